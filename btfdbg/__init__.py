@@ -1,0 +1,33 @@
+"""btfdbg: debug any Linux kernel crash dump with nothing but the dump.
+
+Lazy on purpose: ``import btfdbg.btf`` must not load drgn, so the names below
+are resolved on first use.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from btfdbg.debuginfo.attach import attach
+    from btfdbg.debuginfo.session import Session, session
+    from btfdbg.debuginfo.vmcore import program_from_core_dump
+
+__version__ = "0.1.0"
+
+__all__ = ["Session", "__version__", "attach", "program_from_core_dump", "session"]
+
+_HOME = {
+    "attach": "btfdbg.debuginfo.attach",
+    "program_from_core_dump": "btfdbg.debuginfo.vmcore",
+    "session": "btfdbg.debuginfo.session",
+    "Session": "btfdbg.debuginfo.session",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        from importlib import import_module
+
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
