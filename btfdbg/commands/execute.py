@@ -1,0 +1,137 @@
+"""Run what was given on the command line: code, a script, commands, standard input.
+
+Owns the globals that code sees and the exit status. The commands themselves are
+drgn's and our own.
+"""
+
+from __future__ import annotations
+
+import os
+import pkgutil
+import runpy
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from types import CodeType
+from typing import Any
+
+import drgn
+
+from btfdbg.debuginfo.session import Session
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+
+
+def run_code(session: Session, source: str, argv: Sequence[str]) -> int:
+    """Run Python code as ``drgn -e`` does; return the exit status."""
+    sys.path.insert(0, "")
+    return _exec(session, source, "<string>", argv)
+
+
+def run_stdin(session: Session) -> int:
+    """Run standard input as Python code."""
+    sys.path.insert(0, "")
+    return _exec(session, sys.stdin.read(), "<stdin>", [""])
+
+
+def _exec(session: Session, source: str, filename: str, argv: Sequence[str]) -> int:
+    sys.argv = list(argv)
+    try:
+        code = compile(source, filename, "exec")
+    except (SyntaxError, ValueError) as e:
+        traceback.print_exception(type(e), e, None)
+        return EXIT_FAILED
+    return _guarded(lambda: exec(code, code_globals(session.prog, code)))
+
+
+def run_script(session: Session, argv: Sequence[str]) -> int:
+    """Run a script with ``prog`` bound and ``sys.argv`` set, as drgn does."""
+    sys.argv = list(argv)
+    path = argv[0]
+    if not os.path.exists(path):
+        print(f"btfdbg: {path}: no such script", file=sys.stderr)
+        return EXIT_FAILED
+    if pkgutil.get_importer(path) is None:
+        sys.path.insert(0, os.path.dirname(os.path.abspath(path)))
+    return _guarded(
+        lambda: runpy.run_path(path, init_globals={"prog": session.prog}, run_name="__main__")
+    )
+
+
+def run_commands(session: Session, commands: Sequence[str]) -> int:
+    """Run commands of the prompt one after the other; stop at none, fail if one fails."""
+    from btfdbg.commands.namespace import run
+
+    status = EXIT_OK
+    globals_ = all_globals(session.prog)
+    for line in commands:
+        if not run(session, line, globals_):
+            status = EXIT_FAILED
+        sys.stdout.flush()
+    return status
+
+
+def _guarded(call: Any) -> int:
+    try:
+        call()
+    except SystemExit as e:
+        if e.code is None:
+            return EXIT_OK
+        if isinstance(e.code, int):
+            return e.code
+        print(e.code, file=sys.stderr)
+        return EXIT_FAILED
+    except (BrokenPipeError, KeyboardInterrupt):
+        raise
+    except BaseException as e:
+        # The user's own code: the traceback is theirs to read, less our frames.
+        tb = e.__traceback__
+        while tb is not None and tb.tb_frame.f_code.co_filename == __file__:
+            tb = tb.tb_next
+        while tb is not None and tb.tb_frame.f_code.co_filename.endswith("runpy.py"):
+            tb = tb.tb_next
+        if isinstance(e, drgn.FaultError):
+            traceback.print_exception(type(e), e, tb)
+            print("btfdbg: the memory is not in the dump or was never mapped", file=sys.stderr)
+        else:
+            traceback.print_exception(type(e), e, tb)
+        return EXIT_FAILED
+    return EXIT_OK
+
+
+def code_globals(prog: drgn.Program, code: CodeType) -> dict[str, Any]:
+    """
+    Globals for a piece of code: ``prog``, drgn's names, and drgn's helpers if it uses any.
+
+    Importing every helper of drgn takes longer than opening a dump.
+    """
+    globals_ = _basic_globals(prog)
+    known = set(globals_) | set(dir(__builtins__)) | set(_builtin_names())
+    if any(name not in known for name in _names(code)):
+        return all_globals(prog)
+    return globals_
+
+
+def _builtin_names() -> Iterator[str]:
+    import builtins
+
+    return iter(vars(builtins))
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for const in code.co_consts:
+        if isinstance(const, CodeType):
+            yield from _names(const)
+
+
+def _basic_globals(prog: drgn.Program) -> dict[str, Any]:
+    return {"prog": prog, "drgn": drgn, "__name__": "__main__", "__doc__": None}
+
+
+def all_globals(prog: drgn.Program) -> dict[str, Any]:
+    """What drgn's own prompt binds: drgn's names and every helper."""
+    import drgn.cli
+
+    return drgn.cli.default_globals(prog)

@@ -1,0 +1,182 @@
+"""Make a Program behave as if debug info were loaded: the ordered steps and nothing else.
+
+The only place where order matters. drgn latches what it sees first (primitive
+types, ORC, direct map offset, ``prog.cache``), so everything is registered
+before anything looks: symbols → kernel BTF and type finder → object finder →
+main module's address range → kernel modules → module symbols and BTF.
+
+A step that fails leaves a note on the Session; attaching as a whole fails only
+when nothing useful is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import drgn
+
+from btfdbg.btf import Btf
+from btfdbg.debuginfo import locate
+from btfdbg.debuginfo.convert import TypeConverter
+from btfdbg.debuginfo.finders import BtfFinders
+from btfdbg.debuginfo.modules import ModuleBtfs, create_modules
+from btfdbg.debuginfo.session import Session, find_session, remember_session
+from btfdbg.debuginfo.vmcore.identify import DumpInfo, identify
+from btfdbg.debuginfo.vmcore.overlay import add_null_overlay, needs_null_overlay
+from btfdbg.debuginfo.vmcoreinfo import VmcoreInfo
+from btfdbg.errors import BtfdbgError, BtfError, DebugInfoError
+
+# ``btf`` and ``btf_symbol`` are taken by a drgn that is still to come (its pull
+# request #625), and registering a name twice is an error.
+FINDER = "btfdbg"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a user may give in place of what the dump should have said."""
+
+    btf: Path | None = None
+    btf_extra: Path | None = None
+    kallsyms: Path | None = None
+    modules_dir: Path | None = None
+
+
+def attach(
+    prog: drgn.Program, options: Options | None = None, dump: DumpInfo | None = None
+) -> Session:
+    """
+    Register btfdbg's finders on a Program whose memory is already set.
+
+    Idempotent: a second call returns the first one's Session.
+
+    :param prog: A Linux kernel Program (``set_core_dump()``, ``set_kernel()``…).
+    :param dump: What ``identify()`` said of its dump, if that is known already.
+    :raises DebugInfoError: neither symbols nor BTF were found.
+    """
+    session = find_session(prog)
+    if session is None:
+        session = register(prog, options, dump)
+    if not session.modules_created:
+        session.modules_created = True
+        if session.converter is not None:
+            create_modules(session)
+    return session
+
+
+def register(
+    prog: drgn.Program, options: Options | None = None, dump: DumpInfo | None = None
+) -> Session:
+    """
+    :func:`attach` without the kernel modules, which drgn creates itself in the plugin's case.
+
+    :raises DebugInfoError: neither symbols nor BTF were found.
+    """
+    if not prog.flags & drgn.ProgramFlags.IS_LINUX_KERNEL:
+        raise DebugInfoError("this program is not a Linux kernel", step="open")
+    session = Session(prog, VmcoreInfo.parse(prog["VMCOREINFO"].string_()), dump)
+    remember_session(session)
+    options = options or Options()
+    failures = _run(
+        session,
+        (
+            ("open", lambda: _null_overlay(session)),
+            ("kallsyms", lambda: _symbols(session, options)),
+            ("btf", lambda: _types(session, options)),
+            ("objects", lambda: _objects(session, options)),
+            ("main module", lambda: _main_module(session)),
+        ),
+    )
+    if session.symbols is None and not session.has_btf:
+        raise failures[0]
+    return session
+
+
+def _run(
+    session: Session, steps: Iterable[tuple[str, Callable[[], None]]]
+) -> list[DebugInfoError]:
+    failures = []
+    for name, step in steps:
+        try:
+            step()
+        except DebugInfoError as e:
+            session.note(e.step or name, str(e), e.hint)
+            failures.append(e)
+        except (BtfdbgError, drgn.FaultError, LookupError) as e:
+            session.note(name, str(e))
+            failures.append(DebugInfoError(str(e), step=name))
+    return failures
+
+
+def _null_overlay(session: Session) -> None:
+    info, path = session.dump, session.prog.core_dump_path
+    if info is None and path is not None and not session.prog.flags & drgn.ProgramFlags.IS_LIVE:
+        info = session.dump = identify(path)
+    # The page tables' own address tells where the kernel lives.
+    kernel = session.vmcoreinfo.symbols.get("swapper_pg_dir", 0)
+    if info is not None and needs_null_overlay(info, kernel):
+        add_null_overlay(session.prog)
+
+
+def _symbols(session: Session, options: Options) -> None:
+    from btfdbg.debuginfo.kallsyms import load_symbols
+
+    session.symbols = load_symbols(session, options.kallsyms)
+    session.register_symbol_finder(FINDER)
+
+
+def _types(session: Session, options: Options) -> None:
+    if options.btf is not None:
+        from btfdbg.images import load_btf
+
+        btf, source = load_btf(options.btf), str(options.btf)
+    else:
+        data, source = locate.vmlinux_btf(session)
+        try:
+            btf = Btf.parse(data)
+        except BtfError as e:
+            raise DebugInfoError(
+                f"the kernel's BTF ({source}) is damaged: {e}",
+                step="btf",
+                hint="give it with --btf FILE",
+            ) from e
+    session.set_vmlinux(btf, source)
+    converter = TypeConverter(session.prog, btf)
+    session.converter = converter
+    session.module_btfs = ModuleBtfs(session, converter)
+    session.finders = BtfFinders(session, converter)
+    session.prog.register_type_finder(FINDER, session.finders.find_type, enable_index=-1)
+
+
+def _objects(session: Session, options: Options) -> None:
+    if session.finders is None:
+        return
+    session.prog.register_object_finder(FINDER, session.finders.find_object, enable_index=-1)
+
+
+def _main_module(session: Session) -> None:
+    """
+    Give the kernel image's address range to drgn.
+
+    Built-in ORC is looked for by module: without the range a stack ends after
+    two frames of garbage.
+    """
+    prog = session.prog
+    module = prog.main_module("kernel", create=True)
+    if isinstance(module, tuple):  # (module, new) in drgn's stubs
+        module = module[0]
+    if module.build_id is None and session.build_id:
+        module.build_id = bytes.fromhex(session.build_id)
+    if module.debug_file_status is drgn.ModuleFileStatus.WANT:
+        module.debug_file_status = drgn.ModuleFileStatus.DONT_NEED
+    if module.address_ranges is None:
+        start = session.lookup_symbols("_text") or session.lookup_symbols("_stext")
+        end = session.lookup_symbols("_end")
+        if len(start) != 1 or len(end) != 1 or start[0].address >= end[0].address:
+            raise DebugInfoError(
+                "the kernel's symbols _text and _end are not known",
+                step="main module",
+                hint="stack traces will not use ORC",
+            )
+        module.address_range = (start[0].address, end[0].address)

@@ -1,0 +1,261 @@
+"""BTF type to ``drgn.Type``: the rung ``kinds.Type → drgn.Type`` of the data ladder.
+
+Owns the memo from BTF id to ``drgn.Type`` and nothing else. Must never look at
+a ``drgn.Object`` of the program under debug: member and parameter callables run
+while drgn holds the half-built member, and a re-entrant access would silently
+see ``void`` (drgn ``libdrgn/lazy_object.c``). They build types only.
+
+Why a memo: drgn neither deduplicates nor frees struct, union, enum and function
+types until the Program dies, so converting an id twice is a leak, and gives two
+types with separate member caches.
+
+Facts: ``include/uapi/linux/btf.h``; drgn 0.3 ``Program.*_type()``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import drgn
+
+from btfdbg.btf import Btf, kinds
+from btfdbg.errors import BtfFormatError, BtfNotFoundError
+
+# A chain of pointers, arrays, typedefs and qualifiers deeper than this is no C
+# type; the kernel's own limit is 32 (MAX_RESOLVE_DEPTH in kernel/bpf/btf.c).
+_MAX_CHAIN = 128
+
+# BTF's ENUM has no underlying type, only size and signedness.
+_ENUM_INT = {
+    (1, False): "unsigned char",
+    (1, True): "signed char",
+    (2, False): "unsigned short",
+    (2, True): "short",
+    (4, False): "unsigned int",
+    (4, True): "int",
+    (8, False): "unsigned long",
+    (8, True): "long",
+}
+
+_BITS_PER_BYTE = 8
+
+
+class TypeConverter:
+    """
+    Converts the types of one BTF (and of its bases) for one Program.
+
+    :param prog: Program that will own the types; its platform must be known.
+    :param btf: Base or split BTF.
+    :param base: Converter of ``btf.base``; required for split BTF, so that a
+        type of the base is the same ``drgn.Type`` whoever refers to it.
+    """
+
+    def __init__(self, prog: drgn.Program, btf: Btf, base: TypeConverter | None = None) -> None:
+        if (btf.base is None) != (base is None):
+            raise ValueError("a split BTF needs the converter of its base, a base BTF needs none")
+        self.prog = prog
+        self.btf = btf
+        self.base = base
+        self._memo: dict[int, drgn.Type] = {}
+        self._active: set[int] = set()
+
+    def convert(self, type_id: int) -> drgn.Type:
+        """
+        Return the drgn type of a BTF type.
+
+        :param type_id: Any id but that of a FUNC's parameter list entry: VAR
+            and FUNC give the type of the object, DECL_TAG and TYPE_TAG the
+            type they decorate, DATASEC and LOC kinds are no types.
+        :raises BtfFormatError: the type cannot exist in C (a cycle without a
+            struct, a chain without an end, a bit-field of a struct).
+        """
+        if type_id < self.btf.start_id and self.base is not None:
+            return self.base.convert(type_id)
+        cached = self._memo.get(type_id)
+        if cached is not None:
+            return cached
+        if type_id in self._active or len(self._active) > _MAX_CHAIN:
+            raise BtfFormatError(
+                f"type {type_id}: refers to itself without a struct between, "
+                f"or through more than {_MAX_CHAIN} types",
+                type_id=type_id,
+            )
+        self._active.add(type_id)
+        try:
+            converted = self._build(type_id)
+        finally:
+            self._active.discard(type_id)
+        self._memo[type_id] = converted
+        return converted
+
+    def memoised(self) -> int:
+        """Number of types converted so far (own ids only)."""
+        return len(self._memo)
+
+    def _build(self, type_id: int) -> drgn.Type:
+        t = self.btf.type_by_id(type_id)
+        builder = _BUILDERS.get(type(t))
+        if builder is None:
+            raise BtfFormatError(
+                f"type {type_id} ({type(t).__name__.upper()}) is not a C type", type_id=type_id
+            )
+        try:
+            return builder(self, type_id, t)
+        except (ValueError, TypeError, OverflowError) as e:
+            if isinstance(e, BtfFormatError):
+                raise
+            # drgn refuses what C cannot have, an array of functions for one.
+            raise BtfFormatError(
+                f"type {type_id} ({type(t).__name__.upper()} {t.name!r}): {e}", type_id=type_id
+            ) from e
+
+    # One method per kind. Each gets the decoded type, so it never fails on bytes.
+
+    def _void(self, type_id: int, t: kinds.Void) -> drgn.Type:
+        return self.prog.void_type()
+
+    def _int(self, type_id: int, t: kinds.Int) -> drgn.Type:
+        if t.bool:
+            return self.prog.bool_type(t.name or "_Bool", t.size)
+        return self.prog.int_type(t.name or f"<anonymous int {t.size}>", t.size, t.signed)
+
+    def _float(self, type_id: int, t: kinds.Float) -> drgn.Type:
+        return self.prog.float_type(t.name, t.size)
+
+    def _ptr(self, type_id: int, t: kinds.Ptr) -> drgn.Type:
+        return self.prog.pointer_type(self.convert(t.type))
+
+    def _array(self, type_id: int, t: kinds.Array) -> drgn.Type:
+        # BTF does not tell ``[]`` from ``[0]``. Both have size 0; only the
+        # incomplete one can be indexed by drgn helpers as the kernel does.
+        if t.nelems == 0:
+            return self.prog.array_type(self.convert(t.type))
+        return self.prog.array_type(self.convert(t.type), t.nelems)
+
+    def _struct(self, type_id: int, t: kinds.Struct) -> drgn.Type:
+        return self.prog.struct_type(t.name or None, t.size, self._members(t))
+
+    def _union(self, type_id: int, t: kinds.Union) -> drgn.Type:
+        return self.prog.union_type(t.name or None, t.size, self._members(t))
+
+    def _fwd(self, type_id: int, t: kinds.Fwd) -> drgn.Type:
+        if t.is_union:
+            return self.prog.union_type(t.name or None)
+        return self.prog.struct_type(t.name or None)
+
+    def _enum(self, type_id: int, t: kinds.Enum | kinds.Enum64) -> drgn.Type:
+        if not t.values:
+            return self.prog.enum_type(t.name or None)
+        try:
+            int_name = _ENUM_INT[t.size, t.signed]
+        except KeyError:
+            raise BtfFormatError(
+                f"type {type_id} (ENUM {t.name!r}): size is {t.size} bytes, expected 1, 2, 4 or 8",
+                type_id=type_id,
+            ) from None
+        compatible = self.prog.int_type(int_name, t.size, t.signed)
+        return self.prog.enum_type(
+            t.name or None,
+            compatible,
+            [drgn.TypeEnumerator(v.name, v.value) for v in t.values],
+        )
+
+    def _typedef(self, type_id: int, t: kinds.Typedef) -> drgn.Type:
+        return self.prog.typedef_type(t.name, self.convert(t.type))
+
+    def _const(self, type_id: int, t: kinds.Const) -> drgn.Type:
+        return self._qualified(t.type, drgn.Qualifiers.CONST)
+
+    def _volatile(self, type_id: int, t: kinds.Volatile) -> drgn.Type:
+        return self._qualified(t.type, drgn.Qualifiers.VOLATILE)
+
+    def _restrict(self, type_id: int, t: kinds.Restrict) -> drgn.Type:
+        return self._qualified(t.type, drgn.Qualifiers.RESTRICT)
+
+    def _qualified(self, type_id: int, qualifier: drgn.Qualifiers) -> drgn.Type:
+        inner = self.convert(type_id)
+        return inner.qualified(inner.qualifiers | qualifier)
+
+    def _through(self, type_id: int, t: kinds.TypeTag | kinds.DeclTag | kinds.Var) -> drgn.Type:
+        return self.convert(t.type)
+
+    def _func(self, type_id: int, t: kinds.Func) -> drgn.Type:
+        return self.convert(t.type)
+
+    def _func_proto(self, type_id: int, t: kinds.FuncProto) -> drgn.Type:
+        variadic = t.is_variadic
+        params = t.params[:-1] if variadic else t.params
+        return self.prog.function_type(
+            self.convert(t.type),
+            [drgn.TypeParameter(self._lazy_type(p.type), p.name or None) for p in params],
+            variadic,
+        )
+
+    def _lazy_type(self, type_id: int) -> Callable[[], drgn.Type]:
+        return lambda: self.convert(type_id)
+
+    def _members(self, t: kinds.Struct | kinds.Union) -> list[drgn.TypeMember]:
+        return [self._member(m) for m in t.members]
+
+    def _member(self, m: kinds.Member) -> drgn.TypeMember:
+        name = m.name or None
+        # The callables decide plain or bit-field without resolving the type
+        # now: that keeps a struct's conversion from walking the whole graph.
+        if m.bitfield_size:
+            bits, type_id = m.bitfield_size, m.type
+            return drgn.TypeMember(
+                lambda: drgn.Object(self.prog, self.convert(type_id), bit_field_size=bits),
+                name,
+                m.bit_offset,
+            )
+        legacy = self._legacy_bitfield(m.type)
+        if legacy is not None:
+            bits, extra_offset = legacy
+            type_id = m.type
+            return drgn.TypeMember(
+                lambda: drgn.Object(self.prog, self.convert(type_id), bit_field_size=bits),
+                name,
+                m.bit_offset + extra_offset,
+            )
+        return drgn.TypeMember(self._lazy_type(m.type), name, m.bit_offset)
+
+    def _legacy_bitfield(self, type_id: int) -> tuple[int, int] | None:
+        """
+        Width and extra offset, in bits, of a bit-field in the notation without kind_flag.
+
+        Before kind_flag the width stood in the INT ("BTF_INT_BITS") that the
+        member refers to: Linux kernel commit 9d5f9f701b18 ("bpf: btf: fix
+        struct/union/fwd types with kind_flag") (in v5.0) made the other form.
+        """
+        if self.btf.kind_of(type_id) != kinds.Int.kind:
+            return None
+        t = self.btf.type_by_id(type_id)
+        assert isinstance(t, kinds.Int)
+        if (t.bits == t.size * _BITS_PER_BYTE and t.offset == 0) or t.bits == 0 or t.bool:
+            return None
+        return t.bits, t.offset
+
+
+_BUILDERS: dict[type, Callable[..., drgn.Type]] = {
+    kinds.Void: TypeConverter._void,
+    kinds.Int: TypeConverter._int,
+    kinds.Float: TypeConverter._float,
+    kinds.Ptr: TypeConverter._ptr,
+    kinds.Array: TypeConverter._array,
+    kinds.Struct: TypeConverter._struct,
+    kinds.Union: TypeConverter._union,
+    kinds.Fwd: TypeConverter._fwd,
+    kinds.Enum: TypeConverter._enum,
+    kinds.Enum64: TypeConverter._enum,
+    kinds.Typedef: TypeConverter._typedef,
+    kinds.Const: TypeConverter._const,
+    kinds.Volatile: TypeConverter._volatile,
+    kinds.Restrict: TypeConverter._restrict,
+    kinds.TypeTag: TypeConverter._through,
+    kinds.DeclTag: TypeConverter._through,
+    kinds.Var: TypeConverter._through,
+    kinds.Func: TypeConverter._func,
+    kinds.FuncProto: TypeConverter._func_proto,
+}
+
+__all__ = ["BtfNotFoundError", "TypeConverter"]

@@ -1,0 +1,279 @@
+"""drgn's type and object finders, served from BTF.
+
+Owns the answer to "what is called NAME?"; the types themselves come from
+``convert``, the addresses from ``kallsyms``, the types of variables that BTF
+does not have from ``variables``. A finder returns ``None`` when it has nothing:
+an exception would stop the finders after it and reach whoever wrote
+``name in prog``.
+
+Facts: drgn 0.3 ``Program.register_type_finder()``/``register_object_finder()``.
+C code asks for one kind at a time and only for the base name.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Iterator
+from typing import TYPE_CHECKING
+
+import drgn
+
+from btfdbg.btf import Btf, Kind, kinds
+from btfdbg.debuginfo.convert import TypeConverter
+from btfdbg.errors import BtfdbgError, BtfError
+
+if TYPE_CHECKING:
+    from btfdbg.debuginfo.kallsyms import Sym
+    from btfdbg.debuginfo.session import Session
+
+logger = logging.getLogger("btfdbg")
+
+_BTF_KINDS: dict[drgn.TypeKind, tuple[Kind, ...]] = {
+    drgn.TypeKind.STRUCT: (Kind.STRUCT,),
+    drgn.TypeKind.UNION: (Kind.UNION,),
+    drgn.TypeKind.ENUM: (Kind.ENUM, Kind.ENUM64),
+    drgn.TypeKind.TYPEDEF: (Kind.TYPEDEF,),
+    drgn.TypeKind.INT: (Kind.INT,),
+    drgn.TypeKind.BOOL: (Kind.INT,),
+    drgn.TypeKind.FLOAT: (Kind.FLOAT,),
+}
+
+# drgn makes these itself, identically, from the platform; only plain ``char``
+# needs the kernel's word (-funsigned-char since Linux kernel commit
+# 3bc753c06dd0 ("kbuild: treat char as always unsigned") (in v6.2)).
+_C_KEYWORDS = frozenset(("signed", "unsigned", "short", "int", "long", "char", "_Bool", "double"))
+
+# Existence of these functions is a question that drgn asks through the object
+# finder; all are __init or __meminit code, for which pahole writes no FUNC.
+# drgn libdrgn/linux_kernel.c, linux_kernel_object_find_vmemmap().
+_PROBED_FUNCTIONS = frozenset(("vmemmap_populate",))
+
+_TEXT_LETTERS = frozenset("tTwW")
+
+
+def is_text(sym: Sym) -> bool:
+    """Whether a symbol is code (a weak symbol counts: nm calls weak objects ``vV``)."""
+    return sym.type_letter in _TEXT_LETTERS
+
+
+class BtfFinders:
+    """
+    The finders of one Program.
+
+    :param session: Must have its BTF and converter; symbols and variables may
+        come later and are looked at when a name is asked for.
+    """
+
+    def __init__(self, session: Session, converter: TypeConverter) -> None:
+        self.session = session
+        self.vmlinux = converter
+        self._enumerators: dict[int, dict[str, list[tuple[int, int]]]] = {}
+
+    # Types
+
+    def find_type(
+        self,
+        prog: drgn.Program,
+        type_kinds: Collection[drgn.TypeKind],
+        name: str,
+        filename: str | None,
+    ) -> drgn.Type | None:
+        """
+        drgn type finder.
+
+        BTF knows no source files; a ``filename`` is taken as the name of a
+        module (``prog.type("struct x", "ext4")``), and ``vmlinux`` as the
+        kernel itself.
+        """
+        btf_kinds: list[Kind] = []
+        for kind in type_kinds:
+            btf_kinds.extend(_BTF_KINDS.get(kind, ()))
+        if not btf_kinds:
+            return None
+        words = name.split()
+        if Kind.INT in btf_kinds and name != "char" and _C_KEYWORDS.issuperset(words):
+            return None
+        try:
+            for converter in self._converters(filename):
+                found = self._own_type(converter, type_kinds, tuple(btf_kinds), name)
+                if found is not None:
+                    return found
+        except BtfdbgError as e:
+            self.session.note("types", f"{name}: {e}")
+        return None
+
+    def _own_type(
+        self,
+        converter: TypeConverter,
+        type_kinds: Collection[drgn.TypeKind],
+        btf_kinds: tuple[Kind, ...],
+        name: str,
+    ) -> drgn.Type | None:
+        for type_id in converter.btf.types_by_name(name, btf_kinds):
+            if type_id < converter.btf.start_id:
+                continue
+            found = converter.convert(type_id)
+            # An enum without enumerators is a declaration, which DWARF does
+            # not index either.
+            if found.kind in type_kinds and found.is_complete():
+                return found
+        return None
+
+    def _converters(self, filename: str | None) -> Iterator[TypeConverter]:
+        modules = self.session.module_btfs
+        if filename is None or filename == "vmlinux":
+            yield self.vmlinux
+            if filename is None and modules is not None:
+                yield from modules.converters()
+        elif modules is not None:
+            converter = modules.converter(filename)
+            if converter is not None:
+                yield converter
+
+    # Objects
+
+    def find_object(
+        self,
+        prog: drgn.Program,
+        name: str,
+        flags: drgn.FindObjectFlags,
+        filename: str | None,
+    ) -> drgn.Object | None:
+        """drgn object finder: functions, variables and enumerators."""
+        if filename is not None and filename != "vmlinux" and filename not in self.session.modules:
+            return None
+        try:
+            return self._object(name, flags)
+        except BtfError as e:
+            self.session.note("objects", f"{name}: {e}")
+            return None
+
+    def _object(self, name: str, flags: drgn.FindObjectFlags) -> drgn.Object | None:
+        symbols = self.session.lookup_symbols(name)
+        if symbols:
+            text = [s for s in symbols if is_text(s)]
+            if text and flags & drgn.FindObjectFlags.FUNCTION:
+                found = self._function(name, text)
+                if found is not None:
+                    return found
+            if len(text) < len(symbols) and flags & drgn.FindObjectFlags.VARIABLE:
+                found = self._variable(name, [s for s in symbols if not is_text(s)])
+                if found is not None:
+                    return found
+        elif flags & drgn.FindObjectFlags.VARIABLE:
+            found = self._percpu_without_symbol(name)
+            if found is not None:
+                return found
+        if flags & drgn.FindObjectFlags.CONSTANT:
+            return self._constant(name)
+        return None
+
+    def _function(self, name: str, symbols: list[Sym]) -> drgn.Object | None:
+        sym = _only(symbols)
+        if sym is None:
+            return None
+        for converter in self._converters(None):
+            ids = [
+                i
+                for i in converter.btf.types_by_name(name, (Kind.FUNC,))
+                if i >= converter.btf.start_id
+            ]
+            if ids:
+                if len(ids) > 1:
+                    return None
+                return drgn.Object(
+                    self.session.prog, converter.convert(ids[0]), address=sym.address
+                )
+        if name in _PROBED_FUNCTIONS:
+            prog = self.session.prog
+            return drgn.Object(
+                prog, prog.function_type(prog.void_type(), (), False), address=sym.address
+            )
+        return None
+
+    def _variable(self, name: str, symbols: list[Sym]) -> drgn.Object | None:
+        prog = self.session.prog
+        sym = _only(symbols)
+        if sym is not None:
+            for converter in self._converters(None):
+                type_ = self._var_type(converter, name)
+                if type_ is not None:
+                    return drgn.Object(prog, type_, address=sym.address)
+        if self.session.variables is not None:
+            found = self.session.variables.find(name)
+            if found is not None:
+                return drgn.Object(prog, found.type, address=found.address)
+        return None
+
+    def _var_type(self, converter: TypeConverter, name: str) -> drgn.Type | None:
+        ids = [
+            i for i in converter.btf.types_by_name(name, (Kind.VAR,)) if i >= converter.btf.start_id
+        ]
+        # Two VARs of one name are file-local variables of two files; without
+        # their addresses nothing says which one the symbol is.
+        return converter.convert(ids[0]) if len(ids) == 1 else None
+
+    def _percpu_without_symbol(self, name: str) -> drgn.Object | None:
+        """A per-CPU variable of a kernel whose kallsyms has no data symbols."""
+        start = self.session.lookup_symbols("__per_cpu_start")
+        if len(start) != 1:
+            return None
+        btf = self.vmlinux.btf
+        var_ids = btf.types_by_name(name, (Kind.VAR,))
+        if len(var_ids) != 1:
+            return None
+        for section_id in btf.types_by_name(".data..percpu", (Kind.DATASEC,)):
+            section = btf.type_by_id(section_id)
+            assert isinstance(section, kinds.Datasec)
+            for var in section.vars:
+                if var.type == var_ids[0]:
+                    return drgn.Object(
+                        self.session.prog,
+                        self.vmlinux.convert(var.type),
+                        address=start[0].address + var.offset,
+                    )
+        return None
+
+    def _constant(self, name: str) -> drgn.Object | None:
+        for converter in self._converters(None):
+            index = self._enumerator_index(converter.btf)
+            hits = index.get(name)
+            if not hits:
+                continue
+            values = set()
+            for type_id, position in hits:
+                t = converter.btf.type_by_id(type_id)
+                assert isinstance(t, (kinds.Enum, kinds.Enum64))
+                values.add(t.values[position].value)
+            if len(values) > 1:
+                logger.info("%s: enumerator with several values %s", name, sorted(values))
+                return None
+            type_id, _ = hits[0]
+            return drgn.Object(self.session.prog, converter.convert(type_id), values.pop())
+        return None
+
+    def _enumerator_index(self, btf: Btf) -> dict[str, list[tuple[int, int]]]:
+        """Enumerator name to (enum's id, position), own types of ``btf`` only; made once."""
+        index = self._enumerators.get(id(btf))
+        if index is None:
+            index = {}
+            for type_id in btf.own_ids():
+                if btf.kind_of(type_id) not in (Kind.ENUM, Kind.ENUM64):
+                    continue
+                t = btf.type_by_id(type_id)
+                assert isinstance(t, (kinds.Enum, kinds.Enum64))
+                for position, value in enumerate(t.values):
+                    index.setdefault(value.name, []).append((type_id, position))
+            self._enumerators[id(btf)] = index
+        return index
+
+
+def _only(symbols: list[Sym]) -> Sym | None:
+    """The one symbol that is meant, if that can be known: the only one, or the only global one."""
+    if len({s.address for s in symbols}) == 1:
+        return symbols[0]
+    global_ = [s for s in symbols if s.type_letter.isupper()]
+    return global_[0] if len({s.address for s in global_}) == 1 else None
+
+
+Finder = Callable[..., object]

@@ -1,0 +1,228 @@
+"""Where BTF bytes are in a dump: a chain of links, each an independent piece of evidence.
+
+Owns finding and bounded reading of the kernel's BTF and of every ``struct btf``
+the kernel holds (modules, bpf programs). Does not parse beyond the header check
+that makes a link believe its find, and registers nothing.
+
+To add a place where kernels keep BTF: one function ``link(session) -> bytes |
+None`` in ``VMLINUX_LINKS``; the first that answers wins and its name is what
+``btfdbg info`` reports.
+
+Facts: ``include/asm-generic/vmlinux.lds.h`` (BTF), ``kernel/bpf/btf.c``
+(struct btf, btf_idr, btf_modules), ``include/linux/radix-tree.h``.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import drgn
+from drgn import FaultError, Object
+
+from btfdbg.debuginfo.session import Session
+from btfdbg.errors import DebugInfoError
+
+# Debian's largest (full, 7.x) is under 8 MB; with global variables under 16.
+_MAX_BTF_SIZE = 128 << 20
+_MIN_BTF_SIZE = 24
+_MAX_BTF_OBJECTS = 1 << 16
+_MAX_NAME = 256
+_MAGIC = {"little": b"\x9f\xeb", "big": b"\xeb\x9f"}
+
+
+@dataclass(frozen=True, slots=True)
+class KernelBtf:
+    """
+    One ``struct btf`` of the dumped kernel.
+
+    :ivar id: BTF id as bpftool shows it.
+    :ivar name: Module name, ``vmlinux``, or empty for a bpf program's.
+    :ivar kernel: Whether it describes kernel code (``kernel_btf``).
+    :ivar address: Address of the ``struct btf``.
+    :ivar data: Address of the raw BTF.
+    :ivar size: Bytes at ``data``.
+    """
+
+    id: int
+    name: str
+    kernel: bool
+    address: int
+    data: int
+    size: int
+
+
+def byteorder(prog: drgn.Program) -> str:
+    """Byte order of the dumped kernel, ``little`` or ``big``."""
+    platform = prog.platform
+    assert platform is not None
+    return "little" if platform.flags & drgn.PlatformFlags.IS_LITTLE_ENDIAN else "big"
+
+
+def read_btf(prog: drgn.Program, address: int, size: int, what: str) -> bytes:
+    """
+    Read raw BTF from virtual memory.
+
+    :param size: Bytes; bounded here, so it may come from the dump.
+    :raises DebugInfoError: size or magic is wrong, or a page is missing.
+    """
+    if not _MIN_BTF_SIZE <= size <= _MAX_BTF_SIZE:
+        raise DebugInfoError(
+            f"{what} is said to have {size} bytes, expected {_MIN_BTF_SIZE} to {_MAX_BTF_SIZE}",
+            step="btf",
+        )
+    try:
+        data = prog.read(address, size)
+    except FaultError as e:
+        raise DebugInfoError(
+            f"{what} at {address:#x} ({size} bytes) cannot be read: {e}",
+            step="btf",
+            hint="the page is not in the dump; give the BTF with --btf FILE",
+        ) from e
+    magic = _MAGIC[byteorder(prog)]
+    if data[:2] != magic:
+        raise DebugInfoError(
+            f"{what} at {address:#x} starts with {data[:2].hex()}, expected {magic.hex()}",
+            step="btf",
+            hint="the memory was overwritten or zeroed; give the BTF with --btf FILE",
+        )
+    return data
+
+
+def _from_section_symbols(session: Session) -> bytes | None:
+    """
+    The ``.BTF`` section of the kernel image.
+
+    Linux kernel commit 90ceddcb4950 ("bpf: Support llvm-objcopy for vmlinux
+    BTF") (in v5.7) named it ``__start_BTF``; v5.4 to v5.6 had objcopy's
+    ``_binary__btf_vmlinux_bin_start``.
+    """
+    for start_name, stop_name in (
+        ("__start_BTF", "__stop_BTF"),
+        ("_binary__btf_vmlinux_bin_start", "_binary__btf_vmlinux_bin_end"),
+    ):
+        start = session.lookup_symbols(start_name)
+        stop = session.lookup_symbols(stop_name)
+        if len(start) == 1 and len(stop) == 1:
+            address = start[0].address
+            return read_btf(session.prog, address, stop[0].address - address, "the kernel's BTF")
+    return None
+
+
+Link = Callable[[Session], "bytes | None"]
+
+VMLINUX_LINKS: tuple[tuple[str, Link], ...] = (("symbols __start_BTF..__stop_BTF", _from_section_symbols),)
+
+
+def vmlinux_btf(session: Session) -> tuple[bytes, str]:
+    """
+    Return the kernel's raw BTF and the name of the link that found it.
+
+    :raises DebugInfoError: no link found any; the message of the link that came
+        furthest is kept.
+    """
+    failure: DebugInfoError | None = None
+    for source, link in VMLINUX_LINKS:
+        try:
+            data = link(session)
+        except DebugInfoError as e:
+            failure = failure or e
+            continue
+        if data is not None:
+            if failure is not None:
+                session.note("btf", f"{failure}; used {source} instead")
+            return data, source
+    if failure is not None:
+        raise failure
+    raise DebugInfoError(
+        "the dump has no kernel BTF that could be found",
+        step="btf",
+        hint="the kernel needs CONFIG_DEBUG_INFO_BTF=y, or give the BTF with --btf FILE",
+    )
+
+
+def kernel_btfs(session: Session) -> Iterator[KernelBtf]:
+    """
+    Walk every ``struct btf`` that the kernel holds, in id order.
+
+    :raises DebugInfoError: the list is not there or cannot be read any further;
+        what was yielded before stands.
+    """
+    sources = (_from_idr, _from_modules_list)
+    for source in sources:
+        walk = source(session)
+        if walk is not None:
+            yield from walk
+            return
+    raise DebugInfoError(
+        "neither btf_idr nor btf_modules has a symbol in this dump",
+        step="module BTF",
+        hint="give the modules' files with --modules-dir DIR",
+    )
+
+
+def _from_idr(session: Session) -> Iterator[KernelBtf] | None:
+    root = _kernel_object(session, "btf_idr", "struct idr")
+    if root is None:
+        return None
+    return _walk_idr(session, root)
+
+
+def _walk_idr(session: Session, root: Object) -> Iterator[KernelBtf]:
+    from drgn.helpers.linux.idr import idr_for_each_entry
+
+    try:
+        entries = idr_for_each_entry(root.address_of_(), "struct btf")
+        for index, btf in itertools.islice(entries, _MAX_BTF_OBJECTS):
+            yield _describe(btf, index)
+    except (FaultError, LookupError, RecursionError) as e:
+        raise DebugInfoError(f"btf_idr cannot be walked to its end: {e}", step="module BTF") from e
+
+
+def _from_modules_list(session: Session) -> Iterator[KernelBtf] | None:
+    head = _kernel_object(session, "btf_modules", "struct list_head")
+    if head is None:
+        return None
+    return _walk_modules_list(session, head)
+
+
+def _walk_modules_list(session: Session, head: Object) -> Iterator[KernelBtf]:
+    from drgn.helpers.linux.list import list_for_each_entry
+
+    try:
+        entries = list_for_each_entry("struct btf_module", head.address_of_(), "list")
+        for entry in itertools.islice(entries, _MAX_BTF_OBJECTS):
+            yield _describe(entry.btf, entry.btf.id.value_())
+    except (FaultError, LookupError) as e:
+        raise DebugInfoError(
+            f"btf_modules cannot be walked to its end: {e}", step="module BTF"
+        ) from e
+
+
+def _describe(btf: Object, index: int) -> KernelBtf:
+    try:
+        name = btf.name.string_().decode("utf-8", "backslashreplace")[:_MAX_NAME]
+        kernel = bool(btf.kernel_btf)
+    except AttributeError:
+        # No split BTF before Linux kernel commit 951bb64621b8 ("bpf: Add
+        # in-kernel split BTF support") (in v5.11): programs only.
+        name, kernel = "", False
+    return KernelBtf(
+        id=index,
+        name=name,
+        kernel=kernel,
+        address=btf.value_(),
+        data=btf.data.value_(),
+        size=btf.data_size.value_(),
+    )
+
+
+def _kernel_object(session: Session, name: str, type_name: str) -> Object | None:
+    symbols = session.lookup_symbols(name)
+    if len(symbols) != 1:
+        return None
+    try:
+        return Object(session.prog, type_name, address=symbols[0].address)
+    except LookupError:
+        return None

@@ -1,0 +1,133 @@
+"""Loaded kernel modules: drgn's Module objects, and the split BTF of each.
+
+Owns reading a module's BTF lazily and telling what is wrong with which module,
+so that one corrupt module loses only itself.
+
+Facts: ``kernel/bpf/btf.c``, ``btf_module_notify()`` and ``btf_parse_module()``:
+the kernel keeps its own, already relocated copy in ``struct btf``;
+``module.btf_data`` is NULL once the module is loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import drgn
+
+from btfdbg.btf import Btf
+from btfdbg.debuginfo.convert import TypeConverter
+from btfdbg.debuginfo.locate import KernelBtf, kernel_btfs, read_btf
+from btfdbg.debuginfo.session import Session
+from btfdbg.errors import BtfError, DebugInfoError
+
+# CONFIG limits nothing here; the largest desktop kernels load a few hundred.
+_MAX_MODULES = 1 << 14
+
+
+class ModuleBtfs(Mapping[str, Btf]):
+    """
+    Module name to split BTF, in the order in which the kernel parsed them.
+
+    The list of names is read once, when first needed; each BTF when it is first
+    asked for. A module whose BTF cannot be had is left out, with a note.
+    """
+
+    def __init__(self, session: Session, vmlinux: TypeConverter) -> None:
+        self._session = session
+        self._vmlinux = vmlinux
+        self._found: dict[str, KernelBtf] | None = None
+        self._converters: dict[str, TypeConverter | None] = {}
+        self._listing = False
+
+    def _list(self) -> dict[str, KernelBtf]:
+        if self._found is None:
+            if self._listing:
+                # The walk itself looks up types; those are the kernel's own.
+                return {}
+            self._listing = True
+            found: dict[str, KernelBtf] = {}
+            try:
+                for entry in kernel_btfs(self._session):
+                    if entry.kernel and entry.name != "vmlinux" and entry.name:
+                        found.setdefault(entry.name, entry)
+            except DebugInfoError as e:
+                self._session.note("module BTF", str(e), e.hint)
+            finally:
+                self._listing = False
+            self._found = found
+        return self._found
+
+    def converter(self, name: str) -> TypeConverter | None:
+        """The converter of one module's types, ``None`` if it has no usable BTF."""
+        if name not in self._converters:
+            entry = self._list().get(name)
+            if entry is None:
+                return None
+            self._converters[name] = self._load(entry)
+        return self._converters[name]
+
+    def converters(self) -> Iterator[TypeConverter]:
+        """Converters of all modules whose BTF can be read."""
+        for name in list(self._list()):
+            converter = self.converter(name)
+            if converter is not None:
+                yield converter
+
+    def _load(self, entry: KernelBtf) -> TypeConverter | None:
+        try:
+            data = read_btf(
+                self._session.prog, entry.data, entry.size, f"BTF of module {entry.name}"
+            )
+            btf = Btf.parse(data, base=self._vmlinux.btf)
+        except DebugInfoError as e:
+            self._session.note("module BTF", str(e), "--modules-dir DIR reads it from the .ko")
+            return None
+        except BtfError as e:
+            self._session.note("module BTF", f"module {entry.name}: {e}")
+            return None
+        return TypeConverter(self._session.prog, btf, self._vmlinux)
+
+    def __getitem__(self, name: str) -> Btf:
+        converter = self.converter(name)
+        if converter is None:
+            raise KeyError(name)
+        return converter.btf
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._list())
+
+    def __len__(self) -> int:
+        return len(self._list())
+
+    def entry(self, name: str) -> KernelBtf | None:
+        """Where the kernel keeps the BTF of a module."""
+        return self._list().get(name)
+
+
+def create_modules(session: Session) -> int:
+    """
+    Let drgn enumerate the loaded modules, so that addresses in them unwind and have names.
+
+    :return: Number of modules created.
+    """
+    prog = session.prog
+    count = 0
+    seen: set[str] = set()
+    try:
+        for module, new in prog.loaded_modules():
+            if isinstance(module, drgn.MainModule):
+                continue
+            key = f"{module.name}@{getattr(module, 'address', 0)}"
+            if not new and key in seen:
+                # drgn follows the list until it is back at its head.
+                session.note("modules", f"the module list runs in a circle at {module.name}")
+                break
+            seen.add(key)
+            module.debug_file_status = drgn.ModuleFileStatus.DONT_NEED
+            count += 1
+            if count >= _MAX_MODULES:
+                session.note("modules", f"more than {_MAX_MODULES} modules; the rest is left out")
+                break
+    except (LookupError, ValueError, drgn.FaultError) as e:
+        session.note("modules", f"the module list cannot be read to its end: {e}")
+    return count

@@ -1,0 +1,158 @@
+"""What btfdbg knows about one Program: the ``Session``.
+
+Owns the state that outlives attaching (BTF, symbols, notes) and the lookup of a
+Program's Session. Knows nothing of the order of the steps (``attach``), nor of
+files (``vmcore``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import drgn
+
+from btfdbg.btf import Btf
+from btfdbg.errors import DebugInfoError
+
+if TYPE_CHECKING:
+    from btfdbg.debuginfo.convert import TypeConverter
+    from btfdbg.debuginfo.finders import BtfFinders
+    from btfdbg.debuginfo.kallsyms import Sym, SymbolTable
+    from btfdbg.debuginfo.modules import ModuleBtfs
+    from btfdbg.debuginfo.variables import VariableTypes
+    from btfdbg.debuginfo.vmcore.identify import DumpInfo
+    from btfdbg.debuginfo.vmcoreinfo import VmcoreInfo
+
+_CACHE_KEY = "btfdbg.session"
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something that is missing or was worked around: which step, what, and what to do."""
+
+    step: str
+    what: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        hint = f" ({self.hint})" if self.hint else ""
+        return f"{self.step}: {self.what}{hint}"
+
+
+@dataclass(slots=True)
+class Session:
+    """
+    btfdbg's side of a ``drgn.Program``.
+
+    :ivar prog: The Program.
+    :ivar notes: What went wrong or was worked around, in the order it was met.
+    :ivar symbols: The kernel's symbols, or ``None`` if none were found.
+    :ivar btf_source: Which evidence gave the kernel's BTF.
+    """
+
+    prog: drgn.Program
+    vmcoreinfo: VmcoreInfo
+    dump: DumpInfo | None = None
+    vmcoreinfo_source: str = "note in the dump"
+    notes: list[Note] = field(default_factory=list)
+    symbols: SymbolTable | None = None
+    btf_source: str = ""
+    converter: TypeConverter | None = None
+    finders: BtfFinders | None = None
+    module_btfs: ModuleBtfs | None = None
+    modules_created: bool = False
+    variables: VariableTypes | None = None
+    _vmlinux: Btf | None = None
+
+    @property
+    def release(self) -> str:
+        """Kernel release, as ``uname -r`` prints it."""
+        return self.vmcoreinfo.release
+
+    @property
+    def build_id(self) -> str:
+        """Build id of the kernel in hexadecimal, empty if VMCOREINFO has none (before v5.9)."""
+        return self.vmcoreinfo.build_id
+
+    def lookup_symbols(self, name: str) -> tuple[Sym, ...]:
+        """All symbols of a name: the kernel's; then, if it has none, the modules'."""
+        return self.symbols.by_name(name) if self.symbols is not None else ()
+
+    @property
+    def vmlinux(self) -> Btf:
+        """
+        The kernel's own BTF.
+
+        :raises DebugInfoError: the dump gave none.
+        """
+        if self._vmlinux is None:
+            raise DebugInfoError(
+                "this dump gave no kernel BTF",
+                step="btf",
+                hint="give it with --btf FILE (the kernel's vmlinux, vmlinuz or raw BTF)",
+            )
+        return self._vmlinux
+
+    @property
+    def has_btf(self) -> bool:
+        """Whether :attr:`vmlinux` can be had."""
+        return self._vmlinux is not None
+
+    def set_vmlinux(self, btf: Btf, source: str) -> None:
+        """Record the kernel's BTF and where it was found."""
+        self._vmlinux = btf
+        self.btf_source = source
+
+    @property
+    def modules(self) -> Mapping[str, Btf]:
+        """Module name to its split BTF; a module's BTF is read when it is first asked for."""
+        return self.module_btfs if self.module_btfs is not None else {}
+
+    def note(self, step: str, what: str, hint: str = "") -> None:
+        """Add a note, once."""
+        note = Note(step, what, hint)
+        if note not in self.notes:
+            self.notes.append(note)
+
+    def variable_source(self, name: str) -> str | None:
+        """
+        Return which evidence gave the type of a global variable.
+
+        :return: ``None`` if the variable has no known type here.
+        """
+        if self.converter is not None and self._in_own_btf(name):
+            return "kernel BTF"
+        if self.variables is None:
+            return None
+        found = self.variables.find(name)
+        return None if found is None else str(found.source)
+
+    def _in_own_btf(self, name: str) -> bool:
+        from btfdbg.btf import Kind
+
+        return bool(self.vmlinux.types_by_name(name, (Kind.VAR,)))
+
+
+def session(prog: drgn.Program) -> Session:
+    """
+    Return the Session of a Program that :func:`btfdbg.attach` (or the plugin) served.
+
+    :raises LookupError: btfdbg is not attached to it.
+    """
+    found = find_session(prog)
+    if found is None:
+        raise LookupError("btfdbg is not attached to this Program; call btfdbg.attach(prog)")
+    return found
+
+
+def find_session(prog: drgn.Program) -> Session | None:
+    """The Session of a Program, or ``None``."""
+    found = prog.cache.get(_CACHE_KEY)
+    return found if isinstance(found, Session) else None
+
+
+def remember_session(s: Session) -> None:
+    """Tie a Session to its Program for as long as the Program lives."""
+    s.prog.cache[_CACHE_KEY] = s
