@@ -1,0 +1,91 @@
+"""
+``python -m corefiles``: build dumps, fetch debug information, bundle.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import kernels, manifest
+from .build import HOWS, Builder, Wish
+from .kernels import FLAVOURS
+from .run import BuildError
+from .scenarios import SCENARIOS
+
+
+def _default_cache() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "btfdbg-corefiles"
+
+
+def _arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m corefiles", description=__doc__)
+    parser.add_argument("--cache", type=Path, default=_default_cache())
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    kernel = argparse.ArgumentParser(add_help=False)
+    kernel.add_argument("--suite", default="trixie", help="Debian codename")
+    kernel.add_argument("--arch", default="amd64", choices=list(FLAVOURS))
+    kernel.add_argument("--flavour", default="cloud", help="cloud, full, rt, 16k, 64k or Debian's")
+    kernel.add_argument("--release", help="as uname -r says it; the suite's newest by default")
+
+    build = commands.add_parser("build", parents=[kernel], help="boot, crash and dump")
+    build.add_argument("--scenario", default="sysrq-panic", choices=list(SCENARIOS))
+    build.add_argument("--how", action="append", choices=HOWS, help="kind of dump; may be repeated")
+    build.add_argument("--memory", type=int, help="MiB")
+    build.add_argument("--tools-suite", help="where kexec and makedumpfile come from")
+    build.add_argument("--timeout", type=float, default=600, help="seconds to wait for the end")
+    build.add_argument(
+        "-o", "--output", type=Path, required=True, help="path without suffix for the dumps"
+    )
+
+    debug = commands.add_parser(
+        "debug", parents=[kernel], help="fetch vmlinux and modules with DWARF"
+    )
+    debug.add_argument("-o", "--output", type=Path, required=True, help="folder to fill")
+
+    bundle = commands.add_parser("bundle", help="add a dump in corefiles/ to the manifest")
+    bundle.add_argument("dump", type=Path)
+    bundle.add_argument("--entry-of", type=Path, required=True, help="dump that it was made from")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; 0 when done, 1 when a step failed."""
+    options = _arguments().parse_args(argv)
+    try:
+        if options.command == "bundle":
+            manifest.bundle(options.dump, manifest.read_entry(options.entry_of))
+            return 0
+        builder = Builder(options.cache.resolve(), lambda text: print(text, file=sys.stderr))
+        if options.command == "debug":
+            archive = builder.archive(options.suite, options.arch)
+            name = kernels.flavour_name(options.arch, options.flavour)
+            release = options.release or kernels.newest_release(archive, name)
+            print(kernels.unpack_debug(archive, release, options.output))
+            return 0
+        wish = Wish(
+            options.suite,
+            options.arch,
+            options.scenario,
+            tuple(options.how or ["qemu-elf"]),
+            options.flavour,
+            options.release,
+            options.memory,
+            options.tools_suite,
+            options.timeout,
+        )
+        for dump in builder.build(wish, options.output.resolve()):
+            print(dump)
+    except BuildError as error:
+        print(f"corefiles: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,192 @@
+"""
+A running guest: QEMU, its console and its monitor.
+
+Owns: the QEMU process, waiting for words on the console, and the ways in which
+QEMU itself writes memory to a file. Must not know: what the guest runs.
+Facts: QEMU QMP reference, dump-guest-memory and pmemsave.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from .machines import Machine
+from .run import BuildError
+
+
+@dataclass
+class Guest:
+    """
+    One QEMU process; a context manager that ends it.
+
+    :ivar memory: MiB.
+    """
+
+    machine: Machine
+    cpu: str
+    kernel: Path
+    initramfs: Path
+    append: str
+    work: Path
+    memory: int
+    cpus: int = 2
+    disks: Sequence[Path] = ()
+    _process: subprocess.Popen[bytes] | None = None
+    _socket: socket.socket | None = None
+    _input: bytearray = field(default_factory=bytearray)
+
+    @property
+    def console_log(self) -> Path:
+        """File with all that the guest wrote on its console."""
+        return self.work / "console.log"
+
+    def console(self) -> str:
+        """Return the console so far."""
+        if not self.console_log.exists():
+            return ""
+        return self.console_log.read_bytes().decode(errors="surrogateescape")
+
+    def command(self) -> list[str]:
+        """Return QEMU's command line."""
+        m = self.machine
+        words = [
+            m.program, *m.machine, "-cpu", self.cpu, "-m", str(self.memory),
+            "-smp", str(self.cpus), "-accel", "tcg", "-nodefaults", "-display", "none",
+            "-no-shutdown", "-action", "panic=pause",
+            "-kernel", str(self.kernel), "-initrd", str(self.initramfs), "-append", self.append,
+            "-serial", f"file:{self.console_log}",
+            "-qmp", f"unix:{self._monitor},server=on,wait=off",
+            "-netdev", "user,id=n0,restrict=on", "-device", f"virtio-net-{m.bus},netdev=n0",
+        ]  # fmt: skip
+        if m.vmcoreinfo:
+            words += ["-device", "vmcoreinfo"]
+        for index, disk in enumerate(self.disks):
+            words += [
+                "-drive", f"file={disk},if=none,id=d{index},format=raw,cache=unsafe",
+                "-device", f"virtio-blk-{m.bus},drive=d{index}",
+            ]  # fmt: skip
+        return words
+
+    @property
+    def _monitor(self) -> Path:
+        return self.work / "monitor"
+
+    def __enter__(self) -> Guest:
+        self.work.mkdir(parents=True, exist_ok=True)
+        self.console_log.unlink(missing_ok=True)
+        self._monitor.unlink(missing_ok=True)
+        words = self.command()
+        with (self.work / "qemu.log").open("wb") as log:
+            try:
+                self._process = subprocess.Popen(
+                    words, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                )
+            except FileNotFoundError as error:
+                raise BuildError(f"{words[0]}: not installed") from error
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._socket is not None:
+            self._socket.close()
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def _alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def wait_for(self, pattern: str, timeout: float, *, but: str | None = None) -> str:
+        """
+        Wait until the console shows something.
+
+        :param pattern: Regular expression, searched in all that was written.
+        :param but: Giving up at once when this shows instead.
+        :param timeout: Seconds.
+        :return: The console.
+        :raises BuildError: it did not come; the message has the console's end.
+        """
+        end = time.monotonic() + timeout
+        while True:
+            text = self.console()
+            if re.search(pattern, text):
+                return text
+            if (but and re.search(but, text)) or time.monotonic() > end or not self._alive():
+                tail = "\n".join(text.splitlines()[-25:])
+                log = (self.work / "qemu.log").read_text(errors="replace")[-2000:]
+                raise BuildError(f"guest: {pattern!r} did not come; console ends:\n{tail}\n{log}")
+            time.sleep(0.3)
+
+    def _receive(self) -> dict[str, Any]:
+        assert self._socket is not None
+        while b"\n" not in self._input:
+            chunk = self._socket.recv(65536)
+            if not chunk:
+                raise BuildError("QEMU: the monitor closed")
+            self._input += chunk
+        line, _, rest = bytes(self._input).partition(b"\n")
+        self._input = bytearray(rest)
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def qmp(self, execute: str, **arguments: object) -> Any:
+        """
+        Run one monitor command.
+
+        :return: What it returned.
+        :raises BuildError: QEMU refused it.
+        """
+        if self._socket is None:
+            self._socket = socket.socket(socket.AF_UNIX)
+            self._socket.settimeout(300)
+            self._socket.connect(str(self._monitor))
+            self._receive()
+            self.qmp("qmp_capabilities")
+        request: dict[str, object] = {"execute": execute}
+        if arguments:
+            request["arguments"] = arguments
+        self._socket.sendall(json.dumps(request).encode() + b"\n")
+        while True:
+            answer = self._receive()
+            if "return" in answer:
+                return answer["return"]
+            if "error" in answer:
+                raise BuildError(f"QEMU: {execute}: {answer['error'].get('desc')}")
+
+    def dump_formats(self) -> list[str]:
+        """Return the formats that this QEMU's dump-guest-memory was built with."""
+        formats: list[str] = self.qmp("query-dump-guest-memory-capability")["formats"]
+        return formats
+
+    def dump(self, out: Path, *, form: str = "elf", paging: bool = False) -> None:
+        """
+        Let QEMU write a dump.
+
+        :param form: elf, kdump-zlib, kdump-lzo or kdump-snappy.
+        :param paging: With virtual addresses, walked from the CPUs' page tables.
+        """
+        out.unlink(missing_ok=True)
+        arguments: dict[str, object] = {"paging": paging, "protocol": f"file:{out}"}
+        if form != "elf":
+            arguments["format"] = form
+        self.qmp("dump-guest-memory", **arguments)
+        out.chmod(0o644)
+
+    def save_memory(self, out: Path, start: int, size: int) -> None:
+        """Let QEMU write a range of physical memory, in bytes, as it is."""
+        out.unlink(missing_ok=True)
+        self.qmp("pmemsave", val=start, size=size, filename=str(out))
+        out.chmod(0o644)

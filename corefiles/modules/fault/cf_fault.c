@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A module that dies on request, with types of its own.
+ *
+ * What it holds (list of widgets, per-CPU counters, two mutexes) is stated in
+ * the manifest too, so that a debugger's view of it can be checked.
+ * echo null|bug|deadlock > /sys/module/cf_fault/parameters/trigger
+ */
+#include <linux/delay.h>
+#include <linux/err.h>
+#include <linux/kernel.h>
+#include <linux/kthread.h>
+#include <linux/list.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/percpu.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+
+enum cf_color { CF_RED = 1, CF_GREEN = 2, CF_BLUE = -4 };
+
+struct cf_parts {
+	u32 teeth : 5;
+	s32 bias : 7;
+	u32 sealed : 1;
+};
+
+union cf_measure {
+	u64 raw;
+	struct {
+		u32 weight;
+		u32 height;
+	};
+};
+
+struct cf_widget {
+	struct list_head node;
+	int number;
+	enum cf_color color;
+	char name[16];
+	union cf_measure measure;
+	struct cf_parts parts[2];
+	void (*act)(struct cf_widget *widget, int how);
+	struct cf_widget *next_of_color[3];
+	u8 tail_length;
+	u8 tail[];
+};
+
+/* Not static: a module's own globals must show up by name. */
+LIST_HEAD(cf_widgets);
+DEFINE_MUTEX(cf_left);
+DEFINE_MUTEX(cf_right);
+DEFINE_PER_CPU(u64, cf_hits);
+struct cf_widget *cf_victim;
+
+static noinline void cf_act(struct cf_widget *widget, int how)
+{
+	widget->number += how;
+}
+
+static noinline int cf_level3(struct cf_widget *widget, int depth)
+{
+	this_cpu_inc(cf_hits);
+	/* cf_victim is NULL: this is the fault. */
+	cf_victim->number = widget->number + depth;
+	barrier();
+	return cf_victim->number;
+}
+
+static noinline int cf_level2(struct cf_widget *widget, int depth)
+{
+	int sum = cf_level3(widget, depth + 1);
+
+	barrier();
+	return sum + widget->number;
+}
+
+static noinline int cf_level1(int depth)
+{
+	struct cf_widget *widget = list_first_entry(&cf_widgets, struct cf_widget, node);
+	int sum = cf_level2(widget, depth + 1);
+
+	barrier();
+	return sum + depth;
+}
+
+static noinline int cf_bug(const char *why)
+{
+	struct cf_widget *widget = list_last_entry(&cf_widgets, struct cf_widget, node);
+
+	BUG_ON(widget->number != 0 && why);
+	return widget->number;
+}
+
+static int cf_take(struct mutex *first, struct mutex *second)
+{
+	mutex_lock(first);
+	msleep(500);
+	mutex_lock(second);
+	mutex_unlock(second);
+	mutex_unlock(first);
+	return 0;
+}
+
+static int cf_ab(void *unused)
+{
+	return cf_take(&cf_left, &cf_right);
+}
+
+static int cf_ba(void *unused)
+{
+	return cf_take(&cf_right, &cf_left);
+}
+
+static int cf_trigger(const char *value, const struct kernel_param *param)
+{
+	int ret;
+
+	if (sysfs_streq(value, "null")) {
+		ret = cf_level1(0);
+	} else if (sysfs_streq(value, "bug")) {
+		ret = cf_bug(value);
+	} else if (sysfs_streq(value, "deadlock")) {
+		ret = PTR_ERR_OR_ZERO(kthread_run(cf_ab, NULL, "cf_ab"));
+		if (!ret)
+			ret = PTR_ERR_OR_ZERO(kthread_run(cf_ba, NULL, "cf_ba"));
+	} else {
+		ret = -EINVAL;
+	}
+	barrier();
+	return ret;
+}
+
+static const struct kernel_param_ops cf_trigger_ops = { .set = cf_trigger };
+module_param_cb(trigger, &cf_trigger_ops, NULL, 0200);
+MODULE_PARM_DESC(trigger, "null, bug or deadlock");
+
+static int __init cf_add(int number, enum cf_color color, const char *name, u32 weight)
+{
+	struct cf_widget *widget = kzalloc(sizeof(*widget) + 8, GFP_KERNEL);
+	int i;
+
+	if (!widget)
+		return -ENOMEM;
+	widget->number = number;
+	widget->color = color;
+	strscpy(widget->name, name, sizeof(widget->name));
+	widget->measure.weight = weight;
+	widget->measure.height = weight + 1;
+	widget->parts[0].teeth = 21;
+	widget->parts[0].bias = -5;
+	widget->parts[1].sealed = 1;
+	widget->act = cf_act;
+	widget->tail_length = 8;
+	for (i = 0; i < 8; i++)
+		widget->tail[i] = 0xa0 + i;
+	list_add_tail(&widget->node, &cf_widgets);
+	return 0;
+}
+
+static int __init cf_init(void)
+{
+	return cf_add(7, CF_RED, "anvil", 1234) ?:
+	       cf_add(-3, CF_GREEN, "bolt", 17) ?:
+	       cf_add(2000000000, CF_BLUE, "cog", 1);
+}
+module_init(cf_init);
+
+/* No exit: a corefile's module is never unloaded. */
+MODULE_DESCRIPTION("Dies on request, for crash dumps");
+MODULE_LICENSE("GPL");
