@@ -21,8 +21,10 @@ from btfdbg.btf import Btf
 from btfdbg.debuginfo import locate
 from btfdbg.debuginfo.convert import TypeConverter
 from btfdbg.debuginfo.finders import BtfFinders
+from btfdbg.debuginfo.locate import byteorder
 from btfdbg.debuginfo.modules import ModuleBtfs, create_modules
 from btfdbg.debuginfo.session import Session, find_session, remember_session
+from btfdbg.debuginfo.variables import VariableTypes
 from btfdbg.debuginfo.vmcore.identify import DumpInfo, identify
 from btfdbg.debuginfo.vmcore.overlay import add_null_overlay, needs_null_overlay
 from btfdbg.debuginfo.vmcoreinfo import VmcoreInfo
@@ -31,6 +33,14 @@ from btfdbg.errors import BtfdbgError, BtfError, DebugInfoError
 # ``btf`` and ``btf_symbol`` are taken by a drgn that is still to come (its pull
 # request #625), and registering a name twice is an error.
 FINDER = "btfdbg"
+
+_UNAME_MACHINES = {
+    drgn.Architecture.X86_64: "x86_64",
+    drgn.Architecture.AARCH64: "aarch64",
+    drgn.Architecture.S390X: "s390x",
+    drgn.Architecture.PPC64: "ppc64le",
+    drgn.Architecture.RISCV64: "riscv64",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +103,7 @@ def register(
     return session
 
 
-def _run(
-    session: Session, steps: Iterable[tuple[str, Callable[[], None]]]
-) -> list[DebugInfoError]:
+def _run(session: Session, steps: Iterable[tuple[str, Callable[[], None]]]) -> list[DebugInfoError]:
     failures = []
     for name, step in steps:
         try:
@@ -120,10 +128,17 @@ def _null_overlay(session: Session) -> None:
 
 
 def _symbols(session: Session, options: Options) -> None:
-    from btfdbg.debuginfo.kallsyms import load_symbols
+    from btfdbg.debuginfo import kallsyms
+    from btfdbg.debuginfo.kallsyms import symbols
 
-    session.symbols = load_symbols(session, options.kallsyms)
-    session.register_symbol_finder(FINDER)
+    prog = session.prog
+    if options.kallsyms is not None:
+        from btfdbg.debuginfo.kallsyms import sources
+
+        session.symbols = sources.load_file(options.kallsyms, session.vmcoreinfo)
+    else:
+        session.symbols = kallsyms.load(prog.read, session.vmcoreinfo, byteorder(prog))
+    prog.register_symbol_finder(FINDER, symbols.finder(session.symbols), enable_index=-1)
 
 
 def _types(session: Session, options: Options) -> None:
@@ -152,6 +167,16 @@ def _types(session: Session, options: Options) -> None:
 def _objects(session: Session, options: Options) -> None:
     if session.finders is None:
         return
+    if session.symbols is not None:
+        platform = session.prog.platform
+        assert platform is not None  # set by whatever set the memory
+        session.variables = VariableTypes(
+            session.prog,
+            session.symbols,
+            release=session.release,
+            architecture=_UNAME_MACHINES.get(platform.arch, platform.arch.name.lower()),
+            on_problem=lambda e: session.note(e.step or "variables", str(e), e.hint),
+        )
     session.prog.register_object_finder(FINDER, session.finders.find_object, enable_index=-1)
 
 

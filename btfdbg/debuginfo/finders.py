@@ -13,13 +13,14 @@ C code asks for one kind at a time and only for the base name.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 import drgn
 
-from btfdbg.btf import Btf, Kind, kinds
+from btfdbg.btf import Btf, Kind, TypeId, kinds
 from btfdbg.debuginfo.convert import TypeConverter
+from btfdbg.debuginfo.enumerators import find_enumerators
 from btfdbg.errors import BtfdbgError, BtfError
 
 if TYPE_CHECKING:
@@ -67,7 +68,6 @@ class BtfFinders:
     def __init__(self, session: Session, converter: TypeConverter) -> None:
         self.session = session
         self.vmlinux = converter
-        self._enumerators: dict[int, dict[str, list[tuple[int, int]]]] = {}
 
     # Types
 
@@ -109,9 +109,7 @@ class BtfFinders:
         btf_kinds: tuple[Kind, ...],
         name: str,
     ) -> drgn.Type | None:
-        for type_id in converter.btf.types_by_name(name, btf_kinds):
-            if type_id < converter.btf.start_id:
-                continue
+        for type_id in _own_ids(converter.btf, name, btf_kinds):
             found = converter.convert(type_id)
             # An enum without enumerators is a declaration, which DWARF does
             # not index either.
@@ -172,18 +170,9 @@ class BtfFinders:
         sym = _only(symbols)
         if sym is None:
             return None
-        for converter in self._converters(None):
-            ids = [
-                i
-                for i in converter.btf.types_by_name(name, (Kind.FUNC,))
-                if i >= converter.btf.start_id
-            ]
-            if ids:
-                if len(ids) > 1:
-                    return None
-                return drgn.Object(
-                    self.session.prog, converter.convert(ids[0]), address=sym.address
-                )
+        ids = _own_ids(self.vmlinux.btf, name, (Kind.FUNC,))
+        if len(ids) == 1:
+            return drgn.Object(self.session.prog, self.vmlinux.convert(ids[0]), address=sym.address)
         if name in _PROBED_FUNCTIONS:
             prog = self.session.prog
             return drgn.Object(
@@ -194,24 +183,16 @@ class BtfFinders:
     def _variable(self, name: str, symbols: list[Sym]) -> drgn.Object | None:
         prog = self.session.prog
         sym = _only(symbols)
-        if sym is not None:
-            for converter in self._converters(None):
-                type_ = self._var_type(converter, name)
-                if type_ is not None:
-                    return drgn.Object(prog, type_, address=sym.address)
+        # Two VARs of one name are file-local variables of two files; without
+        # their addresses nothing says which one the symbol is.
+        ids = _own_ids(self.vmlinux.btf, name, (Kind.VAR,))
+        if sym is not None and len(ids) == 1:
+            return drgn.Object(prog, self.vmlinux.convert(ids[0]), address=sym.address)
         if self.session.variables is not None:
             found = self.session.variables.find(name)
             if found is not None:
                 return drgn.Object(prog, found.type, address=found.address)
         return None
-
-    def _var_type(self, converter: TypeConverter, name: str) -> drgn.Type | None:
-        ids = [
-            i for i in converter.btf.types_by_name(name, (Kind.VAR,)) if i >= converter.btf.start_id
-        ]
-        # Two VARs of one name are file-local variables of two files; without
-        # their addresses nothing says which one the symbol is.
-        return converter.convert(ids[0]) if len(ids) == 1 else None
 
     def _percpu_without_symbol(self, name: str) -> drgn.Object | None:
         """A per-CPU variable of a kernel whose kallsyms has no data symbols."""
@@ -236,36 +217,19 @@ class BtfFinders:
 
     def _constant(self, name: str) -> drgn.Object | None:
         for converter in self._converters(None):
-            index = self._enumerator_index(converter.btf)
-            hits = index.get(name)
+            hits = find_enumerators(converter.btf, name)
             if not hits:
                 continue
-            values = set()
-            for type_id, position in hits:
-                t = converter.btf.type_by_id(type_id)
-                assert isinstance(t, (kinds.Enum, kinds.Enum64))
-                values.add(t.values[position].value)
-            if len(values) > 1:
-                logger.info("%s: enumerator with several values %s", name, sorted(values))
+            if len({hit.value for hit in hits}) > 1:
+                logger.info("%s: enumerator with several values %s", name, hits)
                 return None
-            type_id, _ = hits[0]
-            return drgn.Object(self.session.prog, converter.convert(type_id), values.pop())
+            type_ = converter.convert(hits[0].type_id)
+            return drgn.Object(self.session.prog, type_, hits[0].value)
         return None
 
-    def _enumerator_index(self, btf: Btf) -> dict[str, list[tuple[int, int]]]:
-        """Enumerator name to (enum's id, position), own types of ``btf`` only; made once."""
-        index = self._enumerators.get(id(btf))
-        if index is None:
-            index = {}
-            for type_id in btf.own_ids():
-                if btf.kind_of(type_id) not in (Kind.ENUM, Kind.ENUM64):
-                    continue
-                t = btf.type_by_id(type_id)
-                assert isinstance(t, (kinds.Enum, kinds.Enum64))
-                for position, value in enumerate(t.values):
-                    index.setdefault(value.name, []).append((type_id, position))
-            self._enumerators[id(btf)] = index
-        return index
+
+def _own_ids(btf: Btf, name: str, wanted: Collection[int]) -> list[TypeId]:
+    return [i for i in btf.own_ids_by_name(name) if btf.kind_of(i) in wanted]
 
 
 def _only(symbols: list[Sym]) -> Sym | None:
@@ -274,6 +238,3 @@ def _only(symbols: list[Sym]) -> Sym | None:
         return symbols[0]
     global_ = [s for s in symbols if s.type_letter.isupper()]
     return global_[0] if len({s.address for s in global_}) == 1 else None
-
-
-Finder = Callable[..., object]

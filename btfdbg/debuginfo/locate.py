@@ -17,6 +17,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import drgn
 from drgn import FaultError, Object
@@ -53,7 +54,7 @@ class KernelBtf:
     size: int
 
 
-def byteorder(prog: drgn.Program) -> str:
+def byteorder(prog: drgn.Program) -> Literal["little", "big"]:
     """Byte order of the dumped kernel, ``little`` or ``big``."""
     platform = prog.platform
     assert platform is not None
@@ -112,7 +113,9 @@ def _from_section_symbols(session: Session) -> bytes | None:
 
 Link = Callable[[Session], "bytes | None"]
 
-VMLINUX_LINKS: tuple[tuple[str, Link], ...] = (("symbols __start_BTF..__stop_BTF", _from_section_symbols),)
+VMLINUX_LINKS: tuple[tuple[str, Link], ...] = (
+    ("symbols __start_BTF..__stop_BTF", _from_section_symbols),
+)
 
 
 def vmlinux_btf(session: Session) -> tuple[bytes, str]:
