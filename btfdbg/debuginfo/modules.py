@@ -87,6 +87,11 @@ class ModuleBtfs(Mapping[str, Btf]):
             return None
         return TypeConverter(self._session.prog, btf, self._vmlinux)
 
+    def source(self, name: str) -> str | None:
+        """Where the BTF of a module was found."""
+        entry = self._list().get(name)
+        return None if entry is None else f"struct btf {entry.id} of the kernel"
+
     def __getitem__(self, name: str) -> Btf:
         converter = self.converter(name)
         if converter is None:

@@ -110,6 +110,16 @@ class Session:
         """Module name to its split BTF; a module's BTF is read when it is first asked for."""
         return self.module_btfs if self.module_btfs is not None else {}
 
+    def module_names(self) -> tuple[str, ...]:
+        """Names of the loaded modules as drgn enumerated them, in the kernel's order."""
+        return tuple(
+            m.name for m in self.prog.modules() if isinstance(m, drgn.RelocatableModule)
+        )
+
+    def module_btf_source(self, name: str) -> str | None:
+        """Where the BTF of a module was found, ``None`` if it has none."""
+        return self.module_btfs.source(name) if self.module_btfs is not None else None
+
     def note(self, step: str, what: str, hint: str = "") -> None:
         """Add a note, once."""
         note = Note(step, what, hint)
