@@ -26,7 +26,7 @@ from btfdbg.debuginfo.modules import ModuleBtfs, create_modules
 from btfdbg.debuginfo.session import Session, find_session, remember_session
 from btfdbg.debuginfo.variables import VariableTypes
 from btfdbg.debuginfo.vmcore.identify import DumpInfo, identify
-from btfdbg.debuginfo.vmcore.overlay import add_null_overlay, needs_null_overlay
+from btfdbg.debuginfo.vmcore.overlay import complete_memory
 from btfdbg.debuginfo.vmcoreinfo import VmcoreInfo
 from btfdbg.errors import BtfdbgError, BtfError, DebugInfoError
 
@@ -91,7 +91,7 @@ def register(
     failures = _run(
         session,
         (
-            ("open", lambda: _null_overlay(session)),
+            ("open", lambda: _memory(session)),
             ("kallsyms", lambda: _symbols(session, options)),
             ("btf", lambda: _types(session, options)),
             ("objects", lambda: _objects(session, options)),
@@ -117,14 +117,16 @@ def _run(session: Session, steps: Iterable[tuple[str, Callable[[], None]]]) -> l
     return failures
 
 
-def _null_overlay(session: Session) -> None:
+def _memory(session: Session) -> None:
     info, path = session.dump, session.prog.core_dump_path
     if info is None and path is not None and not session.prog.flags & drgn.ProgramFlags.IS_LIVE:
         info = session.dump = identify(path)
-    # The page tables' own address tells where the kernel lives.
-    kernel = session.vmcoreinfo.symbols.get("swapper_pg_dir", 0)
-    if info is not None and needs_null_overlay(info, kernel):
-        add_null_overlay(session.prog)
+    if info is None:
+        return
+    session.vmcoreinfo_source = info.vmcoreinfo_source
+    for what, hint in info.remarks:
+        session.note("open", what, hint)
+    complete_memory(session.prog, info, session.vmcoreinfo)
 
 
 def _symbols(session: Session, options: Options) -> None:

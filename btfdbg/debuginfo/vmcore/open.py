@@ -2,23 +2,62 @@
 
 Owns the choice of how drgn is given a dump, and the words of what goes wrong.
 Registers no finders: that is ``attach``.
+
+The order for every format: what kind of file (``identify``), are its headers
+believable, is there a VMCOREINFO text and does it fit the memory; if not, look
+for one in memory (``recover``); only then drgn, because a Program cannot be
+given another VMCOREINFO later.
 """
 
 from __future__ import annotations
 
 import os
+import struct
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import drgn
 
 from btfdbg.btf import Btf
-from btfdbg.debuginfo.vmcore.identify import DumpInfo, Format, identify
+from btfdbg.debuginfo.vmcore import rawimage
+from btfdbg.debuginfo.vmcore.elfcore import ElfCore, read_elf
+from btfdbg.debuginfo.vmcore.identify import (
+    DumpInfo,
+    Format,
+    identify,
+    platform_named,
+    platform_of,
+)
+from btfdbg.debuginfo.vmcore.kdumpfile import Kdump
+from btfdbg.debuginfo.vmcore.lime import read_lime
+from btfdbg.debuginfo.vmcore.memory import Extent, FileMemory, PhysicalMemory, ProgramMemory
+from btfdbg.debuginfo.vmcore.paging import NotMappedError, X86Paging
+from btfdbg.debuginfo.vmcore.recover import (
+    Believed,
+    Candidate,
+    architectures_of,
+    candidates,
+    check,
+    choose,
+)
+from btfdbg.debuginfo.vmcoreinfo import MAX_BYTES, VmcoreInfo
 from btfdbg.errors import DebugInfoError
 
-_UNREAD = {
-    Format.LIME: "LiME images are not opened yet",
-    Format.RAW: "raw memory images are not opened yet",
+_GIVEN = "--vmcoreinfo"
+# drgn wants some VMCOREINFO before it opens a kdump file at all; the search for
+# the real one reads physical memory only, which does not look at it.
+_PLACEHOLDER = b"OSRELEASE=0\nPAGESIZE=4096\nSYMBOL(swapper_pg_dir)=0\n"
+_NOTE_HEADER = b"VMCOREINFO\0\0"
+_QEMU_CR3 = 416
+# Program counter in struct elf_prstatus, whose registers start at 112.
+_PRSTATUS_PC = {
+    drgn.Architecture.X86_64: 112 + 16 * 8,
+    drgn.Architecture.AARCH64: 112 + 32 * 8,
+    drgn.Architecture.RISCV64: 112,
+    drgn.Architecture.S390X: 112 + 8,
+    drgn.Architecture.PPC64: 112 + 32 * 8,
 }
 
 
@@ -31,62 +70,368 @@ def open_core(
     """
     Set up a Program's memory from a dump, without debug info.
 
-    :param architecture: Name of a ``drgn.Architecture``, in any case, for dumps
-        whose header does not say.
+    :param architecture: Name of an architecture (``x86_64``, ``arm64``…), for
+        dumps whose header does not say.
     :param vmcoreinfo: VMCOREINFO text to use in place of the dump's own.
+    :return: The Program, and what is known of the dump.
     :raises DebugInfoError: the dump cannot be opened; with a hint.
     """
     info = identify(path)
-    if info.format in _UNREAD:
-        raise DebugInfoError(f"{info.path}: {_UNREAD[info.format]}", step="open")
-    platform = _platform(architecture) if architecture else None
-    prog = drgn.Program(platform, vmcoreinfo=vmcoreinfo)
+    platform = platform_named(architecture) if architecture else None
+    if vmcoreinfo is not None:
+        vmcoreinfo = _given_text(vmcoreinfo)
     try:
-        prog.set_core_dump(info.path)
-    except (ValueError, OSError, drgn.FaultError) as e:
-        # libkdumpfile learns the machine from VMCOREINFO or not at all; QEMU
-        # writes kdump files without one but with the machine in utsname.
-        if platform is not None or info.platform is None or "ARCH_NAME" not in str(e):
-            raise _cannot_open(info, e) from e
-        prog = drgn.Program(info.platform, vmcoreinfo=vmcoreinfo)
+        if info.format is Format.ELF:
+            return _open_elf(info, platform, vmcoreinfo)
+        if info.format in (Format.KDUMP, Format.KDUMP_FLATTENED):
+            return _open_kdump(info, platform, vmcoreinfo)
+        return _open_image(info, platform, vmcoreinfo)
+    except OSError as e:
+        raise DebugInfoError(f"{info.path}: {e.strerror or e}", step="open") from e
+    except MemoryError as e:
+        raise DebugInfoError(f"{info.path}: out of memory while opening it", step="open") from e
+
+
+def _given_text(text: bytes) -> bytes:
+    """The text of --vmcoreinfo FILE: as such, or a whole note."""
+    at = text.find(b"OSRELEASE=")
+    if at < 0 or len(text) > 2 * MAX_BYTES or b"SYMBOL(swapper_pg_dir)=" not in text:
+        raise DebugInfoError(
+            "what --vmcoreinfo gives is not a VMCOREINFO text",
+            step="open",
+            hint="it has lines like OSRELEASE=6.1.0 and SYMBOL(swapper_pg_dir)=ffffffff82a10000",
+        )
+    if text[:at].endswith(_NOTE_HEADER):
+        text = text[at:]
+    return text.split(b"\0")[0]
+
+
+def _open_elf(
+    info: DumpInfo, platform: drgn.Platform | None, text: bytes | None
+) -> tuple[drgn.Program, DumpInfo]:
+    core = read_elf(info.path)
+    if not core.loads:
+        raise DebugInfoError(f"{info.path} holds no memory: it has no PT_LOAD segment", step="open")
+    memory = FileMemory(info.path, core.extents())
+    info = replace(info, memory=memory)
+    if core.missing:
+        info = _truncated(info, core.missing, memory.total)
+    if platform is not None and info.architecture not in (None, platform.arch):
+        raise DebugInfoError(
+            f"{info.path} is of {_name(info.architecture)} by its header, not of"
+            f" {_name(platform.arch)}",
+            step="open",
+            hint="leave out --architecture",
+        )
+    if text is not None:
+        return _set_core_dump(info, platform, text), replace(info, vmcoreinfo_source=_GIVEN)
+    note = core.vmcoreinfo()
+    wanted = platform or info.platform
+    if note is None:
+        writer = core.writer()
+        if writer == "process":
+            raise DebugInfoError(
+                f"{info.path} is a core dump of a process, not of a kernel",
+                step="open",
+                hint="open it with gdb or drgn -c",
+            )
+        found = _recover(info, memory, wanted, core)
+        if found is None:
+            raise _without_vmcoreinfo(info, writer)
+        return _with_recovered(info, platform, found)
+    if not _fits(note, wanted, memory):
+        found = _recover(info, memory, wanted, core)
+        if found is not None and found.candidate.text != note.split(b"\0")[0]:
+            info = _remark(
+                info,
+                "the VMCOREINFO note in the dump is not of the kernel in its memory"
+                f" ({found.candidate.info.release}); used the one found there",
+                "the guest was rebooted, or the note was edited",
+            )
+            return _with_recovered(info, platform, found)
+        if found is None:
+            info = _unconfirmed(info)
+    return _set_core_dump(info, platform, None), info
+
+
+def _open_kdump(
+    info: DumpInfo, platform: drgn.Platform | None, text: bytes | None
+) -> tuple[drgn.Program, DumpInfo]:
+    kdump = Kdump(info.path)
+    header = kdump.header
+    if header.split:
+        raise DebugInfoError(
+            f"{info.path} is one part of a dump that makedumpfile --split wrote",
+            step="open",
+            hint="join the parts: makedumpfile --reassemble PART1 PART2... OUT",
+        )
+    if header.incomplete:
+        info = _remark(
+            info,
+            "makedumpfile marked this dump as incomplete: it ran out of space",
+            "pages at its end are missing",
+        )
+    # QEMU writes x86_64 into every kdump header; the text knows better.
+    given = platform
+    own = kdump.vmcoreinfo()
+    for known in (text, own):
+        if platform is None and known is not None:
+            platform = _platform_of_text(known, header.order == "<")
+    platform = platform or info.platform
+    if text is not None:
+        prog = _set_core_dump(info, platform, text)
+        return prog, replace(info, vmcoreinfo_source=_GIVEN)
+    if own is not None:
+        prog = _set_kdump(info, given, platform)
+        if _fits(own, prog.platform, ProgramMemory(prog, kdump.runs)):
+            return prog, info
+    scanner = ProgramMemory(_scanner(info, platform), kdump.runs)
+    found = _recover(info, scanner, given, None)
+    if found is not None:
+        if own is not None:
+            info = _remark(
+                info, "the dump's VMCOREINFO is not of the kernel in its memory; used that one", ""
+            )
+        return _with_recovered(info, given, found)
+    if own is None:
+        raise _without_vmcoreinfo(info, "")
+    return prog, _unconfirmed(info)
+
+
+def _set_kdump(
+    info: DumpInfo, given: drgn.Platform | None, known: drgn.Platform | None
+) -> drgn.Program:
+    """Open a kdump file that has a VMCOREINFO text."""
+    try:
+        return _set_core_dump(info, given, None)
+    except DebugInfoError:
+        # libkdumpfile learns the machine from VMCOREINFO's release line or not
+        # at all; QEMU writes kdump files without one but with a text.
+        if given is not None or known is None:
+            raise
+        return _set_core_dump(info, known, None)
+
+
+def _scanner(info: DumpInfo, platform: drgn.Platform | None) -> drgn.Program:
+    platform = platform or platform_of(drgn.Architecture.X86_64, True)
+    return _set_core_dump(info, platform, _PLACEHOLDER, plugins=False)
+
+
+def _open_image(
+    info: DumpInfo, platform: drgn.Platform | None, text: bytes | None
+) -> tuple[drgn.Program, DumpInfo]:
+    """Raw and LiME: physical memory and nothing else."""
+    raw = info.format is Format.RAW
+    if raw:
+        size = os.stat(info.path).st_size or _device_size(info.path)
+        memory = FileMemory(info.path, (Extent(0, size, 0, size),))
+    else:
+        extents, missing = read_lime(info.path)
+        memory = FileMemory(info.path, extents)
+        if missing:
+            info = _truncated(info, missing, memory.total)
+    if text is not None:
+        texts = [Candidate(text, 0, False)]
+        source = _GIVEN
+    else:
+        texts = candidates(memory, f"looking for VMCOREINFO in {info.path.name}")
+        source = ""
+    if not texts:
+        raise _without_vmcoreinfo(info, "")
+
+    def layouts(of: VmcoreInfo) -> Iterator[PhysicalMemory]:
+        return iter(rawimage.layouts(memory, of)) if raw else iter((memory,))
+
+    found = choose(texts, layouts, platform.arch if platform is not None else None)
+    if found is None:
+        releases = ", ".join(sorted({c.info.release for c in texts}))
+        raise DebugInfoError(
+            f"{info.path} ({info.format.value}): there is a VMCOREINFO of {releases}, but that"
+            " kernel's page tables are not where it says",
+            step="open",
+            hint="the memory is incomplete, of an unknown layout, or holds a copy only",
+        )
+    image = found.memory
+    assert isinstance(image, FileMemory)
+    prog = drgn.Program(platform_of(found.architecture, found.little_endian))
+
+    def read(address: int, count: int, offset: int, physical: bool) -> bytes:
+        return image.read(address, count)
+
+    for e in image.extents:
+        prog.add_memory_segment(e.address, e.size, read, True)
+    try:
+        prog.set_linux_kernel_custom(found.candidate.text, False)
+    except Exception as e:  # drgn raises plain Exception for what it has no class for
+        raise _cannot_open(info, e) from e
+    return prog, replace(
+        info,
+        architecture=found.architecture,
+        little_endian=found.little_endian,
+        memory=image,
+        vmcoreinfo_source=source or _source(found),
+    )
+
+
+def _device_size(path: Path) -> int:
+    with path.open("rb") as f:
+        return f.seek(0, os.SEEK_END)
+
+
+def _recover(
+    info: DumpInfo, memory: PhysicalMemory, platform: drgn.Platform | None, core: ElfCore | None
+) -> Believed | None:
+    texts = candidates(memory, f"looking for VMCOREINFO in {info.path.name}")
+    return choose(
+        texts,
+        lambda _: iter((memory,)),
+        platform.arch if platform is not None else None,
+        None if core is None else lambda b: _registers_agree(core, b),
+    )
+
+
+def _with_recovered(
+    info: DumpInfo, given: drgn.Platform | None, found: Believed
+) -> tuple[drgn.Program, DumpInfo]:
+    platform = given or platform_of(found.architecture, found.little_endian)
+    prog = _set_core_dump(info, platform, found.candidate.text)
+    return prog, replace(
+        info,
+        architecture=found.architecture,
+        little_endian=found.little_endian,
+        vmcoreinfo_source=_source(found),
+    )
+
+
+def _source(found: Believed) -> str:
+    what = "note" if found.candidate.is_note else "text"
+    return f"{what} in memory at physical {found.candidate.address:#x}"
+
+
+def _fits(text: bytes, platform: drgn.Platform | None, memory: PhysicalMemory) -> bool:
+    """Whether a VMCOREINFO text is of the kernel in memory."""
+    if platform is None:
+        return True
+    candidate = Candidate(text.split(b"\0")[0], 0, True)
+    if "init_uts_ns" not in candidate.info.symbols:
+        return True  # nothing to hold it against
+    return check(candidate, memory, (platform.arch,)) is not None
+
+
+def _registers_agree(core: ElfCore, believed: Believed) -> int:
+    """How many CPUs of an ELF dump use the page tables, or run the code, of a candidate."""
+    count = 0
+    info, paging, read = believed.candidate.info, believed.paging, believed.memory.read
+    for note in core.notes():
         try:
-            prog.set_core_dump(info.path)
-        except (ValueError, OSError, drgn.FaultError) as again:
-            raise _cannot_open(info, again) from again
+            if note.name == "QEMU" and believed.architecture is drgn.Architecture.X86_64:
+                (cr3,) = struct.unpack_from("<Q", note.desc, _QEMU_CR3)
+                five = len(paging.levels) == 5
+                # Bit 12 tells the user half's table from the kernel's (KPTI).
+                seen = X86Paging(five, cr3 & ~0x1FFF & (1 << 52) - 1)
+                symbol = info.symbols["init_uts_ns"]
+                count += seen.translate(read, symbol) == paging.translate(read, symbol)
+            elif note.name == "CORE" and note.type == 1:
+                offset = _PRSTATUS_PC[believed.architecture]
+                (pc,) = struct.unpack_from(core.order + "Q", note.desc, offset)
+                paging.translate(read, pc)
+                count += 1
+        except (struct.error, NotMappedError, drgn.FaultError, LookupError):
+            continue
+    return count
+
+
+def _platform_of_text(text: bytes, little_endian: bool) -> drgn.Platform | None:
+    found = architectures_of(VmcoreInfo.parse(text))
+    return platform_of(found[0], little_endian) if found else None
+
+
+def _set_core_dump(
+    info: DumpInfo,
+    platform: drgn.Platform | None,
+    text: bytes | None,
+    *,
+    plugins: bool = True,
+) -> drgn.Program:
+    prog = drgn.Program(platform, vmcoreinfo=text)
+    hidden = os.environ.get("DRGN_DISABLE_PLUGINS")
+    try:
+        if not plugins:
+            os.environ["DRGN_DISABLE_PLUGINS"] = "*"
+        prog.set_core_dump(info.path)
+    except Exception as e:  # drgn raises plain Exception for what it has no class for
+        raise _cannot_open(info, e) from e
+    finally:
+        if not plugins:
+            if hidden is None:
+                del os.environ["DRGN_DISABLE_PLUGINS"]
+            else:
+                os.environ["DRGN_DISABLE_PLUGINS"] = hidden
     if not prog.flags & drgn.ProgramFlags.IS_LINUX_KERNEL:
         raise DebugInfoError(
             f"{info.path} is a core dump of a process, not of a kernel",
             step="open",
             hint="open it with gdb or drgn -c",
         )
-    return prog, info
+    return prog
 
 
-def _platform(name: str) -> drgn.Platform:
-    try:
-        return drgn.Platform(drgn.Architecture[name.upper()])
-    except KeyError:
-        known = ", ".join(sorted(a.name.lower() for a in drgn.Architecture))
-        raise DebugInfoError(
-            f"unknown architecture {name!r}", step="open", hint=f"one of {known}"
-        ) from None
+def _remark(info: DumpInfo, what: str, hint: str) -> DumpInfo:
+    return replace(info, remarks=(*info.remarks, (what, hint)))
+
+
+def _truncated(info: DumpInfo, missing: int, total: int) -> DumpInfo:
+    return _remark(
+        info,
+        f"the file is truncated: {missing / (1 << 20):.1f} of {total / (1 << 20):.1f} MiB of"
+        " memory are missing",
+        "copy it again, or was the disk full when it was written?",
+    )
+
+
+def _unconfirmed(info: DumpInfo) -> DumpInfo:
+    return _remark(
+        info,
+        "the page tables that VMCOREINFO names do not lead to this kernel's name",
+        "pages may be missing, or the VMCOREINFO is of another kernel",
+    )
+
+
+def _name(architecture: drgn.Architecture | None) -> str:
+    return architecture.name.lower() if architecture is not None else "an unknown architecture"
+
+
+def _without_vmcoreinfo(info: DumpInfo, writer: str) -> DebugInfoError:
+    if writer == "Xen":
+        return DebugInfoError(
+            f"{info.path} is a Xen domain's dump and no Linux kernel was found in it",
+            step="open",
+            hint="dumps of PV domains are not read; use kdump in the guest",
+        )
+    if info.format is Format.RAW:
+        return DebugInfoError(
+            f"{info.path} has no known header, and no Linux kernel's VMCOREINFO was found in it",
+            step="open",
+            hint="if it is a raw memory image, give --vmcoreinfo FILE and --architecture ARCH",
+        )
+    return DebugInfoError(
+        f"{info.path} ({info.format.value}) carries no VMCOREINFO and none was found in its memory",
+        step="open",
+        hint="give it with --vmcoreinfo FILE",
+    )
 
 
 def _cannot_open(info: DumpInfo, e: Exception) -> DebugInfoError:
-    text = str(e)
-    if "VMCOREINFO" in text or "unrecognized QEMU" in text:
-        return DebugInfoError(
-            f"{info.path} carries no VMCOREINFO",
-            step="open",
-            hint="give it with --vmcoreinfo FILE",
-        )
+    text = " ".join(str(e).split())
     if "ARCH_NAME" in text:
         return DebugInfoError(
             f"{info.path} does not say of which architecture it is",
             step="open",
             hint="give it with --architecture ARCH",
         )
-    return DebugInfoError(f"{info.path} ({info.format.value}) cannot be opened: {text}", step="open")
+    return DebugInfoError(
+        f"{info.path} ({info.format.value}) cannot be opened: {text}", step="open"
+    )
 
 
 def program_from_core_dump(path: str | os.PathLike[str], **options: Any) -> drgn.Program:

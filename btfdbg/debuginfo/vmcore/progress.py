@@ -1,0 +1,62 @@
+"""A progress bar on a terminal, and nothing anywhere else."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import TextIO
+
+_DELAY = 0.5
+_INTERVAL = 0.1
+_WIDTH = 30
+
+
+class Progress:
+    """
+    ``label [#####     ] 45% 1.2 GB/s`` on stderr, if stderr is a terminal.
+
+    Appears only when the work has lasted half a second; wiped when done.
+    """
+
+    def __init__(self, label: str, total: int, out: TextIO | None = None) -> None:
+        """
+        :param total: Bytes to do.
+        :param out: Where to; stderr by default.
+        """
+        self._label = label
+        self._total = max(total, 1)
+        self._out = out if out is not None else sys.stderr
+        self._shown = False
+        self._start = time.monotonic()
+        self._next = self._start + _DELAY
+        self._active = self._out.isatty()
+
+    def __call__(self, done: int) -> None:
+        """Say how many bytes are done."""
+        if not self._active:
+            return
+        now = time.monotonic()
+        if now < self._next:
+            return
+        self._next = now + _INTERVAL
+        self._shown = True
+        share = min(done / self._total, 1.0)
+        filled = round(share * _WIDTH)
+        speed = done / (now - self._start) / 1e9
+        bar = "#" * filled + " " * (_WIDTH - filled)
+        self._out.write(f"\r{self._label} [{bar}] {share:4.0%} {speed:.1f} GB/s")
+        self._out.flush()
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._shown:
+            self._out.write("\r\x1b[K")
+            self._out.flush()
