@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ from .archive import Archive
 from .flattened import rearrange
 from .guest import Guest
 from .machines import machine_for
+from .recompress import to_snappy
 from .run import BuildError, run
 from .scenarios import Scenario
 
@@ -33,7 +33,7 @@ QEMU_DUMPS: dict[str, tuple[str, bool]] = {
     "qemu-snappy": ("kdump-snappy", False),
 }
 IMAGES = ("raw", "lime")
-HOWS = (*QEMU_DUMPS, *IMAGES, *kdump.VARIANTS, "kdump-flattened")
+HOWS = (*QEMU_DUMPS, *IMAGES, *kdump.VARIANTS, *kdump.DERIVED)
 _FAULT = Path(__file__).parent / "modules" / "fault"
 _DISK_SIZE = 4 << 20
 
@@ -57,7 +57,7 @@ class Wish:
     def kdump(self) -> list[str]:
         """Those of ``hows`` that makedumpfile writes."""
         wanted = [how for how in self.hows if how in kdump.VARIANTS]
-        if "kdump-flattened" in self.hows and "kdump-zlib" not in wanted:
+        if set(kdump.DERIVED).intersection(self.hows) and "kdump-zlib" not in wanted:
             wanted.append("kdump-zlib")
         return wanted
 
@@ -203,7 +203,8 @@ class Builder:
                 if by_kdump:
                     guest.wait_for(kdump.DONE, wish.timeout, but=f"{kdump.FAILED}|@@@ kexec failed")
                 else:
-                    guest.wait_for(scenario.panic, wish.timeout)
+                    guest.wait_for("Kernel panic - not syncing", wish.timeout)
+                    guest.wait_quiet("end Kernel panic", 3, 30)
                     # The console is written before the last CPU has stopped.
                     time.sleep(1)
                 self.say(f"dead after {time.monotonic() - start:.0f} s")
@@ -235,13 +236,13 @@ class Builder:
 
         if by_kdump:
             for how, disk in zip(hows, disks, strict=True):
-                flattened = (
-                    target("kdump-flattened")
-                    if how == "kdump-zlib" and "kdump-flattened" in wish.hows
-                    else None
-                )
-                plain = target(how) if how in wish.hows else None
+                plain = target(how) if how in wish.hows else guest.work / how
+                flattened = None
+                if how == "kdump-zlib" and "kdump-flattened" in wish.hows:
+                    flattened = target("kdump-flattened")
                 rearrange(disk, plain, flattened)
+                if how == "kdump-zlib" and "kdump-snappy" in wish.hows:
+                    to_snappy(plain, target("kdump-snappy"))
             return made
         for how in hows:
             if how in QEMU_DUMPS:
@@ -274,13 +275,3 @@ def qemu_present(arch: str) -> bool:
     """Say whether this machine can emulate an architecture."""
     program = machine_for(arch).program
     return shutil.which(program) is not None
-
-
-def network_present(mirror: str) -> bool:
-    """Say whether a mirror answers, by asking apt's own helper for nothing but a release file."""
-    try:
-        return subprocess.run(
-            ["apt-get", "-q", "--print-uris", "update"], capture_output=True, check=False
-        ).returncode == 0 and bool(mirror)
-    except FileNotFoundError:
-        return False

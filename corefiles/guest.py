@@ -130,6 +130,27 @@ class Guest:
                 raise BuildError(f"guest: {pattern!r} did not come; console ends:\n{tail}\n{log}")
             time.sleep(0.3)
 
+    def wait_quiet(self, pattern: str, quiet: float, timeout: float) -> None:
+        """
+        Wait until the console shows something or stays as it is for some time.
+
+        Not every architecture says that its panic is over.
+
+        :param quiet: Seconds.
+        :param timeout: Seconds after which it is enough in any case.
+        """
+        end = time.monotonic() + timeout
+        size, since = -1, time.monotonic()
+        while time.monotonic() < end:
+            text = self.console()
+            if re.search(pattern, text):
+                return
+            if len(text) != size:
+                size, since = len(text), time.monotonic()
+            elif time.monotonic() - since > quiet:
+                return
+            time.sleep(0.2)
+
     def _receive(self) -> dict[str, Any]:
         assert self._socket is not None
         while b"\n" not in self._input:

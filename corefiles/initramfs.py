@@ -24,7 +24,7 @@ _FOLDERS = (
     *("usr/bin", "usr/sbin", "usr/lib", "usr/lib64"),
 )
 _LIBRARY_FOLDERS = ("usr/lib/{triplet}", "usr/lib", "usr/lib64")
-_TRIPLETS = {
+TRIPLETS = {
     "amd64": "x86_64-linux-gnu",
     "arm64": "aarch64-linux-gnu",
     "s390x": "s390x-linux-gnu",
@@ -56,7 +56,7 @@ def program(archive: Archive, package: str, paths: Iterable[str]) -> Program:
     root = archive.cache / "tools" / f"{package}-{archive.suite}-{archive.arch}"
     for deb in archive.closure(package):
         unpack(deb, root)
-    folders = [root / folder.format(triplet=_TRIPLETS[archive.arch]) for folder in _LIBRARY_FOLDERS]
+    folders = [root / folder.format(triplet=TRIPLETS[archive.arch]) for folder in _LIBRARY_FOLDERS]
     files: dict[str, Path] = {}
     todo = list(paths)
     while todo:

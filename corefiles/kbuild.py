@@ -20,7 +20,7 @@ from .kernels import Kernel
 from .run import BuildError, run
 
 HOST_ARCH = "amd64"
-_CROSS = {
+CROSS = {
     "arm64": ("arm64", "aarch64-linux-gnu"),
     "s390x": ("s390", "s390x-linux-gnu"),
     "ppc64el": ("powerpc", "powerpc64le-linux-gnu"),
@@ -64,7 +64,7 @@ def build_root(kernel: Kernel, guest: Archive) -> Path:
     version = re.search(r"gcc-(\d+)", depends)
     if version is None:
         raise BuildError(f"linux-headers-{kernel.release}: names no compiler")
-    _, triplet = _CROSS[kernel.arch]
+    _, triplet = CROSS[kernel.arch]
     compiler = f"gcc-{version[1]}"
     if triplet:
         compiler += "-" + triplet.replace("_", "-")
@@ -104,10 +104,17 @@ def build_module(kernel: Kernel, guest: Archive, source: Path, vmlinux: Path | N
     headers = root / "usr" / "src" / f"linux-headers-{kernel.release}"
     if vmlinux is not None:
         shutil.copyfile(vmlinux, headers / "vmlinux")
+    # Bookworm's headers come without it; it has nothing to do in a module that
+    # names no BTF ids, which ours does not.
+    resolve = headers / "tools" / "bpf" / "resolve_btfids" / "resolve_btfids"
+    if not resolve.exists():
+        resolve.parent.mkdir(parents=True, exist_ok=True)
+        resolve.write_text("#!/bin/sh\nexit 0\n")
+        resolve.chmod(0o755)
     work = root / "tmp" / source.name
     shutil.rmtree(work, ignore_errors=True)
     shutil.copytree(source, work)
-    arch, triplet = _CROSS[kernel.arch]
+    arch, triplet = CROSS[kernel.arch]
     prefix = f"{triplet}-" if triplet else ""
     compilers = sorted(
         path.name

@@ -21,12 +21,13 @@ from .kernels import Kernel
 VARIANTS: dict[str, str] = {
     "kdump-zlib": "-F -c -d 31",
     "kdump-lzo": "-F -l -d 31",
-    "kdump-snappy": "-F -p -d 31",
     "kdump-zstd": "-F -z -d 31",
     "kdump-elf": "-F -E -d 31",
     "kdump-all": "-F -c -d 0",
 }
 MODULES = ("virtio_pci", "virtio_blk")
+# Made on the host from the zlib dump: no makedumpfile of Debian's has snappy.
+DERIVED = ("kdump-snappy", "kdump-flattened")
 DONE = "@@@ kdump done"
 FAILED = "@@@ kdump failed"
 
@@ -59,6 +60,8 @@ def crash_init(variants: Sequence[str]) -> str:
         disk = f"/dev/vd{chr(ord('a') + index)}"
         lines.append(
             f"makedumpfile {VARIANTS[variant]} /proc/vmcore >{disk} 2>/tmp/err"
+            # Without a compressor built in, it writes plain pages and succeeds.
+            " && ! grep -q unsupported /tmp/err"
             f" || {{ echo '{FAILED} {variant}'; cat /tmp/err; }}"
         )
     lines += ["sync", f"echo '{DONE}'", "while :; do sleep 1000; done"]

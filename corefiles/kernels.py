@@ -84,15 +84,34 @@ def newest_release(archive: Archive, flavour: str) -> str:
     return match[1].removesuffix("-unsigned")
 
 
-def image_packages(archive: Archive, release: str) -> list[str]:
-    """Return the names of the packages that hold the files of a release."""
+def image_packages(archive: Archive, release: str) -> list[list[str]]:
+    """
+    Return the groups of packages that hold the files of a release.
+
+    :return: Any one group will do: the signed image is the same kernel as the
+        unsigned one, and now and then an archive has lost one of the two.
+    """
     split = [f"linux-{part}-{release}" for part in ("base", "binary", "modules")]
-    if archive.has(split[2]):
-        return [name for name in split if archive.has(name)]
-    for name in (f"linux-image-{release}-unsigned", f"linux-image-{release}"):
-        if archive.has(name):
-            return [name]
-    raise BuildError(f"{release}: no image package in {archive.suite} for {archive.arch}")
+    groups = [
+        [name for name in split if archive.has(name)] if archive.has(split[2]) else [],
+        [f"linux-image-{release}-unsigned"],
+        [f"linux-image-{release}"],
+    ]
+    found = [group for group in groups if group and archive.has(group[-1])]
+    if not found:
+        raise BuildError(f"{release}: no image package in {archive.suite} for {archive.arch}")
+    return found
+
+
+def _download(archive: Archive, groups: list[list[str]]) -> list[tuple[str, Path]]:
+    """Download the first group that the archive really has."""
+    failure: BuildError | None = None
+    for group in groups:
+        try:
+            return [(package, archive.download(package)) for package in group]
+        except BuildError as error:
+            failure = failure or error
+    raise failure or BuildError("no package to download")
 
 
 def fetch(archive: Archive, flavour: str, release: str | None = None) -> Kernel:
@@ -106,8 +125,8 @@ def fetch(archive: Archive, flavour: str, release: str | None = None) -> Kernel:
     release = release or newest_release(archive, name)
     root = archive.cache / "kernels" / f"{archive.arch}-{release}"
     packages = []
-    for package in image_packages(archive, release):
-        unpack(archive.download(package), root)
+    for package, deb in _download(archive, image_packages(archive, release)):
+        unpack(deb, root)
         packages.append(f"{package}={archive.show(package)['Version']}")
     for place in (root / "boot", root / "usr" / "lib" / "modules" / release):
         for stem in ("vmlinuz", "vmlinux"):

@@ -107,8 +107,6 @@ class Scenario:
     """Needs the module in modules/fault."""
     disk: bool = False
     """Needs an ext4 image at /disk.img."""
-    panic: str = r"end Kernel panic"
-    """What the console shows at the end."""
     expect: dict[str, Any] = field(default_factory=dict)
     """Further truths about the dump, for its manifest."""
 
