@@ -162,6 +162,7 @@ def _types(session: Session, options: Options) -> None:
     converter = TypeConverter(session.prog, btf)
     session.converter = converter
     session.module_btfs = ModuleBtfs(session, converter)
+    converter.find_definition = session.module_btfs.definition
     session.finders = BtfFinders(session, converter)
     session.prog.register_type_finder(FINDER, session.finders.find_type, enable_index=-1)
 

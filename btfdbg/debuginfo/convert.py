@@ -58,6 +58,10 @@ class TypeConverter:
         self.base = base
         self._memo: dict[int, drgn.Type] = {}
         self._active: set[int] = set()
+        # Where a struct that this BTF only declares is defined, if it is known:
+        # vmlinux declares what modules define. May read the dump, but must
+        # not evaluate a member that is being built.
+        self.find_definition: Callable[[str, bool], drgn.Type | None] | None = None
 
     def convert(self, type_id: int) -> drgn.Type:
         """
@@ -139,6 +143,10 @@ class TypeConverter:
         return self.prog.union_type(t.name or None, t.size, self._members(t))
 
     def _fwd(self, type_id: int, t: kinds.Fwd) -> drgn.Type:
+        if t.name and self.find_definition is not None:
+            found = self.find_definition(t.name, t.is_union)
+            if found is not None:
+                return found
         if t.is_union:
             return self.prog.union_type(t.name or None)
         return self.prog.struct_type(t.name or None)

@@ -93,40 +93,33 @@ class BtfFinders:
         words = name.split()
         if Kind.INT in btf_kinds and name != "char" and _C_KEYWORDS.issuperset(words):
             return None
+        wanted = tuple(btf_kinds)
         try:
-            for converter in self._converters(filename):
-                found = self._own_type(converter, type_kinds, tuple(btf_kinds), name)
-                if found is not None:
+            for converter, type_id in self._candidates(name, wanted, filename):
+                found = converter.convert(type_id)
+                # An enum without enumerators is a declaration, which DWARF does
+                # not index either.
+                if found.kind in type_kinds and found.is_complete():
                     return found
         except BtfdbgError as e:
             self.session.note("types", f"{name}: {e}")
         return None
 
-    def _own_type(
-        self,
-        converter: TypeConverter,
-        type_kinds: Collection[drgn.TypeKind],
-        btf_kinds: tuple[Kind, ...],
-        name: str,
-    ) -> drgn.Type | None:
-        for type_id in _own_ids(converter.btf, name, btf_kinds):
-            found = converter.convert(type_id)
-            # An enum without enumerators is a declaration, which DWARF does
-            # not index either.
-            if found.kind in type_kinds and found.is_complete():
-                return found
-        return None
-
-    def _converters(self, filename: str | None) -> Iterator[TypeConverter]:
+    def _candidates(
+        self, name: str, wanted: Collection[int], filename: str | None
+    ) -> Iterator[tuple[TypeConverter, TypeId]]:
         modules = self.session.module_btfs
         if filename is None or filename == "vmlinux":
-            yield self.vmlinux
+            for type_id in _own_ids(self.vmlinux.btf, name, wanted):
+                yield self.vmlinux, type_id
             if filename is None and modules is not None:
-                yield from modules.converters()
+                for d in modules.index().types(name, wanted):
+                    yield d.converter, d.type_id
         elif modules is not None:
             converter = modules.converter(filename)
             if converter is not None:
-                yield converter
+                for type_id in _own_ids(converter.btf, name, wanted):
+                    yield converter, type_id
 
     # Objects
 
@@ -216,16 +209,16 @@ class BtfFinders:
         return None
 
     def _constant(self, name: str) -> drgn.Object | None:
-        for converter in self._converters(None):
-            hits = find_enumerators(converter.btf, name)
-            if not hits:
-                continue
-            if len({hit.value for hit in hits}) > 1:
-                logger.info("%s: enumerator with several values %s", name, hits)
-                return None
-            type_ = converter.convert(hits[0].type_id)
-            return drgn.Object(self.session.prog, type_, hits[0].value)
-        return None
+        hits = [(self.vmlinux, v) for v in find_enumerators(self.vmlinux.btf, name)]
+        if not hits and self.session.module_btfs is not None:
+            hits = self.session.module_btfs.index().enumerators(name)
+        values = {v.value for _, v in hits}
+        if len(values) != 1:
+            if values:
+                logger.info("%s: enumerator with several values %s", name, sorted(values))
+            return None
+        converter, value = hits[0]
+        return drgn.Object(self.session.prog, converter.convert(value.type_id), value.value)
 
 
 def _own_ids(btf: Btf, name: str, wanted: Collection[int]) -> list[TypeId]:

@@ -10,13 +10,16 @@ the kernel keeps its own, already relocated copy in ``struct btf``;
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import drgn
 
-from btfdbg.btf import Btf
+from btfdbg.btf import Btf, Kind
 from btfdbg.debuginfo.convert import TypeConverter
 from btfdbg.debuginfo.locate import KernelBtf, kernel_btfs, read_btf
+from btfdbg.debuginfo.module_index import ModuleIndex
 from btfdbg.debuginfo.session import Session
 from btfdbg.errors import BtfError, DebugInfoError
 
@@ -38,6 +41,7 @@ class ModuleBtfs(Mapping[str, Btf]):
         self._found: dict[str, KernelBtf] | None = None
         self._converters: dict[str, TypeConverter | None] = {}
         self._listing = False
+        self._index: ModuleIndex | None = None
 
     def _list(self) -> dict[str, KernelBtf]:
         if self._found is None:
@@ -73,6 +77,26 @@ class ModuleBtfs(Mapping[str, Btf]):
             if converter is not None:
                 yield converter
 
+    def index(self) -> ModuleIndex:
+        """Names of all modules' types; made at the first question."""
+        if self._index is None:
+            if self._listing:
+                return ModuleIndex(())
+            self._index = ModuleIndex(self.converters())
+        return self._index
+
+    def definition(self, name: str, is_union: bool) -> drgn.Type | None:
+        """
+        The one definition in the modules of what is only declared elsewhere.
+
+        :return: ``None`` if there is none, or more than one.
+        """
+        kind = Kind.UNION if is_union else Kind.STRUCT
+        found = self.index().types(name, (kind,))
+        if len(found) != 1:
+            return None
+        return found[0].converter.convert(found[0].type_id)
+
     def _load(self, entry: KernelBtf) -> TypeConverter | None:
         try:
             data = read_btf(
@@ -85,7 +109,9 @@ class ModuleBtfs(Mapping[str, Btf]):
         except BtfError as e:
             self._session.note("module BTF", f"module {entry.name}: {e}")
             return None
-        return TypeConverter(self._session.prog, btf, self._vmlinux)
+        converter = TypeConverter(self._session.prog, btf, self._vmlinux)
+        converter.find_definition = self.definition
+        return converter
 
     def source(self, name: str) -> str | None:
         """Where the BTF of a module was found."""
@@ -115,11 +141,33 @@ def create_modules(session: Session) -> int:
 
     :return: Number of modules created.
     """
-    prog = session.prog
+    with _log_as_notes(session):
+        return _create_modules(session)
+
+
+@contextmanager
+def _log_as_notes(session: Session) -> Iterator[None]:
+    """drgn logs what it cannot read of the module list; that is a note, like our own."""
+
+    def take(record: logging.LogRecord) -> bool:
+        if record.levelno < logging.WARNING:
+            return True
+        session.note("modules", record.getMessage())
+        return False
+
+    drgn_logger = logging.getLogger("drgn")
+    drgn_logger.addFilter(take)
+    try:
+        yield
+    finally:
+        drgn_logger.removeFilter(take)
+
+
+def _create_modules(session: Session) -> int:
     count = 0
     seen: set[str] = set()
     try:
-        for module, new in prog.loaded_modules():
+        for module, new in session.prog.loaded_modules():
             if isinstance(module, drgn.MainModule):
                 continue
             key = f"{module.name}@{getattr(module, 'address', 0)}"

@@ -112,9 +112,7 @@ class Session:
 
     def module_names(self) -> tuple[str, ...]:
         """Names of the loaded modules as drgn enumerated them, in the kernel's order."""
-        return tuple(
-            m.name for m in self.prog.modules() if isinstance(m, drgn.RelocatableModule)
-        )
+        return tuple(m.name for m in self.prog.modules() if isinstance(m, drgn.RelocatableModule))
 
     def module_btf_source(self, name: str) -> str | None:
         """Where the BTF of a module was found, ``None`` if it has none."""
