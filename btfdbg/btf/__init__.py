@@ -7,8 +7,26 @@ or knows a debugger.
 
 from __future__ import annotations
 
-from btfdbg.btf import kinds
+from typing import TYPE_CHECKING, Any
+
 from btfdbg.btf.btf import Btf, BytesLike
 from btfdbg.btf.format import Kind, StrOff, TypeId
 
-__all__ = ["Btf", "BytesLike", "Kind", "StrOff", "TypeId", "kinds"]
+if TYPE_CHECKING:
+    from btfdbg.btf import kinds
+    from btfdbg.btf.builder import Builder
+
+__all__ = ["Btf", "Builder", "BytesLike", "Kind", "StrOff", "TypeId", "kinds"]
+
+
+def __getattr__(name: str) -> Any:
+    # On first use, because making the classes of kinds takes longer than a dump needs.
+    if name == "Builder":
+        from btfdbg.btf.builder import Builder
+
+        return Builder
+    if name == "kinds":
+        from importlib import import_module
+
+        return import_module("btfdbg.btf.kinds")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,6 +8,8 @@ Why lazy: one pass over the records costs 11 ms for a kernel's 107,000 types; al
 them as objects cost 0.7 s and 55 MB, and a caller needs a few hundred. Nothing is
 memoised here: decoding is cheap, and whoever asks repeatedly (the drgn finders)
 keeps his own, richer result.
+Why imports inside of methods: the classes of ``kinds`` take longer to make than a
+kernel's BTF to index, and a raw dump or a list of names needs none.
 Why u32: every word of every record is one, so byte order is dealt with once, on
 the way in, and nowhere else.
 Facts: Documentation/bpf/btf.rst; libbpf's btf.c.
@@ -19,9 +21,8 @@ import sys
 from array import array
 from collections.abc import Iterable
 from mmap import mmap
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from btfdbg.btf import decode, kinds, members, names, sizing
 from btfdbg.btf.format import (
     LAYOUT_ENTRY_LEN,
     LAYOUTS,
@@ -35,6 +36,10 @@ from btfdbg.btf.format import (
 from btfdbg.btf.header import ByteOrder, Header
 from btfdbg.btf.strings import Strings, decode_name, encode_name
 from btfdbg.errors import BtfFormatError, BtfNotFoundError
+
+if TYPE_CHECKING:
+    from btfdbg.btf import kinds
+    from btfdbg.btf.names import NameIndex
 
 BytesLike: TypeAlias = "bytes | bytearray | memoryview | mmap"
 
@@ -114,7 +119,7 @@ class Btf:
     type_section_offset: int
     layout: dict[int, tuple[int, int]]
     alignments: dict[int, int]  # of composites, filled by sizing
-    _names: names.NameIndex | None
+    _names: NameIndex | None
     _pointer_size: int
 
     def __init__(self) -> None:
@@ -258,7 +263,9 @@ class Btf:
     def pointer_size(self) -> int:
         """Bytes of a pointer: what a C ``long`` has here, 8 where there is none."""
         if not self._pointer_size:
-            self._pointer_size = sizing.guess_pointer_size(self)
+            from btfdbg.btf.sizing import guess_pointer_size
+
+            self._pointer_size = guess_pointer_size(self)
         return self._pointer_size
 
     @property
@@ -402,9 +409,11 @@ class Btf:
         :raises BtfNotFoundError: no such id.
         :raises BtfFormatError: its record refers to what does not exist.
         """
+        from btfdbg.btf.decode import VOID, decode
+
         if type_id == 0:
-            return decode.VOID
-        return decode.decode(self.owner_of(type_id), type_id)
+            return VOID
+        return decode(self.owner_of(type_id), type_id)
 
     def info_of(self, type_id: int) -> int:
         """Return the info word of a type; 0 for void."""
@@ -428,14 +437,18 @@ class Btf:
         try:
             return owner.string(name_off)
         except BtfFormatError as error:
-            raise decode.record_error(owner, type_id, f"name: {error}") from None
+            from btfdbg.btf.decode import record_error
+
+            raise record_error(owner, type_id, f"name: {error}") from None
 
     # Types by name.
 
     def own_ids_by_name(self, name: str) -> tuple[TypeId, ...]:
         """Return the own types of a name, of any kind, in order of their ids."""
         if self._names is None:
-            self._names = names.NameIndex(self)
+            from btfdbg.btf.names import NameIndex
+
+            self._names = NameIndex(self)
         return self._names.ids(encode_name(name))
 
     def types_by_name(
@@ -487,11 +500,15 @@ class Btf:
 
         :raises BtfFormatError: they form a cycle.
         """
-        return sizing.skip_modifiers(self, type_id)
+        from btfdbg.btf.sizing import skip_modifiers
+
+        return skip_modifiers(self, type_id)
 
     def skip_mods_and_typedefs(self, type_id: int) -> TypeId:
         """Return what is left after modifiers and typedefs; errors as above."""
-        return sizing.skip_mods_and_typedefs(self, type_id)
+        from btfdbg.btf.sizing import skip_mods_and_typedefs
+
+        return skip_mods_and_typedefs(self, type_id)
 
     def resolve_size(self, type_id: int) -> int:
         """
@@ -500,7 +517,9 @@ class Btf:
         :raises BtfNotFoundError: the type has none: void, FWD, a function, a tag.
         :raises BtfFormatError: its chain of references is a cycle, or 2^63 bytes long.
         """
-        return sizing.resolve_size(self, type_id)
+        from btfdbg.btf.sizing import resolve_size
+
+        return resolve_size(self, type_id)
 
     def align_of(self, type_id: int) -> int:
         """
@@ -510,7 +529,9 @@ class Btf:
         members' alignment, is packed: 1. Scalars are aligned to at most a pointer.
         Errors as :meth:`resolve_size`; a struct that contains itself is a cycle.
         """
-        return sizing.align_of(self, type_id)
+        from btfdbg.btf.sizing import align_of
+
+        return align_of(self, type_id)
 
     def offset_of(self, type_: str | int, path: str) -> int:
         """
@@ -523,7 +544,9 @@ class Btf:
         :raises BtfNotFoundError: no such type or member, or types of that name that
             do not agree.
         """
-        return members.offset_of(self, type_, path)
+        from btfdbg.btf.members import offset_of
+
+        return offset_of(self, type_, path)
 
     def member_at(self, type_id: int, bit_offset: int) -> kinds.Member:
         """
@@ -536,4 +559,6 @@ class Btf:
         :raises BtfNotFoundError: the bit is padding or outside of the type.
         Source: ``struct btf_member`` in include/uapi/linux/btf.h.
         """
-        return members.member_at(self, type_id, bit_offset)
+        from btfdbg.btf.members import member_at
+
+        return member_at(self, type_id, bit_offset)

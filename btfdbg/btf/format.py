@@ -11,7 +11,6 @@ the layout section as merged upstream in 2026.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
 from typing import Final, NewType
 
@@ -106,7 +105,6 @@ _TYPE_FIELDS: Final = frozenset({"type", "index_type", "func", "loc_proto", "loc
 _STR_FIELDS: Final = frozenset({"name_off"})
 
 
-@dataclass(frozen=True, slots=True)
 class Layout:
     """
     The words of one kind's record.
@@ -123,27 +121,29 @@ class Layout:
     :ivar has_refs: Whether a record of this kind can hold a type id at all.
     """
 
-    third: str
-    info: tuple[str, ...] = ()
-    elem: tuple[str, ...] = ()
-    info_words: int = field(init=False)
-    elem_words: int = field(init=False)
-    type_words: tuple[int, ...] = field(init=False)
-    elem_type_words: tuple[int, ...] = field(init=False)
-    elem_str_words: tuple[int, ...] = field(init=False)
-    has_refs: bool = field(init=False)
+    __slots__ = (
+        "elem",
+        "elem_str_words",
+        "elem_type_words",
+        "elem_words",
+        "has_refs",
+        "info",
+        "info_words",
+        "third",
+        "type_words",
+    )
 
-    def __post_init__(self) -> None:
-        def put(name: str, value: object) -> None:
-            object.__setattr__(self, name, value)
-
-        head = ("name_off", "info", self.third, *self.info)
-        put("info_words", len(self.info))
-        put("elem_words", len(self.elem))
-        put("type_words", tuple(i for i, f in enumerate(head) if f in _TYPE_FIELDS))
-        put("elem_type_words", tuple(i for i, f in enumerate(self.elem) if f in _TYPE_FIELDS))
-        put("elem_str_words", tuple(i for i, f in enumerate(self.elem) if f in _STR_FIELDS))
-        put("has_refs", bool(self.type_words or self.elem_type_words))
+    def __init__(self, third: str, info: tuple[str, ...] = (), elem: tuple[str, ...] = ()) -> None:
+        head = ("name_off", "info", third, *info)
+        self.third = third
+        self.info = info
+        self.elem = elem
+        self.info_words = len(info)
+        self.elem_words = len(elem)
+        self.type_words = tuple(i for i, f in enumerate(head) if f in _TYPE_FIELDS)
+        self.elem_type_words = tuple(i for i, f in enumerate(elem) if f in _TYPE_FIELDS)
+        self.elem_str_words = tuple(i for i, f in enumerate(elem) if f in _STR_FIELDS)
+        self.has_refs = bool(self.type_words or self.elem_type_words)
 
     def words(self, vlen: int) -> int:
         """Return the length of a record in u32 words."""

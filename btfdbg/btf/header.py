@@ -13,8 +13,7 @@ Facts: include/uapi/linux/btf.h; libbpf's btf_parse_hdr and btf_parse_layout_sec
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from btfdbg.btf.format import (
     HEADER_LEN,
@@ -28,8 +27,7 @@ from btfdbg.errors import BtfFormatError
 ByteOrder: TypeAlias = Literal["little", "big"]
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """
     ``struct btf_header``. Section offsets count from the end of the header.
 

@@ -12,6 +12,15 @@ Facts: Documentation/bpf/btf.rst, "String encoding".
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from btfdbg.errors import BtfFormatError
+
+if TYPE_CHECKING:
+    from btfdbg.btf.btf import Btf
+
+# Look-ups in a base's strings (up to 1 ms each) after which a table of them is made.
+_TABLE_AFTER = 32
 
 
 def encode_name(name: str) -> bytes:
@@ -73,3 +82,76 @@ class Strings:
         while at >= 0:
             yield at
             at = self.find(needle, at + 1)
+
+    def table(self) -> dict[bytes, int]:
+        """Return every whole string with its first offset."""
+        strings = self.data[:-1].split(b"\0") if self.data else []
+        out: dict[bytes, int] = {}
+        at = 0
+        for string in strings:
+            out.setdefault(string, at)
+            at += len(string) + 1
+        return out
+
+
+class StringTable:
+    """
+    A string section in the making: every string once, in order of first use.
+
+    :param base: What the section is split on top of; its strings are reused.
+    :param data: Strings that are already there.
+    """
+
+    __slots__ = ("_asked", "_base", "_base_table", "_own", "data", "start")
+
+    def __init__(self, base: Btf | None = None, data: bytes = b"") -> None:
+        self._base = base
+        self._base_table: dict[bytes, int] | None = None
+        self._asked = 0
+        self.start = 0 if base is None else base.end_str_off
+        if base is None and not data:
+            data = b"\0"
+        self.data = bytearray(data)
+        self._own = {s: self.start + at for s, at in Strings(bytes(data)).table().items()}
+
+    def add(self, name: str | bytes) -> int:
+        """Return the offset of a string in the whole chain, appending it if it is new."""
+        data = name if isinstance(name, bytes) else encode_name(name)
+        at = self.find(data)
+        if at < 0:
+            if b"\0" in data:
+                raise BtfFormatError(f"name {data!r} holds a NUL")
+            at = self._own[data] = self.start + len(self.data)
+            self.data += data
+            self.data += b"\0"
+        return at
+
+    def add_empty(self) -> int:
+        """Return an offset other than 0 of an own empty string: that of some NUL."""
+        if len(self.data) < 2:
+            self.data += b"\0"
+        return self.start + len(self.data) - 1
+
+    def find(self, data: bytes) -> int:
+        """Return the offset of a string in the whole chain, bases first, or -1."""
+        if not data:
+            return 0
+        at = self._in_base(data)
+        return at if at >= 0 else self._own.get(data, -1)
+
+    def _in_base(self, data: bytes) -> int:
+        if self._base is None:
+            return -1
+        if self._base_table is None:
+            self._asked += 1
+            if self._asked <= _TABLE_AFTER:
+                for btf in self._base.chain():
+                    at = btf.strings.first(data)
+                    if at >= 0:
+                        return btf.start_str_off + at
+                return -1
+            self._base_table = {}
+            for btf in self._base.chain():
+                for string, at in btf.strings.table().items():
+                    self._base_table.setdefault(string, btf.start_str_off + at)
+        return self._base_table.get(data, -1)
