@@ -1,8 +1,11 @@
 """Header and page bitmap of kdump-compressed files, plain or flattened.
 
 Owns what is decided before libkdumpfile gets the file (is the header believable,
-is it one part of several, is it incomplete) and which pages the file holds.
-Decompresses nothing.
+is it one part of several, is it incomplete), which pages the file holds, and the
+search through their first bytes. Other reading is libkdumpfile's.
+
+Why a search of its own: what is looked for stands at the beginning of a page,
+and inflating 64 bytes of every page takes a quarter of the time of all 4096.
 
 Facts: makedumpfile ``diskdump_mod.h`` (struct disk_dump_header, struct
 kdump_sub_header, DUMP_DH_COMPRESSED_*) and ``makedumpfile.h`` (flattened files:
@@ -14,11 +17,16 @@ from __future__ import annotations
 
 import os
 import struct
+import zlib
+from array import array
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+
+import drgn
+import zstandard
 
 from btfdbg.errors import DebugInfoError
 
@@ -33,6 +41,11 @@ _INCOMPLETE = 0x8
 _HEADER_SIZE = 464
 _SUB_HEADER_SIZE = 104
 _RUN_WINDOW = 1 << 16
+# struct page_desc: offset, size, flags, page flags.
+_DESC_SIZE = 24
+_DESC_WINDOW = 4096 * _DESC_SIZE
+_ZLIB, _LZO, _SNAPPY, _ZSTD = 0x1, 0x2, 0x4, 0x20
+_PEEK = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +57,7 @@ class KdumpHeader:
     :ivar block_size: Bytes of a page.
     :ivar bitmap: Offset of the bitmap of dumped pages in the (unflattened) file.
     :ivar bitmap_size: Bytes of it.
+    :ivar descriptors: Offset of the table of page descriptors.
     :ivar max_pfn: First page frame number after the last.
     :ivar dump_level: makedumpfile's ``-d``; -1 where it is not known.
     :ivar split: Whether the file is one part of ``makedumpfile --split``.
@@ -55,11 +69,21 @@ class KdumpHeader:
     block_size: int
     bitmap: int
     bitmap_size: int
+    descriptors: int
     max_pfn: int
     dump_level: int
     split: bool
     incomplete: bool
     vmcoreinfo: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Blocks:
+    """A flattened file's blocks by their place in the dump: offset, bytes, offset in the file."""
+
+    starts: array[int]
+    sizes: array[int]
+    places: array[int]
 
 
 class Kdump:
@@ -72,7 +96,7 @@ class Kdump:
             self.size = f.seek(0, os.SEEK_END)
             f.seek(0)
             self.flattened = f.read(len(FLATTENED)) == FLATTENED
-            self._blocks: list[tuple[int, int, int]] | None = None
+            self._blocks: _Blocks | None = None
             self.header = self._header(f)
 
     def vmcoreinfo(self) -> bytes | None:
@@ -129,6 +153,7 @@ class Kdump:
             raise self._damaged(
                 f"its page bitmap has {whole} bytes at {bitmap:#x}, the file {self.size}"
             )
+        end = bitmap + whole
         # Two bitmaps, unless they would not hold max_pfn pages each: the first
         # says which pages are memory, the second which of them were dumped.
         half = whole // 2
@@ -143,6 +168,7 @@ class Kdump:
             block,
             bitmap,
             half,
+            end,
             max_pfn,
             level,
             split != 0,
@@ -150,23 +176,30 @@ class Kdump:
             (where, vmcoreinfo) if where and vmcoreinfo else (0, 0),
         )
 
-    def _index(self, f: BinaryIO) -> list[tuple[int, int, int]]:
-        """Blocks of a flattened file: (offset in the dump, bytes, offset in this file)."""
+    def _index(self, f: BinaryIO) -> _Blocks:
+        """Where the blocks of a flattened file belong."""
         if self._blocks is None:
-            blocks: list[tuple[int, int, int]] = []
+            starts, sizes, places = array("q"), array("q"), array("q")
             at = FLATTENED_HEADER
-            while len(blocks) < _MAX_BLOCKS:
+            while len(starts) < _MAX_BLOCKS:
                 f.seek(at)
                 raw = f.read(_BLOCK_HEADER.size)
                 if len(raw) < _BLOCK_HEADER.size:
                     break
                 offset, size = _BLOCK_HEADER.unpack(raw)
-                if offset < 0 or size <= 0:
+                if offset < 0 or size <= 0 or offset + size >= 1 << 62:
                     break
-                blocks.append((offset, size, at + _BLOCK_HEADER.size))
-                at += _BLOCK_HEADER.size + size
-            blocks.sort(key=lambda b: b[0])
-            self._blocks = blocks
+                at += _BLOCK_HEADER.size
+                starts.append(offset)
+                sizes.append(size)
+                places.append(at)
+                at += size
+            if any(starts[i] > starts[i + 1] for i in range(len(starts) - 1)):
+                order = sorted(range(len(starts)), key=starts.__getitem__)
+                starts, sizes, places = (
+                    array("q", (a[i] for i in order)) for a in (starts, sizes, places)
+                )
+            self._blocks = _Blocks(starts, sizes, places)
         return self._blocks
 
     def _read(self, f: BinaryIO, offset: int, size: int) -> bytes:
@@ -183,15 +216,15 @@ class Kdump:
         out = bytearray()
         while len(out) < size:
             at = offset + len(out)
-            i = bisect_right(blocks, at, key=lambda b: b[0]) - 1
+            i = bisect_right(blocks.starts, at) - 1
             if i < 0:
                 break
-            start, length, where = blocks[i]
+            start, length, where = blocks.starts[i], blocks.sizes[i], blocks.places[i]
             if at >= start + length:
-                if i + 1 >= len(blocks):
+                if i + 1 >= len(blocks.starts):
                     break
                 # A hole reads as zeros, as in the file that -R writes.
-                out += bytes(min(size - len(out), blocks[i + 1][0] - at))
+                out += bytes(min(size - len(out), blocks.starts[i + 1] - at))
                 continue
             f.seek(where + at - start)
             data = f.read(min(size - len(out), start + length - at))
@@ -256,3 +289,85 @@ class Kdump:
         with self.path.open("rb") as f:
             byte = self._read(f, h.bitmap + pfn // 8, 1)
         return bool(byte and byte[0] >> (pfn % 8) & 1)
+
+    def peek(self, pattern: bytes, progress: Callable[[int], None]) -> Iterator[int]:
+        """
+        Yield the physical addresses of a pattern within the first bytes of a page.
+
+        LZO and Snappy keep what was not seen before as it is, and a pattern at
+        the beginning of a page was not: those pages are searched as they are,
+        and a hit is of the page, not of an exact place in it.
+        """
+        h = self.header
+        desc = struct.Struct(h.order + "qIIQ")
+        unzstd = zstandard.ZstdDecompressor()
+        shared, previous, done = -1, -1, 0
+        table, at, count = b"", h.descriptors, 0
+        with self.path.open("rb", buffering=0) as f:
+            for start, size in self.runs():
+                for page in range(start, start + size, h.block_size):
+                    if count == len(table):
+                        progress(done)
+                        table = self._read(f, at, _DESC_WINDOW)
+                        table = table[: len(table) // _DESC_SIZE * _DESC_SIZE]
+                        at += len(table)
+                        count = 0
+                        if not table:
+                            return
+                    offset, length, flags, _ = desc.unpack_from(table, count)
+                    count += _DESC_SIZE
+                    done += h.block_size
+                    # All pages of zeros share one place in the file.
+                    if offset == previous:
+                        shared = offset
+                    previous = offset
+                    if offset == shared or offset <= 0 or not 0 < length <= 2 * h.block_size:
+                        continue
+                    head = self._head(f, offset, length, flags, unzstd)
+                    i = head.find(pattern)
+                    if i >= 0:
+                        yield from (page, page + 24) if flags & (_LZO | _SNAPPY) else (page + i,)
+
+    def _head(
+        self, f: BinaryIO, offset: int, size: int, flags: int, unzstd: zstandard.ZstdDecompressor
+    ) -> bytes:
+        """The first bytes of a page; of an LZO or Snappy page before decompression."""
+        try:
+            if flags & _ZLIB:
+                return zlib.decompressobj().decompress(self._read(f, offset, size), _PEEK)
+            if flags & _ZSTD:
+                data = unzstd.decompress(self._read(f, offset, size), self.header.block_size)
+                return data[:_PEEK]
+        except (zlib.error, zstandard.ZstdError):
+            return b""
+        return self._read(f, offset, min(size, 2 * _PEEK))
+
+
+class KdumpMemory:
+    """Physical memory of a kdump file, through a Program that opened it."""
+
+    def __init__(self, prog: drgn.Program, kdump: Kdump) -> None:
+        self._prog = prog
+        self.kdump = kdump
+
+    def read(self, address: int, size: int) -> bytes:
+        """See :class:`btfdbg.debuginfo.vmcore.memory.PhysicalMemory`."""
+        data: bytes = self._prog.read(address, size, physical=True)
+        return data
+
+    def __contains__(self, address: object) -> bool:
+        return isinstance(address, int) and address >= 0 and bool(self.kdump.holds(address))
+
+    @property
+    def total(self) -> int:
+        """See :class:`btfdbg.debuginfo.vmcore.memory.PhysicalMemory`."""
+        return sum(size for _, size in self.kdump.runs())
+
+    def search(self, pattern: bytes, progress: Callable[[int], None]) -> Iterator[int]:
+        """See :class:`btfdbg.debuginfo.vmcore.memory.PhysicalMemory`."""
+        for address in self.kdump.peek(pattern, progress):
+            try:
+                if self.read(address, len(pattern)) == pattern:
+                    yield address
+            except drgn.FaultError:
+                continue

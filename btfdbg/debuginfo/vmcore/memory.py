@@ -1,8 +1,8 @@
 """Physical memory of a dump: read it, list what is there, search it.
 
-Owns the two ways to physical memory: straight from the file (ELF, LiME, raw),
-where drgn has no part in it, and through a Program (kdump, whose pages
-libkdumpfile decompresses). Translates nothing: virtual addresses are ``paging``'s.
+Owns physical memory that lies as it is in a file (ELF, LiME, raw), where drgn
+has no part in it, and the ``PhysicalMemory`` that others may provide.
+Translates nothing: virtual addresses are ``paging``'s.
 
 Files are read with ``pread`` into one buffer rather than mapped: a mapped file
 counts as resident memory while it is searched, and a file that is cut short
@@ -23,7 +23,6 @@ import drgn
 
 _WINDOW = 4 << 20
 _MAX_READ = 1 << 30
-_PAGE = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,8 @@ class PhysicalMemory(Protocol):
 
     def search(self, pattern: bytes, progress: Callable[[int], None]) -> Iterator[int]:
         """
-        Yield the physical address of every occurrence of a pattern.
+        Yield the physical address of every occurrence of a pattern, at least of
+        those within the first 64 bytes of a page.
 
         :param progress: Is called with the number of bytes gone through.
         """
@@ -200,66 +200,3 @@ class FileMemory:
                 return
             yield data, min(hole, end)
             start = hole
-
-
-class ProgramMemory:
-    """Physical memory through a Program, for formats whose pages are compressed."""
-
-    def __init__(self, prog: drgn.Program, runs: Callable[[], Iterable[tuple[int, int]]]) -> None:
-        """
-        :param runs: Gives the physical ranges (address, bytes) that the dump holds.
-        """
-        self._prog = prog
-        self._runs = runs
-
-    def read(self, address: int, size: int) -> bytes:
-        """See :class:`PhysicalMemory`."""
-        data: bytes = self._prog.read(address, size, physical=True)
-        return data
-
-    def __contains__(self, address: object) -> bool:
-        if not isinstance(address, int):
-            return False
-        try:
-            self._prog.read(address, 1, physical=True)
-        except (drgn.FaultError, OverflowError):
-            return False
-        return True
-
-    @property
-    def total(self) -> int:
-        """See :class:`PhysicalMemory`."""
-        return sum(size for _, size in self._runs())
-
-    def search(self, pattern: bytes, progress: Callable[[int], None]) -> Iterator[int]:
-        """See :class:`PhysicalMemory`."""
-        done = 0
-        keep = len(pattern) - 1
-        for start, size in self._runs():
-            at, end, tail = start, start + size, b""
-            while at < end:
-                data = self._read_some(at, min(_WINDOW, end - at))
-                if data:
-                    text = tail + data
-                    i = text.find(pattern)
-                    while i >= 0:
-                        yield at - len(tail) + i
-                        i = text.find(pattern, i + 1)
-                    tail = text[-keep:] if keep else b""
-                    at += len(data)
-                else:
-                    tail = b""
-                    at = (at | _PAGE - 1) + 1
-                progress(done + at - start)
-            done += size
-
-    def _read_some(self, address: int, size: int) -> bytes:
-        """Read as much as can be read at once, in halves; nothing if not even a page can."""
-        while True:
-            try:
-                data: bytes = self._prog.read(address, size, physical=True)
-                return data
-            except drgn.FaultError:
-                if size <= _PAGE:
-                    return b""
-                size = max(_PAGE, size // 2 & -_PAGE)

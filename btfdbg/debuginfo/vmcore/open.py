@@ -11,6 +11,7 @@ given another VMCOREINFO later.
 
 from __future__ import annotations
 
+import logging
 import os
 import struct
 from collections.abc import Iterator
@@ -30,9 +31,9 @@ from btfdbg.debuginfo.vmcore.identify import (
     platform_named,
     platform_of,
 )
-from btfdbg.debuginfo.vmcore.kdumpfile import Kdump
+from btfdbg.debuginfo.vmcore.kdumpfile import Kdump, KdumpMemory
 from btfdbg.debuginfo.vmcore.lime import read_lime
-from btfdbg.debuginfo.vmcore.memory import Extent, FileMemory, PhysicalMemory, ProgramMemory
+from btfdbg.debuginfo.vmcore.memory import Extent, FileMemory, PhysicalMemory
 from btfdbg.debuginfo.vmcore.paging import NotMappedError, X86Paging
 from btfdbg.debuginfo.vmcore.recover import (
     Believed,
@@ -48,7 +49,9 @@ from btfdbg.errors import DebugInfoError
 _GIVEN = "--vmcoreinfo"
 # drgn wants some VMCOREINFO before it opens a kdump file at all; the search for
 # the real one reads physical memory only, which does not look at it.
-_PLACEHOLDER = b"OSRELEASE=0\nPAGESIZE=4096\nSYMBOL(swapper_pg_dir)=0\n"
+_PLACEHOLDER = (
+    b"OSRELEASE=6.0.0\nPAGESIZE=4096\nSYMBOL(swapper_pg_dir)=1000\nNUMBER(pgtable_l5_enabled)=0\n"
+)
 _NOTE_HEADER = b"VMCOREINFO\0\0"
 _QEMU_CR3 = 416
 # Program counter in struct elf_prstatus, whose registers start at 112.
@@ -183,9 +186,9 @@ def _open_kdump(
         return prog, replace(info, vmcoreinfo_source=_GIVEN)
     if own is not None:
         prog = _set_kdump(info, given, platform)
-        if _fits(own, prog.platform, ProgramMemory(prog, kdump.runs)):
+        if _fits(own, prog.platform, KdumpMemory(prog, kdump)):
             return prog, info
-    scanner = ProgramMemory(_scanner(info, platform), kdump.runs)
+    scanner = KdumpMemory(_scanner(info, platform), kdump)
     found = _recover(info, scanner, given, None)
     if found is not None:
         if own is not None:
@@ -253,14 +256,14 @@ def _open_image(
         )
     image = found.memory
     assert isinstance(image, FileMemory)
-    prog = drgn.Program(platform_of(found.architecture, found.little_endian))
 
     def read(address: int, count: int, offset: int, physical: bool) -> bytes:
         return image.read(address, count)
 
-    for e in image.extents:
-        prog.add_memory_segment(e.address, e.size, read, True)
     try:
+        prog = drgn.Program(platform_of(found.architecture, found.little_endian))
+        for e in image.extents:
+            prog.add_memory_segment(e.address, e.size, read, True)
         prog.set_linux_kernel_custom(found.candidate.text, False)
     except Exception as e:  # drgn raises plain Exception for what it has no class for
         raise _cannot_open(info, e) from e
@@ -353,15 +356,18 @@ def _set_core_dump(
     *,
     plugins: bool = True,
 ) -> drgn.Program:
-    prog = drgn.Program(platform, vmcoreinfo=text)
     hidden = os.environ.get("DRGN_DISABLE_PLUGINS")
+    log = logging.getLogger("drgn")
+    log.addFilter(_not_about_flattening)
     try:
         if not plugins:
             os.environ["DRGN_DISABLE_PLUGINS"] = "*"
+        prog = drgn.Program(platform, vmcoreinfo=text)
         prog.set_core_dump(info.path)
     except Exception as e:  # drgn raises plain Exception for what it has no class for
         raise _cannot_open(info, e) from e
     finally:
+        log.removeFilter(_not_about_flattening)
         if not plugins:
             if hidden is None:
                 del os.environ["DRGN_DISABLE_PLUGINS"]
@@ -374,6 +380,11 @@ def _set_core_dump(
             hint="open it with gdb or drgn -c",
         )
     return prog
+
+
+def _not_about_flattening(record: logging.LogRecord) -> bool:
+    """Drop drgn's advice to reassemble a flattened dump: it opens as it is."""
+    return "flattened format" not in record.getMessage()
 
 
 def _remark(info: DumpInfo, what: str, hint: str) -> DumpInfo:
