@@ -16,12 +16,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ..vmcoreinfo import VmcoreInfo
-from .locate import locate
-from .model import ByteOrder, Memory, Sym, SymbolTable
-from .tables import KallsymsTable
+from btfdbg.debuginfo.kallsyms.combined import CombinedTable
+from btfdbg.debuginfo.kallsyms.ksymtab import exports
+from btfdbg.debuginfo.kallsyms.locate import locate
+from btfdbg.debuginfo.kallsyms.model import ByteOrder, Memory, Sym, SymbolTable
+from btfdbg.debuginfo.kallsyms.sources import from_vmcoreinfo, load_file
+from btfdbg.debuginfo.kallsyms.tables import KallsymsTable
+from btfdbg.debuginfo.vmcoreinfo import VmcoreInfo
 
-__all__ = ("ByteOrder", "KallsymsTable", "Memory", "Sym", "SymbolTable", "load")
+__all__ = (
+    "ByteOrder",
+    "CombinedTable",
+    "KallsymsTable",
+    "Memory",
+    "Sym",
+    "SymbolTable",
+    "load",
+    "load_file",
+)
 
 
 def load(
@@ -31,9 +43,9 @@ def load(
     *,
     ranges: Sequence[tuple[int, int]] | None = None,
     progress: Callable[[int], None] | None = None,
-) -> KallsymsTable:
+) -> KallsymsTable | CombinedTable:
     """
-    The kernel's own symbol table.
+    The kernel's own symbol table; with its export tables if it has only functions.
 
     :param read: ``read(address, size)`` of virtual memory.
     :param vmcoreinfo: The VMCOREINFO text, or what was parsed of it.
@@ -45,4 +57,7 @@ def load(
         ``step`` is ``kallsyms``, its ``hint`` says what to try.
     """
     info = vmcoreinfo if isinstance(vmcoreinfo, VmcoreInfo) else VmcoreInfo.parse(vmcoreinfo)
-    return locate(read, info, byteorder, ranges=ranges, progress=progress)
+    table = locate(read, info, byteorder, ranges=ranges, progress=progress)
+    if table.has_data:
+        return table
+    return CombinedTable(table, lambda: exports(read, table), from_vmcoreinfo(info))

@@ -22,7 +22,7 @@ from enum import Enum
 from itertools import pairwise
 from operator import le
 
-from .model import ByteOrder, Memory, try_read
+from btfdbg.debuginfo.kallsyms.model import ByteOrder, Memory, try_read
 
 WINDOW = 1024
 """Entries decoded at a time: a page of 32-bit entries."""
@@ -235,7 +235,7 @@ class Addresses:
             if window is not None and all(map(le, window, window[1:])):
                 kept[number] = window
         chain = _longest_ascending([(n, w[0], w[-1]) for n, w in kept.items()])
-        self._windows = {number: None for number in range(total)}
+        self._windows = dict.fromkeys(range(total))
         for number in chain:
             self._windows[number] = kept[number]
         lost = total - len(chain)

@@ -17,13 +17,12 @@ include kallsyms symbols") (in v6.0). ``kallsyms_markers`` and
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 
-from ...errors import DebugInfoError
-from ..vmcoreinfo import VmcoreInfo
-from .addresses import Encoding
-from .model import MAX_NAME, MAX_SYMBOLS, ByteOrder, Memory, try_read
-from .names import BLOCK, SEQ_WIDTH, split_block
-from .scan import (
+from btfdbg.debuginfo.kallsyms.addresses import Encoding
+from btfdbg.debuginfo.kallsyms.model import MAX_NAME, MAX_SYMBOLS, ByteOrder, Memory, try_read
+from btfdbg.debuginfo.kallsyms.names import BLOCK, SEQ_WIDTH, split_block
+from btfdbg.debuginfo.kallsyms.scan import (
     ALIGNMENTS,
     NameTables,
     TokenTable,
@@ -35,7 +34,9 @@ from .scan import (
     token_tables,
     words,
 )
-from .tables import KallsymsTable, Layout
+from btfdbg.debuginfo.kallsyms.tables import KallsymsTable, Layout
+from btfdbg.debuginfo.vmcoreinfo import VmcoreInfo
+from btfdbg.errors import DebugInfoError
 
 STEP = "kallsyms"
 HINT = "give the kernel's System.map or a copy of its /proc/kallsyms with --kallsyms FILE"
@@ -219,9 +220,7 @@ def agreeing(table: KallsymsTable, info: VmcoreInfo) -> tuple[str, ...]:
     stext = info.symbols.get("_stext")
     if stext is not None:
         return ("_stext",) if "_stext" in table.names_at(stext) else ()
-    return tuple(
-        name for name, address in info.symbols.items() if name in table.names_at(address)
-    )
+    return tuple(name for name, address in info.symbols.items() if name in table.names_at(address))
 
 
 def describes_itself(table: KallsymsTable) -> bool:
@@ -262,7 +261,7 @@ def _names_at(
 
 def _markers_fit(read: Memory, names: int, end: int, markers: list[int], count: int) -> bool:
     """Whether markers ascend from 0 and the first block has the length they say."""
-    if markers[0] != 0 or any(b <= a for a, b in zip(markers, markers[1:], strict=False)):
+    if markers[0] != 0 or any(b <= a for a, b in pairwise(markers)):
         return False
     last = len(markers) == 1
     size = end - names if last else markers[1]

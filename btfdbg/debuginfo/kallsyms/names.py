@@ -25,7 +25,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from .model import MAX_NAME, PAGE, Memory, try_read
+from btfdbg.debuginfo.kallsyms.model import MAX_NAME, PAGE, Memory, try_read
 
 BLOCK = 256
 """Names between two markers."""

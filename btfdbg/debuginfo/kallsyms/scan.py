@@ -21,9 +21,10 @@ import sys
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
-from .addresses import Addresses, Encoding
-from .model import (
+from btfdbg.debuginfo.kallsyms.addresses import Addresses, Encoding
+from btfdbg.debuginfo.kallsyms.model import (
     MAX_NAME,
     MAX_SYMBOLS,
     PAGE,
@@ -33,8 +34,8 @@ from .model import (
     read_suffix,
     try_read,
 )
-from .names import BLOCK, SEQ_WIDTH, Names, split_block
-from .tables import Layout
+from btfdbg.debuginfo.kallsyms.names import BLOCK, SEQ_WIDTH, Names, split_block
+from btfdbg.debuginfo.kallsyms.tables import Layout
 
 # Characters that occur in names stand for themselves, and no kernel lacks a digit.
 _SIGNATURE = b"".join(b"%d\0" % digit for digit in range(10))
@@ -302,6 +303,8 @@ def _markers_with_seqs(
 ) -> NameTables | None:
     """Whether markers stand at ``start`` with exactly their index by name behind them."""
     room = len(data) - start
+    if room < 16:
+        return None
     first, second = words(data[start : start + 8], 4, table.byteorder)
     if first != 0 or second not in _MARKER_GAP:
         return None
@@ -310,9 +313,7 @@ def _markers_with_seqs(
     for blocks in range(max(2, guess), guess + 3):
         marker_bytes = aligned(4 * blocks, 8)
         markers = words(data[start : start + 4 * blocks], 4, table.byteorder)
-        if len(markers) < blocks or any(
-            b - a not in _MARKER_GAP for a, b in zip(markers, markers[1:], strict=False)
-        ):
+        if len(markers) < blocks or any(b - a not in _MARKER_GAP for a, b in pairwise(markers)):
             continue
         found = _names_before(read, origin + start, markers, table.byteorder)
         if found is None or aligned(found.num_syms * SEQ_WIDTH, 8) != room - marker_bytes:

@@ -19,9 +19,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from .addresses import Addresses, Encoding
-from .model import END_MARKERS, ByteOrder, Memory, Sym, text_of
-from .names import Names
+from btfdbg.debuginfo.kallsyms.addresses import Addresses, Encoding
+from btfdbg.debuginfo.kallsyms.model import END_MARKERS, ByteOrder, Memory, Sym, text_of
+from btfdbg.debuginfo.kallsyms.names import Names
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +89,7 @@ class KallsymsTable:
             bias=layout.bias,
         )
         self._percpu: tuple[int, int] | None = None
+        self._data: tuple[int, int] | None = None
         self._hidden: int | None = None
 
     @property
@@ -184,6 +185,32 @@ class KallsymsTable:
         return self._percpu
 
     @property
+    def has_data(self) -> bool:
+        """Whether the table has more than functions (CONFIG_KALLSYMS_ALL)."""
+        name = self._names.at(self.count - 1)
+        return name is not None and name[:1] not in (b"t", b"T")
+
+    @property
+    def _data_called_text(self) -> tuple[int, int]:
+        """
+        Addresses whose symbols say "text" and are data.
+
+        In x86 kernels of 7.x .data is marked executable, and nm calls all of it
+        text. There the first symbol of data says so itself.
+        """
+        if self._data is None:
+            self._data = (0, 0)
+            if not self._names.indexed:
+                return self._data
+            ends = [self._names.find(name) for name in (b"_sdata", b"_edata")]
+            if all(ends):
+                low, high = (self._addresses.at(found[0]) for found in ends)
+                name = self._names.at(ends[0][0])
+                if low is not None and high is not None and name in (b"T_sdata", b"t_sdata"):
+                    self._data = (low, high)
+        return self._data
+
+    @property
     def image_range(self) -> tuple[int, int]:
         """Lowest and highest address of a symbol, absolute per-CPU ones left out."""
         first = self._addresses.at(min(self.hidden_count, self.count - 1))
@@ -208,9 +235,16 @@ class KallsymsTable:
             return None
         letter = chr(name[0])
         percpu = False
-        if letter not in "tTwW":  # spares a lookup by name where there is no index
+        # Without an index the range costs an expansion of all names; a function is
+        # not per-CPU. (With 7.x on x86 the letter of all data is T, but these have
+        # an index.)
+        if self._names.indexed or letter not in "tTwW":
             low, high = self.percpu_range
             percpu = low <= address < high
+        if letter in "tT":
+            low, high = self._data_called_text
+            if low <= address < high:
+                letter = "d" if letter == "t" else "D"
         text = text_of(name[1:])
         size = 0
         if text not in END_MARKERS:
