@@ -21,7 +21,9 @@ from btfdbg.btf import Btf
 from btfdbg.debuginfo import locate
 from btfdbg.debuginfo.convert import TypeConverter
 from btfdbg.debuginfo.finders import BtfFinders
+from btfdbg.debuginfo.kallsyms.modules import ModuleSymbols
 from btfdbg.debuginfo.locate import byteorder
+from btfdbg.debuginfo.module_objects import ModuleObjects
 from btfdbg.debuginfo.modules import ModuleBtfs, create_modules
 from btfdbg.debuginfo.session import Session, find_session, remember_session
 from btfdbg.debuginfo.variables import VariableTypes
@@ -137,10 +139,11 @@ def _symbols(session: Session, options: Options) -> None:
     if options.kallsyms is not None:
         from btfdbg.debuginfo.kallsyms import sources
 
-        session.symbols = sources.load_file(options.kallsyms, session.vmcoreinfo)
+        table: kallsyms.SymbolTable = sources.load_file(options.kallsyms, session.vmcoreinfo)
     else:
-        session.symbols = kallsyms.load(prog.read, session.vmcoreinfo, byteorder(prog))
-    prog.register_symbol_finder(FINDER, symbols.finder(session.symbols), enable_index=-1)
+        table = kallsyms.load(prog.read, session.vmcoreinfo, byteorder(prog))
+    session.symbols = table
+    prog.register_symbol_finder(FINDER, symbols.finder(table), enable_index=-1)
 
 
 def _types(session: Session, options: Options) -> None:
@@ -170,16 +173,24 @@ def _types(session: Session, options: Options) -> None:
 def _objects(session: Session, options: Options) -> None:
     if session.finders is None:
         return
+    platform = session.prog.platform
+    assert platform is not None  # set by whatever set the memory
+    machine = _UNAME_MACHINES.get(platform.arch, platform.arch.name.lower())
     if session.symbols is not None:
-        platform = session.prog.platform
-        assert platform is not None  # set by whatever set the memory
         session.variables = VariableTypes(
             session.prog,
             session.symbols,
             release=session.release,
-            architecture=_UNAME_MACHINES.get(platform.arch, platform.arch.name.lower()),
+            architecture=machine,
             on_problem=lambda e: session.note(e.step or "variables", str(e), e.hint),
         )
+    module_symbols = ModuleSymbols(
+        session.prog, lambda name, what: session.note("module symbols", what)
+    )
+    session.module_objects = ModuleObjects(session, module_symbols, machine)
+    session.prog.register_symbol_finder(
+        f"{FINDER}_modules", module_symbols.finder(), enable_index=-1
+    )
     session.prog.register_object_finder(FINDER, session.finders.find_object, enable_index=-1)
 
 

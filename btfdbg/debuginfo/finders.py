@@ -13,14 +13,15 @@ C code asks for one kind at a time and only for the base name.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import drgn
 
-from btfdbg.btf import Btf, Kind, TypeId, kinds
+from btfdbg.btf import Kind, TypeId, kinds
+from btfdbg.debuginfo.choice import is_text, only, own_ids
 from btfdbg.debuginfo.convert import TypeConverter
-from btfdbg.debuginfo.enumerators import find_enumerators
+from btfdbg.debuginfo.enumerators import NamedValue, find_enumerators
 from btfdbg.errors import BtfdbgError, BtfError
 
 if TYPE_CHECKING:
@@ -48,13 +49,6 @@ _C_KEYWORDS = frozenset(("signed", "unsigned", "short", "int", "long", "char", "
 # finder; all are __init or __meminit code, for which pahole writes no FUNC.
 # drgn libdrgn/linux_kernel.c, linux_kernel_object_find_vmemmap().
 _PROBED_FUNCTIONS = frozenset(("vmemmap_populate",))
-
-_TEXT_LETTERS = frozenset("tTwW")
-
-
-def is_text(sym: Sym) -> bool:
-    """Whether a symbol is code (a weak symbol counts: nm calls weak objects ``vV``)."""
-    return sym.type_letter in _TEXT_LETTERS
 
 
 class BtfFinders:
@@ -110,7 +104,7 @@ class BtfFinders:
     ) -> Iterator[tuple[TypeConverter, TypeId]]:
         modules = self.session.module_btfs
         if filename is None or filename == "vmlinux":
-            for type_id in _own_ids(self.vmlinux.btf, name, wanted):
+            for type_id in own_ids(self.vmlinux.btf, name, wanted):
                 yield self.vmlinux, type_id
             if filename is None and modules is not None:
                 for d in modules.index().types(name, wanted):
@@ -118,7 +112,7 @@ class BtfFinders:
         elif modules is not None:
             converter = modules.converter(filename)
             if converter is not None:
-                for type_id in _own_ids(converter.btf, name, wanted):
+                for type_id in own_ids(converter.btf, name, wanted):
                     yield converter, type_id
 
     # Objects
@@ -131,9 +125,10 @@ class BtfFinders:
         filename: str | None,
     ) -> drgn.Object | None:
         """drgn object finder: functions, variables and enumerators."""
-        if filename is not None and filename != "vmlinux" and filename not in self.session.modules:
-            return None
         try:
+            if filename is not None and filename != "vmlinux":
+                objects = self.session.module_objects
+                return None if objects is None else objects.find(name, flags, filename)
             return self._object(name, flags)
         except BtfError as e:
             self.session.note("objects", f"{name}: {e}")
@@ -141,29 +136,37 @@ class BtfFinders:
 
     def _object(self, name: str, flags: drgn.FindObjectFlags) -> drgn.Object | None:
         symbols = self.session.lookup_symbols(name)
+        found = None
         if symbols:
             text = [s for s in symbols if is_text(s)]
+            data = [s for s in symbols if not is_text(s)]
             if text and flags & drgn.FindObjectFlags.FUNCTION:
                 found = self._function(name, text)
-                if found is not None:
-                    return found
-            if len(text) < len(symbols) and flags & drgn.FindObjectFlags.VARIABLE:
-                found = self._variable(name, [s for s in symbols if not is_text(s)])
-                if found is not None:
-                    return found
+            if found is None and data and flags & drgn.FindObjectFlags.VARIABLE:
+                found = self._variable(name, data)
         elif flags & drgn.FindObjectFlags.VARIABLE:
             found = self._percpu_without_symbol(name)
-            if found is not None:
-                return found
-        if flags & drgn.FindObjectFlags.CONSTANT:
-            return self._constant(name)
-        return None
+        if found is None and flags & drgn.FindObjectFlags.CONSTANT:
+            found = self._constant(find_enumerators(self.vmlinux.btf, name), name)
+        if found is None and not symbols:
+            found = self._in_modules(name, flags)
+        return found
+
+    def _in_modules(self, name: str, flags: drgn.FindObjectFlags) -> drgn.Object | None:
+        """What the kernel itself has no symbol for may be a module's."""
+        found = None
+        if self.session.module_objects is not None:
+            found = self.session.module_objects.find(name, flags)
+        modules = self.session.module_btfs
+        if found is None and modules is not None and flags & drgn.FindObjectFlags.CONSTANT:
+            found = self._one_value(modules.index().enumerators(name), name)
+        return found
 
     def _function(self, name: str, symbols: list[Sym]) -> drgn.Object | None:
-        sym = _only(symbols)
+        sym = only(symbols)
         if sym is None:
             return None
-        ids = _own_ids(self.vmlinux.btf, name, (Kind.FUNC,))
+        ids = own_ids(self.vmlinux.btf, name, (Kind.FUNC,))
         if len(ids) == 1:
             return drgn.Object(self.session.prog, self.vmlinux.convert(ids[0]), address=sym.address)
         if name in _PROBED_FUNCTIONS:
@@ -175,10 +178,10 @@ class BtfFinders:
 
     def _variable(self, name: str, symbols: list[Sym]) -> drgn.Object | None:
         prog = self.session.prog
-        sym = _only(symbols)
+        sym = only(symbols)
         # Two VARs of one name are file-local variables of two files; without
         # their addresses nothing says which one the symbol is.
-        ids = _own_ids(self.vmlinux.btf, name, (Kind.VAR,))
+        ids = own_ids(self.vmlinux.btf, name, (Kind.VAR,))
         if sym is not None and len(ids) == 1:
             return drgn.Object(prog, self.vmlinux.convert(ids[0]), address=sym.address)
         if self.session.variables is not None:
@@ -208,10 +211,12 @@ class BtfFinders:
                     )
         return None
 
-    def _constant(self, name: str) -> drgn.Object | None:
-        hits = [(self.vmlinux, v) for v in find_enumerators(self.vmlinux.btf, name)]
-        if not hits and self.session.module_btfs is not None:
-            hits = self.session.module_btfs.index().enumerators(name)
+    def _constant(self, values: Sequence[NamedValue], name: str) -> drgn.Object | None:
+        return self._one_value([(self.vmlinux, v) for v in values], name)
+
+    def _one_value(
+        self, hits: Sequence[tuple[TypeConverter, NamedValue]], name: str
+    ) -> drgn.Object | None:
         values = {v.value for _, v in hits}
         if len(values) != 1:
             if values:
@@ -219,15 +224,3 @@ class BtfFinders:
             return None
         converter, value = hits[0]
         return drgn.Object(self.session.prog, converter.convert(value.type_id), value.value)
-
-
-def _own_ids(btf: Btf, name: str, wanted: Collection[int]) -> list[TypeId]:
-    return [i for i in btf.own_ids_by_name(name) if btf.kind_of(i) in wanted]
-
-
-def _only(symbols: list[Sym]) -> Sym | None:
-    """The one symbol that is meant, if that can be known: the only one, or the only global one."""
-    if len({s.address for s in symbols}) == 1:
-        return symbols[0]
-    global_ = [s for s in symbols if s.type_letter.isupper()]
-    return global_[0] if len({s.address for s in global_}) == 1 else None

@@ -15,6 +15,7 @@ Facts: ``include/asm-generic/vmlinux.lds.h`` (BTF), ``kernel/bpf/btf.c``
 from __future__ import annotations
 
 import itertools
+import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -22,14 +23,24 @@ from typing import Literal
 import drgn
 from drgn import FaultError, Object
 
+from btfdbg.btf import Btf
 from btfdbg.debuginfo.session import Session
-from btfdbg.errors import DebugInfoError
+from btfdbg.errors import BtfError, DebugInfoError
 
 # Debian's largest (full, 7.x) is under 8 MB; with global variables under 16.
 _MAX_BTF_SIZE = 128 << 20
 _MIN_BTF_SIZE = 24
 _MAX_BTF_OBJECTS = 1 << 16
 _MAX_NAME = 256
+# How far the search for a header goes: the largest images (all of Debian's full
+# flavours) are under 64 MiB, and kernel memory has holes between sections.
+_MAX_IMAGE = 256 << 20
+_MAX_GAP = 32 << 20
+_CHUNK = 1 << 20
+_PAGE = 4096
+_HEADER_SIZE = 24
+# Bytes of types in the smallest kernel that has a task_struct at all.
+_MIN_KERNEL_TYPES = 100_000
 _MAGIC = {"little": b"\x9f\xeb", "big": b"\xeb\x9f"}
 
 
@@ -74,7 +85,7 @@ def read_btf(prog: drgn.Program, address: int, size: int, what: str) -> bytes:
             step="btf",
         )
     try:
-        data = prog.read(address, size)
+        data: bytes = prog.read(address, size)
     except FaultError as e:
         raise DebugInfoError(
             f"{what} at {address:#x} ({size} bytes) cannot be read: {e}",
@@ -111,10 +122,84 @@ def _from_section_symbols(session: Session) -> bytes | None:
     return None
 
 
+def _from_image_scan(session: Session) -> bytes | None:
+    """
+    A BTF header in the kernel image, for kernels whose kallsyms has no data symbols.
+
+    Only the image is searched: module BTF, the page cache's copies of other
+    kernels and what bpf programs brought lie elsewhere.
+    """
+    start = session.vmcoreinfo.symbols.get("_stext")
+    if start is None:
+        return None
+    found = None
+    for address in _headers(session.prog, start, start + _MAX_IMAGE):
+        data = _read_by_header(session.prog, address)
+        if data is None:
+            continue
+        if found is not None:
+            raise DebugInfoError(
+                f"the kernel image has more than one BTF, at {found[0]:#x} and {address:#x}",
+                step="btf",
+                hint="give the right one with --btf FILE",
+            )
+        found = address, data
+    return None if found is None else found[1]
+
+
+def _headers(prog: drgn.Program, start: int, end: int) -> Iterator[int]:
+    """Addresses that look like the header of a large BTF."""
+    magic = _MAGIC[byteorder(prog)] + b"\x01\x00"
+    address, unreadable = start, 0
+    while address < end and unreadable < _MAX_GAP:
+        try:
+            chunk = prog.read(address, _CHUNK + len(magic))
+        except FaultError:
+            chunk = _readable_pages(prog, address)
+        unreadable = 0 if chunk.strip(b"\0") else unreadable + _CHUNK
+        at = chunk.find(magic)
+        while at >= 0:
+            if at < _CHUNK:
+                yield address + at
+            at = chunk.find(magic, at + 1)
+        address += _CHUNK
+
+
+def _readable_pages(prog: drgn.Program, address: int) -> bytes:
+    pages = []
+    for page in range(address, address + _CHUNK, _PAGE):
+        try:
+            pages.append(prog.read(page, _PAGE))
+        except FaultError:
+            pages.append(bytes(_PAGE))
+    return b"".join(pages)
+
+
+def _read_by_header(prog: drgn.Program, address: int) -> bytes | None:
+    """The BTF whose header stands at an address, if its sections are those of a kernel."""
+    try:
+        header = prog.read(address, _HEADER_SIZE)
+    except FaultError:
+        return None
+    order = "<" if byteorder(prog) == "little" else ">"
+    hdr_len, type_off, type_len, str_off, str_len = struct.unpack_from(order + "5I", header, 4)
+    size = hdr_len + max(type_off + type_len, str_off + str_len)
+    if hdr_len > 256 or type_len < _MIN_KERNEL_TYPES or not str_len or size > _MAX_BTF_SIZE:
+        return None
+    try:
+        data = read_btf(prog, address, size, "BTF found in the kernel image")
+        btf = Btf.parse(data)
+        btf.offset_of("task_struct", "comm")
+    except (DebugInfoError, BtfError):
+        return None
+    return data
+
+
 Link = Callable[[Session], "bytes | None"]
 
 VMLINUX_LINKS: tuple[tuple[str, Link], ...] = (
     ("symbols __start_BTF..__stop_BTF", _from_section_symbols),
+    ("a search of the kernel image", _from_image_scan),
 )
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from btfdbg.debuginfo.convert import TypeConverter
     from btfdbg.debuginfo.finders import BtfFinders
     from btfdbg.debuginfo.kallsyms import Sym, SymbolTable
+    from btfdbg.debuginfo.module_objects import ModuleObjects
     from btfdbg.debuginfo.modules import ModuleBtfs
     from btfdbg.debuginfo.variables import VariableTypes
     from btfdbg.debuginfo.vmcore.identify import DumpInfo
@@ -62,6 +63,7 @@ class Session:
     converter: TypeConverter | None = None
     finders: BtfFinders | None = None
     module_btfs: ModuleBtfs | None = None
+    module_objects: ModuleObjects | None = None
     modules_created: bool = False
     variables: VariableTypes | None = None
     _vmlinux: Btf | None = None
@@ -77,7 +79,7 @@ class Session:
         return self.vmcoreinfo.build_id
 
     def lookup_symbols(self, name: str) -> tuple[Sym, ...]:
-        """All symbols of a name: the kernel's; then, if it has none, the modules'."""
+        """All symbols that the kernel itself has of a name."""
         return self.symbols.by_name(name) if self.symbols is not None else ()
 
     @property
@@ -132,10 +134,12 @@ class Session:
         """
         if self.converter is not None and self._in_own_btf(name):
             return "kernel BTF"
-        if self.variables is None:
+        found = self.variables.find(name) if self.variables is not None else None
+        if found is not None:
+            return str(found.source)
+        if self.module_objects is None or self.lookup_symbols(name):
             return None
-        found = self.variables.find(name)
-        return None if found is None else str(found.source)
+        return self.module_objects.source(name)
 
     def _in_own_btf(self, name: str) -> bool:
         from btfdbg.btf import Kind

@@ -85,11 +85,11 @@ class Sym:
 class SymbolTable(Protocol):
     """
     Symbols of the kernel image (not of modules).
-
-    :ivar source: How they were found, in words: for ``btfdbg info``.
     """
 
-    source: str
+    @property
+    def source(self) -> str:
+        """How the symbols were found, in words."""
 
     @property
     def count(self) -> int:

@@ -1,0 +1,126 @@
+"""Functions and variables of kernel modules.
+
+Owns joining a module's symbol with that module's own types. A name that two
+modules have is not guessed; ``prog.variable(name, "module")`` says which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import drgn
+
+from btfdbg.btf import Kind
+from btfdbg.debuginfo.choice import is_text, only, own_ids
+from btfdbg.debuginfo.variables import VariableTypes
+
+if TYPE_CHECKING:
+    from btfdbg.debuginfo.convert import TypeConverter
+    from btfdbg.debuginfo.kallsyms import Sym
+    from btfdbg.debuginfo.kallsyms.modules import ModuleSymbols
+    from btfdbg.debuginfo.session import Session
+    from btfdbg.debuginfo.variables import TypedVariable
+
+_PREFIX = "module "
+
+
+class _OneModule:
+    """The symbols of one module, as ``VariableTypes`` asks for them."""
+
+    def __init__(self, symbols: ModuleSymbols, source: str) -> None:
+        self._symbols = symbols
+        self._source = source
+
+    def by_name(self, name: str) -> Sequence[Sym]:
+        return [s for s in self._symbols.by_name(name) if s.source == self._source]
+
+
+class ModuleObjects:
+    """
+    Objects of the loaded modules, by name.
+
+    :param session: With its converter and the modules' BTF.
+    :param symbols: Symbols of the loaded modules.
+    :param architecture: As ``uname -m`` prints it.
+    """
+
+    def __init__(self, session: Session, symbols: ModuleSymbols, architecture: str) -> None:
+        self._session = session
+        self._symbols = symbols
+        self._architecture = architecture
+        self._variables: dict[str, VariableTypes] = {}
+
+    def find(
+        self, name: str, flags: drgn.FindObjectFlags, module: str | None = None
+    ) -> drgn.Object | None:
+        """
+        Find a function or variable.
+
+        :param module: Only in this module.
+        """
+        found = self._symbols.by_name(name)
+        if module is not None:
+            found = tuple(s for s in found if s.source == _PREFIX + module)
+        sym = only(found)
+        if sym is None:
+            return None
+        prog = self._session.prog
+        if is_text(sym):
+            if not flags & drgn.FindObjectFlags.FUNCTION:
+                return None
+            type_ = self._own_type(sym, Kind.FUNC)
+            return None if type_ is None else drgn.Object(prog, type_, address=sym.address)
+        if not flags & drgn.FindObjectFlags.VARIABLE:
+            return None
+        type_ = self._own_type(sym, Kind.VAR)
+        if type_ is None:
+            typed = self._typed(sym)
+            type_ = None if typed is None else typed.type
+        return None if type_ is None else drgn.Object(prog, type_, address=sym.address)
+
+    def source(self, name: str) -> str | None:
+        """Which evidence gives the type of a module's variable."""
+        sym = only(self._symbols.by_name(name))
+        if sym is None or is_text(sym):
+            return None
+        if self._own_type(sym, Kind.VAR) is not None:
+            return f"BTF of {sym.source}"
+        typed = self._typed(sym)
+        return None if typed is None else str(typed.source)
+
+    def _own_type(self, sym: Sym, kind: Kind) -> drgn.Type | None:
+        converter = self._converter(sym)
+        if converter is None:
+            return None
+        ids = own_ids(converter.btf, sym.name, (kind,))
+        return converter.convert(ids[0]) if len(ids) == 1 else None
+
+    def _converter(self, sym: Sym) -> TypeConverter | None:
+        btfs = self._session.module_btfs
+        return None if btfs is None else btfs.converter(sym.source.removeprefix(_PREFIX))
+
+    def _typed(self, sym: Sym) -> TypedVariable | None:
+        module = sym.source.removeprefix(_PREFIX)
+        variables = self._variables.get(module)
+        if variables is None:
+            variables = self._variables[module] = VariableTypes(
+                self._session.prog,
+                _OneModule(self._symbols, sym.source),
+                release=self._session.release,
+                architecture=self._architecture,
+                find_type=self._type_finder(module),
+                module=module,
+            )
+        return variables.of_symbol(sym)
+
+    def _type_finder(self, module: str) -> Callable[[str], drgn.Type]:
+        prog = self._session.prog
+
+        def find(name: str) -> drgn.Type:
+            try:
+                return prog.type(name, module)
+            except LookupError:
+                return prog.type(name)
+
+        return find
