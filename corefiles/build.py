@@ -161,6 +161,7 @@ class Builder:
         machine = machine_for(wish.arch)
         archive = self.archive(wish.suite, wish.arch)
         memory = wish.memory or machine.memory + 64 + scenario.memory + (256 if by_kdump else 0)
+        memory = machine.round_memory(memory)
         append = f"console={machine.console} panic=0 {machine.append}".strip()
         before = ""
         programs: Sequence[initramfs.Program] = ()

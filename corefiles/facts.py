@@ -107,6 +107,23 @@ def blocks(console: str) -> dict[str, list[str]]:
     return found
 
 
+# include/linux/sched.h
+_PF_WQ_WORKER = 0x00000020
+_PF_KTHREAD = 0x00200000
+
+
+def _comm(name: str, flags: int) -> str:
+    """
+    Return task_struct.comm for a name as /proc prints it.
+
+    For kernel threads /proc has the whole name, for workers also what they
+    work on (proc_task_name() in fs/proc/array.c).
+    """
+    if flags & _PF_WQ_WORKER and not name.startswith("kworker/R-"):
+        name = re.split("[-+]", name, maxsplit=1)[0]
+    return name[:15]
+
+
 def _tasks(lines: list[str]) -> list[dict[str, Any]]:
     observer = 0
     found = []
@@ -120,14 +137,15 @@ def _tasks(lines: list[str]) -> list[dict[str, Any]]:
         fields = rest.split()
         if not pid.isdigit() or int(pid) == observer:
             continue
+        flags = int(fields[6])
         found.append(
             {
                 "pid": int(pid),
                 "ppid": int(fields[1]),
                 "state": fields[0],
-                "comm": comm,
-                # PF_KTHREAD, include/linux/sched.h
-                "kthread": bool(int(fields[6]) & 0x00200000),
+                "comm": _comm(comm, flags),
+                "name": comm,
+                "kthread": bool(flags & _PF_KTHREAD),
             }
         )
     return sorted(found, key=lambda task: int(task["pid"]))

@@ -33,6 +33,13 @@ class Machine:
     ram_base: int = 0
     """Physical address of the first byte of memory."""
 
+    memory_step: int = 1
+    """Memory comes in multiples of so many MiB."""
+
+    def round_memory(self, memory: int) -> int:
+        """Return the next size, in MiB, that the machine can have."""
+        return -(-memory // self.memory_step) * self.memory_step
+
     def cpu_for(self, series: tuple[int, int]) -> str:
         """Return the processor model for a kernel."""
         return self.old_cpu if self.old_cpu and series < (6, 6) else self.cpu
@@ -56,7 +63,9 @@ MACHINES: dict[str, Machine] = {
         ram_base=0x40000000,
     ),
     "s390x": Machine("qemu-system-s390x", ("-M", "s390-ccw-virtio"), "max", "ttysclp0", "ccw", 320),
-    "ppc64el": Machine("qemu-system-ppc64", ("-M", "pseries"), "power9", "hvc0", "pci", 768),
+    "ppc64el": Machine(
+        "qemu-system-ppc64", ("-M", "pseries"), "power9", "hvc0", "pci", 704, memory_step=256
+    ),
     "riscv64": Machine(
         "qemu-system-riscv64", ("-M", "virt"), "rv64", "ttyS0", "pci", 384, ram_base=0x80000000
     ),

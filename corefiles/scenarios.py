@@ -66,16 +66,19 @@ rm /mnt/small/gone
 sync
 WORD={_halves(MARKERS["user"])} sleep 100000 &
 cgroup=/sys/fs/cgroup/parent/child; mkdir -p $cgroup; echo $! >$cgroup/cgroup.procs
-sh -c 'while :; do sleep 3; done' &
+sh -c 'sleep 200000; :' &
 (cd /mnt/small && exec tail -f file >/dev/null) &
 syslogd -O /tmp/log
 httpd -p 127.0.0.1:8080 -h /tmp
 nc -l -p 5555 </dev/null >/dev/null 2>&1 &
-mkfifo /tmp/fifo && cat /tmp/fifo >/dev/null &
+mkfifo /tmp/end /tmp/fifo && cat /tmp/fifo >/dev/null &
+# Pages wait in per-CPU batches, where makedumpfile knows neither user nor cache pages.
+echo 1 >/proc/sys/vm/drop_caches
 """
 
 _DYING = 'echo "@@@ dying"\n'
-_END = "while :; do sleep 1000; done\n"
+# Process 1 sleeps in an open() that never ends: no child that the facts do not have.
+_END = "read nothing </tmp/end\nwhile :; do sleep 1000; done\n"
 _HUNG = (
     "echo 1 >/proc/sys/kernel/hung_task_panic\necho 4 >/proc/sys/kernel/hung_task_timeout_secs\n"
 )
@@ -108,7 +111,12 @@ class Scenario:
     disk: bool = False
     """Needs an ext4 image at /disk.img."""
     expect: dict[str, Any] = field(default_factory=dict)
-    """Further truths about the dump, for its manifest."""
+    """
+    Further truths about the dump, for its manifest: ``panic_comm`` and
+    ``panic_frames`` (functions on the stack of the panic task, innermost first,
+    with others between them), ``later_tasks`` (names of tasks that began after
+    the facts were taken), and what else a scenario has.
+    """
 
 
 _WIDGETS = [
@@ -135,6 +143,7 @@ SCENARIOS: dict[str, Scenario] = {
             expect={
                 "panic_comm": "sh",
                 "panic_frames": ["cf_level3", "cf_level2", "cf_level1", "cf_trigger"],
+                "later_tasks": ["sh"],
                 "widgets": _WIDGETS,
             },
         ),
@@ -147,6 +156,7 @@ SCENARIOS: dict[str, Scenario] = {
             expect={
                 "panic_comm": "sh",
                 "panic_frames": ["cf_bug", "cf_trigger"],
+                "later_tasks": ["sh"],
                 "widgets": _WIDGETS,
             },
         ),
@@ -179,7 +189,7 @@ SCENARIOS: dict[str, Scenario] = {
             "oom",
             "out of memory with panic_on_oom",
             "echo 2 >/proc/sys/vm/panic_on_oom\ntail /dev/zero &\n",
-            expect={"panic_frames": ["out_of_memory"]},
+            expect={"panic_frames": ["out_of_memory"], "later_tasks": ["tail"]},
         ),
         Scenario(
             "many",

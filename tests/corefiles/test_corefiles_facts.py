@@ -55,16 +55,27 @@ def test_of_two_blocks_the_later_stays() -> None:
 
 
 def test_tasks_with_odd_names_are_read_and_the_observer_left_out() -> None:
-    text = (
-        "observer 40\n"
-        + stat_line(40, "cat", "R", 1)
-        + stat_line(12, "a) S (b", "D", 3)
-        + stat_line(2, "kthreadd", "S", 0, 0x208040)
-    )
+    text = "observer 40\n" + stat_line(40, "cat", "R", 1) + stat_line(12, "a) S (b", "D", 3)
     assert facts.parse(block("tasks", text))["tasks"] == [
-        {"pid": 2, "ppid": 0, "state": "S", "comm": "kthreadd", "kthread": True},
-        {"pid": 12, "ppid": 3, "state": "D", "comm": "a) S (b", "kthread": False},
+        {"pid": 12, "ppid": 3, "state": "D", "comm": "a) S (b", "name": "a) S (b", "kthread": False}
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "flags", "comm"),
+    [
+        ("kthreadd", 0x208040, "kthreadd"),
+        ("rcu_tasks_rude_kthread", 0x208040, "rcu_tasks_rude_"),
+        ("kworker/0:2-events_power_efficient", 0x4208060, "kworker/0:2"),
+        ("kworker/u9:0+flush-254:0", 0x4208060, "kworker/u9:0"),
+        ("kworker/R-kvfree_rcu_reclaim", 0x4208060, "kworker/R-kvfre"),
+    ],
+)
+def test_kernel_threads_have_the_name_that_the_kernel_stores(
+    name: str, flags: int, comm: str
+) -> None:
+    (task,) = facts.parse(block("tasks", stat_line(2, name, "S", 0, flags)))["tasks"]
+    assert (task["comm"], task["name"], task["kthread"]) == (comm, name, True)
 
 
 def test_modules_mounts_and_numbers_are_structured() -> None:
