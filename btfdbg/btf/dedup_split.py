@@ -1,0 +1,332 @@
+"""Dedup of split BTF against a base many times its size.
+
+Owns the fast way. It gives the answer of ``dedup_whole`` on base and split together,
+but its cost goes with the split: a base's types are looked up (``dedup_base``), not
+compared.
+
+Rounds: at first every tag is taken to have one definition. Then what refers to a tag
+refers to a known id, and each type's class is found from its references' upwards by
+looking its record up, in the base or among what was seen before. Then each tag's
+definitions must all have come out alike; a tag whose have not is *ambiguous*, what
+refers to it is compared by structure, and everything is done again. Ambiguous tags
+only become more (two or three rounds on real kernels), and none becomes so that is not
+in truth: the classes of each round are too coarse, never too fine.
+
+Cycles that no unambiguous tag cuts are left over by the way upwards; those few types
+go through ``refine``, together with the types of the base that they could equal.
+"""
+
+from __future__ import annotations
+
+from array import array
+
+from btfdbg.btf import dedup_whole
+from btfdbg.btf.btf import Btf
+from btfdbg.btf.dedup_base import BaseIndex, BaseNotMinimal, leads_into_cycle
+from btfdbg.btf.dedup_graph import (
+    NEVER_MERGED,
+    Canonical,
+    Graph,
+    TagKey,
+    TagNodes,
+    choose_enum,
+    choose_forward,
+    replaced,
+    string_table,
+    tag_of,
+)
+from btfdbg.btf.format import Kind, info_kind
+from btfdbg.btf.records import PLACES
+from btfdbg.btf.refine import coarsest
+
+# Rounds after which the graph as a whole is the shorter way.
+_MAX_ROUNDS = 12
+_UNKNOWN = -1
+# In a label, in place of a reference that is compared by class.
+_REFERENCE = 0xFFFFFFFF
+
+
+def representatives(btf: Btf, base: Btf) -> tuple[Graph, list[int]]:
+    """
+    Find the classes of a split BTF's types.
+
+    :param base: That of ``btf``.
+    :return: Own types, and for each the id that stands for its class: the base's, or
+        the lowest own one.
+    """
+    try:
+        split = _Split(btf, base)
+        return split.graph, split.run()
+    except BaseNotMinimal:
+        return dedup_whole.representatives(btf)
+
+
+class _Split:
+    def __init__(self, btf: Btf, base: Btf) -> None:
+        self.btf = btf
+        self.start = btf.start_id
+        table, unique = string_table(base)
+        self.index = BaseIndex(base, Canonical(base, table), set(table.values()), unique)
+        self.tags: dict[TagKey, TagNodes] = {}
+        self.graph = Graph(btf, Canonical(btf, table), self.tags)
+        self.index.take_names({key[1] for key in self.tags}, self.tags)
+        self.ambiguous: set[TagKey] = set()
+        self.by_record: dict[bytes, int] = {}
+        self.ids: list[int] = []
+        self._base_tags()
+
+    def _base_tags(self) -> None:
+        """Settle what of the tags is settled by the base alone."""
+        index = self.index
+        suspects: list[int] = []
+        for key, tag in self.tags.items():
+            if len(tag.base_definitions) > 1:
+                self.ambiguous.add(key)
+                if len({index.label(t) for t in tag.base_definitions}) < len(tag.base_definitions):
+                    suspects += tag.base_definitions
+        if suspects:
+            nodes = self._base_closure(suspects)
+            classes = self._refined([], nodes)
+            if len(set(classes.values())) < len(nodes):
+                raise BaseNotMinimal
+
+    def run(self) -> list[int]:
+        for _ in range(_MAX_ROUNDS):
+            self._round()
+            fresh = {
+                key
+                for key, tag in self.tags.items()
+                if key not in self.ambiguous and not self._is_one(tag)
+            }
+            if not fresh:
+                return self._result()
+            self.ambiguous |= fresh
+        raise BaseNotMinimal
+
+    # One round.
+
+    def _round(self) -> None:
+        self.by_record = {}
+        self.ids = list(range(self.start))
+        self.ids += [_UNKNOWN] * len(self.graph.words)
+        aliases: list[tuple[int, int]] = []
+        for key, tag in self.tags.items():
+            if key not in self.ambiguous:
+                aliases += self._name_tag(tag)
+        for type_id, words in enumerate(self.graph.words, self.start):
+            if info_kind(words[1]) in NEVER_MERGED:
+                self.ids[type_id] = type_id
+        self._resolve_base_forwards(aliases)
+        for type_id, target in self.index.aliases.items():
+            self.ids[type_id] = target
+        for key in self.ambiguous:
+            self._name_forwards(key, self.tags[key])
+        cyclic = self._climb()
+        if cyclic:
+            self._solve_cycles(cyclic)
+
+    def _resolve_base_forwards(self, aliases: list[tuple[int, int]]) -> None:
+        """Let the base's forward declarations mean its definitions, this round's."""
+        index = self.index
+        if any(index.aliases.get(a) not in (None, b) for a, b in aliases):
+            raise BaseNotMinimal
+        known = {a for a, _ in aliases}
+        for key in self.ambiguous:
+            if any(f in index.aliases and f not in known for f in self.tags[key].base_forwards):
+                # An earlier round resolved them and the records that refer to them.
+                raise BaseNotMinimal
+        index.alias(aliases)
+
+    def _name_tag(self, tag: TagNodes) -> list[tuple[int, int]]:
+        """
+        Say what refers to an unambiguous tag's types refers to.
+
+        :return: Forward declarations of the base that the base itself defines.
+        """
+        if tag.base_definitions:
+            target = tag.base_definitions[0]
+        elif tag.definitions:
+            target = tag.definitions[0]
+        else:
+            target = choose_forward(self.btf, (*tag.base_forwards, *tag.forwards), self.start)
+        for type_id in (*tag.definitions, *tag.forwards):
+            self.ids[type_id] = target
+        if tag.base_definitions:
+            return [(type_id, target) for type_id in tag.base_forwards]
+        return []
+
+    def _name_forwards(self, key: TagKey, tag: TagNodes) -> None:
+        if not tag.forwards:
+            return
+        if key[0] == Kind.ENUM:
+            chosen = choose_enum(self.btf, (*tag.base_definitions, *tag.definitions), self.start)
+            if chosen >= self.start:
+                chosen = self._look_up(chosen)
+        else:
+            chosen = min((*tag.base_forwards, *tag.forwards))
+        for type_id in tag.forwards:
+            self.ids[type_id] = chosen
+
+    def _look_up(self, type_id: int) -> int:
+        """Return the class of a type whose references' classes are known."""
+        record = replaced(self.graph.words[type_id - self.start], self.ids)
+        known = self.index.ids.get(record)
+        return self.by_record.setdefault(record, type_id) if known is None else known
+
+    def _climb(self) -> list[int]:
+        """
+        Find the classes of all types that no cycle is below of.
+
+        :return: The others, references (as far as they are no cycles) first.
+        """
+        start, ids = self.start, self.ids
+        refs = self.graph.refs
+        left: list[int] = []
+        seen = bytearray(len(refs))
+        for root in range(start, start + len(refs)):
+            if ids[root] >= 0 or seen[root - start]:
+                continue
+            stack = [root]
+            while stack:
+                type_id = stack[-1]
+                at = type_id - start
+                if not seen[at]:
+                    seen[at] = 1
+                    below = [t for t in refs[at] if ids[t] < 0 and not seen[t - start]]
+                    if below:
+                        stack += below
+                        continue
+                stack.pop()
+                if seen[at] == 2:
+                    continue
+                seen[at] = 2
+                if any(ids[t] < 0 for t in refs[at]):
+                    left.append(type_id)
+                else:
+                    ids[type_id] = self._look_up(type_id)
+        return left
+
+    def _is_one(self, tag: TagNodes) -> bool:
+        """Return whether all definitions of a tag came out alike."""
+        if not tag.definitions:
+            return True
+        if tag.base_definitions:
+            target = tag.base_definitions[0]
+            return all(
+                self.index.ids.get(replaced(self.graph.words[t - self.start], self.ids)) == target
+                for t in tag.definitions
+            )
+        if len(tag.definitions) == 1:
+            return True
+        return (
+            len({replaced(self.graph.words[t - self.start], self.ids) for t in tag.definitions})
+            == 1
+        )
+
+    # Cycles.
+
+    def _solve_cycles(self, cyclic: list[int]) -> None:
+        start = self.start
+        graph = self.graph
+        own = set(cyclic)
+        names = {graph.words[t - start][0] for t in cyclic} - {0}
+        kinds = {info_kind(graph.words[t - start][1]) for t in cyclic}
+        roots = [t for t in self.index.named(names) if self.btf.kind_of(t) in kinds]
+        unnamed = {t for t in cyclic if not graph.words[t - start][0]}
+        if leads_into_cycle(unnamed, {t: graph.refs[t - start] for t in unnamed}):
+            roots += self.index.anonymous_cycles()
+        base = self._base_closure(roots)
+        classes = self._refined(cyclic, base)
+        first: dict[int, int] = {}
+        for type_id in sorted((*base, *own)):
+            first.setdefault(classes[type_id], type_id)
+        for type_id in cyclic:
+            self.ids[type_id] = first[classes[type_id]]
+        # What is only above a cycle may equal a type of the base that none of these
+        # led to; once what it refers to is known, it is found like any other.
+        for type_id in cyclic:
+            if self.ids[type_id] >= start:
+                known = self.index.ids.get(replaced(graph.words[type_id - start], self.ids))
+                if known is not None:
+                    self.ids[type_id] = known
+
+    def _is_leaf(self, type_id: int) -> bool:
+        """Return whether a type of the base counts by its id alone."""
+        if not type_id:
+            return True
+        words = self.index.words(type_id)
+        if info_kind(words[1]) in NEVER_MERGED:
+            return True
+        key, forward = tag_of(words)
+        return key is not None and (forward or key not in self.ambiguous)
+
+    def _base_closure(self, roots: list[int]) -> list[int]:
+        """Return the types of the base that are compared by structure, from some on."""
+        aliases = self.index.aliases
+        seen = {aliases.get(t, t) for t in roots}
+        seen = {t for t in seen if not self._is_leaf(t)}
+        stack = list(seen)
+        leaves: set[int] = set()
+        while stack:
+            for target in self.index.refs(stack.pop()):
+                if target in seen or target in leaves:
+                    continue
+                if self._is_leaf(target):
+                    leaves.add(target)
+                else:
+                    seen.add(target)
+                    stack.append(target)
+        return sorted(seen)
+
+    def _refined(self, own: list[int], base: list[int]) -> dict[int, int]:
+        """Return the class of each of these types."""
+        nodes = [*base, *own]
+        numbers = {type_id: number for number, type_id in enumerate(nodes)}
+        labels: list[int] = []
+        successors: list[list[int]] = []
+        known: dict[bytes, int] = {}
+        for type_id in nodes:
+            if type_id < self.start:
+                words = self.index.words(type_id)
+                targets = self.index.refs(type_id)
+            else:
+                words = self.graph.words[type_id - self.start]
+                targets = [
+                    t if self.ids[t] < 0 else self.ids[t]
+                    for t in self.graph.refs[type_id - self.start]
+                ]
+            inner = [t in numbers for t in targets]
+            key = _with_leaves(
+                words, [_REFERENCE if i else t for i, t in zip(inner, targets, strict=True)]
+            )
+            labels.append(known.setdefault(key, len(known)))
+            successors.append([numbers[t] for i, t in zip(inner, targets, strict=True) if i])
+        classes, _ = coarsest(labels, successors)
+        return {type_id: classes[number] for type_id, number in numbers.items()}
+
+    def _result(self) -> list[int]:
+        """Return the classes' representatives: ids of the base, or the lowest own ones."""
+        start, ids = self.start, self.ids
+        first: dict[int, int] = {}
+        for type_id, words in enumerate(self.graph.words, start):
+            target = ids[type_id]
+            # Where a definition stands for its forward declarations, it must not be
+            # one of them that stands for the class.
+            if target >= start and not tag_of(words)[1]:
+                first.setdefault(target, type_id)
+        return [first.get(target, target) for target in ids[start:]]
+
+
+def _with_leaves(words: list[int], targets: list[int]) -> bytes:
+    """Return a record's label with its references replaced, in order."""
+    places = PLACES[info_kind(words[1])]
+    words = words.copy()
+    at = 0
+    for place in places.ids:
+        words[place] = targets[at]
+        at += 1
+    for part in places.elem_ids:
+        count = len(words[part])
+        words[part] = targets[at : at + count]
+        at += count
+    return array("I", words).tobytes()
