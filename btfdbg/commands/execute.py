@@ -6,6 +6,8 @@ drgn's and our own.
 
 from __future__ import annotations
 
+import builtins
+import dis
 import os
 import pkgutil
 import runpy
@@ -21,6 +23,12 @@ from btfdbg.debuginfo.session import Session
 
 EXIT_OK = 0
 EXIT_FAILED = 1
+
+_LOADS_GLOBAL = frozenset(("LOAD_NAME", "LOAD_GLOBAL"))
+# Builtins through which code sees names that its bytecode does not tell.
+_LOOKS_AROUND = frozenset(
+    ("eval", "exec", "globals", "locals", "vars", "dir", "breakpoint", "help")
+)
 
 
 def run_code(session: Session, source: str, argv: Sequence[str]) -> int:
@@ -107,23 +115,18 @@ def code_globals(prog: drgn.Program, code: CodeType) -> dict[str, Any]:
     Importing every helper of drgn takes longer than opening a dump.
     """
     globals_ = _basic_globals(prog)
-    known = set(globals_) | set(dir(__builtins__)) | set(_builtin_names())
-    if any(name not in known for name in _names(code)):
-        return all_globals(prog)
-    return globals_
+    known = (globals_.keys() | vars(builtins).keys()) - _LOOKS_AROUND
+    return globals_ if known.issuperset(_global_names(code)) else all_globals(prog)
 
 
-def _builtin_names() -> Iterator[str]:
-    import builtins
-
-    return iter(vars(builtins))
-
-
-def _names(code: CodeType) -> Iterator[str]:
-    yield from code.co_names
+def _global_names(code: CodeType) -> Iterator[str]:
+    """Names that a piece of code looks up as globals; attributes are none."""
+    for instruction in dis.get_instructions(code):
+        if instruction.opname in _LOADS_GLOBAL:
+            yield instruction.argval
     for const in code.co_consts:
         if isinstance(const, CodeType):
-            yield from _names(const)
+            yield from _global_names(const)
 
 
 def _basic_globals(prog: drgn.Program) -> dict[str, Any]:
