@@ -38,6 +38,8 @@ def _arguments() -> argparse.ArgumentParser:
     build.add_argument("--how", action="append", choices=HOWS, help="kind of dump; may be repeated")
     build.add_argument("--memory", type=int, help="MiB")
     build.add_argument("--tools-suite", help="where kexec and makedumpfile come from")
+    build.add_argument("--cpu", help="QEMU's processor model, such as max,la57=off")
+    build.add_argument("--append", default="", help="for the kernel's command line")
     build.add_argument("--timeout", type=float, default=600, help="seconds to wait for the end")
     build.add_argument(
         "-o", "--output", type=Path, required=True, help="path without suffix for the dumps"
@@ -78,6 +80,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             options.memory,
             options.tools_suite,
             options.timeout,
+            options.cpu,
+            options.append,
         )
         for dump in builder.build(wish, options.output.resolve()):
             print(dump)

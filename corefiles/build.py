@@ -52,6 +52,10 @@ class Wish:
     tools_suite: str | None = None
     """Suite of kexec and makedumpfile; the kernel's own by default."""
     timeout: float = 600
+    cpu: str | None = None
+    """QEMU's processor model instead of the machine's."""
+    append: str = ""
+    """Added to the kernel's command line."""
 
     @property
     def kdump(self) -> list[str]:
@@ -162,7 +166,7 @@ class Builder:
         archive = self.archive(wish.suite, wish.arch)
         memory = wish.memory or machine.memory + 64 + scenario.memory + (256 if by_kdump else 0)
         memory = machine.round_memory(memory)
-        append = f"console={machine.console} panic=0 {machine.append}".strip()
+        append = f"console={machine.console} panic=0 {machine.append} {wish.append}".strip()
         before = ""
         programs: Sequence[initramfs.Program] = ()
         files: dict[str, bytes] = {}
@@ -194,10 +198,10 @@ class Builder:
                 files=files,
             )
             (work / "initramfs").write_bytes(image)
+            cpu = wish.cpu or machine.cpu_for(kernel.series)
             guest = Guest(
-                machine, machine.cpu_for(kernel.series), kernel.image, work / "initramfs",
-                append, work, memory, disks=disks,
-            )  # fmt: skip
+                machine, cpu, kernel.image, work / "initramfs", append, work, memory, disks=disks
+            )
             self.say(f"booting {kernel.release} ({memory} MiB), {scenario.name}")
             start = time.monotonic()
             with guest:
@@ -216,6 +220,8 @@ class Builder:
                 manifest.write_entry(dump, {**entry, "how": how})
                 self.say(f"{dump} {dump.stat().st_size >> 10} KiB")
             shutil.copyfile(guest.console_log, out.with_name(f"{out.name}-{hows[0]}.console"))
+            for name, module in own.items():
+                out.with_name(f"{out.name}-{name}.ko").write_bytes(module)
             return list(made.values())
         finally:
             shutil.rmtree(work, ignore_errors=True)

@@ -23,7 +23,6 @@ class Machine:
     """Suffix of virtio device names: pci or ccw."""
     memory: int
     """Least sensible memory, MiB."""
-    extra: tuple[str, ...] = ()
     vmcoreinfo: bool = False
     """QEMU can learn the VMCOREINFO note from the guest's qemu_fw_cfg module."""
     old_cpu: str = ""
@@ -32,7 +31,6 @@ class Machine:
     """Added to the kernel's command line."""
     ram_base: int = 0
     """Physical address of the first byte of memory."""
-
     memory_step: int = 1
     """Memory comes in multiples of so many MiB."""
 
