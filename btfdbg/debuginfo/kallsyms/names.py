@@ -1,8 +1,7 @@
 """The name half of kallsyms: tokens, blocks of 256 names, the index by name.
 
 Owns expansion of names, one block at a time, and finding a name: through the
-kernel's own sorted index where there is one, else through all names expanded
-once. Knows nothing of addresses.
+kernel's own sorted index where there is one, else among all names. Knows nothing of addresses.
 
 Facts: scripts/kallsyms.c and kernel/kallsyms.c.
 
@@ -21,7 +20,6 @@ Facts: scripts/kallsyms.c and kernel/kallsyms.c.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -34,7 +32,7 @@ SEQ_WIDTH = 3
 """Bytes of an entry of ``kallsyms_seqs_of_names``."""
 
 _CACHED_NAMES = 1 << 14
-_MAX_TEXT = 1 << 27  # all names expanded: 5 MB in a distribution kernel
+_MAX_TEXT = 1 << 27  # all names expanded; 5 MB in a distribution kernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +42,7 @@ class Block:
 
     :ivar data: Lengths and token bytes, nothing else.
     :ivar starts: Where each name's length stands, and at last where data ends.
-    :ivar wide: Lengths of 128 and more take two bytes.
+    :ivar wide: There are lengths of 128 and more, and they take two bytes.
     """
 
     data: bytes
@@ -65,29 +63,57 @@ def split_block(data: bytes, count: int, *, wide: bool, last: bool = False) -> B
     :param data: From this block's marker to the next one; for the last block to
         the start of the next table, padding included.
     :param count: Names it must hold.
-    :return: None unless exactly ``count`` names fill it.
+    :param wide: Lengths of 128 and more take two bytes.
+    :return: None unless exactly ``count`` names fill it. ``wide`` of the block is
+        set only if it makes a difference.
     """
-    starts = [0]
-    position = 0
-    size = len(data)
-    for _ in range(count):
-        if position >= size:
+    starts = _short_lengths(data, count)
+    if starts is not None:
+        wide = False
+    else:
+        starts = _any_lengths(data, count, wide)
+        if starts is None:
             return None
-        length = data[position]
-        if length & 0x80 and wide:
-            if position + 1 >= size:
-                return None
-            length = (length & 0x7F) | (data[position + 1] << 7)
-            position += 1
-        if not 0 < length <= MAX_NAME:
-            return None
-        position += length + 1
-        starts.append(position)
-    if position > size:
-        return None
-    if position < size and not (last and size - position < 8 and not any(data[position:])):
+    position = starts[-1]
+    rest = len(data) - position
+    if rest and not (last and 0 < rest < 8 and not any(data[position:])):
         return None
     return Block(data[:position], tuple(starts), wide)
+
+
+def _short_lengths(data: bytes, count: int) -> list[int] | None:
+    """Starts of the names and their end, if all lengths are below 128: nearly always."""
+    position = 0
+    starts = [0]
+    append = starts.append
+    try:
+        for _ in range(count):
+            length = data[position]
+            if not 0 < length < 0x80:
+                return None
+            position += length + 1
+            append(position)
+    except IndexError:
+        return None
+    return starts
+
+
+def _any_lengths(data: bytes, count: int, wide: bool) -> list[int] | None:
+    position = 0
+    starts = [0]
+    try:
+        for _ in range(count):
+            length = data[position]
+            if length & 0x80 and wide:
+                length = (length & 0x7F) | (data[position + 1] << 7)
+                position += 1
+            if not 0 < length <= MAX_NAME:
+                return None
+            position += length + 1
+            starts.append(position)
+    except IndexError:
+        return None
+    return starts
 
 
 class Names:
@@ -121,8 +147,8 @@ class Names:
         self._blocks: dict[int, Block | None] = {}
         self._wide: bool | None = None
         self._cache: dict[int, bytes] = {}
-        self._text: bytes | None = None
-        self._text_starts: list[int] = []
+        self._ends: tuple[bytes, bytes, bytes] | None = None
+        self._found: dict[bytes, list[int]] = {}
         self._lost = 0
         self._problems: list[str] = []
         self.count = count
@@ -165,7 +191,16 @@ class Names:
         """Indexes of all symbols of that name (without its type letter), ascending."""
         if not name or len(name) > MAX_NAME:
             return []
-        if self._text is None and self._seqs is not None:
+        found = self._found.get(name)
+        if found is None:
+            found = self._find(name)
+            if len(self._found) >= _CACHED_NAMES:
+                self._found.clear()
+            self._found[name] = found
+        return found
+
+    def _find(self, name: bytes) -> list[int]:
+        if self._seqs is not None:
             whole = self._search(name, _whole)
             if whole:
                 return sorted(whole)
@@ -178,7 +213,7 @@ class Names:
                 self._problems.append(
                     "kallsyms index by name: unreadable or not sorted; all names are searched"
                 )
-        return self._find_in_text(name)
+        return self._find_by_ends(name)
 
     def index_is_sorted(self, samples: int = 9) -> bool:
         """Whether names picked evenly through the index ascend (evidence, not proof)."""
@@ -196,14 +231,17 @@ class Names:
 
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
         """Index, and type letter with name, of every symbol that can be read."""
-        self._expand()
-        assert self._text is not None
+        total = 0
         for number in range(len(self._markers)):
-            start = self._text_starts[number]
-            end = self._text_starts[number + 1]
-            if end > start:
-                lines = self._text[start + 1 : end].split(b"\n")
-                yield from enumerate(lines, number * BLOCK)
+            block = self.block(number)
+            if block is None:
+                continue
+            text = self._expand(block)
+            total += len(text)
+            if len(text) > BLOCK * (MAX_NAME + 2) or total > _MAX_TEXT:
+                self._lost += 1
+                continue
+            yield from enumerate(text[1:].split(b"\n"), number * BLOCK)
 
     def block(self, number: int) -> Block | None:
         """One block, checked against the markers on both sides."""
@@ -228,7 +266,7 @@ class Names:
             return None
         count = min(BLOCK, self.count - number * BLOCK)
         wide = split_block(data, count, wide=True, last=last)
-        if wide is not None and not any(data[start] & 0x80 for start in wide.starts[:-1]):
+        if wide is not None and not wide.wide:
             return wide
         narrow = split_block(data, count, wide=False, last=last)
         if (wide is None) != (narrow is None):
@@ -290,46 +328,69 @@ class Names:
                 found.append(entry[0])
         return found
 
-    def _expand(self) -> None:
-        """Expand every name once: lines of one text, 40 ns a token, 3 to 5 MB."""
-        if self._text is not None:
-            return
-        lookup = self._tokens.__getitem__
-        texts: list[bytes] = []
-        starts = [0]
+    def _expand(self, block: Block) -> bytes:
+        """All names of a block, each after a newline: 40 ns a token."""
+        parts = list(map(self._tokens.__getitem__, block.data))
+        for start in block.starts[:-1]:
+            parts[start] = b"\n"
+            if block.wide and block.data[start] & 0x80:
+                parts[start + 1] = b""
+        return b"".join(parts)
+
+    def _find_by_ends(self, name: bytes) -> list[int]:
+        """
+        Search all names without expanding all of them.
+
+        A name's first token is the type letter, with or without the start of the
+        name; if without, that is the second one. Its last token ends the name.
+        Few names pass all of that.
+        """
+        if self._ends is None:
+            self._ends = self._first_second_last()
+        size = self.count
+
+        def marked(column: bytes, test: Callable[[bytes], bool]) -> int:
+            marks = bytes(test(token) for token in self._tokens)
+            return int.from_bytes(column.translate(marks), "big")
+
+        first, second, last = self._ends
+        starting = marked(first, lambda t: len(t) > 1 and name.startswith(t[1:]))
+        letter = marked(first, lambda t: len(t) == 1)
+        starting |= letter & marked(second, lambda t: t != b"" and name.startswith(t))
+        ending = marked(last, lambda t: t != b"" and (name.endswith(t) or t[1:] == name))
+        marks = (starting & ending).to_bytes(size, "big")
+        found: list[int] = []
+        index = marks.find(1)
+        while index >= 0:
+            candidate = self.at(index)
+            if candidate is not None and candidate[1:] == name:
+                found.append(index)
+            index = marks.find(1, index + 1)
+        return found
+
+    def _first_second_last(self) -> tuple[bytes, bytes, bytes]:
+        """Those token bytes of every name; the second is 0 if there is none."""
+        firsts = bytearray()
+        seconds = bytearray()
+        lasts = bytearray()
         for number in range(len(self._markers)):
             block = self.block(number)
-            text = b""
-            if block is not None:
-                parts = list(map(lookup, block.data))
-                for start in block.starts[:-1]:
-                    parts[start] = b"\n"
-                    if block.wide and block.data[start] & 0x80:
-                        parts[start + 1] = b""
-                text = b"".join(parts)
-                if len(text) > BLOCK * (MAX_NAME + 2) or starts[-1] + len(text) > _MAX_TEXT:
-                    text = b""
-                    self._lost += 1
-            texts.append(text)
-            starts.append(starts[-1] + len(text))
-        self._text = b"".join(texts) + b"\n"
-        self._text_starts = starts
-
-    def _find_in_text(self, name: bytes) -> list[int]:
-        self._expand()
-        text = self._text
-        assert text is not None
-        found: list[int] = []
-        key = name + b"\n"
-        position = text.find(key)
-        while position >= 0:
-            # "\n", one type letter, the name: anything else ends like it only.
-            if position >= 2 and text[position - 2] == 0x0A:
-                number = bisect_right(self._text_starts, position) - 1
-                before = text.count(b"\n", self._text_starts[number], position)
-                found.append(number * BLOCK + before - 1)
-            position = text.find(key, position + 1)
-        return found
+            count = min(BLOCK, self.count - number * BLOCK)
+            if block is None:
+                for column in (firsts, seconds, lasts):
+                    column += bytes(count)
+                continue
+            data, starts = block.data + b"\0", block.starts
+            if block.wide:
+                names = [block.tokens(i) for i in range(count)]
+                firsts += bytes([name[0] for name in names])
+                seconds += bytes([name[1] if len(name) > 1 else 0 for name in names])
+            else:
+                firsts += bytes([data[start + 1] for start in starts[:-1]])
+                # Of a name of one token this is the length of the next one, or a 0.
+                seconds += bytes([data[start + 2] for start in starts[:-1]])
+            lasts += bytes([data[start - 1] for start in starts[1:]])
+        return bytes(firsts), bytes(seconds), bytes(lasts)
 
 
 def _whole(name: bytes) -> bytes:

@@ -17,6 +17,7 @@ Facts: scripts/kallsyms.c, ``write_src()``. Each table is aligned to 8 bytes
 
 from __future__ import annotations
 
+import re
 import sys
 from array import array
 from collections.abc import Callable, Iterable, Iterator
@@ -41,6 +42,7 @@ from btfdbg.debuginfo.kallsyms.tables import Layout
 _SIGNATURE = b"".join(b"%d\0" % digit for digit in range(10))
 _FIRST_DIGIT = ord("0")
 
+_TOKEN = re.compile(rb"[!-~]*")
 _CHUNK = 1 << 20
 MAX_TOKEN = 128
 """Bound on one token in bytes; real ones stay below 40."""
@@ -130,7 +132,7 @@ def decode_tokens(data: bytes, index: list[int]) -> tuple[bytes, ...] | None:
         if end < 0:
             return None
         token = data[position:end]
-        if not all(0x20 < byte < 0x7F for byte in token):
+        if not _TOKEN.fullmatch(token):
             return None
         tokens.append(token)
         position = end + 1

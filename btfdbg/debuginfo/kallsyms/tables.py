@@ -235,10 +235,11 @@ class KallsymsTable:
             return None
         letter = chr(name[0])
         percpu = False
-        # Without an index the range costs an expansion of all names; a function is
-        # not per-CPU. (With 7.x on x86 the letter of all data is T, but these have
-        # an index.)
-        if self._names.indexed or letter not in "tTwW":
+        if self.layout.encoding is Encoding.PERCPU:
+            percpu = index < self.hidden_count and name[1:] != b"__per_cpu_end"
+        # Without an index the range costs a pass over all names, and a function is
+        # not per-CPU. (On x86 7.x the letter of all data is T, but with an index.)
+        elif self._names.indexed or letter not in "tTwW":
             low, high = self.percpu_range
             percpu = low <= address < high
         if letter in "tT":
