@@ -192,7 +192,7 @@ def unusable(e: BtfdbgError) -> int:
 
 def open_for(args: argparse.Namespace, core: str) -> tuple[drgn.Program, Session]:
     """
-    Open CORE as the options say.
+    Open CORE as the options say; kernel modules are left to ``Session.ensure_modules()``.
 
     :raises BtfdbgError: it cannot be used.
     """
@@ -204,7 +204,7 @@ def open_for(args: argparse.Namespace, core: str) -> tuple[drgn.Program, Session
     hidden = os.environ.get("DRGN_DISABLE_PLUGINS")
     builtin = "btfdbg,builtin_commands,crash_commands"
     os.environ["DRGN_DISABLE_PLUGINS"] = f"{hidden},{builtin}" if hidden else builtin
-    from btfdbg.debuginfo.attach import Options, attach
+    from btfdbg.debuginfo.attach import Options, register
     from btfdbg.debuginfo.vmcore import open_core
 
     def path(value: str | None) -> Path | None:
@@ -219,7 +219,7 @@ def open_for(args: argparse.Namespace, core: str) -> tuple[drgn.Program, Session
     prog, info = open_core(core, architecture=args.architecture, vmcoreinfo=vmcoreinfo)
     if args.symbols:
         _load_symbols(prog, args.symbols)
-    session = attach(
+    session = register(
         prog,
         Options(
             btf=path(args.btf),
@@ -262,6 +262,8 @@ def _run(
         from btfdbg.commands import execute
 
         status = EXIT_OK
+        if args.code is None or args.commands:
+            session.ensure_modules()
         if args.commands:
             status = execute.run_commands(session, args.commands)
         if args.code is not None:
@@ -272,7 +274,9 @@ def _run(
     if not sys.stdin.isatty():
         from btfdbg.commands import execute
 
+        session.ensure_modules()
         return execute.run_stdin(session)
+    session.ensure_modules()
     from btfdbg.repl import interact
 
     return interact(session, quiet=args.log_level == "none", color=args.color)

@@ -47,6 +47,7 @@ def _attach(prog: drgn.Program) -> None:
     from btfdbg.debuginfo.attach import register
 
     session = register(prog)
+    session.modules_created = True  # drgn is about to do that itself
     for note in session.notes:
         logger.info("%s", note)
 

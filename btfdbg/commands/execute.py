@@ -25,9 +25,47 @@ EXIT_OK = 0
 EXIT_FAILED = 1
 
 _LOADS_GLOBAL = frozenset(("LOAD_NAME", "LOAD_GLOBAL"))
+# What reaches drgn's own idea of modules without asking our finders: attributes of
+# Program, Thread and the drgn module that unwind or enumerate, or run other code.
+_NEEDS_MODULES = frozenset(
+    (
+        "stack_trace",
+        "stack_trace_from_pcs",
+        "thread",
+        "threads",
+        "main_thread",
+        "crashed_thread",
+        "module",
+        "modules",
+        "main_module",
+        "loaded_modules",
+        "create_loaded_modules",
+        "linux_kernel_loadable_module",
+        "relocatable_module",
+        "load_module_debug_info",
+        "load_debug_info",
+        "load_default_debug_info",
+        "execscript",
+        "helpers",
+        "commands",
+        "cli",
+        "internal",
+    )
+)
 # Builtins through which code sees names that its bytecode does not tell.
 _LOOKS_AROUND = frozenset(
-    ("eval", "exec", "globals", "locals", "vars", "dir", "breakpoint", "help")
+    (
+        "eval",
+        "exec",
+        "globals",
+        "locals",
+        "vars",
+        "dir",
+        "getattr",
+        "breakpoint",
+        "help",
+        "__import__",
+    )
 )
 
 
@@ -50,7 +88,12 @@ def _exec(session: Session, source: str, filename: str, argv: Sequence[str]) -> 
     except (SyntaxError, ValueError) as e:
         traceback.print_exception(type(e), e, None)
         return EXIT_FAILED
-    return _guarded(lambda: exec(code, code_globals(session.prog, code)))
+    globals_ = code_globals(session.prog, code)
+    if len(globals_) > len(_basic_globals(session.prog)) or not _NEEDS_MODULES.isdisjoint(
+        _attributes(code)
+    ):
+        session.ensure_modules()
+    return _guarded(lambda: exec(code, globals_))
 
 
 def run_script(session: Session, argv: Sequence[str]) -> int:
@@ -124,9 +167,19 @@ def _global_names(code: CodeType) -> Iterator[str]:
     for instruction in dis.get_instructions(code):
         if instruction.opname in _LOADS_GLOBAL:
             yield instruction.argval
+        elif instruction.opname == "IMPORT_NAME":
+            yield "__import__"
     for const in code.co_consts:
         if isinstance(const, CodeType):
             yield from _global_names(const)
+
+
+def _attributes(code: CodeType) -> Iterator[str]:
+    """Every name in a piece of code that may be an attribute, imports included."""
+    yield from code.co_names
+    for const in code.co_consts:
+        if isinstance(const, CodeType):
+            yield from _attributes(const)
 
 
 def _basic_globals(prog: drgn.Program) -> dict[str, Any]:

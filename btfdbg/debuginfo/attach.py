@@ -24,7 +24,7 @@ from btfdbg.debuginfo.finders import BtfFinders
 from btfdbg.debuginfo.kallsyms.modules import ModuleSymbols
 from btfdbg.debuginfo.locate import byteorder
 from btfdbg.debuginfo.module_objects import ModuleObjects
-from btfdbg.debuginfo.modules import ModuleBtfs, create_modules
+from btfdbg.debuginfo.modules import ModuleBtfs
 from btfdbg.debuginfo.session import Session, find_session, remember_session
 from btfdbg.debuginfo.variables import VariableTypes
 from btfdbg.debuginfo.vmcore.identify import DumpInfo, identify
@@ -70,10 +70,7 @@ def attach(
     session = find_session(prog)
     if session is None:
         session = register(prog, options, dump)
-    if not session.modules_created:
-        session.modules_created = True
-        if session.converter is not None:
-            create_modules(session)
+    session.ensure_modules()
     return session
 
 
@@ -81,7 +78,10 @@ def register(
     prog: drgn.Program, options: Options | None = None, dump: DumpInfo | None = None
 ) -> Session:
     """
-    :func:`attach` without the kernel modules, which drgn creates itself in the plugin's case.
+    :func:`attach` without drgn's Module objects of the kernel's modules.
+
+    For the plugin, where drgn creates them itself, and for those who call
+    ``Session.ensure_modules()`` before the first stack trace.
 
     :raises DebugInfoError: neither symbols nor BTF were found.
     """
@@ -188,9 +188,15 @@ def _objects(session: Session, options: Options) -> None:
         session.prog, lambda name, what: session.note("module symbols", what)
     )
     session.module_objects = ModuleObjects(session, module_symbols, machine)
-    session.prog.register_symbol_finder(
-        f"{FINDER}_modules", module_symbols.finder(), enable_index=-1
-    )
+    find_module_symbol = module_symbols.finder()
+
+    def find(
+        prog: drgn.Program, name: str | None, address: int | None, one: bool
+    ) -> list[drgn.Symbol]:
+        session.ensure_modules()
+        return find_module_symbol(prog, name, address, one)
+
+    session.prog.register_symbol_finder(f"{FINDER}_modules", find, enable_index=-1)
     session.prog.register_object_finder(FINDER, session.finders.find_object, enable_index=-1)
 
 

@@ -59,6 +59,7 @@ class ModuleObjects:
 
         :param module: Only in this module.
         """
+        self._session.ensure_modules()
         found = self._symbols.by_name(name)
         if module is not None:
             found = tuple(s for s in found if s.source == _PREFIX + module)
@@ -81,6 +82,7 @@ class ModuleObjects:
 
     def source(self, name: str) -> str | None:
         """Which evidence gives the type of a module's variable."""
+        self._session.ensure_modules()
         sym = only(self._symbols.by_name(name))
         if sym is None or is_text(sym):
             return None

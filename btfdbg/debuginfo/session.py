@@ -112,8 +112,24 @@ class Session:
         """Module name to its split BTF; a module's BTF is read when it is first asked for."""
         return self.module_btfs if self.module_btfs is not None else {}
 
+    def ensure_modules(self) -> None:
+        """
+        Make drgn's Module objects for the loaded modules, once.
+
+        Stack traces need them before they start; whatever goes through our
+        finders asks for them itself.
+        """
+        if self.modules_created:
+            return
+        self.modules_created = True
+        if self.converter is not None:
+            from btfdbg.debuginfo.modules import create_modules
+
+            create_modules(self)
+
     def module_names(self) -> tuple[str, ...]:
         """Names of the loaded modules as drgn enumerated them, in the kernel's order."""
+        self.ensure_modules()
         return tuple(m.name for m in self.prog.modules() if isinstance(m, drgn.RelocatableModule))
 
     def module_btf_source(self, name: str) -> str | None:
