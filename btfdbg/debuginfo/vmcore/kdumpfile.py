@@ -26,7 +26,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 import drgn
-import zstandard
 
 from btfdbg.errors import DebugInfoError
 
@@ -290,6 +289,25 @@ class Kdump:
             byte = self._read(f, h.bitmap + pfn // 8, 1)
         return bool(byte and byte[0] >> (pfn % 8) & 1)
 
+    def is_truncated(self, physical: int) -> bool:
+        """Whether the file ends before the page at a physical address, which it should hold."""
+        h = self.header
+        index = 0
+        for start, size in self.runs():
+            if start <= physical < start + size:
+                index += (physical - start) // h.block_size
+                break
+            index += size // h.block_size
+        with self.path.open("rb") as f:
+            raw = self._read(f, h.descriptors + index * _DESC_SIZE, _DESC_SIZE)
+            if len(raw) < _DESC_SIZE:
+                return True
+            offset, length, _, _ = struct.unpack(h.order + "qIIQ", raw)
+            if offset < 0 or length > 2 * h.block_size:
+                return False
+            data: bytes = self._read(f, offset, length)
+            return bool(len(data) < length)
+
     def peek(self, pattern: bytes, progress: Callable[[int], None]) -> Iterator[int]:
         """
         Yield the physical addresses of a pattern within the first bytes of a page.
@@ -298,6 +316,9 @@ class Kdump:
         the beginning of a page was not: those pages are searched as they are,
         and a hit is of the page, not of an exact place in it.
         """
+        # Loading it takes longer than opening most dumps.
+        import zstandard
+
         h = self.header
         desc = struct.Struct(h.order + "qIIQ")
         unzstd = zstandard.ZstdDecompressor()
@@ -323,23 +344,27 @@ class Kdump:
                     previous = offset
                     if offset == shared or offset <= 0 or not 0 < length <= 2 * h.block_size:
                         continue
-                    head = self._head(f, offset, length, flags, unzstd)
+                    try:
+                        head = self._head(f, offset, length, flags, unzstd.decompress)
+                    except (zlib.error, zstandard.ZstdError):
+                        continue
                     i = head.find(pattern)
                     if i >= 0:
                         yield from (page, page + 24) if flags & (_LZO | _SNAPPY) else (page + i,)
 
     def _head(
-        self, f: BinaryIO, offset: int, size: int, flags: int, unzstd: zstandard.ZstdDecompressor
+        self,
+        f: BinaryIO,
+        offset: int,
+        size: int,
+        flags: int,
+        unzstd: Callable[[bytes, int], bytes],
     ) -> bytes:
         """The first bytes of a page; of an LZO or Snappy page before decompression."""
-        try:
-            if flags & _ZLIB:
-                return zlib.decompressobj().decompress(self._read(f, offset, size), _PEEK)
-            if flags & _ZSTD:
-                data = unzstd.decompress(self._read(f, offset, size), self.header.block_size)
-                return data[:_PEEK]
-        except (zlib.error, zstandard.ZstdError):
-            return b""
+        if flags & _ZLIB:
+            return zlib.decompressobj().decompress(self._read(f, offset, size), _PEEK)
+        if flags & _ZSTD:
+            return unzstd(self._read(f, offset, size), self.header.block_size)[:_PEEK]
         return self._read(f, offset, min(size, 2 * _PEEK))
 
 
@@ -356,7 +381,7 @@ class KdumpMemory:
         return data
 
     def __contains__(self, address: object) -> bool:
-        return isinstance(address, int) and address >= 0 and bool(self.kdump.holds(address))
+        return isinstance(address, int) and address >= 0 and self.kdump.holds(address) is True
 
     @property
     def total(self) -> int:

@@ -272,7 +272,7 @@ def _open_image(
         architecture=found.architecture,
         little_endian=found.little_endian,
         memory=image,
-        vmcoreinfo_source=source or _source(found),
+        vmcoreinfo_source=source or _source(found, "file offset" if raw else "physical"),
     )
 
 
@@ -306,9 +306,9 @@ def _with_recovered(
     )
 
 
-def _source(found: Believed) -> str:
+def _source(found: Believed, unit: str = "physical") -> str:
     what = "note" if found.candidate.is_note else "text"
-    return f"{what} in memory at physical {found.candidate.address:#x}"
+    return f"{what} in memory at {unit} {found.candidate.address:#x}"
 
 
 def _fits(text: bytes, platform: drgn.Platform | None, memory: PhysicalMemory) -> bool:
