@@ -1,0 +1,431 @@
+"""Types of global variables of one dump, from all evidence there is.
+
+Owns the verdict: which of the proposed types a symbol has, if any. Proposals come from
+the database, from rules and from families; the gates are this dump's own: its symbols'
+places, and the types that its BTF has. A wrong type is worse than none, so what is left
+in doubt has none.
+
+Nothing is read before the first question.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import drgn
+from drgn import Program, Type, TypeKind
+
+from btfdbg.debuginfo.variables import rules
+from btfdbg.debuginfo.variables.cdecl import (
+    Array,
+    CDeclError,
+    CType,
+    format_type,
+    is_const,
+    parse_type,
+    qualified,
+    unqualified,
+)
+from btfdbg.debuginfo.variables.convert import TypeBuilder
+from btfdbg.debuginfo.variables.database import Candidate, Database
+from btfdbg.debuginfo.variables.evidence import Extent, Fit, Place, Places, extent_at
+from btfdbg.debuginfo.variables.families import Family, patterns
+from btfdbg.debuginfo.variables.lengths import ArrayEvidence, array_length
+from btfdbg.debuginfo.variables.provenance import Source, TypedVariable
+from btfdbg.debuginfo.variables.textdb import READONLY, Kernel, Tail, series_version
+from btfdbg.errors import DebugInfoError
+
+logger = logging.getLogger("btfdbg.variables")
+
+_CODE_LETTERS = frozenset("tTwW")
+_WRITABLE = (Place.WRITABLE, Place.PERCPU, Place.RO_AFTER_INIT)
+_CONTENTS_LIMIT = 1 << 16
+
+
+class Symbol(Protocol):
+    """What a lookup needs to know of a symbol; btfdbg.debuginfo.kallsyms.Sym has it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def address(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def type_letter(self) -> str: ...
+
+
+class Symbols(Protocol):
+    """What a lookup asks of a symbol table."""
+
+    def by_name(self, name: str) -> Sequence[Symbol]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """
+    A type that a symbol may have.
+
+    :ivar tier: proposals of a smaller tier are asked first; within a tier, two that fit
+        contradict each other.
+    """
+
+    type: str
+    source: Source
+    tier: tuple[int, ...]
+    note: str = ""
+
+
+class Verdicts:
+    """
+    The gates: does a proposed type hold for a symbol?
+
+    :param read: reads memory of the dump; raises :class:`drgn.FaultError`.
+    """
+
+    def __init__(
+        self,
+        types: TypeBuilder,
+        places: Places,
+        tails: Mapping[str, Tail],
+        read: Callable[[int, int], bytes],
+    ) -> None:
+        self._types = types
+        self._tails = tails
+        self._places = places
+        self._read = read
+        self._trees: dict[str, CType | None] = {}
+
+    def tree(self, text: str) -> CType | None:
+        """Return the parsed text, None if it cannot be parsed."""
+        try:
+            return self._trees[text]
+        except KeyError:
+            pass
+        try:
+            parsed: CType | None = parse_type(text)
+        except CDeclError:
+            parsed = None
+        self._trees[text] = parsed
+        return parsed
+
+    def check(
+        self, text: str, symbol: Symbol, *, trusted: bool, gap: bool
+    ) -> tuple[str, Type] | None:
+        """
+        Return the type in the form that holds for the symbol, None if none does.
+
+        :param trusted: the text is of this very kernel: lengths and qualifiers included.
+        :param gap: the symbol may have unnamed constants behind it.
+        """
+        extent = extent_at(symbol.address, symbol.size)
+        readonly = text.startswith(READONLY)
+        text = text.removeprefix(READONLY)
+        if trusted:
+            return self._fits(text, extent, gap=True)
+        tree = self.tree(text)
+        if tree is None:
+            return None
+        place = self._places.of(symbol.address)
+        if place is Place.CONST and not readonly and not is_const(tree):
+            text = format_type(tree := qualified(tree, "const"))
+        elif place in _WRITABLE and is_const(tree):
+            text = format_type(tree := unqualified(tree, "const"))
+        if isinstance(tree, Array):
+            return self._array(tree, symbol, extent, place)
+        return self._fits(text, extent, gap=gap and place is Place.CONST)
+
+    def _fits(self, text: str, extent: Extent, *, gap: bool) -> tuple[str, Type] | None:
+        type_ = self._types.from_text(text)
+        if type_ is None:
+            return None
+        size = _size(type_)
+        if size is None:
+            # A function, or an incomplete type: extents say nothing about it.
+            return (text, type_)
+        fit = extent.fit(size)
+        if fit is Fit.OVER or (fit is Fit.GAP and not gap):
+            return None
+        return (text, type_)
+
+    def _array(
+        self, tree: Array, symbol: Symbol, extent: Extent, place: Place
+    ) -> tuple[str, Type] | None:
+        try:
+            element = self._types.build(tree.element)
+        except (LookupError, CDeclError):
+            return None
+        size = _size(element)
+        if not size:
+            return None
+        evidence = ArrayEvidence(
+            format_type(unqualified(tree.element, "const")),
+            size,
+            tree.length,
+            extent,
+            place,
+            self._contents(symbol),
+        )
+        length = array_length(evidence, self._tails)
+        if length is None:
+            return None
+        sized = replace(tree, length=length)
+        try:
+            return format_type(sized), self._types.build(sized)
+        except (LookupError, CDeclError):
+            return None
+
+    def _contents(self, symbol: Symbol) -> bytes | None:
+        if not 0 < symbol.size <= _CONTENTS_LIMIT:
+            return None
+        try:
+            return self._read(symbol.address, symbol.size)
+        except (drgn.FaultError, ValueError):
+            return None
+
+
+def _size(type_: Type) -> int | None:
+    if type_.unaliased_kind() in (TypeKind.FUNCTION, TypeKind.VOID):
+        return None
+    try:
+        return int(drgn.sizeof(type_))
+    except TypeError:
+        return None
+
+
+class Kinship:
+    """How near each kernel of a database is to one release."""
+
+    def __init__(self, kernels: Sequence[Kernel], release: str, machine: str) -> None:
+        me = Kernel.of(release, machine)
+        mine = series_version(release)
+        self._order: list[tuple[int, ...]] = []
+        self.releases = [kernel.release for kernel in kernels]
+        series = sorted({kernel.version for kernel in kernels} | {mine})
+        for kernel in kernels:
+            distance = abs(series.index(kernel.version) - series.index(mine))
+            self._order.append(
+                (
+                    kernel.release != release,
+                    distance + (kernel.machine != machine) * 2,
+                    kernel.lane != me.lane,
+                )
+            )
+
+    def nearest(self, mask: int) -> tuple[tuple[int, ...], str]:
+        """Return the rank of the nearest kernel of a set, and its release."""
+        best: tuple[int, ...] = (9,)
+        release = ""
+        index = 0
+        while mask:
+            if mask & 1 and self._order[index] < best:
+                best, release = self._order[index], self.releases[index]
+            mask >>= 1
+            index += 1
+        return best, release
+
+
+class VariableTypes:
+    """
+    Types of the global variables of one kernel (or of one of its modules).
+
+    :param prog: for types and memory; nothing is asked of it before the first lookup.
+    :param symbols: the kernel's symbols.
+    :param release: as ``uname -r`` prints it.
+    :param architecture: as ``uname -m`` prints it.
+    :param database: the compiled database, or how to get it; None for the shipped one.
+    :param find_type: finds a named type, ``prog.type`` by default.
+    :param minimum: trust below which no type is given.
+    :param on_problem: told, once, what is wrong with the database.
+    """
+
+    def __init__(
+        self,
+        prog: Program,
+        symbols: Symbols,
+        *,
+        release: str,
+        architecture: str,
+        database: Callable[[], Database] | None = None,
+        find_type: Callable[[str], Type] | None = None,
+        minimum: Source = Source.RULE,
+        on_problem: Callable[[DebugInfoError], None] | None = None,
+        module: str = "",
+    ) -> None:
+        self._prog = prog
+        self._symbols = symbols
+        self._release = release
+        self._architecture = architecture
+        self._load = database or shipped_database
+        self._find_type = find_type
+        self._on_problem = on_problem
+        self._module = module
+        self.minimum = minimum
+        self._ready: _Ready | None = None
+        self._found: dict[tuple[str, int], TypedVariable | None] = {}
+
+    def find(self, name: str) -> TypedVariable | None:
+        """
+        Return a variable by its name.
+
+        :return: None if the kernel has no such symbol, or more than one of equal standing,
+            or no type holds for it, or only one that is trusted less than :attr:`minimum`.
+        """
+        symbol = only(self._symbols.by_name(name))
+        return None if symbol is None else self._typed(symbol)
+
+    def find_at(self, name: str, address: int) -> TypedVariable | None:
+        """Return the variable of a name that lies at an address, of several of that name."""
+        for symbol in self._symbols.by_name(name):
+            if symbol.address == address and symbol.type_letter not in _CODE_LETTERS:
+                return self._typed(symbol)
+        return None
+
+    def of_symbol(self, symbol: Symbol) -> TypedVariable | None:
+        """Return the variable that a symbol is."""
+        return self._typed(symbol)
+
+    def source(self, name: str) -> Source | None:
+        """Return which evidence gives the type of a variable."""
+        found = self.find(name)
+        return None if found is None else found.source
+
+    def _typed(self, symbol: Symbol) -> TypedVariable | None:
+        key = (symbol.name, symbol.address)
+        try:
+            found = self._found[key]
+        except KeyError:
+            found = self._found[key] = self._decide(symbol)
+        return found if found is not None and found.source >= self.minimum else None
+
+    def _decide(self, symbol: Symbol) -> TypedVariable | None:
+        ready = self._ready
+        if ready is None:
+            ready = self._ready = self._prepare()
+        known = ready.database.candidates(symbol.name)
+        proposals = list(self._proposals(ready, symbol, known))
+        found = self._best(ready, symbol, proposals, gap=False)
+        if found is None and len({p.type for p in proposals}) == 1:
+            found = self._best(ready, symbol, proposals, gap=True)
+        if found is None:
+            return None
+        type_, proposal = found
+        note = proposal.note
+        if ready.places.of(symbol.address) is Place.INIT:
+            note = f"{note}; its memory was freed after boot" if note else "freed after boot"
+        return TypedVariable(symbol.name, type_, symbol.address, proposal.source, note)
+
+    def _best(
+        self, ready: _Ready, symbol: Symbol, proposals: Sequence[Proposal], *, gap: bool
+    ) -> tuple[Type, Proposal] | None:
+        """The one type that holds in the first tier in which any does."""
+        tier: tuple[int, ...] | None = None
+        holds: dict[str, tuple[Type, Proposal]] = {}
+        for proposal in proposals:
+            if tier is not None and proposal.tier != tier:
+                break
+            trusted = proposal.source is Source.DATABASE_SAME
+            checked = ready.verdicts.check(proposal.type, symbol, trusted=trusted, gap=gap)
+            if checked is not None:
+                tier = proposal.tier
+                holds.setdefault(checked[0], (checked[1], proposal))
+        return next(iter(holds.values())) if len(holds) == 1 else None
+
+    def _proposals(
+        self, ready: _Ready, symbol: Symbol, known: tuple[Candidate, ...]
+    ) -> Iterator[Proposal]:
+        yield from sorted(
+            (self._from_candidate(ready, candidate) for candidate in known),
+            key=lambda proposal: proposal.tier,
+        )
+        exists = self._exists
+        for order, text in enumerate(rules.propose(symbol.name, exists)):
+            yield Proposal(text, Source.RULE, (10, order), "made by a kernel macro")
+        if not known:
+            yield from self._from_families(ready, symbol.name)
+
+    def _from_candidate(self, ready: _Ready, candidate: Candidate) -> Proposal:
+        other_module = candidate.module != self._module
+        if not candidate.kernels:
+            return Proposal(
+                candidate.type, Source.DATABASE_OTHER, (5, other_module), "curated declaration"
+            )
+        rank, release = ready.kinship.nearest(candidate.kernels)
+        if rank[0] == 0 and not other_module:
+            return Proposal(candidate.type, Source.DATABASE_SAME, (0,), f"DWARF of {release}")
+        tier = (1, other_module, *rank)
+        return Proposal(candidate.type, Source.DATABASE_OTHER, tier, f"DWARF of {release}")
+
+    def _from_families(self, ready: _Ready, name: str) -> Iterator[Proposal]:
+        families = ready.database.families
+        best: Family | None = None
+        for pattern in patterns(name):
+            family = families.get(pattern)
+            if family is None:
+                continue
+            if best is None:
+                best = family
+            elif family.type_for(name) != best.type_for(name):
+                return
+        if best is not None:
+            note = f"as {best.members} others named {best.pattern}"
+            yield Proposal(best.type_for(name), Source.RULE, (20,), note)
+
+    def _exists(self, name: str) -> bool:
+        return bool(self._symbols.by_name(name))
+
+    def _prepare(self) -> _Ready:
+        try:
+            database = self._load()
+        except DebugInfoError as e:
+            logger.warning("%s", e)
+            if self._on_problem is not None:
+                self._on_problem(e)
+            database = Database.build((), {}, {})
+
+        def address_of(name: str) -> int | None:
+            symbols = self._symbols.by_name(name)
+            return symbols[0].address if len(symbols) == 1 else None
+
+        places = Places(address_of)
+        types = TypeBuilder(self._prog, self._find_type)
+        verdicts = Verdicts(types, places, database.tails, self._prog.read)
+        kinship = Kinship(database.kernels, self._release, self._architecture)
+        return _Ready(database, places, verdicts, kinship)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """What the first lookup prepares."""
+
+    database: Database
+    places: Places
+    verdicts: Verdicts
+    kinship: Kinship
+
+
+def only(symbols: Sequence[Symbol]) -> Symbol | None:
+    """Return the one data symbol that is meant: the only one, or the only global one."""
+    data = [s for s in symbols if s.type_letter not in _CODE_LETTERS]
+    if len({s.address for s in data}) == 1:
+        return data[0]
+    shared = [s for s in data if s.type_letter.isupper()]
+    return shared[0] if len({s.address for s in shared}) == 1 else None
+
+
+_shipped: Database | None = None
+
+
+def shipped_database() -> Database:
+    """
+    Return the database that is part of this package, read once.
+
+    :raises DebugInfoError: it is missing or damaged.
+    """
+    global _shipped
+    if _shipped is None:
+        _shipped = Database.load()
+    return _shipped

@@ -1,0 +1,101 @@
+"""Variables that kernel macros make, and whose names say their type.
+
+Owns a table of facts about the kernel's own macros; the families that are learned from
+data are in :mod:`.families`. A rule only proposes: whether the type exists in this
+kernel and fits the symbol is checked by whoever asked.
+
+Facts: include/linux/static_call_types.h, include/linux/tracepoint.h,
+include/trace/bpf_probe.h, include/trace/trace_events.h, include/linux/syscalls.h,
+include/linux/moduleparam.h, include/linux/init.h, include/linux/compiler.h.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """
+    :ivar prefix: what the names start with.
+    :ivar type: type text; ``{}`` stands for the rest of the name.
+    :ivar companion: prefix that another symbol with the same rest must have.
+    :ivar length: length of an outermost array, from the rest of the name.
+    """
+
+    prefix: str
+    type: str
+    companion: str = ""
+    length: Callable[[str], int] | None = None
+
+
+def _string(rest: str) -> int:
+    return len(rest) + 1
+
+
+RULES = (
+    Rule("__SCK__", "struct static_call_key"),
+    # Tracepoints with extended registration functions (from v6.13 on) have both.
+    Rule("__tracepoint_ext_", "struct tracepoint_ext"),
+    Rule("__tracepoint_", "struct tracepoint"),
+    Rule("__tpstrtab_", "const char []", length=_string),
+    Rule(
+        "__bpf_trace_tp_map_",
+        "union { struct bpf_raw_event_map event; btf_trace_{} handler; }",
+    ),
+    Rule("trace_event_fields_", "struct trace_event_fields []"),
+    Rule("trace_event_type_funcs_", "struct trace_event_functions"),
+    Rule("event_class_", "struct trace_event_class"),
+    Rule("print_fmt_", "char []"),
+    Rule("__event_", "struct trace_event_call *"),
+    Rule("event_enter__", "struct trace_event_call"),
+    Rule("event_exit__", "struct trace_event_call"),
+    Rule("event_", "struct trace_event_call", companion="__event_"),
+    Rule("types__", "const char *[]", companion="__syscall_meta__"),
+    Rule("args__", "const char *[]", companion="__syscall_meta__"),
+    Rule("__syscall_meta__", "struct syscall_metadata"),
+    Rule("__p_syscall_meta__", "struct syscall_metadata *"),
+    Rule("TRACE_SYSTEM_", "struct trace_eval_map *", companion="__TRACE_SYSTEM_"),
+    Rule("__TRACE_SYSTEM_", "struct trace_eval_map"),
+    Rule("security_hook_active_", "struct static_key_false"),
+    Rule("__param_ops_", "const struct kernel_param_ops"),
+    Rule("__param_arr_", "const struct kparam_array"),
+    Rule("__param_string_", "const struct kparam_string"),
+    Rule("__param_str_", "const char []"),
+    Rule("__param_", "const struct kernel_param", companion="__param_str_"),
+    Rule("__setup_str_", "const char []"),
+    Rule("__setup_", "struct obs_kernel_param", companion="__setup_str_"),
+    Rule("__UNIQUE_ID_addressable_", "void *"),
+    Rule("__UNIQUE_ID___addressable_", "void *"),
+    Rule("__UNIQUE_ID_modinfo_", "const char []"),
+    Rule("__func__.", "const char []"),
+    Rule("__this_module", "struct module"),
+    Rule("__already_done.", "bool"),
+)
+
+_BY_HEAD: dict[str, tuple[Rule, ...]] = {}
+for _rule in RULES:
+    _head = _rule.prefix[:4]
+    _BY_HEAD[_head] = (*_BY_HEAD.get(_head, ()), _rule)
+
+_DOT_NUMBER = re.compile(r"\.\d+$")
+
+
+def propose(name: str, exists: Callable[[str], bool]) -> Iterator[str]:
+    """
+    Yield the types that the kernel's macros would give a name, the most specific first.
+
+    :param exists: whether this kernel has a symbol of a name.
+    """
+    for rule in _BY_HEAD.get(name[:4], ()):
+        if not name.startswith(rule.prefix):
+            continue
+        rest = name[len(rule.prefix) :]
+        if rule.companion and not exists(rule.companion + rest):
+            continue
+        text = rule.type.replace("{}", _DOT_NUMBER.sub("", rest))
+        if rule.length is not None:
+            text = text.replace("[]", f"[{rule.length(rest)}]")
+        yield text

@@ -1,0 +1,293 @@
+"""The variable database's source: text that people review and a diff shows well.
+
+Owns the notation and the merging of extracted rows into it. Knows neither drgn nor
+the compiled form.
+
+One line per variable and type, sorted by name::
+
+    block_class: struct class  # amd64-cloud 5.10-6.1; arm64-cloud 6.1
+    block_class: const struct class  # amd64-cloud 6.12+; arm64-cloud 6.12+
+    ext4_fs_type@ext4: struct file_system_type  # *
+    contig_page_data: struct pglist_data  # curated
+
+``name@module`` is a module's variable. After ``#`` stand the kernels in which DWARF
+says so: ``*`` for all, else by lane (architecture and flavour) the series, ``6.12+``
+meaning all from there on. So a new kernel at the end of a lane changes only the lines
+of what it changed. The kernels themselves are listed in the header::
+
+    kernel amd64-cloud 6.12 6.12.117+deb13-cloud-amd64 x86_64
+
+``ro`` before a type: it is not const, and yet the compiler put the variable into
+read-only data, because nothing writes it.
+
+The header also says how arrays end, by the type of their elements: how many elements at
+the end are all zeros, and how many names of how many were so::
+
+    tail 1 411/414 struct attribute *
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from btfdbg.errors import DebugInfoError
+
+CURATED = "curated"
+READONLY = "ro "
+_SERIES = re.compile(r"(\d+)\.(\d+)")
+_LINE = re.compile(r"([\w.$]+)(?:@(\S+))?: (.+?)  # (.+)")
+_ARCHES = {"x86_64": "amd64", "aarch64": "arm64", "ppc64": "ppc64el"}
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """
+    A kernel whose variables are in the database.
+
+    :ivar lane: architecture and flavour, ``amd64-cloud``.
+    :ivar series: ``6.12``.
+    :ivar release: as ``uname -r`` prints it.
+    :ivar machine: as ``uname -m`` prints it.
+    """
+
+    lane: str
+    series: str
+    release: str
+    machine: str
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """The series as numbers, to order by."""
+        return series_version(self.series)
+
+    @classmethod
+    def of(cls, release: str, machine: str) -> Kernel:
+        """Return the entry for a release, its lane guessed from Debian's naming of flavours."""
+        arch = _ARCHES.get(machine, machine)
+        flavour = next((f for f in ("cloud", "rt", "16k") if f in release.split("-")), "full")
+        return cls(f"{arch}-{flavour}", series_of(release), release, machine)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """
+    One line: a variable has a type in some kernels.
+
+    :ivar module: "" for vmlinux.
+    :ivar kernels: releases; empty for a curated line.
+    """
+
+    name: str
+    module: str
+    type: str
+    kernels: frozenset[str]
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return (self.name, self.module, self.type)
+
+
+def series_of(release: str) -> str:
+    """Return ``6.12`` for ``6.12.117+deb13-cloud-amd64``; "" if it does not start so."""
+    match = _SERIES.match(release)
+    return match[0] if match else ""
+
+
+def series_version(series: str) -> tuple[int, int]:
+    """Return ``(6, 12)`` for ``6.12`` or a longer release; ``(0, 0)`` for neither."""
+    match = _SERIES.match(series)
+    return (int(match[1]), int(match[2])) if match else (0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """
+    How the arrays of one type of element end.
+
+    :ivar zeros: how many all-zero elements most of them have at their end.
+    :ivar agree: names whose arrays end so.
+    :ivar total: names with an array of this type that has contents.
+    """
+
+    zeros: int
+    agree: int
+    total: int
+
+
+class TextDatabase:
+    """All kernels and entries of the source."""
+
+    def __init__(self, kernels: Iterable[Kernel] = (), entries: Iterable[Entry] = ()) -> None:
+        self.kernels: dict[str, Kernel] = {k.release: k for k in kernels}
+        self.tails: dict[str, Tail] = {}
+        self._entries: dict[tuple[str, str, str], set[str]] = {}
+        for entry in entries:
+            self._entries.setdefault(entry.key, set()).update(entry.kernels)
+
+    def __iter__(self) -> Iterator[Entry]:
+        for (name, module, type_), kernels in sorted(self._entries.items()):
+            yield Entry(name, module, type_, frozenset(kernels))
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def add_kernel(self, kernel: Kernel) -> None:
+        """Add a kernel, or start it anew: what was known of it is forgotten."""
+        self.kernels[kernel.release] = kernel
+        for key, kernels in list(self._entries.items()):
+            if kernel.release in kernels:
+                kernels.discard(kernel.release)
+                if not kernels:
+                    del self._entries[key]
+
+    def add(self, kernel: Kernel, name: str, module: str, type_: str) -> None:
+        """Record one variable of a kernel."""
+        self._entries.setdefault((name, module, type_), set()).add(kernel.release)
+
+    # Files
+
+    @classmethod
+    def read(cls, *paths: Path) -> TextDatabase:
+        """
+        Read source files; kernels may be declared in any of them.
+
+        :raises DebugInfoError: a line is not in the notation; the message has file and line.
+        """
+        database = cls()
+        lines: list[tuple[Path, int, str]] = []
+        for path in paths:
+            try:
+                text = path.read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError) as e:
+                raise DebugInfoError(f"{path}: {e}", step="vars") from e
+            for number, line in enumerate(text.splitlines(), 1):
+                if line.startswith("kernel "):
+                    words = line.split()
+                    if len(words) != 5:
+                        raise DebugInfoError(f"{path}:{number}: a kernel has 4 fields", step="vars")
+                    database.kernels[words[3]] = Kernel(*words[1:])
+                elif line.startswith("tail "):
+                    database._add_tail(line, f"{path}:{number}")
+                elif line and not line.startswith("#"):
+                    lines.append((path, number, line))
+        lanes = _Lanes(database.kernels.values())
+        for path, number, line in lines:
+            match = _LINE.fullmatch(line)
+            if match is None:
+                raise DebugInfoError(f"{path}:{number}: not 'name: type  # kernels'", step="vars")
+            try:
+                kernels = lanes.parse(match[4])
+            except ValueError as e:
+                raise DebugInfoError(f"{path}:{number}: {e}", step="vars") from e
+            key = (match[1], match[2] or "", match[3])
+            database._entries.setdefault(key, set()).update(kernels)
+        return database
+
+    def _add_tail(self, line: str, where: str) -> None:
+        _, zeros, share, element = line.split(" ", 3)
+        agree, _, total = share.partition("/")
+        try:
+            self.tails[element] = Tail(int(zeros), int(agree), int(total))
+        except ValueError:
+            raise DebugInfoError(f"{where}: not 'tail N agree/total type'", step="vars") from None
+
+    def write(self, path: Path, header: str) -> None:
+        """
+        Write the source.
+
+        :param header: comment lines that open the file, each starting with "#".
+        """
+        lanes = _Lanes(self.kernels.values())
+        with path.open("w", encoding="utf-8") as file:
+            file.write(header)
+            for kernel in lanes.kernels:
+                fields = (kernel.lane, kernel.series, kernel.release, kernel.machine)
+                file.write(f"kernel {' '.join(fields)}\n")
+            for element, tail in sorted(self.tails.items()):
+                file.write(f"tail {tail.zeros} {tail.agree}/{tail.total} {element}\n")
+            for entry in self:
+                at = f"@{entry.module}" if entry.module else ""
+                text = lanes.format(entry.kernels)
+                file.write(f"{entry.name}{at}: {entry.type}  # {text}\n")
+
+
+class _Lanes:
+    """Sets of kernels in words."""
+
+    def __init__(self, kernels: Iterable[Kernel]) -> None:
+        self.kernels = sorted(kernels, key=lambda k: (k.lane, k.version, k.release))
+        self._lanes: dict[str, list[Kernel]] = {}
+        for kernel in self.kernels:
+            self._lanes.setdefault(kernel.lane, []).append(kernel)
+        self._all = frozenset(k.release for k in self.kernels)
+        self._parsed: dict[str, frozenset[str]] = {}
+        self._formatted: dict[frozenset[str], str] = {}
+
+    def format(self, releases: frozenset[str]) -> str:
+        text = self._formatted.get(releases)
+        if text is None:
+            text = self._formatted[releases] = self._format(releases)
+        return text
+
+    def _format(self, releases: frozenset[str]) -> str:
+        if not releases:
+            return CURATED
+        if releases == self._all:
+            return "*"
+        parts = []
+        for lane, kernels in self._lanes.items():
+            runs = []
+            at = 0
+            while at < len(kernels):
+                end = at
+                while end < len(kernels) and kernels[end].release in releases:
+                    end += 1
+                if end > at:
+                    first, last = _label(kernels, at), _label(kernels, end - 1)
+                    if end == len(kernels):
+                        runs.append(f"{first}+")
+                    else:
+                        runs.append(first if end == at + 1 else f"{first}-{last}")
+                at = end + 1
+            if runs:
+                parts.append(f"{lane} {' '.join(runs)}")
+        return "; ".join(parts)
+
+    def parse(self, text: str) -> frozenset[str]:
+        parsed = self._parsed.get(text)
+        if parsed is None:
+            parsed = self._parsed[text] = self._parse(text)
+        return parsed
+
+    def _parse(self, text: str) -> frozenset[str]:
+        if text == CURATED:
+            return frozenset()
+        if text == "*":
+            return self._all
+        found: set[str] = set()
+        for part in text.split("; "):
+            lane, *runs = part.split()
+            kernels = self._lanes.get(lane)
+            if kernels is None or not runs:
+                raise ValueError(f"no kernels in lane {lane!r}")
+            labels = {_label(kernels, i): i for i in range(len(kernels))}
+            for run in runs:
+                first, _, last = run.rstrip("+").partition("-")
+                try:
+                    start = labels[first]
+                    end = len(kernels) - 1 if run.endswith("+") else labels[last or first]
+                except KeyError as e:
+                    raise ValueError(f"no kernel {e.args[0]!r} in lane {lane!r}") from None
+                found.update(k.release for k in kernels[start : end + 1])
+        return frozenset(found)
+
+
+def _label(kernels: list[Kernel], index: int) -> str:
+    """A kernel's name within its lane: the series, or the version if the series has several."""
+    kernel = kernels[index]
+    if sum(k.series == kernel.series for k in kernels) == 1:
+        return kernel.series
+    return kernel.release.partition("-")[0]
