@@ -120,8 +120,7 @@ class Graph:
         self.refs: list[list[int]] = []
         self.tags = tags
         all_words: list[int] = btf.words.tolist()
-        ends = btf.offsets[1:]
-        ends.append(len(all_words))
+        ends = [*btf.offsets, len(all_words)][1:]
         limit = btf.type_cnt
         for type_id, pos, end in zip(btf.own_ids(), btf.offsets, ends, strict=True):
             words = all_words[pos:end]
