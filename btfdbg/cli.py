@@ -101,11 +101,16 @@ class _Parser(argparse.ArgumentParser):
                         options[-1] = token + argv[i]
             else:
                 positionals.append(token)
-                if len(positionals) == 2 or token in _subcommands():
+                script_at = 1 if {"-k", "--live"} & set(options) or _qemu(options) else 2
+                if len(positionals) == script_at or token in _subcommands():
                     positionals.extend(argv[i + 1 :])
                     break
             i += 1
         return options, positionals
+
+
+def _qemu(options: Sequence[str]) -> bool:
+    return any(o.startswith("--qemu") for o in options)
 
 
 def add_core_options(parser: _Parser) -> None:
@@ -121,6 +126,8 @@ def add_core_options(parser: _Parser) -> None:
     option("--vmcoreinfo", metavar="FILE", help="VMCOREINFO text, overrides the dump's")
     option("--architecture", metavar="ARCH", help="if the dump does not say")
     option("--modules-dir", metavar="DIR", help="where the modules' .ko files are")
+    option("-k", "--live", action="store_true", help="look at the running kernel; no CORE is given")
+    option("--qemu", metavar="ADDRESS", help="look at a QEMU guest (QMP socket); no CORE is given")
     option(
         "-s",
         "--symbols",
@@ -165,15 +172,18 @@ def _dispatch(argv: list[str]) -> int:
     if positionals and positionals[0] in _subcommands():
         return _run_subcommand(positionals[0], [*options, *positionals[1:]])
     args = parser.parse_args(options)
-    if not positionals:
-        parser.print_usage(sys.stderr)
-        print("btfdbg: which dump? give CORE, or --help", file=sys.stderr)
-        return EXIT_UNUSABLE
+    core = None
+    if not args.live and args.qemu is None:
+        if not positionals:
+            parser.print_usage(sys.stderr)
+            print("btfdbg: which dump? give CORE, or --help", file=sys.stderr)
+            return EXIT_UNUSABLE
+        core, *positionals = positionals
     try:
-        prog, session = open_for(args, positionals[0])
+        prog, session = open_for(args, core)
     except BtfdbgError as e:
         return unusable(e)
-    return _run(args, prog, session, positionals[1:])
+    return _run(args, prog, session, positionals)
 
 
 def _run_subcommand(name: str, argv: Sequence[str]) -> int:
@@ -190,9 +200,11 @@ def unusable(e: BtfdbgError) -> int:
     return EXIT_UNUSABLE
 
 
-def open_for(args: argparse.Namespace, core: str) -> tuple[drgn.Program, Session]:
+def open_for(args: argparse.Namespace, core: str | None) -> tuple[drgn.Program, Session]:
     """
-    Open CORE as the options say; kernel modules are left to ``Session.ensure_modules()``.
+    Open CORE, or the live target, as the options say.
+
+    Kernel modules are left to ``Session.ensure_modules()``.
 
     :raises BtfdbgError: it cannot be used.
     """
@@ -205,7 +217,7 @@ def open_for(args: argparse.Namespace, core: str) -> tuple[drgn.Program, Session
     builtin = "btfdbg,builtin_commands,crash_commands"
     os.environ["DRGN_DISABLE_PLUGINS"] = f"{hidden},{builtin}" if hidden else builtin
     from btfdbg.debuginfo.attach import Options, register
-    from btfdbg.debuginfo.vmcore import open_core
+    from btfdbg.debuginfo.vmcore import open_core, open_live, open_qemu
 
     def path(value: str | None) -> Path | None:
         return None if value is None else Path(value)
@@ -216,7 +228,13 @@ def open_for(args: argparse.Namespace, core: str) -> tuple[drgn.Program, Session
             vmcoreinfo = Path(args.vmcoreinfo).read_bytes()
         except OSError as e:
             raise DebugInfoError(f"--vmcoreinfo {args.vmcoreinfo}: {e.strerror}") from e
-    prog, info = open_core(core, architecture=args.architecture, vmcoreinfo=vmcoreinfo)
+    if args.live:
+        prog, info = open_live()
+    elif args.qemu is not None:
+        prog, info = open_qemu(args.qemu, vmcoreinfo=vmcoreinfo)
+    else:
+        assert core is not None  # asked for by the caller
+        prog, info = open_core(core, architecture=args.architecture, vmcoreinfo=vmcoreinfo)
     if args.symbols:
         _load_symbols(prog, args.symbols)
     session = register(
@@ -282,25 +300,33 @@ def _run(
     return interact(session, quiet=args.log_level == "none", color=args.color)
 
 
-def _with_core(prog_name: str, extra: Callable[[argparse.ArgumentParser], None]) -> _Parser:
-    parser = _Parser()
-    parser.prog = prog_name
-    parser.usage = None
-    extra(parser)
-    return parser
-
-
 def _info(argv: Sequence[str]) -> int:
-    def extra(parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("core", metavar="CORE")
-        parser.add_argument("--json", action="store_true", help="machine-readable")
-
-    args = _with_core("btfdbg info", extra).parse_args(list(argv))
+    parser = _Parser()
+    parser.prog = "btfdbg info"
+    parser.usage = "btfdbg info [options] CORE"
+    parser.add_argument("core", metavar="CORE", nargs="?", help="the dump")
+    parser.option("--json", action="store_true", help="machine-readable")
+    parser.option(
+        "--save-vmcoreinfo", metavar="OUT", help="write the VMCOREINFO text, found or recovered"
+    )
+    args = parser.parse_args(list(argv))
+    if args.core is None and not args.live and args.qemu is None:
+        parser.error("which dump? give CORE")
     _, session = open_for(args, args.core)
+    if args.save_vmcoreinfo is not None:
+        _save(args.save_vmcoreinfo, session.vmcoreinfo.raw)
     from btfdbg.commands import info
 
     print(info.as_json(session) if args.json else info.as_text(session))
     return EXIT_OK
+
+
+def _save(path: str, data: bytes) -> None:
+    try:
+        with open(path, "wb") as f:
+            f.write(data)
+    except OSError as e:
+        raise DebugInfoError(f"{path}: {e.strerror}", step="vmcoreinfo") from e
 
 
 def _trim(argv: Sequence[str]) -> int:

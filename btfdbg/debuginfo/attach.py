@@ -101,8 +101,16 @@ def register(
         ),
     )
     if session.symbols is None and not session.has_btf:
-        raise failures[0]
+        raise _nothing(session, failures[0])
     return session
+
+
+def _nothing(session: Session, failure: DebugInfoError) -> DebugInfoError:
+    """What opening the dump remarked explains best why nothing was found in it."""
+    remark = next((n for n in session.notes if n.step == "open"), None)
+    if remark is None:
+        return failure
+    return DebugInfoError(f"{remark.what}; {failure}", step="open", hint=remark.hint)
 
 
 def _run(session: Session, steps: Iterable[tuple[str, Callable[[], None]]]) -> list[DebugInfoError]:
@@ -164,7 +172,7 @@ def _types(session: Session, options: Options) -> None:
     session.set_vmlinux(btf, source)
     converter = TypeConverter(session.prog, btf)
     session.converter = converter
-    session.module_btfs = ModuleBtfs(session, converter)
+    session.module_btfs = ModuleBtfs(session, converter, options.modules_dir)
     converter.find_definition = session.module_btfs.definition
     session.finders = BtfFinders(session, converter)
     session.prog.register_type_finder(FINDER, session.finders.find_type, enable_index=-1)

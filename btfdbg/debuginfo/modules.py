@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 import drgn
 
@@ -20,6 +21,7 @@ from btfdbg.btf import Btf, Kind
 from btfdbg.debuginfo.convert import TypeConverter
 from btfdbg.debuginfo.locate import KernelBtf, kernel_btfs, read_btf
 from btfdbg.debuginfo.module_index import ModuleIndex
+from btfdbg.debuginfo.modules_dir import ModulesDir
 from btfdbg.debuginfo.session import Session
 from btfdbg.errors import BtfError, DebugInfoError
 
@@ -35,9 +37,13 @@ class ModuleBtfs(Mapping[str, Btf]):
     asked for. A module whose BTF cannot be had is left out, with a note.
     """
 
-    def __init__(self, session: Session, vmlinux: TypeConverter) -> None:
+    def __init__(
+        self, session: Session, vmlinux: TypeConverter, modules_dir: Path | None = None
+    ) -> None:
         self._session = session
         self._vmlinux = vmlinux
+        self._folder = ModulesDir(modules_dir) if modules_dir is not None else None
+        self._sources: dict[str, str] = {}
         self._found: dict[str, KernelBtf] | None = None
         self._converters: dict[str, TypeConverter | None] = {}
         self._listing = False
@@ -64,15 +70,18 @@ class ModuleBtfs(Mapping[str, Btf]):
     def converter(self, name: str) -> TypeConverter | None:
         """The converter of one module's types, ``None`` if it has no usable BTF."""
         if name not in self._converters:
-            entry = self._list().get(name)
-            if entry is None:
-                return None
-            self._converters[name] = self._load(entry)
+            found = self._load(name)
+            converter = None
+            if found is not None:
+                btf, self._sources[name] = found
+                converter = TypeConverter(self._session.prog, btf, self._vmlinux)
+                converter.find_definition = self.definition
+            self._converters[name] = converter
         return self._converters[name]
 
     def converters(self) -> Iterator[TypeConverter]:
         """Converters of all modules whose BTF can be read."""
-        for name in list(self._list()):
+        for name in self._names():
             converter = self.converter(name)
             if converter is not None:
                 yield converter
@@ -97,26 +106,30 @@ class ModuleBtfs(Mapping[str, Btf]):
             return None
         return found[0].converter.convert(found[0].type_id)
 
-    def _load(self, entry: KernelBtf) -> TypeConverter | None:
+    def _load(self, name: str) -> tuple[Btf, str] | None:
+        entry = self._list().get(name)
+        hint = "--modules-dir DIR reads it from the .ko"
+        if entry is not None:
+            try:
+                what = f"BTF of module {name}"
+                data = read_btf(self._session.prog, entry.data, entry.size, what)
+                btf = Btf.parse(data, base=self._vmlinux.btf)
+                return btf, f"struct btf {entry.id} of the kernel"
+            except DebugInfoError as e:
+                self._session.note("module BTF", str(e), "" if self._folder else hint)
+            except BtfError as e:
+                self._session.note("module BTF", f"module {name}: {e}")
+        if self._folder is None:
+            return None
         try:
-            data = read_btf(
-                self._session.prog, entry.data, entry.size, f"BTF of module {entry.name}"
-            )
-            btf = Btf.parse(data, base=self._vmlinux.btf)
+            return self._folder.load(name, self._vmlinux.btf), str(self._folder.find(name))
         except DebugInfoError as e:
-            self._session.note("module BTF", str(e), "--modules-dir DIR reads it from the .ko")
+            self._session.note("module BTF", str(e), e.hint)
             return None
-        except BtfError as e:
-            self._session.note("module BTF", f"module {entry.name}: {e}")
-            return None
-        converter = TypeConverter(self._session.prog, btf, self._vmlinux)
-        converter.find_definition = self.definition
-        return converter
 
     def source(self, name: str) -> str | None:
         """Where the BTF of a module was found."""
-        entry = self._list().get(name)
-        return None if entry is None else f"struct btf {entry.id} of the kernel"
+        return self._sources.get(name) if self.converter(name) is not None else None
 
     def __getitem__(self, name: str) -> Btf:
         converter = self.converter(name)
@@ -125,10 +138,18 @@ class ModuleBtfs(Mapping[str, Btf]):
         return converter.btf
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._list())
+        return iter(self._names())
 
     def __len__(self) -> int:
-        return len(self._list())
+        return len(self._names())
+
+    def _names(self) -> dict[str, KernelBtf | None]:
+        names: dict[str, KernelBtf | None] = dict(self._list())
+        if self._folder is not None and not self._listing:
+            # Loaded modules that the kernel holds no BTF of.
+            for name in self._session.module_names():
+                names.setdefault(name, None)
+        return names
 
     def entry(self, name: str) -> KernelBtf | None:
         """Where the kernel keeps the BTF of a module."""
