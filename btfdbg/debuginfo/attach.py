@@ -20,6 +20,7 @@ import drgn
 from btfdbg.btf import Btf
 from btfdbg.debuginfo import locate
 from btfdbg.debuginfo.convert import TypeConverter
+from btfdbg.debuginfo.derived import Derived
 from btfdbg.debuginfo.finders import BtfFinders
 from btfdbg.debuginfo.kallsyms.modules import ModuleSymbols
 from btfdbg.debuginfo.locate import byteorder
@@ -151,6 +152,13 @@ def _symbols(session: Session, options: Options) -> None:
     else:
         table = kallsyms.load(prog.read, session.vmcoreinfo, byteorder(prog))
     session.symbols = table
+    if isinstance(table, kallsyms.CombinedTable):
+        session.note(
+            "kallsyms",
+            "the kernel has no data symbols (CONFIG_KALLSYMS_ALL=n): of variables, only exported"
+            " and per-CPU ones and what can be derived have an address",
+            "--kallsyms FILE takes the System.map of exactly this kernel",
+        )
     prog.register_symbol_finder(FINDER, symbols.finder(table), enable_index=-1)
 
 
@@ -178,16 +186,24 @@ def _types(session: Session, options: Options) -> None:
     session.prog.register_type_finder(FINDER, session.finders.find_type, enable_index=-1)
 
 
+class _Symbols:
+    """The kernel's symbols with the derived ones, as ``VariableTypes`` asks for them."""
+
+    def __init__(self, session: Session) -> None:
+        self.by_name = session.lookup_symbols
+
+
 def _objects(session: Session, options: Options) -> None:
     if session.finders is None:
         return
     platform = session.prog.platform
     assert platform is not None  # set by whatever set the memory
     machine = _UNAME_MACHINES.get(platform.arch, platform.arch.name.lower())
+    session.derived = Derived(session)
     if session.symbols is not None:
         session.variables = VariableTypes(
             session.prog,
-            session.symbols,
+            _Symbols(session),
             release=session.release,
             architecture=machine,
             on_problem=lambda e: session.note(e.step or "variables", str(e), e.hint),
@@ -225,11 +241,11 @@ def _main_module(session: Session) -> None:
         module.debug_file_status = drgn.ModuleFileStatus.DONT_NEED
     if module.address_ranges is None:
         start = session.lookup_symbols("_text") or session.lookup_symbols("_stext")
-        end = session.lookup_symbols("_end")
+        # A kernel whose kallsyms has only functions ends, for us, with those.
+        end = session.lookup_symbols("_end") or session.lookup_symbols("_etext")
         if len(start) != 1 or len(end) != 1 or start[0].address >= end[0].address:
             raise DebugInfoError(
-                "the kernel's symbols _text and _end are not known",
+                "the kernel's symbols _text and _end are not known: stacks are unwound without ORC",
                 step="main module",
-                hint="stack traces will not use ORC",
             )
         module.address_range = (start[0].address, end[0].address)

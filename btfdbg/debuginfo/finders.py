@@ -21,6 +21,7 @@ import drgn
 from btfdbg.btf import Kind, TypeId, kinds
 from btfdbg.debuginfo.choice import is_text, only, own_ids
 from btfdbg.debuginfo.convert import TypeConverter
+from btfdbg.debuginfo.derived import panic_cpu_object
 from btfdbg.debuginfo.enumerators import NamedValue, find_enumerators
 from btfdbg.errors import BtfdbgError, BtfError
 
@@ -48,6 +49,7 @@ _C_KEYWORDS = frozenset(("signed", "unsigned", "short", "int", "long", "char", "
 # Existence of these functions is a question that drgn asks through the object
 # finder; all are __init or __meminit code, for which pahole writes no FUNC.
 # drgn libdrgn/linux_kernel.c, linux_kernel_object_find_vmemmap().
+_PANIC_CPU = "panic_cpu"
 _PROBED_FUNCTIONS = frozenset(("vmemmap_populate",))
 
 
@@ -149,6 +151,8 @@ class BtfFinders:
         if found is None and flags & drgn.FindObjectFlags.CONSTANT:
             found = self._constant(find_enumerators(self.vmlinux.btf, name), name)
         if found is None and not symbols:
+            if name == _PANIC_CPU and flags & drgn.FindObjectFlags.VARIABLE:
+                return panic_cpu_object(self.session, name)
             found = self._in_modules(name, flags)
         return found
 

@@ -24,6 +24,7 @@ import drgn
 from drgn import FaultError, Object
 
 from btfdbg.btf import Btf
+from btfdbg.debuginfo.derived import sysfs_btfs
 from btfdbg.debuginfo.session import Session
 from btfdbg.errors import BtfError, DebugInfoError
 
@@ -237,14 +238,14 @@ def kernel_btfs(session: Session) -> Iterator[KernelBtf]:
     :raises DebugInfoError: the list is not there or cannot be read any further;
         what was yielded before stands.
     """
-    sources = (_from_idr, _from_modules_list)
+    sources = (_from_idr, _from_modules_list, _from_sysfs)
     for source in sources:
         walk = source(session)
         if walk is not None:
             yield from walk
             return
     raise DebugInfoError(
-        "neither btf_idr nor btf_modules has a symbol in this dump",
+        "neither btf_idr, btf_modules nor /sys/kernel/btf can be found in this dump",
         step="module BTF",
         hint="give the modules' files with --modules-dir DIR",
     )
@@ -285,6 +286,22 @@ def _walk_modules_list(session: Session, head: Object) -> Iterator[KernelBtf]:
     except (FaultError, LookupError) as e:
         raise DebugInfoError(
             f"btf_modules cannot be walked to its end: {e}", step="module BTF"
+        ) from e
+
+
+def _from_sysfs(session: Session) -> Iterator[KernelBtf] | None:
+    if not session.lookup_symbols("kernel_kobj"):
+        return None
+    return _walk_sysfs(session)
+
+
+def _walk_sysfs(session: Session) -> Iterator[KernelBtf]:
+    try:
+        for btf in itertools.islice(sysfs_btfs(session), _MAX_BTF_OBJECTS):
+            yield _describe(btf, btf.id.value_())
+    except (FaultError, LookupError, TypeError) as e:
+        raise DebugInfoError(
+            f"/sys/kernel/btf cannot be walked to its end: {e}", step="module BTF"
         ) from e
 
 

@@ -18,6 +18,7 @@ from btfdbg.errors import DebugInfoError
 
 if TYPE_CHECKING:
     from btfdbg.debuginfo.convert import TypeConverter
+    from btfdbg.debuginfo.derived import Derived
     from btfdbg.debuginfo.finders import BtfFinders
     from btfdbg.debuginfo.kallsyms import Sym, SymbolTable
     from btfdbg.debuginfo.module_objects import ModuleObjects
@@ -66,6 +67,7 @@ class Session:
     module_objects: ModuleObjects | None = None
     modules_created: bool = False
     variables: VariableTypes | None = None
+    derived: Derived | None = None
     _vmlinux: Btf | None = None
 
     @property
@@ -80,7 +82,10 @@ class Session:
 
     def lookup_symbols(self, name: str) -> tuple[Sym, ...]:
         """All symbols that the kernel itself has of a name."""
-        return self.symbols.by_name(name) if self.symbols is not None else ()
+        found = self.symbols.by_name(name) if self.symbols is not None else ()
+        if not found and self.derived is not None:
+            found = self.derived.by_name(name)
+        return found
 
     @property
     def vmlinux(self) -> Btf:
