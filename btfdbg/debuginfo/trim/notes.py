@@ -1,0 +1,112 @@
+"""ELF notes and the extent of memory, out of the header of any dump.
+
+Owns what a trimmed dump copies from its source's header: NT_PRSTATUS per CPU
+(the registers of tasks that were running), VMCOREINFO, and which page frames
+the machine had. Reads headers only; pages are read through drgn.
+
+Facts: ELF gABI, "Note Section"; kernel ``fs/proc/vmcore.c``; QEMU
+``dump/dump.c`` (a NT_PRSTATUS per CPU whose pid is the CPU's number plus one).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from btfdbg.debuginfo.trim.kdumpfile import KdumpReader, Uts
+from btfdbg.debuginfo.vmcore.elfcore import Note, read_elf
+from btfdbg.debuginfo.vmcore.identify import DumpInfo, Format
+
+NT_PRSTATUS = 1
+_NOTE_HEADER = 12
+# A bitmap of more page frames than this (256 TiB of memory) is not believable.
+_MAX_PFN = 1 << 36
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """
+    What the header of a dump says beside its pages.
+
+    :ivar max_pfn: One past the last page frame; 0 if not known.
+    :ivar existing: Bitmap of the page frames that are memory, or ``None``.
+    """
+
+    notes: tuple[Note, ...] = ()
+    max_pfn: int = 0
+    existing: bytes | None = None
+    timestamp: int = 0
+    uts: Uts | None = None
+
+
+def pack_note(note: Note, byteorder: str) -> bytes:
+    """A note as it stands in a file: name and content padded to four bytes each."""
+    name = note.name.encode("ascii", "replace") + b"\0"
+    order = "<" if byteorder == "little" else ">"
+    head = struct.pack(order + "III", len(name), len(note.desc), note.type)
+    return head + _padded(name) + _padded(note.desc)
+
+
+def _padded(data: bytes) -> bytes:
+    return data + bytes(-len(data) % 4)
+
+
+def parse_notes(data: bytes, byteorder: str) -> Iterator[Note]:
+    """Yield the notes of a note segment; stops at the first that does not fit."""
+    order = "<" if byteorder == "little" else ">"
+    at = 0
+    while at + _NOTE_HEADER <= len(data):
+        name_size, size, kind = struct.unpack_from(order + "III", data, at)
+        start = at + _NOTE_HEADER + (name_size + 3) // 4 * 4
+        if name_size == 0 or start + size > len(data):
+            return
+        name = data[at + _NOTE_HEADER : at + _NOTE_HEADER + name_size].split(b"\0")[0]
+        yield Note(name.decode("ascii", "replace"), kind, data[start : start + size])
+        at = start + (size + 3) // 4 * 4
+
+
+def read_source(info: DumpInfo, page_size: int) -> Source:
+    """
+    Read what a trimmed dump takes over from the header of its source.
+
+    :raises DebugInfoError: the header is damaged.
+    """
+    if info.format is Format.ELF:
+        return _elf(info, page_size)
+    if info.format in (Format.KDUMP, Format.KDUMP_FLATTENED):
+        with KdumpReader(info.path) as reader:
+            return Source(
+                tuple(parse_notes(reader.notes(), reader.byteorder)),
+                reader.max_pfn,
+                reader.existing(),
+                reader.timestamp,
+                reader.uts,
+            )
+    return Source()
+
+
+def _elf(info: DumpInfo, page_size: int) -> Source:
+    core = read_elf(info.path)
+    notes = tuple(core.notes())
+    ranges = [(e.address, e.end) for e in core.extents()]
+    end = max((stop for _, stop in ranges), default=0)
+    max_pfn = (end + page_size - 1) // page_size
+    if max_pfn > _MAX_PFN:
+        return Source(notes)
+    bitmap = bytearray((max_pfn + 7) // 8)
+    for start, stop in ranges:
+        _set_bits(bitmap, start // page_size, (stop + page_size - 1) // page_size)
+    return Source(notes, max_pfn, bytes(bitmap), int(info.path.stat().st_mtime))
+
+
+def _set_bits(bitmap: bytearray, start: int, stop: int) -> None:
+    while start < stop and start & 7:
+        bitmap[start >> 3] |= 1 << (start & 7)
+        start += 1
+    whole = (stop - start) // 8
+    if whole > 0:
+        bitmap[start >> 3 : (start >> 3) + whole] = b"\xff" * whole
+        start += whole * 8
+    for pfn in range(start, stop):
+        bitmap[pfn >> 3] |= 1 << (pfn & 7)

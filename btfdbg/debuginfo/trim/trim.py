@@ -1,0 +1,179 @@
+"""Trim a dump: the steps, in order.
+
+recording Program → attach → what any session needs → what the given commands
+touch → leave out what is not the kernel's → write → check by opening it.
+
+Owns the order and the result's numbers. Runs no command itself: that is for
+whoever gives ``exercise``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import drgn
+
+from btfdbg.debuginfo.attach import Options, attach
+from btfdbg.debuginfo.session import Session
+from btfdbg.debuginfo.trim import needs
+from btfdbg.debuginfo.trim.kdumpfile import Description, Uts, write
+from btfdbg.debuginfo.trim.notes import NT_PRSTATUS, Source, pack_note, read_source
+from btfdbg.debuginfo.trim.privacy import Classifier, Owner
+from btfdbg.debuginfo.trim.recorder import Recorder
+from btfdbg.debuginfo.vmcore.elfcore import Note
+from btfdbg.errors import DebugInfoError
+
+_MACHINES = {
+    drgn.Architecture.X86_64: "x86_64",
+    drgn.Architecture.AARCH64: "aarch64",
+    drgn.Architecture.S390X: "s390x",
+    drgn.Architecture.PPC64: "ppc64",
+    drgn.Architecture.RISCV64: "riscv64",
+}
+_NO_USER_DATA = 31
+_ALL_DATA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """
+    What came of trimming.
+
+    :ivar pages: Pages in the new dump.
+    :ivar size: Bytes of the new dump.
+    :ivar left_out: Pages that were read but are not the kernel's, by owner.
+    :ivar problems: What could not be recorded, one line each.
+    """
+
+    pages: int
+    size: int
+    left_out: dict[Owner, int] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+
+
+def trim(
+    core: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    exercise: Callable[[Session], None] | None = None,
+    *,
+    include_user: bool = False,
+    options: Options | None = None,
+    architecture: str | None = None,
+    vmcoreinfo: bytes | None = None,
+) -> Result:
+    """
+    Write a kdump-compressed file that holds only the pages that a session reads.
+
+    :param exercise: Is called with the Session of a recording Program; every
+        page it reads goes into the file.
+    :param include_user: Keep pages that are not the kernel's own too.
+    :raises DebugInfoError: the dump cannot be used, or the new one not written.
+    """
+    core, out = Path(core), Path(out)
+    if out.exists() and core.exists() and out.samefile(core):
+        raise DebugInfoError(f"{out} is the dump itself", step="trim", hint="name another file")
+    recorder = Recorder(core, architecture=architecture, vmcoreinfo=vmcoreinfo)
+    session = attach(recorder.prog, options, recorder.info)
+    problems = needs.touch_all(recorder, session)
+    if exercise is not None:
+        exercise(session)
+    recorder.recording = False
+    left_out: Counter[Owner] = Counter()
+    pfns = recorder.pfns
+    if not include_user:
+        pfns, left_out = _kernel_pages(recorder, options)
+    description = _describe(recorder, session, include_user)
+    part = out.with_name(out.name + ".part")
+    try:
+        size = write(part, description, pfns, recorder.read_page)
+        part.replace(out)
+    except OSError as e:
+        raise DebugInfoError(f"{out}: {e.strerror or e}", step="trim") from e
+    finally:
+        part.unlink(missing_ok=True)
+    return Result(len(pfns), size, dict(left_out), tuple(problems))
+
+
+def _kernel_pages(recorder: Recorder, options: Options | None) -> tuple[set[int], Counter[Owner]]:
+    """The recorded pages that are the kernel's own, and how many others there were."""
+    plain = attach(recorder.memory, options, recorder.info)
+    try:
+        classifier = Classifier(plain)
+    except (LookupError, drgn.FaultError) as e:
+        raise DebugInfoError(
+            f"it cannot be told which pages are the kernel's own: {e}",
+            step="trim",
+            hint="--include-user keeps all that was read",
+        ) from e
+    kept: set[int] = set()
+    left_out: Counter[Owner] = Counter()
+    for pfn in recorder.pfns:
+        owner = classifier.owner(pfn)
+        if owner is Owner.KERNEL:
+            kept.add(pfn)
+        else:
+            left_out[owner] += 1
+    return kept, left_out
+
+
+def _describe(recorder: Recorder, session: Session, include_user: bool) -> Description:
+    platform = recorder.prog.platform
+    assert platform is not None
+    little = bool(platform.flags & drgn.PlatformFlags.IS_LITTLE_ENDIAN)
+    byteorder = "little" if little else "big"
+    source = read_source(recorder.info, recorder.page_size)
+    text = session.vmcoreinfo.raw
+    # libkdumpfile takes CR3 out of QEMU's note and walks from there: the page
+    # tables of whatever program ran last, which are not in the new dump.
+    notes = [n for n in source.notes if n.name not in ("VMCOREINFO", "QEMU")]
+    notes.append(Note("VMCOREINFO", 0, text))
+    cpus = sum(1 for n in notes if n.name == "CORE" and n.type == NT_PRSTATUS)
+    return Description(
+        byteorder=byteorder,
+        page_size=recorder.page_size,
+        max_pfn=source.max_pfn,
+        existing=source.existing,
+        notes=b"".join(pack_note(n, byteorder) for n in notes),
+        vmcoreinfo=text,
+        uts=_uts(session, source, _MACHINES.get(platform.arch, "")),
+        cpus=max(cpus, 1),
+        timestamp=_timestamp(session, source),
+        phys_base=session.vmcoreinfo.numbers.get("phys_base", 0),
+        dump_level=_ALL_DATA if include_user else _NO_USER_DATA,
+    )
+
+
+def _uts(session: Session, source: Source, machine: str) -> Uts:
+    """
+    The header's names. libkdumpfile learns the machine from them, if none is empty.
+    """
+    try:
+        name = session.prog["init_uts_ns"].name
+        fields = [
+            getattr(name, field).string_().decode("utf-8", "replace")
+            for field in ("sysname", "nodename", "release", "version", "machine", "domainname")
+        ]
+        if all(fields[i] for i in (0, 2, 3, 4)):
+            return Uts(*fields)
+    except (LookupError, AttributeError, drgn.FaultError):
+        pass
+    given = source.uts
+    return Uts(
+        sysname="Linux",
+        nodename=(given.nodename if given else "") or "(none)",
+        release=session.release or "unknown",
+        version=(given.version if given else "") or "unknown",
+        machine=(given.machine if given else "") or machine,
+        domainname="(none)",
+    )
+
+
+def _timestamp(session: Session, source: Source) -> int:
+    try:
+        return int(session.vmcoreinfo.values["CRASHTIME"])
+    except (KeyError, ValueError):
+        return source.timestamp
