@@ -22,9 +22,11 @@ from btfdbg.btf.rawtext import ENCODINGS, LINKAGES
 from btfdbg.btf.strings import StringTable, encode_name
 from btfdbg.errors import BtfFormatError
 
-_HEAD: Final = re.compile(r"\[(\d+)\] (\w+) (?:'(.*)')?(?:@(0x[0-9a-f]+))?((?: .*)?)", re.DOTALL)
-_NAMED_ROW: Final = re.compile(r"\s+(?:'(.*)')?(?:@(0x[0-9a-f]+))?((?: .*)?)", re.DOTALL)
-_LABEL: Final = re.compile(r" \(\w+ .*\)$", re.DOTALL)
+TYPE_LINE: Final = re.compile(
+    r"\[(\d+)\] (\w+) (?:'(.*)')?(?:@(0x[0-9a-f]+))?((?: .*)?)", re.DOTALL
+)
+NAMED_ROW: Final = re.compile(r"\s+(?:'(.*)')?(?:@(0x[0-9a-f]+))?((?: .*)?)", re.DOTALL)
+LABEL: Final = re.compile(r" \(\w+ .*\)$", re.DOTALL)
 _ESCAPE: Final = re.compile(r"\\(\\|x([0-9a-f]{2}))")
 _ATTRS: Final = re.compile(r"(\w+)=(\([^)]*\)|[^\s,]+),?(?: \((\d+)\))?")
 _ENCODING_OF: Final = {text: number for number, text in ENCODINGS.items()}
@@ -38,7 +40,7 @@ def _unescape(text: str) -> str:
     return _ESCAPE.sub(lambda m: "\\" if m[1] == "\\" else chr(int(m[2], 16)), text)
 
 
-class _Attrs:
+class Attrs:
     """``key=value`` words of one line, each to be taken once."""
 
     def __init__(self, text: str) -> None:
@@ -98,7 +100,7 @@ class _Assembler:
         self.layout = b""
         # The type, or the .strings, that indented lines belong to.
         self.kind = ""
-        self.head: tuple[int, _Attrs] = (0, _Attrs(""))
+        self.head: tuple[int, Attrs] = (0, Attrs(""))
         self.rows: list[int] = []
         self.row_count = 0
         self.bitfields = False
@@ -115,11 +117,11 @@ class _Assembler:
             return self.strings.add_empty()
         return self.strings.add(name)
 
-    def named_row(self, line: str) -> tuple[int, _Attrs]:
-        match = _NAMED_ROW.fullmatch(line)
+    def named_row(self, line: str) -> tuple[int, Attrs]:
+        match = NAMED_ROW.fullmatch(line)
         if match is None:
             raise BtfFormatError("expected a name in quotes")
-        return self.name(match[1], match[2]), _Attrs(match[3])
+        return self.name(match[1], match[2]), Attrs(match[3])
 
 
 def _member(asm: _Assembler, line: str) -> tuple[int, ...]:
@@ -160,7 +162,7 @@ def _param(asm: _Assembler, line: str) -> tuple[int, ...]:
 
 def _plain(*keys: str) -> _Row:
     def row(asm: _Assembler, line: str) -> tuple[int, ...]:
-        attrs = _Attrs(_LABEL.sub("", line))
+        attrs = Attrs(LABEL.sub("", line))
         out = tuple(attrs.u32(key) for key in keys)
         attrs.done()
         return out
@@ -182,19 +184,19 @@ _ROWS: Final[dict[str, _Row]] = {
 _UNKNOWN_ROW: Final = _plain("word")
 
 
-def _linkage(attrs: _Attrs) -> int:
+def _linkage(attrs: Attrs) -> int:
     text = attrs.text("linkage", "static")
     return LINKAGES.index(text) if text in LINKAGES else int(text, 0)
 
 
-def _signed(attrs: _Attrs) -> bool:
+def _signed(attrs: Attrs) -> bool:
     text = attrs.text("encoding", "UNSIGNED")
     if text not in ("SIGNED", "UNSIGNED"):
         raise BtfFormatError(f"encoding={text}: expected SIGNED or UNSIGNED")
     return text == "SIGNED"
 
 
-def _int_data(attrs: _Attrs, size: int) -> int:
+def _int_data(attrs: Attrs, size: int) -> int:
     offset = attrs.number("bits_offset", 0)
     bits = attrs.number("nr_bits", min(8 * size, 255))
     encoding = attrs.text("encoding", "(none)")
@@ -213,7 +215,7 @@ def _loc_flags(text: str) -> int:
     return flags
 
 
-def _words(asm: _Assembler, kind: str, attrs: _Attrs) -> tuple[int, bool, int, list[int]]:
+def _words(asm: _Assembler, kind: str, attrs: Attrs) -> tuple[int, bool, int, list[int]]:
     """Return vlen, kind_flag, third word and the words that follow once."""
     vlen = asm.row_count
     match kind:
@@ -276,7 +278,7 @@ def _finish(asm: _Assembler) -> None:
 
 
 def _start(asm: _Assembler, line: str) -> None:
-    match = _HEAD.fullmatch(line)
+    match = TYPE_LINE.fullmatch(line)
     if match is None:
         raise BtfFormatError("expected [id] KIND 'name' ...")
     type_id = int(match[1])
@@ -290,7 +292,7 @@ def _start(asm: _Assembler, line: str) -> None:
         raise BtfFormatError(f"unknown kind {kind}")
     asm.next_id += 1
     asm.kind = kind
-    asm.head = (asm.name(match[3], match[4]), _Attrs(match[5]))
+    asm.head = (asm.name(match[3], match[4]), Attrs(match[5]))
     asm.rows = []
     asm.row_count = 0
     asm.bitfields = False
@@ -302,7 +304,7 @@ def _directive(asm: _Assembler, line: str) -> None:
         raise BtfFormatError(f"{word} after the first type")
     match word:
         case ".header":
-            attrs = _Attrs(rest)
+            attrs = Attrs(rest)
             order = attrs.text("byteorder", "little")
             if order not in ("little", "big"):
                 raise BtfFormatError(f"byteorder={order}: expected little or big")
@@ -319,7 +321,7 @@ def _directive(asm: _Assembler, line: str) -> None:
         case ".layout":
             asm.layout = bytes.fromhex(rest) or layout_section(asm.byteorder)
         case ".strings":
-            attrs = _Attrs(rest)
+            attrs = Attrs(rest)
             attrs.number("bytes", 0)
             attrs.done()
             asm.kind = word
@@ -333,7 +335,7 @@ def _row(asm: _Assembler, line: str) -> None:
     if not asm.kind:
         raise BtfFormatError("indented line before the first type")
     if asm.kind == ".strings":
-        match = _NAMED_ROW.fullmatch(line)
+        match = NAMED_ROW.fullmatch(line)
         if match is None or match[1] is None or match[3]:
             raise BtfFormatError("expected a string in quotes")
         asm.strings.data += encode_name(_unescape(match[1])) + b"\0"

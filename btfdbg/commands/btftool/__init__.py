@@ -1,0 +1,57 @@
+"""``btfdbg btf VERB``: the BTF toolkit on the command line; one file per verb.
+
+A verb is a row of :data:`VERBS` and a module of its name with ``add_arguments(parser)``
+and ``run(args) -> int``, which returns the exit status; input that cannot be used
+is a :class:`btfdbg.errors.BtfdbgError`, of which the caller makes one line and
+status 2. What verbs share (opening FILE, writing OUT) is in ``common``.
+
+Only the chosen verb's module is imported, so a raw dump does not pay for a diff.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    # Generic in typeshed only.
+    _Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+#: Verb and what it does, in the order of ``--help``.
+VERBS: Final[dict[str, str]] = {
+    "dump": "print types as raw text, C or JSON",
+    "assemble": "make BTF from raw text or JSON",
+    "check": "list every rule that a BTF breaks",
+}
+
+
+class _Verb(argparse.ArgumentParser):
+    """A parser that asks its verb's module for arguments when it is first used."""
+
+    module = ""
+
+    def _load(self) -> None:
+        if self.module:
+            name, self.module = self.module, ""
+            verb = import_module(f"{__name__}.{name}")
+            self.description = self.description or (verb.__doc__ or "").partition("\n\n")[2]
+            self.formatter_class = argparse.RawDescriptionHelpFormatter
+            verb.add_arguments(self)
+            self.set_defaults(run=verb.run)
+
+    def parse_known_args(  # type: ignore[override] # the overloads only differ by namespace
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        self._load()
+        return super().parse_known_args(args, namespace)
+
+
+def register(subparsers: _Subparsers) -> None:
+    """Add the verbs to ``btfdbg btf``'s parser; ``args.run(args)`` then runs the chosen one."""
+    subparsers._parser_class = _Verb  # what parser_class= sets, had we made subparsers
+    for verb, text in VERBS.items():
+        parser = subparsers.add_parser(verb, help=text)
+        assert isinstance(parser, _Verb)  # made by the class above
+        parser.module = verb.replace("-", "_")

@@ -1,0 +1,49 @@
+"""``btfdbg btf assemble``: BTF from text.
+
+Reads the raw notation (of `btfdbg btf dump`, bpftool, or written by hand) and the JSON
+of `btfdbg btf dump --format json`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from btfdbg.commands.btftool.common import add_base, add_output, open_base, write_out
+from btfdbg.errors import BtfFormatError, ImageError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("text", metavar="TEXT", help="file to read, - for stdin")
+    add_base(parser)
+    add_output(parser)
+
+
+def _read(path: str) -> str:
+    try:
+        if path == "-":
+            data = sys.stdin.buffer.read()
+        else:
+            with open(path, "rb") as file:
+                data = file.read()
+    except OSError as error:
+        raise ImageError(f"{path}: {error.strerror}") from None
+    return data.decode("utf-8", "surrogateescape")
+
+
+def run(args: argparse.Namespace) -> int:
+    base = open_base(args.base)
+    text = _read(args.text)
+    try:
+        if text.lstrip()[:1] == "{":
+            from btfdbg.btf.jsondump import load_json
+
+            data = load_json(text, base)
+        else:
+            from btfdbg.btf.assemble import assemble
+
+            data = assemble(text, base)
+    except BtfFormatError as error:
+        raise BtfFormatError(f"{args.text}: {error}") from None
+    write_out(args.output, data)
+    return 0

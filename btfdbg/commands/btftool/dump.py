@@ -1,0 +1,39 @@
+"""``btfdbg btf dump``: a BTF's types as text.
+
+raw   bpftool's notation, which `btfdbg btf assemble` reads back; --exact makes that
+      the very same bytes
+c     a header that compiles
+json  every word of every type, which `btfdbg btf assemble` reads back too
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from btfdbg.commands.btftool.common import add_file, add_output, open_args, write_text
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_file(parser)
+    parser.add_argument("-f", "--format", choices=("raw", "c", "json"), default="raw")
+    parser.add_argument(
+        "--exact", action="store_true", help="raw: header and strings too, for the same bytes back"
+    )
+    add_output(parser, required=False)
+
+
+def run(args: argparse.Namespace) -> int:
+    btf = open_args(args)
+    if args.format == "raw":
+        from btfdbg.btf.rawtext import dump
+
+        write_text(args.output, dump(btf, exact=args.exact))
+    elif args.format == "json":
+        from btfdbg.btf.jsondump import dump_json
+
+        write_text(args.output, dump_json(btf))
+    else:
+        from btfdbg.btf.cdump import dump_c
+
+        write_text(args.output, dump_c(btf))
+    return 0
