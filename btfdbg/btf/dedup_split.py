@@ -32,10 +32,10 @@ from btfdbg.btf.dedup_graph import (
     choose_enum,
     choose_forward,
     replaced,
-    string_table,
     tag_of,
 )
 from btfdbg.btf.format import Kind, info_kind
+from btfdbg.btf.nametable import string_table
 from btfdbg.btf.records import PLACES
 from btfdbg.btf.refine import coarsest
 

@@ -18,9 +18,9 @@ from btfdbg.btf.dedup_graph import (
     choose_enum,
     choose_forward,
     label,
-    string_table,
 )
 from btfdbg.btf.format import Kind, info_kind
+from btfdbg.btf.nametable import string_table
 from btfdbg.btf.refine import Tag, coarsest
 
 

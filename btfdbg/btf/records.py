@@ -173,7 +173,7 @@ class Records:
         return Btf.parse(self.pack(), self.base)
 
 
-def copied(owner: Btf, type_id: int, strings: StringMap, ids: IdMap | None) -> list[int]:
+def copied(owner: Btf, type_id: int, strings: IdMap, ids: IdMap | None) -> list[int]:
     """
     Return the words of an own type with its strings and ids replaced.
 

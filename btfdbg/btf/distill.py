@@ -1,0 +1,123 @@
+"""``distill_base()``: split BTF that does not depend on the exact base it was made for.
+
+Owns which of a base's types go where. The result is a pair: a *distilled base* of
+named types without any content, by which ``relocate`` later recognises the types of a
+real base, and the split on top of it, which takes along what has no name to recognise.
+
+Distilled base: INT, FLOAT and FWD as they are; STRUCT and UNION with their size and
+no members; ENUM and ENUM64 as an ENUM of their size without values. Split: its own
+types, then arrays, pointers, typedefs, qualifiers, tags, prototypes, locations and
+anonymous types that it needs of the base, in the base's order.
+
+Facts: Documentation/bpf/btf.rst, "BTF.base section"; libbpf's btf__distill_base, of
+whose choice this is the equal. One difference: an INT or FLOAT without a name goes
+into the split, because no relocation could ever find it.
+"""
+
+from __future__ import annotations
+
+from btfdbg.btf.btf import Btf
+from btfdbg.btf.decode import record_error
+from btfdbg.btf.format import COMPOSITES, Kind, info_kind, kind_name, make_info
+from btfdbg.btf.records import Records
+from btfdbg.errors import BtfError
+
+# Kinds of a base that split BTF may use and still be distilled.
+_ALLOWED = frozenset(
+    {
+        Kind.INT,
+        Kind.FLOAT,
+        Kind.FWD,
+        Kind.ARRAY,
+        Kind.STRUCT,
+        Kind.UNION,
+        Kind.TYPEDEF,
+        Kind.ENUM,
+        Kind.ENUM64,
+        Kind.PTR,
+        Kind.CONST,
+        Kind.RESTRICT,
+        Kind.VOLATILE,
+        Kind.FUNC_PROTO,
+        Kind.TYPE_TAG,
+        Kind.LOC_PARAM,
+        Kind.LOC_PROTO,
+    }
+)
+_VERBATIM = frozenset({Kind.INT, Kind.FLOAT, Kind.FWD})
+_ENUMS = frozenset({Kind.ENUM, Kind.ENUM64})
+_IN_BASE = _VERBATIM | _ENUMS | COMPOSITES
+
+
+def distill_base(split: Btf) -> tuple[Btf, Btf]:
+    """
+    Take out of a base what a split BTF needs of it.
+
+    :param split: Split BTF; its base may itself be split.
+    :return: The distilled base, and the split on top of it.
+    :raises BtfError: it is not split, or refers to a function, variable, section or
+        declaration tag of its base.
+    :raises BtfFormatError: a record refers to what does not exist.
+    """
+    if split.base is None:
+        raise BtfError("cannot distill: the BTF is not split")
+    needed = sorted(_needed(split))
+    start = split.start_id
+    ids = [-1] * split.type_cnt
+    ids[0] = 0
+    base = Records(None, split)
+    moved: list[int] = []
+    for type_id in needed:
+        words = split.record(type_id)
+        kind = info_kind(words[1])
+        if not words[0] or kind not in _IN_BASE:
+            moved.append(type_id)
+        elif kind in _VERBATIM:
+            ids[type_id] = base.copy(split, type_id)
+        else:
+            name = base.string_map(split)[words[0]]
+            bare = Kind.ENUM if kind in _ENUMS else kind
+            ids[type_id] = base.append((name, make_info(bare), words[2]))
+    new_base = base.to_btf()
+    out = Records(new_base, split)
+    for number, type_id in enumerate((*split.own_ids(), *moved), new_base.type_cnt):
+        ids[type_id] = number
+    for type_id in (*range(start, split.type_cnt), *moved):
+        out.copy(split, type_id, ids)
+    return new_base, out.to_btf()
+
+
+def _needed(split: Btf) -> set[int]:
+    """Return the base's types that a split BTF cannot do without."""
+    start = split.start_id
+    needed: set[int] = set()
+    stack: list[int] = []
+
+    def follow(type_id: int) -> None:
+        for target in split.iter_type_refs(type_id):
+            if not target or target >= start or target in needed:
+                if target >= split.type_cnt:
+                    raise record_error(
+                        split,
+                        type_id,
+                        f"refers to type {target}, last type is {split.type_cnt - 1}",
+                    )
+                continue
+            kind = split.kind_of(target)
+            if kind not in _ALLOWED:
+                raise BtfError(
+                    f"cannot distill: type {type_id} "
+                    f"({kind_name(split.kind_of(type_id))} {split.name_of(type_id)!r}) refers "
+                    f"to the base's type {target} ({kind_name(kind)} {split.name_of(target)!r})"
+                )
+            needed.add(target)
+            stack.append(target)
+
+    for type_id in split.own_ids():
+        follow(type_id)
+    while stack:
+        type_id = stack.pop()
+        if split.kind_of(type_id) in COMPOSITES and split.name_of(type_id):
+            continue
+        follow(type_id)
+    return needed

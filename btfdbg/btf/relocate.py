@@ -1,0 +1,309 @@
+"""``relocate()``: put split BTF on top of another base than the one it was made for.
+
+Owns the matching of a distilled base's types (see ``distill``) with those of a real
+one, and the rewriting of the split. All or nothing: if one type does not match, the
+error lists every one that does not, with the reason and with what there was.
+
+The rules of ``compat="strict"``, where libbpf's differ on purpose:
+
+==============  ====================================================================
+INT             INT of equal name, size and encoding; equal bits where there are several
+FLOAT           FLOAT of equal name and size
+ENUM            ENUM or ENUM64 of equal name and size
+STRUCT, UNION   the same kind, of equal name. Of several, the one of equal size; of one
+                only, any size unless the split embeds it. With none, and only referred
+                to by pointers, a FWD of that kind.
+FWD             a FWD of the same kind; with none, the STRUCT or UNION it declares
+==============  ====================================================================
+
+Two equally good candidates are no match. ``compat="libbpf"`` follows libbpf 1.8, which
+maps a struct to a union or enum of its name and size, takes the target's kind_flag for
+the FWD's, and finds a FWD next to its definition ambiguous.
+
+Facts: tools/lib/bpf/btf_relocate.c, which the kernel runs on modules too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from btfdbg.btf.btf import Btf
+from btfdbg.btf.format import (
+    COMPOSITES,
+    TRANSPARENT,
+    Kind,
+    info_kflag,
+    info_kind,
+    kind_name,
+)
+from btfdbg.btf.nametable import ids_by_names, string_table
+from btfdbg.btf.records import Records, copied
+from btfdbg.btf.strings import decode_name
+from btfdbg.errors import BtfError, BtfRelocateError
+
+_BASE_KINDS = frozenset({Kind.INT, Kind.FLOAT, Kind.ENUM, Kind.STRUCT, Kind.UNION, Kind.FWD})
+_ENUMS = frozenset({Kind.ENUM, Kind.ENUM64})
+# Candidates that an error names one by one.
+_LISTED = 8
+
+
+def relocate(split: Btf, new_base: Btf, compat: Literal["strict", "libbpf"] = "strict") -> Btf:
+    """
+    Return split BTF moved from a distilled base onto another base.
+
+    :param split: Split BTF whose base is a distilled one.
+    :param new_base: What it goes on top of; may itself be split.
+    :param compat: ``"libbpf"`` decides each match as libbpf 1.8 does.
+    :return: The same own types in the same order, on top of ``new_base``.
+    :raises BtfRelocateError: a type of the distilled base has no match, or more than one.
+    :raises BtfError: ``split`` has no base, or one that is not distilled; or it already
+        is on top of ``new_base``.
+    :raises BtfFormatError: a record refers to what does not exist.
+    """
+    base = split.base
+    if base is None:
+        raise BtfError("cannot relocate: the BTF is not split")
+    if base is new_base:
+        raise BtfError("cannot relocate: the BTF is on top of this base already")
+    _check_distilled(base)
+    matcher = _Matcher(split, base, new_base)
+    matches = matcher.match_as_libbpf() if compat == "libbpf" else matcher.match()
+    shift = new_base.type_cnt - base.type_cnt
+    ids = [0, *(matches[t] for t in base.ids())]
+    ids += [type_id + shift for type_id in split.own_ids()]
+    return _moved(split, new_base, ids, matcher.table)
+
+
+def _moved(split: Btf, new_base: Btf, ids: list[int], table: dict[bytes, int]) -> Btf:
+    """Return the split rewritten; its own string section stays what it is."""
+    start = split.start_str_off
+    shift = new_base.end_str_off - start
+    added = bytearray(split.strings.data)
+    extra: dict[bytes, int] = {}
+
+    class Strings(dict[int, int]):
+        def __missing__(self, offset: int) -> int:
+            data = split.string_bytes(offset)
+            if offset >= start:
+                new = offset + shift
+            elif data in table:
+                new = table[data]
+            else:  # a member that shares its name with a type that only the old base has
+                new = extra.setdefault(data, new_base.end_str_off + len(added))
+                if new == new_base.end_str_off + len(added):
+                    added.extend(data + b"\0")
+            self[offset] = new
+            return new
+
+    strings = Strings({0: 0})
+    records = Records(new_base, split)
+    for type_id in split.own_ids():
+        records.append(copied(split, type_id, strings, ids))
+    return Btf.parse(records.pack(bytes(added)), new_base)
+
+
+def _check_distilled(base: Btf) -> None:
+    for type_id in base.ids():
+        kind = base.kind_of(type_id)
+        if kind not in _BASE_KINDS or not base.name_of(type_id):
+            what = kind_name(kind) if kind not in _BASE_KINDS else f"anonymous {kind_name(kind)}"
+            raise BtfError(
+                f"cannot relocate: type {type_id} of the base is {what}, "
+                "which no distilled base holds"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A type by what it is recognised by. ``size`` is the third word, whatever it means."""
+
+    type_id: int
+    kind: int
+    kflag: bool
+    size: int
+    data: int
+
+    def __str__(self) -> str:
+        kind = kind_name(self.kind)
+        if self.kind == Kind.FWD:
+            kind += " union" if self.kflag else " struct"
+        elif self.kind not in TRANSPARENT and self.kind not in (Kind.FUNC, Kind.VAR):
+            kind += f" of {self.size} bytes"
+        if self.kind == Kind.INT:
+            kind += f", encoding {self.data >> 24 & 15}"
+        return f"{kind} (type {self.type_id})"
+
+
+def _candidate(btf: Btf, type_id: int) -> _Candidate:
+    words = btf.record(type_id)
+    kind = info_kind(words[1])
+    data = words[3] if kind == Kind.INT else 0
+    return _Candidate(type_id, kind, info_kflag(words[1]), words[2], data)
+
+
+class _Matcher:
+    def __init__(self, split: Btf, base: Btf, target: Btf) -> None:
+        self.base = base
+        self.target = target
+        self.embedded = _embedded(split)
+        self.table, _ = string_table(target)
+        names = {self._name(type_id) for type_id in base.ids()}
+        found = ids_by_names(target, names, self.table)
+        self.found = {
+            name: [_candidate(target, type_id) for type_id in ids] for name, ids in found.items()
+        }
+
+    def _name(self, type_id: int) -> bytes:
+        return self.base.string_bytes(self.base.record(type_id)[0])
+
+    def match(self) -> dict[int, int]:
+        """Return the target's type of each of the base's, by the strict rules."""
+        out: dict[int, int] = {}
+        failures: list[tuple[int, str]] = []
+        for type_id in self.base.ids():
+            fits, reason = self._fitting(type_id)
+            if len(fits) == 1:
+                out[type_id] = fits[0].type_id
+            else:
+                failures.append((type_id, reason if not fits else _several(fits)))
+        if failures:
+            raise self._error(failures)
+        return out
+
+    def _fitting(self, type_id: int) -> tuple[list[_Candidate], str]:
+        """Return the best matches of a type, and what is wrong if there is none."""
+        wanted = _candidate(self.base, type_id)
+        named = self.found.get(self._name(type_id), [])
+        if wanted.kind == Kind.INT:
+            sized = [c for c in named if c.kind == Kind.INT and c.size == wanted.size]
+            fits = [c for c in sized if c.data >> 24 == wanted.data >> 24]
+            exact = [c for c in fits if c.data == wanted.data]
+            return exact or fits, "another encoding" if sized else _other(named, Kind.INT)
+        if wanted.kind in (Kind.FLOAT, Kind.ENUM):
+            kinds = _ENUMS if wanted.kind == Kind.ENUM else {wanted.kind}
+            fits = [c for c in named if c.kind in kinds and c.size == wanted.size]
+            return fits, _other(named, *kinds)
+        if wanted.kind == Kind.FWD:
+            fits = [c for c in named if c.kind == Kind.FWD and c.kflag == wanted.kflag]
+            kind = Kind.UNION if wanted.kflag else Kind.STRUCT
+            return fits or [c for c in named if c.kind == kind], _other(named, kind)
+        same = [c for c in named if c.kind == wanted.kind]
+        embedded = type_id in self.embedded
+        if same:
+            sized = [c for c in same if c.size == wanted.size]
+            if len(same) == 1 and not embedded:
+                return same, ""
+            return sized, "another size" + (", and it is embedded" if embedded else "")
+        forward = [
+            c for c in named if c.kind == Kind.FWD and c.kflag == (wanted.kind == Kind.UNION)
+        ]
+        if forward and embedded:
+            return [], "only declared, and it is embedded"
+        return forward, _other(named, wanted.kind)
+
+    def match_as_libbpf(self) -> dict[int, int]:
+        """Return the target's type of each of the base's, by libbpf's rules."""
+        failures: list[tuple[int, str]] = []
+        out: dict[int, int] = {}
+        for type_id in self.base.ids():
+            wanted = _candidate(self.base, type_id)
+            named = self.found.get(self._name(type_id), [])
+            composites = sum(c.kind in COMPOSITES for c in named)
+            fits = [
+                c
+                for c in named
+                if (c.size == wanted.size or not _sized(c, composites))
+                and self._fits_as_libbpf(wanted, c)
+            ]
+            if len(fits) == 1:
+                out[type_id] = fits[0].type_id
+            else:
+                failures.append((type_id, _several(fits) if fits else _other(named)))
+        if failures:
+            raise self._error(failures)
+        return out
+
+    def _fits_as_libbpf(self, wanted: _Candidate, found: _Candidate) -> bool:
+        if found.kind not in (*_BASE_KINDS, Kind.ENUM64):
+            return False
+        match wanted.kind:
+            case Kind.INT:
+                return found.kind == Kind.INT and found.data >> 24 & 15 == wanted.data >> 24 & 15
+            case Kind.FLOAT:
+                return found.kind == Kind.FLOAT
+            case Kind.ENUM:
+                return found.kind in _ENUMS
+            case Kind.FWD:
+                return (found.kind == Kind.FWD or found.kind in COMPOSITES) and (
+                    found.kflag == wanted.kflag
+                )
+        return wanted.type_id not in self.embedded or found.size == wanted.size
+
+    def _error(self, failures: Iterable[tuple[int, str]]) -> BtfRelocateError:
+        mismatches = []
+        first = ""
+        candidates: list[str] = []
+        for type_id, reason in failures:
+            name = decode_name(self._name(type_id))
+            found = self.found.get(self._name(type_id), [])
+            listed = "; ".join(map(str, found[:_LISTED])) or "nothing"
+            if len(found) > _LISTED:
+                listed += f" and {len(found) - _LISTED} more"
+            wanted = str(_candidate(self.base, type_id)).rpartition(" (type")[0]
+            embedded = ", embedded" if type_id in self.embedded else ""
+            mismatches.append(f"{name}: {reason}: needs {wanted}{embedded}; base has {listed}")
+            if len(mismatches) == 1:
+                first, candidates = name, [str(c) for c in found]
+        count = f", and {len(mismatches) - 1} more" if len(mismatches) > 1 else ""
+        return BtfRelocateError(
+            f"cannot relocate: {mismatches[0]}{count}",
+            name=first,
+            candidates=candidates,
+            mismatches=mismatches,
+        )
+
+
+def _sized(found: _Candidate, composites: int) -> bool:
+    """Return whether libbpf looks for a type of the target by its size too."""
+    if found.kind in COMPOSITES:
+        return composites > 1
+    return found.kind != Kind.FWD
+
+
+def _several(fits: list[_Candidate]) -> str:
+    return "ambiguous, " + " and ".join(str(c) for c in fits[:_LISTED]) + " all fit"
+
+
+def _other(named: list[_Candidate], *kinds: int) -> str:
+    if not named:
+        return "missing"
+    if kinds and any(c.kind in kinds for c in named):
+        return "another size"
+    return "nothing that fits" if not kinds else "another kind"
+
+
+def _embedded(split: Btf) -> set[int]:
+    """Return the base's structs and unions that own ones hold by value."""
+    start = split.start_id
+    out: set[int] = set()
+    through = TRANSPARENT | {Kind.ARRAY}
+    seen: set[int] = set()
+    for type_id in split.own_ids():
+        if split.kind_of(type_id) not in COMPOSITES:
+            continue
+        for target in split.iter_type_refs(type_id):
+            at = int(target)
+            # A chain seen before led somewhere already, or runs in a circle.
+            while at not in seen and 0 < at < split.type_cnt:
+                seen.add(at)
+                kind = split.kind_of(at)
+                if kind in COMPOSITES:
+                    if at < start:
+                        out.add(at)
+                    break
+                if kind not in through:
+                    break
+                at = split.iter_type_refs(at)[0]
+    return out
