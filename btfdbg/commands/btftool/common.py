@@ -59,6 +59,21 @@ def open_btf(path: str, base: Btf | None = None) -> Btf:
         ) from None
 
 
+def read_file(path: str, base: Btf | None = None) -> tuple[memoryview | bytes, Btf | None]:
+    """
+    Return the bytes of FILE's BTF, not looked at yet, and what they are split on top of.
+
+    A module's own distilled base goes before ``base``.
+    """
+    from btfdbg import images
+
+    if images.is_dump(images.read_head(path)):
+        btf = open_btf(path)
+        return btf.raw, btf.base
+    blobs = images.read_blobs(path)
+    return blobs.btf, base if blobs.base is None else Btf.parse(blobs.base)
+
+
 def open_base(paths: Sequence[str]) -> Btf | None:
     """Open the files of ``--base``, each on top of the one before."""
     base = None
