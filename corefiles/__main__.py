@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from . import kernels, manifest
-from .build import HOWS, Builder, Wish
+from .build import Builder
 from .kernels import FLAVOURS
 from .run import BuildError
 from .scenarios import SCENARIOS
+from .wish import HOWS, Wish
 
 
 def _default_cache() -> Path:
@@ -33,16 +34,20 @@ def _arguments() -> argparse.ArgumentParser:
     kernel.add_argument("--flavour", default="cloud", help="cloud, full, rt, 16k, 64k or Debian's")
     kernel.add_argument("--release", help="as uname -r says it; the suite's newest by default")
 
-    build = commands.add_parser("build", parents=[kernel], help="boot, crash and dump")
-    build.add_argument("--scenario", default="sysrq-panic", choices=list(SCENARIOS))
+    guest = argparse.ArgumentParser(add_help=False, parents=[kernel])
+    guest.add_argument("--scenario", default="sysrq-panic", choices=list(SCENARIOS))
+    guest.add_argument("--memory", type=int, help="MiB")
+    guest.add_argument("--cpu", help="QEMU's processor model, such as max,la57=off")
+    guest.add_argument("--append", default="", help="for the kernel's command line")
+    guest.add_argument("--timeout", type=float, default=600, help="seconds to wait for the end")
+    guest.add_argument("-o", "--output", type=Path, required=True, help="path without suffix")
+
+    build = commands.add_parser("build", parents=[guest], help="boot, crash and dump")
     build.add_argument("--how", action="append", choices=HOWS, help="kind of dump; may be repeated")
-    build.add_argument("--memory", type=int, help="MiB")
     build.add_argument("--tools-suite", help="where kexec and makedumpfile come from")
-    build.add_argument("--cpu", help="QEMU's processor model, such as max,la57=off")
-    build.add_argument("--append", default="", help="for the kernel's command line")
-    build.add_argument("--timeout", type=float, default=600, help="seconds to wait for the end")
-    build.add_argument(
-        "-o", "--output", type=Path, required=True, help="path without suffix for the dumps"
+
+    commands.add_parser(
+        "live", parents=[guest], help="boot, print the monitor's socket, stay until stdin ends"
     )
 
     debug = commands.add_parser(
@@ -70,20 +75,27 @@ def main(argv: Sequence[str] | None = None) -> int:
             release = options.release or kernels.newest_release(archive, name)
             print(kernels.unpack_debug(archive, release, options.output))
             return 0
+        live = options.command == "live"
         wish = Wish(
             options.suite,
             options.arch,
             options.scenario,
-            tuple(options.how or ["qemu-elf"]),
+            () if live else tuple(options.how or ["qemu-elf"]),
             options.flavour,
             options.release,
             options.memory,
-            options.tools_suite,
+            None if live else options.tools_suite,
             options.timeout,
             options.cpu,
             options.append,
         )
-        for dump in builder.build(wish, options.output.resolve()):
+        out = options.output.resolve()
+        if live:
+            with builder.live(wish, out) as prepared:
+                print(prepared.guest.monitor, flush=True)
+                sys.stdin.read()
+            return 0
+        for dump in builder.build(wish, out):
             print(dump)
     except BuildError as error:
         print(f"corefiles: {error}", file=sys.stderr)

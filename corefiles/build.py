@@ -6,64 +6,40 @@ Owns: the order of steps and nothing else.
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import facts, initramfs, kbuild, kdump, kernels, manifest, rawimage, scenarios, vmlinux
+from . import collect, facts, initramfs, kbuild, kdump, kernels, manifest, scenarios, vmlinux
 from .archive import Archive
-from .flattened import rearrange
 from .guest import Guest
+from .kernels import Kernel
 from .machines import machine_for
-from .recompress import to_snappy
 from .run import BuildError, run
 from .scenarios import Scenario
+from .wish import Wish
 
-# Dumps that QEMU takes: name -> format and paging of dump-guest-memory.
-QEMU_DUMPS: dict[str, tuple[str, bool]] = {
-    "qemu-elf": ("elf", False),
-    "qemu-elf-paging": ("elf", True),
-    "qemu-zlib": ("kdump-zlib", False),
-    "qemu-lzo": ("kdump-lzo", False),
-    "qemu-snappy": ("kdump-snappy", False),
-}
-IMAGES = ("raw", "lime")
-HOWS = (*QEMU_DUMPS, *IMAGES, *kdump.VARIANTS, *kdump.DERIVED)
 _FAULT = Path(__file__).parent / "modules" / "fault"
 _DISK_SIZE = 4 << 20
+_NEEDED_FACTS = ("uname", "modules", "mounts", "tasks", "meminfo")
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What to build."""
+class Prepared:
+    """A guest ready to start."""
 
-    suite: str
-    arch: str
-    scenario: str
-    hows: tuple[str, ...]
-    flavour: str = "cloud"
-    release: str | None = None
-    memory: int | None = None
-    tools_suite: str | None = None
-    """Suite of kexec and makedumpfile; the kernel's own by default."""
-    timeout: float = 600
-    cpu: str | None = None
-    """QEMU's processor model instead of the machine's."""
-    append: str = ""
-    """Added to the kernel's command line."""
-
-    @property
-    def kdump(self) -> list[str]:
-        """Those of ``hows`` that makedumpfile writes."""
-        wanted = [how for how in self.hows if how in kdump.VARIANTS]
-        if set(kdump.DERIVED).intersection(self.hows) and "kdump-zlib" not in wanted:
-            wanted.append("kdump-zlib")
-        return wanted
+    kernel: Kernel
+    guest: Guest
+    disks: Mapping[str, Path]
+    own_modules: Mapping[str, bytes]
 
 
 def _ext4_image() -> bytes:
@@ -75,9 +51,21 @@ def _ext4_image() -> bytes:
         return image.read_bytes()
 
 
-def _entry(wish: Wish, kernel: kernels.Kernel, guest: Guest, scenario: Scenario) -> dict[str, Any]:
+def _entry(wish: Wish, prepared: Prepared, scenario: Scenario) -> dict[str, Any]:
+    """
+    Make the manifest entry of a dump from what the guest said.
+
+    :raises BuildError: the guest did not say the most important things, or they
+        came out damaged.
+    """
+    guest, kernel = prepared.guest, prepared.kernel
     record = facts.parse(guest.console())
-    version = run([guest.machine.program, "--version"]).splitlines()[0]
+    missing = [name for name in _NEEDED_FACTS if name not in record]
+    if missing:
+        raise BuildError(f"guest: no (whole) facts about {', '.join(missing)}")
+    blocked = [task["comm"] for task in record["tasks"] if task["state"] == "D"]
+    if len(blocked) < int(scenario.expect.get("blocked_at_least", 0)):
+        raise BuildError(f"guest: {scenario.name} did not come about, blocked are {blocked}")
     return {
         "suite": wish.suite,
         "arch": wish.arch,
@@ -88,7 +76,8 @@ def _entry(wish: Wish, kernel: kernels.Kernel, guest: Guest, scenario: Scenario)
         "scenario": scenario.name,
         "summary": scenario.summary,
         "memory": guest.memory,
-        "qemu": version,
+        "cpu": guest.cpu,
+        "qemu": run([guest.machine.program, "--version"]).splitlines()[0],
         "markers": scenarios.MARKERS,
         "expect": scenario.expect,
         "facts": record,
@@ -111,11 +100,11 @@ class Builder:
         """Return the archive of a suite and architecture, with this builder's cache."""
         return Archive(suite, arch, self.cache)
 
-    def kernel(self, wish: Wish) -> kernels.Kernel:
+    def kernel(self, wish: Wish) -> Kernel:
         """Fetch the wished kernel."""
         return kernels.fetch(self.archive(wish.suite, wish.arch), wish.flavour, wish.release)
 
-    def fault_module(self, kernel: kernels.Kernel, archive: Archive) -> bytes:
+    def fault_module(self, kernel: Kernel, archive: Archive) -> bytes:
         """Build our own module for a kernel, with BTF if the kernel has BTF for modules."""
         key = self.cache / "modules" / f"{kernel.arch}-{kernel.release}-cf_fault.ko"
         newest = max(path.stat().st_mtime for path in _FAULT.iterdir())
@@ -128,6 +117,57 @@ class Builder:
             shutil.copyfile(built, key)
         return key.read_bytes()
 
+    def _prepare(
+        self, wish: Wish, kernel: Kernel, scenario: Scenario, variants: Sequence[str], work: Path
+    ) -> Prepared:
+        """
+        Make the initramfs and the disks of a guest.
+
+        :param variants: Kinds of dump that its own kdump writes; none for QEMU's.
+        """
+        machine = machine_for(wish.arch)
+        archive = self.archive(wish.suite, wish.arch)
+        memory = wish.memory or machine.memory + 64 + scenario.memory + (256 if variants else 0)
+        memory = machine.round_memory(memory)
+        append = f"console={machine.console} panic=0 {machine.append} {wish.append}".strip()
+        before = ""
+        programs: Sequence[initramfs.Program] = ()
+        files = {"disk.img": _ext4_image()} if scenario.disk else {}
+        disks = {how: work / f"disk-{how}" for how in variants}
+        if variants:
+            tools = self.archive(wish.tools_suite or wish.suite, wish.arch)
+            kit = kdump.kit(kernel, archive, tools, machine.console, variants)
+            programs, before = kit.programs, kit.load
+            files |= kit.files
+            append += f" crashkernel={kdump.CRASH_MEMORY}M"
+        for disk in disks.values():
+            with disk.open("wb") as file:
+                file.truncate((memory + 64) << 20)
+        own = {"cf_fault": self.fault_module(kernel, archive)} if scenario.own_module else {}
+        image = initramfs.build(
+            initramfs.busybox(archive),
+            scenarios.script(scenario, before),
+            kernel,
+            initramfs.wanted_modules(kernel, scenarios.MODULES.split()),
+            own,
+            programs=programs,
+            files=files,
+        )
+        (work / "initramfs").write_bytes(image)
+        cpu = wish.cpu or machine.cpu_for(kernel.series)
+        guest = Guest(
+            machine,
+            cpu,
+            kernel.image,
+            work / "initramfs",
+            append,
+            work,
+            memory,
+            disks=list(disks.values()),
+        )
+        self.say(f"booting {kernel.release} ({memory} MiB), {scenario.name}")
+        return Prepared(kernel, guest, disks, own)
+
     def build(self, wish: Wish, out: Path) -> list[Path]:
         """
         Build all wished dumps of one kernel and one scenario.
@@ -135,150 +175,74 @@ class Builder:
         :param out: Where they go, without suffix: each gets ``-HOW.vmcore``.
         :return: The dumps; each has a manifest entry beside it.
         """
-        unknown = [how for how in wish.hows if how not in HOWS]
-        if unknown:
-            raise BuildError(f"{', '.join(unknown)}: not among {', '.join(HOWS)}")
-        scenario = scenarios.SCENARIOS.get(wish.scenario)
-        if scenario is None:
-            raise BuildError(f"{wish.scenario}: not among {', '.join(scenarios.SCENARIOS)}")
+        scenario = wish.check()
         self.say(f"fetching {wish.suite} {wish.arch} {wish.flavour} {wish.release or ''}")
         kernel = self.kernel(wish)
-        out.parent.mkdir(parents=True, exist_ok=True)
-        qemu = [how for how in wish.hows if how in QEMU_DUMPS or how in IMAGES]
         dumps: list[Path] = []
-        if qemu:
-            dumps += self._boot(wish, kernel, scenario, out, qemu)
-        if wish.kdump:
-            dumps += self._boot(wish, kernel, scenario, out, wish.kdump, by_kdump=True)
+        if wish.by_qemu:
+            dumps += self._build(wish, kernel, scenario, out, [])
+        if wish.by_kdump:
+            dumps += self._build(wish, kernel, scenario, out, wish.by_kdump)
         return dumps
 
-    def _boot(
-        self,
-        wish: Wish,
-        kernel: kernels.Kernel,
-        scenario: Scenario,
-        out: Path,
-        hows: Sequence[str],
-        *,
-        by_kdump: bool = False,
+    def _build(
+        self, wish: Wish, kernel: Kernel, scenario: Scenario, out: Path, variants: Sequence[str]
     ) -> list[Path]:
-        machine = machine_for(wish.arch)
-        archive = self.archive(wish.suite, wish.arch)
-        memory = wish.memory or machine.memory + 64 + scenario.memory + (256 if by_kdump else 0)
-        memory = machine.round_memory(memory)
-        append = f"console={machine.console} panic=0 {machine.append} {wish.append}".strip()
-        before = ""
-        programs: Sequence[initramfs.Program] = ()
-        files: dict[str, bytes] = {}
-        disks: list[Path] = []
-        if scenario.disk:
-            files["disk.img"] = _ext4_image()
-        work = out.with_name(out.name + ".work")
-        work.mkdir(parents=True, exist_ok=True)
-        try:
-            if by_kdump:
-                tools = self.archive(wish.tools_suite or wish.suite, wish.arch)
-                kit = kdump.kit(kernel, archive, tools, machine.console, hows)
-                programs, before = kit.programs, kit.load
-                files.update(kit.files)
-                append += " crashkernel=208M"
-                for how in hows:
-                    disks.append(work / f"disk-{how}")
-                    with disks[-1].open("wb") as file:
-                        file.truncate((memory + 64) << 20)
-            own = {"cf_fault": self.fault_module(kernel, archive)} if scenario.own_module else {}
-            order = initramfs.wanted_modules(kernel, scenarios.MODULES.split())
-            image = initramfs.build(
-                initramfs.busybox(archive),
-                scenarios.script(scenario, before),
-                kernel,
-                order,
-                own,
-                programs=programs,
-                files=files,
-            )
-            (work / "initramfs").write_bytes(image)
-            cpu = wish.cpu or machine.cpu_for(kernel.series)
-            guest = Guest(
-                machine, cpu, kernel.image, work / "initramfs", append, work, memory, disks=disks
-            )
-            self.say(f"booting {kernel.release} ({memory} MiB), {scenario.name}")
+        with _work_folder(out) as work:
+            prepared = self._prepare(wish, kernel, scenario, variants, work)
             start = time.monotonic()
-            with guest:
-                if by_kdump:
-                    guest.wait_for(kdump.DONE, wish.timeout, but=f"{kdump.FAILED}|@@@ kexec failed")
+            with prepared.guest as guest:
+                guest.wait_for("@@@ dying", wish.timeout, but="@@@ kexec failed")
+                entry = _entry(wish, prepared, scenario)
+                if variants:
+                    guest.wait_for(kdump.DONE, wish.timeout, but=kdump.FAILED)
                 else:
                     guest.wait_for("Kernel panic - not syncing", wish.timeout)
                     guest.wait_quiet("end Kernel panic", 3, 30)
                     # The console is written before the last CPU has stopped.
                     time.sleep(1)
                 self.say(f"dead after {time.monotonic() - start:.0f} s")
-                entry = _entry(wish, kernel, guest, scenario)
-                made = self._collect(guest, hows, disks, out, wish, by_kdump)
-            self._check(entry, guest.console())
+                if variants:
+                    made = collect.from_disks(wish, prepared.disks, out, work)
+                else:
+                    made = collect.from_monitor(wish, guest, out, self.say)
+            for line in re.findall(r"(?m)^@@@ insmod failed \S+", guest.console()):
+                self.say(line)
             for how, dump in made.items():
                 manifest.write_entry(dump, {**entry, "how": how})
                 self.say(f"{dump} {dump.stat().st_size >> 10} KiB")
-            shutil.copyfile(guest.console_log, out.with_name(f"{out.name}-{hows[0]}.console"))
-            for name, module in own.items():
+                shutil.copyfile(guest.console_log, dump.with_name(f"{dump.name}.console"))
+            for name, module in prepared.own_modules.items():
                 out.with_name(f"{out.name}-{name}.ko").write_bytes(module)
             return list(made.values())
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
 
-    def _collect(
-        self,
-        guest: Guest,
-        hows: Sequence[str],
-        disks: Sequence[Path],
-        out: Path,
-        wish: Wish,
-        by_kdump: bool,
-    ) -> dict[str, Path]:
-        made: dict[str, Path] = {}
+    @contextmanager
+    def live(self, wish: Wish, out: Path) -> Iterator[Prepared]:
+        """
+        Keep a guest alive instead, for debugging through its monitor.
 
-        def target(how: str, suffix: str = "vmcore") -> Path:
-            made[how] = out.with_name(f"{out.name}-{how}.{suffix}")
-            return made[how]
+        The facts are in ``OUT.json``. The monitor, a UNIX socket that speaks QMP, is
+        ``guest.monitor``; nobody else is connected to it.
 
-        if by_kdump:
-            for how, disk in zip(hows, disks, strict=True):
-                plain = target(how) if how in wish.hows else guest.work / how
-                flattened = None
-                if how == "kdump-zlib" and "kdump-flattened" in wish.hows:
-                    flattened = target("kdump-flattened")
-                rearrange(disk, plain, flattened)
-                if how == "kdump-zlib" and "kdump-snappy" in wish.hows:
-                    to_snappy(plain, target("kdump-snappy"))
-            return made
-        for how in hows:
-            if how in QEMU_DUMPS:
-                form, paging = QEMU_DUMPS[how]
-                if form not in guest.dump_formats():
-                    self.say(f"{how}: this QEMU was built without it")
-                    continue
-                guest.dump(target(how), form=form, paging=paging)
-        if set(IMAGES).intersection(hows):
-            base = guest.machine.ram_base
-            raw = target("raw", "raw") if "raw" in hows else guest.work / "raw"
-            guest.save_memory(raw, base, guest.memory << 20)
-            if "lime" in hows:
-                ranges = rawimage.system_ram(facts.parse(guest.console()).get("iomem", []))
-                rawimage.write_lime(raw, base, ranges, target("lime", "lime"))
-        return made
-
-    def _check(self, entry: dict[str, Any], console: str) -> None:
-        missing = [
-            name for name in ("uname", "modules", "mounts", "tasks", "meminfo")
-            if name not in entry["facts"]
-        ]  # fmt: skip
-        if missing:
-            raise BuildError(f"guest: no (whole) facts about {', '.join(missing)}")
-        for line in re.findall(r"(?m)^@@@ insmod failed \S+", console):
-            self.say(line)
+        :param wish: Its scenario's setup runs, its end does not come.
+        """
+        scenario = wish.check()
+        kernel = self.kernel(wish)
+        quiet = dataclasses.replace(scenario, trigger="")
+        with _work_folder(out) as work:
+            prepared = self._prepare(wish, kernel, quiet, [], work)
+            with prepared.guest as guest:
+                guest.wait_for("@@@ dying", wish.timeout)
+                entry = {"how": "live", **_entry(wish, prepared, scenario)}
+                manifest.entry_path(out).write_text(json.dumps(entry, indent=1) + "\n")
+                yield prepared
 
 
-def qemu_present(arch: str) -> bool:
-    """Say whether this machine can emulate an architecture."""
-    program = machine_for(arch).program
-    return shutil.which(program) is not None
+@contextmanager
+def _work_folder(out: Path) -> Iterator[Path]:
+    work = out.with_name(out.name + ".work")
+    work.mkdir(parents=True, exist_ok=True)
+    try:
+        yield work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)

@@ -64,7 +64,7 @@ class Guest:
             "-no-shutdown", "-action", "panic=pause",
             "-kernel", str(self.kernel), "-initrd", str(self.initramfs), "-append", self.append,
             "-serial", f"file:{self.console_log}",
-            "-qmp", f"unix:{self._monitor},server=on,wait=off",
+            "-qmp", f"unix:{self.monitor},server=on,wait=off",
             "-netdev", "user,id=n0,restrict=on", "-device", f"virtio-net-{m.bus},netdev=n0",
         ]  # fmt: skip
         if m.vmcoreinfo:
@@ -77,13 +77,14 @@ class Guest:
         return words
 
     @property
-    def _monitor(self) -> Path:
+    def monitor(self) -> Path:
+        """UNIX socket on which QEMU speaks QMP, to one client at a time."""
         return self.work / "monitor"
 
     def __enter__(self) -> Guest:
         self.work.mkdir(parents=True, exist_ok=True)
         self.console_log.unlink(missing_ok=True)
-        self._monitor.unlink(missing_ok=True)
+        self.monitor.unlink(missing_ok=True)
         words = self.command()
         with (self.work / "qemu.log").open("wb") as log:
             try:
@@ -173,7 +174,7 @@ class Guest:
         if self._socket is None:
             self._socket = socket.socket(socket.AF_UNIX)
             self._socket.settimeout(300)
-            self._socket.connect(str(self._monitor))
+            self._socket.connect(str(self.monitor))
             self._receive()
             self.qmp("qmp_capabilities")
         request: dict[str, object] = {"execute": execute}

@@ -30,10 +30,17 @@ CROSS = {
 
 
 def _chroot(root: Path, script: str) -> str:
-    """Run a shell script inside a tree; without root, in a user namespace of our own."""
-    words = ["chroot", str(root), "/bin/sh", "-ec", script]
+    """
+    Run a shell script inside a tree, with /proc, which objtool reads.
+
+    The mount is seen in a namespace of its own only; without root that comes
+    with a user namespace.
+    """
+    words = ["unshare", "--mount", "--pid", "--fork"]
     if os.geteuid() != 0:
-        words = ["unshare", "--map-root-user", "--mount-proc", "--fork", "--pid", *words]
+        words.append("--map-root-user")
+    inside = 'mount -t proc proc "$0/proc" && exec chroot "$0" /bin/sh -ec "$1"'
+    words += ["sh", "-c", inside, str(root), script]
     return run(words, env={"PATH": "/usr/bin:/usr/sbin:/bin:/sbin", "HOME": "/tmp"}, timeout=900)
 
 

@@ -28,6 +28,8 @@ VARIANTS: dict[str, str] = {
 MODULES = ("virtio_pci", "virtio_blk")
 # Made on the host from the zlib dump: no makedumpfile of Debian's has snappy.
 DERIVED = ("kdump-snappy", "kdump-flattened")
+CRASH_MEMORY = 208
+"""MiB set aside for the crash kernel."""
 DONE = "@@@ kdump done"
 FAILED = "@@@ kdump failed"
 

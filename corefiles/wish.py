@@ -1,0 +1,71 @@
+"""
+What can be asked of the builder.
+
+Owns: the kinds of dump and the record of a wish. Data only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from . import kdump
+from .run import BuildError
+from .scenarios import SCENARIOS, Scenario
+
+# Dumps that QEMU takes: name -> format and paging of dump-guest-memory.
+QEMU_DUMPS: dict[str, tuple[str, bool]] = {
+    "qemu-elf": ("elf", False),
+    "qemu-elf-paging": ("elf", True),
+    "qemu-zlib": ("kdump-zlib", False),
+    "qemu-lzo": ("kdump-lzo", False),
+    "qemu-snappy": ("kdump-snappy", False),
+}
+IMAGES = ("raw", "lime")
+HOWS = (*QEMU_DUMPS, *IMAGES, *kdump.VARIANTS, *kdump.DERIVED)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What to build."""
+
+    suite: str
+    arch: str
+    scenario: str
+    hows: tuple[str, ...]
+    flavour: str = "cloud"
+    release: str | None = None
+    memory: int | None = None
+    tools_suite: str | None = None
+    """Suite of kexec and makedumpfile; the kernel's own by default."""
+    timeout: float = 600
+    cpu: str | None = None
+    """QEMU's processor model instead of the machine's."""
+    append: str = ""
+    """Added to the kernel's command line."""
+
+    @property
+    def by_qemu(self) -> list[str]:
+        """Those of ``hows`` that QEMU writes."""
+        return [how for how in self.hows if how in QEMU_DUMPS or how in IMAGES]
+
+    @property
+    def by_kdump(self) -> list[str]:
+        """Those of ``hows`` that makedumpfile writes, and what the others are made from."""
+        wanted = [how for how in self.hows if how in kdump.VARIANTS]
+        if set(kdump.DERIVED).intersection(self.hows) and "kdump-zlib" not in wanted:
+            wanted.append("kdump-zlib")
+        return wanted
+
+    def check(self) -> Scenario:
+        """
+        Return the scenario.
+
+        :raises BuildError: there is no such scenario or kind of dump.
+        """
+        unknown = [how for how in self.hows if how not in HOWS]
+        if unknown:
+            raise BuildError(f"{', '.join(unknown)}: not among {', '.join(HOWS)}")
+        scenario = SCENARIOS.get(self.scenario)
+        if scenario is None:
+            raise BuildError(f"{self.scenario}: not among {', '.join(SCENARIOS)}")
+        return scenario
