@@ -76,9 +76,50 @@ def run_code(session: Session, source: str, argv: Sequence[str]) -> int:
 
 
 def run_stdin(session: Session) -> int:
-    """Run standard input as Python code."""
+    """
+    Run standard input: a Python script, or lines as typed at the prompt.
+
+    Valid Python that uses no command's name as a statement of its own is run as
+    a script, whole; anything else line by line.
+    """
     sys.path.insert(0, "")
-    return _exec(session, sys.stdin.read(), "<stdin>", [""])
+    text = sys.stdin.read()
+    if _is_script(session, text):
+        return _exec(session, text, "<stdin>", [""])
+    from btfdbg.commands import evaluate
+
+    try:
+        return EXIT_OK if evaluate.run_text(session, text) else EXIT_FAILED
+    except SystemExit as e:
+        return _status(e)
+
+
+def _is_script(session: Session, text: str) -> bool:
+    import ast
+
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError):
+        return False
+    words = [
+        node.value.id
+        for node in tree.body
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Name)
+    ]
+    if not words:
+        return True
+    from btfdbg.commands.namespace import is_command
+
+    return not any(is_command(session.prog, word) for word in words)
+
+
+def _status(e: SystemExit) -> int:
+    if e.code is None:
+        return EXIT_OK
+    if isinstance(e.code, int):
+        return e.code
+    print(e.code, file=sys.stderr)
+    return EXIT_FAILED
 
 
 def _exec(session: Session, source: str, filename: str, argv: Sequence[str]) -> int:
@@ -111,13 +152,24 @@ def run_script(session: Session, argv: Sequence[str]) -> int:
 
 
 def run_commands(session: Session, commands: Sequence[str]) -> int:
-    """Run commands of the prompt one after the other; stop at none, fail if one fails."""
-    from btfdbg.commands.namespace import run
+    """
+    Run lines of the prompt one after the other; stop at none, fail if one fails.
+
+    A line whose first word is no command is taken as the prompt would take it.
+    """
+    from btfdbg.commands import evaluate, namespace
 
     status = EXIT_OK
-    globals_ = all_globals(session.prog)
     for line in commands:
-        if not run(session, line, globals_):
+        if not line.strip():
+            continue
+        state = evaluate.prepare(session)
+        word = line.strip().lstrip("%").split(None, 1)[0]
+        if namespace.is_command(session.prog, word) or word.isidentifier():
+            good = namespace.run(session, line, state.globals)
+        else:
+            good = evaluate.run_line(session, line)
+        if not good:
             status = EXIT_FAILED
         sys.stdout.flush()
     return status
@@ -127,12 +179,7 @@ def _guarded(call: Any) -> int:
     try:
         call()
     except SystemExit as e:
-        if e.code is None:
-            return EXIT_OK
-        if isinstance(e.code, int):
-            return e.code
-        print(e.code, file=sys.stderr)
-        return EXIT_FAILED
+        return _status(e)
     except (BrokenPipeError, KeyboardInterrupt):
         raise
     except BaseException as e:

@@ -1,38 +1,137 @@
 """Find and run a command line of the prompt.
 
-Commands are looked up in this order: btfdbg's own, drgn's (``sh``, ``py``,
-``source``), drgn's crash mode under its crash spelling (``bt``, ``ps``, …).
+Owns the order of lookup: btfdbg's own, then drgn's (``sh``, ``py``,
+``source``), then drgn's crash mode under its crash spelling (``bt``, ``ps``, …);
+and what goes around a command: redirection, pager, ``--json``, errors in one
+line. Modules with commands are imported when the first command is needed.
 """
 
 from __future__ import annotations
 
+import argparse
+import contextlib
+import pkgutil
+import re
 import sys
+from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 
 import drgn
 from drgn.commands import (
     DEFAULT_COMMAND_NAMESPACE,
+    Command,
+    CommandArgumentError,
     CommandError,
     CommandNamespace,
     CommandNotFoundError,
-    run_command,
+    ParsedCommand,
 )
 
+from btfdbg.commands import extensions, failure, output, words
+from btfdbg.commands.candidates import candidates
+from btfdbg.commands.define import DEFINITIONS, NAMESPACE
+from btfdbg.commands.state import PromptState, state_of
+from btfdbg.commands.text import one_line
 from btfdbg.debuginfo.session import Session
+from btfdbg.errors import BtfdbgError
 
 # Imported for their effect: they register drgn's commands, which is what drgn
 # does with them as plugins.
 _DRGN_COMMAND_MODULES = ("drgn.commands._builtin", "drgn.commands._crash")
 
-NAMESPACE = CommandNamespace(func_name_prefix="_cmd_")
+# Commands whose arguments are not ours to look into.
+_VERBATIM = frozenset(("sh", "py", "source", "crash", "eval"))
+
+# drgn's own crash prompt and its way out make no sense within ours.
+_HIDDEN = frozenset(("drgn", "exit", "q"))
+
+_WORD = re.compile(r"\*|[^\s<>|;&#'\"()]+")
+_FORMATTED = re.compile(r"(p|x)/(\w+)(?=\s|$)")
+
+_HELP = re.compile(r"\s*(--help|-h)\s*(?=$|[|>])")
+
+_loaded = False
 
 
-def load_drgn_commands() -> None:
-    """Make drgn's own commands known; cheap after the first call."""
-    from importlib import import_module
-
+def load_commands() -> None:
+    """Make all commands known: drgn's, ours, the user's; cheap after the first call."""
+    global _loaded
+    if _loaded:
+        return
     for name in _DRGN_COMMAND_MODULES:
         import_module(name)
+    from btfdbg.commands import prompt
+
+    for module in pkgutil.iter_modules(prompt.__path__, prompt.__name__ + "."):
+        import_module(module.name)
+    _loaded = True
+    extensions.load()
+
+
+def _spaces() -> tuple[CommandNamespace, ...]:
+    from drgn.commands._crash.common import CRASH_COMMAND_NAMESPACE
+
+    return (NAMESPACE, DEFAULT_COMMAND_NAMESPACE, CRASH_COMMAND_NAMESPACE)
+
+
+def lookup(prog: drgn.Program, name: str) -> Command[Any]:
+    """
+    The command of a name.
+
+    :raises CommandNotFoundError: there is none.
+    """
+    load_commands()
+    for space in _spaces():
+        if space is _spaces()[-1] and name in _HIDDEN:
+            continue
+        try:
+            return space.lookup(prog, name)
+        except CommandNotFoundError:
+            pass
+    raise CommandNotFoundError(name)
+
+
+def is_command(prog: drgn.Program, word: str) -> bool:
+    """Whether a word names a command of btfdbg, drgn or drgn's crash mode."""
+    try:
+        lookup(prog, word)
+    except CommandNotFoundError:
+        return False
+    return True
+
+
+def commands(prog: drgn.Program) -> dict[str, Command[Any]]:
+    """All commands by name, sorted; of two of one name the one that runs."""
+    load_commands()
+    found: dict[str, Command[Any]] = {}
+    for space in _spaces():
+        for name, command in space.enabled(prog):
+            if not (space is _spaces()[-1] and name in _HIDDEN):
+                found.setdefault(name, command)
+    return dict(sorted(found.items()))
+
+
+def parser_of(command: Command[Any]) -> argparse.ArgumentParser | None:
+    """A command's argument parser; drgn's framework does not show it, but has one for all."""
+    parser = getattr(command, "_parser", None)
+    return parser if isinstance(parser, argparse.ArgumentParser) else None
+
+
+def split(line: str) -> tuple[str, str]:
+    """
+    Name and the rest of a command line; ``p/x EXPR`` is the command ``p/`` with ``x EXPR``.
+
+    :raises SyntaxError: the line does not start with a name.
+    """
+    line = line.strip()
+    formatted = _FORMATTED.match(line)
+    if formatted:
+        return formatted[1] + "/", line[2:]
+    word = _WORD.match(line)
+    if not word:
+        raise SyntaxError(f"a command's name was expected at {line[:20]!r}")
+    return word.group(), line[word.end() :].lstrip()
 
 
 def run(session: Session, line: str, globals_: dict[str, Any]) -> bool:
@@ -41,44 +140,179 @@ def run(session: Session, line: str, globals_: dict[str, Any]) -> bool:
 
     :return: Whether it succeeded.
     """
-    load_drgn_commands()
+    state = state_of(session.prog)
+    if not state.globals:
+        state.globals = globals_
+        state.given = frozenset(globals_)
     line = line.strip().removeprefix("%").lstrip()
     if not line:
         return True
-    word = line.split(None, 1)[0]
+    word = ""
     try:
-        if _known(NAMESPACE, session.prog, word):
-            NAMESPACE.run(session.prog, line, globals=globals_)
-        elif _known(DEFAULT_COMMAND_NAMESPACE, session.prog, word):
-            run_command(session.prog, line, globals=globals_)
-        else:
-            run_command(session.prog, f"crash {line}", globals=globals_)
-    except CommandNotFoundError as e:
-        print(f"btfdbg: {e}", file=sys.stderr)
-    except (CommandError, SyntaxError, LookupError, ValueError, drgn.FaultError) as e:
-        print(f"{word}: {_one_line(e)}", file=sys.stderr)
-    else:
-        return True
-    return False
-
-
-def is_command(prog: drgn.Program, word: str) -> bool:
-    """Whether a word names a command of btfdbg, drgn or drgn's crash mode."""
-    from drgn.commands._crash.common import CRASH_COMMAND_NAMESPACE
-
-    spaces = (NAMESPACE, DEFAULT_COMMAND_NAMESPACE, CRASH_COMMAND_NAMESPACE)
-    return any(_known(space, prog, word) for space in spaces)
-
-
-def _known(namespace: CommandNamespace, prog: drgn.Program, name: str) -> bool:
-    try:
-        namespace.lookup(prog, name)
-    except CommandNotFoundError:
+        word, tail = split(line)
+        with output.captured(color=state.color, paged=state.interactive and state.pager):
+            _run(session, state, word, tail)
+    except BrokenPipeError:
+        if not state.interactive:
+            raise
+    # What a command raises is a report to the user, whatever its class: its
+    # input is a damaged machine's memory.
+    except Exception as e:
+        report(session, state, word, e)
         return False
     return True
 
 
-def _one_line(e: Exception) -> str:
-    if isinstance(e, KeyError) and e.args:
-        return f"{e.args[0]!r} was not found in this dump"
-    return str(e) or type(e).__name__
+def _run(session: Session, state: PromptState, word: str, tail: str) -> None:
+    prog = session.prog
+    try:
+        command = lookup(prog, word)
+    except CommandNotFoundError:
+        if not _names_type(prog, word.partition(".")[0]):
+            raise
+        word, tail, command = "*", f"{word} {tail}", lookup(prog, "*")
+    if _wants_help(command, tail):
+        rest = _HELP.sub("", tail, count=1)
+        word, tail, command = "help", f"{word} {rest}", lookup(prog, "help")
+    as_json = False
+    if word not in _VERBATIM and word not in DEFINITIONS:
+        as_json, tail = _take_json(tail)
+        tail = words.arrows(_expand(state, tail))
+    parsed: ParsedCommand[Any] = command.parse(tail)
+    with (
+        output.redirected(parsed.redirections, parsed.pipeline),
+        _json(as_json),
+        _terse(command),
+    ):
+        command.run(prog, word, parsed.args, globals=state.globals)
+
+
+def _wants_help(command: Command[Any], tail: str) -> bool:
+    """Whether ``--help`` or ``-h`` asks for the help that drgn's commands lack."""
+    match = _HELP.match(tail)
+    if not match:
+        return False
+    parser = parser_of(command)
+    return parser is None or match[1] not in parser._option_string_actions
+
+
+@contextlib.contextmanager
+def _terse(command: Command[Any]) -> Iterator[None]:
+    """Keep argparse from printing its usage above an error of one line."""
+    parser = parser_of(command)
+    if parser is None:
+        yield
+        return
+    parser.print_usage = lambda file=None: None  # type: ignore[method-assign] # for this run
+    try:
+        yield
+    finally:
+        del parser.print_usage
+
+
+def _take_json(tail: str) -> tuple[bool, str]:
+    """Take ``--json`` off a command line of drgn's, before any redirection."""
+    match = re.search(r"(?:^|\s)--json(?=\s|$)", re.split(r"[|<>]", tail, maxsplit=1)[0])
+    if not match:
+        return False, tail
+    return True, tail[: match.start()] + tail[match.end() :]
+
+
+@contextlib.contextmanager
+def _json(wanted: bool) -> Iterator[None]:
+    if not wanted:
+        yield
+        return
+    from btfdbg.commands.tables import tables_as_json
+
+    with tables_as_json():
+        yield
+
+
+_DOLLAR = re.compile(r"(?<![\w$\\'\"])\$(\w*)(?=$|[\s|<>)+\-.,])")
+
+
+def _expand(state: PromptState, tail: str) -> str:
+    """
+    Replace ``$name`` by its value where a command takes an address.
+
+    A pipeline is the shell's; its variables stay.
+    """
+    head, bar, pipeline = tail.partition("|")
+
+    def value(match: re.Match[str]) -> str:
+        found = state.dollar(match[1])
+        if isinstance(found, drgn.Object):
+            address = found.address_ if found.type_.kind is not drgn.TypeKind.POINTER else None
+            found = found.value_() if address is None else address
+        return f"{found:x}" if isinstance(found, int) else str(found)
+
+    return _DOLLAR.sub(value, head) + bar + pipeline if "$" in head else tail
+
+
+def _names_type(prog: drgn.Program, name: str) -> bool:
+    """Whether a word names a struct or union, or a typedef of one."""
+    from btfdbg.commands.candidates import struct_of
+
+    if not name.isidentifier():
+        return False
+    for spelling in (f"struct {name}", f"union {name}", name):
+        try:
+            found = prog.type(spelling)
+        except (LookupError, SyntaxError):
+            continue
+        return found.kind is not drgn.TypeKind.POINTER and struct_of(found) is not None
+    return False
+
+
+def names_type(prog: drgn.Program, name: str) -> bool:
+    """Whether ``NAME.member ADDRESS`` may mean ``struct NAME``."""
+    return _names_type(prog, name)
+
+
+def report(session: Session, state: PromptState, word: str, error: Exception) -> None:
+    """Print an error as one line on stderr; keep it for ``tb``."""
+    state.remember_error(error)
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+    text = one_line_about(session, error)
+    if not text:
+        return
+    prefix = "btfdbg" if isinstance(error, CommandNotFoundError) or not word else word
+    if text.startswith(prefix + ":"):
+        prefix = ""
+    message = f"{prefix}: {text}" if prefix else text
+    print_error(state, message)
+
+
+def print_error(state: PromptState, message: str) -> None:
+    """One red line on stderr."""
+    from btfdbg.commands.text import paint, wants_color
+
+    color = wants_color(state.color, sys.stderr)
+    print(paint([("error", message)], color), file=sys.stderr, flush=True)
+
+
+def one_line_about(session: Session, error: BaseException) -> str:
+    """The one line that is shown for an error."""
+    names = candidates(session, _loaded_names(session.prog))
+    if isinstance(error, CommandNotFoundError):
+        return f"{error}{failure.did_you_mean(error.name, names('command'))}"
+    if isinstance(error, CommandArgumentError):
+        # argparse's message has the usage above it.
+        said = str(error).strip()
+        return one_line(said.splitlines()[-1]) if said else ""
+    if isinstance(error, (CommandError, BtfdbgError)) and not isinstance(error, LookupError):
+        return (
+            one_line(str(error))
+            if isinstance(error, CommandError)
+            else (failure.describe(error, names))
+        )
+    group = getattr(error, "exceptions", None)
+    if group:
+        return one_line_about(session, group[0])
+    return failure.describe(error, names)
+
+
+def _loaded_names(prog: drgn.Program) -> list[str]:
+    return list(commands(prog)) if _loaded else []

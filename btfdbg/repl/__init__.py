@@ -1,7 +1,21 @@
-"""The interactive prompt. The only place that knows prompt_toolkit."""
+"""The interactive prompt. The only place that knows prompt_toolkit.
+
+``prompt`` is the terminal; ``complete`` is a package of pure functions and can
+be used without a terminal.
+"""
 
 from __future__ import annotations
 
-from btfdbg.repl.prompt import interact
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from btfdbg.debuginfo.session import Session
 
 __all__ = ["interact"]
+
+
+def interact(session: Session, *, quiet: bool = False, color: str = "auto") -> int:
+    """Run the prompt until end of file; return the exit status."""
+    from btfdbg.repl import prompt
+
+    return prompt.interact(session, quiet=quiet, color=color)

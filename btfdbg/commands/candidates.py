@@ -1,0 +1,105 @@
+"""Names that exist in a dump, for "did you mean" and for completion without an index.
+
+Owns where each kind of name comes from. Types come from BTF bytes, symbols from
+the kernel's table, members from drgn's types; nothing is remembered here.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable, Iterable, Iterator
+
+import drgn
+
+from btfdbg.btf import Btf, Kind
+from btfdbg.debuginfo.session import Session
+from btfdbg.errors import BtfdbgError
+
+NAMED_KINDS = frozenset(
+    (Kind.STRUCT, Kind.UNION, Kind.ENUM, Kind.ENUM64, Kind.TYPEDEF, Kind.INT, Kind.FLOAT)
+)
+
+_MAX_DEPTH = 16  # anonymous members within anonymous members
+
+
+def candidates(session: Session, command_names: Iterable[str] = ()) -> Callable[[str], list[str]]:
+    """A ``failure.Names`` for a Session."""
+
+    def names(kind: str) -> list[str]:
+        try:
+            return _names(session, kind, command_names)
+        except (BtfdbgError, drgn.FaultError, LookupError):
+            # Suggestions are a courtesy; what is wrong here is told elsewhere.
+            return []
+
+    return names
+
+
+def _names(session: Session, kind: str, command_names: Iterable[str]) -> list[str]:
+    if kind == "symbol":
+        return list(session.symbols.names()) if session.symbols is not None else []
+    if kind == "type":
+        return [name for name, _ in type_names(session.vmlinux)] if session.has_btf else []
+    if kind == "name":
+        from btfdbg.commands.state import state_of
+
+        return [*state_of(session.prog).globals, *vars(builtins)]
+    if kind == "command":
+        return list(command_names)
+    if kind.startswith("member "):
+        type_ = session.prog.type(kind.removeprefix("member "))
+        return [name for name, _, _ in members(type_)]
+    return []
+
+
+def type_names(btf: Btf) -> Iterator[tuple[str, int]]:
+    """(name, kind) of BTF's named types, in the order of their ids; names repeat."""
+    for type_id in btf.own_ids():
+        kind = btf.kind_of(type_id)
+        if kind in NAMED_KINDS:
+            name = btf.name_of(type_id)
+            if name:
+                yield name, kind
+
+
+def underlying(type_: drgn.Type) -> drgn.Type:
+    """The type behind typedefs."""
+    for _ in range(_MAX_DEPTH):
+        if type_.kind is not drgn.TypeKind.TYPEDEF:
+            break
+        type_ = type_.type
+    return type_
+
+
+def struct_of(type_: drgn.Type) -> drgn.Type | None:
+    """The struct, union or class that a type is or points to, as ``.`` in drgn sees it."""
+    type_ = underlying(type_)
+    if type_.kind is drgn.TypeKind.POINTER:
+        type_ = underlying(type_.type)
+    if type_.kind in (drgn.TypeKind.STRUCT, drgn.TypeKind.UNION, drgn.TypeKind.CLASS):
+        return type_
+    return None
+
+
+def members(type_: drgn.Type) -> Iterator[tuple[str, drgn.TypeMember, int]]:
+    """
+    Members that can be named on a type: (name, member, bit offset from its start).
+
+    Members of anonymous structs and unions are entered, as in C.
+    """
+    found = struct_of(type_)
+    if found is not None and found.is_complete():
+        yield from _members(found, 0, 0)
+
+
+def _members(
+    type_: drgn.Type, start: int, depth: int
+) -> Iterator[tuple[str, drgn.TypeMember, int]]:
+    for member in type_.members or ():
+        offset = start + member.bit_offset
+        if member.name:
+            yield member.name, member, offset
+        elif depth < _MAX_DEPTH:
+            inner = struct_of(member.type)
+            if inner is not None and inner.is_complete():
+                yield from _members(inner, offset, depth + 1)

@@ -1,0 +1,116 @@
+"""How a command of ours is defined: ``@prompt_command`` on top of drgn's ``@command``.
+
+Owns the namespace, the examples (help shows them, the tests run them) and what
+``--drgn`` and ``--json`` mean. A command is a function of the Session and its
+parsed arguments; one that returns a ``Table`` can be printed either way.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import drgn
+from drgn.commands import (
+    CommandNamespace,
+    argument,
+    argument_group,
+    custom_command,
+    drgn_argument,
+    mutually_exclusive_group,
+)
+
+from btfdbg.commands import output, words
+from btfdbg.commands.text import Table
+from btfdbg.debuginfo.session import Session, session
+
+Argument = argument | argument_group | mutually_exclusive_group
+Run = Callable[[Session, argparse.Namespace], Table | None]
+DrgnCode = Callable[[Session, argparse.Namespace], str]
+
+NAMESPACE = CommandNamespace(func_name_prefix="_cmd_")
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """
+    What we know about a command of ours beyond drgn's framework.
+
+    :ivar examples: (command line, what it is for); each works on any dump.
+    :ivar complete: Argument's name to what completes it; see ``repl.complete``.
+    """
+
+    name: str
+    examples: Sequence[tuple[str, str]]
+    complete: Sequence[str]
+
+
+DEFINITIONS: dict[str, Definition] = {}
+
+
+def prompt_command(
+    *,
+    name: str,
+    description: str,
+    long_description: str,
+    examples: Sequence[tuple[str, str]],
+    arguments: Sequence[Argument] = (),
+    drgn_code: DrgnCode | None = None,
+    table: bool = False,
+    complete: Sequence[str] = (),
+    epilog: str = "",
+) -> Callable[[Run], Run]:
+    """
+    Register a command of the prompt.
+
+    :param examples: (command line, what it is for); at least one.
+    :param drgn_code: Gives the code behind the command; adds ``--drgn``.
+    :param table: The command returns a ``Table``; adds ``--json``.
+    :param complete: What its operands are: ``address``, ``type``, ``pid``,
+        ``slab``, ``module``, ``symbol``, ``command``, ``mark``.
+    """
+    if not examples:
+        raise TypeError(f"{name}: a command needs an example")
+    declared = list(arguments)
+    if table:
+        declared.append(argument("--json", action="store_true", help="print JSON"))
+    if drgn_code is not None:
+        declared.append(drgn_argument)
+    width = max(len(line) for line, _ in examples)
+    # A line that starts with a bar is not wrapped by drgn's formatter.
+    shown = "\n".join(f"|  {line.ljust(width)}  {why}" for line, why in examples)
+    epilog = f"{epilog}\n\nexamples:\n\n{shown}" if epilog else f"examples:\n\n{shown}"
+
+    def decorator(run: Run) -> Run:
+        def entry(
+            prog: drgn.Program,
+            name: str,
+            given: Sequence[str],
+            /,
+            *,
+            parser: argparse.ArgumentParser,
+            globals: dict[str, Any],
+        ) -> None:
+            args = parser.parse_args(given)
+            if drgn_code is not None and args.drgn:
+                print(drgn_code(session(prog), args).rstrip("\n"))
+                return
+            found = run(session(prog), args)
+            if found is not None:
+                output.show(found, as_json=table and args.json)
+
+        custom_command(
+            name=name,
+            description=description,
+            long_description=long_description,
+            epilog=epilog,
+            arguments=declared,
+            parse=words.parse,
+            namespace=NAMESPACE,
+        )(entry)
+        DEFINITIONS[name] = Definition(name, tuple(examples), tuple(complete))
+        return run
+
+    return decorator

@@ -1,0 +1,105 @@
+"""An error as one line: what could not be read or found, and the nearest names.
+
+Owns the wording. Where the names to choose from come from is the caller's
+(``names``); a full traceback is kept by the state for ``tb``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterable
+
+import drgn
+
+from btfdbg.commands.text import one_line
+from btfdbg.errors import BtfdbgError
+
+Names = Callable[[str], Iterable[str]]
+"""``names(kind)``: candidates; kind is symbol, type, name or command."""
+
+# Comparing 155,000 names in full takes a second; those that share a beginning
+# or an end with what was typed are a few thousand, of which we look at these.
+_MAX_CANDIDATES = 4000
+
+_MISSING_TYPE = re.compile(r"could not find '(?:(struct|union|enum|typedef|class) )?([^']+)'")
+_MISSING_MEMBER = re.compile(r"'([^']+)' has no member '([^']+)'")
+
+
+def describe(error: BaseException, names: Names = lambda kind: ()) -> str:
+    """One line about an error; never empty, never with control characters."""
+    return one_line(_describe(error, names))
+
+
+def _describe(error: BaseException, names: Names) -> str:
+    text = str(error)
+    if isinstance(error, drgn.FaultError):
+        return f"cannot read memory at {error.address:#x}: {_fault_reason(error)}"
+    if isinstance(error, drgn.ObjectAbsentError):
+        return "the object has no value here (optimised out, or not in this dump)"
+    if isinstance(error, BtfdbgError):
+        hint = getattr(error, "hint", "")
+        return f"{text}; {hint}" if hint else text
+    if isinstance(error, KeyError) and error.args:
+        key = error.args[0]
+        if isinstance(key, str) and " " not in key:
+            return f"{key!r} was not found in this dump" + did_you_mean(key, names("symbol"))
+        return text if isinstance(key, str) else f"{key!r} was not found"
+    if isinstance(error, NameError):
+        name = getattr(error, "name", None) or ""
+        said = f"name {name!r} is not defined" if name else text
+        return said + did_you_mean(name, [*names("name"), *names("command")])
+    missing = _MISSING_TYPE.match(text)
+    if isinstance(error, LookupError) and missing:
+        return f"no type {text.split(' ', 3)[-1]} in this dump" + did_you_mean(
+            missing[2], names("type")
+        )
+    if isinstance(error, (AttributeError, LookupError)):
+        member = _MISSING_MEMBER.match(text)
+        if member:
+            return text + did_you_mean(member[2], names(f"member {member[1]}"))
+    if isinstance(error, AttributeError) and error.name:
+        return text + did_you_mean(error.name, dir(error.obj))
+    if isinstance(error, SyntaxError):
+        where = f" at column {error.offset}" if error.offset and error.text else ""
+        return f"syntax error: {error.msg}{where}"
+    if isinstance(error, RecursionError):
+        return "recursion too deep (a list or tree that loops?)"
+    if isinstance(error, MemoryError):
+        return "out of memory"
+    kind = type(error).__name__
+    if isinstance(error, (LookupError, ValueError, TypeError, OSError)) and text:
+        return text
+    return f"{kind}: {text}" if text else kind
+
+
+def _fault_reason(error: drgn.FaultError) -> str:
+    text = error.args[0] if error.args and isinstance(error.args[0], str) else "not in the dump"
+    return text.partition(": 0x")[0]
+
+
+def did_you_mean(name: str, candidates: Iterable[str]) -> str:
+    """``; did you mean …?`` with up to three names, or nothing."""
+    found = nearest(name, candidates)
+    if not found:
+        return ""
+    return f"; did you mean {', '.join(found)}?"
+
+
+def nearest(name: str, candidates: Iterable[str], count: int = 3) -> list[str]:
+    """The names most like ``name``, best first."""
+    if not name or len(name) > 200:
+        return []
+    lower = name.lower()
+    start, end = lower[:2], lower[-2:]
+    pool: dict[str, str] = {}
+    for candidate in candidates:
+        if abs(len(candidate) - len(name)) > 3 + len(name) // 4 or candidate == name:
+            continue
+        low = candidate.lower()
+        if low.startswith(start) or low.endswith(end) or sorted(low) == sorted(lower):
+            pool.setdefault(low, candidate)
+            if len(pool) >= _MAX_CANDIDATES:
+                break
+    close = difflib.get_close_matches(lower, pool, count, 0.7)
+    return [pool[low] for low in close]

@@ -1,0 +1,176 @@
+"""``p/x`` and ``x/8gx``: print and examine in gdb's formats."""
+
+from __future__ import annotations
+
+import argparse
+import re
+
+import drgn
+from drgn.commands import ParsedCommand, custom_command, parse_shell_command
+
+from btfdbg.commands import annotate, display, output, values
+from btfdbg.commands.define import DEFINITIONS, NAMESPACE, Definition
+from btfdbg.commands.state import state_of
+from btfdbg.debuginfo.session import session
+
+_SIZES = {"b": 1, "h": 2, "w": 4, "g": 8}
+_MAX_COUNT = 65536
+_FORMAT = re.compile(r"(\d*)([a-z]*)")
+
+
+class FormatArgumentError(values.ValueErrorInCommand):
+    """A format that cannot be used."""
+
+
+def _parse(tail: str) -> ParsedCommand[str]:
+    """
+    Split redirections off an expression.
+
+    ``|`` and ``>`` are Python's as well; as in drgn's ``py`` they belong to the
+    shell if what stands before them is an expression and a space follows.
+    """
+    for match in re.finditer(r"\s[|<>]{1,2}\s", tail):
+        head, shell = tail[: match.start()], tail[match.start() :]
+        try:
+            parsed = parse_shell_command(shell)
+        except SyntaxError:
+            continue
+        if not parsed.args:
+            return ParsedCommand(head, parsed.redirections, parsed.pipeline)
+    return ParsedCommand(tail)
+
+
+def _take(tail: str) -> tuple[str, str]:
+    letters, _, rest = tail.strip().partition(" ")
+    if not rest.strip():
+        raise FormatArgumentError("what? an expression is missing")
+    return letters, rest.strip()
+
+
+@custom_command(
+    name="p/",
+    description="print an expression in a format: p/x, p/d, p/u, p/o, p/t, p/a, p/c, p/s",
+    usage="**p/**\\ *FORMAT* *EXPRESSION*",
+    long_description="""
+    Print the value of an expression; a name that is not bound means the kernel's
+    variable. FORMAT is a letter of gdb's: x hexadecimal, z with leading zeros, d
+    signed, u unsigned, o octal, t binary, a address and symbol, c character, s
+    string, f float.
+    """,
+    epilog="examples:\n|  p/x init_task.flags\n|  p/a init_task.sched_class\n|  p/s init_task.comm",
+    parse=_parse,
+    namespace=NAMESPACE,
+)
+def print_(
+    prog: drgn.Program,
+    name: str,
+    args: str,
+    /,
+    *,
+    parser: argparse.ArgumentParser,
+    globals: dict[str, object],
+) -> None:
+    """Run ``p/``."""
+    letters, expression = _take(args)
+    owner = session(prog)
+    found = values.evaluate(owner, expression)
+    if not isinstance(found, (int, drgn.Object)):
+        raise FormatArgumentError(f"{expression!r} is {type(found).__name__}, not a value")
+    text = display.format_value(found, letters)
+    number = state_of(prog).remember_result(found) if state_of(prog).interactive else None
+    output.emit(("dim", f"${number} = " if number else ""), *display.highlight(text))
+
+
+@custom_command(
+    name="x/",
+    description="examine memory as gdb does: x/8gx ADDR, x/s ADDR, x/4a ADDR",
+    usage="**x/**\\ [*COUNT*][*FORMAT*][*SIZE*] *ADDRESS*",
+    long_description="""
+    Show COUNT units of memory. SIZE is b, h, w or g (1, 2, 4, 8 bytes), FORMAT one
+    of p/'s letters; s shows strings, a pointers with what they point to.
+    """,
+    epilog="examples:\n|  x/8gx init_task\n|  x/4a init_task.tasks.next\n|  x/s linux_banner",
+    parse=_parse,
+    namespace=NAMESPACE,
+)
+def examine(
+    prog: drgn.Program,
+    name: str,
+    args: str,
+    /,
+    *,
+    parser: argparse.ArgumentParser,
+    globals: dict[str, object],
+) -> None:
+    """Run ``x/``."""
+    spec, expression = _take(args)
+    owner = session(prog)
+    count, letter, size = _spec(spec)
+    address = values.address(owner, expression)
+    if letter == "s":
+        _strings(prog, address, count)
+        return
+    if letter == "a":
+        size = 8
+    per_line = max(16 // size, 1) if letter != "a" else 1
+    if letter == "t":
+        per_line = max(per_line // 4, 1)
+    order = "little"
+    platform = prog.platform
+    if platform is not None and not platform.flags & drgn.PlatformFlags.IS_LITTLE_ENDIAN:
+        order = "big"
+    cache: dict[object, object] = {}
+    for first in range(0, count, per_line):
+        at = (address + first * size) & values.MASK
+        cells = []
+        for i in range(min(per_line, count - first)):
+            try:
+                data = prog.read(at + i * size, size)
+            except (drgn.FaultError, OverflowError):
+                cells.append("not in the dump")
+                continue
+            value = int.from_bytes(data, "big" if order == "big" else "little")
+            if letter == "a":
+                what = annotate.short(owner, value, cache)
+                cells.append(f"{value:#018x}{f' <{what}>' if what else ''}")
+            else:
+                cells.append(display.number_as(value, size * 8, "z" if letter == "x" else letter))
+        output.emit(("address", f"{at:#x}"), ":  ", "  ".join(cells))
+
+
+def _spec(spec: str) -> tuple[int, str, int]:
+    match = _FORMAT.fullmatch(spec)
+    if not match:
+        raise FormatArgumentError(f"/{spec}: a count, a format letter and a size were expected")
+    count = int(match[1][:6] or 1)
+    if not 0 < count <= _MAX_COUNT:
+        raise FormatArgumentError(f"/{spec}: 1 to {_MAX_COUNT} units")
+    letter, size = "x", 8
+    for char in match[2]:
+        if char in _SIZES:
+            size = _SIZES[char]
+        elif char in display.LETTERS:
+            letter = char
+        else:
+            raise FormatArgumentError(f"/{spec}: {char!r} is neither a format nor a size")
+    if letter == "c" and not any(char in _SIZES for char in match[2]):
+        size = 1
+    return count, letter, size
+
+
+def _strings(prog: drgn.Program, address: int, count: int) -> None:
+    for _ in range(count):
+        data = prog.read_c_string(address, max_size=65536)
+        output.emit(
+            ("address", f"{address:#x}"), ":  ",
+            ("string", '"' + data.decode("utf-8", "backslashreplace") + '"'),
+        )  # fmt: skip
+        address += len(data) + 1
+
+
+DEFINITIONS["p/"] = Definition(
+    "p/", (("p/x init_task.flags", "hexadecimal"), ("p/s init_task.comm", "string")), ("symbol",)
+)
+DEFINITIONS["x/"] = Definition(
+    "x/", (("x/4gx init_task", "four words"), ("x/s linux_banner", "string")), ("address",)
+)

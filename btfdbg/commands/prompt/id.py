@@ -1,0 +1,81 @@
+"""``id``: what an address is, and what type it most likely points to."""
+
+from __future__ import annotations
+
+import argparse
+
+from drgn.commands import argument
+
+from btfdbg.commands import annotate, output, values
+from btfdbg.commands.define import prompt_command
+from btfdbg.commands.text import Table
+from btfdbg.debuginfo.session import Session
+
+
+def _code(session: Session, args: argparse.Namespace) -> str:
+    address = values.address(session, args.address[0])
+    return (
+        "from drgn.helpers.common.memory import identify_address_all\n\n\n"
+        f"for identity in identify_address_all(prog, {address:#x}):\n    print(identity)"
+    )
+
+
+@prompt_command(
+    name="id",
+    description="tell what an address is and what type it points to",
+    long_description="""
+    Tell everything that an address is: symbol, per-CPU variable, task, stack of
+    a task, slab object, page, vmalloc area. Where the evidence allows it, the
+    type of what is there: the variable's own type, or the struct that a slab
+    cache is named after if its size agrees.
+    """,
+    arguments=(argument("address", nargs="+", help="address, symbol, $name or expression"),),
+    examples=(
+        ("id init_task", "a symbol and the type of its variable"),
+        ('id prog["init_task"].fs', "what a pointer points to"),
+        ("id init_task --json", "the same for programs"),
+    ),
+    drgn_code=_code,
+    table=True,
+    complete=("address",),
+)
+def identify(session: Session, args: argparse.Namespace) -> Table | None:
+    """Run the command."""
+    table = Table(
+        ("address", "kind", "what", "type", "start", "why"),
+        formats={"address": "#x", "start": "#x"},
+        styles={"address": "address", "what": "symbol", "type": "type", "why": "dim"},
+    )
+    for text in args.address:
+        address = values.address(session, text)
+        for found in annotate.identify(session, address):
+            table.rows.append(
+                (address, found.kind, found.text, found.type, found.start, found.why or None)
+            )
+        if not table.rows or table.rows[-1][0] != address:
+            table.rows.append((address, "unknown", _readable(session, address), None, None, None))
+    if args.json:
+        return table
+    for row in table.rows:
+        place, kind, what, type_, start, why = row
+        output.emit(
+            ("address", f"{place:#x}"), "  ", ("dim", f"{kind:<7}"), " ", ("symbol", f"{what}")
+        )
+        if type_ is not None:
+            target = f"  ->  *({type_} *){start:#x}" if isinstance(start, int) else f"  ->  {type_}"
+            output.emit(("type", target), ("dim", f"   {why}"))
+        elif why:
+            output.emit(("dim", f"      {why}"))
+    return None
+
+
+def _readable(session: Session, address: int) -> str:
+    import drgn
+
+    try:
+        session.prog.read(address, 1)
+    except drgn.FaultError:
+        return "not mapped, or not in the dump"
+    except (OverflowError, ValueError):
+        return "not an address"
+    return "mapped, not known"

@@ -1,0 +1,69 @@
+"""``whatis``: a type with offsets and holes, or the type of a variable or expression."""
+
+from __future__ import annotations
+
+import argparse
+
+import drgn
+from drgn.commands import argument
+
+from btfdbg.commands import display, output, values, words
+from btfdbg.commands.define import prompt_command
+from btfdbg.debuginfo.session import Session
+
+
+def _code(session: Session, args: argparse.Namespace) -> str:
+    name = " ".join(args.name)
+    try:
+        return f"prog.type({values.find_type(session, name).type_name()!r})"
+    except (LookupError, values.ValueErrorInCommand):
+        return f"{words.arrows(name)}.type_"
+
+
+@prompt_command(
+    name="whatis",
+    description="show a type with offsets and holes, or the type of anything",
+    long_description="""
+    Show the definition of a type with the offset and size in bytes of every
+    member and the holes between them; or, if no type has that name, the type of
+    a variable, function or expression and where it is known from.
+    """,
+    arguments=(argument("name", nargs="+", help="type, variable, function or expression"),),
+    examples=(
+        ("whatis struct list_head", "offsets and sizes"),
+        ("whatis init_task", "a variable: its type and what it is known from"),
+        ('whatis prog["init_task"].tasks', "any expression"),
+    ),
+    drgn_code=_code,
+    complete=("type", "symbol"),
+)
+def whatis(session: Session, args: argparse.Namespace) -> None:
+    """Run the command."""
+    name = " ".join(args.name)
+    try:
+        type_ = values.find_type(session, name)
+    except (LookupError, values.ValueErrorInCommand):
+        pass
+    else:
+        output.lines(display.type_lines(type_))
+        return
+    try:
+        found = session.prog[name]
+    except KeyError:
+        found = values.evaluate(session, name)
+    if not isinstance(found, drgn.Object):
+        output.emit(("type", type(found).__name__))
+        return
+    simple = name.isidentifier()
+    declared = found.type_.variable_declaration(name if simple else "")
+    output.emit(*display.highlight(declared.rstrip() + ";"))
+    source = session.variable_source(name) if simple else None
+    facts = [] if found.address_ is None else [f"at {found.address_:#x}"]
+    try:
+        facts.append(f"size: {drgn.sizeof(found)}")
+    except TypeError:
+        pass
+    if source is not None:
+        facts.append(f"type known from: {source}")
+    if facts:
+        output.emit(("comment", f"/* {', '.join(facts)} */"))

@@ -1,0 +1,110 @@
+"""What a prompt remembers about one Program besides the Session.
+
+Owns results, ``$names``, the last error, the count of unreadable reads and the
+options that commands look at. Tied to the Program, so that two dumps in one
+process do not share them.
+"""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass, field
+from typing import Any
+
+import drgn
+
+_CACHE_KEY = "btfdbg.prompt"
+
+
+@dataclass(slots=True)
+class PromptState:
+    """
+    State of the prompt.
+
+    :ivar globals: Namespace of Python lines.
+    :ivar given: Names that were bound before the user typed anything.
+    :ivar results: Number to value, as ``$3`` and ``_3``.
+    :ivar names: ``$name`` variables and bookmarks.
+    :ivar notes: Bookmark to the words the user gave with it.
+    :ivar faults: Reads of memory that the dump does not have, as far as they
+        reached the user.
+    :ivar frame: Number of the current stack frame, if one was chosen.
+    :ivar color: ``auto``, ``always`` or ``never``.
+    """
+
+    globals: dict[str, Any] = field(default_factory=dict)
+    given: frozenset[str] = frozenset()
+    results: dict[int, Any] = field(default_factory=dict)
+    names: dict[str, Any] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
+    names_path: str = ""
+    last_error: BaseException | None = None
+    faults: int = 0
+    frame: int | None = None
+    color: str = "auto"
+    pager: bool = True
+    interactive: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def own_names(self) -> frozenset[str]:
+        """Names that the user bound."""
+        return frozenset(name for name in self.globals if name not in self.given)
+
+    def remember_result(self, value: Any) -> int:
+        """Number a value; the oldest of a thousand are let go."""
+        number = max(self.results, default=0) + 1
+        self.results[number] = value
+        self.results.pop(number - 1000, None)
+        self.globals.pop(f"_{number - 1000}", None)
+        self.globals["_"] = self.globals[f"_{number}"] = value
+        return number
+
+    def remember_error(self, error: BaseException) -> None:
+        """Keep an error for ``tb``; count it if memory could not be read."""
+        self.last_error = error
+        seen: set[int] = set()
+        cause: BaseException | None = error
+        while cause is not None and id(cause) not in seen:
+            seen.add(id(cause))
+            if isinstance(cause, drgn.FaultError):
+                self.faults += 1
+                break
+            cause = cause.__cause__ or cause.__context__
+
+    def dollar(self, name: str) -> Any:
+        """
+        Value of ``$name``: a result's number, a bookmark, ``$`` for the last result.
+
+        :raises LookupError: there is none.
+        """
+        if not name:
+            if not self.results:
+                raise LookupError("there is no result yet")
+            return self.results[max(self.results)]
+        if name.isdecimal():
+            number = int(name)
+            if number in self.results:
+                return self.results[number]
+            raise LookupError(f"there is no result ${number}")
+        if name in self.names:
+            return self.names[name]
+        known = ", ".join(f"${n}" for n in sorted(self.names)) or "none yet"
+        raise LookupError(f"there is no ${name} (known: {known})")
+
+    def traceback(self) -> str:
+        """The last error in full, without our own frames at its start."""
+        error = self.last_error
+        if error is None:
+            return "no error so far\n"
+        tb = error.__traceback__
+        while tb is not None and "/btfdbg/" in tb.tb_frame.f_code.co_filename and tb.tb_next:
+            tb = tb.tb_next
+        return "".join(traceback.format_exception(type(error), error, tb))
+
+
+def state_of(prog: drgn.Program) -> PromptState:
+    """The state of a Program's prompt; made when first asked for."""
+    found = prog.cache.get(_CACHE_KEY)
+    if not isinstance(found, PromptState):
+        found = prog.cache[_CACHE_KEY] = PromptState()
+    return found

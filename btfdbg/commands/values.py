@@ -1,0 +1,161 @@
+"""Arguments of commands: addresses, types and expressions as users write them.
+
+Owns the rule for an address, first match wins: ``0x…``; digits with at least one
+0-9 first or eight hexadecimal digits, which are hexadecimal as in crash;
+``symbol`` and ``symbol+offset``; other hexadecimal digits; a Python expression
+over the names of the prompt. Expressions are the user's own words, typed at the
+user's own prompt; nothing that comes from a dump is evaluated.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import drgn
+
+from btfdbg.commands.state import state_of
+from btfdbg.commands.words import arrows
+from btfdbg.debuginfo.session import Session
+from btfdbg.errors import BtfdbgError
+
+MASK = (1 << 64) - 1
+
+_HEX = re.compile(r"(?:0x)?([0-9a-fA-F]{1,16})")
+_SURE_HEX = re.compile(r"0x[0-9a-fA-F]{1,16}|[0-9][0-9a-fA-F]{0,15}|[0-9a-fA-F]{8,16}")
+_SYMBOL = re.compile(r"([A-Za-z_.][\w.$]*)(?:\s*\+\s*(0x[0-9a-fA-F]+|\d+))?")
+_DOLLAR = re.compile(r"\$(\w*)")
+
+
+class ValueErrorInCommand(BtfdbgError, ValueError):
+    """An argument that is neither address, symbol nor expression."""
+
+
+def address(session: Session, text: str) -> int:
+    """
+    The address that an argument means.
+
+    :raises ValueErrorInCommand: it means none.
+    """
+    found = value(session, text)
+    if isinstance(found, int):
+        return found & MASK
+    return address_of(found)
+
+
+def value(session: Session, text: str) -> int | drgn.Object:
+    """
+    An address as int, or the object that an argument means.
+
+    A symbol's name gives the address, not the variable.
+    """
+    text = text.strip()
+    if _SURE_HEX.fullmatch(text):
+        return int(text, 16)
+    symbol = _SYMBOL.fullmatch(text)
+    if symbol:
+        try:
+            found = session.prog.symbol(symbol[1])
+        except LookupError:
+            pass
+        else:
+            return (found.address + int(symbol[2] or "0", 0)) & MASK
+    if _HEX.fullmatch(text):
+        return int(text, 16)
+    result = evaluate(session, text)
+    if isinstance(result, bool) or not isinstance(result, (int, drgn.Object)):
+        raise ValueErrorInCommand(f"{text!r} is {type(result).__name__}, not an address")
+    return result
+
+
+def address_of(obj: drgn.Object) -> int:
+    """What an object points to, or where it is."""
+    kind = _kind(obj.type_)
+    if kind in (drgn.TypeKind.POINTER, drgn.TypeKind.INT, drgn.TypeKind.BOOL, drgn.TypeKind.ENUM):
+        number: int = int(obj.value_())
+        return number & MASK
+    if obj.address_ is None:
+        raise ValueErrorInCommand(f"{obj.type_.type_name()} is a value without an address")
+    place: int = obj.address_
+    return place
+
+
+def _kind(type_: drgn.Type) -> drgn.TypeKind:
+    from btfdbg.commands.candidates import underlying
+
+    return underlying(type_).kind
+
+
+def dollars(source: str) -> str:
+    """``$name`` as a call that looks it up; text in quotes stays."""
+    if "$" not in source:
+        return source
+    parts = re.split(r"('(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\")", source)
+    parts[::2] = [_DOLLAR.sub(lambda m: f"__dollar__({m[1]!r})", part) for part in parts[::2]]
+    return "".join(parts)
+
+
+def evaluate(session: Session, text: str) -> Any:
+    """
+    Value of an expression the user typed: Python over the prompt's names.
+
+    A name that is not bound but is a variable of the kernel means the variable,
+    so that ``p/x init_task.flags`` works as in crash and gdb.
+
+    :raises ValueErrorInCommand: it is no expression.
+    """
+    import ast
+
+    state = state_of(session.prog)
+    source = dollars(arrows(text.strip()))
+    try:
+        tree = ast.parse(source, mode="eval")
+    except (SyntaxError, ValueError, MemoryError, RecursionError) as e:
+        raise ValueErrorInCommand(f"{text!r} is neither an address nor an expression") from e
+    names = _Names(session, state.globals)
+    names["__dollar__"] = state.dollar
+    return eval(compile(tree, "<argument>", "eval"), {"__builtins__": __builtins__}, names)
+
+
+class _Names(dict[str, Any]):
+    """Names of the prompt, then builtins, then the kernel's variables."""
+
+    def __init__(self, session: Session, bound: dict[str, Any]) -> None:
+        super().__init__()
+        self._session = session
+        self._bound = bound
+
+    def __missing__(self, name: str) -> Any:
+        import builtins
+
+        if name == "prog":
+            return self._session.prog
+        if name in self._bound:
+            return self._bound[name]
+        if hasattr(builtins, name):
+            raise KeyError(name)  # Python looks at builtins next
+        try:
+            return self._session.prog[name]
+        except KeyError:
+            raise NameError(
+                f"{name!r} is neither a name of the prompt nor a variable of the kernel", name=name
+            ) from None
+
+
+def find_type(session: Session, text: str) -> drgn.Type:
+    """
+    A type by its name; ``struct``, ``union`` or ``enum`` may be left out.
+
+    :raises LookupError: there is none.
+    """
+    text = text.strip()
+    first: LookupError | None = None
+    for spelling in (text, f"struct {text}", f"union {text}", f"enum {text}"):
+        try:
+            return session.prog.type(spelling)
+        except LookupError as e:
+            first = first or e
+        except SyntaxError:
+            raise ValueErrorInCommand(f"{text!r} is not the name of a type") from None
+    assert first is not None
+    raise LookupError(f"could not find '{text}'")

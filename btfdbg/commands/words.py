@@ -1,0 +1,95 @@
+"""Split the arguments of our own commands: words, redirections, a pipeline.
+
+As a shell does, but an argument may be an expression: what stands in brackets
+or quotes belongs together and keeps its quotes (``prog["init_task"].fs``,
+``find_task(prog, 1)``), and ``->`` is C's arrow, not a redirection. A word that
+is one quoted string loses its quotes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from drgn.commands import ParsedCommand, ShellRedirection
+
+_OPEN = {"(": ")", "[": "]", "{": "}"}
+_ARROW = re.compile(r"(?<=[\w)\]])->(?=[A-Za-z_])")
+_REDIRECT = re.compile(r"(\d?)(>>|>|<)\s*")
+
+
+def arrows(source: str) -> str:
+    """C's ``->`` as ``.``, outside quotes and before any pipeline."""
+    parts = re.split(r"('(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\")", source)
+    for i in range(0, len(parts), 2):
+        head, bar, tail = parts[i].partition("|")
+        parts[i] = _ARROW.sub(".", head) + bar + tail
+        if bar:
+            break
+    return "".join(parts)
+
+
+def parse(source: str) -> ParsedCommand[Sequence[str]]:
+    """
+    Parse what follows a command's name.
+
+    :raises SyntaxError: a quote or bracket is not closed, or a file is missing.
+    """
+    source = arrows(source)
+    words: list[str] = []
+    redirections: list[ShellRedirection] = []
+    pipeline = None
+    i = 0
+    while i < len(source):
+        char = source[i]
+        if char.isspace():
+            i += 1
+        elif char == "#":
+            break
+        elif char == "|":
+            pipeline = source[i + 1 :].strip()
+            if not pipeline:
+                raise SyntaxError("a command was expected after '|'")
+            break
+        elif match := _REDIRECT.match(source, i):
+            path, i = _word(source, match.end())
+            if not path:
+                raise SyntaxError(f"a file was expected after {match[2]!r}")
+            fd = int(match[1]) if match[1] else 0 if match[2] == "<" else 1
+            redirections.append(ShellRedirection(fd, match[2], _unquote(path)))  # type: ignore[arg-type] # one of the three
+        else:
+            word, i = _word(source, i)
+            words.append(_unquote(word))
+    return ParsedCommand(words, redirections, pipeline)
+
+
+def _word(source: str, start: int) -> tuple[str, int]:
+    """The word that starts at a position, and where it ends."""
+    closing: list[str] = []
+    i = start
+    while i < len(source):
+        char = source[i]
+        if char in "'\"":
+            end = source.find(char, i + 1)
+            while end > 0 and source[end - 1] == "\\":
+                end = source.find(char, end + 1)
+            if end < 0:
+                raise SyntaxError(f"{char} is not closed")
+            i = end
+        elif closing and char == closing[-1]:
+            closing.pop()
+        elif char in _OPEN:
+            closing.append(_OPEN[char])
+        elif not closing and (char.isspace() or char in "|<>"):
+            break
+        i += 1
+    if closing:
+        raise SyntaxError(f"{closing[-1]} is missing")
+    return source[start:i], i
+
+
+def _unquote(word: str) -> str:
+    quote = word[:1]
+    if len(word) >= 2 and quote in ("'", '"') and word.find(quote, 1) == len(word) - 1:
+        return word[1:-1]
+    return word

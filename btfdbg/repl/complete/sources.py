@@ -1,0 +1,180 @@
+"""Where names to complete come from, per Session.
+
+Owns the indexes over types and symbols and how they are built beside the
+prompt: what touches the Program runs on the prompt's own thread, in slices of
+milliseconds while no key is pressed (drgn allows a Program one thread, and
+silently gives wrong types to a second one); sorting strings goes to a thread.
+Small lists (tasks, slab caches, modules) are read when first asked for, within
+a budget of time, and kept: a dump does not change.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from typing import Any
+
+import drgn
+
+from btfdbg.btf import Btf, Kind
+from btfdbg.commands.candidates import type_names
+from btfdbg.commands.text import escape
+from btfdbg.debuginfo.session import Session
+from btfdbg.errors import BtfdbgError
+from btfdbg.repl.complete.index import NameIndex
+
+_CACHE_KEY = "btfdbg.complete"
+_SLICE = 2048
+_BUDGET = 0.15  # seconds for a list that is read at a key
+_MAX_LIST = 5000
+
+KIND_NAMES = {
+    Kind.STRUCT: "struct",
+    Kind.UNION: "union",
+    Kind.ENUM: "enum",
+    Kind.ENUM64: "enum",
+    Kind.TYPEDEF: "typedef",
+    Kind.INT: "int",
+    Kind.FLOAT: "float",
+}
+
+_NO_ANSWER = (drgn.FaultError, LookupError, ValueError, TypeError, AttributeError, BtfdbgError)
+
+
+class Sources:
+    """Names of one Session."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.types: NameIndex | None = None
+        self.symbols: NameIndex | None = None
+        self._lists: dict[str, list[tuple[str, str]]] = {}
+
+    def build(self) -> None:
+        """Build everything now; for tests and for who can wait."""
+        for _ in self.steps():
+            pass
+
+    def steps(self) -> Iterator[None]:
+        """
+        Build in slices; call ``next()`` on the Program's thread when there is time.
+
+        Between a slice that reads and the result of sorting it yields until the
+        worker is done.
+        """
+        with ThreadPoolExecutor(1, "btfdbg-index") as worker:
+            if self.types is None and self.session.has_btf:
+                data = self.session.vmlinux.raw
+                # An own view over the same bytes: a Btf fills caches as it is used.
+                future = worker.submit(_index_types, bytes(data))
+                yield from _wait(future)
+                self.types = _result(future)
+            if self.symbols is None and self.session.symbols is not None:
+                names: list[tuple[str, int]] = []
+                iterator = self.session.symbols.names()
+                while True:
+                    yield
+                    try:
+                        chunk = [(name, 0) for name in islice(iterator, _SLICE)]
+                    except _NO_ANSWER:
+                        break
+                    if not chunk:
+                        break
+                    names += chunk
+                future = worker.submit(NameIndex, names)
+                yield from _wait(future)
+                self.symbols = _result(future)
+
+    def _list(
+        self, key: str, read: Callable[[], Iterator[tuple[str, str]]]
+    ) -> list[tuple[str, str]]:
+        found = self._lists.get(key)
+        if found is None:
+            found = []
+            deadline = time.monotonic() + _BUDGET
+            try:
+                for item in read():
+                    found.append(item)
+                    if len(found) >= _MAX_LIST or time.monotonic() > deadline:
+                        break
+            except _NO_ANSWER:
+                pass  # what was read so far is worth showing
+            self._lists[key] = found
+        return found
+
+    def pids(self) -> list[tuple[str, str]]:
+        """(pid, comm), ascending."""
+        found = self._list("pids", self._pids)
+        return sorted(found, key=lambda item: int(item[0]))
+
+    def _pids(self) -> Iterator[tuple[str, str]]:
+        from drgn.helpers.linux.pid import for_each_task
+
+        for task in for_each_task(self.session.prog):
+            yield str(task.pid.value_()), _text(task.comm.string_())
+
+    def slabs(self) -> list[tuple[str, str]]:
+        """(slab cache, size of an object)."""
+        return sorted(self._list("slabs", self._slabs))
+
+    def _slabs(self) -> Iterator[tuple[str, str]]:
+        from drgn.helpers.linux.slab import for_each_slab_cache
+
+        for cache in for_each_slab_cache(self.session.prog):
+            yield _text(cache.name.string_()), f"{cache.object_size.value_()} bytes"
+
+    def modules(self) -> list[tuple[str, str]]:
+        """(module, size of its code)."""
+        return sorted(self._list("modules", self._modules))
+
+    def _modules(self) -> Iterator[tuple[str, str]]:
+        from drgn.helpers.linux.module import for_each_module
+
+        for module in for_each_module(self.session.prog):
+            yield _text(module.name.string_()), "module"
+
+    def type_search(
+        self, query: str, limit: int, kinds: frozenset[int] | None = None
+    ) -> list[tuple[str, str]]:
+        """(type, kind of type); empty while the index is built."""
+        if self.types is None:
+            return []
+        return [
+            (name, KIND_NAMES.get(Kind(tag), ""))
+            for name, tag in self.types.search(query, limit, kinds)
+        ]
+
+    def symbol_search(self, query: str, limit: int) -> list[str]:
+        """Symbols; empty while the index is built."""
+        return [name for name, _ in self.symbols.search(query, limit)] if self.symbols else []
+
+
+def _index_types(data: bytes) -> NameIndex:
+    return NameIndex(type_names(Btf.parse(data)))
+
+
+def _wait(future: Future[Any]) -> Iterator[None]:
+    while not future.done():
+        time.sleep(0.001)
+        yield
+
+
+def _result(future: Future[NameIndex]) -> NameIndex | None:
+    try:
+        return future.result()
+    except BtfdbgError:
+        return None
+
+
+def _text(data: bytes) -> str:
+    return escape(data.decode("utf-8", "surrogateescape"))
+
+
+def sources_of(session: Session) -> Sources:
+    """The Sources of a Session; made when first asked for."""
+    found = session.prog.cache.get(_CACHE_KEY)
+    if not isinstance(found, Sources):
+        found = session.prog.cache[_CACHE_KEY] = Sources(session)
+    return found
