@@ -16,9 +16,9 @@ from . import facts
 # Loaded in every guest, where the kernel has them: enough kinds of subsystems
 # to give lists, RB trees and per-CPU data something to hold.
 MODULES = """
-         crc32c_generic qemu_fw_cfg virtio_pci virtio_net virtio_blk virtio_console loop
-    ext4 xfs overlay vfat fuse     dummy veth bridge tun nf_tables nft_chain_nat dm_mod
-    isofs squashfs zram brd autofs4     configfs vsock tcp_bbr sch_fq act_police msr
+    crc32c_generic qemu_fw_cfg virtio_pci virtio_net virtio_blk virtio_console loop ext4 xfs
+    overlay vfat fuse dummy veth bridge tun nf_tables nft_chain_nat dm_mod isofs squashfs
+    zram brd autofs4 configfs vsock tcp_bbr sch_fq act_police msr
 """
 
 # Words that must not be in a dump from which user pages, page cache or free
