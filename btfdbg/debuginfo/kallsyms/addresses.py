@@ -28,6 +28,7 @@ WINDOW = 1024
 """Entries decoded at a time: a page of 32-bit entries."""
 
 _MASK64 = (1 << 64) - 1
+_MOST_ZEROS = 64
 
 
 class Encoding(Enum):
@@ -183,9 +184,18 @@ class Addresses:
     def _decode(self, number: int) -> list[int] | None:
         first = number * WINDOW
         count = min(WINDOW, self.count - first)
-        return self._entries(first, count)
+        raw = self._raw(first, count)
+        # Zeros are the usual damage, and decode to something that may ascend. Only
+        # the first symbols can have them: _text, or the start of the per-CPU area.
+        if raw is None or raw.count(0) > (0 if number else _MOST_ZEROS):
+            return None
+        return self._addresses_of(first, raw)
 
     def _entries(self, first: int, count: int) -> list[int] | None:
+        raw = self._raw(first, count)
+        return None if raw is None else self._addresses_of(first, raw)
+
+    def _raw(self, first: int, count: int) -> array[int] | None:
         width = self._encoding.width
         place = self._table + first * width
         data = try_read(self._read, place, count * width)
@@ -196,6 +206,9 @@ class Addresses:
         raw.frombytes(data)
         if self._swap:
             raw.byteswap()
+        return raw
+
+    def _addresses_of(self, first: int, raw: array[int]) -> list[int]:
         base = self._base
         if self._encoding is Encoding.ABSOLUTE:
             return raw.tolist()
@@ -203,11 +216,9 @@ class Addresses:
             return [(base + value) & _MASK64 for value in raw]
         if self._encoding is Encoding.PERCPU:
             return [value if value >= 0 else (base - 1 - value) & _MASK64 for value in raw]
-        place += self._bias
-        return [
-            (place + value) & _MASK64
-            for place, value in zip(range(place, place + 4 * count, 4), raw, strict=True)
-        ]
+        start = self._table + 4 * first + self._bias
+        places = range(start, start + 4 * len(raw), 4)
+        return [(place + value) & _MASK64 for place, value in zip(places, raw, strict=True)]
 
     def _fits(self, number: int, window: list[int]) -> bool:
         """Whether a window ascends and neither neighbour's edge contradicts it."""

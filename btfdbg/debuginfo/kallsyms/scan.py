@@ -47,7 +47,9 @@ _CHUNK = 1 << 20
 MAX_TOKEN = 128
 """Bound on one token in bytes; real ones stay below 40."""
 _MAX_TOKEN_TABLE = 1 << 16  # kallsyms_token_index is u16
+_USUAL_TOKEN_TABLE = 1 << 13
 _TOKEN_INDEX_BYTES = 512
+_MAX_HITS = 20_000  # of the signature; a kernel image has about ten
 _MARKER_GAP = range(2 * BLOCK, BLOCK * (MAX_NAME + 2))
 _BYTE_ORDERS: tuple[ByteOrder, ByteOrder] = ("little", "big")
 ALIGNMENTS = (8, 4)
@@ -93,7 +95,7 @@ def token_tables(
     :param ranges: (start, end) addresses; unreadable pages in them are skipped.
     :param progress: Called with the number of bytes looked at so far.
     """
-    done = 0
+    done = hits = 0
     tail = b""
     expected = -1
     for address, data in _readable(read, ranges):
@@ -102,6 +104,9 @@ def token_tables(
             address -= len(tail)
         position = data.find(_SIGNATURE)
         while position >= 0:
+            hits += 1
+            if hits > _MAX_HITS:
+                return
             table = _token_table_at(read, address + position)
             if table is not None:
                 yield table
@@ -162,44 +167,29 @@ def _halves(read: Memory, address: int, size: int) -> Iterator[tuple[int, bytes]
 
 def _token_table_at(read: Memory, digit: int) -> TokenTable | None:
     """The token table whose entry for "0" stands at ``digit``, if there is one."""
-    before = read_suffix(read, digit, _FIRST_DIGIT * (MAX_TOKEN + 1))
-    # 48 strings end before: the last of their NULs is the last byte.
-    end = len(before)
-    for _ in range(_FIRST_DIGIT):
-        end = before.rfind(b"\0", 0, end)
-        if end < 0:
-            return None
-    origin = digit - len(before)
-    # The first string ends at ``end``; it starts at a multiple of 4.
-    lowest = max(0, end - MAX_TOKEN)
-    data = before[lowest:] + read_prefix(read, digit, _MAX_TOKEN_TABLE + _TOKEN_INDEX_BYTES)
-    start = (origin + end) & ~3
-    while start >= origin + lowest:
-        table = _with_index(data[start - origin - lowest :], start)
-        if table is not None:
-            return table
-        start -= 4
-    return None
-
-
-def _with_index(data: bytes, start: int) -> TokenTable | None:
-    position = 0
-    index: list[int] = []
-    for _ in range(256):
-        index.append(position)
-        end = data.find(b"\0", position, position + MAX_TOKEN + 1)
-        if end < 0 or end >= _MAX_TOKEN_TABLE:
-            return None
-        position = end + 1
-    tokens = decode_tokens(data, index)
-    if tokens is None:
+    for size in (_USUAL_TOKEN_TABLE, _MAX_TOKEN_TABLE + _TOKEN_INDEX_BYTES):
+        data = read_prefix(read, digit, size)
+        strings = data.split(b"\0", 256 - _FIRST_DIGIT)
+        if len(strings) > 256 - _FIRST_DIGIT:
+            break
+    else:
         return None
+    end = digit + len(data) - len(strings[-1])
     for unit in ALIGNMENTS:
-        place = aligned(start + position, unit) - start
-        stored = data[place : place + _TOKEN_INDEX_BYTES]
+        place = aligned(end, unit)
+        stored = try_read(read, place, _TOKEN_INDEX_BYTES)
+        if stored is None:
+            continue
         for byteorder in _BYTE_ORDERS:
-            if words(stored, 2, byteorder) == index:
-                return TokenTable(start, start + place + _TOKEN_INDEX_BYTES, tokens, byteorder)
+            index = words(stored, 2, byteorder)
+            # The index says where the entry for "0" is: so it says where the table begins.
+            start = digit - index[_FIRST_DIGIT]
+            if index[0] != 0 or start % 4 != 0 or not end - start <= _MAX_TOKEN_TABLE:
+                continue
+            table = try_read(read, start, end - start)
+            tokens = None if table is None else decode_tokens(table, index)
+            if tokens is not None:
+                return TokenTable(start, place + _TOKEN_INDEX_BYTES, tokens, byteorder)
     return None
 
 
