@@ -7,6 +7,8 @@ as a dump without one does: from its memory.
 
 from __future__ import annotations
 
+import errno
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from btfdbg.debuginfo.vmcore.recover import candidates, choose
 from btfdbg.errors import DebugInfoError
 
 _KCORE = Path("/proc/kcore")
+_TIMEOUT = 5
 _PAGE = 4096
 _STEP = 2 << 20
 _WINDOW = 4 << 20
@@ -58,15 +61,10 @@ def open_qemu(address: str, *, vmcoreinfo: bytes | None = None) -> tuple[drgn.Pr
     :param vmcoreinfo: VMCOREINFO text to use in place of the guest's own.
     :raises DebugInfoError: QEMU does not answer, or the guest runs no Linux.
     """
-    prog = drgn.Program(vmcoreinfo=vmcoreinfo)
+    fd = _connect(address)
     try:
-        prog.set_qemu_qmp(address)
-    except OSError as e:
-        raise DebugInfoError(
-            f"{address}: {e.strerror or _one_line(e)}",
-            step="open",
-            hint="start QEMU with -qmp unix:PATH,server=on,wait=off and give PATH",
-        ) from e
+        prog = drgn.Program(vmcoreinfo=vmcoreinfo)
+        prog.set_qemu_qmp(fd)
     except Exception as e:  # drgn raises plain Exception for what it has no class for
         raise DebugInfoError(f"{address}: {_one_line(e)}", step="open") from e
     platform = prog.platform
@@ -85,6 +83,42 @@ def open_qemu(address: str, *, vmcoreinfo: bytes | None = None) -> tuple[drgn.Pr
         platform.arch if platform is not None else None,
         vmcoreinfo_source=source,
     )
+
+
+def _connect(address: str) -> int:
+    """
+    Connect to QEMU's monitor and wait for its greeting, which is left unread.
+
+    drgn would wait forever for a greeting that does not come, as when somebody
+    else is connected already.
+
+    :return: A file descriptor for drgn, which closes it.
+    """
+    host, colon, port = address.rpartition(":")
+    try:
+        if colon and port.isdecimal() and not address.startswith(("/", ".")):
+            s = socket.create_connection((host or "localhost", int(port)), _TIMEOUT)
+        else:
+            s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            s.settimeout(_TIMEOUT)
+            s.connect(address)
+        with s:
+            if not s.recv(1, socket.MSG_PEEK):
+                raise ConnectionError(errno.ECONNRESET, "QEMU closed the connection")
+            s.settimeout(None)
+            return s.detach()
+    except TimeoutError as e:
+        raise DebugInfoError(
+            f"{address}: no answer within {_TIMEOUT} s",
+            step="open",
+            hint="is it a QMP monitor, and is nobody else connected to it?",
+        ) from e
+    except (OSError, OverflowError) as e:
+        raise DebugInfoError(
+            f"{address}: {getattr(e, 'strerror', None) or _one_line(e)}",
+            step="open",
+            hint="start QEMU with -qmp unix:PATH,server=on,wait=off and give PATH",
+        ) from e
 
 
 def _from_memory(prog: drgn.Program, address: str) -> tuple[bytes, str]:

@@ -154,7 +154,11 @@ def _open_elf(
             return _with_recovered(info, platform, found)
         if found is None:
             info = _unconfirmed(info)
-    return _set_core_dump(info, platform, None), info
+    try:
+        return _set_core_dump(info, platform, None), info
+    except DebugInfoError:
+        # libelf passes over a last note without its padding.
+        return _set_core_dump(info, platform, note.split(b"\0")[0]), info
 
 
 def _open_kdump(
@@ -185,7 +189,7 @@ def _open_kdump(
         prog = _set_core_dump(info, platform, text)
         return prog, replace(info, vmcoreinfo_source=_GIVEN)
     if own is not None:
-        prog = _set_kdump(info, given, platform)
+        prog = _set_kdump(info, given, platform, own)
         if _fits(own, prog.platform, KdumpMemory(prog, kdump)):
             return prog, info
     scanner = KdumpMemory(_scanner(info, platform), kdump)
@@ -202,17 +206,24 @@ def _open_kdump(
 
 
 def _set_kdump(
-    info: DumpInfo, given: drgn.Platform | None, known: drgn.Platform | None
+    info: DumpInfo, given: drgn.Platform | None, known: drgn.Platform | None, text: bytes
 ) -> drgn.Program:
-    """Open a kdump file that has a VMCOREINFO text."""
-    try:
-        return _set_core_dump(info, given, None)
-    except DebugInfoError:
-        # libkdumpfile learns the machine from VMCOREINFO's release line or not
-        # at all; QEMU writes kdump files without one but with a text.
-        if given is not None or known is None:
-            raise
-        return _set_core_dump(info, known, None)
+    """
+    Open a kdump file that has a VMCOREINFO text.
+
+    libkdumpfile learns the machine from its notes or not at all, and reads the
+    text only where there are notes; QEMU's files and hand-made ones lack them.
+    """
+    text = text.split(b"\0")[0]
+    attempts = ((given, None), (known, None), (known, text))
+    failure: DebugInfoError | None = None
+    for platform, vmcoreinfo in attempts:
+        try:
+            return _set_core_dump(info, platform, vmcoreinfo)
+        except DebugInfoError as e:
+            failure = failure or e
+    assert failure is not None
+    raise failure
 
 
 def _scanner(info: DumpInfo, platform: drgn.Platform | None) -> drgn.Program:

@@ -73,6 +73,8 @@ class Paging:
     """
 
     entry_format: ClassVar[str] = "<Q"
+    # Whether all of the root is the kernel's, or its upper half.
+    whole_root: ClassVar[bool] = False
 
     def __init__(self, levels: tuple[Level, ...], root: int) -> None:
         self.levels = levels
@@ -140,15 +142,18 @@ class Paging:
             size -= n
         return b"".join(parts)
 
-    def tables(self, read: ReadPhysical, limit: int) -> Iterator[bool]:
+    def damage(self, read: ReadPhysical, limit: int) -> int:
         """
-        Visit page-table pages of the kernel's half, breadth first.
+        Visit page-table pages of the kernel's half, breadth first, and count what is wrong.
 
         :param limit: Tables to visit at most.
-        :return: For each table whether it can be one: readable, and without an
-            entry that means nothing.
+        :return: 2 for each table that cannot be one (it cannot be read, or an
+            entry means nothing), 1 for each without any entry: those exist, but
+            a wrong layout or a foreign kernel finds more of them.
         """
-        kernel_half = range((1 << self.levels[0].bits) // 2, 1 << self.levels[0].bits)
+        wrong = 0
+        entries = 1 << self.levels[0].bits
+        kernel_half = range(0 if self.whole_root else entries // 2, entries)
         queue = [(self.root, len(self.levels) - 1, kernel_half)]
         seen = set()
         while queue and limit > 0:
@@ -161,7 +166,7 @@ class Paging:
             try:
                 data = read(table, 8 << bits)
             except (FaultError, OverflowError):
-                yield False
+                wrong += 2
                 continue
             sound = True
             for i in indices:
@@ -171,7 +176,11 @@ class Paging:
                 elif kind is Entry.TABLE and level > 0:
                     bits_below = self.levels[len(self.levels) - level].bits
                     queue.append((target, level - 1, range(1 << bits_below)))
-            yield sound
+            if not sound:
+                wrong += 2
+            elif not any(data):
+                wrong += 1
+        return wrong
 
 
 def _radix(*shift_bits: tuple[int, int]) -> tuple[Level, ...]:
@@ -223,6 +232,8 @@ class X86Paging(Paging):
 
 class Arm64Paging(Paging):
     """arm64 with any granule; 52-bit physical addresses in either encoding."""
+
+    whole_root = True
 
     def __init__(self, page_shift: int, va_bits: int, root: int, lpa2: bool) -> None:
         bits = page_shift - 3
@@ -279,10 +290,6 @@ class Arm64Paging(Paging):
             return Entry.TABLE, address
         size = 1 << self.levels[len(self.levels) - 1 - level].shift
         return Entry.LEAF, address & -size
-
-    def tables(self, read: ReadPhysical, limit: int) -> Iterator[bool]:
-        """See :class:`Paging`; the root holds nothing but the kernel's half."""
-        return super().tables(read, limit)
 
 
 class RiscvPaging(Paging):
@@ -386,9 +393,9 @@ class Ppc64Paging(Paging):
         size = 1 << self.levels[len(self.levels) - 1 - level].shift
         return Entry.LEAF, entry & (1 << 53) - 1 & -size
 
-    def tables(self, read: ReadPhysical, limit: int) -> Iterator[bool]:
+    def damage(self, read: ReadPhysical, limit: int) -> int:
         """See :class:`Paging`; the root's upper half is not used."""
-        yield True
+        return 0
 
 
 class Ppc64Linear(Paging):
@@ -405,9 +412,9 @@ class Ppc64Linear(Paging):
             raise NotMappedError(f"{address:#x} is not in the linear mapping", 0)
         return address - self._LINEAR, (1 << 52) - (address - self._LINEAR)
 
-    def tables(self, read: ReadPhysical, limit: int) -> Iterator[bool]:
+    def damage(self, read: ReadPhysical, limit: int) -> int:
         """See :class:`Paging`."""
-        yield True
+        return 0
 
 
 class S390Paging(Paging):
@@ -478,9 +485,9 @@ class S390Paging(Paging):
                 table, offset, length = entry & ~0x7FF, 0, 256
             level -= 1
 
-    def tables(self, read: ReadPhysical, limit: int) -> Iterator[bool]:
+    def damage(self, read: ReadPhysical, limit: int) -> int:
         """See :class:`Paging`; not told apart here."""
-        yield True
+        return 0
 
 
 Ways = Callable[[VmcoreInfo], Iterator[Paging]]

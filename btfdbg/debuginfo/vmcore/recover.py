@@ -79,7 +79,6 @@ class Believed:
     little_endian: bool
     paging: Paging
     memory: PhysicalMemory
-    damaged: int = 0
 
     @property
     def boot(self) -> tuple[object, ...]:
@@ -278,8 +277,8 @@ def _best_layout(
 
 
 def _damage(believed: Believed) -> int:
-    """Page-table pages that cannot be page tables."""
-    return sum(not sound for sound in believed.paging.tables(believed.memory.read, _SURVEY))
+    """How much is wrong with the page tables that a candidate names."""
+    return believed.paging.damage(believed.memory.read, _SURVEY)
 
 
 def believable_paging(

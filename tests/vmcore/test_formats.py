@@ -1,0 +1,170 @@
+"""Every format opens, for every architecture, with and without VMCOREINFO."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import drgn
+import pytest
+
+from btfdbg.debuginfo.vmcore import Format, open_core
+from btfdbg.debuginfo.vmcore.overlay import complete_memory
+from btfdbg.debuginfo.vmcoreinfo import VmcoreInfo
+
+from . import tiny
+from .tiny import ARCHES, MARK, X86_64, Arch, Kernel
+
+Writer = Callable[[Path, Kernel], Path]
+
+
+def opened(path: Path, **options: object) -> tuple[drgn.Program, str]:
+    """Open as the session does; return the Program and where VMCOREINFO came from."""
+    prog, info = open_core(path, **options)  # type: ignore[arg-type] # passed through
+    complete_memory(prog, info, VmcoreInfo.parse(prog["VMCOREINFO"].string_()))
+    return prog, info.vmcoreinfo_source
+
+
+def with_note(path: Path, kernel: Kernel) -> Path:
+    return tiny.elf_of(path, kernel, kernel.elf_note())
+
+
+WRITERS: dict[str, Writer] = {
+    "ELF with a note": with_note,
+    "ELF without a note": tiny.elf_of,
+    "raw": tiny.raw,
+    "LiME": tiny.lime,
+}
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+@pytest.mark.parametrize("arch", ARCHES, ids=str)
+def test_kernel_memory_reads_through_the_kernels_own_page_tables(
+    arch: Arch, writer: str, tmp_path: Path
+) -> None:
+    kernel = Kernel(arch)
+    prog, source = opened(WRITERS[writer](tmp_path / "core", kernel))
+    assert prog.platform == arch.platform
+    assert prog.read(kernel.mark, len(MARK)) == MARK
+    assert source.startswith("note in the dump" if "with a" in writer else "note in memory")
+
+
+@pytest.mark.parametrize("arch", ARCHES, ids=str)
+def test_physical_memory_is_where_the_machine_has_it(arch: Arch, tmp_path: Path) -> None:
+    kernel = Kernel(arch)
+    for name, writer in WRITERS.items():
+        prog, _ = opened(writer(tmp_path / name, kernel))
+        at = kernel.physical + 5 * 65536 + 2048
+        assert prog.read(at, len(MARK), physical=True) == MARK, name
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+@pytest.mark.parametrize("arch", [a for a in ARCHES if a.machine != "s390x"], ids=str)
+def test_null_faults(arch: Arch, writer: str, tmp_path: Path) -> None:
+    prog, _ = opened(WRITERS[writer](tmp_path / "core", Kernel(arch)))
+    for address in (0, 0x10, 0x1000, arch.ram, arch.ram + 4096):
+        with pytest.raises(drgn.FaultError):
+            prog.read(address, 8)
+
+
+def test_s390x_keeps_its_low_addresses(tmp_path: Path) -> None:
+    arch = next(a for a in ARCHES if a.name == "s390x identity")
+    kernel = Kernel(arch)
+    prog, _ = opened(tiny.elf_of(tmp_path / "core", kernel))
+    assert kernel.mark < 1 << 32
+    assert prog.read(kernel.mark, len(MARK)) == MARK
+
+
+@pytest.mark.parametrize("flattened", [False, True], ids=["plain", "flattened"])
+@pytest.mark.parametrize("vmcoreinfo", [True, False], ids=["with a text", "without"])
+def test_kdump_opens(vmcoreinfo: bool, flattened: bool, tmp_path: Path) -> None:
+    kernel = Kernel(X86_64)
+    path = tiny.kdump(tmp_path / "core", kernel, vmcoreinfo=vmcoreinfo, flattened=flattened)
+    prog, source = opened(path)
+    assert prog.read(kernel.mark, len(MARK)) == MARK
+    found = f"note in memory at physical {kernel.note + 24:#x}"
+    assert source == ("note in the dump" if vmcoreinfo else found)
+    with pytest.raises(drgn.FaultError):
+        prog.read(0, 8)
+
+
+def test_kdump_of_zstd_pages_opens_without_vmcoreinfo(tmp_path: Path) -> None:
+    import zstandard
+
+    kernel = Kernel(X86_64)
+    pack = zstandard.ZstdCompressor().compress
+    path = tiny.kdump(tmp_path / "core", kernel, vmcoreinfo=False, compress=pack, flag=0x20)
+    prog, _ = opened(path)
+    assert prog.read(kernel.mark, len(MARK)) == MARK
+
+
+def test_kdump_of_uncompressed_pages_opens_without_vmcoreinfo(tmp_path: Path) -> None:
+    kernel = Kernel(X86_64)
+    path = tiny.kdump(tmp_path / "core", kernel, vmcoreinfo=False, compress=bytes)
+    prog, _ = opened(path)
+    assert prog.read(kernel.mark, len(MARK)) == MARK
+
+
+def test_kdump_header_that_calls_every_machine_x86_64_is_not_believed(tmp_path: Path) -> None:
+    arch = next(a for a in ARCHES if a.name == "arm64 4k")
+    kernel = Kernel(arch)
+    for vmcoreinfo in (True, False):
+        path = tiny.kdump(tmp_path / "core", kernel, machine="x86_64", vmcoreinfo=vmcoreinfo)
+        prog, _ = opened(path)
+        assert prog.platform == arch.platform
+        assert prog.read(kernel.mark, len(MARK)) == MARK
+
+
+def test_vmcoreinfo_given_by_hand_is_used(tmp_path: Path) -> None:
+    kernel = Kernel(X86_64, with_note=False)
+    for name, writer in (
+        ("elf", tiny.elf_of),
+        ("raw", tiny.raw),
+        ("lime", tiny.lime),
+        ("kdump", lambda p, k: tiny.kdump(p, k, vmcoreinfo=False)),
+    ):
+        path = writer(tmp_path / name, kernel)
+        for text in (kernel.text(), kernel.elf_note()):
+            prog, source = opened(path, vmcoreinfo=text)
+            assert source == "--vmcoreinfo"
+            assert prog.read(kernel.mark, len(MARK)) == MARK
+
+
+def test_the_page_of_text_serves_when_the_note_is_lost(tmp_path: Path) -> None:
+    kernel = Kernel(X86_64, with_note=False)
+    text = kernel.text()
+    kernel.memory[kernel.note : kernel.note + len(text)] = text
+    _, source = opened(tiny.raw(tmp_path / "core", kernel))
+    assert source == f"text in memory at file offset {kernel.note:#x}"
+
+
+@pytest.mark.parametrize("low", [0x80000000, 0xC0000000])
+def test_hole_below_4_gib_of_a_raw_image_is_found(low: int, tmp_path: Path) -> None:
+    kernel = Kernel(X86_64)
+    # A page table beyond 4 GiB, whose place in the file is right after the low part.
+    table = (1 << 32) + 0x4000
+    virtual = kernel.virtual + (64 << 20)
+    kernel.link(virtual, 1, table)
+    path = tmp_path / "core"
+    with path.open("wb") as f:
+        f.write(kernel.memory)
+        f.seek(low + 0x4000)
+        index = virtual >> 12 & 0x1FF
+        page = bytearray(4096)
+        struct.pack_into("<Q", page, 8 * index, X86_64.leaf(table + 0x1000))
+        f.write(page + MARK)
+        f.truncate(low + (1 << 20))
+    prog, _ = opened(path)
+    assert prog.read(virtual, len(MARK)) == MARK
+
+
+def test_format_and_architecture_are_told(tmp_path: Path) -> None:
+    kernel = Kernel(ARCHES[2])
+    for writer, expected in (
+        (tiny.raw, Format.RAW),
+        (tiny.lime, Format.LIME),
+        (tiny.elf_of, Format.ELF),
+    ):
+        _, info = open_core(writer(tmp_path / "core", kernel))
+        assert (info.format, info.architecture) == (expected, kernel.arch.drgn)
