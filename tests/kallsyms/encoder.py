@@ -164,8 +164,9 @@ def make_image(
             assert len(code) < 256
             stream.append(len(code))
         stream += code
-    key = (lambda n: n.partition(".")[0]) if style.to_dot else (lambda n: n)
-    by_name = sorted(range(count), key=lambda i: (key(symbols[i][2]).encode(), symbols[i][0]))
+    names_only = [name for _, _, name in symbols]
+    keys = [name.partition(".")[0] if style.to_dot else name for name in names_only]
+    by_name = sorted(range(count), key=lambda i: (keys[i].encode(), symbols[i][0]))
     table = b"".join(token.encode() + b"\0" for token in tokens)
     index = []
     place = 0

@@ -201,15 +201,17 @@ class Names:
 
     def _find(self, name: bytes) -> list[int]:
         if self._seqs is not None:
-            whole = self._search(name, _whole)
-            if whole:
-                return sorted(whole)
+            # Names up to their first dot ascend in both orders that kernels use (but
+            # for names with a "$", which the second search finds), and those equal
+            # up to there stand together.
             cut = self._search(name, _to_dot)
-            if cut or (cut is not None and whole is not None):
+            if cut:
                 return sorted(cut)
-            # Damaged, or sorted up to the dot and not found so: look at every name.
-            self._seqs = None
-            if cut is None:
+            whole = self._search(name, _whole)
+            if whole is not None and (whole or cut is not None):
+                return sorted(whole)
+            if whole is None and cut is None:
+                self._seqs = None
                 self._problems.append(
                     "kallsyms index by name: unreadable or not sorted; all names are searched"
                 )

@@ -1,0 +1,220 @@
+"""Symbols of modules, read from memory without a dump."""
+
+from __future__ import annotations
+
+import struct
+
+import drgn
+import pytest
+from drgn import Architecture, Object, Platform, PlatformFlags, Program, TypeMember
+
+from btfdbg.debuginfo.kallsyms.modules import ModuleSymbols, load_module
+from btfdbg.errors import DebugInfoError
+
+MODULE = 0xFFFFFFFFC0100000
+SYMTAB = 0xFFFFFFFFC0200000
+STRTAB = 0xFFFFFFFFC0300000
+TYPETAB = 0xFFFFFFFFC0400000
+TABLES = 0xFFFFFFFFC0500000
+TEXT = 0xFFFFFFFFC0600000
+
+GLOBAL_FUNC, LOCAL_FUNC, LOCAL_OBJECT, WEAK_FUNC = 0x12, 0x02, 0x01, 0x22
+
+# name, info, section, value, size, letter
+Entry = tuple[str, int, int, int, int, str]
+ENTRIES: list[Entry] = [
+    ("", 0, 0, 0, 0, "?"),
+    ("foo_open", GLOBAL_FUNC, 1, TEXT, 0x40, "t"),
+    ("foo_read", LOCAL_FUNC, 1, TEXT + 0x40, 0x20, "t"),
+    ("foo_weak", WEAK_FUNC, 1, TEXT + 0x80, 0x20, "w"),
+    ("printk", 0x10, 0, 0, 0, "U"),
+    ("$x", 0, 1, TEXT, 0, "t"),
+    (".LC0", 0, 2, TEXT + 0x100, 0, "r"),
+    ("foo_counter", LOCAL_OBJECT, 3, 0x23000, 8, "d"),
+    ("foo_state", LOCAL_OBJECT, 4, TEXT + 0x200, 0x10, "b"),
+]
+
+
+class Machine:
+    """A kernel with one module, in a dict of byte strings."""
+
+    def __init__(self, entries: list[Entry] = ENTRIES, *, typetab: bool = True, big: bool = False):
+        self.order = ">" if big else "<"
+        flags = PlatformFlags.IS_64_BIT
+        if not big:
+            flags |= PlatformFlags.IS_LITTLE_ENDIAN
+        self.prog = Program(Platform(Architecture.UNKNOWN, flags))
+        strings = b""
+        symtab = b""
+        letters = b""
+        for name, info, section, value, size, letter in entries:
+            code = info if typetab else ord(letter)
+            symtab += struct.pack(
+                f"{self.order}IBBHQQ", len(strings), code, 0, section, value, size
+            )
+            strings += name.encode() + b"\0"
+            letters += letter.encode()
+        self.memory = {SYMTAB: symtab, STRTAB: strings, TYPETAB: letters}
+        self.count = len(entries)
+        self.typetab = typetab
+        self.strtab = STRTAB
+
+    def module(self) -> Object:
+        prog = self.prog
+        pointers = [SYMTAB, self.count, self.strtab, TYPETAB]
+        self.memory[TABLES] = struct.pack(f"{self.order}QI4xQQ", *pointers)
+        self.memory[MODULE] = b"foo".ljust(56, b"\0") + struct.pack(f"{self.order}Q", TABLES)
+        for address, data in self.memory.items():
+            data = data.ljust(-(-len(data) // 4096) * 4096, b"\0")
+            prog.add_memory_segment(address, len(data), self._reader(data))
+        pointer = prog.pointer_type(prog.void_type())
+        uint = prog.int_type("unsigned int", 4, False)
+        members = [
+            TypeMember(pointer, "symtab", 0),
+            TypeMember(uint, "num_symtab", 64),
+            TypeMember(pointer, "strtab", 128),
+        ]
+        if self.typetab:
+            members.append(TypeMember(pointer, "typetab", 192))
+        tables = prog.struct_type("mod_kallsyms", 32, members)
+        char = prog.int_type("char", 1, True)
+        module = prog.struct_type(
+            "module",
+            64,
+            [
+                TypeMember(prog.array_type(char, 56), "name", 0),
+                TypeMember(prog.pointer_type(tables), "kallsyms", 56 * 8),
+            ],
+        )
+
+        def find(
+            prog: Program, kinds: drgn.TypeKindSet, name: str, filename: str | None
+        ) -> drgn.Type | None:
+            return {"mod_kallsyms": tables, "module": module}.get(name)
+
+        prog.register_type_finder("test", find, enable_index=0)
+        return Object(prog, prog.pointer_type(module), MODULE)
+
+    @staticmethod
+    def _reader(data: bytes):  # type: ignore[no-untyped-def]  # drgn's own callback type
+        def read(address: int, count: int, offset: int, physical: bool) -> bytes:
+            return data[offset : offset + count]
+
+        return read
+
+
+RANGES = [(TEXT, TEXT + 0x1000)]
+
+
+@pytest.mark.parametrize("big", [False, True])
+def test_symbols_of_a_module_are_read(big: bool) -> None:
+    table = load_module(Machine(big=big).module(), RANGES)
+    assert table.name == "foo"
+    assert [(s.name, s.address, s.size, s.type_letter, s.percpu) for s in table] == [
+        ("foo_counter", 0x23000, 8, "d", True),
+        ("foo_open", TEXT, 0x40, "T", False),
+        ("foo_read", TEXT + 0x40, 0x20, "t", False),
+        ("foo_weak", TEXT + 0x80, 0x20, "W", False),
+        ("foo_state", TEXT + 0x200, 0x10, "b", False),
+    ]
+    assert {s.source for s in table} == {"module foo"}
+
+
+def test_before_5_2_the_letter_stands_in_st_info() -> None:
+    table = load_module(Machine(typetab=False).module(), RANGES)
+    assert [(s.name, s.type_letter) for s in table][:3] == [
+        ("foo_counter", "d"),
+        ("foo_open", "t"),
+        ("foo_read", "t"),
+    ]
+
+
+def test_a_module_is_searched_by_address_and_by_name() -> None:
+    table = load_module(Machine().module(), RANGES)
+    for address, name in [
+        (TEXT, "foo_open"),
+        (TEXT + 0x3F, "foo_open"),
+        (TEXT + 0x40, "foo_read"),
+        (TEXT + 0x20F, "foo_state"),
+    ]:
+        sym = table.by_address(address)
+        assert sym is not None
+        assert sym.name == name
+    for address in (TEXT - 1, TEXT + 0x60, TEXT + 0x210):
+        assert table.by_address(address) is None
+    assert [s.address for s in table.by_name(b"foo_read")] == [TEXT + 0x40]
+    for absent in (b"printk", b"read", b"oo_read", b"$x", b".LC0", b"foo"):
+        assert table.by_name(absent) == []
+
+
+@pytest.mark.parametrize("count", [0, (1 << 20) + 1, 0xFFFFFFFF])
+def test_an_impossible_count_is_an_error(count: int) -> None:
+    machine = Machine()
+    machine.count = count
+    module = machine.module()
+    with pytest.raises(DebugInfoError, match="module foo"):
+        load_module(module)
+
+
+def test_names_beyond_the_strings_are_an_error() -> None:
+    machine = Machine()
+    machine.memory[SYMTAB] += struct.pack("<IBBHQQ", 1 << 30, 2, 0, 1, TEXT, 1)
+    machine.count += 1
+    module = machine.module()
+    with pytest.raises(DebugInfoError, match="offset 1073741824"):
+        load_module(module)
+
+
+def test_strings_that_do_not_end_are_an_error() -> None:
+    machine = Machine()
+    machine.memory[STRTAB] = b"a" * (1 << 16)
+    module = machine.module()
+    with pytest.raises((DebugInfoError, drgn.FaultError)):
+        load_module(module)
+
+
+def test_tables_that_are_not_in_the_dump_are_a_fault() -> None:
+    machine = Machine()
+    machine.strtab = 0x1234000
+    module = machine.module()
+    with pytest.raises(drgn.FaultError):
+        load_module(module)
+
+
+def test_a_program_without_modules_has_no_module_symbols() -> None:
+    prog = Program(Platform(Architecture.X86_64))
+    symbols = ModuleSymbols(prog)
+    assert symbols.by_name("foo") == ()
+    assert symbols.by_address(TEXT) is None
+    assert list(symbols) == []
+    prog.register_symbol_finder("btfdbg modules", symbols.finder(), enable_index=0)
+    with pytest.raises(LookupError):
+        prog.symbol(TEXT)
+    assert prog.symbols() == []
+
+
+def test_one_damaged_module_loses_only_itself() -> None:
+    machine = Machine()
+    good = machine.module()
+    bad = Object(machine.prog, good.type_, 0xDEAD000)
+    prog = machine.prog
+    notes: list[tuple[str, str]] = []
+    symbols = ModuleSymbols(prog, lambda name, what: notes.append((name, what)))
+    for name, address, obj in (("bad", TEXT + 0x10000, bad), ("foo", TEXT, good)):
+        module = prog.relocatable_module(name, address, create=True)
+        if isinstance(module, tuple):  # (module, new) in drgn's stubs
+            module = module[0]
+        module.address_ranges = [(address, address + 0x1000)]
+        module.object = obj
+    assert symbols.by_address(TEXT + 0x10004) is None
+    sym = symbols.by_address(TEXT + 0x44)
+    assert sym is not None
+    assert sym.name == "foo_read"
+    assert [s.address for s in symbols.by_name("foo_open")] == [TEXT]
+    assert [name for name, _ in notes] == ["bad"]
+    assert list(symbols.problems) == ["bad"]
+    prog.register_symbol_finder("btfdbg modules", symbols.finder(), enable_index=0)
+    assert prog.symbol(TEXT + 0x44).binding is drgn.SymbolBinding.LOCAL
+    assert prog.symbol("foo_open").binding is drgn.SymbolBinding.GLOBAL
+    assert len(prog.symbols()) == 5
+    assert prog.symbols("foo_open")[0].address == TEXT
