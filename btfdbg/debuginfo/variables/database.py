@@ -26,7 +26,7 @@ from pathlib import Path
 import zstandard
 
 from btfdbg.debuginfo.variables.families import Family, learn, prune
-from btfdbg.debuginfo.variables.textdb import READONLY, Kernel, Tail, TextDatabase
+from btfdbg.debuginfo.variables.textdb import Kernel, Marked, Tail, TextDatabase
 from btfdbg.errors import DebugInfoError
 
 BUILTIN = Path(__file__).parent / "data" / "variables.db"
@@ -40,6 +40,8 @@ _MAX_SIZE = 64 << 20
 class Candidate:
     """
     A type that a variable of this name has somewhere.
+
+    :ivar type: with its marks, see :class:`.textdb.Marked`.
 
     :ivar module: "" for vmlinux.
     :ivar kernels: bit i for :attr:`Database.kernels` [i]; 0 for a curated entry.
@@ -147,7 +149,7 @@ class Database:
             names.append(name.encode())
             ids.append(sets.setdefault(contents[name], len(sets)))
         types = {
-            name: {c.type.removeprefix(READONLY) for c in found} for name, found in contents.items()
+            name: {Marked.parse(c.type).type for c in found} for name, found in contents.items()
         }
         families = {family.pattern: family for family in prune(learn(types))}
         return cls(kernels, names, ids, list(sets), families, tails)

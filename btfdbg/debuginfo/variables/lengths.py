@@ -3,8 +3,9 @@
 Owns the judgement that array lengths get: the length that another kernel had is a hint,
 never an answer. Knows types only by their size and text.
 
-Three facts decide. The extent, less the padding that alignment explains, allows a few
-lengths. Padding is zero, so the last byte that is not zero belongs to the array. And
+Four facts decide. The extent, less the padding that alignment explains, allows a few
+lengths. The kernel's BTF has array types of some lengths only. Padding is zero, so the
+last byte that is not zero belongs to the array (or to something unnamed behind it). And
 most tables end in one way for all arrays of their element type: ``struct attribute *``
 always with one NULL, ``struct cipher_testvec`` never with zeros; how each type's arrays
 end was counted when the database was made.
@@ -19,8 +20,8 @@ from btfdbg.debuginfo.variables.evidence import Extent, Place
 from btfdbg.debuginfo.variables.textdb import Tail
 
 _POINTER = 8
+_MANY = 64
 _KERNEL_HALF = 0xFFFF_8000_0000_0000
-_MIN_TABLES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,75 +32,115 @@ class ArrayEvidence:
     :ivar element: text of its element's type, without const.
     :ivar element_size: bytes.
     :ivar hint: length that a kernel of the database gives it, None without one.
+    :ivar stable: all kernels that have it give it the hinted length.
+    :ivar tail: all-zero elements at its end in that kernel; None for the usual number.
+    :ivar lengths: lengths that arrays of such elements have in this kernel's BTF; None
+        if that is not known.
     :ivar contents: the extent's bytes; None if they are not to be had.
+    :ivar string: the contents are a string that nobody changes.
     """
 
     element: str
     element_size: int
     hint: int | None
+    stable: bool
+    tail: int | None
+    lengths: frozenset[int] | None
     extent: Extent
     place: Place
     contents: bytes | None
+    string: bool
 
 
 def array_length(evidence: ArrayEvidence, tails: Mapping[str, Tail]) -> int | None:
     """Return the array's length, None if more than one is possible."""
-    extent, size = evidence.extent, evidence.element_size
-    possible = extent.lengths(size)
-    contents = evidence.contents
-    if evidence.place is Place.INIT or extent.size is None:
-        contents = None
-    if evidence.element == "char" and contents is not None and evidence.place is Place.CONST:
+    contents = None if evidence.place is Place.INIT else evidence.contents
+    if evidence.string and contents is not None:
         return _string_length(evidence, contents)
+    possible = _possible(evidence)
     hint = evidence.hint
-    if evidence.place is Place.CONST and hint is not None and hint < possible.start:
-        # More room than before: a longer array, or unnamed constants behind it.
-        grown = None if contents is None else _alike(contents, size, hint, hint + 1)
-        if not grown:
-            return None if grown is None else hint
-    if contents is not None and evidence.place is not Place.CONST:
-        used = -(-len(contents.rstrip(b"\0")) // size)
-        possible = range(max(possible.start, used), possible.stop)
-    if not possible:
+    if hint is not None and evidence.lengths is not None and hint not in evidence.lengths:
+        hint = None
+    shortest = evidence.extent.lengths(evidence.element_size).start
+    if hint is not None and hint < shortest:
+        if not possible:
+            return hint if _fits(evidence, hint) else None
+        # More room than before: a longer array, or something unnamed behind it.
+        return _after_gap(evidence, hint, possible, contents, tails)
+    wanted = None if contents is None else _by_contents(evidence, contents, tails)
+    if wanted is not None and wanted in possible:
+        if evidence.place is Place.CONST or wanted == hint:
+            return wanted
+        if _tail(evidence, tails) == 1 and (hint is None or wanted > hint):
+            return wanted
+    if len(possible) == 1:
+        return possible[0]
+    if hint is None or hint not in possible:
         return None
-    expected = _by_tail(evidence, contents, possible, tails)
-    if expected is not None:
-        return expected
-    if hint is not None and hint in possible:
+    if hint * evidence.element_size == evidence.extent.size:
         return hint
-    if len(possible) != 1:
-        return None
-    only = possible[0]
-    if evidence.place is Place.CONST and (hint is None or only > hint):
-        # Its elements must not look like something else.
-        if contents is None or _alike(contents, size, hint or 1, only) is False:
-            return None
-    return only
+    if wanted is not None and evidence.place is Place.CONST:
+        return None  # the contents speak against it
+    return hint if evidence.stable and evidence.place is not Place.INIT else None
 
 
-def _by_tail(
-    evidence: ArrayEvidence, contents: bytes | None, possible: range, tails: Mapping[str, Tail]
+def _possible(evidence: ArrayEvidence) -> list[int]:
+    """Lengths that fill the extent, and that this kernel's BTF knows."""
+    lengths = evidence.extent.lengths(evidence.element_size)
+    if evidence.lengths is None:
+        return list(lengths[:_MANY])
+    if len(lengths) <= len(evidence.lengths):
+        return [n for n in lengths if n in evidence.lengths]
+    return sorted(n for n in evidence.lengths if n in lengths)
+
+
+def _fits(evidence: ArrayEvidence, length: int) -> bool:
+    return length * evidence.element_size <= (evidence.extent.size or 0)
+
+
+def _after_gap(
+    evidence: ArrayEvidence,
+    hint: int,
+    possible: list[int],
+    contents: bytes | None,
+    tails: Mapping[str, Tail],
 ) -> int | None:
-    """Length by the way in which all tables of this type end."""
-    tail = tails.get(evidence.element)
-    if contents is None or tail is None or tail.total < _MIN_TABLES:
-        return None
-    share = tail.agree / tail.total
-    if share < (0.98 if evidence.hint in possible else 0.9):
-        return None
-    if evidence.place is not Place.CONST and tail.zeros != 1:
-        # A table in writable memory has changed since it was made; its terminator has not.
+    """Decide between the hint, with a gap behind it, and a longer array without one."""
+    if contents is None or not any(contents):
         return None
     size = evidence.element_size
-    used = -(-len(contents.rstrip(b"\0")) // size)
-    length = used + tail.zeros
-    if not used or length not in possible:
+    if _tail(evidence, tails) == 1:
+        # The first element that is all zeros ends the array, whatever comes then.
+        for index in range(len(contents) // size):
+            if not any(contents[index * size : (index + 1) * size]):
+                length = index + 1
+                return length if length == hint or length in possible else None
         return None
-    hint = evidence.hint
-    if evidence.place is Place.CONST and hint not in possible and (hint is None or hint < length):
-        if _alike(contents, size, hint or 1, used) is False:
-            return None
-    return length
+    grown = _alike(contents, size, hint, possible[0])
+    if grown is False:
+        return hint
+    if grown and size > _POINTER and len(possible) == 1:
+        return possible[0]
+    return None
+
+
+def _by_contents(evidence: ArrayEvidence, contents: bytes, tails: Mapping[str, Tail]) -> int | None:
+    """The length that the last non-zero byte and the usual end of such arrays give."""
+    tail = _tail(evidence, tails)
+    used = -(-len(contents.rstrip(b"\0")) // evidence.element_size)
+    if tail is None or not used:
+        return None
+    if evidence.hint is None and _alike(contents, evidence.element_size, 1, used) is False:
+        return None
+    return used + tail
+
+
+def _tail(evidence: ArrayEvidence, tails: Mapping[str, Tail]) -> int | None:
+    """How many all-zero elements the array ends in, as far as its kind says."""
+    if evidence.tail is not None:
+        return evidence.tail
+    usual = tails.get(evidence.element)
+    return None if usual is None else usual.zeros
 
 
 def _string_length(evidence: ArrayEvidence, contents: bytes) -> int | None:

@@ -18,6 +18,7 @@ from typing import Protocol
 import drgn
 from drgn import Program, Type, TypeKind
 
+from btfdbg.btf import Btf
 from btfdbg.debuginfo.variables import rules
 from btfdbg.debuginfo.variables.cdecl import (
     Array,
@@ -35,7 +36,8 @@ from btfdbg.debuginfo.variables.evidence import Extent, Fit, Place, Places, exte
 from btfdbg.debuginfo.variables.families import Family, patterns
 from btfdbg.debuginfo.variables.lengths import ArrayEvidence, array_length
 from btfdbg.debuginfo.variables.provenance import Source, TypedVariable
-from btfdbg.debuginfo.variables.textdb import READONLY, Kernel, Tail, series_version
+from btfdbg.debuginfo.variables.shapes import Shapes
+from btfdbg.debuginfo.variables.textdb import Kernel, Marked, Tail, series_version
 from btfdbg.errors import DebugInfoError
 
 logger = logging.getLogger("btfdbg.variables")
@@ -91,8 +93,10 @@ class Verdicts:
         types: TypeBuilder,
         places: Places,
         tails: Mapping[str, Tail],
+        shapes: Shapes | None,
         read: Callable[[int, int], bytes],
     ) -> None:
+        self._shapes = shapes
         self._types = types
         self._tails = tails
         self._places = places
@@ -113,30 +117,42 @@ class Verdicts:
         return parsed
 
     def check(
-        self, text: str, symbol: Symbol, *, trusted: bool, gap: bool
+        self,
+        text: str,
+        symbol: Symbol,
+        *,
+        trusted: bool,
+        open_ended: bool,
+        stable: bool,
+        gap: bool,
     ) -> tuple[str, Type] | None:
         """
         Return the type in the form that holds for the symbol, None if none does.
 
         :param trusted: the text is of this very kernel: lengths and qualifiers included.
+        :param open_ended: ``[]`` in the text stands for any length, not for an array that
+            was declared without one.
+        :param stable: no kernel gives the array another length.
         :param gap: the symbol may have unnamed constants behind it.
         """
         extent = extent_at(symbol.address, symbol.size)
-        readonly = text.startswith(READONLY)
-        text = text.removeprefix(READONLY)
+        marked = Marked.parse(text)
+        text = marked.type
         if trusted:
             return self._fits(text, extent, gap=True)
         tree = self.tree(text)
         if tree is None:
             return None
         place = self._places.of(symbol.address)
-        if place is Place.CONST and not readonly and not is_const(tree):
+        if place is Place.CONST and not marked.readonly and not is_const(tree):
             text = format_type(tree := qualified(tree, "const"))
         elif place in _WRITABLE and is_const(tree):
             text = format_type(tree := unqualified(tree, "const"))
-        if isinstance(tree, Array):
-            return self._array(tree, symbol, extent, place)
-        return self._fits(text, extent, gap=gap and place is Place.CONST)
+        if isinstance(tree, Array) and (tree.length is not None or open_ended):
+            return self._array(tree, symbol, extent, place, marked.tail, stable)
+        if self._shapes is not None and not self._shapes.exists(tree):
+            return None
+        return self._fits(text, extent, gap=gap)
 
     def _fits(self, text: str, extent: Extent, *, gap: bool) -> tuple[str, Type] | None:
         type_ = self._types.from_text(text)
@@ -152,7 +168,13 @@ class Verdicts:
         return (text, type_)
 
     def _array(
-        self, tree: Array, symbol: Symbol, extent: Extent, place: Place
+        self,
+        tree: Array,
+        symbol: Symbol,
+        extent: Extent,
+        place: Place,
+        tail: int | None,
+        stable: bool,
     ) -> tuple[str, Type] | None:
         try:
             element = self._types.build(tree.element)
@@ -161,13 +183,18 @@ class Verdicts:
         size = _size(element)
         if not size:
             return None
+        text = format_type(unqualified(tree.element, "const"))
         evidence = ArrayEvidence(
-            format_type(unqualified(tree.element, "const")),
-            size,
-            tree.length,
-            extent,
-            place,
-            self._contents(symbol),
+            element=text,
+            element_size=size,
+            hint=tree.length,
+            stable=stable,
+            tail=tail,
+            lengths=None if self._shapes is None else self._shapes.lengths(tree.element),
+            extent=extent,
+            place=place,
+            contents=self._contents(symbol),
+            string=text == "char" and (place is Place.CONST or rules.is_string(symbol.name)),
         )
         length = array_length(evidence, self._tails)
         if length is None:
@@ -240,6 +267,8 @@ class VariableTypes:
     :param find_type: finds a named type, ``prog.type`` by default.
     :param minimum: trust below which no type is given.
     :param on_problem: told, once, what is wrong with the database.
+    :param module: name of the module whose variables these are, "" for the kernel.
+    :param btf: gives the BTF in which types must exist in every detail.
     """
 
     def __init__(
@@ -254,6 +283,7 @@ class VariableTypes:
         minimum: Source = Source.RULE,
         on_problem: Callable[[DebugInfoError], None] | None = None,
         module: str = "",
+        btf: Callable[[], Btf] | None = None,
     ) -> None:
         self._prog = prog
         self._symbols = symbols
@@ -263,6 +293,7 @@ class VariableTypes:
         self._find_type = find_type
         self._on_problem = on_problem
         self._module = module
+        self._btf = btf
         self.minimum = minimum
         self._ready: _Ready | None = None
         self._found: dict[tuple[str, int], TypedVariable | None] = {}
@@ -307,9 +338,10 @@ class VariableTypes:
             ready = self._ready = self._prepare()
         known = ready.database.candidates(symbol.name)
         proposals = list(self._proposals(ready, symbol, known))
-        found = self._best(ready, symbol, proposals, gap=False)
-        if found is None and len({p.type for p in proposals}) == 1:
-            found = self._best(ready, symbol, proposals, gap=True)
+        stable = len({Marked.parse(p.type).type for p in proposals}) == 1
+        found = self._best(ready, symbol, proposals, stable=stable, gap=False)
+        if found is None and stable:
+            found = self._best(ready, symbol, proposals, stable=True, gap=True)
         if found is None:
             return None
         type_, proposal = found
@@ -319,7 +351,13 @@ class VariableTypes:
         return TypedVariable(symbol.name, type_, symbol.address, proposal.source, note)
 
     def _best(
-        self, ready: _Ready, symbol: Symbol, proposals: Sequence[Proposal], *, gap: bool
+        self,
+        ready: _Ready,
+        symbol: Symbol,
+        proposals: Sequence[Proposal],
+        *,
+        stable: bool,
+        gap: bool,
     ) -> tuple[Type, Proposal] | None:
         """The one type that holds in the first tier in which any does."""
         tier: tuple[int, ...] | None = None
@@ -327,8 +365,14 @@ class VariableTypes:
         for proposal in proposals:
             if tier is not None and proposal.tier != tier:
                 break
-            trusted = proposal.source is Source.DATABASE_SAME
-            checked = ready.verdicts.check(proposal.type, symbol, trusted=trusted, gap=gap)
+            checked = ready.verdicts.check(
+                proposal.type,
+                symbol,
+                trusted=proposal.source is Source.DATABASE_SAME,
+                open_ended=proposal.source is Source.RULE,
+                stable=stable,
+                gap=gap,
+            )
             if checked is not None:
                 tier = proposal.tier
                 holds.setdefault(checked[0], (checked[1], proposal))
@@ -392,7 +436,8 @@ class VariableTypes:
 
         places = Places(address_of)
         types = TypeBuilder(self._prog, self._find_type)
-        verdicts = Verdicts(types, places, database.tails, self._prog.read)
+        shapes = None if self._btf is None else Shapes(self._btf())
+        verdicts = Verdicts(types, places, database.tails, shapes, self._prog.read)
         kinship = Kinship(database.kernels, self._release, self._architecture)
         return _Ready(database, places, verdicts, kinship)
 

@@ -75,6 +75,9 @@ RULES = (
     Rule("__already_done.", "bool"),
 )
 
+# Writable, and yet strings that nobody changes: their length is that of the text.
+_STRINGS = ("print_fmt_",)
+
 _BY_HEAD: dict[str, tuple[Rule, ...]] = {}
 for _rule in RULES:
     _head = _rule.prefix[:4]
@@ -99,3 +102,8 @@ def propose(name: str, exists: Callable[[str], bool]) -> Iterator[str]:
         if rule.length is not None:
             text = text.replace("[]", f"[{rule.length(rest)}]")
         yield text
+
+
+def is_string(name: str) -> bool:
+    """Whether a ``char`` array of this name holds a string and nothing more."""
+    return name.startswith(_STRINGS)

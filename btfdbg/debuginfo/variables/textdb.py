@@ -18,10 +18,11 @@ of what it changed. The kernels themselves are listed in the header::
     kernel amd64-cloud 6.12 6.12.117+deb13-cloud-amd64 x86_64
 
 ``ro`` before a type: it is not const, and yet the compiler put the variable into
-read-only data, because nothing writes it.
+read-only data, because nothing writes it. ``tail2`` before a type: of the array's
+elements, the last two are all zeros.
 
-The header also says how arrays end, by the type of their elements: how many elements at
-the end are all zeros, and how many names of how many were so::
+The header says how arrays usually end, by the type of their elements (and with how many
+names of how many that was found); only other ends are marked in the lines::
 
     tail 1 411/414 struct attribute *
 """
@@ -36,7 +37,7 @@ from pathlib import Path
 from btfdbg.errors import DebugInfoError
 
 CURATED = "curated"
-READONLY = "ro "
+_MARKS = re.compile(r"(ro )?(?:tail(\d+) )?")
 _SERIES = re.compile(r"(\d+)\.(\d+)")
 _LINE = re.compile(r"([\w.$]+)(?:@(\S+))?: (.+?)  # (.+)")
 _ARCHES = {"x86_64": "amd64", "aarch64": "arm64", "ppc64": "ppc64el"}
@@ -88,6 +89,34 @@ class Entry:
     @property
     def key(self) -> tuple[str, str, str]:
         return (self.name, self.module, self.type)
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """
+    A type with what else a line says of the variable.
+
+    :ivar readonly: not const, but in read-only data.
+    :ivar tail: all-zero elements at the array's end; None for as many as usual.
+    """
+
+    type: str
+    readonly: bool = False
+    tail: int | None = None
+
+    def __str__(self) -> str:
+        ro = "ro " if self.readonly else ""
+        return f"{ro}{self.type}" if self.tail is None else f"{ro}tail{self.tail} {self.type}"
+
+    @classmethod
+    def parse(cls, text: str) -> Marked:
+        """Split a line's type column."""
+        if not text.startswith(("ro ", "tail")):
+            return cls(text)
+        match = _MARKS.match(text)
+        assert match is not None
+        tail = int(match[2]) if match[2] else None
+        return cls(text[match.end() :], bool(match[1]), tail)
 
 
 def series_of(release: str) -> str:
