@@ -177,3 +177,26 @@ def unpack(deb: Path, root: Path) -> Path:
     done.parent.mkdir(exist_ok=True)
     done.touch()
     return root
+
+
+def inside(root: Path, name: str) -> Path | None:
+    """
+    Find a file in an unpacked tree, following links as if the tree were ``/``.
+
+    :return: Where it really lies, or ``None``.
+    """
+    path = root
+    parts = name.strip("/").split("/")[::-1]
+    for _ in range(100):
+        if not parts:
+            return path if path.exists() else None
+        part = parts.pop()
+        if part == "..":
+            path = path.parent if path != root else root
+            continue
+        path = path / part
+        if path.is_symlink():
+            target = str(path.readlink())
+            parts += [word for word in target.split("/")[::-1] if word not in ("", ".")]
+            path = root if target.startswith("/") else path.parent
+    return None

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from .archive import Archive, unpack
+from .archive import Archive, inside, unpack
 from .cpio import Cpio
 from .kernels import Kernel
 from .kmods import Order, depmod, load_order, module_name, parse_dep, read_module
@@ -63,8 +63,8 @@ def program(archive: Archive, package: str, paths: Iterable[str]) -> Program:
         name = todo.pop()
         if name in files:
             continue
-        real = root / name
-        if not real.exists():
+        real = inside(root, name)
+        if real is None:
             raise BuildError(f"{package}: no {name} in it")
         files[name] = real
         text = run(["readelf", "-W", "-d", "-l", real])
@@ -72,10 +72,10 @@ def program(archive: Archive, package: str, paths: Iterable[str]) -> Program:
             # Named below /lib or /lib64, which are links to /usr/lib and /usr/lib64.
             todo.append("usr/" + interpreter[1].removeprefix("usr/"))
         for library in re.findall(r"\(NEEDED\)\s+Shared library: \[([^\]]+)\]", text):
-            place = next((f for f in folders if (f / library).exists()), None)
+            place = next((f for f in folders if inside(root, f"{f}/{library}")), None)
             if place is None:
                 raise BuildError(f"{name}: needs {library}, which no package brought")
-            todo.append(str((place / library).relative_to(root)))
+            todo.append(f"{place}/{library}")
     return Program(files)
 
 
