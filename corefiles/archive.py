@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import re
 import subprocess
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from .run import BuildError, run
 from .sources import Mirror, machine_mirror
+
+_STALE_SECONDS = 6 * 3600
 
 
 @dataclass
@@ -107,13 +110,12 @@ class Archive:
             return False
         return True
 
-    def download(self, package: str) -> Path:
-        """
-        Download one package, without what it depends on.
+    def _stale(self) -> bool:
+        """Say whether the lists are so old that packages may have moved on."""
+        # Written by update(), in contrast to the lists, which keep the mirror's times.
+        return time.time() - (self._state / "sources.list").stat().st_mtime > _STALE_SECONDS
 
-        :return: The .deb file, in ``debs``.
-        :raises BuildError: unknown package or failed download.
-        """
+    def _fetch(self, package: str) -> Path:
         fields = self.show(package)
         version = fields["Version"]
         name = f"{fields['Package']}_{version.replace(':', '%3a')}_{fields['Architecture']}.deb"
@@ -126,6 +128,21 @@ class Archive:
         if not path.exists():
             raise BuildError(f"apt-get download {package}: {name} did not appear")
         return path
+
+    def download(self, package: str) -> Path:
+        """
+        Download one package, without what it depends on.
+
+        :return: The .deb file, in ``debs``.
+        :raises BuildError: unknown package or failed download.
+        """
+        try:
+            return self._fetch(package)
+        except BuildError:
+            if not self._stale():
+                raise
+        self.update(force=True)
+        return self._fetch(package)
 
     def closure(self, *packages: str) -> list[Path]:
         """
