@@ -1,0 +1,1 @@
+"""Dumps of many kernels against what their guests printed before they died."""
