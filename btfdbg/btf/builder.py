@@ -443,23 +443,43 @@ class Builder:
         return Btf.parse(self.build(), self.base)
 
 
-def with_byteorder(btf: Btf, byteorder: ByteOrder) -> bytes:
-    """Return the bytes of a BTF in a byte order; sections then tile them."""
+def pack_like(
+    btf: Btf,
+    words: array[int] | memoryview,
+    strings: bytes | bytearray | None = None,
+    *,
+    byteorder: ByteOrder | None = None,
+    keep_layout: bool = True,
+) -> bytes:
+    """
+    Return a blob with the header and layout section of a Btf, and other contents.
+
+    :param words: The type section, native u32.
+    :param strings: The string section; by default the Btf's.
+    :param byteorder: By default the Btf's.
+    """
+    order = byteorder or btf.byteorder
+    header = btf.header
     layout = b""
-    if btf.header.layout_len:
-        start = btf.header.hdr_len + btf.header.layout_off
-        layout = bytes(btf.raw[start : start + btf.header.layout_len])
-        if byteorder != btf.byteorder:
+    if header.layout_len and keep_layout:
+        start = header.hdr_len + header.layout_off
+        layout = bytes(btf.raw[start : start + header.layout_len])
+        if order != btf.byteorder:  # of a row, only the u16 flags have an order
             swapped = bytearray(layout)
             swapped[2::4], swapped[3::4] = layout[3::4], layout[2::4]
             layout = bytes(swapped)
     return pack(
-        btf.words,
-        btf.strings.data,
-        byteorder=byteorder,
-        header_len=btf.header.hdr_len,
+        words,
+        btf.strings.data if strings is None else strings,
+        byteorder=order,
+        header_len=header.hdr_len,
         layout=layout,
-        version=btf.header.version,
-        flags=btf.header.flags,
-        header_tail=btf.header.tail,
+        version=header.version,
+        flags=header.flags,
+        header_tail=header.tail,
     )
+
+
+def with_byteorder(btf: Btf, byteorder: ByteOrder) -> bytes:
+    """Return the bytes of a BTF in a byte order; sections then tile them."""
+    return pack_like(btf, btf.words, byteorder=byteorder)

@@ -123,9 +123,27 @@ def check(data: BytesLike, base: Btf | None = None, level: Level = "strict") -> 
         btf = Btf.parse(data, base)
     except BtfFormatError as error:
         if not found:
-            yield Problem("Malformed", str(error), error.type_id, error.offset)
+            yield _malformed(bytes(data), error)
         return
     yield from check_types(btf, level)
+
+
+def _malformed(data: bytes, error: BtfFormatError) -> Problem:
+    """Return the rule broken by data that cannot be parsed."""
+    if error.type_id is None or error.offset is None:
+        return Problem("Malformed", str(error), None, error.offset)
+    order: Literal["little", "big"] = "little" if data[0] == 0x9F else "big"
+    info = int.from_bytes(data[error.offset + 4 : error.offset + 8], order)
+    if info_kind(info) in LAYOUTS:
+        rule = "Type record exceeds its section"
+    else:
+        rule = _unknown_kind(info)
+    return Problem(rule, str(error), error.type_id, error.offset, info_kind(info))
+
+
+def _unknown_kind(info: int) -> str:
+    # Kinds have 7 bits since 2026; two of them were reserved before.
+    return "Invalid btf_info" if info_kind(info) & 0x60 else "Invalid kind"
 
 
 def check_types(btf: Btf, level: Level = "strict") -> Iterator[Problem]:
@@ -162,6 +180,8 @@ def basic_rules(record: Record) -> _Found:
             )
     for at in btf.type_ref_words(record.type_id):
         target = words[at - record.pos]
+        if record.kind == Kind.FUNC_PROTO and at == record.pos + 2:
+            continue  # libbpf looks at the parameters only, not at what is returned
         if target >= btf.type_cnt:
             yield "Invalid type_id", f"{target}, last type is {btf.type_cnt - 1}"
         elif record.kind == Kind.FUNC and btf.kind_of(target) != Kind.FUNC_PROTO:
@@ -175,8 +195,7 @@ def strict_rules(record: Record) -> _Found:
     """Yield what the verifier refuses in a record on its own (its "meta" pass)."""
     info = record.words[1]
     if record.kind not in LAYOUTS:
-        old = "Invalid btf_info" if record.kind & 0x60 else "Invalid kind"
-        yield old, f"{info:#x}: kind {record.kind}"
+        yield _unknown_kind(info), f"{info:#x}: kind {record.kind}"
         return
     name_off = record.words[0]
     if not record.has_string(name_off) or name_off > MAX_NAME_OFFSET:

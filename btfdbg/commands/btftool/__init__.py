@@ -24,6 +24,8 @@ VERBS: Final[dict[str, str]] = {
     "dump": "print types as raw text, C or JSON",
     "assemble": "make BTF from raw text or JSON",
     "check": "list every rule that a BTF breaks",
+    "convert": "byte order, header, order of types, older kernels",
+    "embed": "put BTF into a copy of a module",
 }
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from btfdbg.commands.btftool.common import add_base, add_output, open_base, write_out
-from btfdbg.errors import BtfFormatError, ImageError
+from btfdbg.commands.btftool.common import add_base, add_output, open_base, read_bytes, write_out
+from btfdbg.errors import BtfFormatError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,14 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _read(path: str) -> str:
-    try:
-        if path == "-":
-            data = sys.stdin.buffer.read()
-        else:
-            with open(path, "rb") as file:
-                data = file.read()
-    except OSError as error:
-        raise ImageError(f"{path}: {error.strerror}") from None
+    data = sys.stdin.buffer.read() if path == "-" else read_bytes(path)
     return data.decode("utf-8", "surrogateescape")
 
 

@@ -87,6 +87,19 @@ def open_args(args: argparse.Namespace) -> Btf:
     return open_btf(args.file, open_base(args.base))
 
 
+def read_bytes(path: str) -> bytes:
+    """
+    Return the bytes of a file.
+
+    :raises ImageError: it cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise ImageError(f"{path}: {error.strerror}") from None
+
+
 def write_out(path: str | None, data: bytes | Iterable[bytes]) -> None:
     """
     Write to a file, or to stdout for ``None`` and ``"-"``.
