@@ -56,7 +56,7 @@ def program(archive: Archive, package: str, paths: Iterable[str]) -> Program:
     root = archive.cache / "tools" / f"{package}-{archive.suite}-{archive.arch}"
     for deb in archive.closure(package):
         unpack(deb, root)
-    folders = [root / folder.format(triplet=TRIPLETS[archive.arch]) for folder in _LIBRARY_FOLDERS]
+    folders = [folder.format(triplet=TRIPLETS[archive.arch]) for folder in _LIBRARY_FOLDERS]
     files: dict[str, Path] = {}
     todo = list(paths)
     while todo:
