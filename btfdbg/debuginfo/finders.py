@@ -94,8 +94,9 @@ class BtfFinders:
             for converter, type_id in self._candidates(name, wanted, filename):
                 found = converter.convert(type_id)
                 # An enum without enumerators is a declaration, which DWARF does
-                # not index either.
-                if found.kind in type_kinds and found.is_complete():
+                # not index either; a typedef of one is a type of its own.
+                whole = found.kind == drgn.TypeKind.TYPEDEF or found.is_complete()
+                if found.kind in type_kinds and whole:
                     return found
         except BtfdbgError as e:
             self.session.note("types", f"{name}: {e}")
