@@ -119,7 +119,8 @@ def _comm(name: str, flags: int) -> str:
     For kernel threads /proc has the whole name, for workers also what they
     work on (proc_task_name() in fs/proc/array.c).
     """
-    if flags & _PF_WQ_WORKER and not name.startswith("kworker/R-"):
+    # Rescuers are called as their queue is, which may hold a dash.
+    if flags & _PF_WQ_WORKER and re.match("kworker/(?!R-)", name):
         name = re.split("[-+]", name, maxsplit=1)[0]
     return name[:15]
 

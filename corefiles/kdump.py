@@ -23,7 +23,9 @@ VARIANTS: dict[str, str] = {
     "kdump-lzo": "-F -l -d 31",
     "kdump-zstd": "-F -z -d 31",
     "kdump-elf": "-F -E -d 31",
-    "kdump-all": "-F -c -d 0",
+    # Only zero pages are left out. makedumpfile up to 1.7.8 misreads pages of 7.x
+    # and drops slabs otherwise: a useful kind of damage, but no whole dump.
+    "kdump-all": "-F -c -d 1",
 }
 MODULES = ("virtio_pci", "virtio_blk")
 # Made on the host from the zlib dump: no makedumpfile of Debian's has snappy.

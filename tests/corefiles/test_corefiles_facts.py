@@ -68,6 +68,7 @@ def test_tasks_with_odd_names_are_read_and_the_observer_left_out() -> None:
         ("rcu_tasks_rude_kthread", 0x208040, "rcu_tasks_rude_"),
         ("kworker/0:2-events_power_efficient", 0x4208060, "kworker/0:2"),
         ("kworker/u9:0+flush-254:0", 0x4208060, "kworker/u9:0"),
+        ("nvme-reset-wq", 0x4208060, "nvme-reset-wq"),
         ("kworker/R-kvfree_rcu_reclaim", 0x4208060, "kworker/R-kvfre"),
     ],
 )
