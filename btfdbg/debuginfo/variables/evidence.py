@@ -19,6 +19,9 @@ import enum
 from collections.abc import Callable
 from dataclasses import dataclass
 
+_CACHE_LINE = 64
+_PAGE = 4096
+
 
 class Place(enum.Enum):
     """Kind of memory that a symbol lies in, as far as boundary symbols say."""
@@ -123,4 +126,8 @@ def extent_at(address: int, size: int) -> Extent:
     if size <= 0:
         return Extent(None)
     following = address + size
-    return Extent(size, following & -following)
+    alignment = following & -following
+    if alignment < _PAGE:
+        # Between a cache line and a page, alignment is mostly chance.
+        alignment = min(alignment, _CACHE_LINE)
+    return Extent(size, alignment)

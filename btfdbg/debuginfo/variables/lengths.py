@@ -21,6 +21,8 @@ from btfdbg.debuginfo.variables.textdb import Tail
 
 _POINTER = 8
 _MANY = 64
+_LARGE = 64
+_GROWTH = 2
 _KERNEL_HALF = 0xFFFF_8000_0000_0000
 
 
@@ -33,9 +35,11 @@ class ArrayEvidence:
     :ivar element_size: bytes.
     :ivar hint: length that a kernel of the database gives it, None without one.
     :ivar stable: all kernels that have it give it the hinted length.
+    :ivar fixed: nothing can change the number of elements.
     :ivar tail: all-zero elements at its end in that kernel; None for the usual number.
     :ivar lengths: lengths that arrays of such elements have in this kernel's BTF; None
         if that is not known.
+    :ivar has_pointers: the elements are or have pointers.
     :ivar contents: the extent's bytes; None if they are not to be had.
     :ivar string: the contents are a string that nobody changes.
     """
@@ -44,10 +48,12 @@ class ArrayEvidence:
     element_size: int
     hint: int | None
     stable: bool
+    fixed: bool
     tail: int | None
     lengths: frozenset[int] | None
     extent: Extent
     place: Place
+    has_pointers: bool
     contents: bytes | None
     string: bool
 
@@ -55,33 +61,44 @@ class ArrayEvidence:
 def array_length(evidence: ArrayEvidence, tails: Mapping[str, Tail]) -> int | None:
     """Return the array's length, None if more than one is possible."""
     contents = None if evidence.place is Place.INIT else evidence.contents
+    if contents is not None and not any(contents):
+        contents = None
     if evidence.string and contents is not None:
         return _string_length(evidence, contents)
     possible = _possible(evidence)
     hint = evidence.hint
     if hint is not None and evidence.lengths is not None and hint not in evidence.lengths:
         hint = None
-    shortest = evidence.extent.lengths(evidence.element_size).start
-    if hint is not None and hint < shortest:
-        if not possible:
-            return hint if _fits(evidence, hint) else None
-        # More room than before: a longer array, or something unnamed behind it.
+    if hint is not None and _has_more(evidence, hint, contents):
         return _after_gap(evidence, hint, possible, contents, tails)
     wanted = None if contents is None else _by_contents(evidence, contents, tails)
-    if wanted is not None and wanted in possible:
-        if evidence.place is Place.CONST or wanted == hint:
+    tail = _tail(evidence, tails)
+    if wanted is not None and wanted in possible and tail is not None:
+        if tail == 1 or (tail == 0 and (wanted == hint or evidence.place is Place.CONST)):
             return wanted
-        if _tail(evidence, tails) == 1 and (hint is None or wanted > hint):
-            return wanted
-    if len(possible) == 1:
+    if len(possible) == 1 and (hint is not None or _fills(evidence, possible[0])):
         return possible[0]
     if hint is None or hint not in possible:
         return None
-    if hint * evidence.element_size == evidence.extent.size:
+    if _fills(evidence, hint) or (wanted == hint and not _fills(evidence, possible[-1])):
         return hint
+    if evidence.place is Place.INIT and evidence.element != "char":
+        return None
     if wanted is not None and evidence.place is Place.CONST:
         return None  # the contents speak against it
-    return hint if evidence.stable and evidence.place is not Place.INIT else None
+    return hint if evidence.stable else None
+
+
+def _fills(evidence: ArrayEvidence, length: int) -> bool:
+    return length * evidence.element_size == evidence.extent.size
+
+
+def _has_more(evidence: ArrayEvidence, hint: int, contents: bytes | None) -> bool:
+    """Whether something that is no padding stands behind ``hint`` elements."""
+    size = evidence.element_size
+    if hint < evidence.extent.lengths(size).start:
+        return True
+    return contents is not None and any(contents[hint * size :])
 
 
 def _possible(evidence: ArrayEvidence) -> list[int]:
@@ -94,10 +111,6 @@ def _possible(evidence: ArrayEvidence) -> list[int]:
     return sorted(n for n in evidence.lengths if n in lengths)
 
 
-def _fits(evidence: ArrayEvidence, length: int) -> bool:
-    return length * evidence.element_size <= (evidence.extent.size or 0)
-
-
 def _after_gap(
     evidence: ArrayEvidence,
     hint: int,
@@ -105,22 +118,33 @@ def _after_gap(
     contents: bytes | None,
     tails: Mapping[str, Tail],
 ) -> int | None:
-    """Decide between the hint, with a gap behind it, and a longer array without one."""
-    if contents is None or not any(contents):
-        return None
+    """Decide between the hint, with something unnamed behind it, and a longer array."""
     size = evidence.element_size
+    longer = [n for n in possible if n > hint]
+    if hint * size > (evidence.extent.size or 0):
+        return None
+    if not longer or evidence.fixed:
+        return hint
+    if size >= _LARGE and longer[-1] <= _GROWTH * hint and _fills(evidence, longer[-1]):
+        return longer[-1]
+    if contents is None:
+        char_in_init = evidence.place is Place.INIT and evidence.element == "char"
+        return hint if evidence.stable and char_in_init else None
     if _tail(evidence, tails) == 1:
         # The first element that is all zeros ends the array, whatever comes then.
         for index in range(len(contents) // size):
             if not any(contents[index * size : (index + 1) * size]):
                 length = index + 1
-                return length if length == hint or length in possible else None
+                return length if length == hint or length in longer else None
         return None
-    grown = _alike(contents, size, hint, possible[0])
+    grown = _alike(evidence, contents, hint, hint + 1) if evidence.has_pointers else None
     if grown is False:
         return hint
-    if grown and size > _POINTER and len(possible) == 1:
-        return possible[0]
+    if grown and size > _POINTER and longer[0] <= _GROWTH * hint + 1:
+        wanted = _by_contents(evidence, contents, tails)
+        if wanted in longer and _alike(evidence, contents, hint, longer[0]):
+            return wanted
+        return longer[0] if len(longer) == 1 else None
     return None
 
 
@@ -130,7 +154,7 @@ def _by_contents(evidence: ArrayEvidence, contents: bytes, tails: Mapping[str, T
     used = -(-len(contents.rstrip(b"\0")) // evidence.element_size)
     if tail is None or not used:
         return None
-    if evidence.hint is None and _alike(contents, evidence.element_size, 1, used) is False:
+    if evidence.hint is None and _alike(evidence, contents, 1, used) is False:
         return None
     return used + tail
 
@@ -149,7 +173,7 @@ def _string_length(evidence: ArrayEvidence, contents: bytes) -> int | None:
     if end < 0:
         end = len(contents)
     hint = evidence.hint
-    if hint is not None and hint in (end, end + 1):
+    if hint == end + 1 or (hint == end and evidence.place is Place.CONST):
         return hint
     longest = evidence.extent.size or 0
     if 0 < end < longest and longest - (end + 1) < evidence.extent.slack:
@@ -157,13 +181,14 @@ def _string_length(evidence: ArrayEvidence, contents: bytes) -> int | None:
     return None
 
 
-def _alike(contents: bytes, size: int, known: int, length: int) -> bool | None:
+def _alike(evidence: ArrayEvidence, contents: bytes, known: int, length: int) -> bool | None:
     """
     Whether elements behind the first ``known`` ones have pointers where those have them.
 
-    None where there are no pointers to compare.
+    False if one has none of them, None where there is nothing to compare.
     """
-    if size % _POINTER or known < 1 or len(contents) < size * length:
+    size = evidence.element_size
+    if not evidence.has_pointers or size % _POINTER or known < 1 or len(contents) < size * length:
         return None
     words = memoryview(contents[: size * length]).cast("Q")
     step = size // _POINTER
@@ -172,4 +197,9 @@ def _alike(contents: bytes, size: int, known: int, length: int) -> bool | None:
     ]
     if not pointers:
         return None
-    return all(words[e * step + i] >= _KERNEL_HALF for e in range(known, length) for i in pointers)
+    same = [
+        sum(words[e * step + i] >= _KERNEL_HALF for i in pointers) for e in range(known, length)
+    ]
+    if not all(same):
+        return False
+    return True if all(2 * n >= len(pointers) for n in same) else None

@@ -45,6 +45,7 @@ logger = logging.getLogger("btfdbg.variables")
 _CODE_LETTERS = frozenset("tTwW")
 _WRITABLE = (Place.WRITABLE, Place.PERCPU, Place.RO_AFTER_INIT)
 _CONTENTS_LIMIT = 1 << 16
+_MAX_DEPTH = 3
 
 
 class Symbol(Protocol):
@@ -115,6 +116,11 @@ class Verdicts:
             parsed = None
         self._trees[text] = parsed
         return parsed
+
+    def length(self, text: str) -> int | None:
+        """Return the outermost array's length that a text states, None without one."""
+        tree = self.tree(text) if "[" in text else None
+        return tree.length if isinstance(tree, Array) else None
 
     def check(
         self,
@@ -189,10 +195,12 @@ class Verdicts:
             element_size=size,
             hint=tree.length,
             stable=stable,
+            fixed=rules.is_fixed(symbol.name),
             tail=tail,
             lengths=None if self._shapes is None else self._shapes.lengths(tree.element),
             extent=extent,
             place=place,
+            has_pointers=_has_pointers(element),
             contents=self._contents(symbol),
             string=text == "char" and (place is Place.CONST or rules.is_string(symbol.name)),
         )
@@ -221,6 +229,18 @@ def _size(type_: Type) -> int | None:
         return int(drgn.sizeof(type_))
     except TypeError:
         return None
+
+
+def _has_pointers(type_: Type, depth: int = 0) -> bool:
+    """Whether objects of the type hold pointers, as far as three levels of members tell."""
+    type_ = type_.unaliased()
+    if type_.kind == TypeKind.POINTER:
+        return True
+    if type_.kind == TypeKind.ARRAY:
+        return _has_pointers(type_.type, depth)
+    if type_.kind not in (TypeKind.STRUCT, TypeKind.UNION) or depth == _MAX_DEPTH:
+        return False
+    return any(_has_pointers(member.type, depth + 1) for member in type_.members or ())
 
 
 class Kinship:
@@ -338,9 +358,10 @@ class VariableTypes:
             ready = self._ready = self._prepare()
         known = ready.database.candidates(symbol.name)
         proposals = list(self._proposals(ready, symbol, known))
-        stable = len({Marked.parse(p.type).type for p in proposals}) == 1
+        texts = {Marked.parse(p.type).type for p in proposals if p.source is not Source.RULE}
+        stable = len(texts) == 1 or len({ready.verdicts.length(t) for t in texts}) == 1
         found = self._best(ready, symbol, proposals, stable=stable, gap=False)
-        if found is None and stable:
+        if found is None and len({p.type for p in proposals}) == 1:
             found = self._best(ready, symbol, proposals, stable=True, gap=True)
         if found is None:
             return None

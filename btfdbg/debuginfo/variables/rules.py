@@ -53,8 +53,6 @@ RULES = (
     Rule("event_enter__", "struct trace_event_call"),
     Rule("event_exit__", "struct trace_event_call"),
     Rule("event_", "struct trace_event_call", companion="__event_"),
-    Rule("types__", "const char *[]", companion="__syscall_meta__"),
-    Rule("args__", "const char *[]", companion="__syscall_meta__"),
     Rule("__syscall_meta__", "struct syscall_metadata"),
     Rule("__p_syscall_meta__", "struct syscall_metadata *"),
     Rule("TRACE_SYSTEM_", "struct trace_eval_map *", companion="__TRACE_SYSTEM_"),
@@ -77,6 +75,9 @@ RULES = (
 
 # Writable, and yet strings that nobody changes: their length is that of the text.
 _STRINGS = ("print_fmt_",)
+
+# As many elements as the system call has arguments.
+_FIXED = ("types__", "args__")
 
 _BY_HEAD: dict[str, tuple[Rule, ...]] = {}
 for _rule in RULES:
@@ -107,3 +108,8 @@ def propose(name: str, exists: Callable[[str], bool]) -> Iterator[str]:
 def is_string(name: str) -> bool:
     """Whether a ``char`` array of this name holds a string and nothing more."""
     return name.startswith(_STRINGS)
+
+
+def is_fixed(name: str) -> bool:
+    """Whether an array of this name has the same length in every kernel."""
+    return name.startswith(_FIXED)

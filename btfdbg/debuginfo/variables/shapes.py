@@ -8,8 +8,8 @@ variable only if the BTF has an ARRAY of 5 such pointers. That tells lengths apa
 
 Works on ids; one pass over the type section, made when the first shape is asked for.
 
-Facts: include/uapi/linux/btf.h; pahole makes one ARRAY of a multi-dimensional array, its
-length the product (``btf_encoder__add_array()`` in dwarves' btf_encoder.c).
+Facts: include/uapi/linux/btf.h; measured: pahole makes one ARRAY of a multi-dimensional
+array, its length the product (Debian 6.12), or nests them (Debian 7.2).
 """
 
 from __future__ import annotations
@@ -65,9 +65,7 @@ class Shapes:
         self._arrays: dict[int, list[tuple[int, int]]] = {}
         self._protos: dict[int, list[int]] = {}
         self._anonymous: dict[tuple[int, int], list[int]] = {}
-        self._by_members: dict[
-            tuple[int, int], dict[tuple[tuple[str, ...], int], list[int]]
-        ] = {}
+        self._by_members: dict[tuple[int, int], dict[tuple[tuple[str, ...], int], list[int]]] = {}
 
     def exists(self, type_: CType) -> bool:
         """Whether the BTF has a type of this shape."""
@@ -95,6 +93,9 @@ class Shapes:
                 for length, _ in self._arrays.get(id_, ()):
                     if inner and length % inner == 0:
                         lengths.add(length // inner)
+            if innermost is not element:
+                for id_ in self.ids(element):
+                    lengths.update(length for length, _ in self._arrays.get(id_, ()))
             found = self._lengths[element] = frozenset(lengths)
         return found
 
@@ -151,6 +152,12 @@ class Shapes:
         while isinstance(element, Array):
             length *= element.length or 0
             element = element.element
+        found = self._array_ids(element, length)
+        if element is not type_.element:
+            found |= self._array_ids(type_.element, type_.length or 0)
+        return found
+
+    def _array_ids(self, element: CType, length: int) -> frozenset[int]:
         return frozenset(
             id_
             for target in self.ids(element)
