@@ -61,6 +61,7 @@ def prompt_command(
     table: bool = False,
     complete: Sequence[str] = (),
     epilog: str = "",
+    enabled: Callable[[drgn.Program], bool] = lambda prog: True,
 ) -> Callable[[Run], Run]:
     """
     Register a command of the prompt.
@@ -70,6 +71,8 @@ def prompt_command(
     :param table: The command returns a ``Table``; adds ``--json``.
     :param complete: What its operands are: ``address``, ``type``, ``pid``,
         ``slab``, ``module``, ``symbol``, ``command``, ``mark``.
+    :param enabled: For which Programs it exists; where it does not, a command of
+        drgn of the same name is run.
     """
     if not examples:
         raise TypeError(f"{name}: a command needs an example")
@@ -108,6 +111,7 @@ def prompt_command(
             epilog=epilog,
             arguments=declared,
             parse=words.parse,
+            enabled=enabled,
             namespace=NAMESPACE,
         )(entry)
         DEFINITIONS[name] = Definition(name, tuple(examples), tuple(complete))
