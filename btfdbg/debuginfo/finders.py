@@ -23,7 +23,7 @@ from btfdbg.debuginfo.choice import is_text, only, own_ids
 from btfdbg.debuginfo.convert import TypeConverter
 from btfdbg.debuginfo.derived import panic_cpu_object
 from btfdbg.debuginfo.enumerators import NamedValue, find_enumerators
-from btfdbg.errors import BtfdbgError, BtfError
+from btfdbg.errors import BtfdbgError
 
 if TYPE_CHECKING:
     from btfdbg.debuginfo.kallsyms import Sym
@@ -98,8 +98,8 @@ class BtfFinders:
                 whole = found.kind == drgn.TypeKind.TYPEDEF or found.is_complete()
                 if found.kind in type_kinds and whole:
                     return found
-        except BtfdbgError as e:
-            self.session.note("types", f"{name}: {e}")
+        except Exception as e:  # an error must not reach whoever wrote `name in prog`
+            self._failed("types", name, e)
         return None
 
     def _candidates(
@@ -133,9 +133,16 @@ class BtfFinders:
                 objects = self.session.module_objects
                 return None if objects is None else objects.find(name, flags, filename)
             return self._object(name, flags)
-        except BtfError as e:
-            self.session.note("objects", f"{name}: {e}")
+        except Exception as e:  # an error must not reach whoever wrote `name in prog`
+            self._failed("objects", name, e)
             return None
+
+    def _failed(self, step: str, name: str, e: Exception) -> None:
+        if isinstance(e, (BtfdbgError, drgn.FaultError)):
+            self.session.note(step, f"{name}: {e}")
+            return
+        self.session.note(step, f"{name}: {e!r}", "this is a mistake in btfdbg; please report it")
+        logger.debug("%s", name, exc_info=True)
 
     def _object(self, name: str, flags: drgn.FindObjectFlags) -> drgn.Object | None:
         symbols = self.session.lookup_symbols(name)
