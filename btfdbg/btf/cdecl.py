@@ -36,6 +36,7 @@ from btfdbg.errors import BtfFormatError
 
 _QUALIFIERS = {CONST: "const", VOLATILE: "volatile", RESTRICT: "restrict"}
 _MODIFIERS = frozenset({CONST, VOLATILE, RESTRICT, TYPE_TAG})
+_ONE_WORD = _MODIFIERS | {PTR, FUNC_PROTO}
 _ENUMS = frozenset({ENUM, ENUM64})
 # Left and right of the name; whether a space stands before a name.
 _Pair = tuple[str, str, bool]
@@ -123,7 +124,7 @@ class Declarator:
             if kind == ARRAY:
                 chain.append(at)
                 at = record[at][3]
-            elif kind == PTR or kind in _MODIFIERS or kind == FUNC_PROTO:
+            elif kind in _ONE_WORD:
                 chain.append(at)
                 at = record[at][2]
             else:
@@ -210,7 +211,7 @@ class Declarator:
         kind = self.types.kind[type_id]
         if not type_id:
             return "void", False
-        if kind == INT or kind == FLOAT:
+        if kind in (INT, FLOAT):
             return self.names[self.types.record[type_id][0]], False
         if kind == TYPEDEF:
             return self.ident_name(type_id), False

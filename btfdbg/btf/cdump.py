@@ -24,22 +24,19 @@ from btfdbg.btf.cdecl import Declarator
 from btfdbg.btf.cgraph import (
     ARRAY,
     CONST,
-    DATASEC,
-    DECL_TAG,
     ENUM,
     ENUM64,
     FLOAT,
-    FUNC,
     FUNC_PROTO,
     FWD,
     INT,
+    NOTHING,
     PTR,
     RESTRICT,
     STRUCT,
     TYPE_TAG,
     TYPEDEF,
     UNION,
-    VAR,
     VOLATILE,
     Types,
 )
@@ -100,25 +97,8 @@ class CDump:
         self.out: list[str] = []
         self.decl = Declarator(types, ms_extensions)
         self.queue: list[int] = []
-        self.referenced = self._referenced()
+        self.referenced = types.referenced
         self.depth = 0
-
-    def _referenced(self) -> bytearray:
-        """Return which anonymous enums are part of something else."""
-        out = bytearray(self.types.count)
-        for kind, record in zip(self.kind, self.record, strict=True):
-            if kind in (STRUCT, UNION):
-                for target in record[4::3]:
-                    out[target] = 1
-            elif kind == FUNC_PROTO:
-                out[record[2]] = 1
-                for target in record[4::2]:
-                    out[target] = 1
-            elif kind == ARRAY:
-                out[record[3]] = out[record[4]] = 1
-            elif kind in _MODIFIERS or kind in (PTR, TYPEDEF, FUNC, VAR, DECL_TAG):
-                out[record[2]] = 1
-        return out
 
     def dump(self, type_id: int) -> str:
         """Return the definitions that a type needs and that were not returned before."""
@@ -158,7 +138,7 @@ class CDump:
         if state == _ORDERED:
             return True
         kind = self.kind[type_id]
-        if kind in (INT, FLOAT, FUNC, VAR, DATASEC, DECL_TAG):
+        if kind in NOTHING or kind in (INT, FLOAT):
             order[type_id] = _ORDERED
             return False
         record = self.record[type_id]
@@ -178,15 +158,21 @@ class CDump:
                 order[type_id] = _ORDERED
             elif kind in (STRUCT, UNION):
                 order[type_id] = _ORDERING
+                kinds = self.kind
                 for member in record[4::3]:
                     if order[member] != _ORDERED:
+                        if kinds[member] == PTR:
+                            target = self.record[member][2]
+                            if kinds[target] in (STRUCT, UNION) and self.record[target][0]:
+                                order[member] = _ORDERED  # as the call below would find
+                                continue
                         self._order(member, False)
                 if record[0]:
                     self.queue.append(type_id)
                 order[type_id] = _ORDERED
                 strong = True
             elif kind in _ENUMS or kind == FWD:
-                if record[0] or not self.referenced[type_id]:
+                if record[0] or type_id not in self.referenced:
                     self.queue.append(type_id)
                 order[type_id] = _ORDERED
                 strong = True
@@ -327,7 +313,10 @@ def dump_c(
     yield _HEAD
     ids = btf.ids() if roots is None else roots
     chunk: list[str] = []
+    order, kind = dump.order, dump.kind
     for type_id in ids:
+        if order[type_id] == _ORDERED or kind[type_id] in NOTHING:
+            continue
         text = dump.dump(type_id)
         if text:
             chunk.append(text)

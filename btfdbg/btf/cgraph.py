@@ -11,6 +11,8 @@ Facts: libbpf's btf__resolve_size, btf__align_of and btf_is_struct_packed.
 
 from __future__ import annotations
 
+from itertools import accumulate, pairwise
+
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.decode import record_error
 from btfdbg.btf.format import Kind
@@ -26,7 +28,10 @@ VOLATILE, CONST, RESTRICT, FUNC, FUNC_PROTO, VAR, DATASEC = range(9, 16)
 FLOAT, DECL_TAG, TYPE_TAG, ENUM64 = range(16, 20)
 assert ENUM64 == Kind.ENUM64  # the names above are a faster spelling of Kind
 
-_SIZED = frozenset({INT, STRUCT, UNION, ENUM, FLOAT, ENUM64, DATASEC})
+#: Kinds that are no types in C.
+NOTHING = frozenset({FUNC, VAR, DATASEC, DECL_TAG})
+_SIZED = frozenset({INT, STRUCT, UNION, ENUM, FLOAT, ENUM64})
+_ONE_WORD = frozenset({PTR, TYPEDEF, VOLATILE, CONST, RESTRICT, TYPE_TAG})
 _SCALARS = frozenset({INT, ENUM, ENUM64, FLOAT})
 
 
@@ -37,16 +42,20 @@ class Names(dict[int, str]):
         super().__init__()
         self._btf = btf
         for level in btf.chain():
-            at = level.start_str_off
             data = level.strings.data[:-1]
             if data.isascii():
-                for name in data.decode("ascii").split("\0"):
-                    self[at] = name
-                    at += len(name) + 1
+                names = data.decode("ascii").split("\0")
+                starts = accumulate((len(n) + 1 for n in names), initial=level.start_str_off)
+                self.update(zip(starts, names, strict=False))  # one start too many
 
     def __missing__(self, offset: int) -> str:
         name = self[offset] = decode_name(self._btf.string_bytes(offset))
         return name
+
+
+def _scalar_align(size: int, pointer_size: int) -> int:
+    # A FLOAT of 12 bytes is aligned as one of 4.
+    return min(16 if size == 16 else pointer_size, size & -size) or 1
 
 
 class Types:
@@ -54,56 +63,76 @@ class Types:
     Types of a chain, by id.
 
     :ivar kind: Kind of each.
-    :ivar record: Words of each.
+    :ivar record: Words of each; those of functions, variables, sections and tags, which
+        are no types in C, are left out.
+    :ivar referenced: Those that others refer to.
     """
 
     def __init__(self, btf: Btf) -> None:
         self.btf = btf
         self.names = Names(btf)
         self.count = btf.type_cnt
+        self.referenced: set[int] = set()
         self.kind: list[int] = [0]
+        nothing = [0, 0, 0]
         self.record: list[list[int]] = [[0, 0, 0]]
         for level in btf.chain():
             words: list[int] = level.words.tolist()
             cuts = [*level.offsets, len(words)]
-            self.record += [words[a:b] for a, b in zip(cuts, cuts[1:], strict=False)]
-            self.kind += [words[pos + 1] >> 24 & 0x7F for pos in level.offsets]
-            if level.offsets:
-                self._check(level)
+            kinds = [words[pos + 1] >> 24 & 0x7F for pos in level.offsets]
+            self.record += [
+                nothing if kind in NOTHING else words[a:b]
+                for kind, (a, b) in zip(kinds, pairwise(cuts), strict=True)
+            ]
+            self.kind += kinds
+            self._refer(level)
         self.pointer_size = btf.pointer_size
-        self.size: list[int] = [-1] * self.count
-        self.align: list[int] = [-1] * self.count
-        for type_id, kind in enumerate(self.kind):
-            if kind in _SIZED:
-                size = self.size[type_id] = self.record[type_id][2]
-                if kind in _SCALARS:
-                    # A FLOAT of 12 bytes is aligned as one of 4.
-                    wide = size == 16 and kind != ENUM
-                    limit = 16 if wide else self.pointer_size
-                    self.align[type_id] = min(limit, size & -size) or 1
-            elif kind == PTR:
-                self.size[type_id] = self.align[type_id] = self.pointer_size
+        pointer = self.pointer_size
+        #: -1 where it is not known yet, here and below.
+        self.size: list[int] = [
+            r[2] if k in _SIZED else pointer if k == PTR else -1
+            for k, r in zip(self.kind, self.record, strict=True)
+        ]
+        self.align: list[int] = [
+            _scalar_align(s, pointer) if k in _SCALARS else pointer if k == PTR else -1
+            for k, s in zip(self.kind, self.size, strict=True)
+        ]
+        self._packed: dict[int, bool] = {}
 
-    def _check(self, level: Btf) -> None:
-        """Raise if a type refers to one that does not exist."""
-        limit = level.type_cnt
-        record = self.record
+    def _refer(self, level: Btf) -> None:
+        """
+        Note which types an own type of a level refers to.
+
+        :raises BtfFormatError: one of them does not exist.
+        """
+        found: set[int] = set()
+        add, update = found.add, found.update
+        places = PLACES
+        start = level.start_id
+        for kind, record in zip(self.kind[start:], self.record[start:], strict=True):
+            if kind in _ONE_WORD:
+                add(record[2])
+            elif kind == STRUCT or kind == UNION:  # noqa: SIM109 # faster, 100,000 times
+                update(record[4::3])
+            elif kind == FUNC_PROTO:
+                add(record[2])
+                update(record[4::2])
+            elif kind in places and kind not in NOTHING:
+                update(refs(record, places[kind]))
+        if found and max(found) >= level.type_cnt:
+            self._report(level)
+        self.referenced |= found
+
+    def _report(self, level: Btf) -> None:
         for type_id in level.own_ids():
             places = PLACES.get(self.kind[type_id])
-            if places is None:
-                continue
-            for at in places.ids:
-                if record[type_id][at] >= limit:
-                    break
-            else:
-                for part in places.elem_ids:
-                    targets = record[type_id][part]
-                    if targets and max(targets) >= limit:
-                        break
-                else:
-                    continue
-            target = max(refs(record[type_id], places))
-            raise record_error(level, type_id, f"refers to type {target}, last type is {limit - 1}")
+            targets = refs(self.record[type_id], places) if places is not None else []
+            if targets and max(targets) >= level.type_cnt:
+                raise record_error(
+                    level,
+                    type_id,
+                    f"refers to type {max(targets)}, last type is {level.type_cnt - 1}",
+                )
 
     def size_of(self, type_id: int) -> int:
         """Return the size in bytes; 0 for what has none."""
@@ -120,7 +149,7 @@ class Types:
             if kind == ARRAY:
                 count *= self.record[at][5]
                 at = self.record[at][3]
-            elif kind in (TYPEDEF, CONST, VOLATILE, RESTRICT, TYPE_TAG, VAR):
+            elif kind in (TYPEDEF, CONST, VOLATILE, RESTRICT, TYPE_TAG):
                 at = self.record[at][2]
             else:
                 size = 0
@@ -146,7 +175,7 @@ class Types:
                 break
             if kind == ARRAY:
                 at = self.record[at][3]
-            elif kind in (TYPEDEF, CONST, VOLATILE, RESTRICT, TYPE_TAG, VAR):
+            elif kind in (TYPEDEF, CONST, VOLATILE, RESTRICT, TYPE_TAG):
                 at = self.record[at][2]
             else:
                 break
@@ -163,6 +192,7 @@ class Types:
             return 1  # being worked out further up: it contains itself
         self.align[type_id] = 0
         align, packed = self._natural(type_id, depth)
+        self._packed[type_id] = packed
         self.align[type_id] = align = 1 if packed else align
         return align
 
@@ -204,4 +234,5 @@ class Types:
 
     def is_packed(self, type_id: int) -> bool:
         """Return whether only a packed struct can have this one's layout."""
-        return self._natural(type_id, 0)[1]
+        self.align_of(type_id)
+        return self._packed.get(type_id, False)
