@@ -1,0 +1,108 @@
+"""Types by name, in one BTF and along a chain."""
+
+from __future__ import annotations
+
+import pytest
+
+from btfdbg.btf import Btf, Kind
+from btfdbg.btf import names as names_module
+from btfdbg.btf.assemble import assemble, parse
+from btfdbg.btf.builder import pack
+from btfdbg.errors import BtfNotFoundError
+from tests.btf.samples import EVERY_KIND, INT, SPLIT
+
+TWINS = INT + (
+    "[2] STRUCT 'x' size=4 vlen=0\n"
+    "[3] TYPEDEF 'x' type_id=2\n"
+    "[4] STRUCT 'x' size=8 vlen=0\n"
+    "[5] FWD 'y' fwd_kind=struct\n"
+)
+
+
+@pytest.fixture(params=["by search", "by table"])
+def _either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param == "by table":
+        monkeypatch.setattr(names_module, "_TABLE_AFTER", 0)
+
+
+@pytest.mark.usefixtures("_either_way")
+def test_all_types_of_a_name_are_found() -> None:
+    btf = parse(TWINS)
+    assert btf.types_by_name("x") == (2, 3, 4)
+    assert btf.types_by_name("x", Kind.STRUCT) == (2, 4)
+    assert btf.types_by_name("x", [Kind.TYPEDEF, Kind.ENUM]) == (3,)
+    assert btf.types_by_name("z") == ()
+    assert btf.types_by_name("") == ()
+    assert btf.types_by_name("x\0y") == ()
+
+
+@pytest.mark.usefixtures("_either_way")
+def test_first_of_a_kind_is_found() -> None:
+    btf = parse(TWINS)
+    assert btf.find_by_name_kind("x", Kind.STRUCT) == 2
+    assert btf.find_by_name_kind("x") == 2
+    assert btf.find_by_name_kind("x", Kind.TYPEDEF) == 3
+    with pytest.raises(BtfNotFoundError, match="no UNION named 'x'"):
+        btf.find_by_name_kind("x", Kind.UNION)
+
+
+def test_f07_void_is_type_0() -> None:
+    assert parse(INT).find_by_name_kind("void") == 0
+
+
+@pytest.mark.usefixtures("_either_way")
+def test_f07_bases_come_first_and_own_types_can_be_asked_for() -> None:
+    base = parse(TWINS)
+    split = parse("[6] STRUCT 'x' size=1 vlen=0\n[7] ENUM 'y' size=4 vlen=0\n", base)
+    assert split.types_by_name("x") == (2, 3, 4, 6)
+    assert split.find_by_name_kind("x", Kind.STRUCT) == 2
+    assert split.find_own("x", Kind.STRUCT) == 6
+    assert split.find_own("x") == 6
+    with pytest.raises(BtfNotFoundError):
+        split.find_own("int")
+    assert base.types_by_name("x") == (2, 3, 4)
+
+
+@pytest.mark.usefixtures("_either_way")
+def test_names_are_compared_by_content_wherever_they_stand() -> None:
+    # The same name at two offsets, and as the tail of another string.
+    strings = b"\0int\0foo\0xfoo\0foo\0"
+    words = [1, 0x01000000, 4, 32, 5, 0x04000000, 0, 14, 0x04000000, 0, 10, 0x05000000, 0]
+    btf = Btf.parse(pack(words, strings))
+    assert btf.types_by_name("foo") == (2, 3, 4)
+    assert btf.types_by_name("oo") == ()
+
+
+@pytest.mark.usefixtures("_either_way")
+def test_split_repeating_a_string_of_its_base_is_found_by_it() -> None:
+    base = parse(INT)
+    strings = b"int\0"
+    split = Btf.parse(pack([base.end_str_off, 0x08000000, 1], strings), base)
+    assert split.types_by_name("int") == (1, 2)
+
+
+def test_every_name_of_a_chain_leads_back_to_its_types() -> None:
+    base = parse(EVERY_KIND)
+    split = parse(SPLIT, base)
+    for type_id in split.ids():
+        name = split.name_of(type_id)
+        if name:
+            assert type_id in split.types_by_name(name)
+            assert split.find_by_name_kind(name, split.kind_of(type_id)) <= type_id
+
+
+def test_find_str_prefers_the_base() -> None:
+    base = parse(EVERY_KIND)
+    split = parse(SPLIT, base)
+    assert split.find_str("node") == base.find_str("node") < base.end_str_off
+    assert split.find_str("holder") >= split.start_str_off
+    assert split.string(split.find_str("holder")) == "holder"
+    assert split.find_str("") == 0
+    with pytest.raises(BtfNotFoundError):
+        split.find_str("no such string")
+
+
+def test_type_whose_name_does_not_exist_is_found_by_no_name() -> None:
+    btf = Btf.parse(assemble(INT + "[2] STRUCT @0x999 size=4 vlen=0"))
+    for _ in range(names_module._TABLE_AFTER + 2):
+        assert btf.types_by_name("int") == (1,)
