@@ -132,7 +132,7 @@ def _slab(session: Session, address: int, info: Any) -> Identity:
     cache_name = _text(info.slab_cache.name.string_())
     start = int(info.address)
     offset = address - start
-    state = {True: "", False: "free "}.get(info.allocated, "")
+    state = "free slab " if info.allocated is False else "slab "
     size = _number(info.slab_cache, "object_size")
     guess, why = slab_type(session, cache_name, size)
     return Identity(
@@ -320,8 +320,5 @@ def short(session: Session, address: int, cache: dict[Any, Any]) -> str:
     if not found:
         return ""
     first = found[0]
-    prefix = {
-        "slab": "slab ",
-        "symbol": f"{first.details.get('section', '')} ",
-    }.get(first.kind, "")
+    prefix = f"{first.details.get('section', '')} " if first.kind == "symbol" else ""
     return prefix + first.text

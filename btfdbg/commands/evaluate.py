@@ -11,12 +11,14 @@ import ast
 import builtins
 import codeop
 import inspect
+import keyword
 import sys
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import drgn
+from drgn.commands import CommandNotFoundError
 
 from btfdbg.commands import display, execute, language, namespace, output, values, words
 from btfdbg.commands.language import Language
@@ -76,9 +78,25 @@ def run_line(session: Session, line: str) -> bool:
             raise
     # Whatever the user's code raises is theirs: one line, and ``tb`` for more.
     except Exception as e:
-        namespace.report(session, state, "", e)
+        namespace.report(session, state, "", _misspelt(state, found.text, e) or e)
         return False
     return True
+
+
+def _misspelt(state: PromptState, text: str, error: Exception) -> Exception | None:
+    """``pss -a`` is no Python because it was meant as a command."""
+    word = language.first_word(text)
+    if (
+        isinstance(error, SyntaxError)
+        and word
+        and "\n" not in text.strip()
+        and text[len(word) : len(word) + 1].isspace()
+        and not keyword.iskeyword(word)
+        and word not in state.globals
+        and not hasattr(builtins, word)
+    ):
+        return CommandNotFoundError(word)
+    return None
 
 
 def to_python(source: str) -> str:

@@ -40,6 +40,8 @@ def _describe(error: BaseException, names: Names) -> str:
     if isinstance(error, BtfdbgError):
         hint = getattr(error, "hint", "")
         return f"{text}; {hint}" if hint else text
+    if isinstance(error, drgn.ObjectNotFoundError):
+        return f"no {error.name!r} in this dump" + did_you_mean(error.name, names("symbol"))
     if isinstance(error, KeyError) and error.args:
         key = error.args[0]
         if isinstance(key, str) and " " not in key:

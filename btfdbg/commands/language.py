@@ -93,7 +93,7 @@ def resolve(
         return Line(Language.PYTHON, text)
     if word == "*":
         return Line(Language.PYTHON if _is_python(text) else Language.COMMAND, text)
-    if rest[:1] in ("(", "[", ".") or (_ASSIGNMENT.match(rest) and _is_python(text)):
+    if rest[:1] in ("(", "[", ".") or _ASSIGNMENT.match(rest):
         return Line(Language.PYTHON, text)
     if word in own_names and _is_python(text):
         return Line(Language.PYTHON, text)

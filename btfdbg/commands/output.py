@@ -239,7 +239,7 @@ def pager_command() -> list[str] | None:
             if os.path.basename(words[0]) == "less" and len(words) == 1:
                 break
             return words
-    return ["less", "-R", "-X", "-F", "-S"] if shutil.which("less") else None
+    return ["less", "-R", "-X", "-F"] if shutil.which("less") else None
 
 
 @contextlib.contextmanager

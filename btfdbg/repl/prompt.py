@@ -33,7 +33,7 @@ from prompt_toolkit.lexers import DynamicLexer, Lexer
 from prompt_toolkit.shortcuts import CompleteStyle
 
 from btfdbg.commands.state import PromptState, state_of
-from btfdbg.commands.text import escape, paint, terminal_columns, wants_color
+from btfdbg.commands.text import cut, escape, paint, terminal_columns, wants_color
 from btfdbg.debuginfo.session import Session
 from btfdbg.repl import config, keys
 from btfdbg.repl.history import SharedHistory
@@ -42,8 +42,8 @@ from btfdbg.repl.toolbar import Toolbar
 if TYPE_CHECKING:
     from prompt_toolkit.styles import BaseStyle
 
-_IDLE = 0.2  # seconds without a key before work beside the prompt goes on
-_MAX_META = 60
+_MAX_META = 60  # columns
+_MAX_DISPLAY = 40
 
 
 class Repl:
@@ -65,6 +65,7 @@ class Repl:
         self.color = wants_color(color)
         self.toolbar = Toolbar(session, self.state)
         self._imports = threading.Thread(target=_import_ahead, name="btfdbg-imports", daemon=True)
+        self._importing = False
         self._lexer: Lexer | None = None
         self._ready = False
         self._prompt: PromptSession[str] | None = None
@@ -153,11 +154,13 @@ class Repl:
 
     def _start_beside(self) -> None:
         """Called when the first prompt stands: import and index while nobody types."""
-        self._imports.start()
         assert self._prompt is not None
         self._prompt.app.create_background_task(self._beside())
 
     async def _beside(self) -> None:
+        # After the first prompt is drawn: the thread would compete with it.
+        await asyncio.sleep(0.03)
+        self._start_imports()
         while self._imports.is_alive():
             await asyncio.sleep(0.02)
         self._get_ready()
@@ -171,6 +174,11 @@ class Repl:
         for _ in sources_of(self.session).steps():
             await asyncio.sleep(0.002)
 
+    def _start_imports(self) -> None:
+        if not self._importing:
+            self._importing = True
+            self._imports.start()
+
     def _get_ready(self) -> None:
         """Bind the names and know the commands; the user's rc.py runs once."""
         if self._ready:
@@ -180,11 +188,12 @@ class Repl:
         from btfdbg.commands.evaluate import prepare
         from btfdbg.commands.prompt import mark
 
-        if self._imports.is_alive():
-            self._imports.join()
+        self._start_imports()
+        self._imports.join()
         prepare(self.session)
         namespace.load_commands()
         mark.load(self.session, self.state)
+        self.toolbar.shows_task = True
         self._run_rc()
 
     def _run_rc(self) -> None:
@@ -293,12 +302,9 @@ class MenuCompleter(Completer):
             repl.state.last_error = e
             return
         for item in found:
-            meta = escape(item.meta)
-            if len(meta) > _MAX_META:
-                meta = meta[: _MAX_META - 1] + "…"
-            yield MenuItem(
-                item.text, item.start - cursor, display=escape(item.display), display_meta=meta
-            )
+            meta = cut(escape(item.meta), _MAX_META)
+            shown = cut(escape(item.display), _MAX_DISPLAY)
+            yield MenuItem(item.text, item.start - cursor, display=shown, display_meta=meta)
 
     async def get_completions_async(
         self, document: Document, complete_event: CompleteEvent

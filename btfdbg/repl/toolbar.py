@@ -24,6 +24,8 @@ class Toolbar:
         self.session = session
         self.state = state
         self._context: tuple[int, str] | None = None
+        # The task costs imports; the first prompt does not wait for them.
+        self.shows_task = False
 
     def text(self, columns: int) -> str:
         """
@@ -33,7 +35,7 @@ class Toolbar:
         parts = [
             escape(os.path.basename(str(dump.path)) if dump is not None else "live"),
             escape(self.session.release),
-            self._task(),
+            self._task() if self.shows_task else "",
             f"frame #{self.state.frame}" if self.state.frame is not None else "",
             f"{self.state.faults} unreadable" if self.state.faults else "",
         ]

@@ -35,7 +35,7 @@ def _code(session: Session, args: argparse.Namespace) -> str:
         ('whatis prog["init_task"].tasks', "any expression"),
     ),
     drgn_code=_code,
-    complete=("type", "symbol"),
+    complete=("type", "address"),
 )
 def whatis(session: Session, args: argparse.Namespace) -> None:
     """Run the command."""

@@ -180,10 +180,10 @@ def _operand(
     if wanted == "module":
         return _listed(sources.modules(), typed, start)
     if wanted == "command":
-        found = namespace.commands(session.prog)
+        known = namespace.commands(session.prog)
         return [
             Completion(n, start, n, c.description())
-            for n, c in found.items()
+            for n, c in known.items()
             if n.startswith(typed)
         ]
     if wanted in ("struct", "union", "any struct", "member"):
@@ -198,6 +198,11 @@ def _operand(
     if wanted == "task member":
         return _task_members(typed, start, session)
     if wanted == "type":
+        keyword = text[:start].split()[-1:]
+        if keyword and keyword[0] in ("struct", "union", "enum"):
+            begin = start - len(text[:start]) + text[:start].rindex(keyword[0])
+            found = python.types_(text[begin:], begin, sources)
+            return [c for c in found if c.start >= start]
         return python.types_(typed.lstrip("'\""), start + (typed[:1] in ("'", '"')), sources)
     if wanted == "symbol":
         if typed.startswith("$"):
