@@ -50,6 +50,7 @@ _C_KEYWORDS = frozenset(("signed", "unsigned", "short", "int", "long", "char", "
 # finder; all are __init or __meminit code, for which pahole writes no FUNC.
 # drgn libdrgn/linux_kernel.c, linux_kernel_object_find_vmemmap().
 _PANIC_CPU = "panic_cpu"
+_MAX_KNOWN_ENUMERATORS = 4096
 _PROBED_FUNCTIONS = frozenset(("vmemmap_populate",))
 
 
@@ -64,6 +65,7 @@ class BtfFinders:
     def __init__(self, session: Session, converter: TypeConverter) -> None:
         self.session = session
         self.vmlinux = converter
+        self._known_enumerators: dict[str, tuple[NamedValue, ...]] = {}
 
     # Types
 
@@ -157,12 +159,22 @@ class BtfFinders:
         elif flags & drgn.FindObjectFlags.VARIABLE:
             found = self._percpu_without_symbol(name)
         if found is None and flags & drgn.FindObjectFlags.CONSTANT:
-            found = self._constant(find_enumerators(self.vmlinux.btf, name), name)
+            found = self._constant(self._enumerators(name), name)
         if found is None and not symbols:
             if name == _PANIC_CPU and flags & drgn.FindObjectFlags.VARIABLE:
                 return panic_cpu_object(self.session, name)
             found = self._in_modules(name, flags)
         return found
+
+    def _enumerators(self, name: str) -> tuple[NamedValue, ...]:
+        """The kernel's enumerators of a name; helpers ask for the same few once per page."""
+        known = self._known_enumerators.get(name)
+        if known is None:
+            if len(self._known_enumerators) >= _MAX_KNOWN_ENUMERATORS:
+                self._known_enumerators.clear()
+            known = find_enumerators(self.vmlinux.btf, name)
+            self._known_enumerators[name] = known
+        return known
 
     def _in_modules(self, name: str, flags: drgn.FindObjectFlags) -> drgn.Object | None:
         """What the kernel itself has no symbol for may be a module's."""
