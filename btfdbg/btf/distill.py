@@ -61,7 +61,7 @@ def distill_base(split: Btf) -> tuple[Btf, Btf]:
     """
     if split.base is None:
         raise BtfError("cannot distill: the BTF is not split")
-    needed = sorted(_needed(split))
+    needed = sorted(needed_of_base(split, split.base))
     start = split.start_id
     ids = [-1] * split.type_cnt
     ids[0] = 0
@@ -70,7 +70,7 @@ def distill_base(split: Btf) -> tuple[Btf, Btf]:
     for type_id in needed:
         words = split.record(type_id)
         kind = info_kind(words[1])
-        if not words[0] or kind not in _IN_BASE:
+        if not is_recognised(words[0], kind):
             moved.append(type_id)
         elif kind in _VERBATIM:
             ids[type_id] = base.copy(split, type_id)
@@ -87,15 +87,26 @@ def distill_base(split: Btf) -> tuple[Btf, Btf]:
     return new_base, out.to_btf()
 
 
-def _needed(split: Btf) -> set[int]:
-    """Return the base's types that a split BTF cannot do without."""
-    start = split.start_id
+def is_recognised(name_off: int, kind: int) -> bool:
+    """Return whether a type of a base can be recognised in another base, by its name."""
+    return name_off != 0 and kind in _IN_BASE
+
+
+def needed_of_base(split: Btf, base: Btf) -> set[int]:
+    """
+    Return the types of a base that split BTF cannot do without.
+
+    :param base: ``split``'s base, or a base further down; types in between are not
+        returned, and what they refer to is not followed.
+    :raises BtfError: it refers to a function, variable, section or declaration tag.
+    """
+    limit = base.type_cnt
     needed: set[int] = set()
     stack: list[int] = []
 
     def follow(type_id: int) -> None:
         for target in split.iter_type_refs(type_id):
-            if not target or target >= start or target in needed:
+            if not target or target >= limit or target in needed:
                 if target >= split.type_cnt:
                     raise record_error(
                         split,

@@ -68,7 +68,7 @@ def relocate(split: Btf, new_base: Btf, compat: Literal["strict", "libbpf"] = "s
     if base is new_base:
         raise BtfError("cannot relocate: the BTF is on top of this base already")
     _check_distilled(base)
-    matcher = _Matcher(split, base, new_base)
+    matcher = Matcher(base, base.ids(), embedded_by(split, base), new_base)
     matches = matcher.match_as_libbpf() if compat == "libbpf" else matcher.match()
     shift = new_base.type_cnt - base.type_cnt
     ids = [0, *(matches[t] for t in base.ids())]
@@ -143,13 +143,22 @@ def _candidate(btf: Btf, type_id: int) -> _Candidate:
     return _Candidate(type_id, kind, info_kflag(words[1]), words[2], data)
 
 
-class _Matcher:
-    def __init__(self, split: Btf, base: Btf, target: Btf) -> None:
+class Matcher:
+    """
+    Finds types of one base in another.
+
+    :param base: What the types are taken from: a distilled base, or any other.
+    :param wanted: Ids of named types of it.
+    :param embedded: Those of them whose size must not change.
+    :param target: Where they are looked for.
+    """
+
+    def __init__(self, base: Btf, wanted: Iterable[int], embedded: set[int], target: Btf) -> None:
         self.base = base
-        self.target = target
-        self.embedded = _embedded(split)
+        self.wanted = list(wanted)
+        self.embedded = embedded
         self.table, _ = string_table(target)
-        names = {self._name(type_id) for type_id in base.ids()}
+        names = {self._name(type_id) for type_id in self.wanted}
         found = ids_by_names(target, names, self.table)
         self.found = {
             name: [_candidate(target, type_id) for type_id in ids] for name, ids in found.items()
@@ -159,10 +168,14 @@ class _Matcher:
         return self.base.string_bytes(self.base.record(type_id)[0])
 
     def match(self) -> dict[int, int]:
-        """Return the target's type of each of the base's, by the strict rules."""
+        """
+        Return the target's type of each one wanted, by the strict rules.
+
+        :raises BtfRelocateError: not every one has a match.
+        """
         out: dict[int, int] = {}
         failures: list[tuple[int, str]] = []
-        for type_id in self.base.ids():
+        for type_id in self.wanted:
             fits, reason = self._fitting(type_id)
             if len(fits) == 1:
                 out[type_id] = fits[0].type_id
@@ -181,8 +194,8 @@ class _Matcher:
             fits = [c for c in sized if c.data >> 24 == wanted.data >> 24]
             exact = [c for c in fits if c.data == wanted.data]
             return exact or fits, "another encoding" if sized else _other(named, Kind.INT)
-        if wanted.kind in (Kind.FLOAT, Kind.ENUM):
-            kinds = _ENUMS if wanted.kind == Kind.ENUM else {wanted.kind}
+        if wanted.kind == Kind.FLOAT or wanted.kind in _ENUMS:
+            kinds = _ENUMS if wanted.kind in _ENUMS else {wanted.kind}
             fits = [c for c in named if c.kind in kinds and c.size == wanted.size]
             return fits, _other(named, *kinds)
         if wanted.kind == Kind.FWD:
@@ -204,10 +217,10 @@ class _Matcher:
         return forward, _other(named, wanted.kind)
 
     def match_as_libbpf(self) -> dict[int, int]:
-        """Return the target's type of each of the base's, by libbpf's rules."""
+        """Return the target's type of each one wanted, by libbpf's rules; errors as above."""
         failures: list[tuple[int, str]] = []
         out: dict[int, int] = {}
-        for type_id in self.base.ids():
+        for type_id in self.wanted:
             wanted = _candidate(self.base, type_id)
             named = self.found.get(self._name(type_id), [])
             composites = sum(c.kind in COMPOSITES for c in named)
@@ -284,9 +297,9 @@ def _other(named: list[_Candidate], *kinds: int) -> str:
     return "nothing that fits" if not kinds else "another kind"
 
 
-def _embedded(split: Btf) -> set[int]:
-    """Return the base's structs and unions that own ones hold by value."""
-    start = split.start_id
+def embedded_by(split: Btf, base: Btf) -> set[int]:
+    """Return the structs and unions of a base that own ones of a split hold by value."""
+    start = base.type_cnt
     out: set[int] = set()
     through = TRANSPARENT | {Kind.ARRAY}
     seen: set[int] = set()

@@ -1,0 +1,298 @@
+"""CO-RE: which types, members and enumerators of a kernel a BPF object's accesses meet.
+
+Owns access strings and the matching of an object's types with a kernel's: by name
+without its flavour (``foo___v2`` means ``foo``), members by name through anonymous ones,
+and kinds that a program cannot tell apart count as equal. Computes no values: offsets
+are the loader's business, here it is what must be there for it to compute them.
+
+Facts: libbpf's relo_core.c.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from btfdbg.btf import kinds
+from btfdbg.btf.btf import Btf
+from btfdbg.btf.btfext import CoreKind, CoreRelo
+from btfdbg.btf.format import Kind
+from btfdbg.errors import BtfError, BtfFormatError
+
+_MAX_DEPTH = 32
+_ENUMS = (kinds.Enum, kinds.Enum64)
+_COMPOSITES = (kinds.Struct, kinds.Union)
+TYPE_KINDS = frozenset(
+    {CoreKind.TYPE_ID_TARGET, CoreKind.TYPE_EXISTS, CoreKind.TYPE_SIZE, CoreKind.TYPE_MATCHES}
+)
+ENUM_KINDS = frozenset({CoreKind.ENUMVAL_EXISTS, CoreKind.ENUMVAL_VALUE})
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """
+    One step of an access.
+
+    :ivar type_id: STRUCT or UNION of the member, else the type of the element.
+    :ivar index: Of the member or element.
+    :ivar name: The member's, ``None`` for an element.
+    """
+
+    type_id: int
+    index: int
+    name: str | None
+
+
+@dataclass(slots=True)
+class Path:
+    """
+    What an access touches in a kernel.
+
+    :ivar root: Type that it starts from.
+    :ivar members: Composite and number of each member on the way, anonymous ones too.
+    :ivar types: Every other type on the way.
+    """
+
+    root: int
+    members: list[tuple[int, int]] = field(default_factory=list)
+    types: list[int] = field(default_factory=list)
+
+
+def essential_name(name: str) -> str:
+    """Return a type's name without its flavour, which is what follows ``___``."""
+    at = name.rfind("___")
+    return name[:at] if at > 0 and not name.endswith("_") and name[at - 1] != "_" else name
+
+
+def parse_access(btf: Btf, relo: CoreRelo) -> list[Step]:
+    """
+    Follow an access string through the object's own types.
+
+    :raises BtfError: it does not fit them.
+    """
+    try:
+        indexes = [int(part) for part in relo.access.split(":")]
+    except ValueError:
+        raise BtfError(f"access string {relo.access!r} is no list of numbers") from None
+
+    def bad(what: str) -> BtfError:
+        return BtfError(f"access {relo.access!r} of type {relo.type_id}: {what}")
+
+    at = btf.skip_mods_and_typedefs(relo.type_id)
+    steps = [Step(at, indexes[0], None)]
+    if min(indexes) < 0:
+        raise bad("negative index")
+    for index in indexes[1:]:
+        type_ = btf.type_by_id(btf.skip_mods_and_typedefs(at))
+        if isinstance(type_, _COMPOSITES):
+            if index >= len(type_.members):
+                raise bad(f"{type_.name or 'anonymous type'} has no member {index}")
+            member = type_.members[index]
+            if member.name:
+                steps.append(Step(btf.skip_mods_and_typedefs(at), index, member.name))
+            at = btf.skip_mods_and_typedefs(member.type)
+        elif isinstance(type_, kinds.Array):
+            at = btf.skip_mods_and_typedefs(type_.type)
+            steps.append(Step(at, index, None))
+        else:
+            raise bad(f"{type_.kind} has no elements")
+    return steps
+
+
+def match_access(local: Btf, steps: list[Step], target: Btf, type_id: int) -> Path | None:
+    """
+    Find the same access in a kernel's type.
+
+    :param type_id: Candidate of the target.
+    :return: What it touches, or ``None`` if the candidate has no such member.
+    """
+    path = Path(type_id)
+    at = type_id
+    for number, step in enumerate(steps):
+        at = _follow(target, at, path)
+        if step.name is not None:
+            found = _member(local, step, target, at, path, 0)
+            if found is None:
+                return None
+            at = found
+        elif number:
+            type_ = target.type_by_id(at)
+            if not isinstance(type_, kinds.Array):
+                return None
+            # [0] and [1] at the end of a struct are written for a flexible array.
+            if step.index >= type_.nelems and type_.nelems > 1:
+                return None
+            path.types.append(type_.index_type)
+            at = type_.type
+            path.types.append(at)
+    _follow(target, at, path)
+    return path
+
+
+def _follow(target: Btf, type_id: int, path: Path) -> int:
+    """Skip modifiers and typedefs, noting each."""
+    end = target.skip_mods_and_typedefs(type_id)
+    at = type_id
+    while at != end:
+        path.types.append(at)
+        at = target.record(at)[2]
+    path.types.append(end)
+    return end
+
+
+def _member(
+    local: Btf, step: Step, target: Btf, type_id: int, path: Path, depth: int
+) -> int | None:
+    """Find a member by name, in anonymous members too; return its type."""
+    type_ = target.type_by_id(type_id)
+    if not isinstance(type_, _COMPOSITES) or depth > _MAX_DEPTH:
+        return None
+    local_type = local.type_by_id(step.type_id)
+    assert isinstance(local_type, _COMPOSITES)  # parse_access saw to it
+    for number, member in enumerate(type_.members):
+        if not member.name:
+            inner = Path(member.type)
+            at = _follow(target, member.type, inner)
+            found = _member(local, step, target, at, inner, depth + 1)
+            if found is not None:
+                path.members.append((type_id, number))
+                path.members += inner.members
+                path.types += inner.types
+                return found
+        elif member.name == step.name:
+            if not fields_compatible(
+                local, local_type.members[step.index].type, target, member.type
+            ):
+                return None
+            path.members.append((type_id, number))
+            return member.type
+    return None
+
+
+def fields_compatible(local: Btf, local_id: int, target: Btf, target_id: int) -> bool:
+    """Return whether a member of one type can be read as one of another."""
+    for _ in range(_MAX_DEPTH):
+        a = local.type_by_id(local.skip_mods_and_typedefs(local_id))
+        b = target.type_by_id(target.skip_mods_and_typedefs(target_id))
+        if isinstance(a, _COMPOSITES) and isinstance(b, _COMPOSITES):
+            return True
+        if isinstance(a, _ENUMS) and isinstance(b, _ENUMS):
+            return _same_or_anonymous(a.name, b.name)
+        if type(a) is not type(b):
+            return False
+        match a:
+            case kinds.Ptr() | kinds.Float():
+                return True
+            case kinds.Fwd():
+                return _same_or_anonymous(a.name, b.name)
+            case kinds.Int():
+                assert isinstance(b, kinds.Int)
+                return a.offset == 0 and b.offset == 0
+            case kinds.Array():
+                assert isinstance(b, kinds.Array)
+                local_id, target_id = a.type, b.type
+            case _:
+                return False
+    return False
+
+
+def _same_or_anonymous(a: str, b: str) -> bool:
+    a, b = essential_name(a), essential_name(b)
+    return not a or not b or a == b
+
+
+def types_compatible(
+    local: Btf, local_id: int, target: Btf, target_id: int, depth: int = 0
+) -> bool:
+    """Return whether types are the same as far as ``bpf_core_type_exists()`` looks."""
+    for _ in range(_MAX_DEPTH):
+        a = local.type_by_id(local.skip_mods_and_typedefs(local_id))
+        b = target.type_by_id(target.skip_mods_and_typedefs(target_id))
+        if isinstance(a, _ENUMS) and isinstance(b, _ENUMS):
+            return True
+        if type(a) is not type(b):
+            return False
+        if isinstance(a, kinds.Int) and isinstance(b, kinds.Int):
+            return a.offset == 0 and b.offset == 0
+        if isinstance(a, kinds.Ptr | kinds.Array):
+            assert isinstance(b, kinds.Ptr | kinds.Array)
+            local_id, target_id = a.type, b.type
+        elif isinstance(a, kinds.FuncProto) and isinstance(b, kinds.FuncProto):
+            return (
+                depth < _MAX_DEPTH
+                and len(a.params) == len(b.params)
+                and all(
+                    types_compatible(local, p.type, target, q.type, depth + 1)
+                    for p, q in zip(a.params, b.params, strict=True)
+                )
+                and types_compatible(local, a.type, target, b.type, depth + 1)
+            )
+        else:
+            return isinstance(a, kinds.Void | kinds.Struct | kinds.Union | kinds.Fwd)
+    return False
+
+
+def types_match(
+    local: Btf, local_id: int, target: Btf, target_id: int, behind_ptr: bool = False, depth: int = 0
+) -> bool:
+    """Return whether types are the same as far as ``bpf_core_type_matches()`` looks."""
+    if depth > _MAX_DEPTH:
+        raise BtfFormatError(f"type {local_id}: nested too deeply to be matched")
+
+    def same(a: int, b: int, pointer: bool = behind_ptr) -> bool:
+        return types_match(local, a, target, b, pointer, depth + 1)
+
+    a = local.type_by_id(local.skip_mods_and_typedefs(local_id))
+    b = target.type_by_id(target.skip_mods_and_typedefs(target_id))
+    if essential_name(a.name) != essential_name(b.name):
+        return False
+    match a:
+        case kinds.Fwd():
+            if behind_ptr and isinstance(b, _COMPOSITES):
+                return a.is_union == (b.kind == Kind.UNION)
+            return isinstance(b, kinds.Fwd) and a.is_union == b.is_union
+        case kinds.Enum() | kinds.Enum64():
+            return (
+                isinstance(b, _ENUMS)
+                and a.size == b.size
+                and {v.name for v in a.values} <= {v.name for v in b.values}
+            )
+        case kinds.Struct() | kinds.Union():
+            if behind_ptr:
+                if isinstance(b, kinds.Fwd):
+                    return b.is_union == (a.kind == Kind.UNION)
+                return a.kind == b.kind
+            if not isinstance(b, _COMPOSITES) or a.kind != b.kind:
+                return False
+            others = {m.name: m.type for m in b.members}
+            return all(m.name in others and same(m.type, others[m.name]) for m in a.members)
+        case kinds.Int():
+            return isinstance(b, kinds.Int) and a.size == b.size and a.signed == b.signed
+        case kinds.Ptr():
+            return isinstance(b, kinds.Ptr) and same(a.type, b.type, True)
+        case kinds.Array():
+            return isinstance(b, kinds.Array) and a.nelems == b.nelems and same(a.type, b.type)
+        case kinds.FuncProto():
+            return (
+                isinstance(b, kinds.FuncProto)
+                and len(a.params) == len(b.params)
+                and all(same(p.type, q.type) for p, q in zip(a.params, b.params, strict=True))
+                and same(a.type, b.type)
+            )
+    return a.kind == b.kind
+
+
+def candidates(local: Btf, relo: CoreRelo, target: Btf) -> list[int]:
+    """Return own types of a kernel's BTF that a relocation's type can mean, by name and kind."""
+    name = essential_name(local.name_of(relo.type_id))
+    if not name:
+        return []
+    kind = local.kind_of(relo.type_id)
+    alike = {kind}
+    if kind in (Kind.ENUM, Kind.ENUM64):
+        alike = {Kind.ENUM, Kind.ENUM64}
+    return [t for t in _by_essential_name(target, name) if target.kind_of(t) in alike]
+
+
+def _by_essential_name(target: Btf, name: str) -> list[int]:
+    # Flavours in a kernel's own BTF do not occur; its types are found by plain name.
+    return list(target.own_ids_by_name(name))

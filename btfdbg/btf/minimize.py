@@ -1,0 +1,246 @@
+"""``minimize()``: as little of a kernel's BTF as a BPF object's relocations need.
+
+Owns what is kept. Per relocation, of every type that it can mean: the members that the
+access passes through (in otherwise emptied structs of unchanged size), the types of
+these members up to the first pointer, an enum as a whole; for questions about a type
+as a whole, what it refers to as well.
+
+Kernel and modules are minimised together. As the loader does, a type is looked for in
+the kernel first, and in the modules only if the kernel has none of its name. Each
+module keeps its own types, on top of the one minimal kernel: two modules that lay out a
+struct of one name differently have two, and neither's member offsets can be taken for
+the other's. :func:`flatten` makes one BTF of it for loaders that know no split BTF.
+
+Facts: bpftool's gen min_core_btf, which knows no modules and fails at tags.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from btfdbg.btf import kinds
+from btfdbg.btf.btf import Btf
+from btfdbg.btf.btfext import BtfExt, CoreKind, CoreRelo
+from btfdbg.btf.core_relo import (
+    ENUM_KINDS,
+    TYPE_KINDS,
+    candidates,
+    essential_name,
+    match_access,
+    parse_access,
+    types_compatible,
+    types_match,
+)
+from btfdbg.btf.format import COMPOSITES, Kind, info_kflag, info_kind, make_info
+from btfdbg.btf.records import Records
+from btfdbg.errors import BtfError
+
+_MAX_DEPTH = 64
+
+
+@dataclass(slots=True)
+class _Kept:
+    """What is kept of a BTF and its base: ids, and members by composite."""
+
+    types: set[int] = field(default_factory=set)
+    members: dict[int, set[int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Minimal:
+    """
+    Result of :func:`minimize`.
+
+    :ivar kernel: The minimal kernel BTF.
+    :ivar modules: The minimal module BTFs on top of it, in the order given.
+    :ivar unmatched: Relocations that no type of kernel or modules answers. That may be
+        meant: a program asks for what other kernels have.
+    """
+
+    kernel: Btf
+    modules: tuple[Btf, ...]
+    unmatched: tuple[CoreRelo, ...]
+
+
+def minimize(
+    kernel: Btf, objects: Iterable[tuple[Btf, BtfExt]], modules: Sequence[Btf] = ()
+) -> Minimal:
+    """
+    Keep of a kernel's BTF what BPF objects need.
+
+    :param objects: .BTF and .BTF.ext of each object.
+    :param modules: BTF split on top of ``kernel``.
+    :raises BtfError: a module has another base, or an access fits not even its own types.
+    :raises BtfFormatError: a record refers to what does not exist.
+    """
+    if any(module.base is not kernel for module in modules):
+        raise BtfError("cannot minimize: a module is not split on top of this kernel")
+    kept = [_Kept() for _ in (kernel, *modules)]
+    unmatched = []
+    for local, ext in objects:
+        for relo in ext.core_relos:
+            if relo.kind == CoreKind.TYPE_ID_LOCAL:
+                continue
+            if not _keep(local, relo, (kernel, *modules), kept):
+                unmatched.append(relo)
+    for of_module in kept[1:]:
+        _to_kernel(of_module, kept[0], kernel.type_cnt)
+    small, ids = _build(kernel, None, kept[0], {})
+    out = [
+        _build(module, small, of_module, ids)[0]
+        for module, of_module in zip(modules, kept[1:], strict=True)
+    ]
+    return Minimal(small, tuple(out), tuple(unmatched))
+
+
+def _to_kernel(of_module: _Kept, of_kernel: _Kept, limit: int) -> None:
+    """Have the kernel keep what a module's accesses pass through."""
+    of_kernel.types |= {t for t in of_module.types if t < limit}
+    for type_id, members in of_module.members.items():
+        if type_id < limit:
+            of_kernel.members.setdefault(type_id, set()).update(members)
+
+
+def _keep(local: Btf, relo: CoreRelo, targets: Sequence[Btf], kept: Sequence[_Kept]) -> bool:
+    """Keep what answers a relocation; return whether anything does."""
+    found = False
+    for number, (target, of_target) in enumerate(zip(targets, kept, strict=True)):
+        matching = candidates(local, relo, target)
+        for type_id in matching:
+            if _keep_candidate(local, relo, target, type_id, of_target):
+                found = True
+        if not number and matching:
+            break  # the loader then looks into no module
+    return found
+
+
+def _keep_candidate(local: Btf, relo: CoreRelo, target: Btf, type_id: int, kept: _Kept) -> bool:
+    if relo.kind in ENUM_KINDS:
+        return _keep_enum(local, relo, target, type_id, kept)
+    if relo.kind == CoreKind.TYPE_MATCHES:
+        if not types_match(local, relo.type_id, target, type_id):
+            return False
+        _mark_match(target, type_id, kept, False, 0)
+        return True
+    if relo.kind in TYPE_KINDS:
+        if not types_compatible(local, relo.type_id, target, type_id):
+            return False
+        _mark(target, type_id, kept, True)
+        return True
+    path = match_access(local, parse_access(local, relo), target, type_id)
+    if path is None:
+        return False
+    for composite, member in path.members:
+        kept.types.add(composite)
+        kept.members.setdefault(composite, set()).add(member)
+        record = target.record(composite)
+        _mark(target, record[3 + 3 * member + 1], kept, False)
+    for at in path.types:
+        _mark(target, at, kept, False)
+    return True
+
+
+def _keep_enum(local: Btf, relo: CoreRelo, target: Btf, type_id: int, kept: _Kept) -> bool:
+    asked = local.type_by_id(local.skip_mods_and_typedefs(relo.type_id))
+    found = target.type_by_id(type_id)
+    if not isinstance(asked, kinds.Enum | kinds.Enum64):
+        raise BtfError(f"relocation of an enumerator of type {relo.type_id}, which is no enum")
+    assert isinstance(found, kinds.Enum | kinds.Enum64)  # candidates() sees to it
+    if not relo.access.isdecimal() or int(relo.access) >= len(asked.values):
+        raise BtfError(f"enum {asked.name} has no enumerator {relo.access!r}")
+    name = essential_name(asked.values[int(relo.access)].name)
+    if all(essential_name(value.name) != name for value in found.values):
+        return False
+    _mark(target, type_id, kept, False)
+    return True
+
+
+def _mark(target: Btf, type_id: int, kept: _Kept, pointers: bool) -> None:
+    """Keep a type and what it consists of; ``pointers``: what it points to as well."""
+    stack = [type_id]
+    seen: set[int] = set()
+    while stack:
+        at = stack.pop()
+        if not at or at in seen:
+            continue
+        seen.add(at)
+        kept.types.add(at)
+        kind = target.kind_of(at)
+        if kind in COMPOSITES or (kind == Kind.PTR and not pointers):
+            continue
+        stack += target.iter_type_refs(at)
+
+
+def _mark_match(target: Btf, type_id: int, kept: _Kept, behind_ptr: bool, depth: int) -> None:
+    """Keep a type with all that a comparison of it as a whole looks at."""
+    stack = [(type_id, behind_ptr)]
+    seen: set[tuple[int, bool]] = set()
+    while stack:
+        at, behind = stack.pop()
+        if not at or (at, behind) in seen:
+            continue
+        seen.add((at, behind))
+        kept.types.add(at)
+        kind = target.kind_of(at)
+        if kind in COMPOSITES:
+            if behind:
+                continue
+            kept.members.setdefault(at, set()).update(range(len(target.iter_type_refs(at))))
+        stack += [(ref, behind or kind == Kind.PTR) for ref in target.iter_type_refs(at)]
+
+
+def _build(
+    source: Btf, base: Btf | None, kept: _Kept, base_ids: dict[int, int]
+) -> tuple[Btf, dict[int, int]]:
+    """Return the BTF of the types kept, and what became of their ids."""
+    own = [t for t in source.own_ids() if t in kept.types]
+    start = 1 if base is None else base.type_cnt
+    ids = dict(base_ids)
+    ids.update({old: start + number for number, old in enumerate(own)})
+    records = Records(base, source)
+    mapped = _OrVoid(ids)
+    strings = records.string_map(source)
+    for type_id in own:
+        words = source.record(type_id)
+        if info_kind(words[1]) not in COMPOSITES:
+            records.copy(source, type_id, mapped)
+            continue
+        members = sorted(kept.members.get(type_id, ()))
+        kflag = info_kflag(words[1]) and any(words[5 + 3 * m] >> 24 for m in members)
+        info = make_info(info_kind(words[1]), len(members), kflag)
+        out = [strings[words[0]], info, words[2]]
+        for member in members:
+            name, ref, offset = words[3 + 3 * member : 6 + 3 * member].tolist()
+            out += [strings[name], mapped[ref], offset]
+        records.append(out)
+    return records.to_btf(), ids
+
+
+class _OrVoid:
+    """Ids of the types kept; void for all others."""
+
+    def __init__(self, ids: dict[int, int]) -> None:
+        self._ids = ids
+
+    def __getitem__(self, index: int, /) -> int:
+        return self._ids.get(index, 0)
+
+
+def flatten(kernel: Btf, modules: Sequence[Btf]) -> Btf:
+    """
+    Return one BTF without a base: the kernel's types, then each module's.
+
+    Types of one name that modules lay out differently stay two types. Not every
+    loader takes that well, but none can mix them up.
+    """
+    records = Records(None, kernel)
+    identity = list(range(kernel.type_cnt))
+    for type_id in kernel.own_ids():
+        records.copy(kernel, type_id, identity)
+    for module in modules:
+        shift = records.type_cnt - module.start_id
+        ids = identity + [type_id + shift for type_id in module.own_ids()]
+        for type_id in module.own_ids():
+            records.copy(module, type_id, ids)
+    return records.to_btf()
