@@ -63,6 +63,23 @@ def test_without_evidence_the_only_tables_are_taken() -> None:
     assert by_scan(image.read, [(image.base, image.end)]).by_name("init_uts_ns")
 
 
+@pytest.mark.parametrize("kind", ["5.10 x86", "6.12 arm64", "7.0", "7.0 s390x"])
+def test_physical_memory_can_be_searched_before_there_are_page_tables(kind: str) -> None:
+    style = STYLES[kind]
+    image = image_of(style)
+    start = 0x40000000 - BASE
+
+    def read(address: int, size: int) -> bytes:
+        return image.read(address - start, size)
+
+    info = VmcoreInfo.parse(image.vmcoreinfo(pointers=False))
+    ranges = [(image.base + start, image.end + start)]
+    table = by_scan(read, ranges, info, physical=True)
+    assert [(s.address, s.name) for s in table] == [(a, name) for a, _, name in image.symbols]
+    with pytest.raises(DebugInfoError):
+        by_scan(read, ranges, info)
+
+
 def two_kernels(other_seed: int) -> tuple[Image, Image]:
     """One kernel's image, and it again with the tables of another in its free memory."""
     image = image_of(MODERN, 1)

@@ -17,6 +17,7 @@ include kallsyms symbols") (in v6.0). ``kallsyms_markers`` and
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from btfdbg.debuginfo.kallsyms.addresses import Encoding
@@ -165,6 +166,7 @@ def by_scan(
     info: VmcoreInfo | None = None,
     *,
     byteorder: ByteOrder | None = None,
+    physical: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> KallsymsTable:
     """
@@ -174,7 +176,9 @@ def by_scan(
     they describe. Without VMCOREINFO everything is searched, and the answer must
     be the only one.
 
-    :param ranges: (start, end) virtual addresses.
+    :param ranges: (start, end) addresses as ``read`` takes them.
+    :param physical: ``read`` takes physical addresses (no page tables yet). The
+        table then answers with virtual ones as ever; needs ``_stext`` of VMCOREINFO.
     :param byteorder: Take only tables of this byte order.
     :raises DebugInfoError: none, or several and no evidence.
     """
@@ -185,14 +189,17 @@ def by_scan(
         if byteorder is not None and tokens.byteorder != byteorder:
             continue
         seen += 1
-        for table in _candidates(read, tokens):
+        candidates = list(_candidates(read, tokens))
+        if physical:
+            candidates = _with_virtual_addresses(read, candidates, info)
+        for table in candidates:
             if symbols:
                 assert info is not None
                 if agreeing(table, info):
-                    if describes_itself(table):
+                    if describes_itself(table) and not physical:
                         return table
                     possible.append(table)
-            elif describes_itself(table):
+            elif describes_itself(table) and not physical:
                 possible.append(table)
     if len(possible) == 1:
         return possible[0]
@@ -235,6 +242,31 @@ def _candidates(read: Memory, tokens: TokenTable) -> Iterable[KallsymsTable]:
         return
     for layout in layouts(read, tokens, names):
         yield KallsymsTable(read, layout, f"found in memory at 0x{layout.token_table:x}")
+
+
+def _with_virtual_addresses(
+    read: Memory, candidates: list[KallsymsTable], info: VmcoreInfo | None
+) -> list[KallsymsTable]:
+    """
+    Candidates whose tables were read at physical addresses, giving virtual ones.
+
+    Place-relative addresses are physical like their places; moved so that _stext is
+    right they agree with VMCOREINFO whatever they are. So they are thought of only
+    if no other encoding agrees by itself.
+    """
+    stext = None if info is None else info.symbols.get("_stext")
+    if info is None or stext is None:
+        return []
+    others = [table for table in candidates if table.layout.encoding is not Encoding.PLACE]
+    if any(agreeing(table, info) for table in others):
+        return others
+    moved = []
+    for table in candidates:
+        found = table.by_name("_stext") if table not in others else ()
+        if found:
+            layout = replace(table.layout, bias=stext - found[0].address)
+            moved.append(KallsymsTable(read, layout, table.source))
+    return moved
 
 
 def _names_at(

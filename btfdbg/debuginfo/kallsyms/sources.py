@@ -23,6 +23,10 @@ STEP = "kallsyms"
 _MAX_FILE = 1 << 29
 _MIN_SYMBOLS = 1000
 _MASK64 = (1 << 64) - 1
+_IMAGE = 1 << 30
+
+# VMCOREINFO_SYMBOL_ARRAY() of something that is a pointer gives its value.
+_VALUES = frozenset({"mem_section", "vmemmap"})
 _LINE = re.compile(r"([0-9A-Fa-f]{8,16}) ([A-Za-z?-]) (\S+)(?:[ \t]+\[(\S+)\])?\s*")
 
 
@@ -106,8 +110,13 @@ def parse_map(text: bytes, origin: str, info: VmcoreInfo | None = None) -> Liste
 
 def from_vmcoreinfo(info: VmcoreInfo) -> ListedTable:
     """The ``SYMBOL()`` lines. Their letters are not known, nor their extents."""
+    stext = info.symbols.get("_stext")
     return ListedTable(
-        (Sym(name, address, 0, "?", False, "VMCOREINFO") for name, address in info.symbols.items()),
+        (
+            Sym(name, address, 0, "?", False, "VMCOREINFO")
+            for name, address in info.symbols.items()
+            if name not in _VALUES and (stext is None or abs(address - stext) < _IMAGE)
+        ),
         "SYMBOL() lines of VMCOREINFO",
         complete=False,
     )
@@ -119,7 +128,7 @@ def _displacement(
     """What to add to the file's addresses, modulo 2**64."""
     in_file: dict[str, set[int]] = {}
     for address, _, name in symbols:
-        if name in info.symbols and address > absolute_end:
+        if name in info.symbols and name not in _VALUES and address > absolute_end:
             in_file.setdefault(name, set()).add(address)
     anchor = next(
         (name for name in ("_stext", "init_uts_ns") if len(in_file.get(name, ())) == 1), None
