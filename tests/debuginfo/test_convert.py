@@ -5,20 +5,21 @@ from __future__ import annotations
 import drgn
 import pytest
 
-from btfdbg.btf import kinds
+from btfdbg.btf import TypeId, kinds
 from btfdbg.btf.builder import Builder
+from btfdbg.btf.format import IntEncoding
 from btfdbg.errors import BtfFormatError
 
 from .support import S390X, Kernel
 
 
-def ints(b: Builder) -> dict[str, int]:
+def ints(b: Builder) -> dict[str, TypeId]:
     return {
-        "int": b.add_int("int", 4, kinds.IntEncoding.SIGNED),
+        "int": b.add_int("int", 4, IntEncoding.SIGNED),
         "u32": b.add_int("unsigned int", 4, 0),
         "u64": b.add_int("long unsigned int", 8, 0),
-        "char": b.add_int("char", 1, kinds.IntEncoding.SIGNED),
-        "bool": b.add_int("_Bool", 1, kinds.IntEncoding.BOOL),
+        "char": b.add_int("char", 1, IntEncoding.SIGNED),
+        "bool": b.add_int("_Bool", 1, IntEncoding.BOOL),
     }
 
 
@@ -37,7 +38,7 @@ def test_integers_keep_size_sign_and_c_name() -> None:
 
 
 def test_plain_char_has_the_sign_that_this_kernel_gave_it() -> None:
-    for encoding, signed in ((kinds.IntEncoding.SIGNED, True), (kinds.IntEncoding.NONE, False)):
+    for encoding, signed in ((IntEncoding.SIGNED, True), (IntEncoding.NONE, False)):
         b = Builder()
         b.add_int("char", 1, encoding)
         assert Kernel(b).prog.type("char").is_signed is signed
@@ -139,7 +140,7 @@ def test_a_forward_declaration_is_an_incomplete_type_and_not_found_by_name() -> 
 def test_function_types_keep_parameters_and_variadic() -> None:
     b = Builder()
     i = ints(b)
-    proto = b.add_func_proto(i["int"], [kinds.Param("fmt", i["u64"]), kinds.Param("", 0)])
+    proto = b.add_func_proto(i["int"], [kinds.Param("fmt", i["u64"]), kinds.Param("", TypeId(0))])
     k = Kernel(b)
     t = k.converter.convert(proto)
     assert t.is_variadic

@@ -7,6 +7,7 @@ import pytest
 
 from btfdbg.btf import kinds
 from btfdbg.btf.builder import Builder
+from btfdbg.btf.format import IntEncoding
 from btfdbg.debuginfo.enumerators import find_enumerators
 from btfdbg.debuginfo.kallsyms import Sym
 
@@ -16,7 +17,7 @@ from .support import Kernel
 @pytest.fixture
 def kernel() -> Kernel:
     b = Builder()
-    integer = b.add_int("int", 4, kinds.IntEncoding.SIGNED)
+    integer = b.add_int("int", 4, IntEncoding.SIGNED)
     b.add_struct("twice", 4, [kinds.Member("a", integer, 0, 0)])
     b.add_struct("twice", 8, [kinds.Member("b", integer, 0, 0)])
     b.add_enum("pid_type", 4)

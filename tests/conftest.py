@@ -1,0 +1,46 @@
+"""Dumps for tests: the bundled ones, always there; more from the folder in BTFDBG_DUMPS."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from corefiles.manifest import BUNDLED, bundled
+
+
+def bundled_dumps() -> list[tuple[Path, dict[str, Any]]]:
+    """The bundled dumps with their manifest entries."""
+    return [(BUNDLED.parent / e["file"], e) for e in bundled()]
+
+
+def _first(arch: str, how: str = "") -> Path:
+    for path, entry in bundled_dumps():
+        if entry["arch"] == arch and how in entry["how"] and path.exists():
+            return path
+    folder = os.environ.get("BTFDBG_DUMPS")
+    if folder:
+        return Path(folder) / f"6.12-{arch}-sysrq-qemu-elf.vmcore"
+    pytest.skip(f"no {arch} dump is bundled, and BTFDBG_DUMPS is not set")
+
+
+@pytest.fixture(scope="session")
+def x86_core() -> Path:
+    """A dump of an x86-64 kernel."""
+    return _first("amd64")
+
+
+@pytest.fixture(scope="session")
+def arm_core() -> Path:
+    """A dump of an arm64 kernel."""
+    return _first("arm64")
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither read nor write the home folder of whoever runs the tests."""
+    home = tmp_path_factory.getbasetemp() / "home"
+    for name in ("XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"):
+        monkeypatch.setenv(name, str(home / name))

@@ -1,0 +1,138 @@
+"""Dumps with damage: a note and what is left, or one clear error; never a hang."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import drgn
+import pytest
+
+from btfdbg.debuginfo.attach import attach
+from btfdbg.debuginfo.session import Session
+from btfdbg.debuginfo.vmcore import open_core
+from btfdbg.errors import DebugInfoError
+
+
+class Dump:
+    """A dump to damage before btfdbg sees it, and its undamaged twin to find things with."""
+
+    def __init__(self, path: Path) -> None:
+        prog, info = open_core(path)
+        self.twin = attach(prog, None, info)
+        self.prog, self._info = open_core(path)
+
+    def address(self, name: str) -> int:
+        return self.twin.lookup_symbols(name)[0].address
+
+    def put(self, address: int, data: bytes) -> None:
+        self.prog.add_memory_segment(
+            address, len(data), lambda a, n, offset, physical: data[offset : offset + n]
+        )
+
+    def lose(self, address: int, size: int) -> None:
+        def fault(a: int, n: int, offset: int, physical: bool) -> bytes:
+            raise drgn.FaultError("page excluded", a)
+
+        self.prog.add_memory_segment(address, size, fault)
+
+    def attach(self) -> Session:
+        return attach(self.prog, None, self._info)
+
+
+@pytest.fixture
+def dump(x86_core: Path) -> Dump:
+    return Dump(x86_core)
+
+
+def notes(session: Session) -> str:
+    return "\n".join(map(str, session.notes))
+
+
+def test_an_undamaged_dump_has_no_notes(dump: Dump) -> None:
+    session = dump.attach()
+    assert notes(session) == ""
+    assert dump.prog["init_task"].comm.string_() == b"swapper/0"
+
+
+def test_overwritten_btf_leaves_symbols_and_a_note(dump: Dump) -> None:
+    dump.put(dump.address("__start_BTF"), bytes(4096))
+    session = dump.attach()
+    assert not session.has_btf
+    assert "btf" in notes(session)
+    assert "--btf FILE" in notes(session)
+    assert dump.prog.symbol("init_task").address == dump.address("init_task")
+    assert "init_task" not in dump.prog
+
+
+def test_missing_pages_of_btf_leave_symbols_and_a_note(dump: Dump) -> None:
+    dump.lose(dump.address("__start_BTF") + 0x10000, 4096)
+    session = dump.attach()
+    assert not session.has_btf
+    assert "cannot be read" in notes(session)
+
+
+def test_garbage_inside_btf_is_not_parsed_around(dump: Dump) -> None:
+    dump.put(dump.address("__start_BTF") + 0x40000, b"\xff" * 0x1000)
+    session = dump.attach()
+    assert not session.has_btf
+    assert "damaged" in notes(session)
+
+
+def test_without_symbols_and_types_there_is_one_error_with_a_hint(dump: Dump) -> None:
+    info = dump.twin.vmcoreinfo.symbols
+    for name in ("kallsyms_token_table", "kallsyms_names", "kallsyms_token_index"):
+        dump.put(info[name], bytes(4096))
+    dump.put(dump.address("__start_BTF"), bytes(4096))
+    with pytest.raises(DebugInfoError) as caught:
+        dump.attach()
+    assert "kallsyms" in str(caught.value)
+    assert "--kallsyms FILE" in caught.value.hint
+
+
+def test_a_module_list_that_runs_in_a_circle_ends(dump: Dump) -> None:
+    second = dump.twin.prog["modules"].next.next
+    third = second.next
+    dump.put(third.value_(), second.value_().to_bytes(8, "little"))
+    session = dump.attach()
+    assert "circle" in notes(session)
+    assert len(session.module_names()) >= 3
+
+
+def test_a_module_list_with_a_bad_pointer_keeps_what_came_before(dump: Dump) -> None:
+    third = dump.twin.prog["modules"].next.next.next
+    dump.put(third.value_(), (0xDEAD_0000_0000).to_bytes(8, "little"))
+    session = dump.attach()
+    assert "next module" in notes(session)
+    assert 0 < len(session.module_names()) < len(dump.twin.module_names())
+    # The kernel's own list of BTF is another one, and whole.
+    assert set(session.modules) == set(dump.twin.modules)
+
+
+def test_a_module_whose_btf_is_damaged_loses_only_itself(dump: Dump) -> None:
+    names = list(dump.twin.modules)
+    btfs = dump.twin.module_btfs
+    assert btfs is not None
+    entry = btfs.entry(names[3])
+    assert entry is not None
+    dump.put(entry.data, b"\x9f\xeb\x01\x00" + b"\xff" * 60)
+    session = dump.attach()
+    readable = [n for n in session.modules if session.module_btf_source(n)]
+    assert readable == [n for n in names if n != names[3]]
+    assert names[3] in notes(session)
+
+
+def test_a_module_whose_symbols_are_damaged_loses_only_itself(dump: Dump) -> None:
+    from btfdbg.debuginfo.kallsyms.modules import ModuleSymbols
+
+    modules = [m for m in dump.twin.prog.modules() if isinstance(m, drgn.RelocatableModule)]
+    victim, other = modules[0], modules[1]
+    kallsyms = victim.object.kallsyms
+    dump.put(kallsyms.num_symtab.address_, (0xFFFF_FFFF).to_bytes(4, "little"))
+    dump.attach()
+    symbols = ModuleSymbols(dump.prog)
+    here = {m.name: m for m in dump.prog.modules() if isinstance(m, drgn.RelocatableModule)}
+    assert symbols.table(here[victim.name]) is None
+    assert victim.name in symbols.problems
+    table = symbols.table(here[other.name])
+    assert table is not None
+    assert next(iter(table)).source == f"module {other.name}"
