@@ -178,6 +178,13 @@ def read_elf(path: Path) -> ElfCore:
     found = []
     for p_type, _flags, *rest in struct.iter_unpack(order + "IIQQQQQQ", raw):
         segment = Segment(p_type, *rest[:5])
+        if p_type == PT_LOAD and segment.offset + segment.filesz >= 1 << 63:
+            raise DebugInfoError(
+                f"{path}: a segment of {segment.filesz:#x} bytes at {segment.offset:#x} of the"
+                " file is not believable",
+                step="open",
+                hint="the ELF header is damaged",
+            )
         if p_type == PT_LOAD and (
             segment.vaddr + segment.memsz > 1 << 64
             or (segment.paddr != NO_ADDRESS and segment.paddr + segment.memsz > 1 << 64)

@@ -17,6 +17,7 @@ import drgn
 
 from btfdbg.debuginfo.vmcore.identify import DumpInfo, Format
 from btfdbg.debuginfo.vmcore.kdumpfile import Kdump
+from btfdbg.debuginfo.vmcore.kdumppages import KdumpPages
 from btfdbg.debuginfo.vmcore.memory import FileMemory
 from btfdbg.debuginfo.vmcore.paging import NotMappedError, Paging, ReadPhysical, ways_to_translate
 from btfdbg.debuginfo.vmcore.recover import believable_paging
@@ -52,7 +53,7 @@ class Reason(Enum):
     EXCLUDED = "page excluded from the dump"
     TRUNCATED = "the file is truncated"
     ABSENT = "memory that is not in the dump"
-    DAMAGED = "damaged page table"
+    DAMAGED = "damaged page table or page"
     UNKNOWN = "unreadable"
 
 
@@ -177,19 +178,25 @@ def _explain_physical(info: DumpInfo | None, physical: int) -> Explanation:
 
 def _explain_kdump(info: DumpInfo, physical: int, where: str) -> tuple[Reason, str]:
     try:
-        kdump = Kdump(info.path)
-        held = kdump.holds(physical)
+        pages = info.memory
+        if not isinstance(pages, KdumpPages):
+            pages = KdumpPages(Kdump(info.path))
+        held = pages.kdump.holds(physical)
     except (BtfdbgError, OSError):
         return Reason.UNKNOWN, f"{where} cannot be read"
     if held is None:
         return Reason.ABSENT, f"{where} is beyond the memory that was dumped"
     if not held:
-        level = kdump.header.dump_level
+        level = pages.kdump.header.dump_level
         with_level = f" (dump level {level})" if level > 0 else ""
         return (
             Reason.EXCLUDED,
             f"{where} is not in the dump: makedumpfile left the page out{with_level}",
         )
-    if kdump.header.incomplete or kdump.is_truncated(physical):
-        return Reason.TRUNCATED, f"{where} was cut off: the dump is incomplete"
-    return Reason.UNKNOWN, f"{where} is in the dump but cannot be decompressed"
+    try:
+        pages.read(physical, 1)
+    except drgn.FaultError as e:
+        if "truncated" in str(e) or pages.kdump.header.incomplete:
+            return Reason.TRUNCATED, f"{where} was cut off: the dump is incomplete"
+        return Reason.DAMAGED, f"{where} is in the dump but damaged"
+    return Reason.UNKNOWN, f"{where} is in the dump but was not read"

@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,8 @@ from btfdbg.debuginfo.vmcore.identify import (
     platform_named,
     platform_of,
 )
-from btfdbg.debuginfo.vmcore.kdumpfile import Kdump, KdumpMemory
+from btfdbg.debuginfo.vmcore.kdumpfile import Kdump
+from btfdbg.debuginfo.vmcore.kdumppages import KdumpPages
 from btfdbg.debuginfo.vmcore.lime import read_lime
 from btfdbg.debuginfo.vmcore.memory import Extent, FileMemory, PhysicalMemory
 from btfdbg.debuginfo.vmcore.paging import NotMappedError, X86Paging
@@ -47,11 +48,6 @@ from btfdbg.debuginfo.vmcoreinfo import MAX_BYTES, VmcoreInfo
 from btfdbg.errors import DebugInfoError
 
 _GIVEN = "--vmcoreinfo"
-# drgn wants some VMCOREINFO before it opens a kdump file at all; the search for
-# the real one reads physical memory only, which does not look at it.
-_PLACEHOLDER = (
-    b"OSRELEASE=6.0.0\nPAGESIZE=4096\nSYMBOL(swapper_pg_dir)=1000\nNUMBER(pgtable_l5_enabled)=0\n"
-)
 _NOTE_HEADER = b"VMCOREINFO\0\0"
 _QEMU_CR3 = 416
 # Program counter in struct elf_prstatus, whose registers start at 112.
@@ -152,7 +148,7 @@ def _open_elf(
                 "the guest was rebooted, or the note was edited",
             )
             return _with_recovered(info, platform, found)
-        if found is None:
+        if found is None and not core.missing:
             info = _unconfirmed(info)
     try:
         return _set_core_dump(info, platform, None), info
@@ -172,63 +168,88 @@ def _open_kdump(
             step="open",
             hint="join the parts: makedumpfile --reassemble PART1 PART2... OUT",
         )
+    pages = KdumpPages(kdump)
+    info = replace(info, memory=pages)
     if header.incomplete:
         info = _remark(
             info,
             "makedumpfile marked this dump as incomplete: it ran out of space",
             "pages at its end are missing",
         )
-    # QEMU writes x86_64 into every kdump header; the text knows better.
-    given = platform
+    missing = pages.missing()
+    if missing:
+        info = _truncated(info, missing, pages.total)
+    elif kdump.flattened is not None and not kdump.flattened.is_complete:
+        info = _remark(info, "the flattened file is truncated", "pages at its end are missing")
+        missing = 1
     own = kdump.vmcoreinfo()
-    for known in (text, own):
-        if platform is None and known is not None:
-            platform = _platform_of_text(known, header.order == "<")
-    platform = platform or info.platform
     if text is not None:
-        prog = _set_core_dump(info, platform, text)
-        return prog, replace(info, vmcoreinfo_source=_GIVEN)
-    if own is not None:
-        prog = _set_kdump(info, given, platform, own)
-        if _fits(own, prog.platform, KdumpMemory(prog, kdump)):
-            return prog, info
-    scanner = KdumpMemory(_scanner(info, platform), kdump)
-    found = _recover(info, scanner, given, None)
-    if found is not None:
-        if own is not None:
-            info = _remark(
-                info, "the dump's VMCOREINFO is not of the kernel in its memory; used that one", ""
-            )
-        return _with_recovered(info, given, found)
-    if own is None:
-        raise _without_vmcoreinfo(info, "")
-    return prog, _unconfirmed(info)
-
-
-def _set_kdump(
-    info: DumpInfo, given: drgn.Platform | None, known: drgn.Platform | None, text: bytes
-) -> drgn.Program:
-    """
-    Open a kdump file that has a VMCOREINFO text.
-
-    libkdumpfile learns the machine from its notes or not at all, and reads the
-    text only where there are notes; QEMU's files and hand-made ones lack them.
-    """
-    text = text.split(b"\0")[0]
-    attempts = ((given, None), (known, None), (known, text))
+        info = replace(info, vmcoreinfo_source=_GIVEN)
+    elif own is None or not _fits(own, _platform(info, platform, own, kdump), pages):
+        found = _recover(info, pages, platform, None)
+        if found is None and own is None:
+            raise _without_vmcoreinfo(info, "")
+        if found is None:
+            info = info if missing else _unconfirmed(info)
+        else:
+            if own is not None:
+                what = "the dump's VMCOREINFO is not of the kernel in its memory; used that one"
+                info = _remark(info, what, "")
+            text = found.candidate.text
+            info = replace(info, vmcoreinfo_source=_source(found))
+    whole = text or (own or b"").split(b"\0")[0]
+    known = _platform(info, platform, whole, kdump)
+    info = replace(info, architecture=known.arch if known is not None else None)
+    # libkdumpfile learns the machine from its notes or not at all, and reads the
+    # text only where there are notes; QEMU's files and hand-made ones lack them.
+    attempts = ((platform, None), (known, None)) if text is None else ()
     failure: DebugInfoError | None = None
-    for platform, vmcoreinfo in attempts:
+    for with_platform, vmcoreinfo in () if missing else (*attempts, (known, whole)):
         try:
-            return _set_core_dump(info, platform, vmcoreinfo)
+            return _set_core_dump(info, with_platform, vmcoreinfo), info
         except DebugInfoError as e:
             failure = failure or e
-    assert failure is not None
-    raise failure
+    if known is None:
+        raise failure or _cannot_open(info, ValueError("ARCH_NAME"))
+    # What libkdumpfile does not open, or would crash on, is read page by page.
+    everything = ((0, header.max_pfn * header.block_size),)
+    return _custom(info, known, pages, everything, whole), info
 
 
-def _scanner(info: DumpInfo, platform: drgn.Platform | None) -> drgn.Program:
-    platform = platform or platform_of(drgn.Architecture.X86_64, True)
-    return _set_core_dump(info, platform, _PLACEHOLDER, plugins=False)
+def _platform(
+    info: DumpInfo, given: drgn.Platform | None, text: bytes, kdump: Kdump
+) -> drgn.Platform | None:
+    """
+    The platform of a kdump file.
+
+    QEMU writes x86_64 into every header; the text knows better.
+    """
+    if given is not None:
+        return given
+    found = architectures_of(VmcoreInfo.parse(text))
+    return platform_of(found[0], kdump.header.order == "<") if found else info.platform
+
+
+def _custom(
+    info: DumpInfo,
+    platform: drgn.Platform,
+    memory: PhysicalMemory,
+    ranges: Iterable[tuple[int, int]],
+    text: bytes,
+) -> drgn.Program:
+    """A Program whose physical memory is read here."""
+
+    def read(address: int, count: int, offset: int, physical: bool) -> bytes:
+        return memory.read(address, count)
+
+    try:
+        prog = drgn.Program(platform)
+        for start, size in ranges:
+            prog.add_memory_segment(start, size, read, True)
+        prog.set_linux_kernel_custom(text, False)
+    except Exception as e:  # drgn raises plain Exception for what it has no class for
+        raise _cannot_open(info, e) from e
+    return prog
 
 
 def _open_image(
@@ -267,17 +288,13 @@ def _open_image(
         )
     image = found.memory
     assert isinstance(image, FileMemory)
-
-    def read(address: int, count: int, offset: int, physical: bool) -> bytes:
-        return image.read(address, count)
-
-    try:
-        prog = drgn.Program(platform_of(found.architecture, found.little_endian))
-        for e in image.extents:
-            prog.add_memory_segment(e.address, e.size, read, True)
-        prog.set_linux_kernel_custom(found.candidate.text, False)
-    except Exception as e:  # drgn raises plain Exception for what it has no class for
-        raise _cannot_open(info, e) from e
+    prog = _custom(
+        info,
+        platform_of(found.architecture, found.little_endian),
+        image,
+        ((e.address, e.size) for e in image.extents),
+        found.candidate.text,
+    )
     return prog, replace(
         info,
         architecture=found.architecture,
@@ -355,35 +372,20 @@ def _registers_agree(core: ElfCore, believed: Believed) -> int:
     return count
 
 
-def _platform_of_text(text: bytes, little_endian: bool) -> drgn.Platform | None:
-    found = architectures_of(VmcoreInfo.parse(text))
-    return platform_of(found[0], little_endian) if found else None
-
-
 def _set_core_dump(
     info: DumpInfo,
     platform: drgn.Platform | None,
     text: bytes | None,
-    *,
-    plugins: bool = True,
 ) -> drgn.Program:
-    hidden = os.environ.get("DRGN_DISABLE_PLUGINS")
     log = logging.getLogger("drgn")
     log.addFilter(_not_about_flattening)
     try:
-        if not plugins:
-            os.environ["DRGN_DISABLE_PLUGINS"] = "*"
         prog = drgn.Program(platform, vmcoreinfo=text)
         prog.set_core_dump(info.path)
     except Exception as e:  # drgn raises plain Exception for what it has no class for
         raise _cannot_open(info, e) from e
     finally:
         log.removeFilter(_not_about_flattening)
-        if not plugins:
-            if hidden is None:
-                del os.environ["DRGN_DISABLE_PLUGINS"]
-            else:
-                os.environ["DRGN_DISABLE_PLUGINS"] = hidden
     if not prog.flags & drgn.ProgramFlags.IS_LINUX_KERNEL:
         raise DebugInfoError(
             f"{info.path} is a core dump of a process, not of a kernel",
