@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0-only
+// SPDX-License-Identifier: LGPL-2.1-or-later OR BSD-2-Clause
 /*
  * A module that dies on request, with types of its own.
  *
@@ -168,4 +168,4 @@ module_init(cf_init);
 
 /* No exit: a corefile's module is never unloaded. */
 MODULE_DESCRIPTION("Dies on request, for crash dumps");
-MODULE_LICENSE("GPL");
+MODULE_LICENSE("Dual BSD/GPL");
