@@ -15,6 +15,7 @@ from typing import Any
 import drgn
 from drgn.commands import (
     CommandNamespace,
+    CommandNotFoundError,
     argument,
     argument_group,
     custom_command,
@@ -48,6 +49,15 @@ class Definition:
 
 
 DEFINITIONS: dict[str, Definition] = {}
+
+
+def own(prog: drgn.Program, name: str) -> Definition | None:
+    """The definition of a command of ours; ``None`` if it is drgn's for this Program."""
+    try:
+        NAMESPACE.lookup(prog, name)
+    except CommandNotFoundError:
+        return None
+    return DEFINITIONS.get(name)
 
 
 def prompt_command(

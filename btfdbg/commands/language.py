@@ -50,6 +50,7 @@ _ASSIGNMENT = re.compile(
     r"\s*(?:,\s*[\w.\[\]]+\s*)*(?::\s*[\w.\[\]]+\s*)?(?:\*\*|//|>>|<<|[-+*/%@&|^])?=(?!=)"
 )
 _STRUCT = re.compile(r"([A-Za-z_]\w*)(?:\.[\w.,\[\]]+)?\s+(?:-|0x)?[\w-]")
+_FORMATTED = re.compile(r"([a-z]+/)\w*(?=\s|$)")
 _ASK = re.compile(r"\s*(?:\?\s*(?P<before>[^?\n]+)|(?P<after>[^?\n]+?)\s*\?)\s*")
 
 
@@ -82,6 +83,13 @@ def resolve(
     asked = _ASK.fullmatch(text)
     if asked and not _is_python(text):
         return Line(Language.ASK, (asked["before"] or asked["after"]).strip())
+    formatted = _FORMATTED.match(text)
+    if (
+        formatted
+        and is_command(formatted[1])
+        and not (_is_python(text) and _bound(text, own_names))
+    ):
+        return Line(Language.COMMAND, text)
     word = first_word(text)
     if not word:
         return Line(Language.PYTHON, text)
@@ -104,6 +112,10 @@ def first_word(text: str) -> str:
     """The word that may name a command; empty if the line does not start with one."""
     match = _WORD.match(text)
     return match.group() if match else ""
+
+
+def _bound(text: str, own_names: Collection[str]) -> bool:
+    return first_word(text) in own_names
 
 
 def _pipes(text: str) -> bool:

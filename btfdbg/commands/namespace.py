@@ -30,7 +30,7 @@ from drgn.commands import (
 
 from btfdbg.commands import extensions, failure, output, words
 from btfdbg.commands.candidates import candidates
-from btfdbg.commands.define import DEFINITIONS, NAMESPACE
+from btfdbg.commands.define import NAMESPACE, own
 from btfdbg.commands.state import PromptState, state_of
 from btfdbg.commands.text import one_line
 from btfdbg.debuginfo.session import Session
@@ -175,7 +175,7 @@ def _run(session: Session, state: PromptState, word: str, tail: str) -> None:
         rest = _HELP.sub("", tail, count=1)
         word, tail, command = "help", f"{word} {rest}", lookup(prog, "help")
     as_json = False
-    if word not in _VERBATIM and word not in DEFINITIONS:
+    if word not in _VERBATIM and own(prog, word) is None:
         as_json, tail = _take_json(tail)
         tail = words.arrows(_expand(state, tail))
     parsed: ParsedCommand[Any] = command.parse(tail)

@@ -37,7 +37,7 @@ def dump_path(architecture: str) -> Path:
     pytest.skip(f"no {architecture} dump: none in corefiles/, none in $BTFDBG_DUMPS")
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def open_session(path: Path) -> Session:
     """One Session per dump and process: opening costs more than most tests."""
     prog = btfdbg.program_from_core_dump(path)

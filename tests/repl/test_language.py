@@ -9,7 +9,24 @@ from hypothesis import strategies as st
 from btfdbg.commands.language import Language, resolve
 
 COMMANDS = frozenset(
-    ("bt", "ps", "p", "x", "list", "set", "struct", "*", "eval", "help", "tele", "log", "dev", "sh")
+    (
+        "bt",
+        "ps",
+        "p",
+        "x",
+        "list",
+        "set",
+        "struct",
+        "*",
+        "eval",
+        "help",
+        "tele",
+        "log",
+        "dev",
+        "sh",
+        "p/",
+        "x/",
+    )
 )
 TYPES = frozenset(("task_struct", "list_head"))
 
@@ -42,6 +59,10 @@ def language(line: str, own: frozenset[str] = frozenset()) -> tuple[str, str]:
         ("set 1", "command", "set 1"),
         ("p init_task.comm", "command", "p init_task.comm"),
         ("p/x init_task.flags", "command", "p/x init_task.flags"),
+        ("x/8gx init_task", "command", "x/8gx init_task"),
+        ("x/s linux_banner", "command", "x/s linux_banner"),
+        ("x/2", "command", "x/2"),
+        ("p / 2", "command", "p / 2"),
         ("tele init_task->stack", "command", "tele init_task->stack"),
         (" bt", "python", " bt"),
         ("py bt", "python", "bt"),
@@ -84,6 +105,8 @@ def test_a_name_the_user_assigned_is_python_when_the_line_is() -> None:
     assert language("p", own)[0] == "python"
     assert language("p + 1", own)[0] == "python"
     assert language("p init_task", own)[0] == "command"
+    assert language("p/x", own)[0] == "python"
+    assert language("p/x init_task", own)[0] == "command"
     assert language("%p", own)[0] == "command"
 
 

@@ -13,8 +13,17 @@ from btfdbg.commands import annotate, output, values
 from btfdbg.commands.define import prompt_command
 from btfdbg.commands.text import Fragment
 from btfdbg.debuginfo.session import Session
+from btfdbg.errors import BtfdbgError
 
-_NO_ANSWER = (drgn.FaultError, LookupError, ValueError, TypeError, AttributeError)
+_NO_ANSWER = (
+    drgn.FaultError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    NotImplementedError,  # drgn unwinds no stack of this architecture
+    BtfdbgError,
+)
 _MAX_FRAMES = 64
 _SECTIONS = ("panic", "task", "registers", "stack", "log")
 
@@ -145,7 +154,11 @@ def _registers(session: Session, task: drgn.Object | None) -> Iterator[list[Frag
 def _stack(session: Session, task: drgn.Object | None) -> Iterator[list[Fragment]]:
     if task is None:
         raise LookupError("no task")
-    trace = session.prog.stack_trace(task)
+    try:
+        trace = session.prog.stack_trace(task)
+    except NotImplementedError:
+        yield from _stack_riscv64(session, task)
+        return
     if not len(trace):
         raise LookupError("the stack cannot be unwound")
     for i, frame in enumerate(trace):
@@ -168,6 +181,17 @@ def _stack(session: Session, task: drgn.Object | None) -> Iterator[list[Fragment
             ("type", f" [{module}]" if module else ""),
             ("dim", " (interrupted)" if frame.interrupted and i else ""),
         ]
+
+
+def _stack_riscv64(session: Session, task: drgn.Object) -> Iterator[list[Fragment]]:
+    from btfdbg.debuginfo.unwind_riscv64 import stack
+
+    cache: dict[Any, Any] = {}
+    for i, frame in enumerate(stack(task)):
+        if i >= _MAX_FRAMES:
+            return
+        what = annotate.short(session, frame.pc, cache).removeprefix("text ")
+        yield [("dim", f"#{i:<2} "), ("symbol", what or f"{frame.pc:#x}")]
 
 
 def _module(frame: drgn.StackFrame) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import drgn
 from drgn.commands import argument
 
-from btfdbg.commands import annotate, display, text, values, words
+from btfdbg.commands import annotate, display, text, values
 from btfdbg.commands.candidates import members, struct_of, underlying
 from btfdbg.commands.define import prompt_command
 from btfdbg.commands.text import Table
@@ -20,11 +20,17 @@ _MAX_CELL = 48
 
 
 def _code(session: Session, args: argparse.Namespace) -> str:
+    a, b = _structs(session, args.a, args.b, args.type)
+    name = a.type_.type_name()
     return (
-        f"a, b = {words.arrows(args.a)}, {words.arrows(args.b)}\n"
+        "from drgn import Object\n\n\n"
+        f"a = Object(prog, {name!r}, address={a.address_:#x})\n"
+        f"b = Object(prog, {name!r}, address={b.address_:#x})\n"
         "for member in a.type_.members:\n"
-        "    if a.member_(member.name) != b.member_(member.name):\n"
-        "        print(member.name, a.member_(member.name), b.member_(member.name))"
+        "    if member.name:\n"
+        "        left, right = a.member_(member.name), b.member_(member.name)\n"
+        "        if left.to_bytes_() != right.to_bytes_():\n"
+        "            print(member.name, left, right)"
     )
 
 

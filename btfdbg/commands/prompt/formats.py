@@ -18,6 +18,31 @@ _MAX_COUNT = 65536
 _FORMAT = re.compile(r"(\d*)([a-z]*)")
 
 
+DEFINITIONS["p/"] = Definition(
+    "p/",
+    (
+        ("p/x init_task.flags", "hexadecimal"),
+        ("p/a init_task.sched_class", "with its symbol"),
+        ("p/s init_task.comm", "string"),
+    ),
+    ("symbol",),
+)
+DEFINITIONS["x/"] = Definition(
+    "x/",
+    (
+        ("x/4gx init_task", "four words"),
+        ("x/4a init_task.stack", "with what they point to"),
+        ("x/s linux_banner", "string"),
+    ),
+    ("address",),
+)
+
+
+def _examples(name: str) -> str:
+    lines = (f"|  {line.ljust(26)}  {why}" for line, why in DEFINITIONS[name].examples)
+    return "examples:\n\n" + "\n".join(lines)
+
+
 class FormatArgumentError(values.ValueErrorInCommand):
     """A format that cannot be used."""
 
@@ -57,7 +82,7 @@ def _take(tail: str) -> tuple[str, str]:
     signed, u unsigned, o octal, t binary, a address and symbol, c character, s
     string, f float.
     """,
-    epilog="examples:\n|  p/x init_task.flags\n|  p/a init_task.sched_class\n|  p/s init_task.comm",
+    epilog=_examples("p/"),
     parse=_parse,
     namespace=NAMESPACE,
 )
@@ -89,7 +114,7 @@ def print_(
     Show COUNT units of memory. SIZE is b, h, w or g (1, 2, 4, 8 bytes), FORMAT one
     of p/'s letters; s shows strings, a pointers with what they point to.
     """,
-    epilog="examples:\n|  x/8gx init_task\n|  x/4a init_task.tasks.next\n|  x/s linux_banner",
+    epilog=_examples("x/"),
     parse=_parse,
     namespace=NAMESPACE,
 )
@@ -166,11 +191,3 @@ def _strings(prog: drgn.Program, address: int, count: int) -> None:
             ("string", '"' + data.decode("utf-8", "backslashreplace") + '"'),
         )  # fmt: skip
         address += len(data) + 1
-
-
-DEFINITIONS["p/"] = Definition(
-    "p/", (("p/x init_task.flags", "hexadecimal"), ("p/s init_task.comm", "string")), ("symbol",)
-)
-DEFINITIONS["x/"] = Definition(
-    "x/", (("x/4gx init_task", "four words"), ("x/s linux_banner", "string")), ("address",)
-)

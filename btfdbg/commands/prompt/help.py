@@ -7,7 +7,7 @@ import argparse
 from drgn.commands import Command, argument
 
 from btfdbg.commands import namespace, output, text
-from btfdbg.commands.define import DEFINITIONS, NAMESPACE, prompt_command
+from btfdbg.commands.define import own, prompt_command
 from btfdbg.debuginfo.session import Session
 
 _RULES = """\
@@ -38,7 +38,7 @@ def help_(session: Session, args: argparse.Namespace) -> None:
     """Run the command."""
     known = namespace.commands(session.prog)
     if not args.command:
-        _overview(known)
+        _overview(session, known)
         return
     names = list(known) if "all" in args.command else args.command
     for i, name in enumerate(names):
@@ -47,9 +47,9 @@ def help_(session: Session, args: argparse.Namespace) -> None:
         explain(session, name)
 
 
-def _overview(known: dict[str, Command[object]]) -> None:
-    ours = [name for name in known if name in DEFINITIONS]
-    drgns = [name for name in known if name not in DEFINITIONS]
+def _overview(session: Session, known: dict[str, Command[object]]) -> None:
+    ours = [name for name in known if own(session.prog, name) is not None]
+    drgns = [name for name in known if own(session.prog, name) is None]
     width = max(map(len, known))
     columns = output.current().columns
     for title, names in (("btfdbg", ours), ("drgn (crash compatible)", drgns)):
@@ -73,15 +73,6 @@ def explain(session: Session, name: str) -> None:
     output.emit("usage: ", command.format_usage())
     output.emit("")
     print(command.format_help(indent="  "))
-    if name not in DEFINITIONS:
+    if own(session.prog, name) is None:
         output.emit("")
         output.emit(("dim", "  From drgn. --drgn shows the code behind it, --json its tables."))
-
-
-def own_commands() -> tuple[str, ...]:
-    """Names of btfdbg's own commands."""
-    return tuple(sorted(DEFINITIONS.keys() & {name for name, _ in _all()}))
-
-
-def _all() -> list[tuple[str, Command[object]]]:
-    return list(NAMESPACE._commands.items())

@@ -17,7 +17,7 @@ from drgn.commands import Command
 
 from btfdbg.btf import Kind
 from btfdbg.commands import namespace
-from btfdbg.commands.define import DEFINITIONS
+from btfdbg.commands.define import own
 from btfdbg.commands.text import one_line
 from btfdbg.debuginfo.session import Session
 from btfdbg.repl.complete import python
@@ -126,7 +126,7 @@ def complete_arguments(
         return files(typed, start)
     parser = namespace.parser_of(command)
     if typed.startswith("-"):
-        return _options(name, parser, typed, start)
+        return _options(own(session.prog, name) is None, parser, typed, start)
     previous = rest[: start - begin].split()
     if previous:
         wanted = _VALUES.get((name, previous[-1]))
@@ -138,7 +138,7 @@ def complete_arguments(
         if _takes_value(parser, previous[-1]):
             return []
     found: dict[str, Completion] = {}
-    defined = DEFINITIONS.get(name)
+    defined = own(session.prog, name)
     for wanted in defined.complete if defined is not None else _OPERANDS.get(name, ()):
         for completion in _operand(wanted, name, text, start, session, names):
             found.setdefault(completion.text, completion)
@@ -286,14 +286,14 @@ def _words(words: tuple[tuple[str, str], ...], text: str, begin: int) -> list[Co
 
 
 def _options(
-    name: str, parser: argparse.ArgumentParser | None, typed: str, start: int
+    from_drgn: bool, parser: argparse.ArgumentParser | None, typed: str, start: int
 ) -> list[Completion]:
     found: dict[str, str] = {}
     for action in parser._actions if parser is not None else ():
         for option in action.option_strings:
             help_ = action.help if action.help not in (None, argparse.SUPPRESS) else ""
             found[option] = one_line(str(help_).replace("%%", "%"), 70)
-    if name not in DEFINITIONS:
+    if from_drgn:
         found.setdefault("--json", "print its tables as JSON")
         found.setdefault("--help", "explain the command")
     return [

@@ -1,0 +1,315 @@
+"""Every command has help with examples, and the examples work."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from btfdbg.commands import define, namespace
+from btfdbg.commands.evaluate import prepare, run_line
+from btfdbg.commands.state import state_of
+from btfdbg.debuginfo.session import Session
+
+namespace.load_commands()
+EXAMPLES = [
+    (name, line)
+    for name, definition in sorted(define.DEFINITIONS.items())
+    for line, _ in definition.examples
+]
+JSON_COMMANDS = ("tele init_task -n 4", "id init_task", "diffstruct 'find_task(prog, 1)' init_task")
+DRGN_COMMANDS = (
+    "tele init_task", "id init_task", "ctx", "whatis struct list_head",
+    "diffstruct 'find_task(prog, 1)' init_task", "whatis init_task",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "line"), EXAMPLES, ids=[line for _, line in EXAMPLES])
+def test_an_example_runs(
+    name: str, line: str, session: Session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = prepare(session)
+    if name == "mark":
+        state.names["idle"] = 0
+    assert run_line(session, line)
+    out, err = capsys.readouterr()
+    assert err == ""
+    if not line.startswith("mark idle"):
+        assert out.strip()
+
+
+@pytest.mark.parametrize("name", sorted(define.DEFINITIONS))
+def test_help_shows_the_examples(
+    name: str, session: Session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prepare(session)
+    if define.own(session.prog, name) is None:
+        pytest.skip(f"{name} is drgn's on this architecture")
+    assert run_line(session, f"help {name}")
+    out = capsys.readouterr().out
+    assert "usage:" in out
+    for line, _ in define.DEFINITIONS[name].examples:
+        assert line in out
+
+
+def test_help_knows_every_command(session: Session, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_line(session, "help")
+    listed = capsys.readouterr().out
+    for name in namespace.commands(session.prog):
+        assert f"\n  {name} " in listed
+    assert run_line(session, "help all")
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("name", ["bt", "ps", "log", "struct", "kmem", "foreach", "mod", "rd"])
+def test_drgn_commands_are_there_under_their_crash_spelling(name: str, session: Session) -> None:
+    assert namespace.is_command(session.prog, name)
+
+
+@pytest.mark.parametrize("line", JSON_COMMANDS)
+def test_a_table_command_gives_json(
+    line: str, session: Session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_line(session, line + " --json")
+    rows = json.loads(capsys.readouterr().out)
+    assert rows
+    assert all(isinstance(row, dict) for row in rows)
+
+
+@pytest.mark.parametrize("line", DRGN_COMMANDS)
+def test_the_drgn_code_behind_a_command_runs(
+    line: str, session: Session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = prepare(session)
+    assert run_line(session, line + " --drgn")
+    code = capsys.readouterr().out
+    assert code.strip()
+    names = {**state.globals, "init_task": session.prog["init_task"]}
+    exec(compile(code, "<--drgn>", "exec"), names)
+
+
+def test_drgn_tables_give_json(session: Session, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_line(session, "ps --json")
+    rows = json.loads(capsys.readouterr().out)
+    assert {"PID", "COMM"} <= set(rows[0])
+    assert any(row["PID"] == 1 for row in rows)
+    assert run_line(session, "ps")
+    assert "PID" in capsys.readouterr().out.splitlines()[0]
+
+
+def test_id_says_what_init_task_is(session: Session, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_line(session, "id init_task")
+    out = capsys.readouterr().out
+    assert "swapper/0" in out
+    assert "struct task_struct" in out
+
+
+def test_id_guesses_the_struct_of_a_slab_object(
+    session: Session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prepare(session)
+    assert run_line(session, "id find_task(prog,1)->signal")
+    out = capsys.readouterr().out
+    assert "slab" in out
+    assert "struct signal_struct" in out
+
+
+def test_id_names_a_per_cpu_variable(session: Session, capsys: pytest.CaptureFixture[str]) -> None:
+    prepare(session)
+    assert run_line(session, 'id per_cpu(prog["runqueues"],0).address_of_()')
+    assert "per_cpu(runqueues, 0)" in capsys.readouterr().out
+
+
+def test_tele_shows_memory_that_is_missing(
+    session: Session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_line(session, "tele 0x10 -n 2")
+    assert capsys.readouterr().out.count("not in the dump") == 2
+
+
+def test_diffstruct_shows_only_what_differs(
+    session: Session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_line(session, "diffstruct 'find_task(prog, 1)' init_task --json")
+    rows = {row["member"]: row for row in json.loads(capsys.readouterr().out)}
+    assert "pid" in rows
+    assert rows["pid"]["a"] == "1"
+    assert rows["pid"]["b"] == "0"
+    assert run_line(session, "diffstruct init_task init_task --json")
+    assert json.loads(capsys.readouterr().out) == []
+
+
+def test_ctx_names_the_panic_and_the_stack(
+    session: Session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_line(session, "ctx")
+    out = capsys.readouterr().out
+    for section in ("PANIC", "TASK", "REGISTERS", "STACK", "LOG"):
+        assert section in out
+    assert "#0" in out
+
+
+def test_marks_are_kept_for_the_next_session_with_the_dump(session: Session) -> None:
+    from btfdbg.commands.prompt import mark
+
+    state = state_of(session.prog)
+    state.names.clear()
+    state.names_path = ""
+    assert run_line(session, "mark first init_task -m 'a note'")
+    state.names.clear()
+    state.notes.clear()
+    state.names_path = ""
+    mark.load(session, state)
+    assert state.names["first"].type_.type_name() == "struct task_struct"
+    assert state.names["first"].address_ == session.prog.symbol("init_task").address
+    assert state.notes["first"] == "a note"
+    assert run_line(session, "mark first -d")
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\xff\xfe", b"[", b"[1]", b'[{"name": 1}]', b"{}", b"[" * 9999]
+)
+def test_a_damaged_file_of_marks_counts_as_none(data: bytes, session: Session) -> None:
+    from btfdbg.commands.prompt import mark
+
+    path = mark._path(session)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(data)
+    state = state_of(session.prog)
+    state.names.clear()
+    state.names_path = ""
+    mark.load(session, state)
+    assert state.names == {}
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("p/x init_task.pid", "0x0"),
+        ("p/d init_task.pid", "0"),
+        ("p/s init_task.comm", '"swapper/0"'),
+        ("p/t 5", "0b101"),
+        ("p/o 8", "010"),
+        ("p/z 255", "0x00000000000000ff"),
+        ("p/c 65", "65 'A'"),
+        ("p/x init_task->pid", "0x0"),
+        ("x/s linux_banner", '"Linux version '),
+        ("x/2xb linux_banner", "0x4c  0x69"),
+        ("x/2c linux_banner", "76 'L'"),
+        ("p init_task.pid", "init_task.pid = (pid_t)0"),
+    ],
+)
+def test_formats(
+    line: str, said: str, session: Session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_line(session, line)
+    assert said in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("set 999999", "no such process"),
+        ("pss", "did you mean ps?"),
+        ("pss -a", "did you mean ps?"),
+        ("ctxx", "did you mean ctx?"),
+        ('prog["init_tsak"]', "did you mean init_task"),
+        ('prog["init_task"].com', "did you mean comm"),
+        ('prog.type("struct task_strct")', "did you mean task_struct"),
+        ("find_tsk(1)", "did you mean find_task"),
+        ("Object(prog, 'int', address=0x10).value_()", "cannot read memory at 0x10"),
+        ("bt --nonsense", "unrecognized arguments: --nonsense"),
+        ("tele", "required: address"),
+        ("tele no_such_symbol", "no_such_symbol"),
+        ("tele init_task -n 99999999", "-n 99999999"),
+        ("p/q 1", "no format /q"),
+        ("x/9999999x 0", "units"),
+        ("p/x  ", "missing"),
+        ("ps > /no/such/folder/file", "No such file"),
+        ("id 'unclosed", "not closed"),
+        ("mark 1x", "not a name"),
+        ("1 +", "syntax error"),
+        ("raise RuntimeError('x' * 9999)", "RuntimeError: xxx"),
+        ("raise ValueError('a\\x1b[31mb\\nc')", "a\\x1b[31mb c"),
+        ("$nothing", "there is no $nothing"),
+    ],
+)
+def test_an_error_is_one_line(
+    line: str, said: str, session: Session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prepare(session)
+    assert not run_line(session, line)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert said in err
+    assert "\x1b" not in err
+    assert len(err) < 500
+
+
+def test_tb_shows_the_traceback(session: Session, capsys: pytest.CaptureFixture[str]) -> None:
+    assert not run_line(session, "1 / 0")
+    capsys.readouterr()
+    assert run_line(session, "tb")
+    out = capsys.readouterr().out
+    assert "Traceback" in out
+    assert "ZeroDivisionError" in out
+    assert "btfdbg/commands" not in out
+
+
+def test_unreadable_reads_are_counted(session: Session) -> None:
+    state = prepare(session)
+    before = state.faults
+    assert not run_line(session, "Object(prog, 'int', address=0x10).value_()")
+    assert state.faults == before + 1
+
+
+def test_redirection_and_pipes(
+    session: Session, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    file = f"{tmp_path}/out"
+    assert run_line(session, f"ps > {file}")
+    with open(file) as f:
+        assert "COMM" in f.read()
+    assert run_line(session, f"id init_task >> {file}")
+    with open(file) as f:
+        text = f.read()
+    assert "COMM" in text
+    assert "init_task" in text
+    assert run_line(session, "ps | head -1")
+    assert capfd.readouterr().out.count("\n") == 1
+    assert run_line(session, "ps | grep no_such_process_at_all")
+
+
+def test_the_word_ask_describes_a_variable(
+    session: Session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_line(session, 'prog["init_task"].tasks?')
+    out = capsys.readouterr().out
+    assert "struct list_head" in out
+    assert "size: 16" in out
+    assert run_line(session, "find_task?")
+    assert "Return the task" in capsys.readouterr().out
+    assert run_line(session, "bt?")
+    assert "usage" in capsys.readouterr().out
+    assert run_line(session, "?list_head")
+    assert "struct list_head" in capsys.readouterr().out
+    assert not run_line(session, "no_such_thing?")
+
+
+def test_results_are_numbered(session: Session, capsys: pytest.CaptureFixture[str]) -> None:
+    state = prepare(session)
+    assert run_line(session, "41 + 1")
+    number = max(state.results)
+    assert run_line(session, f"_{number} + 1")
+    assert run_line(session, f"${number} + 2")
+    assert run_line(session, "_ + 1")
+    assert capsys.readouterr().out.split() == ["42", "43", "44", "45"]
+
+
+def test_an_arrow_is_a_dot(session: Session, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_line(session, "find_task(prog, 1)->pid->value_()")
+    assert capsys.readouterr().out == "1\n"
+    assert run_line(session, 'print("a->b")')
+    assert capsys.readouterr().out == "a->b\n"
