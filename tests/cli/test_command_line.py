@@ -1,0 +1,191 @@
+"""The command as a user runs it: a process, its output, its exit status."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BTFDBG = (sys.executable, "-m", "btfdbg.cli")
+
+
+def run(*args: object, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*BTFDBG, *map(str, args)],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, **environment},
+        check=False,
+    )
+
+
+def assert_one_line(result: subprocess.CompletedProcess[str], *words: str) -> None:
+    """Exit status 2 and one line on stderr, with these words in it."""
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert result.stderr.count("\n") == 1, result.stderr
+    assert result.stderr.startswith("btfdbg: ")
+    for word in words:
+        assert word in result.stderr
+
+
+def test_code_runs_with_prog_bound(x86_core: Path) -> None:
+    result = run(x86_core, "-e", 'print(prog["init_task"].comm.string_())')
+    assert (result.returncode, result.stdout, result.stderr) == (0, "b'swapper/0'\n", "")
+
+
+def test_code_may_use_drgns_helpers(x86_core: Path) -> None:
+    result = run(x86_core, "-e", "print(find_task(1).pid.value_())")
+    assert (result.returncode, result.stdout) == (0, "1\n")
+
+
+def test_code_that_fails_is_status_1_with_the_users_traceback(x86_core: Path) -> None:
+    result = run(x86_core, "-e", 'prog["no_such_variable"]')
+    assert result.returncode == 1
+    assert "no_such_variable" in result.stderr
+    assert "execute.py" not in result.stderr
+
+
+def test_an_exit_status_of_the_code_is_passed_on(x86_core: Path) -> None:
+    assert run(x86_core, "-e", "raise SystemExit(7)").returncode == 7
+
+
+def test_modules_are_there_for_code_that_asks_drgn_for_them(x86_core: Path) -> None:
+    code = "print(len(list(prog.modules())) > 1, len(prog.crashed_thread().stack_trace()) > 3)"
+    assert run(x86_core, "-e", code).stdout == "True True\n"
+
+
+def test_a_script_gets_prog_and_its_arguments(x86_core: Path, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text("import sys\nprint(sys.argv[1:], __name__, prog['init_task'].pid.value_())\n")
+    result = run(x86_core, script, "-e", "--color=x", "-1")
+    assert result.returncode == 0
+    assert result.stdout == "['-e', '--color=x', '-1'] __main__ 0\n"
+
+
+def test_standard_input_is_code(x86_core: Path) -> None:
+    result = run(x86_core, stdin="print(prog['init_task'].pid.value_())\n")
+    assert (result.returncode, result.stdout) == (0, "0\n")
+
+
+def test_commands_run_in_order(x86_core: Path) -> None:
+    result = run(x86_core, "-x", "ps | grep init", "-x", "bt 1")
+    assert result.returncode == 0
+    assert "init" in result.stdout
+    assert "#0" in result.stdout
+    assert result.stdout.index("init") < result.stdout.index("#0")
+
+
+def test_a_command_that_does_not_exist_is_status_1_and_one_line(x86_core: Path) -> None:
+    result = run(x86_core, "-x", "nosuchcommand")
+    assert result.returncode == 1
+    assert "nosuchcommand" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_info_json_has_the_documented_keys(x86_core: Path) -> None:
+    facts = json.loads(run("info", x86_core, "--json").stdout)
+    assert {
+        "format",
+        "architecture",
+        "release",
+        "build_id",
+        "vmcoreinfo",
+        "kallsyms",
+        "btf",
+        "modules",
+        "notes",
+    } <= facts.keys()
+    assert facts["architecture"] == "x86_64"
+    assert facts["btf"]["types"] > 50_000
+    assert facts["kallsyms"]["count"] > 50_000
+    assert all(m["btf"]["types"] >= 0 for m in facts["modules"] if m["btf"])
+    assert facts["notes"] == []
+
+
+def test_what_info_saves_opens_the_dump_again(x86_core: Path, tmp_path: Path) -> None:
+    saved = tmp_path / "vmcoreinfo"
+    assert run("info", x86_core, "--save-vmcoreinfo", saved).returncode == 0
+    assert saved.read_bytes().startswith(b"OSRELEASE=")
+    result = run("--vmcoreinfo", saved, x86_core, "-e", "print(prog['init_task'].pid.value_())")
+    assert (result.returncode, result.stdout) == (0, "0\n")
+
+
+def test_no_dump_given_is_a_usage_error() -> None:
+    result = run()
+    assert result.returncode == 2
+    assert "which dump?" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", ("empty",)),
+        (b"hello, world\n" * 50, ("not a dump", "expected")),
+        (b"\x1f\x8b" + bytes(100), ("gzip", "gunzip")),
+        (b"\x7fELF\x02\x01\x01" + bytes(20), ("truncated",)),
+        (b"KDUMP   " + bytes(100), ("truncated",)),
+        (b"#!/usr/bin/python3\n", ("script",)),
+    ],
+)
+def test_what_is_no_dump_is_one_line(
+    content: bytes, words: tuple[str, ...], tmp_path: Path
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    assert_one_line(run(path, "-e", "pass"), *words)
+    assert_one_line(run("info", path), *words)
+
+
+def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
+    assert_one_line(run(tmp_path / "none"), "No such file")
+
+
+def test_a_folder_is_one_line(tmp_path: Path) -> None:
+    assert_one_line(run(tmp_path), "directory")
+
+
+def test_a_program_is_one_line() -> None:
+    assert_one_line(run(Path(sys.executable).resolve()), "not a core dump")
+
+
+def test_a_core_of_a_process_is_one_line(tmp_path: Path) -> None:
+    """Never the running kernel instead."""
+    core = tmp_path / "core"
+    # An ELF core with a PT_NOTE of NT_PRPSINFO and one page: what a process leaves.
+    note = (5).to_bytes(4, "little") + (136).to_bytes(4, "little") + (3).to_bytes(4, "little")
+    note += b"CORE\0\0\0\0" + bytes(136)
+    header = b"\x7fELF\x02\x01\x01" + bytes(9)
+    header += (4).to_bytes(2, "little") + (62).to_bytes(2, "little") + (1).to_bytes(4, "little")
+    header += bytes(8) + (64).to_bytes(8, "little") + bytes(8) + bytes(4)
+    header += (64).to_bytes(2, "little") + (56).to_bytes(2, "little") + (2).to_bytes(2, "little")
+    header += bytes(6)
+
+    def segment(type_: int, offset: int, size: int, address: int) -> bytes:
+        words = (offset, address, 0, size, size, 0)
+        return (
+            type_.to_bytes(4, "little")
+            + (4).to_bytes(4, "little")
+            + b"".join(w.to_bytes(8, "little") for w in words)
+        )
+
+    notes_at = 64 + 2 * 56
+    body = segment(4, notes_at, len(note), 0) + segment(1, 4096, 4096, 0x400000)
+    data = header + body + note
+    core.write_bytes(data.ljust(4096, b"\0") + bytes(4096))
+    assert_one_line(run(core), "process")
+
+
+def test_a_closed_pipe_is_no_failure(x86_core: Path) -> None:
+    command = f"'{sys.executable}' -m btfdbg.cli '{x86_core}' -x ps | head -1"
+    result = subprocess.run(
+        ["sh", "-c", command], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert result.stdout.startswith(" ") or result.stdout
+    assert "Traceback" not in result.stderr
