@@ -34,9 +34,15 @@ class Style:
     wide: bool = True  # lengths of two bytes, since 6.1
     compress: bool = True
     to_dot: bool = False  # the name index of clang's LTO
+    long_words: bool = False  # count and markers are unsigned long, before 4.20
 
 
 STYLES = {
+    "4.18 x86": Style(Encoding.PERCPU, False, "none", wide=False, long_words=True),
+    "4.18 s390x": Style(
+        Encoding.RELATIVE, False, "none", wide=False, long_words=True, byteorder="big"
+    ),
+    "4.18 absolute": Style(Encoding.ABSOLUTE, False, "none", wide=False, long_words=True),
     "5.4 absolute": Style(Encoding.ABSOLUTE, False, "none", wide=False),
     "5.10 x86": Style(Encoding.PERCPU, False, "none", wide=False),
     "5.10 arm64": Style(Encoding.RELATIVE, False, "none", wide=False),
@@ -173,10 +179,11 @@ def make_image(
     for token in tokens:
         index.append(place)
         place += len(token) + 1
+    word = "Q" if style.long_words else "I"
     parts: dict[str, bytes] = {
-        "kallsyms_num_syms": struct.pack(f"{order}I", count),
+        "kallsyms_num_syms": struct.pack(f"{order}{word}", count),
         "kallsyms_names": bytes(stream),
-        "kallsyms_markers": struct.pack(f"{order}{len(markers)}I", *markers),
+        "kallsyms_markers": struct.pack(f"{order}{len(markers)}{word}", *markers),
         "kallsyms_seqs_of_names": b"".join(i.to_bytes(3, "big") for i in by_name),
         "kallsyms_token_table": table,
         "kallsyms_token_index": struct.pack(f"{order}256H", *index),

@@ -9,8 +9,8 @@ kernel, a page-cache copy of vmlinux) look just as good otherwise.
 Why a release number is never looked at: distributions move these commits to
 older kernels, and the tables tell by themselves.
 
-Facts: kernel/vmcore_info.c, Linux kernel commit 5fd8fea935a1 ("vmcoreinfo:
-include kallsyms symbols") (in v6.0). ``kallsyms_markers`` and
+Facts: kernel/vmcore_info.c, Linux kernel commit f09bddbd8661 ("vmcoreinfo: add
+kallsyms_num_syms symbol") (in v6.0). ``kallsyms_markers`` and
 ``kallsyms_seqs_of_names`` are not in VMCOREINFO; they are found by their place.
 """
 
@@ -110,6 +110,8 @@ def from_vmcoreinfo(read: Memory, info: VmcoreInfo, byteorder: ByteOrder) -> Kal
         return int.from_bytes(data, byteorder)
 
     count = word(num_syms_at, 4)
+    if count == 0 and byteorder == "big":
+        count = word(num_syms_at, 8)  # an unsigned long, before 4.20
     if not 0 < count <= MAX_SYMBOLS:
         raise _bad(f"kallsyms_num_syms at 0x{num_syms_at:x} is {count}: not a number of symbols")
     size = index_at - table_at
@@ -120,7 +122,7 @@ def from_vmcoreinfo(read: Memory, info: VmcoreInfo, byteorder: ByteOrder) -> Kal
     tokens = decode_tokens(text, words(index, 2, byteorder))
     if tokens is None:
         raise _bad(f"token table at 0x{table_at:x} does not match its index at 0x{index_at:x}")
-    names = _names_at(read, names_at, num_syms_at, count, table_at, byteorder)
+    names = _names_at(read, names_at, count, table_at, byteorder)
     addresses = info.symbols.get("kallsyms_offsets")
     base = 0
     if addresses is None:
@@ -270,25 +272,26 @@ def _with_virtual_addresses(
 
 
 def _names_at(
-    read: Memory, names: int, num_syms_at: int, count: int, tokens: int, byteorder: ByteOrder
+    read: Memory, names: int, count: int, tokens: int, byteorder: ByteOrder
 ) -> NameTables:
     """Markers, and the index by name if it stands in front of the tokens."""
     blocks = -(-count // BLOCK)
     seq_bytes = aligned(SEQ_WIDTH * count, 8)
-    for place, seqs in (
-        *((tokens - aligned(4 * blocks, unit), None) for unit in ALIGNMENTS),
-        (tokens - aligned(4 * blocks, 8) - seq_bytes, tokens - seq_bytes),
+    for place, width, seqs in (
+        *((tokens - aligned(4 * blocks, unit), 4, None) for unit in ALIGNMENTS),
+        (tokens - aligned(4 * blocks, 8) - seq_bytes, 4, tokens - seq_bytes),
+        (tokens - 8 * blocks, 8, None),
     ):
-        data = try_read(read, place, 4 * blocks) if place > names else None
+        data = try_read(read, place, width * blocks) if place > names else None
         if data is None:
             continue
-        markers = words(data, 4, byteorder)
+        markers = words(data, width, byteorder)
         if _markers_fit(read, names, place, markers, count):
-            return NameTables(num_syms_at, count, names, place, markers, seqs)
+            return NameTables(count, names, place, markers, seqs)
     walked = _walk(read, names, count, tokens)
     if walked is None:
         raise _bad(f"kallsyms_names at 0x{names:x} does not hold {count} names")
-    return NameTables(num_syms_at, count, names, walked[1], walked[0], None)
+    return NameTables(count, names, walked[1], walked[0], None)
 
 
 def _markers_fit(read: Memory, names: int, end: int, markers: list[int], count: int) -> bool:

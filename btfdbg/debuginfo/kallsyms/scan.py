@@ -13,6 +13,8 @@ Facts: scripts/kallsyms.c, ``write_src()``. Each table is aligned to 8 bytes
   relative_base, seqs_of_names; without relative_base since 7.0.
 * before: offsets, relative_base, num_syms, names, markers, token_table,
   token_index; 6.2 and 6.3 have seqs_of_names after markers.
+* before 4.20, Linux kernel commit 80ffbaa5b1bd ("kallsyms: reduce size a little on
+  64-bit"): num_syms and markers are unsigned long, else 32 bits.
 """
 
 from __future__ import annotations
@@ -53,6 +55,7 @@ _MAX_HITS = 20_000  # of the signature; a kernel image has about ten
 _MARKER_GAP = range(2 * BLOCK, BLOCK * (MAX_NAME + 2))
 _BYTE_ORDERS: tuple[ByteOrder, ByteOrder] = ("little", "big")
 ALIGNMENTS = (8, 4)
+MARKER_WIDTHS = (4, 8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,11 +201,9 @@ class NameTables:
     """
     The tables in front of a token table, proved by their lengths.
 
-    :ivar num_syms_at: Address of ``kallsyms_num_syms``.
     :ivar seqs: ``kallsyms_seqs_of_names`` if it stands in front (6.2, 6.3).
     """
 
-    num_syms_at: int
     num_syms: int
     names: int
     names_end: int
@@ -212,24 +213,25 @@ class NameTables:
 
 def name_tables(read: Memory, table: TokenTable) -> NameTables | None:
     """Find markers, names and count in front of a token table."""
-    size = MAX_SYMBOLS // BLOCK * 4 + 8
-    before = read_suffix(read, table.start, size)
-    markers = _markers_before(before, len(before), table.byteorder)
-    if markers is not None:
-        place = table.start - len(before) + markers[0]
-        found = _names_before(read, place, markers[1], table.byteorder)
-        if found is not None:
-            return found
+    for width in MARKER_WIDTHS:
+        before = read_suffix(read, table.start, MAX_SYMBOLS // BLOCK * width + 8)
+        markers = _markers_before(before, width, table.byteorder)
+        if markers is not None:
+            place = table.start - len(before) + markers[0]
+            found = _names_before(read, place, markers[1], table.byteorder)
+            if found is not None:
+                return found
     return _names_before_seqs(read, table)
 
 
-def _markers_before(data: bytes, end: int, byteorder: ByteOrder) -> tuple[int, list[int]] | None:
+def _markers_before(data: bytes, width: int, byteorder: ByteOrder) -> tuple[int, list[int]] | None:
     """
-    Markers that end at ``end`` or 4 bytes before it.
+    Markers that end where the data does, or one padding word before it.
 
     :return: Position and values.
     """
-    values = words(data[end % 4 : end], 4, byteorder)
+    skip = len(data) % width
+    values = words(data[skip:], width, byteorder)
     if len(values) < 3:
         return None
     last = len(values) - 1
@@ -240,7 +242,7 @@ def _markers_before(data: bytes, end: int, byteorder: ByteOrder) -> tuple[int, l
         first -= 1
     if first == last or values[first] != 0:
         return None
-    return end % 4 + 4 * first, values[first : last + 1]
+    return skip + width * first, values[first : last + 1]
 
 
 def _names_before(
@@ -259,7 +261,7 @@ def _names_before(
                 continue
             if fewest <= value < fewest + BLOCK and _names_fit(data[start:], markers, value):
                 names = place - len(data) + start
-                return NameTables(names - distance, value, names, place, markers, None)
+                return NameTables(value, names, place, markers, None)
     return None
 
 
@@ -311,7 +313,6 @@ def _markers_with_seqs(
         if found is None or aligned(found.num_syms * SEQ_WIDTH, 8) != room - marker_bytes:
             continue
         return NameTables(
-            found.num_syms_at,
             found.num_syms,
             found.names,
             found.names_end,
@@ -344,11 +345,12 @@ def layouts(read: Memory, table: TokenTable, names: NameTables) -> Iterator[Layo
     tried.append((after, Encoding.PERCPU, base))
     tried.append((after, Encoding.ABSOLUTE, 0))
     # Before: in front of the count.
-    base = word(names.num_syms_at - 8)
-    place = names.num_syms_at - 8 - aligned(4 * count, 8)
+    front = names.names - 8  # the count, with its padding if it has any
+    base = word(front - 8)
+    place = front - 8 - aligned(4 * count, 8)
     tried.append((place, Encoding.RELATIVE, base))
     tried.append((place, Encoding.PERCPU, base))
-    tried.append((names.num_syms_at - 8 * count, Encoding.ABSOLUTE, 0))
+    tried.append((front - 8 * count, Encoding.ABSOLUTE, 0))
     for place, encoding, base in tried:
         if place < 0:
             continue
