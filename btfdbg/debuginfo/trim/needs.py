@@ -20,7 +20,7 @@ from drgn import FaultError, Object
 from btfdbg.debuginfo.kallsyms import KallsymsTable
 from btfdbg.debuginfo.session import Session
 from btfdbg.debuginfo.trim.recorder import Recorder
-from btfdbg.debuginfo.vmcore.paging import ways_to_translate
+from btfdbg.debuginfo.vmcore.paging import NotMappedError, ways_to_translate
 from btfdbg.errors import BtfdbgError
 
 _MAX_TABLES = 1 << 17
@@ -56,10 +56,15 @@ def page_tables(recorder: Recorder, session: Session) -> None:
         data: bytes = recorder.prog.read(address, size, True)
         return data
 
+    anchor = session.vmcoreinfo.symbols.get("init_uts_ns", 0)
     for way in ways_to_translate(platform.arch, session.vmcoreinfo):
-        tables = list(way.tables(read, _MAX_TABLES))
-        if tables and tables[0]:
-            return
+        try:
+            way.translate(read, anchor)
+        except NotMappedError:
+            continue
+        # Counting what is damaged means visiting every table.
+        way.damage(read, _MAX_TABLES)
+        return
 
 
 def symbols(recorder: Recorder, session: Session) -> None:
