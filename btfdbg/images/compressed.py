@@ -22,6 +22,8 @@ LIMIT: Final = 512 << 20
 _LZ4_MAGIC: Final = 0x184C2102
 _LZ4_BLOCK: Final = 8 << 20
 _ZSTD_PIECE: Final = 1024
+# What the largest preset asks for, 65 MiB, and then some.
+_LZMA_MEMORY: Final = 256 << 20
 
 
 class _Bound(Exception):
@@ -47,7 +49,7 @@ def _lzma(data: memoryview, limit: int) -> bytes:
     import lzma
 
     try:
-        unpacker = lzma.LZMADecompressor(lzma.FORMAT_AUTO, memlimit=limit)
+        unpacker = lzma.LZMADecompressor(lzma.FORMAT_AUTO, memlimit=_LZMA_MEMORY)
         out = unpacker.decompress(data, limit)
     except (lzma.LZMAError, EOFError) as error:
         raise ImageError(str(error)) from None

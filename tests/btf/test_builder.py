@@ -15,7 +15,7 @@ from btfdbg.errors import BtfFormatError
 from tests.btf.samples import EVERY_KIND, INT, SPLIT
 
 
-def build_every_kind(builder: Builder) -> list[int]:
+def build_every_kind(builder: Builder) -> list[TypeId]:
     """Add the types of EVERY_KIND one by one; return the ids that came back."""
     b = builder
     ids = [

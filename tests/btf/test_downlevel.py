@@ -56,7 +56,8 @@ REPLACED: dict[str, tuple[Features, str, str]] = {
     "declaration tag": (
         Features(decl_tag=False),
         "[2] STRUCT 's' size=0 vlen=0\n[3] DECL_TAG 't' type_id=2 component_idx=-1\n",
-        "[2] STRUCT 's' size=0 vlen=0\n[3] INT 't' size=1 bits_offset=0 nr_bits=8 encoding=(none)\n",
+        "[2] STRUCT 's' size=0 vlen=0\n"
+        "[3] INT 't' size=1 bits_offset=0 nr_bits=8 encoding=(none)\n",
     ),
     "type tag": (
         Features(type_tag=False),
@@ -76,7 +77,8 @@ REPLACED: dict[str, tuple[Features, str, str]] = {
     "large enum": (
         Features(enum64=False),
         "[2] ENUM64 'e' encoding=UNSIGNED size=8 vlen=2\n\t'a' val=1ULL\n\t'b' val=4294967296ULL\n",
-        "[2] UNION 'e' size=8 vlen=2\n\t'a' type_id=3 bits_offset=0\n\t'b' type_id=3 bits_offset=0\n"
+        "[2] UNION 'e' size=8 vlen=2\n"
+        "\t'a' type_id=3 bits_offset=0\n\t'b' type_id=3 bits_offset=0\n"
         "[3] INT 'enum64_placeholder' size=1 bits_offset=0 nr_bits=8 encoding=(none)\n",
     ),
     "large enum of small values": (

@@ -80,7 +80,8 @@ FURTHER = {
     "Invalid offset+size": "[2] VAR 'v' type_id=1, linkage=static\n"
     "[3] DATASEC 'd' size=8\n type_id=2 offset=6 size=4",
     "Invalid type_size": "[2] FLOAT 'f' size=3",
-    "Array size overflows U32_MAX": "[2] ARRAY '(anon)' type_id=1 index_type_id=1 nr_elems=1073741824",
+    "Array size overflows U32_MAX": "[2] ARRAY '(anon)' type_id=1"
+    " index_type_id=1 nr_elems=1073741824",
     "Member is not byte aligned": "[2] PTR '(anon)' type_id=1\n"
     "[3] STRUCT 's' size=16\n 'a' type_id=2 bits_offset=4",
     "Invalid member bitfield_size": "[2] STRUCT 's' size=8\n"
@@ -154,7 +155,7 @@ def test_split_is_checked_on_top_of_its_base() -> None:
     base = parse(EVERY_KIND)
     data = assemble(SPLIT, base)
     for level in ("basic", "strict", "kernel"):
-        assert list(check(data, base, level)) == []  # type: ignore[arg-type] # of three literals
+        assert list(check(data, base, level)) == []
     bad = assemble("[34] STRUCT 's' size=4 vlen=1\n\t'a' type_id=11 bits_offset=0\n", base)
     assert [p.rule for p in check(bad, base)] == ["Invalid member"]
 
