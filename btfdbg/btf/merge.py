@@ -84,7 +84,8 @@ class Rebase:
     def _move_level(self, level: Btf, parent: Btf, before: list[int]) -> tuple[Btf, list[int]]:
         ids = list(before)
         needed = sorted(t for t in needed_of_base(level, self.old_base) if ids[t] < 0)
-        found, moved = [], []
+        found: list[int] = []
+        moved: list[int] = []
         for type_id in needed:
             words = self.old_base.record(type_id)
             known = is_recognised(words[0], info_kind(words[1]))

@@ -1,0 +1,251 @@
+"""``diff()``: what changed between the types of two kernels.
+
+Owns the pairing of types by kind and name, and the words for a difference. A change is
+*breaking* if code built for the first cannot work with the second: something it uses is
+gone, has moved, or is another type. New types, new members that moved nothing, and
+members that only have another name are no such changes.
+
+What is compared is what a name's declaration says: layout, members and their types by
+name. That a struct behind a pointer changed is that struct's change, reported once.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from btfdbg.btf.btf import Btf
+from btfdbg.btf.cgraph import (
+    DATASEC,
+    ENUM,
+    ENUM64,
+    FLOAT,
+    FUNC,
+    FWD,
+    INT,
+    STRUCT,
+    TYPEDEF,
+    UNION,
+    VAR,
+)
+from btfdbg.btf.ctext import Field, Texts
+from btfdbg.btf.format import kind_name
+
+_COMPARED = (INT, FLOAT, STRUCT, UNION, ENUM, FWD, TYPEDEF, FUNC, VAR)
+_ENUMS = frozenset({ENUM, ENUM64})
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """
+    One difference within a type.
+
+    :ivar what: ``size``, ``member added``, ``member moved``, ...
+    :ivar name: The member or enumerator, or empty.
+    :ivar old: What it was, ``new``: what it is; empty if there was or is none.
+    """
+
+    what: str
+    name: str
+    old: str
+    new: str
+    breaking: bool
+
+    def __str__(self) -> str:
+        name = f" {self.name}" if self.name else ""
+        if self.old and self.new:
+            return f"{self.what}{name}: {self.old} -> {self.new}"
+        value = self.old or self.new
+        return f"{self.what}{name}: {value}" if value else f"{self.what}{name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """
+    A type that is not in both the same.
+
+    :ivar kind: uapi name of its kind in lower case.
+    :ivar status: ``added``, ``removed`` or ``changed``.
+    """
+
+    kind: str
+    name: str
+    status: str
+    details: tuple[Detail, ...] = field(default=())
+
+    @property
+    def breaking(self) -> bool:
+        if self.status == "changed":
+            return any(detail.breaking for detail in self.details)
+        return self.status == "removed"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON would have it."""
+        return {
+            "kind": self.kind,
+            "name": self.name,
+            "status": self.status,
+            "breaking": self.breaking,
+            "details": [
+                {
+                    "what": d.what,
+                    "name": d.name,
+                    "old": d.old,
+                    "new": d.new,
+                    "breaking": d.breaking,
+                }
+                for d in self.details
+            ],
+        }
+
+
+class _Side:
+    """One of the two, with its types by kind and name."""
+
+    def __init__(self, btf: Btf, names: str | None) -> None:
+        self.btf = btf
+        self.texts = Texts(btf)
+        self.types: dict[tuple[int, str], list[int]] = {}
+        kinds = self.texts.types.kind
+        wanted = None if names is None else fnmatch.translate(names)
+        import re
+
+        match = None if wanted is None else re.compile(wanted).match
+        for type_id in btf.ids():
+            kind = ENUM if kinds[type_id] in _ENUMS else kinds[type_id]
+            if kind not in _COMPARED:
+                continue
+            name = btf.name_of(type_id)
+            if name and (match is None or match(name)):
+                self.types.setdefault((kind, name), []).append(type_id)
+
+    def summary(self, type_id: int) -> tuple[object, ...]:
+        """Return all that :func:`_details` compares; equal exactly if nothing changed."""
+        kind = self.texts.types.kind[type_id]
+        record = self.btf.record(type_id)
+        if kind in (STRUCT, UNION):
+            return (
+                record[2],
+                tuple(
+                    (f.name, f.bit_offset, f.bits, f.size, f.text)
+                    for f in self.texts.fields(type_id)
+                ),
+            )
+        if kind in _ENUMS:
+            return (record[2], tuple(self.values(type_id).items()))
+        if kind in (INT, FLOAT):
+            return tuple(record[2:].tolist())
+        if kind == FWD:
+            return (record[1] >> 31,)
+        return (self.target(type_id),)
+
+    def values(self, type_id: int) -> dict[str, int]:
+        from btfdbg.btf import kinds
+
+        type_ = self.btf.type_by_id(type_id)
+        assert isinstance(type_, kinds.Enum | kinds.Enum64)
+        return {v.name: v.value for v in type_.values}
+
+    def target(self, type_id: int) -> str:
+        return self.texts.type(self.btf.record(type_id)[2], "")
+
+
+def diff(a: Btf, b: Btf, *, names: str | None = None) -> list[Change]:
+    """
+    Compare two BTFs' named types, bases included.
+
+    :param names: Only types whose name matches this glob pattern.
+    :return: Changes, by kind and name.
+    """
+    left, right = _Side(a, names), _Side(b, names)
+    out: list[Change] = []
+    for key in sorted(left.types.keys() | right.types.keys()):
+        out += _compare(key, left, right)
+    return out
+
+
+def _compare(key: tuple[int, str], left: _Side, right: _Side) -> Iterator[Change]:
+    kind, name = kind_name(key[0]).lower(), key[1]
+    old = {left.summary(t): t for t in left.types.get(key, ())}
+    new = {right.summary(t): t for t in right.types.get(key, ())}
+    gone = [t for s, t in old.items() if s not in new]
+    come = [t for s, t in new.items() if s not in old]
+    # Several types of one name are paired in order, as far as that goes.
+    for a, b in zip(gone, come, strict=False):
+        yield Change(kind, name, "changed", tuple(_details(left, a, right, b)))
+    for _ in gone[len(come) :]:
+        yield Change(kind, name, "removed")
+    for _ in come[len(gone) :]:
+        yield Change(kind, name, "added")
+
+
+def _details(left: _Side, a: int, right: _Side, b: int) -> Iterator[Detail]:
+    kind = left.texts.types.kind[a]
+    if kind in (STRUCT, UNION, *_ENUMS, INT, FLOAT):
+        old, new = left.btf.record(a)[2], right.btf.record(b)[2]
+        if old != new:
+            yield Detail("size", "", str(old), str(new), True)
+    if kind in (STRUCT, UNION):
+        yield from _members(left.texts.fields(a), right.texts.fields(b))
+    elif kind in _ENUMS:
+        yield from _values(left.values(a), right.values(b))
+    elif kind in (INT, FLOAT):
+        if left.btf.record(a)[3:] != right.btf.record(b)[3:]:
+            yield Detail(
+                "encoding", "", f"{left.btf.record(a)[3]:#x}", f"{right.btf.record(b)[3]:#x}", True
+            )
+    else:
+        yield Detail("type", "", left.target(a), right.target(b), kind != TYPEDEF)
+
+
+def _at(member: Field) -> str:
+    if member.bits or member.bit_offset % 8:
+        return f"bit {member.bit_offset}"
+    return f"{member.bit_offset // 8}"
+
+
+def _members(old: Iterable[Field], new: Iterable[Field]) -> Iterator[Detail]:
+    # Unnamed bit-fields and the like have no identity but their place.
+    before = {f.name or f"@{f.bit_offset}": f for f in old}
+    after = {f.name or f"@{f.bit_offset}": f for f in new}
+    gone = {n: f for n, f in before.items() if n not in after}
+    come = {n: f for n, f in after.items() if n not in before}
+    places = {(f.bit_offset, f.bits, f.text): n for n, f in come.items()}
+    for name, member in gone.items():
+        other = places.get((member.bit_offset, member.bits, member.text))
+        if other in come:
+            assert other is not None
+            del come[other]
+            yield Detail("member renamed", "", name, other, False)
+        else:
+            yield Detail("member removed", name, f"{member.text} at {_at(member)}", "", True)
+    for name, member in before.items():
+        if name not in after:
+            continue
+        now = after[name]
+        if member.bit_offset != now.bit_offset:
+            yield Detail("member moved", name, _at(member), _at(now), True)
+        if member.bits != now.bits:
+            yield Detail("bit-field width", name, str(member.bits), str(now.bits), True)
+        if member.text != now.text:
+            yield Detail("member type", name, member.text, now.text, True)
+        elif member.size != now.size:
+            yield Detail("member size", name, str(member.size), str(now.size), True)
+    for name, member in come.items():
+        yield Detail("member added", name, "", f"{member.text} at {_at(member)}", False)
+
+
+def _values(old: dict[str, int], new: dict[str, int]) -> Iterator[Detail]:
+    for name, value in old.items():
+        if name not in new:
+            yield Detail("enumerator removed", name, str(value), "", True)
+        elif new[name] != value:
+            yield Detail("enumerator value", name, str(value), str(new[name]), True)
+    for name, value in new.items():
+        if name not in old:
+            yield Detail("enumerator added", name, "", str(value), False)
+
+
+assert DATASEC not in _COMPARED  # sections are where variables happen to lie

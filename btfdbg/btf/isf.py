@@ -1,0 +1,182 @@
+"""ISF JSON: BTF as the symbol tables that volatility3 reads.
+
+Owns the translation of types into ISF's, and nothing of addresses: symbols are given.
+A struct, union or enum without a name gets one made of its id. Of several types of one
+name the first keeps it and the others get ``___2`` and so on, as in a C dump.
+
+Facts: volatility3's schemas/schema-6.2.0.json and its linux symbol classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+from btfdbg.btf import kinds
+from btfdbg.btf.btf import Btf
+from btfdbg.btf.format import Kind
+from btfdbg.errors import BtfError, BtfNotFoundError
+
+_MAX_DEPTH = 64
+Json: TypeAlias = dict[str, Any]
+
+
+class _Isf:
+    def __init__(self, btf: Btf) -> None:
+        self.btf = btf
+        self.base: Json = {}
+        self.users: Json = {}
+        self.enums: Json = {}
+        self._names: dict[int, str] = {}
+        self._counts: dict[tuple[str, str], int] = {}
+        self.endian = btf.byteorder
+        self._base("void", 0, False, "void")
+        self._base("pointer", btf.pointer_size, False, "int")
+
+    def _base(self, name: str, size: int, signed: bool, kind: str) -> None:
+        self.base.setdefault(
+            name, {"size": size, "signed": signed, "kind": kind, "endian": self.endian}
+        )
+
+    def name(self, type_id: int, space: str) -> str:
+        known = self._names.get(type_id)
+        if known is None:
+            plain = self.btf.name_of(type_id) or f"unnamed_{type_id:x}"
+            count = self._counts[space, plain] = self._counts.get((space, plain), 0) + 1
+            known = self._names[type_id] = plain if count == 1 else f"{plain}___{count}"
+        return known
+
+    def describe(self, type_id: int, depth: int = 0) -> Json:
+        """Return ISF's description of a reference to a type."""
+        if depth > _MAX_DEPTH:
+            raise BtfError(f"type {type_id}: references are nested too deeply")
+        target = self.btf.skip_mods_and_typedefs(type_id)
+        type_ = self.btf.type_by_id(target)
+        match type_:
+            case kinds.Int():
+                kind = "bool" if type_.bool else "char" if type_.size == 1 else "int"
+                self._base(type_.name, type_.size, type_.signed, kind)
+                return {"kind": "base", "name": type_.name}
+            case kinds.Float():
+                self._base(type_.name, type_.size, True, "float")
+                return {"kind": "base", "name": type_.name}
+            case kinds.Ptr():
+                return {"kind": "pointer", "subtype": self.describe(type_.type, depth + 1)}
+            case kinds.Array():
+                inner = self.describe(type_.type, depth + 1)
+                return {"kind": "array", "count": type_.nelems, "subtype": inner}
+            case kinds.Struct():
+                return {"kind": "struct", "name": self.name(target, "user")}
+            case kinds.Union():
+                return {"kind": "union", "name": self.name(target, "user")}
+            case kinds.Fwd():
+                return {"kind": "union" if type_.is_union else "struct", "name": type_.name}
+            case kinds.Enum() | kinds.Enum64():
+                return {"kind": "enum", "name": self.name(target, "enum")}
+            case kinds.FuncProto():
+                return {"kind": "function"}
+        return {"kind": "base", "name": "void"}
+
+    def composite(self, type_id: int, type_: kinds.Struct | kinds.Union) -> None:
+        fields: Json = {}
+        for number, member in enumerate(type_.members):
+            inner = self.describe(member.type)
+            offset = member.bit_offset // 8
+            if member.bitfield_size:
+                size = max(self._size(member.type), 1)
+                offset = member.bit_offset // (8 * size) * size
+                inner = {
+                    "kind": "bitfield",
+                    "bit_position": member.bit_offset - 8 * offset,
+                    "bit_length": member.bitfield_size,
+                    "type": inner,
+                }
+            described: Json = {"type": inner, "offset": offset}
+            if not member.name:
+                described["anonymous"] = True
+            fields[member.name or f"unnamed_field_{number:x}"] = described
+        kind = "struct" if type_.kind == Kind.STRUCT else "union"
+        self.users[self.name(type_id, "user")] = {
+            "size": type_.size,
+            "fields": fields,
+            "kind": kind,
+        }
+
+    def _size(self, type_id: int) -> int:
+        try:
+            return self.btf.resolve_size(type_id)
+        except BtfNotFoundError:
+            return 0
+
+    def enum(self, type_id: int, type_: kinds.Enum | kinds.Enum64) -> None:
+        signed = type_.signed or any(value.value < 0 for value in type_.values)
+        base = f"enum_{'s' if signed else 'u'}{8 * type_.size}"
+        self._base(base, type_.size, signed, "int")
+        self.enums[self.name(type_id, "enum")] = {
+            "size": type_.size,
+            "base": base,
+            "constants": {value.name: value.value for value in type_.values},
+        }
+
+
+def to_isf(
+    btf: Btf,
+    symbols: Mapping[str, int] | None = None,
+    variables: Mapping[str, int] | None = None,
+    *,
+    banner: bytes | None = None,
+    producer: str = "btfdbg",
+    version: str = "",
+) -> Json:
+    """
+    Return an ISF symbol table, ready for ``json.dump``.
+
+    :param symbols: Name to address, as in the kernel's symbol table.
+    :param variables: Name to type id, in addition to the BTF's own VARs.
+    :param banner: The kernel's ``linux_banner``, by which volatility3 recognises a dump.
+    :raises BtfFormatError: a record refers to what does not exist.
+    """
+    isf = _Isf(btf)
+    types: dict[str, int] = {}
+    # All names first, so that the first type of a name has it, whoever refers to another.
+    for type_id in btf.ids():
+        kind = btf.kind_of(type_id)
+        if kind in (Kind.STRUCT, Kind.UNION):
+            isf.name(type_id, "user")
+        elif kind in (Kind.ENUM, Kind.ENUM64):
+            isf.name(type_id, "enum")
+    for type_id in btf.ids():
+        kind = btf.kind_of(type_id)
+        if kind not in (Kind.STRUCT, Kind.UNION, Kind.ENUM, Kind.ENUM64, Kind.VAR, Kind.INT):
+            continue
+        type_ = btf.type_by_id(type_id)
+        if isinstance(type_, kinds.Struct | kinds.Union):
+            isf.composite(type_id, type_)
+        elif isinstance(type_, kinds.Enum | kinds.Enum64):
+            isf.enum(type_id, type_)
+        elif isinstance(type_, kinds.Var):
+            types.setdefault(type_.name, type_.type)
+        else:
+            isf.describe(type_id)
+    types.update(variables or {})
+    out: Json = {}
+    for name, address in (symbols or {}).items():
+        out[name] = {"address": address}
+        if name in types:
+            out[name]["type"] = isf.describe(types[name])
+    if banner is not None:
+        from base64 import b64encode
+
+        out.setdefault("linux_banner", {"address": 0})
+        out["linux_banner"]["constant_data"] = b64encode(banner).decode("ascii")
+    return {
+        "metadata": {
+            "producer": {"name": producer, "version": version},
+            "format": "6.2.0",
+            "linux": {"types": [{"kind": "btf", "name": "vmlinux"}]},
+        },
+        "base_types": isf.base,
+        "user_types": isf.users,
+        "enums": isf.enums,
+        "symbols": out,
+    }
