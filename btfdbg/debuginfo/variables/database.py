@@ -18,14 +18,14 @@ import struct
 import zlib
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 
 import zstandard
 
-from btfdbg.debuginfo.variables.families import Family, learn, prune
+from btfdbg.debuginfo.variables.families import Family, learn, patterns, prune
 from btfdbg.debuginfo.variables.textdb import Kernel, Marked, Tail, TextDatabase
 from btfdbg.errors import DebugInfoError
 
@@ -76,6 +76,42 @@ class _Sets:
             Candidate(self._types[types[i]], self._modules[modules[i]], self._masks[masks[i]])
             for i in range(start, self._ends[index])
         )
+
+
+class _Families(Mapping[str, Family]):
+    """Families as lines, each read when it is asked for."""
+
+    def __init__(self, text: bytes, types: Sequence[str]) -> None:
+        self._lines = text.split(b"\n") if text else []
+        self._types = types
+        self._read: dict[str, Family | None] = {}
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def __iter__(self) -> Iterator[str]:
+        return (line.partition(b"\t")[0].decode() for line in self._lines)
+
+    def __getitem__(self, pattern: str) -> Family:
+        try:
+            found = self._read[pattern]
+        except KeyError:
+            found = self._read[pattern] = self._find(pattern)
+        if found is None:
+            raise KeyError(pattern)
+        return found
+
+    def _find(self, pattern: str) -> Family | None:
+        key = pattern.encode() + b"\t"
+        at = bisect_left(self._lines, key)
+        if at == len(self._lines) or not self._lines[at].startswith(key):
+            return None
+        _, members, *counts = self._lines[at].decode().split("\t")
+        types = []
+        for item in counts:
+            type_id, _, count = item.partition(":")
+            types.append((self._types[int(type_id)], int(count)))
+        return Family(pattern, tuple(types), int(members))
 
 
 class Database:
@@ -141,17 +177,16 @@ class Database:
         kernels: Iterable[Kernel],
         contents: Mapping[str, tuple[Candidate, ...]],
         tails: Mapping[str, Tail],
+        families: Mapping[str, Family] | None = None,
     ) -> Database:
-        """Make a database out of names and candidates; learns the families."""
+        """Make a database out of names and candidates; learns the families if not given."""
         sets: dict[tuple[Candidate, ...], int] = {}
         names, ids = [], array("I")
         for name in sorted(contents, key=str.encode):
             names.append(name.encode())
             ids.append(sets.setdefault(contents[name], len(sets)))
-        types = {
-            name: {Marked.parse(c.type).type for c in found} for name, found in contents.items()
-        }
-        families = {family.pattern: family for family in prune(learn(types))}
+        if families is None:
+            families = _families(contents)
         return cls(kernels, names, ids, list(sets), families, tails)
 
     @classmethod
@@ -160,11 +195,20 @@ class Database:
         kernels = sorted(text.kernels.values(), key=lambda k: (k.version, k.lane, k.release))
         bits = {kernel.release: 1 << i for i, kernel in enumerate(kernels)}
         contents: dict[str, list[Candidate]] = {}
+        builtin = set()
         for entry in text:
+            if not entry.module:
+                builtin.add(entry.name)
             mask = sum(bits[release] for release in entry.kernels)
             contents.setdefault(entry.name, []).append(Candidate(entry.type, entry.module, mask))
         simplified = {name: _simplify(found) for name, found in contents.items()}
-        return cls.build(kernels, simplified, text.tails)
+        families = _families(simplified)
+        kept = {
+            name: found
+            for name, found in simplified.items()
+            if name in builtin or not _is_typical(name, found, families)
+        }
+        return cls.build(kernels, kept, text.tails, families)
 
     # The file
 
@@ -183,7 +227,16 @@ class Database:
                 flat.append(types.setdefault(c.type, len(types)))
                 flat.append(modules.setdefault(c.module, len(modules)))
                 flat.append(masks.setdefault(c.kernels, len(masks)))
-        families = [[f.pattern, f.type, f.members] for f in self.families.values()]
+        families = sorted(
+            "\t".join(
+                (
+                    family.pattern,
+                    str(family.members),
+                    *(f"{types.setdefault(t, len(types))}:{n}" for t, n in family.types),
+                )
+            ).encode()
+            for family in self.families.values()
+        )
         meta = {
             "kernels": [[k.lane, k.series, k.release, k.machine] for k in self.kernels],
             "modules": list(modules),
@@ -199,7 +252,7 @@ class Database:
             _to_bytes(array("I", flat[0::3])),
             _to_bytes(array("I", flat[1::3])),
             _to_bytes(array("I", flat[2::3])),
-            json.dumps(families, ensure_ascii=False).encode(),
+            b"\n".join(families),
         ]
         content = b"".join(struct.pack("<I", len(part)) + part for part in parts)
         packed = zstandard.ZstdCompressor(level=22).compress(content)
@@ -248,7 +301,7 @@ class Database:
             at += 4
             parts.append(content[at : at + size])
             at += size
-        meta_json, names_text, types_text, sets, lengths, *columns, families_json = parts
+        meta_json, names_text, types_text, sets, lengths, *columns, families_text = parts
         type_ids, module_ids, mask_ids = columns
         meta = json.loads(meta_json)
         names = names_text.split(b"\n") if names_text else []
@@ -266,7 +319,7 @@ class Database:
         ids = _from_bytes(sets)
         if len(ids) != len(names) or (ids and max(ids) >= len(candidates)):
             raise ValueError("tables disagree")
-        families = {row[0]: Family(*row) for row in json.loads(families_json)}
+        families = _Families(families_text, types)
         kernels = [Kernel(*row) for row in meta["kernels"]]
         tails = {row[0]: Tail(*row[1:]) for row in meta["tails"]}
         return cls(kernels, names, ids, candidates, families, tails)
@@ -285,6 +338,25 @@ class Database:
                 f"{path}: {e.strerror}", step="vars", hint="the installation is incomplete"
             ) from e
         return cls.unpack(data, str(path))
+
+
+def _families(contents: Mapping[str, tuple[Candidate, ...]]) -> dict[str, Family]:
+    types = {name: {Marked.parse(c.type).type for c in found} for name, found in contents.items()}
+    return {family.pattern: family for family in prune(learn(types))}
+
+
+def _is_typical(
+    name: str, candidates: tuple[Candidate, ...], families: Mapping[str, Family]
+) -> bool:
+    """Whether a variable's family alone gives its type, so that its row can be spared."""
+    text = candidates[0].type
+    if len(candidates) > 1 or text.endswith("]"):
+        return False
+    for pattern in patterns(name):
+        family = families.get(pattern)
+        if family is not None:
+            return len(family.types) == 1 and next(family.types_for(name))[0] == text
+    return False
 
 
 def _simplify(candidates: list[Candidate]) -> tuple[Candidate, ...]:

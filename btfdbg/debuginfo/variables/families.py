@@ -1,9 +1,10 @@
 """Families of names that share a type: learned from the database, not written down.
 
-Owns one idea: where all variables whose names start (or end) with the same words have
+Owns one idea: where the variables whose names start (or end) with the same words have
 the same type, an unknown name of that shape has it, too. Words are what underscores
-separate. Knows no kernel facts; whether a family's answer fits a symbol's extent and
-this kernel's types is checked by whoever asked.
+separate. A family may have several types (``*_wq`` is a workqueue or a wait queue): then
+whoever asks keeps those that fit the symbol, and what is left must be nearly certain.
+Knows no kernel facts.
 
 Array lengths are no part of a family's type: they come from the symbol's extent.
 """
@@ -11,10 +12,13 @@ Array lengths are no part of a family's type: they come from the symbol's extent
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 MIN_MEMBERS = 4
+MIN_MIXED = 16
+MAX_TYPES = 6
 _WORD = re.compile(r"[A-Za-z0-9]+")
 _LENGTH = re.compile(r" ?\[\d*\]$")
 _PLACE = "\x7f"
@@ -24,21 +28,22 @@ _PLACE = "\x7f"
 class Family:
     """
     :ivar pattern: ``prefix_*`` or ``*_suffix``.
-    :ivar type: type text; an outermost array is ``[]``. ``\\x7f`` stands for the part of
-        the name that the ``*`` covers.
+    :ivar types: type texts with how many members have each, the most frequent first; an
+        outermost array is ``[]``, ``\\x7f`` stands for the part of the name that the ``*``
+        covers.
     :ivar members: number of names it was learned from.
     """
 
     pattern: str
-    type: str
+    types: tuple[tuple[str, int], ...]
     members: int
 
-    def type_for(self, name: str) -> str:
-        """Return the type's text for a member of the family."""
-        if _PLACE not in self.type:
-            return self.type
+    def types_for(self, name: str) -> Iterator[tuple[str, int]]:
+        """Yield the type texts for a member of the family, with their weights."""
         prefix, _, suffix = self.pattern.partition("*")
-        return self.type.replace(_PLACE, name[len(prefix) : len(name) - len(suffix)])
+        middle = name[len(prefix) : len(name) - len(suffix)]
+        for text, count in self.types:
+            yield text.replace(_PLACE, middle), count
 
 
 def without_length(type_: str) -> str:
@@ -55,56 +60,57 @@ def without_length(type_: str) -> str:
 
 def patterns(name: str) -> Iterator[str]:
     """Yield the families a name could belong to, longest (most specific) first."""
-    cuts = [i for i, c in enumerate(name) if c == "_"]
     shapes = []
-    for cut in cuts:
-        if 0 < cut < len(name) - 1:
-            if _WORD.search(name, 0, cut):
-                shapes.append((cut + 1, f"{name[: cut + 1]}*"))
-            if _WORD.search(name, cut):
-                shapes.append((len(name) - cut, f"*{name[cut:]}"))
+    for cut, character in enumerate(name):
+        if character != "_" or not 0 < cut < len(name) - 1:
+            continue
+        if _WORD.search(name, 0, cut):
+            shapes.append((cut + 1, f"{name[: cut + 1]}*"))
+        if _WORD.search(name, cut):
+            shapes.append((len(name) - cut, f"*{name[cut:]}"))
     shapes.sort(key=lambda shape: (-shape[0], shape[1]))
     for _, pattern in shapes:
         yield pattern
 
 
-def learn(types: Mapping[str, Iterable[str]], min_members: int = MIN_MEMBERS) -> list[Family]:
+def learn(types: Mapping[str, Iterable[str]]) -> list[Family]:
     """
     Find the families among names.
 
     :param types: name to the types that it has anywhere.
     """
-    found: dict[str, str | None] = {}
-    members: dict[str, int] = {}
+    found: dict[str, Counter[str]] = {}
+    members: Counter[str] = Counter()
     for name, texts in types.items():
         distinct = {without_length(text) for text in texts}
         for pattern in patterns(name):
-            members[pattern] = members.get(pattern, 0) + 1
-            if pattern in found and found[pattern] is None:
-                continue
-            shaped = {_template(text, name, pattern) for text in distinct}
-            only = shaped.pop() if len(shaped) == 1 else None
-            if pattern not in found:
-                found[pattern] = only
-            elif found[pattern] != only:
-                found[pattern] = None
-    return [
-        Family(pattern, text, members[pattern])
-        for pattern, text in sorted(found.items())
-        if text is not None and members[pattern] >= min_members
-    ]
+            members[pattern] += 1
+            counts = found.setdefault(pattern, Counter())
+            for text in distinct:
+                counts[_template(text, name, pattern)] += 1
+    families = []
+    for pattern, counts in sorted(found.items()):
+        enough = MIN_MEMBERS if len(counts) == 1 else MIN_MIXED
+        if members[pattern] < enough or len(counts) > MAX_TYPES * 4:
+            continue
+        common = tuple(counts.most_common(MAX_TYPES))
+        if 2 * sum(count for _, count in common) > members[pattern]:
+            families.append(Family(pattern, common, members[pattern]))
+    return families
 
 
 def prune(families: Iterable[Family]) -> list[Family]:
-    """Drop families that a shorter one with the same answer makes superfluous."""
+    """Drop families of one type that a wider one with the same answer makes superfluous."""
     by_pattern = {family.pattern: family for family in families}
     kept = []
     for family in by_pattern.values():
         wider = any(
-            pattern in by_pattern and by_pattern[pattern].type == family.type
+            pattern in by_pattern
+            and len(by_pattern[pattern].types) == 1
+            and by_pattern[pattern].types[0][0] == family.types[0][0]
             for pattern in _wider(family.pattern)
         )
-        if not wider:
+        if not (wider and len(family.types) == 1):
             kept.append(family)
     return kept
 

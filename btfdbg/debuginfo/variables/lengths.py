@@ -73,9 +73,9 @@ def array_length(evidence: ArrayEvidence, tails: Mapping[str, Tail]) -> int | No
         return _after_gap(evidence, hint, possible, contents, tails)
     wanted = None if contents is None else _by_contents(evidence, contents, tails)
     tail = _tail(evidence, tails)
-    if wanted is not None and wanted in possible and tail is not None:
-        if tail == 1 or (tail == 0 and (wanted == hint or evidence.place is Place.CONST)):
-            return wanted
+    table = tail == 1 or (tail == 0 and (wanted == hint or evidence.place is Place.CONST))
+    if table and wanted is not None and wanted in possible:
+        return wanted
     if len(possible) == 1 and (hint is not None or _fills(evidence, possible[0])):
         return possible[0]
     if hint is None or hint not in possible:
@@ -84,6 +84,8 @@ def array_length(evidence: ArrayEvidence, tails: Mapping[str, Tail]) -> int | No
         return hint
     if evidence.place is Place.INIT and evidence.element != "char":
         return None
+    if any(_fills(evidence, n) for n in possible) and evidence.element_size > _POINTER:
+        return None  # longer by one, perhaps
     if wanted is not None and evidence.place is Place.CONST:
         return None  # the contents speak against it
     return hint if evidence.stable else None
@@ -125,7 +127,12 @@ def _after_gap(
         return None
     if not longer or evidence.fixed:
         return hint
-    if size >= _LARGE and longer[-1] <= _GROWTH * hint and _fills(evidence, longer[-1]):
+    if (
+        contents is None
+        and size >= _LARGE
+        and longer[-1] <= _GROWTH * hint
+        and _fills(evidence, longer[-1])
+    ):
         return longer[-1]
     if contents is None:
         char_in_init = evidence.place is Place.INIT and evidence.element == "char"

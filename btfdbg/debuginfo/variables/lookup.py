@@ -33,7 +33,7 @@ from btfdbg.debuginfo.variables.cdecl import (
 from btfdbg.debuginfo.variables.convert import TypeBuilder
 from btfdbg.debuginfo.variables.database import Candidate, Database
 from btfdbg.debuginfo.variables.evidence import Extent, Fit, Place, Places, extent_at
-from btfdbg.debuginfo.variables.families import Family, patterns
+from btfdbg.debuginfo.variables.families import MIN_MEMBERS, patterns, without_length
 from btfdbg.debuginfo.variables.lengths import ArrayEvidence, array_length
 from btfdbg.debuginfo.variables.provenance import Source, TypedVariable
 from btfdbg.debuginfo.variables.shapes import Shapes
@@ -46,6 +46,8 @@ _CODE_LETTERS = frozenset("tTwW")
 _WRITABLE = (Place.WRITABLE, Place.PERCPU, Place.RO_AFTER_INIT)
 _CONTENTS_LIMIT = 1 << 16
 _MAX_DEPTH = 3
+_FAMILY_SHARE = 0.985
+_FAMILY_MAJORITY = 0.5
 
 
 class Symbol(Protocol):
@@ -87,6 +89,7 @@ class Verdicts:
     The gates: does a proposed type hold for a symbol?
 
     :param read: reads memory of the dump; raises :class:`drgn.FaultError`.
+    :param constant: value of an enumerator; raises :class:`LookupError`.
     """
 
     def __init__(
@@ -96,7 +99,9 @@ class Verdicts:
         tails: Mapping[str, Tail],
         shapes: Shapes | None,
         read: Callable[[int, int], bytes],
+        constant: Callable[[str], int],
     ) -> None:
+        self._constant = constant
         self._shapes = shapes
         self._types = types
         self._tails = tails
@@ -204,7 +209,9 @@ class Verdicts:
             contents=self._contents(symbol),
             string=text == "char" and (place is Place.CONST or rules.is_string(symbol.name)),
         )
-        length = array_length(evidence, self._tails)
+        length = self._counted(evidence, symbol.name)
+        if length is None:
+            length = array_length(evidence, self._tails)
         if length is None:
             return None
         sized = replace(tree, length=length)
@@ -212,6 +219,17 @@ class Verdicts:
             return format_type(sized), self._types.build(sized)
         except (LookupError, CDeclError):
             return None
+
+    def _counted(self, evidence: ArrayEvidence, name: str) -> int | None:
+        """The value of the enumerator that counts the array's elements, if it fits."""
+        enumerator = rules.counting_enumerator(name)
+        if enumerator is None:
+            return None
+        try:
+            count = self._constant(enumerator)
+        except LookupError:
+            return None
+        return count if count in evidence.extent.lengths(evidence.element_size) else None
 
     def _contents(self, symbol: Symbol) -> bytes | None:
         if not 0 < symbol.size <= _CONTENTS_LIMIT:
@@ -363,6 +381,8 @@ class VariableTypes:
         found = self._best(ready, symbol, proposals, stable=stable, gap=False)
         if found is None and len({p.type for p in proposals}) == 1:
             found = self._best(ready, symbol, proposals, stable=True, gap=True)
+        if found is None and not known:
+            found = self._by_family(ready, symbol)
         if found is None:
             return None
         type_, proposal = found
@@ -383,9 +403,14 @@ class VariableTypes:
         """The one type that holds in the first tier in which any does."""
         tier: tuple[int, ...] | None = None
         holds: dict[str, tuple[Type, Proposal]] = {}
+        refused: dict[str, tuple[int, ...]] = {}
         for proposal in proposals:
             if tier is not None and proposal.tier != tier:
                 break
+            element = without_length(Marked.parse(proposal.type).type)
+            if refused.get(element, proposal.tier) != proposal.tier:
+                # A nearer kernel's length does not hold; one further away is no better.
+                continue
             checked = ready.verdicts.check(
                 proposal.type,
                 symbol,
@@ -394,7 +419,9 @@ class VariableTypes:
                 stable=stable,
                 gap=gap,
             )
-            if checked is not None:
+            if checked is None:
+                refused.setdefault(element, proposal.tier)
+            else:
                 tier = proposal.tier
                 holds.setdefault(checked[0], (checked[1], proposal))
         return next(iter(holds.values())) if len(holds) == 1 else None
@@ -409,8 +436,6 @@ class VariableTypes:
         exists = self._exists
         for order, text in enumerate(rules.propose(symbol.name, exists)):
             yield Proposal(text, Source.RULE, (10, order), "made by a kernel macro")
-        if not known:
-            yield from self._from_families(ready, symbol.name)
 
     def _from_candidate(self, ready: _Ready, candidate: Candidate) -> Proposal:
         other_module = candidate.module != self._module
@@ -424,20 +449,35 @@ class VariableTypes:
         tier = (1, other_module, *rank)
         return Proposal(candidate.type, Source.DATABASE_OTHER, tier, f"DWARF of {release}")
 
-    def _from_families(self, ready: _Ready, name: str) -> Iterator[Proposal]:
-        families = ready.database.families
-        best: Family | None = None
-        for pattern in patterns(name):
-            family = families.get(pattern)
+    def _by_family(self, ready: _Ready, symbol: Symbol) -> tuple[Type, Proposal] | None:
+        """
+        The type that the symbol's families agree on, of those that fit it.
+
+        The most specific family that knows enough decides; a wider one may add nothing.
+        """
+        for pattern in patterns(symbol.name):
+            family = ready.database.families.get(pattern)
             if family is None:
                 continue
-            if best is None:
-                best = family
-            elif family.type_for(name) != best.type_for(name):
-                return
-        if best is not None:
-            note = f"as {best.members} others named {best.pattern}"
-            yield Proposal(best.type_for(name), Source.RULE, (20,), note)
+            holds: dict[str, tuple[Type, int]] = {}
+            total = family.members - sum(count for _, count in family.types)
+            for text, count in family.types_for(symbol.name):
+                checked = ready.verdicts.check(
+                    text, symbol, trusted=False, open_ended=True, stable=False, gap=False
+                )
+                if checked is not None:
+                    before = holds.get(checked[0], (checked[1], 0))[1]
+                    holds[checked[0]] = (checked[1], before + count)
+            if not holds:
+                return None
+            total = max(total, 0) + sum(count for _, count in holds.values())
+            type_, count = max(holds.values(), key=lambda hold: hold[1])
+            if count >= _FAMILY_SHARE * total and count >= MIN_MEMBERS:
+                note = f"as {count} others named {pattern}"
+                return type_, Proposal(str(type_), Source.RULE, (20,), note)
+            if count < _FAMILY_MAJORITY * total:
+                return None
+        return None
 
     def _exists(self, name: str) -> bool:
         return bool(self._symbols.by_name(name))
@@ -458,7 +498,15 @@ class VariableTypes:
         places = Places(address_of)
         types = TypeBuilder(self._prog, self._find_type)
         shapes = None if self._btf is None else Shapes(self._btf())
-        verdicts = Verdicts(types, places, database.tails, shapes, self._prog.read)
+        prog = self._prog
+        verdicts = Verdicts(
+            types,
+            places,
+            database.tails,
+            shapes,
+            prog.read,
+            lambda name: int(prog.constant(name).value_()),
+        )
         kinship = Kinship(database.kernels, self._release, self._architecture)
         return _Ready(database, places, verdicts, kinship)
 

@@ -79,6 +79,16 @@ _STRINGS = ("print_fmt_",)
 # As many elements as the system call has arguments.
 _FIXED = ("types__", "args__")
 
+# Arrays with one element for each value of an enum: the enumerator that counts them.
+_COUNTS = {
+    "node_states": "NR_NODE_STATES",
+    "softirq_vec": "NR_SOFTIRQS",
+    "vm_node_stat": "NR_VM_NODE_STAT_ITEMS",
+    "vm_numa_event": "NR_VM_NUMA_EVENT_ITEMS",
+    "vm_numa_stat": "NR_VM_NUMA_STAT_ITEMS",
+    "vm_zone_stat": "NR_VM_ZONE_STAT_ITEMS",
+}
+
 _BY_HEAD: dict[str, tuple[Rule, ...]] = {}
 for _rule in RULES:
     _head = _rule.prefix[:4]
@@ -113,3 +123,8 @@ def is_string(name: str) -> bool:
 def is_fixed(name: str) -> bool:
     """Whether an array of this name has the same length in every kernel."""
     return name.startswith(_FIXED)
+
+
+def counting_enumerator(name: str) -> str | None:
+    """Return the enumerator whose value is the length of an array of this name."""
+    return _COUNTS.get(name)

@@ -5,15 +5,17 @@ the compiled form.
 
 One line per variable and type, sorted by name::
 
-    block_class: struct class  # amd64-cloud 5.10-6.1; arm64-cloud 6.1
-    block_class: const struct class  # amd64-cloud 6.12+; arm64-cloud 6.12+
+    block_class: struct class  # any 5.10-6.1
+    block_class: const struct class  # any 6.12+
+    hpet_msi_domain_info: struct msi_domain_info  # amd64-cloud 6.1; amd64-full 5.10-6.1
     ext4_fs_type@ext4: struct file_system_type  # *
     contig_page_data: struct pglist_data  # curated
 
 ``name@module`` is a module's variable. After ``#`` stand the kernels in which DWARF
-says so: ``*`` for all, else by lane (architecture and flavour) the series, ``6.12+``
-meaning all from there on. So a new kernel at the end of a lane changes only the lines
-of what it changed. The kernels themselves are listed in the header::
+says so: ``*`` for all, else series (``6.12+``: all from there on), for ``any`` kernel, or
+by architecture, or by lane (architecture and flavour) where the flavours differ. So a
+new kernel at the end of a lane changes only the lines of what it changed. The kernels
+themselves are listed in the header::
 
     kernel amd64-cloud 6.12 6.12.117+deb13-cloud-amd64 x86_64
 
@@ -37,6 +39,7 @@ from pathlib import Path
 from btfdbg.errors import DebugInfoError
 
 CURATED = "curated"
+_ANY = "any"
 _MARKS = re.compile(r"(ro )?(?:tail(\d+) )?")
 _SERIES = re.compile(r"(\d+)\.(\d+)")
 _LINE = re.compile(r"([\w.$]+)(?:@(\S+))?: (.+?)  # (.+)")
@@ -251,6 +254,10 @@ class _Lanes:
         self._lanes: dict[str, list[Kernel]] = {}
         for kernel in self.kernels:
             self._lanes.setdefault(kernel.lane, []).append(kernel)
+        self._groups = sorted({lane.partition("-")[0] for lane in self._lanes})
+        self._releases = {
+            lane: {kernel.release for kernel in kernels} for lane, kernels in self._lanes.items()
+        }
         self._all = frozenset(k.release for k in self.kernels)
         self._parsed: dict[str, frozenset[str]] = {}
         self._formatted: dict[frozenset[str], str] = {}
@@ -266,24 +273,47 @@ class _Lanes:
             return CURATED
         if releases == self._all:
             return "*"
+        whole = self._format_group(_ANY, releases)
+        if whole is not None:
+            return whole
         parts = []
-        for lane, kernels in self._lanes.items():
-            runs = []
-            at = 0
-            while at < len(kernels):
-                end = at
-                while end < len(kernels) and kernels[end].release in releases:
-                    end += 1
-                if end > at:
-                    first, last = _label(kernels, at), _label(kernels, end - 1)
-                    if end == len(kernels):
-                        runs.append(f"{first}+")
-                    else:
-                        runs.append(first if end == at + 1 else f"{first}-{last}")
-                at = end + 1
-            if runs:
-                parts.append(f"{lane} {' '.join(runs)}")
-        return "; ".join(parts)
+        for group in self._groups:
+            part = self._format_group(group, releases)
+            if part is not None:
+                parts.append(part)
+                continue
+            for lane, kernels in self._lanes.items():
+                if lane.startswith(f"{group}-") and not releases.isdisjoint(self._releases[lane]):
+                    parts.append(f"{lane} {' '.join(_runs(kernels, releases))}")
+        return "; ".join(part for part in parts if part)
+
+    def _format_group(self, group: str, releases: frozenset[str]) -> str | None:
+        """One range of series that holds for all lanes of a group, None without one."""
+        kernels = self._in_group(group)
+        have = [k for k in kernels if k.release in releases]
+        if not have:
+            return ""
+        first, last = min(have, key=lambda k: k.version), max(have, key=lambda k: k.version)
+        between = [k for k in kernels if first.version <= k.version <= last.version]
+        if len(between) != len(have):
+            return None
+        if last.version == max(k.version for k in kernels):
+            return f"{group} {first.series}+"
+        return f"{group} {first.series}" + (
+            f"-{last.series}" if last.series != first.series else ""
+        )
+
+    def _in_group(self, group: str) -> list[Kernel]:
+        return [k for k in self.kernels if group == _ANY or k.lane.startswith(f"{group}-")]
+
+    def _parse_group(self, group: str, runs: list[str]) -> Iterator[str]:
+        kernels = self._in_group(group)
+        for run in runs:
+            first, _, last = run.rstrip("+").partition("-")
+            low, high = series_version(first), series_version(last or first)
+            for kernel in kernels:
+                if low <= kernel.version and (run.endswith("+") or kernel.version <= high):
+                    yield kernel.release
 
     def parse(self, text: str) -> frozenset[str]:
         parsed = self._parsed.get(text)
@@ -299,6 +329,9 @@ class _Lanes:
         found: set[str] = set()
         for part in text.split("; "):
             lane, *runs = part.split()
+            if runs and (lane == _ANY or lane in self._groups):
+                found.update(self._parse_group(lane, runs))
+                continue
             kernels = self._lanes.get(lane)
             if kernels is None or not runs:
                 raise ValueError(f"no kernels in lane {lane!r}")
@@ -312,6 +345,22 @@ class _Lanes:
                     raise ValueError(f"no kernel {e.args[0]!r} in lane {lane!r}") from None
                 found.update(k.release for k in kernels[start : end + 1])
         return frozenset(found)
+
+
+def _runs(kernels: list[Kernel], releases: frozenset[str]) -> Iterator[str]:
+    """The ranges of one lane's kernels."""
+    at = 0
+    while at < len(kernels):
+        end = at
+        while end < len(kernels) and kernels[end].release in releases:
+            end += 1
+        if end > at:
+            first, last = _label(kernels, at), _label(kernels, end - 1)
+            if end == len(kernels):
+                yield f"{first}+"
+            else:
+                yield first if end == at + 1 else f"{first}-{last}"
+        at = end + 1
 
 
 def _label(kernels: list[Kernel], index: int) -> str:

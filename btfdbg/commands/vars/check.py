@@ -1,0 +1,144 @@
+"""``btfdbg vars check``
+
+Compare the types that btfdbg gives variables with those of DWARF: how many are exactly
+right, wrong, or without a type, by source. Only symbols with a unique name count.
+
+  btfdbg vars check CORE -s VMLINUX         a dump, and its vmlinux with DWARF
+  btfdbg vars check VMLINUX                 no dump: the vmlinux's own symbols and BTF
+  btfdbg vars check VMLINUX --leave-out 6.12
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from btfdbg.errors import DebugInfoError
+
+if TYPE_CHECKING:
+    from btfdbg.debuginfo.variables import Database, VariableTypes
+    from btfdbg.debuginfo.variables.lookup import Symbol
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    parser.add_argument("core", metavar="CORE", type=Path, help="a dump, or a vmlinux with DWARF")
+    parser.add_argument("-s", "--symbols", metavar="VMLINUX", type=Path, help="with DWARF")
+    parser.add_argument(
+        "--leave-out",
+        metavar="SERIES",
+        action="append",
+        default=[],
+        help="use the database as if it had no kernel of this series (6.12); repeat",
+    )
+    parser.add_argument("--database", metavar="FILE", type=Path, help="instead of the shipped one")
+    parser.add_argument("--wrong", action="store_true", help="list the wrong ones")
+    parser.add_argument("--untyped", action="store_true", help="list those without a type")
+    parser.add_argument("--json", action="store_true", help="machine-readable")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and print; status 1 if a type is wrong."""
+    from btfdbg.debuginfo.variables.check import compare
+    from btfdbg.debuginfo.variables.extract import extract
+
+    database = _database(args)
+    unique, variables, vmlinux = (
+        _of_vmlinux(args.core, database)
+        if args.symbols is None
+        else _of_core(args.core, args.symbols, database)
+    )
+    report = compare(extract(vmlinux).rows, unique, variables.find)
+    if args.json:
+        print(
+            json.dumps(
+                {
+                    "total": report.total,
+                    "right": dict(report.right),
+                    "wrong": [asdict(w) for w in report.wrong],
+                    "untyped": [asdict(row) for row in report.untyped],
+                }
+            )
+        )
+    else:
+        for line in report.lines():
+            print(line)
+        for wrong in report.wrong if args.wrong else ():
+            print(f"wrong: {wrong.name}: {wrong.truth} | {wrong.given} | {wrong.note}")
+        for row in report.untyped if args.untyped else ():
+            print(f"untyped: {row.name}: {row.type}")
+    return 1 if report.wrong else 0
+
+
+def _database(args: argparse.Namespace) -> Callable[[], Database]:
+    from btfdbg.debuginfo.variables import Database, shipped_database
+
+    database = shipped_database() if args.database is None else Database.load(args.database)
+    if args.leave_out:
+        series = set(args.leave_out)
+        unknown = series - {kernel.series for kernel in database.kernels}
+        if unknown:
+            have = ", ".join(sorted({kernel.series for kernel in database.kernels}))
+            raise DebugInfoError(
+                f"--leave-out: no kernel of {', '.join(sorted(unknown))} in the database",
+                step="vars",
+                hint=f"there are {have}",
+            )
+        database = database.without(lambda kernel: kernel.series in series)
+    return lambda: database
+
+
+_Kernel = tuple[Callable[[str], bool], "VariableTypes", Path]
+
+
+def _of_vmlinux(path: Path, database: Callable[[], Database]) -> _Kernel:
+    from btfdbg.debuginfo.variables import VariableTypes
+    from btfdbg.debuginfo.variables.elfkernel import ElfKernel
+    from btfdbg.debuginfo.variables.extract import release_of
+
+    kernel = ElfKernel(path)
+    variables = VariableTypes(
+        kernel.prog,
+        kernel,
+        release=release_of(path),
+        architecture=kernel.machine,
+        database=database,
+        btf=kernel.btf,
+    )
+    return lambda name: len(kernel.by_name(name)) == 1, variables, path
+
+
+def _of_core(core: Path, vmlinux: Path, database: Callable[[], Database]) -> _Kernel:
+    from btfdbg.debuginfo.session import session
+    from btfdbg.debuginfo.variables import VariableTypes
+    from btfdbg.debuginfo.variables.elfkernel import machine_of
+    from btfdbg.debuginfo.vmcore import program_from_core_dump
+
+    prog = program_from_core_dump(core)
+    found = session(prog)
+    symbols = found.symbols
+    if symbols is None:
+        raise DebugInfoError(f"{core}: no symbols were found in it", step="vars")
+    several: dict[str, list[Symbol]] = {}
+    for symbol in symbols:
+        several.setdefault(symbol.name, []).append(symbol)
+
+    class Table:
+        """Every symbol decoded once, since every one is asked for."""
+
+        def by_name(self, name: str) -> list[Symbol]:
+            return several.get(name, [])
+
+    variables = VariableTypes(
+        prog,
+        Table(),
+        release=found.release,
+        architecture=machine_of(prog),
+        database=database,
+        btf=lambda: found.vmlinux,
+    )
+    return lambda name: len(several.get(name, ())) == 1, variables, vmlinux

@@ -1,0 +1,89 @@
+"""How right the types given to variables are, with DWARF as the truth.
+
+Owns the comparison and its counts. Knows nothing of how types are found.
+
+Compared are the data symbols that have a unique name and a variable in DWARF: type and
+length must be the same, spelled out (:func:`.convert.describe`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from btfdbg.debuginfo.variables.cdecl import CDeclError, format_type
+from btfdbg.debuginfo.variables.convert import describe
+from btfdbg.debuginfo.variables.extract import Row
+from btfdbg.debuginfo.variables.provenance import TypedVariable
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """A variable whose type is not the one that DWARF has."""
+
+    name: str
+    truth: str
+    given: str
+    source: str
+    note: str
+
+
+@dataclass(slots=True)
+class Report:
+    """
+    Counts over all variables compared.
+
+    :ivar right: by source, in words.
+    :ivar untyped: the rows of variables without a type.
+    """
+
+    total: int = 0
+    right: Counter[str] = field(default_factory=Counter)
+    wrong: list[Wrong] = field(default_factory=list)
+    untyped: list[Row] = field(default_factory=list)
+
+    def lines(self) -> Iterator[str]:
+        """Yield the report's lines, shares of the total in percent."""
+        wrong = Counter(w.source for w in self.wrong)
+        yield f"{self.total} variables"
+        yield f"{'source':45} {'right':>8} {'wrong':>8}"
+        for source in sorted(set(self.right) | set(wrong)):
+            yield f"{source:45} {self.right[source]:8} {wrong[source]:8}"
+        yield self._share("right", sum(self.right.values()))
+        yield self._share("wrong", len(self.wrong))
+        yield self._share("untyped", len(self.untyped))
+
+    def _share(self, what: str, count: int) -> str:
+        return f"{what:8} {count:8} {100 * count / max(self.total, 1):8.3f} %"
+
+
+def compare(
+    truth: Iterable[Row],
+    is_unique: Callable[[str], bool],
+    find: Callable[[str], TypedVariable | None],
+) -> Report:
+    """
+    Compare what a lookup says with what DWARF says.
+
+    :param truth: rows of vmlinux.
+    :param is_unique: whether the kernel has exactly one symbol of a name.
+    """
+    report = Report()
+    for row in truth:
+        if row.shared or not is_unique(row.name):
+            continue
+        report.total += 1
+        found = find(row.name)
+        if found is None:
+            report.untyped.append(row)
+            continue
+        try:
+            given = format_type(describe(found.type))
+        except CDeclError as e:
+            given = f"unspeakable: {e}"
+        if given == row.type:
+            report.right[str(found.source)] += 1
+        else:
+            report.wrong.append(Wrong(row.name, row.type, given, str(found.source), found.note))
+    return report
