@@ -153,6 +153,6 @@ def parse_blobs(blobs: BtfBlobs, base: Btf | None = None) -> Btf:
     split = Btf.parse(blobs.btf, Btf.parse(blobs.base))
     if base is None:
         return split
-    from btfdbg.btf.distill import relocate
+    from btfdbg.btf.relocate import relocate
 
     return relocate(split, base)
