@@ -40,6 +40,11 @@ class CombinedTable:
         self._searched = False
 
     @property
+    def first(self) -> SymbolTable:
+        """The table that is believed before all others: the kernel's kallsyms."""
+        return self._first
+
+    @property
     def source(self) -> str:
         others = []
         if self._exports is not None:
