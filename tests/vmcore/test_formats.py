@@ -10,8 +10,6 @@ import drgn
 import pytest
 
 from btfdbg.debuginfo.vmcore import Format, open_core
-from btfdbg.debuginfo.vmcore.overlay import complete_memory
-from btfdbg.debuginfo.vmcoreinfo import VmcoreInfo
 
 from . import tiny
 from .tiny import ARCHES, MARK, X86_64, Arch, Kernel
@@ -22,7 +20,6 @@ Writer = Callable[[Path, Kernel], Path]
 def opened(path: Path, **options: object) -> tuple[drgn.Program, str]:
     """Open as the session does; return the Program and where VMCOREINFO came from."""
     prog, info = open_core(path, **options)  # type: ignore[arg-type] # passed through
-    complete_memory(prog, info, VmcoreInfo.parse(prog["VMCOREINFO"].string_()))
     return prog, info.vmcoreinfo_source
 
 

@@ -100,9 +100,10 @@ def _connect(address: str) -> int:
             s = socket.create_connection((host or "localhost", int(port)), _TIMEOUT)
         else:
             s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            s.settimeout(_TIMEOUT)
-            s.connect(address)
         with s:
+            if s.family == socket.AF_UNIX:
+                s.settimeout(_TIMEOUT)
+                s.connect(address)
             if not s.recv(1, socket.MSG_PEEK):
                 raise ConnectionError(errno.ECONNRESET, "QEMU closed the connection")
             s.settimeout(None)

@@ -35,6 +35,7 @@ from btfdbg.debuginfo.vmcore.kdumpfile import Kdump
 from btfdbg.debuginfo.vmcore.kdumppages import KdumpPages
 from btfdbg.debuginfo.vmcore.lime import read_lime
 from btfdbg.debuginfo.vmcore.memory import Extent, FileMemory, PhysicalMemory
+from btfdbg.debuginfo.vmcore.overlay import complete_memory
 from btfdbg.debuginfo.vmcore.paging import NotMappedError, X86Paging
 from btfdbg.debuginfo.vmcore.recover import (
     Believed,
@@ -79,12 +80,15 @@ def open_core(
     platform = platform_named(architecture) if architecture else None
     if vmcoreinfo is not None:
         vmcoreinfo = _given_text(vmcoreinfo)
+    opener = _open_image
+    if info.format is Format.ELF:
+        opener = _open_elf
+    elif info.format in (Format.KDUMP, Format.KDUMP_FLATTENED):
+        opener = _open_kdump
     try:
-        if info.format is Format.ELF:
-            return _open_elf(info, platform, vmcoreinfo)
-        if info.format in (Format.KDUMP, Format.KDUMP_FLATTENED):
-            return _open_kdump(info, platform, vmcoreinfo)
-        return _open_image(info, platform, vmcoreinfo)
+        prog, info = opener(info, platform, vmcoreinfo)
+        complete_memory(prog, info, VmcoreInfo.parse(prog["VMCOREINFO"].string_()))
+        return prog, info
     except OSError as e:
         raise DebugInfoError(f"{info.path}: {e.strerror or e}", step="open") from e
     except MemoryError as e:

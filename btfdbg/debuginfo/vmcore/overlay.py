@@ -35,17 +35,21 @@ _ALL = (1 << 64) - 1
 _PPC64_LINEAR = 0xC000000000000000
 _PPC64_LINEAR_SIZE = 1 << 52
 _MAX_CACHED = 1 << 16
+_CACHE_KEY = "btfdbg.memory"
 
 
 def complete_memory(prog: drgn.Program, info: DumpInfo, vmcoreinfo: VmcoreInfo) -> None:
     """
-    Add the segments that this dump needs.
+    Add the segments that this dump needs, once.
 
     :param prog: Its memory is set and nothing was looked up in it yet.
     :raises DebugInfoError: the file's headers cannot be read any more.
     """
     platform = prog.platform
-    if platform is None or info.format in (Format.KCORE, Format.QEMU):
+    if platform is None or _CACHE_KEY in prog.cache:
+        return
+    prog.cache[_CACHE_KEY] = True
+    if info.format is Format.KCORE:
         return
     core = read_elf(info.path) if info.format is Format.ELF else None
     if core is not None and core.vmcoreinfo() is None:
