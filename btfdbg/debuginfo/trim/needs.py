@@ -12,15 +12,12 @@ Facts: kernel ``include/asm-generic/vmlinux.lds.h`` for the section symbols,
 
 from __future__ import annotations
 
-import itertools
-import struct
-from collections import deque
 from collections.abc import Callable, Iterator
 
-from btfdbg.debuginfo.kallsyms import CombinedTable, KallsymsTable
+import drgn
 from drgn import FaultError, Object
 
-from btfdbg.debuginfo.kallsyms import KallsymsTable
+from btfdbg.debuginfo.kallsyms import CombinedTable, KallsymsTable
 from btfdbg.debuginfo.session import Session
 from btfdbg.debuginfo.trim.recorder import Recorder
 from btfdbg.debuginfo.vmcore.paging import NotMappedError, ways_to_translate
@@ -62,40 +59,12 @@ def page_tables(recorder: Recorder, session: Session) -> None:
     anchor = session.vmcoreinfo.symbols.get("init_uts_ns", 0)
     for way in ways_to_translate(platform.arch, session.vmcoreinfo):
         try:
-            _walk(way, read)
-        except FaultError:
+            way.translate(read, anchor)
+        except NotMappedError:
             continue
+        # Counting what is damaged means visiting every table.
+        way.damage(read, _MAX_TABLES)
         return
-
-
-def _walk(paging: Paging, read: Callable[[int, int], bytes]) -> None:
-    """
-    Read the tables from the root down, breadth first.
-
-    :raises drgn.FaultError: the root is not there.
-    """
-    levels = paging.levels
-    todo = deque([(paging.root, len(levels) - 1)])
-    seen = set(todo)
-    while todo and len(seen) < _MAX_TABLES:
-        table, level = todo.popleft()
-        bits = levels[len(levels) - 1 - level].bits
-        try:
-            data = read(table, 8 << bits)
-        except FaultError:
-            if table == paging.root:
-                raise
-            continue
-        entries = struct.iter_unpack(paging.entry_format, data)
-        if level == len(levels) - 1 and bits > 1:
-            # User addresses are the lower half; on arm64, whose kernel has a
-            # root of its own, that half is empty.
-            entries = itertools.islice(entries, (1 << bits) // 2, None)
-        for (entry,) in entries:
-            kind, target = paging.decode(entry, level)
-            if kind is Entry.TABLE and level > 0 and (target, level - 1) not in seen:
-                seen.add((target, level - 1))
-                todo.append((target, level - 1))
 
 
 def symbols(recorder: Recorder, session: Session) -> None:
