@@ -26,6 +26,17 @@ VERBS: Final[dict[str, str]] = {
     "check": "list every rule that a BTF breaks",
     "convert": "byte order, header, order of types, older kernels",
     "embed": "put BTF into a copy of a module",
+    "dedup": "merge types that are the same",
+    "distill": "make split BTF that can be relocated",
+    "relocate": "put split BTF on top of another base",
+    "merge": "several BTFs of one base into one",
+    "minimize": "keep what BPF objects need",
+    "diff": "compare two BTFs' types",
+    "find": "find types by name, pattern or member",
+    "holes": "show a struct's holes and cache lines",
+    "offset": "print where a member is",
+    "fingerprint": "print 128 bits per type",
+    "isf": "make a symbol table for volatility3",
 }
 
 
