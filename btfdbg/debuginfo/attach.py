@@ -207,6 +207,7 @@ def _objects(session: Session, options: Options) -> None:
             release=session.release,
             architecture=machine,
             on_problem=lambda e: session.note(e.step or "variables", str(e), e.hint),
+            btf=lambda: session.vmlinux,
         )
     module_symbols = ModuleSymbols(
         session.prog, lambda name, what: session.note("module symbols", what)

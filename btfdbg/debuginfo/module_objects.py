@@ -113,6 +113,7 @@ class ModuleObjects:
                 architecture=self._architecture,
                 find_type=self._type_finder(module),
                 module=module,
+                exact_sizes=True,
             )
         return variables.of_symbol(sym)
 

@@ -51,12 +51,10 @@ class Extent:
 
     :ivar size: bytes up to the next symbol; None if nothing follows.
     :ivar slack: padding is less than this many bytes.
-    :ivar exact: the size is the symbol's own (ELF ``st_size``), not a distance.
     """
 
     size: int | None
     slack: int = 1
-    exact: bool = False
 
     def fit(self, size: int) -> Fit:
         """Say how a variable of ``size`` bytes would fit."""
@@ -117,14 +115,17 @@ class Places:
         return found
 
 
-def extent_at(address: int, size: int) -> Extent:
+def extent_at(address: int, size: int, *, exact: bool = False) -> Extent:
     """
     Return the room of a symbol.
 
     :param size: bytes to the next symbol, 0 if unknown.
+    :param exact: the size is the symbol's own (ELF ``st_size``), not a distance.
     """
     if size <= 0:
         return Extent(None)
+    if exact:
+        return Extent(size)
     following = address + size
     alignment = following & -following
     if alignment < _PAGE:

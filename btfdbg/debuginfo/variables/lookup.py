@@ -90,6 +90,7 @@ class Verdicts:
 
     :param read: reads memory of the dump; raises :class:`drgn.FaultError`.
     :param constant: value of an enumerator; raises :class:`LookupError`.
+    :param exact_sizes: a symbol's size is its own, not the distance to the next one.
     """
 
     def __init__(
@@ -100,8 +101,10 @@ class Verdicts:
         shapes: Shapes | None,
         read: Callable[[int, int], bytes],
         constant: Callable[[str], int],
+        exact_sizes: bool,
     ) -> None:
         self._constant = constant
+        self._exact_sizes = exact_sizes
         self._shapes = shapes
         self._types = types
         self._tails = tails
@@ -146,7 +149,7 @@ class Verdicts:
         :param stable: no kernel gives the array another length.
         :param gap: the symbol may have unnamed constants behind it.
         """
-        extent = extent_at(symbol.address, symbol.size)
+        extent = extent_at(symbol.address, symbol.size, exact=self._exact_sizes)
         marked = Marked.parse(text)
         text = marked.type
         if trusted:
@@ -174,7 +177,7 @@ class Verdicts:
             # A function, or an incomplete type: extents say nothing about it.
             return (text, type_)
         fit = extent.fit(size)
-        if fit is Fit.OVER or (fit is Fit.GAP and not gap):
+        if fit is Fit.OVER or (fit in (Fit.GAP, Fit.UNKNOWN) and not gap):
             return None
         return (text, type_)
 
@@ -307,6 +310,7 @@ class VariableTypes:
     :param on_problem: told, once, what is wrong with the database.
     :param module: name of the module whose variables these are, "" for the kernel.
     :param btf: gives the BTF in which types must exist in every detail.
+    :param exact_sizes: the symbols' sizes are their own (a module's ``st_size``).
     """
 
     def __init__(
@@ -322,6 +326,7 @@ class VariableTypes:
         on_problem: Callable[[DebugInfoError], None] | None = None,
         module: str = "",
         btf: Callable[[], Btf] | None = None,
+        exact_sizes: bool = False,
     ) -> None:
         self._prog = prog
         self._symbols = symbols
@@ -332,6 +337,7 @@ class VariableTypes:
         self._on_problem = on_problem
         self._module = module
         self._btf = btf
+        self._exact_sizes = exact_sizes
         self.minimum = minimum
         self._ready: _Ready | None = None
         self._found: dict[tuple[str, int], TypedVariable | None] = {}
@@ -506,6 +512,7 @@ class VariableTypes:
             shapes,
             prog.read,
             lambda name: int(prog.constant(name).value_()),
+            self._exact_sizes,
         )
         kinship = Kinship(database.kernels, self._release, self._architecture)
         return _Ready(database, places, verdicts, kinship)
