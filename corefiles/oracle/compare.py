@@ -1,0 +1,168 @@
+"""
+Hold a Program's view of a dump against what DWARF said about it.
+
+Owns the comparison and the words for what differs. What DWARF alone can know is
+told apart from mistakes: inlined functions, line numbers, the debug files' own
+names, and the name of a code address, for which DWARF has the function and a
+symbol table the symbol (``vfs_write`` or ``vfs_write.cold``).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+import drgn
+
+from . import views
+
+
+@dataclass(slots=True)
+class Difference:
+    """
+    Outcome of comparing things by name.
+
+    :ivar equal: How many are the same.
+    :ivar missing: Names that DWARF knows and the Program does not.
+    :ivar different: Name, DWARF's answer, the Program's.
+    """
+
+    equal: int = 0
+    missing: list[str] = field(default_factory=list)
+    different: list[tuple[str, Any, Any]] = field(default_factory=list)
+
+    def add(self, name: str, truth: Any, found: Any) -> None:
+        """Compare one."""
+        if found is None:
+            self.missing.append(name)
+        elif found == truth:
+            self.equal += 1
+        else:
+            self.different.append((name, truth, found))
+
+    @property
+    def total(self) -> int:
+        """How many were compared."""
+        return self.equal + len(self.missing) + len(self.different)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.equal} of {self.total} equal, {len(self.missing)} missing, "
+            f"{len(self.different)} different"
+        )
+
+
+def compare_types(prog: drgn.Program, answers: dict[str, Any]) -> Difference:
+    """Compare every type, member by member."""
+    difference = Difference()
+    truth = answers["types"]
+    found = _through_json(views.types(prog, truth))
+    for name, description in truth.items():
+        difference.add(name, description, found.get(name))
+    return difference
+
+
+def compare_variables(prog: drgn.Program, answers: dict[str, Any]) -> Difference:
+    """Compare type, size and address of every variable that DWARF knows."""
+    difference = Difference()
+    for name, truth in answers["variables"].items():
+        difference.add(name, truth, views.variable(prog, name))
+    return difference
+
+
+def compare_stacks(prog: drgn.Program, answers: dict[str, Any]) -> Difference:
+    """Compare the physical frames of every task, and of the thread that crashed."""
+    difference = Difference()
+    found = _through_json(views.stacks(prog))
+    for name, truth in answers["stacks"].items():
+        difference.add(name, truth, found.get(name))
+    return difference
+
+
+class Outcome(Enum):
+    """How the output of a command compares, worst last."""
+
+    IDENTICAL = "identical"
+    NAMES = "differs by inlined frames, line numbers, debug file names, names of addresses"
+    BOTH_FAIL = "fails with DWARF and without"
+    BETTER = "fails with DWARF only"
+    DIFFERENT = "different"
+    WORSE = "fails without DWARF only"
+
+
+Resolve = Callable[[str], "int | None"]
+
+
+def compare_command(truth: dict[str, str], found: dict[str, str], resolve: Resolve) -> Outcome:
+    """
+    Say how two answers to one command compare.
+
+    :param resolve: Address of a symbol.
+    """
+    if "error" in truth:
+        return Outcome.BOTH_FAIL if "error" in found else Outcome.BETTER
+    if "error" in found:
+        return Outcome.WORSE
+    if truth["output"] == found["output"]:
+        return Outcome.IDENTICAL
+    if normal(truth["output"], resolve) == normal(found["output"], resolve):
+        return Outcome.NAMES
+    return Outcome.DIFFERENT
+
+
+_INLINE = re.compile(r"^ *#\d+ \(inline\).*\n", re.M)
+_SOURCE = re.compile(r"^    (?:/|\./|[\w.-]+/)\S+\.[chS]: ?\d+(?::\d+)?\n", re.M)
+_LINE = re.compile(r" \S+\.[chS]: \d+$", re.M)
+_FRAME = re.compile(
+    r"^ *#\d+ (\[[0-9a-f]+\]) .*? at ([0-9a-f]+)(?: \[\w+\])?(?: \([^)]*\))?$", re.M
+)
+_FILES = re.compile(r"^(?: *KERNEL:| *DUMPFILE:| *DEBUG KERNEL:).*\n", re.M)
+_OBJECT_FILE = re.compile(r"^([0-9a-f]{16}  \S+ +[0-9a-f]{16} +\d+) .*$", re.M)
+_NAMED = re.compile(r"<?([A-Za-z_][\w.$]*)\+(0x[0-9a-f]+|\d+)>?( = 0x(?=[0-9a-f]))?")
+
+
+def normal(output: str, resolve: Resolve) -> str:
+    """Output without what DWARF alone knows, without debug files, with addresses as numbers."""
+
+    def number(match: re.Match[str]) -> str:
+        if match[3]:  # ``(type *)name+0x0 = 0xaddress``
+            return "0x"
+        address = resolve(match[1])
+        return match[0] if address is None else f"{address + int(match[2], 0):016x}"
+
+    text = _FILES.sub("", output)
+    text = _INLINE.sub("", text)
+    text = _SOURCE.sub("", text)
+    text = _LINE.sub("", text)
+    text = _FRAME.sub(r" # \1 at \2", text)
+    text = _OBJECT_FILE.sub(r"\1", text)
+    text = _NAMED.sub(number, text)
+    return re.sub(" +", " ", text)
+
+
+def compare_commands(
+    prog: drgn.Program, answers: dict[str, Any], lines: Iterable[str] | None = None
+) -> dict[str, tuple[Outcome, dict[str, str]]]:
+    """Run every recorded command, or ``lines`` of them."""
+
+    def resolve(name: str) -> int | None:
+        try:
+            address: int = prog.symbol(name).address
+        except LookupError:
+            return None
+        return address
+
+    found = {}
+    for line in answers["commands"] if lines is None else lines:
+        answer = views.command(prog, line)
+        found[line] = (compare_command(answers["commands"][line], answer, resolve), answer)
+    return found
+
+
+def _through_json(value: Any) -> Any:
+    """Tuples and int subclasses as JSON gives them back."""
+    return json.loads(json.dumps(value))
