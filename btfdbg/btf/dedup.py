@@ -28,7 +28,11 @@ from itertools import accumulate
 
 from btfdbg.btf import dedup_split, dedup_whole
 from btfdbg.btf.btf import Btf
+from btfdbg.btf.dedup_split import PreparedBase
 from btfdbg.btf.records import Records, replace
+from btfdbg.errors import BtfError
+
+__all__ = ["Deduped", "PreparedBase", "dedup", "dedup_with_map"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +60,18 @@ def dedup(btf: Btf) -> Btf:
     return dedup_with_map(btf).btf
 
 
-def dedup_with_map(btf: Btf) -> Deduped:
-    """Like :func:`dedup`, and say what became of each id."""
+def dedup_with_map(btf: Btf, prepared: PreparedBase | None = None) -> Deduped:
+    """
+    Like :func:`dedup`, and say what became of each id.
+
+    :param prepared: The base, indexed; worth it from the second split on.
+    """
+    if prepared is not None and prepared.base is not btf.base:
+        raise BtfError("cannot dedup: another base was prepared")
     graph, kept = (
         dedup_whole.representatives(btf)
         if btf.base is None
-        else dedup_split.representatives(btf, btf.base)
+        else dedup_split.representatives(btf, prepared or btf.base)
     )
     start = btf.start_id
     stays = [of == type_id for type_id, of in enumerate(kept, start)]

@@ -19,6 +19,7 @@ from __future__ import annotations
 import sys
 from bisect import bisect_right
 from collections.abc import Iterable
+from copy import copy
 from itertools import pairwise
 
 from btfdbg.btf.btf import Btf
@@ -59,7 +60,6 @@ class BaseIndex:
         self.ids: dict[bytes, int] = {}
         #: Id to the id that stands for it.
         self.aliases: dict[int, int] = {}
-        self._changed: dict[int, list[int]] = {}
         self._unique = unique
         duplicates: list[tuple[int, int]] = []
         for level in base.chain():
@@ -75,6 +75,14 @@ class BaseIndex:
                     if fresh[record] != type_id and base.kind_of(type_id) not in NEVER_MERGED
                 ]
         self.alias(duplicates)
+
+    def copy(self, canonical: Canonical) -> BaseIndex:
+        """Return an index that can take other aliases than this one."""
+        other = copy(self)
+        other.canonical = canonical
+        other.ids = dict(self.ids)
+        other.aliases = dict(self.aliases)
+        return other
 
     def _records(self, level: Btf) -> list[bytes]:
         names = set(map(level.words.__getitem__, level.offsets))

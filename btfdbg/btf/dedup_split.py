@@ -46,7 +46,30 @@ _UNKNOWN = -1
 _REFERENCE = 0xFFFFFFFF
 
 
-def representatives(btf: Btf, base: Btf) -> tuple[Graph, list[int]]:
+class PreparedBase:
+    """A base, indexed once for the dedup of any number of splits."""
+
+    def __init__(self, base: Btf) -> None:
+        self.base = base
+        self.table, unique = string_table(base)
+        canonical = Canonical(base, self.table)
+        self.index: BaseIndex | None
+        try:
+            self.index = BaseIndex(base, canonical, set(self.table.values()), unique)
+        except BaseNotMinimal:
+            self.index = None
+
+    def fork(self, once: bool) -> tuple[dict[bytes, int], BaseIndex]:
+        """Return table and index that may be written to."""
+        if self.index is None:
+            raise BaseNotMinimal
+        if once:
+            return self.table, self.index
+        table = dict(self.table)
+        return table, self.index.copy(Canonical(self.base, table))
+
+
+def representatives(btf: Btf, base: Btf | PreparedBase) -> tuple[Graph, list[int]]:
     """
     Find the classes of a split BTF's types.
 
@@ -54,19 +77,20 @@ def representatives(btf: Btf, base: Btf) -> tuple[Graph, list[int]]:
     :return: Own types, and for each the id that stands for its class: the base's, or
         the lowest own one.
     """
+    once = isinstance(base, Btf)
+    prepared = PreparedBase(base) if isinstance(base, Btf) else base
     try:
-        split = _Split(btf, base)
+        split = _Split(btf, *prepared.fork(once))
         return split.graph, split.run()
     except BaseNotMinimal:
         return dedup_whole.representatives(btf)
 
 
 class _Split:
-    def __init__(self, btf: Btf, base: Btf) -> None:
+    def __init__(self, btf: Btf, table: dict[bytes, int], index: BaseIndex) -> None:
         self.btf = btf
         self.start = btf.start_id
-        table, unique = string_table(base)
-        self.index = BaseIndex(base, Canonical(base, table), set(table.values()), unique)
+        self.index = index
         self.tags: dict[TagKey, TagNodes] = {}
         self.graph = Graph(btf, Canonical(btf, table), self.tags)
         self.index.take_names({key[1] for key in self.tags}, self.tags)

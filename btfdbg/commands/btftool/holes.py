@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _composites(btf: Btf, name: str) -> list[int]:
     name = name.removeprefix("struct ").removeprefix("union ")
-    found = list(btf.types_by_name(name, COMPOSITES))
+    found: list[int] = list(btf.types_by_name(name, COMPOSITES))
     if not found:
         targets = [btf.skip_mods_and_typedefs(t) for t in btf.types_by_name(name, Kind.TYPEDEF)]
         found = [int(t) for t in targets if btf.kind_of(t) in COMPOSITES]
