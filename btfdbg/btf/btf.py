@@ -56,6 +56,8 @@ class _RecordWords(dict[int, int]):
         row = LAYOUTS.get(kind)
         if row is not None:
             size = row.words(info_vlen(info))
+        elif not kind:
+            raise KeyError(kind)  # void, whatever a layout's first row says
         else:
             info_size, elem_size = self.unknown[kind]
             if info_size % 4 or elem_size % 4:

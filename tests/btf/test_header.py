@@ -227,6 +227,11 @@ def test_l06_split_without_layout_uses_its_bases() -> None:
     assert split.type_by_id(2) == kinds.Unknown(25, "int", 0, False, 7, (9,))
 
 
+def test_layout_does_not_give_void_a_record() -> None:
+    with pytest.raises(BtfFormatError, match="kind 0"):
+        Btf.parse(with_layout({0: (0, 0), 25: (0, 0)}, INT_TYPES + record(1, 0, 3)))
+
+
 def test_layout_does_not_overrule_known_kinds() -> None:
     btf = Btf.parse(with_layout({1: (0, 0), 25: (0, 0)}, INT_TYPES))
     assert btf.type_cnt == 2
