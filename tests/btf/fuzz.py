@@ -1,0 +1,54 @@
+"""Coverage-guided fuzzing of everything that reads BTF: ``python -m tests.btf.fuzz``.
+
+    python -m tests.btf.fuzz [--verbs] CORPUS... [-runs=N] [-max_len=N] [libFuzzer options]
+
+Needs atheris, which is no dependency of the tests: the property tests run the same
+exercises on hypothesis' data. Start it with some small modules' BTF as the corpus; a
+crash, a hang over -timeout or memory over -rss_limit_mb ends it, with the input saved.
+
+``--verbs`` takes the input as a split on top of a base of every kind as well, and puts
+it through what makes new BTF of it.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Any
+
+# By name, because type checkers run where it is not installed.
+atheris: Any = import_module("atheris")
+
+with atheris.instrument_imports(include=["btfdbg"]):
+    from btfdbg.btf import Btf
+    from btfdbg.btf.assemble import assemble
+    from btfdbg.errors import BtfError
+    from tests.btf.exercise import exercise, exercise_verbs
+    from tests.btf.samples import EVERY_KIND
+
+BASE = Btf.parse(assemble(EVERY_KIND))
+
+
+def one(data: bytes) -> None:
+    """Read an input alone."""
+    exercise(data)
+
+
+def one_with_verbs(data: bytes) -> None:
+    """Put an input through all verbs, alone and on top of a base."""
+    for base in (None, BASE):
+        try:
+            btf = Btf.parse(data, base)
+        except BtfError:
+            continue
+        exercise_verbs(btf)
+
+
+def main() -> Any:
+    argv = [a for a in sys.argv if a != "--verbs"]
+    atheris.Setup(argv, one_with_verbs if "--verbs" in sys.argv else one)
+    return atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
