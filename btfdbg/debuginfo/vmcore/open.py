@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import os
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ import drgn
 
 from btfdbg.btf import Btf
 from btfdbg.debuginfo.vmcore import rawimage
+from btfdbg.debuginfo.vmcore.cpunotes import needs_repair, notes_only
 from btfdbg.debuginfo.vmcore.elfcore import ElfCore, read_elf
 from btfdbg.debuginfo.vmcore.identify import (
     DumpInfo,
@@ -127,7 +128,7 @@ def _open_elf(
             hint="leave out --architecture",
         )
     if text is not None:
-        return _set_core_dump(info, platform, text), replace(info, vmcoreinfo_source=_GIVEN)
+        return _with_given(info, platform, text, core, memory)
     note = core.vmcoreinfo()
     wanted = platform or info.platform
     if note is None:
@@ -141,7 +142,7 @@ def _open_elf(
         found = _recover(info, memory, wanted, core)
         if found is None:
             raise _without_vmcoreinfo(info, writer)
-        return _with_recovered(info, platform, found)
+        return _with_recovered(info, platform, found, core)
     if not _fits(note, wanted, memory):
         found = _recover(info, memory, wanted, core)
         if found is not None and found.candidate.text != note.split(b"\0")[0]:
@@ -151,7 +152,7 @@ def _open_elf(
                 f" ({found.candidate.info.release}); used the one found there",
                 "the guest was rebooted, or the note was edited",
             )
-            return _with_recovered(info, platform, found)
+            return _with_recovered(info, platform, found, core)
         if found is None and not core.missing:
             info = _unconfirmed(info)
     try:
@@ -234,6 +235,15 @@ def _platform(
     return platform_of(found[0], kdump.header.order == "<") if found else info.platform
 
 
+def _segment(memory: PhysicalMemory) -> Callable[[int, int, int, bool], bytes]:
+    """A drgn memory segment."""
+
+    def read(address: int, count: int, offset: int, physical: bool) -> bytes:
+        return memory.read(address, count)
+
+    return read
+
+
 def _custom(
     info: DumpInfo,
     platform: drgn.Platform,
@@ -243,13 +253,10 @@ def _custom(
 ) -> drgn.Program:
     """A Program whose physical memory is read here."""
 
-    def read(address: int, count: int, offset: int, physical: bool) -> bytes:
-        return memory.read(address, count)
-
     try:
         prog = drgn.Program(platform)
         for start, size in ranges:
-            prog.add_memory_segment(start, size, read, True)
+            prog.add_memory_segment(start, size, _segment(memory), True)
         prog.set_linux_kernel_custom(text, False)
     except Exception as e:  # drgn raises plain Exception for what it has no class for
         raise _cannot_open(info, e) from e
@@ -326,16 +333,55 @@ def _recover(
 
 
 def _with_recovered(
-    info: DumpInfo, given: drgn.Platform | None, found: Believed
+    info: DumpInfo, given: drgn.Platform | None, found: Believed, core: ElfCore
 ) -> tuple[drgn.Program, DumpInfo]:
-    platform = given or platform_of(found.architecture, found.little_endian)
-    prog = _set_core_dump(info, platform, found.candidate.text)
-    return prog, replace(
+    info = replace(
         info,
         architecture=found.architecture,
         little_endian=found.little_endian,
         vmcoreinfo_source=_source(found),
     )
+    platform = given or platform_of(found.architecture, found.little_endian)
+    return _set_elf(info, platform, found.candidate.text, core, found.memory), info
+
+
+def _with_given(
+    info: DumpInfo,
+    given: drgn.Platform | None,
+    text: bytes,
+    core: ElfCore,
+    memory: PhysicalMemory,
+) -> tuple[drgn.Program, DumpInfo]:
+    info = replace(info, vmcoreinfo_source=_GIVEN)
+    candidate = Candidate(text, 0, False)
+    wanted = [given.arch] if given is not None else architectures_of(candidate.info)
+    found = check(candidate, memory, wanted)
+    if found is None:
+        return _set_elf(info, given or info.platform, text, core, memory), _unconfirmed(info)
+    platform = given or platform_of(found.architecture, found.little_endian)
+    info = replace(info, architecture=platform.arch, little_endian=found.little_endian)
+    return _set_elf(info, platform, text, core, memory), info
+
+
+def _set_elf(
+    info: DumpInfo,
+    platform: drgn.Platform | None,
+    text: bytes,
+    core: ElfCore,
+    memory: PhysicalMemory,
+) -> drgn.Program:
+    """Open an ELF dump under a VMCOREINFO text that is not its own."""
+    own = core.vmcoreinfo() is not None
+    if own or platform is None or not needs_repair(core, platform.arch):
+        return _set_core_dump(info, platform, text)
+    fd = notes_only(core, platform, text)
+    try:
+        prog = _set_core_dump(info, platform, None, f"/proc/self/fd/{fd}")
+    finally:
+        os.close(fd)
+    for e in core.extents():
+        prog.add_memory_segment(e.address, e.size, _segment(memory), True)
+    return prog
 
 
 def _source(found: Believed, unit: str = "physical") -> str:
@@ -380,12 +426,13 @@ def _set_core_dump(
     info: DumpInfo,
     platform: drgn.Platform | None,
     text: bytes | None,
+    path: str = "",
 ) -> drgn.Program:
     log = logging.getLogger("drgn")
     log.addFilter(_not_about_flattening)
     try:
         prog = drgn.Program(platform, vmcoreinfo=text)
-        prog.set_core_dump(info.path)
+        prog.set_core_dump(path or info.path)
     except Exception as e:  # drgn raises plain Exception for what it has no class for
         raise _cannot_open(info, e) from e
     finally:

@@ -1,0 +1,95 @@
+"""CPU registers of QEMU's ELF dumps of s390x and ppc64, put right.
+
+drgn finds the registers of CPU n in the NT_PRSTATUS note whose pid is n + 1.
+QEMU (as of 9.1) writes the pid in the wrong byte order on s390x, and 0 for every
+CPU on ppc64, whose notes are big-endian for little-endian guests besides. drgn
+reads notes from the file only, so it is given another: a file in memory that
+holds corrected notes and no segment; the segments are added to the Program.
+
+Facts: QEMU ``target/s390x/arch_dump.c``, ``target/ppc/arch_dump.c``; struct
+elf_prstatus in include/linux/elfcore.h (pid at 32, registers at 112).
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator
+
+import drgn
+
+from btfdbg.debuginfo.vmcore.elfcore import ElfCore, Note
+
+_NT_PRSTATUS = 1
+_PID = 32
+_REGISTERS = 112
+# Followed by pr_fpvalid and padding.
+_TAIL = 8
+_ET_CORE, _PT_NOTE = 4, 4
+_BROKEN = {drgn.Architecture.S390X: 22, drgn.Architecture.PPC64: 21}
+
+
+def needs_repair(core: ElfCore, architecture: drgn.Architecture) -> bool:
+    """Whether the CPUs of a QEMU dump have pids that are not 1, 2, 3…"""
+    if architecture not in _BROKEN:
+        return False
+    pids = [
+        struct.unpack_from(core.order + "I", note.desc, _PID)[0]
+        for note in core.notes()
+        if _is_status(note)
+    ]
+    return pids != list(range(1, len(pids) + 1))
+
+
+def _is_status(note: Note) -> bool:
+    return note.name == "CORE" and note.type == _NT_PRSTATUS and len(note.desc) > _REGISTERS
+
+
+def _repaired(core: ElfCore, order: str) -> Iterator[bytes]:
+    cpu = 0
+    for note in core.notes():
+        desc = bytearray(note.desc)
+        if _is_status(note):
+            cpu += 1
+            if order != core.order:
+                for at in range(_REGISTERS, len(desc) - _TAIL - 7, 8):
+                    desc[at : at + 8] = desc[at : at + 8][::-1]
+            struct.pack_into(order + "I", desc, _PID, cpu)
+            yield _note(note.name, note.type, bytes(desc), order)
+        elif order == core.order and note.name != "VMCOREINFO":
+            yield _note(note.name, note.type, bytes(desc), order)
+
+
+def _note(name: str, kind: int, desc: bytes, order: str) -> bytes:
+    text = name.encode() + b"\0"
+    return (
+        struct.pack(order + "III", len(text), len(desc), kind)
+        + text
+        + bytes(-len(text) % 4)
+        + desc
+        + bytes(-len(desc) % 4)
+    )
+
+
+def notes_only(core: ElfCore, platform: drgn.Platform, vmcoreinfo: bytes) -> int:
+    """
+    Make an ELF core in memory: corrected notes, VMCOREINFO, no segments.
+
+    :return: File descriptor; the caller closes it.
+    """
+    little = bool(platform.flags & drgn.PlatformFlags.IS_LITTLE_ENDIAN)
+    order = "<" if little else ">"
+    notes = b"".join(_repaired(core, order)) + _note("VMCOREINFO", 0, vmcoreinfo, order)
+    ident = b"\x7fELF\x02" + (b"\x01" if little else b"\x02") + b"\x01" + bytes(9)
+    header = struct.pack(
+        order + "HHIQQQIHHHHHH",
+        *(_ET_CORE, _BROKEN[platform.arch], 1, 0, 64, 0, 0, 64, 56, 1, 0, 0, 0),
+    )
+    at = len(ident) + len(header) + 56
+    table = struct.pack(order + "IIQQQQQQ", _PT_NOTE, 0, at, 0, 0, len(notes), len(notes), 4)
+    fd = os.memfd_create("btfdbg-notes", os.MFD_CLOEXEC)
+    data = ident + header + table + notes
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+    return fd
