@@ -130,7 +130,6 @@ PLAIN = (
     "list -H modules -o module.list -s module.name",
     "list -o task_struct.tasks -s task_struct.pid init_task",
     "waitq log_wait",
-    "search -c Linux -l 4096 -s linux_banner",
     "help ps",
     "drgn prog['init_task'].comm",
 )

@@ -57,16 +57,21 @@ def variable(prog: drgn.Program, name: str) -> list[Any] | None:
     return [spell(found.type_), size, found.address_]
 
 
-def frames(trace: drgn.StackTrace) -> list[list[int]]:
-    """Program counter and stack pointer of the physical frames; inlined ones share theirs."""
-    found = []
+def frames(trace: drgn.StackTrace) -> list[list[int | None]]:
+    """
+    Program counter and stack pointer of the physical frames; inlined ones share theirs.
+
+    A stack pointer is ``None`` where the unwinder does not know it: a chain of
+    frame pointers does not say.
+    """
+    found: list[list[int | None]] = []
     for frame in list(trace)[:_MAX_FRAMES]:
         if frame.is_inline:
             continue
         try:
             found.append([frame.pc, frame.sp])
         except LookupError:
-            found.append([frame.pc, 0])
+            found.append([frame.pc, None])
     return found
 
 
