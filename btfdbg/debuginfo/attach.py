@@ -28,6 +28,7 @@ from btfdbg.debuginfo.module_objects import ModuleObjects
 from btfdbg.debuginfo.modules import ModuleBtfs
 from btfdbg.debuginfo.session import Session, find_session, remember_session
 from btfdbg.debuginfo.variables import VariableTypes
+from btfdbg.debuginfo.variables.extra import ExtraBtf, find_file
 from btfdbg.debuginfo.vmcore.identify import DumpInfo, identify
 from btfdbg.debuginfo.vmcore.overlay import complete_memory
 from btfdbg.debuginfo.vmcoreinfo import VmcoreInfo
@@ -193,6 +194,18 @@ class _Symbols:
         self.by_name = session.lookup_symbols
 
 
+def _extra(session: Session, options: Options) -> ExtraBtf | None:
+    """The kernel's extra BTF: the file that was given, or by build id from the folders."""
+    path = options.btf_extra or find_file(session.build_id)
+    return None if path is None else ExtraBtf.load(path, session.vmlinux)
+
+
+def _extra_converter(session: Session, btf: Btf) -> TypeConverter:
+    if session.extra_converter is None:
+        session.extra_converter = TypeConverter(session.prog, btf, session.converter)
+    return session.extra_converter
+
+
 def _objects(session: Session, options: Options) -> None:
     if session.finders is None:
         return
@@ -208,6 +221,8 @@ def _objects(session: Session, options: Options) -> None:
             architecture=machine,
             on_problem=lambda e: session.note(e.step or "variables", str(e), e.hint),
             btf=lambda: session.vmlinux,
+            extra=lambda: _extra(session, options),
+            convert=lambda btf, type_id: _extra_converter(session, btf).convert(type_id),
         )
     module_symbols = ModuleSymbols(
         session.prog, lambda name, what: session.note("module symbols", what)

@@ -67,6 +67,7 @@ class Session:
     module_objects: ModuleObjects | None = None
     modules_created: bool = False
     variables: VariableTypes | None = None
+    extra_converter: TypeConverter | None = None
     derived: Derived | None = None
     _vmlinux: Btf | None = None
 

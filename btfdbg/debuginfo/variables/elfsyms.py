@@ -18,6 +18,7 @@ from pathlib import Path
 
 from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import NoteSection
 
 from btfdbg.errors import ImageError
 
@@ -176,3 +177,16 @@ def _extended_index(extended: bytes, index: int, order: str) -> int:
 def _string(strings: bytes, offset: int) -> str:
     end = strings.find(b"\0", offset)
     return strings[offset : end if end >= 0 else len(strings)].decode("utf-8", "replace")
+
+
+def build_id_of(path: Path) -> str:
+    """Return the build id of an ELF file in hexadecimal, "" without one."""
+    with open_elf(path) as elf:
+        for section in elf.iter_sections():
+            if not isinstance(section, NoteSection):
+                continue
+            for note in section.iter_notes():
+                # Xen's notes have the same number.
+                if note["n_name"] == "GNU" and note["n_type"] == "NT_GNU_BUILD_ID":
+                    return str(note["n_desc"])
+    return ""

@@ -19,7 +19,9 @@ import enum
 from collections.abc import Callable
 from dataclasses import dataclass
 
-_CACHE_LINE = 64
+CACHE_LINE = 64
+# arch/*/include/asm/cache.h: L1_CACHE_BYTES, ARCH_DMA_MINALIGN.
+CACHE_LINES = {"aarch64": 128, "ppc64": 128, "ppc64le": 128, "s390x": 256}
 _PAGE = 4096
 
 
@@ -115,11 +117,14 @@ class Places:
         return found
 
 
-def extent_at(address: int, size: int, *, exact: bool = False) -> Extent:
+def extent_at(
+    address: int, size: int, *, exact: bool = False, cache_line: int = CACHE_LINE
+) -> Extent:
     """
     Return the room of a symbol.
 
     :param size: bytes to the next symbol, 0 if unknown.
+    :param cache_line: bytes; the largest alignment that variables commonly ask for.
     :param exact: the size is the symbol's own (ELF ``st_size``), not a distance.
     """
     if size <= 0:
@@ -130,5 +135,5 @@ def extent_at(address: int, size: int, *, exact: bool = False) -> Extent:
     alignment = following & -following
     if alignment < _PAGE:
         # Between a cache line and a page, alignment is mostly chance.
-        alignment = min(alignment, _CACHE_LINE)
+        alignment = min(alignment, cache_line)
     return Extent(size, alignment)

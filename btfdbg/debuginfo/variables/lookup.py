@@ -32,7 +32,16 @@ from btfdbg.debuginfo.variables.cdecl import (
 )
 from btfdbg.debuginfo.variables.convert import TypeBuilder
 from btfdbg.debuginfo.variables.database import Candidate, Database
-from btfdbg.debuginfo.variables.evidence import Extent, Fit, Place, Places, extent_at
+from btfdbg.debuginfo.variables.evidence import (
+    CACHE_LINE,
+    CACHE_LINES,
+    Extent,
+    Fit,
+    Place,
+    Places,
+    extent_at,
+)
+from btfdbg.debuginfo.variables.extra import ExtraBtf
 from btfdbg.debuginfo.variables.families import MIN_MEMBERS, patterns, without_length
 from btfdbg.debuginfo.variables.lengths import ArrayEvidence, array_length
 from btfdbg.debuginfo.variables.provenance import Source, TypedVariable
@@ -46,6 +55,8 @@ _CODE_LETTERS = frozenset("tTwW")
 _WRITABLE = (Place.WRITABLE, Place.PERCPU, Place.RO_AFTER_INIT)
 _CONTENTS_LIMIT = 1 << 16
 _MAX_DEPTH = 3
+# Addresses of x86-64 and arm64 kernels, whose pointers can be told from other data.
+_KERNEL_HALF = 0xFFFF_8000_0000_0000
 _FAMILY_SHARE = 0.985
 _FAMILY_MAJORITY = 0.5
 
@@ -102,7 +113,9 @@ class Verdicts:
         read: Callable[[int, int], bytes],
         constant: Callable[[str], int],
         exact_sizes: bool,
+        cache_line: int,
     ) -> None:
+        self._cache_line = cache_line
         self._constant = constant
         self._exact_sizes = exact_sizes
         self._shapes = shapes
@@ -149,7 +162,9 @@ class Verdicts:
         :param stable: no kernel gives the array another length.
         :param gap: the symbol may have unnamed constants behind it.
         """
-        extent = extent_at(symbol.address, symbol.size, exact=self._exact_sizes)
+        extent = extent_at(
+            symbol.address, symbol.size, exact=self._exact_sizes, cache_line=self._cache_line
+        )
         marked = Marked.parse(text)
         text = marked.type
         if trusted:
@@ -208,7 +223,7 @@ class Verdicts:
             lengths=None if self._shapes is None else self._shapes.lengths(tree.element),
             extent=extent,
             place=place,
-            has_pointers=_has_pointers(element),
+            has_pointers=symbol.address >= _KERNEL_HALF and _has_pointers(element),
             contents=self._contents(symbol),
             string=text == "char" and (place is Place.CONST or rules.is_string(symbol.name)),
         )
@@ -232,7 +247,8 @@ class Verdicts:
             count = self._constant(enumerator)
         except LookupError:
             return None
-        return count if count in evidence.extent.lengths(evidence.element_size) else None
+        room = evidence.extent.size or 0
+        return count if 0 < count * evidence.element_size <= room else None
 
     def _contents(self, symbol: Symbol) -> bytes | None:
         if not 0 < symbol.size <= _CONTENTS_LIMIT:
@@ -310,6 +326,8 @@ class VariableTypes:
     :param on_problem: told, once, what is wrong with the database.
     :param module: name of the module whose variables these are, "" for the kernel.
     :param btf: gives the BTF in which types must exist in every detail.
+    :param extra: gives the extra BTF of this kernel, if there is one.
+    :param convert: makes a type out of an id of extra BTF.
     :param exact_sizes: the symbols' sizes are their own (a module's ``st_size``).
     """
 
@@ -327,6 +345,8 @@ class VariableTypes:
         module: str = "",
         btf: Callable[[], Btf] | None = None,
         exact_sizes: bool = False,
+        extra: Callable[[], ExtraBtf | None] | None = None,
+        convert: Callable[[Btf, int], Type] | None = None,
     ) -> None:
         self._prog = prog
         self._symbols = symbols
@@ -338,6 +358,8 @@ class VariableTypes:
         self._module = module
         self._btf = btf
         self._exact_sizes = exact_sizes
+        self._extra = extra
+        self._convert = convert
         self.minimum = minimum
         self._ready: _Ready | None = None
         self._found: dict[tuple[str, int], TypedVariable | None] = {}
@@ -380,6 +402,9 @@ class VariableTypes:
         ready = self._ready
         if ready is None:
             ready = self._ready = self._prepare()
+        exact = self._from_extra(ready, symbol)
+        if exact is not None:
+            return exact
         known = ready.database.candidates(symbol.name)
         proposals = list(self._proposals(ready, symbol, known))
         texts = {Marked.parse(p.type).type for p in proposals if p.source is not Source.RULE}
@@ -396,6 +421,19 @@ class VariableTypes:
         if ready.places.of(symbol.address) is Place.INIT:
             note = f"{note}; its memory was freed after boot" if note else "freed after boot"
         return TypedVariable(symbol.name, type_, symbol.address, proposal.source, note)
+
+    def _from_extra(self, ready: _Ready, symbol: Symbol) -> TypedVariable | None:
+        if ready.extra is None or self._convert is None:
+            return None
+        type_id = ready.extra.type_of(
+            symbol.name,
+            symbol.address,
+            lambda name: [other.address for other in self._symbols.by_name(name)],
+        )
+        if type_id is None:
+            return None
+        type_ = self._convert(ready.extra.btf, type_id)
+        return TypedVariable(symbol.name, type_, symbol.address, Source.EXTRA_BTF)
 
     def _best(
         self,
@@ -488,13 +526,17 @@ class VariableTypes:
     def _exists(self, name: str) -> bool:
         return bool(self._symbols.by_name(name))
 
+    def _problem(self, error: DebugInfoError) -> None:
+        if self._on_problem is not None:
+            self._on_problem(error)
+        else:
+            logger.warning("%s", error)
+
     def _prepare(self) -> _Ready:
         try:
             database = self._load()
         except DebugInfoError as e:
-            logger.warning("%s", e)
-            if self._on_problem is not None:
-                self._on_problem(e)
+            self._problem(e)
             database = Database.build((), {}, {})
 
         def address_of(name: str) -> int | None:
@@ -513,9 +555,16 @@ class VariableTypes:
             prog.read,
             lambda name: int(prog.constant(name).value_()),
             self._exact_sizes,
+            CACHE_LINES.get(self._architecture, CACHE_LINE),
         )
+        extra = None
+        if self._extra is not None:
+            try:
+                extra = self._extra()
+            except DebugInfoError as e:
+                self._problem(e)
         kinship = Kinship(database.kernels, self._release, self._architecture)
-        return _Ready(database, places, verdicts, kinship)
+        return _Ready(database, places, verdicts, kinship, extra)
 
 
 @dataclass(frozen=True, slots=True)
@@ -526,6 +575,7 @@ class _Ready:
     places: Places
     verdicts: Verdicts
     kinship: Kinship
+    extra: ExtraBtf | None
 
 
 def only(symbols: Sequence[Symbol]) -> Symbol | None:

@@ -1,0 +1,79 @@
+"""``btfdbg btf encode-vars``
+
+Write the variables of a kernel as BTF on top of its own BTF, out of its DWARF: VARs,
+DATASECs and new names, no types. With the result a debugger knows every variable:
+
+  btfdbg btf encode-vars --base vmlinux.btf VMLINUX -o vmlinux-btf-extra
+  btfdbg --btf-extra vmlinux-btf-extra CORE
+
+For a module, on top of vmlinux's and the module's own BTF:
+
+  btfdbg btf encode-vars --base vmlinux.btf --base MODULE.ko MODULE.ko.debug -o OUT
+
+Put into ~/.local/share/btfdbg/btf-extra/BUILD-ID.btf it is found by itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from btfdbg.errors import BtfdbgError, DebugInfoError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    parser.add_argument("file", metavar="FILE", type=Path, help="vmlinux or module with DWARF")
+    parser.add_argument(
+        "-B",
+        "--base",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="the kernel's own BTF (default: FILE's .BTF); repeat for a module's",
+    )
+    parser.add_argument("-o", "--output", metavar="OUT", type=Path, required=True)
+    parser.add_argument(
+        "--profile",
+        choices=("debug", "all"),
+        default="debug",
+        help="debug leaves out what tracing and static-call macros make (default)",
+    )
+    parser.add_argument(
+        "--no-aliases", action="store_true", help="no second names from assembly or linker script"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Encode and write."""
+    from btfdbg import images
+    from btfdbg.btf import Btf
+    from btfdbg.debuginfo.variables.elfsyms import build_id_of, read_symbols
+    from btfdbg.debuginfo.variables.encode import encode
+    from btfdbg.debuginfo.variables.extract import extract
+
+    base: Btf | None = None
+    for path in args.base or [str(args.file)]:
+        try:
+            base = images.load_btf(path, base)
+        except BtfdbgError as e:
+            raise DebugInfoError(f"{path}: {e}", step="encode-vars") from e
+    assert base is not None  # at least one path
+    done = encode(
+        extract(args.file),
+        read_symbols(args.file),
+        base,
+        profile=args.profile,
+        aliases=not args.no_aliases,
+        build_id=build_id_of(args.file),
+    )
+    try:
+        args.output.write_bytes(done.btf)
+    except OSError as e:
+        raise DebugInfoError(f"{args.output}: {e.strerror}", step="encode-vars") from e
+    print(
+        f"{args.output}: {len(done.btf)} bytes, {done.variables} variables "
+        f"({done.aliases} aliases), {done.added_types} types added, "
+        f"{len(done.skipped)} skipped"
+    )
+    return 0
