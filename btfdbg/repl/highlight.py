@@ -67,7 +67,7 @@ class PromptLexer(Lexer):
                     lines.append([])
                 if not part:
                     continue
-                if token in String:
+                if token[: len(String)] == String:
                     lines[-1].extend(_with_types(part, style))
                 else:
                     lines[-1].append((style, part))
