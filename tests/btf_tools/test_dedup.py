@@ -1,0 +1,270 @@
+"""Dedup: rows with their results, and what must hold of any input."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from btfdbg.btf import Btf, Builder, rawtext
+from btfdbg.btf import kinds as k
+from btfdbg.btf.builder import pack, with_byteorder
+from btfdbg.btf.dedup import PreparedBase, dedup, dedup_with_map
+from btfdbg.btf.dedup_base import BaseNotMinimal
+from btfdbg.btf.dedup_split import representatives as split_representatives
+from btfdbg.btf.dedup_whole import representatives as whole_representatives
+from btfdbg.btf.fingerprint import Fingerprints
+from btfdbg.btf.format import TypeId
+from btfdbg.errors import BtfError, BtfFormatError
+
+from .dedup_rows import ROWS, SPLIT_ROWS
+from .graphs import build, permuted, random_types
+
+
+@pytest.mark.parametrize(("name", "types", "left"), ROWS, ids=[row[0] for row in ROWS])
+def test_dedup_leaves_what_the_row_says(name: str, types: str, left: str | None) -> None:
+    assert rawtext.dumps(dedup(rawtext.parse(types))) == (types if left is None else left)
+
+
+@pytest.mark.parametrize(("name", "types", "left"), ROWS, ids=[row[0] for row in ROWS])
+@pytest.mark.parametrize("shuffle", range(4))
+def test_a_rows_result_does_not_depend_on_the_order(
+    name: str, types: str, left: str | None, shuffle: int
+) -> None:
+    btf = rawtext.parse(types)
+    order = list(btf.own_ids())
+    random.Random(shuffle).shuffle(order)
+    assert _content(dedup(permuted(btf, order))) == _content(dedup(btf))
+
+
+@pytest.mark.parametrize(
+    ("name", "base", "types", "left"), SPLIT_ROWS, ids=[row[0] for row in SPLIT_ROWS]
+)
+def test_split_dedup_leaves_what_the_row_says(name: str, base: str, types: str, left: str) -> None:
+    parsed = rawtext.parse(base)
+    assert rawtext.dumps(dedup(rawtext.parse(types, parsed))) == left
+
+
+def _content(btf: Btf) -> list[bytes]:
+    """Return what the types are, whatever their ids."""
+    prints = Fingerprints(btf)
+    return sorted(prints.deep(type_id) for type_id in btf.own_ids())
+
+
+seeds = st.integers(0, 2**32)
+
+
+@given(seeds)
+@settings(max_examples=200, deadline=None)
+def test_a_second_dedup_changes_nothing(seed: int) -> None:
+    rng = random.Random(seed)
+    once = dedup(build(random_types(rng, rng.randrange(1, 30), 1)))
+    assert bytes(dedup(once).raw) == bytes(once.raw)
+
+
+@given(seeds)
+@settings(max_examples=200, deadline=None)
+def test_dedup_does_not_depend_on_the_order(seed: int) -> None:
+    rng = random.Random(seed)
+    btf = build(random_types(rng, rng.randrange(1, 30), 1))
+    order = list(btf.own_ids())
+    rng.shuffle(order)
+    assert _content(dedup(permuted(btf, order))) == _content(dedup(btf))
+
+
+@given(seeds)
+@settings(max_examples=200, deadline=None)
+def test_the_fast_way_against_a_base_finds_the_same_classes(seed: int) -> None:
+    rng = random.Random(seed)
+    base = dedup(build(random_types(rng, rng.randrange(1, 25), 1)))
+    split = build(random_types(rng, rng.randrange(1, 25), base.type_cnt), base)
+    assert split_representatives(split, base)[1] == whole_representatives(split)[1]
+
+
+@given(seeds)
+@settings(max_examples=100, deadline=None)
+def test_a_prepared_base_serves_many_splits(seed: int) -> None:
+    rng = random.Random(seed)
+    base = dedup(build(random_types(rng, 15, 1)))
+    prepared = PreparedBase(base)
+    for _ in range(3):
+        split = build(random_types(rng, 12, base.type_cnt), base)
+        with_prepared = dedup_with_map(split, prepared).btf
+        assert bytes(with_prepared.raw) == bytes(dedup(split).raw)
+
+
+@given(seeds)
+@settings(max_examples=100, deadline=None)
+def test_two_copies_of_one_graph_become_one(seed: int) -> None:
+    rng = random.Random(seed)
+    once = build(random_types(rng, 15, 1))
+    builder = Builder.like(once)
+    shift = len(once.offsets)
+    ids = {i: i + shift for i in once.own_ids()}
+    for type_id in once.own_ids():
+        builder.add_copy(once, type_id, ids)
+    twice = builder.to_btf()
+    if not any(isinstance(once.type_by_id(i), k.Var) for i in once.own_ids()):
+        assert rawtext.dumps(dedup(twice)) == rawtext.dumps(dedup(once))
+
+
+@given(seeds)
+@settings(max_examples=150, deadline=None)
+def test_no_definition_stands_for_a_different_one(seed: int) -> None:
+    rng = random.Random(seed)
+    btf = build(random_types(rng, rng.randrange(1, 25), 1))
+    done = dedup_with_map(btf)
+    for old in btf.own_ids():
+        if btf.kind_of(old) in (4, 5):
+            a, b = btf.type_by_id(old), done.btf.type_by_id(done.ids[old])
+            assert isinstance(a, k.Struct | k.Union)
+            assert isinstance(b, k.Struct | k.Union)
+            assert (a.name, a.size, a.kind) == (b.name, b.size, b.kind)
+            assert [(m.name, m.bit_offset) for m in a.members] == [
+                (m.name, m.bit_offset) for m in b.members
+            ]
+
+
+def test_a_forwards_meaningless_word_does_not_count() -> None:
+    builder = Builder()
+    for garbage in (0, 17, 42):
+        fwd = builder.add_words((builder.strings.add("foo"), 7 << 24, garbage))
+        builder.add_ptr(fwd)
+    done = dedup(builder.to_btf())
+    assert rawtext.dumps(done) == ("[1] FWD 'foo' fwd_kind=struct\n[2] PTR '(anon)' type_id=1\n")
+
+
+def test_an_ambiguous_enum_forward_means_the_least_definition_in_any_order() -> None:
+    text = (
+        "[1] ENUM 'e' encoding=UNSIGNED size=4 vlen=1\n\t'b' val=1\n"
+        "[2] ENUM 'e' encoding=UNSIGNED size=4 vlen=1\n\t'a' val=1\n"
+        "[3] ENUM 'e' encoding=UNSIGNED size=4 vlen=0\n"
+        "[4] PTR '(anon)' type_id=3\n"
+    )
+    btf = rawtext.parse(text)
+    for order in ([1, 2, 3, 4], [2, 1, 3, 4], [4, 3, 2, 1]):
+        done = dedup(permuted(btf, order))
+        (pointer,) = [t for i in done.own_ids() if isinstance(t := done.type_by_id(i), k.Ptr)]
+        target = done.type_by_id(pointer.type)
+        assert isinstance(target, k.Enum)
+        assert [v.name for v in target.values] == ["a"]
+
+
+def test_byte_order_and_header_stay() -> None:
+    builder = Builder(byteorder="big", header_len=32, layout=True)
+    builder.add_int("int", 4, 1)
+    builder.add_int("int", 4, 1)
+    done = dedup(builder.to_btf())
+    assert done.byteorder == "big"
+    assert done.header.hdr_len == 32
+    assert done.layout
+    assert len(done.offsets) == 1
+    little = Btf.parse(with_byteorder(builder.to_btf(), "little"))
+    assert rawtext.dumps(dedup(little)) == rawtext.dumps(done)
+
+
+def test_strings_stay_in_order_of_first_use_and_unused_ones_go() -> None:
+    builder = Builder(strings=b"\0unused\0int\0long\0")
+    builder.add_int("long", 8, 1)
+    builder.add_int("int", 4, 1)
+    assert dedup(builder.to_btf()).strings.data == b"\0long\0int\0"
+
+
+def test_strings_of_several_levels_compare_by_content() -> None:
+    base = rawtext.parse("[1] INT 'int' size=4 bits_offset=0 nr_bits=32 encoding=SIGNED\n")
+    own = Builder(None)
+    own.add_int("int", 4, 1)
+    # The middle level repeats the base's string instead of referring to it.
+    words = list(own.to_btf().words)
+    middle_builder = Builder(base)
+    middle_builder.strings.data += b"int\0"
+    words[0] = base.end_str_off
+    middle_builder.add_words(words)
+    middle = middle_builder.to_btf()
+    top = Builder(middle)
+    top.add_typedef("t", top.add_int("int", 4, 1))
+    assert rawtext.dumps(dedup(top.to_btf())) == "[3] TYPEDEF 't' type_id=1\n"
+    assert len(dedup(middle).offsets) == 0
+
+
+def test_every_id_of_the_source_is_accounted_for() -> None:
+    base = rawtext.parse("[1] INT 'int' size=4 bits_offset=0 nr_bits=32 encoding=SIGNED\n")
+    builder = Builder(base)
+    builder.add_int("int", 4, 1)
+    builder.add_ptr(2)
+    builder.add_const(3)
+    builder.add_ptr(1)
+    done = dedup_with_map(builder.to_btf())
+    assert done.ids == [0, 1, 1, 2, 3, 2]
+
+
+@pytest.mark.parametrize("target", [9, 0xFFFFFFFF])
+def test_a_reference_to_nothing_is_an_error(target: int) -> None:
+    builder = Builder()
+    builder.add_words((0, 2 << 24, target))
+    with pytest.raises(BtfFormatError, match=r"type 1 \(PTR\) at .* refers to type") as caught:
+        dedup(builder.to_btf())
+    assert caught.value.type_id == 1
+
+
+def test_a_name_outside_of_the_strings_is_an_error() -> None:
+    builder = Builder()
+    builder.add_words((1000, 7 << 24, 0))
+    with pytest.raises(BtfFormatError, match=r"type 1 \(FWD\)"):
+        dedup(builder.to_btf())
+
+
+def test_a_kind_that_is_not_known_is_an_error() -> None:
+    btf = Btf.parse(pack([0, 99 << 24, 0], b"\0", layout=bytes(4 * 100)))
+    with pytest.raises(BtfFormatError, match="cannot be followed"):
+        dedup(btf)
+
+
+def test_another_bases_index_is_refused() -> None:
+    base = Builder().to_btf()
+    other = Builder().to_btf()
+    with pytest.raises(BtfError, match="another base"):
+        dedup_with_map(Builder(base).to_btf(), PreparedBase(other))
+
+
+def test_a_long_chain_above_a_cycle_takes_linear_time() -> None:
+    builder = Builder()
+    count = 20_000
+    for i in range(count):
+        builder.add_ptr(i + 2)
+    builder.add_const(1)  # closes the circle, one node unlike the others
+    done = dedup(builder.to_btf())
+    assert len(done.offsets) == count + 1
+
+
+def test_many_tags_becoming_ambiguous_one_after_another_take_bounded_time() -> None:
+    builder = Builder()
+    int_ = builder.add_int("int", 4, 1)
+    count = 2000
+    for copy in range(2):
+        first = builder.type_cnt
+        for i in range(count):
+            last = i == count - 1
+            target = int_ if last else first + 2 * (i + 1)
+            builder.add_struct(
+                f"s{i}",
+                8,
+                (k.Member("n" if copy or not last else "m", TypeId(first + 2 * i + 1), 0),),
+            )
+            builder.add_ptr(target)
+    done = dedup(builder.to_btf())
+    assert len(done.offsets) == 4 * count  # the last pointers are one
+
+
+def test_a_base_full_of_duplicates_takes_the_long_way() -> None:
+    builder = Builder()
+    for _ in range(300):
+        builder.add_ptr(builder.add_int("int", 4, 1))
+    base = builder.to_btf()
+    with pytest.raises(BaseNotMinimal):
+        PreparedBase(base).fork(True)
+    split = Builder(base)
+    split.add_typedef("t", split.add_ptr(599))
+    assert rawtext.dumps(dedup(split.to_btf())) == f"[{base.type_cnt}] TYPEDEF 't' type_id=2\n"
