@@ -17,8 +17,8 @@ FWD             a FWD of the same kind; with none, the STRUCT or UNION it declar
 ==============  ====================================================================
 
 Two equally good candidates are no match. ``compat="libbpf"`` follows libbpf 1.8, which
-maps a struct to a union or enum of its name and size, takes the target's kind_flag for
-the FWD's, and finds a FWD next to its definition ambiguous.
+maps a struct to a union or enum of its name and size, matches a FWD with structs without
+and unions with bit-fields, and finds a FWD next to its definition ambiguous.
 
 Facts: tools/lib/bpf/btf_relocate.c, which the kernel runs on modules too.
 """
@@ -249,9 +249,10 @@ class Matcher:
             case Kind.ENUM:
                 return found.kind in _ENUMS
             case Kind.FWD:
-                return (found.kind == Kind.FWD or found.kind in COMPOSITES) and (
-                    found.kflag == wanted.kflag
-                )
+                if found.kind == Kind.FWD:
+                    return found.kflag == wanted.kflag
+                # The definition's own kind_flag ("has bit-fields") taken for the FWD's.
+                return found.kind in COMPOSITES and found.kflag == (found.kind == Kind.UNION)
         return wanted.type_id not in self.embedded or found.size == wanted.size
 
     def _error(self, failures: Iterable[tuple[int, str]]) -> BtfRelocateError:
