@@ -336,9 +336,22 @@ def _trim(argv: Sequence[str]) -> int:
 
 
 def _btf(argv: Sequence[str]) -> int:
+    if argv and argv[0] == "encode-vars":
+        # Reads DWARF, and so needs drgn, which the other verbs do without.
+        from btfdbg.commands.vars import encode
+
+        encoder = argparse.ArgumentParser(
+            prog="btfdbg btf encode-vars",
+            description=(encode.__doc__ or "").partition("\n\n")[2],
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        encode.add_arguments(encoder)
+        return encode.run(encoder.parse_args(list(argv[1:])))
     from btfdbg.commands import btftool
 
-    parser = argparse.ArgumentParser(prog="btfdbg btf", description="The BTF toolkit.")
+    parser = argparse.ArgumentParser(
+        prog="btfdbg btf", description="The BTF toolkit; also encode-vars: variables from DWARF."
+    )
     btftool.register(parser.add_subparsers(dest="verb", metavar="VERB", required=True))
     args = parser.parse_args(list(argv))
     status: int = args.run(args)
