@@ -1,0 +1,278 @@
+"""A whole session in a pseudo-terminal: what a person types, what a person sees."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import sys
+import termios
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.repl.support import ARCHITECTURES, dump_path
+
+_SGR = re.compile(rb"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07|\x1b[=>()][0B]?")
+
+
+class Terminal:
+    """A child in a pseudo-terminal that answers where the cursor is."""
+
+    def __init__(self, argv: list[str], rows: int, columns: int, **env: str) -> None:
+        self.seen = b""
+        self.unread = b""
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.environ.update({"TERM": "xterm-256color", "PAGER": "cat", **env})
+            os.environ.pop("NO_COLOR", None)
+            if "NO_COLOR" in env:
+                os.environ["NO_COLOR"] = env["NO_COLOR"]
+            os.execv(argv[0], argv)
+        self.resize(rows, columns)
+
+    def resize(self, rows: int, columns: int) -> None:
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        os.kill(self.pid, signal.SIGWINCH)
+
+    def type(self, text: str | bytes) -> None:
+        data = text.encode() if isinstance(text, str) else text
+        while data:
+            # The child may be drawing: read, or both sides wait.
+            self._read(0)
+            data = data[os.write(self.fd, data[:512]) :]
+
+    def wait(self, text: str, seconds: float = 25) -> str:
+        """Read until a text is on the screen; what was read, without colours."""
+        deadline = time.monotonic() + seconds
+        while True:
+            plain = _SGR.sub(b"", self.unread)
+            before, found, after = plain.partition(text.encode())
+            if found:
+                self.unread = after
+                return (before + found).decode(errors="replace")
+            if time.monotonic() > deadline or not self._read(0.2):
+                raise AssertionError(f"{text!r} did not appear in {plain[-2000:]!r}")
+
+    def _read(self, seconds: float) -> bool:
+        ready, _, _ = select.select([self.fd], [], [], seconds)
+        if not ready:
+            return True
+        try:
+            data = os.read(self.fd, 65536)
+        except OSError:
+            return False
+        if b"\x1b[6n" in data:
+            os.write(self.fd, b"\x1b[1;1R")
+        self.seen += data
+        self.unread += data
+        return bool(data)
+
+    def run(self, line: str, expect: str, seconds: float = 25) -> str:
+        """Type a line and Enter, wait for what it prints, then for the prompt."""
+        self.unread = b""
+        self.type(line + "\r")
+        before = self.wait(expect, seconds)
+        return before + self.wait("btfdbg>", seconds)
+
+    def end(self, seconds: float = 30) -> int:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                os.close(self.fd)
+                self.pid = 0
+                return os.waitstatus_to_exitcode(status)
+            self._read(0.1)
+        raise AssertionError("it does not end")
+
+    def close(self) -> None:
+        if self.pid:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+            os.close(self.fd)
+
+
+@pytest.fixture(params=ARCHITECTURES)
+def dump(request: pytest.FixtureRequest) -> Path:
+    return dump_path(request.param)
+
+
+@pytest.fixture
+def terminals() -> Iterator[list[Terminal]]:
+    opened: list[Terminal] = []
+    yield opened
+    for terminal in opened:
+        terminal.close()
+
+
+def start(
+    terminals: list[Terminal], dump: Path, rows: int = 24, columns: int = 80, **env: str
+) -> Terminal:
+    argv = [sys.executable, "-m", "btfdbg.cli", str(dump)]
+    terminal = Terminal(argv, rows, columns, **env)
+    terminals.append(terminal)
+    terminal.wait("btfdbg>")
+    return terminal
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(24, 80), (50, 200)])
+def test_a_session(dump: Path, rows: int, columns: int, terminals: list[Terminal]) -> None:
+    t = start(terminals, dump, rows, columns)
+    t.run("ctx -s panic", "sysrq triggered crash")
+    t.run("bt", "PID: ")
+    t.run("ps | head -2", "COMM")
+    t.run("struct list_head", "struct list_head *prev")
+    t.run('prog["init_task"].comm', 'swapper/0"')
+    t.run("$1.address_of_()", "$2 = ")
+    t.run("_2 == $2", "True")
+    t.run("foo bar", "foo: command not found")
+    t.run("1 / 0", "division by zero")
+    t.run("tb", "ZeroDivisionError")
+    t.run("for i in range(3):\r    print('row', i)\r", "row 2")
+    t.run("p/x init_task.flags", "0x")
+    t.type("exit\r")
+    assert t.end() == 0
+
+
+def test_tab_opens_the_menu_and_enter_takes_the_choice(
+    dump: Path, terminals: list[Terminal]
+) -> None:
+    t = start(terminals, dump)
+    t.run("1 + 1", "$1 = 2")
+    t.type("struct list_hea")
+    for _ in range(40):
+        # The index is built beside the prompt; until then there is no menu.
+        t.type("\t")
+        try:
+            t.wait("list_head", 0.5)
+            break
+        except AssertionError:
+            pass
+    t.type("\r")
+    time.sleep(0.3)
+    t.type("\r")
+    t.wait("struct list_head *")
+    t.wait("btfdbg>")
+
+
+def test_the_menu_shows_types_and_offsets_as_one_types(
+    dump: Path, terminals: list[Terminal]
+) -> None:
+    t = start(terminals, dump)
+    t.run("1 + 1", "$1 = 2")
+    t.type('prog["init_task"].com')
+    t.wait("char [16] +")
+    t.type("\x03")
+    t.wait("btfdbg>")
+
+
+def test_control_c_stops_a_walk_and_keeps_what_was_printed(
+    dump: Path, terminals: list[Terminal]
+) -> None:
+    t = start(terminals, dump)
+    t.run("import time", "btfdbg>")
+    t.type("for i in range(1000000):\r    print('step', i); time.sleep(0.02)\r\r")
+    t.wait("step 5")
+    begin = time.monotonic()
+    t.type("\x03")
+    t.wait("interrupted")
+    assert time.monotonic() - begin < 5
+    t.run("2 + 3", "5")
+
+
+def test_control_d_leaves(dump: Path, terminals: list[Terminal]) -> None:
+    t = start(terminals, dump)
+    t.type("\x04")
+    assert t.end() == 0
+
+
+def test_twenty_columns_a_resize_in_the_menu_and_garbage_do_no_harm(
+    dump: Path, terminals: list[Terminal]
+) -> None:
+    t = start(terminals, dump, 24, 20)
+    t.run("1 + 1", "2")
+    t.type('prog["init_task"].')
+    time.sleep(0.5)
+    t.resize(10, 40)
+    time.sleep(0.2)
+    t.resize(50, 200)
+    time.sleep(0.2)
+    t.type("\x03")
+    # Bracketed paste of binary garbage, and the same without brackets.
+    garbage = bytes(b for b in range(256) if b not in (3, 4, 26, 27, 28)) * 4
+    t.type(b"\x1b[200~" + garbage + b"\x1b[201~")
+    time.sleep(0.3)
+    t.type("\x03")
+    t.type(bytes(b for b in garbage[:256] if b >= 0x20 and b != 0x7F))
+    time.sleep(0.3)
+    t.type("\x03\x03")
+    t.run("6 * 7", "42")
+
+
+def test_no_color_and_a_dumb_terminal_are_plain(dump: Path, terminals: list[Terminal]) -> None:
+    t = start(terminals, dump, NO_COLOR="1")
+    t.run("whatis struct list_head", "size: 16")
+    assert not re.search(rb"\x1b\[(?:\d+;)*3[0-7]m", t.seen)
+    t = start(terminals, dump, TERM="dumb")
+    t.run("whatis struct list_head", "size: 16")
+    assert b"\x1b[3" not in t.seen
+
+
+def test_history_is_private_and_shared_with_the_next_session(
+    dump: Path, terminals: list[Terminal], xdg: Path
+) -> None:
+    t = start(terminals, dump)
+    t.run("41 + 1", "42")
+    t.type("\x04")
+    t.end()
+    path = Path(os.environ["XDG_STATE_HOME"]) / "btfdbg" / "history"
+    assert path.stat().st_mode & 0o777 == 0o600
+    t = start(terminals, dump)
+    t.type("\x1b[A\r")
+    t.wait("$1 = 42")
+
+
+@pytest.mark.parametrize("damage", ["garbage", "folder", "unreadable folder"])
+def test_a_history_that_cannot_be_used_costs_nothing(
+    damage: str, dump: Path, terminals: list[Terminal]
+) -> None:
+    path = Path(os.environ["XDG_STATE_HOME"]) / "btfdbg" / "history"
+    path.parent.mkdir(parents=True)
+    if damage == "garbage":
+        path.write_bytes(os.urandom(5000) + b'\n"good"\n[' * 100)
+    elif damage == "folder":
+        path.mkdir()
+    else:
+        path.parent.rmdir()
+        path.parent.write_text("a file, not a folder")
+    t = start(terminals, dump)
+    t.type("\x1b[A\x1b[A\x03")
+    t.run("41 + 1", "42")
+
+
+def test_the_start_file_and_the_configuration_are_read(
+    dump: Path, terminals: list[Terminal], tmp_path: Path
+) -> None:
+    config = Path(os.environ["XDG_CONFIG_HOME"]) / "btfdbg"
+    (config / "commands").mkdir(parents=True)
+    (config / "config.toml").write_text('theme = "monokai"\nediting_mode = "vi"\nbad = 1\n')
+    (config / "rc.py").write_text("answer = 42\n")
+    (config / "commands" / "mine.py").write_text(
+        "from btfdbg.commands.define import prompt_command\n"
+        "@prompt_command(name='mine', description='d', long_description='l',\n"
+        "                examples=(('mine', 'e'),))\n"
+        "def mine(session, args):\n    print('release is', session.release)\n"
+    )
+    (config / "commands" / "broken.py").write_text("1 / 0\n")
+    t = start(terminals, dump)
+    t.run("answer", "$1 = 42")
+    t.run("mine", "release is 6.")
+    assert b"unknown option 'bad'" in t.seen
+    assert b"broken.py: not loaded" in t.seen
