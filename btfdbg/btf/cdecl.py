@@ -40,9 +40,15 @@ _ONE_WORD = _MODIFIERS | {PTR, FUNC_PROTO}
 _ENUMS = frozenset({ENUM, ENUM64})
 # Left and right of the name; whether a space stands before a name.
 _Pair = tuple[str, str, bool]
+# Declarations within declarations; real ones stay below 10.
+_MAX_DEPTH = 60
 # Characters of output per byte of BTF before nesting counts as hostile.
 _GROWTH = 64
 _FLOOR = 1 << 20
+
+
+class Unprintable(BtfFormatError):
+    """A type that C has no words for, or too many."""
 
 
 class Declarator:
@@ -63,6 +69,7 @@ class Declarator:
         self._tag_counts: dict[str, int] = {}
         self._ident_counts: dict[str, int] = {}
         size = sum(len(level.raw) for level in types.btf.chain())
+        self._depth = 0
         self._budget = _FLOOR + _GROWTH * size
 
     # Names.
@@ -114,7 +121,19 @@ class Declarator:
             return f"{left} {name}{right}" if space else f"{left}{name}{right}"
         return left + right
 
+    def _enter(self, type_id: int) -> None:
+        if self._depth >= _MAX_DEPTH:
+            raise Unprintable(f"type {type_id}: nested too deeply", type_id=type_id)
+        self._depth += 1
+
     def _pair(self, type_id: int, level: int, named: bool) -> _Pair:
+        self._enter(type_id)
+        try:
+            return self._make_pair(type_id, level, named)
+        finally:
+            self._depth -= 1
+
+    def _make_pair(self, type_id: int, level: int, named: bool) -> _Pair:
         types = self.types
         record = types.record
         chain: list[int] = []
@@ -130,7 +149,7 @@ class Declarator:
             else:
                 break
         else:
-            raise BtfFormatError(
+            raise Unprintable(
                 f"type {type_id}: refers to itself, or is over {MAX_CHAIN} references deep",
                 type_id=type_id,
             )
@@ -224,7 +243,7 @@ class Declarator:
             return self.enum(type_id, level), True
         if kind == FWD:
             return self.forward(type_id), False
-        raise BtfFormatError(
+        raise Unprintable(
             f"type {type_id}: no C declaration can use a type of kind {kind}", type_id=type_id
         )
 
@@ -291,10 +310,15 @@ class Declarator:
 
         :param unnamed: Leave out its tag.
         """
+        self._enter(type_id)
+        try:
+            return self._make_composite(type_id, level, unnamed)
+        finally:
+            self._depth -= 1
+
+    def _make_composite(self, type_id: int, level: int, unnamed: bool) -> str:
         types = self.types
         record = types.record[type_id]
-        if level > MAX_CHAIN // 4:
-            raise BtfFormatError(f"type {type_id}: nested too deeply", type_id=type_id)
         struct = types.kind[type_id] == STRUCT
         packed = types.is_packed(type_id)
         kflag = record[1] > 0x7FFFFFFF

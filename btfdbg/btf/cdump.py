@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from btfdbg.btf.btf import Btf
-from btfdbg.btf.cdecl import Declarator
+from btfdbg.btf.cdecl import Declarator, Unprintable
 from btfdbg.btf.cgraph import (
     ARRAY,
     CONST,
@@ -120,6 +120,9 @@ class CDump:
                 except _Cycle:
                     self.depth = 0
                     out.append(f"/* type {wanted}: too deep, not defined */\n\n")
+                except Unprintable as error:
+                    self.depth = 0
+                    out.append(f"/* type {wanted}: not defined: {error} */\n\n")
         text = "".join(out)
         out.clear()
         return text

@@ -101,13 +101,13 @@ class Fingerprints:
             if pointer and target and tag_of(self.btf.record(target))[0] is not None:
                 parts.append(self._named(target))
             elif pointer and target and self.btf.kind_of(target) in _QUALIFYING:
-                parts.append(self._pointee(target))
+                parts.append(self._pointee(target, depth))
             else:
                 parts.append(self._layout(target, depth + 1))
         known = self._layouts[type_id] = _digest(parts)
         return known
 
-    def _pointee(self, type_id: int) -> bytes:
+    def _pointee(self, type_id: int, depth: int) -> bytes:
         """Return a chain of qualifiers and typedefs behind a pointer, its end by name."""
         parts = []
         at = type_id
@@ -121,7 +121,7 @@ class Fingerprints:
             at = self._refs(at)[0]
         if at and (tag_of(self.btf.record(at))[0] is not None or self.btf.name_of(at)):
             return b"".join((*parts, self._named(at)))
-        return b"".join(parts) + (self._layout(at, 1) if at else b"")
+        return b"".join(parts) + (self._layout(at, depth + 1) if at else b"")
 
     def deep(self, type_id: int) -> bytes:
         """Return the deep fingerprint, 16 bytes; takes a pass over all that is reached."""
