@@ -159,6 +159,8 @@ def unpack_debug(archive: Archive, release: str, out: Path) -> Path:
         raise BuildError(f"{deb.name}: {len(images)} files vmlinux in it")
     if modules is not None:
         modules.rename(out / "modules")
+        # A link to where vmlinux no longer is.
+        (out / "modules" / "vmlinux").unlink(missing_ok=True)
     images[0].rename(vmlinux)
     shutil.rmtree(tree)
     return vmlinux
