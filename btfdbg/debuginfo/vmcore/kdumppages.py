@@ -18,11 +18,16 @@ import zlib
 from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from functools import cache
+from typing import TYPE_CHECKING
 
 import drgn
 
 from btfdbg.debuginfo.vmcore.decompress import CorruptError, lzo1x, snappy
 from btfdbg.debuginfo.vmcore.kdumpfile import Kdump
+
+if TYPE_CHECKING:
+    from zstandard import ZstdDecompressor
 
 # struct page_desc: offset, size, flags, page flags.
 _SIZE = 24
@@ -31,6 +36,9 @@ _ZLIB, _LZO, _SNAPPY, _ZSTD = 0x1, 0x2, 0x4, 0x20
 _PEEK = 64
 _CHUNK = 4096
 _CACHE_BYTES = 32 << 20
+_READ_AHEAD = 1 << 20
+# No page of text packs into so little.
+_LEAST = 200
 # Checking the descriptors of 16 GiB of dumped pages takes a quarter of a second.
 _MAX_CHECKED = 1 << 22
 
@@ -177,6 +185,7 @@ class KdumpPages:
         """
         kdump, block = self.kdump, self._block
         shared, previous, done = -1, -1, 0
+        window, begin = b"", 0
         table, at, count = b"", kdump.header.descriptors, 0
         for start, size in kdump.runs():
             for page in range(start, start + size, block):
@@ -195,11 +204,16 @@ class KdumpPages:
                 if offset == previous:
                     shared = offset
                 previous = offset
-                if offset == shared or offset <= 0 or not 0 < length <= 2 * block:
+                if offset == shared or offset <= 0 or not _LEAST < length <= 2 * block:
                     continue
                 packed = flags & (_LZO | _SNAPPY)
+                # Pages lie one after the other: one read for many of them.
+                if not begin <= offset <= begin + len(window) - length:
+                    window, begin = kdump.read(offset, _READ_AHEAD), offset
+                data = window[offset - begin : offset - begin + length]
+                if packed:
+                    data = data[: 2 * _PEEK]
                 try:
-                    data = kdump.read(offset, min(length, 2 * _PEEK) if packed else length)
                     head = data if packed else _decompress(data, flags, block, _PEEK)
                 except CorruptError:
                     continue
@@ -234,10 +248,23 @@ def _decompress(data: bytes, flags: int, block: int, first: int = 0) -> bytes:
 
 
 def _unzstd(data: bytes, block: int) -> bytes:
+    try:
+        return _zstd().decompress(data, block)
+    except _zstd_error() as e:
+        raise CorruptError(str(e)) from None
+
+
+@cache
+def _zstd() -> ZstdDecompressor:
     # Loading it takes longer than opening most dumps.
     import zstandard
 
-    try:
-        return zstandard.ZstdDecompressor().decompress(data, block)
-    except zstandard.ZstdError as e:
-        raise CorruptError(str(e)) from None
+    return zstandard.ZstdDecompressor()
+
+
+@cache
+def _zstd_error() -> type[Exception]:
+    """The one exception of the zstd library."""
+    import zstandard
+
+    return zstandard.ZstdError

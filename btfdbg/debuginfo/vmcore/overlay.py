@@ -20,6 +20,7 @@ import drgn
 
 from btfdbg.debuginfo.vmcore.elfcore import PT_LOAD, ElfCore, read_elf
 from btfdbg.debuginfo.vmcore.identify import DumpInfo, Format
+from btfdbg.debuginfo.vmcore.memory import FileMemory
 from btfdbg.debuginfo.vmcore.paging import NotMappedError, Paging, ways_to_translate
 from btfdbg.debuginfo.vmcore.recover import believable_paging
 from btfdbg.debuginfo.vmcoreinfo import VmcoreInfo
@@ -34,6 +35,7 @@ _KERNEL_HALF = 1 << 63
 _ALL = (1 << 64) - 1
 _PPC64_LINEAR = 0xC000000000000000
 _PPC64_LINEAR_SIZE = 1 << 52
+_S390_TABLE = 2048 * 8
 _MAX_CACHED = 1 << 16
 _CACHE_KEY = "btfdbg.memory"
 
@@ -54,6 +56,8 @@ def complete_memory(prog: drgn.Program, info: DumpInfo, vmcoreinfo: VmcoreInfo) 
     core = read_elf(info.path) if info.format is Format.ELF else None
     if core is not None and core.vmcoreinfo() is None:
         _add_physical(prog, info, core)
+    if platform.arch is drgn.Architecture.S390X and isinstance(info.memory, FileMemory):
+        _pad_page_tables(prog, info.memory)
     if platform.arch is drgn.Architecture.RISCV64:
         _add_translation(prog, vmcoreinfo)
     elif platform.arch is drgn.Architecture.PPC64 and "RADIX_MMU" not in vmcoreinfo.numbers:
@@ -113,6 +117,22 @@ def _add_physical(prog: drgn.Program, info: DumpInfo, core: ElfCore) -> None:
         prog.add_memory_segment(e.address, e.size, read, True)
 
 
+def _pad_page_tables(prog: drgn.Program, memory: FileMemory) -> None:
+    """
+    Let drgn read beyond a page table at the end of memory.
+
+    drgn 0.3 reads 2048 entries of every s390x table, also of the last, which
+    has 256; where that is the end of memory the whole walk would fault.
+    """
+
+    def zeros(address: int, count: int, offset: int, physical: bool) -> bytes:
+        return bytes(count)
+
+    for e in memory.extents:
+        if memory.extent(e.end) is None:
+            prog.add_memory_segment(e.end, _S390_TABLE, zeros, True)
+
+
 def _add_translation(prog: drgn.Program, vmcoreinfo: VmcoreInfo) -> None:
     def read_physical(address: int, size: int) -> bytes:
         data: bytes = prog.read(address, size, physical=True)
@@ -146,7 +166,8 @@ class Translated:
         physical, run = self._paging.translate(self._read, address)
         if len(self._pages) >= _MAX_CACHED:
             self._pages.clear()
-        if run + (address & (1 << 21) - 1) >= 1 << 21:
+        # A run of more than 64 KiB (the largest of contiguous pages) is a large leaf.
+        if run > 1 << 16 and run + (address & (1 << 21) - 1) >= 1 << 21:
             self._large[address >> 21] = physical - (address & (1 << 21) - 1)
         else:
             self._pages[address >> 12] = physical - (address & 0xFFF)
