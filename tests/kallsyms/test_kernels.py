@@ -151,6 +151,10 @@ def test_module_symbols_are_drgns(path: Path) -> None:
     undefined = {fact for fact in facts(theirs) - facts(ours) if fact[1] == 0}
     assert facts(ours) == facts(theirs) - undefined
     assert symbols.problems == {}
+    some = next(s for s in ours if s.size > 8 and s.kind is drgn.SymbolKind.FUNC)
+    inside = symbols.by_address(some.address + 5)
+    assert inside is not None
+    assert inside.address == some.address
 
 
 class Flat:

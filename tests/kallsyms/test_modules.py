@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 
 import drgn
 import pytest
 from drgn import Architecture, Object, Platform, PlatformFlags, Program, TypeMember
 
+from btfdbg.debuginfo.kallsyms.loaded import loaded_modules
 from btfdbg.debuginfo.kallsyms.modules import ModuleSymbols, load_module
 from btfdbg.errors import DebugInfoError
 
-MODULE = 0xFFFFFFFFC0100000
+MODULE = 0xFFFFFFFFC0000000
 SYMTAB = 0xFFFFFFFFC0200000
 STRTAB = 0xFFFFFFFFC0300000
 TYPETAB = 0xFFFFFFFFC0400000
 TABLES = 0xFFFFFFFFC0500000
 TEXT = 0xFFFFFFFFC0600000
+MODULES = 0xFFFFFFFFC0700000
 
 GLOBAL_FUNC, LOCAL_FUNC, LOCAL_OBJECT, WEAK_FUNC = 0x12, 0x02, 0x01, 0x22
 
@@ -36,9 +39,16 @@ ENTRIES: list[Entry] = [
 
 
 class Machine:
-    """A kernel with one module, in a dict of byte strings."""
+    """A kernel with modules, in a dict of byte strings."""
 
-    def __init__(self, entries: list[Entry] = ENTRIES, *, typetab: bool = True, big: bool = False):
+    def __init__(
+        self,
+        entries: list[Entry] = ENTRIES,
+        *,
+        typetab: bool = True,
+        big: bool = False,
+        layout: str = "mem",
+    ) -> None:
         self.order = ">" if big else "<"
         flags = PlatformFlags.IS_64_BIT
         if not big:
@@ -57,18 +67,49 @@ class Machine:
         self.memory = {SYMTAB: symtab, STRTAB: strings, TYPETAB: letters}
         self.count = len(entries)
         self.typetab = typetab
+        self.layout = layout
         self.strtab = STRTAB
+        self.lost: set[int] = set()
 
     def module(self) -> Object:
-        prog = self.prog
+        """Finish memory and types; the module with symbols."""
         pointers = [SYMTAB, self.count, self.strtab, TYPETAB]
         self.memory[TABLES] = struct.pack(f"{self.order}QI4xQQ", *pointers)
-        self.memory[MODULE] = b"foo".ljust(56, b"\0") + struct.pack(f"{self.order}Q", TABLES)
+        self.put_module(MODULE, b"foo", TEXT, MODULES, MODULES, TABLES)
+        self.memory.setdefault(MODULES, struct.pack(f"{self.order}QQ", MODULE + 64, MODULE + 64))
+        prog = self.prog
         for address, data in self.memory.items():
             data = data.ljust(-(-len(data) // 4096) * 4096, b"\0")
             prog.add_memory_segment(address, len(data), self._reader(data))
+        types = self._types()
+
+        def find_type(
+            prog: Program, kinds: drgn.TypeKindSet, name: str, filename: str | None
+        ) -> drgn.Type | None:
+            return types.get(name)
+
+        def find_object(
+            prog: Program, name: str, flags: drgn.FindObjectFlags, filename: str | None
+        ) -> Object | None:
+            return Object(prog, types["list_head"], address=MODULES) if name == "modules" else None
+
+        prog.register_type_finder("test", find_type, enable_index=0)
+        prog.register_object_finder("test", find_object, enable_index=0)
+        return Object(prog, prog.pointer_type(types["module"]), MODULE)
+
+    def put_module(
+        self, at: int, name: bytes, text: int, after: int, before: int, tables: int
+    ) -> None:
+        """A ``struct module``: 56 bytes of name, kallsyms, list, two ranges."""
+        words = [tables, after, before, text, 0x1000, 0, 0]
+        self.memory[at] = name.ljust(56, b"\0") + struct.pack(f"{self.order}7Q", *words)
+
+    def _types(self) -> dict[str, drgn.Type]:
+        prog = self.prog
         pointer = prog.pointer_type(prog.void_type())
         uint = prog.int_type("unsigned int", 4, False)
+        ulong = prog.int_type("unsigned long", 8, False)
+        char = prog.int_type("char", 1, True)
         members = [
             TypeMember(pointer, "symtab", 0),
             TypeMember(uint, "num_symtab", 64),
@@ -77,27 +118,39 @@ class Machine:
         if self.typetab:
             members.append(TypeMember(pointer, "typetab", 192))
         tables = prog.struct_type("mod_kallsyms", 32, members)
-        char = prog.int_type("char", 1, True)
+        list_head = prog.struct_type(
+            "list_head", 16, [TypeMember(pointer, "next", 0), TypeMember(pointer, "prev", 64)]
+        )
+        memory = prog.struct_type(
+            "module_memory", 16, [TypeMember(pointer, "base", 0), TypeMember(ulong, "size", 64)]
+        )
+        where = {
+            "mem": [TypeMember(prog.array_type(memory, 2), "mem", 80 * 8)],
+            "layouts": [
+                TypeMember(memory, "core_layout", 80 * 8),
+                TypeMember(memory, "init_layout", 96 * 8),
+            ],
+            "core": [
+                TypeMember(pointer, "module_core", 80 * 8),
+                TypeMember(ulong, "core_size", 88 * 8),
+            ],
+        }[self.layout]
         module = prog.struct_type(
             "module",
-            64,
+            112,
             [
                 TypeMember(prog.array_type(char, 56), "name", 0),
                 TypeMember(prog.pointer_type(tables), "kallsyms", 56 * 8),
+                TypeMember(list_head, "list", 64 * 8),
+                *where,
             ],
         )
+        return {"mod_kallsyms": tables, "module": module, "list_head": list_head}
 
-        def find(
-            prog: Program, kinds: drgn.TypeKindSet, name: str, filename: str | None
-        ) -> drgn.Type | None:
-            return {"mod_kallsyms": tables, "module": module}.get(name)
-
-        prog.register_type_finder("test", find, enable_index=0)
-        return Object(prog, prog.pointer_type(module), MODULE)
-
-    @staticmethod
-    def _reader(data: bytes):  # type: ignore[no-untyped-def]  # drgn's own callback type
+    def _reader(self, data: bytes) -> Callable[[int, int, int, bool], bytes]:
         def read(address: int, count: int, offset: int, physical: bool) -> bytes:
+            if address & ~0xFFF in self.lost:
+                raise drgn.FaultError("lost", address)
             return data[offset : offset + count]
 
         return read
@@ -187,29 +240,43 @@ def test_a_program_without_modules_has_no_module_symbols() -> None:
     assert symbols.by_name("foo") == ()
     assert symbols.by_address(TEXT) is None
     assert list(symbols) == []
+    assert list(symbols.problems) == [""]
     prog.register_symbol_finder("btfdbg modules", symbols.finder(), enable_index=0)
     with pytest.raises(LookupError):
         prog.symbol(TEXT)
     assert prog.symbols() == []
 
 
-def test_one_damaged_module_loses_only_itself() -> None:
-    machine = Machine()
-    good = machine.module()
-    bad = Object(machine.prog, good.type_, 0xDEAD000)
+def chain(machine: Machine, *names: bytes) -> list[int]:
+    """Modules of no symbols behind the one with symbols; where they are."""
+    places = [MODULE, *(MODULE + 0x10000 * (i + 1) for i in range(len(names)))]
+    links = [MODULES, *(place + 64 for place in places), MODULES]
+    for number, name in enumerate(names, 1):
+        text = TEXT + 0x10000 * number
+        machine.put_module(places[number], name, text, links[number + 2], links[number], 0xDEAD000)
+    machine.module()
+    data = bytearray(machine.memory[MODULE])
+    struct.pack_into("<Q", data, 64, links[2])
+    machine.memory[MODULE] = bytes(data)
+    machine.prog.add_memory_segment(MODULE, 4096, machine._reader(bytes(data).ljust(4096, b"\0")))
+    head = struct.pack("<QQ", places[0] + 64, places[-1] + 64).ljust(4096, b"\0")
+    machine.prog.add_memory_segment(MODULES, 4096, machine._reader(head))
+    return places
+
+
+@pytest.mark.parametrize("layout", ["mem", "layouts", "core"])
+def test_one_damaged_module_loses_only_itself(layout: str) -> None:
+    machine = Machine(layout=layout)
+    chain(machine, b"bad")
     prog = machine.prog
     notes: list[tuple[str, str]] = []
     symbols = ModuleSymbols(prog, lambda name, what: notes.append((name, what)))
-    for name, address, obj in (("bad", TEXT + 0x10000, bad), ("foo", TEXT, good)):
-        module = prog.relocatable_module(name, address, create=True)
-        if isinstance(module, tuple):  # (module, new) in drgn's stubs
-            module = module[0]
-        module.address_ranges = [(address, address + 0x1000)]
-        module.object = obj
     assert symbols.by_address(TEXT + 0x10004) is None
     sym = symbols.by_address(TEXT + 0x44)
     assert sym is not None
     assert sym.name == "foo_read"
+    assert symbols.by_address(TEXT + 0x1000) is None
+    assert symbols.by_address(TEXT - 1) is None
     assert [s.address for s in symbols.by_name("foo_open")] == [TEXT]
     assert [name for name, _ in notes] == ["bad"]
     assert list(symbols.problems) == ["bad"]
@@ -218,3 +285,46 @@ def test_one_damaged_module_loses_only_itself() -> None:
     assert prog.symbol("foo_open").binding is drgn.SymbolBinding.GLOBAL
     assert len(prog.symbols()) == 5
     assert prog.symbols("foo_open")[0].address == TEXT
+
+
+def names_of(machine: Machine) -> tuple[list[str], list[str]]:
+    notes: list[str] = []
+    modules = loaded_modules(machine.prog, notes.append)
+    return [module.name for module in modules], notes
+
+
+def test_the_list_of_modules_is_walked_in_its_order() -> None:
+    machine = Machine()
+    chain(machine, b"bar", b"baz")
+    assert names_of(machine) == (["foo", "bar", "baz"], [])
+
+
+def test_behind_a_lost_page_the_list_is_walked_from_its_end() -> None:
+    machine = Machine()
+    places = chain(machine, b"one", b"two", b"three", b"four")
+    machine.lost = {places[2]}
+    names, notes = names_of(machine)
+    assert names == ["foo", "one", "three", "four"]
+    (note,) = notes
+    assert "cannot be read" in note
+    assert "4 modules were reached" in note
+
+
+def test_a_list_that_runs_in_a_circle_ends() -> None:
+    machine = Machine()
+    places = chain(machine, b"one", b"two")
+    machine.put_module(places[2], b"two", TEXT, places[1] + 64, places[1] + 64, 0)
+    data = machine.memory[places[2]].ljust(4096, b"\0")
+    machine.prog.add_memory_segment(places[2], 4096, machine._reader(data))
+    names, notes = names_of(machine)
+    assert names == ["foo", "one", "two"]
+    assert "circle" in notes[0]
+
+
+def test_a_list_whose_head_is_lost_is_noted() -> None:
+    machine = Machine()
+    chain(machine)
+    machine.lost = {MODULES}
+    symbols = ModuleSymbols(machine.prog)
+    assert list(symbols) == []
+    assert "cannot be read" in symbols.problems[""]

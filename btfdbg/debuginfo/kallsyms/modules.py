@@ -2,8 +2,7 @@
 
 Owns reading ``struct mod_kallsyms`` of a module when an address in that module,
 or a name that nobody else has, is asked for. A module whose tables are damaged
-loses its own symbols and no other's. Which modules there are is drgn's business
-(``Program.modules()``).
+loses its own symbols and no other's. Which modules there are: ``loaded.py``.
 
 Facts: include/linux/module.h, ``struct mod_kallsyms``; kernel/module/kallsyms.c.
 ``typetab`` since 5.2, Linux kernel commit 1c7651f43777 ("kallsyms: store type
@@ -22,18 +21,17 @@ from drgn import (
     Object,
     PlatformFlags,
     Program,
-    RelocatableModule,
     Symbol,
     SymbolBinding,
 )
 
+from btfdbg.debuginfo.kallsyms.loaded import LoadedModule, loaded_modules
 from btfdbg.debuginfo.kallsyms.model import MAX_NAME, PAGE, Sym, text_of
 from btfdbg.debuginfo.kallsyms.symbols import SymbolFinder, to_drgn
 from btfdbg.errors import DebugInfoError
 
 _MAX_MODULE_SYMBOLS = 1 << 20
 _MAX_STRTAB = 1 << 26
-_MAX_MODULES = 1 << 14
 _SYM_BYTES = 24
 _STB_GLOBAL = 1
 _STB_WEAK = 2
@@ -138,25 +136,28 @@ class ModuleSymbols:
 
     def __init__(self, prog: Program, note: Callable[[str, str], None] | None = None) -> None:
         """
-        :param prog: With a type finder for the kernel's types and its modules created.
+        :param prog: With a type finder for the kernel's types and its variable
+            ``modules``.
         :param note: Called once for each module whose symbols cannot be read, with
-            its name and what is wrong.
+            its name and what is wrong; with an empty name for the list of modules.
         """
         self._prog = prog
         self._note = note
+        self._modules: list[LoadedModule] | None = None
+        self._starts: list[int] = []
+        self._ends: list[tuple[int, LoadedModule]] = []
         self._tables: dict[int, ModuleTable | None] = {}
         self._busy = False
         self.problems: dict[str, str] = {}
 
     def by_address(self, address: int) -> Sym | None:
         """The symbol of a module that holds an address."""
-        try:
-            module = self._prog.module(address)
-        except LookupError:
+        self._list()
+        index = bisect_right(self._starts, address) - 1
+        if index < 0:
             return None
-        if not isinstance(module, RelocatableModule):
-            return None
-        table = self.table(module)
+        end, module = self._ends[index]
+        table = self._table(module) if address < end else None
         return None if table is None else table.by_address(address)
 
     def by_name(self, name: str) -> tuple[Sym, ...]:
@@ -164,35 +165,59 @@ class ModuleSymbols:
         if not name or not name.isascii() or len(name) > MAX_NAME:
             return ()
         key = name.encode()
-        tables = (self.table(module) for module in self._modules())
+        tables = (self._table(module) for module in self._list())
         return tuple(sym for table in tables if table for sym in table.by_name(key))
 
     def __iter__(self) -> Iterator[Sym]:
-        for module in self._modules():
-            table = self.table(module)
+        for module in self._list():
+            table = self._table(module)
             if table is not None:
                 yield from table
 
-    def table(self, module: RelocatableModule) -> ModuleTable | None:
+    def _list(self) -> list[LoadedModule]:
+        if self._modules is not None:
+            return self._modules
+        if self._busy:
+            # Walking the list looks up types and a variable, never module symbols.
+            return []
+        self._busy = True
+        try:
+            modules = loaded_modules(self._prog, lambda what: self._problem("", what))
+        except (LookupError, FaultError, AttributeError, ValueError, TypeError) as error:
+            modules = []
+            self._problem("", f"the list of modules cannot be read: {error}")
+        finally:
+            self._busy = False
+        ranges = sorted(
+            ((start, end, number) for number, m in enumerate(modules) for start, end in m.ranges)
+        )
+        self._starts = [start for start, _, _ in ranges]
+        self._ends = [(end, modules[number]) for _, end, number in ranges]
+        self._modules = modules
+        return modules
+
+    def _table(self, module: LoadedModule) -> ModuleTable | None:
         """Symbols of one module; None if they cannot be read."""
-        key = module.address
+        key = module.object.value_()
         if key in self._tables:
             return self._tables[key]
         if self._busy:
-            # Reading a module's structures looks up types, never module symbols.
             return None
         self._busy = True
         table: ModuleTable | None = None
         try:
-            table = load_module(module.object, module.address_ranges or ())
+            table = load_module(module.object, module.ranges)
         except (DebugInfoError, FaultError, LookupError, AttributeError, ValueError) as error:
-            self.problems[module.name] = str(error)
-            if self._note is not None:
-                self._note(module.name, str(error))
+            self._problem(module.name, str(error))
         finally:
             self._busy = False
         self._tables[key] = table
         return table
+
+    def _problem(self, module: str, what: str) -> None:
+        self.problems[module] = what
+        if self._note is not None:
+            self._note(module, what)
 
     def finder(self) -> SymbolFinder:
         """Make a symbol finder for ``Program.register_symbol_finder()``."""
@@ -215,13 +240,6 @@ class ModuleSymbols:
             return [] if found is None else [_local(found)]
 
         return find
-
-    def _modules(self) -> Iterator[RelocatableModule]:
-        for number, module in enumerate(self._prog.modules()):
-            if number >= _MAX_MODULES:
-                return
-            if isinstance(module, RelocatableModule):
-                yield module
 
 
 def load_module(module: Object, ranges: Sequence[tuple[int, int]] = ()) -> ModuleTable:
