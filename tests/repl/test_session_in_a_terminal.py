@@ -125,7 +125,7 @@ def start(
 @pytest.mark.parametrize(("rows", "columns"), [(24, 80), (50, 200)])
 def test_a_session(dump: Path, rows: int, columns: int, terminals: list[Terminal]) -> None:
     t = start(terminals, dump, rows, columns)
-    t.run("ctx -s panic", "sysrq triggered crash")
+    t.run("ctx -s panic", "Linux 6.")
     t.run("bt", "PID: ")
     t.run("ps | head -2", "COMM")
     t.run("struct list_head", "struct list_head *prev")
