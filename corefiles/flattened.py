@@ -14,7 +14,8 @@ from pathlib import Path
 
 from .run import BuildError
 
-_SIGNATURE = b"makedumpfile\0\0\0\0"
+# Up to the NUL; what is behind it in the 16-byte field is unset in old versions.
+_SIGNATURE = b"makedumpfile\0"
 _HEADER_SIZE = 4096
 _MAX_RECORD = 1 << 30
 

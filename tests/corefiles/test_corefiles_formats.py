@@ -30,6 +30,8 @@ def flat(*records: tuple[int, bytes], end: bytes = END) -> bytes:
 def test_records_land_at_their_offsets_and_what_follows_the_end_is_ignored(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     data = flat((4, b"cd"), (0, b"ab"), (4, b"CD"))
+    # Bullseye's makedumpfile leaves rubbish behind the name.
+    data = data[:13] + b"\x8d\xff\xff" + data[16:]
     disk.write_bytes(data + bytes(999))
     length = rearrange(disk, tmp_path / "plain", tmp_path / "flat")
     assert length == len(data)
