@@ -120,7 +120,7 @@ class Btf:
     strings: Strings
     type_section_offset: int
     layout: dict[int, tuple[int, int]]
-    alignments: dict[int, int]  # of composites, filled by sizing
+    alignments: dict[int, int]  # of types asked about, filled by sizing
     _names: NameIndex | None
     _pointer_size: int
 

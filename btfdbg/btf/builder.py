@@ -30,6 +30,7 @@ from btfdbg.btf.format import (
     HEADER_LEN_LAYOUT,
     LAYOUTS,
     MAX_VLEN,
+    VERSION,
     Kind,
     Linkage,
     TypeId,
@@ -92,6 +93,33 @@ def layout_section(byteorder: ByteOrder = "little") -> bytes:
     return b"".join(out)
 
 
+def layout_bytes(btf: Btf) -> bytes:
+    """Return the layout section of a Btf as it stands, empty if it has none."""
+    start = btf.header.hdr_len + btf.header.layout_off
+    return bytes(btf.raw[start : start + btf.header.layout_len])
+
+
+def swap_layout(section: bytes) -> bytes:
+    """Return a layout section in the other byte order: of a row, only the flags have one."""
+    swapped = bytearray(section)
+    swapped[2::4], swapped[3::4] = section[3::4], section[2::4]
+    return bytes(swapped)
+
+
+def require_known_header(btf: Btf) -> None:
+    """
+    Make sure that nothing in a Btf's header is unknown here.
+
+    :raises BtfFormatError: a field past those known is not 0 (row H09).
+    """
+    if any(btf.header.tail):
+        raise BtfFormatError(
+            f"header of {btf.header.hdr_len} bytes has fields that are not known here: "
+            "this BTF can be read but not changed",
+            offset=HEADER_LEN_LAYOUT,
+        )
+
+
 class Builder:
     """
     BTF in the making.
@@ -119,6 +147,10 @@ class Builder:
         self.layout = layout
         self.header_len = header_len
         self.strings = StringTable(base, strings)
+        self._version = VERSION
+        self._flags = 0
+        # The layout section of what was taken over, which may know more kinds than we.
+        self._layout: tuple[bytes, ByteOrder] | None = None
         self.start_id = 1 if base is None else base.type_cnt
         self._words: array[int] = array("I")
         self._offsets: list[int] = []
@@ -129,7 +161,10 @@ class Builder:
         Return a builder that goes on where a Btf ends.
 
         :param types: Whether its types are taken; its strings always are.
+        :raises BtfFormatError: its header has fields that are not known here, which
+            changes might make untrue.
         """
+        require_known_header(btf)
         self = cls(
             btf.base,
             byteorder=btf.byteorder,
@@ -137,6 +172,9 @@ class Builder:
             header_len=HEADER_LEN_LAYOUT if btf.header.hdr_len >= HEADER_LEN_LAYOUT else HEADER_LEN,
             strings=btf.strings.data,
         )
+        self._version, self._flags = btf.header.version, btf.header.flags
+        if btf.layout:
+            self._layout = layout_bytes(btf), btf.byteorder
         if types:
             self._words.frombytes(btf.words.tobytes())
             self._offsets = list(btf.offsets)
@@ -435,8 +473,16 @@ class Builder:
             self.strings.data,
             byteorder=self.byteorder,
             header_len=self.header_len,
-            layout=layout_section(self.byteorder) if self.layout else b"",
+            layout=self._layout_section() if self.layout else b"",
+            version=self._version,
+            flags=self._flags,
         )
+
+    def _layout_section(self) -> bytes:
+        if self._layout is None:
+            return layout_section(self.byteorder)
+        section, byteorder = self._layout
+        return section if byteorder == self.byteorder else swap_layout(section)
 
     def to_btf(self) -> Btf:
         """Return the BTF, parsed."""
@@ -457,17 +503,14 @@ def pack_like(
     :param words: The type section, native u32.
     :param strings: The string section; by default the Btf's.
     :param byteorder: By default the Btf's.
+    :raises BtfFormatError: its header has fields that are not known here.
     """
+    require_known_header(btf)
     order = byteorder or btf.byteorder
     header = btf.header
-    layout = b""
-    if header.layout_len and keep_layout:
-        start = header.hdr_len + header.layout_off
-        layout = bytes(btf.raw[start : start + header.layout_len])
-        if order != btf.byteorder:  # of a row, only the u16 flags have an order
-            swapped = bytearray(layout)
-            swapped[2::4], swapped[3::4] = layout[3::4], layout[2::4]
-            layout = bytes(swapped)
+    layout = layout_bytes(btf) if keep_layout else b""
+    if order != btf.byteorder:
+        layout = swap_layout(layout)
     return pack(
         words,
         btf.strings.data if strings is None else strings,

@@ -103,6 +103,10 @@ class _Downlevel:
                 return kinds.Enum(type_.name, type_.size, False, type_.values)
             case kinds.Enum64() if not has.enum64:
                 return self.small_enum(type_)
+            case kinds.Unknown() if not has.layout:
+                raise BtfFormatError(
+                    f"kind {type_.kind} is not known here, nor to a kernel without layouts"
+                )
         return type_
 
     def struct_of(self, section: kinds.Datasec) -> kinds.Struct:
@@ -145,6 +149,9 @@ def downlevel(btf: Btf, features: Features) -> bytes:
     Return a BTF that a kernel of certain features accepts.
 
     A layout section is left out if the kernel does not read it. Ids stay.
+
+    :raises BtfFormatError: a type refers to what does not exist, or is of a kind that
+        only a layout section explains.
     """
     worker = _Downlevel(btf, features)
     out = Builder.like(btf, types=False)

@@ -19,6 +19,9 @@ from btfdbg.errors import BtfFormatError, BtfNotFoundError
 if TYPE_CHECKING:
     from btfdbg.btf.btf import Btf
 
+# Members looked at before a type counts as endless: anonymous members that each hold two
+# more double at every level. The largest struct of a kernel has a few hundred.
+_MAX_MEMBERS = 1 << 17
 _STEP = re.compile(r"\.?([^.\[\]\s]+)|\[(\d{1,18})\]")
 _KEYWORDS = {"struct": Kind.STRUCT, "union": Kind.UNION, "typedef": Kind.TYPEDEF}
 
@@ -112,8 +115,9 @@ def iter_members(btf: Btf, type_id: int) -> Iterator[kinds.Member]:
 
     Offsets count from ``type_id``. Anonymous bit-field padding is left out.
 
-    :raises BtfFormatError: the type contains itself.
+    :raises BtfFormatError: the type contains itself, or unfolds to too many members.
     """
+    seen = 0
     stack: list[tuple[TypeId, Iterator[kinds.Member], int]] = []
 
     def enter(target: int, base: int) -> bool:
@@ -130,6 +134,11 @@ def iter_members(btf: Btf, type_id: int) -> Iterator[kinds.Member]:
     while stack:
         _, members, base = stack[-1]
         member = next(members, None)
+        seen += 1
+        if seen > _MAX_MEMBERS:
+            raise BtfFormatError(
+                f"type {type_id} unfolds to over {_MAX_MEMBERS} members", type_id=type_id
+            )
         if member is None:
             stack.pop()
         elif member.name:

@@ -127,6 +127,9 @@ def align_of(btf: Btf, type_id: int) -> int:
 
 
 def _align(btf: Btf, type_id: int, depth: int) -> int:
+    known = btf.alignments.get(type_id)
+    if known:
+        return known
     at = type_id
     for _ in range(MAX_CHAIN):
         kind = btf.kind_of(at)
@@ -138,6 +141,13 @@ def _align(btf: Btf, type_id: int, depth: int) -> int:
             break
     else:
         raise _cycle(btf, type_id)
+    result = _align_resolved(btf, at, kind, depth)
+    if at != type_id:  # a long chain is walked once, however many members have it
+        btf.alignments[type_id] = result
+    return result
+
+
+def _align_resolved(btf: Btf, at: int, kind: int, depth: int) -> int:
     if kind == Kind.PTR:
         return btf.pointer_size
     if kind in (Kind.INT, Kind.ENUM, Kind.ENUM64, Kind.FLOAT):

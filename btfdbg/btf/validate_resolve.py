@@ -47,6 +47,7 @@ class _Resolver:
     def __init__(self, btf: Btf, broken: set[int]) -> None:
         self.btf = btf
         self.done: set[int] = set()
+        self.finals: dict[int, int] = {}
         self.bad = set(broken)  # reported already: nothing they take part in is judged
 
     def exists(self, type_id: int) -> bool:
@@ -62,10 +63,15 @@ class _Resolver:
 
     def final(self, type_id: int) -> int:
         """Return what modifiers and a VAR lead to; -1 if that leads nowhere."""
+        start = type_id
+        if start in self.finals:
+            return self.finals[start]
         for _ in range(MAX_DEPTH * 4):
             if not self.exists(type_id) or type_id in self.bad:
                 return -1
             if self.kind(type_id) not in _MODIFIERS and self.kind(type_id) != Kind.VAR:
+                if start in self.done:  # and so will not turn out bad
+                    self.finals[start] = type_id
                 return type_id
             type_id = self.record(type_id).words[2]
         return -1

@@ -68,9 +68,10 @@ def exercise(data: bytes, base: Btf | None = None) -> None:
     "".join(dump_json(btf))
     list(check(data, base, "strict"))
     named_start_id(btf)
-    sort_by_name(btf)
-    with_byteorder(btf, "big")
-    Builder.like(btf).build()
+    if not any(btf.header.tail):
+        sort_by_name(btf)
+        with_byteorder(btf, "big")
+        assert Btf.parse(Builder.like(btf).build(), base).words == btf.words
     try:
         downlevel(btf, features_of("4.18"))
     except (BtfFormatError, BtfNotFoundError):

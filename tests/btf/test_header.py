@@ -6,8 +6,11 @@ import struct
 
 import pytest
 
-from btfdbg.btf import Btf, TypeId, kinds
+from btfdbg.btf import Btf, Builder, TypeId, kinds
 from btfdbg.btf.assemble import parse
+from btfdbg.btf.builder import with_byteorder
+from btfdbg.btf.downlevel import Features, downlevel
+from btfdbg.btf.order import sort_by_name
 from btfdbg.btf.validate import check
 from btfdbg.errors import BtfFormatError
 from tests.btf.samples import INT, INT_BLOB, INT_STRINGS, INT_TYPES, header, record
@@ -124,6 +127,40 @@ def test_h07_short_header_with_base_is_refused() -> None:
 def test_h09_unknown_header_bytes_are_kept() -> None:
     btf = Btf.parse(ACCEPTED["H09 longer header, unknown field"])
     assert btf.header.tail == bytes(4) + b"\1\0\0\0"
+
+
+def test_h09_unknown_header_bytes_forbid_changes() -> None:
+    btf = Btf.parse(ACCEPTED["H09 longer header, unknown field"])
+    for change in (Builder.like, sort_by_name, lambda b: with_byteorder(b, "big")):
+        with pytest.raises(BtfFormatError, match="not changed"):
+            change(btf)
+    zeroes = Btf.parse(ACCEPTED["H08 longer header, zeroes"])
+    assert with_byteorder(zeroes, "little") == bytes(zeroes.raw)
+
+
+def test_w06_version_and_flags_are_kept() -> None:
+    for name in ("H04 version 2", "H05 flags"):
+        data = ACCEPTED[name]
+        assert Builder.like(Btf.parse(data)).build() == data
+
+
+def test_y06_layout_of_unknown_kinds_is_kept_by_changes() -> None:
+    data = with_layout({25: (4, 0)}, INT_TYPES + record(1, 25, 7, 9))
+    btf = Btf.parse(data)
+    builder = Builder.like(btf)
+    assert builder.build() == data
+    builder.add_ptr(2)
+    builder.byteorder = "big"
+    again = builder.to_btf()
+    assert again.type_by_id(2) == btf.type_by_id(2)
+    assert Btf.parse(sort_by_name(btf)).layout == btf.layout
+
+
+def test_unknown_kind_cannot_be_said_to_an_older_kernel() -> None:
+    btf = Btf.parse(with_layout({25: (4, 0)}, INT_TYPES + record(1, 25, 7, 9)))
+    assert Btf.parse(downlevel(btf, Features())).type_cnt == 3
+    with pytest.raises(BtfFormatError, match="kind 25"):
+        downlevel(btf, Features(layout=False))
 
 
 def test_h17_and_h22_split_may_own_neither_strings_nor_types() -> None:

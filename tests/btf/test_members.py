@@ -111,6 +111,20 @@ def test_anonymous_members_are_entered_with_their_offset() -> None:
     assert btf.offset_of("node", "high") == 131
 
 
+def test_anonymous_members_that_double_at_every_level_end_in_an_error() -> None:
+    lines = [INT.rstrip()]
+    lines += [
+        f"[{i}] STRUCT '(anon)' size=4 vlen=2\n"
+        f"\t'(anon)' type_id={i - 1} bits_offset=0\n\t'(anon)' type_id={i - 1} bits_offset=0"
+        for i in range(2, 100)
+    ]
+    btf = parse("\n".join(lines))
+    with pytest.raises(BtfFormatError, match="unfolds"):
+        btf.offset_of(99, "x")
+    with pytest.raises(BtfFormatError, match="unfolds"):
+        btf.member_at(99, 1 << 20)
+
+
 def test_array_index_of_an_endless_element_is_refused() -> None:
     btf = parse(
         INT
