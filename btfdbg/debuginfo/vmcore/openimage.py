@@ -1,0 +1,88 @@
+"""Raw memory images and LiME: physical memory and nothing else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import drgn
+
+from btfdbg.debuginfo.vmcore import rawimage
+from btfdbg.debuginfo.vmcore.identify import DumpInfo, Format, platform_of
+from btfdbg.debuginfo.vmcore.lime import read_lime
+from btfdbg.debuginfo.vmcore.memory import Extent, FileMemory, PhysicalMemory
+from btfdbg.debuginfo.vmcore.program import (
+    GIVEN,
+    custom_program,
+    source_of,
+    truncated,
+    without_vmcoreinfo,
+)
+from btfdbg.debuginfo.vmcore.recover import Candidate, candidates, choose
+from btfdbg.debuginfo.vmcoreinfo import VmcoreInfo
+from btfdbg.errors import DebugInfoError
+
+
+def open_image(
+    info: DumpInfo, platform: drgn.Platform | None, text: bytes | None
+) -> tuple[drgn.Program, DumpInfo]:
+    """
+    Open a raw image or LiME.
+
+    :param platform: Given by the user, else ``None``.
+    :param text: VMCOREINFO given by the user, else ``None``.
+    :raises DebugInfoError: it cannot be opened; with a hint.
+    """
+    raw = info.format is Format.RAW
+    if raw:
+        size = os.stat(info.path).st_size or _device_size(info.path)
+        memory = FileMemory(info.path, (Extent(0, size, 0, size),))
+    else:
+        extents, missing = read_lime(info.path)
+        memory = FileMemory(info.path, extents)
+        if missing:
+            info = truncated(info, missing, memory.total)
+    if text is not None:
+        texts = [Candidate(text, 0, False)]
+        source = GIVEN
+    else:
+        texts = candidates(memory, f"looking for VMCOREINFO in {info.path.name}")
+        source = ""
+    if not texts:
+        raise without_vmcoreinfo(info, "")
+
+    def layouts(of: VmcoreInfo) -> Iterator[PhysicalMemory]:
+        return iter(rawimage.layouts(memory, of)) if raw else iter((memory,))
+
+    found = choose(texts, layouts, platform.arch if platform is not None else None)
+    if found is None:
+        releases = ", ".join(sorted({c.info.release for c in texts}))
+        raise DebugInfoError(
+            f"{info.path} ({info.format.value}): there is a VMCOREINFO of {releases}, but that"
+            " kernel's page tables are not where it says",
+            step="open",
+            hint="the memory is incomplete, of an unknown layout, or holds a copy only",
+        )
+    image = found.memory
+    assert isinstance(image, FileMemory)
+    prog = custom_program(
+        info,
+        platform_of(found.architecture, found.little_endian),
+        image,
+        ((e.address, e.size) for e in image.extents),
+        found.candidate.text,
+    )
+    return prog, replace(
+        info,
+        architecture=found.architecture,
+        little_endian=found.little_endian,
+        memory=image,
+        vmcoreinfo_source=source or source_of(found, "file offset" if raw else "physical"),
+    )
+
+
+def _device_size(path: Path) -> int:
+    with path.open("rb") as f:
+        return f.seek(0, os.SEEK_END)

@@ -1,0 +1,111 @@
+"""kdump-compressed files, plain and flattened.
+
+libkdumpfile reads them through drgn, unless they are damaged: then their pages
+are read here (``kdumppages``), because it crashes on some of those.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import drgn
+
+from btfdbg.debuginfo.vmcore.identify import DumpInfo, platform_of
+from btfdbg.debuginfo.vmcore.kdumpfile import Kdump
+from btfdbg.debuginfo.vmcore.kdumppages import KdumpPages
+from btfdbg.debuginfo.vmcore.program import (
+    GIVEN,
+    cannot_open,
+    custom_program,
+    fits,
+    recover_text,
+    remark,
+    set_core_dump,
+    source_of,
+    truncated,
+    unconfirmed,
+    without_vmcoreinfo,
+)
+from btfdbg.debuginfo.vmcore.recover import architectures_of
+from btfdbg.debuginfo.vmcoreinfo import VmcoreInfo
+from btfdbg.errors import DebugInfoError
+
+
+def open_kdump(
+    info: DumpInfo, platform: drgn.Platform | None, text: bytes | None
+) -> tuple[drgn.Program, DumpInfo]:
+    """
+    Open a kdump file.
+
+    :param platform: Given by the user, else ``None``.
+    :param text: VMCOREINFO given by the user, else ``None``.
+    :raises DebugInfoError: it cannot be opened; with a hint.
+    """
+    kdump = Kdump(info.path)
+    header = kdump.header
+    if header.split:
+        raise DebugInfoError(
+            f"{info.path} is one part of a dump that makedumpfile --split wrote",
+            step="open",
+            hint="join the parts: makedumpfile --reassemble PART1 PART2... OUT",
+        )
+    pages = KdumpPages(kdump)
+    info = replace(info, memory=pages)
+    if header.incomplete:
+        info = remark(
+            info,
+            "makedumpfile marked this dump as incomplete: it ran out of space",
+            "pages at its end are missing",
+        )
+    missing = pages.missing()
+    if missing:
+        info = truncated(info, missing, pages.total)
+    elif kdump.flattened is not None and not kdump.flattened.is_complete:
+        info = remark(info, "the flattened file is truncated", "pages at its end are missing")
+        missing = 1
+    own = kdump.vmcoreinfo()
+    if text is not None:
+        info = replace(info, vmcoreinfo_source=GIVEN)
+    elif own is None or not fits(own, _platform(info, platform, own, kdump), pages):
+        found = recover_text(info, pages, platform)
+        if found is None and own is None:
+            raise without_vmcoreinfo(info, "")
+        if found is None:
+            info = info if missing else unconfirmed(info)
+        else:
+            if own is not None:
+                what = "the dump's VMCOREINFO is not of the kernel in its memory; used that one"
+                info = remark(info, what, "")
+            text = found.candidate.text
+            info = replace(info, vmcoreinfo_source=source_of(found))
+    whole = text or (own or b"").split(b"\0")[0]
+    known = _platform(info, platform, whole, kdump)
+    info = replace(info, architecture=known.arch if known is not None else None)
+    # libkdumpfile learns the machine from its notes or not at all, and reads the
+    # text only where there are notes; QEMU's files and hand-made ones lack them.
+    attempts = ((platform, None), (known, None)) if text is None else ()
+    failure: DebugInfoError | None = None
+    for with_platform, vmcoreinfo in () if missing else (*attempts, (known, whole)):
+        try:
+            return set_core_dump(info, with_platform, vmcoreinfo), info
+        except DebugInfoError as e:
+            failure = failure or e
+    if known is None:
+        raise failure or cannot_open(info, ValueError("ARCH_NAME"))
+    # What libkdumpfile does not open, or would crash on, is read page by page.
+    everything = ((0, header.max_pfn * header.block_size),)
+    return custom_program(info, known, pages, everything, whole), info
+
+
+def _platform(
+    info: DumpInfo, given: drgn.Platform | None, text: bytes, kdump: Kdump
+) -> drgn.Platform | None:
+    """
+    The platform of a kdump file.
+
+    QEMU writes x86_64 into every header; the text knows better.
+    """
+    if given is not None:
+        return given
+    found = architectures_of(VmcoreInfo.parse(text))
+    return platform_of(found[0], kdump.header.order == "<") if found else info.platform
