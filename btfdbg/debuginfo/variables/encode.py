@@ -2,8 +2,8 @@
 
 Owns the making of detached split BTF that adds variables to a base (vmlinux's BTF, or a
 module's on top of it) and nothing else: every type is the base's own, found by its
-shape; only what a base lacks (pahole before 1.13 left types out) is added. A DECL_TAG
-carries the digest of the base, see :mod:`.extra`.
+shape; only what a base lacks is added (the shape of multi-dimensional arrays, which older
+paholes flatten). A DECL_TAG carries the digest of the base, see :mod:`.extra`.
 
 Facts: include/uapi/linux/btf.h (VAR, DATASEC, DECL_TAG); section offsets as pahole's
 ``global_var`` has them: address less section address.
@@ -105,7 +105,11 @@ def encode(
             f"the base lacks the types of {len(encoder.skipped)} of {len(rows)} variables: "
             "it is not this kernel's"
         )
-    sections = {s.name: (s.address, s.size) for s in symbols.sections if s.alloc}
+    sections = {
+        s.name: (0 if symbols.is_relocatable else s.address, s.size)
+        for s in symbols.sections
+        if s.alloc
+    }
     data = encoder.finish(sections, build_id)
     added = len(encoder.builder) - encoder.variables - encoder.datasecs - encoder.tags
     return Encoded(data, encoder.variables, len(extra), added, tuple(encoder.skipped))
@@ -118,7 +122,9 @@ def _aliases(rows: Iterable[Row], missing: Iterable[str], symbols: ElfSymbols) -
         if symbol.name not in wanted or symbol.section < 0 or symbol.name.startswith(_NOISE):
             continue
         row = at.get((symbols.sections[symbol.section].name, symbol.value))
-        if row is not None and row.size and symbol.size in (0, row.size):
+        # A label of the linker script has no type; an assignment there copies it.
+        same = symbol.size == (row.size if row is not None and symbol.size else 0)
+        if row is not None and row.size and symbol.typed and same:
             yield Row(
                 symbol.name, row.type, row.size, row.address, row.section, symbol.file, row.shared
             )
@@ -128,7 +134,7 @@ class _Encoder:
     def __init__(self, base: Btf) -> None:
         self.base = base
         self.builder = Builder(base)
-        self.shapes = Shapes(base)
+        self.shapes = Shapes(base, flattened=False)
         self.skipped: list[str] = []
         self.variables = 0
         self.datasecs = 0
@@ -160,6 +166,7 @@ class _Encoder:
         fitting = [id_ for id_ in sorted(ids) if self._size(id_) == size]
         if fitting:
             return fitting[0]
+        # Multi-dimensional arrays, which pahole flattens, or what it left out.
         return None if ids else self._make(tree)
 
     def _size(self, type_id: int) -> int:

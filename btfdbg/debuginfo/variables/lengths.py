@@ -76,7 +76,7 @@ def array_length(evidence: ArrayEvidence, tails: Mapping[str, Tail]) -> int | No
     table = tail == 1 or (tail == 0 and (wanted == hint or evidence.place is Place.CONST))
     if table and wanted is not None and wanted in possible:
         return wanted
-    if len(possible) == 1 and (hint is not None or _fills(evidence, possible[0])):
+    if len(possible) == 1 and (evidence.hint is not None or _fills(evidence, possible[0])):
         return possible[0]
     if hint is None or hint not in possible:
         return None

@@ -55,10 +55,12 @@ class Shapes:
     The derived types of one BTF (a module's includes its base's).
 
     :param btf: whatever is split from a base is searched with its base.
+    :param flattened: take one ARRAY of 6 for the ``[2][3]`` that it may have been.
     """
 
-    def __init__(self, btf: Btf) -> None:
+    def __init__(self, btf: Btf, *, flattened: bool = True) -> None:
         self._btf = btf
+        self._flattened = flattened
         self._ids: dict[CType, frozenset[int]] = {VOID: _VOID_IDS}
         self._lengths: dict[CType, frozenset[int]] = {}
         self._over: dict[int, dict[int, list[int]]] | None = None
@@ -152,7 +154,9 @@ class Shapes:
         while isinstance(element, Array):
             length *= element.length or 0
             element = element.element
-        found = self._array_ids(element, length)
+        found = _NONE
+        if self._flattened or element is type_.element:
+            found = self._array_ids(element, length)
         if element is not type_.element:
             found |= self._array_ids(type_.element, type_.length or 0)
         return found

@@ -1,0 +1,102 @@
+"""The compiled database: both ways, leaving kernels out, and damaged files."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from btfdbg.debuginfo.variables.database import BUILTIN, Candidate, Database
+from btfdbg.debuginfo.variables.textdb import Entry, Kernel, Tail, TextDatabase
+from btfdbg.errors import DebugInfoError
+
+OLD = Kernel.of("5.10.0-46-cloud-amd64", "x86_64")
+NEW = Kernel.of("7.2.13+deb14-cloud-amd64", "x86_64")
+
+
+def _database() -> Database:
+    both = frozenset({OLD.release, NEW.release})
+    entries = [
+        Entry("init_task", "", "struct task_struct", both),
+        Entry("debug", "a", "int", both),
+        Entry("debug", "b", "bool", frozenset({NEW.release})),
+        Entry("one", "m", "int", both),
+        Entry("one", "n", "int", both),
+    ]
+    entries += [Entry(f"dev_attr_{x}", "", "struct da", both) for x in "abcd"]
+    entries += [Entry(f"new_{x}", "", "struct nw", frozenset({NEW.release})) for x in "abcd"]
+    text = TextDatabase((OLD, NEW), entries)
+    text.tails["char *"] = Tail(1, 9, 10)
+    return Database.from_text(text)
+
+
+def test_a_packed_database_says_the_same() -> None:
+    before = _database()
+    after = Database.unpack(before.pack(), "test")
+    assert after.kernels == before.kernels == (OLD, NEW)
+    assert after.tails == {"char *": Tail(1, 9, 10)}
+    for name in ("init_task", "debug", "one", "dev_attr_a", "nothing"):
+        assert after.candidates(name) == before.candidates(name)
+    assert dict(after.families) == dict(before.families)
+    assert "dev_*" in after.families
+
+
+def test_modules_are_remembered_only_where_their_types_differ() -> None:
+    database = _database()
+    assert database.candidates("one") == (Candidate("int", "", 3),)
+    assert {c.module for c in database.candidates("debug")} == {"a", "b"}
+
+
+def test_a_kernel_left_out_leaves_no_names_and_no_families() -> None:
+    left = _database().without(lambda kernel: kernel.series == "7.2")
+    assert left.candidates("init_task") == (Candidate("struct task_struct", "", 1),)
+    assert left.candidates("new_a") == ()
+    assert "new_*" not in left.families
+    assert "dev_*" in left.families
+
+
+def test_the_shipped_database_is_whole_and_under_a_megabyte() -> None:
+    assert BUILTIN.stat().st_size < 1_000_000
+    database = Database.load()
+    series = {kernel.series for kernel in database.kernels}
+    assert {"5.10", "6.1", "6.12", "7.2"} <= series
+    assert {k.machine for k in database.kernels} == {"x86_64", "aarch64"}
+    assert [c.type for c in database.candidates("init_task")] == ["struct task_struct"]
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda data: b"", "not a variable database"),
+        (lambda data: b"hello" + data, "not a variable database"),
+        (lambda data: data[:-1], "header says"),
+        (lambda data: data[:8] + struct.pack("<I", 99) + data[12:], "version 99"),
+        (lambda data: data[:-9] + b"\0" + data[-8:], "damaged"),
+        (lambda data: data[:20] + b"\0\0\0\0" + data[24:], "checksum"),
+        (lambda data: data[:12] + b"\xff\xff\xff\xff" + data[16:], "header says"),
+    ],
+)
+def test_a_damaged_file_is_one_clear_error(damage: object, words: str) -> None:
+    assert callable(damage)
+    with pytest.raises(DebugInfoError, match=words):
+        Database.unpack(damage(_database().pack()), "x.db")
+
+
+def test_a_missing_file_is_an_error_with_its_name(tmp_path: Path) -> None:
+    with pytest.raises(DebugInfoError, match=r"nope\.db"):
+        Database.load(tmp_path / "nope.db")
+
+
+@given(st.binary(max_size=200), st.integers(0, 400))
+def test_garbage_gives_only_its_own_error(garbage: bytes, at: int) -> None:
+    data = _PACKED[:at] + garbage + _PACKED[at + len(garbage) :]
+    try:
+        Database.unpack(data, "x")
+    except DebugInfoError:
+        pass
+
+
+_PACKED = _database().pack()

@@ -1,0 +1,124 @@
+"""Array lengths: what the extent allows, what contents and BTF add."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from btfdbg.debuginfo.variables.evidence import Extent, Fit, Place, Places, extent_at
+from btfdbg.debuginfo.variables.lengths import ArrayEvidence, array_length
+from btfdbg.debuginfo.variables.textdb import Tail
+
+POINTER = (0xFFFF_FFFF_8200_0000).to_bytes(8, "little")
+NULL = bytes(8)
+TAILS = {"struct attribute *": Tail(1, 400, 402), "const char *": Tail(0, 1266, 1293)}
+
+
+def _evidence(element: str = "long", **more: object) -> ArrayEvidence:
+    start = ArrayEvidence(
+        element=element,
+        element_size=8,
+        hint=None,
+        stable=True,
+        fixed=False,
+        tail=None,
+        lengths=None,
+        extent=Extent(64, 32),
+        place=Place.WRITABLE,
+        has_pointers=True,
+        contents=None,
+        string=False,
+    )
+    return replace(start, **more)  # type: ignore[arg-type] # fields by name
+
+
+def test_an_extent_without_slack_allows_one_length() -> None:
+    assert array_length(_evidence(extent=Extent(64, 8)), TAILS) == 8
+
+
+def test_padding_leaves_the_length_open_without_a_hint() -> None:
+    assert array_length(_evidence(), TAILS) is None
+
+
+def test_a_stable_hint_decides_within_the_padding() -> None:
+    assert array_length(_evidence(hint=6), TAILS) == 6
+    assert array_length(_evidence(hint=6, stable=False), TAILS) is None
+
+
+def test_a_hint_too_long_for_the_extent_is_no_answer() -> None:
+    assert array_length(_evidence(hint=9), TAILS) is None
+
+
+def test_a_hint_that_the_btf_does_not_know_is_no_answer() -> None:
+    assert array_length(_evidence(hint=6, lengths=frozenset({7})), TAILS) == 7
+    assert array_length(_evidence(hint=6, lengths=frozenset()), TAILS) is None
+
+
+def test_a_terminated_table_ends_with_its_null() -> None:
+    contents = POINTER * 5 + NULL * 3
+    evidence = _evidence("struct attribute *", contents=contents)
+    assert array_length(replace(evidence, hint=5), TAILS) == 6
+    assert array_length(replace(evidence, hint=8), TAILS) == 6
+
+
+def test_more_than_padding_behind_the_hint_is_growth_only_if_it_looks_alike() -> None:
+    alike = (POINTER + NULL) * 4
+    other = (POINTER + NULL) * 3 + b"no pointer at all"[:16]
+    evidence = _evidence("struct x", element_size=16, extent=Extent(64, 16), hint=3)
+    assert array_length(replace(evidence, contents=alike), TAILS) == 4
+    assert array_length(replace(evidence, contents=other), TAILS) == 3
+
+
+def test_contents_freed_after_boot_are_not_looked_at() -> None:
+    contents = b"\xcc" * 64
+    assert array_length(_evidence(hint=8, place=Place.INIT, contents=contents), TAILS) == 8
+
+
+@pytest.mark.parametrize(
+    ("contents", "hint", "length"),
+    [
+        (b"hello\0\0\0", None, 6),
+        (b"hello\0\0\0", 6, 6),
+        (b"hello\0\0\0", 5, 5),
+        (b"hello\0x\0", None, None),
+        (b"hello\0\0\0", 99, 6),
+    ],
+)
+def test_a_constant_string_is_as_long_as_its_text(
+    contents: bytes, hint: int | None, length: int | None
+) -> None:
+    evidence = _evidence(
+        "char", element_size=1, extent=Extent(8, 8), place=Place.CONST, contents=contents
+    )
+    assert array_length(replace(evidence, hint=hint, string=True), TAILS) == length
+
+
+@pytest.mark.parametrize(
+    ("size", "fit"), [(24, Fit.EXACT), (20, Fit.PADDED), (4, Fit.GAP), (25, Fit.OVER)]
+)
+def test_padding_is_less_than_the_next_symbols_alignment(size: int, fit: Fit) -> None:
+    assert extent_at(0x1000, 24).fit(size) == fit
+
+
+def test_alignment_between_cache_line_and_page_is_chance() -> None:
+    assert extent_at(0x700, 0x100).slack == 64
+    assert extent_at(0x1700, 0x900).slack == 0x2000
+
+
+def test_a_symbols_own_size_allows_no_padding() -> None:
+    assert extent_at(0x1000, 64, exact=True).fit(63) == Fit.GAP
+
+
+def test_a_symbol_without_a_size_proves_nothing() -> None:
+    assert extent_at(0x1000, 0).fit(8) == Fit.UNKNOWN
+    assert not extent_at(0x1000, 0).lengths(8)
+
+
+def test_places_are_told_apart_by_boundary_symbols() -> None:
+    table = {"_sdata": 100, "_edata": 200, "__start_rodata": 20, "__end_rodata": 60}
+    table |= {"__start_ro_after_init": 40, "__end_ro_after_init": 50}
+    places = Places(table.get)
+    found = [places.of(a) for a in (20, 45, 59, 150, 999)]
+    expected = [Place.CONST, Place.RO_AFTER_INIT, Place.CONST, Place.WRITABLE, Place.UNKNOWN]
+    assert found == expected

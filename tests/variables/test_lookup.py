@@ -1,0 +1,221 @@
+"""The verdict: which type a symbol gets, and above all when it gets none."""
+
+from __future__ import annotations
+
+import pytest
+
+from btfdbg.debuginfo.variables.database import Database
+from btfdbg.debuginfo.variables.lookup import VariableTypes
+from btfdbg.debuginfo.variables.provenance import Source
+from btfdbg.debuginfo.variables.textdb import Entry, Kernel, TextDatabase
+from btfdbg.errors import DebugInfoError
+
+from .kernels import BASE, RELEASE, Sym, Symbols, make_btf, make_program
+
+SAME = Kernel("amd64-full", "6.12", RELEASE, "x86_64")
+NEAR = Kernel("amd64-full", "6.1", "6.1.5-amd64", "x86_64")
+FAR = Kernel("amd64-full", "5.10", "5.10.9-amd64", "x86_64")
+LINES = {"same": SAME, "near": NEAR, "far": FAR}
+
+
+def _database(*lines: tuple[str, ...]) -> Database:
+    """Lines of name, type and kernels; "name@module" as in the source."""
+    entries = []
+    for name, type_, *kernels in lines:
+        name, _, module = name.partition("@")
+        releases = frozenset(LINES[kernel].release for kernel in kernels)
+        entries.append(Entry(name, module, type_, releases))
+    return Database.from_text(TextDatabase(LINES.values(), entries))
+
+
+def _variables(
+    database: Database, *symbols: Sym, memory: bytes = b"", minimum: Source = Source.RULE
+) -> VariableTypes:
+    btf = make_btf()
+    return VariableTypes(
+        make_program(btf, memory),
+        Symbols(*symbols),
+        release=RELEASE,
+        architecture="x86_64",
+        database=lambda: database,
+        btf=lambda: btf,
+        minimum=minimum,
+    )
+
+
+def _type(variables: VariableTypes, name: str = "v") -> str | None:
+    found = variables.find(name)
+    return None if found is None else found.type.type_name()
+
+
+def test_nothing_is_read_before_the_first_question() -> None:
+    def database() -> Database:
+        raise AssertionError("read too early")
+
+    symbols = Symbols()
+    btf = make_btf()
+    VariableTypes(
+        make_program(btf), symbols, release=RELEASE, architecture="x86_64", database=database
+    )
+    assert symbols.asked == 0
+
+
+def test_a_variable_of_this_release_says_so() -> None:
+    found = _variables(_database(("v", "struct foo", "same")), Sym("v", 0x10, 16)).find("v")
+    assert found is not None
+    assert (found.type.type_name(), found.address) == ("struct foo", BASE + 0x10)
+    assert found.source is Source.DATABASE_SAME
+    assert RELEASE in found.note
+
+
+def test_a_name_without_a_symbol_has_no_type() -> None:
+    assert _type(_variables(_database(("v", "struct foo", "same")))) is None
+
+
+def test_a_function_is_no_variable() -> None:
+    assert _type(_variables(_database(("v", "int", "same")), Sym("v", 0x10, 4, "t"))) is None
+
+
+def test_a_type_that_this_kernel_lacks_is_no_answer() -> None:
+    assert _type(_variables(_database(("v", "struct bar", "near")), Sym("v", 0x10, 16))) is None
+
+
+def test_a_shape_that_this_kernels_btf_lacks_is_no_answer() -> None:
+    database = _database(("v", "struct foo **", "near"))
+    assert _type(_variables(database, Sym("v", 0x18, 8))) is None
+
+
+@pytest.mark.parametrize(("room", "given"), [(16, "struct foo"), (8, None), (24, None)])
+def test_a_size_that_contradicts_the_extent_is_no_answer(room: int, given: str | None) -> None:
+    database = _database(("v", "struct foo", "near"), ("v", "struct bar", "far"))
+    assert _type(_variables(database, Sym("v", 0x10, room))) == given
+
+
+def test_even_this_releases_type_must_fit() -> None:
+    assert _type(_variables(_database(("v", "struct foo", "same")), Sym("v", 0x10, 8))) is None
+
+
+def test_the_nearest_release_that_fits_wins() -> None:
+    database = _database(("v", "int", "near"), ("v", "struct foo", "far"))
+    assert _type(_variables(database, Sym("v", 0x4, 4))) == "int"
+    assert _type(_variables(database, Sym("v", 0x8, 16))) == "struct foo"
+
+
+def test_two_types_of_one_release_that_both_fit_are_none() -> None:
+    database = _database(("v", "struct foo *", "near"), ("v", "const struct foo *", "near"))
+    assert _type(_variables(database, Sym("v", 0x8, 8))) is None
+
+
+def test_a_module_of_the_same_name_counts_before_others() -> None:
+    database = _database(("v@m", "struct foo *", "near"), ("v@n", "const struct foo *", "near"))
+    btf = make_btf()
+    variables = VariableTypes(
+        make_program(btf),
+        Symbols(Sym("v", 0x8, 8)),
+        release=RELEASE,
+        architecture="x86_64",
+        database=lambda: database,
+        btf=lambda: btf,
+        module="n",
+    )
+    assert _type(variables) == "const struct foo *"
+
+
+def test_an_array_takes_the_length_that_extent_and_btf_allow() -> None:
+    database = _database(("v", "struct foo *[4]", "near"))
+    assert _type(_variables(database, Sym("v", 0x10, 24))) == "struct foo *[3]"
+    assert _type(_variables(database, Sym("v", 0x10, 40))) == "struct foo *[5]"
+    assert _type(_variables(database, Sym("v", 0x18, 32))) is None
+
+
+def test_const_follows_the_section() -> None:
+    bounds = (Sym("__start_rodata", 0, 8), Sym("__end_rodata", 0x100, 8))
+    database = _database(("v", "struct foo", "near"))
+    assert _type(_variables(database, *bounds, Sym("v", 0x10, 16))) == "const struct foo"
+    assert _type(_variables(database, *bounds, Sym("v", 0x210, 16))) == "struct foo"
+
+
+def test_an_anonymous_struct_is_synthesised() -> None:
+    database = _database(("v", "struct { int x; int y; }", "near"))
+    found = _variables(database, Sym("v", 0x8, 8)).find("v")
+    assert found is not None
+    assert [(m.name, m.bit_offset) for m in found.type.members or ()] == [("x", 0), ("y", 32)]
+
+
+def test_an_anonymous_struct_whose_member_is_unknown_is_none() -> None:
+    database = _database(("v", "struct { struct bar x; }", "near"))
+    assert _type(_variables(database, Sym("v", 0x8, 8))) is None
+
+
+def test_a_curated_declaration_is_the_last_resort() -> None:
+    database = _database(("v", "struct foo *"), ("v", "struct foo", "far"))
+    assert _type(_variables(database, Sym("v", 0x8, 16))) == "struct foo"
+    assert _type(_variables(database, Sym("v", 0x10, 8))) == "struct foo *"
+
+
+def test_memory_freed_after_boot_is_said() -> None:
+    bounds = (Sym("__init_begin", 0, 8), Sym("__init_end", 0x100, 8))
+    found = _variables(_database(("v", "int", "same")), *bounds, Sym("v", 0x14, 4)).find("v")
+    assert found is not None
+    assert "freed after boot" in found.note
+
+
+def test_a_minimum_of_trust_hides_what_is_trusted_less() -> None:
+    database = _database(("v", "int", "near"))
+    assert _variables(database, Sym("v", 4, 4), minimum=Source.DATABASE_SAME).find("v") is None
+    assert _variables(database, Sym("v", 4, 4), minimum=Source.DATABASE_OTHER).find("v")
+
+
+def test_of_several_same_named_symbols_only_one_global_is_meant() -> None:
+    database = _database(("v", "int", "near"))
+    statics = (Sym("v", 4, 4), Sym("v", 12, 4))
+    assert _variables(database, *statics).find("v") is None
+    assert _variables(database, *statics, Sym("v", 20, 4, "D")).find("v")
+    assert _variables(database, *statics).find_at("v", BASE + 12)
+
+
+def test_same_named_statics_are_told_apart_by_their_size() -> None:
+    database = _database(("v", "int", "near"), ("v", "struct foo", "near"))
+    variables = _variables(database, Sym("v", 4, 4), Sym("v", 0x18, 16))
+    small, large = (variables.find_at("v", BASE + offset) for offset in (4, 0x18))
+    assert small is not None
+    assert large is not None
+    assert (small.type.type_name(), large.type.type_name()) == ("int", "struct foo")
+
+
+def test_a_family_types_a_name_that_no_kernel_had() -> None:
+    names = [(f"{n}_foo", "struct foo", "near") for n in "abcd"]
+    found = _variables(_database(*names), Sym("new_foo", 0x8, 16)).find("new_foo")
+    assert found is not None
+    assert found.source is Source.RULE
+    assert "*_foo" in found.note
+
+
+def test_a_family_that_does_not_fit_gives_nothing() -> None:
+    names = [(f"{n}_foo", "struct foo", "near") for n in "abcd"]
+    assert _type(_variables(_database(*names), Sym("new_foo", 0x4, 4)), "new_foo") is None
+
+
+def test_a_database_that_cannot_be_read_is_reported_once_and_types_nothing() -> None:
+    problems: list[DebugInfoError] = []
+
+    def database() -> Database:
+        raise DebugInfoError("damaged")
+
+    variables = VariableTypes(
+        make_program(make_btf()),
+        Symbols(Sym("v", 4, 4)),
+        release=RELEASE,
+        architecture="x86_64",
+        database=database,
+        on_problem=problems.append,
+    )
+    assert variables.find("v") is None
+    assert variables.find("w") is None
+    assert [str(p) for p in problems] == ["damaged"]
+
+
+def test_sources_have_words_for_the_command_line() -> None:
+    assert Source.of("database-same") is Source.DATABASE_SAME
+    with pytest.raises(ValueError, match="kernel-btf"):
+        Source.of("guess")
