@@ -48,7 +48,7 @@ WORDS = st.sampled_from([0, 1, 4095, 65536, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF])
 
 @pytest.mark.parametrize("writer", WRITERS)
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(data=st.data())
 def test_any_four_bytes_of_the_headers_may_be_wrong(
