@@ -19,7 +19,7 @@ import asyncio
 import os
 import sys
 import threading
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from prompt_toolkit import PromptSession
@@ -66,6 +66,8 @@ class Repl:
         self.toolbar = Toolbar(session, self.state)
         self._imports = threading.Thread(target=_import_ahead, name="btfdbg-imports", daemon=True)
         self._importing = False
+        self._steps: Iterator[None] | None = None
+        self._indexed = False
         self._lexer: Lexer | None = None
         self._ready = False
         self._prompt: PromptSession[str] | None = None
@@ -82,7 +84,7 @@ class Repl:
                 # What the user's rc.py prints comes before the first prompt.
                 if first and config.rc_file() is not None:
                     self._get_ready()
-                line = prompt.prompt(pre_run=self._start_beside if first else None)
+                line = prompt.prompt(pre_run=None if self._indexed else self._start_beside)
             except KeyboardInterrupt:
                 continue
             except EOFError:
@@ -153,7 +155,11 @@ class Repl:
     # Beside the prompt
 
     def _start_beside(self) -> None:
-        """Called when the first prompt stands: import and index while nobody types."""
+        """
+        Called when a prompt stands: import and index while nobody types.
+
+        The task ends with the line; the next prompt goes on where it was left.
+        """
         assert self._prompt is not None
         self._prompt.app.create_background_task(self._beside())
 
@@ -166,13 +172,17 @@ class Repl:
         self._get_ready()
         from btfdbg.repl.highlight import PromptLexer
 
-        self._lexer = PromptLexer(self._command_of)
         assert self._prompt is not None
-        self._prompt.app.invalidate()
-        from btfdbg.repl.complete import sources_of
+        if self._lexer is None:
+            self._lexer = PromptLexer(self._command_of)
+            self._prompt.app.invalidate()
+        if self._steps is None:
+            from btfdbg.repl.complete import sources_of
 
-        for _ in sources_of(self.session).steps():
+            self._steps = sources_of(self.session).steps()
+        for _ in self._steps:
             await asyncio.sleep(0.002)
+        self._indexed = True
 
     def _start_imports(self) -> None:
         if not self._importing:

@@ -149,15 +149,15 @@ def test_tab_opens_the_menu_and_enter_takes_the_choice(
     t.type("struct list_hea")
     for _ in range(40):
         # The index is built beside the prompt; until then there is no menu.
-        t.type("\t")
+        t.type("d\x7f")
         try:
-            t.wait("list_head", 0.5)
+            t.wait("rhlist_head", 0.5)
             break
         except AssertionError:
             pass
-    t.type("\r")
-    time.sleep(0.3)
-    t.type("\r")
+    for key in "\t\r\r":
+        t.type(key)
+        time.sleep(0.5)
     t.wait("struct list_head *")
     t.wait("btfdbg>")
 
