@@ -60,6 +60,8 @@ class Texts(Declarator):
 
     def type(self, type_id: int, name: str = "") -> str:
         """Return a declaration, on one line; what C cannot say becomes its kind and id."""
+        if type_id >= self.types.count:
+            return f"<type {type_id}>"  # of a VAR or tag; what C types refer to exists
         try:
             return " ".join(self.declare(type_id, name, 0).split())
         except BtfFormatError:
