@@ -13,6 +13,7 @@ from btfdbg.btf import Btf
 from btfdbg.btf.assemble import assemble
 from btfdbg.btf.builder import Builder, with_byteorder
 from btfdbg.btf.downlevel import downlevel, features_of
+from btfdbg.btf.format import COMPOSITES
 from btfdbg.btf.jsondump import dump_json
 from btfdbg.btf.order import named_start_id, sort_by_name
 from btfdbg.btf.rawtext import dumps
@@ -110,4 +111,5 @@ def exercise_verbs(btf: Btf) -> None:
     prints = Fingerprints(btf)
     for type_id in list(btf.own_ids())[:FEW]:
         attempt(partial(prints.deep, type_id))
-        attempt(partial(of_btf, btf, type_id))
+        if btf.kind_of(type_id) in COMPOSITES:
+            attempt(partial(of_btf, btf, type_id))

@@ -23,6 +23,11 @@ with atheris.instrument_imports(include=["btfdbg"]):
     from btfdbg.btf import Btf
     from btfdbg.btf.assemble import assemble
     from btfdbg.errors import BtfError
+
+    for name in ("cdump", "casserts", "dedup", "diff", "distill", "find", "fingerprint", "holes"):
+        import_module(f"btfdbg.btf.{name}")
+    import_module("btfdbg.btf.relocate")
+    import_module("btfdbg.btf.validate_resolve")
     from tests.btf.exercise import exercise, exercise_verbs
     from tests.btf.samples import EVERY_KIND
 

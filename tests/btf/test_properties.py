@@ -15,7 +15,7 @@ from btfdbg.btf.order import named_start_id, permute, sort_by_name
 from btfdbg.btf.rawtext import dumps
 from btfdbg.btf.validate import check
 from btfdbg.errors import BtfFormatError
-from tests.btf.exercise import ask_everything, exercise
+from tests.btf.exercise import ask_everything, exercise, exercise_verbs
 from tests.btf.samples import EVERY_KIND, SPLIT
 from tests.btf.strategies import DAMAGE, FORMS, GRAPHS, damage
 
@@ -112,6 +112,20 @@ def test_split_is_read_as_if_it_were_one(below: list[kinds.Type], above: list[ki
 @given(GRAPHS)
 def test_any_graph_can_be_asked_anything(types: list[kinds.Type]) -> None:
     ask_everything(Btf.parse(build(types)))
+
+
+@given(GRAPHS, st.booleans())
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+def test_any_graph_can_be_put_through_every_verb(types: list[kinds.Type], split: bool) -> None:
+    builder = Builder(BASE if split else None)
+    for type_ in types:
+        builder.add(type_)
+    exercise_verbs(builder.to_btf())
+
+
+def test_variable_of_a_type_that_does_not_exist_is_put_through_every_verb() -> None:
+    for text in ("[1] VAR 'v' type_id=9, linkage=static\n", "[1] FUNC 'f' type_id=9\n"):
+        exercise_verbs(Btf.parse(assemble(text)))
 
 
 @given(GRAPHS)
