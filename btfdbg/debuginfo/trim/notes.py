@@ -31,6 +31,7 @@ class Source:
 
     :ivar max_pfn: One past the last page frame; 0 if not known.
     :ivar existing: Bitmap of the page frames that are memory, or ``None``.
+    :ivar dump_level: What makedumpfile left out, as its ``-d``; 0 for nothing.
     """
 
     notes: tuple[Note, ...] = ()
@@ -38,6 +39,7 @@ class Source:
     existing: bytes | None = None
     timestamp: int = 0
     uts: Uts | None = None
+    dump_level: int = 0
 
 
 def pack_note(note: Note, byteorder: str) -> bytes:
@@ -82,6 +84,7 @@ def read_source(info: DumpInfo, page_size: int) -> Source:
                 reader.existing(),
                 reader.timestamp,
                 reader.uts,
+                max(reader.dump_level, 0),
             )
     return Source()
 

@@ -51,10 +51,13 @@ class Classifier:
     """
     Classifies page frames of the dump that a Session is about.
 
+    :param filtered: The dump itself has no free pages, so that it does not
+        matter if their lists cannot be read.
     :raises LookupError: the types or the array of ``struct page`` are not known.
+    :raises drgn.FaultError: the lists of free pages cannot be read.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, *, filtered: bool = False) -> None:
         prog = session.prog
         self._prog = prog
         page = prog.type("struct page")
@@ -82,7 +85,12 @@ class Classifier:
         assert platform is not None
         little = platform.flags & drgn.PlatformFlags.IS_LITTLE_ENDIAN
         self._order: Literal["little", "big"] = "little" if little else "big"
-        self._on_lists = set(self._free_per_cpu())
+        self._on_lists: set[int] = set()
+        try:
+            self._on_lists.update(self._free_per_cpu())
+        except FaultError:
+            if not filtered:
+                raise
 
     def _compound_dtor_offset(self, page: drgn.Type) -> int | None:
         # The second page of a compound page held its destructor until Linux
@@ -205,10 +213,7 @@ class Classifier:
                 left -= 1
                 first = (entry - self._lru_offset - self._first) // self._page_size_of
                 yield from range(first, first + (1 << order))
-                try:
-                    entry = self._prog.read_word(entry)
-                except FaultError:
-                    break
+                entry = self._prog.read_word(entry)
 
 
 def _enumerator(prog: drgn.Program, name: str, default: int | None) -> int:

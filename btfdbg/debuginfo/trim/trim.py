@@ -36,6 +36,8 @@ _MACHINES = {
 }
 _NO_USER_DATA = 31
 _ALL_DATA = 1
+# Of the bits of makedumpfile's -d: cache, private cache, user data, free pages.
+_NOT_KERNEL = 2 | 4 | 8 | 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,7 @@ def trim(
         raise DebugInfoError(f"{out} is the dump itself", step="trim", hint="name another file")
     recorder = Recorder(core, architecture=architecture, vmcoreinfo=vmcoreinfo)
     session = attach(recorder.prog, options, recorder.info)
+    source = read_source(recorder.info, recorder.page_size)
     problems = needs.touch_all(recorder, session)
     if exercise is not None:
         exercise(session)
@@ -85,8 +88,8 @@ def trim(
     left_out: Counter[Owner] = Counter()
     pfns = recorder.pfns
     if not include_user:
-        pfns, left_out = _kernel_pages(recorder, options)
-    description = _describe(recorder, session, include_user)
+        pfns, left_out = _kernel_pages(recorder, options, source)
+    description = _describe(recorder, session, source, include_user)
     part = out.with_name(out.name + ".part")
     try:
         size = write(part, description, pfns, recorder.read_page)
@@ -98,11 +101,16 @@ def trim(
     return Result(len(pfns), size, dict(left_out), tuple(problems))
 
 
-def _kernel_pages(recorder: Recorder, options: Options | None) -> tuple[set[int], Counter[Owner]]:
+def _kernel_pages(
+    recorder: Recorder, options: Options | None, source: Source
+) -> tuple[set[int], Counter[Owner]]:
     """The recorded pages that are the kernel's own, and how many others there were."""
     plain = attach(recorder.memory, options, recorder.info)
+    # A dump that makedumpfile or trimming left all others out of may lack the
+    # means to tell; its header is believed then.
+    filtered = source.dump_level & _NOT_KERNEL == _NOT_KERNEL
     try:
-        classifier = Classifier(plain)
+        classifier = Classifier(plain, filtered=filtered)
     except (LookupError, drgn.FaultError) as e:
         raise DebugInfoError(
             f"it cannot be told which pages are the kernel's own: {e}",
@@ -113,19 +121,20 @@ def _kernel_pages(recorder: Recorder, options: Options | None) -> tuple[set[int]
     left_out: Counter[Owner] = Counter()
     for pfn in recorder.pfns:
         owner = classifier.owner(pfn)
-        if owner is Owner.KERNEL:
+        if owner is Owner.KERNEL or (filtered and owner is Owner.UNKNOWN):
             kept.add(pfn)
         else:
             left_out[owner] += 1
     return kept, left_out
 
 
-def _describe(recorder: Recorder, session: Session, include_user: bool) -> Description:
+def _describe(
+    recorder: Recorder, session: Session, source: Source, include_user: bool
+) -> Description:
     platform = recorder.prog.platform
     assert platform is not None
     little = bool(platform.flags & drgn.PlatformFlags.IS_LITTLE_ENDIAN)
     byteorder = "little" if little else "big"
-    source = read_source(recorder.info, recorder.page_size)
     text = session.vmcoreinfo.raw
     # libkdumpfile takes CR3 out of QEMU's note and walks from there: the page
     # tables of whatever program ran last, which are not in the new dump.
