@@ -34,8 +34,8 @@ _TOP = Path(__file__).parents[2]
 
 def dumps() -> list[Path]:
     folder = Path(os.environ.get("BTFDBG_DUMPS", _TOP / "corefiles"))
-    found = [p for p in folder.iterdir() if p.suffix in (".vmcore", ".raw", ".lime")]
-    return sorted(found) if folder.is_dir() else []
+    files = folder.iterdir() if folder.is_dir() else ()
+    return sorted(p for p in files if p.suffix in (".vmcore", ".raw", ".lime"))
 
 
 def kernels() -> list[Path]:
