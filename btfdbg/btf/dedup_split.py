@@ -31,6 +31,7 @@ from btfdbg.btf.dedup_graph import (
     TagNodes,
     choose_enum,
     choose_forward,
+    label,
     replaced,
     tag_of,
 )
@@ -39,8 +40,9 @@ from btfdbg.btf.nametable import string_table
 from btfdbg.btf.records import PLACES
 from btfdbg.btf.refine import coarsest
 
-# Rounds after which the graph as a whole is the shorter way.
-_MAX_ROUNDS = 12
+# Rounds' work, in types looked up per type of the whole graph, after which that graph
+# is the shorter way.
+_PATIENCE = 3
 _UNKNOWN = -1
 # In a label, in place of a reference that is compared by class.
 _REFERENCE = 0xFFFFFFFF
@@ -108,6 +110,15 @@ class _Split:
                 self.ambiguous.add(key)
                 if len({index.label(t) for t in tag.base_definitions}) < len(tag.base_definitions):
                     suspects += tag.base_definitions
+        # What differs at first sight need not wait for a round to find that out.
+        words, start = self.graph.words, self.start
+        for key, tag in self.tags.items():
+            if key in self.ambiguous or len(tag.definitions) + len(tag.base_definitions) < 2:
+                continue
+            labels = {label(words[t - start]) for t in tag.definitions}
+            labels |= {index.label(t) for t in tag.base_definitions}
+            if len(labels) > 1:
+                self.ambiguous.add(key)
         if suspects:
             nodes = self._base_closure(suspects)
             classes = self._refined([], nodes)
@@ -115,7 +126,8 @@ class _Split:
                 raise BaseNotMinimal
 
     def run(self) -> list[int]:
-        for _ in range(_MAX_ROUNDS):
+        patience = _PATIENCE * self.btf.type_cnt // max(len(self.graph.words), 1) + 8
+        for _ in range(min(patience, 200)):
             self._round()
             fresh = {
                 key
