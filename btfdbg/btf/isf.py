@@ -70,7 +70,11 @@ class _Isf:
             case kinds.Union():
                 return {"kind": "union", "name": self.name(target, "user")}
             case kinds.Fwd():
-                return {"kind": "union" if type_.is_union else "struct", "name": type_.name}
+                # A tag that is only declared still has to be there for readers.
+                kind = "union" if type_.is_union else "struct"
+                if ("user", type_.name) not in self._counts:
+                    self.users[type_.name] = {"size": 0, "fields": {}, "kind": kind}
+                return {"kind": kind, "name": type_.name}
             case kinds.Enum() | kinds.Enum64():
                 return {"kind": "enum", "name": self.name(target, "enum")}
             case kinds.FuncProto():
