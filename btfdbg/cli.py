@@ -195,8 +195,11 @@ def _run_subcommand(name: str, argv: Sequence[str]) -> int:
 
 def unusable(e: BtfdbgError) -> int:
     """Print the one line about input that cannot be used; return the exit status for it."""
+    from btfdbg.commands.text import one_line
+
     hint = getattr(e, "hint", "")
-    print(f"btfdbg: {e}{'; ' + hint if hint else ''}", file=sys.stderr)
+    # The message may quote the dump, which must not reach the terminal raw.
+    print(one_line(f"btfdbg: {e}{'; ' + hint if hint else ''}", 2000), file=sys.stderr)
     return EXIT_UNUSABLE
 
 
@@ -259,9 +262,20 @@ def _load_symbols(prog: drgn.Program, files: Sequence[str]) -> None:
         raise DebugInfoError(f"-s {' '.join(files)}: {e}", step="symbols") from e
 
 
+class _SafeFormatter(logging.Formatter):
+    """Shows control characters escaped: a message may quote the dump."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        from btfdbg.commands.text import escape
+
+        return escape(super().format(record))
+
+
 def set_log_level(level: str) -> None:
     """Route btfdbg's and drgn's log to stderr."""
-    logging.basicConfig(format="%(levelname)s: %(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_SafeFormatter("%(levelname)s: %(message)s"))
+    logging.basicConfig(handlers=[handler])
     number = logging.CRITICAL + 1 if level == "none" else getattr(logging, level.upper())
     for name in ("drgn", "btfdbg"):
         logging.getLogger(name).setLevel(number)
@@ -283,7 +297,7 @@ def _run(
         if args.code is None or args.commands:
             session.ensure_modules()
         if args.commands:
-            status = execute.run_commands(session, args.commands)
+            status = execute.run_commands(session, args.commands, color=args.color)
         if args.code is not None:
             return execute.run_code(session, args.code, ["-e", *rest]) or status
         if rest:
@@ -316,8 +330,9 @@ def _info(argv: Sequence[str]) -> int:
     if args.save_vmcoreinfo is not None:
         _save(args.save_vmcoreinfo, session.vmcoreinfo.raw)
     from btfdbg.commands import info
+    from btfdbg.commands.text import escape
 
-    print(info.as_json(session) if args.json else info.as_text(session))
+    print(info.as_json(session) if args.json else escape(info.as_text(session)))
     return EXIT_OK
 
 

@@ -8,6 +8,7 @@ and to check the manual page; not part of the package.
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from btfdbg import cli
 
@@ -59,7 +60,7 @@ _HELP = {
     "triage": "many dumps by cause",
 }
 
-_OWN: dict[str, tuple[tuple[tuple[str, ...], dict[str, str]], ...]] = {
+_OWN: dict[str, tuple[tuple[tuple[str, ...], dict[str, Any]], ...]] = {
     "info": (
         (("--json",), {"action": "store_true", "help": "machine-readable"}),
         (("--save-vmcoreinfo",), {"metavar": "OUT", "help": "write the VMCOREINFO text"}),

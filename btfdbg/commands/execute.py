@@ -151,7 +151,7 @@ def run_script(session: Session, argv: Sequence[str]) -> int:
     )
 
 
-def run_commands(session: Session, commands: Sequence[str]) -> int:
+def run_commands(session: Session, commands: Sequence[str], *, color: str = "auto") -> int:
     """
     Run lines of the prompt one after the other; stop at none, fail if one fails.
 
@@ -164,6 +164,7 @@ def run_commands(session: Session, commands: Sequence[str]) -> int:
         if not line.strip():
             continue
         state = evaluate.prepare(session)
+        state.color = color
         word = line.strip().lstrip("%").split(None, 1)[0]
         if namespace.is_command(session.prog, word) or word.isidentifier():
             good = namespace.run(session, line, state.globals)
