@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import drgn
 import pytest
 from drgn import Object, Program, TypeMember
