@@ -98,6 +98,28 @@ def _with_known(own: list[list[int | None]], truth: list[list[int | None]]) -> l
     return [[pc, t[1] if sp is None else sp] for (pc, sp), t in zip(own, truth, strict=True)]
 
 
+def lacks_leaf_caller(difference: tuple[str, Any, Any], prog: drgn.Program) -> bool:
+    """
+    Whether all that is wrong with a stack is what a chain of frame pointers cannot know.
+
+    A running task may have been stopped in a function that makes no frame, or
+    before it made one: the address of its caller is in the link register only,
+    and drgn's walk along the frame pointers (arm64 without DWARF) skips it.
+    """
+    name, truth, found = difference
+    platform = prog.platform
+    if platform is None or platform.arch is not drgn.Architecture.AARCH64:
+        return False
+    if not truth.get("on_cpu", name == "crashed"):
+        return False
+    lost = [pc for pc, _ in truth["frames"]]
+    for pc, _ in found["frames"]:
+        if pc not in lost:
+            return False
+        lost.remove(pc)
+    return len(lost) == 1
+
+
 class Outcome(Enum):
     """How the output of a command compares, worst last."""
 

@@ -78,6 +78,7 @@ class Classifier:
         self._huge_type = numbers.get("PAGE_HUGETLB_MAPCOUNT_VALUE")
         if self._buddy_type is None:
             raise LookupError("VMCOREINFO does not say how free pages are marked")
+        self._head_mask = numbers.get("PG_head_mask", ~0)
         self._huge_dtor = numbers.get("HUGETLB_PAGE_DTOR")
         self._dtor = self._compound_dtor_offset(page)
         self._word = drgn.sizeof(prog.type("unsigned long"))
@@ -125,7 +126,7 @@ class Classifier:
             return Owner.KERNEL
         if self._is_type(kind, self._offline_type):
             return Owner.OFFLINE
-        if self._is_huge(head_pfn, kind, link):
+        if self._is_huge(head_pfn, kind, flags):
             return Owner.HUGE
         mapping = self._long(head, self._mapping)
         if mapping & _MAPPING_ANON:
@@ -143,10 +144,10 @@ class Classifier:
             return self._is_type(kind, self._slab_type)
         return self._slab_bit is not None and bool(flags >> self._slab_bit & 1)
 
-    def _is_huge(self, head_pfn: int, kind: int, link: int) -> bool:
+    def _is_huge(self, head_pfn: int, kind: int, flags: int) -> bool:
         if self._huge_type is not None:
             return self._is_type(kind, self._huge_type)
-        if self._huge_dtor is None or self._dtor is None:
+        if self._huge_dtor is None or self._dtor is None or not flags & self._head_mask:
             return False
         second = self._read(head_pfn + 1)
         if self._long(second, self._compound_head) & 1 == 0:
