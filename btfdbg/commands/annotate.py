@@ -71,7 +71,11 @@ def _identify(session: Session, address: int, cache: dict[Any, Any]) -> Iterator
             return
         if item is None:
             return
-        identity = _from_drgn(session, address, item)
+        try:
+            identity = _from_drgn(session, address, item)
+        except _NO_ANSWER:
+            # It is known to be there; what it is called is not in the dump.
+            identity = Identity("other", type(item).__name__.removeprefix("Identified").lower())
         if identity is not None:
             yield identity
 

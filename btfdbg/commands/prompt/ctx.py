@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -107,10 +108,10 @@ def _panic(session: Session) -> Iterator[list[Fragment]]:
     from drgn.helpers.linux.panic import panic_message, tainted
 
     message = panic_message(session.prog)
-    if message:
-        for line in _text(message).splitlines():
-            yield [("bad", line)]
-    else:
+    lines = _text(message).splitlines() if message else []
+    for line in dict.fromkeys([*_causes(session), *lines]):
+        yield [("bad", line)]
+    if not lines:
         yield [("dim", "no panic message in the log")]
     yield [("", f"Linux {session.release}")]
     try:
@@ -119,6 +120,28 @@ def _panic(session: Session) -> Iterator[list[Fragment]]:
         return
     if taints:
         yield [("", f"tainted: {taints}")]
+
+
+# What the kernel prints when it finds the fault, before it panics because of it.
+_CAUSE = re.compile(
+    rb"(?:BUG: |Unable to handle |[Kk]ernel BUG at |general protection fault|Internal error: "
+    rb"|watchdog: BUG|INFO: task .* blocked|double fault|Unexpected kernel BRK|Oops: |Oops \[#).*"
+)
+_MAX_CAUSES = 3
+
+
+def _causes(session: Session) -> list[str]:
+    """The first lines of the log that name a fault; the panic's own line often does not."""
+    from drgn.helpers.linux.printk import get_dmesg
+
+    found = []
+    for line in get_dmesg(session.prog, timestamps=False).split(b"\n"):
+        match = _CAUSE.match(line)
+        if match:
+            found.append(_text(match.group()))
+            if len(found) >= _MAX_CAUSES:
+                break
+    return found
 
 
 def _task_lines(session: Session, task: drgn.Object | None) -> Iterator[list[Fragment]]:
@@ -143,12 +166,19 @@ def _registers(session: Session, task: drgn.Object | None) -> Iterator[list[Frag
     if not len(trace):
         raise LookupError("the stack cannot be unwound")
     cache: dict[Any, Any] = {}
+    columns = output.current().columns or 80
+    per_line = max((columns - 4) // 27, 1)
+    plain: list[Fragment] = []
     for name, value in trace[0].registers().items():
         what = annotate.short(session, value, cache)
-        line: list[Fragment] = [("", f"{name:>6} "), ("address", f"{value:016x}")]
+        line: list[Fragment] = [("", f"{name:>7} "), ("address", f"{value:016x}")]
         if what:
-            line.append(("symbol", f"  {what}"))
-        yield line
+            yield [*line, ("symbol", f"  {what}")]
+        else:
+            plain += [*line, ("", "  ")]
+    # Those that point to nothing known share lines: all of it is to fit a screen.
+    for i in range(0, len(plain), 3 * per_line):
+        yield plain[i : i + 3 * per_line]
 
 
 def _stack(session: Session, task: drgn.Object | None) -> Iterator[list[Fragment]]:
@@ -173,7 +203,7 @@ def _stack(session: Session, task: drgn.Object | None) -> Iterator[list[Fragment
             pass
         else:
             offset = f"+{frame.pc - symbol.address:#x}"
-        module = _module(frame)
+        module = _module(session.prog, frame.pc)
         yield [
             ("dim", f"#{i:<2} "),
             ("symbol", name),
@@ -194,10 +224,10 @@ def _stack_riscv64(session: Session, task: drgn.Object) -> Iterator[list[Fragmen
         yield [("dim", f"#{i:<2} "), ("symbol", what or f"{frame.pc:#x}")]
 
 
-def _module(frame: drgn.StackFrame) -> str:
+def _module(prog: drgn.Program, pc: int) -> str:
     try:
-        module = frame.prog.module(frame.pc)
-    except (LookupError, AttributeError):
+        module = prog.module(pc)
+    except LookupError:
         return ""
     return "" if isinstance(module, drgn.MainModule) else module.name
 
