@@ -21,6 +21,7 @@ def _evidence(element: str = "long", **more: object) -> ArrayEvidence:
         element_size=8,
         hint=None,
         stable=True,
+        rivals=frozenset(),
         fixed=False,
         tail=None,
         lengths=None,

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from btfdbg.errors import DebugInfoError
 
 if TYPE_CHECKING:
+    from btfdbg.btf import Btf
     from btfdbg.debuginfo.variables import Database, VariableTypes
     from btfdbg.debuginfo.variables.lookup import Symbol
 
@@ -47,12 +48,12 @@ def run(args: argparse.Namespace) -> int:
     from btfdbg.debuginfo.variables.extract import extract
 
     database = _database(args)
-    unique, variables, vmlinux = (
+    unique, variables, vmlinux, btf = (
         _of_vmlinux(args.core, database)
         if args.symbols is None
         else _of_core(args.core, args.symbols, database)
     )
-    report = compare(extract(vmlinux).rows, unique, variables.find)
+    report = compare(extract(vmlinux).rows, unique, variables.find, btf)
     if args.json:
         print(
             json.dumps(
@@ -92,7 +93,7 @@ def _database(args: argparse.Namespace) -> Callable[[], Database]:
     return lambda: database
 
 
-_Kernel = tuple[Callable[[str], bool], "VariableTypes", Path]
+_Kernel = tuple[Callable[[str], bool], "VariableTypes", Path, "Btf"]
 
 
 def _of_vmlinux(path: Path, database: Callable[[], Database]) -> _Kernel:
@@ -109,7 +110,7 @@ def _of_vmlinux(path: Path, database: Callable[[], Database]) -> _Kernel:
         database=database,
         btf=kernel.btf,
     )
-    return lambda name: len(kernel.by_name(name)) == 1, variables, path
+    return lambda name: len(kernel.by_name(name)) == 1, variables, path, kernel.btf()
 
 
 def _of_core(core: Path, vmlinux: Path, database: Callable[[], Database]) -> _Kernel:
@@ -141,4 +142,4 @@ def _of_core(core: Path, vmlinux: Path, database: Callable[[], Database]) -> _Ke
         database=database,
         btf=lambda: found.vmlinux,
     )
-    return lambda name: len(several.get(name, ())) == 1, variables, vmlinux
+    return lambda name: len(several.get(name, ())) == 1, variables, vmlinux, found.vmlinux

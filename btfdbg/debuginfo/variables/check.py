@@ -12,10 +12,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from btfdbg.debuginfo.variables.cdecl import CDeclError, format_type
+from btfdbg.btf import Btf, Kind, kinds
+from btfdbg.debuginfo.variables.cdecl import CDeclError, format_type, parse_type
 from btfdbg.debuginfo.variables.convert import describe
 from btfdbg.debuginfo.variables.extract import Row
-from btfdbg.debuginfo.variables.provenance import TypedVariable
+from btfdbg.debuginfo.variables.provenance import Source, TypedVariable
+from btfdbg.debuginfo.variables.shapes import Shapes
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +64,32 @@ def compare(
     truth: Iterable[Row],
     is_unique: Callable[[str], bool],
     find: Callable[[str], TypedVariable | None],
+    btf: Btf,
 ) -> Report:
     """
     Compare what a lookup says with what DWARF says.
 
     :param truth: rows of vmlinux.
     :param is_unique: whether the kernel has exactly one symbol of a name.
+    :param btf: the kernel's own BTF, whose VARs are asked before anything else.
     """
     report = Report()
+    shapes = Shapes(btf)
     for row in truth:
         if row.shared or not is_unique(row.name):
             continue
         report.total += 1
+        own = btf.types_by_name(row.name, (Kind.VAR,))
+        if len(own) == 1:
+            var = btf.type_by_id(own[0])
+            assert isinstance(var, kinds.Var)
+            if var.type in shapes.ids(parse_type(row.type)):
+                report.right[str(Source.KERNEL_BTF)] += 1
+            else:
+                given = f"type {var.type}"
+                wrong = Wrong(row.name, row.type, given, str(Source.KERNEL_BTF), "")
+                report.wrong.append(wrong)
+            continue
         found = find(row.name)
         if found is None:
             report.untyped.append(row)

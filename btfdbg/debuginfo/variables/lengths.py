@@ -23,6 +23,7 @@ _POINTER = 8
 _MANY = 64
 _LARGE = 64
 _GROWTH = 2
+_USUAL = 0.97
 _KERNEL_HALF = 0xFFFF_8000_0000_0000
 
 
@@ -35,6 +36,7 @@ class ArrayEvidence:
     :ivar element_size: bytes.
     :ivar hint: length that a kernel of the database gives it, None without one.
     :ivar stable: all kernels that have it give it the hinted length.
+    :ivar rivals: lengths that kernels give an array of this name.
     :ivar fixed: nothing can change the number of elements.
     :ivar tail: all-zero elements at its end in that kernel; None for the usual number.
     :ivar lengths: lengths that arrays of such elements have in this kernel's BTF; None
@@ -48,6 +50,7 @@ class ArrayEvidence:
     element_size: int
     hint: int | None
     stable: bool
+    rivals: frozenset[int]
     fixed: bool
     tail: int | None
     lengths: frozenset[int] | None
@@ -73,14 +76,18 @@ def array_length(evidence: ArrayEvidence, tails: Mapping[str, Tail]) -> int | No
         return _after_gap(evidence, hint, possible, contents, tails)
     wanted = None if contents is None else _by_contents(evidence, contents, tails)
     tail = _tail(evidence, tails)
-    table = tail == 1 or (tail == 0 and (wanted == hint or evidence.place is Place.CONST))
+    open_ = any(rival != hint and rival in possible for rival in evidence.rivals)
+    same = wanted == hint and (evidence.has_pointers or not open_)
+    table = tail == 1 or (tail == 0 and (same or evidence.place is Place.CONST))
+    if tail == 0 and open_ and not evidence.has_pointers:
+        table = False
     if table and wanted is not None and wanted in possible:
         return wanted
     if len(possible) == 1 and (evidence.hint is not None or _fills(evidence, possible[0])):
-        return possible[0]
+        return possible[0] if _is_plausible(evidence, possible[0]) else None
     if hint is None or hint not in possible:
         return None
-    if _fills(evidence, hint) or (wanted == hint and not _fills(evidence, possible[-1])):
+    if (_fills(evidence, hint) and not open_) or (tail == 1 and wanted == hint):
         return hint
     if evidence.place is Place.INIT and evidence.element != "char":
         return None
@@ -89,6 +96,14 @@ def array_length(evidence: ArrayEvidence, tails: Mapping[str, Tail]) -> int | No
     if wanted is not None and evidence.place is Place.CONST:
         return None  # the contents speak against it
     return hint if evidence.stable else None
+
+
+def _is_plausible(evidence: ArrayEvidence, length: int) -> bool:
+    """Whether a table may have become so much shorter than its hint."""
+    hint = evidence.hint
+    if hint is None or length >= hint:
+        return True
+    return length > 1 and (2 * length >= hint or evidence.place is not Place.CONST)
 
 
 def _fills(evidence: ArrayEvidence, length: int) -> bool:
@@ -171,7 +186,9 @@ def _tail(evidence: ArrayEvidence, tails: Mapping[str, Tail]) -> int | None:
     if evidence.tail is not None:
         return evidence.tail
     usual = tails.get(evidence.element)
-    return None if usual is None else usual.zeros
+    if usual is None or usual.agree < _USUAL * usual.total:
+        return None
+    return usual.zeros
 
 
 def _string_length(evidence: ArrayEvidence, contents: bytes) -> int | None:

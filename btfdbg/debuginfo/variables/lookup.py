@@ -150,7 +150,7 @@ class Verdicts:
         *,
         trusted: bool,
         open_ended: bool,
-        stable: bool,
+        rivals: frozenset[int],
         gap: bool,
     ) -> tuple[str, Type] | None:
         """
@@ -159,7 +159,7 @@ class Verdicts:
         :param trusted: the text is of this very kernel: lengths and qualifiers included.
         :param open_ended: ``[]`` in the text stands for any length, not for an array that
             was declared without one.
-        :param stable: no kernel gives the array another length.
+        :param rivals: the lengths that kernels give an array of this name.
         :param gap: the symbol may have unnamed constants behind it.
         """
         extent = extent_at(
@@ -178,7 +178,7 @@ class Verdicts:
         elif place in _WRITABLE and is_const(tree):
             text = format_type(tree := unqualified(tree, "const"))
         if isinstance(tree, Array) and (tree.length is not None or open_ended):
-            return self._array(tree, symbol, extent, place, marked.tail, stable)
+            return self._array(tree, symbol, extent, place, marked.tail, rivals)
         if self._shapes is not None and not self._shapes.exists(tree):
             return None
         return self._fits(text, extent, gap=gap)
@@ -203,7 +203,7 @@ class Verdicts:
         extent: Extent,
         place: Place,
         tail: int | None,
-        stable: bool,
+        rivals: frozenset[int],
     ) -> tuple[str, Type] | None:
         try:
             element = self._types.build(tree.element)
@@ -217,7 +217,8 @@ class Verdicts:
             element=text,
             element_size=size,
             hint=tree.length,
-            stable=stable,
+            stable=len(rivals) <= 1,
+            rivals=rivals,
             fixed=rules.is_fixed(symbol.name),
             tail=tail,
             lengths=None if self._shapes is None else self._shapes.lengths(tree.element),
@@ -225,7 +226,7 @@ class Verdicts:
             place=place,
             has_pointers=symbol.address >= _KERNEL_HALF and _has_pointers(element),
             contents=self._contents(symbol),
-            string=text == "char" and (place is Place.CONST or rules.is_string(symbol.name)),
+            string=text == "char" and (is_const(tree) or rules.is_string(symbol.name)),
         )
         length = self._counted(evidence, symbol.name)
         if length is None:
@@ -408,10 +409,12 @@ class VariableTypes:
         known = ready.database.candidates(symbol.name)
         proposals = list(self._proposals(ready, symbol, known))
         texts = {Marked.parse(p.type).type for p in proposals if p.source is not Source.RULE}
-        stable = len(texts) == 1 or len({ready.verdicts.length(t) for t in texts}) == 1
-        found = self._best(ready, symbol, proposals, stable=stable, gap=False)
+        lengths = frozenset(
+            length for t in texts if (length := ready.verdicts.length(t)) is not None
+        )
+        found = self._best(ready, symbol, proposals, lengths, gap=False)
         if found is None and len({p.type for p in proposals}) == 1:
-            found = self._best(ready, symbol, proposals, stable=True, gap=True)
+            found = self._best(ready, symbol, proposals, lengths, gap=True)
         if found is None and not known:
             found = self._by_family(ready, symbol)
         if found is None:
@@ -440,8 +443,8 @@ class VariableTypes:
         ready: _Ready,
         symbol: Symbol,
         proposals: Sequence[Proposal],
+        rivals: frozenset[int],
         *,
-        stable: bool,
         gap: bool,
     ) -> tuple[Type, Proposal] | None:
         """The one type that holds in the first tier in which any does."""
@@ -460,7 +463,7 @@ class VariableTypes:
                 symbol,
                 trusted=proposal.source is Source.DATABASE_SAME,
                 open_ended=proposal.source is Source.RULE,
-                stable=stable,
+                rivals=rivals,
                 gap=gap,
             )
             if checked is None:
@@ -507,7 +510,7 @@ class VariableTypes:
             total = family.members - sum(count for _, count in family.types)
             for text, count in family.types_for(symbol.name):
                 checked = ready.verdicts.check(
-                    text, symbol, trusted=False, open_ended=True, stable=False, gap=False
+                    text, symbol, trusted=False, open_ended=True, rivals=frozenset(), gap=False
                 )
                 if checked is not None:
                     before = holds.get(checked[0], (checked[1], 0))[1]
