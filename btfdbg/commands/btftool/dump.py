@@ -19,6 +19,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--exact", action="store_true", help="raw: header and strings too, for the same bytes back"
     )
+    parser.add_argument(
+        "--assertions",
+        action="store_true",
+        help="c: static assertions of every size and offset",
+    )
     add_output(parser, required=False)
 
 
@@ -35,5 +40,5 @@ def run(args: argparse.Namespace) -> int:
     else:
         from btfdbg.btf.cdump import dump_c
 
-        write_text(args.output, dump_c(btf))
+        write_text(args.output, dump_c(btf, assertions=args.assertions))
     return 0
