@@ -308,7 +308,6 @@ def _run(
 
         session.ensure_modules()
         return execute.run_stdin(session)
-    session.ensure_modules()
     from btfdbg.repl import interact
 
     return interact(session, quiet=args.log_level == "none", color=args.color)

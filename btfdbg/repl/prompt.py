@@ -200,6 +200,8 @@ class Repl:
 
         self._start_imports()
         self._imports.join()
+        # Modules first: an unwind before they are known stops at their frames.
+        self.session.ensure_modules()
         prepare(self.session)
         namespace.load_commands()
         mark.load(self.session, self.state)

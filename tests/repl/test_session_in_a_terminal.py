@@ -276,3 +276,22 @@ def test_the_start_file_and_the_configuration_are_read(
     t.run("mine", "release is 6.")
     assert b"unknown option 'bad'" in t.seen
     assert b"broken.py: not loaded" in t.seen
+
+
+def test_the_first_prompt_costs_less_than_300_ms_more_than_opening(dump: Path) -> None:
+    """In seconds of processor time, which do not depend on what else the machine does."""
+
+    def opening() -> float:
+        argv = [sys.executable, "-m", "btfdbg.cli", str(dump), "-e", "pass"]
+        _, _, usage = os.wait4(os.spawnv(os.P_NOWAIT, sys.executable, argv), 0)
+        return usage.ru_utime + usage.ru_stime
+
+    def prompting() -> float:
+        t = Terminal([sys.executable, "-m", "btfdbg.cli", str(dump)], 24, 80)
+        t.wait("btfdbg>")
+        os.kill(t.pid, signal.SIGKILL)
+        _, _, usage = os.wait4(t.pid, 0)
+        os.close(t.fd)
+        return usage.ru_utime + usage.ru_stime
+
+    assert min(prompting() for _ in range(3)) - min(opening() for _ in range(3)) < 0.3
