@@ -192,10 +192,10 @@ class Builder:
             prepared = self._prepare(wish, kernel, scenario, variants, work)
             start = time.monotonic()
             with prepared.guest as guest:
-                guest.wait_for("@@@ dying", wish.timeout, but="@@@ kexec failed")
+                guest.wait_for("@@@ dying", wish.timeout, but="@@@ kexec failed|end Kernel panic")
                 entry = _entry(wish, prepared, scenario)
                 if variants:
-                    guest.wait_for(kdump.DONE, wish.timeout, but=kdump.FAILED)
+                    guest.wait_for(kdump.DONE, wish.timeout, but=f"{kdump.FAILED}|end Kernel panic")
                 else:
                     guest.wait_for("Kernel panic - not syncing", wish.timeout)
                     guest.wait_quiet("end Kernel panic", 3, 30)
