@@ -19,7 +19,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, TYPE_CHECKING
 
@@ -360,8 +359,3 @@ def lines(fragment_lines: Iterable[Sequence[Fragment]]) -> None:
     out = current()
     for line in fragment_lines:
         out.emit(*line, "\n")
-
-
-def now() -> float:
-    """Seconds, for time budgets."""
-    return time.monotonic()

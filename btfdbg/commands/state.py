@@ -28,7 +28,6 @@ class PromptState:
     :ivar notes: Bookmark to the words the user gave with it.
     :ivar faults: Reads of memory that the dump does not have, as far as they
         reached the user.
-    :ivar frame: Number of the current stack frame, if one was chosen.
     :ivar color: ``auto``, ``always`` or ``never``.
     """
 
@@ -40,11 +39,9 @@ class PromptState:
     names_path: str = ""
     last_error: BaseException | None = None
     faults: int = 0
-    frame: int | None = None
     color: str = "auto"
     pager: bool = True
     interactive: bool = False
-    options: dict[str, Any] = field(default_factory=dict)
 
     def own_names(self) -> frozenset[str]:
         """Names that the user bound."""

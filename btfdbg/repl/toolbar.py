@@ -36,7 +36,6 @@ class Toolbar:
             escape(os.path.basename(str(dump.path)) if dump is not None else "live"),
             escape(self.session.release),
             self._task() if self.shows_task else "",
-            f"frame #{self.state.frame}" if self.state.frame is not None else "",
             f"{self.state.faults} unreadable" if self.state.faults else "",
         ]
         parts = [part for part in parts if part]

@@ -353,7 +353,7 @@ def member_path(type_: drgn.Type, typed: str, start: int) -> list[Completion]:
     return list(member_completions(current, last, start + len(path) + len(dot)))
 
 
-def symbols(typed: str, start: int, sources: Sources, wrap: str = "") -> list[Completion]:
+def symbols(typed: str, start: int, sources: Sources) -> list[Completion]:
     """Symbols of the kernel."""
     found = sources.symbol_search(typed, MAX_SHOWN) if typed else []
     return [
