@@ -21,6 +21,7 @@ from btfdbg.btf import Btf, Kind
 from btfdbg.debuginfo.convert import TypeConverter
 from btfdbg.debuginfo.locate import KernelBtf, kernel_btfs, read_btf
 from btfdbg.debuginfo.module_index import ModuleIndex
+from btfdbg.debuginfo.module_restore import restore_modules
 from btfdbg.debuginfo.modules_dir import ModulesDir
 from btfdbg.debuginfo.session import Session
 from btfdbg.errors import BtfError, DebugInfoError
@@ -138,10 +139,10 @@ class ModuleBtfs(Mapping[str, Btf]):
         return converter.btf
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._names())
+        return (name for name in self._names() if self.converter(name) is not None)
 
     def __len__(self) -> int:
-        return len(self._names())
+        return sum(1 for _ in self)
 
     def _names(self) -> dict[str, KernelBtf | None]:
         names: dict[str, KernelBtf | None] = dict(self._list())
@@ -162,18 +163,24 @@ def create_modules(session: Session) -> int:
 
     :return: Number of modules created.
     """
-    with _log_as_notes(session):
-        return _create_modules(session)
+    left_out: list[str] = []
+    with _collected_warnings(left_out):
+        count = _create_modules(session)
+    restored = restore_modules(session) if left_out else 0
+    if left_out:
+        more = f", and {len(left_out) - 1} more" if len(left_out) > 1 else ""
+        session.note("modules", left_out[0] + more)
+    return count + restored
 
 
 @contextmanager
-def _log_as_notes(session: Session) -> Iterator[None]:
-    """drgn logs what it cannot read of the module list; that is a note, like our own."""
+def _collected_warnings(found: list[str]) -> Iterator[None]:
+    """drgn logs what it cannot read of the module list; that becomes a note, like our own."""
 
     def take(record: logging.LogRecord) -> bool:
         if record.levelno < logging.WARNING:
             return True
-        session.note("modules", record.getMessage())
+        found.append(record.getMessage())
         return False
 
     drgn_logger = logging.getLogger("drgn")

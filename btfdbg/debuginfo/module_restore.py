@@ -1,0 +1,99 @@
+"""Modules that drgn leaves out because a page about their sections is missing.
+
+drgn reads section addresses from slab memory (``struct module_sect_attrs``), the
+first thing that a makedumpfile older than the kernel drops. Without a Module its
+code has no unwind tables, and a stack through it goes on with garbage. What
+unwinding needs stands in ``struct module`` itself, which is not slab memory.
+
+Facts: ``arch/x86/include/asm/module.h`` (``struct mod_arch_specific``),
+``arch/x86/include/asm/orc_header.h``: the hash in ``.orc_header`` says which
+format the tables have, and a module's is the kernel's own.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import drgn
+from drgn import FaultError, Object
+
+from btfdbg.debuginfo.session import Session
+
+_MAX_MODULES = 1 << 14
+_MAX_REGION = 1 << 24
+
+
+def restore_modules(session: Session) -> int:
+    """
+    Create drgn's Module, with address ranges and ORC tables, for each module that has none.
+
+    :return: How many were created.
+    """
+    from drgn.helpers.linux.module import for_each_module
+
+    prog = session.prog
+    known = {m.address for m in prog.modules() if isinstance(m, drgn.RelocatableModule)}
+    restored = []
+    try:
+        for module in itertools.islice(for_each_module(prog), _MAX_MODULES):
+            name = _restore(session, module, known)
+            if name:
+                restored.append(name)
+    except (FaultError, LookupError, ValueError):
+        pass  # what is wrong with the list was noted when drgn walked it
+    if restored:
+        session.note(
+            "modules",
+            f"sections of {len(restored)} modules are not in the dump ({', '.join(restored[:4])}"
+            f"{', …' if len(restored) > 4 else ''}); their symbols and unwind tables are",
+        )
+    return len(restored)
+
+
+def _restore(session: Session, module: Object, known: set[int]) -> str:
+    from drgn.helpers.linux.module import module_address_regions
+
+    try:
+        regions = [(a, a + size) for a, size in module_address_regions(module) if size]
+        name = module.name.string_().decode("ascii", "backslashreplace")
+        if not regions or regions[0][0] in known:
+            return ""
+        created = session.prog.relocatable_module(name, regions[0][0], create=True)
+        if isinstance(created, tuple):  # (module, new) in some versions of drgn
+            created = created[0]
+        created.object = module
+        created.address_ranges = regions
+        created.debug_file_status = drgn.ModuleFileStatus.DONT_NEED
+        created.section_addresses.update(_orc_sections(session, module, regions))
+    except (FaultError, LookupError, ValueError, AttributeError):
+        return ""
+    return str(name)
+
+
+def _orc_sections(
+    session: Session, module: Object, regions: list[tuple[int, int]]
+) -> dict[str, int]:
+    """Addresses of a module's ORC sections; none unless all are known to be right."""
+    header = _kernel_header(session)
+    if not header or not module.arch.type_.has_member("orc_unwind"):
+        return {}
+    unwind = module.arch.orc_unwind.value_()
+    for start, end in regions:
+        if start <= unwind < end and end - start <= _MAX_REGION:
+            at = session.prog.read(start, end - start).find(header)
+            if at >= 0:
+                return {
+                    ".orc_header": start + at,
+                    ".orc_unwind": unwind,
+                    ".orc_unwind_ip": module.arch.orc_unwind_ip.value_(),
+                }
+    return {}
+
+
+def _kernel_header(session: Session) -> bytes:
+    start = session.lookup_symbols("__start_orc_header")
+    stop = session.lookup_symbols("__stop_orc_header")
+    if len(start) != 1 or len(stop) != 1 or not 0 < stop[0].address - start[0].address <= 64:
+        return b""
+    data: bytes = session.prog.read(start[0].address, stop[0].address - start[0].address)
+    return data
