@@ -33,7 +33,8 @@ def _pairs() -> list[tuple[Path, Path]]:
         entry = read_entry(dump)
         folder = Path(debug) / entry["release"]
         # drgn opens these without help, whoever supplies the debug info.
-        if entry["arch"] in ("amd64", "arm64") and (folder / "vmlinux").exists():
+        alone = entry["how"].startswith(("qemu-elf", "kdump-"))
+        if alone and entry["arch"] in ("amd64", "arm64") and (folder / "vmlinux").exists():
             found.append((dump, folder))
     return found
 
