@@ -33,6 +33,15 @@ def x86_core() -> Path:
 
 
 @pytest.fixture(scope="session")
+def oops_core() -> Path:
+    """A dump of an x86-64 kernel that a module of ours crashed."""
+    for path, entry in bundled_dumps():
+        if entry["arch"] == "amd64" and entry["scenario"] == "null-deref":
+            return path
+    pytest.skip("no dump with a module's oops is bundled")
+
+
+@pytest.fixture(scope="session")
 def arm_core() -> Path:
     """A dump of an arm64 kernel."""
     return _first("arm64")
