@@ -55,6 +55,8 @@ _CODE_LETTERS = frozenset("tTwW")
 _WRITABLE = (Place.WRITABLE, Place.PERCPU, Place.RO_AFTER_INIT)
 _CONTENTS_LIMIT = 1 << 16
 _MAX_DEPTH = 3
+_CURATED_TIER = 5
+_LARGEST_GAP = 1 << 16
 # Addresses of x86-64 and arm64 kernels, whose pointers can be told from other data.
 _KERNEL_HALF = 0xFFFF_8000_0000_0000
 _FAMILY_SHARE = 0.985
@@ -194,6 +196,8 @@ class Verdicts:
         fit = extent.fit(size)
         if fit is Fit.OVER or (fit in (Fit.GAP, Fit.UNKNOWN) and not gap):
             return None
+        if fit is Fit.GAP and (extent.size or 0) >= _LARGEST_GAP:
+            return None  # that much is a variable, whatever its type
         return (text, type_)
 
     def _array(
@@ -462,7 +466,7 @@ class VariableTypes:
                 proposal.type,
                 symbol,
                 trusted=proposal.source is Source.DATABASE_SAME,
-                open_ended=proposal.source is Source.RULE,
+                open_ended=proposal.source is Source.RULE or proposal.tier[0] == _CURATED_TIER,
                 rivals=rivals,
                 gap=gap,
             )
@@ -488,7 +492,10 @@ class VariableTypes:
         other_module = candidate.module != self._module
         if not candidate.kernels:
             return Proposal(
-                candidate.type, Source.DATABASE_OTHER, (5, other_module), "curated declaration"
+                candidate.type,
+                Source.DATABASE_OTHER,
+                (_CURATED_TIER, other_module),
+                "curated declaration",
             )
         rank, release = ready.kinship.nearest(candidate.kernels)
         if rank[0] == 0 and not other_module:
