@@ -293,6 +293,25 @@ def test_a_damaged_page_of_addresses_gives_no_wrong_address(kind: str, damage: s
     assert any("addresses" in problem for problem in table.problems)
 
 
+@pytest.mark.parametrize("copied", [1, 4])
+def test_a_page_of_addresses_that_stands_in_for_another_is_not_believed(copied: int) -> None:
+    # It ascends by itself; only its neighbours say that it belongs elsewhere.
+    image = image_of(STYLES["6.12 arm64"], count=6000)
+    start = image.where["kallsyms_offsets"] - image.base
+    size = 4 * 1024
+    wrong = bytes(image.data[start + copied * size : start + (copied + 1) * size])
+    image.poke(image.base + start + 3 * size, wrong)
+    table = load(image.read, image.vmcoreinfo(), "little")
+    right = {(address, name) for address, _, name in image.symbols}
+    got = 0
+    for _, _, name in image.symbols[3072 - 50 : 4096 + 50]:
+        for sym in table.by_name(name):
+            assert (sym.address, sym.name) in right
+            got += 1
+    assert got
+    assert any("addresses" in problem for problem in table.problems)
+
+
 @pytest.mark.parametrize("damage", ["lost", "zeroed", "noise"])
 def test_a_damaged_index_by_name_is_not_asked(damage: str) -> None:
     image = image_of(MODERN, count=9000)

@@ -19,7 +19,6 @@ import sys
 from array import array
 from bisect import bisect_right
 from enum import Enum
-from itertools import pairwise
 from operator import le
 
 from btfdbg.debuginfo.kallsyms.model import ByteOrder, Memory, try_read
@@ -50,8 +49,8 @@ class Addresses:
     Addresses by index.
 
     An entry is believed only if its window ascends and fits between its
-    neighbours; where that fails once, the longest ascending run of windows is
-    believed and the rest is damage.
+    neighbours; where that fails once, what all longest ascending runs of windows
+    have in common is believed, and the rest is damage.
 
     :ivar problems: What was found damaged, in words.
     """
@@ -235,7 +234,7 @@ class Addresses:
         return True
 
     def _audit(self) -> None:
-        """Read everything; keep the longest run of windows in which nothing goes down."""
+        """Read everything; keep the windows that no other contradicts."""
         if self._audited:
             return
         self._audited = True
@@ -259,27 +258,33 @@ class Addresses:
 
 def _longest_ascending(intervals: list[tuple[int, int, int]]) -> list[int]:
     """
-    The longest chain in which no interval starts below the end of the one before.
+    What all longest chains have in common in which nothing goes down.
+
+    Where two intervals contradict each other and nothing tells which is right,
+    neither is in it.
 
     :param intervals: (number, first, last), in the order of the table.
-    :return: The numbers of the chain.
+    :return: Their numbers, ascending.
     """
-    ends: list[int] = []  # ends[k]: lowest last value of any chain of k + 1 intervals
-    tails: list[int] = []  # position of the interval that gives ends[k]
-    parents: list[int] = []
-    for position, (_, first, last) in enumerate(intervals):
+    upto = _chain_lengths([(first, last) for _, first, last in intervals])
+    after = _chain_lengths([(-last, -first) for _, first, last in reversed(intervals)])[::-1]
+    longest = max(upto, default=0)
+    at_level: dict[int, list[int]] = {}
+    for (number, _, _), before, behind in zip(intervals, upto, after, strict=True):
+        if before + behind - 1 == longest:
+            at_level.setdefault(before, []).append(number)
+    return sorted(numbers[0] for numbers in at_level.values() if len(numbers) == 1)
+
+
+def _chain_lengths(intervals: list[tuple[int, int]]) -> list[int]:
+    """Length of the longest ascending chain that ends with each interval."""
+    ends: list[int] = []  # ends[k]: lowest end of any chain of k + 1 intervals
+    lengths: list[int] = []
+    for first, last in intervals:
         length = bisect_right(ends, first)
-        parents.append(tails[length - 1] if length else -1)
+        lengths.append(length + 1)
         if length == len(ends):
             ends.append(last)
-            tails.append(position)
-        elif last < ends[length]:
-            ends[length] = last
-            tails[length] = position
-    chain: list[int] = []
-    position = tails[-1] if tails else -1
-    while position >= 0:
-        chain.append(intervals[position][0])
-        position = parents[position]
-    assert all(a > b for a, b in pairwise(chain))
-    return chain[::-1]
+        else:
+            ends[length] = min(ends[length], last)
+    return lengths
