@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--source",
         metavar="DIR",
         type=Path,
-        default=Path("vardb"),
+        default=Path("btfdbg/debuginfo/variables/source"),
         help=f"folder of {SOURCE} and {CURATED} (default: %(default)s, as in a checkout)",
     )
     parser.add_argument("--release", help="the kernel's release, if its files do not say it")
