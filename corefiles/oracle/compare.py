@@ -130,6 +130,20 @@ def lacks_leaf_caller(difference: tuple[str, Any, Any], prog: drgn.Program) -> b
     return len(lost) == 1
 
 
+def dwarf_runs_in_circles(difference: tuple[str, Any, Any]) -> bool:
+    """
+    Whether the truth is none: one frame over and over, up to drgn's limit.
+
+    Seen on arm64, where an exception in the kernel interrupts a function: the
+    call frame information gives the function as its own caller.
+    """
+    last = [pc for pc, _ in difference[1].get("frames", [])[-_CIRCLE:]]
+    return len(last) == _CIRCLE and len(set(last)) == 1
+
+
+_CIRCLE = 32
+
+
 class Outcome(Enum):
     """How the output of a command compares, worst last."""
 

@@ -54,7 +54,11 @@ def truth(dump: Path, debug: Path) -> dict[str, Any]:
         for ko in dump.parent.glob("*-cf_*.ko")
         if dump.name.startswith(ko.name.partition("-cf_")[0] + "-")
     ]
-    return answers.record(dump, debug, own)
+    try:
+        return answers.record(dump, debug, own)
+    except drgn.FaultError as e:
+        # makedumpfile left out what it should not have.
+        pytest.skip(f"with DWARF the dump cannot be looked at either: {e}")
 
 
 @lru_cache(maxsize=1)
@@ -83,7 +87,12 @@ def test_stacks_are_those_of_dwarf(dump: Path, debug: Path) -> None:
     difference = compare.compare_stacks(program(dump), truth(dump, debug))
     assert difference.total > 20
     assert not difference.missing
-    assert not [d for d in difference.different if not compare.lacks_leaf_caller(d, program(dump))]
+    wrong = [
+        d
+        for d in difference.different
+        if not compare.lacks_leaf_caller(d, program(dump)) and not compare.dwarf_runs_in_circles(d)
+    ]
+    assert not wrong
 
 
 @needs_dumps
