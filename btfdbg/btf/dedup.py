@@ -12,8 +12,9 @@ types whose C declarations differ are never merged. What is not equality:
 - A forward declaration becomes the definition if the tag has only one. It stays if
   there are several, whatever their order. That of an enum then becomes the base's
   first or the least by content (libbpf: the first met).
-- A base is frozen. Where it only declares a tag that is defined here, its own types
-  go on referring to the declaration, and what refers to the definition is not theirs.
+- A base is frozen. Where it only declares a tag that is defined here, its own types go
+  on referring to the declaration, and a struct that refers to the definition is kept
+  here; one that refers to that struct refers to its tag and may still be the base's.
 - VAR, DATASEC and LOCSEC are kept, each as it is.
 
 The result is the same for any order of the input but for the order itself: types stay

@@ -12,6 +12,10 @@ refers to it is compared by structure, and everything is done again. Ambiguous t
 only become more (two or three rounds on real kernels), and none becomes so that is not
 in truth: the classes of each round are too coarse, never too fine.
 
+A tag that the base only declares and the split defines counts as the base's while this
+goes on. In the end the split keeps its definition, and its own copy of each struct that
+directly refers to it; the base's cannot say as much.
+
 Cycles that no unambiguous tag cuts are left over by the way upwards; those few types
 go through ``refine``, together with the types of the base that they could equal.
 """
@@ -99,6 +103,8 @@ class _Split:
         self.ambiguous: set[TagKey] = set()
         self.by_record: dict[bytes, int] = {}
         self.ids: list[int] = []
+        self.ids_before: list[int] = []
+        self.defined_here: set[TagKey] = set()
         self._base_tags()
 
     def _base_tags(self) -> None:
@@ -135,20 +141,47 @@ class _Split:
                 if key not in self.ambiguous and not self._is_one(tag)
             }
             if not fresh:
+                self._see_more()
                 return self._result()
             self.ambiguous |= fresh
         raise BaseNotMinimal
+
+    def _see_more(self) -> None:
+        """
+        Keep what knows more than the base: definitions of tags that it only declares.
+
+        Until here these counted as the base's declarations. Now they count as what they
+        are, and so does each struct that refers to one of them. Not more: a struct that
+        refers to such a struct refers to its tag, and is the base's.
+        """
+        self.defined_here = {
+            key
+            for key, tag in self.tags.items()
+            if tag.definitions and tag.base_forwards and not tag.base_definitions
+        } - self.ambiguous
+        if not self.defined_here:
+            return
+        self._round()
+        richer = {
+            key
+            for key, tag in self.tags.items()
+            if key not in self.ambiguous and tag.base_definitions and not self._is_one(tag)
+        }
+        if richer:
+            self.defined_here |= richer
+            self._round()
 
     # One round.
 
     def _round(self) -> None:
         self.by_record = {}
+        self.ids_before = self.ids
         self.ids = list(range(self.start))
         self.ids += [_UNKNOWN] * len(self.graph.words)
         aliases: list[tuple[int, int]] = []
         for key, tag in self.tags.items():
             if key not in self.ambiguous:
-                aliases += self._name_tag(tag)
+                aliases += self._name_tag(tag, key in self.defined_here)
         for type_id, words in enumerate(self.graph.words, self.start):
             if info_kind(words[1]) in NEVER_MERGED:
                 self.ids[type_id] = type_id
@@ -173,14 +206,19 @@ class _Split:
                 raise BaseNotMinimal
         index.alias(aliases)
 
-    def _name_tag(self, tag: TagNodes) -> list[tuple[int, int]]:
+    def _name_tag(self, tag: TagNodes, here: bool) -> list[tuple[int, int]]:
         """
         Say what refers to an unambiguous tag's types refers to.
 
+        :param here: To the definition here, not to what the base has.
         :return: Forward declarations of the base that the base itself defines.
         """
-        if tag.base_definitions:
+        if here:
+            target = self._richest(tag)
+        elif tag.base_definitions:
             target = tag.base_definitions[0]
+        elif tag.base_forwards:
+            target = choose_forward(self.btf, tag.base_forwards, self.start)
         elif tag.definitions:
             target = tag.definitions[0]
         else:
@@ -190,6 +228,15 @@ class _Split:
         if tag.base_definitions:
             return [(type_id, target) for type_id in tag.base_forwards]
         return []
+
+    def _richest(self, tag: TagNodes) -> int:
+        """Return the first definition here that is not the base's to the letter."""
+        if tag.base_definitions:
+            for type_id in tag.definitions:
+                record = replaced(self.graph.words[type_id - self.start], self.ids_before)
+                if self.index.ids.get(record) != tag.base_definitions[0]:
+                    return type_id
+        return tag.definitions[0]
 
     def _name_forwards(self, key: TagKey, tag: TagNodes) -> None:
         if not tag.forwards:
