@@ -21,11 +21,15 @@ import pytest
 from btfdbg.btf import Btf, Builder
 from btfdbg.btf.assemble import assemble
 from btfdbg.btf.builder import with_byteorder
+from btfdbg.btf.distill import distill_base
 from btfdbg.btf.jsondump import dump_json, load_json
 from btfdbg.btf.rawtext import dump, dumps
 from btfdbg.btf.validate import Level, check
-from btfdbg.errors import BtfError
+from btfdbg.errors import BtfError, BtfRelocateError
+from btfdbg.images import load_btf
+from btfdbg.images.elf import replace_sections
 from tests.btf.exercise import exercise
+from tests.images.elves import elf
 
 pytestmark = pytest.mark.oracle
 
@@ -92,6 +96,30 @@ def test_raw_dump_is_bpftools(kernel: Path) -> None:
     _same_as_bpftool(kernel, btf)
     for module in _modules(kernel)[:10]:
         _same_as_bpftool(module, Btf.parse(module.read_bytes(), btf), "-B", str(kernel))
+
+
+@on_each_kernel
+def test_distilled_module_written_back_is_relocated_as_by_libbpf(
+    kernel: Path, tmp_path: Path
+) -> None:
+    base = load(kernel)
+    original = elf({".text": b"x", ".BTF": b"old"})
+    compared = 0
+    for module in _modules(kernel)[:5]:
+        distilled, split = distill_base(Btf.parse(module.read_bytes(), base))
+        path = tmp_path / "module.ko"
+        path.write_bytes(
+            replace_sections(
+                original, {".BTF": bytes(split.raw), ".BTF.base": bytes(distilled.raw)}
+            )
+        )
+        try:
+            ours = load_btf(path, base)
+        except BtfRelocateError:
+            continue  # named alike twice in the kernel: nobody can tell
+        _same_as_bpftool(path, ours, "-B", str(kernel))
+        compared += 1
+    assert compared or not _modules(kernel)
 
 
 @on_each_kernel
