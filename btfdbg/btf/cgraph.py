@@ -11,6 +11,7 @@ Facts: libbpf's btf__resolve_size, btf__align_of and btf_is_struct_packed.
 
 from __future__ import annotations
 
+import gc
 from itertools import accumulate, pairwise
 
 from btfdbg.btf.btf import Btf
@@ -69,6 +70,16 @@ class Types:
     """
 
     def __init__(self, btf: Btf) -> None:
+        # 100,000 lists without a cycle among them are not worth looking for one.
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            self._take(btf)
+        finally:
+            if collects:
+                gc.enable()
+
+    def _take(self, btf: Btf) -> None:
         self.btf = btf
         self.names = Names(btf)
         self.count = btf.type_cnt
