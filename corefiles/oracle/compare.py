@@ -29,11 +29,13 @@ class Difference:
     :ivar equal: How many are the same.
     :ivar missing: Names that DWARF knows and the Program does not.
     :ivar different: Name, DWARF's answer, the Program's.
+    :ivar unsized: Arrays of the right elements whose length only DWARF knows.
     """
 
     equal: int = 0
     missing: list[str] = field(default_factory=list)
     different: list[tuple[str, Any, Any]] = field(default_factory=list)
+    unsized: list[str] = field(default_factory=list)
 
     def add(self, name: str, truth: Any, found: Any) -> None:
         """Compare one."""
@@ -47,12 +49,12 @@ class Difference:
     @property
     def total(self) -> int:
         """How many were compared."""
-        return self.equal + len(self.missing) + len(self.different)
+        return self.equal + len(self.missing) + len(self.different) + len(self.unsized)
 
     def __str__(self) -> str:
         return (
             f"{self.equal} of {self.total} equal, {len(self.missing)} missing, "
-            f"{len(self.different)} different"
+            f"{len(self.different)} different, {len(self.unsized)} arrays without their length"
         )
 
 
@@ -80,8 +82,18 @@ def compare_variables(prog: drgn.Program, answers: dict[str, Any]) -> Difference
             element = found[0].partition("]")[2]
             if element == truth[0][3:] and found[0].startswith("["):
                 found = [truth[0], None, found[2]]
+        elif found is not None and _lacks_only_its_length(found, truth):
+            difference.unsized.append(name)
+            continue
         difference.add(name, truth, found)
     return difference
+
+
+def _lacks_only_its_length(found: list[Any], truth: list[Any]) -> bool:
+    """Whether a variable is an array without length of what DWARF has an array of."""
+    if found[1] is not None or not found[0].startswith("[0]") or not truth[0].startswith("["):
+        return False
+    return bool(truth[0].partition("]")[2] == found[0][3:] and truth[2] == found[2])
 
 
 def compare_stacks(prog: drgn.Program, answers: dict[str, Any]) -> Difference:

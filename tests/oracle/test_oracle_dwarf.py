@@ -79,6 +79,8 @@ def test_variables_are_those_of_dwarf(dump: Path, debug: Path) -> None:
     difference = compare.compare_variables(program(dump), truth(dump, debug))
     assert difference.equal > 10_000
     assert not difference.different
+    # Its length is that of a text that differs from build to build.
+    assert set(difference.unsized) <= {"linux_banner"}
 
 
 @needs_dumps
