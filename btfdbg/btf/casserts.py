@@ -25,11 +25,14 @@ from btfdbg.btf.cgraph import (
     TYPEDEF,
     UNION,
     VOLATILE,
+    Steps,
 )
 
 if TYPE_CHECKING:
     from btfdbg.btf.cdump import CDump
 
+# Members of one BTF, those of unnamed members once more for each that holds them.
+_LIMIT = 20_000_000
 _QUALIFIERS = frozenset({CONST, VOLATILE, RESTRICT, TYPE_TAG})
 _COMPOSITES = frozenset({STRUCT, UNION})
 
@@ -43,6 +46,9 @@ class _Prover:
         self.decl = dump.decl
         self.settled = dump.settled
         self.bitfields: list[_BitField] = []
+        self.steps = Steps(_LIMIT)
+        # Unnamed types that were proved already, wherever else they are used.
+        self.proved: set[int] = set()
 
     def defined(self) -> Iterator[tuple[str, int]]:
         """Yield the C name and the id of every named type that was written."""
@@ -94,6 +100,7 @@ class _Prover:
         kflag = record[1] > 0x7FFFFFFF
         names = self.decl.names
         for name_off, member, offset in zip(record[3::3], record[4::3], record[5::3], strict=True):
+            self.steps.take(type_id)
             bits = 0
             if kflag:
                 bits = offset >> 24
@@ -148,6 +155,9 @@ class _Prover:
         at, steps = self._through(type_id)
         unnamed = not self.types.record[at][0]
         if unnamed and self.types.kind[at] in (STRUCT, UNION, ENUM, ENUM64) and depth < 16:
+            if at in self.proved:
+                return
+            self.proved.add(at)
             yield from self.prove(f"__typeof__({value}{'[0]' * steps})", at, depth + 1)
 
 

@@ -38,6 +38,7 @@ from btfdbg.btf.cgraph import (
     TYPEDEF,
     UNION,
     VOLATILE,
+    Steps,
     Types,
 )
 
@@ -99,6 +100,7 @@ class CDump:
         self.queue: list[int] = []
         self.referenced = types.referenced
         self.depth = 0
+        self.steps = Steps(100_000 + 100 * types.count)
 
     def dump(self, type_id: int) -> str:
         """Return the definitions that a type needs and that were not returned before."""
@@ -154,6 +156,7 @@ class CDump:
                 return False
         if state == _FAILED or self.depth > _MAX_DEPTH:
             raise _Cycle
+        self.steps.take(type_id)
         self.depth += 1
         try:
             if kind == PTR:
@@ -215,6 +218,7 @@ class CDump:
             return
         if self.depth > _MAX_DEPTH:
             raise _Cycle
+        self.steps.take(type_id)
         self.depth += 1
         kind = self.kind[type_id]
         record = self.record[type_id]
@@ -288,6 +292,7 @@ class CDump:
                 self._emit(member, inside)
         if container:
             self.emitted[type_id] = _NOT_EMITTED
+            settled[type_id] = all(settled[member] for member in record[4::3])
             return
         self.out.append(self.decl.composite(type_id, 0) + ";\n\n")
         self.emitted[type_id] = _EMITTED

@@ -36,6 +36,30 @@ _ONE_WORD = frozenset({PTR, TYPEDEF, VOLATILE, CONST, RESTRICT, TYPE_TAG})
 _SCALARS = frozenset({INT, ENUM, ENUM64, FLOAT})
 
 
+class Steps:
+    """
+    Work that may still be done for one question.
+
+    Types within types can double at each level: what is small as BTF need not be small
+    when it is written out.
+    """
+
+    def __init__(self, left: int = 200_000) -> None:
+        self.left = left
+
+    def take(self, type_id: int) -> None:
+        """
+        Do one step.
+
+        :raises BtfFormatError: it is one too many.
+        """
+        self.left -= 1
+        if self.left < 0:
+            raise BtfFormatError(
+                f"type {type_id}: is much larger written out than as BTF", type_id=type_id
+            )
+
+
 class Names(dict[int, str]):
     """String offset to name; all that start a string are there from the outset."""
 

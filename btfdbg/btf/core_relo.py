@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from btfdbg.btf import kinds
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.btfext import CoreKind, CoreRelo
+from btfdbg.btf.cgraph import Steps
 from btfdbg.btf.format import Kind
 from btfdbg.errors import BtfError, BtfFormatError
 
@@ -110,7 +111,7 @@ def match_access(local: Btf, steps: list[Step], target: Btf, type_id: int) -> Pa
     for number, step in enumerate(steps):
         at = _follow(target, at, path)
         if step.name is not None:
-            found = _member(local, step, target, at, path, 0)
+            found = _member(local, step, target, at, path, 0, Steps())
             if found is None:
                 return None
             at = found
@@ -140,7 +141,7 @@ def _follow(target: Btf, type_id: int, path: Path) -> int:
 
 
 def _member(
-    local: Btf, step: Step, target: Btf, type_id: int, path: Path, depth: int
+    local: Btf, step: Step, target: Btf, type_id: int, path: Path, depth: int, steps: Steps
 ) -> int | None:
     """Find a member by name, in anonymous members too; return its type."""
     type_ = target.type_by_id(type_id)
@@ -149,10 +150,11 @@ def _member(
     local_type = local.type_by_id(step.type_id)
     assert isinstance(local_type, _COMPOSITES)  # parse_access saw to it
     for number, member in enumerate(type_.members):
+        steps.take(type_id)
         if not member.name:
             inner = Path(member.type)
             at = _follow(target, member.type, inner)
-            found = _member(local, step, target, at, inner, depth + 1)
+            found = _member(local, step, target, at, inner, depth + 1, steps)
             if found is not None:
                 path.members.append((type_id, number))
                 path.members += inner.members
@@ -201,9 +203,16 @@ def _same_or_anonymous(a: str, b: str) -> bool:
 
 
 def types_compatible(
-    local: Btf, local_id: int, target: Btf, target_id: int, depth: int = 0
+    local: Btf,
+    local_id: int,
+    target: Btf,
+    target_id: int,
+    depth: int = 0,
+    steps: Steps | None = None,
 ) -> bool:
     """Return whether types are the same as far as ``bpf_core_type_exists()`` looks."""
+    steps = steps or Steps()
+    steps.take(local_id)
     for _ in range(_MAX_DEPTH):
         a = local.type_by_id(local.skip_mods_and_typedefs(local_id))
         b = target.type_by_id(target.skip_mods_and_typedefs(target_id))
@@ -221,10 +230,10 @@ def types_compatible(
                 depth < _MAX_DEPTH
                 and len(a.params) == len(b.params)
                 and all(
-                    types_compatible(local, p.type, target, q.type, depth + 1)
+                    types_compatible(local, p.type, target, q.type, depth + 1, steps)
                     for p, q in zip(a.params, b.params, strict=True)
                 )
-                and types_compatible(local, a.type, target, b.type, depth + 1)
+                and types_compatible(local, a.type, target, b.type, depth + 1, steps)
             )
         else:
             return isinstance(a, kinds.Void | kinds.Struct | kinds.Union | kinds.Fwd)
@@ -232,14 +241,22 @@ def types_compatible(
 
 
 def types_match(
-    local: Btf, local_id: int, target: Btf, target_id: int, behind_ptr: bool = False, depth: int = 0
+    local: Btf,
+    local_id: int,
+    target: Btf,
+    target_id: int,
+    behind_ptr: bool = False,
+    depth: int = 0,
+    steps: Steps | None = None,
 ) -> bool:
     """Return whether types are the same as far as ``bpf_core_type_matches()`` looks."""
+    steps = steps or Steps()
+    steps.take(local_id)
     if depth > _MAX_DEPTH:
         raise BtfFormatError(f"type {local_id}: nested too deeply to be matched")
 
     def same(a: int, b: int, pointer: bool = behind_ptr) -> bool:
-        return types_match(local, a, target, b, pointer, depth + 1)
+        return types_match(local, a, target, b, pointer, depth + 1, steps)
 
     a = local.type_by_id(local.skip_mods_and_typedefs(local_id))
     b = target.type_by_id(target.skip_mods_and_typedefs(target_id))

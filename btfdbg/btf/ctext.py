@@ -21,6 +21,7 @@ from btfdbg.btf.cgraph import (
     TYPEDEF,
     UNION,
     VOLATILE,
+    Steps,
     Types,
 )
 from btfdbg.errors import BtfFormatError
@@ -70,21 +71,22 @@ class Texts(Declarator):
     def fields(self, type_id: int) -> list[Field]:
         """Return the members of a STRUCT or UNION."""
         out: list[Field] = []
-        self._fields(type_id, 0, 0, out)
+        self._fields(type_id, 0, 0, out, Steps(20_000 + len(self.types.record[type_id])))
         return out
 
-    def _fields(self, type_id: int, base: int, depth: int, out: list[Field]) -> None:
+    def _fields(self, type_id: int, base: int, depth: int, out: list[Field], steps: Steps) -> None:
         types = self.types
         record = types.record[type_id]
         kflag = record[1] > 0x7FFFFFFF
         for name_off, member, offset in zip(record[3::3], record[4::3], record[5::3], strict=True):
+            steps.take(type_id)
             bits = 0
             if kflag:
                 bits, offset = offset >> 24, offset & 0xFFFFFF
             name = self.names[name_off]
             inner = self.composite_of(member)
             if not name and inner and not bits and depth < _MAX_DEPTH:
-                self._fields(inner, base + offset, depth + 1, out)
+                self._fields(inner, base + offset, depth + 1, out, steps)
             else:
                 size = types.size_of(member)
                 text = self.type(member)

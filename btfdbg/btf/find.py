@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from btfdbg.btf.btf import Btf
+from btfdbg.btf.cgraph import Steps
 from btfdbg.btf.format import COMPOSITES, TypeId
 
 _WILD = re.compile(r"[*?\[]")
@@ -70,7 +71,9 @@ def find(
             continue
         members: list[tuple[str, int]] = []
         if member_fits is not None:
-            _members(btf, type_id, 0, member_fits, members, 0)
+            _members(
+                btf, type_id, 0, member_fits, members, 0, Steps(20_000 + len(btf.record(type_id)))
+            )
             if not members:
                 continue
         out.append(Found(TypeId(type_id), kind, type_name, tuple(members)))
@@ -84,10 +87,12 @@ def _members(
     fits: Callable[[str], object],
     out: list[tuple[str, int]],
     depth: int,
+    steps: Steps,
 ) -> None:
     words = btf.record(type_id)
     kflag = words[1] > 0x7FFFFFFF
     for at in range(3, len(words), 3):
+        steps.take(type_id)
         offset = words[at + 2] & 0xFFFFFF if kflag else words[at + 2]
         name = btf.string(words[at])
         if name:
@@ -96,4 +101,4 @@ def _members(
         elif depth < _MAX_DEPTH:
             inner = btf.skip_mods_and_typedefs(words[at + 1])
             if btf.kind_of(inner) in COMPOSITES:
-                _members(btf, inner, base + offset, fits, out, depth + 1)
+                _members(btf, inner, base + offset, fits, out, depth + 1, steps)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from btfdbg.btf.btf import Btf
-from btfdbg.btf.cgraph import STRUCT
+from btfdbg.btf.cgraph import STRUCT, Steps
 from btfdbg.btf.ctext import Texts
 
 _MAX_DEPTH = 32
@@ -59,13 +59,17 @@ class Holes:
         return sum(row.hole for row in self.rows) + self.padding
 
 
-def holes(texts: Texts, type_id: int, base: int = 0, depth: int = 0) -> Holes:
+def holes(
+    texts: Texts, type_id: int, base: int = 0, depth: int = 0, steps: Steps | None = None
+) -> Holes:
     """
     Reckon a struct's or union's holes.
 
     :param texts: Made of the BTF once, for any number of types.
     :param base: Bit at which it starts in the outermost type.
+    :raises BtfFormatError: it is absurdly large written out.
     """
+    steps = steps or Steps(20_000 + len(texts.types.record[type_id]))
     types = texts.types
     record = types.record[type_id]
     kflag = record[1] > 0x7FFFFFFF
@@ -75,6 +79,7 @@ def holes(texts: Texts, type_id: int, base: int = 0, depth: int = 0) -> Holes:
     unit = 8
     paddings: list[int] = []
     for name_off, member, offset in zip(record[3::3], record[4::3], record[5::3], strict=True):
+        steps.take(type_id)
         bits = 0
         if kflag:
             bits, offset = offset >> 24, offset & 0xFFFFFF
@@ -87,7 +92,7 @@ def holes(texts: Texts, type_id: int, base: int = 0, depth: int = 0) -> Holes:
         inner = None
         placed = texts.placed(member) if depth < _MAX_DEPTH else 0
         if placed:
-            inner = holes(texts, placed, base + offset, depth + 1)
+            inner = holes(texts, placed, base + offset, depth + 1, steps)
             text = texts.around(member, name)
         else:
             text = texts.type(member, name)
@@ -96,7 +101,7 @@ def holes(texts: Texts, type_id: int, base: int = 0, depth: int = 0) -> Holes:
         unit = 8 * max(size, 1) if bits else 8
         composite = texts.composite_of(member)
         if composite and types.kind[composite] == STRUCT and depth < _MAX_DEPTH:
-            below = inner or holes(texts, composite, 0, _MAX_DEPTH)
+            below = inner or holes(texts, composite, 0, _MAX_DEPTH, steps)
             if below.padding:
                 paddings.append(below.padding)
     size = record[2]

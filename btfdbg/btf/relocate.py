@@ -39,6 +39,7 @@ from btfdbg.btf.format import (
     kind_name,
 )
 from btfdbg.btf.nametable import ids_by_names, string_table
+from btfdbg.btf.rawtext import escape
 from btfdbg.btf.records import Records, copied
 from btfdbg.btf.strings import decode_name
 from btfdbg.errors import BtfError, BtfRelocateError
@@ -267,7 +268,9 @@ class Matcher:
                 listed += f" and {len(found) - _LISTED} more"
             wanted = str(_candidate(self.base, type_id)).rpartition(" (type")[0]
             embedded = ", embedded" if type_id in self.embedded else ""
-            mismatches.append(f"{name}: {reason}: needs {wanted}{embedded}; base has {listed}")
+            mismatches.append(
+                f"{escape(name)}: {reason}: needs {wanted}{embedded}; base has {listed}"
+            )
             if len(mismatches) == 1:
                 first, candidates = name, [str(c) for c in found]
         count = f", and {len(mismatches) - 1} more" if len(mismatches) > 1 else ""
