@@ -343,7 +343,11 @@ def test_any_graph_is_looked_at_or_refused(seed: int) -> None:
     texts = Texts(btf)
     for type_id in btf.own_ids():
         if btf.kind_of(type_id) in (Kind.STRUCT, Kind.UNION):
-            assert "\n".join(as_text(holes(texts, type_id))).endswith("};")
+            try:
+                found = holes(texts, type_id)
+            except BtfFormatError:
+                continue  # types within types that double at each level
+            assert "\n".join(as_text(found)).endswith("};")
     for job in (lambda b: find(b, member="*"), to_isf):
         _or_error(job, btf)
 
