@@ -7,8 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from corefiles.manifest import BUNDLED, bundled
+
+
+# In CI the same examples every time: what it reports, anybody can repeat. New
+# examples are looked for wherever the tests run otherwise.
+settings.register_profile("ci", derandomize=True, deadline=None)
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 
 
 def bundled_dumps() -> list[tuple[Path, dict[str, Any]]]:
