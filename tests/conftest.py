@@ -11,7 +11,6 @@ from hypothesis import settings
 
 from corefiles.manifest import BUNDLED, bundled
 
-
 # In CI the same examples every time: what it reports, anybody can repeat. New
 # examples are looked for wherever the tests run otherwise.
 settings.register_profile("ci", derandomize=True, deadline=None)
