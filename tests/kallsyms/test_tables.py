@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from btfdbg.debuginfo.kallsyms import KallsymsTable, load
 from btfdbg.debuginfo.kallsyms.addresses import Encoding
 from btfdbg.debuginfo.kallsyms.model import END_MARKERS
+from btfdbg.debuginfo.kallsyms.names import BLOCK
 from btfdbg.debuginfo.vmcoreinfo import VmcoreInfo
 
 from .encoder import BASE, STYLES, Image, Style, Symbol, make_image, some_symbols
@@ -92,6 +93,10 @@ def test_symbols_to_tables_to_symbols_is_the_identity(
 ) -> None:
     random = Random(seed)
     style = STYLES[kind]
+    if style.long_words and BLOCK < count <= 2 * BLOCK:
+        # Two markers of 8 bytes, the first 0: where the padding before them ends
+        # cannot be told. A kernel has hundreds.
+        count += BLOCK
     image = make_image(some_symbols(random, count, style), style, at=at)
     # Less than two blocks of names are too little to be recognised by their looks.
     for pointers in (True, False) if count > 600 else (True,):
