@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol, TypeVar
 
 from btfdbg.btf import Btf, TypeId
 
-if TYPE_CHECKING:
-    from btfdbg.debuginfo.kallsyms import Sym
 
+class _Symbol(Protocol):
+    @property
+    def address(self) -> int: ...
+    @property
+    def type_letter(self) -> str: ...
+
+
+_S = TypeVar("_S", bound=_Symbol)
 _TEXT_LETTERS = frozenset("tTwW")
 
 
-def is_text(sym: Sym) -> bool:
+def is_text(sym: _Symbol) -> bool:
     """Whether a symbol is code (a weak symbol counts: nm calls weak objects ``vV``)."""
     return sym.type_letter in _TEXT_LETTERS
 
 
-def only(symbols: Sequence[Sym]) -> Sym | None:
+def only(symbols: Sequence[_S]) -> _S | None:
     """The one symbol that is meant: the only one, or the only global one."""
     if len({s.address for s in symbols}) == 1:
         return symbols[0]

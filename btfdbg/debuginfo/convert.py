@@ -19,7 +19,7 @@ from collections.abc import Callable
 import drgn
 
 from btfdbg.btf import Btf, kinds
-from btfdbg.errors import BtfFormatError, BtfNotFoundError
+from btfdbg.errors import BtfFormatError
 
 # A chain of pointers, arrays, typedefs and qualifiers deeper than this is no C
 # type; the kernel's own limit is 32 (MAX_RESOLVE_DEPTH in kernel/bpf/btf.c).
@@ -265,5 +265,3 @@ _BUILDERS: dict[type, Callable[..., drgn.Type]] = {
     kinds.Func: TypeConverter._func,
     kinds.FuncProto: TypeConverter._func_proto,
 }
-
-__all__ = ["BtfNotFoundError", "TypeConverter"]

@@ -19,6 +19,7 @@ import drgn
 from drgn import Program, Type, TypeKind
 
 from btfdbg.btf import Btf
+from btfdbg.debuginfo.choice import is_text, only
 from btfdbg.debuginfo.variables import rules
 from btfdbg.debuginfo.variables.cdecl import (
     Array,
@@ -51,7 +52,6 @@ from btfdbg.errors import DebugInfoError
 
 logger = logging.getLogger("btfdbg.variables")
 
-_CODE_LETTERS = frozenset("tTwW")
 _WRITABLE = (Place.WRITABLE, Place.PERCPU, Place.RO_AFTER_INIT)
 _CONTENTS_LIMIT = 1 << 16
 _MAX_DEPTH = 3
@@ -376,13 +376,13 @@ class VariableTypes:
         :return: None if the kernel has no such symbol, or more than one of equal standing,
             or no type holds for it, or only one that is trusted less than :attr:`minimum`.
         """
-        symbol = only(self._symbols.by_name(name))
+        symbol = only([s for s in self._symbols.by_name(name) if not is_text(s)])
         return None if symbol is None else self._typed(symbol)
 
     def find_at(self, name: str, address: int) -> TypedVariable | None:
         """Return the variable of a name that lies at an address, of several of that name."""
         for symbol in self._symbols.by_name(name):
-            if symbol.address == address and symbol.type_letter not in _CODE_LETTERS:
+            if symbol.address == address and not is_text(symbol):
                 return self._typed(symbol)
         return None
 
@@ -586,15 +586,6 @@ class _Ready:
     verdicts: Verdicts
     kinship: Kinship
     extra: ExtraBtf | None
-
-
-def only(symbols: Sequence[Symbol]) -> Symbol | None:
-    """Return the one data symbol that is meant: the only one, or the only global one."""
-    data = [s for s in symbols if s.type_letter not in _CODE_LETTERS]
-    if len({s.address for s in data}) == 1:
-        return data[0]
-    shared = [s for s in data if s.type_letter.isupper()]
-    return shared[0] if len({s.address for s in shared}) == 1 else None
 
 
 _shipped: Database | None = None
