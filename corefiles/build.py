@@ -28,6 +28,7 @@ from .scenarios import Scenario
 from .wish import Wish
 
 _FAULT = Path(__file__).parent / "modules" / "fault"
+_PROGRAMS = Path(__file__).parent / "programs"
 _DISK_SIZE = 4 << 20
 _NEEDED_FACTS = ("uname", "modules", "mounts", "tasks", "meminfo")
 
@@ -66,6 +67,9 @@ def _entry(wish: Wish, prepared: Prepared, scenario: Scenario) -> dict[str, Any]
     blocked = [task["comm"] for task in record["tasks"] if task["state"] == "D"]
     if len(blocked) < int(scenario.expect.get("blocked_at_least", 0)):
         raise BuildError(f"guest: {scenario.name} did not come about, blocked are {blocked}")
+    tasks = int(record.get("loadavg", ["0/0"])[0].split("/")[1].split()[0])
+    if tasks < int(scenario.expect.get("tasks_at_least", 0)):
+        raise BuildError(f"guest: {scenario.name} did not come about, there are {tasks} tasks")
     return {
         "suite": wish.suite,
         "arch": wish.arch,
@@ -133,6 +137,10 @@ class Builder:
         before = ""
         programs: Sequence[initramfs.Program] = ()
         files = {"disk.img": _ext4_image()} if scenario.disk else {}
+        if scenario.own_program:
+            files[scenario.own_program] = kbuild.build_program(
+                wish.arch, _PROGRAMS / f"{scenario.own_program}.c"
+            )
         disks = {how: work / f"disk-{how}" for how in variants}
         if variants:
             tools = self.archive(wish.tools_suite or wish.suite, wish.arch)

@@ -55,6 +55,8 @@ PROBES: dict[str, str] = {
 LATE_PROBES: dict[str, str] = {
     "meminfo": "cat /proc/meminfo",
     "uptime": "cat /proc/uptime",
+    # Running and existing tasks, threads among them.
+    "loadavg": "cat /proc/loadavg",
     "dmesg": "dmesg | tail -n 60",
     # The observer is gone a moment later; it names itself so that the parser leaves it out.
     "tasks": "echo observer $$; exec cat /proc/[0-9]*/stat",

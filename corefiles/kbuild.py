@@ -13,9 +13,11 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import tempfile
 from pathlib import Path
 
 from .archive import Archive, unpack
+from .initramfs import TRIPLETS
 from .kernels import Kernel
 from .run import BuildError, run
 
@@ -97,6 +99,21 @@ def build_root(kernel: Kernel, guest: Archive) -> Path:
     _chroot(root, "ldconfig 2>/dev/null || true")
     (root / ".ready").touch()
     return root
+
+
+def build_program(arch: str, source: Path) -> bytes:
+    """
+    Build a static program for the guest with this machine's compiler.
+
+    What it does is of interest, not how it was compiled, so no tree is made for it.
+
+    :param source: One C file.
+    """
+    compiler = f"{TRIPLETS[arch]}-gcc"
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / source.stem
+        run([compiler, "-static", "-O1", "-s", "-pthread", "-o", out, source])
+        return out.read_bytes()
 
 
 def build_module(kernel: Kernel, guest: Archive, source: Path, vmlinux: Path | None) -> Path:

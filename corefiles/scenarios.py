@@ -110,6 +110,8 @@ class Scenario:
     """Needs the module in modules/fault."""
     disk: bool = False
     """Needs an ext4 image at /disk.img."""
+    own_program: str = ""
+    """Name of a program in programs/ that it needs, as /NAME."""
     expect: dict[str, Any] = field(default_factory=dict)
     """
     Further truths about the dump, for its manifest: ``panic_comm`` and
@@ -200,6 +202,22 @@ SCENARIOS: dict[str, Scenario] = {
             settle=8,
             memory=512,
             expect={"panic_comm": "init", "panic_frames": ["sysrq_handle_crash"]},
+        ),
+        Scenario(
+            "threads",
+            "more than 20000 tasks, most of them threads of 200 processes, then sysrq",
+            "echo c >/proc/sysrq-trigger\n",
+            # The kernel allows for fewer by the size of its memory.
+            setup="echo 100000 >/proc/sys/kernel/threads-max\n"
+            "echo 100000 >/proc/sys/kernel/pid_max\n"
+            "/threads 200 100 || echo '@@@ threads failed'\n",
+            memory=1900,
+            own_program="threads",
+            expect={
+                "panic_comm": "init",
+                "panic_frames": ["sysrq_handle_crash"],
+                "tasks_at_least": 20000,
+            },
         ),
     )
 }
