@@ -70,6 +70,7 @@ class Declarator:
         self._ident_counts: dict[str, int] = {}
         size = sum(len(level.raw) for level in types.btf.chain())
         self._depth = 0
+        self._inside: set[int] = set()
         self._budget = _FLOOR + _GROWTH * size
 
     # Names.
@@ -124,6 +125,8 @@ class Declarator:
     def _enter(self, type_id: int) -> None:
         if self._depth >= _MAX_DEPTH:
             raise Unprintable(f"type {type_id}: nested too deeply", type_id=type_id)
+        if self._budget < 0:
+            self._spend(0)
         self._depth += 1
 
     def _pair(self, type_id: int, level: int, named: bool) -> _Pair:
@@ -311,9 +314,14 @@ class Declarator:
         :param unnamed: Leave out its tag.
         """
         self._enter(type_id)
+        if type_id in self._inside:
+            self._depth -= 1
+            raise Unprintable(f"type {type_id}: contains itself", type_id=type_id)
+        self._inside.add(type_id)
         try:
             return self._make_composite(type_id, level, unnamed)
         finally:
+            self._inside.discard(type_id)
             self._depth -= 1
 
     def _make_composite(self, type_id: int, level: int, unnamed: bool) -> str:

@@ -27,8 +27,9 @@ def record_error(btf: Btf, type_id: int, message: str) -> BtfFormatError:
     """
     Make the error that says which record breaks a rule, and where it is.
 
-    :param btf: Owner of the type, not merely a split on top of it.
+    :param btf: Owner of the type, or any split on top of it.
     """
+    btf = btf.owner_of(type_id)
     pos = btf.offsets[type_id - btf.start_id]
     offset = btf.type_section_offset + 4 * pos
     kind = kind_name(info_kind(btf.words[pos + 1]))

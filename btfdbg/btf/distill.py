@@ -105,14 +105,13 @@ def needed_of_base(split: Btf, base: Btf) -> set[int]:
     stack: list[int] = []
 
     def follow(type_id: int) -> None:
+        end = split.type_cnt if type_id >= limit else split.owner_of(type_id).type_cnt
         for target in split.iter_type_refs(type_id):
+            if target >= end:
+                raise record_error(
+                    split, type_id, f"refers to type {target}, last type is {end - 1}"
+                )
             if not target or target >= limit or target in needed:
-                if target >= split.type_cnt:
-                    raise record_error(
-                        split,
-                        type_id,
-                        f"refers to type {target}, last type is {split.type_cnt - 1}",
-                    )
                 continue
             kind = split.kind_of(target)
             if kind not in _ALLOWED:

@@ -60,17 +60,24 @@ class Holes:
 
 
 def holes(
-    texts: Texts, type_id: int, base: int = 0, depth: int = 0, steps: Steps | None = None
+    texts: Texts,
+    type_id: int,
+    base: int = 0,
+    depth: int = 0,
+    steps: Steps | None = None,
+    around: frozenset[int] = frozenset(),
 ) -> Holes:
     """
     Reckon a struct's or union's holes.
 
     :param texts: Made of the BTF once, for any number of types.
     :param base: Bit at which it starts in the outermost type.
+    :param around: Types that this one stands in, none of which it can hold again.
     :raises BtfFormatError: it is absurdly large written out.
     """
     steps = steps or Steps(20_000 + len(texts.types.record[type_id]))
     types = texts.types
+    around |= {type_id}
     record = types.record[type_id]
     kflag = record[1] > 0x7FFFFFFF
     struct = types.kind[type_id] == STRUCT
@@ -91,8 +98,8 @@ def holes(
         name = texts.names[name_off]
         inner = None
         placed = texts.placed(member) if depth < _MAX_DEPTH else 0
-        if placed:
-            inner = holes(texts, placed, base + offset, depth + 1, steps)
+        if placed and placed not in around:
+            inner = holes(texts, placed, base + offset, depth + 1, steps, around)
             text = texts.around(member, name)
         else:
             text = texts.type(member, name)
@@ -101,7 +108,7 @@ def holes(
         unit = 8 * max(size, 1) if bits else 8
         composite = texts.composite_of(member)
         if composite and types.kind[composite] == STRUCT and depth < _MAX_DEPTH:
-            below = inner or holes(texts, composite, 0, _MAX_DEPTH, steps)
+            below = inner or holes(texts, composite, 0, _MAX_DEPTH, steps, around)
             if below.padding:
                 paddings.append(below.padding)
     size = record[2]

@@ -143,10 +143,12 @@ def _keep_candidate(local: Btf, relo: CoreRelo, target: Btf, type_id: int, kept:
 
 def _keep_enum(local: Btf, relo: CoreRelo, target: Btf, type_id: int, kept: _Kept) -> bool:
     asked = local.type_by_id(local.skip_mods_and_typedefs(relo.type_id))
-    found = target.type_by_id(type_id)
+    # Both may be typedefs: candidates() compares the kinds that are asked for.
+    found = target.type_by_id(target.skip_mods_and_typedefs(type_id))
     if not isinstance(asked, kinds.Enum | kinds.Enum64):
         raise BtfError(f"relocation of an enumerator of type {relo.type_id}, which is no enum")
-    assert isinstance(found, kinds.Enum | kinds.Enum64)  # candidates() sees to it
+    if not isinstance(found, kinds.Enum | kinds.Enum64):
+        return False
     if not relo.access.isdecimal() or int(relo.access) >= len(asked.values):
         raise BtfError(f"enum {asked.name} has no enumerator {relo.access!r}")
     name = essential_name(asked.values[int(relo.access)].name)

@@ -6,19 +6,15 @@ an answer or one of the two errors, and comes to an end.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-
 from btfdbg.btf import Btf
 from btfdbg.btf.assemble import assemble
 from btfdbg.btf.builder import Builder, with_byteorder
 from btfdbg.btf.downlevel import downlevel, features_of
-from btfdbg.btf.format import COMPOSITES
 from btfdbg.btf.jsondump import dump_json
 from btfdbg.btf.order import named_start_id, sort_by_name
 from btfdbg.btf.rawtext import dumps
 from btfdbg.btf.validate import check
-from btfdbg.errors import BtfError, BtfFormatError, BtfNotFoundError
+from btfdbg.errors import BtfFormatError, BtfNotFoundError
 
 #: Types looked at per blob; real ones have a hundred thousand.
 FEW = 300
@@ -77,39 +73,3 @@ def exercise(data: bytes, base: Btf | None = None) -> None:
         downlevel(btf, features_of("4.18"))
     except (BtfFormatError, BtfNotFoundError):
         pass
-
-
-def exercise_verbs(btf: Btf) -> None:
-    """
-    Put a parsed BTF through everything that makes another, or text, of it.
-
-    :raises Exception: anything but the errors that a verb may end in.
-    """
-    from btfdbg.btf.cdump import dump_c
-    from btfdbg.btf.dedup import dedup
-    from btfdbg.btf.diff import diff
-    from btfdbg.btf.distill import distill_base
-    from btfdbg.btf.find import find
-    from btfdbg.btf.fingerprint import Fingerprints
-    from btfdbg.btf.holes import of_btf
-    from btfdbg.btf.relocate import relocate
-
-    def attempt(verb: Callable[[], object]) -> None:
-        try:
-            verb()
-        except BtfError:
-            pass
-
-    attempt(lambda: dedup(dedup(btf)))
-    attempt(lambda: sum(map(len, dump_c(btf, assertions=True))))
-    attempt(lambda: diff(btf, btf))
-    attempt(lambda: find(btf, "*", member="a*"))
-    if btf.base is not None:
-        attempt(lambda: relocate(Btf.parse(bytes(distill_base(btf)[1].raw)), btf))
-        attempt(lambda: relocate(distill_base(btf)[1], btf.base or btf))
-        attempt(lambda: relocate(btf, btf.base or btf, compat="libbpf"))
-    prints = Fingerprints(btf)
-    for type_id in list(btf.own_ids())[:FEW]:
-        attempt(partial(prints.deep, type_id))
-        if btf.kind_of(type_id) in COMPOSITES:
-            attempt(partial(of_btf, btf, type_id))

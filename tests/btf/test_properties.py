@@ -15,9 +15,10 @@ from btfdbg.btf.order import named_start_id, permute, sort_by_name
 from btfdbg.btf.rawtext import dumps
 from btfdbg.btf.validate import check
 from btfdbg.errors import BtfFormatError
-from tests.btf.exercise import ask_everything, exercise, exercise_verbs
+from tests.btf.exercise import ask_everything, exercise
 from tests.btf.samples import EVERY_KIND, SPLIT
 from tests.btf.strategies import DAMAGE, FORMS, GRAPHS, damage
+from tests.btf.verbs import exercise_verbs
 
 Form = tuple[int, bool, Literal["little", "big"]]
 

@@ -74,6 +74,27 @@ def test_a_bit_field_stays_one_and_other_members_do_not_become_one() -> None:
     assert "kflag" not in plain
 
 
+def test_an_enumerator_may_be_asked_for_by_the_typedef_of_its_enum() -> None:
+    kernel = (
+        "[1] ENUM '(anon)' encoding=UNSIGNED size=4 vlen=2\n\t'ONE' val=1\n\t'TWO' val=2\n"
+        "[2] TYPEDEF 'e_t' type_id=1\n[3] STRUCT 'unused' size=4 vlen=0\n"
+    )
+    out, unmatched = small(kernel, ("e_t", "1", CoreKind.ENUMVAL_VALUE), kernel=kernel)
+    assert out == "".join(kernel.splitlines(keepends=True)[:4])
+    assert not unmatched
+
+
+def test_a_typedef_of_something_else_has_no_enumerators() -> None:
+    local = (
+        "[1] ENUM '(anon)' encoding=UNSIGNED size=4 vlen=1\n\t'ONE' val=1\n"
+        "[2] TYPEDEF 'e_t' type_id=1\n"
+    )
+    kernel = INT + "[2] TYPEDEF 'e_t' type_id=1\n"
+    out, unmatched = small(local, ("e_t", "0", CoreKind.ENUMVAL_VALUE), kernel=kernel)
+    assert not out
+    assert len(unmatched) == 1
+
+
 def test_what_is_asked_about_as_a_whole_is_kept_with_its_size() -> None:
     assert small(KERNEL, ("outer", "0", CoreKind.TYPE_SIZE))[0] == (
         "[1] STRUCT 'outer' size=88 vlen=0\n"
