@@ -37,6 +37,12 @@ def _arguments() -> argparse.ArgumentParser:
     guest = argparse.ArgumentParser(add_help=False, parents=[kernel])
     guest.add_argument("--scenario", default="sysrq-panic", choices=list(SCENARIOS))
     guest.add_argument("--memory", type=int, help="MiB")
+    guest.add_argument("--cpus", type=int, default=2)
+    guest.add_argument(
+        "--no-vmcoreinfo",
+        action="store_true",
+        help="QEMU does not learn where the guest's VMCOREINFO is",
+    )
     guest.add_argument("--cpu", help="QEMU's processor model, such as max,la57=off")
     guest.add_argument("--append", default="", help="for the kernel's command line")
     guest.add_argument("--timeout", type=float, default=600, help="seconds to wait for the end")
@@ -88,6 +94,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             options.timeout,
             options.cpu,
             options.append,
+            options.cpus,
+            not options.no_vmcoreinfo,
         )
         out = options.output.resolve()
         if live:

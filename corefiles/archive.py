@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .run import BuildError, run
-from .sources import Mirror, machine_mirror
+from .sources import Mirror, base_suite, machine_mirror
 
 _STALE_SECONDS = 6 * 3600
 
@@ -42,7 +42,7 @@ class Archive:
 
     def _options(self) -> list[str]:
         state = self._state
-        settings = {
+        settings: dict[str, object] = {
             "Dir::Etc::sourcelist": state / "sources.list",
             "Dir::Etc::sourceparts": "/nonexistent",
             "Dir::Etc::preferencesparts": "/nonexistent",
@@ -58,6 +58,9 @@ class Archive:
             "Acquire::Languages": "none",
             "Debug::NoLocking": "true",
         }
+        if base_suite(self.suite) != self.suite:
+            # By itself apt takes nothing from them that the suite below has too.
+            settings["APT::Default-Release"] = self.suite
         return [word for key, value in settings.items() for word in ("-o", f"{key}={value}")]
 
     def update(self, *, force: bool = False) -> None:

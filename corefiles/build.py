@@ -14,7 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,18 @@ _FAULT = Path(__file__).parent / "modules" / "fault"
 _PROGRAMS = Path(__file__).parent / "programs"
 _DISK_SIZE = 4 << 20
 _NEEDED_FACTS = ("uname", "modules", "mounts", "tasks", "meminfo")
+
+
+@dataclass(frozen=True, slots=True)
+class Aboard:
+    """
+    What a guest carries and says besides.
+
+    :ivar probes: Name of a fact and the shell that prints it.
+    """
+
+    programs: Sequence[initramfs.Program] = ()
+    probes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +93,8 @@ def _entry(wish: Wish, prepared: Prepared, scenario: Scenario) -> dict[str, Any]
         "summary": scenario.summary,
         "memory": guest.memory,
         "cpu": guest.cpu,
+        "cpus": guest.cpus,
+        "vmcoreinfo_device": guest.vmcoreinfo and guest.machine.vmcoreinfo,
         "qemu": run([guest.machine.program, "--version"]).splitlines()[0],
         "markers": scenarios.MARKERS,
         "expect": scenario.expect,
@@ -122,20 +136,27 @@ class Builder:
         return key.read_bytes()
 
     def _prepare(
-        self, wish: Wish, kernel: Kernel, scenario: Scenario, variants: Sequence[str], work: Path
+        self,
+        wish: Wish,
+        kernel: Kernel,
+        scenario: Scenario,
+        variants: Sequence[str],
+        work: Path,
+        aboard: Aboard | None = None,
     ) -> Prepared:
         """
         Make the initramfs and the disks of a guest.
 
         :param variants: Kinds of dump that its own kdump writes; none for QEMU's.
         """
+        aboard = aboard or Aboard()
         machine = machine_for(wish.arch)
         archive = self.archive(wish.suite, wish.arch)
         memory = wish.memory or machine.memory + 64 + scenario.memory + (256 if variants else 0)
         memory = machine.round_memory(memory)
         append = f"console={machine.console} panic=0 {machine.append} {wish.append}".strip()
         before = ""
-        programs: Sequence[initramfs.Program] = ()
+        programs = tuple(aboard.programs)
         files = {"disk.img": _ext4_image()} if scenario.disk else {}
         if scenario.own_program:
             files[scenario.own_program] = kbuild.build_program(
@@ -145,7 +166,8 @@ class Builder:
         if variants:
             tools = self.archive(wish.tools_suite or wish.suite, wish.arch)
             kit = kdump.kit(kernel, archive, tools, machine.console, variants)
-            programs, before = kit.programs, kit.load
+            programs += kit.programs
+            before = kit.load
             files |= kit.files
             append += f" crashkernel={kdump.CRASH_MEMORY}M"
         for disk in disks.values():
@@ -154,7 +176,7 @@ class Builder:
         own = {"cf_fault": self.fault_module(kernel, archive)} if scenario.own_module else {}
         image = initramfs.build(
             initramfs.busybox(archive),
-            scenarios.script(scenario, before),
+            scenarios.script(scenario, before, aboard.probes),
             kernel,
             initramfs.wanted_modules(kernel, scenarios.MODULES.split()),
             own,
@@ -171,6 +193,9 @@ class Builder:
             append,
             work,
             memory,
+            cpus=wish.cpus,
+            vmcoreinfo=wish.vmcoreinfo,
+            ram_file=work / "ram" if "ram-file" in wish.hows and not variants else None,
             disks=list(disks.values()),
         )
         self.say(f"booting {kernel.release} ({memory} MiB), {scenario.name}")
@@ -225,7 +250,7 @@ class Builder:
             return list(made.values())
 
     @contextmanager
-    def live(self, wish: Wish, out: Path) -> Iterator[Prepared]:
+    def live(self, wish: Wish, out: Path, aboard: Aboard | None = None) -> Iterator[Prepared]:
         """
         Keep a guest alive instead, for debugging through its monitor.
 
@@ -238,7 +263,7 @@ class Builder:
         kernel = self.kernel(wish)
         quiet = dataclasses.replace(scenario, trigger="")
         with _work_folder(out) as work:
-            prepared = self._prepare(wish, kernel, quiet, [], work)
+            prepared = self._prepare(wish, kernel, quiet, [], work, aboard)
             with prepared.guest as guest:
                 guest.wait_for("@@@ dying", wish.timeout)
                 entry = {"how": "live", **_entry(wish, prepared, scenario)}

@@ -14,9 +14,10 @@ from . import facts, rawimage
 from .flattened import rearrange
 from .guest import Guest
 from .recompress import to_snappy
+from .run import run
 from .wish import QEMU_DUMPS, Wish
 
-_SUFFIXES = {"raw": "raw", "lime": "lime"}
+_SUFFIXES = {"raw": "raw", "lime": "lime", "ram-file": "raw"}
 
 
 def dump_path(out: Path, how: str) -> Path:
@@ -65,6 +66,9 @@ def from_monitor(
             continue
         made[how] = dump_path(out, how)
         guest.dump(made[how], form=form, paging=paging)
+    if guest.ram_file is not None:
+        made["ram-file"] = dump_path(out, "ram-file")
+        run(["cp", "--sparse=always", guest.ram_file, made["ram-file"]])
     if "raw" in wish.hows or "lime" in wish.hows:
         base = guest.machine.ram_base
         raw = dump_path(out, "raw") if "raw" in wish.hows else guest.work / "raw"

@@ -39,6 +39,9 @@ class Guest:
     work: Path
     memory: int
     cpus: int = 2
+    vmcoreinfo: bool = True
+    ram_file: Path | None = None
+    """File to keep the guest's memory in."""
     disks: Sequence[Path] = ()
     _process: subprocess.Popen[bytes] | None = None
     _socket: socket.socket | None = None
@@ -67,8 +70,12 @@ class Guest:
             "-qmp", f"unix:{self.monitor},server=on,wait=off",
             "-netdev", "user,id=n0,restrict=on", "-device", f"virtio-net-{m.bus},netdev=n0",
         ]  # fmt: skip
-        if m.vmcoreinfo:
+        if m.vmcoreinfo and self.vmcoreinfo:
             words += ["-device", "vmcoreinfo"]
+        if self.ram_file is not None:
+            backend = f"memory-backend-file,id=ram,size={self.memory}M,share=on"
+            words += ["-object", f"{backend},mem-path={self.ram_file}"]
+            words += ["-machine", "memory-backend=ram"]
         for index, disk in enumerate(self.disks):
             words += [
                 "-drive", f"file={disk},if=none,id=d{index},format=raw,cache=unsafe",

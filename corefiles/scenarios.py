@@ -8,6 +8,7 @@ so that kdump works for each of them too.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -223,11 +224,12 @@ SCENARIOS: dict[str, Scenario] = {
 }
 
 
-def script(scenario: Scenario, before: str = "") -> str:
+def script(scenario: Scenario, before: str = "", probes: Mapping[str, str] | None = None) -> str:
     """
     Return the init script of a guest.
 
     :param before: Shell that runs after the setup and before the facts (kexec).
+    :param probes: Further facts, taken between those that stay and those that change.
     """
     return "".join(
         (
@@ -235,7 +237,7 @@ def script(scenario: Scenario, before: str = "") -> str:
             scenario.setup,
             before,
             f"sleep {scenario.settle:g}\n",
-            facts.shell(facts.PROBES),
+            facts.shell({**facts.PROBES, **(probes or {})}),
             facts.shell(facts.LATE_PROBES),
             _DYING,
             scenario.trigger,

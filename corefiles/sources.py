@@ -52,13 +52,20 @@ class Mirror:
         """
         Return one-line sources for a suite, with its security archive if it has one.
 
-        :param suite: Debian codename.
+        :param suite: Debian codename, ``CODENAME-backports`` or ``experimental``; the
+            latter two hold few packages and come with the suite that they add to.
         """
         option = f"[signed-by={self.keyring}] " if self.keyring else ""
-        found = [f"deb {option}{self.main} {suite} main"]
-        if self.security and suite != "sid":
-            found.append(f"deb {option}{self.security} {suite}-security main")
+        base = base_suite(suite)
+        found = [f"deb {option}{self.main} {name} main" for name in dict.fromkeys((base, suite))]
+        if self.security and base != "sid":
+            found.append(f"deb {option}{self.security} {base}-security main")
         return found
+
+
+def base_suite(suite: str) -> str:
+    """Return the suite that another one adds to, or the suite itself."""
+    return "sid" if suite == "experimental" else suite.removesuffix("-backports")
 
 
 def parse_one_line(text: str) -> list[Entry]:

@@ -20,7 +20,9 @@ QEMU_DUMPS: dict[str, tuple[str, bool]] = {
     "qemu-lzo": ("kdump-lzo", False),
     "qemu-snappy": ("kdump-snappy", False),
 }
-IMAGES = ("raw", "lime")
+# Physical memory as it is: QEMU's pmemsave, the same behind LiME's headers, and the
+# file that QEMU kept the guest's memory in, which knows no hole below 4 GiB.
+IMAGES = ("raw", "lime", "ram-file")
 HOWS = (*QEMU_DUMPS, *IMAGES, *kdump.VARIANTS, *kdump.DERIVED)
 
 
@@ -42,6 +44,9 @@ class Wish:
     """QEMU's processor model instead of the machine's."""
     append: str = ""
     """Added to the kernel's command line."""
+    cpus: int = 2
+    vmcoreinfo: bool = True
+    """Whether QEMU may learn the VMCOREINFO note from the guest, where it can."""
 
     @property
     def by_qemu(self) -> list[str]:

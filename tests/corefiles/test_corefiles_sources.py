@@ -62,6 +62,13 @@ def test_sid_has_no_security_archive() -> None:
     assert len(mirror.lines("sid")) == 1
 
 
+def test_backports_and_experimental_come_with_the_suite_below() -> None:
+    mirror = choose(parse_deb822(DEB822))
+    suites = [line.split()[3] for line in mirror.lines("trixie-backports")]
+    assert suites == ["trixie", "trixie-backports", "trixie-security"]
+    assert [line.split()[3] for line in mirror.lines("experimental")] == ["sid", "experimental"]
+
+
 def test_third_party_sources_are_not_debian() -> None:
     text = (
         "deb https://packages.example/apt cloud-bookworm main\n"
