@@ -4,8 +4,8 @@ Owns the file format, its reading and writing, and the selection by release seri
 Knows no drgn and gives no verdicts: it lists candidates.
 
 The file is one zstd frame behind a fixed header (magic, format version, sizes, CRC of
-the content), and unpacks in a few milliseconds into lists that are searched with
-:mod:`bisect`. Nothing is read before the first question.
+the content), and unpacks in a few milliseconds into tables that are searched as they
+are (:mod:`.layout`). Nothing is read before the first question.
 
 Why not SQLite or JSON: 100,000 names take 4 bytes each this way, and start-up pays
 nothing.
@@ -13,27 +13,26 @@ nothing.
 
 from __future__ import annotations
 
-import json
 import struct
 import zlib
-from array import array
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 
-import zstandard
-
 from btfdbg.debuginfo.variables.families import Family, learn, patterns, prune
+from btfdbg.debuginfo.variables.layout import Column, Found, SortedList, SortedTexts, Texts
 from btfdbg.debuginfo.variables.textdb import Kernel, Marked, Tail, TextDatabase
 from btfdbg.errors import DebugInfoError
 
 BUILTIN = Path(__file__).parent / "data" / "variables.db"
 _MAGIC = b"btfdbgV\n"
-_VERSION = 1
+_VERSION = 2
 _HEADER = struct.Struct("<8sIIII")  # magic, version, bytes unpacked, bytes packed, CRC-32
 _MAX_SIZE = 64 << 20
+_PARTS = 19
+_LENGTH_BYTES = 3
+_REINSTALL = "reinstall btfdbg, or compile it again with 'btfdbg vars extract --compile'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,42 +54,51 @@ class Candidate:
 class _Sets:
     """Sets of candidates as columns; an object is made only for the set that is asked for."""
 
+    _STEP = 64
+
     def __init__(
         self,
-        types: Sequence[str],
-        modules: Sequence[str],
+        types: Texts,
+        modules: Texts,
         masks: Sequence[int],
-        ends: Sequence[int],
-        rows: tuple[array[int], array[int], array[int]],
+        lengths: memoryview,
+        rows: tuple[Column, Column, Column],
     ) -> None:
         self._types, self._modules, self._masks = types, modules, masks
-        self._ends, self._rows = ends, rows
+        self._lengths, self._rows = lengths, rows
+        steps = range(0, len(lengths), self._STEP)
+        # Where every 64th set starts; the lengths of the others are added up.
+        self._starts = list(
+            accumulate((sum(lengths[i : i + self._STEP]) for i in steps), initial=0)
+        )
+        if any(len(column) != self._starts[-1] for column in rows):
+            raise ValueError("tables disagree")
 
     def __len__(self) -> int:
-        return len(self._ends)
+        return len(self._lengths)
 
     def __getitem__(self, index: int) -> tuple[Candidate, ...]:
-        start = self._ends[index - 1] if index else 0
+        step, rest = divmod(index, self._STEP)
+        start = self._starts[step] + sum(self._lengths[index - rest : index])
         types, modules, masks = self._rows
         return tuple(
             Candidate(self._types[types[i]], self._modules[modules[i]], self._masks[masks[i]])
-            for i in range(start, self._ends[index])
+            for i in range(start, start + self._lengths[index])
         )
 
 
 class _Families(Mapping[str, Family]):
-    """Families as lines, each read when it is asked for."""
+    """Families, each read when it is asked for."""
 
-    def __init__(self, text: bytes, types: Sequence[str]) -> None:
-        self._lines = text.split(b"\n") if text else []
-        self._types = types
+    def __init__(self, patterns: SortedTexts, counts: Texts, types: Texts) -> None:
+        self._patterns, self._counts, self._types = patterns, counts, types
         self._read: dict[str, Family | None] = {}
 
     def __len__(self) -> int:
-        return len(self._lines)
+        return len(self._patterns)
 
     def __iter__(self) -> Iterator[str]:
-        return (line.partition(b"\t")[0].decode() for line in self._lines)
+        return (pattern.decode() for pattern in self._patterns)
 
     def __getitem__(self, pattern: str) -> Family:
         try:
@@ -102,16 +110,18 @@ class _Families(Mapping[str, Family]):
         return found
 
     def _find(self, pattern: str) -> Family | None:
-        key = pattern.encode() + b"\t"
-        at = bisect_left(self._lines, key)
-        if at == len(self._lines) or not self._lines[at].startswith(key):
-            return None
-        _, members, *counts = self._lines[at].decode().split("\t")
-        types = []
-        for item in counts:
-            type_id, _, count = item.partition(":")
-            types.append((self._types[int(type_id)], int(count)))
-        return Family(pattern, tuple(types), int(members))
+        try:
+            at = self._patterns.find(pattern.encode())
+            if at < 0:
+                return None
+            members, *counts = self._counts[at].split("\t")
+            types = []
+            for item in counts:
+                type_id, _, count = item.partition(":")
+                types.append((self._types[int(type_id)], int(count)))
+            return Family(pattern, tuple(types), int(members))
+        except (ValueError, IndexError) as e:
+            raise _damaged("the variable database", e) from e
 
 
 class Database:
@@ -126,8 +136,8 @@ class Database:
     def __init__(
         self,
         kernels: Iterable[Kernel],
-        names: list[bytes],
-        sets: array[int],
+        names: Found,
+        sets: Sequence[int],
         candidates: Sequence[tuple[Candidate, ...]] | _Sets,
         families: Mapping[str, Family],
         tails: Mapping[str, Tail],
@@ -144,11 +154,11 @@ class Database:
 
     def candidates(self, name: str) -> tuple[Candidate, ...]:
         """Return what is known of a name; empty if nothing is."""
-        key = name.encode()
-        at = bisect_left(self._names, key)
-        if at == len(self._names) or self._names[at] != key:
-            return ()
-        return self._candidates[self._sets[at]]
+        try:
+            at = self._names.find(name.encode("utf-8", "surrogateescape"))
+            return () if at < 0 else self._candidates[self._sets[at]]
+        except (ValueError, IndexError) as e:
+            raise _damaged("the variable database", e) from e
 
     def without(self, leave_out: Callable[[Kernel], bool]) -> Database:
         """
@@ -181,13 +191,13 @@ class Database:
     ) -> Database:
         """Make a database out of names and candidates; learns the families if not given."""
         sets: dict[tuple[Candidate, ...], int] = {}
-        names, ids = [], array("I")
+        names, ids = [], []
         for name in sorted(contents, key=str.encode):
             names.append(name.encode())
             ids.append(sets.setdefault(contents[name], len(sets)))
         if families is None:
             families = _families(contents)
-        return cls(kernels, names, ids, list(sets), families, tails)
+        return cls(kernels, SortedList(names), ids, list(sets), families, tails)
 
     @classmethod
     def from_text(cls, text: TextDatabase) -> Database:
@@ -214,45 +224,42 @@ class Database:
 
     def pack(self) -> bytes:
         """Return the compiled file's bytes."""
+        import zstandard
+
         types: dict[str, int] = {}
         modules: dict[str, int] = {"": 0}
         masks: dict[int, int] = {}
-        lengths, flat = array("B"), array("I")
+        lengths = bytearray()
+        rows: tuple[list[int], list[int], list[int]] = ([], [], [])
         for index in range(len(self._candidates)):
-            candidates = self._candidates[index]
-            if len(candidates) > 255:
-                candidates = candidates[:255]
+            candidates = self._candidates[index][:255]
             lengths.append(len(candidates))
             for c in candidates:
-                flat.append(types.setdefault(c.type, len(types)))
-                flat.append(modules.setdefault(c.module, len(modules)))
-                flat.append(masks.setdefault(c.kernels, len(masks)))
-        families = sorted(
+                rows[0].append(types.setdefault(c.type, len(types)))
+                rows[1].append(modules.setdefault(c.module, len(modules)))
+                rows[2].append(masks.setdefault(c.kernels, len(masks)))
+        families = sorted(self.families.values(), key=lambda family: family.pattern.encode())
+        counts = [
             "\t".join(
-                (
-                    family.pattern,
-                    str(family.members),
-                    *(f"{types.setdefault(t, len(types))}:{n}" for t, n in family.types),
-                )
-            ).encode()
-            for family in self.families.values()
-        )
-        meta = {
-            "kernels": [[k.lane, k.series, k.release, k.machine] for k in self.kernels],
-            "modules": list(modules),
-            "masks": [format(mask, "x") for mask in masks],
-            "tails": [[e, t.zeros, t.agree, t.total] for e, t in self.tails.items()],
-        }
-        parts = [
-            json.dumps(meta).encode(),
-            b"\n".join(self._names),
-            "\n".join(types).encode(),
-            _to_bytes(self._sets),
-            lengths.tobytes(),
-            _to_bytes(array("I", flat[0::3])),
-            _to_bytes(array("I", flat[1::3])),
-            _to_bytes(array("I", flat[2::3])),
-            b"\n".join(families),
+                (str(f.members), *(f"{types.setdefault(t, len(types))}:{n}" for t, n in f.types))
+            )
+            for f in families
+        ]
+        names, name_blocks = SortedTexts.pack(self._names)
+        patterns, pattern_blocks = SortedTexts.pack(f.pattern.encode() for f in families)
+        parts: list[bytes] = [
+            struct.pack("<II", len(self._names), len(families)),
+            _lines((k.lane, k.series, k.release, k.machine) for k in self.kernels),
+            _lines((format(mask, "x"),) for mask in masks),
+            _lines((str(t.zeros), str(t.agree), str(t.total), e) for e, t in self.tails.items()),
+            *_with_blocks(names, name_blocks),
+            Column.pack(self._sets),
+            bytes(lengths),
+            *(Column.pack(row) for row in rows),
+            *_with_blocks(*Texts.pack(types)),
+            *_with_blocks(*Texts.pack(modules)),
+            *_with_blocks(patterns, pattern_blocks),
+            *_with_blocks(*Texts.pack(counts)),
         ]
         content = b"".join(struct.pack("<I", len(part)) + part for part in parts)
         packed = zstandard.ZstdCompressor(level=22).compress(content)
@@ -267,62 +274,73 @@ class Database:
         :param origin: what to call the file in an error.
         :raises DebugInfoError: not such a file, another version, truncated or damaged.
         """
-        hint = "reinstall btfdbg, or compile it again with 'btfdbg vars extract --compile'"
         if len(data) < _HEADER.size or not data.startswith(_MAGIC):
-            raise DebugInfoError(f"{origin}: not a variable database", step="vars", hint=hint)
+            raise DebugInfoError(f"{origin}: not a variable database", step="vars", hint=_REINSTALL)
         _, version, size, packed_size, crc = _HEADER.unpack_from(data)
         if version != _VERSION:
             raise DebugInfoError(
                 f"{origin}: variable database of version {version}, this btfdbg reads {_VERSION}",
                 step="vars",
-                hint=hint,
+                hint=_REINSTALL,
             )
         packed = data[_HEADER.size :]
         if len(packed) != packed_size or size > _MAX_SIZE:
             raise DebugInfoError(
                 f"{origin}: {len(packed)} bytes of content, its header says {packed_size}",
                 step="vars",
-                hint=hint,
+                hint=_REINSTALL,
             )
+        import zstandard
+
         try:
             content = zstandard.ZstdDecompressor().decompress(packed, max_output_size=size)
             if len(content) != size or zlib.crc32(content) != crc:
                 raise ValueError("checksum differs")
             return cls._from_content(content)
         except (zstandard.ZstdError, ValueError, LookupError, TypeError, struct.error) as e:
-            raise DebugInfoError(f"{origin}: damaged ({e})", step="vars", hint=hint) from e
+            raise _damaged(origin, e) from e
 
     @classmethod
     def _from_content(cls, content: bytes) -> Database:
-        parts = []
+        view = memoryview(content)
+        spans = []
         at = 0
         while at < len(content):
             (size,) = struct.unpack_from("<I", content, at)
             at += 4
-            parts.append(content[at : at + size])
+            spans.append((at, at + size))
             at += size
-        meta_json, names_text, types_text, sets, lengths, *columns, families_text = parts
-        type_ids, module_ids, mask_ids = columns
-        meta = json.loads(meta_json)
-        names = names_text.split(b"\n") if names_text else []
-        types = types_text.decode().split("\n")
-        modules: list[str] = meta["modules"]
-        masks = [int(mask, 16) for mask in meta["masks"]]
-        rows = (_from_bytes(type_ids), _from_bytes(module_ids), _from_bytes(mask_ids))
-        ends = array("I", accumulate(lengths))
-        used = ends[-1] if ends else 0
-        counts = (len(types), len(modules), len(masks))
-        for column, count in zip(rows, counts, strict=True):
-            if len(column) != used or (column and max(column) >= count):
-                raise ValueError("tables disagree")
-        candidates = _Sets(types, modules, masks, ends, rows)
-        ids = _from_bytes(sets)
-        if len(ids) != len(names) or (ids and max(ids) >= len(candidates)):
-            raise ValueError("tables disagree")
-        families = _Families(families_text, types)
-        kernels = [Kernel(*row) for row in meta["kernels"]]
-        tails = {row[0]: Tail(*row[1:]) for row in meta["tails"]}
-        return cls(kernels, names, ids, candidates, families, tails)
+        if at != len(content) or len(spans) != _PARTS:
+            raise ValueError("its parts do not fill it")
+        parts = iter(spans)
+
+        def part() -> memoryview:
+            start, end = next(parts)
+            return view[start:end]
+
+        def blocks() -> tuple[bytes, int, int, Sequence[int]]:
+            start, end = next(parts)
+            lengths = part()
+            return content, start, end, Column(lengths, len(lengths) // _LENGTH_BYTES).tolist()
+
+        name_count, family_count = struct.unpack("<II", part())
+        kernels = [Kernel(*row) for row in _rows(part(), 4)]
+        masks = [int(row[0], 16) for row in _rows(part(), 1)]
+        tails = {e: Tail(int(z), int(a), int(t)) for z, a, t, e in _rows(part(), 4)}
+        names = SortedTexts(*blocks(), name_count)
+        sets = Column(part(), name_count)
+        lengths = part()
+        row_count = sum(lengths)
+        rows = (
+            Column(part(), row_count),
+            Column(part(), row_count),
+            Column(part(), row_count),
+        )
+        types, modules = Texts(*blocks()), Texts(*blocks())
+        patterns = SortedTexts(*blocks(), family_count)
+        families = _Families(patterns, Texts(*blocks()), types)
+        candidates = _Sets(types, modules, masks, lengths, rows)
+        return cls(kernels, names, sets, candidates, families, tails)
 
     @classmethod
     def load(cls, path: Path = BUILTIN) -> Database:
@@ -378,17 +396,21 @@ def _one(candidates: list[Candidate]) -> tuple[Candidate, ...]:
     return (Candidate(candidates[0].type, "", mask),)
 
 
-def _to_bytes(values: array[int]) -> bytes:
-    """As u32, all low bytes first: columns compress better than records."""
-    raw = values.tobytes() if values.itemsize == 4 else array("I", values).tobytes()
-    return b"".join(raw[i::4] for i in range(4))
+def _damaged(origin: str, error: Exception) -> DebugInfoError:
+    return DebugInfoError(f"{origin}: damaged ({error})", step="vars", hint=_REINSTALL)
 
 
-def _from_bytes(data: bytes) -> array[int]:
-    count = len(data) // 4
-    raw = bytearray(len(data))
-    for i in range(4):
-        raw[i::4] = data[i * count : (i + 1) * count]
-    values = array("I")
-    values.frombytes(bytes(raw))
-    return values
+def _lines(rows: Iterable[Sequence[str]]) -> bytes:
+    return "".join("\t".join(row) + "\n" for row in rows).encode()
+
+
+def _rows(part: memoryview, width: int) -> Iterator[list[str]]:
+    """Lines of a part, the last of ``width`` fields with the tabs that it has."""
+    for line in str(part, "utf-8").splitlines():
+        yield line.split("\t", width - 1)
+
+
+def _with_blocks(data: bytes, lengths: Sequence[int]) -> tuple[bytes, bytes]:
+    """A part of texts, and after it the lengths of its blocks, three bytes each."""
+    planes = (bytes(n >> (8 * i) & 0xFF for n in lengths) for i in range(_LENGTH_BYTES))
+    return data, b"".join(planes)

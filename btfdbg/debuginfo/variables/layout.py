@@ -1,0 +1,212 @@
+"""How the compiled database lies in memory: tables that are searched as they are.
+
+Owns the forms of texts and numbers in it. Knows nothing of what they mean.
+
+Why not lists: making 125,000 ``bytes`` and as many integers out of the file took
+longer than all else until the first answer. Here one read and one decompression are
+all that happens at the start, and a question looks at one block of some texts.
+
+* :class:`SortedTexts`: sorted, in blocks of 32; each text is a byte (32 plus how many
+  bytes it shares with the one before it, 0 at a block's start), the rest of it, ``\\n``.
+* :class:`Texts`: by number, each ending in ``\\n``, in blocks of 32.
+* :class:`Column`: unsigned numbers, all lowest bytes first, then all next ones. Columns
+  compress better than records, and a number is put together when it is asked for.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, pairwise
+from typing import Protocol
+
+BLOCK = 32
+_SHARED_BIAS = 32  # keeps the byte from being a newline
+_MOST_SHARED = 200
+
+
+class Found(Protocol):
+    """Texts that can be found by what they are."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[bytes]: ...
+    def find(self, text: bytes) -> int: ...
+
+
+class SortedList:
+    """:class:`Found` over a list: a database in the making."""
+
+    def __init__(self, texts: list[bytes]) -> None:
+        self._texts = texts
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._texts)
+
+    def find(self, text: bytes) -> int:
+        """Number of a text, or -1."""
+        at = bisect_left(self._texts, text)
+        return at if at < len(self._texts) and self._texts[at] == text else -1
+
+
+class _Blocks:
+    """Where the blocks of one part of a file are."""
+
+    def __init__(self, data: bytes, start: int, end: int, lengths: Sequence[int]) -> None:
+        """
+        :param lengths: bytes of each block.
+        :raises ValueError: they are not what lies between ``start`` and ``end``.
+        """
+        self._data = data
+        self._starts = list(accumulate(lengths, initial=start))
+        if self._starts[-1] != end:
+            raise ValueError("blocks of texts do not fill their part")
+
+    def _heads(self, skip: int) -> _Heads:
+        return _Heads(self._data, self._starts, skip)
+
+    def _block(self, number: int) -> list[bytes]:
+        lines = self._data[self._starts[number] : self._starts[number + 1]].split(b"\n")
+        if lines.pop():
+            raise ValueError("a text without an end")
+        return lines
+
+
+class _Heads(Sequence[bytes]):
+    """The first text of each block, for :mod:`bisect`."""
+
+    def __init__(self, data: bytes, starts: list[int], skip: int) -> None:
+        self._data, self._starts, self._skip = data, starts, skip
+
+    def __len__(self) -> int:
+        return len(self._starts) - 1
+
+    def __getitem__(self, number: int) -> bytes:  # type: ignore[override] # no slices
+        start = self._starts[number]
+        return self._data[start + self._skip : self._data.index(b"\n", start)]
+
+
+class SortedTexts(_Blocks):
+    """See the file's header; of ``count`` texts."""
+
+    def __init__(
+        self, data: bytes, start: int, end: int, lengths: Sequence[int], count: int
+    ) -> None:
+        super().__init__(data, start, end, lengths)
+        if len(lengths) != -(-count // BLOCK):
+            raise ValueError("another number of texts")
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[bytes]:
+        for number in range(len(self._starts) - 1):
+            yield from self._texts(number)
+
+    def _texts(self, number: int) -> Iterator[bytes]:
+        before = b""
+        for line in self._block(number):
+            before = before[: line[0] - _SHARED_BIAS] + line[1:]
+            yield before
+
+    def find(self, text: bytes) -> int:
+        """
+        Number of a text, or -1.
+
+        :raises ValueError, IndexError: the file is damaged.
+        """
+        number = bisect_right(self._heads(1), text) - 1
+        if number >= 0:
+            for position, other in enumerate(self._texts(number)):
+                if other == text:
+                    return number * BLOCK + position
+        return -1
+
+    @staticmethod
+    def pack(texts: Iterable[bytes]) -> tuple[bytes, list[int]]:
+        """Bytes of the part, and the lengths of its blocks; ``texts`` must be sorted."""
+        out = bytearray()
+        ends = [0]
+        before = b""
+        for position, text in enumerate(texts):
+            if position and position % BLOCK == 0:
+                ends.append(len(out))
+                before = b""
+            shared = 0
+            most = min(len(before), len(text), _MOST_SHARED)
+            while shared < most and before[shared] == text[shared]:
+                shared += 1
+            out.append(_SHARED_BIAS + shared)
+            out += text[shared:] + b"\n"
+            before = text
+        if out:
+            ends.append(len(out))
+        return bytes(out), _lengths(ends)
+
+
+class Texts(_Blocks):
+    """See the file's header."""
+
+    def __getitem__(self, number: int) -> str:
+        """
+        The text of a number.
+
+        :raises ValueError, IndexError: there is none; the file is damaged.
+        """
+        if number < 0:
+            raise IndexError(number)
+        return self._block(number // BLOCK)[number % BLOCK].decode()
+
+    @staticmethod
+    def pack(texts: Iterable[str]) -> tuple[bytes, list[int]]:
+        """Bytes of the part, and the lengths of its blocks."""
+        out = bytearray()
+        ends = [0]
+        for position, text in enumerate(texts):
+            if position and position % BLOCK == 0:
+                ends.append(len(out))
+            out += text.encode() + b"\n"
+        if out:
+            ends.append(len(out))
+        return bytes(out), _lengths(ends)
+
+
+def _lengths(ends: list[int]) -> list[int]:
+    return [end - start for start, end in pairwise(ends)]
+
+
+class Column(Sequence[int]):
+    """See the file's header."""
+
+    def __init__(self, data: memoryview, count: int) -> None:
+        """:raises ValueError: not a whole number of bytes for each of ``count`` numbers."""
+        width = len(data) // count if count else 0
+        if width * count != len(data) or width > 4 or (count and not width):
+            raise ValueError("a column of another length")
+        self._planes = [data[i * count : (i + 1) * count] for i in range(width)]
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int) -> int:  # type: ignore[override] # no slices
+        value = 0
+        for shift, plane in enumerate(self._planes):
+            value |= plane[index] << (8 * shift)
+        return value
+
+    def tolist(self) -> list[int]:
+        """All numbers."""
+        values = [0] * self._count
+        for shift, plane in enumerate(self._planes):
+            values = [v | p << (8 * shift) for v, p in zip(values, plane, strict=True)]
+        return values
+
+    @staticmethod
+    def pack(values: Sequence[int]) -> bytes:
+        """Bytes of the part, in as few planes as the largest number needs."""
+        width = max((max(values, default=0).bit_length() + 7) // 8, 1)
+        return b"".join(bytes(v >> (8 * i) & 0xFF for v in values) for i in range(width))
