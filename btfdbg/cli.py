@@ -214,11 +214,9 @@ def open_for(args: argparse.Namespace, core: str | None) -> tuple[drgn.Program, 
     from pathlib import Path
 
     set_log_level(args.log_level)
-    # drgn's own command modules cost more than opening the dump; they are
-    # imported when the first command is run. A user's plugins still load.
-    hidden = os.environ.get("DRGN_DISABLE_PLUGINS")
-    builtin = "btfdbg,builtin_commands,crash_commands"
-    os.environ["DRGN_DISABLE_PLUGINS"] = f"{hidden},{builtin}" if hidden else builtin
+    from btfdbg.debuginfo.plugins import skip_own_plugins
+
+    skip_own_plugins()
     from btfdbg.debuginfo.attach import Options, register
     from btfdbg.debuginfo.vmcore import open_core, open_live, open_qemu
 

@@ -1,0 +1,87 @@
+"""Which plugins drgn has to load when a dump is opened.
+
+Owns the decision that there is nothing to load. drgn asks ``importlib.metadata``, whose
+import and scan take twice as long as opening a dump; where no plugin but drgn's own and
+ours is installed, drgn is told not to ask. Its own ones register commands, and whoever
+needs those imports them.
+
+Facts: drgn 0.3 ``_drgn_util/plugins.py`` (entry points of the group ``drgn.plugins``;
+``DRGN_DISABLE_PLUGINS=*`` skips them, ``DRGN_PLUGINS`` is honoured all the same); PyPA's
+entry points specification.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+
+_VARIABLE = "DRGN_DISABLE_PLUGINS"
+# drgn's own import all of its commands; ours would attach a second time.
+_NOT_NEEDED = ("btfdbg", "builtin_commands", "crash_commands")
+_GROUP = b"drgn.plugins"
+_MAX_FILE = 1 << 20
+
+
+def skip_own_plugins() -> None:
+    """Let drgn load the user's plugins only, and look for them only if there are any."""
+    hidden = os.environ.get(_VARIABLE)
+    if hidden == "*":
+        return
+    names = installed(sys.path)
+    if names is not None and names.issubset(_NOT_NEEDED):
+        os.environ[_VARIABLE] = "*"
+    else:
+        os.environ[_VARIABLE] = ",".join(filter(None, (hidden, *_NOT_NEEDED)))
+
+
+def installed(path: Iterable[str]) -> set[str] | None:
+    """
+    Return the names of all drgn plugins that are installed.
+
+    :param path: As :data:`sys.path`.
+    :return: ``None`` if only Python's own machinery can tell.
+    """
+    if any(
+        hasattr(finder, "find_distributions") and getattr(finder, "__name__", "") != "PathFinder"
+        for finder in sys.meta_path
+    ):
+        return None
+    names: set[str] = set()
+    for folder in path:
+        try:
+            entries = os.listdir(folder or ".")
+        except NotADirectoryError:
+            return None  # an archive
+        except OSError:
+            continue
+        for entry in entries:
+            if entry.endswith((".dist-info", ".egg-info")):
+                found = _read(os.path.join(folder, entry, "entry_points.txt"))
+                if found is None:
+                    return None
+                names |= found
+            elif entry.endswith(".egg"):
+                return None
+    return names
+
+
+def _read(path: str) -> set[str] | None:
+    try:
+        with open(path, "rb", buffering=0) as file:
+            text = file.read(_MAX_FILE)
+    except (FileNotFoundError, NotADirectoryError):
+        return set()
+    except OSError:
+        return None
+    if _GROUP not in text:
+        return set()
+    names = set()
+    group = b""
+    for line in text.splitlines():
+        line = line.strip()
+        if line.startswith(b"[") and line.endswith(b"]"):
+            group = line[1:-1].strip()
+        elif group == _GROUP and line[:1] not in (b"", b"#", b";"):
+            names.add(line.partition(b"=")[0].strip().decode("utf-8", "replace"))
+    return names
