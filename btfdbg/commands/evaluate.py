@@ -20,7 +20,7 @@ from typing import Any
 import drgn
 from drgn.commands import CommandNotFoundError
 
-from btfdbg.commands import display, execute, language, namespace, output, values, words
+from btfdbg.commands import display, execute, language, namespace, output, reads, values, words
 from btfdbg.commands.language import Language
 from btfdbg.commands.state import PromptState, state_of
 from btfdbg.commands.text import Fragment
@@ -67,6 +67,11 @@ def run_line(session: Session, line: str) -> bool:
         return True
     if found.language is Language.COMMAND:
         return namespace.run(session, found.text, state.globals)
+    with reads.counted(session, ""):
+        return _run_typed(session, state, found)
+
+
+def _run_typed(session: Session, state: PromptState, found: language.Line) -> bool:
     try:
         with output.captured(color=state.color, paged=state.interactive and state.pager):
             if found.language is Language.ASK:

@@ -13,7 +13,7 @@ import pkgutil
 import runpy
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import CodeType
 from typing import Any
 
@@ -134,7 +134,7 @@ def _exec(session: Session, source: str, filename: str, argv: Sequence[str]) -> 
         _attributes(code)
     ):
         session.ensure_modules()
-    return _guarded(lambda: exec(code, globals_))
+    return _guarded(session, lambda: exec(code, globals_))
 
 
 def run_script(session: Session, argv: Sequence[str]) -> int:
@@ -147,7 +147,8 @@ def run_script(session: Session, argv: Sequence[str]) -> int:
     if pkgutil.get_importer(path) is None:
         sys.path.insert(0, os.path.dirname(os.path.abspath(path)))
     return _guarded(
-        lambda: runpy.run_path(path, init_globals={"prog": session.prog}, run_name="__main__")
+        session,
+        lambda: runpy.run_path(path, init_globals={"prog": session.prog}, run_name="__main__"),
     )
 
 
@@ -176,7 +177,16 @@ def run_commands(session: Session, commands: Sequence[str], *, color: str = "aut
     return status
 
 
-def _guarded(call: Any) -> int:
+def _guarded(session: Session, call: Callable[[], object]) -> int:
+    from btfdbg.commands import reads
+
+    with reads.counted(session, ""):
+        return _caught(session, call)
+
+
+def _caught(session: Session, call: Callable[[], object]) -> int:
+    from btfdbg.commands import reads
+
     try:
         call()
     except SystemExit as e:
@@ -190,11 +200,8 @@ def _guarded(call: Any) -> int:
             tb = tb.tb_next
         while tb is not None and tb.tb_frame.f_code.co_filename.endswith("runpy.py"):
             tb = tb.tb_next
-        if isinstance(e, drgn.FaultError):
-            traceback.print_exception(type(e), e, tb)
-            print("btfdbg: the memory is not in the dump or was never mapped", file=sys.stderr)
-        else:
-            traceback.print_exception(type(e), e, tb)
+        traceback.print_exception(type(e), e, tb)
+        reads.count_error(session, e)
         return EXIT_FAILED
     return EXIT_OK
 

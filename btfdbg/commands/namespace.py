@@ -28,7 +28,7 @@ from drgn.commands import (
     ParsedCommand,
 )
 
-from btfdbg.commands import extensions, failure, output, words
+from btfdbg.commands import extensions, failure, output, reads, words
 from btfdbg.commands.candidates import candidates
 from btfdbg.commands.define import NAMESPACE, own
 from btfdbg.commands.state import PromptState, state_of
@@ -147,6 +147,12 @@ def run(session: Session, line: str, globals_: dict[str, Any]) -> bool:
     line = line.strip().removeprefix("%").lstrip()
     if not line:
         return True
+    match = _WORD.match(line)
+    with reads.counted(session, match.group() if match else ""):
+        return _run_reported(session, state, line)
+
+
+def _run_reported(session: Session, state: PromptState, line: str) -> bool:
     word = ""
     try:
         word, tail = split(line)
@@ -273,6 +279,7 @@ def names_type(prog: drgn.Program, name: str) -> bool:
 def report(session: Session, state: PromptState, word: str, error: Exception) -> None:
     """Print an error as one line on stderr; keep it for ``tb``."""
     state.remember_error(error)
+    reads.count_error(session, error)
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
     text = one_line_about(session, error)

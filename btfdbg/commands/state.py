@@ -26,8 +26,8 @@ class PromptState:
     :ivar results: Number to value, as ``$3`` and ``_3``.
     :ivar names: ``$name`` variables and bookmarks.
     :ivar notes: Bookmark to the words the user gave with it.
-    :ivar faults: Reads of memory that the dump does not have, as far as they
-        reached the user.
+    :ivar faults: Reads that failed so far.
+    :ivar running: Commands that run, one within the other.
     :ivar color: ``auto``, ``always`` or ``never``.
     """
 
@@ -39,6 +39,7 @@ class PromptState:
     names_path: str = ""
     last_error: BaseException | None = None
     faults: int = 0
+    running: int = 0
     color: str = "auto"
     pager: bool = True
     interactive: bool = False
@@ -57,16 +58,8 @@ class PromptState:
         return number
 
     def remember_error(self, error: BaseException) -> None:
-        """Keep an error for ``tb``; count it if memory could not be read."""
+        """Keep an error for ``tb``."""
         self.last_error = error
-        seen: set[int] = set()
-        cause: BaseException | None = error
-        while cause is not None and id(cause) not in seen:
-            seen.add(id(cause))
-            if isinstance(cause, drgn.FaultError):
-                self.faults += 1
-                break
-            cause = cause.__cause__ or cause.__context__
 
     def dollar(self, name: str) -> Any:
         """

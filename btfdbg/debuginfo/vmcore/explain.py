@@ -83,7 +83,7 @@ def explain_fault(prog: drgn.Program, info: DumpInfo | None, fault: drgn.FaultEr
     """
     physical = any(word in str(fault) for word in _PHYSICAL_WORDS)
     if physical and fault.address < _USER_END:
-        return _explain_physical(info, fault.address)
+        return explain_physical(info, fault.address)
     return explain_address(prog, info, fault.address)
 
 
@@ -108,7 +108,7 @@ def explain_address(prog: drgn.Program, info: DumpInfo | None, address: int) -> 
         return Explanation(
             Reason.USER, address, f"{address:#x} is a user-space address, not a kernel pointer"
         )
-    paging = _paging(prog)
+    paging = kernel_paging(prog)
     if paging is None:
         return Explanation(Reason.UNKNOWN, address, f"{address:#x} cannot be read")
     try:
@@ -121,7 +121,7 @@ def explain_address(prog: drgn.Program, info: DumpInfo | None, address: int) -> 
             address,
             f"{address:#x} is not mapped in the kernel: a corrupt or stale pointer",
         )
-    found = _explain_physical(info, physical)
+    found = explain_physical(info, physical)
     return Explanation(found.reason, address, f"{address:#x}: {found.text}")
 
 
@@ -133,7 +133,8 @@ def _physical_reader(prog: drgn.Program) -> ReadPhysical:
     return read
 
 
-def _paging(prog: drgn.Program) -> Paging | None:
+def kernel_paging(prog: drgn.Program) -> Paging | None:
+    """The kernel's page tables, ``None`` if nothing is known of them."""
     known = prog.cache.get(_CACHE_KEY)
     if known is not None:
         return known if isinstance(known, Paging) else None
@@ -147,7 +148,8 @@ def _paging(prog: drgn.Program) -> Paging | None:
     return found
 
 
-def _explain_physical(info: DumpInfo | None, physical: int) -> Explanation:
+def explain_physical(info: DumpInfo | None, physical: int) -> Explanation:
+    """Say why a physical address does not read."""
     where = f"physical {physical:#x}"
 
     def because(reason: Reason, text: str) -> Explanation:
@@ -191,7 +193,7 @@ def _explain_kdump(info: DumpInfo, physical: int, where: str) -> tuple[Reason, s
         with_level = f" (dump level {level})" if level > 0 else ""
         return (
             Reason.EXCLUDED,
-            f"{where} is not in the dump: makedumpfile left the page out{with_level}",
+            f"{where} is not in the dump: the page was left out{with_level}",
         )
     try:
         pages.read(physical, 1)

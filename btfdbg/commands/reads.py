@@ -1,0 +1,70 @@
+"""The line at the end of a command: how much memory could not be read, and why.
+
+Owns when counting starts and ends, and the words. The count itself and its reasons are
+``debuginfo.vmcore.unread``'s; what a command does about missing memory is its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+
+import drgn
+
+from btfdbg.commands.state import state_of
+from btfdbg.commands.text import one_line, paint, wants_color
+from btfdbg.debuginfo.session import Session
+from btfdbg.debuginfo.vmcore.unread import unread
+
+
+@contextlib.contextmanager
+def counted(session: Session, word: str) -> Iterator[None]:
+    """
+    Run a command; where memory could not be read, say so on stderr when it ends.
+
+    Of commands that run others, each says its own.
+
+    :param word: Its name, which begins the line.
+    """
+    state = state_of(session.prog)
+    count = unread(session.prog)
+    if not count.watched:
+        count.watch(session.prog, session.dump, _pointer(session))
+    if not state.running:
+        count.forget()
+    state.running += 1
+    try:
+        yield
+    finally:
+        state.running -= 1
+        _say(session, word)
+
+
+def count_error(session: Session, error: BaseException) -> None:
+    """Count an error that reaches the user if it, or what it comes from, is a failed read."""
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        if isinstance(cause, drgn.FaultError):
+            unread(session.prog).note_fault(cause)
+            return
+        cause = cause.__cause__ or cause.__context__
+
+
+def _pointer(session: Session) -> int:
+    found = session.lookup_symbols("saved_command_line")
+    return found[0].address if len(found) == 1 else 0
+
+
+def _say(session: Session, word: str) -> None:
+    found = unread(session.prog).summary(session.prog, session.dump)
+    if found is None:
+        return
+    state = state_of(session.prog)
+    state.faults += found.reads
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+    text = one_line(f"{word or 'btfdbg'}: {found}")
+    print(paint([("error", text)], wants_color(state.color, sys.stderr)), file=sys.stderr)
