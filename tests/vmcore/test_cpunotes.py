@@ -11,6 +11,7 @@ import pytest
 from btfdbg.debuginfo.vmcore import open_core
 from btfdbg.debuginfo.vmcore.cpunotes import needs_repair, notes_only
 from btfdbg.debuginfo.vmcore.elfcore import read_elf
+from btfdbg.debuginfo.vmcore.kdumpfile import Kdump
 
 from . import tiny
 from .tiny import ARCHES, MARK, X86_64, Kernel
@@ -45,8 +46,8 @@ def test_each_cpu_gets_its_number_and_its_registers(arch: tiny.Arch, tmp_path: P
         machine=arch.elf_machine,
     )
     core = read_elf(path)
-    assert needs_repair(core, arch.drgn)
-    fd = notes_only(core, arch.platform, kernel.text())
+    assert needs_repair(core.notes(), core.order, arch.drgn)
+    fd = notes_only(core.notes(), core.order, arch.platform, kernel.text())
     try:
         repaired = read_elf(Path(f"/proc/self/fd/{fd}"))
         assert repaired.order == arch.order
@@ -80,11 +81,22 @@ def test_memory_stays_the_files(arch: tiny.Arch, by_hand: bool, tmp_path: Path) 
     assert info.architecture is arch.drgn
 
 
+def test_registers_of_a_kdump_file_that_is_read_here_are_kept(tmp_path: Path) -> None:
+    """QEMU's kdump file of s390x has the notes of its ELF file, wrong in the same way."""
+    kernel = Kernel(S390X)
+    path = tiny.kdump(tmp_path / "core", kernel, block=65536, notes=qemu(S390X))
+    notes = Kdump(path).notes()
+    assert [n.name for n in notes] == ["CORE", "CORE"]
+    assert needs_repair(notes, ">", S390X.drgn)
+    prog, _ = open_core(path)
+    assert prog.read(kernel.mark, len(MARK)) == MARK
+
+
 def test_right_notes_are_left_alone(tmp_path: Path) -> None:
     kernel = Kernel(S390X)
     good = status(1, 0x100, 336, ">") + status(2, 0x200, 336, ">")
     core = read_elf(tiny.elf_of(tmp_path / "s390x", kernel, good))
-    assert not needs_repair(core, S390X.drgn)
+    assert not needs_repair(core.notes(), core.order, S390X.drgn)
     wrong = status(7, 0x100, 336, "<")
     core = read_elf(tiny.elf_of(tmp_path / "x86", Kernel(X86_64), wrong))
-    assert not needs_repair(core, X86_64.drgn)
+    assert not needs_repair(core.notes(), core.order, X86_64.drgn)

@@ -32,6 +32,7 @@ WRITERS: dict[str, Writer] = {
     "ELF without a note": tiny.elf_of,
     "raw": tiny.raw,
     "LiME": tiny.lime,
+    "Xen domain": tiny.xen,
 }
 
 
@@ -71,6 +72,18 @@ def test_s390x_keeps_its_low_addresses(tmp_path: Path) -> None:
     prog, _ = opened(tiny.elf_of(tmp_path / "core", kernel))
     assert kernel.mark < 1 << 32
     assert prog.read(kernel.mark, len(MARK)) == MARK
+
+
+@pytest.mark.parametrize("arch", [a for a in ARCHES if a.page < 65536], ids=str)
+def test_kdump_opens_whose_pages_are_not_the_kernels(arch: Arch, tmp_path: Path) -> None:
+    """QEMU writes pages of 64 KiB for arm64, whatever its kernel uses."""
+    kernel = Kernel(arch)
+    path = tiny.kdump(tmp_path / "core", kernel, block=65536)
+    prog, _ = opened(path)
+    assert prog.platform == arch.platform
+    assert prog.read(kernel.mark, len(MARK)) == MARK
+    physical = kernel.physical + 5 * 65536 + 2048
+    assert prog.read(physical, len(MARK), physical=True) == MARK
 
 
 @pytest.mark.parametrize("flattened", [False, True], ids=["plain", "flattened"])

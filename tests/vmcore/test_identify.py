@@ -166,6 +166,24 @@ def test_xen_dump_without_a_kernel_names_xen(tmp_path: Path) -> None:
     assert "kdump in the guest" in e.value.hint
 
 
+def test_paravirtualised_xen_domain_is_named_with_what_to_do(tmp_path: Path) -> None:
+    kernel = Kernel(X86_64)
+    for magic, numbers in ((0xF00FEBED, ".xen_p2m"), (0xF00FEBEE, ".xen_p2m")):
+        path = tiny.xen(tmp_path / "core", kernel, magic=magic, numbers=numbers)
+        with pytest.raises(DebugInfoError, match="paravirtualised Xen domain") as e:
+            open_core(path)
+        assert "kdump in the guest" in e.value.hint
+
+
+def test_cut_off_xen_domain_dump_is_said_to_be_truncated(tmp_path: Path) -> None:
+    path = tiny.xen(tmp_path / "core", Kernel(X86_64))
+    whole = path.read_bytes()
+    for size in (64, 1 << 20, len(whole) - 1):
+        path.write_bytes(whole[:size])
+        with pytest.raises(DebugInfoError, match="truncated"):
+            open_core(path)
+
+
 def test_virtualbox_core_opens_as_any_elf_without_a_note(tmp_path: Path) -> None:
     kernel = Kernel(X86_64)
     path = tiny.elf_of(tmp_path / "core", kernel, tiny.note(b"VBCORE", 0xB00, bytes(8)))

@@ -364,15 +364,17 @@ def kdump(
     flattened: bool = False,
     split: int = 0,
     status: int = 0,
+    block: int = PAGE,
+    notes: bytes = b"",
 ) -> Path:
     """
     Write a kdump-compressed file.
 
     :param excluded: Page frame numbers to leave out.
     :param flag: How ``compress`` is called in a page descriptor.
+    :param block: Bytes of the file's pages, whatever the kernel's are.
     """
     order = kernel.arch.order
-    block = PAGE
     first = kernel.arch.ram // block
     count = len(kernel.memory) // block
     pages = [first + i for i in range(count)]
@@ -395,9 +397,10 @@ def kdump(
     sub = struct.pack(
         order + "QiiQQQQQQQQQQQ", 0, 31, split, 0, 0,
         block + 512 if vmcoreinfo else 0, len(text) if vmcoreinfo else 0,
-        0, 0, 0, 0, 0, 0, first + count,
+        block + 2048 if notes else 0, len(notes), 0, 0, 0, 0, first + count,
     )  # fmt: skip
-    sub = sub.ljust(512, b"\0") + (text if vmcoreinfo else b"")
+    sub = (sub.ljust(512, b"\0") + (text if vmcoreinfo else b"")).ljust(2048, b"\0") + notes
+    assert len(sub) <= block
     sub = sub.ljust(block, b"\0")
     table, data = b"", b""
     at = 2 * block + 2 * bitmap_blocks * block + 24 * len(kept)
@@ -425,4 +428,49 @@ def kdump(
             out += struct.pack(">qq", start, len(part)) + part
         whole = out + struct.pack(">qq", -1, -1)
     path.write_bytes(whole)
+    return path
+
+
+def xen(path: Path, kernel: Kernel, *, magic: int = 0xF00FEBEE, numbers: str = ".xen_pfn") -> Path:
+    """
+    Write the dump of a Xen domain: sections, no segments; pages in no order.
+
+    :param numbers: The section of frame numbers, ``.xen_p2m`` for PV domains.
+    """
+    order = kernel.arch.order
+    first = kernel.arch.ram // PAGE
+    count = len(kernel.memory) // PAGE
+    # Two halves the wrong way round, and one frame that is none.
+    order_of = [*range(count // 2, count), -1, *range(count // 2)]
+    pfns, pages = b"", b""
+    for i in order_of:
+        pfn = (1 << 64) - 1 if i < 0 else first + i
+        pfns += struct.pack(
+            order + ("Q" if numbers == ".xen_pfn" else "QQ"),
+            *[pfn] * (1 if numbers == ".xen_pfn" else 2),
+        )
+        pages += bytes(PAGE) if i < 0 else kernel.memory[i * PAGE : (i + 1) * PAGE]
+    header = struct.pack(order + "QQQQ", magic, 1, len(order_of), PAGE)
+    notes = note(b"Xen", 0x2000000, b"", order) + note(b"Xen", 0x2000001, header, order)
+    contents = [
+        ("", b""),
+        (".shstrtab", b""),
+        (".note.Xen", notes),
+        (".xen_prstatus", bytes(64)),
+        (numbers, pfns),
+        (".xen_pages", pages),
+    ]
+    names = b"".join(name.encode() + b"\0" for name, _ in contents)
+    contents[1] = (".shstrtab", names)
+    body, table, at = b"", b"", 64
+    for name, data in contents:
+        where = names.index(name.encode() + b"\0")
+        table += struct.pack(order + "IIQQQQ24x", where, 1, 0, 0, at + len(body), len(data))
+        body += data
+    ident = b"\x7fELF\x02" + (b"\x01" if order == "<" else b"\x02") + b"\x01" + bytes(9)
+    head = ident + struct.pack(
+        order + "HHIQQQIHHHHHH",
+        *(4, kernel.arch.elf_machine, 1, 0, 0, at + len(body), 0, 64, 0, 0, 64, len(contents), 1),
+    )
+    path.write_bytes(head + body + table)
     return path

@@ -101,7 +101,7 @@ class ElfCore:
                 f.seek(s.offset)
                 data = f.read(min(s.filesz, left, self.size - s.offset))
                 left -= len(data)
-                for note in _notes(data, self.order):
+                for note in parse_notes(data, self.order):
                     count += 1
                     if count > _MAX_NOTE_COUNT:
                         return
@@ -199,7 +199,8 @@ def read_elf(path: Path) -> ElfCore:
     return ElfCore(path, size, order, tuple(found))
 
 
-def _notes(data: bytes, order: str) -> Iterator[Note]:
+def parse_notes(data: bytes, order: str) -> Iterator[Note]:
+    """Yield the notes of a note segment; stops at the first that does not fit."""
     header = struct.Struct(order + "III")
     at = 0
     while at + header.size <= len(data):

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import drgn
 
-from btfdbg.debuginfo.vmcore import lime
+from btfdbg.debuginfo.vmcore import lime, xencore
 from btfdbg.debuginfo.vmcore.memory import PhysicalMemory
 from btfdbg.errors import DebugInfoError
 
@@ -45,6 +45,7 @@ class Format(Enum):
     KDUMP_FLATTENED = "kdump-compressed, flattened"
     LIME = "LiME"
     RAW = "raw memory image"
+    XEN = "Xen domain dump"
     KCORE = "/proc/kcore"
     QEMU = "QEMU guest"
 
@@ -288,8 +289,9 @@ def _elf(path: Path, head: bytes) -> DumpInfo:
             step="open",
             hint="a process's core is for gdb; makedumpfile -E writes 64-bit ELF",
         )
+    format_ = Format.XEN if xencore.is_xen(head) else Format.ELF
     return DumpInfo(
-        path, Format.ELF, _ELF_MACHINES.get(e_machine), is_64, little, f"e_machine {e_machine}"
+        path, format_, _ELF_MACHINES.get(e_machine), is_64, little, f"e_machine {e_machine}"
     )
 
 

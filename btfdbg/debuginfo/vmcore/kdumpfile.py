@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from btfdbg.debuginfo.vmcore import flattened
+from btfdbg.debuginfo.vmcore.elfcore import Note, parse_notes
 from btfdbg.debuginfo.vmcore.flattened import FlattenedFile
 from btfdbg.errors import DebugInfoError
 
@@ -47,6 +48,7 @@ class KdumpHeader:
     :ivar split: Whether the file is one part of ``makedumpfile --split``.
     :ivar incomplete: Whether makedumpfile ran out of space.
     :ivar vmcoreinfo: Offset and bytes of the VMCOREINFO text, (0, 0) without one.
+    :ivar notes: Offset and bytes of the ELF notes, (0, 0) without any.
     """
 
     order: str
@@ -59,6 +61,7 @@ class KdumpHeader:
     split: bool
     incomplete: bool
     vmcoreinfo: tuple[int, int]
+    notes: tuple[int, int]
 
 
 class Kdump:
@@ -94,6 +97,11 @@ class Kdump:
         where, size = self.header.vmcoreinfo
         text = self.read(where, size) if size else b""
         return text if b"OSRELEASE=" in text else None
+
+    def notes(self) -> tuple[Note, ...]:
+        """The ELF notes in the file; CPU registers are among them."""
+        where, size = self.header.notes
+        return tuple(parse_notes(self.read(where, size), self.header.order)) if size else ()
 
     def _damaged(self, what: str) -> DebugInfoError:
         return DebugInfoError(
@@ -132,6 +140,7 @@ class Kdump:
             raise self._damaged(f"its sub-header has {sub_blocks} blocks")
         sub = self.read(block, _SUB_HEADER_SIZE)
         level, split, where, vmcoreinfo = -1, 0, 0, 0
+        notes = (0, 0)
         if len(sub) == _SUB_HEADER_SIZE:
             if version >= 1:
                 (level,) = struct.unpack_from(order + "i", sub, 8)
@@ -145,6 +154,8 @@ class Kdump:
                 if version >= least:
                     start, size = struct.unpack_from(order + "QQ", sub, at)
                     self._inside(what, start, size, _MAX_NOTES)
+                    if what == "notes" and start:
+                        notes = start, size
             if version >= 6:
                 (max_pfn,) = struct.unpack_from(order + "Q", sub, 96)
         bitmap = (1 + sub_blocks) * block
@@ -171,6 +182,7 @@ class Kdump:
             split != 0,
             bool(status & _INCOMPLETE),
             (where, vmcoreinfo) if where and vmcoreinfo else (0, 0),
+            notes,
         )
 
     def runs(self) -> Iterator[tuple[int, int]]:

@@ -6,13 +6,12 @@ none, or one of another boot; CPU registers where QEMU wrote them wrongly.
 
 from __future__ import annotations
 
-import os
 import struct
 from dataclasses import replace
 
 import drgn
 
-from btfdbg.debuginfo.vmcore.cpunotes import needs_repair, notes_only
+from btfdbg.debuginfo.vmcore.cpunotes import needs_repair
 from btfdbg.debuginfo.vmcore.elfcore import ElfCore, read_elf
 from btfdbg.debuginfo.vmcore.identify import DumpInfo, platform_of
 from btfdbg.debuginfo.vmcore.memory import FileMemory, PhysicalMemory
@@ -20,10 +19,10 @@ from btfdbg.debuginfo.vmcore.paging import NotMappedError, X86Paging
 from btfdbg.debuginfo.vmcore.program import (
     GIVEN,
     architecture_name,
+    custom_program,
     fits,
     recover_text,
     remark,
-    segment,
     set_core_dump,
     source_of,
     truncated,
@@ -143,16 +142,10 @@ def _set_elf(
 ) -> drgn.Program:
     """Open an ELF dump under a VMCOREINFO text that is not its own."""
     own = core.vmcoreinfo() is not None
-    if own or platform is None or not needs_repair(core, platform.arch):
+    if own or platform is None or not needs_repair(core.notes(), core.order, platform.arch):
         return set_core_dump(info, platform, text)
-    fd = notes_only(core, platform, text)
-    try:
-        prog = set_core_dump(info, platform, None, f"/proc/self/fd/{fd}")
-    finally:
-        os.close(fd)
-    for e in core.extents():
-        prog.add_memory_segment(e.address, e.size, segment(memory), True)
-    return prog
+    ranges = ((e.address, e.size) for e in core.extents())
+    return custom_program(info, platform, memory, ranges, text, core.notes(), core.order)
 
 
 def _registers_agree(core: ElfCore, believed: Believed) -> int:

@@ -1,4 +1,4 @@
-"""Raw memory images and LiME: physical memory and nothing else."""
+"""Raw memory images, LiME, Xen domains: physical memory and nothing else."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from btfdbg.debuginfo.vmcore.program import (
     without_vmcoreinfo,
 )
 from btfdbg.debuginfo.vmcore.recover import Candidate, candidates, choose
+from btfdbg.debuginfo.vmcore.xencore import read_xen
 from btfdbg.debuginfo.vmcoreinfo import VmcoreInfo
 from btfdbg.errors import DebugInfoError
 
@@ -29,7 +30,7 @@ def open_image(
     info: DumpInfo, platform: drgn.Platform | None, text: bytes | None
 ) -> tuple[drgn.Program, DumpInfo]:
     """
-    Open a raw image or LiME.
+    Open a raw image, LiME, or the dump of a Xen domain.
 
     :param platform: Given by the user, else ``None``.
     :param text: VMCOREINFO given by the user, else ``None``.
@@ -40,7 +41,8 @@ def open_image(
         size = os.stat(info.path).st_size or _device_size(info.path)
         memory = FileMemory(info.path, (Extent(0, size, 0, size),))
     else:
-        extents, missing = read_lime(info.path)
+        read = read_xen if info.format is Format.XEN else read_lime
+        extents, missing = read(info.path)
         memory = FileMemory(info.path, extents)
         if missing:
             info = truncated(info, missing, memory.total)
@@ -56,7 +58,8 @@ def open_image(
     def layouts(of: VmcoreInfo) -> Iterator[PhysicalMemory]:
         return iter(rawimage.layouts(memory, of)) if raw else iter((memory,))
 
-    found = choose(texts, layouts, platform.arch if platform is not None else None)
+    wanted = platform or info.platform
+    found = choose(texts, layouts, wanted.arch if wanted is not None else None)
     if found is None:
         releases = ", ".join(sorted({c.info.release for c in texts}))
         raise DebugInfoError(

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import drgn
 
+from btfdbg.debuginfo.vmcore.cpunotes import needs_repair
 from btfdbg.debuginfo.vmcore.identify import DumpInfo, platform_of
 from btfdbg.debuginfo.vmcore.kdumpfile import Kdump
 from btfdbg.debuginfo.vmcore.kdumppages import KdumpPages
@@ -83,9 +84,13 @@ def open_kdump(
     info = replace(info, architecture=known.arch if known is not None else None)
     # libkdumpfile learns the machine from its notes or not at all, and reads the
     # text only where there are notes; QEMU's files and hand-made ones lack them.
-    attempts = ((platform, None), (known, None)) if text is None else ()
+    attempts: list[tuple[drgn.Platform | None, bytes | None]] = [(known, whole)]
+    if text is None:
+        attempts[:0] = [(platform, None), (known, None)]
+    if missing or _misread(kdump, known, whole):
+        attempts = []
     failure: DebugInfoError | None = None
-    for with_platform, vmcoreinfo in () if missing else (*attempts, (known, whole)):
+    for with_platform, vmcoreinfo in attempts:
         try:
             return set_core_dump(info, with_platform, vmcoreinfo), info
         except DebugInfoError as e:
@@ -94,7 +99,22 @@ def open_kdump(
         raise failure or cannot_open(info, ValueError("ARCH_NAME"))
     # What libkdumpfile does not open, or would crash on, is read page by page.
     everything = ((0, header.max_pfn * header.block_size),)
-    return custom_program(info, known, pages, everything, whole), info
+    notes, order = kdump.notes(), header.order
+    return custom_program(info, known, pages, everything, whole, notes, order), info
+
+
+def _misread(kdump: Kdump, platform: drgn.Platform | None, text: bytes) -> bool:
+    """
+    Whether libkdumpfile (0.5.5) would get a sound file wrong.
+
+    It takes the size of a page from VMCOREINFO, although the file is in units of
+    its own: QEMU's are 64 KiB on arm64, whatever the kernel uses. And it passes on
+    QEMU's notes of s390x and ppc64 as they are.
+    """
+    page = VmcoreInfo.parse(text).page_size
+    if page and page != kdump.header.block_size:
+        return True
+    return platform is not None and needs_repair(kdump.notes(), kdump.header.order, platform.arch)
 
 
 def _platform(

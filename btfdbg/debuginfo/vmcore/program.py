@@ -7,14 +7,18 @@ ours, looking for VMCOREINFO in memory, remarks and errors.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import drgn
 
+from btfdbg.debuginfo.vmcore.cpunotes import notes_only
+from btfdbg.debuginfo.vmcore.elfcore import Note
 from btfdbg.debuginfo.vmcore.identify import DumpInfo, Format
 from btfdbg.debuginfo.vmcore.memory import PhysicalMemory
 from btfdbg.debuginfo.vmcore.recover import Believed, Candidate, candidates, check, choose
+from btfdbg.debuginfo.vmcore.unread import Unread, unread
 from btfdbg.errors import DebugInfoError
 
 GIVEN = "--vmcoreinfo"
@@ -62,29 +66,45 @@ def custom_program(
     memory: PhysicalMemory,
     ranges: Iterable[tuple[int, int]],
     text: bytes,
+    notes: Iterable[Note] = (),
+    order: str = "<",
 ) -> drgn.Program:
     """
     Make a Program whose physical memory is read here.
 
     :param ranges: Physical (address, bytes) that the memory may hold.
+    :param notes: With the registers of CPUs.
+    :param order: Byte order of the file that the notes are from, ``<`` or ``>``.
     :raises DebugInfoError: drgn does not accept the VMCOREINFO.
     """
-
+    # drgn reads registers from the notes of a file only, so it is given a file
+    # of nothing else.
+    fd = notes_only(notes, order, platform, text)
     try:
-        prog = drgn.Program(platform)
-        for start, size in ranges:
-            prog.add_memory_segment(start, size, segment(memory), True)
-        prog.set_linux_kernel_custom(text, False)
-    except Exception as e:  # drgn raises plain Exception for what it has no class for
-        raise cannot_open(info, e) from e
+        prog = set_core_dump(info, platform, None, f"/proc/self/fd/{fd}")
+    finally:
+        os.close(fd)
+    for start, size in ranges:
+        prog.add_memory_segment(start, size, segment(memory, unread(prog)), True)
     return prog
 
 
-def segment(memory: PhysicalMemory) -> Callable[[int, int, int, bool], bytes]:
-    """A drgn memory segment."""
+def segment(
+    memory: PhysicalMemory, failed: Unread | None = None
+) -> Callable[[int, int, int, bool], bytes]:
+    """
+    A drgn memory segment.
+
+    :param failed: Counts the reads that fail.
+    """
 
     def read(address: int, count: int, offset: int, physical: bool) -> bytes:
-        return memory.read(address, count)
+        try:
+            return memory.read(address, count)
+        except drgn.FaultError as e:
+            if failed is not None:
+                failed.note(e.address, True)
+            raise
 
     return read
 
