@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import IntEnum
 
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.format import MAGIC
 from btfdbg.errors import BtfFormatError
+from btfdbg.record import dataclass
 
 _HEADER = "BBI4I"
 _HEADER_LEN = 24

@@ -10,14 +10,13 @@ Facts: libbpf's relo_core.c.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from btfdbg.btf import kinds
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.btfext import CoreKind, CoreRelo
 from btfdbg.btf.cgraph import Steps
 from btfdbg.btf.format import Kind
 from btfdbg.errors import BtfError, BtfFormatError
+from btfdbg.record import dataclass, field
 
 _MAX_DEPTH = 32
 _ENUMS = (kinds.Enum, kinds.Enum64)

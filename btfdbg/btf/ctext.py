@@ -7,8 +7,6 @@ has to compile, so equal names stay equal.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.cdecl import Declarator
 from btfdbg.btf.cgraph import (
@@ -25,6 +23,7 @@ from btfdbg.btf.cgraph import (
     Types,
 )
 from btfdbg.errors import BtfFormatError
+from btfdbg.record import dataclass
 
 _THROUGH = frozenset({CONST, VOLATILE, RESTRICT, TYPE_TAG, TYPEDEF})
 _MAX_DEPTH = 32

@@ -24,7 +24,6 @@ changes nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import accumulate
 
 from btfdbg.btf import dedup_split, dedup_whole
@@ -32,6 +31,7 @@ from btfdbg.btf.btf import Btf
 from btfdbg.btf.dedup_split import PreparedBase
 from btfdbg.btf.records import Records, replace
 from btfdbg.errors import BtfError
+from btfdbg.record import dataclass
 
 __all__ = ["Deduped", "PreparedBase", "dedup", "dedup_with_map"]
 

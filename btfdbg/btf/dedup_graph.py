@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from btfdbg.btf.btf import Btf
@@ -20,6 +19,7 @@ from btfdbg.btf.decode import record_error
 from btfdbg.btf.format import COMPOSITES, LAYOUTS, Kind, info_kflag, info_kind, info_vlen
 from btfdbg.btf.records import PLACES, IdMap, places_of, refs
 from btfdbg.errors import BtfFormatError
+from btfdbg.record import dataclass, field
 
 #: Kind that a tag's definition has (ENUM for both enums) and its name's offset.
 TagKey: TypeAlias = tuple[int, int]

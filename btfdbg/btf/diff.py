@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 from btfdbg.btf.btf import Btf
@@ -32,6 +31,7 @@ from btfdbg.btf.cgraph import (
 )
 from btfdbg.btf.ctext import Field, Texts
 from btfdbg.btf.format import kind_name
+from btfdbg.record import dataclass, field
 
 _COMPARED = (INT, FLOAT, STRUCT, UNION, ENUM, FWD, TYPEDEF, FUNC, VAR)
 _ENUMS = frozenset({ENUM, ENUM64})

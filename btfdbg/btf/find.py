@@ -8,11 +8,11 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.cgraph import Steps
 from btfdbg.btf.format import COMPOSITES, TypeId
+from btfdbg.record import dataclass
 
 _WILD = re.compile(r"[*?\[]")
 _MAX_DEPTH = 32

@@ -7,11 +7,11 @@ so that both can be compared and read alike.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.cgraph import STRUCT, Steps
 from btfdbg.btf.ctext import Texts
+from btfdbg.record import dataclass
 
 _MAX_DEPTH = 32
 

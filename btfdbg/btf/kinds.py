@@ -9,10 +9,10 @@ Facts: include/uapi/linux/btf.h, whose field names these are.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
 from btfdbg.btf.format import IntEncoding, Kind, TypeId
+from btfdbg.record import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from btfdbg.btf import kinds
 from btfdbg.btf.format import COMPOSITES, Kind, TypeId, kind_name
 from btfdbg.btf.sizing import MAX_CHAIN
 from btfdbg.errors import BtfFormatError, BtfNotFoundError
+from btfdbg.record import replace
 
 if TYPE_CHECKING:
     from btfdbg.btf.btf import Btf

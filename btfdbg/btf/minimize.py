@@ -17,7 +17,6 @@ Facts: bpftool's gen min_core_btf, which knows no modules and fails at tags.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 
 from btfdbg.btf import kinds
 from btfdbg.btf.btf import Btf
@@ -35,6 +34,7 @@ from btfdbg.btf.core_relo import (
 from btfdbg.btf.format import COMPOSITES, Kind, info_kflag, info_kind, make_info
 from btfdbg.btf.records import Records
 from btfdbg.errors import BtfError
+from btfdbg.record import dataclass, field
 
 _MAX_DEPTH = 64
 

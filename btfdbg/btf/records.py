@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from btfdbg.btf.btf import Btf
@@ -29,6 +28,7 @@ from btfdbg.btf.format import (
 from btfdbg.btf.header import ByteOrder
 from btfdbg.btf.strings import StringTable
 from btfdbg.errors import BtfFormatError
+from btfdbg.record import dataclass
 
 
 class IdMap(Protocol):

@@ -24,7 +24,8 @@ tag for themselves.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+from btfdbg.record import dataclass
 
 
 @dataclass(slots=True)

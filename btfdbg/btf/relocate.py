@@ -26,7 +26,6 @@ Facts: tools/lib/bpf/btf_relocate.c, which the kernel runs on modules too.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Literal
 
 from btfdbg.btf.btf import Btf
@@ -43,6 +42,7 @@ from btfdbg.btf.rawtext import escape
 from btfdbg.btf.records import Records, copied
 from btfdbg.btf.strings import decode_name
 from btfdbg.errors import BtfError, BtfRelocateError
+from btfdbg.record import dataclass
 
 _BASE_KINDS = frozenset({Kind.INT, Kind.FLOAT, Kind.ENUM, Kind.STRUCT, Kind.UNION, Kind.FWD})
 _ENUMS = frozenset({Kind.ENUM, Kind.ENUM64})

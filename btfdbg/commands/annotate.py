@@ -8,12 +8,12 @@ on a damaged dump, which costs its answer and nothing else.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import drgn
 
 from btfdbg.debuginfo.session import Session
+from btfdbg.record import dataclass, field
 
 # What answers "I do not know" on a damaged dump.
 _NO_ANSWER = (drgn.FaultError, LookupError, ValueError, TypeError, AttributeError, OverflowError)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import drgn
@@ -26,6 +25,7 @@ from drgn.commands import (
 from btfdbg.commands import output, words
 from btfdbg.commands.text import Table
 from btfdbg.debuginfo.session import Session, session
+from btfdbg.record import dataclass
 
 Argument = argument | argument_group | mutually_exclusive_group
 Run = Callable[[Session, argparse.Namespace], Table | None]

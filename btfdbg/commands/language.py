@@ -21,7 +21,8 @@ import ast
 import enum
 import re
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+
+from btfdbg.record import dataclass
 
 
 class Language(enum.Enum):

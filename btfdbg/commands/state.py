@@ -8,10 +8,11 @@ process do not share them.
 from __future__ import annotations
 
 import traceback
-from dataclasses import dataclass, field
 from typing import Any
 
 import drgn
+
+from btfdbg.record import dataclass, field
 
 _CACHE_KEY = "btfdbg.prompt"
 

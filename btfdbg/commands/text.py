@@ -17,8 +17,9 @@ import shutil
 import sys
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import IO
+
+from btfdbg.record import dataclass, field
 
 Fragment = tuple[str, str]
 """(style name, text); the style is a key of ``SGR`` or empty."""

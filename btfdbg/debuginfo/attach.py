@@ -12,7 +12,6 @@ when nothing useful is left.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 import drgn
@@ -33,6 +32,7 @@ from btfdbg.debuginfo.vmcore.identify import DumpInfo, identify
 from btfdbg.debuginfo.vmcore.overlay import complete_memory
 from btfdbg.debuginfo.vmcoreinfo import VmcoreInfo
 from btfdbg.errors import BtfdbgError, BtfError, DebugInfoError
+from btfdbg.record import dataclass
 
 # ``btf`` and ``btf_symbol`` are taken by a drgn that is still to come (its pull
 # request #625), and registering a name twice is an error.

@@ -11,9 +11,9 @@ from __future__ import annotations
 import struct
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from btfdbg.btf import Btf, Kind, TypeId, kinds
+from btfdbg.record import dataclass
 
 _TYPE_WORDS = 3
 _ELEM_WORDS: dict[int, int] = {Kind.ENUM: 2, Kind.ENUM64: 3}

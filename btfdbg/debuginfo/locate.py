@@ -17,7 +17,6 @@ from __future__ import annotations
 import itertools
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Literal
 
 import drgn
@@ -27,6 +26,7 @@ from btfdbg.btf import Btf
 from btfdbg.debuginfo.derived import sysfs_btfs
 from btfdbg.debuginfo.session import Session
 from btfdbg.errors import BtfError, DebugInfoError
+from btfdbg.record import dataclass
 
 # Debian's largest (full, 7.x) is under 8 MB; with global variables under 16.
 _MAX_BTF_SIZE = 128 << 20

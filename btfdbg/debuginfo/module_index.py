@@ -9,12 +9,12 @@ the kernel's own BTF cannot answer: about a millisecond per module.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 
 from btfdbg.btf import Kind, TypeId, kinds
 from btfdbg.debuginfo.convert import TypeConverter
 from btfdbg.debuginfo.enumerators import NamedValue
 from btfdbg.errors import BtfError
+from btfdbg.record import dataclass
 
 _ENUMS = (Kind.ENUM, Kind.ENUM64)
 

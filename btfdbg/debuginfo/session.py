@@ -8,13 +8,13 @@ files (``vmcore``).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import drgn
 
 from btfdbg.btf import Btf
 from btfdbg.errors import DebugInfoError
+from btfdbg.record import dataclass, field
 
 if TYPE_CHECKING:
     from btfdbg.debuginfo.convert import TypeConverter

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from drgn import FaultError, Object
 
@@ -23,6 +22,7 @@ from btfdbg.debuginfo.session import Session, session
 from btfdbg.debuginfo.vmcore.elfcore import read_elf
 from btfdbg.debuginfo.vmcore.identify import Format
 from btfdbg.errors import DebugInfoError
+from btfdbg.record import dataclass
 
 _MAX_FRAMES = 512
 _WORD = 8

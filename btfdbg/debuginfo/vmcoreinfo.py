@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
+
+from btfdbg.record import dataclass
 
 # The kernel reserves one page for the text (4 KiB, 64 KiB with such pages).
 MAX_BYTES = 1 << 16

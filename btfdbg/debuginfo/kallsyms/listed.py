@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 from btfdbg.debuginfo.kallsyms.model import END_MARKERS, Sym
+from btfdbg.record import replace
 
 
 class ListedTable:

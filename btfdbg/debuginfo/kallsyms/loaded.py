@@ -14,11 +14,11 @@ ac3b43283923 ("module: replace module_layout with module_memory"); before,
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from drgn import FaultError, Object, Program
 
 from btfdbg.debuginfo.kallsyms.model import MAX_NAME, text_of
+from btfdbg.record import dataclass
 
 _MAX_MODULES = 1 << 14
 _MAX_SIZE = 1 << 32

@@ -17,7 +17,6 @@ kallsyms_num_syms symbol") (in v6.0). ``kallsyms_markers`` and
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from itertools import pairwise
 
 from btfdbg.debuginfo.kallsyms.addresses import Encoding
@@ -38,6 +37,7 @@ from btfdbg.debuginfo.kallsyms.scan import (
 from btfdbg.debuginfo.kallsyms.tables import KallsymsTable, Layout
 from btfdbg.debuginfo.vmcoreinfo import VmcoreInfo
 from btfdbg.errors import DebugInfoError
+from btfdbg.record import replace
 
 STEP = "kallsyms"
 HINT = "give the kernel's System.map or a copy of its /proc/kallsyms with --kallsyms FILE"

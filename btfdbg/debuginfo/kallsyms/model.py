@@ -10,8 +10,9 @@ Facts: type letters are those of nm(1), as scripts/kallsyms.c stores them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
+
+from btfdbg.record import dataclass
 
 Memory = Callable[[int, int], bytes]
 """``read(address, size)``: virtual memory of the dump; raises if any byte is missing."""

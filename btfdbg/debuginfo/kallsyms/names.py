@@ -21,9 +21,9 @@ Facts: scripts/kallsyms.c and kernel/kallsyms.c.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 from btfdbg.debuginfo.kallsyms.model import MAX_NAME, PAGE, Memory, try_read
+from btfdbg.record import dataclass
 
 BLOCK = 256
 """Names between two markers."""

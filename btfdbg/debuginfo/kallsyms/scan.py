@@ -23,7 +23,6 @@ import re
 import sys
 from array import array
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 
 from btfdbg.debuginfo.kallsyms.addresses import Addresses, Encoding
@@ -39,6 +38,7 @@ from btfdbg.debuginfo.kallsyms.model import (
 )
 from btfdbg.debuginfo.kallsyms.names import BLOCK, SEQ_WIDTH, Names, split_block
 from btfdbg.debuginfo.kallsyms.tables import Layout
+from btfdbg.record import dataclass
 
 # Characters that occur in names stand for themselves, and no kernel lacks a digit.
 _SIGNATURE = b"".join(b"%d\0" % digit for digit in range(10))

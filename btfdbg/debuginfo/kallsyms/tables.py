@@ -17,11 +17,11 @@ they name the place), kernel/kallsyms.c ``get_symbol_pos()``.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from btfdbg.debuginfo.kallsyms.addresses import Addresses, Encoding
 from btfdbg.debuginfo.kallsyms.model import END_MARKERS, ByteOrder, Memory, Sym, text_of
 from btfdbg.debuginfo.kallsyms.names import Names
+from btfdbg.record import dataclass
 
 
 @dataclass(frozen=True, slots=True)

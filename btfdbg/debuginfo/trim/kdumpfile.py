@@ -19,11 +19,11 @@ import os
 import struct
 import zlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from btfdbg.errors import DebugInfoError
+from btfdbg.record import dataclass
 
 SIGNATURE = b"KDUMP   "
 VERSION = 6

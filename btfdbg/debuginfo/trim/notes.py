@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from btfdbg.debuginfo.trim.kdumpfile import KdumpReader, Uts
 from btfdbg.debuginfo.vmcore.elfcore import Note, read_elf
 from btfdbg.debuginfo.vmcore.identify import DumpInfo, Format
+from btfdbg.record import dataclass
 
 NT_PRSTATUS = 1
 _NOTE_HEADER = 12

@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import drgn
@@ -26,6 +25,7 @@ from btfdbg.debuginfo.trim.privacy import Classifier, Owner
 from btfdbg.debuginfo.trim.recorder import Recorder
 from btfdbg.debuginfo.vmcore.elfcore import Note
 from btfdbg.errors import DebugInfoError
+from btfdbg.record import dataclass, field
 
 _MACHINES = {
     drgn.Architecture.X86_64: "x86_64",

@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import TypeAlias
+
+from btfdbg.record import dataclass, replace
 
 QUALIFIERS = ("const", "volatile", "restrict", "_Atomic")
 _TAGS = frozenset(("struct", "union", "enum"))

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 
 from btfdbg.btf import Btf, Kind, kinds
 from btfdbg.debuginfo.variables.cdecl import CDeclError, format_type, parse_type
@@ -18,6 +17,7 @@ from btfdbg.debuginfo.variables.convert import describe
 from btfdbg.debuginfo.variables.extract import Row
 from btfdbg.debuginfo.variables.provenance import Source, TypedVariable
 from btfdbg.debuginfo.variables.shapes import Shapes
+from btfdbg.record import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,6 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from btfdbg.debuginfo.variables.families import Family, learn, patterns, prune
 from btfdbg.debuginfo.variables.layout import Column, Found, SortedList, SortedTexts, Texts
 from btfdbg.debuginfo.variables.textdb import Kernel, Marked, Tail, TextDatabase
 from btfdbg.errors import DebugInfoError
+from btfdbg.record import dataclass
 
 BUILTIN = Path(__file__).parent / "data" / "variables.db"
 _MAGIC = b"btfdbgV\n"

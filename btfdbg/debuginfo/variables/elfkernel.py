@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import itertools
 import struct
-from dataclasses import dataclass
 from pathlib import Path
 
 from drgn import Program
@@ -20,6 +19,7 @@ from btfdbg.btf import Btf
 from btfdbg.debuginfo.variables.elfsyms import open_elf
 from btfdbg.debuginfo.variables.extract import load_file
 from btfdbg.errors import DebugInfoError, ImageError
+from btfdbg.record import dataclass
 
 # Names that kallsyms leaves out.
 _LEFT_OUT = ("$", ".L", "__crc_", "__kstrtab", "__efistub_", "__pi_$", "__kvm_nvhe_$")

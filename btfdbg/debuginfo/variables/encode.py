@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from btfdbg.btf import Btf, Builder, Kind, TypeId, kinds
 from btfdbg.debuginfo.variables.cdecl import (
@@ -30,6 +29,7 @@ from btfdbg.debuginfo.variables.extra import base_tag
 from btfdbg.debuginfo.variables.extract import Image, Row
 from btfdbg.debuginfo.variables.shapes import Shapes
 from btfdbg.errors import BtfError
+from btfdbg.record import dataclass
 
 PROFILES = ("debug", "all")
 # What macros make by the thousand and nobody looks at in a debugger.

@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from btfdbg.record import dataclass
 
 CACHE_LINE = 64
 # arch/*/include/asm/cache.h: L1_CACHE_BYTES, ARCH_DMA_MINALIGN.

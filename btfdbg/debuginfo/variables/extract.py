@@ -14,7 +14,6 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import drgn
@@ -25,6 +24,7 @@ from btfdbg.debuginfo.variables.convert import describe
 from btfdbg.debuginfo.variables.elfsyms import DataSymbol, ElfSymbols, open_elf, read_symbols
 from btfdbg.debuginfo.variables.evidence import Place, Places
 from btfdbg.errors import BtfdbgError, DebugInfoError
+from btfdbg.record import dataclass
 
 logger = logging.getLogger("btfdbg.variables")
 

@@ -14,7 +14,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+
+from btfdbg.record import dataclass
 
 MIN_MEMBERS = 4
 MIN_MIXED = 16

@@ -14,10 +14,10 @@ end was counted when the database was made.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from btfdbg.debuginfo.variables.evidence import Extent, Place
 from btfdbg.debuginfo.variables.textdb import Tail
+from btfdbg.record import dataclass
 
 _POINTER = 8
 _MANY = 64

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Protocol
 
 import drgn
@@ -49,6 +48,7 @@ from btfdbg.debuginfo.variables.provenance import Source, TypedVariable
 from btfdbg.debuginfo.variables.shapes import Shapes
 from btfdbg.debuginfo.variables.textdb import Kernel, Marked, Tail, series_version
 from btfdbg.errors import DebugInfoError
+from btfdbg.record import dataclass, replace
 
 logger = logging.getLogger("btfdbg.variables")
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from btfdbg.debuginfo.variables import rules
 from btfdbg.debuginfo.variables.cdecl import (
@@ -21,6 +20,7 @@ from btfdbg.debuginfo.variables.cdecl import (
 )
 from btfdbg.debuginfo.variables.extract import Image, Row
 from btfdbg.debuginfo.variables.textdb import Kernel, Marked, Tail, TextDatabase
+from btfdbg.record import dataclass
 
 _EVERY_BUILD = ("__UNIQUE_ID", "_note_")
 _MODULE_INIT = (".init.data", ".init.rodata", ".modinfo", ".exit.data")

@@ -6,9 +6,10 @@ Owns the order of trust. Knows nothing of how types are found.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 
 import drgn
+
+from btfdbg.record import dataclass
 
 
 class Source(enum.IntEnum):

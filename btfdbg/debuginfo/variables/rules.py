@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+
+from btfdbg.record import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,10 +33,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from btfdbg.errors import DebugInfoError
+from btfdbg.record import dataclass
 
 CURATED = "curated"
 _ANY = "any"

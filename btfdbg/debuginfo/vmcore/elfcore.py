@@ -15,11 +15,11 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from btfdbg.debuginfo.vmcore.memory import Extent
 from btfdbg.errors import DebugInfoError
+from btfdbg.record import dataclass
 
 PT_LOAD = 1
 PT_NOTE = 4

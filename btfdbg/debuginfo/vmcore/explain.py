@@ -10,7 +10,6 @@ Facts: include/linux/poison.h; makedumpfile(8), ``-d``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
 import drgn
@@ -23,6 +22,7 @@ from btfdbg.debuginfo.vmcore.paging import NotMappedError, Paging, ReadPhysical,
 from btfdbg.debuginfo.vmcore.recover import believable_paging
 from btfdbg.debuginfo.vmcoreinfo import VmcoreInfo
 from btfdbg.errors import BtfdbgError
+from btfdbg.record import dataclass
 
 _CACHE_KEY = "btfdbg.explain"
 _PAGE = 4096

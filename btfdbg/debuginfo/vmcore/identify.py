@@ -18,7 +18,6 @@ from __future__ import annotations
 import os
 import stat
 import struct
-from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
@@ -27,6 +26,7 @@ import drgn
 from btfdbg.debuginfo.vmcore import lime, xencore
 from btfdbg.debuginfo.vmcore.memory import PhysicalMemory
 from btfdbg.errors import DebugInfoError
+from btfdbg.record import dataclass, field
 
 _HEADER_SIZE = 8192
 # A flattened file carries blocks of (offset, size, data) after its own header

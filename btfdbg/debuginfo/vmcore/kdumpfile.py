@@ -13,13 +13,13 @@ import os
 import struct
 import weakref
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from btfdbg.debuginfo.vmcore import flattened
 from btfdbg.debuginfo.vmcore.elfcore import Note, parse_notes
 from btfdbg.debuginfo.vmcore.flattened import FlattenedFile
 from btfdbg.errors import DebugInfoError
+from btfdbg.record import dataclass
 
 SIGNATURE = b"KDUMP   "
 _MAX_BITMAP = 1 << 31

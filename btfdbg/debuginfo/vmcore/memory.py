@@ -15,11 +15,12 @@ import os
 import weakref
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import drgn
+
+from btfdbg.record import dataclass
 
 _WINDOW = 4 << 20
 _MAX_READ = 1 << 30

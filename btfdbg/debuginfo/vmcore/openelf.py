@@ -7,7 +7,6 @@ none, or one of another boot; CPU registers where QEMU wrote them wrongly.
 from __future__ import annotations
 
 import struct
-from dataclasses import replace
 
 import drgn
 
@@ -31,6 +30,7 @@ from btfdbg.debuginfo.vmcore.program import (
 )
 from btfdbg.debuginfo.vmcore.recover import Believed, Candidate, architectures_of, check
 from btfdbg.errors import DebugInfoError
+from btfdbg.record import replace
 
 _QEMU_CR3 = 416
 # Program counter in struct elf_prstatus, whose registers start at 112.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import drgn
@@ -24,6 +23,7 @@ from btfdbg.debuginfo.vmcore.recover import Candidate, candidates, choose
 from btfdbg.debuginfo.vmcore.xencore import read_xen
 from btfdbg.debuginfo.vmcoreinfo import VmcoreInfo
 from btfdbg.errors import DebugInfoError
+from btfdbg.record import replace
 
 
 def open_image(

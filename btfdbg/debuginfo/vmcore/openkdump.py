@@ -6,8 +6,6 @@ are read here (``kdumppages``), because it crashes on some of those.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import drgn
 
 from btfdbg.debuginfo.vmcore.cpunotes import needs_repair
@@ -30,6 +28,7 @@ from btfdbg.debuginfo.vmcore.program import (
 from btfdbg.debuginfo.vmcore.recover import architectures_of
 from btfdbg.debuginfo.vmcoreinfo import VmcoreInfo
 from btfdbg.errors import DebugInfoError
+from btfdbg.record import replace
 
 
 def open_kdump(

@@ -19,13 +19,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar
 
 from drgn import Architecture, FaultError
 
 from btfdbg.debuginfo.vmcoreinfo import VmcoreInfo
+from btfdbg.record import dataclass
 
 ReadPhysical = Callable[[int, int], bytes]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 
 import drgn
 
@@ -20,6 +19,7 @@ from btfdbg.debuginfo.vmcore.memory import PhysicalMemory
 from btfdbg.debuginfo.vmcore.recover import Believed, Candidate, candidates, check, choose
 from btfdbg.debuginfo.vmcore.unread import Unread, unread
 from btfdbg.errors import DebugInfoError
+from btfdbg.record import replace
 
 GIVEN = "--vmcoreinfo"
 

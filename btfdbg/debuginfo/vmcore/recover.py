@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 
 import drgn
 
@@ -25,6 +24,7 @@ from btfdbg.debuginfo.vmcore.paging import NotMappedError, Paging, ways_to_trans
 from btfdbg.debuginfo.vmcore.progress import Progress
 from btfdbg.debuginfo.vmcoreinfo import MAX_BYTES, VmcoreInfo
 from btfdbg.errors import DebugInfoError
+from btfdbg.record import dataclass
 
 _TEXT = b"OSRELEASE="
 _NOTE_NAME = b"VMCOREINFO\0\0"

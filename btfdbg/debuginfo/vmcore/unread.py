@@ -19,7 +19,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import drgn
 
@@ -37,6 +36,7 @@ from btfdbg.debuginfo.vmcore.kdumppages import KdumpPages
 from btfdbg.debuginfo.vmcore.memory import FileMemory
 from btfdbg.debuginfo.vmcore.paging import NotMappedError
 from btfdbg.errors import BtfdbgError
+from btfdbg.record import dataclass
 
 _CACHE_KEY = "btfdbg.unread"
 _PAGE = 4096

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import os
 import struct
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from btfdbg.debuginfo.vmcore.elfcore import parse_notes
 from btfdbg.debuginfo.vmcore.memory import Extent
 from btfdbg.errors import DebugInfoError
+from btfdbg.record import dataclass
 
 _EHDR_SIZE, _SHDR_SIZE = 64, 64
 _MAX_SECTIONS = 1 << 12

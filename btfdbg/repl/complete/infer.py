@@ -18,13 +18,13 @@ import inspect
 import re
 import types
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import drgn
 
 from btfdbg.commands.candidates import struct_of, underlying
 from btfdbg.debuginfo.session import Session
+from btfdbg.record import dataclass
 
 Class = type
 

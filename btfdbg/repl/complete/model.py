@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from btfdbg.record import dataclass
 
 MAX_SHOWN = 200
 

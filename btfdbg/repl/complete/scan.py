@@ -6,7 +6,8 @@ Pure text; knows Python's quotes and brackets and nothing of the dump.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from btfdbg.record import dataclass
 
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*\Z")
 
