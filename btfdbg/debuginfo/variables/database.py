@@ -297,7 +297,10 @@ class Database:
             if len(content) != size or zlib.crc32(content) != crc:
                 raise ValueError("checksum differs")
             return cls._from_content(content)
-        except (zstandard.ZstdError, ValueError, LookupError, TypeError, struct.error) as e:
+        except (
+            zstandard.ZstdError, ValueError, LookupError, TypeError, struct.error, ArithmeticError,
+            MemoryError, RecursionError,
+        ) as e:  # fmt: skip
             raise _damaged(origin, e) from e
 
     @classmethod

@@ -219,9 +219,9 @@ class TextDatabase:
         return database
 
     def _add_tail(self, line: str, where: str) -> None:
-        _, zeros, share, element = line.split(" ", 3)
-        agree, _, total = share.partition("/")
         try:
+            _, zeros, share, element = line.split(" ", 3)
+            agree, _, total = share.partition("/")
             self.tails[element] = Tail(int(zeros), int(agree), int(total))
         except ValueError:
             raise DebugInfoError(f"{where}: not 'tail N agree/total type'", step="vars") from None
