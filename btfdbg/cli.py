@@ -238,6 +238,10 @@ def open_for(args: argparse.Namespace, core: str | None) -> tuple[drgn.Program, 
         prog, info = open_core(core, architecture=args.architecture, vmcoreinfo=vmcoreinfo)
     if args.symbols:
         _load_symbols(prog, args.symbols)
+    if info.is_mapped:
+        from btfdbg.commands.shrunk import end_with_a_message
+
+        end_with_a_message(info.path)
     session = register(
         prog,
         Options(

@@ -119,6 +119,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("-q", "--quiet", action="store_true", help="say nothing about success")
     args = parser.parse_args(list(argv))
 
+    from btfdbg.commands.shrunk import end_with_a_message
     from btfdbg.debuginfo.attach import Options
     from btfdbg.debuginfo.trim import trim
 
@@ -131,6 +132,7 @@ def main(argv: Sequence[str]) -> int:
             vmcoreinfo = Path(args.vmcoreinfo).read_bytes()
         except OSError as e:
             raise DebugInfoError(f"--vmcoreinfo {args.vmcoreinfo}: {e.strerror}") from e
+    end_with_a_message(args.core)
     usual = () if args.only else DEFAULT_COMMANDS
     failed: list[str] = []
     result = trim(

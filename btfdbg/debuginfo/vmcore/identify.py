@@ -78,6 +78,11 @@ class DumpInfo:
     memory: PhysicalMemory | None = field(default=None, compare=False, repr=False)
 
     @property
+    def is_mapped(self) -> bool:
+        """Whether the file is read through a mapping, which a shorter file breaks."""
+        return self.format in (Format.KDUMP, Format.KDUMP_FLATTENED)
+
+    @property
     def platform(self) -> drgn.Platform | None:
         """drgn's platform for the header's machine, ``None`` where it names none."""
         if self.architecture is None:
