@@ -30,6 +30,7 @@ from drgn.commands import (
 
 from btfdbg.commands import extensions, failure, output, reads, words
 from btfdbg.commands.candidates import candidates
+from btfdbg.commands.circles import watched
 from btfdbg.commands.define import NAMESPACE, own
 from btfdbg.commands.state import PromptState, state_of
 from btfdbg.commands.text import one_line
@@ -156,7 +157,7 @@ def _run_reported(session: Session, state: PromptState, line: str) -> bool:
     word = ""
     try:
         word, tail = split(line)
-        with output.captured(color=state.color, paged=state.interactive and state.pager):
+        with watched(), output.captured(color=state.color, paged=state.interactive and state.pager):
             _run(session, state, word, tail)
     except BrokenPipeError:
         if not state.interactive:

@@ -1,0 +1,98 @@
+"""Commands end on lists and trees that never do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Hashable, Iterator
+from pathlib import Path
+
+import drgn
+import pytest
+
+from btfdbg.commands import circles, execute
+from btfdbg.debuginfo.attach import attach
+from btfdbg.debuginfo.session import Session
+from btfdbg.debuginfo.vmcore import open_core
+
+Damage = Callable[[drgn.Program], list[tuple[int, int]]]
+"""From an undamaged Program: addresses, and the pointers that are to stand there."""
+
+
+def damaged(path: Path, damage: Damage) -> Session:
+    twin, info = open_core(path)
+    attach(twin, None, info)
+    prog, info = open_core(path)
+    for address, pointer in damage(twin):
+        data = pointer.to_bytes(8, "little")
+        prog.add_memory_segment(
+            address, 8, lambda a, n, offset, physical, data=data: data[offset : offset + n]
+        )
+    session = attach(prog, None, info)
+    drgn.set_default_prog(prog)
+    return session
+
+
+def to_itself(pointer: drgn.Object) -> list[tuple[int, int]]:
+    """The object that a pointer's ``next`` leads on from is its own next."""
+    return [(pointer.next.address_, pointer.value_())]
+
+
+def character_device(prog: drgn.Program) -> list[tuple[int, int]]:
+    return to_itself(next(cd for cd in prog["chrdevs"] if cd))
+
+
+def block_device(prog: drgn.Program) -> list[tuple[int, int]]:
+    return to_itself(next(name for name in prog["major_names"] if name))
+
+
+def directory(prog: drgn.Program) -> list[tuple[int, int]]:
+    """The directory that something is mounted on is its own grandparent."""
+    from drgn.helpers.linux.fs import for_each_mount
+
+    for mount in for_each_mount(prog):
+        point = mount.mnt_mountpoint.read_()
+        parent = point.d_parent.read_()
+        if parent != point and parent.d_parent != parent:
+            return [(parent.d_parent.address_, point.value_())]
+    pytest.skip("nothing is mounted below a directory of the root")
+
+
+@pytest.mark.parametrize(
+    ("command", "damage"), [("dev", character_device), ("dev", block_device), ("mount", directory)]
+)
+def test_a_list_in_a_circle_ends_the_command_with_one_line(
+    command: str, damage: Damage, x86_core: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session = damaged(x86_core, damage)
+    before = time.process_time()
+    assert execute.run_commands(session, [command]) == 1
+    assert time.process_time() - before < 10
+    errors = capsys.readouterr().err.splitlines()
+    assert [e for e in errors if e.startswith(f"{command}: ") and "runs in a circle" in e]
+
+
+def test_a_long_list_is_no_circle() -> None:
+    """A walk that goes on for longer than we look is left alone."""
+    walk = iter(range(10_000))
+    assert circles._circle(lambda local: walk, {}, 1000) is None
+    assert circles._circle(lambda local: iter(range(1000)), {}, 10_000) is False
+
+
+@pytest.mark.parametrize("tail", [0, 1, 7, 100])
+@pytest.mark.parametrize("length", [1, 2, 3, 64, 100])
+def test_every_circle_is_found(tail: int, length: int) -> None:
+    def positions(local: circles.Locals) -> Iterator[Hashable]:
+        yield from range(-tail, 0)
+        while True:
+            yield from range(length)
+
+    assert circles._circle(positions, {}, 10_000) is True
+
+
+def test_the_timer_is_given_back() -> None:
+    import signal
+
+    with circles.watched(), circles.watched():
+        assert signal.getsignal(signal.SIGVTALRM) is not signal.SIG_DFL
+    assert signal.getsignal(signal.SIGVTALRM) is signal.SIG_DFL
+    assert signal.getitimer(signal.ITIMER_VIRTUAL) == (0.0, 0.0)
