@@ -26,6 +26,7 @@ def main() -> int:
     dumps.add_argument("--chunk", type=int, default=200)
     dumps.add_argument("--jobs", type=int, default=1)
     dumps.add_argument("--nice", type=int, default=10)
+    dumps.add_argument("--code", help="name of the code that runs, for the log; else git's")
     dumps.add_argument("--opened-share", type=float, default=0.0)
     show = verbs.add_parser("summary", help="what a log says")
     show.add_argument("log", type=Path)
@@ -47,7 +48,11 @@ def main() -> int:
     else:
         os.nice(args.nice)
         campaign = Campaign(
-            args.log, args.seed, jobs=args.jobs, opened_share=args.opened_share, code=_commit()
+            args.log,
+            args.seed,
+            jobs=args.jobs,
+            opened_share=args.opened_share,
+            code=args.code or _commit(),
         )
         campaign.run(chunks(args.base, args.count, args.chunk))
         print(summary(args.log))
