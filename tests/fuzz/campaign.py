@@ -59,6 +59,13 @@ class Bench:
             tempfile.mkdtemp(prefix="btfdbg-fuzz-", dir=memory if memory.is_dir() else None)
         )
         self.path = self._folder / base.name
+        try:
+            self._prepare(base, opened_share)
+        except BaseException:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise
+
+    def _prepare(self, base: Path, opened_share: float) -> None:
         shutil.copyfile(base, self.path)
         home = self._folder / "home"
         home.mkdir()
