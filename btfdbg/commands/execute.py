@@ -23,6 +23,7 @@ from btfdbg.debuginfo.session import Session
 
 EXIT_OK = 0
 EXIT_FAILED = 1
+_MAX_SCRIPT = 1 << 24
 
 _LOADS_GLOBAL = frozenset(("LOAD_NAME", "LOAD_GLOBAL"))
 # What reaches drgn's own idea of modules without asking our finders: attributes of
@@ -129,6 +130,8 @@ def _exec(session: Session, source: str, filename: str, argv: Sequence[str]) -> 
     except (SyntaxError, ValueError) as e:
         traceback.print_exception(type(e), e, None)
         return EXIT_FAILED
+    if any("helpers" in name for name in _attributes(code)):
+        _keep_walks()
     globals_ = code_globals(session.prog, code)
     if len(globals_) > len(_basic_globals(session.prog)) or not _NEEDS_MODULES.isdisjoint(
         _attributes(code)
@@ -146,10 +149,27 @@ def run_script(session: Session, argv: Sequence[str]) -> int:
         return EXIT_FAILED
     if pkgutil.get_importer(path) is None:
         sys.path.insert(0, os.path.dirname(os.path.abspath(path)))
+    if _mentions_helpers(path):
+        _keep_walks()
     return _guarded(
         session,
         lambda: runpy.run_path(path, init_globals={"prog": session.prog}, run_name="__main__"),
     )
+
+
+def _keep_walks() -> None:
+    from btfdbg.debuginfo import salvage
+
+    salvage.install()
+
+
+def _mentions_helpers(path: str) -> bool:
+    """Whether a script may import drgn's helpers; importing them takes longer than most dumps."""
+    try:
+        with open(path, "rb") as file:
+            return b"helpers" in file.read(_MAX_SCRIPT)
+    except OSError:
+        return False  # it is a folder, or cannot be read: whoever runs it says so
 
 
 def run_commands(session: Session, commands: Sequence[str], *, color: str = "auto") -> int:
@@ -245,4 +265,7 @@ def all_globals(prog: drgn.Program) -> dict[str, Any]:
     """What drgn's own prompt binds: drgn's names and every helper."""
     import drgn.cli
 
+    from btfdbg.debuginfo import salvage
+
+    salvage.install()
     return drgn.cli.default_globals(prog)

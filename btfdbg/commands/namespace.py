@@ -34,6 +34,7 @@ from btfdbg.commands.circles import watched
 from btfdbg.commands.define import NAMESPACE, own
 from btfdbg.commands.state import PromptState, state_of
 from btfdbg.commands.text import one_line
+from btfdbg.debuginfo import salvage
 from btfdbg.debuginfo.session import Session
 from btfdbg.errors import BtfdbgError
 
@@ -67,6 +68,7 @@ def load_commands() -> None:
     for module in pkgutil.iter_modules(prompt.__path__, prompt.__name__ + "."):
         import_module(module.name)
     _loaded = True
+    salvage.install()
     extensions.load()
 
 

@@ -59,12 +59,18 @@ def _pointer(session: Session) -> int:
 
 
 def _say(session: Session, word: str) -> None:
-    found = unread(session.prog).summary(session.prog, session.dump)
-    if found is None:
-        return
+    count = unread(session.prog)
+    said = list(count.remarks())
+    found = count.summary(session.prog, session.dump)
     state = state_of(session.prog)
-    state.faults += found.reads
+    if found is not None:
+        state.faults += found.reads
+        said.append(str(found))
+    if not said:
+        return
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
-    text = one_line(f"{word or 'btfdbg'}: {found}")
-    print(paint([("error", text)], wants_color(state.color, sys.stderr)), file=sys.stderr)
+    color = wants_color(state.color, sys.stderr)
+    for text in said:
+        line = one_line(f"{word or 'btfdbg'}: {text}")
+        print(paint([("error", line)], color), file=sys.stderr)

@@ -42,6 +42,7 @@ _CACHE_KEY = "btfdbg.unread"
 _PAGE = 4096
 _MAX_PHYSICAL = 1 << 52
 _MAX_PAGES = 1 << 12
+_MAX_REMARKS = 32
 # A terabyte of memory has a bitmap of 32 MiB; a kernel with more pieces than that many
 # holes is watched in part.
 _MAX_BITMAP = 32 << 20
@@ -91,6 +92,7 @@ class Unread:
         self._reads = 0
         self._pages: dict[tuple[bool, int], int] = {}
         self._more = False
+        self._remarks: dict[str, tuple[int, str]] = {}
         self.watched = False
         self._quiet = False
 
@@ -118,6 +120,31 @@ class Unread:
         if (False, page) not in self._pages and (True, page) not in self._pages:
             self.note(fault.address, False)
 
+    def remark(self, what: str, detail: str = "") -> None:
+        """
+        Keep what a walk says about data that it lost or found by another way.
+
+        :param what: The same for all remarks that are said in one line.
+        :param detail: Of this one; only the first is said.
+        """
+        count, first = self._remarks.get(what, (0, detail))
+        if count or len(self._remarks) < _MAX_REMARKS:
+            self._remarks[what] = count + 1, first
+
+    @property
+    def remarked(self) -> int:
+        """How many remarks wait to be said."""
+        return sum(count for count, _ in self._remarks.values())
+
+    def remarks(self) -> tuple[str, ...]:
+        """Give the remarks and start anew."""
+        found = []
+        for what, (count, detail) in self._remarks.items():
+            times = f"{count:,} times, the first: " if count > 1 else ""
+            found.append(f"{what} ({times}{detail})" if detail or times else what)
+        self._remarks.clear()
+        return tuple(found)
+
     @contextmanager
     def silent(self) -> Iterator[None]:
         """Do not count what fails here: it is said otherwise."""
@@ -131,6 +158,7 @@ class Unread:
         """Start to count anew."""
         self._reads = 0
         self._pages.clear()
+        self._remarks.clear()
         self._more = False
 
     def summary(self, prog: drgn.Program, info: DumpInfo | None) -> Summary | None:

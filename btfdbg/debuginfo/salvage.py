@@ -1,0 +1,558 @@
+"""Walks of drgn's helpers that keep what they got on a damaged dump, and end.
+
+Owns replacements for the few helpers that all others walk with: lists, hash lists, XArrays,
+red-black trees, tasks. Each gives what drgn's own gives where that works; where it would
+fault or run in a circle, it goes on by another way (from the end of the list, past the
+missing node), leaves a remark on the command that asked, and ends. ``install()`` puts them
+in drgn's place; Programs without a Session are not concerned. Only btfdbg's own command
+line calls it: for whoever imports btfdbg drgn stays as it is, and ``find_tasks()`` is there.
+
+Why in the helpers' place: drgn's commands have no hook for where their tasks, modules or
+mounts come from, and the walks are what all of them share.
+
+Facts: ``include/linux/list.h``, ``include/linux/xarray.h`` (xa_is_node, xa_is_sibling),
+``include/linux/rbtree_types.h``.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import drgn
+from drgn import FaultError, Object
+
+from btfdbg.debuginfo.session import Session, find_session
+from btfdbg.debuginfo.tasks import find_tasks, task_count
+from btfdbg.debuginfo.vmcore.unread import unread
+
+# Nodes that a walk remembers to tell a circle; beyond, every node is compared with one
+# that moves on at powers of two.
+_MAX_REMEMBERED = 1 << 20
+_MAX_DEPTH = 128
+_MAX_SLOTS = 1 << 10
+NOT_THERE = b"<not in the dump>"
+
+_installed = False
+_original: dict[str, Callable[..., Any]] = {}
+
+
+def install() -> None:
+    """Put the replacements in place, once; imports drgn's helpers."""
+    global _installed
+    if _installed:
+        return
+    _installed = True
+    from drgn.helpers.linux import block, fs, irq, list, mm, net, pid, rbtree, stack, xarray
+
+    for module, name, replacement in (
+        (list, "list_for_each", _list_for_each),
+        (list, "list_for_each_reverse", _list_for_each_reverse),
+        (list, "hlist_for_each", _hlist_for_each),
+        (xarray, "xa_for_each", _xa_for_each),
+        (rbtree, "rbtree_inorder_for_each", _rbtree_inorder_for_each),
+        (pid, "for_each_task", _for_each_task),
+        (pid, "find_task", _find_task),
+        (fs, "for_each_mount", _for_each_mount),
+        (fs, "for_each_file", _partial("for_each_file", "the files of a task")),
+        (irq, "for_each_irq_desc", _partial("for_each_irq_desc", "the interrupts")),
+        (block, "for_each_disk", _partial("for_each_disk", "the disks")),
+        (mm, "for_each_vma", _partial("for_each_vma", "the memory areas of a task")),
+        (net, "for_each_netdev", _partial("for_each_netdev", "the network devices")),
+        (stack, "kernel_stack_trace", _kernel_stack_trace),
+        (fs, "mount_src", _leaf("mount_src", NOT_THERE)),
+        (fs, "mount_dst", _leaf("mount_dst", NOT_THERE)),
+        (fs, "mount_fstype", _leaf("mount_fstype", NOT_THERE)),
+        (fs, "d_path", _leaf("d_path", NOT_THERE)),
+        (fs, "decode_file_type", _leaf("decode_file_type", "?")),
+        (mm, "task_rss", _leaf("task_rss", mm.TaskRss(*[_UNKNOWN] * 4))),
+        (mm, "task_vsize", _leaf("task_vsize", _UNKNOWN)),
+        (net, "netdev_ipv4_addrs", _leaf("netdev_ipv4_addrs", [NOT_THERE.decode()])),
+        (net, "netdev_ipv6_addrs", _leaf("netdev_ipv6_addrs", [NOT_THERE.decode()])),
+    ):
+        original = getattr(module, name)
+        _original[name] = original
+        replacement.__doc__ = original.__doc__
+        replacement.__name__ = replacement.__qualname__ = name
+        for user in tuple(sys.modules.values()):
+            if user.__name__.partition(".")[0] == "drgn" and vars(user).get(name) is original:
+                setattr(user, name, replacement)
+
+
+def _remark(prog: drgn.Program, what: str, detail: str = "") -> None:
+    unread(prog).remark(what, detail)
+
+
+def _place(obj: Object) -> int:
+    """Where a structure is that was given by reference or by pointer."""
+    place: int = obj.value_() if obj.address_ is None else obj.address_
+    return place
+
+
+# Lists
+
+
+def _list_for_each(head: Object) -> Iterator[Object]:
+    if find_session(head.prog_) is None:
+        return _original["list_for_each"](head)  # type: ignore[no-any-return] # drgn's, untyped
+    return _ring(head, 0)
+
+
+def _list_for_each_reverse(head: Object) -> Iterator[Object]:
+    if find_session(head.prog_) is None:
+        return _original["list_for_each_reverse"](head)  # type: ignore[no-any-return] # as above
+    return _ring(head, 1)
+
+
+def _ring(head: Object, way: int) -> Iterator[Object]:
+    """
+    The nodes of a ring, without its head.
+
+    A node is given when its own two words can be read and the one that led to it is its
+    neighbour. Where that ends, the rest is taken from the other side, in the right order.
+
+    :param way: 0 for next, 1 for prev.
+    """
+    prog = head.prog_
+    head = head.read_()
+    start = head.value_()
+    node_type = head.next.type_.unqualified()
+    words = _Words(prog)
+    seen = {start}
+    previous, problem = start, ""
+    try:
+        at = words.pair(start)[way]
+    except FaultError:
+        raise  # nothing can be said of a list whose head is not there
+    count, mark, power = 0, 0, 1
+    while at != start:
+        if at in seen or at == mark:
+            problem = "runs in a circle"
+            break
+        try:
+            pair = words.pair(at)
+        except (FaultError, OverflowError):
+            problem = "cannot be read further"
+            break
+        if pair[1 - way] != previous:
+            problem = f"leads to {at:#x}, which is not of it"
+            break
+        if len(seen) < _MAX_REMEMBERED:
+            seen.add(at)
+        elif count >= power:
+            mark, power = at, 2 * count
+        yield Object(prog, node_type, at)
+        count += 1
+        previous, at = at, pair[way]
+    if not problem:
+        return
+    rest = _from_the_end(words, start, 1 - way, seen)
+    for address in reversed(rest):
+        yield Object(prog, node_type, address)
+    joined = bool(rest) and words.pair(rest[-1])[1 - way] in seen
+    where = f"at {start:#x} it {problem} after {count:,} entries"
+    if joined:
+        _remark(prog, "a list is damaged and was walked from both ends", where)
+    else:
+        where += f", {len(rest):,} more from its other end"
+        _remark(prog, "a list is damaged and may have lost entries", where)
+
+
+def _from_the_end(words: _Words, start: int, way: int, seen: set[int]) -> list[int]:
+    """Nodes that a ring has when walked the other way, up to one that was seen."""
+    found: dict[int, None] = {}
+    try:
+        previous, at = start, words.pair(start)[way]
+        while at not in seen and at not in found and len(found) < _MAX_REMEMBERED:
+            pair = words.pair(at)
+            if pair[1 - way] != previous:
+                # The last good one may be named wrongly by its neighbour, no other.
+                if pair[way] in seen:
+                    found[at] = None
+                break
+            found[at] = None
+            previous, at = at, pair[way]
+    except (FaultError, OverflowError):
+        pass
+    return list(found)
+
+
+class _Words:
+    """Two pointers at once, which takes half the time of two."""
+
+    def __init__(self, prog: drgn.Program) -> None:
+        platform = prog.platform
+        assert platform is not None
+        little = platform.flags & drgn.PlatformFlags.IS_LITTLE_ENDIAN
+        self._read = prog.read
+        self._order: Any = "little" if little else "big"
+
+    def pair(self, address: int) -> tuple[int, int]:
+        data = self._read(address, 16)
+        order = self._order
+        return int.from_bytes(data[:8], order), int.from_bytes(data[8:], order)
+
+
+def _hlist_for_each(head: Object) -> Iterator[Object]:
+    prog = head.prog_
+    if find_session(prog) is None:
+        yield from _original["hlist_for_each"](head)
+        return
+    node = head.first.read_()
+    seen: set[int] = set()
+    problem = ""
+    while node:
+        at = node.value_()
+        if at in seen or len(seen) >= _MAX_REMEMBERED:
+            problem = "runs in a circle"
+            break
+        seen.add(at)
+        try:
+            following = node.next.read_()
+        except FaultError:
+            problem = "cannot be read further"
+            break
+        yield node
+        node = following
+    if problem:
+        where = _place(head)
+        what = "a hash list is damaged and may have lost entries"
+        _remark(prog, what, f"at {where:#x} it {problem} after {len(seen) - 1:,} entries")
+
+
+# Trees
+
+
+def _xa_for_each(xa: Object, *, advanced: bool = False) -> Iterator[tuple[int, Object]]:
+    prog = xa.prog_
+    own = _original["xa_for_each"]
+    if find_session(prog) is None:
+        yield from own(xa, advanced=advanced)
+        return
+    last = -1
+    try:
+        for index, entry in own(xa, advanced=advanced):
+            last = index
+            yield index, entry
+        return
+    except FaultError as e:
+        if not hasattr(xa, "xa_head"):
+            raise
+        where = e.address
+    count = lost = 0
+    for index, address in _slots(prog, xa.xa_head.value_()):
+        if address is None:
+            lost += 1
+        elif index > last and (advanced or address != _ZERO_ENTRY):
+            count += 1
+            yield index, Object(prog, "void *", address)
+    what = "nodes of a tree cannot be read; others were walked"
+    _remark(prog, what, f"at {where:#x}; {lost:,} lost, {count:,} entries more behind them")
+
+
+# xa_mk_internal(257), XA_ZERO_ENTRY in include/linux/xarray.h.
+_ZERO_ENTRY = 257 << 2 | 2
+_SIBLINGS = 64 << 2
+
+
+def _slots(prog: drgn.Program, head: int) -> Iterator[tuple[int, int | None]]:
+    """Index and entry of what is in an XArray; ``None`` for a node that cannot be read."""
+    todo = [(0, head)]
+    seen: set[int] = set()
+    while todo:
+        index, entry = todo.pop()
+        if entry & 3 != 2 or entry <= 4096:
+            if entry:
+                yield index, entry
+            continue
+        if entry in seen:
+            continue
+        seen.add(entry)
+        node = Object(prog, "struct xa_node *", entry - 2)
+        try:
+            shift = node.shift.value_()
+            slots = node.slots.read_()
+        except FaultError:
+            yield index, None
+            continue
+        length = len(slots)
+        if shift > 64 or not 0 < length <= _MAX_SLOTS:
+            yield index, None
+            continue
+        children = []
+        for i in range(length):
+            value = slots[i].value_()
+            # A sibling stands for the entry before it.
+            if value and not (value & 3 == 2 and value < _SIBLINGS):
+                children.append((index + (i << shift), value))
+        todo.extend(reversed(children))
+
+
+def _rbtree_inorder_for_each(root: Object) -> Iterator[Object]:
+    prog = root.prog_
+    if find_session(prog) is None:
+        yield from _original["rbtree_inorder_for_each"](root)
+        return
+    lost = 0
+    seen: set[int] = set()
+    stack: list[tuple[Object, Object]] = []
+    node = root.rb_node.read_()
+    while True:
+        while node:
+            at = node.value_()
+            try:
+                if at in seen or len(stack) > _MAX_DEPTH:
+                    lost += 1
+                    break
+                left, right = node.rb_left.read_(), node.rb_right.read_()
+            except FaultError:
+                lost += 1
+                break
+            if len(seen) < _MAX_REMEMBERED:
+                seen.add(at)
+            stack.append((node, right))
+            node = left
+        if not stack:
+            break
+        here, node = stack.pop()
+        yield here
+    if lost:
+        what = "nodes of a tree cannot be read; others were walked"
+        _remark(prog, what, f"{lost:,} of the tree at {_place(root):#x}")
+
+
+# Tasks
+
+
+def _target(args: tuple[Any, ...]) -> tuple[drgn.Program, Object | None]:
+    """The Program that a helper was called for, and the object if it was given one."""
+    if args and isinstance(args[0], Object):
+        return args[0].prog_, args[0]
+    if args and isinstance(args[0], drgn.Program):
+        return args[0], args[1] if len(args) > 1 and isinstance(args[1], Object) else None
+    return drgn.get_default_prog(), None
+
+
+def _session_of(args: tuple[Any, ...]) -> Session | None:
+    """The Session whose initial pid namespace is asked for."""
+    prog, ns = _target(args)
+    session = find_session(prog)
+    if session is None or ns is None:
+        return session
+    initial: bool = ns.value_() == prog["init_pid_ns"].address_
+    return session if initial else None
+
+
+def _for_each_task(*args: Any, **kwargs: Any) -> Iterator[Object]:
+    own = _original["for_each_task"]
+    session = _session_of(args)
+    if session is None:
+        yield from own(*args, **kwargs)
+        return
+    prog = session.prog
+    count, seen = 0, set()
+    problem = ""
+    try:
+        for task in own(*args, **kwargs):
+            seen.add(task.value_())
+            # Idle tasks are not in the kernel's count.
+            count += bool(task.pid)
+            yield task
+    except FaultError as e:
+        problem = f"the pid table is damaged at {e.address:#x}"
+    expected = task_count(prog)
+    if not problem and (expected is None or count >= expected):
+        return
+    tasks = find_tasks(session)
+    others = [task for task in tasks.tasks if task.value_() not in seen]
+    yield from others
+    if problem:
+        _remark(prog, f"{problem}; by other ways there are {tasks}")
+    elif others or (expected is not None and count < expected):
+        text = f"the pid table names {count:,} tasks of the {expected:,} that the kernel counted"
+        _remark(prog, f"{text}; {len(others):,} more were found by other ways")
+
+
+def _find_task(*args: Any, **kwargs: Any) -> Object:
+    own = _original["find_task"]
+    try:
+        return own(*args, **kwargs)
+    except FaultError:
+        session = _session_of(args)
+        pid = kwargs.get("pid", args[-1] if args else None)
+        if session is None or pid is None:
+            raise
+        tasks = find_tasks(session)
+        for task in tasks.tasks:
+            if task.pid.value_() == int(pid):
+                return task
+        if tasks.complete:
+            return drgn.NULL(session.prog, "struct task_struct *")
+        raise
+
+
+# Mounts
+
+
+def _for_each_mount(*args: Any, **kwargs: Any) -> Iterator[Object]:
+    """The tree of a namespace, then what the superblocks know of it."""
+    own = _original["for_each_mount"]
+    prog, ns = _target(args)
+    if find_session(prog) is None or kwargs:
+        yield from own(*args, **kwargs)
+        return
+    seen = set()
+    lost = True
+    before = unread(prog).remarked
+    try:
+        for mount in own(*args):
+            seen.add(mount.value_())
+            yield mount
+        lost = unread(prog).remarked > before
+    except FaultError:
+        pass
+    if not lost:
+        return
+    if ns is None:
+        ns = prog["init_task"].nsproxy.mnt_ns
+    count = 0
+    for mount in _mounts_of_superblocks(prog):
+        try:
+            here = mount.mnt_ns == ns and mount.value_() not in seen
+        except FaultError:
+            continue
+        if here:
+            seen.add(mount.value_())
+            count += 1
+            yield mount
+    expected = _mount_count(ns)
+    of = f" of {expected:,}" if expected is not None else ""
+    _remark(prog, f"{len(seen):,}{of} mounts were found, {count:,} of them by their superblocks")
+
+
+def _mount_count(ns: Object) -> int | None:
+    """How many mounts the kernel counted in a namespace."""
+    # Linux kernel commit 2eea9ce4310d ("mounts: keep list of mounts in an rbtree") (in v6.8)
+    # gave the old name to the tree.
+    for member in ("nr_mounts", "mounts"):
+        try:
+            return int(ns.member_(member).value_())
+        except (LookupError, FaultError, TypeError):
+            continue
+    return None
+
+
+def _mounts_of_superblocks(prog: drgn.Program) -> Iterator[Object]:
+    from drgn.helpers.linux.list import list_for_each_entry
+
+    blocks = prog["super_blocks"].address_of_()
+    for block in list_for_each_entry("struct super_block", blocks, "s_list"):
+        try:
+            first = block.s_mounts
+            if first.type_.kind is drgn.TypeKind.STRUCT:
+                yield from list_for_each_entry("struct mount", first.address_of_(), "mnt_instance")
+                continue
+            # A chain instead of a ring (in v6.18).
+            seen: set[int] = set()
+            mount = first.read_()
+            while mount and mount.value_() not in seen:
+                seen.add(mount.value_())
+                following = mount.mnt_next_for_sb.read_()
+                yield mount
+                mount = following
+        except (FaultError, LookupError):
+            continue
+
+
+# Walks that end where they cannot go on, and what is only shown
+
+
+def _partial(name: str, what: str) -> Callable[..., Any]:
+    """A walk that ends where memory is missing, with a remark."""
+
+    def partial(*args: Any, **kwargs: Any) -> Iterator[Any]:
+        prog = _target(args)[0]
+        if find_session(prog) is None:
+            yield from _original[name](*args, **kwargs)
+            return
+        count = 0
+        try:
+            for found in _original[name](*args, **kwargs):
+                item = found[-1] if isinstance(found, tuple) else found
+                if isinstance(item, Object) and not _readable(item):
+                    if item:
+                        _remark(prog, f"not all of {what} can be read", f"{item.value_():#x}")
+                    continue
+                count += 1
+                yield found
+        except FaultError as e:
+            _remark(prog, f"not all of {what} can be reached", f"{e.address:#x} after {count:,}")
+
+    return partial
+
+
+def _readable(pointer: Object) -> bool:
+    """Whether all that a pointer points to can be read."""
+    kind = pointer.type_.kind
+    target = pointer.type_.type if kind is drgn.TypeKind.POINTER else None
+    if target is None or target.kind is not drgn.TypeKind.STRUCT or not target.is_complete():
+        return True
+    try:
+        pointer.prog_.read(pointer.value_(), drgn.sizeof(target))
+    except (FaultError, OverflowError):
+        return False
+    return True
+
+
+def _kernel_stack_trace(*args: Any, **kwargs: Any) -> Any:
+    """A stack without frames, and a remark, for a task whose registers are lost."""
+    from drgn.helpers.linux.stack import LinuxKernelStack
+
+    try:
+        return _original["kernel_stack_trace"](*args, **kwargs)
+    except (FaultError, ValueError) as e:
+        prog = _target(args)[0]
+        lost = isinstance(e, FaultError) or "were not saved" in str(e)
+        if find_session(prog) is None or not lost:
+            raise
+        why = f"{e.address:#x} cannot be read" if isinstance(e, FaultError) else str(e)
+        _remark(prog, "tasks without a stack here", why)
+        return LinuxKernelStack(prog, [])
+
+
+def _leaf(name: str, unknown: Any) -> Callable[..., Any]:
+    """A helper whose result is shown and nothing else: ``unknown`` for what is not there."""
+
+    def leaf(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return _original[name](*args, **kwargs)
+        except FaultError:
+            prog = next((a.prog_ for a in args if isinstance(a, Object)), None)
+            if prog is None or find_session(prog) is None:
+                raise
+            return unknown
+
+    return leaf
+
+
+class _Unknown:
+    """A number that is not known; what is computed from it is not known either."""
+
+    def _same(self, other: object) -> _Unknown:
+        return self
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _same
+    __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = _same
+
+    def __str__(self) -> str:
+        return "?"
+
+    def __format__(self, spec: str) -> str:
+        layout = _LAYOUT.match(spec)
+        return format("?", layout[0] if layout else "")
+
+
+_LAYOUT = re.compile(r"(?:.?[<>^])?\d*")
+_UNKNOWN: Any = _Unknown()

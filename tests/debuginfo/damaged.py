@@ -1,0 +1,43 @@
+"""A dump to damage, for tests: pages lost, pointers overwritten, beside its undamaged twin."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import drgn
+
+from btfdbg.debuginfo.attach import attach
+from btfdbg.debuginfo.session import Session
+from btfdbg.debuginfo.vmcore import open_core
+from btfdbg.debuginfo.vmcore.unread import unread
+
+
+class Dump:
+    """A dump to damage before btfdbg sees it, and its undamaged twin to find things with."""
+
+    def __init__(self, path: Path) -> None:
+        prog, info = open_core(path)
+        self.twin = attach(prog, None, info)
+        self.prog, self._info = open_core(path)
+
+    def address(self, name: str) -> int:
+        return self.twin.lookup_symbols(name)[0].address
+
+    def put(self, address: int, data: bytes) -> None:
+        self.prog.add_memory_segment(
+            address, len(data), lambda a, n, offset, physical: data[offset : offset + n]
+        )
+
+    def lose(self, address: int, size: int) -> None:
+        def fault(a: int, n: int, offset: int, physical: bool) -> bytes:
+            unread(self.prog).note(a, physical)
+            raise drgn.FaultError("page excluded", a)
+
+        self.prog.add_memory_segment(address, size, fault)
+
+    def attach(self) -> Session:
+        return attach(self.prog, None, self._info)
+
+    def point(self, address: int, target: int) -> None:
+        """Overwrite a pointer."""
+        self.put(address, target.to_bytes(8, "little"))
