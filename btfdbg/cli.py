@@ -8,147 +8,37 @@ where and what to try. Imports nothing heavy until it knows what is wanted, so
 
 from __future__ import annotations
 
-import argparse
 import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
-import btfdbg
 from btfdbg.errors import BtfdbgError, DebugInfoError
+from btfdbg.options import quick
 
 if TYPE_CHECKING:
+    import argparse
+
     import drgn
 
+    from btfdbg.commandline import Parser
     from btfdbg.debuginfo.session import Session
 
 EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_UNUSABLE = 2
 
-_USAGE = """\
-btfdbg [options] CORE                     look at a dump interactively
-       btfdbg [options] CORE -e CODE             run Python code with `prog` bound
-       btfdbg [options] CORE -x 'COMMAND'        run a command of the prompt (repeatable)
-       btfdbg [options] CORE SCRIPT [ARG...]     run a Python script with `prog` bound
-       btfdbg info CORE [--json]                 what the dump holds and how it was found
-       btfdbg trim CORE OUT [-x COMMAND]         a small dump, only what a session needs
-       btfdbg btf VERB ...                       the BTF toolkit
-       btfdbg vars VERB ...                      the database of variable types"""
-
 
 def _subcommands() -> dict[str, Callable[[Sequence[str]], int]]:
     return {"info": _info, "trim": _trim, "btf": _btf, "vars": _vars}
 
 
-class _Parser(argparse.ArgumentParser):
-    """Options that may stand before CORE or between CORE and SCRIPT, never after SCRIPT."""
+def _parser() -> Parser:
+    from btfdbg.commandline import Parser
 
-    def __init__(self) -> None:
-        super().__init__(
-            prog="btfdbg",
-            usage=_USAGE,
-            description="Debug any Linux kernel crash dump with nothing but the dump.",
-            allow_abbrev=False,
-        )
-        self.takes_value: dict[str, bool] = {"-h": False, "--help": False}
-        self.option("--version", action="version", version=f"btfdbg {btfdbg.__version__}")
-        run = self.add_argument_group("what to run")
-        self.option("-e", dest="code", metavar="CODE", help="run Python code", group=run)
-        self.option(
-            "-x",
-            dest="commands",
-            metavar="COMMAND",
-            action="append",
-            help="run a command of the prompt and exit; may be repeated",
-            group=run,
-        )
-        add_core_options(self)
-
-    def option(
-        self, *names: str, group: argparse._ActionsContainer | None = None, **kwargs: object
-    ) -> None:
-        """Add an option and remember whether a value follows it."""
-        (group or self).add_argument(*names, **kwargs)  # type: ignore[arg-type] # passed through
-        flag = kwargs.get("action") in ("store_true", "store_const", "version", "count")
-        for name in names:
-            self.takes_value[name] = not flag
-
-    def split(self, argv: Sequence[str]) -> tuple[list[str], list[str]]:
-        """Split into (options, positionals); all that follows the second positional is its own."""
-        options: list[str] = []
-        positionals: list[str] = []
-        i = 0
-        while i < len(argv):
-            token = argv[i]
-            if token == "--":
-                positionals.extend(argv[i + 1 :])
-                break
-            if token.startswith("-") and token != "-":
-                options.append(token)
-                name = token.partition("=")[0]
-                short = token[:2]
-                value_follows = self.takes_value.get(name, False) and "=" not in token
-                if not token.startswith("--") and len(token) > 2 and self.takes_value.get(short):
-                    value_follows = False  # -sFILE
-                if value_follows and i + 1 < len(argv):
-                    i += 1
-                    # argparse would take a value like "-1" for an option.
-                    if token.startswith("--"):
-                        options[-1] = f"{token}={argv[i]}"
-                    else:
-                        options[-1] = token + argv[i]
-            else:
-                positionals.append(token)
-                script_at = 1 if {"-k", "--live"} & set(options) or _qemu(options) else 2
-                if len(positionals) == script_at or token in _subcommands():
-                    positionals.extend(argv[i + 1 :])
-                    break
-            i += 1
-        return options, positionals
-
-
-def _qemu(options: Sequence[str]) -> bool:
-    return any(o.startswith("--qemu") for o in options)
-
-
-def add_core_options(parser: _Parser) -> None:
-    """Options about the dump, the same for every way in."""
-    given = parser.add_argument_group("what the dump may lack")
-
-    def option(*names: str, **kwargs: object) -> None:
-        parser.option(*names, group=given, **kwargs)
-
-    option("--btf", metavar="FILE", help="the kernel's BTF: raw, vmlinux or vmlinuz")
-    option("--btf-extra", metavar="FILE", help="BTF of global variables (btf encode-vars)")
-    option("--kallsyms", metavar="FILE", help="symbols: System.map or /proc/kallsyms")
-    option("--vmcoreinfo", metavar="FILE", help="VMCOREINFO text, overrides the dump's")
-    option("--architecture", metavar="ARCH", help="if the dump does not say")
-    option("--modules-dir", metavar="DIR", help="where the modules' .ko files are")
-    option("-k", "--live", action="store_true", help="look at the running kernel; no CORE is given")
-    option("--qemu", metavar="ADDRESS", help="look at a QEMU guest (QMP socket); no CORE is given")
-    option(
-        "-s",
-        "--symbols",
-        metavar="FILE",
-        action="append",
-        default=[],
-        help="a file with DWARF, used before BTF; may be repeated",
-    )
-    look = parser.add_argument_group("how to say it")
-    parser.option("--color", choices=("auto", "always", "never"), default="auto", group=look)
-    parser.option(
-        "--log-level",
-        choices=("debug", "info", "warning", "error", "critical", "none"),
-        default="warning",
-        group=look,
-        help="messages on stderr of at least this level (default: warning)",
-    )
-    parser.option(
-        "-q", "--quiet", dest="log_level", action="store_const", const="none", group=look,
-        help="no messages, no banner",
-    )  # fmt: skip
+    return Parser(tuple(_subcommands()))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -167,15 +57,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(argv: list[str]) -> int:
-    parser = _Parser()
-    options, positionals = parser.split(argv)
-    if positionals and positionals[0] in _subcommands():
-        return _run_subcommand(positionals[0], [*options, *positionals[1:]])
-    args = parser.parse_args(options)
+    read = quick(argv, tuple(_subcommands()))
+    if read is not None:
+        args, positionals = read
+    else:
+        parser = _parser()
+        options, positionals = parser.split(argv)
+        if positionals and positionals[0] in _subcommands():
+            return _run_subcommand(positionals[0], [*options, *positionals[1:]])
+        args = SimpleNamespace(**vars(parser.parse_args(options)))
     core = None
     if not args.live and args.qemu is None:
         if not positionals:
-            parser.print_usage(sys.stderr)
+            _parser().print_usage(sys.stderr)
             print("btfdbg: which dump? give CORE, or --help", file=sys.stderr)
             return EXIT_UNUSABLE
         core, *positionals = positionals
@@ -203,7 +97,9 @@ def unusable(e: BtfdbgError) -> int:
     return EXIT_UNUSABLE
 
 
-def open_for(args: argparse.Namespace, core: str | None) -> tuple[drgn.Program, Session]:
+def open_for(
+    args: argparse.Namespace | SimpleNamespace, core: str | None
+) -> tuple[drgn.Program, Session]:
     """
     Open CORE, or the live target, as the options say.
 
@@ -213,12 +109,15 @@ def open_for(args: argparse.Namespace, core: str | None) -> tuple[drgn.Program, 
     """
     from pathlib import Path
 
+    from btfdbg.debuginfo.cache import NO_CACHE_VARIABLE
+
     set_log_level(args.log_level)
+    if args.no_cache:
+        os.environ[NO_CACHE_VARIABLE] = "1"
     from btfdbg.debuginfo.plugins import skip_own_plugins
 
     skip_own_plugins()
     from btfdbg.debuginfo.attach import Options, register
-    from btfdbg.debuginfo.vmcore import open_core, open_live, open_qemu
 
     def path(value: str | None) -> Path | None:
         return None if value is None else Path(value)
@@ -230,10 +129,16 @@ def open_for(args: argparse.Namespace, core: str | None) -> tuple[drgn.Program, 
         except OSError as e:
             raise DebugInfoError(f"--vmcoreinfo {args.vmcoreinfo}: {e.strerror}") from e
     if args.live:
+        from btfdbg.debuginfo.vmcore.live import open_live
+
         prog, info = open_live()
     elif args.qemu is not None:
+        from btfdbg.debuginfo.vmcore.live import open_qemu
+
         prog, info = open_qemu(args.qemu, vmcoreinfo=vmcoreinfo)
     else:
+        from btfdbg.debuginfo.vmcore.open import open_core
+
         assert core is not None  # asked for by the caller
         prog, info = open_core(core, architecture=args.architecture, vmcoreinfo=vmcoreinfo)
     if args.symbols:
@@ -283,9 +188,7 @@ def set_log_level(level: str) -> None:
         logging.getLogger(name).setLevel(number)
 
 
-def _run(
-    args: argparse.Namespace, prog: drgn.Program, session: Session, rest: Sequence[str]
-) -> int:
+def _run(args: SimpleNamespace, prog: drgn.Program, session: Session, rest: Sequence[str]) -> int:
     import drgn
 
     drgn.set_default_prog(prog)
@@ -316,7 +219,7 @@ def _run(
 
 
 def _info(argv: Sequence[str]) -> int:
-    parser = _Parser()
+    parser = _parser()
     parser.prog = "btfdbg info"
     parser.usage = "btfdbg info [options] CORE"
     parser.add_argument("core", metavar="CORE", nargs="?", help="the dump")
@@ -354,6 +257,8 @@ def _trim(argv: Sequence[str]) -> int:
 def _btf(argv: Sequence[str]) -> int:
     if argv and argv[0] == "encode-vars":
         # Reads DWARF, and so needs drgn, which the other verbs do without.
+        import argparse
+
         from btfdbg.commands.vars import encode
 
         encoder = argparse.ArgumentParser(
@@ -363,6 +268,8 @@ def _btf(argv: Sequence[str]) -> int:
         )
         encode.add_arguments(encoder)
         return encode.run(encoder.parse_args(list(argv[1:])))
+    import argparse
+
     from btfdbg.commands import btftool
 
     parser = argparse.ArgumentParser(
@@ -375,6 +282,8 @@ def _btf(argv: Sequence[str]) -> int:
 
 
 def _vars(argv: Sequence[str]) -> int:
+    import argparse
+
     from btfdbg.commands import vars as vars_
 
     parser = argparse.ArgumentParser(prog="btfdbg vars", description="Types of global variables.")
@@ -382,6 +291,15 @@ def _vars(argv: Sequence[str]) -> int:
     args = parser.parse_args(list(argv))
     status: int = args.run(args)
     return status
+
+
+def __getattr__(name: str) -> Any:
+    # The parser is not imported before there is something to say.
+    if name == "_Parser":
+        from btfdbg.commandline import Parser
+
+        return Parser
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 if __name__ == "__main__":

@@ -11,11 +11,12 @@ import argparse
 from typing import Any
 
 from btfdbg import cli
+from btfdbg.commandline import Parser
 
 
 def core_parser() -> argparse.ArgumentParser:
     """The options that every way of opening a dump takes."""
-    return cli._Parser()
+    return Parser(tuple(cli._subcommands()))
 
 
 def full_parser() -> argparse.ArgumentParser:

@@ -69,6 +69,7 @@ complete -c btfdbg -n _shtab_btfdbg_using -l modules-dir -xka "(__fish_complete_
 complete -c btfdbg -n _shtab_btfdbg_using -s k -l live -d 'look at the running kernel; no CORE is given'
 complete -c btfdbg -n _shtab_btfdbg_using -l qemu -x -d 'look at a QEMU guest (QMP socket); no CORE is given'
 complete -c btfdbg -n _shtab_btfdbg_using -s s -l symbols -xka "(__fish_complete_path (commandline -ct))" -d 'a file with DWARF, used before BTF; may be repeated'
+complete -c btfdbg -n _shtab_btfdbg_using -l no-cache -d 'neither read nor write what earlier runs found out about this kernel'
 complete -c btfdbg -n _shtab_btfdbg_using -l color -xka "auto always never" -d color
 complete -c btfdbg -n _shtab_btfdbg_using -l log-level -xka "debug info warning error critical none" -d 'messages on stderr of at least this level (default: warning)'
 complete -c btfdbg -n _shtab_btfdbg_using -s q -l quiet -d 'no messages, no banner'
@@ -86,6 +87,7 @@ complete -c btfdbg -n '_shtab_btfdbg_using info' -l modules-dir -xka "(__fish_co
 complete -c btfdbg -n '_shtab_btfdbg_using info' -s k -l live -d 'look at the running kernel; no CORE is given'
 complete -c btfdbg -n '_shtab_btfdbg_using info' -l qemu -x -d 'look at a QEMU guest (QMP socket); no CORE is given'
 complete -c btfdbg -n '_shtab_btfdbg_using info' -s s -l symbols -xka "(__fish_complete_path (commandline -ct))" -d 'a file with DWARF, used before BTF; may be repeated'
+complete -c btfdbg -n '_shtab_btfdbg_using info' -l no-cache -d 'neither read nor write what earlier runs found out about this kernel'
 complete -c btfdbg -n '_shtab_btfdbg_using info' -l color -xka "auto always never" -d color
 complete -c btfdbg -n '_shtab_btfdbg_using info' -l log-level -xka "debug info warning error critical none" -d 'messages on stderr of at least this level (default: warning)'
 complete -c btfdbg -n '_shtab_btfdbg_using info' -s q -l quiet -d 'no messages, no banner'
@@ -105,6 +107,7 @@ complete -c btfdbg -n '_shtab_btfdbg_using trim' -l modules-dir -xka "(__fish_co
 complete -c btfdbg -n '_shtab_btfdbg_using trim' -s k -l live -d 'look at the running kernel; no CORE is given'
 complete -c btfdbg -n '_shtab_btfdbg_using trim' -l qemu -x -d 'look at a QEMU guest (QMP socket); no CORE is given'
 complete -c btfdbg -n '_shtab_btfdbg_using trim' -s s -l symbols -xka "(__fish_complete_path (commandline -ct))" -d 'a file with DWARF, used before BTF; may be repeated'
+complete -c btfdbg -n '_shtab_btfdbg_using trim' -l no-cache -d 'neither read nor write what earlier runs found out about this kernel'
 complete -c btfdbg -n '_shtab_btfdbg_using trim' -l color -xka "auto always never" -d color
 complete -c btfdbg -n '_shtab_btfdbg_using trim' -l log-level -xka "debug info warning error critical none" -d 'messages on stderr of at least this level (default: warning)'
 complete -c btfdbg -n '_shtab_btfdbg_using trim' -s q -l quiet -d 'no messages, no banner'
