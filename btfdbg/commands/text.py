@@ -10,12 +10,9 @@ controls, which can make a line read differently from what it says.
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import shutil
 import sys
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import IO
 
@@ -73,6 +70,8 @@ def one_line(text: str, limit: int = 400) -> str:
 
 def char_width(char: str) -> int:
     """Columns of one character."""
+    import unicodedata
+
     if unicodedata.combining(char):
         return 0
     return 2 if unicodedata.east_asian_width(char) in "WF" else 1
@@ -106,6 +105,8 @@ def terminal_columns(stream: IO[str] | None = None) -> int:
             return 0
     except ValueError:  # closed
         return 0
+    import shutil
+
     return max(shutil.get_terminal_size((80, 24)).columns, 10)
 
 
@@ -158,6 +159,8 @@ class Table:
     def as_json(self) -> str:
         """A JSON array with one object per row."""
         rows = [dict(zip(self.keys, row, strict=True)) for row in self.rows]
+        import json
+
         return json.dumps(rows, indent=2, default=str)
 
     def lines(self, columns: int = 0) -> list[list[Fragment]]:

@@ -12,14 +12,13 @@ when nothing useful is left.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import drgn
 
 from btfdbg.btf import Btf
 from btfdbg.debuginfo import locate
 from btfdbg.debuginfo.convert import TypeConverter
-from btfdbg.debuginfo.derived import Derived
 from btfdbg.debuginfo.finders import BtfFinders
 from btfdbg.debuginfo.kallsyms.modules import ModuleSymbols
 from btfdbg.debuginfo.locate import byteorder
@@ -27,12 +26,16 @@ from btfdbg.debuginfo.module_objects import ModuleObjects
 from btfdbg.debuginfo.modules import ModuleBtfs
 from btfdbg.debuginfo.session import Session, find_session, remember_session
 from btfdbg.debuginfo.variables import VariableTypes
-from btfdbg.debuginfo.variables.extra import ExtraBtf, find_file
 from btfdbg.debuginfo.vmcore.identify import DumpInfo, identify
 from btfdbg.debuginfo.vmcore.overlay import complete_memory
 from btfdbg.debuginfo.vmcoreinfo import VmcoreInfo
 from btfdbg.errors import BtfdbgError, BtfError, DebugInfoError
 from btfdbg.record import dataclass
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from btfdbg.debuginfo.variables.extra import ExtraBtf
 
 # ``btf`` and ``btf_symbol`` are taken by a drgn that is still to come (its pull
 # request #625), and registering a name twice is an error.
@@ -196,6 +199,8 @@ class _Symbols:
 
 def _extra(session: Session, options: Options) -> ExtraBtf | None:
     """The kernel's extra BTF: the file that was given, or by build id from the folders."""
+    from btfdbg.debuginfo.variables.extra import ExtraBtf, find_file
+
     path = options.btf_extra or find_file(session.build_id)
     return None if path is None else ExtraBtf.load(path, session.vmlinux)
 
@@ -212,7 +217,7 @@ def _objects(session: Session, options: Options) -> None:
     platform = session.prog.platform
     assert platform is not None  # set by whatever set the memory
     machine = _UNAME_MACHINES.get(platform.arch, platform.arch.name.lower())
-    session.derived = Derived(session)
+    session.derives = True
     if session.symbols is not None:
         session.variables = VariableTypes(
             session.prog,

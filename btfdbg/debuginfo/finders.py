@@ -21,7 +21,6 @@ import drgn
 from btfdbg.btf import Kind, TypeId, kinds
 from btfdbg.debuginfo.choice import is_text, only, own_ids
 from btfdbg.debuginfo.convert import TypeConverter
-from btfdbg.debuginfo.derived import panic_cpu_object
 from btfdbg.debuginfo.enumerators import NamedValue, find_enumerators
 from btfdbg.errors import BtfdbgError
 
@@ -162,6 +161,8 @@ class BtfFinders:
             found = self._constant(self._enumerators(name), name)
         if found is None and not symbols:
             if name == _PANIC_CPU and flags & drgn.FindObjectFlags.VARIABLE:
+                from btfdbg.debuginfo.derived import panic_cpu_object
+
                 return panic_cpu_object(self.session, name)
             found = self._in_modules(name, flags)
         return found

@@ -23,7 +23,6 @@ import drgn
 from drgn import FaultError, Object
 
 from btfdbg.btf import Btf
-from btfdbg.debuginfo.derived import sysfs_btfs
 from btfdbg.debuginfo.session import Session
 from btfdbg.errors import BtfError, DebugInfoError
 from btfdbg.record import dataclass
@@ -296,6 +295,8 @@ def _from_sysfs(session: Session) -> Iterator[KernelBtf] | None:
 
 
 def _walk_sysfs(session: Session) -> Iterator[KernelBtf]:
+    from btfdbg.debuginfo.derived import sysfs_btfs
+
     try:
         for btf in itertools.islice(sysfs_btfs(session), _MAX_BTF_OBJECTS):
             yield _describe(btf, btf.id.value_())

@@ -14,6 +14,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import drgn
 
@@ -21,10 +22,11 @@ from btfdbg.btf import Btf, Kind
 from btfdbg.debuginfo.convert import TypeConverter
 from btfdbg.debuginfo.locate import KernelBtf, kernel_btfs, read_btf
 from btfdbg.debuginfo.module_index import ModuleIndex
-from btfdbg.debuginfo.module_restore import restore_modules
-from btfdbg.debuginfo.modules_dir import ModulesDir
 from btfdbg.debuginfo.session import Session
 from btfdbg.errors import BtfError, DebugInfoError
+
+if TYPE_CHECKING:
+    from btfdbg.debuginfo.modules_dir import ModulesDir
 
 # CONFIG limits nothing here; the largest desktop kernels load a few hundred.
 _MAX_MODULES = 1 << 14
@@ -43,7 +45,11 @@ class ModuleBtfs(Mapping[str, Btf]):
     ) -> None:
         self._session = session
         self._vmlinux = vmlinux
-        self._folder = ModulesDir(modules_dir) if modules_dir is not None else None
+        self._folder: ModulesDir | None = None
+        if modules_dir is not None:
+            from btfdbg.debuginfo.modules_dir import ModulesDir
+
+            self._folder = ModulesDir(modules_dir)
         self._sources: dict[str, str] = {}
         self._found: dict[str, KernelBtf] | None = None
         self._converters: dict[str, TypeConverter | None] = {}
@@ -166,8 +172,11 @@ def create_modules(session: Session) -> int:
     left_out: list[str] = []
     with _collected_warnings(left_out):
         count = _create_modules(session)
-    restored = restore_modules(session) if left_out else 0
+    restored = 0
     if left_out:
+        from btfdbg.debuginfo.module_restore import restore_modules
+
+        restored = restore_modules(session)
         more = f", and {len(left_out) - 1} more" if len(left_out) > 1 else ""
         session.note("modules", left_out[0] + more)
     return count + restored

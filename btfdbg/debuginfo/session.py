@@ -52,6 +52,7 @@ class Session:
     :ivar notes: What went wrong or was worked around, in the order it was met.
     :ivar symbols: The kernel's symbols, or ``None`` if none were found.
     :ivar btf_source: Which evidence gave the kernel's BTF.
+    :ivar derives: Types are registered, so that addresses can be derived by rule.
     """
 
     prog: drgn.Program
@@ -69,6 +70,7 @@ class Session:
     variables: VariableTypes | None = None
     extra_converter: TypeConverter | None = None
     derived: Derived | None = None
+    derives: bool = False
     _vmlinux: Btf | None = None
 
     @property
@@ -84,7 +86,11 @@ class Session:
     def lookup_symbols(self, name: str) -> tuple[Sym, ...]:
         """All symbols that the kernel itself has of a name."""
         found = self.symbols.by_name(name) if self.symbols is not None else ()
-        if not found and self.derived is not None:
+        if not found and self.derives:
+            if self.derived is None:
+                from btfdbg.debuginfo.derived import Derived
+
+                self.derived = Derived(self)
             found = self.derived.by_name(name)
         return found
 

@@ -13,7 +13,6 @@ then ``btfdbg/btf-extra`` in each of ``$XDG_DATA_DIRS``.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -35,6 +34,8 @@ def base_tag(base: Btf, build_id: str = "") -> str:
 
 
 def _digest(base: Btf) -> str:
+    import hashlib  # with OpenSSL behind it, dearer than all else here
+
     digest = hashlib.sha256()
     for level in base.chain():
         digest.update(level.raw)
