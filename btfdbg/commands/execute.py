@@ -7,10 +7,8 @@ drgn's and our own.
 from __future__ import annotations
 
 import builtins
-import dis
 import os
-import pkgutil
-import runpy
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +23,7 @@ EXIT_OK = 0
 EXIT_FAILED = 1
 _MAX_SCRIPT = 1 << 24
 
+_BARE_WORD = re.compile(r"(?<![\w.])[^\W\d]\w*")
 _LOADS_GLOBAL = frozenset(("LOAD_NAME", "LOAD_GLOBAL"))
 # What reaches drgn's own idea of modules without asking our finders: attributes of
 # Program, Thread and the drgn module that unwind or enumerate, or run other code.
@@ -132,7 +131,7 @@ def _exec(session: Session, source: str, filename: str, argv: Sequence[str]) -> 
         return EXIT_FAILED
     if any("helpers" in name for name in _attributes(code)):
         _keep_walks()
-    globals_ = code_globals(session.prog, code)
+    globals_ = code_globals(session.prog, code, source)
     if len(globals_) > len(_basic_globals(session.prog)) or not _NEEDS_MODULES.isdisjoint(
         _attributes(code)
     ):
@@ -147,6 +146,9 @@ def run_script(session: Session, argv: Sequence[str]) -> int:
     if not os.path.exists(path):
         print(f"btfdbg: {path}: no such script", file=sys.stderr)
         return EXIT_FAILED
+    import pkgutil
+    import runpy
+
     if pkgutil.get_importer(path) is None:
         sys.path.insert(0, os.path.dirname(os.path.abspath(path)))
     if _mentions_helpers(path):
@@ -226,19 +228,30 @@ def _caught(session: Session, call: Callable[[], object]) -> int:
     return EXIT_OK
 
 
-def code_globals(prog: drgn.Program, code: CodeType) -> dict[str, Any]:
+def code_globals(prog: drgn.Program, code: CodeType, source: str) -> dict[str, Any]:
     """
     Globals for a piece of code: ``prog``, drgn's names, and drgn's helpers if it uses any.
 
     Importing every helper of drgn takes longer than opening a dump.
+
+    :param source: The text of the code; often it alone tells.
     """
     globals_ = _basic_globals(prog)
     known = (globals_.keys() | vars(builtins).keys()) - _LOOKS_AROUND
+    if source.isascii() and known.issuperset(_bare_names(code, source)):
+        return globals_
     return globals_ if known.issuperset(_global_names(code)) else all_globals(prog)
+
+
+def _bare_names(code: CodeType, source: str) -> set[str]:
+    """Names in a piece of code that stand anywhere without a dot before them."""
+    return set(_BARE_WORD.findall(source)).intersection(_attributes(code))
 
 
 def _global_names(code: CodeType) -> Iterator[str]:
     """Names that a piece of code looks up as globals; attributes are none."""
+    import dis
+
     for instruction in dis.get_instructions(code):
         if instruction.opname in _LOADS_GLOBAL:
             yield instruction.argval

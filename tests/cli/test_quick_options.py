@@ -82,3 +82,19 @@ def test_a_first_object_imports_nothing_that_it_does_not_need(x86_core: Path) ->
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.stdout.splitlines()[1:] == ["0 []"], result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(
+    ("code", "printed"),
+    [
+        ("print(len(list(for_each_task(prog))) > 1)", "True"),
+        ("f = for_each_task\nprint(f.__name__)", "for_each_task"),
+        ("print(prog.type('int').name, NULL.__name__)", "int NULL"),
+        ("print(f'{sizeof(prog.type(\"int\"))}')", "4"),
+        ("\uff50rint(\uff33izeof.__name__ if 0 else sizeof.__name__)", "sizeof"),
+    ],
+)
+def test_code_has_drgns_names_however_it_says_them(x86_core: Path, code: str, printed: str) -> None:
+    argv = [sys.executable, "-m", "btfdbg.cli", str(x86_core), "-e", code]
+    result = subprocess.run(argv, capture_output=True, text=True)
+    assert result.stdout == printed + "\n", result.stderr
