@@ -40,6 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="debug leaves out what tracing and static-call macros make (default)",
     )
     parser.add_argument(
+        "--statics", action="store_true", help="also statics of functions, as symbols name them"
+    )
+    parser.add_argument(
         "--no-aliases", action="store_true", help="no second names from assembly or linker script"
     )
 
@@ -48,9 +51,10 @@ def run(args: argparse.Namespace) -> int:
     """Encode and write."""
     from btfdbg import images
     from btfdbg.btf import Btf
+    from btfdbg.debuginfo.variables.dwarfvars import more_rows
     from btfdbg.debuginfo.variables.elfsyms import build_id_of, read_symbols
     from btfdbg.debuginfo.variables.encode import encode
-    from btfdbg.debuginfo.variables.extract import extract
+    from btfdbg.debuginfo.variables.extract import extract, module_name
 
     base: Btf | None = None
     for path in args.base or [str(args.file)]:
@@ -59,12 +63,16 @@ def run(args: argparse.Namespace) -> int:
         except BtfdbgError as e:
             raise DebugInfoError(f"{path}: {e}", step="encode-vars") from e
     assert base is not None  # at least one path
+    symbols = read_symbols(args.file)
+    module = module_name(args.file) if symbols.is_relocatable else ""
+    image = extract(args.file, module=module)
     done = encode(
-        extract(args.file),
-        read_symbols(args.file),
+        image,
+        symbols,
         base,
         profile=args.profile,
         aliases=not args.no_aliases,
+        more=more_rows(args.file, image, symbols, statics=args.statics),
         build_id=build_id_of(args.file),
     )
     try:

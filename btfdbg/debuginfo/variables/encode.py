@@ -25,7 +25,7 @@ from btfdbg.debuginfo.variables.cdecl import (
     parse_type,
 )
 from btfdbg.debuginfo.variables.elfsyms import ElfSymbols
-from btfdbg.debuginfo.variables.extra import base_tag
+from btfdbg.debuginfo.variables.extra import base_tag, type_tag
 from btfdbg.debuginfo.variables.extract import Image, Row
 from btfdbg.debuginfo.variables.shapes import Shapes
 from btfdbg.errors import BtfError
@@ -82,6 +82,7 @@ def encode(
     *,
     profile: str = "debug",
     aliases: bool = True,
+    more: Iterable[Row] = (),
     build_id: str = "",
 ) -> Encoded:
     """
@@ -90,13 +91,16 @@ def encode(
     :param image: what :func:`.extract.extract` read.
     :param symbols: what :func:`.elfsyms.read_symbols` read of the same file.
     :param profile: one of :data:`PROFILES`; ``debug`` leaves out what macros make.
-    :param aliases: also write symbols that only the assembler or linker script named, at
-        the address of a variable.
+    :param aliases: also write global symbols that only the assembler or linker script
+        named, at the address of a variable.
+    :param more: further variables, see :func:`.dwarfvars.more_rows`.
     :raises BtfError: the base is for another kernel: most types are missing.
     """
     encoder = _Encoder(base)
-    rows = [row for row in image.rows if profile == "all" or not row.name.startswith(_NOISE)]
-    extra = list(_aliases(rows, image.missing, symbols)) if aliases else []
+    every = (*image.rows, *more)
+    rows = [row for row in every if profile == "all" or not row.name.startswith(_NOISE)]
+    missing = set(image.missing).difference(row.name for row in rows)
+    extra = list(_aliases(rows, missing, symbols)) if aliases else []
     static = {(s.name, s.value) for s in symbols.symbols if s.is_local}
     for row in (*rows, *extra):
         encoder.add(row, 0 if (row.name, row.address) in static else 1)
@@ -110,16 +114,18 @@ def encode(
         for s in symbols.sections
         if s.alloc
     }
-    data = encoder.finish(sections, build_id)
+    data = encoder.finish(sections, base_tag(base, build_id, image.module))
     added = len(encoder.builder) - encoder.variables - encoder.datasecs - encoder.tags
     return Encoded(data, encoder.variables, len(extra), added, tuple(encoder.skipped))
 
 
-def _aliases(rows: Iterable[Row], missing: Iterable[str], symbols: ElfSymbols) -> Iterator[Row]:
+def _aliases(rows: Iterable[Row], wanted: set[str], symbols: ElfSymbols) -> Iterator[Row]:
     at = {(row.section, row.address): row for row in rows}
-    wanted = set(missing)
     for symbol in symbols.symbols:
         if symbol.name not in wanted or symbol.section < 0 or symbol.name.startswith(_NOISE):
+            continue
+        # A local one is the compiler's: an empty object may share a place with any other.
+        if symbol.is_local:
             continue
         row = at.get((symbols.sections[symbol.section].name, symbol.value))
         # A label of the linker script has no type; an assignment there copies it.
@@ -146,7 +152,7 @@ class _Encoder:
 
     def add(self, row: Row, linkage: int) -> None:
         """Take a variable, if the base has its type."""
-        if not row.size or not row.section:
+        if not row.section:
             return
         key = (row.type, row.size)
         if key not in self._ids:
@@ -213,18 +219,23 @@ class _Encoder:
             params.append(kinds.Param("", TypeId(0)))
         return self.builder.add_func_proto(result, params)
 
-    def finish(self, sections: dict[str, tuple[int, int]], build_id: str) -> bytes:
-        """Write VARs, DATASECs and the tag; return the bytes."""
+    def finish(self, sections: dict[str, tuple[int, int]], tag: str) -> bytes:
+        """Write VARs, DATASECs and the tags; return the bytes."""
         builder = self.builder
         self._pending.sort(key=lambda item: (item[0].section, item[0].address, item[0].name))
         first = 0
+        spelled: list[tuple[TypeId, str]] = []
         for row, linkage, type_id in self._pending:
             address, _ = sections[row.section]
             var_id = builder.add_var(row.name, linkage, type_id)
             first = first or var_id
-            place = (var_id, row.address - address, row.size)
-            self._sections.setdefault(row.section, []).append(place)
             self.variables += 1
+            if "[0]" in row.type:
+                spelled.append((var_id, row.type))
+            if row.size:
+                # The kernel's verifier takes no variable of size 0 in a section.
+                place = (var_id, row.address - address, row.size)
+                self._sections.setdefault(row.section, []).append(place)
         for name, places in self._sections.items():
             builder.add_datasec(
                 name,
@@ -232,9 +243,11 @@ class _Encoder:
                 [kinds.VarSecinfo(TypeId(var), offset, size) for var, offset, size in places],
             )
             self.datasecs += 1
+        for var_id, text in spelled:
+            builder.add_decl_tag(type_tag(text), var_id, -1)
         if first:
-            builder.add_decl_tag(base_tag(self.base, build_id), first, -1)
-            self.tags += 1
+            builder.add_decl_tag(tag, first, -1)
+        self.tags = len(spelled) + bool(first)
         return builder.build()
 
 

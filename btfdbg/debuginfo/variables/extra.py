@@ -4,8 +4,11 @@ Owns the proof that such a file belongs to a base, its discovery by build id, an
 lookup of variables in it. Knows nothing of how it is made (:mod:`.encode`).
 
 The proof is a DECL_TAG on the file's first VAR: ``btfdbg.base sha256=HEX types=N``, the
-digest of the base's bytes and the number of its types, then ``build-id=HEX`` if known.
-BTF itself has no such link: ids and string offsets would silently mean something else.
+digest of the base's bytes (of a module: vmlinux's and the module's) and the number of its
+types, then ``build-id=HEX`` if known and ``module=NAME`` for a module. BTF itself has no
+such link: ids and string offsets would silently mean something else.
+
+A DECL_TAG ``btfdbg.type=TEXT`` on another VAR spells a type that BTF cannot say.
 
 Folder: ``$XDG_DATA_HOME/btfdbg/btf-extra/BUILD-ID.btf`` (by default ``~/.local/share``),
 then ``btfdbg/btf-extra`` in each of ``$XDG_DATA_DIRS``.
@@ -15,22 +18,39 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
-from btfdbg.btf import Btf, Kind, kinds
+from btfdbg.btf import Btf, Kind, TypeId, kinds
+from btfdbg.debuginfo.variables.places import AddressesOf, VarPlaces
 from btfdbg.errors import BtfFormatError, DebugInfoError
 
 TAG = "btfdbg.base"
-_TAG = re.compile(r"btfdbg\.base sha256=([0-9a-f]{64}) types=(\d+)(?: build-id=([0-9a-f]+))?")
+_TAG = re.compile(
+    r"btfdbg\.base sha256=([0-9a-f]{64}) types=(\d+)(?: build-id=([0-9a-f]+))?(?: module=(\w+))?"
+)
+_OWNER = re.compile(
+    rb"btfdbg\.base sha256=[0-9a-f]{64} types=\d+(?: build-id=[0-9a-f]+)? module=(\w+)\0", re.ASCII
+)
+_TYPE_TAG = "btfdbg.type="
 _BUILD_ID = re.compile(r"[0-9a-f]{8,64}")
 _MAX_FILE = 256 << 20
 
 
-def base_tag(base: Btf, build_id: str = "") -> str:
-    """Return the tag that ties extra BTF to its base."""
+def base_tag(base: Btf, build_id: str = "", module: str = "") -> str:
+    """
+    Return the tag that ties extra BTF to its base.
+
+    :param module: whose variables it has, "" for the kernel's.
+    """
     text = f"{TAG} sha256={_digest(base)} types={base.type_cnt}"
-    return f"{text} build-id={build_id}" if build_id else text
+    text += f" build-id={build_id}" if build_id else ""
+    return f"{text} module={module}" if module else text
+
+
+def type_tag(text: str) -> str:
+    """Return the tag of a variable whose type BTF cannot say in full."""
+    return _TYPE_TAG + text
 
 
 def _digest(base: Btf) -> str:
@@ -42,14 +62,19 @@ def _digest(base: Btf) -> str:
     return digest.hexdigest()
 
 
-def find_file(build_id: str) -> Path | None:
-    """Return the extra BTF of a kernel with a build id from the folders, if there is one."""
+def find_file(build_id: str, folders: Iterable[Path] = ()) -> Path | None:
+    """
+    Return the extra BTF of a kernel or module with a build id, if there is one.
+
+    :param folders: searched before the documented ones.
+    """
     if not _BUILD_ID.fullmatch(build_id):
         return None
     home = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
     system = os.environ.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share"
-    for folder in (home, *system.split(":")):
-        path = Path(folder) / "btfdbg" / "btf-extra" / f"{build_id}.btf"
+    shared = [Path(f) / "btfdbg" / "btf-extra" for f in (home, *system.split(":"))]
+    for folder in (*folders, *shared):
+        path = folder / f"{build_id}.btf"
         if path.is_file():
             return path
     return None
@@ -64,7 +89,8 @@ class ExtraBtf:
 
     def __init__(self, btf: Btf) -> None:
         self.btf = btf
-        self._places: dict[int, tuple[str, int]] | None = None
+        self._places = VarPlaces(btf)
+        self._stated: dict[int, str] | None = None
 
     @classmethod
     def load(cls, path: Path, base: Btf) -> ExtraBtf:
@@ -110,57 +136,79 @@ class ExtraBtf:
             )
         return cls(btf)
 
-    def type_of(
-        self,
-        name: str,
-        address: int,
-        address_of: Callable[[str], Sequence[int]],
-    ) -> int | None:
+    def find(self, name: str, address: int, addresses_of: AddressesOf) -> TypeId | None:
         """
-        Return the id of a variable's type.
+        Return the VAR that a symbol is.
 
         :param address: of the symbol; tells variables of one name apart.
-        :param address_of: addresses of all symbols of a name.
+        :param addresses_of: addresses of all symbols of a name.
         :return: None if the file does not have it, or several that cannot be told apart.
         """
-        ids = [i for i in self.btf.types_by_name(name, (Kind.VAR,)) if i >= self.btf.start_id]
-        found = {self._type(i) for i in ids}
-        if len(found) <= 1:
-            return next(iter(found), None)
-        here = {self._type(i) for i in ids if self._is_at(i, address, address_of)}
-        return next(iter(here)) if len(here) == 1 else None
+        return self._places.find(name, address, addresses_of)
 
-    def _type(self, var_id: int) -> int:
+    def type_of(self, name: str, address: int, addresses_of: AddressesOf) -> int | None:
+        """Return the id of a variable's type; parameters as for :meth:`find`."""
+        var_id = self.find(name, address, addresses_of)
+        if var_id is None:
+            return None
         var = self.btf.type_by_id(var_id)
         assert isinstance(var, kinds.Var)
         return var.type
 
-    def _is_at(self, var_id: int, address: int, address_of: Callable[[str], Sequence[int]]) -> bool:
-        """Whether a VAR is at an address, by a neighbour in its section with a unique name."""
-        if self._places is None:
-            self._places = self._read_places()
-        place = self._places.get(var_id)
-        if place is None:
-            return False
-        section, offset = place
-        for other, (other_section, other_offset) in self._places.items():
-            if other_section != section:
-                continue
-            name = self.btf.name_of(other)
-            addresses = address_of(name)
-            if len(addresses) == 1 and len(self.btf.types_by_name(name, (Kind.VAR,))) == 1:
-                return addresses[0] - other_offset + offset == address
-        return False
+    def stated(self, var_id: int) -> str | None:
+        """
+        Return a variable's type in the notation of :mod:`.cdecl`, where BTF cannot say it.
 
-    def _read_places(self) -> dict[int, tuple[str, int]]:
-        places = {}
-        for id_ in self.btf.own_ids():
-            if self.btf.kind_of(id_) == Kind.DATASEC:
-                section = self.btf.type_by_id(id_)
-                assert isinstance(section, kinds.Datasec)
-                for var in section.vars:
-                    places[int(var.type)] = (section.name, var.offset)
-        return places
+        BTF has one way to write ``[0]`` and ``[]``.
+        """
+        if self._stated is None:
+            self._stated = {}
+            for id_ in self.btf.own_ids():
+                if self.btf.kind_of(id_) == Kind.DECL_TAG:
+                    tag = self.btf.type_by_id(id_)
+                    assert isinstance(tag, kinds.DeclTag)
+                    if tag.name.startswith(_TYPE_TAG):
+                        self._stated[int(tag.type)] = tag.name.removeprefix(_TYPE_TAG)
+        return self._stated.get(var_id)
+
+
+class ExtraFiles:
+    """
+    Where extra BTF is: what the user gave, then the folders.
+
+    :param given: files, of the kernel or of modules (they say which), and folders with
+        BUILD-ID.btf in them.
+    """
+
+    def __init__(self, given: Iterable[Path] = ()) -> None:
+        self._given = tuple(given)
+        self._owners: dict[str, Path] | None = None
+
+    def file_for(self, module: str, build_id: str) -> Path | None:
+        """
+        Return the file for the kernel or one of its modules, if there is one.
+
+        :param module: "" for the kernel.
+        :param build_id: in hexadecimal, "" if it is not known.
+        """
+        if self._owners is None:
+            self._owners = {}
+            for path in self._given:
+                if not path.is_dir():
+                    self._owners.setdefault(_owner(path), path)
+        folders = [path for path in self._given if path.is_dir()]
+        return self._owners.get(module) or find_file(build_id, folders)
+
+
+def _owner(path: Path) -> str:
+    """The module that a file says it is for, "" for the kernel or if it does not say."""
+    try:
+        if path.stat().st_size > _MAX_FILE:
+            return ""
+        match = _OWNER.search(path.read_bytes())
+    except OSError:
+        return ""  # who loads it says what is wrong
+    return match[1].decode() if match is not None else ""
 
 
 def _find_tag(btf: Btf) -> re.Match[str] | None:

@@ -432,14 +432,18 @@ class VariableTypes:
     def _from_extra(self, ready: _Ready, symbol: Symbol) -> TypedVariable | None:
         if ready.extra is None or self._convert is None:
             return None
-        type_id = ready.extra.type_of(
+        extra = ready.extra
+        var_id = extra.find(
             symbol.name,
             symbol.address,
-            lambda name: [other.address for other in self._symbols.by_name(name)],
+            lambda name: [s.address for s in self._symbols.by_name(name) if not is_text(s)],
         )
-        if type_id is None:
+        if var_id is None:
             return None
-        type_ = self._convert(ready.extra.btf, type_id)
+        stated = extra.stated(var_id)
+        type_ = None if stated is None else ready.types.from_text(stated)
+        if type_ is None:
+            type_ = self._convert(extra.btf, var_id)
         return TypedVariable(symbol.name, type_, symbol.address, Source.EXTRA_BTF)
 
     def _best(
@@ -574,7 +578,7 @@ class VariableTypes:
             except DebugInfoError as e:
                 self._problem(e)
         kinship = Kinship(database.kernels, self._release, self._architecture)
-        return _Ready(database, places, verdicts, kinship, extra)
+        return _Ready(database, places, verdicts, kinship, extra, types)
 
 
 @dataclass(frozen=True, slots=True)
@@ -586,6 +590,7 @@ class _Ready:
     verdicts: Verdicts
     kinship: Kinship
     extra: ExtraBtf | None
+    types: TypeBuilder
 
 
 _shipped: Database | None = None
