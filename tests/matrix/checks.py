@@ -94,6 +94,13 @@ def check(dump: Path, entry: Facts) -> Row:
     except BtfdbgError as e:
         row.problems["open"] = [str(e)]
         return row
+    check_session(session, row)
+    return row
+
+
+def check_session(session: Session, row: Row) -> None:
+    """Hold an opened target against the facts of its entry."""
+    entry = row.entry
     row.problems["open"] = [] if session.release == entry["release"] else [session.release]
     for name, one in _CHECKS.items():
         try:
@@ -104,7 +111,6 @@ def check(dump: Path, entry: Facts) -> Row:
         row.problems["stacks"] = _stacks(session, row)
     except (drgn.FaultError, LookupError) as e:
         row.problems["stacks"] = [f"the tasks cannot be walked: {e}"]
-    return row
 
 
 def _tasks(session: Session, facts: Facts) -> list[str]:
