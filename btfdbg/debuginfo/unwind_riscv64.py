@@ -14,13 +14,14 @@ registers in the order of ``struct user_regs_struct``: pc, ra, sp, …, s0 is 8t
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from drgn import FaultError, Object
 
 from btfdbg.debuginfo.session import Session, session
-from btfdbg.debuginfo.vmcore.elfcore import read_elf
+from btfdbg.debuginfo.vmcore.elfcore import Note, read_elf
 from btfdbg.debuginfo.vmcore.identify import Format
+from btfdbg.debuginfo.vmcore.kdumpfile import Kdump
 from btfdbg.errors import DebugInfoError
 from btfdbg.record import dataclass
 
@@ -84,10 +85,13 @@ def _start(s: Session, task: Object) -> tuple[int, int, bool]:
 def _saved_registers(s: Session) -> Iterator[tuple[int, tuple[int, ...]]]:
     """(CPU, registers) of each CPU; QEMU and the kernel write one note per CPU, in order."""
     info = s.dump
-    if info is None or info.format is not Format.ELF:
-        return
+    notes: Iterable[Note] = ()
+    if info is not None and info.format is Format.ELF:
+        notes = read_elf(info.path).notes()
+    elif info is not None and info.format in (Format.KDUMP, Format.KDUMP_FLATTENED):
+        notes = Kdump(info.path).notes()
     cpu = 0
-    for note in read_elf(info.path).notes():
+    for note in notes:
         if note.name != "CORE" or note.type != _NT_PRSTATUS:
             continue
         try:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from btfdbg.debuginfo.vmcore import open_core
-from btfdbg.debuginfo.vmcore.cpunotes import needs_repair, notes_only
-from btfdbg.debuginfo.vmcore.elfcore import read_elf
+from btfdbg.debuginfo.vmcore.cpunotes import needs_repair, notes_only, repaired
+from btfdbg.debuginfo.vmcore.elfcore import parse_notes, read_elf
 from btfdbg.debuginfo.vmcore.kdumpfile import Kdump
 
 from . import tiny
@@ -90,6 +90,17 @@ def test_registers_of_a_kdump_file_that_is_read_here_are_kept(tmp_path: Path) ->
     assert needs_repair(notes, ">", S390X.drgn)
     prog, _ = open_core(path)
     assert prog.read(kernel.mark, len(MARK)) == MARK
+
+
+@pytest.mark.parametrize("arch", [S390X, PPC64], ids=str)
+def test_registers_that_are_written_out_are_the_repaired_ones(arch: tiny.Arch) -> None:
+    given = list(parse_notes(qemu(arch), ">"))
+    assert needs_repair(given, ">", arch.drgn)
+    written = list(repaired(given, ">", arch.order))
+    assert not needs_repair(written, arch.order, arch.drgn)
+    for cpu, note in enumerate(written):
+        (first,) = struct.unpack_from(arch.order + "Q", note.desc, 112)
+        assert first == 0x100 * (cpu + 1)
 
 
 def test_right_notes_are_left_alone(tmp_path: Path) -> None:

@@ -74,6 +74,16 @@ def test_s390x_keeps_its_low_addresses(tmp_path: Path) -> None:
     assert prog.read(kernel.mark, len(MARK)) == MARK
 
 
+@pytest.mark.parametrize("arch", ARCHES, ids=str)
+def test_kdump_of_every_architecture_opens(arch: Arch, tmp_path: Path) -> None:
+    kernel = Kernel(arch)
+    prog, _ = opened(tiny.kdump(tmp_path / "core", kernel, block=arch.page))
+    assert prog.platform == arch.platform
+    assert prog.read(kernel.mark, len(MARK)) == MARK
+    physical = kernel.physical + 5 * 65536 + 2048
+    assert prog.read(physical, len(MARK), physical=True) == MARK
+
+
 @pytest.mark.parametrize("arch", [a for a in ARCHES if a.page < 65536], ids=str)
 def test_kdump_opens_whose_pages_are_not_the_kernels(arch: Arch, tmp_path: Path) -> None:
     """QEMU writes pages of 64 KiB for arm64, whatever its kernel uses."""

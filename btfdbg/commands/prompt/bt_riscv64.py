@@ -27,6 +27,7 @@ def _is_riscv64(prog: Program) -> bool:
     """,
     arguments=(
         argument("task", nargs="*", help="pid, or address of a task_struct"),
+        argument("-p", dest="panicked", action="store_true", help="the task that crashed"),
         argument("-a", dest="cpus", action="store_true", help="the tasks that were on a CPU"),
         argument("-A", "--all", action="store_true", help="every task"),
     ),
@@ -57,7 +58,7 @@ def _tasks(session: Session, args: argparse.Namespace) -> list[Object]:
         return list(for_each_task(prog))
     if args.cpus:
         return [cpu_curr(prog, cpu) for cpu in for_each_online_cpu(prog)]
-    if not args.task:
+    if args.panicked or not args.task:
         return [prog.crashed_thread().object]
     found = []
     for word in args.task:

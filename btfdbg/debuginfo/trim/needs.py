@@ -17,11 +17,12 @@ from collections.abc import Callable, Iterator
 import drgn
 from drgn import FaultError, Object
 
+from btfdbg.debuginfo import unwind_riscv64
 from btfdbg.debuginfo.kallsyms import CombinedTable, KallsymsTable
 from btfdbg.debuginfo.session import Session
 from btfdbg.debuginfo.trim.recorder import Recorder
 from btfdbg.debuginfo.vmcore.paging import NotMappedError, ways_to_translate
-from btfdbg.errors import BtfdbgError
+from btfdbg.errors import BtfdbgError, DebugInfoError
 
 _MAX_TABLES = 1 << 17
 _MAX_SECTION = 256 << 20
@@ -155,8 +156,30 @@ def running_code(recorder: Recorder, session: Session) -> None:
     from drgn.helpers.linux.sched import cpu_curr
 
     for cpu in for_each_online_cpu(recorder.prog):
-        for frame in recorder.prog.stack_trace(cpu_curr(recorder.prog, cpu)):
-            recorder.touch(max(0, frame.pc - _CODE_BYTES), 2 * _CODE_BYTES)
+        for pc in _stack(cpu_curr(recorder.prog, cpu)):
+            recorder.touch(max(0, pc - _CODE_BYTES), 2 * _CODE_BYTES)
+
+
+def _stack(task: Object) -> list[int]:
+    """Program counters of a task's frames."""
+    platform = task.prog_.platform
+    if platform is not None and platform.arch is drgn.Architecture.RISCV64:
+        return [frame.pc for frame in unwind_riscv64.stack(task)]
+    return [frame.pc for frame in task.prog_.stack_trace(task)]
+
+
+def stacks(recorder: Recorder, session: Session) -> None:
+    """The stack of every task where drgn's own commands, run afterwards, do not unwind."""
+    from drgn.helpers.linux.pid import for_each_task
+
+    platform = recorder.prog.platform
+    if platform is None or platform.arch is not drgn.Architecture.RISCV64:
+        return
+    for task in for_each_task(recorder.prog):
+        try:
+            _stack(task)
+        except (DebugInfoError, FaultError):
+            continue  # of one task; the others are recorded all the same
 
 
 def machine_name(recorder: Recorder, session: Session) -> None:
@@ -174,6 +197,7 @@ NEEDS: tuple[tuple[str, Need], ...] = (
     ("modules", modules),
     ("module BTF", module_btf),
     ("running code", running_code),
+    ("stacks", stacks),
     ("machine name", machine_name),
 )
 
@@ -188,6 +212,13 @@ def touch_all(recorder: Recorder, session: Session) -> list[str]:
     for name, need in NEEDS:
         try:
             need(recorder, session)
-        except (BtfdbgError, FaultError, LookupError, AttributeError, ValueError) as e:
+        except (
+            BtfdbgError,
+            FaultError,
+            LookupError,
+            AttributeError,
+            ValueError,
+            NotImplementedError,  # drgn unwinds no riscv64
+        ) as e:
             problems.append(f"{name}: {e}")
     return problems

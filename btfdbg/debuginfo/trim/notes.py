@@ -40,6 +40,8 @@ class Source:
     timestamp: int = 0
     uts: Uts | None = None
     dump_level: int = 0
+    order: str = "<"
+    """Byte order of the file that the notes are from, ``<`` or ``>``."""
 
 
 def pack_note(note: Note, byteorder: str) -> bytes:
@@ -85,6 +87,7 @@ def read_source(info: DumpInfo, page_size: int) -> Source:
                 reader.timestamp,
                 reader.uts,
                 max(reader.dump_level, 0),
+                "<" if reader.byteorder == "little" else ">",
             )
     return Source()
 
@@ -96,11 +99,12 @@ def _elf(info: DumpInfo, page_size: int) -> Source:
     end = max((stop for _, stop in ranges), default=0)
     max_pfn = (end + page_size - 1) // page_size
     if max_pfn > _MAX_PFN:
-        return Source(notes)
+        return Source(notes, order=core.order)
     bitmap = bytearray((max_pfn + 7) // 8)
     for start, stop in ranges:
         _set_bits(bitmap, start // page_size, (stop + page_size - 1) // page_size)
-    return Source(notes, max_pfn, bytes(bitmap), int(info.path.stat().st_mtime))
+    stamp = int(info.path.stat().st_mtime)
+    return Source(notes, max_pfn, bytes(bitmap), stamp, order=core.order)
 
 
 def _set_bits(bitmap: bytearray, start: int, stop: int) -> None:

@@ -66,7 +66,7 @@ class Classifier:
         self._flags = drgn.offsetof(page, "flags")
         self._mapping = drgn.offsetof(page, "mapping")
         self._mapcount = drgn.offsetof(page, "_mapcount")
-        self._compound_head = drgn.offsetof(page, "compound_head")
+        self._compound_info = _first_member(page, ("compound_info", "compound_head"))
         self._private = drgn.offsetof(page, "private")
         self._lru_offset = drgn.offsetof(page, "lru")
         numbers = session.vmcoreinfo.numbers
@@ -115,10 +115,8 @@ class Classifier:
         if pfn in self._on_lists or self._in_free_block(pfn):
             return Owner.FREE
         head = self._read(pfn)
-        link = self._long(head, self._compound_head)
-        head_pfn = pfn
-        if link & 1:
-            head_pfn = (link - 1 - self._first) // self._page_size_of
+        head_pfn = self._head(pfn, self._long(head, self._compound_info))
+        if head_pfn != pfn:
             head = self._read(head_pfn)
         kind = int.from_bytes(head[self._mapcount : self._mapcount + 4], self._order)
         flags = self._long(head, self._flags)
@@ -137,6 +135,25 @@ class Classifier:
             return Owner.CACHE
         return Owner.KERNEL
 
+    def _head(self, pfn: int, info: int) -> int:
+        """
+        The first page of the compound page that a page is in.
+
+        :param info: What its ``compound_info`` holds: with bit 0 set the head's
+            address, or where ``struct page`` has a power of two in size the mask
+            that makes the head's address of this one's.
+        """
+        if not info & 1:
+            return pfn
+        # Linux kernel, "mm: rework compound_head() for power-of-2 sizeof(struct
+        # page)" (before v7.2). No array of struct page lies in the last bytes of
+        # the address space, where the addresses are that could be such a mask.
+        span = -(info - 1) & (1 << 8 * self._word) - 1
+        if span & (span - 1) == 0 and span <= self._page_size_of << _MAX_ORDER:
+            info = (self._first + pfn * self._page_size_of & info - 1) | 1
+        head: int = (info - 1 - self._first) // self._page_size_of
+        return head
+
     def _is_slab(self, flags: int, kind: int) -> bool:
         # Linux kernel commit 46df8e73a4a3 ("mm: free up PG_slab") (in v6.10)
         # made the flag a page type.
@@ -150,7 +167,7 @@ class Classifier:
         if self._huge_dtor is None or self._dtor is None or not flags & self._head_mask:
             return False
         second = self._read(head_pfn + 1)
-        if self._long(second, self._compound_head) & 1 == 0:
+        if self._long(second, self._compound_info) & 1 == 0:
             return False
         return second[self._dtor] == self._huge_dtor
 
@@ -215,6 +232,18 @@ class Classifier:
                 first = (entry - self._lru_offset - self._first) // self._page_size_of
                 yield from range(first, first + (1 << order))
                 entry = self._prog.read_word(entry)
+
+
+def _first_member(type_: drgn.Type, names: tuple[str, ...]) -> int:
+    """Offset of the first member that a type has, newest name first."""
+    for name in names[:-1]:
+        try:
+            offset: int = drgn.offsetof(type_, name)
+        except LookupError:
+            continue
+        return offset
+    last: int = drgn.offsetof(type_, names[-1])
+    return last
 
 
 def _enumerator(prog: drgn.Program, name: str, default: int | None) -> int:

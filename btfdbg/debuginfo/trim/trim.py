@@ -23,6 +23,7 @@ from btfdbg.debuginfo.trim.kdumpfile import Description, Uts, write
 from btfdbg.debuginfo.trim.notes import NT_PRSTATUS, Source, pack_note, read_source
 from btfdbg.debuginfo.trim.privacy import Classifier, Owner
 from btfdbg.debuginfo.trim.recorder import Recorder
+from btfdbg.debuginfo.vmcore.cpunotes import needs_repair, repaired
 from btfdbg.debuginfo.vmcore.elfcore import Note
 from btfdbg.errors import DebugInfoError
 from btfdbg.record import dataclass, field
@@ -139,6 +140,9 @@ def _describe(
     # libkdumpfile takes CR3 out of QEMU's note and walks from there: the page
     # tables of whatever program ran last, which are not in the new dump.
     notes = [n for n in source.notes if n.name not in ("VMCOREINFO", "QEMU")]
+    # Nobody puts the registers right once they are in a file of this kind.
+    if needs_repair(notes, source.order, platform.arch):
+        notes = list(repaired(notes, source.order, "<" if little else ">"))
     notes.append(Note("VMCOREINFO", 0, text))
     cpus = sum(1 for n in notes if n.name == "CORE" and n.type == NT_PRSTATUS)
     return Description(

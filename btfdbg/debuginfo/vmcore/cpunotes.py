@@ -53,7 +53,13 @@ def _is_status(note: Note) -> bool:
     return note.name == "CORE" and note.type == _NT_PRSTATUS and len(note.desc) > _REGISTERS
 
 
-def _repaired(notes: Iterable[Note], given: str, order: str) -> Iterator[bytes]:
+def repaired(notes: Iterable[Note], given: str, order: str) -> Iterator[Note]:
+    """
+    Yield the notes of a QEMU dump with registers and CPU numbers as drgn reads them.
+
+    :param given: Byte order of the file that the notes are from, ``<`` or ``>``.
+    :param order: Byte order of the machine.
+    """
     cpu = 0
     for note in notes:
         desc = bytearray(note.desc)
@@ -63,15 +69,9 @@ def _repaired(notes: Iterable[Note], given: str, order: str) -> Iterator[bytes]:
                 for at in range(_REGISTERS, len(desc) - _TAIL - 7, 8):
                     desc[at : at + 8] = desc[at : at + 8][::-1]
             struct.pack_into(order + "I", desc, _PID, cpu)
-            yield _note(note.name, note.type, bytes(desc), order)
+            yield Note(note.name, note.type, bytes(desc))
         elif order == given and note.name != "VMCOREINFO":
-            yield _note(note.name, note.type, bytes(desc), order)
-
-
-def _statuses(notes: Iterable[Note], order: str) -> Iterator[bytes]:
-    for note in notes:
-        if _is_status(note):
-            yield _note(note.name, note.type, note.desc, order)
+            yield note
 
 
 def _note(name: str, kind: int, desc: bytes, order: str) -> bytes:
@@ -98,10 +98,11 @@ def notes_only(
     order = "<" if little else ">"
     notes = tuple(notes)
     if needs_repair(notes, given, platform.arch):
-        wanted = _repaired(notes, given, order)
+        wanted = list(repaired(notes, given, order))
     else:
-        wanted = _statuses(notes, order)
-    table_of = b"".join(wanted) + _note("VMCOREINFO", 0, vmcoreinfo, order)
+        wanted = [note for note in notes if _is_status(note)]
+    wanted.append(Note("VMCOREINFO", 0, vmcoreinfo))
+    table_of = b"".join(_note(n.name, n.type, n.desc, order) for n in wanted)
     ident = b"\x7fELF\x02" + (b"\x01" if little else b"\x02") + b"\x01" + bytes(9)
     header = struct.pack(
         order + "HHIQQQIHHHHHH",

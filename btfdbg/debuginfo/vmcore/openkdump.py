@@ -12,6 +12,7 @@ from btfdbg.debuginfo.vmcore.cpunotes import needs_repair
 from btfdbg.debuginfo.vmcore.identify import DumpInfo, platform_of
 from btfdbg.debuginfo.vmcore.kdumpfile import Kdump
 from btfdbg.debuginfo.vmcore.kdumppages import KdumpPages
+from btfdbg.debuginfo.vmcore.paging import NotMappedError
 from btfdbg.debuginfo.vmcore.program import (
     GIVEN,
     cannot_open,
@@ -25,10 +26,12 @@ from btfdbg.debuginfo.vmcore.program import (
     unconfirmed,
     without_vmcoreinfo,
 )
-from btfdbg.debuginfo.vmcore.recover import architectures_of
+from btfdbg.debuginfo.vmcore.recover import architectures_of, believable_paging
 from btfdbg.debuginfo.vmcoreinfo import VmcoreInfo
 from btfdbg.errors import DebugInfoError
 from btfdbg.record import replace
+
+_SAMPLE = 16
 
 
 def open_kdump(
@@ -86,14 +89,18 @@ def open_kdump(
     attempts: list[tuple[drgn.Platform | None, bytes | None]] = [(known, whole)]
     if text is None:
         attempts[:0] = [(platform, None), (known, None)]
-    if missing or _misread(kdump, known, whole):
-        attempts = []
+    # It passes on QEMU's notes of s390x and ppc64 as they are.
+    wrong = known is not None and needs_repair(kdump.notes(), header.order, known.arch)
     failure: DebugInfoError | None = None
-    for with_platform, vmcoreinfo in attempts:
+    for with_platform, vmcoreinfo in () if missing or wrong else attempts:
         try:
-            return set_core_dump(info, with_platform, vmcoreinfo), info
+            prog = set_core_dump(info, with_platform, vmcoreinfo)
         except DebugInfoError as e:
             failure = failure or e
+            continue
+        if known is None or _reads_the_same(prog, known, pages, whole):
+            return prog, info
+        break
     if known is None:
         raise failure or cannot_open(info, ValueError("ARCH_NAME"))
     # What libkdumpfile does not open, or would crash on, is read page by page.
@@ -102,18 +109,30 @@ def open_kdump(
     return custom_program(info, known, pages, everything, whole, notes, order), info
 
 
-def _misread(kdump: Kdump, platform: drgn.Platform | None, text: bytes) -> bool:
+def _reads_the_same(
+    prog: drgn.Program, platform: drgn.Platform, pages: KdumpPages, text: bytes
+) -> bool:
     """
-    Whether libkdumpfile (0.5.5) would get a sound file wrong.
+    Hold what libkdumpfile gives against what the file holds, at one place.
 
-    It takes the size of a page from VMCOREINFO, although the file is in units of
-    its own: QEMU's are 64 KiB on arm64, whatever the kernel uses. And it passes on
-    QEMU's notes of s390x and ppc64 as they are.
+    libkdumpfile 0.5.5 takes the size of a page from VMCOREINFO, although the file
+    is in units of its own (QEMU's are 64 KiB on arm64, whatever the kernel uses),
+    and it knows no ppc64 with pages of 4 KiB.
     """
-    page = VmcoreInfo.parse(text).page_size
-    if page and page != kdump.header.block_size:
-        return True
-    return platform is not None and needs_repair(kdump.notes(), kdump.header.order, platform.arch)
+    info = VmcoreInfo.parse(text)
+    paging = believable_paging(info, platform.arch, pages.read)
+    if paging is None:
+        return True  # nothing to hold it against
+    symbol = info.symbols["init_uts_ns"]
+    try:
+        physical, _ = paging.translate(pages.read, symbol)
+        data = pages.read(physical, _SAMPLE)
+        # Virtual addresses of ppc64 cannot be read before symbols are there.
+        return prog.read(physical, _SAMPLE, physical=True) == data and (
+            platform.arch is drgn.Architecture.PPC64 or prog.read(symbol, _SAMPLE) == data
+        )
+    except (drgn.FaultError, NotMappedError):
+        return False
 
 
 def _platform(
