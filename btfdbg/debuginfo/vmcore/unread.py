@@ -223,7 +223,9 @@ class Unread:
         linear = _linear_offset(prog, pointer, there)
         if linear is not None:
             for start, end in holes:
-                if end < _MAX_PHYSICAL:
+                # Below the first page of memory another mapping may lie next to the
+                # linear one: vmalloc memory on riscv64.
+                if start > 0 and end < _MAX_PHYSICAL:
                     prog.add_memory_segment(linear + start, end - start, self.segment)
 
 
