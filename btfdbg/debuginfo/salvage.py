@@ -24,6 +24,7 @@ from typing import Any
 import drgn
 from drgn import FaultError, Object
 
+from btfdbg.debuginfo import descents
 from btfdbg.debuginfo.session import Session, find_session
 from btfdbg.debuginfo.tasks import find_tasks, task_count
 from btfdbg.debuginfo.vmcore.unread import unread
@@ -45,6 +46,7 @@ def install() -> None:
     if _installed:
         return
     _installed = True
+    descents.install()
     from drgn.helpers.linux import block, fs, irq, list, mm, net, pid, rbtree, stack, xarray
 
     for module, name, replacement in (
@@ -104,6 +106,16 @@ def _list_for_each_reverse(head: Object) -> Iterator[Object]:
     if find_session(head.prog_) is None:
         return _original["list_for_each_reverse"](head)  # type: ignore[no-any-return] # as above
     return _ring(head, 1)
+
+
+def list_nodes(head: Object) -> Iterator[Object]:
+    """
+    The nodes of a list, walked around damage; a remark tells of any.
+
+    :param head: ``struct list_head *``
+    :raises drgn.FaultError: the head itself is missing.
+    """
+    return _ring(head, 0)
 
 
 def _ring(head: Object, way: int) -> Iterator[Object]:

@@ -57,6 +57,23 @@ def directory(prog: drgn.Program) -> list[tuple[int, int]]:
     pytest.skip("nothing is mounted below a directory of the root")
 
 
+def test_a_tree_node_below_itself_does_not_hang_a_lookup(x86_core: Path) -> None:
+    """drgn's own lookup is in C and would never come back."""
+
+    def pid_table(prog: drgn.Program) -> list[tuple[int, int]]:
+        entry = prog["init_pid_ns"].idr.idr_rt.xa_head.value_()
+        node = drgn.Object(prog, "struct xa_node *", entry - 2)
+        return [(slot.address_ or 0, entry) for slot in node.slots]
+
+    session = damaged(x86_core, pid_table)
+    # By other ways than the table; see debuginfo.tasks.
+    assert execute.run_commands(session, ["bt 1"]) == 0
+    from drgn.helpers.linux.pid import find_pid
+
+    with pytest.raises(drgn.FaultError, match="circle"):
+        find_pid(session.prog, 1)
+
+
 @pytest.mark.parametrize(
     ("command", "damage"), [("dev", character_device), ("dev", block_device), ("mount", directory)]
 )
