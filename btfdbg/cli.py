@@ -45,7 +45,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of the ``btfdbg`` script; returns the exit status."""
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
-        return _dispatch(argv)
+        status = _dispatch(argv)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return status
     except BrokenPipeError:
         # The reader of our output went away: not our failure, and Python must
         # not report it a second time when it flushes stdout at exit.
