@@ -57,6 +57,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("btfdbg: interrupted", file=sys.stderr)
         return 130
+    except OSError as e:
+        # What reads a dump has its own errors: this is about output.
+        print(f"btfdbg: {e.strerror or e}", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return EXIT_FAILED
 
 
 def _dispatch(argv: list[str]) -> int:
