@@ -80,7 +80,10 @@ class SharedHistory(History):
             fd = os.open(self.path, flags, 0o600)
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX)
-                os.write(fd, line)
+                size = os.fstat(fd).st_size
+                if os.write(fd, line) < len(line):
+                    # The disk is full: half a line would spoil the next one too.
+                    os.ftruncate(fd, size)
             finally:
                 os.close(fd)
         except OSError:
