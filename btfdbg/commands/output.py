@@ -79,6 +79,9 @@ class Output(io.TextIOBase):
     def flush(self) -> None:
         self.sink.flush()
 
+    def close(self) -> None:
+        """The sink stays its owner's: Python closes streams that it collects."""
+
 
 def current() -> Output:
     """The stream that the running command writes to."""
@@ -145,6 +148,9 @@ class Pager(io.TextIOBase):
     def flush(self) -> None:
         if self._through:
             self._terminal.flush()
+
+    def close(self) -> None:
+        """The terminal stays its owner's; see ``finish()``."""
 
     def _hold(self, text: str) -> None:
         self._held.append(text)
