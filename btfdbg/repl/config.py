@@ -7,6 +7,7 @@ wrong in the file is said once, and the default is used.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -80,7 +81,7 @@ def _parse(text: str) -> dict[str, Any]:
 
 def parse_simple(text: str) -> dict[str, Any]:
     """
-    ``key = "text"``, ``key = true`` and comments, one per line.
+    ``key = "text"``, ``key = true``, ``key = 1`` and comments, one per line.
 
     :raises ValueError: anything else.
     """
@@ -95,10 +96,12 @@ def parse_simple(text: str) -> dict[str, Any]:
             raise ValueError(f"line {number}: key = value was expected")
         if value in ("true", "false"):
             found[key] = value == "true"
+        elif re.fullmatch(r"[+-]?[0-9]{1,18}", value):
+            found[key] = int(value)  # no option is a number; check() says so
         elif len(value) >= 2 and value[0] in "\"'" and value[0] == value[-1] and "\\" not in value:
             found[key] = value[1:-1]
         else:
-            raise ValueError(f'line {number}: "text", true or false was expected')
+            raise ValueError(f'line {number}: "text", true, false or a number was expected')
     return found
 
 
