@@ -25,7 +25,10 @@ _REQUIRED = ("file", "sha256", "arch", "release", "build_id", "scenario", "how",
 def digest(path: Path) -> str:
     """Return a file's SHA-256 in hexadecimal."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        digest = hashlib.sha256()
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+        return digest.hexdigest()
 
 
 def entry_path(dump: Path) -> Path:
