@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
 import shutil
 import tempfile
@@ -195,7 +196,7 @@ class Builder:
             memory,
             cpus=wish.cpus,
             vmcoreinfo=wish.vmcoreinfo,
-            ram_file=work / "ram" if "ram-file" in wish.hows and not variants else None,
+            ram_file=_ram_file(work) if "ram-file" in wish.hows and not variants else None,
             disks=list(disks.values()),
         )
         self.say(f"booting {kernel.release} ({memory} MiB), {scenario.name}")
@@ -269,6 +270,12 @@ class Builder:
                 entry = {"how": "live", **_entry(wish, prepared, scenario)}
                 manifest.entry_path(out).write_text(json.dumps(entry, indent=1) + "\n")
                 yield prepared
+
+
+def _ram_file(work: Path) -> Path:
+    """Where a guest's memory goes: into memory if possible, since every page is written there."""
+    shared = Path("/dev/shm")
+    return shared / f"btfdbg-corefiles-{os.getpid()}" if shared.is_dir() else work / "ram"
 
 
 @contextmanager

@@ -113,6 +113,8 @@ class Guest:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+        if self.ram_file is not None:
+            self.ram_file.unlink(missing_ok=True)
 
     def _alive(self) -> bool:
         return self._process is not None and self._process.poll() is None

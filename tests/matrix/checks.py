@@ -54,6 +54,7 @@ _ROOTS = (
     "smp_callin",
 )
 
+_ALL_ONES = (1 << 64) - 1
 _TIME = re.compile(r"^\[ *\d+\.\d+\] ?")
 
 
@@ -238,9 +239,12 @@ def frame_names(session: Session, task: drgn.Object) -> list[str]:
     names = []
     for pc in pcs:
         try:
-            names.append(prog.symbol(pc).name)
+            names.append(prog.symbol(pc & _ALL_ONES).name)
         except LookupError:
             names.append("?")
+    # Behind the entry into the kernel drgn tries the program's own frame pointers.
+    while names and names[-1] == "?":
+        names.pop()
     return names
 
 
