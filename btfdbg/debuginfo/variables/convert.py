@@ -187,7 +187,7 @@ def _round_up(value: int, to: int) -> int:
     return -(-value // to) * to
 
 
-def _alignment(type_: Type) -> int:
+def _alignment(type_: Type, depth: int = 0) -> int:
     """
     Alignment in bytes; a flexible array has its element's.
 
@@ -198,7 +198,13 @@ def _alignment(type_: Type) -> int:
     try:
         return int(drgn.alignof(type_))
     except TypeError as e:
-        raise CDeclError(str(e)) from e
+        # drgn knows none of a record that ends in a flexible array.
+        record = type_.unaliased()
+        if record.kind not in (TypeKind.STRUCT, TypeKind.UNION) or not record.members:
+            raise CDeclError(str(e)) from e
+        if depth > _MAX_DEPTH:
+            raise CDeclError(f"type nested deeper than {_MAX_DEPTH}") from e
+        return max(_alignment(member.type, depth + 1) for member in record.members)
 
 
 def _complete_size(type_: Type) -> int:
