@@ -2,13 +2,16 @@
 
 Owns the search among one blob's own types; the chain is ``btf``'s.
 
-Why two ways: a session looks up a few dozen names, for which finding the bytes and
-then the offset is cheapest; a tool looks up thousands, for which a table of all
-names pays. The first look-ups go one way, and their number decides.
+Why three ways: a first answer needs two or three names, for which a search of the
+bytes for the name and then for its offset among the types' is cheapest; a session
+looks up a few dozen, for which a table of offsets pays; a tool thousands, for which a
+table of all names does. The look-ups start the first way, and their number decides.
 """
 
 from __future__ import annotations
 
+import sys
+from array import array
 from typing import TYPE_CHECKING
 
 from btfdbg.btf.format import TypeId
@@ -16,6 +19,9 @@ from btfdbg.btf.format import TypeId
 if TYPE_CHECKING:
     from btfdbg.btf.btf import Btf
 
+# Searches for offsets (0.3 ms each in a kernel; a look-up needs one for each string that
+# ends in the name) after which they are indexed (15 ms).
+_INDEX_AFTER = 24
 # Look-ups (1 ms each in a kernel's strings) after which a table (60 ms) is made.
 _TABLE_AFTER = 48
 
@@ -23,41 +29,77 @@ _TABLE_AFTER = 48
 class NameIndex:
     """Own types by name. Anonymous types are not in it."""
 
-    __slots__ = ("_asked", "_btf", "_first", "_more", "_repeated", "_table")
+    __slots__ = ("_asked", "_btf", "_column", "_first", "_more", "_repeated", "_searches", "_table")
 
     def __init__(self, btf: Btf) -> None:
         self._btf = btf
         self._asked = 0
+        self._searches = 0
         # Name to its offset; names that stand at several offsets, to all of them.
         self._table: dict[bytes, int] | None = None
         self._repeated: dict[bytes, list[int]] = {}
+        # Offset to the first type that has it, and to the others.
+        self._first: dict[int, int] | None = None
+        self._more: dict[int, list[int]] = {}
+        # The offsets alone, as bytes in native order.
+        self._column = b""
+
+    def _index(self) -> dict[int, int]:
+        btf = self._btf
         words = btf.words
         column = [words[pos] for pos in btf.offsets]
         ids = range(btf.start_id, btf.start_id + len(column))
-        # Offset to the first type that has it, and to the others.
-        self._first = dict(zip(reversed(column), reversed(ids), strict=True))
-        self._first.pop(0, None)
-        first = self._first
-        self._more: dict[int, list[int]] = {}
+        first = dict(zip(reversed(column), reversed(ids), strict=True))
+        first.pop(0, None)
         for offset, type_id in zip(column, ids, strict=True):
             if offset and first[offset] != type_id:
                 self._more.setdefault(offset, []).append(type_id)
+        return first
 
     def ids(self, name: bytes) -> tuple[TypeId, ...]:
         """Return the ids of all own types of a name, ascending."""
         if not name or b"\0" in name:
             return ()
         self._asked += 1
+        if self._first is None:
+            offsets = [
+                member.start_str_off + at
+                for member in self._btf.chain()
+                for at in member.strings.offsets_of(name)
+            ]
+            self._searches += len(offsets)
+            if self._searches <= _INDEX_AFTER:
+                return self._searched(offsets)
+            self._first = self._index()
+            self._column = b""
         if self._table is None and self._asked > _TABLE_AFTER:
-            self._table = self._make_table()
+            self._table = self._make_table(self._first)
         out: list[int] = []
-        for offset in self._offsets(name):
+        for offset in self._offsets(name, self._first):
             out.append(self._first[offset])
             out += self._more.get(offset, ())
         out.sort()
         return tuple([TypeId(i) for i in out])
 
-    def _offsets(self, name: bytes) -> list[int]:
+    def _searched(self, offsets: list[int]) -> tuple[TypeId, ...]:
+        btf = self._btf
+        column = self._column
+        if not column:
+            column = array("I", map(btf.words.__getitem__, btf.offsets)).tobytes()
+            self._column = column
+        out: list[int] = []
+        for offset in offsets:
+            pattern = offset.to_bytes(4, sys.byteorder)
+            at = column.find(pattern)
+            while at >= 0:
+                index, rest = divmod(at, 4)
+                if not rest:
+                    out.append(btf.start_id + index)
+                at = column.find(pattern, at + 1)
+        out.sort()
+        return tuple([TypeId(i) for i in out])
+
+    def _offsets(self, name: bytes, first: dict[int, int]) -> list[int]:
         """Return the offsets of a name at which types of ours have theirs."""
         if self._table is not None:
             if name in self._repeated:
@@ -67,14 +109,14 @@ class NameIndex:
             btf.start_str_off + at
             for btf in self._btf.chain()
             for at in btf.strings.offsets_of(name)
-            if btf.start_str_off + at in self._first
+            if btf.start_str_off + at in first
         ]
 
-    def _make_table(self) -> dict[bytes, int]:
+    def _make_table(self, first: dict[int, int]) -> dict[bytes, int]:
         table: dict[bytes, int] = {}
         string_bytes = self._btf.string_bytes
         end = self._btf.end_str_off
-        for offset in self._first:
+        for offset in first:
             if offset >= end:
                 continue  # a type whose name does not exist is found by none
             name = string_bytes(offset)

@@ -8,16 +8,11 @@ enums of one. Facts: ``struct btf_enum`` and ``struct btf_enum64`` in
 
 from __future__ import annotations
 
-import struct
-from bisect import bisect_right
-from collections.abc import Iterator
-
 from btfdbg.btf import Btf, Kind, TypeId, kinds
 from btfdbg.record import dataclass
 
 _TYPE_WORDS = 3
 _ELEM_WORDS: dict[int, int] = {Kind.ENUM: 2, Kind.ENUM64: 3}
-_WORD = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,31 +39,21 @@ def find_enumerators(btf: Btf, name: str) -> tuple[NamedValue, ...]:
     ]
     if not offsets:
         return ()
-    words = btf.words.tobytes()
     found: dict[tuple[TypeId, int], int] = {}
     for offset in offsets:
-        for word in _occurrences(words, offset):
-            index = bisect_right(btf.offsets, word) - 1
-            if index < 0:
+        for word in btf.find_word(offset):
+            type_id = btf.id_at(word)
+            if type_id is None:
                 continue
-            type_id = TypeId(btf.start_id + index)
             elem_words = _ELEM_WORDS.get(btf.kind_of(type_id))
             if elem_words is None:
                 continue
-            position, rest = divmod(word - btf.offsets[index] - _TYPE_WORDS, elem_words)
+            position, rest = divmod(
+                word - btf.offsets[type_id - btf.start_id] - _TYPE_WORDS, elem_words
+            )
             if rest or position < 0:
                 continue
             t = btf.type_by_id(type_id)
             if isinstance(t, (kinds.Enum, kinds.Enum64)) and position < len(t.values):
                 found[type_id, position] = t.values[position].value
     return tuple(NamedValue(type_id, value) for (type_id, _), value in sorted(found.items()))
-
-
-def _occurrences(words: bytes, value: int) -> Iterator[int]:
-    """Indexes of the u32 words that have a value; ``words`` are in native order."""
-    pattern = struct.pack("=I", value)
-    at = words.find(pattern)
-    while at >= 0:
-        if at % _WORD == 0:
-            yield at // _WORD
-        at = words.find(pattern, at + 1)
