@@ -40,7 +40,21 @@ def as_dict(session: Session) -> dict[str, Any]:
             "types": session.vmlinux.type_cnt - 1 if session.has_btf else 0,
         },
         "modules": modules,
+        "bpf": [_bpf(session, btf_id) for btf_id in session.bpf.ids()],
         "notes": [{"step": n.step, "what": n.what, "hint": n.hint} for n in session.notes],
+    }
+
+
+def _bpf(session: Session, btf_id: int) -> dict[str, Any]:
+    btf = session.bpf.get(btf_id)
+    users = session.bpf.users(btf_id)
+    return {
+        "id": btf_id,
+        "types": None if btf is None else len(btf.own_ids()),
+        **{
+            f"{kind}s": [{"id": u.id, "name": u.name} for u in users if u.kind == kind]
+            for kind in ("program", "map")
+        },
     }
 
 
@@ -68,6 +82,12 @@ def as_text(session: Session) -> str:
         btf = m["btf"]
         what = f"{btf['types']:,} types from {btf['source']}" if btf else "no BTF"
         lines.append(f"{'':15}{m['name']:<24} {what}")
+    if facts["bpf"]:
+        lines.append(f"{'bpf':>13}: {len(facts['bpf'])} BTF of bpf programs")
+    for bpf in facts["bpf"]:
+        types = "unreadable" if bpf["types"] is None else f"{bpf['types']:,} types"
+        users = ", ".join(str(u) for u in session.bpf.users(bpf["id"])) or "nobody"
+        lines.append(f"{'':15}{bpf['id']:<24} {types}, used by {users}")
     for note in session.notes:
         lines.append(f"{'note':>13}: {note}")
     return "\n".join(lines)

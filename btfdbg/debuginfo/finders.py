@@ -50,6 +50,7 @@ _C_KEYWORDS = frozenset(("signed", "unsigned", "short", "int", "long", "char", "
 # drgn libdrgn/linux_kernel.c, linux_kernel_object_find_vmemmap().
 _PANIC_CPU = "panic_cpu"
 _MAX_KNOWN_ENUMERATORS = 4096
+_BPF = "bpf:"
 _PROBED_FUNCTIONS = frozenset(("vmemmap_populate",))
 
 
@@ -79,8 +80,9 @@ class BtfFinders:
         drgn type finder.
 
         BTF knows no source files; a ``filename`` is taken as the name of a
-        module (``prog.type("struct x", "ext4")``), and ``vmlinux`` as the
-        kernel itself.
+        module (``prog.type("struct x", "ext4")``), ``vmlinux`` as the kernel
+        itself, and ``bpf:`` with a BTF's id or the name of a bpf program or map
+        as what came with that.
         """
         btf_kinds: list[Kind] = []
         for kind in type_kinds:
@@ -113,6 +115,12 @@ class BtfFinders:
             if filename is None and modules is not None:
                 for d in modules.index().types(name, wanted):
                     yield d.converter, d.type_id
+        elif filename.startswith(_BPF):
+            found = self.session.bpf.find(filename.removeprefix(_BPF))
+            converter = self.session.bpf.converter(found) if found is not None else None
+            if converter is not None:
+                for type_id in own_ids(converter.btf, name, wanted):
+                    yield converter, type_id
         elif modules is not None:
             converter = modules.converter(filename)
             if converter is not None:

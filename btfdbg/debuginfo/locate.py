@@ -23,7 +23,9 @@ import drgn
 from drgn import FaultError, Object
 
 from btfdbg.btf import Btf
+from btfdbg.debuginfo.salvage import list_nodes, xarray_entries
 from btfdbg.debuginfo.session import Session
+from btfdbg.debuginfo.vmcore.unread import unread
 from btfdbg.errors import BtfError, DebugInfoError
 from btfdbg.record import dataclass
 
@@ -234,15 +236,31 @@ def kernel_btfs(session: Session) -> Iterator[KernelBtf]:
     """
     Walk every ``struct btf`` that the kernel holds, in id order.
 
-    :raises DebugInfoError: the list is not there or cannot be read any further;
+    Where one list is damaged, the others are walked too.
+
+    :raises DebugInfoError: the lists are not there or cannot be read to their end;
         what was yielded before stands.
     """
-    sources = (_from_idr, _from_modules_list, _from_sysfs)
-    for source in sources:
-        walk = source(session)
-        if walk is not None:
-            yield from walk
-            return
+    failure: DebugInfoError | None = None
+    seen: set[int] = set()
+    # What is lost here is said by a note, not at the end of a command.
+    with unread(session.prog).silent():
+        for source in (_from_idr, _from_modules_list, _from_sysfs):
+            walk = source(session)
+            if walk is None:
+                continue
+            try:
+                for found in walk:
+                    if found.address not in seen:
+                        seen.add(found.address)
+                        yield found
+            except DebugInfoError as e:
+                failure = failure or e
+                continue
+            if failure is None:
+                return
+    if failure is not None:
+        raise failure
     raise DebugInfoError(
         "neither btf_idr, btf_modules nor /sys/kernel/btf can be found in this dump",
         step="module BTF",
@@ -258,14 +276,26 @@ def _from_idr(session: Session) -> Iterator[KernelBtf] | None:
 
 
 def _walk_idr(session: Session, root: Object) -> Iterator[KernelBtf]:
-    from drgn.helpers.linux.idr import idr_for_each_entry
-
+    prog = session.prog
+    lost: FaultError | None = None
+    count = 0
     try:
-        entries = idr_for_each_entry(root.address_of_(), "struct btf")
-        for index, btf in itertools.islice(entries, _MAX_BTF_OBJECTS):
-            yield _describe(btf, index)
-    except (FaultError, LookupError, RecursionError) as e:
-        raise DebugInfoError(f"btf_idr cannot be walked to its end: {e}", step="module BTF") from e
+        head, base = root.idr_rt.xa_head.value_(), root.idr_base.value_()
+        for index, entry in itertools.islice(xarray_entries(prog, head), _MAX_BTF_OBJECTS):
+            try:
+                if isinstance(entry, FaultError):
+                    raise entry
+                yield _describe(Object(prog, "struct btf *", entry), base + index)
+            except FaultError as e:
+                lost, count = lost or e, count + 1
+    except (FaultError, LookupError) as e:
+        raise DebugInfoError(f"btf_idr cannot be walked: {e}", step="module BTF") from e
+    if lost is not None:
+        raise DebugInfoError(
+            f"{count} nodes or entries of btf_idr cannot be read, the first: {lost}",
+            step="module BTF",
+            hint="--modules-dir DIR reads a module's from its .ko",
+        )
 
 
 def _from_modules_list(session: Session) -> Iterator[KernelBtf] | None:
@@ -276,12 +306,13 @@ def _from_modules_list(session: Session) -> Iterator[KernelBtf] | None:
 
 
 def _walk_modules_list(session: Session, head: Object) -> Iterator[KernelBtf]:
-    from drgn.helpers.linux.list import list_for_each_entry
-
     try:
-        entries = list_for_each_entry("struct btf_module", head.address_of_(), "list")
-        for entry in itertools.islice(entries, _MAX_BTF_OBJECTS):
-            yield _describe(entry.btf, entry.btf.id.value_())
+        for node in itertools.islice(list_nodes(head.address_of_()), _MAX_BTF_OBJECTS):
+            entry = drgn.container_of(node, "struct btf_module", "list")
+            try:
+                yield _describe(entry.btf, entry.btf.id.value_())
+            except FaultError:
+                continue  # this list is walked where btf_idr is damaged, which is said
     except (FaultError, LookupError) as e:
         raise DebugInfoError(
             f"btf_modules cannot be walked to its end: {e}", step="module BTF"

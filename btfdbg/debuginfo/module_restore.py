@@ -17,6 +17,7 @@ import itertools
 import drgn
 from drgn import FaultError, Object
 
+from btfdbg.debuginfo.salvage import list_nodes
 from btfdbg.debuginfo.session import Session
 
 _MAX_MODULES = 1 << 14
@@ -29,13 +30,13 @@ def restore_modules(session: Session) -> int:
 
     :return: How many were created.
     """
-    from drgn.helpers.linux.module import for_each_module
-
     prog = session.prog
     known = {m.address for m in prog.modules() if isinstance(m, drgn.RelocatableModule)}
     restored = []
     try:
-        for module in itertools.islice(for_each_module(prog), _MAX_MODULES):
+        nodes = list_nodes(prog["modules"].address_of_())
+        for node in itertools.islice(nodes, _MAX_MODULES):
+            module = drgn.container_of(node, "struct module", "list")
             name = _restore(session, module, known)
             if name:
                 restored.append(name)
@@ -44,8 +45,9 @@ def restore_modules(session: Session) -> int:
     if restored:
         session.note(
             "modules",
-            f"sections of {len(restored)} modules are not in the dump ({', '.join(restored[:4])}"
-            f"{', …' if len(restored) > 4 else ''}); their symbols and unwind tables are",
+            f"{len(restored)} modules were restored from struct module ({', '.join(restored[:4])}"
+            f"{', …' if len(restored) > 4 else ''}): the list or their sections are damaged, their"
+            " symbols and unwind tables are not",
         )
     return len(restored)
 

@@ -171,12 +171,13 @@ def create_modules(session: Session) -> int:
     """
     left_out: list[str] = []
     with _collected_warnings(left_out):
-        count = _create_modules(session)
+        count, whole = _create_modules(session)
     restored = 0
-    if left_out:
+    if left_out or not whole:
         from btfdbg.debuginfo.module_restore import restore_modules
 
         restored = restore_modules(session)
+    if left_out:
         more = f", and {len(left_out) - 1} more" if len(left_out) > 1 else ""
         session.note("modules", left_out[0] + more)
     return count + restored
@@ -200,8 +201,9 @@ def _collected_warnings(found: list[str]) -> Iterator[None]:
         drgn_logger.removeFilter(take)
 
 
-def _create_modules(session: Session) -> int:
-    count = 0
+def _create_modules(session: Session) -> tuple[int, bool]:
+    """How many modules drgn found, and whether it came to the end of their list."""
+    count, whole = 0, False
     seen: set[str] = set()
     try:
         for module, new in session.prog.loaded_modules():
@@ -218,6 +220,8 @@ def _create_modules(session: Session) -> int:
             if count >= _MAX_MODULES:
                 session.note("modules", f"more than {_MAX_MODULES} modules; the rest is left out")
                 break
+        else:
+            whole = True
     except (LookupError, ValueError, drgn.FaultError) as e:
         session.note("modules", f"the module list cannot be read to its end: {e}")
-    return count
+    return count, whole

@@ -254,8 +254,8 @@ def _xa_for_each(xa: Object, *, advanced: bool = False) -> Iterator[tuple[int, O
             raise
         where = e.address
     count = lost = 0
-    for index, address in _slots(prog, xa.xa_head.value_()):
-        if address is None:
+    for index, address in xarray_entries(prog, xa.xa_head.value_()):
+        if isinstance(address, FaultError):
             lost += 1
         elif index > last and (advanced or address != _ZERO_ENTRY):
             count += 1
@@ -269,8 +269,12 @@ _ZERO_ENTRY = 257 << 2 | 2
 _SIBLINGS = 64 << 2
 
 
-def _slots(prog: drgn.Program, head: int) -> Iterator[tuple[int, int | None]]:
-    """Index and entry of what is in an XArray; ``None`` for a node that cannot be read."""
+def xarray_entries(prog: drgn.Program, head: int) -> Iterator[tuple[int, int | FaultError]]:
+    """
+    Index and entry of what is in an XArray; an error for a node that cannot be read.
+
+    :param head: Its ``xa_head``.
+    """
     todo = [(0, head)]
     seen: set[int] = set()
     while todo:
@@ -286,12 +290,12 @@ def _slots(prog: drgn.Program, head: int) -> Iterator[tuple[int, int | None]]:
         try:
             shift = node.shift.value_()
             slots = node.slots.read_()
-        except FaultError:
-            yield index, None
+        except FaultError as e:
+            yield index, e
             continue
         length = len(slots)
         if shift > 64 or not 0 < length <= _MAX_SLOTS:
-            yield index, None
+            yield index, FaultError("no node of a tree", entry - 2)
             continue
         children = []
         for i in range(length):

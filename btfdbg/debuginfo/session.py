@@ -17,6 +17,7 @@ from btfdbg.errors import DebugInfoError
 from btfdbg.record import dataclass, field
 
 if TYPE_CHECKING:
+    from btfdbg.debuginfo.bpf import BpfBtfs
     from btfdbg.debuginfo.convert import TypeConverter
     from btfdbg.debuginfo.derived import Derived
     from btfdbg.debuginfo.finders import BtfFinders
@@ -72,6 +73,7 @@ class Session:
     derived: Derived | None = None
     derives: bool = False
     _vmlinux: Btf | None = None
+    _bpf: BpfBtfs | None = None
 
     @property
     def release(self) -> str:
@@ -123,6 +125,15 @@ class Session:
     def modules(self) -> Mapping[str, Btf]:
         """Module name to its split BTF; a module's BTF is read when it is first asked for."""
         return self.module_btfs if self.module_btfs is not None else {}
+
+    @property
+    def bpf(self) -> BpfBtfs:
+        """BTF that came with bpf programs, by id."""
+        if self._bpf is None:
+            from btfdbg.debuginfo.bpf import BpfBtfs
+
+            self._bpf = BpfBtfs(self)
+        return self._bpf
 
     def ensure_modules(self) -> None:
         """

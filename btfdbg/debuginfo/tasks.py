@@ -14,13 +14,13 @@ Facts: ``include/linux/sched.h`` (struct task_struct), ``include/linux/sched/sig
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import drgn
 from drgn import FaultError, Object
 
 from btfdbg.debuginfo.session import Session
 from btfdbg.debuginfo.vmcore.unread import unread
+from btfdbg.record import dataclass
 
 _CACHE_KEY = "btfdbg.tasks"
 _MAX_TASKS = 1 << 22

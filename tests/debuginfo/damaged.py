@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import drgn
@@ -12,12 +13,17 @@ from btfdbg.debuginfo.vmcore import open_core
 from btfdbg.debuginfo.vmcore.unread import unread
 
 
+@cache
+def _undamaged(path: Path) -> Session:
+    prog, info = open_core(path)
+    return attach(prog, None, info)
+
+
 class Dump:
     """A dump to damage before btfdbg sees it, and its undamaged twin to find things with."""
 
     def __init__(self, path: Path) -> None:
-        prog, info = open_core(path)
-        self.twin = attach(prog, None, info)
+        self.twin = _undamaged(path)
         self.prog, self._info = open_core(path)
 
     def address(self, name: str) -> int:
