@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from types import MappingProxyType
 
 from btfdbg.record import dataclass
@@ -58,7 +59,11 @@ class VmcoreInfo:
         :param data: The text; anything after a NUL byte or after
             :data:`MAX_BYTES` is not looked at.
         """
-        raw = bytes(data[:MAX_BYTES]).split(b"\0", 1)[0]
+        return cls._parse(bytes(data[:MAX_BYTES]).split(b"\0", 1)[0])
+
+    @classmethod
+    @lru_cache(maxsize=4)  # opening a dump asks for the same text again and again
+    def _parse(cls, raw: bytes) -> VmcoreInfo:
         values: dict[str, str] = {}
         calls: dict[str, dict[str, int]] = {
             "SYMBOL": {},
