@@ -268,22 +268,23 @@ class Mutator:
         """A chain of pointers leads back to where it came by."""
         phase = rng.choice([p for p, links in self._links.items() if links])
         links = self._links[phase]
-        first = at = rng.choice(sorted(links))
-        steps = rng.choice((0, 1, 1, 2, 3, 8))
-        for _ in range(steps):
-            target = links[at][1]
-            if target not in links:
-                break
-            at = target
-        value = links[first][0]
-        old = links[at][0]
-        if at == first:
-            target = links[at][1]
-            if target // _PAGE not in self._held or target % _PAGE > _PAGE - 8:
-                return "nothing"
-            at = target
-        draft.page(at // _PAGE)[at % _PAGE : at % _PAGE + 8] = value.to_bytes(8, "little")
-        return f"{phase}: circle: pointer at physical {at:#x}: {old:#x} becomes {value:#x}"
+        for _ in range(20):
+            first = at = rng.choice(sorted(links))
+            for _ in range(rng.choice((0, 1, 1, 2, 3, 8))):
+                target = links[at][1]
+                if target not in links:
+                    break
+                at = target
+            at = links[first][1] if at == first else at
+            if at // _PAGE not in self._held or at % _PAGE > _PAGE - 8:
+                continue
+            value = links[first][0]
+            old = int.from_bytes(self._word(draft, at), "little")
+            # The head of an empty list leads to itself already.
+            if old != value:
+                draft.page(at // _PAGE)[at % _PAGE : at % _PAGE + 8] = value.to_bytes(8, "little")
+                return f"{phase}: circle: physical {at:#x}: {old:#x} becomes {value:#x}"
+        return "nothing"
 
     def _damage_table(self, rng: random.Random, draft: _Draft) -> str:
         name = rng.choice(sorted(self._places))

@@ -287,6 +287,7 @@ class _Child:
         limit = pages * resource.getpagesize() + room
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        sys.dont_write_bytecode = True
 
     def _phase(self, phase: str, must_be_same: bool) -> bool:
         self._send(f"phase {phase}")
