@@ -23,6 +23,7 @@ _FOLDERS = (
     *("dev", "proc", "sys", "tmp", "run", "mnt", "var/log", "etc", "m"),
     *("usr/bin", "usr/sbin", "usr/lib", "usr/lib64"),
 )
+_BUSYBOX_SUITE = "trixie"
 _LIBRARY_FOLDERS = ("usr/lib/{triplet}", "usr/lib", "usr/lib64")
 TRIPLETS = {
     "amd64": "x86_64-linux-gnu",
@@ -42,7 +43,12 @@ class Program:
 
 def busybox(archive: Archive) -> Path:
     """Return busybox-static of the archive's architecture."""
-    deb = archive.download("busybox-static")
+    try:
+        deb = archive.download("busybox-static")
+    except BuildError:
+        # Old suites lose packages now and then; of a static one any suite's will do.
+        archive = Archive(_BUSYBOX_SUITE, archive.arch, archive.cache, archive.mirror)
+        deb = archive.download("busybox-static")
     root = unpack(deb, archive.cache / "tools" / f"busybox-{archive.suite}-{archive.arch}")
     return root / "usr" / "bin" / "busybox"
 
