@@ -64,6 +64,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_FAILED
 
 
+def _open_standard_streams() -> None:
+    """Where a standard stream is closed, a file of ours must not take its number."""
+    if None not in (sys.stdin, sys.stdout, sys.stderr):
+        return
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(fd)
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))
+
+
 def _dispatch(argv: list[str]) -> int:
     read = quick(argv, tuple(_subcommands()))
     if read is not None:
