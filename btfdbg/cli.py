@@ -44,6 +44,7 @@ def _parser() -> Parser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of the ``btfdbg`` script; returns the exit status."""
     argv = list(sys.argv[1:] if argv is None else argv)
+    _open_standard_streams()
     try:
         status = _dispatch(argv)
         if sys.stdout is not None:
