@@ -45,6 +45,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of the ``btfdbg`` script; returns the exit status."""
     argv = list(sys.argv[1:] if argv is None else argv)
     _open_standard_streams()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # What the encoding lacks is shown escaped, and ends nothing.
+            stream.reconfigure(errors="backslashreplace")
     try:
         status = _dispatch(argv)
         if sys.stdout is not None:
