@@ -8,6 +8,7 @@ where and what to try. Imports nothing heavy until it knows what is wanted, so
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
