@@ -1,15 +1,20 @@
-"""Look before drgn descends an XArray in C: a node that is its own child never ends.
+"""Look before drgn goes where it would not end: down a tree, around the log.
 
-Owns a bounded descent in Python, done before each lookup by index (tasks by
-number, entries of an IDR or XArray). drgn's own goes on as long as what it reads
-is marked as a node, and nothing can stop it there: neither Ctrl-C nor a timer.
-``install()`` puts it before drgn's lookups; Programs without a Session are not
-concerned. What drgn's core looks up by itself (``Program.thread()``) stays out
-of reach.
+Owns two checks, done before drgn's own code. A bounded descent in Python before
+each lookup by index (tasks by number, entries of an IDR or XArray): drgn's own,
+in C, goes on as long as what it reads is marked as a node, and nothing can stop
+it there, neither Ctrl-C nor a timer. And the sizes of the ring of log records:
+drgn makes a mask of as many bits as the dump says and counts from one record
+number to another, whatever they are.
 
-Facts: drgn ``libdrgn/linux_kernel_helpers.c``, ``linux_helper_xa_load()``;
-``include/linux/xarray.h`` (xa_is_node), where the shift of a node is smaller
-than that of the node above by what one level has.
+``install()`` puts them in place; Programs without a Session are not concerned.
+What drgn's core looks up by itself (``Program.thread()``) stays out of reach.
+
+Facts: drgn ``libdrgn/linux_kernel_helpers.c``, ``linux_helper_xa_load()``, and
+``drgn/helpers/linux/printk.py``; ``include/linux/xarray.h`` (xa_is_node), where
+the shift of a node is smaller than that of the node above by what one level has;
+``kernel/printk/printk_ringbuffer.h`` (_DEFINE_PRINTKRB), ``init/Kconfig``
+(LOG_BUF_SHIFT, at most 25; ``log_buf_len=`` at most 2 GiB).
 """
 
 from __future__ import annotations
@@ -18,11 +23,16 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
+import drgn
 from drgn import FaultError, Object
 
 from btfdbg.debuginfo.session import find_session
+from btfdbg.errors import DebugInfoError
 
 _LARGEST_SHIFT = 64
+# A ring has a record for 32 bytes of text; the text of the largest has 2 GiB.
+_MAX_RECORD_BITS = 26
+_MAX_TEXT_BITS = 31
 
 
 def check_descent(tree: Object, index: int) -> None:
@@ -45,6 +55,42 @@ def check_descent(tree: Object, index: int) -> None:
         entry = slots[index >> shift & length - 1].value_()
 
 
+def check_log(ring: Object) -> None:
+    """
+    Hold the sizes of the ring of log records against each other.
+
+    :param ring: ``struct printk_ringbuffer *``
+    :raises DebugInfoError: they cannot be right.
+    """
+    records = ring.desc_ring
+    bits = records.count_bits.value_()
+    text_bits = ring.text_data_ring.size_bits.value_()
+    head, tail = (int(getattr(records, n).counter) for n in ("head_id", "tail_id"))
+    # A record's number has as many bits as a word, less two.
+    word = 8 * drgn.sizeof(ring.prog_.type("unsigned long"))
+    count = head - tail & (1 << word - 2) - 1
+    if bits > _MAX_RECORD_BITS or text_bits > _MAX_TEXT_BITS:
+        what = f"2**{bits} records in 2**{text_bits} bytes"
+    elif count >= 1 << bits:
+        what = f"records {tail:#x} to {head:#x}, where there is room for {1 << bits:,}"
+    else:
+        return
+    raise DebugInfoError(
+        f"the kernel's log is damaged: it has {what}",
+        step="log",
+        hint="search __log_buf for its text: rd -a __log_buf 4096",
+    )
+
+
+def _checked_log(original: Callable[[drgn.Program, Object], Any]) -> Any:
+    def records(prog: drgn.Program, ring: Object) -> Any:
+        if find_session(prog) is not None:
+            check_log(ring)
+        return original(prog, ring)
+
+    return records
+
+
 def _guarded(original: Callable[[Object, Any], Object], path: tuple[str, ...]) -> Any:
     def lookup(tree: Object, index: Any) -> Object:
         if find_session(tree.prog_) is not None:
@@ -65,8 +111,8 @@ def _guarded(original: Callable[[Object, Any], Object], path: tuple[str, ...]) -
 
 
 def install() -> None:
-    """Put the check before drgn's lookups; call it once."""
-    from drgn.helpers.linux import idr, pid, xarray
+    """Put the checks before drgn's own code; call it once."""
+    from drgn.helpers.linux import idr, pid, printk, xarray
 
     modules: tuple[tuple[Any, str, tuple[str, ...]], ...] = (
         (xarray, "_linux_helper_xa_load", ()),
@@ -76,3 +122,6 @@ def install() -> None:
     )
     for module, name, path in modules:
         setattr(module, name, _guarded(getattr(module, name), path))
+    name = "_get_printk_records_lockless"
+    if hasattr(printk, name):
+        setattr(printk, name, _checked_log(getattr(printk, name)))

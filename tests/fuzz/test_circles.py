@@ -74,6 +74,29 @@ def test_a_tree_node_below_itself_does_not_hang_a_lookup(x86_core: Path) -> None
         find_pid(session.prog, 1)
 
 
+def word(pointer: drgn.Object, value: int) -> list[tuple[int, int]]:
+    return [(pointer.address_ or 0, value)]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        # In the low half of the word, as it is read together with its neighbour.
+        lambda prog: word(prog["prb"].desc_ring.count_bits, 0xA62622E0),
+        lambda prog: word(prog["prb"].text_data_ring.size_bits, 0xFFFFFFFF),
+        lambda prog: word(prog["prb"].desc_ring.head_id.counter, 1 << 61),
+        lambda prog: word(prog["prb"].desc_ring.tail_id.counter, 7),
+    ],
+    ids=["record bits", "text bits", "head", "tail"],
+)
+def test_a_damaged_log_ring_is_named(
+    damage: Damage, x86_core: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session = damaged(x86_core, damage)
+    assert execute.run_commands(session, ["log"]) == 1
+    assert "the kernel's log is damaged" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("command", "damage"), [("dev", character_device), ("dev", block_device), ("mount", directory)]
 )
