@@ -245,6 +245,10 @@ class Verdicts:
 
     def _counted(self, evidence: ArrayEvidence, name: str) -> int | None:
         """The value of the enumerator that counts the array's elements, if it fits."""
+        room = evidence.extent.size or 0
+        if rules.is_per_cpu_table(name):
+            count = room // evidence.element_size
+            return count if evidence.lengths is not None and count in evidence.lengths else None
         enumerator = rules.counting_enumerator(name)
         if enumerator is None:
             return None
@@ -252,7 +256,6 @@ class Verdicts:
             count = self._constant(enumerator)
         except LookupError:
             return None
-        room = evidence.extent.size or 0
         return count if 0 < count * evidence.element_size <= room else None
 
     def _contents(self, symbol: Symbol) -> bytes | None:
@@ -491,6 +494,9 @@ class VariableTypes:
         exists = self._exists
         for order, text in enumerate(rules.propose(symbol.name, exists)):
             yield Proposal(text, Source.RULE, (10, order), "made by a kernel macro")
+        sized = rules.by_size(symbol.name, self._size_of)
+        if sized is not None:
+            yield Proposal(sized, Source.RULE, (11,), "sized by another type")
 
     def _from_candidate(self, ready: _Ready, candidate: Candidate) -> Proposal:
         other_module = candidate.module != self._module
@@ -536,6 +542,12 @@ class VariableTypes:
             if count < _FAMILY_MAJORITY * total:
                 return None
         return None
+
+    def _size_of(self, name: str) -> int | None:
+        try:
+            return _size((self._find_type or self._prog.type)(name))
+        except LookupError:
+            return None
 
     def _exists(self, name: str) -> bool:
         return bool(self._symbols.by_name(name))

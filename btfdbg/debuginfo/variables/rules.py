@@ -129,3 +129,29 @@ def is_fixed(name: str) -> bool:
 def counting_enumerator(name: str) -> str | None:
     """Return the enumerator whose value is the length of an array of this name."""
     return _COUNTS.get(name)
+
+
+def is_per_cpu_table(name: str) -> bool:
+    """
+    Whether an array has one element for each CPU that the kernel was built for.
+
+    Only one that drgn cannot do without: it takes a kernel in which
+    ``__per_cpu_offset`` has no type for one without SMP.
+    """
+    return name == "__per_cpu_offset"
+
+
+def by_size(name: str, size_of: Callable[[str], int | None]) -> str | None:
+    """
+    Return the type of a variable that is sized by another type.
+
+    Source: include/linux/cpumask.h, ``cpu_bit_bitmap[BITS_PER_LONG+1][BITS_TO_LONGS(NR_CPUS)]``.
+
+    :param size_of: size of a named type in bytes, None without it.
+    """
+    if name != "cpu_bit_bitmap":
+        return None
+    word, mask = size_of("unsigned long"), size_of("struct cpumask")
+    if not word or not mask:
+        return None
+    return f"const unsigned long [{8 * word + 1}][{mask // word}]"
