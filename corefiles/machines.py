@@ -45,7 +45,15 @@ class Machine:
 
 MACHINES: dict[str, Machine] = {
     "amd64": Machine(
-        "qemu-system-x86_64", ("-M", "pc"), "max", "ttyS0", "pci", 320, vmcoreinfo=True
+        "qemu-system-x86_64",
+        ("-M", "pc"),
+        "max",
+        "ttyS0",
+        "pci",
+        320,
+        vmcoreinfo=True,
+        # On a busy machine no interrupt may come in the time that it waits for one.
+        append="no_timer_check",
     ),
     "arm64": Machine(
         "qemu-system-aarch64",
