@@ -18,6 +18,7 @@ import drgn
 
 from btfdbg.btf import Btf
 from btfdbg.debuginfo import locate
+from btfdbg.debuginfo.cache import Cache
 from btfdbg.debuginfo.convert import TypeConverter
 from btfdbg.debuginfo.finders import BtfFinders
 from btfdbg.debuginfo.kallsyms.modules import ModuleSymbols
@@ -154,7 +155,7 @@ def _symbols(session: Session, options: Options) -> None:
 
         table: kallsyms.SymbolTable = sources.load_file(options.kallsyms, session.vmcoreinfo)
     else:
-        table = kallsyms.load(prog.read, session.vmcoreinfo, byteorder(prog))
+        table = kallsyms.load(prog.read, session.vmcoreinfo, byteorder(prog), cache=Cache.default())
     session.symbols = table
     if isinstance(table, kallsyms.CombinedTable):
         session.note(

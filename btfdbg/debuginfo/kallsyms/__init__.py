@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from btfdbg.debuginfo.cache import Cache
 from btfdbg.debuginfo.kallsyms.combined import CombinedTable
 from btfdbg.debuginfo.kallsyms.ksymtab import exports
 from btfdbg.debuginfo.kallsyms.locate import locate
@@ -43,6 +44,7 @@ def load(
     *,
     ranges: Sequence[tuple[int, int]] | None = None,
     progress: Callable[[int], None] | None = None,
+    cache: Cache | None = None,
 ) -> KallsymsTable | CombinedTable:
     """
     The kernel's own symbol table; with its export tables if it has only functions.
@@ -53,11 +55,12 @@ def load(
     :param ranges: Virtual addresses to search if VMCOREINFO does not point at
         the tables; by default the 512 MiB behind ``_stext``.
     :param progress: Called with the number of bytes searched so far.
+    :param cache: Remembers where in a kernel the tables were found.
     :raises DebugInfoError: no tables, or none that agree with VMCOREINFO; its
         ``step`` is ``kallsyms``, its ``hint`` says what to try.
     """
     info = vmcoreinfo if isinstance(vmcoreinfo, VmcoreInfo) else VmcoreInfo.parse(vmcoreinfo)
-    table = locate(read, info, byteorder, ranges=ranges, progress=progress)
+    table = locate(read, info, byteorder, ranges=ranges, progress=progress, cache=cache)
     if table.has_data:
         return table
     return CombinedTable(table, lambda: exports(read, table), from_vmcoreinfo(info))

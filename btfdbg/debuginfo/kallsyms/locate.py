@@ -19,11 +19,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 
+from btfdbg.debuginfo.cache import Cache, CacheKey
 from btfdbg.debuginfo.kallsyms.addresses import Encoding
 from btfdbg.debuginfo.kallsyms.model import MAX_NAME, MAX_SYMBOLS, ByteOrder, Memory, try_read
 from btfdbg.debuginfo.kallsyms.names import BLOCK, SEQ_WIDTH, split_block
 from btfdbg.debuginfo.kallsyms.scan import (
     ALIGNMENTS,
+    MAX_TOKEN_TABLE,
     NameTables,
     TokenTable,
     aligned,
@@ -45,6 +47,7 @@ HINT = "give the kernel's System.map or a copy of its /proc/kallsyms with --kall
 IMAGE_SPAN = 512 << 20
 """How far behind ``_stext`` the tables are looked for, in bytes."""
 
+_PLACE_KIND = "kallsyms-place-1"
 _POINTERS = ("kallsyms_names", "kallsyms_num_syms", "kallsyms_token_table", "kallsyms_token_index")
 
 
@@ -55,6 +58,7 @@ def locate(
     *,
     ranges: Sequence[tuple[int, int]] | None = None,
     progress: Callable[[int], None] | None = None,
+    cache: Cache | None = None,
 ) -> KallsymsTable:
     """
     Find the tables, the cheap way first.
@@ -65,6 +69,7 @@ def locate(
     :param ranges: Virtual addresses to search if VMCOREINFO does not point at
         the tables; by default those behind ``_stext``.
     :param progress: Called with the number of bytes searched so far.
+    :param cache: Remembers where in a kernel the tables were found.
     :raises DebugInfoError: not found, or found more than one that could be it.
     """
     reason = "VMCOREINFO does not say where kallsyms is"
@@ -75,10 +80,41 @@ def locate(
             reason = str(error)
     if ranges is None:
         ranges = image_ranges(info)
+    found = _remembered(read, info, byteorder, cache)
+    if found is not None:
+        return found
     try:
-        return by_scan(read, ranges, info, byteorder=byteorder, progress=progress)
+        found = by_scan(read, ranges, info, byteorder=byteorder, progress=progress)
     except DebugInfoError as error:
         raise DebugInfoError(f"{reason}; {error}", step=STEP, hint=HINT) from None
+    stext = info.symbols.get("_stext")
+    if cache is not None and info.build_id and stext is not None:
+        distance = found.layout.token_table - stext
+        cache.store(
+            CacheKey.of(info.build_id), _PLACE_KIND, distance.to_bytes(8, "little", signed=True)
+        )
+    return found
+
+
+def _remembered(
+    read: Memory, info: VmcoreInfo, byteorder: ByteOrder, cache: Cache | None
+) -> KallsymsTable | None:
+    """The tables where this kernel had them before, if they are there and prove themselves."""
+    stext = info.symbols.get("_stext")
+    if cache is None or not info.build_id or stext is None:
+        return None
+    key = CacheKey.of(info.build_id)
+    known = cache.load(key, _PLACE_KIND)
+    if known is None or len(known) != 8:
+        return None
+    start = stext + int.from_bytes(known, "little", signed=True)
+    if 0 <= start < (1 << 64) - MAX_TOKEN_TABLE:
+        try:
+            return by_scan(read, [(start, start + MAX_TOKEN_TABLE)], info, byteorder=byteorder)
+        except DebugInfoError:
+            pass
+    cache.forget(key, _PLACE_KIND)
+    return None
 
 
 def image_ranges(info: VmcoreInfo) -> list[tuple[int, int]]:

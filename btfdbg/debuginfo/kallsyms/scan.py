@@ -48,7 +48,7 @@ _TOKEN = re.compile(rb"[!-~]*")
 _CHUNK = 1 << 20
 MAX_TOKEN = 128
 """Bound on one token in bytes; real ones stay below 40."""
-_MAX_TOKEN_TABLE = 1 << 16  # kallsyms_token_index is u16
+MAX_TOKEN_TABLE = 1 << 16  # kallsyms_token_index is u16
 _USUAL_TOKEN_TABLE = 1 << 13
 _TOKEN_INDEX_BYTES = 512
 _MAX_HITS = 20_000  # of the signature; a kernel image has about ten
@@ -170,7 +170,7 @@ def _halves(read: Memory, address: int, size: int) -> Iterator[tuple[int, bytes]
 
 def _token_table_at(read: Memory, digit: int) -> TokenTable | None:
     """The token table whose entry for "0" stands at ``digit``, if there is one."""
-    for size in (_USUAL_TOKEN_TABLE, _MAX_TOKEN_TABLE + _TOKEN_INDEX_BYTES):
+    for size in (_USUAL_TOKEN_TABLE, MAX_TOKEN_TABLE + _TOKEN_INDEX_BYTES):
         data = read_prefix(read, digit, size)
         strings = data.split(b"\0", 256 - _FIRST_DIGIT)
         if len(strings) > 256 - _FIRST_DIGIT:
@@ -187,7 +187,7 @@ def _token_table_at(read: Memory, digit: int) -> TokenTable | None:
             index = words(stored, 2, byteorder)
             # The index says where the entry for "0" is: so it says where the table begins.
             start = digit - index[_FIRST_DIGIT]
-            if index[0] != 0 or start % 4 != 0 or not end - start <= _MAX_TOKEN_TABLE:
+            if index[0] != 0 or start % 4 != 0 or not end - start <= MAX_TOKEN_TABLE:
                 continue
             table = try_read(read, start, end - start)
             tokens = None if table is None else decode_tokens(table, index)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import drgn
 
-from btfdbg.debuginfo.vmcore import rawimage
+from btfdbg.debuginfo.vmcore import rawimage, recall
 from btfdbg.debuginfo.vmcore.identify import DumpInfo, Format, platform_of
 from btfdbg.debuginfo.vmcore.lime import read_lime
 from btfdbg.debuginfo.vmcore.memory import Extent, FileMemory, PhysicalMemory
@@ -19,7 +19,7 @@ from btfdbg.debuginfo.vmcore.program import (
     truncated,
     without_vmcoreinfo,
 )
-from btfdbg.debuginfo.vmcore.recover import Candidate, candidates, choose
+from btfdbg.debuginfo.vmcore.recover import Believed, Candidate, choose
 from btfdbg.debuginfo.vmcore.xencore import read_xen
 from btfdbg.debuginfo.vmcoreinfo import VmcoreInfo
 from btfdbg.errors import DebugInfoError
@@ -46,20 +46,23 @@ def open_image(
         memory = FileMemory(info.path, extents)
         if missing:
             info = truncated(info, missing, memory.total)
-    if text is not None:
-        texts = [Candidate(text, 0, False)]
-        source = GIVEN
-    else:
-        texts = candidates(memory, f"looking for VMCOREINFO in {info.path.name}")
-        source = ""
-    if not texts:
-        raise without_vmcoreinfo(info, "")
 
     def layouts(of: VmcoreInfo) -> Iterator[PhysicalMemory]:
         return iter(rawimage.layouts(memory, of)) if raw else iter((memory,))
 
     wanted = platform or info.platform
-    found = choose(texts, layouts, wanted.arch if wanted is not None else None)
+
+    def decide(texts: list[Candidate]) -> Believed | None:
+        return choose(texts, layouts, wanted.arch if wanted is not None else None)
+
+    if text is not None:
+        texts, source = [Candidate(text, 0, False)], GIVEN
+        found = decide(texts)
+    else:
+        label, source = f"looking for VMCOREINFO in {info.path.name}", ""
+        texts, found = recall.recover(info.path, memory, label, decide)
+    if not texts:
+        raise without_vmcoreinfo(info, "")
     if found is None:
         releases = ", ".join(sorted({c.info.release for c in texts}))
         raise DebugInfoError(

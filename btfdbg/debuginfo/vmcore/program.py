@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterable
 
 import drgn
 
+from btfdbg.debuginfo.vmcore import recall
 from btfdbg.debuginfo.vmcore.cpunotes import notes_only
 from btfdbg.debuginfo.vmcore.elfcore import Note
 from btfdbg.debuginfo.vmcore.identify import DumpInfo, Format
 from btfdbg.debuginfo.vmcore.memory import PhysicalMemory
-from btfdbg.debuginfo.vmcore.recover import Believed, Candidate, candidates, check, choose
+from btfdbg.debuginfo.vmcore.recover import Believed, Candidate, check, choose
 from btfdbg.debuginfo.vmcore.unread import Unread, unread
 from btfdbg.errors import DebugInfoError
 from btfdbg.record import replace
@@ -120,9 +121,13 @@ def recover_text(
 
     :param evidence: See :func:`btfdbg.debuginfo.vmcore.recover.choose`.
     """
-    texts = candidates(memory, f"looking for VMCOREINFO in {info.path.name}")
     architecture = platform.arch if platform is not None else None
-    return choose(texts, lambda _: iter((memory,)), architecture, evidence)
+
+    def decide(texts: list[Candidate]) -> Believed | None:
+        return choose(texts, lambda _: iter((memory,)), architecture, evidence)
+
+    label = f"looking for VMCOREINFO in {info.path.name}"
+    return recall.recover(info.path, memory, label, decide)[1]
 
 
 def fits(text: bytes, platform: drgn.Platform | None, memory: PhysicalMemory) -> bool:

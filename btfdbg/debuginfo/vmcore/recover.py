@@ -105,6 +105,13 @@ def candidates(memory: PhysicalMemory, label: str) -> list[Candidate]:
     return sorted(found.values(), key=lambda c: (not c.is_note, c.address))
 
 
+def candidate_at(memory: PhysicalMemory, address: int) -> Candidate | None:
+    """The text at a physical address, if it may be a VMCOREINFO."""
+    if _read(memory, address, len(_TEXT)) != _TEXT:
+        return None
+    return _candidate(memory, address)
+
+
 def _candidate(memory: PhysicalMemory, address: int) -> Candidate | None:
     is_note = False
     size = MAX_BYTES
