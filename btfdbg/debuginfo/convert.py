@@ -9,16 +9,21 @@ Why a memo: drgn neither deduplicates nor frees struct, union, enum and function
 types until the Program dies, so converting an id twice is a leak, and gives two
 types with separate member caches.
 
+Why the kinds that are many are read from their words: making all of a kernel's types
+takes half the time without a value for each in between. Whatever is not plainly right
+in a record is left to the decoder, which knows what to say about it.
+
 Facts: ``include/uapi/linux/btf.h``; drgn 0.3 ``Program.*_type()``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import drgn
 
-from btfdbg.btf import Btf, kinds
+from btfdbg.btf import Btf, Kind, kinds
 from btfdbg.errors import BtfFormatError
 
 # A chain of pointers, arrays, typedefs and qualifiers deeper than this is no C
@@ -58,6 +63,8 @@ class TypeConverter:
         self.base = base
         self._memo: dict[int, drgn.Type] = {}
         self._active: set[int] = set()
+        self._widths: dict[int, tuple[int, int] | None] = {}
+        self._own_strings = btf.strings.data if base is None else b""
         # Where a struct that this BTF only declares is defined, if it is known:
         # vmlinux declares what modules define. May read the dump, but must
         # not evaluate a member that is being built.
@@ -97,7 +104,23 @@ class TypeConverter:
         return len(self._memo)
 
     def _build(self, type_id: int) -> drgn.Type:
-        t = self.btf.type_by_id(type_id)
+        btf = self.btf
+        try:
+            if type_id >= btf.start_id:
+                at = btf.offsets[type_id - btf.start_id]
+                info = btf.words[at + 1]
+                quick = _FROM_WORDS.get(info >> 24 & 0x7F)
+                if quick is not None:
+                    made = quick(self, at, info)
+                    if made is not None:
+                        return made
+        except IndexError:
+            pass  # no such id, or a name outside of the strings: the decoder's to say
+        except BtfFormatError:
+            raise
+        except (ValueError, TypeError, OverflowError) as e:
+            raise self._refused(type_id, btf.type_by_id(type_id), e) from e
+        t = btf.type_by_id(type_id)
         builder = _BUILDERS.get(type(t))
         if builder is None:
             raise BtfFormatError(
@@ -108,10 +131,121 @@ class TypeConverter:
         except (ValueError, TypeError, OverflowError) as e:
             if isinstance(e, BtfFormatError):
                 raise
-            # drgn refuses what C cannot have, an array of functions for one.
-            raise BtfFormatError(
-                f"type {type_id} ({type(t).__name__.upper()} {t.name!r}): {e}", type_id=type_id
-            ) from e
+            raise self._refused(type_id, t, e) from e
+
+    def _refused(self, type_id: int, t: kinds.Type, e: Exception) -> BtfFormatError:
+        # drgn refuses what C cannot have, an array of functions for one.
+        return BtfFormatError(
+            f"type {type_id} ({type(t).__name__.upper()} {t.name!r}): {e}", type_id=type_id
+        )
+
+    # The kinds that are many, from the word at which a record starts. None: not plain.
+
+    def _text(self, offset: int) -> str | None:
+        """A name, None if it is empty; raises IndexError outside of the strings."""
+        if not offset:
+            return None
+        data = self._own_strings
+        if not data:  # split BTF
+            return self.btf.string(offset) or None
+        if offset >= len(data):
+            raise IndexError(offset)
+        return data[offset : data.find(0, offset)].decode("utf-8", "surrogateescape") or None
+
+    def _target(self, at: int) -> drgn.Type | None:
+        """What the third word of a record refers to."""
+        target = self.btf.words[at + 2]
+        return self.convert(target) if target < self.btf.type_cnt else None
+
+    def _ptr_at(self, at: int, info: int) -> drgn.Type | None:
+        target = self._target(at)
+        return None if target is None else self.prog.pointer_type(target)
+
+    def _const_at(self, at: int, info: int) -> drgn.Type | None:
+        target = self._target(at)
+        if target is None:
+            return None
+        return target.qualified(target.qualifiers | drgn.Qualifiers.CONST)
+
+    def _typedef_at(self, at: int, info: int) -> drgn.Type | None:
+        name, target = self._text(self.btf.words[at]), self._target(at)
+        return None if name is None or target is None else self.prog.typedef_type(name, target)
+
+    def _array_at(self, at: int, info: int) -> drgn.Type | None:
+        element, index, count = self.btf.words[at + 3 : at + 6]
+        if not count or max(element, index) >= self.btf.type_cnt:
+            return None
+        return self.prog.array_type(self.convert(element), count)
+
+    def _func_at(self, at: int, info: int) -> drgn.Type | None:
+        target = self.btf.words[at + 2]
+        if target >= self.btf.type_cnt or self.btf.kind_of(target) != Kind.FUNC_PROTO:
+            return None
+        self._text(self.btf.words[at])  # a record without a name is damaged
+        return self.convert(target)
+
+    def _func_proto_at(self, at: int, info: int) -> drgn.Type | None:
+        count = info & 0xFFFF
+        words = self.btf.words[at + 3 : at + 3 + 2 * count].tolist()
+        types = words[1::2]
+        result = self.btf.words[at + 2]
+        if max(types, default=0) >= self.btf.type_cnt or result >= self.btf.type_cnt:
+            return None
+        variadic = count > 0 and not words[-1] and not words[-2]
+        if variadic:
+            types.pop()
+        ready, text, parameter = self._memo.get, self._text, drgn.TypeParameter
+        parameters = [
+            parameter(ready(target) or partial(self.convert, target), text(name))
+            for name, target in zip(words[::2], types, strict=False)
+        ]
+        return self.prog.function_type(self.convert(result), parameters, variadic)
+
+    def _struct_at(self, at: int, info: int) -> drgn.Type | None:
+        members = self._members_at(at, info)
+        if members is None:
+            return None
+        words = self.btf.words
+        return self.prog.struct_type(self._text(words[at]), words[at + 2], members)
+
+    def _union_at(self, at: int, info: int) -> drgn.Type | None:
+        members = self._members_at(at, info)
+        if members is None:
+            return None
+        words = self.btf.words
+        return self.prog.union_type(self._text(words[at]), words[at + 2], members)
+
+    def _members_at(self, at: int, info: int) -> list[drgn.TypeMember] | None:
+        words = self.btf.words[at + 3 : at + 3 + 3 * (info & 0xFFFF)].tolist()
+        types = words[1::3]
+        if max(types, default=0) >= self.btf.type_cnt:
+            return None
+        # As _member(), which see.
+        has_sizes = info >> 31
+        widths, ready, text, member = self._widths, self._memo.get, self._text, drgn.TypeMember
+        found = []
+        for name, target, offset in zip(words[::3], types, words[2::3], strict=True):
+            bits = 0
+            if has_sizes:
+                bits, offset = offset >> 24, offset & 0xFFFFFF
+            if not bits:
+                try:
+                    legacy = widths[target]
+                except KeyError:
+                    legacy = widths[target] = self._legacy_bitfield(target)
+                if legacy is not None:
+                    bits, extra = legacy
+                    offset += extra
+            what = (
+                partial(self._bit_field, target, bits)
+                if bits
+                else (ready(target) or partial(self.convert, target))
+            )
+            found.append(member(what, text(name), offset))
+        return found
+
+    def _bit_field(self, type_id: int, bits: int) -> drgn.Object:
+        return drgn.Object(self.prog, self.convert(type_id), bit_field_size=bits)
 
     # One method per kind. Each gets the decoded type, so it never fails on bytes.
 
@@ -243,6 +377,17 @@ class TypeConverter:
             return None
         return t.bits, t.offset
 
+
+_FROM_WORDS: dict[int, Callable[[TypeConverter, int, int], drgn.Type | None]] = {
+    Kind.PTR: TypeConverter._ptr_at,
+    Kind.ARRAY: TypeConverter._array_at,
+    Kind.STRUCT: TypeConverter._struct_at,
+    Kind.UNION: TypeConverter._union_at,
+    Kind.TYPEDEF: TypeConverter._typedef_at,
+    Kind.CONST: TypeConverter._const_at,
+    Kind.FUNC: TypeConverter._func_at,
+    Kind.FUNC_PROTO: TypeConverter._func_proto_at,
+}
 
 _BUILDERS: dict[type, Callable[..., drgn.Type]] = {
     kinds.Void: TypeConverter._void,
