@@ -11,6 +11,7 @@ import pytest
 from btfdbg.debuginfo.cache import NO_CACHE_VARIABLE, Cache
 from btfdbg.debuginfo.vmcore import open_core, recall
 from btfdbg.debuginfo.vmcore.memory import FileMemory
+from btfdbg.debuginfo.vmcore.recover import Candidate, candidates
 
 from . import tiny
 from .tiny import MARK, X86_64, Kernel
@@ -24,11 +25,10 @@ def searches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     monkeypatch.setattr(recall, "_LEAST", 0)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     made: list[str] = []
-    real = recall.candidates
 
-    def counted(memory: FileMemory, label: str) -> list[recall.Candidate]:
+    def counted(memory: FileMemory, label: str) -> list[Candidate]:
         made.append(label)
-        return real(memory, label)
+        return candidates(memory, label)
 
     monkeypatch.setattr(recall, "candidates", counted)
     return made
