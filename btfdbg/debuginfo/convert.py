@@ -114,12 +114,12 @@ class TypeConverter:
                     made = quick(self, at, info)
                     if made is not None:
                         return made
-        except IndexError:
-            pass  # no such id, or a name outside of the strings: the decoder's to say
         except BtfFormatError:
             raise
-        except (ValueError, TypeError, OverflowError) as e:
-            raise self._refused(type_id, btf.type_by_id(type_id), e) from e
+        except (IndexError, ValueError, TypeError, OverflowError):
+            # No such id, a name outside of the strings, a type that exists and that no
+            # object can have: the decoder's to say, with members that wait to be asked.
+            pass
         t = btf.type_by_id(type_id)
         builder = _BUILDERS.get(type(t))
         if builder is None:
@@ -131,13 +131,10 @@ class TypeConverter:
         except (ValueError, TypeError, OverflowError) as e:
             if isinstance(e, BtfFormatError):
                 raise
-            raise self._refused(type_id, t, e) from e
-
-    def _refused(self, type_id: int, t: kinds.Type, e: Exception) -> BtfFormatError:
-        # drgn refuses what C cannot have, an array of functions for one.
-        return BtfFormatError(
-            f"type {type_id} ({type(t).__name__.upper()} {t.name!r}): {e}", type_id=type_id
-        )
+            # drgn refuses what C cannot have, an array of functions for one.
+            raise BtfFormatError(
+                f"type {type_id} ({type(t).__name__.upper()} {t.name!r}): {e}", type_id=type_id
+            ) from e
 
     # The kinds that are many, from the word at which a record starts. None: not plain.
 
@@ -191,7 +188,7 @@ class TypeConverter:
         result = self.btf.words[at + 2]
         if max(types, default=0) >= self.btf.type_cnt or result >= self.btf.type_cnt:
             return None
-        variadic = count > 0 and not words[-1] and not words[-2]
+        variadic = count > 0 and not words[-1] and self._text(words[-2]) is None
         if variadic:
             types.pop()
         ready, text, parameter = self._memo.get, self._text, drgn.TypeParameter
