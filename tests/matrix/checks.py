@@ -217,11 +217,25 @@ def _stacks(session: Session, row: Row) -> list[str]:
         except (drgn.FaultError, LookupError, ValueError, BtfdbgError) as e:
             wrong.append(f"{task.pid.value_()} {task.comm.string_().decode()}: {e}")
             continue
-        if len(names) > 1 and any(n.startswith(_ROOTS) for n in names[-4:]):
+        if len(names) > 1 and _is_whole(session, names):
             row.unwound += 1
         else:
             wrong.append(f"{task.pid.value_()} {task.comm.string_().decode()}: {names[-3:]}")
     return wrong
+
+
+def _is_whole(session: Session, names: list[str]) -> bool:
+    if any(n.startswith(_ROOTS) for n in names[-4:]):
+        return True
+    # On arm64 the last frame record (of kthread, called by ret_from_fork) has no
+    # frame pointer in old kernels (5.10), and drgn takes it for the end.
+    platform = session.prog.platform
+    assert platform is not None
+    return platform.arch is drgn.Architecture.AARCH64 and names[-1] in (
+        "kthread",
+        "kthreadd",
+        "kernel_init",
+    )
 
 
 def frame_names(session: Session, task: drgn.Object) -> list[str]:
