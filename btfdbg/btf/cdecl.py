@@ -38,6 +38,7 @@ _QUALIFIERS = {CONST: "const", VOLATILE: "volatile", RESTRICT: "restrict"}
 _MODIFIERS = frozenset({CONST, VOLATILE, RESTRICT, TYPE_TAG})
 _ONE_WORD = _MODIFIERS | {PTR, FUNC_PROTO}
 _ENUMS = frozenset({ENUM, ENUM64})
+_TAGGED = frozenset({STRUCT, UNION, ENUM, ENUM64})
 # Left and right of the name; whether a space stands before a name.
 _Pair = tuple[str, str, bool]
 # Declarations within declarations; real ones stay below 10.
@@ -62,8 +63,10 @@ class Declarator:
         self.types = types
         self.ms_extensions = ms_extensions
         self.names = types.names
-        self._pairs: dict[int, _Pair] = {}
-        self._unnamed: dict[int, _Pair] = {}
+        # What stands left and right of a name, and what is declared without one.
+        self._lefts: dict[int, str] = {}
+        self._rights: dict[int, str] = {}
+        self._unnamed: dict[int, str] = {}
         self._tags: dict[int, str] = {}
         self._idents: dict[int, str] = {}
         self._tag_counts: dict[str, int] = {}
@@ -114,19 +117,22 @@ class Declarator:
 
     def declare(self, type_id: int, name: str, level: int) -> str:
         """Return the declaration of a name; ``level`` indents what it defines inline."""
-        pair = (self._pairs if name else self._unnamed).get(type_id)
-        if pair is None:
-            pair = self._pair(type_id, level, bool(name))
-        left, right, space = pair
         if name:
+            known = self._lefts.get(type_id)
+            if known is not None:
+                return f"{known}{name}{self._rights[type_id]}"
+            left, right, space = self._pair(type_id, level, True)
             return f"{left} {name}{right}" if space else f"{left}{name}{right}"
-        return left + right
+        text = self._unnamed.get(type_id)
+        if text is None:
+            left, right, _ = self._pair(type_id, level, False)
+            text = left + right
+        return text
 
     def _enter(self, type_id: int) -> None:
         if self._depth >= _MAX_DEPTH:
             raise Unprintable(f"type {type_id}: nested too deeply", type_id=type_id)
-        if self._budget < 0:
-            self._spend(0)
+        self._spend(0)
         self._depth += 1
 
     def _pair(self, type_id: int, level: int, named: bool) -> _Pair:
@@ -136,34 +142,69 @@ class Declarator:
         finally:
             self._depth -= 1
 
-    def _make_pair(self, type_id: int, level: int, named: bool) -> _Pair:
-        types = self.types
-        record = types.record
+    def _chain(self, type_id: int) -> tuple[list[int], int]:
+        """Return what stands between a declared name and what it is declared as, and that."""
+        kinds, words, start = self.types.kind, self.types.words, self.types.start
         chain: list[int] = []
         at = type_id
         for _ in range(MAX_CHAIN):
-            kind = types.kind[at]
+            kind = kinds[at]
             if kind == ARRAY:
                 chain.append(at)
-                at = record[at][3]
+                at = words[start[at] + 3]
             elif kind in _ONE_WORD:
                 chain.append(at)
-                at = record[at][2]
+                at = words[start[at] + 2]
             else:
-                break
+                return chain, at
+        raise Unprintable(
+            f"type {type_id}: refers to itself, or is over {MAX_CHAIN} references deep",
+            type_id=type_id,
+        )
+
+    def _is_known(self, type_id: int) -> bool:
+        """
+        Return whether a named declaration of a type is always the same.
+
+        If so, it is known from here on: what stands left and right of the name.
+        """
+        if type_id in self._lefts:
+            return True
+        kinds, words, start = self.types.kind, self.types.words, self.types.start
+        pointer = kinds[type_id] == PTR
+        at = words[start[type_id] + 2] if pointer else type_id
+        if kinds[at] == ARRAY or kinds[at] in _ONE_WORD:
+            chain, at = self._chain(type_id)
+            if any(kinds[link] == FUNC_PROTO for link in chain):
+                return False
         else:
-            raise Unprintable(
-                f"type {type_id}: refers to itself, or is over {MAX_CHAIN} references deep",
-                type_id=type_id,
-            )
+            chain = []
+        if kinds[at] in _TAGGED and not words[start[at]]:
+            return False  # defined where it is used
+        if chain:
+            self._pair(type_id, 0, True)
+        else:
+            text = self._base(at, 0)[0]
+            self._lefts[type_id] = text + " *" if pointer else text + " "
+            self._rights[type_id] = ""
+        return True
+
+    def _make_pair(self, type_id: int, level: int, named: bool) -> _Pair:
+        kinds = self.types.kind
+        chain, at = self._chain(type_id)
         left = ""
-        while chain and types.kind[chain[-1]] in _QUALIFIERS:
-            left += _QUALIFIERS[types.kind[chain.pop()]] + " "
+        while chain and kinds[chain[-1]] in _QUALIFIERS:
+            left += _QUALIFIERS[kinds[chain.pop()]] + " "
         text, inline = self._base(at, level)
         pair, nested = self._wrap(left + text, chain, level, named)
-        self._spend(len(pair[0]) + len(pair[1]))
+        left, right, space = pair
+        self._spend(len(left) + len(right))
         if not inline and not nested:
-            (self._pairs if named else self._unnamed)[type_id] = pair
+            if named:
+                self._lefts[type_id] = left + " " if space else left
+                self._rights[type_id] = right
+            else:
+                self._unnamed[type_id] = left + right
         return pair
 
     def _wrap(self, left: str, chain: list[int], level: int, named: bool) -> tuple[_Pair, bool]:
@@ -223,7 +264,7 @@ class Declarator:
                 break
             out.append(self.declare(target, self.names[name], level))
             # A pair that is not kept was made for this level only.
-            nested = nested or target not in (self._pairs if self.names[name] else self._unnamed)
+            nested = nested or target not in (self._lefts if self.names[name] else self._unnamed)
         text = ", ".join(out)
         self._spend(len(text))
         return text, nested
@@ -282,18 +323,28 @@ class Declarator:
         lines = [f"{head} {{"]
         wide = False
         names, counts = self.names, self._ident_counts
-        for at in range(3, len(record), step):
-            value = record[at + 1]
-            if long:
-                value |= record[at + 2] << 32
-                wide = wide or record[at + 2] != 0
-                if signed:
-                    value -= value >> 63 << 64
-                number = f"{value}LL" if signed else f"{value}ULL"
-            else:
-                number = str(value - (value >> 31 << 32) if signed else value)
-            enumerator = self._numbered(counts, names[record[at]])
-            lines.append(f"{indent}{enumerator} = {number},")
+        labels = [names[offset] for offset in record[3::step]]
+        if counts.keys().isdisjoint(labels) and len(set(labels)) == len(labels):
+            counts.update(dict.fromkeys(labels, 1))
+        else:
+            labels = [self._numbered(counts, label) for label in labels]
+        if long:
+            wide = any(record[5::3])
+            values = [
+                low | high << 32 for low, high in zip(record[4::3], record[5::3], strict=True)
+            ]
+            if signed:
+                values = [value - (value >> 63 << 64) for value in values]
+            suffix = "LL," if signed else "ULL,"
+        else:
+            values = record[4::2]
+            if signed:
+                values = [value - (value >> 31 << 32) for value in values]
+            suffix = ","
+        lines += [
+            f"{indent}{label} = {value}{suffix}"
+            for label, value in zip(labels, values, strict=True)
+        ]
         end = "\t" * level + "}"
         size = record[2]
         if size == 1:
@@ -313,31 +364,81 @@ class Declarator:
 
         :param unnamed: Leave out its tag.
         """
+        types = self.types
+        words = types.words
+        at, end = types.start[type_id], types.start[type_id + 1]
+        struct = types.kind[type_id] == STRUCT
+        align = types.align[type_id]
+        if align <= 0:
+            align = types.align_of(type_id)
+        packed = types.packed[type_id]
+        indent = "\t" * (level + 1)
+        size = words[at + 2]
+        name_offs = words[at + 3 : end : 3].tolist()
+        members = types.below[type_id]
+        head = self.tag(type_id) if not unnamed else "struct" if struct else "union"
+        lefts = self._lefts
+        if (
+            types.plain[type_id]
+            and 0 not in name_offs
+            and (lefts.keys() >= set(members) or all(map(self._is_known, members)))
+        ):
+            names, rights = self.names, self._rights
+            body = "".join(
+                [
+                    f"\n{indent}{lefts[m]}{names[n]}{rights[m]};"
+                    for m, n in zip(members, name_offs, strict=True)
+                ]
+            )
+            bits = types.last[type_id]
+        else:
+            offsets = words[at + 5 : end : 3].tolist()
+            body, bits = self._guarded_members(type_id, level, name_offs, offsets)
+        if struct:
+            if bits < 8 * size:
+                body += self._padding(bits, 8 * size, align, False, indent)
+        elif size and types.natural_size(type_id) < size:
+            # Its members are not known, or it is aligned to more than they are.
+            body += f"\n{indent}unsigned char __size[{size}];"
+        if members or size:
+            body += "\n" + "\t" * level
+        text = f"{head} {{{body}}}"
+        if packed:
+            text += " __attribute__((packed))"
+        self._budget -= len(text)
+        return text
+
+    def _guarded_members(
+        self, type_id: int, level: int, name_offs: list[int], offsets: list[int]
+    ) -> tuple[str, int]:
+        """As below, unless the type contains itself: what is defined in place may."""
         self._enter(type_id)
-        if type_id in self._inside:
-            self._depth -= 1
-            raise Unprintable(f"type {type_id}: contains itself", type_id=type_id)
-        self._inside.add(type_id)
         try:
-            return self._make_composite(type_id, level, unnamed)
+            if type_id in self._inside:
+                raise Unprintable(f"type {type_id}: contains itself", type_id=type_id)
+            self._inside.add(type_id)
+            try:
+                return self._members(type_id, level, name_offs, offsets)
+            finally:
+                self._inside.discard(type_id)
         finally:
-            self._inside.discard(type_id)
             self._depth -= 1
 
-    def _make_composite(self, type_id: int, level: int, unnamed: bool) -> str:
+    def _members(
+        self, type_id: int, level: int, name_offs: list[int], offsets: list[int]
+    ) -> tuple[str, int]:
+        """Return the members one by one, and the bit at which the last ends."""
         types = self.types
-        record = types.record[type_id]
         struct = types.kind[type_id] == STRUCT
-        packed = types.is_packed(type_id)
-        kflag = record[1] > 0x7FFFFFFF
+        packed = types.packed[type_id]
+        kflag = types.words[types.start[type_id] + 1] > 0x7FFFFFFF
         indent = "\t" * (level + 1)
-        head = self.tag(type_id) if not unnamed else "struct" if struct else "union"
-        parts = [head, " {"]
+        parts: list[str] = []
         append = parts.append
-        names, pairs, sizes = self.names, self._pairs, types.size
+        names, lefts, rights, sizes = self.names, self._lefts, self._rights, types.size
         at = 0
         after_bits = False
-        for name_off, member, offset in zip(record[3::3], record[4::3], record[5::3], strict=True):
+        for name_off, member, offset in zip(name_offs, types.below[type_id], offsets, strict=True):
             bits = 0
             if kflag:
                 bits = offset >> 24
@@ -346,14 +447,12 @@ class Declarator:
                 align = 1 if packed else types.align_of(member)
                 append(self._padding(at, offset, align, after_bits and bits != 0, indent))
             name = names[name_off]
-            pair = pairs.get(member) if name else None
-            if pair is not None:
-                left, right, space = pair
-                text = f"{left} {name}{right}" if space else f"{left}{name}{right}"
-            elif name:
-                text = self.declare(member, name, level + 1)
-            else:
+            if not name:
                 text = self._unnamed_member(member, level + 1)
+            elif member in lefts:
+                text = f"{lefts[member]}{name}{rights[member]}"
+            else:
+                text = self.declare(member, name, level + 1)
             if bits:
                 append(f"\n{indent}{text}: {bits};")
                 at = offset + bits
@@ -363,22 +462,7 @@ class Declarator:
                 size = sizes[member]
                 at = offset + 8 * (size if size >= 0 else types.size_of(member))
                 after_bits = False
-        size = record[2]
-        if struct:
-            align = 1 if packed else types.align_of(type_id)
-            if at < 8 * size:
-                append(self._padding(at, 8 * size, align, False, indent))
-        elif size and types.natural_size(type_id) < size:
-            # Its members are not known, or it is aligned to more than they are.
-            append(f"\n{indent}unsigned char __size[{size}];")
-        if len(record) > 3 or size:
-            append("\n" + "\t" * level)
-        append("}")
-        if packed:
-            append(" __attribute__((packed))")
-        text = "".join(parts)
-        self._spend(len(text))
-        return text
+        return "".join(parts), at
 
     def _unnamed_member(self, type_id: int, level: int) -> str:
         """

@@ -17,7 +17,7 @@ Facts: libbpf's btf_dump.c, whose output for real kernels this equals, and its t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.cdecl import Declarator, Unprintable
@@ -30,6 +30,7 @@ from btfdbg.btf.cgraph import (
     FUNC_PROTO,
     FWD,
     INT,
+    IS_PTR,
     NOTHING,
     PTR,
     RESTRICT,
@@ -69,6 +70,7 @@ _ALIASES = {
 _NEW, _ORDERING, _ORDERED, _FAILED = range(4)
 _NOT_EMITTED, _EMITTING, _EMITTED = range(3)
 _MODIFIERS = frozenset({CONST, VOLATILE, RESTRICT, TYPE_TAG})
+_LEADS_ON = _MODIFIERS | {PTR, ARRAY}
 _ENUMS = frozenset({ENUM, ENUM64})
 # Nested steps of one definition; real ones stay below 60.
 _MAX_DEPTH = 150
@@ -89,45 +91,71 @@ class CDump:
         self.types = types = Types(btf)
         self.kind = types.kind
         self.record = types.record
-        self.order = [_NEW] * types.count
+        self.below = types.below
+        self.order = bytearray(types.count)
         self.order[0] = _ORDERED
-        self.emitted = [_NOT_EMITTED] * types.count
+        self.emitted = bytearray(types.count)
         self.declared = bytearray(types.count)  # forward, or as a typedef for pointers
         self.settled = bytearray(types.count)  # nothing more to be written for it
         self.settled[0] = 1
+        #: Nothing more to be written where another type's definition refers to it.
+        self.quiet = bytearray(self.settled)
         self.out: list[str] = []
         self.decl = Declarator(types, ms_extensions)
         self.queue: list[int] = []
-        self.referenced = types.referenced
         self.depth = 0
-        self.steps = Steps(100_000 + 100 * types.count)
+        self.steps = 100_000 + 100 * types.count
+        #: Pointers to what need not be defined before them.
+        self.loose = bytearray(types.count)
+        words, start, tagged = types.words, types.start, types.tagged
+        for type_id in types.ids_of(IS_PTR):
+            if tagged[words[start[type_id] + 2]]:
+                self.loose[type_id] = 1
 
     def dump(self, type_id: int) -> str:
         """Return the definitions that a type needs and that were not returned before."""
-        if self.order[type_id] == _ORDERED:
-            return ""
-        out = self.out
-        try:
-            self._order(type_id, False)
-        except _Cycle:
-            self.depth = 0
-            name = self.types.names[self.record[type_id][0]]
-            out.append(f"/* type {type_id} {name}: contains itself, not defined */\n\n")
-        queue = self.queue
-        if queue:
-            self.queue = []
-            for wanted in queue:
-                try:
-                    self._emit(wanted, 0)
-                except _Cycle:
-                    self.depth = 0
-                    out.append(f"/* type {wanted}: too deep, not defined */\n\n")
-                except Unprintable as error:
-                    self.depth = 0
-                    out.append(f"/* type {wanted}: not defined: {error} */\n\n")
-        text = "".join(out)
-        out.clear()
-        return text
+        return "".join(self.dump_all((type_id,)))
+
+    def dump_all(self, ids: Iterable[int]) -> Iterator[str]:
+        """Yield the definitions that types need, as above, one or several at a time."""
+        order, kind, loose, queue = self.order, self.kind, self.loose, self.queue
+        for type_id in ids:
+            if order[type_id] == _ORDERED:
+                continue
+            try:
+                if kind[type_id] == FUNC_PROTO:
+                    # As _order() does; whether it has to be defined first is not asked.
+                    for target in self.below[type_id]:
+                        if order[target] != _ORDERED:
+                            if loose[target]:
+                                order[target] = _ORDERED
+                            else:
+                                self._order(target, False)
+                elif loose[type_id]:
+                    order[type_id] = _ORDERED
+                else:
+                    self._order(type_id, False)
+            except _Cycle:
+                self.depth = 0
+                name = self.types.names[self.record[type_id][0]]
+                yield f"/* type {type_id} {name}: contains itself, not defined */\n\n"
+            if queue:
+                self._define()
+                yield from self.out
+                self.out.clear()
+
+    def _define(self) -> None:
+        """Write what is queued."""
+        for wanted in self.queue:
+            try:
+                self._emit(wanted, 0)
+            except _Cycle:
+                self.depth = 0
+                self.out.append(f"/* type {wanted}: too deep, not defined */\n\n")
+            except Unprintable as error:
+                self.depth = 0
+                self.out.append(f"/* type {wanted}: not defined: {error} */\n\n")
+        self.queue.clear()
 
     # Which definitions, in which order.
 
@@ -146,56 +174,61 @@ class CDump:
         if kind in NOTHING or kind in (INT, FLOAT):
             order[type_id] = _ORDERED
             return False
-        record = self.record[type_id]
         if kind in (STRUCT, UNION):
             if state == _ORDERING:
-                if through_ptr and record[0]:
+                if through_ptr and self.types.tagged[type_id]:
                     return False
                 raise _Cycle
-            if through_ptr and record[0]:
+            if through_ptr and self.types.tagged[type_id]:
                 return False
         if state == _FAILED or self.depth > _MAX_DEPTH:
             raise _Cycle
-        self.steps.take(type_id)
+        self.steps -= 1
+        if self.steps < 0:
+            Steps(0).take(type_id)
         self.depth += 1
+        words = self.types.words
+        at = self.types.start[type_id]
         try:
             if kind == PTR:
-                strong = self._order(record[2], True)
+                strong = self._order(words[at + 2], True)
                 order[type_id] = _ORDERED
             elif kind in (STRUCT, UNION):
                 order[type_id] = _ORDERING
-                kinds = self.kind
-                for member in record[4::3]:
+                loose = self.loose
+                for member in self.below[type_id]:
                     if order[member] != _ORDERED:
-                        if kinds[member] == PTR:
-                            target = self.record[member][2]
-                            if kinds[target] in (STRUCT, UNION) and self.record[target][0]:
-                                order[member] = _ORDERED  # as the call below would find
-                                continue
-                        self._order(member, False)
-                if record[0]:
+                        if loose[member]:
+                            order[member] = _ORDERED  # as the call below would find
+                        else:
+                            self._order(member, False)
+                if words[at]:
                     self.queue.append(type_id)
                 order[type_id] = _ORDERED
                 strong = True
             elif kind in _ENUMS or kind == FWD:
-                if record[0] or type_id not in self.referenced:
+                if words[at] or type_id not in self.types.referenced:
                     self.queue.append(type_id)
                 order[type_id] = _ORDERED
                 strong = True
             elif kind == TYPEDEF:
-                strong = self._order(record[2], through_ptr)
+                strong = self._order(words[at + 2], through_ptr)
                 if strong or not through_ptr:
                     self.queue.append(type_id)
                     order[type_id] = _ORDERED
                     strong = True
-            elif kind in _MODIFIERS:
-                strong = self._order(record[2], through_ptr)
-            elif kind == ARRAY:
-                strong = self._order(record[3], False)
+            elif kind in _MODIFIERS or kind == ARRAY:
+                if kind == ARRAY:
+                    target, through_ptr = words[at + 3], False
+                else:
+                    target = words[at + 2]
+                strong = self._order(target, through_ptr)
+                if order[target] == _ORDERED:
+                    order[type_id] = _ORDERED  # what it would be asked again has one answer
             elif kind == FUNC_PROTO:
-                strong = self._order(record[2], through_ptr)
-                for param in record[4::2]:
-                    if self._order(param, through_ptr):
+                strong = False
+                for target in self.below[type_id]:
+                    if order[target] == _ORDERED or self._order(target, through_ptr):
                         strong = True
             else:  # no C of its own
                 order[type_id] = _ORDERED
@@ -218,27 +251,27 @@ class CDump:
             return
         if self.depth > _MAX_DEPTH:
             raise _Cycle
-        self.steps.take(type_id)
+        self.steps -= 1
+        if self.steps < 0:
+            Steps(0).take(type_id)
         self.depth += 1
         kind = self.kind[type_id]
-        record = self.record[type_id]
-        if kind == PTR or kind in _MODIFIERS:
-            self._emit(record[2], container)
-            self.settled[type_id] = self.settled[record[2]]
-        elif kind == ARRAY:
-            self._emit(record[3], container)
-            self.settled[type_id] = self.settled[record[3]]
-        elif kind in (STRUCT, UNION):
-            self._emit_composite(type_id, record, container)
+        quiet = self.quiet
+        if kind in (STRUCT, UNION):
+            self._emit_composite(type_id, container)
+        elif kind in _LEADS_ON:
+            target = self.record[type_id][3 if kind == ARRAY else 2]
+            if not quiet[target]:
+                self._emit(target, container)
+            self.settled[type_id] = self.settled[target]
+            quiet[type_id] = quiet[target]
         elif kind == TYPEDEF:
-            self._emit_typedef(type_id, record, container)
+            self._emit_typedef(type_id)
         elif kind == FUNC_PROTO:
-            settled = True
-            for target in (record[2], *record[4::2]):
-                if not self.settled[target]:
+            for target in self.below[type_id]:
+                if not quiet[target]:
                     self._emit(target, container)
-                    settled = settled and bool(self.settled[target])
-            self.settled[type_id] = settled
+            self._settle(type_id, self.below[type_id])
         else:
             if kind in _ENUMS:
                 if not container:
@@ -246,19 +279,26 @@ class CDump:
             elif kind == FWD:
                 self.out.append(self.decl.forward(type_id) + ";\n\n")
             elif kind == INT:
-                name = self.types.names[record[0]]
+                name = self.types.names[self.record[type_id][0]]
                 if name in _ALIASES:
                     self.out.append(f"typedef {_ALIASES[name]} {name};\n\n")
-            self.settled[type_id] = 1
+            self.settled[type_id] = quiet[type_id] = 1
         self.depth -= 1
 
-    def _emit_typedef(self, type_id: int, record: list[int], container: int) -> None:
+    def _settle(self, type_id: int, below: Sequence[int]) -> None:
+        """Note of a type without a name of its own what is left of those that it refers to."""
+        self.settled[type_id] = all(map(self.settled.__getitem__, below))
+        self.quiet[type_id] = all(map(self.quiet.__getitem__, below))
+
+    def _emit_typedef(self, type_id: int) -> None:
         state = self.emitted[type_id]
         if state == _EMITTED:
             return
         if state == _NOT_EMITTED:
             self.emitted[type_id] = _EMITTING
-            self._emit(record[2], type_id)
+            target = self.record[type_id][2]
+            if not self.quiet[target]:
+                self._emit(target, type_id)
         if not self.declared[type_id]:
             # Also while what it names is being written: a pointer to that is enough.
             text = self.decl.typedef(type_id)
@@ -267,36 +307,39 @@ class CDump:
             self.declared[type_id] = 1
         if state == _NOT_EMITTED:
             self.emitted[type_id] = _EMITTED
-            self.settled[type_id] = 1
+            self.settled[type_id] = self.quiet[type_id] = 1
 
-    def _emit_composite(self, type_id: int, record: list[int], container: int) -> None:
+    def _declare(self, type_id: int) -> None:
+        self.out.append(self.decl.tag(type_id) + ";\n\n")
+        self.declared[type_id] = self.quiet[type_id] = 1
+
+    def _emit_composite(self, type_id: int, container: int) -> None:
+        named = self.types.tagged[type_id]
         if self.emitted[type_id] == _EMITTING:
             if self.declared[type_id] or type_id == container:
                 return
-            if not record[0]:
+            if not named:
                 raise _Cycle
-            self.out.append(self.decl.tag(type_id) + ";\n\n")
-            self.declared[type_id] = 1
+            self._declare(type_id)
             return
-        named = record[0] != 0
         if container and named:
             if not self.declared[type_id] and type_id != container:
-                self.out.append(self.decl.tag(type_id) + ";\n\n")
-                self.declared[type_id] = 1
+                self._declare(type_id)
             return
         self.emitted[type_id] = _EMITTING
-        settled = self.settled
+        quiet = self.quiet
         inside = type_id if named else container
-        for member in record[4::3]:
-            if not settled[member]:
+        below = self.below[type_id]
+        for member in below:
+            if not quiet[member]:
                 self._emit(member, inside)
         if container:
             self.emitted[type_id] = _NOT_EMITTED
-            settled[type_id] = all(settled[member] for member in record[4::3])
+            self._settle(type_id, below)
             return
         self.out.append(self.decl.composite(type_id, 0) + ";\n\n")
         self.emitted[type_id] = _EMITTED
-        settled[type_id] = 1
+        self.settled[type_id] = quiet[type_id] = 1
 
 
 def dump_c(
@@ -319,18 +362,12 @@ def dump_c(
     """
     dump = CDump(btf, ms_extensions=ms_extensions)
     yield _HEAD
-    ids = btf.ids() if roots is None else roots
     chunk: list[str] = []
-    order, kind = dump.order, dump.kind
-    for type_id in ids:
-        if order[type_id] == _ORDERED or kind[type_id] in NOTHING:
-            continue
-        text = dump.dump(type_id)
-        if text:
-            chunk.append(text)
-            if len(chunk) > 4096:
-                yield "".join(chunk)
-                chunk.clear()
+    for text in dump.dump_all(dump.types.c_types() if roots is None else roots):
+        chunk.append(text)
+        if len(chunk) > 4096:
+            yield "".join(chunk)
+            chunk.clear()
     yield "".join(chunk)
     if assertions:
         from btfdbg.btf.casserts import assertions as asserted

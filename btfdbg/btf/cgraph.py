@@ -1,8 +1,9 @@
-"""Types of a chain as lists by id, with the layout that a C compiler would give them.
+"""Types of a chain by id, with the layout that a C compiler would give them.
 
-Owns the numbers that a C dump needs for every type: kind, words, size, alignment,
-whether a struct has to be packed. One list each, indexed by id over all bases, because
-a kernel has 250,000 members and each asks for them.
+Owns the numbers that a C dump needs for every type: kind, words, targets, size,
+alignment, whether a struct has to be packed. Flat tables indexed by id over all bases,
+made by operations on whole sections: a kernel has 100,000 types, of which C has no use
+for half, and one by one they would take as long as all the rest of a dump.
 
 Cycles and absurd depths are legal input here: what contains itself has size and
 alignment like anything else (its record says the one, 1 is the other).
@@ -12,12 +13,14 @@ Facts: libbpf's btf__resolve_size, btf__align_of and btf_is_struct_packed.
 from __future__ import annotations
 
 import gc
-from itertools import accumulate, pairwise
+import sys
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, chain, compress, count, repeat
+from operator import add, lt
 
 from btfdbg.btf.btf import Btf
-from btfdbg.btf.decode import record_error
-from btfdbg.btf.format import Kind
-from btfdbg.btf.records import PLACES, refs
+from btfdbg.btf.format import LAYOUTS, Kind
 from btfdbg.btf.strings import decode_name
 from btfdbg.errors import BtfFormatError
 
@@ -70,7 +73,9 @@ class Names(dict[int, str]):
             data = level.strings.data[:-1]
             if data.isascii():
                 names = data.decode("ascii").split("\0")
-                starts = accumulate((len(n) + 1 for n in names), initial=level.start_str_off)
+                starts = map(
+                    add, accumulate(map(len, names), initial=0), count(level.start_str_off)
+                )
                 self.update(zip(starts, names, strict=False))  # one start too many
 
     def __missing__(self, offset: int) -> str:
@@ -78,9 +83,44 @@ class Names(dict[int, str]):
         return name
 
 
+class _Records(dict[int, list[int]]):
+    """Id to the words of a record, cut out when first asked for."""
+
+    def __init__(self, words: array[int], starts: list[int]) -> None:
+        super().__init__()
+        self._words = words
+        self._starts = starts
+
+    def __missing__(self, type_id: int) -> list[int]:
+        starts = self._starts
+        record = self[type_id] = self._words[starts[type_id] : starts[type_id + 1]].tolist()
+        return record
+
+
+def _table(kinds: frozenset[int]) -> bytes:
+    """Return what translates bytes of kinds into a mask of some of them."""
+    return bytes(kind in kinds for kind in range(256))
+
+
 def _scalar_align(size: int, pointer_size: int) -> int:
     # A FLOAT of 12 bytes is aligned as one of 4.
     return min(16 if size == 16 else pointer_size, size & -size) or 1
+
+
+_KIND_BITS = bytes(kind & 0x7F for kind in range(256))
+_IS_SIZED = _table(_SIZED)
+_IS_SCALAR = _table(_SCALARS)
+IS_PTR = _table(frozenset({PTR}))
+_IS_ONE_WORD = _table(_ONE_WORD)
+_IS_ARRAY = _table(frozenset({ARRAY}))
+_IS_COMPOSITE = _table(frozenset({STRUCT, UNION}))
+_IS_PROTO = _table(frozenset({FUNC_PROTO}))
+_IS_NOTHING = _table(NOTHING)
+_IS_C_BUT_PROTO = _table(frozenset(range(1, 128)) - NOTHING - {FUNC_PROTO})
+_KNOWN_REFS = NOTHING | _ONE_WORD | {ARRAY, STRUCT, UNION, FUNC_PROTO}
+_HAS_OTHER_REFS = _table(
+    frozenset(int(kind) for kind, row in LAYOUTS.items() if row.has_refs) - _KNOWN_REFS
+)
 
 
 class Types:
@@ -88,8 +128,13 @@ class Types:
     Types of a chain, by id.
 
     :ivar kind: Kind of each.
+    :ivar words: Words of all, void's last. An array, since few are looked at twice.
+    :ivar start: Word at which each one's record starts; one more than there are types.
     :ivar record: Words of each; those of functions, variables, sections and tags, which
-        are no types in C, are left out.
+        are no types in C, are void's.
+    :ivar below: Of each STRUCT and UNION its members' types, of each FUNC_PROTO what it
+        returns and takes.
+    :ivar tagged: 1 for each STRUCT and UNION with a name.
     :ivar referenced: Those that others refer to.
     """
 
@@ -107,32 +152,82 @@ class Types:
         self.btf = btf
         self.names = Names(btf)
         self.count = btf.type_cnt
-        self.referenced: set[int] = set()
-        self.kind: list[int] = [0]
-        nothing = [0, 0, 0]
-        self.record: list[list[int]] = [[0, 0, 0]]
+        self.words = array("I")
+        self.start: list[int] = [0]
+        kinds = [b"\0"]
         for level in btf.chain():
-            words: list[int] = level.words.tolist()
-            cuts = [*level.offsets, len(words)]
-            kinds = [words[pos + 1] >> 24 & 0x7F for pos in level.offsets]
-            self.record += [
-                nothing if kind in NOTHING else words[a:b]
-                for kind, (a, b) in zip(kinds, pairwise(cuts), strict=True)
-            ]
-            self.kind += kinds
+            words = level.words
+            data = words.tobytes()
+            heads = data[7::4] if sys.byteorder == "little" else data[4::4]  # of info words
+            kinds.append(bytes(map(heads.__getitem__, level.offsets)))
+            shift = len(self.words)
+            self.start += [shift + at for at in level.offsets] if shift else level.offsets
+            self.words.frombytes(data)
+        self.kind = b"".join(kinds).translate(_KIND_BITS)
+        self.start.append(len(self.words))
+        self.start[0] = len(self.words)
+        self.words.extend((0, 0, 0))
+        self.record = _Records(self.words, self.start)
+        nothing = [0, 0, 0]
+        self.record[0] = nothing
+        self.record.update(dict.fromkeys(self.ids_of(_IS_NOTHING), nothing))
+        self.below: dict[int, Sequence[int]] = {}
+        self.tagged = bytearray(self.count)
+        self.referenced: set[int] = set()
+        for level in btf.chain():
             self._refer(level)
-        self.pointer_size = btf.pointer_size
-        pointer = self.pointer_size
+        self._measure(btf.pointer_size)
+        #: 1 for what only a packed struct can be; known once the alignment is.
+        self.packed = bytearray(self.count)
+        #: 1 for what has each member where a compiler puts it by itself, no bit-fields;
+        #: and the bit at which its last member ends.
+        self.plain = bytearray(self.count)
+        self.last: dict[int, int] = {}
+
+    def ids_of(self, table: bytes, level: Btf | None = None) -> list[int]:
+        """Return the ids of some kinds, given as a mask; by default of all levels."""
+        own = range(self.count) if level is None else level.own_ids()
+        kinds = self.kind if level is None else self.kind[own.start : own.stop]
+        return list(compress(own, kinds.translate(table)))
+
+    def c_types(self) -> list[int]:
+        """
+        Return the ids of all that are types in C, kinds not known included.
+
+        Left out are prototypes, half of a kernel's, that refer to nothing after them:
+        when each type is asked for in turn, they bring along what has been.
+        """
+        out = self.ids_of(_IS_C_BUT_PROTO)
+        protos = self.ids_of(_IS_PROTO)
+        last = map(max, map(self.below.__getitem__, protos))
+        out += compress(protos, map(lt, protos, last))
+        out.sort()
+        return out
+
+    def word(self, ids: Iterable[int], at: int) -> Iterator[int]:
+        """Return one word of each record."""
+        starts = map(self.start.__getitem__, ids)
+        return map(self.words.__getitem__, map(add, starts, repeat(at)) if at else starts)
+
+    def _cut(self, ids: list[int], first: int, step: int) -> Iterator[array[int]]:
+        """Return every so many words of each record."""
+        start = self.start.__getitem__
+        starts = map(add, map(start, ids), repeat(first))
+        ends = map(start, map(add, ids, repeat(1)))
+        return map(self.words.__getitem__, map(slice, starts, ends, repeat(step)))
+
+    def _measure(self, pointer_size: int) -> None:
+        self.pointer_size = pointer_size
         #: -1 where it is not known yet, here and below.
-        self.size: list[int] = [
-            r[2] if k in _SIZED else pointer if k == PTR else -1
-            for k, r in zip(self.kind, self.record, strict=True)
-        ]
-        self.align: list[int] = [
-            _scalar_align(s, pointer) if k in _SCALARS else pointer if k == PTR else -1
-            for k, s in zip(self.kind, self.size, strict=True)
-        ]
-        self._packed: dict[int, bool] = {}
+        self.size = size = [-1] * self.count
+        self.align = align = [-1] * self.count
+        sized = self.ids_of(_IS_SIZED)
+        for type_id, value in zip(sized, self.word(sized, 2), strict=True):
+            size[type_id] = value
+        for type_id in self.ids_of(_IS_SCALAR):
+            align[type_id] = _scalar_align(size[type_id], pointer_size)
+        for type_id in self.ids_of(IS_PTR):
+            size[type_id] = align[type_id] = pointer_size
 
     def _refer(self, level: Btf) -> None:
         """
@@ -140,28 +235,30 @@ class Types:
 
         :raises BtfFormatError: one of them does not exist.
         """
-        found: set[int] = set()
-        add, update = found.add, found.update
-        places = PLACES
-        start = level.start_id
-        for kind, record in zip(self.kind[start:], self.record[start:], strict=True):
-            if kind in _ONE_WORD:
-                add(record[2])
-            elif kind == STRUCT or kind == UNION:  # noqa: SIM109 # faster, 100,000 times
-                update(record[4::3])
-            elif kind == FUNC_PROTO:
-                add(record[2])
-                update(record[4::2])
-            elif kind in places and kind not in NOTHING:
-                update(refs(record, places[kind]))
+        found = set(self.word(self.ids_of(_IS_ONE_WORD, level), 2))
+        composites = self.ids_of(_IS_COMPOSITE, level)
+        members = map(array.tolist, self._cut(composites, 4, 3))
+        below: dict[int, Sequence[int]] = dict(zip(composites, members, strict=True))
+        tagged = self.tagged
+        for type_id in compress(composites, self.word(composites, 0)):
+            tagged[type_id] = 1
+        protos = self.ids_of(_IS_PROTO, level)
+        below.update(zip(protos, self._cut(protos, 2, 2), strict=True))
+        arrays = self.ids_of(_IS_ARRAY, level)
+        found.update(self.word(arrays, 3), self.word(arrays, 4))
+        found.update(chain.from_iterable(below.values()))
+        for type_id in self.ids_of(_HAS_OTHER_REFS, level):
+            found.update(level.iter_type_refs(type_id))
         if found and max(found) >= level.type_cnt:
             self._report(level)
         self.referenced |= found
+        self.below.update(below)
 
     def _report(self, level: Btf) -> None:
+        from btfdbg.btf.decode import record_error
+
         for type_id in level.own_ids():
-            places = PLACES.get(self.kind[type_id])
-            targets = refs(self.record[type_id], places) if places is not None else []
+            targets = [] if self.kind[type_id] in NOTHING else level.iter_type_refs(type_id)
             if targets and max(targets) >= level.type_cnt:
                 raise record_error(
                     level,
@@ -226,32 +323,47 @@ class Types:
         if not self.align[type_id]:
             return 1  # being worked out further up: it contains itself
         self.align[type_id] = 0
-        align, packed = self._natural(type_id, depth)
-        self._packed[type_id] = packed
-        self.align[type_id] = align = 1 if packed else align
+        align = self._lay_out(type_id, depth)
+        self.align[type_id] = align
         return align
 
-    def _natural(self, type_id: int, depth: int) -> tuple[int, bool]:
-        """Return the largest alignment among members, and whether the layout breaks it."""
-        record = self.record[type_id]
-        kflag = record[1] > 0x7FFFFFFF
-        known = self.align
+    def _lay_out(self, type_id: int, depth: int) -> int:
+        """Work out all about a STRUCT's or UNION's layout, and return its alignment."""
+        words = self.words
+        at, end = self.start[type_id], self.start[type_id + 1]
+        kflag = words[at + 1] > 0x7FFFFFFF
+        known, sizes = self.align, self.size
+        widest = self.pointer_size
         largest = 1
         packed = False
-        for member, offset in zip(record[4::3], record[5::3], strict=True):
+        plain = not kflag
+        last = 0
+        for member, offset in zip(self.below[type_id], words[at + 5 : end : 3], strict=True):
             align = known[member]
             if align <= 0:
                 align = self._find_align(member, depth + 1)
             if align > largest:
                 largest = align
-            if kflag and offset >> 24:
+            if kflag:
+                bits = offset >> 24
                 unit = 8 * (self.size_of(member) or 1)
                 # Only in a packed struct may one cross the boundary of its type.
-                if (offset & 0xFFFFFF) % unit + (offset >> 24) > unit:
+                if (offset & 0xFFFFFF) % unit + bits > unit if bits else offset % (8 * align):
                     packed = True
             elif offset % (8 * align):
                 packed = True
-        return largest, packed or record[2] % largest != 0
+            else:
+                if offset > last and (offset - last >= 8 * align or align > widest):
+                    plain = False
+                size = sizes[member]
+                last = offset + 8 * (size if size >= 0 else self.size_of(member))
+        if packed or words[at + 2] % largest:
+            self.packed[type_id] = 1
+            return 1
+        if plain:
+            self.plain[type_id] = 1
+            self.last[type_id] = last
+        return largest
 
     def natural_size(self, type_id: int) -> int:
         """Return the bytes up to which a type's members reach."""
@@ -270,4 +382,4 @@ class Types:
     def is_packed(self, type_id: int) -> bool:
         """Return whether only a packed struct can have this one's layout."""
         self.align_of(type_id)
-        return self._packed.get(type_id, False)
+        return self.packed[type_id] != 0

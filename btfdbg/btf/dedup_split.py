@@ -325,13 +325,16 @@ class _Split:
             first.setdefault(classes[type_id], type_id)
         for type_id in cyclic:
             self.ids[type_id] = first[classes[type_id]]
-        # What is only above a cycle may equal a type of the base that none of these
-        # led to; once what it refers to is known, it is found like any other.
+        # What is only above a cycle may equal a type of the base, or one seen on the way
+        # upwards; once what it refers to is known, it is found like any other.
         for type_id in cyclic:
-            if self.ids[type_id] >= start:
-                known = self.index.ids.get(replaced(graph.words[type_id - start], self.ids))
-                if known is not None:
-                    self.ids[type_id] = known
+            target = self.ids[type_id]
+            if target >= start:
+                record = replaced(graph.words[type_id - start], self.ids)
+                known = self.index.ids.get(record)
+                if known is None:
+                    known = self.by_record.setdefault(record, target)
+                self.ids[type_id] = known
 
     def _is_leaf(self, type_id: int) -> bool:
         """Return whether a type of the base counts by its id alone."""

@@ -33,6 +33,7 @@ def string_table(btf: Btf | None) -> tuple[dict[bytes, int], bool]:
         fresh = dict(zip(strings, starts, strict=True))
         if len(table) == 1:
             table.update(fresh)
+            table[b""] = 0  # a section may hold more empty strings
         else:
             fresh.update(table)  # the lower level's offset wins
             table = fresh

@@ -8,6 +8,8 @@ Facts: libbpf's btf__resolve_size, btf__align_of, determine_ptr_size.
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 from btfdbg.btf.format import (
@@ -204,10 +206,24 @@ def _align_composite(btf: Btf, type_id: int, depth: int) -> int:
 def guess_pointer_size(btf: Btf) -> int:
     """Return the size of the first ``long`` at the bottom of the chain, 8 without one."""
     bottom = btf.chain()[0]
+    words = bottom.words
+    data = words.tobytes()
     for name in _LONGS:
-        for type_id in bottom.own_ids_by_name(name):
-            if bottom.kind_of(type_id) == Kind.INT:
-                size = bottom.record(type_id)[2]
-                if size in (4, 8):
-                    return int(size)
+        starts: list[int] = []
+        for offset in bottom.strings.offsets_of(name.encode()):
+            # The first two words of an INT of that name; an index of names costs 30 ms.
+            head = array("I", (offset, Kind.INT << 24)).tobytes()
+            at = data.find(head)
+            while at >= 0:
+                if at % 4 == 0 and _starts_record(bottom, at // 4):
+                    starts.append(at // 4)
+                at = data.find(head, at + 1)
+        for pos in sorted(starts):
+            if words[pos + 2] in (4, 8):
+                return int(words[pos + 2])
     return 8
+
+
+def _starts_record(btf: Btf, pos: int) -> bool:
+    index = bisect_left(btf.offsets, pos)
+    return index < len(btf.offsets) and btf.offsets[index] == pos

@@ -236,6 +236,25 @@ def test_strings_of_several_levels_compare_by_content() -> None:
     assert len(dedup(middle).offsets) == 0
 
 
+def test_what_is_only_above_a_cycle_may_equal_what_is_above_none() -> None:
+    base = rawtext.parse("[1] PTR '(anon)' type_id=1\n")
+    text = (
+        "[2] TYPEDEF 't' type_id=1\n[3] PTR '(anon)' type_id=4\n"
+        "[4] PTR '(anon)' type_id=4\n[5] TYPEDEF 't' type_id=3\n[6] CONST '(anon)' type_id=5\n"
+    )
+    left = "[2] TYPEDEF 't' type_id=1\n[3] CONST '(anon)' type_id=2\n"
+    assert rawtext.dumps(dedup(rawtext.parse(text, base))) == left
+
+
+def test_a_base_may_hold_a_second_empty_string() -> None:
+    int_ = rawtext.parse("[1] INT 'int' size=4 bits_offset=0 nr_bits=32 encoding=SIGNED\n")
+    base = Btf.parse(pack(int_.words, int_.strings.data + b"\0", byteorder="little"))
+    text = "[2] STRUCT 's' size=4 vlen=1\n\t'(anon)' type_id=1 bits_offset=0\n"
+    once = dedup(rawtext.parse(text, base))
+    assert rawtext.dumps(once) == text
+    assert dedup(once).raw == once.raw
+
+
 def test_every_id_of_the_source_is_accounted_for() -> None:
     base = rawtext.parse("[1] INT 'int' size=4 bits_offset=0 nr_bits=32 encoding=SIGNED\n")
     builder = Builder(base)

@@ -1,0 +1,131 @@
+"""``python -m tests.bench.btf VMLINUX_BTF [...]``: the BTF toolkit next to bpftool and libbpf.
+
+    python -m tests.bench.btf VMLINUX_BTF [--module BTF] [--slow BASE_BTF MODULE_BTF]
+        [--raw BTF] [--bpftool CMD] [--libbpf CMD] [-n N]
+
+Whole processes, in turn, each writing a regular file. CMD may be several words; --libbpf
+is the program that tests/btf_tools/oracle.c makes. --slow is a base and a module that
+take long to dedup; --raw is BTF of a vmlinux's size before its dedup.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+
+from tests.bench.processes import Run, table
+
+
+def run_once(argv: list[str], out: str) -> Run:
+    """Run a command with its output in a file."""
+    started = time.perf_counter()
+    with open(out, "wb") as file, open(os.devnull, "r+b") as null:
+        pid = os.posix_spawn(
+            argv[0],
+            argv,
+            {**os.environ, "PYTHONDONTWRITEBYTECODE": ""},
+            file_actions=[
+                (os.POSIX_SPAWN_DUP2, null.fileno(), 0),
+                (os.POSIX_SPAWN_DUP2, file.fileno(), 1),
+                (os.POSIX_SPAWN_DUP2, null.fileno(), 2),
+            ],
+        )
+        _, status, usage = os.wait4(pid, 0)
+    wall = time.perf_counter() - started
+    cpu = usage.ru_utime + usage.ru_stime
+    return Run(wall, cpu, usage.ru_maxrss / 1024, os.waitstatus_to_exitcode(status))
+
+
+def compare(commands: Mapping[str, Sequence[list[str]]], rounds: int) -> dict[str, list[Run]]:
+    """Run all in turn; a command of several processes counts as their sum. The first is warm-up."""
+    runs: dict[str, list[Run]] = {name: [] for name in commands}
+    with tempfile.TemporaryDirectory() as where:
+        for round_ in range(rounds + 1):
+            for name, processes in commands.items():
+                parts = [run_once(argv, os.path.join(where, "out")) for argv in processes]
+                if round_:
+                    runs[name].append(
+                        Run(
+                            sum(p.wall for p in parts),
+                            sum(p.cpu for p in parts),
+                            max(p.peak for p in parts),
+                            max((p.status for p in parts), key=abs),
+                        )
+                    )
+    return runs
+
+
+def main() -> int:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.btf", description=__doc__)
+    parser.add_argument("vmlinux")
+    parser.add_argument("--module")
+    parser.add_argument("--slow", nargs=2, metavar=("BASE", "MODULE"))
+    parser.add_argument("--raw")
+    parser.add_argument("--bpftool", type=shlex.split, default=[])
+    parser.add_argument("--libbpf", type=shlex.split, default=[])
+    parser.add_argument("-n", "--rounds", type=int, default=9)
+    args = parser.parse_args()
+    scratch = tempfile.mkdtemp()
+    ours = [sys.executable, "-m", "btfdbg.cli", "btf"]
+    vmlinux, module = args.vmlinux, args.module
+
+    def at(name: str) -> str:
+        return os.path.join(scratch, name)
+
+    index = f"from btfdbg.btf.btf import Btf; Btf.parse(open({vmlinux!r}, 'rb').read())"
+    plans: dict[str, dict[str, list[list[str]]]] = {
+        "floor: the interpreter": {"python": [[sys.executable, "-c", "pass"]]},
+        "index": {"btfdbg": [[sys.executable, "-c", index]]},
+        "raw dump": {"btfdbg": [[*ours, "dump", vmlinux, "-o", at("raw")]]},
+        "C dump": {"btfdbg": [[*ours, "dump", "--format", "c", vmlinux, "-o", at("h")]]},
+    }
+    if args.bpftool:
+        dump = [*args.bpftool, "btf", "dump", "file", vmlinux, "format"]
+        plans["raw dump"]["bpftool"] = [[*dump, "raw"]]
+        plans["C dump"]["bpftool"] = [[*dump, "c"]]
+    if args.libbpf:
+        plans["index"]["libbpf"] = [[*args.libbpf, "load", at("l"), vmlinux]]
+    if module:
+        distill = ["distill", module, "-B", vmlinux, "-o", at("s"), "--output-base", at("b")]
+        relocate = ["relocate", at("s"), "-B", at("b"), "-t", vmlinux, "-o", at("r")]
+        plans["distill and relocate"] = {"btfdbg": [[*ours, *distill], [*ours, *relocate]]}
+        plans["dedup of a module"] = {
+            "btfdbg": [[*ours, "dedup", module, "-B", vmlinux, "-o", at("d")]]
+        }
+        if args.libbpf:
+            plans["distill and relocate"]["libbpf"] = [
+                [*args.libbpf, "distill", at("lb"), at("ls"), module, vmlinux],
+                [*args.libbpf, "relocate", at("lr"), vmlinux, at("ls"), at("lb")],
+            ]
+            plans["dedup of a module"]["libbpf"] = [
+                [*args.libbpf, "dedup", at("ld"), module, vmlinux]
+            ]
+    if args.slow:
+        base, split = args.slow
+        plans["dedup of a slow module"] = {
+            "btfdbg": [[*ours, "dedup", split, "-B", base, "-o", at("d")]]
+        }
+        if args.libbpf:
+            plans["dedup of a slow module"]["libbpf"] = [
+                [*args.libbpf, "dedup", at("ld"), split, base]
+            ]
+    if args.raw:
+        plans["dedup of a whole vmlinux"] = {"btfdbg": [[*ours, "dedup", args.raw, "-o", at("w")]]}
+        if args.libbpf:
+            plans["dedup of a whole vmlinux"]["libbpf"] = [
+                [*args.libbpf, "dedup", at("lw"), args.raw]
+            ]
+    for title, commands in plans.items():
+        print(f"\n{title}")
+        print(table(compare(commands, args.rounds), list(commands)[-1]), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
