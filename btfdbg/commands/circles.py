@@ -5,6 +5,8 @@ helpers are walking: their lists end where the kernel's do, and one wrong pointe
 makes a circle of them. Each kind of walk has a row in ``_WALKS``: the function,
 and how to go on from its local variables. The walk is followed from where it is,
 so that only what surely never ends is stopped; a list that is merely long is not.
+Lists and trees that all helpers share end by themselves (``debuginfo.salvage``);
+these are the others, each in the middle of something.
 
 Why not bounds in the walks themselves: they are drgn's, and some of them are in
 the middle of a command. Why a timer of the process's own CPU time: it costs
@@ -43,33 +45,21 @@ class CircleError(BtfdbgError):
     """A walk through a list or tree of the dump never ends."""
 
 
-def _chain(variable: str, member: str, stop: str = "") -> Walk:
-    """Follow a member until NULL, a marked pointer (an odd one), or the object named ``stop``."""
+def _chain(variable: str, member: str) -> Walk:
+    """Follow a member until NULL or a marked pointer (an odd one)."""
 
     def walk(local: Locals) -> Iterator[Hashable]:
-        position, end = local.get(variable), local.get(stop)
-        last = end.value_() if isinstance(end, drgn.Object) else 0
+        position = local.get(variable)
         while isinstance(position, drgn.Object):
             if position.type_.kind is not drgn.TypeKind.POINTER:
                 return
             value = position.value_()
-            if value in (0, last) or value & 1:
+            if value == 0 or value & 1:
                 return
             yield value
             position = position.member_(member)
 
     return walk
-
-
-def _to_root(local: Locals) -> Iterator[Hashable]:
-    """The parents of a dentry, as far as its file system goes."""
-    dentry = local.get("dentry")
-    while isinstance(dentry, drgn.Object):
-        yield dentry.value_()
-        parent = dentry.d_parent.read_()
-        if parent == dentry:
-            return
-        dentry = parent
 
 
 def _path(local: Locals) -> Iterator[Hashable]:
@@ -89,6 +79,31 @@ def _path(local: Locals) -> Iterator[Hashable]:
         dentry = parent
 
 
+def _resting(variable: str, step: str) -> Walk:
+    """Follow a member until an object that leads to itself."""
+
+    def walk(local: Locals) -> Iterator[Hashable]:
+        position = local.get(variable)
+        while isinstance(position, drgn.Object):
+            yield position.value_()
+            above = position.member_(step).read_()
+            if above == position:
+                return
+            position = above
+
+    return walk
+
+
+def _to_root_node(local: Locals) -> Iterator[Hashable]:
+    """The parents of a file of sysfs."""
+    from drgn.helpers.linux.kernfs import kernfs_parent
+
+    node, root = local.get("kn"), local.get("root_kn")
+    while isinstance(node, drgn.Object) and node and node != root:
+        yield node.value_()
+        node = kernfs_parent(node)
+
+
 def _levels(local: Locals) -> Iterator[Hashable]:
     """A tree that is deeper than any can be."""
     stack = local.get("stack")
@@ -97,19 +112,40 @@ def _levels(local: Locals) -> Iterator[Hashable]:
 
 
 _WALKS: dict[tuple[str, str], tuple[Walk, ...]] = {
-    ("list.py", "list_for_each"): (_chain("pos", "next", "head"),),
-    ("list.py", "list_for_each_reverse"): (_chain("pos", "prev", "head"),),
-    ("list.py", "hlist_for_each"): (_chain("pos", "next"),),
     ("list_nulls.py", "hlist_nulls_for_each_entry"): (_chain("pos", "next"),),
     ("llist.py", "llist_for_each"): (_chain("pos", "next"),),
     ("device.py", "for_each_registered_chrdev"): (_chain("cd", "next"), _chain("probe", "next")),
     ("device.py", "for_each_registered_blkdev"): (_chain("name", "next"),),
-    ("fs.py", "dentry_path"): (_to_root,),
+    ("net.py", "netdev_ipv4_addrs"): (_chain("ifa", "ifa_next"),),
+    ("net.py", "neigh_table_for_each_neighbor"): (_chain("neigh", "next"),),
+    ("irq.py", "irq_desc_action_names"): (_chain("action", "next"),),
+    ("ioport.py", "for_each_resource"): (_chain("child", "sibling"),),
+    ("mm.py", "for_each_vma"): (_chain("vma", "vm_next"),),
+    ("kernfs.py", "kernfs_path"): (_to_root_node,),
+    ("fs.py", "super_block_for_each_mount"): (_chain("mount", "mnt_next_for_sb"),),
+    ("_ps.py", "_ps_parents"): (_resting("task", "parent"),),
+    ("fs.py", "dentry_path"): (_resting("dentry", "d_parent"),),
     ("fs.py", "d_path"): (_path,),
-    ("rbtree.py", "rb_first"): (_chain("node", "rb_left"),),
-    ("rbtree.py", "rb_last"): (_chain("node", "rb_right"),),
     ("xarray.py", "xa_for_each"): (_levels,),
 }
+
+# One call takes as many steps as a tree has levels, which is microseconds. A
+# call that is found at work this many times never ends.
+_QUICK = frozenset(
+    (
+        ("rbtree.py", "rb_first"),
+        ("rbtree.py", "rb_last"),
+        ("rbtree.py", "rb_next"),
+        ("rbtree.py", "rb_prev"),
+        ("rbtree.py", "rb_find"),
+        ("mapletree.py", "mtree_load"),
+        ("cgroup.py", "css_next_descendant_pre"),
+        ("fs.py", "_follow_mount"),
+        ("fs.py", "_follow_dotdot"),
+        ("kernfs.py", "_kernfs_follow_symlink"),
+    )
+)
+_MAX_LOOKS = 10
 
 
 def _circle(walk: Walk, local: Locals, steps: int) -> bool | None:
@@ -134,10 +170,19 @@ def _circle(walk: Walk, local: Locals, steps: int) -> bool | None:
     return False
 
 
+def _stop(name: str) -> CircleError:
+    return CircleError(
+        f"a list or tree runs in a circle (in drgn's {name}()): the dump is damaged, or was"
+        " taken while it changed"
+    )
+
+
 class _Watch:
     def __init__(self) -> None:
         self._steps = 1024
         self._not_before = 0.0
+        self._quick: FrameType | None = None
+        self._looks = 0
 
     def look(self, number: int, frame: FrameType | None) -> None:
         """Signal handler."""
@@ -145,21 +190,26 @@ class _Watch:
         if now < self._not_before:
             return
         while frame is not None:
-            name = frame.f_code.co_name
-            walks = _WALKS.get((os.path.basename(frame.f_code.co_filename), name))
-            if walks is not None and f"drgn{os.sep}helpers" in frame.f_code.co_filename:
-                for walk in walks:
-                    found = _circle(walk, frame.f_locals, self._steps)
-                    if found:
-                        raise CircleError(
-                            f"a list or tree runs in a circle (in drgn's {name}()): the dump is"
-                            " damaged, or was taken while it changed"
-                        )
-                    if found is None:
-                        self._steps = min(2 * self._steps, _MAX_STEPS)
+            code = frame.f_code
+            if f"{os.sep}drgn{os.sep}" in code.co_filename:
+                self._look_at(frame, (os.path.basename(code.co_filename), code.co_name))
             frame = frame.f_back
         # Looking takes at most a fifth of the time.
         self._not_before = time.process_time() + 4 * (time.process_time() - now)
+
+    def _look_at(self, frame: FrameType, place: tuple[str, str]) -> None:
+        if place in _QUICK:
+            # The frame is held, so that no other can be taken for it.
+            self._looks = self._looks + 1 if frame is self._quick else 0
+            self._quick = frame
+            if self._looks >= _MAX_LOOKS:
+                raise _stop(place[1])
+        for walk in _WALKS.get(place, ()):
+            found = _circle(walk, frame.f_locals, self._steps)
+            if found:
+                raise _stop(place[1])
+            if found is None:
+                self._steps = min(2 * self._steps, _MAX_STEPS)
 
 
 @contextlib.contextmanager

@@ -78,7 +78,7 @@ def check_log(ring: Object) -> None:
     raise DebugInfoError(
         f"the kernel's log is damaged: it has {what}",
         step="log",
-        hint="search __log_buf for its text: rd -a __log_buf 4096",
+        hint="its text may be there: rd __log_buf 4096",
     )
 
 

@@ -22,6 +22,7 @@ from btfdbg.btf import Btf, Kind
 from btfdbg.debuginfo.convert import TypeConverter
 from btfdbg.debuginfo.locate import KernelBtf, kernel_btfs, read_btf
 from btfdbg.debuginfo.module_index import ModuleIndex
+from btfdbg.debuginfo.module_notes import oversized_notes
 from btfdbg.debuginfo.session import Session
 from btfdbg.errors import BtfError, DebugInfoError
 
@@ -205,6 +206,10 @@ def _create_modules(session: Session) -> tuple[int, bool]:
     """How many modules drgn found, and whether it came to the end of their list."""
     count, whole = 0, False
     seen: set[str] = set()
+    damaged = oversized_notes(session.prog)
+    if damaged is not None:
+        session.note("modules", f"the notes of the module at {damaged:#x} are damaged")
+        return 0, False
     try:
         for module, new in session.prog.loaded_modules():
             if isinstance(module, drgn.MainModule):

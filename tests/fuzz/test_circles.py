@@ -45,6 +45,25 @@ def block_device(prog: drgn.Program) -> list[tuple[int, int]]:
     return to_itself(next(name for name in prog["major_names"] if name))
 
 
+def network_address(prog: drgn.Program) -> list[tuple[int, int]]:
+    from drgn.helpers.linux.net import for_each_netdev
+
+    for device in for_each_netdev(prog):
+        address = device.ip_ptr.ifa_list.read_() if device.ip_ptr else None
+        if address:
+            return [(address.ifa_next.address_ or 0, address.value_())]
+    pytest.skip("no network device has an IPv4 address")
+
+
+def parents(prog: drgn.Program) -> list[tuple[int, int]]:
+    """Process 1 is the child of its own child."""
+    from drgn.helpers.linux.pid import find_task, for_each_task
+
+    init = find_task(prog, 1)
+    child = next(task for task in for_each_task(prog) if task.parent == init)
+    return [(init.parent.address_ or 0, child.value_())]
+
+
 def directory(prog: drgn.Program) -> list[tuple[int, int]]:
     """The directory that something is mounted on is its own grandparent."""
     from drgn.helpers.linux.fs import for_each_mount
@@ -98,7 +117,14 @@ def test_a_damaged_log_ring_is_named(
 
 
 @pytest.mark.parametrize(
-    ("command", "damage"), [("dev", character_device), ("dev", block_device), ("mount", directory)]
+    ("command", "damage"),
+    [
+        ("dev", character_device),
+        ("dev", block_device),
+        ("mount", directory),
+        ("net", network_address),
+        ("ps -p 1", parents),
+    ],
 )
 def test_a_list_in_a_circle_ends_the_command_with_one_line(
     command: str, damage: Damage, x86_core: Path, capsys: pytest.CaptureFixture[str]
@@ -108,7 +134,9 @@ def test_a_list_in_a_circle_ends_the_command_with_one_line(
     assert execute.run_commands(session, [command]) == 1
     assert time.process_time() - before < 10
     errors = capsys.readouterr().err.splitlines()
-    assert [e for e in errors if e.startswith(f"{command}: ") and "runs in a circle" in e]
+    assert [
+        e for e in errors if e.startswith(f"{command.split()[0]}: ") and "runs in a circle" in e
+    ]
 
 
 def test_a_long_list_is_no_circle() -> None:
@@ -116,6 +144,17 @@ def test_a_long_list_is_no_circle() -> None:
     walk = iter(range(10_000))
     assert circles._circle(lambda local: walk, {}, 1000) is None
     assert circles._circle(lambda local: iter(range(1000)), {}, 10_000) is False
+
+
+def test_a_lookup_that_is_always_at_work_is_stopped() -> None:
+    """Which child of a node is next depends on the key, so that walk cannot be followed."""
+    namespace: dict[str, object] = {}
+    source = "def rb_find():\n    while True: pass\n"
+    exec(compile(source, "/drgn/helpers/linux/rbtree.py", "exec"), namespace)
+    rb_find = namespace["rb_find"]
+    assert callable(rb_find)
+    with circles.watched(), pytest.raises(circles.CircleError, match="rb_find"):
+        rb_find()
 
 
 @pytest.mark.parametrize("tail", [0, 1, 7, 100])

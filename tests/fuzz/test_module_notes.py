@@ -1,0 +1,36 @@
+"""A module's notes of any size do not cost that much memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import drgn
+import pytest
+
+from btfdbg.debuginfo.module_notes import oversized_notes
+from tests.fuzz.test_circles import damaged
+
+
+def large_notes(prog: drgn.Program) -> list[tuple[int, int]]:
+    attrs = prog["modules"].next.next
+    module = drgn.container_of(attrs, "struct module", "list")
+    size = module.notes_attrs.attrs[0].size
+    return [(size.address_ or 0, 1 << 40)]
+
+
+def test_modules_survive_notes_of_a_terabyte(oops_core: Path) -> None:
+    session = damaged(oops_core, large_notes)
+    assert "the notes of the module at" in "\n".join(map(str, session.notes))
+    # Each is there, with its unwind tables.
+    names = session.module_names()
+    assert "cf_fault" in names
+    trace = session.prog.crashed_thread().stack_trace()
+    assert trace[0].name == "cf_level3.constprop.0"
+    assert len(trace) > 10
+
+
+@pytest.mark.parametrize("core", ["x86_core", "arm_core"])
+def test_sound_notes_are_left_to_drgn(core: str, request: pytest.FixtureRequest) -> None:
+    session = damaged(request.getfixturevalue(core), lambda prog: [])
+    assert oversized_notes(session.prog) is None
+    assert session.notes == []
