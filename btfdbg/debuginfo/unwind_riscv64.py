@@ -61,13 +61,14 @@ def stack(task: Object) -> list[Frame]:
     s = session(task.prog_)
     low = task.stack.value_()
     high = low + int(task.prog_["THREAD_SIZE"])
-    pc, fp, running = _start(s, task)
-    frames = [Frame(pc, fp, running)]
-    frames.extend(_walk(s, pc, fp, low, high))
+    pc, fp, live = _start(s, task)
+    frames = [Frame(pc, fp, live is not None)]
+    frames.extend(_walk(s, fp, live, low, high))
     return frames
 
 
-def _start(s: Session, task: Object) -> tuple[int, int, bool]:
+def _start(s: Session, task: Object) -> tuple[int, int, int | None]:
+    """pc, fp, and where the task was running what its ra held."""
     from drgn.helpers.linux.sched import task_cpu, task_on_cpu
 
     if task_on_cpu(task):
@@ -77,9 +78,9 @@ def _start(s: Session, task: Object) -> tuple[int, int, bool]:
                 f"the registers of CPU {task_cpu(task)}, on which the task ran, were not saved",
                 step="stack",
             )
-        return registers[_EPC], registers[_S0], True
+        return registers[_EPC], registers[_S0], registers[_RA]
     thread = task.thread
-    return thread.ra.value_(), thread.s[0].value_(), False
+    return thread.ra.value_(), thread.s[0].value_(), None
 
 
 def _saved_registers(s: Session) -> Iterator[tuple[int, tuple[int, ...]]]:
@@ -101,7 +102,12 @@ def _saved_registers(s: Session) -> Iterator[tuple[int, tuple[int, ...]]]:
         cpu += 1
 
 
-def _walk(s: Session, pc: int, fp: int, low: int, high: int) -> Iterator[Frame]:
+def _walk(s: Session, fp: int, live: int | None, low: int, high: int) -> Iterator[Frame]:
+    """
+    Follow the frame pointers.
+
+    :param live: What the register ra held, if ``fp`` is of a function that was stopped.
+    """
     prog = s.prog
     entry = _range(s)
     for _ in range(_MAX_FRAMES):
@@ -111,11 +117,18 @@ def _walk(s: Session, pc: int, fp: int, low: int, high: int) -> Iterator[Frame]:
             caller_fp, ra = struct.unpack("<2Q", prog.read(fp - 2 * _WORD, 2 * _WORD))
         except FaultError:
             return
+        if low <= ra <= high:
+            # No return address. A function that calls no other saves only its
+            # caller's fp, in this place; its return address is still in ra.
+            if live is None or low <= live <= high:
+                return
+            caller_fp, ra = ra, live
+        live = None
         if entry is not None and entry[0] <= ra < entry[1]:
             yield Frame(ra, fp, False)
             try:
                 regs = Object(prog, "struct pt_regs", address=fp)
-                pc, caller_fp = regs.epc.value_(), regs.s0.value_()
+                pc, caller_fp, live = regs.epc.value_(), regs.s0.value_(), regs.ra.value_()
             except (FaultError, LookupError):
                 return
             yield Frame(pc, caller_fp, True)
