@@ -47,7 +47,7 @@ class Bench:
 
     :param opened_share: How many of the mutants leave alone what opening reads.
         These go on from a Session of the undamaged dump, whose state is the
-        same as if they had been opened, and in three of four of them only those
+        same as if they had been opened, and in six of seven of them only those
         commands run that read what was changed. The others are run in full.
     """
 
@@ -101,7 +101,7 @@ class Bench:
         rng = random.Random(f"{self._seed}:{self.name}:{number}")
         late = rng.random() < self._share and OPEN in same
         opened = self._opened if late else None
-        skip = same - {OPEN} if late and rng.random() < 0.75 else frozenset()
+        skip = same - {OPEN} if late and rng.random() < 0.85 else frozenset()
         applied = Applied(self.path, edit)
         try:
             return self.sandbox.run(same, opened=opened, keep=keep, skip=skip), late
