@@ -196,7 +196,7 @@ def open_for(
         prog,
         Options(
             btf=path(args.btf),
-            btf_extra=path(args.btf_extra),
+            btf_extra=tuple(Path(extra) for extra in args.btf_extra),
             kallsyms=path(args.kallsyms),
             modules_dir=path(args.modules_dir),
         ),

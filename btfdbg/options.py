@@ -34,7 +34,13 @@ GIVEN: tuple[Row, ...] = (
     (("--btf",), {"metavar": "FILE", "help": "the kernel's BTF: raw, vmlinux or vmlinuz"}),
     (
         ("--btf-extra",),
-        {"metavar": "FILE", "help": "BTF of global variables (btf encode-vars)"},
+        {
+            "metavar": "FILE",
+            "action": "append",
+            "default": [],
+            "help": "BTF of variables of the kernel or a module (btf encode-vars), or a folder;"
+            " may be repeated",
+        },
     ),
     (("--kallsyms",), {"metavar": "FILE", "help": "symbols: System.map or /proc/kallsyms"}),
     (

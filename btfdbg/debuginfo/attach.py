@@ -36,7 +36,7 @@ from btfdbg.record import dataclass
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from btfdbg.debuginfo.variables.extra import ExtraBtf
+    from btfdbg.debuginfo.variables.extra import ExtraBtf, ExtraFiles
 
 # ``btf`` and ``btf_symbol`` are taken by a drgn that is still to come (its pull
 # request #625), and registering a name twice is an error.
@@ -56,7 +56,7 @@ class Options:
     """What a user may give in place of what the dump should have said."""
 
     btf: Path | None = None
-    btf_extra: Path | None = None
+    btf_extra: tuple[Path, ...] = ()
     kallsyms: Path | None = None
     modules_dir: Path | None = None
 
@@ -198,18 +198,31 @@ class _Symbols:
         self.by_name = session.lookup_symbols
 
 
-def _extra(session: Session, options: Options) -> ExtraBtf | None:
-    """The kernel's extra BTF: the file that was given, or by build id from the folders."""
-    from btfdbg.debuginfo.variables.extra import ExtraBtf, find_file
+class _Extra:
+    """Extra BTF of the kernel and its modules, each read when it is first asked for."""
 
-    path = options.btf_extra or find_file(session.build_id)
-    return None if path is None else ExtraBtf.load(path, session.vmlinux)
+    def __init__(self, session: Session, given: tuple[Path, ...]) -> None:
+        self._session = session
+        self._given = given
+        self._files: ExtraFiles | None = None
 
+    def load(self, module: str, build_id: str, base: Btf) -> ExtraBtf | None:
+        """What was given for a module ("": the kernel), or is in a folder by build id."""
+        from btfdbg.debuginfo.variables.extra import ExtraBtf, ExtraFiles
 
-def _extra_converter(session: Session, btf: Btf) -> TypeConverter:
-    if session.extra_converter is None:
-        session.extra_converter = TypeConverter(session.prog, btf, session.converter)
-    return session.extra_converter
+        if self._files is None:
+            self._files = ExtraFiles(self._given)
+        path = self._files.file_for(module, build_id)
+        return None if path is None else ExtraBtf.load(path, base)
+
+    def of_kernel(self) -> ExtraBtf | None:
+        return self.load("", self._session.build_id, self._session.vmlinux)
+
+    def convert(self, btf: Btf, type_id: int) -> drgn.Type:
+        session = self._session
+        if session.extra_converter is None:
+            session.extra_converter = TypeConverter(session.prog, btf, session.converter)
+        return session.extra_converter.convert(type_id)
 
 
 def _objects(session: Session, options: Options) -> None:
@@ -219,6 +232,7 @@ def _objects(session: Session, options: Options) -> None:
     assert platform is not None  # set by whatever set the memory
     machine = _UNAME_MACHINES.get(platform.arch, platform.arch.name.lower())
     session.derives = True
+    extra = _Extra(session, options.btf_extra)
     if session.symbols is not None:
         session.variables = VariableTypes(
             session.prog,
@@ -227,13 +241,13 @@ def _objects(session: Session, options: Options) -> None:
             architecture=machine,
             on_problem=lambda e: session.note(e.step or "variables", str(e), e.hint),
             btf=lambda: session.vmlinux,
-            extra=lambda: _extra(session, options),
-            convert=lambda btf, type_id: _extra_converter(session, btf).convert(type_id),
+            extra=extra.of_kernel,
+            convert=extra.convert,
         )
     module_symbols = ModuleSymbols(
         session.prog, lambda name, what: session.note("module symbols", what)
     )
-    session.module_objects = ModuleObjects(session, module_symbols, machine)
+    session.module_objects = ModuleObjects(session, module_symbols, machine, extra.load)
     find_module_symbol = module_symbols.finder()
 
     def find(

@@ -212,11 +212,10 @@ class BtfFinders:
     def _variable(self, name: str, symbols: list[Sym]) -> drgn.Object | None:
         prog = self.session.prog
         sym = only(symbols)
-        # Two VARs of one name are file-local variables of two files; without
-        # their addresses nothing says which one the symbol is.
-        ids = own_ids(self.vmlinux.btf, name, (Kind.VAR,))
-        if sym is not None and len(ids) == 1:
-            return drgn.Object(prog, self.vmlinux.convert(ids[0]), address=sym.address)
+        if sym is not None:
+            var_id = self.session.own_variable(name, sym.address)
+            if var_id is not None:
+                return drgn.Object(prog, self.vmlinux.convert(var_id), address=sym.address)
         if self.session.variables is not None:
             found = self.session.variables.find(name)
             if found is not None:

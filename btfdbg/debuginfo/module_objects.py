@@ -13,14 +13,17 @@ import drgn
 
 from btfdbg.btf import Kind
 from btfdbg.debuginfo.choice import is_text, only, own_ids
+from btfdbg.debuginfo.convert import TypeConverter
 from btfdbg.debuginfo.variables import VariableTypes
 
 if TYPE_CHECKING:
-    from btfdbg.debuginfo.convert import TypeConverter
+    from btfdbg.btf import Btf
     from btfdbg.debuginfo.kallsyms import Sym
     from btfdbg.debuginfo.kallsyms.modules import ModuleSymbols
     from btfdbg.debuginfo.session import Session
     from btfdbg.debuginfo.variables import TypedVariable
+    from btfdbg.debuginfo.variables.extra import ExtraBtf
+    from btfdbg.errors import DebugInfoError
 
 _PREFIX = "module "
 
@@ -43,10 +46,21 @@ class ModuleObjects:
     :param session: With its converter and the modules' BTF.
     :param symbols: Symbols of the loaded modules.
     :param architecture: As ``uname -m`` prints it.
+    :param extra: Gives the extra BTF of a module, by its name, its build id and the BTF
+        that it goes on top of: the third level above the kernel's and the module's.
     """
 
-    def __init__(self, session: Session, symbols: ModuleSymbols, architecture: str) -> None:
+    def __init__(
+        self,
+        session: Session,
+        symbols: ModuleSymbols,
+        architecture: str,
+        extra: Callable[[str, str, Btf], ExtraBtf | None] | None = None,
+    ) -> None:
         self._session = session
+        self._extra = extra
+        self._extra_converters: dict[str, TypeConverter] = {}
+        self._build_ids: dict[str, str] | None = None
         self._symbols = symbols
         self._architecture = architecture
         self._variables: dict[str, VariableTypes] = {}
@@ -114,8 +128,44 @@ class ModuleObjects:
                 find_type=self._type_finder(module),
                 module=module,
                 exact_sizes=True,
+                on_problem=lambda e: self._problem(module, e),
+                extra=lambda: self._extra_of(module),
+                convert=lambda btf, type_id: self._convert_extra(module, btf, type_id),
             )
         return variables.of_symbol(sym)
+
+    def _base_converter(self, module: str) -> TypeConverter | None:
+        """Of the module's BTF, or the kernel's if the module has none."""
+        btfs = self._session.module_btfs
+        own = None if btfs is None else btfs.converter(module)
+        return own or self._session.converter
+
+    def _extra_of(self, module: str) -> ExtraBtf | None:
+        base = self._base_converter(module)
+        if self._extra is None or base is None:
+            return None
+        return self._extra(module, self._build_id(module), base.btf)
+
+    def _convert_extra(self, module: str, btf: Btf, type_id: int) -> drgn.Type:
+        converter = self._extra_converters.get(module)
+        if converter is None:
+            base = self._base_converter(module)
+            converter = TypeConverter(self._session.prog, btf, base)
+            self._extra_converters[module] = converter
+        return converter.convert(type_id)
+
+    def _build_id(self, module: str) -> str:
+        """In hexadecimal, "" if the dump does not have it."""
+        if self._build_ids is None:
+            self._build_ids = {
+                m.name: m.build_id.hex()
+                for m in self._session.prog.modules()
+                if isinstance(m, drgn.RelocatableModule) and m.build_id is not None
+            }
+        return self._build_ids.get(module, "")
+
+    def _problem(self, module: str, error: DebugInfoError) -> None:
+        self._session.note(error.step or "variables", f"module {module}: {error}", error.hint)
 
     def _type_finder(self, module: str) -> Callable[[str], drgn.Type]:
         prog = self._session.prog

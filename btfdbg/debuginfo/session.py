@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 import drgn
 
 from btfdbg.btf import Btf
+from btfdbg.debuginfo.choice import is_text, only
 from btfdbg.errors import DebugInfoError
 from btfdbg.record import dataclass, field
 
 if TYPE_CHECKING:
+    from btfdbg.btf import TypeId
     from btfdbg.debuginfo.bpf import BpfBtfs
     from btfdbg.debuginfo.convert import TypeConverter
     from btfdbg.debuginfo.derived import Derived
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from btfdbg.debuginfo.module_objects import ModuleObjects
     from btfdbg.debuginfo.modules import ModuleBtfs
     from btfdbg.debuginfo.variables import VariableTypes
+    from btfdbg.debuginfo.variables.places import VarPlaces
     from btfdbg.debuginfo.vmcore.identify import DumpInfo
     from btfdbg.debuginfo.vmcoreinfo import VmcoreInfo
 
@@ -73,6 +76,7 @@ class Session:
     derived: Derived | None = None
     derives: bool = False
     _vmlinux: Btf | None = None
+    _var_places: VarPlaces | None = None
     _bpf: BpfBtfs | None = None
 
     @property
@@ -180,10 +184,30 @@ class Session:
             return None
         return self.module_objects.source(name)
 
-    def _in_own_btf(self, name: str) -> bool:
-        from btfdbg.btf import Kind
+    def own_variable(self, name: str, address: int) -> TypeId | None:
+        """
+        Return the VAR of the kernel's own BTF that a symbol is.
 
-        return bool(self.vmlinux.types_by_name(name, (Kind.VAR,)))
+        :param address: Of the symbol; tells file-local variables of one name apart.
+        :return: ``None`` if there is none, or several that cannot be told apart.
+        """
+        if self._var_places is None:
+            from btfdbg.debuginfo.variables.places import VarPlaces
+
+            self._var_places = VarPlaces(self.vmlinux)
+        return self._var_places.find(name, address, self._data_addresses)
+
+    def _data_addresses(self, name: str) -> list[int]:
+        return [s.address for s in self.lookup_symbols(name) if not is_text(s)]
+
+    def _in_own_btf(self, name: str) -> bool:
+        symbols = [s for s in self.lookup_symbols(name) if not is_text(s)]
+        if not symbols:  # a per-CPU variable of a kernel without data symbols
+            from btfdbg.btf import Kind
+
+            return bool(self.vmlinux.types_by_name(name, (Kind.VAR,)))
+        sym = only(symbols)
+        return sym is not None and self.own_variable(name, sym.address) is not None
 
 
 def session(prog: drgn.Program) -> Session:

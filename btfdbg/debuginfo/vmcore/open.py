@@ -83,15 +83,17 @@ def program_from_core_dump(path: str | os.PathLike[str], **options: Any) -> drgn
 
     :param options: ``architecture`` (str), ``vmcoreinfo`` (bytes), and what
         :class:`btfdbg.debuginfo.attach.Options` takes: ``btf``, ``btf_extra``,
-        ``kallsyms``, ``modules_dir`` (paths).
+        ``kallsyms``, ``modules_dir`` (paths; of ``btf_extra`` also several).
     :raises DebugInfoError: it cannot be opened, or gives neither symbols nor BTF.
     """
     from btfdbg.debuginfo.attach import Options, attach
 
     opening = {k: options.pop(k) for k in ("architecture", "vmcoreinfo") if k in options}
     prog, info = open_core(path, **opening)
+    extra = options.pop("btf_extra", None) or ()
+    extra = (extra,) if isinstance(extra, (str, os.PathLike)) else extra
     paths = {k: None if v is None else Path(v) for k, v in options.items()}
-    attach(prog, Options(**paths), info)
+    attach(prog, Options(btf_extra=tuple(Path(e) for e in extra), **paths), info)
     return prog
 
 
