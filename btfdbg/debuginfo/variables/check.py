@@ -83,7 +83,7 @@ def compare(
         if len(own) == 1:
             var = btf.type_by_id(own[0])
             assert isinstance(var, kinds.Var)
-            if var.type in shapes.ids(parse_type(row.type)):
+            if _bare(btf, var.type) in shapes.ids(parse_type(row.type)):
                 report.right[str(Source.KERNEL_BTF)] += 1
             else:
                 given = f"type {var.type}"
@@ -103,3 +103,13 @@ def compare(
         else:
             report.wrong.append(Wrong(row.name, row.type, given, str(found.source), found.note))
     return report
+
+
+def _bare(btf: Btf, type_id: int) -> int:
+    """An array's id without qualifiers before the array: those are its elements' anyway."""
+    inner = btf.type_by_id(type_id)
+    while isinstance(inner, (kinds.Const, kinds.Volatile)):
+        if btf.kind_of(inner.type) == Kind.ARRAY:
+            return inner.type
+        inner = btf.type_by_id(inner.type)
+    return type_id
