@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from btfdbg.debuginfo.cache import Cache, CacheKey
 from btfdbg.debuginfo.variables.database import BUILTIN, Candidate, Database
 from btfdbg.debuginfo.variables.textdb import Entry, Kernel, Tail, TextDatabase
 from btfdbg.errors import DebugInfoError
@@ -88,6 +89,28 @@ def test_a_damaged_file_is_one_clear_error(damage: object, words: str) -> None:
 def test_a_missing_file_is_an_error_with_its_name(tmp_path: Path) -> None:
     with pytest.raises(DebugInfoError, match=r"nope\.db"):
         Database.load(tmp_path / "nope.db")
+
+
+def test_a_cached_database_is_the_one_of_the_file(tmp_path: Path) -> None:
+    cache = Cache(str(tmp_path / "cache"))
+    file = tmp_path / "x.db"
+    file.write_bytes(_database().pack())
+    first = Database.load(file, cache)
+    (kept,) = (tmp_path / "cache").iterdir()
+    second = Database.load(file, cache)
+    assert first.candidates("debug") == second.candidates("debug") != ()
+
+    # What is cached under the same key and is no database is dropped.
+    size = file.stat().st_size
+    key = CacheKey.of("", sizes=(size,), pages=(file.read_bytes()[:24],))
+    assert cache.store(key, "variables-2", b"nonsense")
+    assert Database.load(file, cache).candidates("debug") == first.candidates("debug")
+    assert kept.read_bytes().find(b"nonsense") < 0
+
+    # Another file is another entry.
+    file.write_bytes(_database().without(lambda kernel: kernel == OLD).pack())
+    assert len(Database.load(file, cache).candidates("debug")) == 2
+    assert Database.load(file, cache).candidates("one") == (Candidate("int", "", 2),)
 
 
 @given(st.binary(max_size=200), st.integers(0, 400))

@@ -18,6 +18,7 @@ import drgn
 from drgn import Program, Type, TypeKind
 
 from btfdbg.btf import Btf
+from btfdbg.debuginfo.cache import Cache
 from btfdbg.debuginfo.choice import is_text, only
 from btfdbg.debuginfo.variables import rules
 from btfdbg.debuginfo.variables.cdecl import (
@@ -616,5 +617,5 @@ def shipped_database() -> Database:
     """
     global _shipped
     if _shipped is None:
-        _shipped = Database.load()
+        _shipped = Database.load(cache=Cache.default())
     return _shipped
