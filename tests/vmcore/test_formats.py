@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import drgn
 import pytest
 
 from btfdbg.debuginfo.vmcore import Format, open_core
+from corefiles.recompress import snappy
 
 from . import tiny
 from .tiny import ARCHES, MARK, X86_64, Arch, Kernel
@@ -94,6 +96,33 @@ def test_kdump_opens_whose_pages_are_not_the_kernels(arch: Arch, tmp_path: Path)
     assert prog.read(kernel.mark, len(MARK)) == MARK
     physical = kernel.physical + 5 * 65536 + 2048
     assert prog.read(physical, len(MARK), physical=True) == MARK
+
+
+def plain(page: bytes) -> bytes:
+    return page
+
+
+@pytest.mark.parametrize(
+    ("compress", "flag"),
+    [(zlib.compress, 1), (snappy, 4), (plain, 0)],
+    ids=["zlib", "snappy", "no"],
+)
+def test_vmcoreinfo_is_found_anywhere_in_a_kdump_page_of_64_kib(
+    compress: Callable[[bytes], bytes], flag: int, tmp_path: Path
+) -> None:
+    arm64 = next(a for a in ARCHES if a.name == "arm64 4k")
+    kernel = Kernel(arm64)
+    # The note one page further on, which is not the beginning of 64 KiB.
+    note = kernel.elf_note()
+    kernel.memory[kernel.note : kernel.note + len(note)] = bytes(len(note))
+    at = kernel.note + 4096
+    kernel.memory[at : at + len(note)] = note
+    path = tiny.kdump(
+        tmp_path / "core", kernel, vmcoreinfo=False, block=65536, compress=compress, flag=flag
+    )
+    prog, source = opened(path)
+    assert source == f"note in memory at physical {arm64.ram + at + 24:#x}"
+    assert prog.read(kernel.mark, len(MARK)) == MARK
 
 
 @pytest.mark.parametrize("flattened", [False, True], ids=["plain", "flattened"])

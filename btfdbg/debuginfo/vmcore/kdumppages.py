@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 _SIZE = 24
 _WINDOW = 4096 * _SIZE
 _ZLIB, _LZO, _SNAPPY, _ZSTD = 0x1, 0x2, 0x4, 0x20
+_PAGE = 4096
 _PEEK = 64
 _CHUNK = 4096
 _CACHE_BYTES = 32 << 20
@@ -177,7 +178,8 @@ class KdumpPages:
 
     def _peek(self, pattern: bytes, progress: Callable[[int], None]) -> Iterator[int]:
         """
-        Yield the physical addresses of a pattern within the first bytes of a page.
+        Yield the physical addresses of a pattern within the first bytes of a page, or
+        anywhere in it where pages are larger than 4 KiB.
 
         LZO and Snappy keep what was not seen before as it is, and a pattern at
         the beginning of a page was not: those pages are searched as they are,
@@ -206,20 +208,25 @@ class KdumpPages:
                 previous = offset
                 if offset == shared or offset <= 0 or not _LEAST < length <= 2 * block:
                     continue
-                packed = flags & (_LZO | _SNAPPY)
+                packed = flags & (_LZO | _SNAPPY) and block == _PAGE
                 # Pages lie one after the other: one read for many of them.
                 if not begin <= offset <= begin + len(window) - length:
                     window, begin = kdump.read(offset, _READ_AHEAD), offset
                 data = window[offset - begin : offset - begin + length]
                 if packed:
                     data = data[: 2 * _PEEK]
+                elif flags & (_LZO | _SNAPPY) and pattern not in data:
+                    continue
                 try:
-                    head = data if packed else _decompress(data, flags, block, _PEEK)
+                    # Of a larger page every 4 KiB may be a page of the kernel's.
+                    first = _PEEK if block == _PAGE else 0
+                    head = data if packed else _decompress(data, flags, block, first)
                 except CorruptError:
                     continue
                 i = head.find(pattern)
-                if i >= 0:
+                while i >= 0:
                     yield from (page, page + 24) if packed else (page + i,)
+                    i = -1 if packed else head.find(pattern, i + 1)
 
 
 def _decompress(data: bytes, flags: int, block: int, first: int = 0) -> bytes:
