@@ -69,6 +69,9 @@ def load_commands() -> None:
         import_module(module.name)
     _loaded = True
     salvage.install()
+    from btfdbg.commands import resume
+
+    resume.install()
     extensions.load()
 
 

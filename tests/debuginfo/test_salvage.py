@@ -188,3 +188,34 @@ def test_a_stack_that_cannot_be_read_does_not_end_the_others(
     out, err = capsys.readouterr()
     assert out.count("PID: ") == len(all_pids(dump)) + 2
     assert "tasks without a stack here" in err
+
+
+def test_ps_shows_what_it_can_of_a_task_whose_parent_is_missing(
+    dump: Dump, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dump.lose(task(dump, 2).pid.address_, 4)
+    session = dump.attach()
+    prepare(session)
+    assert run_line(session, "ps")
+    out, err = capsys.readouterr()
+    lines = out.splitlines()
+    assert lines[0].split()[:2] == ["PID", "PPID"]
+    rows = {int(line.lstrip("> ").split()[0]): line for line in lines[1:]}
+    # A task whose own number is missing is none that could be listed.
+    assert sorted(p for p in rows if p) == [p for p in all_pids(dump) if p != 2]
+    assert "?" in rows[17].split()
+    assert "?" not in rows[1].split()
+    assert "tasks that cannot be shown in full" in err
+
+
+def test_foreach_goes_on_after_a_task_that_cannot_be_read(
+    dump: Dump, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fields = task(dump, 17)
+    dump.lose(fields.prio.address_, 4)
+    session = dump.attach()
+    prepare(session)
+    assert run_line(session, "foreach task -R prio")
+    out, err = capsys.readouterr()
+    assert out.count("prio") == len(all_pids(dump)) + 1
+    assert "tasks that cannot be shown in full (pid 17" in err
