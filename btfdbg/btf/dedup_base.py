@@ -56,6 +56,7 @@ class BaseIndex:
         self.base = base
         self._starts = starts
         self.canonical = canonical
+        self._known: dict[int, list[int]] = {}
         #: Record to the lowest id that has it.
         self.ids: dict[bytes, int] = {}
         #: Id to the id that stands for it.
@@ -74,12 +75,14 @@ class BaseIndex:
                     for type_id, record in zip(level.own_ids(), records, strict=True)
                     if fresh[record] != type_id and base.kind_of(type_id) not in NEVER_MERGED
                 ]
+        self._known.clear()
         self.alias(duplicates)
 
     def copy(self, canonical: Canonical) -> BaseIndex:
         """Return an index that can take other aliases than this one."""
         other = copy(self)
         other.canonical = canonical
+        other._known = {}
         other.ids = dict(self.ids)
         other.aliases = dict(self.aliases)
         return other
@@ -96,7 +99,10 @@ class BaseIndex:
         return [data[a:b] for a, b in pairwise(cuts)]
 
     def words(self, type_id: int) -> list[int]:
-        """Return the record of a type, string offsets canonical."""
+        """Return the record of a type, string offsets canonical; not to be written to."""
+        known = self._known.get(type_id)
+        if known is not None:
+            return known
         words: list[int] = self.base.record(type_id).tolist()
         canonical = self.canonical
         words[0] = canonical[words[0]]
@@ -104,11 +110,12 @@ class BaseIndex:
             words[part] = [canonical[offset] for offset in words[part]]
         if info_kind(words[1]) == Kind.FWD:
             words[2] = 0
+        self._known[type_id] = words
         return words
 
     def refs(self, type_id: int) -> list[int]:
         """Return the ids that a type refers to, aliases resolved."""
-        words = self.base.record(type_id).tolist()
+        words = self.words(type_id)
         aliases = self.aliases
         targets = refs(words, places_of(self.base, type_id, words[1]))
         return [aliases.get(target, target) for target in targets]

@@ -10,7 +10,8 @@ looking its record up, in the base or among what was seen before. Then each tag'
 definitions must all have come out alike; a tag whose have not is *ambiguous*, what
 refers to it is compared by structure, and everything is done again. Ambiguous tags
 only become more (two or three rounds on real kernels), and none becomes so that is not
-in truth: the classes of each round are too coarse, never too fine.
+in truth: the classes of each round are too coarse, never too fine. What is bound to become
+ambiguous because of what it refers to becomes so at once.
 
 A tag that the base only declares and the split defines counts as the base's while this
 goes on. In the end the split keeps its definition, and its own copy of each struct that
@@ -105,6 +106,7 @@ class _Split:
         self.ids: list[int] = []
         self.ids_before: list[int] = []
         self.defined_here: set[TagKey] = set()
+        self.referrers: list[list[int]] | None = None
         self._base_tags()
 
     def _base_tags(self) -> None:
@@ -118,13 +120,18 @@ class _Split:
                     suspects += tag.base_definitions
         # What differs at first sight need not wait for a round to find that out.
         words, start = self.graph.words, self.start
+        other: list[int] = []
         for key, tag in self.tags.items():
             if key in self.ambiguous or len(tag.definitions) + len(tag.base_definitions) < 2:
                 continue
-            labels = {label(words[t - start]) for t in tag.definitions}
-            labels |= {index.label(t) for t in tag.base_definitions}
-            if len(labels) > 1:
+            known = {index.label(t) for t in tag.base_definitions}
+            labels = {t: label(words[t - start]) for t in tag.definitions}
+            if len(known.union(labels.values())) > 1:
                 self.ambiguous.add(key)
+                other += self._lone_forwards(key)
+                if known:
+                    other += [t for t, said in labels.items() if said not in known]
+        self.ambiguous |= self._above(other)
         if suspects:
             nodes = self._base_closure(suspects)
             classes = self._refined([], nodes)
@@ -144,7 +151,62 @@ class _Split:
                 self._see_more()
                 return self._result()
             self.ambiguous |= fresh
+            other: list[int] = []
+            for key in fresh:
+                tag = self.tags[key]
+                other += self._lone_forwards(key)
+                if tag.base_definitions:
+                    other += [t for t in tag.definitions if not self._is_the_bases(t, tag)]
+            self.ambiguous |= self._above(other)
         raise BaseNotMinimal
+
+    def _above(self, stack: list[int]) -> set[TagKey]:
+        """
+        Return the tags that the next rounds would find ambiguous because others are.
+
+        What refers by structure to a definition that is not the base's is not the base's
+        either, and so on upwards: in a driver with an own ``struct device``, all of it.
+
+        :param stack: Types of ambiguous tags that are none of the base's.
+        """
+        if not stack:
+            return set()
+        start, words = self.start, self.graph.words
+        if self.referrers is None:
+            self.referrers = [[] for _ in words]
+            for type_id, targets in enumerate(self.graph.refs, start):
+                for target in targets:
+                    if target >= start:
+                        self.referrers[target - start].append(type_id)
+        found: set[TagKey] = set()
+        seen = set(stack)
+        while stack:
+            for type_id in self.referrers[stack.pop() - start]:
+                record = words[type_id - start]
+                if type_id in seen or info_kind(record[1]) in NEVER_MERGED:
+                    continue
+                key, _ = tag_of(record)
+                if key is not None and key not in self.ambiguous:
+                    if not self.tags[key].base_definitions:
+                        continue  # one of its own, and referred to by its tag
+                    if key not in found:
+                        found.add(key)
+                        forwards = self._lone_forwards(key)
+                        stack += forwards
+                        seen.update(forwards)
+                seen.add(type_id)
+                stack.append(type_id)
+        return found
+
+    def _lone_forwards(self, key: TagKey) -> list[int]:
+        """Return the forward declarations of a tag that, if it is ambiguous, are not the base's."""
+        tag = self.tags[key]
+        return [] if tag.base_forwards or key[0] == Kind.ENUM else tag.forwards
+
+    def _is_the_bases(self, type_id: int, tag: TagNodes) -> bool:
+        """Return whether a definition came out as the base's of its tag."""
+        record = replaced(self.graph.words[type_id - self.start], self.ids)
+        return self.index.ids.get(record) == tag.base_definitions[0]
 
     def _see_more(self) -> None:
         """
@@ -294,11 +356,7 @@ class _Split:
         if not tag.definitions:
             return True
         if tag.base_definitions:
-            target = tag.base_definitions[0]
-            return all(
-                self.index.ids.get(replaced(self.graph.words[t - self.start], self.ids)) == target
-                for t in tag.definitions
-            )
+            return all(self._is_the_bases(type_id, tag) for type_id in tag.definitions)
         if len(tag.definitions) == 1:
             return True
         return (

@@ -37,7 +37,7 @@ from btfdbg.btf.format import (
     info_kind,
     kind_name,
 )
-from btfdbg.btf.nametable import ids_by_names, string_table
+from btfdbg.btf.nametable import ids_by_names, offsets_of
 from btfdbg.btf.rawtext import escape
 from btfdbg.btf.records import Records, copied
 from btfdbg.btf.strings import decode_name
@@ -74,10 +74,10 @@ def relocate(split: Btf, new_base: Btf, compat: Literal["strict", "libbpf"] = "s
     shift = new_base.type_cnt - base.type_cnt
     ids = [0, *(matches[t] for t in base.ids())]
     ids += [type_id + shift for type_id in split.own_ids()]
-    return _moved(split, new_base, ids, matcher.table)
+    return _moved(split, new_base, ids, matcher.offsets)
 
 
-def _moved(split: Btf, new_base: Btf, ids: list[int], table: dict[bytes, int]) -> Btf:
+def _moved(split: Btf, new_base: Btf, ids: list[int], table: dict[bytes, list[int]]) -> Btf:
     """Return the split rewritten; its own string section stays what it is."""
     start = split.start_str_off
     shift = new_base.end_str_off - start
@@ -89,8 +89,10 @@ def _moved(split: Btf, new_base: Btf, ids: list[int], table: dict[bytes, int]) -
             data = split.string_bytes(offset)
             if offset >= start:
                 new = offset + shift
+            elif not data:
+                new = 0
             elif data in table:
-                new = table[data]
+                new = table[data][0]
             else:  # a member that shares its name with a type that only the old base has
                 new = extra.setdefault(data, new_base.end_str_off + len(added))
                 if new == new_base.end_str_off + len(added):
@@ -137,6 +139,10 @@ class _Candidate:
         return f"{kind} (type {self.type_id})"
 
 
+def _strings(btf: Btf) -> list[bytes]:
+    return btf.strings.data.split(b"\0")
+
+
 def _candidate(btf: Btf, type_id: int) -> _Candidate:
     words = btf.record(type_id)
     kind = info_kind(words[1])
@@ -158,9 +164,10 @@ class Matcher:
         self.base = base
         self.wanted = list(wanted)
         self.embedded = embedded
-        self.table, _ = string_table(target)
         names = {self._name(type_id) for type_id in self.wanted}
-        found = ids_by_names(target, names, self.table)
+        #: Where the target holds the names, and whatever else the base holds.
+        self.offsets = offsets_of(target, names.union(*(_strings(b) for b in base.chain())))
+        found = ids_by_names(target, names, self.offsets)
         self.found = {
             name: [_candidate(target, type_id) for type_id in ids] for name, ids in found.items()
         }
