@@ -123,20 +123,38 @@ class _Watch:
     def __init__(self, allowed: Path) -> None:
         self.allowed = str(allowed) + os.sep
         self.found: list[str] = []
+        self.elsewhere = ""
 
     def hook(self, event: str, args: tuple[Any, ...]) -> None:
         if event == "open":
-            path, _, flags = args
-            if not isinstance(flags, int) or not flags & _WRITING or isinstance(path, int):
-                return
-            if not os.fsdecode(path).startswith((self.allowed, "/dev/null")):
-                self.found.append(f"open {path!r} {flags:#x}")
+            self._opened(*args)
         elif event.startswith(_REFUSED_EVENTS):
             first = args[0] if args else ""
-            if not (
-                isinstance(first, (str, bytes)) and os.fsdecode(first).startswith(self.allowed)
-            ):
+            path = os.fsdecode(first) if isinstance(first, (str, bytes)) else ""
+            if not self._may_write(path, event):
                 self.found.append(f"{event} {args!r}"[:200])
+
+    def _opened(self, path: object, mode: object, flags: object) -> None:
+        if not isinstance(flags, int) or not isinstance(path, (str, bytes)):
+            return
+        name = os.fsdecode(path)
+        if flags & os.O_DIRECTORY and not (name + os.sep).startswith(self.allowed):
+            self.elsewhere = name
+        if flags & _WRITING and name != os.devnull and not self._may_write(name, "open"):
+            self.found.append(f"open {name!r} {flags:#x}")
+
+    def _may_write(self, path: str, event: str) -> bool:
+        """
+        Whether a path is in the folder where files may be written.
+
+        A relative one is relative to a directory that was opened, which the
+        event does not say; none may have been opened elsewhere. The working
+        directory is looked at afterwards.
+        """
+        if path.startswith(self.allowed):
+            return True
+        plain = event in ("open", "os.mkdir", "os.rename", "os.remove", "os.link", "os.chmod")
+        return plain and bool(path) and not os.path.isabs(path) and not self.elsewhere
 
 
 class Sandbox:
@@ -153,6 +171,8 @@ class Sandbox:
         self.truth: dict[str, str] = {}
         self._trace = os.memfd_create("faulthandler")
         self._stray = os.memfd_create("stray")
+        self.nowhere = home.parent / "nowhere"
+        self.nowhere.mkdir()
         for name in ("STATE", "CACHE", "CONFIG", "DATA"):
             os.environ[f"XDG_{name}_HOME"] = str(home / name.lower())
         os.environ["HOME"] = str(home)
@@ -226,6 +246,9 @@ class Sandbox:
         stray = os.pread(self._stray, 2000, 0).decode("utf-8", "replace")
         if stray and not status:
             outcome.defects.append(f"stray: {stray}")
+        for name in os.listdir(self.nowhere):
+            outcome.defects.append(f"stray: {name!r} in the working directory")
+            (self.nowhere / name).unlink()
 
 
 def _receive(reader: int, pid: int) -> tuple[bytes, bool]:
@@ -258,6 +281,7 @@ class _Child:
         status = 3
         try:
             self._limits()
+            os.chdir(self.sandbox.nowhere)
             sys.addaudithook(self.watch.hook)
             for phase in (OPEN, INFO, *COMMANDS):
                 if phase not in skip and not self._phase(phase, phase in same):

@@ -28,6 +28,10 @@ def memory(): bytearray(600 << 20)
 def control(): print(chr(27) + "[2J")
 def stray(): os.write(1, b"past sys.stdout")
 def stray_file(): open("/tmp/btfdbg-fuzz-planted", "w")
+def stray_here(): open("planted", "w")
+def stray_there():
+    folder = os.open("/tmp", os.O_DIRECTORY)
+    os.close(os.open("btfdbg-fuzz-planted", os.O_CREAT | os.O_WRONLY, dir_fd=folder))
 def traceback(): raise RuntimeError("planted")
 def status(): return 7
 def wrong(): print("another answer")
@@ -38,7 +42,8 @@ bench = Bench(Path(sys.argv[1]), "planted")
 real = execute.run_commands
 found = {}
 try:
-    for plant in (killed, hang, memory, control, stray, stray_file, traceback, status, wrong, none):
+    for plant in (killed, hang, memory, control, stray, stray_file, traceback,
+                  status, wrong, none, stray_there, stray_here):
         def run(session, commands, plant=plant):
             if commands == ["mount"]:
                 code = plant()
@@ -79,6 +84,8 @@ def found() -> dict[str, list[str]]:
         ("control", ["control", "wrong"]),
         ("stray", ["stray"]),
         ("stray_file", ["stray"]),
+        ("stray_here", ["stray"]),
+        ("stray_there", ["stray"]),
         ("traceback", ["traceback"]),
         ("status", ["status", "wrong"]),
         ("wrong", ["wrong"]),
