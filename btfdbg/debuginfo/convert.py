@@ -61,7 +61,11 @@ class TypeConverter:
         self.prog = prog
         self.btf = btf
         self.base = base
-        self._memo: dict[int, drgn.Type] = {}
+        # By id, from the first one on (void counts as the base's): a dict would take
+        # eight times the memory once all types are in it.
+        self._first_id = 0 if base is None else btf.start_id
+        self._memo: list[drgn.Type | None] = [None] * (btf.type_cnt - self._first_id)
+        self._memoised = 0
         self._active: set[int] = set()
         self._widths: dict[int, tuple[int, int] | None] = {}
         self._own_strings = btf.strings.data if base is None else b""
@@ -82,7 +86,9 @@ class TypeConverter:
         """
         if type_id < self.btf.start_id and self.base is not None:
             return self.base.convert(type_id)
-        cached = self._memo.get(type_id)
+        index = type_id - self._first_id
+        known = 0 <= index < len(self._memo)
+        cached = self._memo[index] if known else None
         if cached is not None:
             return cached
         if type_id in self._active or len(self._active) > _MAX_CHAIN:
@@ -96,12 +102,20 @@ class TypeConverter:
             converted = self._build(type_id)
         finally:
             self._active.discard(type_id)
-        self._memo[type_id] = converted
+        if known:
+            self._memo[index] = converted
+            self._memoised += 1
         return converted
+
+    def _ready(self, type_id: int) -> drgn.Type | None:
+        """A type that was converted before; the id is known to exist."""
+        if type_id < self._first_id:
+            return None
+        return self._memo[type_id - self._first_id]
 
     def memoised(self) -> int:
         """Number of types converted so far (own ids only)."""
-        return len(self._memo)
+        return self._memoised
 
     def _build(self, type_id: int) -> drgn.Type:
         btf = self.btf
@@ -191,7 +205,7 @@ class TypeConverter:
         variadic = count > 0 and not words[-1] and self._text(words[-2]) is None
         if variadic:
             types.pop()
-        ready, text, parameter = self._memo.get, self._text, drgn.TypeParameter
+        ready, text, parameter = self._ready, self._text, drgn.TypeParameter
         parameters = [
             parameter(ready(target) or partial(self.convert, target), text(name))
             for name, target in zip(words[::2], types, strict=False)
@@ -219,7 +233,7 @@ class TypeConverter:
             return None
         # As _member(), which see.
         has_sizes = info >> 31
-        widths, ready, text, member = self._widths, self._memo.get, self._text, drgn.TypeMember
+        widths, ready, text, member = self._widths, self._ready, self._text, drgn.TypeMember
         found = []
         for name, target, offset in zip(words[::3], types, words[2::3], strict=True):
             bits = 0

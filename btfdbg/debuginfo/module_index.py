@@ -17,6 +17,11 @@ from btfdbg.errors import BtfError
 from btfdbg.record import dataclass
 
 _ENUMS = (Kind.ENUM, Kind.ENUM64)
+# What a type finder is asked for; functions are the most of a module's BTF, and theirs
+# is another question (``module_objects``).
+_INDEXED = frozenset(
+    (Kind.INT, Kind.FLOAT, Kind.STRUCT, Kind.UNION, Kind.ENUM, Kind.ENUM64, Kind.TYPEDEF)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +49,13 @@ class ModuleIndex:
         btf = converter.btf
         for type_id in btf.own_ids():
             try:
+                kind = btf.kind_of(type_id)
+                if kind not in _INDEXED:
+                    continue
                 name = btf.name_of(type_id)
                 if name:
                     self._types.setdefault(name, []).append(Definition(converter, TypeId(type_id)))
-                if btf.kind_of(type_id) in _ENUMS:
+                if kind in _ENUMS:
                     self._add_values(converter, TypeId(type_id))
             except BtfError:
                 continue  # one damaged record loses only itself
@@ -59,7 +67,7 @@ class ModuleIndex:
             self._values.setdefault(v.name, []).append((converter, NamedValue(type_id, v.value)))
 
     def types(self, name: str, wanted: Collection[int]) -> list[Definition]:
-        """Definitions of a name, of some kinds."""
+        """Definitions of a name, of some kinds of those that a type finder is asked for."""
         return [
             d for d in self._types.get(name, ()) if d.converter.btf.kind_of(d.type_id) in wanted
         ]
