@@ -1,27 +1,30 @@
-"""``python -m tests.bench CORE [--vmlinux VMLINUX]``: what a session costs, next to the peers.
+"""``python -m tests.bench CORE...``: what a session costs, next to the peers, as one table.
 
-VMLINUX is the matching one with DWARF; with it drgn is timed on the same dump,
-and crash too if it is installed. The floor is the interpreter, drgn's import and
-opening the dump.
+    python -m tests.bench CORE [CORE...] [--vmlinux VMLINUX] [--crash PATH] [--bpftool PATH] [-n N]
+
+VMLINUX is the matching one with DWARF; with it drgn is timed on the same dump, and
+crash if it is given or installed. bpftool is timed on the kernel's BTF, taken out of
+the first dump. Medians of whole processes that ran in turn; cold is with an empty cache
+of ours, warm with what the run before left; the page cache is warm for all.
+
+Floors: the interpreter with drgn imported; drgn opening the dump, without plugins; the
+same and reading the bytes of the kernel's BTF, which whoever answers from it must.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import platform
 import shutil
+import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
-from tests.bench.processes import Contender, compare, table
+from tests.bench.processes import Contender, compare, markdown
 
 _FIRST = 'print(prog["init_task"].comm)'
-_STACKS = """
-from drgn.helpers.linux.pid import for_each_task
-for task in for_each_task(prog):
-    try:
-        print(prog.stack_trace(task))
-    except (LookupError, ValueError) as e:
-        print(e)
-"""
 _TYPES = """
 from btfdbg import session
 s = session(prog)
@@ -33,54 +36,122 @@ for i in s.vmlinux.own_ids():
     for m in getattr(t, "members", None) or ():
         m.type
 """
-_FLOOR = "import sys, drgn; prog = drgn.Program(); prog.set_core_dump(sys.argv[1])"
+_PLACE = """
+from btfdbg import session
+s = session(prog)
+print(s.lookup_symbols("__start_BTF")[0].address, len(s.vmlinux.raw))
+"""
+_SAVE = """
+from btfdbg import session
+open({!r}, "wb").write(session(prog).vmlinux.raw)
+"""
+_OPEN = "import sys, drgn; prog = drgn.Program(); prog.set_core_dump(sys.argv[1])"
+_READ = _OPEN + "; prog.read(int(sys.argv[2]), int(sys.argv[3]))"
+_DWARF = "drgn with DWARF"
+_CRASH_ROUNDS = 2
+
+# Byte code has to be cached for all of them, as it is once installed.
+_CACHED = {"PYTHONDONTWRITEBYTECODE": ""}
+_BARE = {**_CACHED, "DRGN_DISABLE_PLUGINS": "*"}
+_PYTHON = sys.executable
+
+
+class _Bench:
+    """The contenders on one dump."""
+
+    def __init__(self, core: str, vmlinux: str | None, crash: str | None) -> None:
+        self.core, self.vmlinux, self.crash = core, vmlinux, crash
+        self.btfdbg = [_PYTHON, "-m", "btfdbg.cli", core]
+
+    def output(self, code: str) -> str:
+        """What a piece of code prints in a session of ours."""
+        argv = [*self.btfdbg, "-e", code]
+        return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+
+    def first(self) -> list[Contender]:
+        address, size = self.output(_PLACE).split()
+        found = [
+            Contender("floor: drgn imported", [_PYTHON, "-c", "import drgn"], _BARE),
+            Contender("floor: dump opened", [_PYTHON, "-c", _OPEN, self.core], _BARE),
+            Contender(
+                "floor: kernel BTF read", [_PYTHON, "-c", _READ, self.core, address, size], _BARE
+            ),
+            Contender("btfdbg, cold", [*self.btfdbg, "-e", _FIRST], _CACHED, cold=True),
+            Contender("btfdbg, warm", [*self.btfdbg, "-e", _FIRST], _CACHED),
+        ]
+        if self.vmlinux is not None:
+            argv = [_PYTHON, "-m", "drgn", "-q", "-c", self.core, "--main-symbols"]
+            argv += ["-s", self.vmlinux, "-e", _FIRST]
+            environment = {**_CACHED, "DRGN_DISABLE_PLUGINS": "btfdbg"}
+            found.append(Contender(_DWARF, argv, environment))
+        return found + self._crash("p init_task.comm")
+
+    def command(self, line: str) -> list[Contender]:
+        found = [Contender("btfdbg", [*self.btfdbg, "-x", line], _CACHED)]
+        if self.vmlinux is not None:
+            argv = [_PYTHON, "-m", "drgn.internal.crashcli", self.vmlinux, self.core]
+            environment = {**_CACHED, "DRGN_DISABLE_PLUGINS": "btfdbg"}
+            found.append(Contender(_DWARF, argv, environment, stdin=f"{line}\nquit\n"))
+        return found + self._crash(line)
+
+    def types(self) -> list[Contender]:
+        return [Contender("btfdbg", [*self.btfdbg, "-e", _TYPES], _CACHED)]
+
+    def _crash(self, line: str) -> list[Contender]:
+        if self.crash is None or self.vmlinux is None:
+            return []
+        argv = [self.crash, "-s", "--no_panic", self.vmlinux, self.core, "-i", "/dev/stdin"]
+        return [Contender("crash", argv, stdin=f"{line}\nquit\n", rounds=_CRASH_ROUNDS)]
+
+
+def _raw_dump(btf: str, bpftool: str | None) -> list[Contender]:
+    read = f"open({btf!r}, 'rb').read()"
+    found = [
+        Contender("floor: Python reads the file", [_PYTHON, "-c", read], _CACHED),
+        Contender("btfdbg", [_PYTHON, "-m", "btfdbg.cli", "btf", "dump", btf], _CACHED),
+    ]
+    if bpftool is not None:
+        found.append(Contender("bpftool", [bpftool, "btf", "dump", "file", btf]))
+    return found
 
 
 def main() -> int:
-    """Print the tables."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("core")
+    """Print the table."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("cores", metavar="CORE", nargs="+")
     parser.add_argument("--vmlinux", help="the matching vmlinux with DWARF")
+    parser.add_argument("--crash", default=shutil.which("crash"), help="the crash utility")
+    parser.add_argument("--bpftool", default=shutil.which("bpftool"))
     parser.add_argument("-n", "--rounds", type=int, default=5)
     args = parser.parse_args()
-    python = sys.executable
-    # Byte code has to be cached for all of them, as it is once installed.
-    cached = {"PYTHONDONTWRITEBYTECODE": ""}
-    bare = {**cached, "DRGN_DISABLE_PLUGINS": "*"}
-    drgn = [python, "-m", "drgn", "-q", "-c", args.core, "--main-symbols", "-s", args.vmlinux or ""]
-
-    def ours(code: str) -> Contender:
-        return Contender("btfdbg", [python, "-m", "btfdbg.cli", args.core, "-e", code], cached)
-
-    def theirs(code: str) -> list[Contender]:
-        if args.vmlinux is None:
-            return []
-        return [
-            Contender(
-                "drgn with DWARF", [*drgn, "-e", code], {**cached, "DRGN_DISABLE_PLUGINS": "btfdbg"}
-            )
-        ]
-
-    floor = Contender("floor: drgn opens the dump", [python, "-c", _FLOOR, args.core], bare)
-    first = [floor, ours(_FIRST), *theirs(_FIRST)]
-    crash = shutil.which("crash")
-    if crash is not None and args.vmlinux is not None:
-        first.append(
-            Contender(
-                "crash", [crash, "-s", "--no_panic", args.vmlinux, args.core, "-i", "/dev/null"], {}
-            )
-        )
-    plans = {
-        "start to first object": first,
-        "backtrace of every task": [ours(_STACKS), *theirs(_STACKS)],
-        "every BTF type to drgn, members too": [ours(_TYPES)],
-    }
-    reference = "drgn with DWARF" if args.vmlinux is not None else "btfdbg"
-    for title, contenders in plans.items():
-        print(f"\n{title}")
-        print(
-            table(compare(contenders, args.rounds), reference if len(contenders) > 1 else "btfdbg")
-        )
+    print(
+        f"Python {platform.python_version()}, {os.cpu_count()} CPUs,"
+        f" load {os.getloadavg()[0]:.1f}; {args.rounds} rounds\n"
+    )
+    print("| what | who | wall s | CPU s | peak MiB | CPU ratio | peak ratio |")
+    print("|---|---|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        for core in args.cores:
+            bench = _Bench(core, args.vmlinux, args.crash)
+            name = Path(core).name
+            plans = {
+                f"first object, {name}": (bench.first(), _DWARF),
+                "`foreach bt`": (bench.command("foreach bt"), _DWARF),
+                "`ps`": (bench.command("ps"), _DWARF),
+            }
+            if core == args.cores[0]:
+                btf = str(Path(folder) / "vmlinux.btf")
+                bench.output(_SAVE.format(btf))
+                plans["every BTF type to drgn"] = (bench.types(), "btfdbg")
+                plans["vmlinux BTF as raw text"] = (_raw_dump(btf, args.bpftool), "bpftool")
+            for title, (contenders, reference) in plans.items():
+                runs = compare(contenders, args.rounds)
+                print("\n".join(markdown(title, runs, reference)), flush=True)
+    print(f"\nload at the end {os.getloadavg()[0]:.1f}")
     return 0
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import statistics
 import subprocess
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,26 +23,39 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """A command to time."""
+    """
+    A command to time.
+
+    :ivar stdin: What it reads.
+    :ivar cold: Each run has an empty cache folder of its own; else all share one.
+    :ivar rounds: At most so many counted runs; 0 for as many as the others.
+    """
 
     name: str
     argv: Sequence[str]
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    stdin: str = ""
+    cold: bool = False
+    rounds: int = 0
 
 
-def run_once(contender: Contender) -> Run:
+def run_once(contender: Contender, shared_cache: str = "") -> Run:
     """Run a command with its output thrown away."""
-    started = time.perf_counter()
-    with open(os.devnull, "r+b") as null:
+    with (
+        tempfile.TemporaryDirectory() as cache,
+        tempfile.TemporaryFile() as stdin,
+        open(os.devnull, "r+b") as null,
+    ):
+        stdin.write(contender.stdin.encode())
+        stdin.seek(0)
+        folder = shared_cache if shared_cache and not contender.cold else cache
+        environment = {**os.environ, "XDG_CACHE_HOME": folder, **contender.environment}
+        started = time.perf_counter()
         process = subprocess.Popen(
-            contender.argv,
-            stdin=null,
-            stdout=null,
-            stderr=null,
-            env={**os.environ, **contender.environment},
+            contender.argv, stdin=stdin, stdout=null, stderr=null, env=environment
         )
         _, status, usage = os.wait4(process.pid, 0)
-    wall = time.perf_counter() - started
+        wall = time.perf_counter() - started
     process.returncode = os.waitstatus_to_exitcode(status)
     return Run(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, process.returncode)
 
@@ -49,21 +63,33 @@ def run_once(contender: Contender) -> Run:
 def compare(contenders: Sequence[Contender], rounds: int) -> dict[str, list[Run]]:
     """Run all contenders in turn; the first round warms caches and is not counted."""
     runs: dict[str, list[Run]] = {c.name: [] for c in contenders}
-    for round_ in range(rounds + 1):
-        for contender in contenders:
-            run = run_once(contender)
-            if round_:
-                runs[contender.name].append(run)
+    with tempfile.TemporaryDirectory() as cache:
+        for round_ in range(rounds + 1):
+            for contender in contenders:
+                if contender.rounds and round_ > contender.rounds:
+                    continue
+                run = run_once(contender, cache)
+                if round_:
+                    runs[contender.name].append(run)
     return runs
+
+
+def medians(runs: Sequence[Run]) -> tuple[float, float, float]:
+    """Median wall time, CPU time and peak memory."""
+    return (
+        statistics.median(r.wall for r in runs),
+        statistics.median(r.cpu for r in runs),
+        statistics.median(r.peak for r in runs),
+    )
 
 
 def table(runs: Mapping[str, Sequence[Run]], reference: str) -> str:
     """Medians, and the ratio to one of them, as text."""
     header = f"{'':<34}{'wall s':>8}{'cpu s':>8}{'MiB':>7}   ratios (wall, cpu, peak)"
     lines = [header]
-    against = _medians(runs[reference]) if runs.get(reference) else None
+    against = medians(runs[reference]) if runs.get(reference) else None
     for name, found in runs.items():
-        wall, cpu, peak = _medians(found)
+        wall, cpu, peak = medians(found)
         ratio = ""
         if against is not None:
             ratio = "  ".join(
@@ -74,9 +100,16 @@ def table(runs: Mapping[str, Sequence[Run]], reference: str) -> str:
     return "\n".join(lines)
 
 
-def _medians(runs: Sequence[Run]) -> tuple[float, float, float]:
-    return (
-        statistics.median(r.wall for r in runs),
-        statistics.median(r.cpu for r in runs),
-        statistics.median(r.peak for r in runs),
-    )
+def markdown(title: str, runs: Mapping[str, Sequence[Run]], reference: str) -> list[str]:
+    """Rows of a table: what, who, medians, and the ratios of CPU time and memory."""
+    against = medians(runs[reference]) if runs.get(reference) else None
+    lines = []
+    for name, found in runs.items():
+        wall, cpu, peak = medians(found)
+        ratios = "|  |  |"
+        if against is not None and name != reference:
+            ratios = f"| {cpu / against[1]:.2f} | {peak / against[2]:.2f} |"
+        failed = " (FAILED)" if any(r.status for r in found) else ""
+        lines.append(f"| {title} | {name}{failed} | {wall:.2f} | {cpu:.3f} | {peak:.0f} {ratios}")
+        title = ""
+    return lines
