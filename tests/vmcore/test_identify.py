@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import socket
 import struct
 from pathlib import Path
@@ -182,6 +183,26 @@ def test_cut_off_xen_domain_dump_is_said_to_be_truncated(tmp_path: Path) -> None
         path.write_bytes(whole[:size])
         with pytest.raises(DebugInfoError, match="truncated"):
             open_core(path)
+
+
+def test_damaged_xen_domain_dump_gives_an_error_and_no_other_exception(tmp_path: Path) -> None:
+    path = tiny.xen(tmp_path / "core", Kernel(X86_64))
+    whole = path.read_bytes()
+    table = len(whole) - 6 * 64
+    rng = random.Random(4)
+    refused = 0
+    for _ in range(150):
+        damaged = bytearray(whole)
+        for _ in range(rng.randint(1, 4)):
+            # Headers, notes and section table; page contents are not this reader's.
+            at = rng.choice((rng.randrange(16, 260), rng.randrange(table, len(whole))))
+            damaged[at] = rng.choice((0, 1, 0x7F, 0x80, 0xFF, rng.randrange(256)))
+        path.write_bytes(damaged)
+        try:
+            open_core(path)
+        except DebugInfoError:
+            refused += 1
+    assert 20 < refused < 150
 
 
 def test_virtualbox_core_opens_as_any_elf_without_a_note(tmp_path: Path) -> None:

@@ -77,7 +77,8 @@ def read_xen(path: Path) -> tuple[list[Extent], int]:
                 f"{path}: the Xen header is damaged (magic {magic:#x}, pages of {page} bytes)",
                 step="open",
             )
-        count = min(count, numbers.size // 8, pages.size // page)
+        held = min(numbers.size, size - numbers.offset) // 8
+        count = min(count, held, pages.size // page)
         extents = _extents(path, f, order, numbers.offset, count, pages.offset, page)
     end = pages.offset + count * page
     return extents, max(0, min(count * page, end - size))
