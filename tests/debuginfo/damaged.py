@@ -24,7 +24,7 @@ class Dump:
 
     def __init__(self, path: Path) -> None:
         self.twin = _undamaged(path)
-        self.prog, self._info = open_core(path)
+        self.prog, self.info = open_core(path)
 
     def address(self, name: str) -> int:
         return self.twin.lookup_symbols(name)[0].address
@@ -42,7 +42,7 @@ class Dump:
         self.prog.add_memory_segment(address, size, fault)
 
     def attach(self) -> Session:
-        return attach(self.prog, None, self._info)
+        return attach(self.prog, None, self.info)
 
     def point(self, address: int, target: int) -> None:
         """Overwrite a pointer."""
