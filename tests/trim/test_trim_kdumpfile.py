@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from btfdbg.debuginfo.trim.kdumpfile import Description, KdumpReader, Uts, write
-from btfdbg.debuginfo.trim.notes import pack_note, parse_notes
+from btfdbg.debuginfo.trim.notes import pack_note, parse_notes, read_source
 from btfdbg.debuginfo.vmcore.elfcore import Note
+from btfdbg.debuginfo.vmcore.identify import identify
 from btfdbg.errors import DebugInfoError
 
 PAGE = 4096
@@ -132,3 +133,20 @@ def test_a_flattened_file_is_read_like_the_plain_one(tmp_path: Path) -> None:
     with KdumpReader(path) as reader:
         assert reader.pfns() == [1, 2, 3]
         assert [reader.page(p) for p in (1, 2, 3)] == [page_of(p) for p in (1, 2, 3)]
+
+
+def test_pages_of_the_machine_are_counted_in_the_kernels_size(tmp_path: Path) -> None:
+    """QEMU's files of arm64 have pages of 64 KiB, whatever the kernel uses."""
+    from tests.vmcore import tiny
+
+    kernel = tiny.Kernel(next(a for a in tiny.ARCHES if a.name == "arm64 4k"))
+    path = tiny.kdump(tmp_path / "core", kernel, block=65536)
+    source = read_source(identify(path), PAGE)
+    assert source.existing is not None
+    held = [pfn for pfn in range(source.max_pfn) if source.existing[pfn >> 3] >> (pfn & 7) & 1]
+    first, count = kernel.arch.ram // PAGE, len(kernel.memory) // PAGE
+    assert held == list(range(first, first + count))
+    # The other way round nothing can be said of single pages.
+    coarse = read_source(identify(path), 1 << 18)
+    assert coarse.existing is None
+    assert coarse.max_pfn == -(-(first + count) * PAGE // (1 << 18))

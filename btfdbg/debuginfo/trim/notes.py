@@ -80,16 +80,34 @@ def read_source(info: DumpInfo, page_size: int) -> Source:
         return _elf(info, page_size)
     if info.format in (Format.KDUMP, Format.KDUMP_FLATTENED):
         with KdumpReader(info.path) as reader:
+            existing: bytes | None = reader.existing()
+            if reader.page_size != page_size:
+                existing = _in_smaller_pages(reader.existing(), reader.page_size // page_size)
             return Source(
                 tuple(parse_notes(reader.notes(), reader.byteorder)),
-                reader.max_pfn,
-                reader.existing(),
+                -(-reader.max_pfn * reader.page_size // page_size),
+                existing,
                 reader.timestamp,
                 reader.uts,
                 max(reader.dump_level, 0),
                 "<" if reader.byteorder == "little" else ">",
             )
     return Source()
+
+
+def _in_smaller_pages(bitmap: bytes, count: int) -> bytes | None:
+    """
+    A bitmap for pages of which ``count`` make one of its own; QEMU's are of 64 KiB on arm64.
+
+    :return: ``None`` if the pages are larger than its own.
+    """
+    if count < 1:
+        return None
+    table = [
+        int("".join(bit * count for bit in f"{byte:08b}"), 2).to_bytes(count, "little")
+        for byte in range(256)
+    ]
+    return b"".join([table[byte] for byte in bitmap])
 
 
 def _elf(info: DumpInfo, page_size: int) -> Source:
