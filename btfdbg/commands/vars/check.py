@@ -6,6 +6,7 @@ right, wrong, or without a type, by source. Only symbols with a unique name coun
   btfdbg vars check CORE -s VMLINUX         a dump, and its vmlinux with DWARF
   btfdbg vars check VMLINUX                 no dump: the vmlinux's own symbols and BTF
   btfdbg vars check VMLINUX --leave-out 6.12
+  btfdbg vars check VMLINUX --btf-extra vmlinux-btf-extra
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from btfdbg.errors import DebugInfoError
 
 if TYPE_CHECKING:
+    from drgn import Program
+
     from btfdbg.btf import Btf
     from btfdbg.debuginfo.variables import Database, VariableTypes
     from btfdbg.debuginfo.variables.lookup import Symbol
@@ -37,6 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="use the database as if it had no kernel of this series (6.12); repeat",
     )
     parser.add_argument("--database", metavar="FILE", type=Path, help="instead of the shipped one")
+    parser.add_argument(
+        "--btf-extra", metavar="FILE", type=Path, help="extra BTF of this kernel (btf encode-vars)"
+    )
     parser.add_argument("--wrong", action="store_true", help="list the wrong ones")
     parser.add_argument("--untyped", action="store_true", help="list those without a type")
     parser.add_argument("--json", action="store_true", help="machine-readable")
@@ -49,9 +55,9 @@ def run(args: argparse.Namespace) -> int:
 
     database = _database(args)
     unique, variables, vmlinux, btf = (
-        _of_vmlinux(args.core, database)
+        _of_vmlinux(args.core, database, args.btf_extra)
         if args.symbols is None
-        else _of_core(args.core, args.symbols, database)
+        else _of_core(args.core, args.symbols, database, args.btf_extra)
     )
     report = compare(extract(vmlinux).rows, unique, variables.find, btf)
     if args.json:
@@ -96,24 +102,40 @@ def _database(args: argparse.Namespace) -> Callable[[], Database]:
 _Kernel = tuple[Callable[[str], bool], "VariableTypes", Path, "Btf"]
 
 
-def _of_vmlinux(path: Path, database: Callable[[], Database]) -> _Kernel:
+def _with_extra(prog: Program, btf: Btf, path: Path | None) -> dict[str, Any]:
+    """What lets a lookup use extra BTF."""
+    from btfdbg.debuginfo.convert import TypeConverter
+    from btfdbg.debuginfo.variables.extra import ExtraBtf
+
+    if path is None:
+        return {}
+    extra = ExtraBtf.load(path, btf)
+    converter = TypeConverter(prog, extra.btf, TypeConverter(prog, btf))
+    return {"extra": lambda: extra, "convert": lambda _, type_id: converter.convert(type_id)}
+
+
+def _of_vmlinux(path: Path, database: Callable[[], Database], extra: Path | None) -> _Kernel:
     from btfdbg.debuginfo.variables import VariableTypes
     from btfdbg.debuginfo.variables.elfkernel import ElfKernel
     from btfdbg.debuginfo.variables.extract import release_of
 
     kernel = ElfKernel(path)
+    btf = kernel.btf()
     variables = VariableTypes(
         kernel.prog,
         kernel,
         release=release_of(path),
         architecture=kernel.machine,
         database=database,
-        btf=kernel.btf,
+        btf=lambda: btf,
+        **_with_extra(kernel.prog, btf, extra),
     )
-    return lambda name: len(kernel.by_name(name)) == 1, variables, path, kernel.btf()
+    return lambda name: len(kernel.by_name(name)) == 1, variables, path, btf
 
 
-def _of_core(core: Path, vmlinux: Path, database: Callable[[], Database]) -> _Kernel:
+def _of_core(
+    core: Path, vmlinux: Path, database: Callable[[], Database], extra: Path | None
+) -> _Kernel:
     from btfdbg.debuginfo.session import session
     from btfdbg.debuginfo.variables import VariableTypes
     from btfdbg.debuginfo.variables.elfkernel import machine_of
@@ -141,5 +163,6 @@ def _of_core(core: Path, vmlinux: Path, database: Callable[[], Database]) -> _Ke
         architecture=machine_of(prog),
         database=database,
         btf=lambda: found.vmlinux,
+        **_with_extra(prog, found.vmlinux, extra),
     )
     return lambda name: len(several.get(name, ())) == 1, variables, vmlinux, found.vmlinux
