@@ -87,7 +87,8 @@ def read_btf(prog: drgn.Program, address: int, size: int, what: str) -> bytes:
             step="btf",
         )
     try:
-        data: bytes = prog.read(address, size)
+        with unread(prog).silent():
+            data: bytes = prog.read(address, size)
     except FaultError as e:
         raise DebugInfoError(
             f"{what} at {address:#x} ({size} bytes) cannot be read: {e}",

@@ -19,6 +19,7 @@ from drgn import FaultError, Object
 
 from btfdbg.debuginfo.salvage import list_nodes
 from btfdbg.debuginfo.session import Session
+from btfdbg.debuginfo.vmcore.unread import unread
 
 _MAX_MODULES = 1 << 14
 _MAX_REGION = 1 << 24
@@ -34,12 +35,13 @@ def restore_modules(session: Session) -> int:
     known = {m.address for m in prog.modules() if isinstance(m, drgn.RelocatableModule)}
     restored = []
     try:
-        nodes = list_nodes(prog["modules"].address_of_())
-        for node in itertools.islice(nodes, _MAX_MODULES):
-            module = drgn.container_of(node, "struct module", "list")
-            name = _restore(session, module, known)
-            if name:
-                restored.append(name)
+        with unread(prog).silent():
+            nodes = list_nodes(prog["modules"].address_of_())
+            for node in itertools.islice(nodes, _MAX_MODULES):
+                module = drgn.container_of(node, "struct module", "list")
+                name = _restore(session, module, known)
+                if name:
+                    restored.append(name)
     except (FaultError, LookupError, ValueError):
         pass  # what is wrong with the list was noted when drgn walked it
     if restored:
@@ -58,7 +60,7 @@ def _restore(session: Session, module: Object, known: set[int]) -> str:
     try:
         regions = [(a, a + size) for a, size in module_address_regions(module) if size]
         name = module.name.string_().decode("ascii", "backslashreplace")
-        if not regions or regions[0][0] in known:
+        if not regions or regions[0][0] in known or any(end > 1 << 64 for _, end in regions):
             return ""
         created = session.prog.relocatable_module(name, regions[0][0], create=True)
         if isinstance(created, tuple):  # (module, new) in some versions of drgn

@@ -127,6 +127,8 @@ class Unread:
         :param what: The same for all remarks that are said in one line.
         :param detail: Of this one; only the first is said.
         """
+        if self._quiet:
+            return
         count, first = self._remarks.get(what, (0, detail))
         if count or len(self._remarks) < _MAX_REMARKS:
             self._remarks[what] = count + 1, first
@@ -147,7 +149,7 @@ class Unread:
 
     @contextmanager
     def silent(self) -> Iterator[None]:
-        """Do not count what fails here: it is said otherwise."""
+        """Neither count nor remark on what fails here: it is said otherwise."""
         before, self._quiet = self._quiet, True
         try:
             yield
