@@ -243,6 +243,7 @@ def _objects(session: Session, options: Options) -> None:
             btf=lambda: session.vmlinux,
             extra=extra.of_kernel,
             convert=extra.convert,
+            symbol_at=session.symbols.by_address,
         )
     module_symbols = ModuleSymbols(
         session.prog, lambda name, what: session.note("module symbols", what)

@@ -23,6 +23,7 @@ _POINTER = 8
 _MANY = 64
 _LARGE = 64
 _GROWTH = 2
+_FEW = 8
 _USUAL = 0.97
 _KERNEL_HALF = 0xFFFF_8000_0000_0000
 
@@ -37,7 +38,7 @@ class ArrayEvidence:
     :ivar hint: length that a kernel of the database gives it, None without one.
     :ivar stable: all kernels that have it give it the hinted length.
     :ivar rivals: lengths that kernels give an array of this name.
-    :ivar fixed: nothing can change the number of elements.
+    :ivar fixed: a table whose length hardly ever changes.
     :ivar tail: all-zero elements at its end in that kernel; None for the usual number.
     :ivar lengths: lengths that arrays of such elements have in this kernel's BTF; None
         if that is not known.
@@ -75,13 +76,15 @@ def array_length(evidence: ArrayEvidence, tails: Mapping[str, Tail]) -> int | No
     if hint is not None and _has_more(evidence, hint, contents):
         return _after_gap(evidence, hint, possible, contents, tails)
     wanted = None if contents is None else _by_contents(evidence, contents, tails)
+    if evidence.element == "char" and hint is not None and evidence.place is not Place.CONST:
+        wanted = None  # a buffer, with something shorter in it
     tail = _tail(evidence, tails)
     open_ = any(rival != hint and rival in possible for rival in evidence.rivals)
     same = wanted == hint and (evidence.has_pointers or not open_)
     table = tail == 1 or (tail == 0 and (same or evidence.place is Place.CONST))
     if tail == 0 and open_ and not evidence.has_pointers:
         table = False
-    if table and wanted is not None and wanted in possible:
+    if table and wanted is not None and wanted in possible and _is_plausible(evidence, wanted):
         return wanted
     if len(possible) == 1 and (evidence.hint is not None or _fills(evidence, possible[0])):
         return possible[0] if _is_plausible(evidence, possible[0]) else None
@@ -99,10 +102,12 @@ def array_length(evidence: ArrayEvidence, tails: Mapping[str, Tail]) -> int | No
 
 
 def _is_plausible(evidence: ArrayEvidence, length: int) -> bool:
-    """Whether a table may have become so much shorter than its hint."""
+    """Whether a table may have become so much shorter or longer than its hint."""
     hint = evidence.hint
-    if hint is None or length >= hint:
+    if hint is None or length == hint:
         return True
+    if length > hint:
+        return evidence.has_pointers or length <= _GROWTH * hint + _FEW
     return length > 1 and (2 * length >= hint or evidence.place is not Place.CONST)
 
 
@@ -140,8 +145,12 @@ def _after_gap(
     longer = [n for n in possible if n > hint]
     if hint * size > (evidence.extent.size or 0):
         return None
-    if not longer or evidence.fixed:
+    if evidence.fixed:
         return hint
+    if contents is not None and evidence.element != "char" and _tail(evidence, tails) == 1:
+        return _terminated(evidence, contents)
+    if not longer:
+        return None if _is_followed(evidence, contents) else hint
     if (
         contents is None
         and size >= _LARGE
@@ -152,22 +161,43 @@ def _after_gap(
     if contents is None:
         char_in_init = evidence.place is Place.INIT and evidence.element == "char"
         return hint if evidence.stable and char_in_init else None
-    if _tail(evidence, tails) == 1:
-        # The first element that is all zeros ends the array, whatever comes then.
-        for index in range(len(contents) // size):
-            if not any(contents[index * size : (index + 1) * size]):
-                length = index + 1
-                return length if length == hint or length in longer else None
-        return None
     grown = _alike(evidence, contents, hint, hint + 1) if evidence.has_pointers else None
     if grown is False:
-        return hint
+        # Zeros behind writable elements are one of them: nothing unnamed is empty.
+        empty = evidence.place is not Place.CONST and not any(contents[hint * size :])
+        return _only_filling(evidence, longer) if empty else hint
     if grown and size > _POINTER and longer[0] <= _GROWTH * hint + 1:
         wanted = _by_contents(evidence, contents, tails)
         if wanted in longer and _alike(evidence, contents, hint, longer[0]):
             return wanted
         return longer[0] if len(longer) == 1 else None
     return None
+
+
+def _terminated(evidence: ArrayEvidence, contents: bytes) -> int | None:
+    """The first element that is all zeros ends the array, whatever comes then."""
+    size = evidence.element_size
+    for index in range(len(contents) // size):
+        if not any(contents[index * size : (index + 1) * size]):
+            known = evidence.lengths is None or index + 1 in evidence.lengths
+            return index + 1 if known else None
+    return None
+
+
+def _is_followed(evidence: ArrayEvidence, contents: bytes | None) -> bool:
+    """Whether what stands behind the hinted elements looks like one more of them."""
+    hint = evidence.hint
+    return (
+        contents is not None
+        and hint is not None
+        and evidence.element_size > _POINTER
+        and _alike(evidence, contents, hint, hint + 1) is True
+    )
+
+
+def _only_filling(evidence: ArrayEvidence, longer: list[int]) -> int | None:
+    """The one longer length, if it leaves nothing over."""
+    return longer[0] if len(longer) == 1 and _fills(evidence, longer[0]) else None
 
 
 def _by_contents(evidence: ArrayEvidence, contents: bytes, tails: Mapping[str, Tail]) -> int | None:

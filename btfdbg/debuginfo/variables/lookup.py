@@ -12,313 +12,39 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Protocol
 
-import drgn
-from drgn import Program, Type, TypeKind
+from drgn import FaultError, Program, Type, TypeKind, sizeof
 
 from btfdbg.btf import Btf
 from btfdbg.debuginfo.cache import Cache
 from btfdbg.debuginfo.choice import is_text, only
 from btfdbg.debuginfo.variables import rules
-from btfdbg.debuginfo.variables.cdecl import (
-    Array,
-    CDeclError,
-    CType,
-    format_type,
-    is_const,
-    parse_type,
-    qualified,
-    unqualified,
-)
+from btfdbg.debuginfo.variables.contents import Contents
 from btfdbg.debuginfo.variables.convert import TypeBuilder
 from btfdbg.debuginfo.variables.database import Candidate, Database
-from btfdbg.debuginfo.variables.evidence import (
-    CACHE_LINE,
-    CACHE_LINES,
-    Extent,
-    Fit,
-    Place,
-    Places,
-    extent_at,
-)
+from btfdbg.debuginfo.variables.evidence import CACHE_LINE, CACHE_LINES, Place, Places
 from btfdbg.debuginfo.variables.extra import ExtraBtf
 from btfdbg.debuginfo.variables.families import MIN_MEMBERS, patterns, without_length
-from btfdbg.debuginfo.variables.lengths import ArrayEvidence, array_length
-from btfdbg.debuginfo.variables.provenance import Source, TypedVariable
+from btfdbg.debuginfo.variables.neighbours import Neighbours
+from btfdbg.debuginfo.variables.parameters import Parameter, read_parameters
+from btfdbg.debuginfo.variables.proposals import Kinship, Proposal
+from btfdbg.debuginfo.variables.provenance import Cause, Source, TypedVariable
 from btfdbg.debuginfo.variables.shapes import Shapes
-from btfdbg.debuginfo.variables.textdb import Kernel, Marked, Tail, series_version
-from btfdbg.errors import DebugInfoError
-from btfdbg.record import dataclass, replace
+from btfdbg.debuginfo.variables.symbols import Symbol, Symbols
+from btfdbg.debuginfo.variables.textdb import Marked, Tail
+from btfdbg.debuginfo.variables.verdicts import Verdicts, size_of
+from btfdbg.errors import BtfError, DebugInfoError
+from btfdbg.record import dataclass
 
 logger = logging.getLogger("btfdbg.variables")
 
-_WRITABLE = (Place.WRITABLE, Place.PERCPU, Place.RO_AFTER_INIT)
-_CONTENTS_LIMIT = 1 << 16
-_MAX_DEPTH = 3
+_OTHER_TIER = 1
+_MAX_ARGUMENTS = 6
 _CURATED_TIER = 5
-_LARGEST_GAP = 1 << 16
-# Addresses of x86-64 and arm64 kernels, whose pointers can be told from other data.
-_KERNEL_HALF = 0xFFFF_8000_0000_0000
+_NUMBERS = (TypeKind.INT, TypeKind.ENUM)
+_SMALL_RECORD = 4  # atomic_t
 _FAMILY_SHARE = 0.985
 _FAMILY_MAJORITY = 0.5
-
-
-class Symbol(Protocol):
-    """What a lookup needs to know of a symbol; btfdbg.debuginfo.kallsyms.Sym has it."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def address(self) -> int: ...
-    @property
-    def size(self) -> int: ...
-    @property
-    def type_letter(self) -> str: ...
-
-
-class Symbols(Protocol):
-    """What a lookup asks of a symbol table."""
-
-    def by_name(self, name: str) -> Sequence[Symbol]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """
-    A type that a symbol may have.
-
-    :ivar tier: proposals of a smaller tier are asked first; within a tier, two that fit
-        contradict each other.
-    """
-
-    type: str
-    source: Source
-    tier: tuple[int, ...]
-    note: str = ""
-
-
-class Verdicts:
-    """
-    The gates: does a proposed type hold for a symbol?
-
-    :param read: reads memory of the dump; raises :class:`drgn.FaultError`.
-    :param constant: value of an enumerator; raises :class:`LookupError`.
-    :param exact_sizes: a symbol's size is its own, not the distance to the next one.
-    """
-
-    def __init__(
-        self,
-        types: TypeBuilder,
-        places: Places,
-        tails: Mapping[str, Tail],
-        shapes: Shapes | None,
-        read: Callable[[int, int], bytes],
-        constant: Callable[[str], int],
-        exact_sizes: bool,
-        cache_line: int,
-    ) -> None:
-        self._cache_line = cache_line
-        self._constant = constant
-        self._exact_sizes = exact_sizes
-        self._shapes = shapes
-        self._types = types
-        self._tails = tails
-        self._places = places
-        self._read = read
-        self._trees: dict[str, CType | None] = {}
-
-    def tree(self, text: str) -> CType | None:
-        """Return the parsed text, None if it cannot be parsed."""
-        try:
-            return self._trees[text]
-        except KeyError:
-            pass
-        try:
-            parsed: CType | None = parse_type(text)
-        except CDeclError:
-            parsed = None
-        self._trees[text] = parsed
-        return parsed
-
-    def length(self, text: str) -> int | None:
-        """Return the outermost array's length that a text states, None without one."""
-        tree = self.tree(text) if "[" in text else None
-        return tree.length if isinstance(tree, Array) else None
-
-    def check(
-        self,
-        text: str,
-        symbol: Symbol,
-        *,
-        trusted: bool,
-        open_ended: bool,
-        rivals: frozenset[int],
-        gap: bool,
-    ) -> tuple[str, Type] | None:
-        """
-        Return the type in the form that holds for the symbol, None if none does.
-
-        :param trusted: the text is of this very kernel: lengths and qualifiers included.
-        :param open_ended: ``[]`` in the text stands for any length, not for an array that
-            was declared without one.
-        :param rivals: the lengths that kernels give an array of this name.
-        :param gap: the symbol may have unnamed constants behind it.
-        """
-        extent = extent_at(
-            symbol.address, symbol.size, exact=self._exact_sizes, cache_line=self._cache_line
-        )
-        marked = Marked.parse(text)
-        text = marked.type
-        if trusted:
-            return self._fits(text, extent, gap=True)
-        tree = self.tree(text)
-        if tree is None:
-            return None
-        place = self._places.of(symbol.address)
-        if place is Place.CONST and not marked.readonly and not is_const(tree):
-            text = format_type(tree := qualified(tree, "const"))
-        elif place in _WRITABLE and is_const(tree):
-            text = format_type(tree := unqualified(tree, "const"))
-        if isinstance(tree, Array) and (tree.length is not None or open_ended):
-            return self._array(tree, symbol, extent, place, marked.tail, rivals)
-        if self._shapes is not None and not self._shapes.exists(tree):
-            return None
-        return self._fits(text, extent, gap=gap)
-
-    def _fits(self, text: str, extent: Extent, *, gap: bool) -> tuple[str, Type] | None:
-        type_ = self._types.from_text(text)
-        if type_ is None:
-            return None
-        size = _size(type_)
-        if size is None:
-            # A function, or an incomplete type: extents say nothing about it.
-            return (text, type_)
-        fit = extent.fit(size)
-        if fit is Fit.OVER or (fit in (Fit.GAP, Fit.UNKNOWN) and not gap):
-            return None
-        if fit is Fit.GAP and (extent.size or 0) >= _LARGEST_GAP:
-            return None  # that much is a variable, whatever its type
-        return (text, type_)
-
-    def _array(
-        self,
-        tree: Array,
-        symbol: Symbol,
-        extent: Extent,
-        place: Place,
-        tail: int | None,
-        rivals: frozenset[int],
-    ) -> tuple[str, Type] | None:
-        try:
-            element = self._types.build(tree.element)
-        except (LookupError, CDeclError):
-            return None
-        size = _size(element)
-        if not size:
-            return None
-        text = format_type(unqualified(tree.element, "const"))
-        evidence = ArrayEvidence(
-            element=text,
-            element_size=size,
-            hint=tree.length,
-            stable=len(rivals) <= 1,
-            rivals=rivals,
-            fixed=rules.is_fixed(symbol.name),
-            tail=tail,
-            lengths=None if self._shapes is None else self._shapes.lengths(tree.element),
-            extent=extent,
-            place=place,
-            has_pointers=symbol.address >= _KERNEL_HALF and _has_pointers(element),
-            contents=self._contents(symbol),
-            string=text == "char" and (is_const(tree) or rules.is_string(symbol.name)),
-        )
-        length = self._counted(evidence, symbol.name)
-        if length is None:
-            length = array_length(evidence, self._tails)
-        if length is None:
-            return None
-        sized = replace(tree, length=length)
-        try:
-            return format_type(sized), self._types.build(sized)
-        except (LookupError, CDeclError):
-            return None
-
-    def _counted(self, evidence: ArrayEvidence, name: str) -> int | None:
-        """The value of the enumerator that counts the array's elements, if it fits."""
-        room = evidence.extent.size or 0
-        if rules.is_per_cpu_table(name):
-            count = room // evidence.element_size
-            return count if evidence.lengths is not None and count in evidence.lengths else None
-        enumerator = rules.counting_enumerator(name)
-        if enumerator is None:
-            return None
-        try:
-            count = self._constant(enumerator)
-        except LookupError:
-            return None
-        return count if 0 < count * evidence.element_size <= room else None
-
-    def _contents(self, symbol: Symbol) -> bytes | None:
-        if not 0 < symbol.size <= _CONTENTS_LIMIT:
-            return None
-        try:
-            return self._read(symbol.address, symbol.size)
-        except (drgn.FaultError, ValueError):
-            return None
-
-
-def _size(type_: Type) -> int | None:
-    if type_.unaliased_kind() in (TypeKind.FUNCTION, TypeKind.VOID):
-        return None
-    try:
-        return int(drgn.sizeof(type_))
-    except TypeError:
-        return None
-
-
-def _has_pointers(type_: Type, depth: int = 0) -> bool:
-    """Whether objects of the type hold pointers, as far as three levels of members tell."""
-    type_ = type_.unaliased()
-    if type_.kind == TypeKind.POINTER:
-        return True
-    if type_.kind == TypeKind.ARRAY:
-        return _has_pointers(type_.type, depth)
-    if type_.kind not in (TypeKind.STRUCT, TypeKind.UNION) or depth == _MAX_DEPTH:
-        return False
-    return any(_has_pointers(member.type, depth + 1) for member in type_.members or ())
-
-
-class Kinship:
-    """How near each kernel of a database is to one release."""
-
-    def __init__(self, kernels: Sequence[Kernel], release: str, machine: str) -> None:
-        me = Kernel.of(release, machine)
-        mine = series_version(release)
-        self._order: list[tuple[int, ...]] = []
-        self.releases = [kernel.release for kernel in kernels]
-        series = sorted({kernel.version for kernel in kernels} | {mine})
-        for kernel in kernels:
-            distance = abs(series.index(kernel.version) - series.index(mine))
-            self._order.append(
-                (
-                    kernel.release != release,
-                    distance + (kernel.machine != machine) * 2,
-                    kernel.lane != me.lane,
-                )
-            )
-
-    def nearest(self, mask: int) -> tuple[tuple[int, ...], str]:
-        """Return the rank of the nearest kernel of a set, and its release."""
-        best: tuple[int, ...] = (9,)
-        release = ""
-        index = 0
-        while mask:
-            if mask & 1 and self._order[index] < best:
-                best, release = self._order[index], self.releases[index]
-            mask >>= 1
-            index += 1
-        return best, release
 
 
 class VariableTypes:
@@ -338,6 +64,7 @@ class VariableTypes:
     :param extra: gives the extra BTF of this kernel, if there is one.
     :param convert: makes a type out of an id of extra BTF.
     :param exact_sizes: the symbols' sizes are their own (a module's ``st_size``).
+    :param symbol_at: the symbol that covers an address, for what contents say of types.
     """
 
     def __init__(
@@ -356,7 +83,9 @@ class VariableTypes:
         exact_sizes: bool = False,
         extra: Callable[[], ExtraBtf | None] | None = None,
         convert: Callable[[Btf, int], Type] | None = None,
+        symbol_at: Callable[[int], Symbol | None] | None = None,
     ) -> None:
+        self._symbol_at = symbol_at
         self._prog = prog
         self._symbols = symbols
         self._release = release
@@ -372,6 +101,8 @@ class VariableTypes:
         self.minimum = minimum
         self._ready: _Ready | None = None
         self._found: dict[tuple[str, int], TypedVariable | None] = {}
+        self._known_parameters: dict[int, Parameter] | None = None
+        self._causes: dict[tuple[str, int], Cause] = {}
 
     def find(self, name: str) -> TypedVariable | None:
         """
@@ -399,6 +130,13 @@ class VariableTypes:
         found = self.find(name)
         return None if found is None else found.source
 
+    def cause(self, name: str) -> Cause | None:
+        """Return why a variable has no type; None if it has one, or is none."""
+        symbol = only([s for s in self._symbols.by_name(name) if not is_text(s)])
+        if symbol is None or self._typed(symbol) is not None:
+            return None
+        return self._causes.get((symbol.name, symbol.address))
+
     def _typed(self, symbol: Symbol) -> TypedVariable | None:
         key = (symbol.name, symbol.address)
         try:
@@ -421,17 +159,34 @@ class VariableTypes:
             length for t in texts if (length := ready.verdicts.length(t)) is not None
         )
         found = self._best(ready, symbol, proposals, lengths, gap=False)
-        if found is None and len({p.type for p in proposals}) == 1:
+        if isinstance(found, Cause) and len({p.type for p in proposals}) == 1:
             found = self._best(ready, symbol, proposals, lengths, gap=True)
-        if found is None and not known:
-            found = self._by_family(ready, symbol)
-        if found is None:
+        if isinstance(found, Cause) and not known:
+            found = self._by_family(ready, symbol, found)
+        if isinstance(found, Cause):
+            parameter = self._parameters().get(symbol.address)
+            if parameter is not None:
+                guess = Proposal(str(parameter), Source.RULE, (30,), "a parameter of that type")
+                found = self._best(ready, symbol, (guess,), frozenset(), gap=False)
+        elif self._leaves_room(ready, symbol, *found):
+            found = Cause.SIZE
+        if isinstance(found, Cause):
+            self._causes[symbol.name, symbol.address] = found
             return None
         type_, proposal = found
         note = proposal.note
         if ready.places.of(symbol.address) is Place.INIT:
             note = f"{note}; its memory was freed after boot" if note else "freed after boot"
         return TypedVariable(symbol.name, type_, symbol.address, proposal.source, note)
+
+    def _leaves_room(self, ready: _Ready, symbol: Symbol, type_: Type, proposal: Proposal) -> bool:
+        """Whether another kernel's number is too small for its place in this one."""
+        return (
+            ready.neighbours is not None
+            and proposal.source is Source.DATABASE_OTHER
+            and _is_number(type_)
+            and ready.neighbours.has_more(symbol, sizeof(type_))
+        )
 
     def _from_extra(self, ready: _Ready, symbol: Symbol) -> TypedVariable | None:
         if ready.extra is None or self._convert is None:
@@ -458,15 +213,25 @@ class VariableTypes:
         rivals: frozenset[int],
         *,
         gap: bool,
-    ) -> tuple[Type, Proposal] | None:
-        """The one type that holds in the first tier in which any does."""
+    ) -> tuple[Type, Proposal] | Cause:
+        """The one type that holds in the first tier in which any does, or why none does."""
+        cause = Cause.UNKNOWN
         tier: tuple[int, ...] | None = None
         holds: dict[str, tuple[Type, Proposal]] = {}
         refused: dict[str, tuple[int, ...]] = {}
+        roomy: Proposal | None = None
+        unknown: tuple[int, ...] | None = None
+        tails = _tails(proposals, ready.database.tails)
         for proposal in proposals:
             if tier is not None and proposal.tier != tier:
                 break
-            element = without_length(Marked.parse(proposal.type).type)
+            if unknown is not None and proposal.tier != unknown:
+                # Not knowing how long it is is no reason to take what it was once.
+                break
+            if roomy is not None and proposal.is_elsewhere and not roomy.is_elsewhere:
+                # Something unnamed may follow; another module's type fits by chance.
+                break
+            element = _element(proposal)
             if refused.get(element, proposal.tier) != proposal.tier:
                 # A nearer kernel's length does not hold; one further away is no better.
                 continue
@@ -477,13 +242,26 @@ class VariableTypes:
                 open_ended=proposal.source is Source.RULE or proposal.tier[0] == _CURATED_TIER,
                 rivals=rivals,
                 gap=gap,
+                tail=tails.get(element),
             )
             if checked is None:
                 refused.setdefault(element, proposal.tier)
+                if cause is Cause.UNKNOWN:
+                    cause = ready.verdicts.refusal
+                if ready.verdicts.refusal is Cause.LENGTH and unknown is None:
+                    unknown = proposal.tier
+                if ready.verdicts.refusal is Cause.GAP and not gap:
+                    roomy = roomy or proposal
             else:
                 tier = proposal.tier
                 holds.setdefault(checked[0], (checked[1], proposal))
-        return next(iter(holds.values())) if len(holds) == 1 else None
+        if len(holds) > 1:
+            return Cause.AMBIGUOUS
+        if not holds and roomy is not None and roomy is _nearest(proposals):
+            found = self._best(ready, symbol, (roomy,), rivals, gap=True)
+            if not isinstance(found, Cause) and ready.verdicts.is_followed(found[0], symbol):
+                return found
+        return next(iter(holds.values())) if holds else cause
 
     def _proposals(
         self, ready: _Ready, symbol: Symbol, known: tuple[Candidate, ...]
@@ -511,10 +289,14 @@ class VariableTypes:
         rank, release = ready.kinship.nearest(candidate.kernels)
         if rank[0] == 0 and not other_module:
             return Proposal(candidate.type, Source.DATABASE_SAME, (0,), f"DWARF of {release}")
-        tier = (1, other_module, *rank)
-        return Proposal(candidate.type, Source.DATABASE_OTHER, tier, f"DWARF of {release}")
+        tier = (_OTHER_TIER, other_module, *rank)
+        seen = not candidate.module and ready.kinship.saw_contents(candidate.kernels)
+        note = f"DWARF of {release}"
+        return Proposal(candidate.type, Source.DATABASE_OTHER, tier, note, seen, other_module)
 
-    def _by_family(self, ready: _Ready, symbol: Symbol) -> tuple[Type, Proposal] | None:
+    def _by_family(
+        self, ready: _Ready, symbol: Symbol, cause: Cause
+    ) -> tuple[Type, Proposal] | Cause:
         """
         The type that the symbol's families agree on, of those that fit it.
 
@@ -525,30 +307,64 @@ class VariableTypes:
             if family is None:
                 continue
             holds: dict[str, tuple[Type, int]] = {}
+            roomy = 0  # members of a type that is not impossible, if something follows it
             total = family.members - sum(count for _, count in family.types)
             for text, count in family.types_for(symbol.name):
                 checked = ready.verdicts.check(
                     text, symbol, trusted=False, open_ended=True, rivals=frozenset(), gap=False
                 )
+                if checked is None and ready.verdicts.refusal is Cause.GAP:
+                    roomy = max(roomy, count)
                 if checked is not None:
                     before = holds.get(checked[0], (checked[1], 0))[1]
                     holds[checked[0]] = (checked[1], before + count)
             if not holds:
-                return None
+                return ready.verdicts.refusal
             total = max(total, 0) + sum(count for _, count in holds.values())
             type_, count = max(holds.values(), key=lambda hold: hold[1])
+            if roomy > count or not ready.verdicts.may_be_empty(type_, symbol):
+                return Cause.DOUBT
             if count >= _FAMILY_SHARE * total and count >= MIN_MEMBERS:
                 note = f"as {count} others named {pattern}"
                 return type_, Proposal(str(type_), Source.RULE, (20,), note)
+            cause = Cause.DOUBT
             if count < _FAMILY_MAJORITY * total:
-                return None
-        return None
+                break
+        return cause
+
+    def _arguments(self, name: str) -> int | None:
+        """How many arguments a system call's metadata says that it has."""
+        metadata = rules.syscall_of(name)
+        address = None if metadata is None else self._address_of(metadata)
+        if address is None or self._btf is None:
+            return None
+        btf = self._btf()
+        try:
+            offset = btf.offset_of("syscall_metadata", "nb_args") // 8
+            count = int.from_bytes(self._prog.read(address + offset, 4), btf.byteorder)
+        except (BtfError, FaultError):
+            return None
+        return count if 0 < count <= _MAX_ARGUMENTS else None
 
     def _size_of(self, name: str) -> int | None:
         try:
-            return _size((self._find_type or self._prog.type)(name))
+            return size_of((self._find_type or self._prog.type)(name))
         except LookupError:
             return None
+
+    def _parameters(self) -> Mapping[int, Parameter]:
+        """The kernel's parameters, read when the first number is asked for."""
+        if self._known_parameters is None:
+            self._known_parameters = {}
+            if self._btf is not None and self._symbol_at is not None and not self._module:
+                self._known_parameters = read_parameters(
+                    self._btf(), self._prog.read, self._address_of, self._symbol_at
+                )
+        return self._known_parameters
+
+    def _address_of(self, name: str) -> int | None:
+        symbols = self._symbols.by_name(name)
+        return symbols[0].address if len(symbols) == 1 else None
 
     def _exists(self, name: str) -> bool:
         return bool(self._symbols.by_name(name))
@@ -566,13 +382,15 @@ class VariableTypes:
             self._problem(e)
             database = Database.build((), {}, {})
 
-        def address_of(name: str) -> int | None:
-            symbols = self._symbols.by_name(name)
-            return symbols[0].address if len(symbols) == 1 else None
-
-        places = Places(address_of)
+        places = Places(self._address_of)
         types = TypeBuilder(self._prog, self._find_type)
-        shapes = None if self._btf is None else Shapes(self._btf())
+        shapes = contents = neighbours = None
+        if self._btf is not None:
+            shapes = Shapes(self._btf())
+            start, end = self._address_of("_text"), self._address_of("_end")
+            if self._symbol_at is not None and start is not None and end is not None:
+                contents = Contents(self._btf(), range(start, end), self._symbol_at)
+                neighbours = Neighbours(database, self._btf(), shapes, self._symbol_at)
         prog = self._prog
         verdicts = Verdicts(
             types,
@@ -583,6 +401,9 @@ class VariableTypes:
             lambda name: int(prog.constant(name).value_()),
             self._exact_sizes,
             CACHE_LINES.get(self._architecture, CACHE_LINE),
+            contents,
+            self._parameters,
+            self._arguments,
         )
         extra = None
         if self._extra is not None:
@@ -591,7 +412,46 @@ class VariableTypes:
             except DebugInfoError as e:
                 self._problem(e)
         kinship = Kinship(database.kernels, self._release, self._architecture)
-        return _Ready(database, places, verdicts, kinship, extra, types)
+        return _Ready(database, places, verdicts, kinship, extra, types, neighbours)
+
+
+def _is_number(type_: Type) -> bool:
+    """Whether a type is a number, or no more than one in a structure."""
+    kind = type_.unaliased_kind()
+    if kind == TypeKind.STRUCT:
+        return bool(type_.unaliased().is_complete()) and sizeof(type_) <= _SMALL_RECORD
+    return kind in _NUMBERS
+
+
+def _nearest(proposals: Sequence[Proposal]) -> Proposal | None:
+    """The first proposal, if none of its tier is of another type."""
+    first = proposals[0]
+    same = all(p.type == first.type for p in proposals if p.tier == first.tier)
+    return first if same else None
+
+
+def _element(proposal: Proposal) -> str:
+    """What two proposals that differ in length or const only have in common."""
+    return without_length(Marked.parse(proposal.type).type).removeprefix("const ")
+
+
+def _tails(proposals: Sequence[Proposal], usually: Mapping[str, Tail]) -> dict[str, int]:
+    """
+    How arrays end, by element, where all kernels that know agree.
+
+    No mark means the usual end, if contents were seen, and else nothing.
+    """
+    found: dict[str, set[int]] = {}
+    for proposal in proposals:
+        marked = Marked.parse(proposal.type)
+        tail = marked.tail
+        if tail is None and proposal.seen and marked.type.endswith("]"):
+            element = _element(proposal).partition(" [")[0]
+            usual = usually.get(element)
+            tail = None if usual is None else usual.zeros
+        if tail is not None:
+            found.setdefault(_element(proposal), set()).add(tail)
+    return {element: min(tails) for element, tails in found.items() if len(tails) == 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -604,6 +464,7 @@ class _Ready:
     kinship: Kinship
     extra: ExtraBtf | None
     types: TypeBuilder
+    neighbours: Neighbours | None
 
 
 _shipped: Database | None = None

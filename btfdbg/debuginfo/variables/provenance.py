@@ -52,6 +52,19 @@ _WORDS = {
 }
 
 
+class Cause(enum.Enum):
+    """Why a variable has no type; the value is what a table calls it."""
+
+    UNKNOWN = "unknown name"
+    MISSING = "type not in this BTF"
+    LENGTH = "array length"
+    SIZE = "size contradicts extent"
+    GAP = "more room than the type needs"
+    CONTENTS = "contents contradict"
+    AMBIGUOUS = "several types hold"
+    DOUBT = "family in doubt"
+
+
 @dataclass(frozen=True, slots=True)
 class TypedVariable:
     """

@@ -40,6 +40,8 @@ RULES = (
     Rule("__SCK__", "struct static_call_key"),
     # Tracepoints with extended registration functions (from v6.13 on) have both.
     Rule("__tracepoint_ext_", "struct tracepoint_ext"),
+    # Where pointers are not relative (CONFIG_HAVE_ARCH_PREL32_RELOCATIONS is off).
+    Rule("__tracepoint_ptr_", "tracepoint_ptr_t"),
     Rule("__tracepoint_", "struct tracepoint"),
     Rule("__tpstrtab_", "const char []", length=_string),
     Rule(
@@ -69,6 +71,7 @@ RULES = (
     Rule("__UNIQUE_ID_addressable_", "void *"),
     Rule("__UNIQUE_ID___addressable_", "void *"),
     Rule("__UNIQUE_ID_modinfo_", "const char []"),
+    Rule("__UNIQUE_ID___earlycon_", "const struct earlycon_id"),
     Rule("__func__.", "const char []"),
     Rule("__this_module", "struct module"),
     Rule("__already_done.", "bool"),
@@ -77,7 +80,7 @@ RULES = (
 # Writable, and yet strings that nobody changes: their length is that of the text.
 _STRINGS = ("print_fmt_",)
 
-# As many elements as the system call has arguments.
+# As many elements as the system call has arguments, and no NULL among them.
 _FIXED = ("types__", "args__")
 
 # Arrays with one element for each value of an enum: the enumerator that counts them.
@@ -122,8 +125,20 @@ def is_string(name: str) -> bool:
 
 
 def is_fixed(name: str) -> bool:
-    """Whether an array of this name has the same length in every kernel."""
+    """Whether an array of this name hardly ever changes its length."""
     return name.startswith(_FIXED)
+
+
+def syscall_of(name: str) -> str | None:
+    """
+    Return the name of the metadata of the system call that an array has the arguments of.
+
+    Source: include/linux/syscalls.h, ``SYSCALL_METADATA()``.
+    """
+    for prefix in _FIXED:
+        if name.startswith(prefix):
+            return f"__syscall_meta__{name[len(prefix) :]}"
+    return None
 
 
 def counting_enumerator(name: str) -> str | None:

@@ -55,10 +55,11 @@ class Shapes:
     The derived types of one BTF (a module's includes its base's).
 
     :param btf: whatever is split from a base is searched with its base.
-    :param flattened: take one ARRAY of 6 for the ``[2][3]`` that it may have been.
+    :param flattened: take one ARRAY of 6 for the ``[2][3]`` that it may have been; by
+        default, if this BTF has no ARRAY of ARRAYs.
     """
 
-    def __init__(self, btf: Btf, *, flattened: bool = True) -> None:
+    def __init__(self, btf: Btf, *, flattened: bool | None = None) -> None:
         self._btf = btf
         self._flattened = flattened
         self._ids: dict[CType, frozenset[int]] = {VOID: _VOID_IDS}
@@ -85,13 +86,14 @@ class Shapes:
         """Return the lengths that arrays of this element have in this kernel."""
         found = self._lengths.get(element)
         if found is None:
+            self._index()
             inner = 1
             innermost = element
             while isinstance(innermost, Array):
                 inner *= innermost.length or 0
                 innermost = innermost.element
-            lengths = set()
-            for id_ in self.ids(innermost):
+            lengths: set[int] = set()
+            for id_ in self.ids(innermost) if self._flattened or innermost is element else ():
                 for length, _ in self._arrays.get(id_, ()):
                     if inner and length % inner == 0:
                         lengths.add(length // inner)
@@ -240,6 +242,10 @@ class Shapes:
         }
         for btf in self._btf.chain():
             self._index_own(btf)
+        if self._flattened is None:
+            self._flattened = not any(
+                self._btf.kind_of(target) == Kind.ARRAY for target in self._arrays
+            )
 
     def _index_own(self, btf: Btf) -> None:
         assert self._over is not None

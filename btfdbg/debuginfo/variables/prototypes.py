@@ -1,0 +1,103 @@
+"""Whether a function may stand where a function pointer of some type is.
+
+Owns the comparison of function prototypes in BTF. C compilers accept an initialiser only
+if the prototypes are compatible (and control-flow integrity checks calls the same way),
+so a function of another prototype is proof that the pointer is of another type.
+
+Compared is what a call can tell apart; where C is lax, so is this: qualifiers do not
+count, an enum may be any integer of its size, ``void *`` is any pointer.
+
+Facts: C11 6.7.6.3 paragraph 15; include/uapi/linux/btf.h.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from btfdbg.btf import Btf, Kind, kinds
+from btfdbg.errors import BtfError
+
+# A type as far as it counts: a class letter, then what tells it from others of its class.
+Key: TypeAlias = tuple[str | int, ...]
+
+_ANY: Key = ("?",)
+_VOID: Key = ("void",)
+_RECORDS = (Kind.STRUCT, Kind.UNION, Kind.FWD)
+_POINTED_DEPTH = 2
+
+
+class Prototypes:
+    """Prototypes of one BTF, each read once."""
+
+    def __init__(self, btf: Btf) -> None:
+        self._btf = btf
+        self._keys: dict[int, tuple[Key, ...]] = {}
+        self._of_function: dict[str, tuple[tuple[Key, ...], ...]] = {}
+
+    def of_function(self, name: str) -> tuple[tuple[Key, ...], ...]:
+        """Return the prototypes of all functions of a name; empty if BTF has none."""
+        found = self._of_function.get(name)
+        if found is None:
+            distinct = []
+            for id_ in self._btf.types_by_name(name, (Kind.FUNC,)):
+                function = self._btf.type_by_id(id_)
+                assert isinstance(function, kinds.Func)
+                key = self.key(function.type)
+                if key and key not in distinct:
+                    distinct.append(key)
+            found = self._of_function[name] = tuple(distinct)
+        return found
+
+    def key(self, proto_id: int) -> tuple[Key, ...]:
+        """Return a prototype's result and parameters; empty if it is no FUNC_PROTO."""
+        found = self._keys.get(proto_id)
+        if found is None:
+            proto = self._btf.type_by_id(proto_id)
+            if isinstance(proto, kinds.FuncProto):
+                found = (
+                    self._value(proto.type),
+                    *(self._value(parameter.type) for parameter in proto.params),
+                )
+            else:
+                found = ()
+            self._keys[proto_id] = found
+        return found
+
+    def _value(self, type_id: int, depth: int = _POINTED_DEPTH) -> Key:
+        btf = self._btf
+        try:
+            type_id = btf.skip_mods_and_typedefs(type_id)
+        except BtfError:
+            return _ANY
+        kind = btf.kind_of(type_id)
+        if not type_id:
+            return _VOID
+        if kind == Kind.PTR:
+            pointer = btf.type_by_id(type_id)
+            assert isinstance(pointer, kinds.Ptr)
+            target = self._value(pointer.type, depth - 1) if depth else _ANY
+            return ("*", *(_ANY if target == _VOID else target))
+        if kind in _RECORDS:
+            name = btf.name_of(type_id)
+            return ("record", name) if name else _ANY
+        if kind == Kind.INT:
+            number = btf.type_by_id(type_id)
+            assert isinstance(number, kinds.Int)
+            return ("int", number.size, "bool" if number.bool else "")
+        if kind in (Kind.ENUM, Kind.ENUM64):
+            return ("int", btf.resolve_size(type_id), "")
+        return _ANY
+
+
+def compatible(one: tuple[Key, ...], other: tuple[Key, ...]) -> bool:
+    """Whether a pointer to the one may hold the address of the other."""
+    return len(one) == len(other) and all(map(_same, one, other))
+
+
+def _same(one: Key, other: Key) -> bool:
+    for a, b in zip(one, other, strict=False):
+        if "?" in (a, b):
+            return True
+        if a != b:
+            return False
+    return len(one) == len(other)
