@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from btfdbg.btf import Btf
     from btfdbg.debuginfo.variables import Database, VariableTypes
-    from btfdbg.debuginfo.variables.lookup import Symbol
+    from btfdbg.debuginfo.variables.symbols import Symbol
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
         if args.symbols is None
         else _of_core(args.core, args.symbols, database, args.btf_extra)
     )
-    report = compare(extract(vmlinux).rows, unique, variables.find, btf)
+    report = compare(extract(vmlinux).rows, unique, variables.find, btf, variables.cause)
     if args.json:
         print(
             json.dumps(
@@ -68,6 +68,7 @@ def run(args: argparse.Namespace) -> int:
                     "right": dict(report.right),
                     "wrong": [asdict(w) for w in report.wrong],
                     "untyped": [asdict(row) for row in report.untyped],
+                    "causes": dict(report.causes),
                 }
             )
         )
@@ -128,6 +129,7 @@ def _of_vmlinux(path: Path, database: Callable[[], Database], extra: Path | None
         architecture=kernel.machine,
         database=database,
         btf=lambda: btf,
+        symbol_at=kernel.by_address,
         **_with_extra(kernel.prog, btf, extra),
     )
     return lambda name: len(kernel.by_name(name)) == 1, variables, path, btf
@@ -163,6 +165,7 @@ def _of_core(
         architecture=machine_of(prog),
         database=database,
         btf=lambda: found.vmlinux,
+        symbol_at=symbols.by_address,
         **_with_extra(prog, found.vmlinux, extra),
     )
     return lambda name: len(several.get(name, ())) == 1, variables, vmlinux, found.vmlinux

@@ -15,7 +15,7 @@ from btfdbg.btf import Btf, Kind, kinds
 from btfdbg.debuginfo.variables.cdecl import CDeclError, format_type, parse_type
 from btfdbg.debuginfo.variables.convert import describe
 from btfdbg.debuginfo.variables.extract import Row
-from btfdbg.debuginfo.variables.provenance import Source, TypedVariable
+from btfdbg.debuginfo.variables.provenance import Cause, Source, TypedVariable
 from btfdbg.debuginfo.variables.shapes import Shapes
 from btfdbg.record import dataclass, field
 
@@ -38,12 +38,14 @@ class Report:
 
     :ivar right: by source, in words.
     :ivar untyped: the rows of variables without a type.
+    :ivar causes: of those, by what keeps them from having one.
     """
 
     total: int = 0
     right: Counter[str] = field(default_factory=Counter)
     wrong: list[Wrong] = field(default_factory=list)
     untyped: list[Row] = field(default_factory=list)
+    causes: Counter[str] = field(default_factory=Counter)
 
     def lines(self) -> Iterator[str]:
         """Yield the report's lines, shares of the total in percent."""
@@ -55,9 +57,19 @@ class Report:
         yield self._share("right", sum(self.right.values()))
         yield self._share("wrong", len(self.wrong))
         yield self._share("untyped", len(self.untyped))
+        for cause, count in self.causes.most_common():
+            yield f"  {cause:30} {count:8} {100 * count / max(self.total, 1):8.3f} %"
 
     def _share(self, what: str, count: int) -> str:
         return f"{what:8} {count:8} {100 * count / max(self.total, 1):8.3f} %"
+
+
+def _completes(given: str, declared: str) -> bool:
+    """Whether the truth is a declaration that leaves open the length that is given."""
+    if not declared.endswith("[]"):
+        return False
+    element, _, length = given.rpartition("[")
+    return element == declared[:-2] and length.rstrip("]").isdigit()
 
 
 def compare(
@@ -65,6 +77,7 @@ def compare(
     is_unique: Callable[[str], bool],
     find: Callable[[str], TypedVariable | None],
     btf: Btf,
+    cause: Callable[[str], Cause | None] = lambda name: None,
 ) -> Report:
     """
     Compare what a lookup says with what DWARF says.
@@ -72,6 +85,7 @@ def compare(
     :param truth: rows of vmlinux.
     :param is_unique: whether the kernel has exactly one symbol of a name.
     :param btf: the kernel's own BTF, whose VARs are asked before anything else.
+    :param cause: why a variable has no type.
     """
     report = Report()
     shapes = Shapes(btf)
@@ -93,12 +107,14 @@ def compare(
         found = find(row.name)
         if found is None:
             report.untyped.append(row)
+            why = cause(row.name)
+            report.causes["not said" if why is None else why.value] += 1
             continue
         try:
             given = format_type(describe(found.type))
         except CDeclError as e:
             given = f"unspeakable: {e}"
-        if given == row.type:
+        if given == row.type or _completes(given, row.type):
             report.right[str(found.source)] += 1
         else:
             report.wrong.append(Wrong(row.name, row.type, given, str(found.source), found.note))
