@@ -115,11 +115,6 @@ class ElfDump(DumpFile):
         # The segment that holds it becomes a note of an unknown type.
         return [(self._headers[pfn], struct.pack("<I", 0x6FFFFFFF))]
 
-    def segment_of(self, pfn: int) -> frozenset[int]:
-        """All page frames of the segment that holds one."""
-        header = self._headers[pfn]
-        return frozenset(p for p, h in self._headers.items() if h == header)
-
 
 class KdumpDump(DumpFile):
     """A kdump-compressed file as ``btfdbg trim`` writes it."""

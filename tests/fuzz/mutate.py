@@ -332,8 +332,8 @@ class Mutator:
         pfn = self._pfn(rng)
         dump = self._dump
         if isinstance(dump, ElfDump):
-            if draft.frames is not None:
-                draft.frames |= dump.segment_of(pfn)
+            # Segments are looked at when the dump is opened.
+            draft.anything()
             draft.patches += dump.drop(pfn)
         elif isinstance(dump, KdumpDump):
             how = rng.randrange(3)

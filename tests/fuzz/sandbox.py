@@ -465,12 +465,16 @@ def warm_up(path: Path) -> None:
 
 
 def open_here(path: Path) -> Session:
-    """Open a dump in this process, for children to go on from."""
+    """
+    Open a dump in this process, for children to go on from.
+
+    Nothing but opening may have read it: libkdumpfile and our own caches keep
+    what was read, and what a mutant changes must be read again.
+    """
     with _streams():
         _, session = cli.open_for(cli._Parser().parse_args([]), str(path))
         session.ensure_modules()
         # Types that were looked up stay; what memory holds is read again.
-        execute.run_commands(session, COMMANDS)
     gc.collect()
     gc.freeze()
     return session
