@@ -11,7 +11,8 @@ Owns two searches of the DWARF of one file, for what drgn's index of names canno
 
 An entry found so counts only if its name is the symbol's.
 
-Facts: DWARF 5, 2.6.1.1.2 (``DW_OP_addr``), 4.1 (variables), chapter 5 (types). GCC
+Facts: DWARF 5, 2.6.1.1.2 (``DW_OP_addr``), 4.1 (variables), chapter 5 (types); the kernel's
+arch/x86/boot/startup/Makefile (``--prefix-symbols``). GCC
 appends ``.N`` to the symbol of a function's static.
 """
 
@@ -50,6 +51,7 @@ _MAX_CHILDREN = 1 << 16
 _MAX_HEAD = 48
 _MAX_DECLARATIONS = 8
 _DW_OP_ADDR = 0x03
+_PREFIX = "__pi_"
 _SUFFIX = re.compile(r"\.\d+$")
 
 Place = tuple[int, int]
@@ -127,7 +129,8 @@ class DwarfVariables:
         """
         Return the variables at the places of symbols.
 
-        A symbol is matched by its name with or without GCC's ``.N``.
+        A symbol is matched by its name with or without GCC's ``.N``, or without the
+        ``__pi_`` that objcopy puts before those of code that runs before relocation.
         """
         wanted: dict[Place, list[DataSymbol]] = {}
         for symbol in symbols:
@@ -139,6 +142,7 @@ class DwarfVariables:
                 if symbol in found:
                     continue
                 names = {symbol.name, _SUFFIX.sub("", symbol.name)}
+                names.add(symbol.name.removeprefix(_PREFIX))
                 variable = self._ending_at(location, names)
                 if variable is not None:
                     found[symbol] = variable
