@@ -155,7 +155,17 @@ def _symbols(session: Session, options: Options) -> None:
 
         table: kallsyms.SymbolTable = sources.load_file(options.kallsyms, session.vmcoreinfo)
     else:
-        table = kallsyms.load(prog.read, session.vmcoreinfo, byteorder(prog), cache=Cache.default())
+        from btfdbg.debuginfo.kallsyms.locate import IMAGE_SPAN
+        from btfdbg.debuginfo.vmcore.progress import Progress
+
+        with Progress("looking for kallsyms", IMAGE_SPAN) as progress:
+            table = kallsyms.load(
+                prog.read,
+                session.vmcoreinfo,
+                byteorder(prog),
+                progress=progress,
+                cache=Cache.default(),
+            )
     session.symbols = table
     if isinstance(table, kallsyms.CombinedTable):
         session.note(
