@@ -153,19 +153,23 @@ def _from_image_scan(session: Session) -> bytes | None:
 def _headers(prog: drgn.Program, start: int, end: int) -> Iterator[int]:
     """Addresses that look like the header of a large BTF."""
     magic = _MAGIC[byteorder(prog)] + b"\x01\x00"
+    from btfdbg.debuginfo.vmcore.progress import Progress
+
     address, unreadable = start, 0
-    while address < end and unreadable < _MAX_GAP:
-        try:
-            chunk = prog.read(address, _CHUNK + len(magic))
-        except FaultError:
-            chunk = _readable_pages(prog, address)
-        unreadable = 0 if chunk.strip(b"\0") else unreadable + _CHUNK
-        at = chunk.find(magic)
-        while at >= 0:
-            if at < _CHUNK:
-                yield address + at
-            at = chunk.find(magic, at + 1)
-        address += _CHUNK
+    with Progress("looking for BTF", end - start) as progress:
+        while address < end and unreadable < _MAX_GAP:
+            try:
+                chunk = prog.read(address, _CHUNK + len(magic))
+            except FaultError:
+                chunk = _readable_pages(prog, address)
+            unreadable = 0 if chunk.strip(b"\0") else unreadable + _CHUNK
+            at = chunk.find(magic)
+            while at >= 0:
+                if at < _CHUNK:
+                    yield address + at
+                at = chunk.find(magic, at + 1)
+            address += _CHUNK
+            progress(address - start)
 
 
 def _readable_pages(prog: drgn.Program, address: int) -> bytes:
