@@ -163,14 +163,18 @@ def run_all(
     def exercise(session: Session) -> None:
         from btfdbg.commands.execute import all_globals
         from btfdbg.commands.namespace import run
+        from btfdbg.debuginfo.vmcore.progress import Progress
 
         globals_ = all_globals(session.prog)
-        for line in commands:
-            said = io.StringIO()
-            with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
-                ok = run(session, line, globals_)
-            if not ok and line in asked:
-                failed.append(f"-x {line!r}: {' '.join(said.getvalue().split())}")
+        lines = list(commands)
+        with Progress("recording", len(lines), unit="commands") as progress:
+            for done, line in enumerate(lines):
+                progress(done)
+                said = io.StringIO()
+                with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
+                    ok = run(session, line, globals_)
+                if not ok and line in asked:
+                    failed.append(f"-x {line!r}: {' '.join(said.getvalue().split())}")
 
     return exercise
 

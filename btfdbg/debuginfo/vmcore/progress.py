@@ -14,26 +14,31 @@ _WIDTH = 30
 
 class Progress:
     """
-    ``label [#####     ] 45% 1.2 GB/s`` on stderr, if stderr is a terminal.
+    ``label [#####     ] 45% 1.2 GB/s`` on stderr, if stderr is a terminal; of other
+    things than bytes, ``label [#####     ] 45% 9/20 commands``.
 
     Appears only when the work has lasted half a second; wiped when done.
     """
 
-    def __init__(self, label: str, total: int, out: TextIO | None = None) -> None:
+    def __init__(
+        self, label: str, total: int, out: TextIO | None = None, *, unit: str = ""
+    ) -> None:
         """
-        :param total: Bytes to do.
+        :param total: Bytes to do, or things of another unit.
         :param out: Where to; stderr by default.
+        :param unit: Their name in the plural; bytes if empty.
         """
+        self._unit = unit
         self._label = label
         self._total = max(total, 1)
         self._out = out if out is not None else sys.stderr
         self._shown = False
         self._start = time.monotonic()
         self._next = self._start + _DELAY
-        self._active = self._out.isatty()
+        self._active = self._out is not None and self._out.isatty()
 
     def __call__(self, done: int) -> None:
-        """Say how many bytes are done."""
+        """Say how much is done."""
         if not self._active:
             return
         now = time.monotonic()
@@ -43,9 +48,12 @@ class Progress:
         self._shown = True
         share = min(done / self._total, 1.0)
         filled = round(share * _WIDTH)
-        speed = done / (now - self._start) / 1e9
+        if self._unit:
+            how_much = f"{done}/{self._total} {self._unit}"
+        else:
+            how_much = f"{done / (now - self._start) / 1e9:.1f} GB/s"
         bar = "#" * filled + " " * (_WIDTH - filled)
-        self._out.write(f"\r{self._label} [{bar}] {share:4.0%} {speed:.1f} GB/s")
+        self._out.write(f"\r{self._label} [{bar}] {share:4.0%} {how_much}")
         self._out.flush()
 
     def __enter__(self) -> Progress:
