@@ -48,7 +48,7 @@ open({!r}, "wb").write(session(prog).vmlinux.raw)
 _OPEN = "import sys, drgn; prog = drgn.Program(); prog.set_core_dump(sys.argv[1])"
 _READ = _OPEN + "; prog.read(int(sys.argv[2]), int(sys.argv[3]))"
 _DWARF = "drgn with DWARF"
-_CRASH_ROUNDS = 2
+_CRASH_ROUNDS = 1
 
 # Byte code has to be cached for all of them, as it is once installed.
 _CACHED = {"PYTHONDONTWRITEBYTECODE": ""}

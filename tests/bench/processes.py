@@ -28,7 +28,7 @@ class Contender:
 
     :ivar stdin: What it reads.
     :ivar cold: Each run has an empty cache folder of its own; else all share one.
-    :ivar rounds: At most so many counted runs; 0 for as many as the others.
+    :ivar rounds: So many runs in all, for one that takes long; 0 for as many as the others.
     """
 
     name: str
@@ -66,7 +66,7 @@ def compare(contenders: Sequence[Contender], rounds: int) -> dict[str, list[Run]
     with tempfile.TemporaryDirectory() as cache:
         for round_ in range(rounds + 1):
             for contender in contenders:
-                if contender.rounds and round_ > contender.rounds:
+                if contender.rounds and not 0 < round_ <= contender.rounds:
                     continue
                 run = run_once(contender, cache)
                 if round_:
