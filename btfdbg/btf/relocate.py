@@ -232,12 +232,14 @@ class Matcher:
             wanted = _candidate(self.base, type_id)
             named = self.found.get(self._name(type_id), [])
             composites = sum(c.kind in COMPOSITES for c in named)
-            fits = [
-                c
-                for c in named
-                if (c.size == wanted.size or not _sized(c, composites))
-                and self._fits_as_libbpf(wanted, c)
-            ]
+            fits: list[_Candidate] = []
+            for found in named:
+                # It forgets that a type is embedded once that has a match.
+                embedded = type_id in self.embedded and not fits
+                sized = embedded or _sized(found, composites)
+                alike = found.size == wanted.size or not sized
+                if alike and self._fits_as_libbpf(wanted, found):
+                    fits.append(found)
             if len(fits) == 1:
                 out[type_id] = fits[0].type_id
             else:
@@ -261,7 +263,7 @@ class Matcher:
                     return found.kflag == wanted.kflag
                 # The definition's own kind_flag ("has bit-fields") taken for the FWD's.
                 return found.kind in COMPOSITES and found.kflag == (found.kind == Kind.UNION)
-        return wanted.type_id not in self.embedded or found.size == wanted.size
+        return True
 
     def _error(self, failures: Iterable[tuple[int, str]]) -> BtfRelocateError:
         mismatches = []

@@ -69,8 +69,11 @@ class Problem(NamedTuple):
 
 # Since Linux kernel commit 9724160b3942 ("bpf/btf: Accept function names that contain
 # dots") (in v6.6) a dot counts as a letter.
-_IDENTIFIER: Final = re.compile(rb"[A-Za-z_.][A-Za-z0-9_.]{0,510}")
-_SECTION: Final = re.compile(rb"[\x20-\x7e]{1,511}")
+# To the kernel's lib/ctype.c a byte is a character of Latin-1, letters with accents are
+# letters, and all from the non-breaking space on can be printed.
+_LETTERS: Final = rb"A-Za-z_.\xc0-\xd6\xd8-\xf6\xf8-\xff"
+_IDENTIFIER: Final = re.compile(b"[" + _LETTERS + b"][" + _LETTERS + b"0-9]{0,510}")
+_SECTION: Final = re.compile(rb"[\x20-\x7e\xa0-\xff]{1,511}")
 
 _Found: TypeAlias = "Iterator[tuple[str, str]]"
 

@@ -8,6 +8,7 @@ import pytest
 
 from btfdbg.btf import Btf
 from btfdbg.btf.assemble import assemble, parse
+from btfdbg.btf.strings import decode_name
 from btfdbg.btf.validate import Problem, check, check_types
 from tests.btf.samples import EVERY_KIND, INT, INT_STRINGS, INT_TYPES, SPLIT, header
 
@@ -166,3 +167,39 @@ def test_every_problem_of_every_kind_in_bulk_ends() -> None:
              for i in range(1, 3001)]  # fmt: skip
     problems = list(check_types(Btf.parse(assemble("\n".join(lines)))))
     assert len(problems) == 6000
+
+
+@pytest.mark.parametrize(
+    ("name", "fine"),
+    [
+        (b"na\xefve", True),
+        (b"\xc0", True),
+        (b"a\xd7b", False),  # the multiplication sign
+        (b"a\xbfb", False),
+        (b"a\x80", False),
+    ],
+)
+def test_letters_are_those_of_latin_1(name: bytes, fine: bool) -> None:
+    # Measured with BPF_BTF_LOAD on 6.12 and 7.2.
+    text = f"[1] STRUCT '{decode_name(name)}' size=4 vlen=0\n"
+    problems = [p.rule for p in check(assemble(text))]
+    assert problems == ([] if fine else ["Invalid name"])
+
+
+def test_a_section_may_be_named_with_anything_that_can_be_printed() -> None:
+    text = INT + "[2] VAR 'v' type_id=1, linkage=static\n[3] DATASEC '{}' size=4 vlen=1\n"
+    text += "\ttype_id=2 offset=0 size=4 (VAR 'v')\n"
+    good, bad = decode_name(b".d (x)\xa0\xff"), decode_name(b".d\x9f")
+    assert list(check(assemble(text.format(good)))) == []
+    assert [p.rule for p in check(assemble(text.format(bad)))] == ["Invalid name"]
+
+
+def test_an_ints_size_does_not_matter_to_an_array_of_it() -> None:
+    # Measured as above: only its bits are looked at.
+    text = (
+        "[1] INT 'i' size=31 bits_offset=0 nr_bits=32 encoding=SIGNED\n"
+        "[2] ARRAY '(anon)' type_id=1 index_type_id=1 nr_elems=8\n"
+    )
+    assert list(check(assemble(text))) == []
+    odd = text.replace("nr_bits=32", "nr_bits=24")
+    assert [p.rule for p in check(assemble(odd))] == ["Invalid index"]

@@ -190,6 +190,8 @@ MATCHES: tuple[tuple[str, str, str, tuple[str, ...], int | None, int | None], ..
     ("RX5 struct and enum", S4, POINTER, (ENUM4,), None, 1),
     ("RX6 struct and FWD", S4, POINTER, (FWD,), 1, 1),
     ("embedded struct and FWD", S4, EMBEDS, (FWD,), None, None),
+    ("embedded struct, FWD after it", S4, EMBEDS, (S4, FWD), 1, None),
+    ("embedded struct, FWD before it", S4, EMBEDS, (FWD, S4), 2, 2),
     ("RX8 struct and enum both there", S4, POINTER, (S4, ENUM4), 1, None),
     ("FWD beside its definition, for a struct", S4, POINTER, (FWD, S8), 2, None),
     ("FWD beside its definition, for a FWD", FWD, POINTER, (S8, FWD), 2, None),
@@ -391,3 +393,19 @@ def test_only_parts_of_one_base_are_merged() -> None:
         merge([split, rawtext.parse(INT)])
     with pytest.raises(BtfError, match="nothing"):
         merge([])
+
+
+def test_a_distilled_base_may_be_empty() -> None:
+    # libbpf then takes the split for the base, and leaves references to nothing.
+    base = rawtext.parse(
+        INT + "[2] PTR '(anon)' type_id=0\n[3] ENUM '(anon)' encoding=UNSIGNED "
+        "size=4 vlen=1\n\t'A' val=1\n"
+    )
+    text = "[4] CONST '(anon)' type_id=2\n[5] TYPEDEF 't' type_id=3\n"
+    small, split = distill_base(rawtext.parse(text, base))
+    assert not small.offsets
+    assert rawtext.dumps(split) == (
+        "[1] CONST '(anon)' type_id=3\n[2] TYPEDEF 't' type_id=4\n[3] PTR '(anon)' type_id=0\n"
+        "[4] ENUM '(anon)' encoding=UNSIGNED size=4 vlen=1\n\t'A' val=1\n"
+    )
+    assert rawtext.dumps(relocate(split, base)).startswith("[4] CONST '(anon)' type_id=6\n")
