@@ -131,15 +131,20 @@ def _without(name: str, seconds: int, keep: Path, seed: int) -> int:
     end = time.monotonic() + seconds
     count = 0
     data = b""
-    # Written first: a crash in a C library ends this process.
+    # Written first: a crash in a C library ends this process. Never closed in between,
+    # for some file systems write to the disk then.
     current = keep / f"{name}-{os.getpid()}"
+    file = os.open(current, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def keep_input(data: bytes) -> None:
+        os.ftruncate(file, os.pwrite(file, data, 0))
     try:
         for data in pool:
-            current.write_bytes(data)
+            keep_input(data)
             target.run(data)
         while time.monotonic() < end:
             data = mutated(random.choice(pool), random)
-            current.write_bytes(data)
+            keep_input(data)
             signal.setitimer(signal.ITIMER_REAL, target.seconds)
             target.run(data)
             signal.setitimer(signal.ITIMER_REAL, 0)
