@@ -179,9 +179,17 @@ def _symbols(session: Session, options: Options) -> None:
 
 def _types(session: Session, options: Options) -> None:
     if options.btf is not None:
+        from btfdbg.debuginfo.btf_evidence import contradiction
         from btfdbg.images import load_btf
 
         btf, source = load_btf(options.btf), str(options.btf)
+        problem = contradiction(btf, session.vmcoreinfo)
+        if problem:
+            raise DebugInfoError(
+                f"{source} is of another kernel: {problem}",
+                step="btf",
+                hint=f"give the BTF of exactly {session.release}",
+            )
     else:
         data, source = locate.vmlinux_btf(session)
         try:

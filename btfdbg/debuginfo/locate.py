@@ -23,7 +23,6 @@ import drgn
 from drgn import FaultError, Object
 
 from btfdbg.btf import Btf
-from btfdbg.debuginfo.salvage import list_nodes, xarray_entries
 from btfdbg.debuginfo.session import Session
 from btfdbg.debuginfo.vmcore.unread import unread
 from btfdbg.errors import BtfError, DebugInfoError
@@ -130,15 +129,23 @@ def _from_image_scan(session: Session) -> bytes | None:
     A BTF header in the kernel image, for kernels whose kallsyms has no data symbols.
 
     Only the image is searched: module BTF, the page cache's copies of other
-    kernels and what bpf programs brought lie elsewhere.
+    kernels and what bpf programs brought lie elsewhere. What is found there is held
+    against VMCOREINFO.
     """
     start = session.vmcoreinfo.symbols.get("_stext")
     if start is None:
         return None
+    from btfdbg.debuginfo.btf_evidence import contradiction
+
     found = None
     for address in _headers(session.prog, start, start + _MAX_IMAGE):
         data = _read_by_header(session.prog, address)
-        if data is None:
+        if data is None or (found is not None and data == found[1]):
+            continue
+        problem = contradiction(Btf.parse(data), session.vmcoreinfo)
+        if problem:
+            what = f"the BTF at {address:#x} in the kernel image is not this kernel's: {problem}"
+            session.note("btf", what)
             continue
         if found is not None:
             raise DebugInfoError(
@@ -281,6 +288,8 @@ def _from_idr(session: Session) -> Iterator[KernelBtf] | None:
 
 
 def _walk_idr(session: Session, root: Object) -> Iterator[KernelBtf]:
+    from btfdbg.debuginfo.salvage import xarray_entries
+
     prog = session.prog
     lost: FaultError | None = None
     count = 0
@@ -311,6 +320,8 @@ def _from_modules_list(session: Session) -> Iterator[KernelBtf] | None:
 
 
 def _walk_modules_list(session: Session, head: Object) -> Iterator[KernelBtf]:
+    from btfdbg.debuginfo.salvage import list_nodes
+
     try:
         for node in itertools.islice(list_nodes(head.address_of_()), _MAX_BTF_OBJECTS):
             entry = drgn.container_of(node, "struct btf_module", "list")
