@@ -9,6 +9,7 @@ whoever gives ``exercise``.
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections import Counter
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from btfdbg.debuginfo.trim.privacy import Classifier, Owner
 from btfdbg.debuginfo.trim.recorder import Recorder
 from btfdbg.debuginfo.vmcore.cpunotes import needs_repair, repaired
 from btfdbg.debuginfo.vmcore.elfcore import Note
+from btfdbg.debuginfo.vmcore.progress import Progress
 from btfdbg.errors import DebugInfoError
 from btfdbg.record import dataclass, field
 
@@ -92,8 +94,15 @@ def trim(
         pfns, left_out = _kernel_pages(recorder, options, source)
     description = _describe(recorder, session, source, include_user)
     part = out.with_name(out.name + ".part")
+    number = itertools.count()
+
+    def read_page(pfn: int) -> bytes:
+        progress(next(number))
+        return recorder.read_page(pfn)
+
     try:
-        size = write(part, description, pfns, recorder.read_page)
+        with Progress("writing", len(pfns), unit="pages") as progress:
+            size = write(part, description, pfns, read_page)
         part.replace(out)
     except OSError as e:
         raise DebugInfoError(f"{out}: {e.strerror or e}", step="trim") from e
