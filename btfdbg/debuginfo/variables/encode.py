@@ -11,6 +11,7 @@ Facts: include/uapi/linux/btf.h (VAR, DATASEC, DECL_TAG); section offsets as pah
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
@@ -37,11 +38,15 @@ _NOISE = (
     "TRACE_SYSTEM",
     "__SCK__",
     "__TRACE_SYSTEM",
+    "___tp_str.",
     "__UNIQUE_ID",
+    "__already_done.",
     "__bpf_trace_tp_map_",
     "__event_",
     "__exitcall_",
+    "__func__.",
     "__initcall_",
+    "__msg.",
     "__p_syscall_meta__",
     "__param_str_",
     "__setup_",
@@ -51,9 +56,14 @@ _NOISE = (
     "args__",
     "event_enter__",
     "event_exit__",
+    "print_fmt_",
     "security_hook_active_",
     "str__",
     "types__",
+)
+_NOISE_TYPES = re.compile(
+    r"(?:const )?struct (?:trace_event_(?:call|class|fields|functions)|trace_eval_map|tracepoint"
+    r"|static_call_key|syscall_metadata|_ddebug)(?: \[\d*\])*"
 )
 _QUALIFIERS = {"const": "add_const", "volatile": "add_volatile", "restrict": "add_restrict"}
 
@@ -98,7 +108,7 @@ def encode(
     """
     encoder = _Encoder(base)
     every = (*image.rows, *more)
-    rows = [row for row in every if profile == "all" or not row.name.startswith(_NOISE)]
+    rows = [row for row in every if profile == "all" or not _is_noise(row)]
     missing = set(image.missing).difference(row.name for row in rows)
     extra = list(_aliases(rows, missing, symbols)) if aliases else []
     static = {(s.name, s.value) for s in symbols.symbols if s.is_local}
@@ -117,6 +127,10 @@ def encode(
     data = encoder.finish(sections, base_tag(base, build_id, image.module))
     added = len(encoder.builder) - encoder.variables - encoder.datasecs - encoder.tags
     return Encoded(data, encoder.variables, len(extra), added, tuple(encoder.skipped))
+
+
+def _is_noise(row: Row) -> bool:
+    return row.name.startswith(_NOISE) or _NOISE_TYPES.fullmatch(row.type) is not None
 
 
 def _aliases(rows: Iterable[Row], wanted: set[str], symbols: ElfSymbols) -> Iterator[Row]:

@@ -22,6 +22,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from btfdbg.btf import Btf, Kind, TypeId, kinds
+from btfdbg.btf.format import VERSION
 from btfdbg.debuginfo.variables.places import AddressesOf, VarPlaces
 from btfdbg.errors import BtfFormatError, DebugInfoError
 
@@ -35,6 +36,7 @@ _OWNER = re.compile(
 _TYPE_TAG = "btfdbg.type="
 _BUILD_ID = re.compile(r"[0-9a-f]{8,64}")
 _MAX_FILE = 256 << 20
+_VERSION_AT = 2
 
 
 def base_tag(base: Btf, build_id: str = "", module: str = "") -> str:
@@ -116,6 +118,8 @@ class ExtraBtf:
         """
         try:
             btf = Btf.parse(data, base)
+            if data[_VERSION_AT] != VERSION:
+                raise BtfFormatError(f"version {data[_VERSION_AT]} of BTF, expected {VERSION}")
             tag = _find_tag(btf)
         except (BtfFormatError, LookupError) as e:
             raise DebugInfoError(
