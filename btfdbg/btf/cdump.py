@@ -17,7 +17,7 @@ Facts: libbpf's btf_dump.c, whose output for real kernels this equals, and its t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.cdecl import Declarator, Unprintable
@@ -285,7 +285,7 @@ class CDump:
             self.settled[type_id] = quiet[type_id] = 1
         self.depth -= 1
 
-    def _settle(self, type_id: int, below: Sequence[int]) -> None:
+    def _settle(self, type_id: int, below: list[int]) -> None:
         """Note of a type without a name of its own what is left of those that it refers to."""
         self.settled[type_id] = all(map(self.settled.__getitem__, below))
         self.quiet[type_id] = all(map(self.quiet.__getitem__, below))

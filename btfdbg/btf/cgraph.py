@@ -15,7 +15,7 @@ from __future__ import annotations
 import gc
 import sys
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import accumulate, chain, compress, count, repeat
 from operator import add, lt
 
@@ -86,15 +86,32 @@ class Names(dict[int, str]):
 class _Records(dict[int, list[int]]):
     """Id to the words of a record, cut out when first asked for."""
 
-    def __init__(self, words: array[int], starts: list[int]) -> None:
+    def __init__(self, types: Types) -> None:
         super().__init__()
-        self._words = words
-        self._starts = starts
+        self._types = types
+        self._nothing = [0, 0, 0]
 
     def __missing__(self, type_id: int) -> list[int]:
-        starts = self._starts
-        record = self[type_id] = self._words[starts[type_id] : starts[type_id + 1]].tolist()
+        types = self._types
+        if type_id == 0 or types.kind[type_id] in NOTHING:
+            return self._nothing
+        start, end = types.start[type_id], types.start[type_id + 1]
+        record = self[type_id] = types.words[start:end].tolist()
         return record
+
+
+class _Below(dict[int, list[int]]):
+    """Id to what it refers to; prototypes, of which C needs few, when first asked for."""
+
+    def __init__(self, types: Types) -> None:
+        super().__init__()
+        self._types = types
+
+    def __missing__(self, type_id: int) -> list[int]:
+        types = self._types
+        start, end = types.start[type_id], types.start[type_id + 1]
+        below = self[type_id] = types.words[start + 2 : end : 2].tolist()
+        return below
 
 
 def _table(kinds: frozenset[int]) -> bytes:
@@ -115,7 +132,6 @@ _IS_ONE_WORD = _table(_ONE_WORD)
 _IS_ARRAY = _table(frozenset({ARRAY}))
 _IS_COMPOSITE = _table(frozenset({STRUCT, UNION}))
 _IS_PROTO = _table(frozenset({FUNC_PROTO}))
-_IS_NOTHING = _table(NOTHING)
 _IS_C_BUT_PROTO = _table(frozenset(range(1, 128)) - NOTHING - {FUNC_PROTO})
 _KNOWN_REFS = NOTHING | _ONE_WORD | {ARRAY, STRUCT, UNION, FUNC_PROTO}
 _HAS_OTHER_REFS = _table(
@@ -167,11 +183,8 @@ class Types:
         self.start.append(len(self.words))
         self.start[0] = len(self.words)
         self.words.extend((0, 0, 0))
-        self.record = _Records(self.words, self.start)
-        nothing = [0, 0, 0]
-        self.record[0] = nothing
-        self.record.update(dict.fromkeys(self.ids_of(_IS_NOTHING), nothing))
-        self.below: dict[int, Sequence[int]] = {}
+        self.record = _Records(self)
+        self.below = _Below(self)
         self.tagged = bytearray(self.count)
         self.referenced: set[int] = set()
         for level in btf.chain():
@@ -199,7 +212,7 @@ class Types:
         """
         out = self.ids_of(_IS_C_BUT_PROTO)
         protos = self.ids_of(_IS_PROTO)
-        last = map(max, map(self.below.__getitem__, protos))
+        last = map(max, self._cut(protos, 2, 2))
         out += compress(protos, map(lt, protos, last))
         out.sort()
         return out
@@ -238,21 +251,20 @@ class Types:
         found = set(self.word(self.ids_of(_IS_ONE_WORD, level), 2))
         composites = self.ids_of(_IS_COMPOSITE, level)
         members = map(array.tolist, self._cut(composites, 4, 3))
-        below: dict[int, Sequence[int]] = dict(zip(composites, members, strict=True))
+        below = dict(zip(composites, members, strict=True))
+        found.update(chain.from_iterable(below.values()))
+        self.below.update(below)
         tagged = self.tagged
         for type_id in compress(composites, self.word(composites, 0)):
             tagged[type_id] = 1
-        protos = self.ids_of(_IS_PROTO, level)
-        below.update(zip(protos, self._cut(protos, 2, 2), strict=True))
+        found.update(chain.from_iterable(self._cut(self.ids_of(_IS_PROTO, level), 2, 2)))
         arrays = self.ids_of(_IS_ARRAY, level)
         found.update(self.word(arrays, 3), self.word(arrays, 4))
-        found.update(chain.from_iterable(below.values()))
         for type_id in self.ids_of(_HAS_OTHER_REFS, level):
             found.update(level.iter_type_refs(type_id))
         if found and max(found) >= level.type_cnt:
             self._report(level)
         self.referenced |= found
-        self.below.update(below)
 
     def _report(self, level: Btf) -> None:
         from btfdbg.btf.decode import record_error

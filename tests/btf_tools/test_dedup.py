@@ -17,7 +17,7 @@ from btfdbg.btf.dedup_graph import tag_of
 from btfdbg.btf.dedup_split import representatives as split_representatives
 from btfdbg.btf.dedup_whole import representatives as whole_representatives
 from btfdbg.btf.fingerprint import Fingerprints
-from btfdbg.btf.format import TypeId
+from btfdbg.btf.format import Kind, TypeId
 from btfdbg.errors import BtfError, BtfFormatError
 
 from .dedup_rows import ROWS, SPLIT_ROWS
@@ -234,6 +234,43 @@ def test_strings_of_several_levels_compare_by_content() -> None:
     top.add_typedef("t", top.add_int("int", 4, 1))
     assert rawtext.dumps(dedup(top.to_btf())) == "[3] TYPEDEF 't' type_id=1\n"
     assert len(dedup(middle).offsets) == 0
+
+
+def test_s05_functions_stay_and_what_they_take_is_the_bases() -> None:
+    # Row S05, split_module: what a parameter leads to is not duplicated, the FUNC is.
+    kernel = (
+        "[1] INT 'int' size=4 bits_offset=0 nr_bits=32 encoding=SIGNED\n"
+        "[2] STRUCT 'sock' size=16 vlen=2\n\t'next' type_id=3 bits_offset=0\n"
+        "\t'n' type_id=1 bits_offset=64\n"
+        "[3] PTR '(anon)' type_id=2\n[4] TYPEDEF 'sock_t' type_id=2\n"
+    )
+    base = rawtext.parse(kernel)
+    copy = rawtext.dumps(_shifted(rawtext.parse(kernel), base))
+    own = (
+        "[9] CONST '(anon)' type_id=8\n[10] PTR '(anon)' type_id=9\n"
+        "[11] FUNC_PROTO '(anon)' ret_type_id=5 vlen=2\n\t'sk' type_id=7\n\t'c' type_id=10\n"
+        "[12] FUNC 'use' type_id=11 linkage=static\n"
+    )
+    out = dedup(rawtext.parse(copy + own, base))
+    (func,) = [t for t in out.own_ids() if out.kind_of(t) == Kind.FUNC]
+    (proto,) = out.iter_type_refs(func)
+    assert proto >= base.type_cnt
+    for target in out.iter_type_refs(proto):
+        at = target
+        while out.kind_of(at) in (Kind.PTR, Kind.CONST, Kind.TYPEDEF):
+            (at,) = out.iter_type_refs(at)
+        assert at < base.type_cnt
+    assert len(out.offsets) == 4  # CONST, PTR, FUNC_PROTO, FUNC
+
+
+def _shifted(source: Btf, base: Btf) -> Btf:
+    """Return a copy of a BTF's types on top of a base, none of them merged."""
+    builder = Builder(base)
+    shift = base.type_cnt - 1
+    ids = {0: 0, **{t: t + shift for t in source.own_ids()}}
+    for type_id in source.own_ids():
+        builder.add_copy(source, type_id, ids)
+    return builder.to_btf()
 
 
 def test_what_is_only_above_a_cycle_may_equal_what_is_above_none() -> None:
