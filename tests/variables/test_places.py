@@ -18,6 +18,7 @@ from btfdbg.debuginfo.variables.extract import Image, Row
 from btfdbg.debuginfo.variables.lookup import VariableTypes
 from btfdbg.debuginfo.variables.places import VarPlaces
 from btfdbg.debuginfo.variables.provenance import Source
+from btfdbg.errors import DebugInfoError
 
 from .kernels import BASE, RELEASE, Sym, Symbols, make_btf, make_program
 
@@ -118,6 +119,19 @@ def test_files_say_whose_variables_they_have(tmp_path: Path) -> None:
     assert files.file_for("cf_fault", "") == tmp_path / "ours"
     assert files.file_for("other", "0011223344") == folder / "0011223344.btf"
     assert files.file_for("other", "ff11223344") is None
+
+
+def test_a_missing_file_and_a_second_one_for_the_kernel_are_told(tmp_path: Path) -> None:
+    base = make_btf()
+    data = _encode(base, Row("v", "int", 4, BASE, ".data", "", False))
+    for name in ("one", "two"):
+        (tmp_path / name).write_bytes(data)
+    with pytest.raises(DebugInfoError, match=r"two.*one was given for the kernel"):
+        ExtraFiles([tmp_path / "one", tmp_path / "two"]).file_for("", "")
+    files = ExtraFiles([tmp_path / "none"])
+    with pytest.raises(DebugInfoError, match="none: no such file"):
+        files.file_for("", "")
+    assert files.file_for("ext4", "") is None
 
 
 def _module_extra(base: Btf) -> bytes:

@@ -1,7 +1,9 @@
 """``btfdbg btf encode-vars``
 
 Write the variables of a kernel as BTF on top of its own BTF, out of its DWARF: VARs,
-DATASECs and new names, no types. With the result a debugger knows every variable:
+DATASECs and new names. Types are the kernel's own; one that it lacks (an array of arrays,
+which pahole before 1.31 flattens) is added and counted. With the result a debugger knows
+every variable:
 
   btfdbg btf encode-vars --base vmlinux.btf VMLINUX -o vmlinux-btf-extra
   btfdbg --btf-extra vmlinux-btf-extra CORE
@@ -10,7 +12,9 @@ For a module, on top of vmlinux's and the module's own BTF:
 
   btfdbg btf encode-vars --base vmlinux.btf --base MODULE.ko MODULE.ko.debug -o OUT
 
-Put into ~/.local/share/btfdbg/btf-extra/BUILD-ID.btf it is found by itself.
+Put into ~/.local/share/btfdbg/btf-extra/BUILD-ID.btf it is found by itself; if OUT is a
+folder, the file in it has that name. Of a kernel it takes about a minute, most of it for
+the symbols of assembly and linker script (--no-aliases: seconds).
 """
 
 from __future__ import annotations
@@ -32,7 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="the kernel's own BTF (default: FILE's .BTF); repeat for a module's",
     )
-    parser.add_argument("-o", "--output", metavar="OUT", type=Path, required=True)
+    parser.add_argument(
+        "-o", "--output", metavar="OUT", type=Path, required=True, help="file, or folder"
+    )
     parser.add_argument(
         "--profile",
         choices=("debug", "all"),
@@ -43,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--statics", action="store_true", help="also statics of functions, as symbols name them"
     )
     parser.add_argument(
-        "--no-aliases", action="store_true", help="no second names from assembly or linker script"
+        "--no-aliases", action="store_true", help="no symbols of assembly or the linker script"
     )
 
 
@@ -56,6 +62,13 @@ def run(args: argparse.Namespace) -> int:
     from btfdbg.debuginfo.variables.encode import encode
     from btfdbg.debuginfo.variables.extract import extract, module_name
 
+    symbols = read_symbols(args.file)
+    if symbols.is_relocatable and len(args.base) < 1:
+        raise DebugInfoError(
+            f"{args.file}: a module's BTF is on top of the kernel's",
+            step="encode-vars",
+            hint="give --base VMLINUX --base MODULE.ko",
+        )
     base: Btf | None = None
     for path in args.base or [str(args.file)]:
         try:
@@ -63,24 +76,31 @@ def run(args: argparse.Namespace) -> int:
         except BtfdbgError as e:
             raise DebugInfoError(f"{path}: {e}", step="encode-vars") from e
     assert base is not None  # at least one path
-    symbols = read_symbols(args.file)
     module = module_name(args.file) if symbols.is_relocatable else ""
     image = extract(args.file, module=module)
+    build_id = build_id_of(args.file)
     done = encode(
         image,
         symbols,
         base,
         profile=args.profile,
         aliases=not args.no_aliases,
-        more=more_rows(args.file, image, symbols, statics=args.statics),
-        build_id=build_id_of(args.file),
+        more=more_rows(
+            args.file, image, symbols, statics=args.statics, declared=not args.no_aliases
+        ),
+        build_id=build_id,
     )
+    output = args.output
+    if output.is_dir():
+        if not build_id:
+            raise DebugInfoError(f"{args.file}: it has no build id", step="encode-vars")
+        output /= f"{build_id}.btf"
     try:
-        args.output.write_bytes(done.btf)
+        output.write_bytes(done.btf)
     except OSError as e:
-        raise DebugInfoError(f"{args.output}: {e.strerror}", step="encode-vars") from e
+        raise DebugInfoError(f"{output}: {e.strerror}", step="encode-vars") from e
     print(
-        f"{args.output}: {len(done.btf)} bytes, {done.variables} variables "
+        f"{output}: {len(done.btf)} bytes, {done.variables} variables "
         f"({done.aliases} aliases), {done.added_types} types added, "
         f"{len(done.skipped)} skipped"
     )

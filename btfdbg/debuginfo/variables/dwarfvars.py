@@ -69,13 +69,21 @@ class Found:
         self.size = size
 
 
-def more_rows(path: Path, image: Image, symbols: ElfSymbols, *, statics: bool = False) -> list[Row]:
+def more_rows(
+    path: Path,
+    image: Image,
+    symbols: ElfSymbols,
+    *,
+    statics: bool = False,
+    declared: bool = True,
+) -> list[Row]:
     """
     Return rows for symbols that :func:`.extract.extract` found no variable for.
 
     :param image: what it found.
     :param symbols: of the same file.
     :param statics: also those of functions, under their symbols' names (``count.3``).
+    :param declared: also symbols that only an ``extern`` declaration gives a type.
     :raises DebugInfoError: the DWARF cannot be read.
     """
     have = {(row.name, row.section, row.address) for row in image.rows}
@@ -94,8 +102,7 @@ def more_rows(path: Path, image: Image, symbols: ElfSymbols, *, statics: bool = 
     found = variables.at(by_place, relocatable=symbols.is_relocatable)
     known = {row.name for row in image.rows} | {symbol.name for symbol in found}
     open_ = {s.name: s for s in missing if not s.is_local and s.name not in known}
-    declared = variables.declared(open_)
-    for name, variable in declared.items():
+    for name, variable in variables.declared(open_ if declared else ()).items():
         symbol = open_[name]
         # Where the assembler gave a size, the declaration must not say another.
         if not symbol.size or not variable.size or symbol.size == variable.size:

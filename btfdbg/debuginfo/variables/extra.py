@@ -187,6 +187,7 @@ class ExtraFiles:
     def __init__(self, given: Iterable[Path] = ()) -> None:
         self._given = tuple(given)
         self._owners: dict[str, Path] | None = None
+        self._problem: DebugInfoError | None = None
 
     def file_for(self, module: str, build_id: str) -> Path | None:
         """
@@ -194,14 +195,32 @@ class ExtraFiles:
 
         :param module: "" for the kernel.
         :param build_id: in hexadecimal, "" if it is not known.
+        :raises DebugInfoError: asked for the kernel's: something given is of no use.
         """
         if self._owners is None:
-            self._owners = {}
-            for path in self._given:
-                if not path.is_dir():
-                    self._owners.setdefault(_owner(path), path)
+            self._owners = self._read_owners()
+        if self._problem is not None and not module:
+            raise self._problem
         folders = [path for path in self._given if path.is_dir()]
         return self._owners.get(module) or find_file(build_id, folders)
+
+    def _read_owners(self) -> dict[str, Path]:
+        owners: dict[str, Path] = {}
+        for path in self._given:
+            if path.is_dir():
+                continue
+            owner = _owner(path)
+            what = ""
+            if not path.exists():
+                what = "no such file"
+            elif owner in owners:
+                of = f"module {owner}" if owner else "the kernel"
+                what = f"{owners[owner]} was given for {of} already"
+            if what:
+                self._problem = DebugInfoError(f"{path}: {what}", step="btf-extra")
+            else:
+                owners[owner] = path
+        return owners
 
 
 def _owner(path: Path) -> str:
