@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,9 @@ def test_every_command_that_works_with_dwarf_works_without(dump: Path) -> None:
         for line, (outcome, _) in results.items()
         if outcome is compare.Outcome.DIFFERENT and line not in USER_MEMORY
     }
+    if sys.version_info >= (3, 13):
+        # The answers were written down with 3.11; argparse words its help anew since.
+        different.discard("help ps")
     if dump in ARM:
         different = {line for line in different if not line.startswith(("bt", "foreach"))}
     assert not different
