@@ -28,8 +28,9 @@ def candidates(session: Session, command_names: Iterable[str] = ()) -> Callable[
     def names(kind: str) -> list[str]:
         try:
             return _names(session, kind, command_names)
-        except (BtfdbgError, drgn.FaultError, LookupError):
-            # Suggestions are a courtesy; what is wrong here is told elsewhere.
+        except (BtfdbgError, drgn.FaultError, LookupError, SyntaxError):
+            # Suggestions are a courtesy; what is wrong here is told elsewhere. The
+            # name of an anonymous type, "struct <anonymous>", is no name.
             return []
 
     return names

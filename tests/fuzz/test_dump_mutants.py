@@ -23,6 +23,7 @@ _BASES = (
 )
 
 
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize(("name", "form"), _BASES, ids=lambda v: v)
 def test_mutants_are_diagnosed_and_untouched_answers_stay_the_same(
     name: str, form: str, tmp_path: Path

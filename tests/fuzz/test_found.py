@@ -1,0 +1,46 @@
+"""What the fuzzer found once stays mended; circles and notes have tests of their own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import drgn
+import pytest
+
+from btfdbg.commands import namespace
+from btfdbg.commands.candidates import candidates
+from btfdbg.debuginfo.module_restore import restore_modules
+from btfdbg.debuginfo.session import Session
+from tests.fuzz.test_circles import damaged
+
+
+@pytest.fixture(scope="module")
+def session() -> Session:
+    from tests.conftest import bundled_dumps
+
+    path = next((p for p, e in bundled_dumps() if e["arch"] == "amd64" and p.exists()), None)
+    if path is None:
+        pytest.skip("no amd64 dump is bundled")
+    return damaged(path, lambda prog: [])
+
+
+def test_a_missing_member_of_an_anonymous_type_is_one_line(session: Session) -> None:
+    """drgn calls it "struct <anonymous>", which is not the name of a type."""
+    prog = session.prog
+    anonymous = prog.struct_type(None, 8, (drgn.TypeMember(prog.int_type("int", 4, True), "a"),))
+    with pytest.raises(LookupError) as caught:
+        drgn.Object(prog, anonymous, {"a": 1}).member_("b")
+    assert "<anonymous>" in namespace.one_line_about(session, caught.value)
+    assert candidates(session)("member struct <anonymous>") == []
+
+
+def test_a_module_beyond_the_address_space_is_not_restored(oops_core: Path) -> None:
+    def endless(prog: drgn.Program) -> list[tuple[int, int]]:
+        module = drgn.container_of(prog["modules"].next.next, "struct module", "list")
+        size = module.mem[0].size
+        word = size.address_ or 0
+        # The size of its text with its neighbour, and its place close to the end.
+        return [(word, 0x7FFFFFFF), (module.mem[0].base.address_ or 0, (1 << 64) - 4096)]
+
+    session = damaged(oops_core, endless)
+    assert restore_modules(session) >= 0
