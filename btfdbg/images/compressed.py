@@ -5,8 +5,8 @@ after the compressed stream is ignored, because a kernel image has its own after
 
 Why a limit at every step: a few bytes of zstd can claim gigabytes, and images are
 searched for streams that were never meant to be one.
-Facts: RFC 1952, RFC 8878, the XZ and LZ4 format descriptions; the kernel's
-scripts/extract-vmlinux lists the same magics.
+Facts: RFC 1952, RFC 8878, the XZ and LZ4 format descriptions; lib/decompress_unlzo.c;
+the kernel's scripts/extract-vmlinux lists the same magics.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ LIMIT: Final = 512 << 20
 
 _LZ4_MAGIC: Final = 0x184C2102
 _LZ4_BLOCK: Final = 8 << 20
+_LZOP_MAGIC: Final = b"\x89LZO\0\r\n\x1a\n"
+_LZOP_BLOCK: Final = 256 << 10
 _ZSTD_PIECE: Final = 1024
 # What the largest preset asks for, 65 MiB, and then some.
 _LZMA_MEMORY: Final = 256 << 20
@@ -143,6 +145,48 @@ def _lz4_legacy(data: memoryview, limit: int) -> bytes:
     return bytes(out)
 
 
+def _lzop(data: memoryview, limit: int) -> bytes:
+    """Unpack what lzop makes: sized blocks of LZO1X, each after two sizes and a checksum."""
+    from btfdbg.images.blocks import CorruptError, lzo1x
+
+    out = bytearray()
+    try:
+        at = _lzop_header(data)
+        while True:
+            size = int.from_bytes(data[at : at + 4], "big")
+            if at + 4 > len(data):
+                raise ImageError("stream is truncated")
+            if not size:
+                return bytes(out)
+            packed = int.from_bytes(data[at + 4 : at + 8], "big")
+            at += 12
+            if size > _LZOP_BLOCK or not 0 < packed <= size:
+                raise ImageError(f"block of {packed} bytes for {size}")
+            if packed > len(data) - at:
+                raise ImageError("stream is truncated")
+            if len(out) + size > limit:
+                raise _Bound
+            block = bytes(data[at : at + packed])
+            # What would not become smaller is kept as it is.
+            out += block if packed == size else lzo1x(block, size)
+            at += packed
+    except IndexError:
+        raise ImageError("stream is truncated") from None
+    except CorruptError as error:
+        raise ImageError(str(error)) from None
+
+
+def _lzop_header(data: memoryview) -> int:
+    """Return where the header ends; its fields are those that the kernel reads."""
+    at = len(_LZOP_MAGIC)
+    versioned = int.from_bytes(data[at : at + 2], "big") >= 0x0940
+    at += 8 if versioned else 7  # versions, method, level
+    filtered = int.from_bytes(data[at : at + 4], "big") & 0x800
+    at += 8 if filtered else 4
+    at += 12 if versioned else 8  # mode and time
+    return at + 1 + data[at] + 4  # file name, checksum
+
+
 #: Name, first bytes, and how to unpack.
 FORMATS: Final[tuple[tuple[str, bytes, Callable[[memoryview, int], bytes]], ...]] = (
     ("zstd", b"\x28\xb5\x2f\xfd", _zstd),
@@ -150,6 +194,7 @@ FORMATS: Final[tuple[tuple[str, bytes, Callable[[memoryview, int], bytes]], ...]
     ("gzip", b"\x1f\x8b\x08", _gzip),
     ("lz4", b"\x02\x21\x4c\x18", _lz4_legacy),
     ("lz4", b"\x04\x22\x4d\x18", _lz4_frame),
+    ("lzo", _LZOP_MAGIC, _lzop),
     ("bzip2", b"BZh", _bzip2),
     ("lzma", b"\x5d\0\0", _lzma),
 )
@@ -157,7 +202,7 @@ FORMATS: Final[tuple[tuple[str, bytes, Callable[[memoryview, int], bytes]], ...]
 
 def format_of(data: bytes | memoryview) -> str:
     """Return the name of the format that data starts with, ``""`` if it is none known."""
-    head = bytes(data[:8])
+    head = bytes(data[:9])
     for name, magic, _ in FORMATS:
         if head.startswith(magic):
             return name
@@ -171,7 +216,7 @@ def decompress(data: bytes | memoryview, limit: int = LIMIT) -> bytes:
     :param limit: Most bytes that come out.
     :raises ImageError: not a known format, damaged, truncated, or larger than that.
     """
-    head = bytes(data[:8])
+    head = bytes(data[:9])
     for name, magic, unpack in FORMATS:
         if head.startswith(magic):
             try:

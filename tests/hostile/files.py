@@ -25,12 +25,12 @@ from btfdbg.debuginfo.variables import cdecl, database
 from btfdbg.debuginfo.variables.database import Database
 from btfdbg.debuginfo.variables.extra import ExtraBtf, base_tag
 from btfdbg.debuginfo.variables.textdb import TextDatabase
-from btfdbg.debuginfo.vmcore.decompress import CorruptError, lzo1x, snappy
 from btfdbg.debuginfo.vmcore.paging import ways_to_translate
 from btfdbg.debuginfo.vmcore.recover import architectures_of
 from btfdbg.debuginfo.vmcoreinfo import VmcoreInfo
 from btfdbg.errors import BtfError, DebugInfoError, ImageError
 from btfdbg.images import blobs_of, parse_blobs
+from btfdbg.images.blocks import CorruptError, lzo1x, snappy
 from btfdbg.images.compressed import decompress
 from btfdbg.images.elf import replace_sections
 from btfdbg.images.modules import without_signature

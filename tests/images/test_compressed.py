@@ -28,6 +28,19 @@ def lz4_legacy(data: bytes) -> bytes:
     return out + struct.pack("<I", len(data))
 
 
+def lzop(data: bytes) -> bytes:
+    """Pack as lzop does, but without looking for repetitions; no program here makes any."""
+    out = b"\x89LZO\0\r\n\x1a\n" + struct.pack(">3H2B4I", 0x1030, 0x20A0, 0x0940, 1, 5, 1, 0, 0, 0)
+    out += b"\x04name" + struct.pack(">I", 0)
+    for at in range(0, len(data), 256):
+        part = data[at : at + 256]
+        packed = part
+        if part == part[:1] * 256:  # four literals, then 2 + 31 + 219 bytes from one before
+            packed = b"\x15" + part[:4] + b"\x20\xdb\0\0\x11\0\0"
+        out += struct.pack(">3I", len(part), len(packed), 0) + packed
+    return out + bytes(4)
+
+
 DATA = bytes(range(256)) * 64
 PACKED = {
     "gzip": gzip.compress(DATA),
@@ -37,6 +50,7 @@ PACKED = {
     "zstd": zstandard.compress(DATA),
     "lz4 legacy": lz4_legacy(DATA),
     "lz4 frame": lz4.frame.compress(DATA),
+    "lzo": lzop(DATA),
 }
 
 
@@ -79,6 +93,14 @@ def test_more_than_allowed_is_refused(name: str) -> None:
     assert len(data) < 1 << 20
     with pytest.raises(ImageError, match="more than 8 MiB"):
         decompress(data, 8 << 20)
+
+
+def test_lzo_blocks_that_are_compressed() -> None:
+    data = b"".join(bytes([value]) * 256 for value in range(40)) + b"rest"
+    assert len(lzop(data)) < len(data) // 4
+    assert decompress(lzop(data)) == data
+    with pytest.raises(ImageError, match="more than 0 MiB"):
+        decompress(lzop(data), 300)
 
 
 def test_large_lz4_of_several_blocks() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from btfdbg.debuginfo.vmcore.decompress import CorruptError, lzo1x, snappy
+from btfdbg.images.blocks import CorruptError, lzo1x, snappy
 
 LZO_END = b"\x11\0\0"
 

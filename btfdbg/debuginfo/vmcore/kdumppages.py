@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING
 
 import drgn
 
-from btfdbg.debuginfo.vmcore.decompress import CorruptError, lzo1x, snappy
 from btfdbg.debuginfo.vmcore.kdumpfile import Kdump
+from btfdbg.images.blocks import CorruptError, lzo1x, snappy
 
 if TYPE_CHECKING:
     from zstandard import ZstdDecompressor

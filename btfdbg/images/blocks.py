@@ -1,8 +1,8 @@
-"""LZO1X and Snappy in Python, for pages of damaged kdump files.
+"""LZO1X and Snappy in Python, for what no library of the requirements unpacks.
 
-Owns decompression of small blocks from untrusted bytes: bounded output, one
-error. Slow (about 100 pages a second for LZO); whole files go to libkdumpfile,
-which crashes on some damaged ones.
+Owns decompression of small blocks from untrusted bytes: bounded output, one error.
+Slow (about 100 pages of 4 KiB a second for LZO). Used for pages of damaged kdump files,
+since libkdumpfile, which reads whole ones, crashes on some; and for kernel images.
 
 Facts: Documentation/staging/lzo.rst in the kernel; google/snappy
 ``format_description.txt``.
