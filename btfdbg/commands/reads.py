@@ -12,8 +12,6 @@ from collections.abc import Iterator
 
 import drgn
 
-from btfdbg.commands.state import state_of
-from btfdbg.commands.text import one_line, paint, wants_color
 from btfdbg.debuginfo.session import Session
 from btfdbg.debuginfo.vmcore.unread import unread
 
@@ -27,17 +25,16 @@ def counted(session: Session, word: str) -> Iterator[None]:
 
     :param word: Its name, which begins the line.
     """
-    state = state_of(session.prog)
     count = unread(session.prog)
     if not count.watched:
         count.watch(session.prog, session.dump, _pointer(session))
-    if not state.running:
+    if not count.running:
         count.forget()
-    state.running += 1
+    count.running += 1
     try:
         yield
     finally:
-        state.running -= 1
+        count.running -= 1
         _say(session, word)
 
 
@@ -62,12 +59,16 @@ def _say(session: Session, word: str) -> None:
     count = unread(session.prog)
     said = list(count.remarks())
     found = count.summary(session.prog, session.dump)
+    if found is None and not said:
+        return
+    # Not before there is something to say: ``-e`` prints nothing in colour.
+    from btfdbg.commands.state import state_of
+    from btfdbg.commands.text import one_line, paint, wants_color
+
     state = state_of(session.prog)
     if found is not None:
         state.faults += found.reads
         said.append(str(found))
-    if not said:
-        return
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
     color = wants_color(state.color, sys.stderr)

@@ -28,7 +28,6 @@ class PromptState:
     :ivar names: ``$name`` variables and bookmarks.
     :ivar notes: Bookmark to the words the user gave with it.
     :ivar faults: Reads that failed so far.
-    :ivar running: Commands that run, one within the other.
     :ivar color: ``auto``, ``always`` or ``never``.
     """
 
@@ -40,7 +39,6 @@ class PromptState:
     names_path: str = ""
     last_error: BaseException | None = None
     faults: int = 0
-    running: int = 0
     color: str = "auto"
     pager: bool = True
     interactive: bool = False

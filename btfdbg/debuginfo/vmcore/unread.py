@@ -86,6 +86,7 @@ class Unread:
     The failed reads of one Program since they were last asked for.
 
     :ivar watched: Whether the holes of the dump are covered.
+    :ivar running: Commands that count, one within the other.
     """
 
     def __init__(self) -> None:
@@ -94,6 +95,7 @@ class Unread:
         self._more = False
         self._remarks: dict[str, tuple[int, str]] = {}
         self.watched = False
+        self.running = 0
         self._quiet = False
 
     @property
