@@ -12,13 +12,21 @@ from collections.abc import Iterator
 from enum import IntEnum
 
 from btfdbg.btf.btf import Btf
+from btfdbg.btf.builder import pack_like
 from btfdbg.btf.format import MAGIC
+from btfdbg.btf.header import ByteOrder
+from btfdbg.btf.records import IdMap
+from btfdbg.btf.strings import StringTable
 from btfdbg.errors import BtfFormatError
 from btfdbg.record import dataclass
 
 _HEADER = "BBI4I"
 _HEADER_LEN = 24
 _HEADER_LEN_CORE = 32
+_CHARS: dict[ByteOrder, str] = {"little": "<", "big": ">"}
+# Of function, line and relocation records: the word that holds a type id (0 if none
+# does), and those that hold a string.
+_FIELDS = ((1, ()), (0, (1, 2)), (1, (2,)))
 
 
 class CoreKind(IntEnum):
@@ -84,17 +92,13 @@ class BtfExt:
     core_relos: tuple[CoreRelo, ...]
 
 
-def parse_ext(data: bytes, btf: Btf) -> BtfExt:
-    """
-    Read a .BTF.ext section.
-
-    :param btf: The .BTF of the same object.
-    :raises BtfFormatError: it is malformed, or refers to what the BTF does not have.
-    """
+def _header(data: bytes) -> tuple[ByteOrder, int, list[int]]:
+    """Return byte order, header length, and offset and length of each subsection."""
     if len(data) < _HEADER_LEN:
         raise BtfFormatError(
             f".BTF.ext header at 0x0: needs {_HEADER_LEN} bytes, data has {len(data)}", offset=0
         )
+    order: ByteOrder
     if data[:2] == MAGIC.to_bytes(2, "little"):
         order, char = "little", "<"
     elif data[:2] == MAGIC.to_bytes(2, "big"):
@@ -108,6 +112,18 @@ def parse_ext(data: bytes, btf: Btf) -> BtfExt:
         raise BtfFormatError(f".BTF.ext header at 0x4: hdr_len is {hdr_len}", offset=4)
     if hdr_len >= _HEADER_LEN_CORE:
         sections += struct.unpack_from(char + "2I", data, _HEADER_LEN)
+    return order, hdr_len, sections
+
+
+def parse_ext(data: bytes, btf: Btf) -> BtfExt:
+    """
+    Read a .BTF.ext section.
+
+    :param btf: The .BTF of the same object.
+    :raises BtfFormatError: it is malformed, or refers to what the BTF does not have.
+    """
+    order, hdr_len, sections = _header(data)
+    char = _CHARS[order]
     reader = _Reader(data, hdr_len, char, btf)
     funcs = tuple(
         FuncInfo(name, off, reader.type_id(type_id))
@@ -126,6 +142,49 @@ def parse_ext(data: bytes, btf: Btf) -> BtfExt:
             for name, (off, type_id, access, kind) in reader.records(sections[4], sections[5], 4)
         )
     return BtfExt(order, funcs, lines, relos)
+
+
+def move_ext(data: bytes, old: Btf, new: Btf, ids: IdMap) -> tuple[bytes, Btf]:
+    """
+    Make a .BTF.ext section refer to another BTF than it did.
+
+    :param old: What it refers to.
+    :param new: What it shall refer to.
+    :param ids: New type id for each old one.
+    :return: The section, of the same length, and ``new`` with the strings that only the
+        section uses.
+    :raises BtfFormatError: as :func:`parse_ext`.
+    """
+    parse_ext(data, old)  # from here on all of it is in bounds
+    order, hdr_len, sections = _header(data)
+    word = struct.Struct(_CHARS[order] + "I")
+    out = bytearray(data)
+    strings = StringTable(new.base, new.strings.data)
+
+    def read(at: int) -> int:
+        return int(word.unpack_from(out, at)[0])
+
+    def move_string(at: int) -> None:
+        word.pack_into(out, at, strings.add(old.string_bytes(read(at))))
+
+    for offset, length, (id_word, string_words) in zip(
+        sections[::2], sections[1::2], _FIELDS, strict=False
+    ):
+        at = hdr_len + offset
+        end = at + length
+        size = read(at) if length else 0
+        at += 4
+        while at < end:
+            move_string(at)
+            count = read(at + 4)
+            at += 8
+            for record in range(at, at + count * size, size):
+                if id_word:
+                    word.pack_into(out, record + 4 * id_word, ids[read(record + 4 * id_word)])
+                for number in string_words:
+                    move_string(record + 4 * number)
+            at += count * size
+    return bytes(out), Btf.parse(pack_like(new, new.words, strings.data), new.base)
 
 
 class _Reader:

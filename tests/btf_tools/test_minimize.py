@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import struct
+from pathlib import Path
 
 import pytest
 
 from btfdbg.btf import Btf, Builder, rawtext
 from btfdbg.btf import kinds as k
-from btfdbg.btf.btfext import BtfExt, CoreKind, CoreRelo, parse_ext
+from btfdbg.btf.btfext import BtfExt, CoreKind, CoreRelo, move_ext, parse_ext
 from btfdbg.btf.core_relo import essential_name, parse_access, types_match
+from btfdbg.btf.dedup import dedup_with_map
 from btfdbg.btf.minimize import flatten, minimize
+from btfdbg.cli import main
 from btfdbg.errors import BtfError, BtfFormatError
+from btfdbg.images.elf import sections
+from tests.images.elves import elf
 
 INT = "[1] INT 'int' size=4 bits_offset=0 nr_bits=32 encoding=SIGNED\n"
 
@@ -312,6 +317,49 @@ def test_btf_ext_is_read_in_either_byte_order(order: str) -> None:
         CoreRelo("s", 16, 1, "0:1", CoreKind.FIELD_EXISTS),
         CoreRelo("s", 24, 1, "0:1", CoreKind.TYPE_SIZE),
     )
+
+
+@pytest.mark.parametrize("order", ["little", "big"])
+def test_btf_ext_follows_its_btf_through_dedup(order: str) -> None:
+    builder = Builder()
+    builder.add_int("unused", 4, 1)
+    again = [builder.add_int("int", 4, 1) for _ in range(3)]
+    _, sec, file, text, access = (
+        builder.strings.add(s) for s in ("no more", "s", "f.c", "x;", "0:1")
+    )
+    btf = builder.to_btf()
+    data = _ext(
+        order,
+        _info(order, sec, (8, again[2])),
+        _info(order, sec, (8, file, text, 5 << 10 | 3)),
+        _info(order, sec, (16, again[1], access, 2), (24, again[0], access, 9)),
+    )
+    before = parse_ext(data, btf)
+    result = dedup_with_map(btf)
+    moved, out = move_ext(data, btf, result.btf, result.ids)
+    after = parse_ext(moved, out)
+    assert after.lines == before.lines
+    assert [f.type_id for f in after.funcs] == [2]
+    assert [(r.type_id, r.access, r.kind) for r in after.core_relos] == [
+        (2, "0:1", CoreKind.FIELD_EXISTS),
+        (2, "0:1", CoreKind.TYPE_SIZE),
+    ]
+    assert b"no more" not in out.strings.data
+    assert out.words == result.btf.words
+
+
+def test_dedup_writes_both_sections_of_an_object(tmp_path: Path) -> None:
+    builder = Builder()
+    again = [builder.add_int("int", 4, 1) for _ in range(2)]
+    sec, access = (builder.strings.add(s) for s in ("s", "0:1"))
+    data = _ext("little", b"", b"", _info("little", sec, (16, again[1], access, 2)))
+    (tmp_path / "in.o").write_bytes(elf({".BTF": builder.build(), ".BTF.ext": data}))
+    assert main(["btf", "dedup", str(tmp_path / "in.o"), "--into", str(tmp_path / "out.o")]) == 0
+    found = sections((tmp_path / "out.o").read_bytes(), (".BTF", ".BTF.ext"))
+    out = Btf.parse(found[".BTF"])
+    assert len(out.offsets) == 1
+    (found_relo,) = parse_ext(found[".BTF.ext"], out).core_relos
+    assert (found_relo.section, found_relo.type_id, found_relo.access) == ("s", 1, "0:1")
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """``btfdbg btf dedup``: merge types that are the same, drop unused strings.
 
 With --base, FILE's types are merged with each other and into the base, which stays as
-it is.
+it is. The .BTF.ext of a BPF object follows when both go into a copy of it (--into).
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 import argparse
 import sys
 
-from btfdbg.btf.dedup import dedup
+from btfdbg.btf.btfext import move_ext
+from btfdbg.btf.dedup import dedup_with_map
 from btfdbg.commands.btftool.common import add_file, open_args
-from btfdbg.commands.btftool.elfout import add_outputs, write_outputs
+from btfdbg.commands.btftool.elfout import add_outputs, read_section, write_outputs
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,8 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     btf = open_args(args)
-    out = dedup(btf)
-    write_outputs(args, out)
+    result = dedup_with_map(btf)
+    out, ext = result.btf, None
+    data = read_section(args.file, ".BTF.ext") if args.into is not None else None
+    if data is not None:
+        ext, out = move_ext(data, btf, out, result.ids)
+    write_outputs(args, out, ext=ext)
     if args.verbose:
         print(
             f"{len(btf.offsets)} -> {len(out.offsets)} types, "

@@ -21,11 +21,25 @@ def add_outputs(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def write_outputs(args: argparse.Namespace, btf: Btf, base: Btf | None = None) -> None:
+def _read_elf(path: str) -> bytes:
+    data = read_bytes(path)
+    return compressed.decompress(data) if compressed.format_of(data) else data
+
+
+def read_section(path: str, name: str) -> bytes | None:
+    """Return a section of an ELF file, ``None`` if it has no such or is none."""
+    data = _read_elf(path)
+    return elf.sections(data, (name,)).get(name) if data[:4] == elf.MAGIC else None
+
+
+def write_outputs(
+    args: argparse.Namespace, btf: Btf, base: Btf | None = None, ext: bytes | None = None
+) -> None:
     """
     Write what :func:`add_outputs` asks for.
 
     :param base: Distilled base; a copied module gets it as .BTF.base, else loses its own.
+    :param ext: What a copied object gets as .BTF.ext, if that changed.
     :raises ImageError: neither was asked for, or FILE is no ELF file.
     """
     if args.output is None and args.into is None:
@@ -33,9 +47,9 @@ def write_outputs(args: argparse.Namespace, btf: Btf, base: Btf | None = None) -
     if args.output is not None:
         write_out(args.output, bytes(btf.raw))
     if args.into is not None:
-        data = read_bytes(args.file)
-        if compressed.format_of(data):
-            data = compressed.decompress(data)
+        data = _read_elf(args.file)
         contents: dict[str, bytes | None] = {".BTF": bytes(btf.raw)}
         contents[".BTF.base"] = None if base is None else bytes(base.raw)
+        if ext is not None:
+            contents[".BTF.ext"] = ext
         write_out(args.into, elf.replace_sections(without_signature(data), contents))
