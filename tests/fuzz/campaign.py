@@ -11,6 +11,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -110,7 +111,9 @@ class Bench:
 
 
 def run_chunk(chunk: Chunk, seed: str, opened_share: float) -> dict[str, Any]:
-    """Run a chunk and return its record."""
+    """Run a chunk and return its record; SIGTERM ends it early."""
+    stop: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, frame: stop.append(number))
     started = time.monotonic()
     bench = Bench(chunk.base, seed, opened_share)
     record: dict[str, Any] = {
@@ -123,6 +126,9 @@ def run_chunk(chunk: Chunk, seed: str, opened_share: float) -> dict[str, Any]:
             {"number": -1, "what": "undamaged", "defect": d} for d in bench.truth.defects
         ]
         for number in range(chunk.first, chunk.first + chunk.count):
+            if stop:
+                record["chunk"] = f"{chunk.base.stem}:{chunk.first}+{record['count']}"
+                break
             edit = bench.edit(number)
             outcome, opened = bench.run(edit, number)
             record["count"] += 1
