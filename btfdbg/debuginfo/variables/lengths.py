@@ -73,6 +73,11 @@ def array_length(evidence: ArrayEvidence, tails: Mapping[str, Tail]) -> int | No
     hint = evidence.hint
     if hint is not None and evidence.lengths is not None and hint not in evidence.lengths:
         hint = None
+    if hint is None and evidence.hint is not None and len(possible) > 1:
+        # Of several new lengths the one that fills the room, if the rest are far too short.
+        likely = [n for n in possible if 2 * n >= evidence.hint]
+        if len(likely) == 1 and _fills(evidence, likely[0]):
+            possible = likely
     if hint is not None and _has_more(evidence, hint, contents):
         return _after_gap(evidence, hint, possible, contents, tails)
     wanted = None if contents is None else _by_contents(evidence, contents, tails)

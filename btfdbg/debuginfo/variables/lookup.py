@@ -41,6 +41,7 @@ logger = logging.getLogger("btfdbg.variables")
 _OTHER_TIER = 1
 _MAX_ARGUMENTS = 6
 _CURATED_TIER = 5
+_MACRO_TIER = 10
 _NUMBERS = (TypeKind.INT, TypeKind.ENUM)
 _SMALL_RECORD = 4  # atomic_t
 _FAMILY_SHARE = 0.985
@@ -225,9 +226,9 @@ class VariableTypes:
         for proposal in proposals:
             if tier is not None and proposal.tier != tier:
                 break
-            if unknown is not None and proposal.tier != unknown:
+            if unknown is not None and unknown < proposal.tier < (_CURATED_TIER,):
                 # Not knowing how long it is is no reason to take what it was once.
-                break
+                continue
             if roomy is not None and proposal.is_elsewhere and not roomy.is_elsewhere:
                 # Something unnamed may follow; another module's type fits by chance.
                 break
@@ -243,6 +244,7 @@ class VariableTypes:
                 rivals=rivals,
                 gap=gap,
                 tail=tails.get(element),
+                doubt=proposal.tier[0] != _MACRO_TIER,
             )
             if checked is None:
                 refused.setdefault(element, proposal.tier)
@@ -272,7 +274,7 @@ class VariableTypes:
         )
         exists = self._exists
         for order, text in enumerate(rules.propose(symbol.name, exists)):
-            yield Proposal(text, Source.RULE, (10, order), "made by a kernel macro")
+            yield Proposal(text, Source.RULE, (_MACRO_TIER, order), "made by a kernel macro")
         sized = rules.by_size(symbol.name, self._size_of)
         if sized is not None:
             yield Proposal(sized, Source.RULE, (11,), "sized by another type")

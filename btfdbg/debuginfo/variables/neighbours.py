@@ -22,6 +22,7 @@ from btfdbg.debuginfo.variables.textdb import Marked
 
 _NUMBERS = (Kind.INT, Kind.ENUM, Kind.ENUM64, Kind.PTR)
 _OBJECT_FILE = 32
+_LARGEST = 8  # numbers of so many bytes do not grow
 
 
 class Neighbours:
@@ -46,7 +47,7 @@ class Neighbours:
     def has_more(self, symbol: Symbol, size: int) -> bool:
         """Whether a number of ``size`` bytes leaves room that nothing asked for."""
         end = symbol.address + symbol.size
-        if symbol.size < 2 * size or end % _OBJECT_FILE == 0:
+        if symbol.size < 2 * size or size >= _LARGEST or end % _OBJECT_FILE == 0:
             return False
         following = self._symbol_at(end)
         if following is None or following.address != end:

@@ -14,7 +14,7 @@ array, its length the product (Debian 6.12), or nests them (Debian 7.2).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from btfdbg.btf import Btf, Kind, kinds
 from btfdbg.debuginfo.variables.cdecl import (
@@ -66,7 +66,8 @@ class Shapes:
         self._lengths: dict[CType, frozenset[int]] = {}
         self._over: dict[int, dict[int, list[int]]] | None = None
         self._arrays: dict[int, list[tuple[int, int]]] = {}
-        self._protos: dict[int, list[int]] = {}
+        # By result and number of parameters; where the first one's type stands in words.
+        self._protos: dict[tuple[int, int], list[tuple[int, Sequence[int], int]]] = {}
         self._anonymous: dict[tuple[int, int], list[int]] = {}
         self._by_members: dict[tuple[int, int], dict[tuple[tuple[str, ...], int], list[int]]] = {}
 
@@ -175,16 +176,12 @@ class Shapes:
         wanted = [self.ids(parameter) for parameter in type_.parameters]
         if type_.variadic:
             wanted.append(_VOID_IDS)
-        found = []
-        for result in self.ids(type_.result):
-            for id_ in self._protos.get(result, ()):
-                proto = self._btf.type_by_id(id_)
-                assert isinstance(proto, kinds.FuncProto)
-                if len(proto.params) == len(wanted) and all(
-                    p.type in ids for p, ids in zip(proto.params, wanted, strict=True)
-                ):
-                    found.append(id_)
-        return frozenset(found)
+        return frozenset(
+            id_
+            for result in self.ids(type_.result)
+            for id_, words, at in self._protos.get((result, len(wanted)), ())
+            if all(words[at + 2 * i] in ids for i, ids in enumerate(wanted))
+        )
 
     def _body(self, type_: Record | Enumeration) -> frozenset[int]:
         if isinstance(type_, Enumeration):
@@ -261,6 +258,7 @@ class Shapes:
             elif kind == array_:
                 self._arrays.setdefault(words[at + 3], []).append((words[at + 5], id_))
             elif kind == proto:
-                self._protos.setdefault(words[at + 2], []).append(id_)
+                key = (words[at + 2], info & 0xFFFFFF)
+                self._protos.setdefault(key, []).append((id_, words, at + 4))
             elif kind in bodies and not words[at]:
                 self._anonymous.setdefault((kind, info & 0xFFFFFF), []).append(id_)

@@ -116,6 +116,7 @@ class Verdicts:
         rivals: frozenset[int],
         gap: bool,
         tail: int | None = None,
+        doubt: bool = True,
     ) -> tuple[str, Type] | None:
         """
         Return the type in the form that holds for the symbol, None if none does.
@@ -127,6 +128,7 @@ class Verdicts:
         :param gap: the symbol may have unnamed constants behind it.
         :param tail: all-zero elements at the end of such an array, if other kernels have
             another number than arrays of this type usually have.
+        :param doubt: the contents could show that it is another type.
         """
         extent = extent_at(
             symbol.address, symbol.size, exact=self._exact_sizes, cache_line=self._cache_line
@@ -152,12 +154,15 @@ class Verdicts:
         elif place in _WRITABLE and is_const(tree):
             text = format_type(tree := unqualified(tree, "const"))
         if isinstance(tree, Array) and (tree.length is not None or open_ended):
-            if marked.tail is not None:
-                tail = marked.tail
-            return self._array(tree, symbol, extent, place, tail, rivals, open_ended)
+            if marked.tail is None and tail is not None:
+                found = self._array(tree, symbol, extent, place, tail, rivals, open_ended)
+                if found is not None and (tree.length or 0) <= found[1].length:
+                    return found
+            # What is taken for the usual end must not make an array shorter.
+            return self._array(tree, symbol, extent, place, marked.tail, rivals, open_ended)
         if self._shapes is not None and not self._shapes.exists(tree):
             return None
-        if self._is_refuted(tree, symbol, place, 1):
+        if doubt and self._is_refuted(tree, symbol, place, 1):
             self.refusal = Cause.CONTENTS
             return None
         return self._fits(text, extent, gap=gap)
@@ -256,7 +261,9 @@ class Verdicts:
         size = size_of(type_)
         if size is None:
             # A function, or an incomplete type: extents say nothing about it.
-            return (text, type_)
+            bare = type_.unaliased()
+            nonsense = bare.kind == TypeKind.ARRAY and bare.length is not None
+            return None if nonsense else (text, type_)
         fit = extent.fit(size)
         if fit is Fit.OVER:
             self.refusal = Cause.SIZE
