@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from btfdbg.debuginfo.variables.database import Database
 from btfdbg.debuginfo.variables.extract import Image, Row
 from btfdbg.debuginfo.variables.merge import merge
 from btfdbg.debuginfo.variables.textdb import Entry, Kernel, Marked, Tail, TextDatabase
@@ -125,3 +126,12 @@ def test_only_an_unusual_end_of_an_array_is_marked() -> None:
     assert text.tails["struct attribute *"] == Tail(1, 20, 21)
     assert types["t3"] == "struct attribute *[3]"
     assert types["odd"] == "tail2 struct attribute *[3]"
+
+
+def test_what_is_written_by_hand_outlives_the_kernels_that_agree(tmp_path: Path) -> None:
+    path = tmp_path / "source.txt"
+    path.write_text("kernel amd64-full 6.1 6.1.5-amd64 x86_64\nv: int  # *\nv: int  # curated\n")
+    database = Database.from_text(TextDatabase.read(path))
+    assert len(database.candidates("v")) == 2
+    left = database.without(lambda kernel: True).candidates("v")
+    assert [(c.type, c.kernels) for c in left] == [("int", 0)]

@@ -395,7 +395,10 @@ def _one(candidates: list[Candidate]) -> tuple[Candidate, ...]:
     mask = 0
     for c in candidates:
         mask |= c.kernels
-    return (Candidate(candidates[0].type, "", mask),)
+    one = Candidate(candidates[0].type, "", mask)
+    if mask and not all(c.kernels for c in candidates):
+        return (one, Candidate(one.type, "", 0))  # also by hand, for kernels not extracted
+    return (one,)
 
 
 def _content(data: bytes, origin: str) -> bytes:

@@ -156,12 +156,16 @@ class TextDatabase:
         self.kernels: dict[str, Kernel] = {k.release: k for k in kernels}
         self.tails: dict[str, Tail] = {}
         self._entries: dict[tuple[str, str, str], set[str]] = {}
+        # What is written by hand holds for kernels that nobody extracted, too.
+        self._curated: set[tuple[str, str, str]] = set()
         for entry in entries:
             self._entries.setdefault(entry.key, set()).update(entry.kernels)
 
     def __iter__(self) -> Iterator[Entry]:
-        for (name, module, type_), kernels in sorted(self._entries.items()):
-            yield Entry(name, module, type_, frozenset(kernels))
+        for key, kernels in sorted(self._entries.items()):
+            yield Entry(*key, frozenset(kernels))
+            if kernels and key in self._curated:
+                yield Entry(*key, frozenset())
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -216,6 +220,8 @@ class TextDatabase:
                 raise DebugInfoError(f"{path}:{number}: {e}", step="vars") from e
             key = (match[1], match[2] or "", match[3])
             database._entries.setdefault(key, set()).update(kernels)
+            if not kernels:
+                database._curated.add(key)
         return database
 
     def _add_tail(self, line: str, where: str) -> None:
