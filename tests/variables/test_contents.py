@@ -72,6 +72,11 @@ def _btf() -> Btf:
     builder.add_field("name", text, 0)
     builder.add_field("ops", text, 64)
     builder.add_field("arg", text, 128)
+    builder.add_array(int_, text, 2)
+    builder.add_array(int_, text, 4)
+    builder.add_struct("syscall_metadata", 16, [])
+    builder.add_field("name", text, 0)
+    builder.add_field("nb_args", int_, 64)
     builder.add_struct("kparam_array", 32, [])
     builder.add_field("max", int_, 0)
     builder.add_field("ops", text, 64)
@@ -247,3 +252,12 @@ def test_causes_tell_unknown_names_from_types_that_do_not_hold() -> None:
     assert variables.cause("x") is Cause.UNKNOWN
     assert variables.cause("takes_a") is None
     assert variables.cause("nowhere") is None
+
+
+@pytest.mark.parametrize(("count", "given"), [(2, 2), (4, 4), (0, None), (99, None)])
+def test_a_system_call_says_how_long_its_tables_are(count: int, given: int | None) -> None:
+    memory = bytes(0x10) + _words(0, count)
+    symbols = (Sym("__syscall_meta__x", 0x10, 16), Sym("types__x", 0x40, 32))
+    variables = _variables(_database(("types__x", "const char *[3]")), memory, *symbols)
+    wanted = None if given is None else f"const char *[{given}]"
+    assert _name(variables, "types__x") == wanted

@@ -6,7 +6,7 @@ import pytest
 
 from btfdbg.debuginfo.variables.database import Database
 from btfdbg.debuginfo.variables.lookup import VariableTypes
-from btfdbg.debuginfo.variables.provenance import Source
+from btfdbg.debuginfo.variables.provenance import Cause, Source
 from btfdbg.debuginfo.variables.textdb import Entry, Kernel, TextDatabase
 from btfdbg.errors import DebugInfoError
 
@@ -151,6 +151,43 @@ def test_a_curated_declaration_is_the_last_resort() -> None:
     database = _database(("v", "struct foo *"), ("v", "struct foo", "far"))
     assert _type(_variables(database, Sym("v", 0x8, 16))) == "struct foo"
     assert _type(_variables(database, Sym("v", 0x10, 8))) == "struct foo *"
+
+
+def test_not_knowing_a_length_is_no_reason_for_an_older_type() -> None:
+    database = _database(("v", "struct foo *[4]", "near"), ("v", "struct foo", "far"))
+    variables = _variables(database, Sym("v", 0x10, 16))
+    assert _type(variables) is None
+    assert variables.cause("v") is Cause.LENGTH
+
+
+def test_another_modules_type_does_not_replace_one_with_room_behind_it() -> None:
+    database = _database(("v", "int", "near"), ("v@m", "struct foo", "near"))
+    variables = _variables(database, Sym("v", 0x8, 16))
+    assert _type(variables) is None
+    assert variables.cause("v") is Cause.GAP
+
+
+def test_something_unnamed_may_stand_behind_a_variable() -> None:
+    bounds = (Sym("_sdata", 0, 8), Sym("_edata", 0x100, 8))
+    database = _database(("v", "int", "near"), ("v", "struct bar", "far"))
+    empty, full = bytes(0x40), bytes(8) + b"\x80" * 16
+    symbol = Sym("v", 0x8, 16)
+    assert _type(_variables(database, *bounds, symbol, memory=empty)) is None
+    assert _type(_variables(database, *bounds, symbol, memory=full)) == "int"
+
+
+def test_a_string_that_dwarf_only_declares_is_as_long_as_it_is() -> None:
+    database = _database(("v", "const char []", "same"), ("w", "const char []", "near"))
+    symbols = (Sym("v", 0x8, 6), Sym("w", 0x10, 6))
+    memory = bytes(8) + b"Linux\0\0\0" + b"Lin\0x\0"
+    variables = _variables(database, *symbols, memory=memory)
+    assert _type(variables) == "const char [6]"
+    assert _type(variables, "w") is None  # not one string, and [] is no shape of this BTF
+
+
+def test_a_family_of_functions_does_not_take_in_what_is_empty() -> None:
+    names = [(f"{n}_foo", "struct { int (*x)(void); int y; }", "near") for n in "abcd"]
+    assert _type(_variables(_database(*names), Sym("new_foo", 0x8, 16)), "new_foo") is None
 
 
 def test_memory_freed_after_boot_is_said() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import drgn
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from btfdbg.debuginfo.variables.cdecl import CDeclError
@@ -74,6 +74,7 @@ def _find(lines: list[tuple[str, int]], offset: int, size: int, memory: bytes) -
     return None if found is None else found.type
 
 
+@settings(deadline=None)
 @given(_LINES, st.integers(0, 64), st.integers(0, 96), st.binary(max_size=160))
 def test_a_type_that_is_given_fits_its_symbol(
     lines: list[tuple[str, int]], offset: int, size: int, memory: bytes
@@ -86,6 +87,7 @@ def test_a_type_that_is_given_fits_its_symbol(
     assert size == 0 or drgn.sizeof(type_) <= size
 
 
+@settings(deadline=None)
 @given(_LINES, st.integers(0, 64), st.integers(1, 96))
 def test_a_type_of_another_kernel_is_one_that_this_btf_has(
     lines: list[tuple[str, int]], offset: int, size: int
