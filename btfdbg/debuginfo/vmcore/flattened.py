@@ -21,6 +21,10 @@ _BLOCK = struct.Struct(">qq")
 _END = _BLOCK.pack(-1, -1)
 _MAX_BLOCKS = 1 << 27
 _EARLY_BLOCKS = 64
+# makedumpfile writes pages and more at a time. Blocks of a few bytes would make the index
+# larger than the file.
+_LEAST_AVERAGE = 256
+_MAX_SMALL = 4096
 
 
 class FlattenedFile:
@@ -72,6 +76,8 @@ class FlattenedFile:
             if len(raw) < _BLOCK.size:
                 break
             offset, size = _BLOCK.unpack(raw)
+            if len(starts) > _MAX_SMALL and at < _LEAST_AVERAGE * len(starts):
+                break
             if offset < 0 or size <= 0 or offset + size >= 1 << 62:
                 self._ended = raw == _END
                 break
