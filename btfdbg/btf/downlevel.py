@@ -16,7 +16,7 @@ from dataclasses import dataclass, fields
 from btfdbg.btf import kinds
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.builder import Builder
-from btfdbg.btf.format import IntEncoding, TypeId
+from btfdbg.btf.format import IntEncoding, Linkage, TypeId
 from btfdbg.errors import BtfFormatError
 
 
@@ -95,6 +95,11 @@ class _Downlevel:
                 return kinds.Typedef(type_.name, type_.type)
             case kinds.Func() if not has.func_global and type_.linkage:
                 return kinds.Func(type_.name, type_.type, 0)
+            # No kernel has externs; the loader resolves them, as libbpf does.
+            case kinds.Func(linkage=Linkage.EXTERN):
+                return kinds.Func(type_.name, type_.type, Linkage.GLOBAL)
+            case kinds.Var(linkage=Linkage.EXTERN):
+                return kinds.Var(type_.name, type_.type, Linkage.GLOBAL)
             case kinds.Float() if not has.float:
                 return kinds.Struct(type_.name, type_.size, ())
             case kinds.TypeTag() if not has.type_tag or (type_.is_attr and not has.attributes):

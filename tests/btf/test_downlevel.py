@@ -7,7 +7,7 @@ from dataclasses import fields
 import pytest
 
 from btfdbg.btf import Btf
-from btfdbg.btf.assemble import parse
+from btfdbg.btf.assemble import assemble, parse
 from btfdbg.btf.downlevel import Features, downlevel, features_of
 from btfdbg.btf.rawtext import dumps
 from btfdbg.btf.validate import check
@@ -120,3 +120,15 @@ def test_features_come_with_their_kernels() -> None:
 def test_unknown_layout_is_kept_for_kernels_that_read_it() -> None:
     btf = parse(".layout\n" + INT)
     assert Btf.parse(downlevel(btf, Features())).layout == btf.layout
+
+
+def test_externs_which_no_kernel_takes_become_global() -> None:
+    types = "[3] FUNC 'f' type_id=2 linkage={0}\n[4] VAR 'v' type_id=1, linkage={0}\n"
+    text = SINT + PROTO + types.format("extern")
+    assert [p.rule for p in check(assemble(text))] == [
+        "Invalid func linkage",
+        "Linkage not supported",
+    ]
+    out = downlevel(parse(text), Features())
+    assert dumps(Btf.parse(out)) == SINT + PROTO + types.format("global")
+    assert list(check(out)) == []
