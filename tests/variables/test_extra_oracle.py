@@ -34,7 +34,8 @@ from btfdbg.debuginfo.variables.lookup import VariableTypes
 from btfdbg.debuginfo.variables.provenance import Source
 from corefiles.manifest import entry_path, read_entry
 
-pytestmark = pytest.mark.oracle
+# A whole kernel with DWARF takes a minute or two; on a busy machine much longer.
+pytestmark = [pytest.mark.oracle, pytest.mark.timeout(3600)]
 
 FEATURES = (
     "encode_force,var,float,enum64,decl_tag,type_tag,optimized_func,consistent_func,global_var"

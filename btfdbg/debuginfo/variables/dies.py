@@ -75,7 +75,7 @@ _FIXED: dict[int, int | str] = {
     0x2C: 4,
 }
 _STRING, _SDATA, _UDATA, _REF_UDATA = 0x08, 0x0D, 0x0F, 0x15
-_STRP, _LINE_STRP, _FLAG_PRESENT, _IMPLICIT_CONST = 0x0E, 0x1F, 0x19, 0x21
+STRP, _LINE_STRP, _FLAG_PRESENT, _IMPLICIT_CONST = 0x0E, 0x1F, 0x19, 0x21
 _REF_ADDR, _UNIT_REFERENCES = 0x10, (0x11, 0x12, 0x13, 0x14, 0x15)
 _ULEB_FORMS = (0x0F, 0x0D, 0x15, 0x1A, 0x1B, 0x22, 0x23)
 _EXPRLOC, _BLOCK1, _BLOCK2, _BLOCK4, _BLOCK = 0x18, 0x0A, 0x03, 0x04, 0x09
@@ -143,6 +143,7 @@ class Dies:
     """
     The DWARF of one file.
 
+    :ivar units: in the order in which they lie.
     :ivar targets: of a relocatable file: where in ``.debug_info`` an address is →
         (index of the section that it is in, offset in it).
     :raises DebugInfoError: there is none that can be read here.
@@ -156,11 +157,11 @@ class Dies:
             self.info = self._section(elf, ".debug_info", path)
             self._abbrev_data = self._section(elf, ".debug_abbrev", path)
             self._strings = {
-                _STRP: self._section(elf, ".debug_str", path, needed=False),
+                STRP: self._section(elf, ".debug_str", path, needed=False),
                 _LINE_STRP: self._section(elf, ".debug_line_str", path, needed=False),
             }
-        self._units = list(self._read_units())
-        self._starts = [unit.offset for unit in self._units]
+        self.units = tuple(self._read_units())
+        self._starts = [unit.offset for unit in self.units]
         self._abbrevs: dict[int, dict[int, Abbrev]] = {}
 
     def _section(self, elf: ELFFile, name: str, path: Path, *, needed: bool = True) -> bytes:
@@ -239,9 +240,9 @@ class Dies:
     def unit_of(self, at: int) -> Unit | None:
         """The unit that holds an offset of the section."""
         index = bisect_right(self._starts, at) - 1
-        if index < 0 or not self._units[index].first <= at < self._units[index].end:
+        if index < 0 or not self.units[index].first <= at < self.units[index].end:
             return None
-        return self._units[index]
+        return self.units[index]
 
     def abbrevs(self, unit: Unit) -> dict[int, Abbrev]:
         """
@@ -354,7 +355,7 @@ class Dies:
 
     def strings_at(self, name: str) -> list[int]:
         """Offsets in ``.debug_str`` where a name stands, if need be as another's end."""
-        data, key = self._strings[_STRP], name.encode() + b"\0"
+        data, key = self._strings[STRP], name.encode() + b"\0"
         whole = data.find(b"\0" + key)
         if whole >= 0 or data.startswith(key):
             return [whole + 1]
@@ -408,6 +409,16 @@ def uleb(data: bytes, at: int) -> tuple[int, int]:
             return value, place + 1
         shift += 7
     raise _damaged(f"number at {at:#x} does not end")
+
+
+def uleb_bytes(value: int) -> bytes:
+    """The shortest unsigned LEB128 form of a number."""
+    out = bytearray()
+    while value >= 0x80:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
 
 
 def sleb(data: bytes, at: int) -> tuple[int, int]:

@@ -159,34 +159,57 @@ class DwarfVariables:
         """
         Return variables that are only declared, where all declarations agree.
 
-        Of declarations with and without an array's length, those with it count.
+        Of declarations with and without an array's length, those with it count. Of
+        thousands of declarations of one name some are enough.
         """
-        found = {}
-        for name in names:
-            several: dict[str, Found] = {}
-            for die in self._declarations(name):
-                described = self._describe(die, name)
-                if described is not None:
-                    several[described.type] = described
-            agreed = _agreed(several)
-            if agreed is not None:
-                found[name] = agreed
-        return found
+        keys = {
+            struct.pack(self._dies.order + "I", offset): name
+            for name in names
+            for offset in self._dies.strings_at(name)
+        }
+        several: dict[str, list[Found]] = {}
+        for unit in self._dies.units if keys else ():
+            for at, name in self._named_in(unit, keys):
+                known = several.setdefault(name, [])
+                if len(known) < _MAX_DECLARATIONS:
+                    described = self._declaration(at, name)
+                    if described is not None:
+                        known.append(described)
+        agreed = {
+            name: _agreed({found.type: found for found in known}) for name, known in several.items()
+        }
+        return {name: found for name, found in agreed.items() if found is not None}
 
-    def _declarations(self, name: str) -> Iterator[Die]:
-        """Declarations of variables of a name; of thousands some are enough."""
-        info, count = self._dies.info, 0
-        for offset in self._dies.strings_at(name):
-            if count:
-                return  # the linker stores a name once
-            key = struct.pack(self._dies.order + "I", offset)
-            at = info.find(key)
-            while at >= 0 and count < _MAX_DECLARATIONS:
-                for die in self._around(at, dies.NAME, {name}):
-                    if die.values.get(dies.DECLARATION):
-                        count += 1
-                        yield die
-                at = info.find(key, at + 1)
+    def _named_in(self, unit: Unit, keys: Mapping[bytes, str]) -> Iterator[tuple[int, str]]:
+        """Where in a unit a declaration with one of the names may begin."""
+        try:
+            abbrevs = self._dies.abbrevs(unit)
+        except DebugInfoError:
+            return
+        starts = [
+            dies.uleb_bytes(code)
+            for code, abbrev in abbrevs.items()
+            if abbrev.tag == _VARIABLE
+            and abbrev.attributes[:1] == ((dies.NAME, dies.STRP, 0),)
+            and any(attribute == dies.DECLARATION for attribute, _, _ in abbrev.attributes)
+        ]
+        if not starts or unit.offset_size != 4:
+            return
+        pattern = re.compile(b"|".join(map(re.escape, starts)), re.DOTALL)
+        info = self._dies.info
+        for match in pattern.finditer(info, unit.first, unit.end):
+            name = keys.get(info[match.end() : match.end() + 4])
+            if name is not None:
+                yield match.start(), name
+
+    def _declaration(self, at: int, name: str) -> Found | None:
+        try:
+            die = self._dies.die(at)
+            if die is None or not die.values.get(dies.DECLARATION) or self._name_of(die) != name:
+                return None
+        except DebugInfoError:
+            return None  # no entry begins here
+        return self._describe(die, name)
 
     def _locations(self, wanted: Mapping[Place, object]) -> Iterator[tuple[int, Place]]:
         """Where in ``.debug_info`` the location of something wanted is, and of what."""
