@@ -13,8 +13,7 @@ For a module, on top of vmlinux's and the module's own BTF:
   btfdbg btf encode-vars --base vmlinux.btf --base MODULE.ko MODULE.ko.debug -o OUT
 
 Put into ~/.local/share/btfdbg/btf-extra/BUILD-ID.btf it is found by itself; if OUT is a
-folder, the file in it has that name. Of a kernel it takes about a minute, most of it for
-the symbols of assembly and linker script (--no-aliases: seconds).
+folder, the file in it has that name.
 """
 
 from __future__ import annotations
