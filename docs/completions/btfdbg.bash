@@ -30,7 +30,7 @@ _shtab_btfdbg_btf_isf_option_strings=(-h --help)
 _shtab_btfdbg_btf_option_strings=(-h --help)
 _shtab_btfdbg_vars_extract_option_strings=(-h --help --source --release --lane -o --output)
 _shtab_btfdbg_vars_list_option_strings=(-h --help --untyped --counts --trust)
-_shtab_btfdbg_vars_check_option_strings=(-h --help -s --symbols --leave-out --database --wrong --untyped --json)
+_shtab_btfdbg_vars_check_option_strings=(-h --help -s --symbols --leave-out --database --btf-extra --wrong --untyped --json)
 _shtab_btfdbg_vars_option_strings=(-h --help)
 _shtab_btfdbg_option_strings=(-h --help --version -e -x --btf --btf-extra --kallsyms --vmcoreinfo --architecture --modules-dir -k --live --qemu -s --symbols --no-cache --color --log-level -q --quiet)
 
@@ -58,6 +58,7 @@ _shtab_btfdbg_vars_extract___output_COMPGEN=_shtab_compgen_files
 _shtab_btfdbg_vars_list_pos_0_COMPGEN=_shtab_compgen_files
 _shtab_btfdbg_vars_check_pos_0_COMPGEN=_shtab_compgen_files
 _shtab_btfdbg_vars_check___database_COMPGEN=_shtab_compgen_files
+_shtab_btfdbg_vars_check___btf_extra_COMPGEN=_shtab_compgen_files
 _shtab_btfdbg___btf_COMPGEN=_shtab_compgen_files
 _shtab_btfdbg___btf_extra_COMPGEN=_shtab_compgen_files
 _shtab_btfdbg___kallsyms_COMPGEN=_shtab_compgen_files
