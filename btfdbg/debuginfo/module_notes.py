@@ -40,9 +40,12 @@ def oversized_notes(prog: drgn.Program) -> int | None:
             if node == head:
                 break
             module: int = node - link
-            attrs = read(module + offset)
-            if attrs and layout.largest(attrs) > _MAX_NOTES:
-                return module
+            try:
+                attrs = read(module + offset)
+                if attrs and layout.largest(attrs) > _MAX_NOTES:
+                    return module
+            except drgn.FaultError:
+                pass  # drgn leaves this one out and goes on
             node = read(node)
     except (LookupError, drgn.FaultError, OverflowError, TypeError):
         pass  # what drgn says about it becomes a note

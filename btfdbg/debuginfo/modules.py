@@ -227,6 +227,8 @@ def _create_modules(session: Session) -> tuple[int, bool]:
                 break
         else:
             whole = True
+    except MemoryError:
+        session.note("modules", "the module list is damaged: its sizes need too much memory")
     except (LookupError, ValueError, drgn.FaultError) as e:
         session.note("modules", f"the module list cannot be read to its end: {e}")
     return count, whole

@@ -29,6 +29,15 @@ def test_modules_survive_notes_of_a_terabyte(oops_core: Path) -> None:
     assert len(trace) > 10
 
 
+def test_a_module_without_notes_does_not_hide_the_next(oops_core: Path) -> None:
+    def damage(prog: drgn.Program) -> list[tuple[int, int]]:
+        first = drgn.container_of(prog["modules"].next, "struct module", "list")
+        return [(first.notes_attrs.address_ or 0, 0xDEAD_0000_0000), *large_notes(prog)]
+
+    session = damaged(oops_core, damage)
+    assert "the notes of the module at" in "\n".join(map(str, session.notes))
+
+
 @pytest.mark.parametrize("core", ["x86_core", "arm_core"])
 def test_sound_notes_are_left_to_drgn(core: str, request: pytest.FixtureRequest) -> None:
     session = damaged(request.getfixturevalue(core), lambda prog: [])
