@@ -89,9 +89,9 @@ class Contents:
 
         :param data: as many bytes as the object has, or fewer.
         """
-        words = struct.unpack(f"{self._order}{len(data) // 8}Q", data[: len(data) // 8 * 8])
-        if not any(words):
+        if not data.strip(b"\0"):
             return ""
+        words = struct.unpack(f"{self._order}{len(data) // 8}Q", data[: len(data) // 8 * 8])
         for index, word in enumerate(words):
             if not word:
                 continue

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 
 from drgn import FaultError, Program, Type, TypeKind, sizeof
 
@@ -40,6 +41,7 @@ logger = logging.getLogger("btfdbg.variables")
 
 _OTHER_TIER = 1
 _MAX_ARGUMENTS = 6
+_KNOWN_TEXTS = 1 << 14
 _CURATED_TIER = 5
 _MACRO_TIER = 10
 _NUMBERS = (TypeKind.INT, TypeKind.ENUM)
@@ -232,7 +234,7 @@ class VariableTypes:
             if roomy is not None and proposal.is_elsewhere and not roomy.is_elsewhere:
                 # Something unnamed may follow; another module's type fits by chance.
                 break
-            element = _element(proposal)
+            element = _element(proposal.type)
             if refused.get(element, proposal.tier) != proposal.tier:
                 # A nearer kernel's length does not hold; one further away is no better.
                 continue
@@ -432,9 +434,10 @@ def _nearest(proposals: Sequence[Proposal]) -> Proposal | None:
     return first if same else None
 
 
-def _element(proposal: Proposal) -> str:
-    """What two proposals that differ in length or const only have in common."""
-    return without_length(Marked.parse(proposal.type).type).removeprefix("const ")
+@lru_cache(maxsize=_KNOWN_TEXTS)
+def _element(text: str) -> str:
+    """What two types that differ in length or const only have in common."""
+    return without_length(Marked.parse(text).type).removeprefix("const ")
 
 
 def _tails(proposals: Sequence[Proposal], usually: Mapping[str, Tail]) -> dict[str, int]:
@@ -448,11 +451,11 @@ def _tails(proposals: Sequence[Proposal], usually: Mapping[str, Tail]) -> dict[s
         marked = Marked.parse(proposal.type)
         tail = marked.tail
         if tail is None and proposal.seen and marked.type.endswith("]"):
-            element = _element(proposal).partition(" [")[0]
+            element = _element(proposal.type).partition(" [")[0]
             usual = usually.get(element)
             tail = None if usual is None else usual.zeros
         if tail is not None:
-            found.setdefault(_element(proposal), set()).add(tail)
+            found.setdefault(_element(proposal.type), set()).add(tail)
     return {element: min(tails) for element, tails in found.items() if len(tails) == 1}
 
 

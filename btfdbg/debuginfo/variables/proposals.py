@@ -39,6 +39,7 @@ class Kinship:
         me = Kernel.of(release, machine)
         mine = series_version(release)
         self._order: list[tuple[int, ...]] = []
+        self._nearest: dict[int, tuple[tuple[int, ...], str]] = {}
         # Other images were not relocated when they were read, nor were modules.
         self._seen = sum(1 << i for i, k in enumerate(kernels) if k.machine == "x86_64")
         self.releases = [kernel.release for kernel in kernels]
@@ -55,6 +56,12 @@ class Kinship:
 
     def nearest(self, mask: int) -> tuple[tuple[int, ...], str]:
         """Return the rank of the nearest kernel of a set, and its release."""
+        found = self._nearest.get(mask)
+        if found is None:
+            found = self._nearest[mask] = self._find_nearest(mask)
+        return found
+
+    def _find_nearest(self, mask: int) -> tuple[tuple[int, ...], str]:
         best: tuple[int, ...] = (9,)
         release = ""
         index = 0

@@ -33,12 +33,13 @@ from btfdbg.debuginfo.variables.provenance import Cause
 from btfdbg.debuginfo.variables.shapes import Shapes
 from btfdbg.debuginfo.variables.symbols import Symbol
 from btfdbg.debuginfo.variables.textdb import Marked, Tail
+from btfdbg.debuginfo.variables.words import Words
 from btfdbg.record import replace
 
 _WRITABLE = (Place.WRITABLE, Place.PERCPU, Place.RO_AFTER_INIT)
 _CONTENTS_LIMIT = 1 << 16
 _MAX_DEPTH = 3
-_MAX_ELEMENTS = 32
+_MAX_ELEMENTS = 16
 _LARGEST_GAP = 1 << 16
 _STATIC_KEYS = {"static_key_true": True, "static_key_false": False}
 _KEY_SIZE = 16
@@ -85,6 +86,7 @@ class Verdicts:
         self._places = places
         self._read = read
         self._trees: dict[str, CType | None] = {}
+        self._layouts: dict[CType, list[Words]] = {}
         self._last: tuple[int, bytes | None] = (0, None)
         self.refusal = Cause.MISSING
 
@@ -208,14 +210,19 @@ class Verdicts:
             return True
         if isinstance(element, Named) and element.name in _STATIC_KEYS:
             return self._is_other_key(element.name, symbol)
-        layouts = [self._words.words.of(id_) for id_ in self._shapes.ids(element)]
-        if not layouts or any(layout is None or not layout.size for layout in layouts):
+        layouts = self._layouts.get(element)
+        if layouts is None:
+            found = [self._words.words.of(id_) for id_ in self._shapes.ids(element)]
+            layouts = [layout for layout in found if layout is not None and layout.size]
+            if len(layouts) != len(found):
+                layouts = []
+            self._layouts[element] = layouts
+        if not layouts:
             return False
         data = self._contents(symbol)
         if data is None:
             return False
         for layout in layouts:
-            assert layout is not None
             if layout.size < self._words.pointer_size:
                 if self._words.has_address(data[: length * layout.size], symbol.address):
                     continue
