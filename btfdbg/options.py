@@ -180,7 +180,7 @@ def quick(argv: Sequence[str], commands: Sequence[str]) -> tuple[SimpleNamespace
                 return None
             value = tokens[at]
             at += 1
-        if "choices" in keywords and value not in keywords["choices"]:
+        if value == "--" or ("choices" in keywords and value not in keywords["choices"]):
             return None
         if keywords.get("action") == "append":
             setattr(args, dest, [*(getattr(args, dest) or ()), value])

@@ -1,20 +1,24 @@
 """Files that hold BTF: ELF, modules, kernel images; read, and modules written back.
 
 Knows no drgn, and no dump but by its first bytes. pyelftools and the decompressors
-load when a file needs them.
+load when a file needs them; what reads files at all, when there is one to read: a dump
+needs the block decompressors only.
 """
 
 from __future__ import annotations
 
-from btfdbg.images.load import (
-    BtfBlobs,
-    blobs_of,
-    is_dump,
-    load_btf,
-    parse_blobs,
-    read_blobs,
-    read_head,
-)
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from btfdbg.images.load import (
+        BtfBlobs,
+        blobs_of,
+        is_dump,
+        load_btf,
+        parse_blobs,
+        read_blobs,
+        read_head,
+    )
 
 __all__ = [
     "BtfBlobs",
@@ -25,3 +29,11 @@ __all__ = [
     "read_blobs",
     "read_head",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        from btfdbg.images import load
+
+        return getattr(load, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -72,7 +72,7 @@ def test_a_first_object_imports_nothing_that_it_does_not_need(x86_core: Path) ->
     needless = [
         "argparse", "dataclasses", "importlib.metadata", "inspect", "json", "shutil", "socket",
         "hashlib", "pygments", "prompt_toolkit", "elftools", "drgn.helpers", "drgn.commands",
-        "btfdbg.debuginfo.vmcore.live", "btfdbg.debuginfo.modules_dir", "btfdbg.images",
+        "btfdbg.debuginfo.vmcore.live", "btfdbg.debuginfo.modules_dir", "btfdbg.images.load",
         "btfdbg.debuginfo.derived", "btfdbg.commandline", "unicodedata",
     ]  # fmt: skip
     code = (
