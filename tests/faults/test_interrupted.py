@@ -13,7 +13,7 @@ from btfdbg.repl.history import SharedHistory, decode
 
 from .support import check, environment, files_below, finish, run, start
 
-MOMENTS = 10
+MOMENTS = 6
 
 
 def moments(seconds: float) -> list[float]:
