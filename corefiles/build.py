@@ -163,6 +163,11 @@ class Builder:
             files[scenario.own_program] = kbuild.build_program(
                 wish.arch, _PROGRAMS / f"{scenario.own_program}.c"
             )
+        probes = dict(aboard.probes)
+        if scenario.bpf:
+            programs += (initramfs.program(archive, "bpftool", ["usr/sbin/bpftool"]),)
+            files["cf_bpf.o"] = kbuild.build_bpf(_PROGRAMS / "cf_bpf.bpf.c")
+            probes |= facts.BPF_PROBES
         disks = {how: work / f"disk-{how}" for how in variants}
         if variants:
             tools = self.archive(wish.tools_suite or wish.suite, wish.arch)
@@ -177,7 +182,7 @@ class Builder:
         own = {"cf_fault": self.fault_module(kernel, archive)} if scenario.own_module else {}
         image = initramfs.build(
             initramfs.busybox(archive),
-            scenarios.script(scenario, before, aboard.probes),
+            scenarios.script(scenario, before, probes),
             kernel,
             initramfs.wanted_modules(kernel, scenarios.MODULES.split()),
             own,

@@ -51,6 +51,16 @@ PROBES: dict[str, str] = {
     "vmcoreinfo": "cat /sys/kernel/vmcoreinfo",
     "notes": "xxd -p /sys/kernel/notes",
 }
+_BPF_BTF = "$(bpftool map show name cf_counters | sed -n 's/.*btf_id \\([0-9]*\\).*/\\1/p')"
+# In a guest that has bpftool and the programs of programs/cf_bpf.bpf.c.
+BPF_PROBES: dict[str, str] = {
+    "bpf_progs": "bpftool prog show",
+    "bpf_maps": "bpftool map show",
+    "bpf_btfs": "bpftool btf show",
+    "bpf_counters": "bpftool map dump name cf_counters",
+    "bpf_btf_raw": f"bpftool btf dump id {_BPF_BTF}",
+    "bpf_btf_sha": f"bpftool btf dump id {_BPF_BTF} | sha256sum",
+}
 # Taken last, as late as possible: what changes from moment to moment.
 LATE_PROBES: dict[str, str] = {
     "meminfo": "cat /proc/meminfo",

@@ -116,6 +116,19 @@ def build_program(arch: str, source: Path) -> bytes:
         return out.read_bytes()
 
 
+def build_bpf(source: Path) -> bytes:
+    """
+    Build a BPF object with clang and libbpf's headers; any machine's will do.
+
+    :param source: One C file.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / source.stem
+        headers = f"-I/usr/include/{TRIPLETS[HOST_ARCH]}"
+        run(["clang", "-target", "bpf", "-g", "-O2", headers, "-c", source, "-o", out])
+        return out.read_bytes()
+
+
 def build_module(kernel: Kernel, guest: Archive, source: Path, vmlinux: Path | None) -> Path:
     """
     Build a module.

@@ -93,6 +93,16 @@ i=0; while [ $i -lt 20 ]; do nc -u -l -p $((7000 + i)) >/dev/null 2>&1 & i=$((i 
 """
 
 
+# struct cf_key {1, 1500} and two of struct cf_value.
+_BPF = """
+bpftool prog loadall /cf_bpf.o /sys/fs/bpf/cf pinmaps /sys/fs/bpf/cf_maps || echo "@@@ bpf failed"
+bpftool map update name cf_counters key hex 01 00 00 00 dc 05 00 00 value hex \\
+  07 00 00 00 00 00 00 00 00 10 00 00 00 00 00 00 02 00 00 00 68 65 6c 6c 6f 00 00 00 00 00 00 00
+bpftool map update name cf_totals key hex 02 00 00 00 value hex \\
+  2a 00 00 00 00 00 00 00 01 00 00 00 00 00 00 00 01 00 00 00 74 6f 74 61 6c 00 00 00 00 00 00 00
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """One way to come to an end."""
@@ -113,6 +123,8 @@ class Scenario:
     """Needs an ext4 image at /disk.img."""
     own_program: str = ""
     """Name of a program in programs/ that it needs, as /NAME."""
+    bpf: bool = False
+    """Needs bpftool, and the programs of programs/cf_bpf.bpf.c as /cf_bpf.o."""
     expect: dict[str, Any] = field(default_factory=dict)
     """
     Further truths about the dump, for its manifest: ``panic_comm`` and
@@ -202,6 +214,15 @@ SCENARIOS: dict[str, Scenario] = {
             setup=_CLIENTS.replace("@COUNT@", "1800"),
             settle=8,
             memory=512,
+            expect={"panic_comm": "init", "panic_frames": ["sysrq_handle_crash"]},
+        ),
+        Scenario(
+            "bpf",
+            "bpf programs and maps that brought BTF of their own, then sysrq",
+            "echo c >/proc/sysrq-trigger\n",
+            setup=_BPF,
+            memory=128,
+            bpf=True,
             expect={"panic_comm": "init", "panic_frames": ["sysrq_handle_crash"]},
         ),
         Scenario(
