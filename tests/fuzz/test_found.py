@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import drgn
@@ -9,6 +10,7 @@ import pytest
 
 from btfdbg.commands import namespace
 from btfdbg.commands.candidates import candidates
+from btfdbg.debuginfo.kallsyms import scan
 from btfdbg.debuginfo.module_restore import restore_modules
 from btfdbg.debuginfo.session import Session
 from tests.fuzz.test_circles import damaged
@@ -32,6 +34,22 @@ def test_a_missing_member_of_an_anonymous_type_is_one_line(session: Session) -> 
         drgn.Object(prog, anonymous, {"a": 1}).member_("b")
     assert "<anonymous>" in namespace.one_line_about(session, caught.value)
     assert candidates(session)("member struct <anonymous>") == []
+
+
+def test_megabytes_of_zeros_are_searched_at_once() -> None:
+    """A kernel's tables with a page lost were looked for in them for 20 seconds."""
+    end = 1 << 40
+    zeros = bytes(16 << 20)
+
+    def read(address: int, size: int) -> bytes:
+        if address < end - len(zeros):
+            raise drgn.FaultError("not there", address)
+        return zeros[:size]
+
+    table = scan.TokenTable(end, end + 2048, (), "little")
+    before = time.process_time()
+    assert scan._names_before_seqs(read, table) is None
+    assert time.process_time() - before < 3
 
 
 def test_a_module_beyond_the_address_space_is_not_restored(oops_core: Path) -> None:

@@ -40,6 +40,7 @@ from btfdbg.debuginfo.kallsyms.names import BLOCK, SEQ_WIDTH, Names, split_block
 from btfdbg.debuginfo.kallsyms.tables import Layout
 from btfdbg.record import dataclass
 
+_ZEROS = re.compile(rb"\0{4,}")
 # Characters that occur in names stand for themselves, and no kernel lacks a digit.
 _SIGNATURE = b"".join(b"%d\0" % digit for digit in range(10))
 _FIRST_DIGIT = ord("0")
@@ -280,15 +281,15 @@ def _names_before_seqs(read: Memory, table: TokenTable) -> NameTables | None:
     most = MAX_SYMBOLS // BLOCK * 4 + MAX_SYMBOLS * SEQ_WIDTH + 16
     data = read_suffix(read, table.start, most)
     origin = table.start - len(data)
-    position = data.rfind(bytes(4))
-    while position >= 0:
-        # The last word of a run of zeros may be markers[0].
-        start = position - (origin + position) % 4
+    # markers[0] is 0 and markers[1] is not, so of a run of zeros only the last whole
+    # word may be it: megabytes of zeros are one candidate.
+    ends = array("I", (run.end() for run in _ZEROS.finditer(data)))
+    for end in reversed(ends):
+        start = end - 4 - (origin + end) % 4
         if start >= 0 and data[start : start + 4] == bytes(4):
             found = _markers_with_seqs(read, data, start, origin, table)
             if found is not None:
                 return found
-        position = data.rfind(bytes(4), 0, position + 3)
     return None
 
 
