@@ -15,6 +15,7 @@ from __future__ import annotations
 import struct
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from typing import overload
 
 from drgn import (
     FaultError,
@@ -39,6 +40,40 @@ _STT_OBJECT = 1
 _SHN_LORESERVE = 0xFF00  # from here on: absolute, common
 
 
+Entry = tuple[int, int, int, int, int, int]
+"""ELF symbol: name offset, info, other, section, value, size."""
+
+
+class _Entries(Sequence[Entry]):
+    """
+    Symbols as they stand in memory, 24 bytes each, unpacked one by one.
+
+    riscv64's modules have a symbol for each place of a relocation; as objects, those
+    of sixty modules take half a gigabyte.
+    """
+
+    def __init__(self, data: bytes, order: str) -> None:
+        self._data = data
+        self._format = struct.Struct(f"{order}IBBHQQ")
+
+    def __len__(self) -> int:
+        return len(self._data) // _SYM_BYTES
+
+    def __iter__(self) -> Iterator[Entry]:
+        return self._format.iter_unpack(self._data)
+
+    @overload
+    def __getitem__(self, number: int, /) -> Entry: ...
+
+    @overload
+    def __getitem__(self, number: slice, /) -> list[Entry]: ...
+
+    def __getitem__(self, number: int | slice, /) -> Entry | list[Entry]:
+        if isinstance(number, slice):
+            return [self[i] for i in range(*number.indices(len(self)))]
+        return self._format.unpack_from(self._data, number * _SYM_BYTES)
+
+
 class ModuleTable:
     """
     Symbols of one module: its tables as read, decoded as far as is asked for.
@@ -49,7 +84,7 @@ class ModuleTable:
     def __init__(
         self,
         name: str,
-        entries: list[tuple[int, int, int, int, int, int]],
+        entries: Sequence[Entry],
         strings: bytes,
         letters: bytes,
         ranges: Sequence[tuple[int, int]] = (),
@@ -268,7 +303,7 @@ def load_module(module: Object, ranges: Sequence[tuple[int, int]] = ()) -> Modul
     letters = b""
     if prog.type("struct mod_kallsyms").has_member("typetab"):
         letters = prog.read(tables.typetab.value_(), count)
-    entries = list(struct.iter_unpack(f"{order}IBBHQQ", data))
+    entries = _Entries(data, order)
     strings = _strings(prog, tables.strtab.value_(), max(entry[0] for entry in entries), name)
     return ModuleTable(name, entries, strings, letters, ranges)
 
