@@ -110,9 +110,21 @@ def _guarded(original: Callable[[Object, Any], Object], path: tuple[str, ...]) -
     return lookup
 
 
+def _within(original: Callable[[Object, int], Any]) -> Any:
+    """Bits of a set of CPUs, no more than it has; drgn goes by ``nr_cpu_ids`` alone."""
+
+    def bits(words: Object, size: int) -> Any:
+        length = words.type_.length
+        if length:
+            size = min(size, length * 8 * drgn.sizeof(words.type_.type))
+        return original(words, size)
+
+    return bits
+
+
 def install() -> None:
     """Put the checks before drgn's own code; call it once."""
-    from drgn.helpers.linux import idr, pid, printk, xarray
+    from drgn.helpers.linux import cpumask, idr, pid, printk, xarray
 
     modules: tuple[tuple[Any, str, tuple[str, ...]], ...] = (
         (xarray, "_linux_helper_xa_load", ()),
@@ -122,6 +134,9 @@ def install() -> None:
     )
     for module, name, path in modules:
         setattr(module, name, _guarded(getattr(module, name), path))
+    for name in ("for_each_set_bit", "bitmap_weight"):
+        if hasattr(cpumask, name):
+            setattr(cpumask, name, _within(getattr(cpumask, name)))
     name = "_get_printk_records_lockless"
     if hasattr(printk, name):
         setattr(printk, name, _checked_log(getattr(printk, name)))

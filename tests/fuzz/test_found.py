@@ -52,6 +52,20 @@ def test_megabytes_of_zeros_are_searched_at_once() -> None:
     assert time.process_time() - before < 3
 
 
+def test_a_number_of_cpus_beyond_their_set_is_cut(x86_core: Path) -> None:
+    def many(prog: drgn.Program) -> list[tuple[int, int]]:
+        address = prog["nr_cpu_ids"].address_ or 0
+        return [(address, prog.read_u32(address + 4) << 32 | 0x7FFFFFFF)]
+
+    from drgn.helpers.linux.cpumask import for_each_online_cpu, num_online_cpus
+
+    session = damaged(x86_core, many)
+    namespace.load_commands()
+    cpus = list(for_each_online_cpu(session.prog))
+    assert 0 < len(cpus) <= 8
+    assert num_online_cpus(session.prog) == len(cpus)
+
+
 def test_a_module_beyond_the_address_space_is_not_restored(oops_core: Path) -> None:
     def endless(prog: drgn.Program) -> list[tuple[int, int]]:
         module = drgn.container_of(prog["modules"].next.next, "struct module", "list")
