@@ -138,6 +138,7 @@ def _without(name: str, seconds: int, keep: Path, seed: int) -> int:
 
     def keep_input(data: bytes) -> None:
         os.ftruncate(file, os.pwrite(file, data, 0))
+
     try:
         for data in pool:
             keep_input(data)
