@@ -26,7 +26,7 @@ from btfdbg.debuginfo.session import find_session
 from btfdbg.debuginfo.vmcore.unread import unread
 
 _WHAT = "tasks that cannot be shown in full"
-Command = Callable[[Any, argparse.Namespace], Any]
+Command = Callable[..., Any]
 
 
 def install() -> None:
@@ -43,15 +43,15 @@ def install() -> None:
 
 def _around(name: str, command: Command) -> Command:
     @functools.wraps(command)
-    def around(selector: Any, args: argparse.Namespace) -> Any:
+    def around(selector: Any, args: argparse.Namespace, **kwargs: Any) -> Any:
         if find_session(selector.prog) is None or getattr(args, "drgn", False):
-            return command(selector, args)
+            return command(selector, args, **kwargs)
         if name == "ps" and _is_listing(args):
             return _listing(command, selector, args)
         rest = _Rest(selector)
         while True:
             try:
-                return command(rest, args)
+                return command(rest, args, **kwargs)
             except FaultError as e:
                 if rest.current is None:
                     raise

@@ -16,6 +16,7 @@ Facts: ``include/linux/list.h``, ``include/linux/xarray.h`` (xa_is_node, xa_is_s
 
 from __future__ import annotations
 
+import functools
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -76,8 +77,8 @@ def install() -> None:
     ):
         original = getattr(module, name)
         _original[name] = original
-        replacement.__doc__ = original.__doc__
-        replacement.__name__ = replacement.__qualname__ = name
+        # Documentation, signature and module too: completion and help read them.
+        functools.update_wrapper(replacement, original)
         for user in tuple(sys.modules.values()):
             if user.__name__.partition(".")[0] == "drgn" and vars(user).get(name) is original:
                 setattr(user, name, replacement)
