@@ -177,6 +177,12 @@ def _stop(name: str) -> CircleError:
     )
 
 
+def _can_raise(frame: FrameType) -> bool:
+    """Not in what Python calls by itself (finalizers, gc callbacks), where errors are lost."""
+    name = frame.f_code.co_filename
+    return f"{os.sep}drgn{os.sep}" in name or f"{os.sep}btfdbg{os.sep}" in name
+
+
 class _Watch:
     def __init__(self) -> None:
         self._steps = 1024
@@ -187,7 +193,7 @@ class _Watch:
     def look(self, number: int, frame: FrameType | None) -> None:
         """Signal handler."""
         now = time.process_time()
-        if now < self._not_before:
+        if now < self._not_before or frame is None or not _can_raise(frame):
             return
         while frame is not None:
             code = frame.f_code
