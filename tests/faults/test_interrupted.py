@@ -68,7 +68,8 @@ def test_interrupting_trim_leaves_no_file(
             (folder / "small").unlink()
         else:
             assert result.status in (130, -signal.SIGINT)
-            assert "Traceback" not in result.err
+            # Before main() runs, Python dies as any program of its does.
+            assert result.status != 130 or "Traceback" not in result.err
         assert files_below(folder) == ["whole"]
 
 
