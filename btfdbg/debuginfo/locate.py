@@ -269,6 +269,13 @@ def kernel_btfs(session: Session) -> Iterator[KernelBtf]:
             except DebugInfoError as e:
                 failure = failure or e
                 continue
+            except (AttributeError, TypeError, LookupError, ValueError, BtfError) as e:
+                # The types that lead there are damaged themselves.
+                failure = failure or DebugInfoError(
+                    f"the kernel's list of BTF does not have the shape it should: {e}",
+                    step="module BTF",
+                )
+                continue
             if failure is None:
                 return
     if failure is not None:

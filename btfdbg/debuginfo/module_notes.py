@@ -14,6 +14,8 @@ from collections.abc import Iterator
 
 import drgn
 
+from btfdbg.errors import BtfError
+
 # A module's notes have some 100 bytes.
 _MAX_NOTES = 1 << 20
 _MAX_ATTRS = 64
@@ -47,7 +49,7 @@ def oversized_notes(prog: drgn.Program) -> int | None:
             except drgn.FaultError:
                 pass  # drgn leaves this one out and goes on
             node = read(node)
-    except (LookupError, drgn.FaultError, OverflowError, TypeError):
+    except (LookupError, drgn.FaultError, OverflowError, TypeError, BtfError):
         pass  # what drgn says about it becomes a note
     return None
 

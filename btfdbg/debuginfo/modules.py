@@ -177,7 +177,10 @@ def create_modules(session: Session) -> int:
     if left_out or not whole:
         from btfdbg.debuginfo.module_restore import restore_modules
 
-        restored = restore_modules(session)
+        try:
+            restored = restore_modules(session)
+        except BtfError as e:
+            session.note("modules", f"none can be restored: {e}")
     if left_out:
         more = f", and {len(left_out) - 1} more" if len(left_out) > 1 else ""
         session.note("modules", left_out[0] + more)
@@ -229,6 +232,6 @@ def _create_modules(session: Session) -> tuple[int, bool]:
             whole = True
     except MemoryError:
         session.note("modules", "the module list is damaged: its sizes need too much memory")
-    except (LookupError, ValueError, drgn.FaultError) as e:
+    except (LookupError, ValueError, drgn.FaultError, BtfError) as e:
         session.note("modules", f"the module list cannot be read to its end: {e}")
     return count, whole

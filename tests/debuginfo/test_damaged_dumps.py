@@ -8,6 +8,8 @@ from pathlib import Path
 import drgn
 import pytest
 
+from btfdbg.btf.format import Kind
+from btfdbg.btf.kinds import Struct
 from btfdbg.debuginfo.session import Session
 from btfdbg.errors import DebugInfoError
 
@@ -170,3 +172,19 @@ def test_an_entry_that_cannot_be_read_costs_one_modules_btf(dump: Dump) -> None:
     dump.lose(entry.address, 256)
     session = dump.attach()
     assert set(session.modules) == set(names) - {names[2]}
+
+
+def test_a_damaged_type_on_the_way_to_modules_btf_is_named(dump: Dump) -> None:
+    vmlinux = dump.twin.vmlinux
+    raw = bytes(vmlinux.raw)
+    header, strings, size = struct.unpack_from("<4xI8xII", raw)
+    names = raw[header + strings : header + strings + size]
+    idr = vmlinux.type_by_id(vmlinux.find_by_name_kind("idr", Kind.STRUCT))
+    assert isinstance(idr, Struct)
+    root = struct.pack("<III", names.index(b"\0idr_rt\0") + 1, idr.members[0].type, 0)
+    other = vmlinux.find_by_name_kind("list_head", Kind.STRUCT)
+    place = dump.address("__start_BTF") + raw.index(root) + 4
+    dump.put(place, struct.pack("<I", other))
+    session = dump.attach()
+    assert set(session.modules) <= set(dump.twin.modules)
+    assert "does not have the shape it should" in notes(session)
