@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
 import threading
 import time
@@ -31,7 +32,9 @@ import drgn
 from btfdbg.errors import BtfdbgError
 
 _FIRST_LOOK = 1.0
-_INTERVAL = 0.05
+# Between two looks, in seconds on the average. A generator that walks is seen only while
+# it makes its next item, so that looks must be many, and must not keep its rhythm.
+_INTERVAL = 0.01
 _MAX_STEPS = 1 << 22
 # An XArray of 2**64 entries has 11 levels; drgn keeps one node for each.
 _MAX_LEVELS = 64
@@ -145,7 +148,7 @@ _QUICK = frozenset(
         ("kernfs.py", "_kernfs_follow_symlink"),
     )
 )
-_MAX_LOOKS = 10
+_MAX_LOOKS = 50
 
 
 def _circle(walk: Walk, local: Locals, steps: int) -> bool | None:
@@ -189,9 +192,13 @@ class _Watch:
         self._not_before = 0.0
         self._quick: FrameType | None = None
         self._looks = 0
+        self.ended = False
 
     def look(self, number: int, frame: FrameType | None) -> None:
         """Signal handler."""
+        if self.ended:
+            return  # set again, the timer would fire where nobody handles it
+        signal.setitimer(signal.ITIMER_VIRTUAL, _INTERVAL * random.uniform(0.5, 1.5), _INTERVAL)
         now = time.process_time()
         if now < self._not_before or frame is None or not _can_raise(frame):
             return
@@ -233,10 +240,12 @@ def watched() -> Iterator[None]:
     ):
         yield
         return
-    before = signal.signal(signal.SIGVTALRM, _Watch().look)
+    watch = _Watch()
+    before = signal.signal(signal.SIGVTALRM, watch.look)
     signal.setitimer(signal.ITIMER_VIRTUAL, _FIRST_LOOK, _INTERVAL)
     try:
         yield
     finally:
+        watch.ended = True
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         signal.signal(signal.SIGVTALRM, before)
