@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -22,6 +21,7 @@ from drgn.commands._crash.common import _CRASH_FOREACH_SUBCOMMANDS
 from drgn.helpers.common.format import CellFormat, escape_ascii_string
 from drgn.helpers.linux.sched import task_cpu, task_state_to_char
 
+from btfdbg.debuginfo.replacing import replace_in_drgn
 from btfdbg.debuginfo.session import find_session
 from btfdbg.debuginfo.vmcore.unread import unread
 
@@ -31,14 +31,12 @@ Command = Callable[..., Any]
 
 def install() -> None:
     """Put the loop around drgn's commands; once, after drgn's commands were imported."""
+    replacements: dict[Command, Command] = {}
     for name, command in list(_CRASH_FOREACH_SUBCOMMANDS.items()):
         around = _around(name, command.func)
         _CRASH_FOREACH_SUBCOMMANDS[name] = command._replace(func=around)
-        for user in tuple(sys.modules.values()):
-            if user.__name__.startswith("drgn.commands."):
-                for attribute, value in list(vars(user).items()):
-                    if value is command.func:
-                        setattr(user, attribute, around)
+        replacements[command.func] = around
+    replace_in_drgn(replacements)
 
 
 def _around(name: str, command: Command) -> Command:

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import functools
 import re
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -26,6 +25,7 @@ import drgn
 from drgn import FaultError, Object
 
 from btfdbg.debuginfo import descents
+from btfdbg.debuginfo.replacing import replace_in_drgn
 from btfdbg.debuginfo.session import Session, find_session
 from btfdbg.debuginfo.tasks import find_tasks, task_count
 from btfdbg.debuginfo.vmcore.unread import unread
@@ -50,6 +50,7 @@ def install() -> None:
     descents.install()
     from drgn.helpers.linux import block, fs, irq, list, mm, net, pid, rbtree, stack, xarray
 
+    replacements: dict[Callable[..., Any], Callable[..., Any]] = {}
     for module, name, replacement in (
         (list, "list_for_each", _list_for_each),
         (list, "list_for_each_reverse", _list_for_each_reverse),
@@ -79,9 +80,8 @@ def install() -> None:
         _original[name] = original
         # Documentation, signature and module too: completion and help read them.
         functools.update_wrapper(replacement, original)
-        for user in tuple(sys.modules.values()):
-            if user.__name__.partition(".")[0] == "drgn" and vars(user).get(name) is original:
-                setattr(user, name, replacement)
+        replacements[original] = replacement
+    replace_in_drgn(replacements)
 
 
 def _remark(prog: drgn.Program, what: str, detail: str = "") -> None:
