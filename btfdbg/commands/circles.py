@@ -181,8 +181,11 @@ def _stop(name: str) -> CircleError:
 
 def _can_raise(frame: FrameType) -> bool:
     """Not in what Python calls by itself (finalizers, gc callbacks), where errors are lost."""
-    name = frame.f_code.co_filename
-    return f"{os.sep}drgn{os.sep}" in name or f"{os.sep}btfdbg{os.sep}" in name
+    return _is_of("drgn", frame) or _is_of("btfdbg", frame)
+
+
+def _is_of(package: str, frame: FrameType) -> bool:
+    return f"{os.sep}{package}{os.sep}" in frame.f_code.co_filename
 
 
 class _Watch:
@@ -204,8 +207,8 @@ class _Watch:
         if now < self._not_before or frame is None or not _can_raise(frame):
             return
         while frame is not None:
-            code = frame.f_code
-            if f"{os.sep}drgn{os.sep}" in code.co_filename:
+            if _is_of("drgn", frame):
+                code = frame.f_code
                 self._look_at(frame, (os.path.basename(code.co_filename), code.co_name))
             frame = frame.f_back
         # Looking takes at most a fifth of the time.
