@@ -4,7 +4,8 @@
 
 Two dumps of one kernel that differ in their number of tasks, and 100 and 1,000 modules'
 BTF made up over the first dump's. Processor time, so that a busy machine disturbs little,
-less that of an empty session; peak memory of the whole process.
+less that of an empty session; peak memory of the whole process. The items of a command are
+the lines that it writes: a task of one dump may have twice the open files of another's.
 """
 
 from __future__ import annotations
@@ -37,22 +38,25 @@ class Cost:
 
     seconds: float
     peak: float
+    lines: int = 0
 
 
 def cost(*args: str) -> Cost:
-    """Run btfdbg and throw its output away."""
-    with tempfile.TemporaryDirectory() as home:
+    """Run btfdbg and count the lines that it writes."""
+    with tempfile.TemporaryDirectory() as home, tempfile.TemporaryFile() as out:
         env = {**os.environ, "XDG_CACHE_HOME": home, "XDG_STATE_HOME": home}
         process = subprocess.Popen(
             [sys.executable, "-m", "btfdbg.cli", *args],
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+            stdout=out,
             stderr=subprocess.DEVNULL,
             env=env,
         )
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
-    return Cost(usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+        out.seek(0)
+        lines = sum(1 for _ in out)
+    return Cost(usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, lines)
 
 
 def tasks_of(core: str) -> int:
@@ -67,8 +71,8 @@ def row(name: str, sizes: list[int], costs: list[Cost], idle: list[Cost]) -> str
     net = [max(c.seconds - i.seconds, 0.0) for c, i in zip(costs, idle, strict=True)]
     per_item = [seconds / size * 1e6 for seconds, size in zip(net, sizes, strict=True)]
     cells = [
-        f"{c.seconds:.2f} s {p:7.0f} us {c.peak:4.0f} MiB"
-        for c, p in zip(costs, per_item, strict=True)
+        f"{n:6} in {c.seconds:5.2f} s {p:5.0f} us {c.peak:4.0f} MiB"
+        for n, c, p in zip(sizes, costs, per_item, strict=True)
     ]
     ratio = per_item[1] / per_item[0] if per_item[0] else 0.0
     return f"| {name:28} | {' | '.join(cells)} | {ratio:5.2f} |"
@@ -81,13 +85,13 @@ def main() -> int:
     parser.add_argument("--modules", type=int, nargs=2, default=(100, 1000), metavar="N")
     args = parser.parse_args()
     sizes = [tasks_of(core) for core in args.cores]
-    print(f"| per task | {sizes[0]} tasks | {sizes[1]} tasks | ratio per task |")
+    print(f"| per task or line | {sizes[0]} tasks | {sizes[1]} tasks | ratio per item |")
     print("|---|---|---|---|")
     idle = [cost(core, "-e", "prog['init_task'].pid") for core in args.cores]
     print(row("(empty session)", sizes, idle, [Cost(0.0, 0.0)] * 2))
     for name, operation in OPERATIONS.items():
         costs = [cost(core, *operation) for core in args.cores]
-        print(row(name, sizes, costs, idle), flush=True)
+        print(row(name, [c.lines or n for c, n in zip(costs, sizes, strict=True)], costs, idle))
     from .modules import costs_of_modules
 
     print(f"\n| per module | {args.modules[0]} modules | {args.modules[1]} modules | ratio |")
