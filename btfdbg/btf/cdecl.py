@@ -396,7 +396,7 @@ class Declarator:
             body, bits = self._guarded_members(type_id, level, name_offs, offsets)
         if struct:
             if bits < 8 * size:
-                body += self._padding(bits, 8 * size, align, False, indent)
+                body += self._padding(bits, 8 * size, align, 0, indent)
         elif size and types.natural_size(type_id) < size:
             # Its members are not known, or it is aligned to more than they are.
             body += f"\n{indent}unsigned char __size[{size}];"
@@ -431,6 +431,7 @@ class Declarator:
         types = self.types
         struct = types.kind[type_id] == STRUCT
         packed = types.packed[type_id]
+        own_align = types.pointer_size if packed else types.align_of(type_id)
         kflag = types.words[types.start[type_id] + 1] > 0x7FFFFFFF
         indent = "\t" * (level + 1)
         parts: list[str] = []
@@ -445,7 +446,8 @@ class Declarator:
                 offset &= 0xFFFFFF
             if at < offset and struct:
                 align = 1 if packed else types.align_of(member)
-                append(self._padding(at, offset, align, after_bits and bits != 0, indent))
+                between = own_align if after_bits and bits else 0
+                append(self._padding(at, offset, align, between, indent))
             name = names[name_off]
             if not name:
                 text = self._unnamed_member(member, level + 1)
@@ -489,18 +491,21 @@ class Declarator:
             at = self.types.record[at][2]
         return self.declare(type_id, "", level)
 
-    def _padding(self, at: int, end: int, align: int, bits: bool, indent: str) -> str:
+    def _padding(self, at: int, end: int, align: int, bits: int, indent: str) -> str:
         """
         Return unnamed bit-fields that bring the next member to its place.
 
         :param at: Bit after the last member; ``end``: that of the next.
         :param align: Bytes to which a compiler would align the next by itself.
-        :param bits: Both neighbours are bit-fields.
+        :param bits: The struct's alignment if both neighbours are bit-fields, else 0. Where
+            unnamed bit-fields align what they are in, as on arm64, no larger unit will do.
         """
         units = (("long", 8 * self.types.pointer_size), ("int", 32), ("short", 16), ("char", 8))
         name, width = units[-1]
         start = at
         for name, width in units:  # noqa: B007 # used after the loop
+            if bits and width > 8 * bits:
+                continue
             start = -(-at // width) * width
             if start <= end:
                 break

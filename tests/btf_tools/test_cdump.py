@@ -200,3 +200,18 @@ def test_a_reference_to_nothing_is_an_error() -> None:
     builder.add_ptr(7)
     with pytest.raises(BtfFormatError, match=r"type 1 \(PTR\)"):
         "".join(dump_c(builder.to_btf()))
+
+
+def test_padding_between_bit_fields_aligns_nothing_by_itself(tmp_path: Path) -> None:
+    # Linux' struct kbd_struct; an unnamed int of one bit makes it 8 bytes large on arm64.
+    text = (
+        "[1] INT 'unsigned char' size=1 bits_offset=0 nr_bits=8 encoding=(none)\n"
+        "[2] STRUCT 's' size=2 vlen=2\n\t'a' type_id=1 bits_offset=0 bitfield_size=7\n"
+        "\t'b' type_id=1 bits_offset=8 bitfield_size=5\n"
+    )
+    c = dumped(text)
+    assert "\tunsigned char a: 7;\n\tchar: 1;\n\tunsigned char b: 5;\n" in c
+    if shutil.which("clang"):
+        (tmp_path / "s.h").write_text(c + '_Static_assert(sizeof(struct s) == 2, "");\n')
+        argv = ["clang", "-target", "aarch64-linux-gnu", "-w", "-fsyntax-only", "-x", "c"]
+        assert subprocess.run([*argv, tmp_path / "s.h"], check=False).returncode == 0
