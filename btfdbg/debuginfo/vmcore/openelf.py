@@ -14,7 +14,7 @@ from btfdbg.debuginfo.vmcore.cpunotes import needs_repair
 from btfdbg.debuginfo.vmcore.elfcore import ElfCore, read_elf
 from btfdbg.debuginfo.vmcore.identify import DumpInfo, platform_of
 from btfdbg.debuginfo.vmcore.memory import FileMemory, PhysicalMemory
-from btfdbg.debuginfo.vmcore.paging import NotMappedError, X86Paging
+from btfdbg.debuginfo.vmcore.paging import NotMappedError
 from btfdbg.debuginfo.vmcore.program import (
     GIVEN,
     architecture_name,
@@ -156,9 +156,8 @@ def _registers_agree(core: ElfCore, believed: Believed) -> int:
         try:
             if note.name == "QEMU" and believed.architecture is drgn.Architecture.X86_64:
                 (cr3,) = struct.unpack_from("<Q", note.desc, _QEMU_CR3)
-                five = len(paging.levels) == 5
                 # Bit 12 tells the user half's table from the kernel's (KPTI).
-                seen = X86Paging(five, cr3 & ~0x1FFF & (1 << 52) - 1)
+                seen = paging.at(cr3 & ~0x1FFF & (1 << 52) - 1)
                 symbol = info.symbols["init_uts_ns"]
                 count += seen.translate(read, symbol) == paging.translate(read, symbol)
             elif note.name == "CORE" and note.type == 1:
