@@ -1,6 +1,6 @@
 """Coverage-guided fuzzing of everything that reads BTF: ``python -m tests.btf.fuzz``.
 
-    python -m tests.btf.fuzz [--quick|--verbs] CORPUS... [-runs=N] [-max_len=N] [libFuzzer options]
+    python -m tests.btf.fuzz [--quick|--verbs|--shapes] CORPUS... [-runs=N] [libFuzzer options]
 
 Needs atheris, which is no dependency of the tests: the property tests run the same
 exercises on hypothesis' data. Start it with some small modules' BTF as the corpus; a
@@ -9,11 +9,16 @@ crash, a hang over -timeout or memory over -rss_limit_mb ends it, with the input
 ``--quick`` only parses and asks of each type what it is, ten times as fast.
 ``--verbs`` takes the input as a split on top of a base of every kind as well, and puts
 it through every verb. (``tests.btf.mutate`` does that ten times as fast, without coverage.)
+``--shapes`` takes the input's first bytes for a verb, for its choices and for where the base
+ends, the rest for types (``shapes``), so that every input gets as far as the verb; an empty
+folder will do as the corpus. Ends with the executions of each verb.
 """
 
 from __future__ import annotations
 
+import random
 import sys
+from collections import Counter
 from importlib import import_module
 from typing import Any
 
@@ -30,7 +35,8 @@ with atheris.instrument_imports(include=["btfdbg"]):
         import_module(f"btfdbg.btf.{name}")
     from tests.btf.exercise import exercise
     from tests.btf.samples import EVERY_KIND
-    from tests.btf.verbs import exercise_verbs
+    from tests.btf.shapes import shape
+    from tests.btf.verbs import VERBS, Case, exercise_verbs
 
 BASE = Btf.parse(assemble(EVERY_KIND))
 
@@ -65,8 +71,31 @@ def one_with_verbs(data: bytes) -> None:
         exercise_verbs(btf, BASE, len(data))
 
 
+_NAMES = tuple(VERBS)
+_RUNS: Counter[str] = Counter()
+
+
+def one_shape(data: bytes) -> None:
+    """Put the types that an input stands for through the verb that it names."""
+    if len(data) < 6:
+        return
+    verb = _NAMES[data[0] % len(_NAMES)]
+    end = 3 + data[2] % (len(data) - 2)
+    below = shape(data[3:end])
+    btf = shape(data[end:], below if data[1] & 1 else None)
+    try:
+        VERBS[verb](Case(btf, below, random.Random(data[1])))
+    except BtfError as error:
+        if not str(error) or "\n" in str(error):
+            raise AssertionError("an error is one line") from error
+    _RUNS[verb] += 1
+    total = _RUNS.total()
+    if total % 20000 == 0:  # nothing runs after libFuzzer's end
+        print(f"{total} executions:", dict(_RUNS), flush=True)
+
+
 def main() -> Any:
-    ways = {"--quick": one_quickly, "--verbs": one_with_verbs}
+    ways = {"--quick": one_quickly, "--verbs": one_with_verbs, "--shapes": one_shape}
     argv = [a for a in sys.argv if a not in ways]
     chosen = [ways[a] for a in sys.argv if a in ways]
     atheris.Setup(argv, chosen[0] if chosen else one)
