@@ -1,215 +1,28 @@
-"""C declarations as values: parser, printer, and the small tree between them.
-
-Owns the notation in which the variable database writes types: C's own abstract
-declarators (``const char * const [9]``, ``int (*[3])(struct foo *, ...)``), with
-anonymous ``struct``/``union``/``enum`` bodies in full. Knows no drgn, no BTF and
-no kernel: whether a name exists and how large it is, is somebody else's question.
-
-One extension: a member whose offset does not follow from C's layout rules is
-written ``type name @ 24;`` (bytes; bits after a dot: ``@ 24.3``), and a record
-whose size does not follow starts with it: ``struct [64] { ... }`` (bytes).
-
-Facts: C11 6.7.6 (declarators) and 6.7.7 (type names).
-"""
+"""From the notation to a tree: recursive descent over tokens, bounded in depth and length."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TypeAlias
 
-from btfdbg.record import dataclass, replace
+from btfdbg.debuginfo.variables.cdecl.tree import (
+    MAX_DEPTH,
+    QUALIFIERS,
+    TAGS,
+    VOID,
+    Array,
+    CDeclError,
+    CType,
+    Enumeration,
+    Function,
+    Member,
+    Named,
+    Pointer,
+    Record,
+    qualified,
+)
 
-QUALIFIERS = ("const", "volatile", "restrict", "_Atomic")
-_TAGS = frozenset(("struct", "union", "enum"))
-_MAX_DEPTH = 64
 _MAX_TEXT = 65536
-
-
-class CDeclError(ValueError):
-    """The text is not a C type as this notation knows it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Named:
-    """
-    A type with a name.
-
-    :ivar tag: ``"struct"``, ``"union"``, ``"enum"``, or ``""`` for a typedef or basic type.
-    """
-
-    tag: str
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Pointer:
-    target: CType
-
-
-@dataclass(frozen=True, slots=True)
-class Array:
-    """:ivar length: elements; None for ``[]``."""
-
-    element: CType
-    length: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Function:
-    result: CType
-    parameters: tuple[CType, ...]
-    variadic: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Qualified:
-    """:ivar qualifiers: in the order of :data:`QUALIFIERS`, never empty."""
-
-    qualifiers: tuple[str, ...]
-    type: CType
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """
-    :ivar name: empty for an anonymous member.
-    :ivar bit_size: width of a bit-field, else None.
-    :ivar bit_offset: from the start of the record; None where C's layout rules give it.
-    """
-
-    type: CType
-    name: str
-    bit_size: int | None = None
-    bit_offset: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """
-    An anonymous struct or union with its members.
-
-    :ivar size: bytes; None where C's layout rules give it.
-    """
-
-    tag: str
-    members: tuple[Member, ...]
-    size: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Enumeration:
-    """An anonymous enum with its enumerators."""
-
-    values: tuple[tuple[str, int], ...]
-
-
-CType: TypeAlias = Named | Pointer | Array | Function | Qualified | Record | Enumeration
-
-VOID = Named("", "void")
-
-
-def qualified(type_: CType, *qualifiers: str) -> CType:
-    """Return ``type_`` with the qualifiers added; qualifying an array qualifies its element."""
-    if not qualifiers:
-        return type_
-    if isinstance(type_, Array):
-        return replace(type_, element=qualified(type_.element, *qualifiers))
-    have: tuple[str, ...] = ()
-    if isinstance(type_, Qualified):
-        have, type_ = type_.qualifiers, type_.type
-    wanted = {*have, *qualifiers}
-    return Qualified(tuple(q for q in QUALIFIERS if q in wanted), type_)
-
-
-def unqualified(type_: CType, *qualifiers: str) -> CType:
-    """Return ``type_`` without these top-level qualifiers; an array's are its element's."""
-    if isinstance(type_, Array):
-        return replace(type_, element=unqualified(type_.element, *qualifiers))
-    if not isinstance(type_, Qualified):
-        return type_
-    left = tuple(q for q in type_.qualifiers if q not in qualifiers)
-    return Qualified(left, type_.type) if left else type_.type
-
-
-def is_const(type_: CType) -> bool:
-    """Whether an object of this type is itself read-only (an array: its elements)."""
-    while isinstance(type_, Array):
-        type_ = type_.element
-    return isinstance(type_, Qualified) and "const" in type_.qualifiers
-
-
-# --- printing -----------------------------------------------------------------
-
-
-def format_type(type_: CType) -> str:
-    """Return the type as an abstract declarator, spaced as drgn spaces its type names."""
-    return format_declaration(type_, "")
-
-
-def format_declaration(type_: CType, name: str) -> str:
-    """Return ``name`` declared with the type, without the semicolon."""
-    return _declare(type_, name, 0)
-
-
-def _declare(type_: CType, inner: str, depth: int) -> str:
-    if depth > _MAX_DEPTH:
-        raise CDeclError(f"type nested deeper than {_MAX_DEPTH}")
-    depth += 1
-    quals = ""
-    if isinstance(type_, Qualified):
-        quals = " ".join(type_.qualifiers)
-        type_ = type_.type
-    if isinstance(type_, Pointer):
-        star = "*"
-        if quals:
-            star += " " + quals
-            if inner:
-                star += " "
-        inner = star + inner
-        if isinstance(type_.target, (Array, Function)):
-            inner = f"({inner})"
-        return _declare(type_.target, inner, depth)
-    if isinstance(type_, Array):
-        length = "" if type_.length is None else str(type_.length)
-        return _declare(qualified(type_.element, *quals.split()), f"{inner}[{length}]", depth)
-    if isinstance(type_, Function):
-        parameters = [_declare(p, "", depth) for p in type_.parameters]
-        if type_.variadic:
-            parameters.append("...")
-        text = ", ".join(parameters) if parameters else "void"
-        return _declare(type_.result, f"{inner}({text})", depth)
-    if isinstance(type_, Qualified):
-        raise CDeclError("qualifiers of qualifiers")
-    head = _head(type_, depth)
-    if quals:
-        head = f"{quals} {head}"
-    return f"{head} {inner}" if inner else head
-
-
-def _head(type_: Named | Record | Enumeration, depth: int) -> str:
-    if isinstance(type_, Named):
-        return f"{type_.tag} {type_.name}" if type_.tag else type_.name
-    if isinstance(type_, Enumeration):
-        body = ", ".join(f"{name} = {value}" for name, value in type_.values)
-        return f"enum {{ {body} }}"
-    members = "".join(_format_member(member, depth) for member in type_.members)
-    size = "" if type_.size is None else f" [{type_.size}]"
-    return f"{type_.tag}{size} {{ {members}}}"
-
-
-def _format_member(member: Member, depth: int) -> str:
-    text = _declare(member.type, member.name, depth)
-    if member.bit_size is not None:
-        text += f" : {member.bit_size}"
-    if member.bit_offset is not None:
-        byte, bit = divmod(member.bit_offset, 8)
-        text += f" @ {byte}.{bit}" if bit else f" @ {byte}"
-    return text + "; "
-
-
-# --- parsing ------------------------------------------------------------------
-
 _TOKEN = re.compile(r"\s*(?:([A-Za-z_$][\w$.]*)|(\d\w*)|(\.\.\.|[][(){}*,;:=@.-]))")
 _BASE_WORDS = frozenset(
     {"void", "char", "short", "int", "long", "float", "double"}
@@ -323,8 +136,8 @@ class _Parser:
 
     def enter(self) -> None:
         self.depth += 1
-        if self.depth > _MAX_DEPTH:
-            raise CDeclError(f"type nested deeper than {_MAX_DEPTH}")
+        if self.depth > MAX_DEPTH:
+            raise CDeclError(f"type nested deeper than {MAX_DEPTH}")
 
     def declaration(self) -> tuple[CType, str]:
         self.enter()
@@ -343,7 +156,7 @@ class _Parser:
                 qualifiers.append(self.next())
             elif token in _BASE_WORDS and found is None:
                 words.append(self.next())
-            elif token in _TAGS and found is None and not words:
+            elif token in TAGS and found is None and not words:
                 found = self.tagged(self.next())
             elif found is None and not words and _is_name(token):
                 found = Named("", self.next())
@@ -481,5 +294,5 @@ def _is_name(token: str) -> bool:
     return (
         (token[:1].isalpha() or token[:1] in ("_", "$"))
         and token not in QUALIFIERS
-        and token not in _TAGS
+        and token not in TAGS
     )
