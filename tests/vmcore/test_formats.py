@@ -76,6 +76,21 @@ def test_s390x_keeps_its_low_addresses(tmp_path: Path) -> None:
     assert prog.read(kernel.mark, len(MARK)) == MARK
 
 
+@pytest.mark.parametrize("arch", [a for a in ARCHES if a.machine == "s390x"], ids=str)
+def test_what_stands_behind_a_hole_in_memory_is_read(arch: Arch, tmp_path: Path) -> None:
+    """Page tables that end at a hole were made to read as longer, over what is behind it."""
+    kernel = Kernel(arch)
+    hole = kernel.base - 8192
+    kernel.memory[hole + 4096 : hole + 4096 + len(MARK)] = MARK
+    parts = [(at, at, kernel.memory[at:end]) for at, end in ((0, hole), (hole + 4096, 4 << 20))]
+    note = kernel.elf_note()
+    prog, _ = opened(tiny.elf(tmp_path / "core", parts, note, order=">", machine=22))
+    assert prog.read(kernel.mark, len(MARK)) == MARK
+    assert prog.read(hole + 4096, len(MARK), physical=True) == MARK
+    with pytest.raises(drgn.FaultError):
+        prog.read(hole, 8, physical=True)
+
+
 @pytest.mark.parametrize("arch", ARCHES, ids=str)
 def test_kdump_of_every_architecture_opens(arch: Arch, tmp_path: Path) -> None:
     kernel = Kernel(arch)

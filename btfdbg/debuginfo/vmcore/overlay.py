@@ -1,10 +1,10 @@
 """What drgn's readers lack or get wrong about virtual memory, put over them.
 
 Owns the segments that are added to a Program after its memory was set (later
-segments win): a translation for riscv64, which drgn 0.3 has none for; the
-physical segments of QEMU's s390x ELF; the linear mapping of ppc64 kernels that
-do not say which MMU they use; and NULL and other user-space addresses, which
-must fault as they did in the kernel.
+segments win): a translation for riscv64, which drgn 0.3 has none for, and for
+s390x where memory has holes; the physical segments of QEMU's s390x ELF; the
+linear mapping of ppc64 kernels that do not say which MMU they use; and NULL and
+other user-space addresses, which must fault as they did in the kernel.
 
 Why the last: QEMU's ELF dumps without paging give every segment a virtual
 address equal to its physical one (or 0), so that drgn reads physical memory at
@@ -56,10 +56,15 @@ def complete_memory(prog: drgn.Program, info: DumpInfo, vmcoreinfo: VmcoreInfo) 
     core = read_elf(info.path) if info.format is Format.ELF else None
     if core is not None and core.vmcoreinfo() is None:
         _add_physical(prog, info, core)
-    if platform.arch is drgn.Architecture.S390X and isinstance(info.memory, FileMemory):
-        _pad_page_tables(prog, info.memory)
     if platform.arch is drgn.Architecture.RISCV64:
-        _add_translation(prog, vmcoreinfo)
+        _add_translation(prog, vmcoreinfo, platform.arch)
+    elif platform.arch is drgn.Architecture.S390X and isinstance(info.memory, FileMemory):
+        # Zeros behind a table hide what is there, and what is not, so the walk
+        # is ours where memory has holes.
+        if len(info.memory.extents) > 1:
+            _add_translation(prog, vmcoreinfo, platform.arch)
+        else:
+            _pad_page_tables(prog, info.memory)
     elif platform.arch is drgn.Architecture.PPC64 and "RADIX_MMU" not in vmcoreinfo.numbers:
         # drgn asks cur_cpu_spec, whose type nobody knows yet; the kernel's image
         # and all that finding it needs are in the linear mapping.
@@ -128,19 +133,20 @@ def _pad_page_tables(prog: drgn.Program, memory: FileMemory) -> None:
     def zeros(address: int, count: int, offset: int, physical: bool) -> bytes:
         return bytes(count)
 
-    for e in memory.extents:
-        if memory.extent(e.end) is None:
-            prog.add_memory_segment(e.end, _S390_TABLE, zeros, True)
+    for e in memory.extents[-1:]:
+        prog.add_memory_segment(e.end, _S390_TABLE, zeros, True)
 
 
-def _add_translation(prog: drgn.Program, vmcoreinfo: VmcoreInfo) -> None:
+def _add_translation(
+    prog: drgn.Program, vmcoreinfo: VmcoreInfo, architecture: drgn.Architecture
+) -> None:
     def read_physical(address: int, size: int) -> bytes:
         data: bytes = prog.read(address, size, physical=True)
         return data
 
-    paging = believable_paging(vmcoreinfo, drgn.Architecture.RISCV64, read_physical)
+    paging = believable_paging(vmcoreinfo, architecture, read_physical)
     if paging is None:
-        paging = next(ways_to_translate(drgn.Architecture.RISCV64, vmcoreinfo), None)
+        paging = next(ways_to_translate(architecture, vmcoreinfo), None)
     if paging is not None:
         prog.add_memory_segment(0, _ALL, Translated(paging, read_physical).read_segment)
 
