@@ -15,7 +15,9 @@ def main() -> int:
     """Command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True)
-    make = verbs.add_parser("make", help="trim CORE to a small dump; OUT.elf or OUT.kdump")
+    make = verbs.add_parser(
+        "make", help="trim CORE to a small dump; OUT.elf, .lime, .raw, .own, .flat or .kdump"
+    )
     make.add_argument("core", type=Path)
     make.add_argument("out", type=Path)
     dumps = verbs.add_parser("dumps", help="run mutants; goes on where the log ends")
@@ -73,8 +75,9 @@ def _again(args: argparse.Namespace) -> int:
         print("\n".join(outcome.defects) or "no defect")
         if args.keep is not None:
             from tests.fuzz.dumpfile import Applied
+            from tests.fuzz.formats import copy_sparse
 
-            args.keep.write_bytes(args.base.read_bytes())
+            copy_sparse(args.base, args.keep)
             Applied(args.keep, edit)
         return 1 if outcome.defects else 0
     finally:

@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.fuzz import reads as reads_
-from tests.fuzz.dumpfile import Applied, Edit, open_dump
+from tests.fuzz.dumpfile import Applied, Edit
+from tests.fuzz.formats import copy_sparse, open_dump
 from tests.fuzz.mutate import Mutator
 from tests.fuzz.sandbox import COMMANDS, INFO, OPEN, Outcome, Sandbox, open_here, warm_up
 
@@ -67,13 +68,13 @@ class Bench:
             raise
 
     def _prepare(self, base: Path, opened_share: float) -> None:
-        shutil.copyfile(base, self.path)
+        copy_sparse(base, self.path)
         home = self._folder / "home"
         home.mkdir()
         self.sandbox = Sandbox(self.path, home)
         warm_up(self.path)
         self.reads = reads_.trace(self.path)
-        dump = open_dump(self.path)
+        dump = open_dump(self.path, self.reads.page_size)
         self._mutator = Mutator(dump, self.reads)
         self.truth = self.sandbox.learn()
         self._opened = open_here(self.path) if opened_share else None

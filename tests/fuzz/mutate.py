@@ -10,32 +10,11 @@ from __future__ import annotations
 
 import random
 import re
-import struct
 from collections.abc import Callable
 
-from tests.fuzz.dumpfile import DumpFile, Edit, ElfDump, KdumpDump, Patch
+from tests.fuzz.dumpfile import INTERESTING, DumpFile, Edit, Patch
 from tests.fuzz.reads import Field, Reads
 
-_PAGE = 4096
-_INTERESTING = (
-    0,
-    1,
-    0x10,
-    0x7F,
-    0xFFFF,
-    0x7FFFFFFF,
-    0x80000000,
-    0xFFFFFFFF,
-    0x7FFFFFFFFFFFFFFF,
-    0x8000000000000000,
-    0xDEAD000000000100,
-    0xDEAD000000000122,
-    0x6B6B6B6B6B6B6B6B,
-    0xFFFFFFFFFFFFF000,
-    0xFFFFFFFFFFFFFFFE,
-    0xFFFFFFFFFFFFFFFF,
-)
-_POINTER = 1 << 63
 _TEXT = re.compile(rb"[\x20-\x7e]{3,}")
 _INJECTIONS = (
     b"\x1b[2J\x1b[H",
@@ -87,21 +66,28 @@ class Mutator:
     def __init__(self, dump: DumpFile, reads: Reads) -> None:
         self._dump = dump
         self._held = frozenset(dump.frames)
+        self._page = dump.page_size
+        self._order = dump.byteorder
+        self._pointers = reads.pointers
         self._phases = [p for p, f in reads.frames.items() if f & self._held]
         self._frames = {p: sorted(reads.frames[p] & self._held) for p in self._phases}
         self._fields = {
-            p: [f for f in fields if f[0] // _PAGE in self._held and f[0] % _PAGE + f[1] <= _PAGE]
+            p: [
+                f
+                for f in fields
+                if f[0] // self._page in self._held and f[0] % self._page + f[1] <= self._page
+            ]
             for p, fields in reads.fields.items()
         }
         self._links = {
-            p: {a: (value, target) for a, value, target in links if a // _PAGE in self._held}
+            p: {a: (value, target) for a, value, target in links if a // self._page in self._held}
             for p, links in reads.links.items()
         }
         self._early = reads.frames["open"]
         self._places = {
             name: parts
             for name, spans in reads.places.items()
-            if (parts := tuple(s for s in spans if s[0] // _PAGE in self._held))
+            if (parts := tuple(s for s in spans if s[0] // self._page in self._held))
         }
         kinds: list[tuple[int, Callable[[random.Random, _Draft], str]]] = [
             (10, self._flip_bits),
@@ -157,24 +143,24 @@ class Mutator:
         page = draft.page(pfn)
         count = rng.choice((1, 1, 2, 4, 16, 256))
         for _ in range(count):
-            page[rng.randrange(_PAGE)] ^= 1 << rng.randrange(8)
+            page[rng.randrange(self._page)] ^= 1 << rng.randrange(8)
         return f"flip {count} bits of page {pfn:#x}"
 
     def _zero(self, rng: random.Random, draft: _Draft) -> str:
         pfn = self._pfn(rng)
-        draft.page(pfn)[:] = bytes(_PAGE)
+        draft.page(pfn)[:] = bytes(self._page)
         return f"zero page {pfn:#x}"
 
     def _fill(self, rng: random.Random, draft: _Draft) -> str:
         pfn = self._pfn(rng)
         fill = rng.choice(("ff", "6b", "random", "pointers"))
         if fill == "random":
-            data = rng.randbytes(_PAGE)
+            data = rng.randbytes(self._page)
         elif fill == "pointers":
             _, (address, _) = self._field(rng)
-            data = self._word(draft, address) * (_PAGE // 8)
+            data = self._word(draft, address) * (self._page // 8)
         else:
-            data = bytes.fromhex(fill) * _PAGE
+            data = bytes.fromhex(fill) * self._page
         draft.page(pfn)[:] = data
         return f"fill page {pfn:#x} with {fill}"
 
@@ -192,12 +178,12 @@ class Mutator:
 
     def _tear(self, rng: random.Random, draft: _Draft) -> str:
         pfn = self._pfn(rng)
-        start = rng.randrange(0, _PAGE, 64)
-        size = rng.randrange(1, _PAGE - start + 1)
+        start = rng.randrange(0, self._page, 64)
+        size = rng.randrange(1, self._page - start + 1)
         shift = rng.choice((-8, -1, 1, 8, 64))
         page = draft.page(pfn)
         moved = bytes(page[start : start + size])
-        at = min(max(start + shift, 0), _PAGE - size)
+        at = min(max(start + shift, 0), self._page - size)
         page[at : at + size] = moved
         return f"move {size} bytes at {start:#x} of page {pfn:#x} by {shift}"
 
@@ -213,14 +199,14 @@ class Mutator:
         what = rng.choice(_INJECTIONS)
         page = draft.page(pfn)
         at = rng.randrange(text.start(), text.end())
-        piece = what[: _PAGE - at]
+        piece = what[: self._page - at]
         page[at : at + len(piece)] = piece
         return f"put {what!r} at {at:#x} of page {pfn:#x}"
 
     # Fields
 
     def _word(self, draft: _Draft, address: int) -> bytes:
-        pfn, at = divmod(address, _PAGE)
+        pfn, at = divmod(address, self._page)
         page = draft.pages.get(pfn) or self._dump.page(pfn)
         return bytes(page[at : at + 8]).ljust(8, b"\0")
 
@@ -229,11 +215,11 @@ class Mutator:
         if size > 8:
             address += rng.randrange(0, size - 7, 4)
             size = 8
-        size = min(size, _PAGE - address % _PAGE)
-        old = int.from_bytes(self._word(draft, address)[:size], "little")
+        size = min(size, self._page - address % self._page)
+        old = int.from_bytes(self._word(draft, address)[:size], self._order)
         change = rng.randrange(4)
         if change == 0:
-            new = rng.choice(_INTERESTING)
+            new = rng.choice(INTERESTING)
         elif change == 1:
             new = old + rng.choice((-4096, -64, -8, -1, 1, 2, 8, 64, 4096, 1 << 32))
         elif change == 2:
@@ -241,8 +227,8 @@ class Mutator:
         else:
             new = rng.getrandbits(8 * size)
         new &= (1 << 8 * size) - 1
-        at = address % _PAGE
-        draft.page(address // _PAGE)[at : at + size] = new.to_bytes(size, "little")
+        at = address % self._page
+        draft.page(address // self._page)[at : at + size] = new.to_bytes(size, self._order)
         return f"{phase}: {size} bytes at physical {address:#x}: {old:#x} becomes {new:#x}"
 
     def _point_elsewhere(self, rng: random.Random, draft: _Draft) -> str:
@@ -255,12 +241,16 @@ class Mutator:
             j = min(max(i + rng.randrange(-30, 31), 0), len(fields) - 1)
             source = fields[j][0]
             target = fields[i][0] if near else rng.choice(fields)[0]
-            if target % _PAGE > _PAGE - 8 or source % _PAGE > _PAGE - 8 or source == target:
+            if (
+                target % self._page > self._page - 8
+                or source % self._page > self._page - 8
+                or source == target
+            ):
                 continue
-            old, new = (int.from_bytes(self._word(draft, a), "little") for a in (target, source))
-            if old >= _POINTER and new >= _POINTER and old != new:
-                at = target % _PAGE
-                draft.page(target // _PAGE)[at : at + 8] = new.to_bytes(8, "little")
+            old, new = (int.from_bytes(self._word(draft, a), self._order) for a in (target, source))
+            if min(old, new) >= self._pointers and old != new:
+                at = target % self._page
+                draft.page(target // self._page)[at : at + 8] = new.to_bytes(8, self._order)
                 return f"{phase}: pointer at physical {target:#x}: {old:#x} becomes {new:#x}"
         return "nothing"
 
@@ -276,13 +266,15 @@ class Mutator:
                     break
                 at = target
             at = links[first][1] if at == first else at
-            if at // _PAGE not in self._held or at % _PAGE > _PAGE - 8:
+            if at // self._page not in self._held or at % self._page > self._page - 8:
                 continue
             value = links[first][0]
-            old = int.from_bytes(self._word(draft, at), "little")
+            old = int.from_bytes(self._word(draft, at), self._order)
             # The head of an empty list leads to itself already.
             if old != value:
-                draft.page(at // _PAGE)[at % _PAGE : at % _PAGE + 8] = value.to_bytes(8, "little")
+                draft.page(at // self._page)[at % self._page : at % self._page + 8] = (
+                    value.to_bytes(8, self._order)
+                )
                 return f"{phase}: circle: physical {at:#x}: {old:#x} becomes {value:#x}"
         return "nothing"
 
@@ -292,9 +284,9 @@ class Mutator:
         part = parts[0] if rng.random() < 0.3 else rng.choice(parts)
         # The beginning of the first part is the table's header, where it has one.
         within = rng.randrange(min(part[1], 32)) if part is parts[0] else rng.randrange(part[1])
-        pfn, at = divmod(part[0] + within, _PAGE)
+        pfn, at = divmod(part[0] + within, self._page)
         page = draft.page(pfn)
-        size = min(rng.choice((1, 1, 2, 4, 8, 16)), _PAGE - at)
+        size = min(rng.choice((1, 1, 2, 4, 8, 16)), self._page - at)
         how = rng.randrange(3)
         if how == 0:
             page[at] ^= 1 << rng.randrange(8)
@@ -315,8 +307,8 @@ class Mutator:
             at = region.offset + rng.randrange(max(region.size - size, 1))
             if rng.random() < 0.5:
                 at -= (at - region.offset) % size
-            value = rng.choice((rng.choice(_INTERESTING), rng.getrandbits(64), rng.randrange(4096)))
-            draft.patches.append((at, struct.pack("<Q", value)[:size]))
+            value = rng.choice((rng.choice(INTERESTING), rng.getrandbits(64), rng.randrange(4096)))
+            draft.patches.append((at, value.to_bytes(8, self._order)[:size]))
         return f"{region.name}: {count} fields"
 
     def _cut(self, rng: random.Random, draft: _Draft) -> str:
@@ -330,25 +322,10 @@ class Mutator:
 
     def _drop(self, rng: random.Random, draft: _Draft) -> str:
         pfn = self._pfn(rng)
-        dump = self._dump
-        if isinstance(dump, ElfDump):
-            # Segments are looked at when the dump is opened.
+        patches, frames = self._dump.lose(pfn, rng)
+        draft.patches += patches
+        if frames is None:
             draft.anything()
-            draft.patches += dump.drop(pfn)
-        elif isinstance(dump, KdumpDump):
-            how = rng.randrange(3)
-            if how == 0:
-                draft.patches += dump.damage(pfn, rng.randrange(4096))
-                if draft.frames is not None:
-                    draft.frames |= dump.sharing(pfn)
-            elif how == 1:
-                draft.anything()
-                draft.patches += dump.drop(pfn)
-            else:
-                draft.anything()
-                at, raw = dump.descriptor(pfn)
-                within = rng.choice((0, 8, 12))
-                value = rng.choice((rng.choice(_INTERESTING), rng.randrange(4096), 2, 4, 0x20))
-                new = struct.pack("<Q", value)[: 8 if within == 0 else 4]
-                draft.patches.append((at, raw[:within] + new + raw[within + len(new) :]))
+        elif draft.frames is not None:
+            draft.frames |= frames
         return f"lose page {pfn:#x}"

@@ -14,7 +14,7 @@ import pickle
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import drgn
 
@@ -35,6 +35,8 @@ Link = tuple[int, int, int]
 
 _SMALL = 64
 _POINTER = 1 << 63
+# s390x has memory at its physical address, so that only small numbers are surely none.
+_POINTER_S390 = 1 << 12
 # Following this many pointers takes a quarter of a second.
 _MAX_LINKS = 5000
 
@@ -47,6 +49,8 @@ class Reads:
     :ivar frames: Phase to page frames: "open", "info", and each command.
     :ivar fields: Phase to reads of at most 64 bytes.
     :ivar links: Phase to the pointers among them whose target was read too.
+    :ivar page_size: Of the kernel; ``frames`` count in it.
+    :ivar pointers: No address of the kernel is below.
     :ivar places: Name of a table in memory to the physical address of each of
         its pages' parts, in order: (address, bytes).
     """
@@ -55,6 +59,8 @@ class Reads:
     fields: dict[str, tuple[Field, ...]]
     links: dict[str, tuple[Link, ...]]
     places: dict[str, tuple[Field, ...]]
+    page_size: int
+    pointers: int
 
     def of(self, phase: str) -> frozenset[int]:
         """All page frames that a phase's output depends on."""
@@ -67,6 +73,15 @@ class _Tracer(Recorder):
     def __init__(self, path: Path) -> None:
         self.ranges: set[Field] = set()
         super().__init__(path)
+        platform = self.prog.platform
+        assert platform is not None
+        self.pointers = _POINTER_S390 if platform.arch == drgn.Architecture.S390X else _POINTER
+        little = platform.flags & drgn.PlatformFlags.IS_LITTLE_ENDIAN
+        self.byteorder: Literal["little", "big"] = "little" if little else "big"
+
+    def frames(self, direct: set[int]) -> frozenset[int]:
+        """The page frames read, also those that were read past the Program, of 4096 bytes."""
+        return frozenset(self.pfns) | {f >> self.page_shift - 12 for f in direct}
 
     def _read(self, address: int, count: int, offset: int, physical: bool) -> bytes:
         data = super()._read(address, count, offset, physical)
@@ -97,8 +112,8 @@ class _Tracer(Recorder):
         for address, count in sorted(self.ranges):
             if count != 8 or len(found) >= _MAX_LINKS:
                 continue
-            value = int.from_bytes(self.memory.read(address, 8, True), "little")
-            target = self.where(value) if value >= _POINTER else None
+            value = int.from_bytes(self.memory.read(address, 8, True), self.byteorder)
+            target = self.where(value) if value >= self.pointers else None
             if target is not None and target in read and target != address:
                 found.append((address, value, target))
         return tuple(found)
@@ -176,7 +191,7 @@ def _trace(path: Path) -> Reads:
     with _direct_reads(direct):
         tracer = _Tracer(path)
         session = attach(tracer.prog, None, tracer.info)
-    frames = {OPEN: frozenset(tracer.pfns | direct)}
+    frames = {OPEN: tracer.frames(direct)}
     ranges = {OPEN: frozenset(tracer.ranges)}
     links = {OPEN: tracer.links()}
     places = _places(tracer, session)
@@ -194,14 +209,14 @@ def _trace(path: Path) -> Reads:
                     info.as_text(session)
                 else:
                     execute.run_commands(session, [phase])
-            return frozenset(tracer.pfns | extra), frozenset(tracer.ranges), tracer.links()
+            return tracer.frames(extra), frozenset(tracer.ranges), tracer.links()
 
         frames[phase], ranges[phase], links[phase] = in_child(one)
     fields = {
         phase: tuple(sorted(r for r in found if 0 < r[1] <= _SMALL))
         for phase, found in ranges.items()
     }
-    return Reads(frames, fields, links, places)
+    return Reads(frames, fields, links, places, tracer.page_size, tracer.pointers)
 
 
 def _places(tracer: _Tracer, session: Session) -> dict[str, tuple[Field, ...]]:
