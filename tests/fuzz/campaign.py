@@ -17,7 +17,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -168,6 +168,14 @@ def chunks(bases: Iterable[Path], count: int, size: int) -> Iterator[Chunk]:
         first += size
 
 
+def _rest(chunk: Chunk, done: Mapping[tuple[str, int], int]) -> Chunk | None:
+    """What of a chunk is still to be done; one that was ended early goes on where it stopped."""
+    first, end = chunk.first, chunk.first + chunk.count
+    while n := done.get((chunk.base.stem, first), 0):
+        first += n
+    return Chunk(chunk.base, first, end - first) if first < end else None
+
+
 class Campaign:
     """
     Runs chunks, ``jobs`` at a time, and appends their records to a log.
@@ -185,22 +193,29 @@ class Campaign:
         self._code = code
         self._running: dict[int, Chunk] = {}
 
-    def done(self) -> set[str]:
-        """Keys of the chunks in the log."""
+    def done(self) -> dict[tuple[str, int], int]:
+        """What is in the log: name of the dump and first mutant to their number."""
         if not self._log.exists():
-            return set()
+            return {}
         with self._log.open() as f:
-            return {json.loads(line)["chunk"] for line in f}
+            keys = [json.loads(line)["chunk"] for line in f]
+        found: dict[tuple[str, int], int] = {}
+        for key in keys:
+            name, _, span = key.rpartition(":")
+            first, count = map(int, span.split("+"))
+            found[name, first] = max(count, found.get((name, first), 0))
+        return found
 
     def run(self, wanted: Iterable[Chunk]) -> None:
         """Run all that is not done."""
         done = self.done()
         for chunk in wanted:
-            if chunk.key in done:
+            rest = _rest(chunk, done)
+            if rest is None:
                 continue
             while len(self._running) >= self._jobs:
                 self._wait()
-            self._start(chunk)
+            self._start(rest)
         while self._running:
             self._wait()
 
@@ -236,6 +251,7 @@ def summary(log: Path) -> str:
     kinds: Counter[str] = Counter()
     errors: Counter[str] = Counter()
     by_base: Counter[str] = Counter()
+    by_code: Counter[str] = Counter()
     slowest, slowest_at, peak = 0.0, "", 0
     lines = []
     with log.open() as f:
@@ -244,6 +260,7 @@ def summary(log: Path) -> str:
             for key in ("count", "opened", "cpu", "checked", "changed", "unusable"):
                 totals[key] += r[key]
             by_base[r["chunk"].partition(":")[0]] += r["count"]
+            by_code[r["code"]] += r["count"]
             errors.update(r["errors"])
             peak = max(peak, r["peak"])
             if r["slowest"] > slowest:
@@ -260,6 +277,7 @@ def summary(log: Path) -> str:
         f"CPU {totals['cpu']:.0f} s, {totals['cpu'] / n:.3f} s each; slowest command"
         f" {slowest:.2f} s ({slowest_at}); peak {peak >> 20} MiB",
         f"by dump: {dict(by_base)}",
+        f"by code: {dict(by_code)}",
         f"defects: {dict(kinds) or 'none'}",
         "errors that ended a command: " + ", ".join(f"{e} {c}" for e, c in errors.most_common(25)),
     ]

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.fuzz.campaign import Chunk, _rest
+
 _ROOT = Path(__file__).parents[2]
 
 # Run in a process of its own, which may fork. In place of one command there is
@@ -96,3 +98,11 @@ def test_a_planted_mistake_is_judged(
     plant: str, kinds: list[str], found: dict[str, list[str]]
 ) -> None:
     assert found[plant] == kinds
+
+
+def test_a_chunk_that_was_ended_early_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    chunk = Chunk(tmp_path / "a.elf", 100, 100)
+    assert _rest(chunk, {}) == chunk
+    assert _rest(chunk, {("a", 0): 100, ("b", 100): 100}) == chunk
+    assert _rest(chunk, {("a", 100): 40}) == Chunk(chunk.base, 140, 60)
+    assert _rest(chunk, {("a", 100): 40, ("a", 140): 60}) is None
