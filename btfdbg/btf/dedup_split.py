@@ -23,11 +23,10 @@ go through ``refine``, together with the types of the base that they could equal
 
 from __future__ import annotations
 
-from array import array
-
 from btfdbg.btf import dedup_whole
 from btfdbg.btf.btf import Btf
-from btfdbg.btf.dedup_base import BaseIndex, BaseNotMinimal, leads_into_cycle
+from btfdbg.btf.dedup_base import BaseIndex, BaseNotMinimal
+from btfdbg.btf.dedup_cycles import Cycles
 from btfdbg.btf.dedup_graph import (
     NEVER_MERGED,
     Canonical,
@@ -36,21 +35,17 @@ from btfdbg.btf.dedup_graph import (
     TagNodes,
     choose_enum,
     choose_forward,
-    label,
     replaced,
     tag_of,
 )
+from btfdbg.btf.dedup_pairs import Pairs
 from btfdbg.btf.format import Kind, info_kind
 from btfdbg.btf.nametable import string_table
-from btfdbg.btf.records import PLACES
-from btfdbg.btf.refine import coarsest
 
 # Rounds' work, in types looked up per type of the whole graph, after which that graph
 # is the shorter way.
 _PATIENCE = 3
 _UNKNOWN = -1
-# In a label, in place of a reference that is compared by class.
-_REFERENCE = 0xFFFFFFFF
 
 
 class PreparedBase:
@@ -106,35 +101,26 @@ class _Split:
         self.ids: list[int] = []
         self.ids_before: list[int] = []
         self.defined_here: set[TagKey] = set()
-        self.referrers: list[list[int]] | None = None
-        self._base_tags()
+        # Until they answer another question than a round asks.
+        self.pairs: Pairs | None = None
+        self._find_ambiguous()
 
-    def _base_tags(self) -> None:
-        """Settle what of the tags is settled by the base alone."""
+    def _find_ambiguous(self) -> None:
+        """Find the ambiguous tags; if that is too long, those of the base and a few more."""
         index = self.index
+        pairs = Pairs(self.graph, index)
+        if pairs.run():
+            self.pairs = pairs
+        self.ambiguous = pairs.ambiguous
         suspects: list[int] = []
-        for key, tag in self.tags.items():
-            if len(tag.base_definitions) > 1:
-                self.ambiguous.add(key)
-                if len({index.label(t) for t in tag.base_definitions}) < len(tag.base_definitions):
-                    suspects += tag.base_definitions
-        # What differs at first sight need not wait for a round to find that out.
-        words, start = self.graph.words, self.start
-        other: list[int] = []
-        for key, tag in self.tags.items():
-            if key in self.ambiguous or len(tag.definitions) + len(tag.base_definitions) < 2:
-                continue
-            known = {index.label(t) for t in tag.base_definitions}
-            labels = {t: label(words[t - start]) for t in tag.definitions}
-            if len(known.union(labels.values())) > 1:
-                self.ambiguous.add(key)
-                other += self._lone_forwards(key)
-                if known:
-                    other += [t for t, said in labels.items() if said not in known]
-        self.ambiguous |= self._above(other)
+        for key in self.ambiguous:
+            known = self.tags[key].base_definitions
+            if len({index.label(t) for t in known}) < len(known):
+                suspects += known
         if suspects:
-            nodes = self._base_closure(suspects)
-            classes = self._refined([], nodes)
+            cycles = Cycles(self.graph, index, self.ids, self.ambiguous)
+            nodes = cycles.base_closure(suspects)
+            classes = cycles.classes([], nodes)
             if len(set(classes.values())) < len(nodes):
                 raise BaseNotMinimal
 
@@ -151,57 +137,8 @@ class _Split:
                 self._see_more()
                 return self._result()
             self.ambiguous |= fresh
-            other: list[int] = []
-            for key in fresh:
-                tag = self.tags[key]
-                other += self._lone_forwards(key)
-                if tag.base_definitions:
-                    other += [t for t in tag.definitions if not self._is_the_bases(t, tag)]
-            self.ambiguous |= self._above(other)
+            self.pairs = None
         raise BaseNotMinimal
-
-    def _above(self, stack: list[int]) -> set[TagKey]:
-        """
-        Return the tags that the next rounds would find ambiguous because others are.
-
-        What refers by structure to a definition that is not the base's is not the base's
-        either, and so on upwards: in a driver with an own ``struct device``, all of it.
-
-        :param stack: Types of ambiguous tags that are none of the base's.
-        """
-        if not stack:
-            return set()
-        start, words = self.start, self.graph.words
-        if self.referrers is None:
-            self.referrers = [[] for _ in words]
-            for type_id, targets in enumerate(self.graph.refs, start):
-                for target in targets:
-                    if target >= start:
-                        self.referrers[target - start].append(type_id)
-        found: set[TagKey] = set()
-        seen = set(stack)
-        while stack:
-            for type_id in self.referrers[stack.pop() - start]:
-                record = words[type_id - start]
-                if type_id in seen or info_kind(record[1]) in NEVER_MERGED:
-                    continue
-                key, _ = tag_of(record)
-                if key is not None and key not in self.ambiguous:
-                    if not self.tags[key].base_definitions:
-                        continue  # one of its own, and referred to by its tag
-                    if key not in found:
-                        found.add(key)
-                        forwards = self._lone_forwards(key)
-                        stack += forwards
-                        seen.update(forwards)
-                seen.add(type_id)
-                stack.append(type_id)
-        return found
-
-    def _lone_forwards(self, key: TagKey) -> list[int]:
-        """Return the forward declarations of a tag that, if it is ambiguous, are not the base's."""
-        tag = self.tags[key]
-        return [] if tag.base_forwards or key[0] == Kind.ENUM else tag.forwards
 
     def _is_the_bases(self, type_id: int, tag: TagNodes) -> bool:
         """Return whether a definition came out as the base's of its tag."""
@@ -223,6 +160,7 @@ class _Split:
         } - self.ambiguous
         if not self.defined_here:
             return
+        self.pairs = None
         self._round()
         richer = {
             key
@@ -251,10 +189,14 @@ class _Split:
         for type_id, target in self.index.aliases.items():
             self.ids[type_id] = target
         for key in self.ambiguous:
-            self._name_forwards(key, self.tags[key])
+            tag = self.tags[key]
+            if self.pairs is not None:
+                self._name_definitions(tag, self.pairs)
+            self._name_forwards(key, tag)
         cyclic = self._climb()
         if cyclic:
-            self._solve_cycles(cyclic)
+            cycles = Cycles(self.graph, self.index, self.ids, self.ambiguous)
+            cycles.solve(cyclic, self.by_record)
 
     def _resolve_base_forwards(self, aliases: list[tuple[int, int]]) -> None:
         """Let the base's forward declarations mean its definitions, this round's."""
@@ -300,13 +242,23 @@ class _Split:
                     return type_id
         return tag.definitions[0]
 
+    def _name_definitions(self, tag: TagNodes, pairs: Pairs) -> None:
+        """Say which definitions of an ambiguous tag are the same."""
+        known = tag.base_definitions.copy()
+        for type_id in tag.definitions:
+            target = pairs.same(type_id, known)
+            if target < 0:
+                known.append(type_id)
+                target = type_id
+            self.ids[type_id] = self.index.aliases.get(target, target)
+
     def _name_forwards(self, key: TagKey, tag: TagNodes) -> None:
         if not tag.forwards:
             return
         if key[0] == Kind.ENUM:
             chosen = choose_enum(self.btf, (*tag.base_definitions, *tag.definitions), self.start)
             if chosen >= self.start:
-                chosen = self._look_up(chosen)
+                chosen = self.ids[chosen] if self.ids[chosen] >= 0 else self._look_up(chosen)
         else:
             chosen = min((*tag.base_forwards, *tag.forwards))
         for type_id in tag.forwards:
@@ -364,90 +316,6 @@ class _Split:
             == 1
         )
 
-    # Cycles.
-
-    def _solve_cycles(self, cyclic: list[int]) -> None:
-        start = self.start
-        graph = self.graph
-        own = set(cyclic)
-        names = {graph.words[t - start][0] for t in cyclic} - {0}
-        kinds = {info_kind(graph.words[t - start][1]) for t in cyclic}
-        roots = [t for t in self.index.named(names) if self.btf.kind_of(t) in kinds]
-        unnamed = {t for t in cyclic if not graph.words[t - start][0]}
-        if leads_into_cycle(unnamed, {t: graph.refs[t - start] for t in unnamed}):
-            roots += self.index.anonymous_cycles()
-        base = self._base_closure(roots)
-        classes = self._refined(cyclic, base)
-        first: dict[int, int] = {}
-        for type_id in sorted((*base, *own)):
-            first.setdefault(classes[type_id], type_id)
-        for type_id in cyclic:
-            self.ids[type_id] = first[classes[type_id]]
-        # What is only above a cycle may equal a type of the base, or one seen on the way
-        # upwards; once what it refers to is known, it is found like any other.
-        for type_id in cyclic:
-            target = self.ids[type_id]
-            if target >= start:
-                record = replaced(graph.words[type_id - start], self.ids)
-                known = self.index.ids.get(record)
-                if known is None:
-                    known = self.by_record.setdefault(record, target)
-                self.ids[type_id] = known
-
-    def _is_leaf(self, type_id: int) -> bool:
-        """Return whether a type of the base counts by its id alone."""
-        if not type_id:
-            return True
-        words = self.index.words(type_id)
-        if info_kind(words[1]) in NEVER_MERGED:
-            return True
-        key, forward = tag_of(words)
-        return key is not None and (forward or key not in self.ambiguous)
-
-    def _base_closure(self, roots: list[int]) -> list[int]:
-        """Return the types of the base that are compared by structure, from some on."""
-        aliases = self.index.aliases
-        seen = {aliases.get(t, t) for t in roots}
-        seen = {t for t in seen if not self._is_leaf(t)}
-        stack = list(seen)
-        leaves: set[int] = set()
-        while stack:
-            for target in self.index.refs(stack.pop()):
-                if target in seen or target in leaves:
-                    continue
-                if self._is_leaf(target):
-                    leaves.add(target)
-                else:
-                    seen.add(target)
-                    stack.append(target)
-        return sorted(seen)
-
-    def _refined(self, own: list[int], base: list[int]) -> dict[int, int]:
-        """Return the class of each of these types."""
-        nodes = [*base, *own]
-        numbers = {type_id: number for number, type_id in enumerate(nodes)}
-        labels: list[int] = []
-        successors: list[list[int]] = []
-        known: dict[bytes, int] = {}
-        for type_id in nodes:
-            if type_id < self.start:
-                words = self.index.words(type_id)
-                targets = self.index.refs(type_id)
-            else:
-                words = self.graph.words[type_id - self.start]
-                targets = [
-                    t if self.ids[t] < 0 else self.ids[t]
-                    for t in self.graph.refs[type_id - self.start]
-                ]
-            inner = [t in numbers for t in targets]
-            key = _with_leaves(
-                words, [_REFERENCE if i else t for i, t in zip(inner, targets, strict=True)]
-            )
-            labels.append(known.setdefault(key, len(known)))
-            successors.append([numbers[t] for i, t in zip(inner, targets, strict=True) if i])
-        classes, _ = coarsest(labels, successors)
-        return {type_id: classes[number] for type_id, number in numbers.items()}
-
     def _result(self) -> list[int]:
         """Return the classes' representatives: ids of the base, or the lowest own ones."""
         start, ids = self.start, self.ids
@@ -459,18 +327,3 @@ class _Split:
             if target >= start and not tag_of(words)[1]:
                 first.setdefault(target, type_id)
         return [first.get(target, target) for target in ids[start:]]
-
-
-def _with_leaves(words: list[int], targets: list[int]) -> bytes:
-    """Return a record's label with its references replaced, in order."""
-    places = PLACES[info_kind(words[1])]
-    words = words.copy()
-    at = 0
-    for place in places.ids:
-        words[place] = targets[at]
-        at += 1
-    for part in places.elem_ids:
-        count = len(words[part])
-        words[part] = targets[at : at + count]
-        at += count
-    return array("I", words).tobytes()

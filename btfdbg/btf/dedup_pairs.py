@@ -1,0 +1,194 @@
+"""Which tags are ambiguous, found by looking at pairs of definitions.
+
+Owns the short cut of ``dedup_split``. That two types differ is a fact that spreads: a
+pair differs if the two say different things, or if some pair that they refer to, place
+by place, differs. So the pairs that matter are walked once, from the definitions of
+each tag downwards, and what differs is handed back upwards; what is left over when no
+fact is left to be handed is the same. A tag is ambiguous as soon as two definitions of
+it differ, and only then is a forward declaration of it something else than they.
+
+This is no pairwise walk as libbpf's, which has to assume that a type has one partner:
+any type may be in any number of pairs. That also is what limits it. A tag with very many
+definitions that look alike makes very many pairs; then the short cut gives up, and the
+rounds of ``dedup_split`` do the work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import combinations
+from typing import TypeAlias
+
+from btfdbg.btf.dedup_base import BaseIndex
+from btfdbg.btf.dedup_graph import NEVER_MERGED, Graph, TagKey, choose_enum, label, tag_of
+from btfdbg.btf.format import Kind, info_kind
+
+#: Two ids, the lower first.
+Pair: TypeAlias = tuple[int, int]
+
+# Pairs looked at per own type before the short cut is none.
+_MOST_PER_TYPE = 8
+
+
+class Pairs:
+    """
+    The walk; :meth:`run` does it.
+
+    :ivar ambiguous: Tags whose definitions are not all the same.
+    """
+
+    def __init__(self, graph: Graph, index: BaseIndex) -> None:
+        self.ambiguous: set[TagKey] = set()
+        self._graph = graph
+        self._index = index
+        self._start = graph.start
+        self._apart: set[Pair] = set()
+        # What differs if a pair does, or if a tag is ambiguous.
+        self._above: dict[Pair, list[Pair]] = {}
+        self._waiting: dict[TagKey, list[Pair]] = {}
+        self._stack: list[Pair] = []
+        self._tags: dict[int, tuple[TagKey | None, bool]] = {}
+        self._chosen: dict[TagKey, int] = {}
+
+    def run(self) -> bool:
+        """Return whether the walk came to its end."""
+        index, words, start = self._index, self._graph.words, self._start
+        groups: list[list[int]] = []
+        for key, tag in self._graph.tags.items():
+            known = tag.base_definitions
+            if not tag.definitions or len(tag.definitions) + len(known) < 2:
+                if len(known) > 1:
+                    self.ambiguous.add(key)
+                continue
+            alike: dict[bytes | int, list[int]] = {}
+            for type_id in known:
+                alike.setdefault(index.label(type_id), []).append(type_id)
+            for type_id in tag.definitions:
+                alike.setdefault(label(words[type_id - start]), []).append(type_id)
+            if len(alike) > 1 or len(known) > 1:
+                self.ambiguous.add(key)
+            groups += [alike[said] for said in alike if len(alike[said]) > 1]
+        left = _MOST_PER_TYPE * len(words) + 64
+        if sum(len(group) * (len(group) - 1) // 2 for group in groups) > left:
+            return False
+        for group in groups:
+            for pair in combinations(sorted(group), 2):
+                self._ask(pair)
+        stack = self._stack
+        while stack:
+            pair = stack.pop()
+            if pair in self._apart:
+                continue
+            left -= 1
+            if left < 0:
+                return False
+            self._look(pair)
+        return True
+
+    def same(self, type_id: int, others: Iterable[int]) -> int:
+        """Return the first of other definitions of its tag that is the same as one, or -1."""
+        for other in others:
+            pair = (other, type_id) if other < type_id else (type_id, other)
+            if pair in self._above and pair not in self._apart:
+                return other
+        return -1
+
+    def _words(self, type_id: int) -> list[int]:
+        if type_id >= self._start:
+            return self._graph.words[type_id - self._start]
+        return self._index.words(type_id)
+
+    def _refs(self, type_id: int) -> list[int]:
+        if type_id >= self._start:
+            return self._graph.refs[type_id - self._start]
+        return self._index.refs(type_id)
+
+    def _tag(self, type_id: int) -> tuple[TagKey | None, bool]:
+        known = self._tags.get(type_id)
+        if known is None:
+            known = self._tags[type_id] = tag_of(self._words(type_id)) if type_id else (None, False)
+        return known
+
+    def _ask(self, pair: Pair) -> list[Pair]:
+        """Return where to enter what depends on a pair; it will be looked at."""
+        above = self._above.get(pair)
+        if above is None:
+            above = self._above[pair] = []
+            self._stack.append(pair)
+        return above
+
+    def _look(self, pair: Pair) -> None:
+        """Compare the records of a pair, and enter what the answer depends on."""
+        one, two = pair
+        first, second = self._words(one), self._words(two)
+        if (
+            first[1] != second[1]
+            or first[0] != second[0]
+            or info_kind(first[1]) in NEVER_MERGED
+            or label(first) != label(second)
+        ):
+            self._differ(pair)
+            return
+        for a, b in zip(self._refs(one), self._refs(two), strict=True):
+            if a != b and self._depends(pair, a, b):
+                self._differ(pair)
+                return
+
+    def _depends(self, pair: Pair, a: int, b: int) -> bool:
+        """
+        Return whether two references differ for certain; else enter when they would.
+
+        :param pair: Who refers.
+        """
+        aliases = self._index.aliases
+        a, b = aliases.get(a, a), aliases.get(b, b)
+        key, forward = self._tag(a)
+        other_key, other_forward = self._tag(b)
+        if not a or not b or key != other_key:
+            return a != b
+        if key is not None and key not in self._graph.tags:
+            return a != b  # the base's, and told apart there
+        if key is not None and (forward or other_forward):
+            if forward and other_forward and key[0] != Kind.ENUM:
+                return False
+            if key[0] == Kind.ENUM:
+                a, b = self._meant(key, a, forward), self._meant(key, b, other_forward)
+                _, forward = self._tag(a)
+                _, other_forward = self._tag(b)
+            if a != b and (forward or other_forward):
+                if key in self.ambiguous:
+                    return True
+                self._waiting.setdefault(key, []).append(pair)
+                return False
+        if a != b:
+            inner = (a, b) if a < b else (b, a)
+            if inner in self._apart:
+                return True
+            self._ask(inner).append(pair)
+        return False
+
+    def _meant(self, key: TagKey, type_id: int, forward: bool) -> int:
+        """Return the definition that an own enum's forward declaration stands for, if any."""
+        if not forward or type_id < self._start:
+            return type_id
+        chosen = self._chosen.get(key)
+        if chosen is None:
+            tag = self._graph.tags[key]
+            known = (*tag.base_definitions, *tag.definitions)
+            chosen = choose_enum(self._graph.btf, known, self._start) if known else -1
+            self._chosen[key] = chosen
+        return type_id if chosen < 0 else chosen
+
+    def _differ(self, pair: Pair) -> None:
+        """Take note that a pair differs, and of all that follows."""
+        stack = [pair]
+        while stack:
+            pair = stack.pop()
+            if pair in self._apart:
+                continue
+            self._apart.add(pair)
+            stack += self._above[pair]
+            key, _ = self._tag(pair[0])
+            if key is not None and key not in self.ambiguous:
+                self.ambiguous.add(key)
+                stack += self._waiting.pop(key, ())
