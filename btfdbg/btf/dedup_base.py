@@ -20,18 +20,18 @@ import sys
 from bisect import bisect_right
 from collections.abc import Iterable
 from copy import copy
-from itertools import pairwise
+from itertools import compress, pairwise
 
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.dedup_graph import (
     NEVER_MERGED,
-    Canonical,
     TagKey,
     TagNodes,
     label,
     replaced,
     tag_of,
 )
+from btfdbg.btf.dedup_strings import BaseStrings, Canonical
 from btfdbg.btf.format import Kind, info_kind
 from btfdbg.btf.records import places_of, refs
 
@@ -48,23 +48,23 @@ class BaseIndex:
     """
     Records of a base chain by their bytes.
 
-    :param starts: Offset of every string's first occurrence.
-    :param unique: No string of the base occurs twice.
+    :param strings: The base's.
     """
 
-    def __init__(self, base: Btf, canonical: Canonical, starts: set[int], unique: bool) -> None:
+    def __init__(self, base: Btf, canonical: Canonical, strings: BaseStrings) -> None:
         self.base = base
-        self._starts = starts
         self.canonical = canonical
         self._known: dict[int, list[int]] = {}
         #: Record to the lowest id that has it.
         self.ids: dict[bytes, int] = {}
         #: Id to the id that stands for it.
         self.aliases: dict[int, int] = {}
-        self._unique = unique
+        self._borrowed = False
+        #: Names' canonical offsets, per level.
+        self._names: list[list[int]] = []
         duplicates: list[tuple[int, int]] = []
         for level in base.chain():
-            records = self._records(level)
+            records = self._records(level, strings)
             fresh = dict(zip(reversed(records), reversed(level.own_ids()), strict=True))
             doubled = len(fresh) < len(records) or not self.ids.keys().isdisjoint(fresh)
             fresh.update(self.ids)
@@ -83,13 +83,14 @@ class BaseIndex:
         other = copy(self)
         other.canonical = canonical
         other._known = {}
-        other.ids = dict(self.ids)
+        other._borrowed = True
         other.aliases = dict(self.aliases)
         return other
 
-    def _records(self, level: Btf) -> list[bytes]:
-        names = set(map(level.words.__getitem__, level.offsets))
-        whole = self._unique and names <= self._starts
+    def _records(self, level: Btf, strings: BaseStrings) -> list[bytes]:
+        names = list(map(level.words.__getitem__, level.offsets))
+        whole = strings.are_first(level, names)
+        self._names.append(names if whole else list(map(self.canonical.__getitem__, names)))
         if not whole:
             same = _Aliased({})
             return [replaced(self.words(type_id), same) for type_id in level.own_ids()]
@@ -139,6 +140,9 @@ class BaseIndex:
             for referrer in self._referrers(type_id):
                 if referrer in self.aliases or self.base.kind_of(referrer) in NEVER_MERGED:
                     continue
+                if self._borrowed:
+                    self.ids = dict(self.ids)
+                    self._borrowed = False
                 record = self._resolved(referrer)
                 known = self.ids.setdefault(record, referrer)
                 if known != referrer:
@@ -181,16 +185,9 @@ class BaseIndex:
 
     def named(self, names: set[int]) -> list[int]:
         """Return the types whose name's canonical offset is one of these, by id."""
-        out = []
-        plain = self._unique
-        for level in self.base.chain():
-            words = level.words
-            if plain:
-                heads = list(map(words.__getitem__, level.offsets))
-            else:
-                canonical = self.canonical
-                heads = [canonical[words[pos]] for pos in level.offsets]
-            out += [i for i, name in enumerate(heads, level.start_id) if name in names]
+        out: list[int] = []
+        for level, heads in zip(self.base.chain(), self._names, strict=True):
+            out += compress(level.own_ids(), map(names.__contains__, heads))
         return out
 
     def label(self, type_id: int) -> bytes | int:

@@ -16,6 +16,7 @@ from typing import TypeAlias
 
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.decode import record_error
+from btfdbg.btf.dedup_strings import Canonical
 from btfdbg.btf.format import COMPOSITES, LAYOUTS, Kind, info_kflag, info_kind, info_vlen
 from btfdbg.btf.records import PLACES, IdMap, places_of, refs
 from btfdbg.errors import BtfFormatError
@@ -35,19 +36,6 @@ _TAG_KINDS = {
     int(Kind.FWD): int(Kind.FWD),
 }
 _ENUMS = frozenset({int(Kind.ENUM), int(Kind.ENUM64)})
-
-
-class Canonical(dict[int, int]):
-    """String offsets of a chain to the first offset of the same content."""
-
-    def __init__(self, btf: Btf, table: dict[bytes, int]) -> None:
-        super().__init__()
-        self._bytes = btf.string_bytes
-        self._table = table
-
-    def __missing__(self, offset: int) -> int:
-        new = self[offset] = self._table.setdefault(self._bytes(offset), offset)
-        return new
 
 
 @dataclass(slots=True)

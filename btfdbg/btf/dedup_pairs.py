@@ -16,12 +16,25 @@ rounds of ``dedup_split`` do the work.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import combinations
+from itertools import combinations, compress, count
+from operator import ne
 from typing import TypeAlias
 
 from btfdbg.btf.dedup_base import BaseIndex
 from btfdbg.btf.dedup_graph import NEVER_MERGED, Graph, TagKey, choose_enum, label, tag_of
-from btfdbg.btf.format import Kind, info_kind
+from btfdbg.btf.format import LAYOUTS, TYPE_WORDS, Kind, info_kind
+
+# By kind, where its records hold type ids: words, and from which word on in every so many
+# words which.
+_ID_WORDS = {
+    int(kind): (
+        row.type_words,
+        TYPE_WORDS + row.info_words,
+        row.elem_words or 1,
+        row.elem_type_words,
+    )
+    for kind, row in LAYOUTS.items()
+}
 
 #: Two ids, the lower first.
 Pair: TypeAlias = tuple[int, int]
@@ -98,11 +111,6 @@ class Pairs:
             return self._graph.words[type_id - self._start]
         return self._index.words(type_id)
 
-    def _refs(self, type_id: int) -> list[int]:
-        if type_id >= self._start:
-            return self._graph.refs[type_id - self._start]
-        return self._index.refs(type_id)
-
     def _tag(self, type_id: int) -> tuple[TagKey | None, bool]:
         known = self._tags.get(type_id)
         if known is None:
@@ -119,18 +127,19 @@ class Pairs:
 
     def _look(self, pair: Pair) -> None:
         """Compare the records of a pair, and enter what the answer depends on."""
-        one, two = pair
-        first, second = self._words(one), self._words(two)
-        if (
-            first[1] != second[1]
-            or first[0] != second[0]
-            or info_kind(first[1]) in NEVER_MERGED
-            or label(first) != label(second)
-        ):
+        first, second = self._words(pair[0]), self._words(pair[1])
+        kind = info_kind(first[1])
+        if first[:2] != second[:2] or len(first) != len(second) or kind in NEVER_MERGED:
             self._differ(pair)
             return
-        for a, b in zip(self._refs(one), self._refs(two), strict=True):
-            if a != b and self._depends(pair, a, b):
+        places = list(compress(count(), map(ne, first, second)))
+        ids, begin, step, inner = _ID_WORDS[kind]
+        for at in places:
+            if at not in ids and (at < begin or (at - begin) % step not in inner):
+                self._differ(pair)
+                return
+        for at in places:
+            if self._depends(pair, first[at], second[at]):
                 self._differ(pair)
                 return
 

@@ -29,7 +29,6 @@ from btfdbg.btf.dedup_base import BaseIndex, BaseNotMinimal
 from btfdbg.btf.dedup_cycles import Cycles
 from btfdbg.btf.dedup_graph import (
     NEVER_MERGED,
-    Canonical,
     Graph,
     TagKey,
     TagNodes,
@@ -39,8 +38,8 @@ from btfdbg.btf.dedup_graph import (
     tag_of,
 )
 from btfdbg.btf.dedup_pairs import Pairs
+from btfdbg.btf.dedup_strings import BaseStrings, Canonical
 from btfdbg.btf.format import Kind, info_kind
-from btfdbg.btf.nametable import string_table
 
 # Rounds' work, in types looked up per type of the whole graph, after which that graph
 # is the shorter way.
@@ -53,22 +52,25 @@ class PreparedBase:
 
     def __init__(self, base: Btf) -> None:
         self.base = base
-        self.table, unique = string_table(base)
-        canonical = Canonical(base, self.table)
-        self.index: BaseIndex | None
+        self.strings = BaseStrings(base)
+        # What the base's types are named by, and no string of it is from its first byte.
+        self._tails: dict[bytes, int] = {}
+        self._index: BaseIndex | None
         try:
-            self.index = BaseIndex(base, canonical, set(self.table.values()), unique)
+            self._index = BaseIndex(base, Canonical(base, self._tails, self.strings), self.strings)
         except BaseNotMinimal:
-            self.index = None
+            self._index = None
 
-    def fork(self, once: bool) -> tuple[dict[bytes, int], BaseIndex]:
-        """Return table and index that may be written to."""
-        if self.index is None:
+    def fork(self) -> tuple[dict[bytes, int], BaseIndex]:
+        """
+        Return the table of strings, and the index, for one split.
+
+        :raises BaseNotMinimal: there is no index.
+        """
+        if self._index is None:
             raise BaseNotMinimal
-        if once:
-            return self.table, self.index
-        table = dict(self.table)
-        return table, self.index.copy(Canonical(self.base, table))
+        table = dict(self._tails)
+        return table, self._index.copy(Canonical(self.base, table, self.strings))
 
 
 def representatives(btf: Btf, base: Btf | PreparedBase) -> tuple[Graph, list[int]]:
@@ -79,22 +81,21 @@ def representatives(btf: Btf, base: Btf | PreparedBase) -> tuple[Graph, list[int
     :return: Own types, and for each the id that stands for its class: the base's, or
         the lowest own one.
     """
-    once = isinstance(base, Btf)
     prepared = PreparedBase(base) if isinstance(base, Btf) else base
     try:
-        split = _Split(btf, *prepared.fork(once))
+        split = _Split(btf, prepared)
         return split.graph, split.run()
     except BaseNotMinimal:
         return dedup_whole.representatives(btf)
 
 
 class _Split:
-    def __init__(self, btf: Btf, table: dict[bytes, int], index: BaseIndex) -> None:
+    def __init__(self, btf: Btf, prepared: PreparedBase) -> None:
         self.btf = btf
         self.start = btf.start_id
-        self.index = index
+        table, self.index = prepared.fork()
         self.tags: dict[TagKey, TagNodes] = {}
-        self.graph = Graph(btf, Canonical(btf, table), self.tags)
+        self.graph = Graph(btf, Canonical(btf, table, prepared.strings), self.tags)
         self.index.take_names({key[1] for key in self.tags}, self.tags)
         self.ambiguous: set[TagKey] = set()
         self.by_record: dict[bytes, int] = {}

@@ -11,7 +11,6 @@ from __future__ import annotations
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.dedup_graph import (
     NEVER_MERGED,
-    Canonical,
     Graph,
     TagKey,
     TagNodes,
@@ -19,8 +18,8 @@ from btfdbg.btf.dedup_graph import (
     choose_forward,
     label,
 )
+from btfdbg.btf.dedup_strings import Canonical
 from btfdbg.btf.format import Kind, info_kind
-from btfdbg.btf.nametable import string_table
 from btfdbg.btf.refine import Tag, coarsest
 
 
@@ -32,7 +31,7 @@ def representatives(btf: Btf) -> tuple[Graph, list[int]]:
         the base if one of its types belongs to it. Forward declarations have their
         definition's.
     """
-    table, _unique = string_table(None)
+    table = {b"": 0}
     labels: list[int] = [0]  # void is node 0
     successors: list[list[int]] = [[]]
     numbers: dict[bytes | int, int] = {-1: 0}

@@ -13,34 +13,6 @@ from operator import sub
 from btfdbg.btf.btf import Btf
 
 
-def string_table(btf: Btf | None) -> tuple[dict[bytes, int], bool]:
-    """
-    Return every whole string of a chain with its first offset, and whether all differ.
-
-    Why not Strings.table(): it has no answer to the second, and takes thrice as long.
-    """
-    table: dict[bytes, int] = {b"": 0}
-    count = 1
-    for level in btf.chain() if btf is not None else ():
-        strings = level.strings.data.split(b"\0")
-        strings.pop()
-        starts = list(accumulate((len(s) + 1 for s in strings), initial=level.start_str_off))
-        starts.pop()
-        if not level.start_str_off:
-            del strings[:1], starts[:1]
-        strings.reverse()
-        starts.reverse()
-        count += len(strings)
-        fresh = dict(zip(strings, starts, strict=True))
-        if len(table) == 1:
-            table.update(fresh)
-            table[b""] = 0  # a section may hold more empty strings
-        else:
-            fresh.update(table)  # the lower level's offset wins
-            table = fresh
-    return table, len(table) == count
-
-
 def offsets_of(btf: Btf, names: Iterable[bytes]) -> dict[bytes, list[int]]:
     """
     Return where each of these whole strings stands, ascending; not the empty one.
