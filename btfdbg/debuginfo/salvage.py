@@ -1,10 +1,10 @@
 """Walks of drgn's helpers that keep what they got on a damaged dump, and end.
 
 Owns replacements for the few helpers that all others walk with: lists, hash lists, XArrays,
-red-black trees, tasks. Each gives what drgn's own gives where that works; where it would
-fault or run in a circle, it goes on by another way (from the end of the list, past the
-missing node), leaves a remark on the command that asked, and ends. ``install()`` puts them
-in drgn's place; Programs without a Session are not concerned. Only btfdbg's own command
+maple trees, red-black trees, tasks. Each gives what drgn's own gives where that works; where
+it would fault or run in a circle, it goes on by another way (from the end of the list, past
+the missing node), leaves a remark on the command that asked, and ends. ``install()`` puts
+them in drgn's place; Programs without a Session are not concerned. Only btfdbg's own command
 line calls it: for whoever imports btfdbg drgn stays as it is, and ``find_tasks()`` is there.
 
 Why in the helpers' place: drgn's commands have no hook for where their tasks, modules or
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -48,7 +49,19 @@ def install() -> None:
         return
     _installed = True
     descents.install()
-    from drgn.helpers.linux import block, fs, irq, list, mm, net, pid, rbtree, stack, xarray
+    from drgn.helpers.linux import (
+        block,
+        fs,
+        irq,
+        list,
+        mapletree,
+        mm,
+        net,
+        pid,
+        rbtree,
+        stack,
+        xarray,
+    )
 
     replacements: dict[Callable[..., Any], Callable[..., Any]] = {}
     for module, name, replacement in (
@@ -57,6 +70,7 @@ def install() -> None:
         (list, "hlist_for_each", _hlist_for_each),
         (xarray, "xa_for_each", _xa_for_each),
         (rbtree, "rbtree_inorder_for_each", _rbtree_inorder_for_each),
+        (mapletree, "mt_for_each", _mt_for_each),
         (pid, "for_each_task", _for_each_task),
         (pid, "find_task", _find_task),
         (fs, "for_each_mount", _for_each_mount),
@@ -280,7 +294,7 @@ def xarray_entries(prog: drgn.Program, head: int) -> Iterator[tuple[int, int | F
     seen: set[int] = set()
     while todo:
         index, entry = todo.pop()
-        if entry & 3 != 2 or entry <= 4096:
+        if not _is_node(entry):
             if entry:
                 yield index, entry
             continue
@@ -338,6 +352,56 @@ def _rbtree_inorder_for_each(root: Object) -> Iterator[Object]:
     if lost:
         what = "nodes of a tree cannot be read; others were walked"
         _remark(prog, what, f"{lost:,} of the tree at {_place(root):#x}")
+
+
+def _mt_for_each(mt: Object, *, advanced: bool = False) -> Iterator[tuple[int, int, Object]]:
+    prog = mt.prog_
+    if find_session(prog) is None:
+        yield from _original["mt_for_each"](mt, advanced=advanced)
+        return
+    from drgn.helpers.linux.mapletree import _mte_to_node, _ulong_max
+
+    root = mt.ma_root.read_()
+    entry = root.value_()
+    if not _is_node(entry):
+        if entry:
+            yield 0, 0, root
+        return
+    lost = 0
+    seen: set[int] = set()
+    # Level by level, as drgn does: all leaves are on one.
+    todo = deque([(entry, 0, _ulong_max(prog))])
+    while todo:
+        entry, first, last = todo.popleft()
+        place = entry & ~0xFF
+        if place in seen or not place or len(seen) >= _MAX_REMEMBERED:
+            lost += 1
+            continue
+        seen.add(place)
+        try:
+            _, pivots, slots, end, leaf = _mte_to_node(prog, entry, last)
+            entries = []
+            for i in range(end + 1):
+                upto = pivots[i].value_() if i < end else last
+                entries.append((slots[i].read_(), first, upto))
+                first = upto + 1
+        except (FaultError, NotImplementedError, IndexError):
+            lost += 1
+            continue
+        for slot, low, high in entries:
+            value = slot.value_()
+            if not leaf:
+                todo.append((value, low, high))
+            elif value and (advanced or value != _ZERO_ENTRY):
+                yield low, high, slot
+    if lost:
+        what = "nodes of a tree cannot be read; others were walked"
+        _remark(prog, what, f"{lost:,} of the tree at {_place(mt):#x}")
+
+
+def _is_node(entry: int) -> bool:
+    """xa_is_node(), which the root of a maple tree shares."""
+    return entry & 3 == 2 and entry > 4096
 
 
 # Tasks

@@ -178,6 +178,22 @@ def test_a_node_of_a_tree_costs_its_branch_only(dump: Dump) -> None:
     assert "nodes of a tree cannot be read" in said(session)
 
 
+def test_a_maple_tree_that_leads_back_to_its_root_ends(dump: Dump) -> None:
+    from drgn.helpers.linux.mapletree import mt_for_each
+
+    prog = dump.twin.prog
+    root = prog["sparse_irqs"].ma_root.value_()
+    whole = {entry.value_() for _, _, entry in mt_for_each(prog["sparse_irqs"].address_of_())}
+    node = Object(prog, "struct maple_node *", root & ~0xFF)
+    dump.point(node.ma64.slot[1].address_, root)
+    session = dump.attach()
+    tree = session.prog["sparse_irqs"].address_of_()
+    kept = {entry.value_() for _, _, entry in mt_for_each(tree)}
+    assert kept
+    assert kept < whole
+    assert "nodes of a tree cannot be read" in said(session)
+
+
 def test_a_stack_that_cannot_be_read_does_not_end_the_others(
     dump: Dump, capsys: pytest.CaptureFixture[str]
 ) -> None:
