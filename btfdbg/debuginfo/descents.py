@@ -1,11 +1,11 @@
-"""Look before drgn goes where it would not end: down a tree, around the log.
+"""Look before drgn goes where it would not end: down a tree, around the log, along a table.
 
-Owns two checks, done before drgn's own code. A bounded descent in Python before
+Owns three checks, done before drgn's own code. A bounded descent in Python before
 each lookup by index (tasks by number, entries of an IDR or XArray): drgn's own,
 in C, goes on as long as what it reads is marked as a node, and nothing can stop
 it there, neither Ctrl-C nor a timer. And the sizes of the ring of log records:
 drgn makes a mask of as many bits as the dump says and counts from one record
-number to another, whatever they are.
+number to another, whatever they are. And the size of the table of neighbours.
 
 ``install()`` puts them in place; Programs without a Session are not concerned.
 What drgn's core looks up by itself (``Program.thread()``) stays out of reach.
@@ -14,11 +14,13 @@ Facts: drgn ``libdrgn/linux_kernel_helpers.c``, ``linux_helper_xa_load()``, and
 ``drgn/helpers/linux/printk.py``; ``include/linux/xarray.h`` (xa_is_node), where
 the shift of a node is smaller than that of the node above by what one level has;
 ``kernel/printk/printk_ringbuffer.h`` (_DEFINE_PRINTKRB), ``init/Kconfig``
-(LOG_BUF_SHIFT, at most 25; ``log_buf_len=`` at most 2 GiB).
+(LOG_BUF_SHIFT, at most 25; ``log_buf_len=`` at most 2 GiB);
+``net/core/neighbour.c`` (neigh_hash_alloc), where the table is one piece of memory.
 """
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -26,6 +28,7 @@ from typing import Any
 import drgn
 from drgn import FaultError, Object
 
+from btfdbg.debuginfo.replacing import replace_in_drgn
 from btfdbg.debuginfo.session import find_session
 from btfdbg.errors import DebugInfoError
 
@@ -33,6 +36,9 @@ _LARGEST_SHIFT = 64
 # A ring has a record for 32 bytes of text; the text of the largest has 2 GiB.
 _MAX_RECORD_BITS = 26
 _MAX_TEXT_BITS = 31
+# The kernel gives at most 4 MiB in one piece, but with pages of 64 KiB 512 MiB, which would
+# hold neighbours by the million.
+_MAX_NEIGHBOUR_BITS = 20
 
 
 def check_descent(tree: Object, index: int) -> None:
@@ -82,6 +88,21 @@ def check_log(ring: Object) -> None:
     )
 
 
+def _checked_neighbours(original: Callable[[Object], Any]) -> Any:
+    def neighbours(table: Object) -> Any:
+        if find_session(table.prog_) is not None:
+            bits = table.hash_shift.value_()
+            if bits > _MAX_NEIGHBOUR_BITS:
+                raise DebugInfoError(
+                    f"the table of neighbours at {table.value_():#x} is damaged: it has"
+                    f" 2**{bits} buckets",
+                    step="net",
+                )
+        return original(table)
+
+    return neighbours
+
+
 def _checked_log(original: Callable[[drgn.Program, Object], Any]) -> Any:
     def records(prog: drgn.Program, ring: Object) -> Any:
         if find_session(prog) is not None:
@@ -124,7 +145,7 @@ def _within(original: Callable[[Object, int], Any]) -> Any:
 
 def install() -> None:
     """Put the checks before drgn's own code; call it once."""
-    from drgn.helpers.linux import cpumask, idr, pid, printk, xarray
+    from drgn.helpers.linux import cpumask, idr, net, pid, printk, xarray
 
     modules: tuple[tuple[Any, str, tuple[str, ...]], ...] = (
         (xarray, "_linux_helper_xa_load", ()),
@@ -140,3 +161,6 @@ def install() -> None:
     name = "_get_printk_records_lockless"
     if hasattr(printk, name):
         setattr(printk, name, _checked_log(getattr(printk, name)))
+    name = "neigh_table_for_each_neighbor"
+    original = getattr(net, name)
+    replace_in_drgn({original: functools.wraps(original)(_checked_neighbours(original))})

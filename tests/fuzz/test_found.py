@@ -8,7 +8,7 @@ from pathlib import Path
 import drgn
 import pytest
 
-from btfdbg.commands import namespace
+from btfdbg.commands import execute, namespace
 from btfdbg.commands.candidates import candidates
 from btfdbg.debuginfo.kallsyms import scan
 from btfdbg.debuginfo.module_restore import restore_modules
@@ -76,3 +76,18 @@ def test_a_module_beyond_the_address_space_is_not_restored(oops_core: Path) -> N
 
     session = damaged(oops_core, endless)
     assert restore_modules(session) >= 0
+
+
+@pytest.mark.parametrize("bits", [21, 40, 63, 0xFFFFFFFF])
+def test_a_table_of_neighbours_of_any_size_is_named(
+    bits: int, x86_core: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As a number with so many bits it took half a gigabyte by itself."""
+
+    def large(prog: drgn.Program) -> list[tuple[int, int]]:
+        shift = prog["arp_tbl"].nht.hash_shift.address_ or 0
+        return [(shift, prog.read_u32(shift + 4) << 32 | bits)]
+
+    session = damaged(x86_core, large)
+    assert execute.run_commands(session, ["net -a"]) == 1
+    assert f"is damaged: it has 2**{bits} buckets" in capsys.readouterr().err
