@@ -28,6 +28,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from btfdbg.btf.btf import Btf, BytesLike
 from btfdbg.btf.format import (
+    HEADER_LEN,
     LAYOUTS,
     MAX_NAME_OFFSET,
     MAX_TYPE,
@@ -72,8 +73,8 @@ class Problem(NamedTuple):
 # To the kernel's lib/ctype.c a byte is a character of Latin-1, letters with accents are
 # letters, and all from the non-breaking space on can be printed.
 _LETTERS: Final = rb"A-Za-z_.\xc0-\xd6\xd8-\xf6\xf8-\xff"
-_IDENTIFIER: Final = re.compile(b"[" + _LETTERS + b"][" + _LETTERS + b"0-9]{0,510}")
-_SECTION: Final = re.compile(rb"[\x20-\x7e\xa0-\xff]{1,511}")
+_IDENTIFIER: Final = re.compile(b"[" + _LETTERS + b"][" + _LETTERS + b"0-9]{0,511}")
+_SECTION: Final = re.compile(rb"[\x20-\x7e\xa0-\xff]{1,512}")
 
 _Found: TypeAlias = "Iterator[tuple[str, str]]"
 
@@ -116,31 +117,66 @@ def check(data: BytesLike, base: Btf | None = None, level: Level = "strict") -> 
     """
     from btfdbg.btf.validate_header import check_header
 
+    blob = bytes(data)
     found = False
     if level != "basic":
-        for problem in check_header(bytes(data), split=base is not None):
+        for problem in check_header(blob, split=base is not None):
             found = True
             yield problem
     try:
-        btf = Btf.parse(data, base)
+        btf = Btf.parse(blob, base)
     except BtfFormatError as error:
-        if not found:
-            yield _malformed(bytes(data), error)
+        try:
+            problems = list(_check_until(blob, base, level, error))
+        except BtfFormatError:  # more than its types is malformed
+            problems = []
+        yield from problems
+        if not found and not problems:
+            yield Problem("Malformed", str(error), None, error.offset)
         return
     yield from check_types(btf, level)
 
 
-def _malformed(data: bytes, error: BtfFormatError) -> Problem:
-    """Return the rule broken by data that cannot be parsed."""
-    if error.type_id is None or error.offset is None:
-        return Problem("Malformed", str(error), None, error.offset)
+def _check_until(
+    data: bytes, base: Btf | None, level: Level, error: BtfFormatError
+) -> Iterator[Problem]:
+    """Yield what is wrong with the types up to the one that no reader gets past."""
+    if len(data) < HEADER_LEN or data[:2] not in (b"\x9f\xeb", b"\xeb\x9f"):
+        return
     order: Literal["little", "big"] = "little" if data[0] == 0x9F else "big"
-    info = int.from_bytes(data[error.offset + 4 : error.offset + 8], order)
-    if info_kind(info) in LAYOUTS:
-        rule = "Type record exceeds its section"
+
+    def word(at: int) -> int:
+        return int.from_bytes(data[at : at + 4], order)
+
+    start = word(4) + word(8)
+    if error.type_id is None or error.offset is None:
+        length = word(12) & ~3  # a last word that is cut off is all that is malformed, maybe
     else:
-        rule = _unknown_kind(info)
-    return Problem(rule, str(error), error.type_id, error.offset, info_kind(info))
+        length = error.offset - start
+    if length == word(12):
+        return
+    # The strings stay where they are: what stands before them does not matter.
+    head = data[:12] + length.to_bytes(4, order)
+    try:
+        before = Btf.parse(head + data[16:], base)
+    except BtfFormatError as earlier:
+        if error.type_id is None and earlier.type_id is not None:
+            yield from _check_until(data, base, level, earlier)
+        return
+    for record in records(before):
+        for rule, detail in _string_rules(record) if level == "basic" else strict_rules(record):
+            yield problem_of(record, rule, detail)
+    at, type_id = start + length, before.type_cnt
+    if word(12) - length < 12:
+        yield Problem("Type record exceeds its section", str(error), type_id, at)
+        return
+    kind = info_kind(word(at + 4))
+    rule = _unknown_kind(word(at + 4))
+    if kind in LAYOUTS:
+        rule = "Type record exceeds its section"
+        if word(at) >= before.end_str_off:
+            yield Problem("Invalid name_offset", f"{word(at):#x}", type_id, at, kind)
+    yield Problem(rule, str(error), type_id, at, kind)
 
 
 def _unknown_kind(info: int) -> str:
@@ -148,15 +184,20 @@ def _unknown_kind(info: int) -> str:
     return "Invalid btf_info" if info_kind(info) & 0x60 else "Invalid kind"
 
 
+def problem_of(record: Record, rule: str, detail: str) -> Problem:
+    """Return the problem of a rule that a record breaks."""
+    offset = record.btf.type_section_offset + 4 * record.pos
+    return Problem(rule, detail, record.type_id, offset, record.kind)
+
+
 def check_types(btf: Btf, level: Level = "strict") -> Iterator[Problem]:
     """Yield the rules that the types of a parsed BTF break; see :func:`check`."""
     check_one = basic_rules if level == "basic" else strict_rules
-    section = btf.type_section_offset
     broken: set[int] = set()
     for record in records(btf):
         for rule, detail in check_one(record):
             broken.add(record.type_id)
-            yield Problem(rule, detail, record.type_id, section + 4 * record.pos, record.kind)
+            yield problem_of(record, rule, detail)
     if level == "basic":
         return
     if btf.type_cnt - 1 > MAX_TYPE:
@@ -168,16 +209,19 @@ def check_types(btf: Btf, level: Level = "strict") -> Iterator[Problem]:
     yield from type_tag_rules(btf)
 
 
+def _string_rules(record: Record) -> _Found:
+    """Yield which of a record's strings do not exist."""
+    btf = record.btf
+    for at in btf.str_ref_words(record.type_id):
+        offset = record.words[at - record.pos]
+        if not record.has_string(offset):
+            yield "Invalid name_offset", f"{offset:#x}, strings end at {btf.end_str_off:#x}"
+
+
 def basic_rules(record: Record) -> _Found:
     """Yield what libbpf refuses in a record: strings and ids that do not exist."""
     btf, words = record.btf, record.words
-    for at in btf.str_ref_words(record.type_id):
-        offset = words[at - record.pos]
-        if not record.has_string(offset):
-            yield (
-                "Invalid name_offset",
-                f"{offset:#x}, strings end at {btf.end_str_off:#x}",
-            )
+    yield from _string_rules(record)
     for at in btf.type_ref_words(record.type_id):
         target = words[at - record.pos]
         if record.kind == Kind.FUNC_PROTO and at == record.pos + 2:
@@ -233,7 +277,7 @@ def _int(record: Record) -> _Found:
     yield from _no_vlen(record)
     yield from _no_kflag(record)
     size, data = record.words[2:4]
-    if data & ~0x0FFFFFFF | data & 0xFF00:
+    if data & ~0x0FFFFFFF:  # nobody looks at the second byte
         yield "Invalid int_data", f"{data:#x}"
     bits = (data & 0xFF) + (data >> 16 & 0xFF)
     if bits > 128:

@@ -17,7 +17,7 @@ from typing import Final, TypeAlias
 
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.format import COMPOSITES, SIZED, Kind, info_kflag, info_vlen
-from btfdbg.btf.validate import Problem, Record
+from btfdbg.btf.validate import Problem, Record, problem_of
 from btfdbg.errors import BtfError
 
 MAX_DEPTH: Final = 32
@@ -35,12 +35,17 @@ _Visit: TypeAlias = "Generator[int, None, None]"
 
 
 class _Broken(Exception):
-    """A rule, and what was found."""
+    """
+    A rule, and what was found.
 
-    def __init__(self, rule: str, detail: str = "") -> None:
+    :ivar of_root: Said of the type at which resolving began, not of the one it came to.
+    """
+
+    def __init__(self, rule: str, detail: str = "", *, of_root: bool = False) -> None:
         super().__init__(rule)
         self.rule = rule
         self.detail = detail
+        self.of_root = of_root
 
 
 class _Resolver:
@@ -76,10 +81,15 @@ class _Resolver:
             type_id = self.record(type_id).words[2]
         return -1
 
+    def has_size(self, type_id: int) -> bool:
+        """Return whether a type is of a kind that has a size, whatever it is."""
+        final = self.final(type_id)
+        return final >= 0 and self.kind(final) in SIZED | {Kind.PTR, Kind.ARRAY}
+
     def size(self, type_id: int) -> int | None:
         """Return the size in bytes of a resolved type, ``None`` if it has none."""
         final = self.final(type_id)
-        if final < 0 or (self.kind(final) not in SIZED | {Kind.PTR, Kind.ARRAY}):
+        if final < 0 or not self.has_size(final):
             return None
         try:
             return self.btf.resolve_size(final)
@@ -114,9 +124,12 @@ class _Resolver:
             final = self.final(target)
             if final > 0 and self.kind(final) == Kind.PTR:
                 yield final
-        if self.tainted(target) or self.size(target) is not None:
+        if self.tainted(target) or self.has_size(target):
             return
-        if self.kind(self.final(target)) not in (Kind.VOID, Kind.FWD, Kind.FUNC_PROTO):
+        final = self.final(target)
+        if self.kind(final) == Kind.FUNC and final in self.done:
+            return  # it counts as the signature that it was resolved to
+        if self.kind(final) not in (Kind.VOID, Kind.FWD, Kind.FUNC_PROTO):
             raise _Broken("Invalid type_id", f"{target} has no size")
 
     def var(self, record: Record) -> _Visit:
@@ -127,7 +140,7 @@ class _Resolver:
         final = self.final(target)
         if self.kind(target) in _MODIFIERS and final > 0 and self.kind(final) == Kind.PTR:
             yield final
-        if self.size(target) is None and not self.tainted(target):
+        if not self.has_size(target) and not self.tainted(target):
             raise _Broken("Invalid type_id", f"{target} has no size")
 
     def array(self, record: Record) -> _Visit:
@@ -290,9 +303,9 @@ class _Resolver:
         try:
             while True:
                 if at in active:
-                    raise _Broken("Loop detected")
+                    raise _Broken("Loop detected", f"type {at} is made of itself", of_root=True)
                 if len(stack) == MAX_DEPTH:
-                    raise _Broken("Exceeded max resolving depth", str(MAX_DEPTH))
+                    raise _Broken("Exceeded max resolving depth", str(MAX_DEPTH), of_root=True)
                 active.add(at)
                 stack.append((at, self.visit(at)))
                 if behind_pointer is None:
@@ -305,11 +318,9 @@ class _Resolver:
                 if not stack:
                     return None
         except _Broken as broken:
-            current = stack[-1][0]
+            current = root if broken.of_root else stack[-1][0]
             self.bad.update(type_id for type_id, _ in stack)
-            record = self.record(current)
-            offset = record.btf.type_section_offset + 4 * record.pos
-            return Problem(broken.rule, broken.detail, current, offset, record.kind)
+            return problem_of(self.record(current), broken.rule, broken.detail)
 
     def advance(
         self, stack: list[tuple[int, _Visit]], active: set[int], behind_pointer: bool | None
@@ -342,11 +353,10 @@ class _Resolver:
         """Judge a signature, whose types need resolving first."""
         record = self.record(type_id)
         words = record.words
-        offset = record.btf.type_section_offset + 4 * record.pos
 
         def problem(rule: str, detail: str) -> Problem:
             self.bad.add(type_id)
-            return Problem(rule, detail, type_id, offset, record.kind)
+            return problem_of(record, rule, detail)
 
         def usable(target: int) -> Generator[Problem, None, bool]:
             if not self.exists(target) or self.kind(target) in _SOURCES:
@@ -358,7 +368,7 @@ class _Resolver:
                 if found is not None:
                     yield found
                     return True
-            return self.tainted(target) or self.size(target) is not None
+            return self.tainted(target) or self.has_size(target)
 
         if words[2] and not (yield from usable(words[2])):
             yield problem("Invalid return type", str(words[2]))
@@ -409,24 +419,35 @@ def resolve_rules(btf: Btf, broken: set[int]) -> Iterator[Problem]:
 
 
 def type_tag_rules(btf: Btf) -> Iterator[Problem]:
-    """Yield where a TYPE_TAG stands behind another modifier, or such a chain is too long."""
+    """
+    Yield where a TYPE_TAG stands behind another modifier, or such a chain is too long.
+
+    What a chain has in common with that of a lower id is not looked at again.
+    """
+    good = btf.start_id - 1
     for type_id in btf.own_ids():
         at = type_id
-        in_tags = btf.kind_of(at) == Kind.TYPE_TAG
-        for _ in range(MAX_DEPTH + 1):
-            kind = btf.kind_of(at)
-            if kind not in _MODIFIERS:
-                break
+        kind = btf.kind_of(at)
+        if kind not in _MODIFIERS:
+            continue
+        in_tags = kind == Kind.TYPE_TAG
+        for _ in range(MAX_DEPTH):
             if kind != Kind.TYPE_TAG:
                 in_tags = False
             elif not in_tags:
                 yield _tag_problem(btf, type_id, "Type tags don't precede modifiers", f"tag {at}")
                 break
+            if at <= good:
+                break
             at = btf.record(at)[2]
             if at >= btf.type_cnt:
                 break
+            kind = btf.kind_of(at)
+            if kind not in _MODIFIERS:
+                break
         else:
             yield _tag_problem(btf, type_id, "Max chain length or cycle detected", "")
+        good = type_id
 
 
 def _tag_problem(btf: Btf, type_id: int, rule: str, detail: str) -> Problem:
