@@ -69,9 +69,10 @@ def load_commands() -> None:
         import_module(module.name)
     _loaded = True
     salvage.install()
-    from btfdbg.commands import resume
+    from btfdbg.commands import known_modules, resume
 
     resume.install()
+    known_modules.install()
     extensions.load()
 
 

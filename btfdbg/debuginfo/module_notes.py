@@ -1,11 +1,13 @@
-"""Sizes of modules' notes, looked at before drgn allocates that much.
+"""Sizes of modules' notes and unwind tables, looked at before drgn allocates that much.
 
 drgn enumerates the kernel's modules in C. For the build id it reads the notes of
-each, as many bytes as ``struct bin_attribute`` says: on a damaged dump that is
-any number, and memory for it is allocated first.
+each, as many bytes as ``struct bin_attribute`` says, for stack traces as many
+entries of x86-64's ORC as ``struct mod_arch_specific`` says: on a damaged dump
+that is any number, and memory for it is allocated first.
 
-Facts: drgn ``libdrgn/linux_kernel.c``, ``kernel_module_set_build_id()``;
-``kernel/module/sysfs.c``, ``add_notes_attrs()``.
+Facts: drgn ``libdrgn/linux_kernel.c``, ``kernel_module_set_build_id()``, and
+``libdrgn/orc_info.c``; ``kernel/module/sysfs.c``, ``add_notes_attrs()``;
+``arch/x86/include/asm/orc_types.h``.
 """
 
 from __future__ import annotations
@@ -14,12 +16,15 @@ from collections.abc import Iterator
 
 import drgn
 
+from btfdbg.debuginfo.session import Session
 from btfdbg.errors import BtfError
 
 # A module's notes have some 100 bytes.
 _MAX_NOTES = 1 << 20
 _MAX_ATTRS = 64
 _MAX_MODULES = 1 << 14
+# struct orc_entry, packed.
+_ORC_ENTRY = 6
 
 
 def oversized_notes(prog: drgn.Program) -> int | None:
@@ -52,6 +57,27 @@ def oversized_notes(prog: drgn.Program) -> int | None:
     except (LookupError, drgn.FaultError, OverflowError, TypeError, BtfError):
         pass  # what drgn says about it becomes a note
     return None
+
+
+def leave_out_oversized_tables(session: Session) -> None:
+    """Take ORC tables away from modules that have no room for them."""
+    prog = session.prog
+    if prog.platform is None or prog.platform.arch is not drgn.Architecture.X86_64:
+        return
+    for module in session.loaded:
+        try:
+            count = module.object.arch.num_orcs.value_()
+            room = sum(end - start for start, end in module.address_ranges or ())
+            if count * _ORC_ENTRY <= room:
+                continue
+            del module.section_addresses[".orc_unwind"]
+        except (drgn.FaultError, LookupError, AttributeError):
+            continue
+        session.note(
+            "modules",
+            f"{module.name}: its {count:,} unwind entries do not fit into its {room:,} bytes and"
+            " are not used",
+        )
 
 
 class _Layout:

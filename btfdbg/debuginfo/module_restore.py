@@ -68,6 +68,7 @@ def _restore(session: Session, module: Object, known: set[int]) -> str:
         created.object = module
         created.address_ranges = regions
         created.debug_file_status = drgn.ModuleFileStatus.DONT_NEED
+        session.loaded.append(created)
         created.section_addresses.update(_orc_sections(session, module, regions))
     except (FaultError, LookupError, ValueError, AttributeError):
         return ""

@@ -22,7 +22,7 @@ from btfdbg.btf import Btf, Kind
 from btfdbg.debuginfo.convert import TypeConverter
 from btfdbg.debuginfo.locate import KernelBtf, kernel_btfs, read_btf
 from btfdbg.debuginfo.module_index import ModuleIndex
-from btfdbg.debuginfo.module_notes import oversized_notes
+from btfdbg.debuginfo.module_notes import leave_out_oversized_tables, oversized_notes
 from btfdbg.debuginfo.session import Session
 from btfdbg.errors import BtfError, DebugInfoError
 
@@ -181,6 +181,7 @@ def create_modules(session: Session) -> int:
             restored = restore_modules(session)
         except BtfError as e:
             session.note("modules", f"none can be restored: {e}")
+    leave_out_oversized_tables(session)
     if left_out:
         more = f", and {len(left_out) - 1} more" if len(left_out) > 1 else ""
         session.note("modules", left_out[0] + more)
@@ -224,6 +225,7 @@ def _create_modules(session: Session) -> tuple[int, bool]:
                 break
             seen.add(key)
             module.debug_file_status = drgn.ModuleFileStatus.DONT_NEED
+            session.loaded.append(module)
             count += 1
             if count >= _MAX_MODULES:
                 session.note("modules", f"more than {_MAX_MODULES} modules; the rest is left out")

@@ -7,7 +7,7 @@ files (``vmcore``).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import drgn
@@ -56,6 +56,8 @@ class Session:
     :ivar notes: What went wrong or was worked around, in the order it was met.
     :ivar symbols: The kernel's symbols, or ``None`` if none were found.
     :ivar btf_source: Which evidence gave the kernel's BTF.
+    :ivar loaded: drgn's Modules of the loaded modules in the kernel's order, restored ones
+        last; see :meth:`ensure_modules`.
     :ivar derives: Types are registered, so that addresses can be derived by rule.
     """
 
@@ -71,6 +73,7 @@ class Session:
     module_btfs: ModuleBtfs | None = None
     module_objects: ModuleObjects | None = None
     modules_created: bool = False
+    loaded: list[drgn.Module] = field(default_factory=list)
     variables: VariableTypes | None = None
     extra_converter: TypeConverter | None = None
     derived: Derived | None = None
@@ -157,7 +160,8 @@ class Session:
     def module_names(self) -> tuple[str, ...]:
         """Names of the loaded modules as drgn enumerated them, in the kernel's order."""
         self.ensure_modules()
-        return tuple(m.name for m in self.prog.modules() if isinstance(m, drgn.RelocatableModule))
+        found: Iterable[drgn.Module] = self.loaded or self.prog.modules()
+        return tuple(m.name for m in found if isinstance(m, drgn.RelocatableModule))
 
     def module_btf_source(self, name: str) -> str | None:
         """Where the BTF of a module was found, ``None`` if it has none."""

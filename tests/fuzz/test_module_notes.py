@@ -1,4 +1,4 @@
-"""A module's notes of any size do not cost that much memory."""
+"""A module's notes and tables of any size do not cost that much memory."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 import drgn
 import pytest
 
+from btfdbg.commands import execute
 from btfdbg.debuginfo.module_notes import oversized_notes
 from tests.fuzz.test_circles import damaged
 
@@ -36,6 +37,37 @@ def test_a_module_without_notes_does_not_hide_the_next(oops_core: Path) -> None:
 
     session = damaged(oops_core, damage)
     assert "the notes of the module at" in "\n".join(map(str, session.notes))
+
+
+def test_unwind_tables_beyond_the_module_are_not_used(
+    oops_core: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def many_entries(prog: drgn.Program) -> list[tuple[int, int]]:
+        module = drgn.container_of(prog["modules"].next, "struct module", "list")
+        count = module.arch.num_orcs.address_ or 0
+        return [(count, prog.read_u32(count + 4) << 32 | 0xFFFFFFFF)]
+
+    session = damaged(oops_core, many_entries)
+    assert "its 4,294,967,295 unwind entries do not fit into" in "\n".join(map(str, session.notes))
+    assert execute.run_commands(session, ["bt"]) == 0
+    assert "cf_level3" in capsys.readouterr().out
+
+
+def test_mod_lists_modules_that_drgn_cannot_enumerate(
+    oops_core: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """drgn's own walk ends at the first module that leads astray."""
+
+    def astray(prog: drgn.Program) -> list[tuple[int, int]]:
+        second = prog["modules"].next.next
+        return [(second.next.address_ or 0, prog["init_task"].address_ or 0)]
+
+    sound = damaged(oops_core, lambda prog: [])
+    assert execute.run_commands(sound, ["mod"]) == 0
+    whole = capsys.readouterr().out.splitlines()
+    session = damaged(oops_core, astray)
+    assert execute.run_commands(session, ["mod"]) == 0
+    assert sorted(capsys.readouterr().out.splitlines()) == sorted(whole)
 
 
 @pytest.mark.parametrize("core", ["x86_core", "arm_core"])
