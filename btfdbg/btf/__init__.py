@@ -7,24 +7,33 @@ or knows a debugger.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from btfdbg.btf.btf import Btf
+from btfdbg.btf.layouts import StrOff, TypeId
 
-from btfdbg.btf.btf import Btf, BytesLike
-from btfdbg.btf.format import Kind, StrOff, TypeId
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from btfdbg.btf import kinds
+    from btfdbg.btf.btf import BytesLike
     from btfdbg.btf.builder import Builder
+    from btfdbg.btf.format import Kind
 
 __all__ = ["Btf", "Builder", "BytesLike", "Kind", "StrOff", "TypeId", "kinds"]
 
 
 def __getattr__(name: str) -> Any:
-    # On first use, because making the classes of kinds takes longer than a dump needs.
+    # On first use, because making the classes takes longer than a dump needs.
     if name == "Builder":
         from btfdbg.btf.builder import Builder
 
         return Builder
+    if name == "Kind":
+        from btfdbg.btf.format import Kind
+
+        return Kind
+    if name == "BytesLike":
+        return "bytes | bytearray | memoryview | mmap"
     if name == "kinds":
         from importlib import import_module
 

@@ -18,57 +18,32 @@ Facts: Documentation/bpf/btf.rst; libbpf's btf.c.
 from __future__ import annotations
 
 import sys
-from array import array
-from bisect import bisect_right
-from collections.abc import Iterable, Iterator
-from mmap import mmap
-from typing import TYPE_CHECKING, TypeAlias
 
-from btfdbg.btf.format import (
+from btfdbg.btf.header import Header
+from btfdbg.btf.index import record_offsets
+from btfdbg.btf.layouts import (
     LAYOUT_ENTRY_LEN,
     LAYOUTS,
     MAX_LIBBPF,
     TYPE_WORDS,
     TypeId,
     info_kind,
-    info_vlen,
     kind_name,
 )
-from btfdbg.btf.header import ByteOrder, Header
 from btfdbg.btf.strings import Strings, decode_name, encode_name
 from btfdbg.errors import BtfFormatError, BtfNotFoundError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from mmap import mmap
+    from typing import Any, TypeAlias
+
     from btfdbg.btf import kinds
+    from btfdbg.btf.header import ByteOrder
     from btfdbg.btf.names import NameIndex
 
 BytesLike: TypeAlias = "bytes | bytearray | memoryview | mmap"
-
-
-class _RecordWords(dict[int, int]):
-    """Info word to length of the record in words; computed when first met."""
-
-    def __init__(self, unknown: dict[int, tuple[int, int]]) -> None:
-        super().__init__()
-        self.unknown = unknown
-
-    def __missing__(self, info: int) -> int:
-        kind = info_kind(info)
-        row = LAYOUTS.get(kind)
-        if row is not None:
-            size = row.words(info_vlen(info))
-        elif not kind:
-            raise KeyError(kind)  # void, whatever a layout's first row says
-        else:
-            info_size, elem_size = self.unknown[kind]
-            if info_size % 4 or elem_size % 4:
-                raise BtfFormatError(
-                    f"layout of {kind_name(kind)}: {info_size}+{elem_size} bytes, "
-                    "expected multiples of 4"
-                )
-            size = TYPE_WORDS + (info_size + elem_size * info_vlen(info)) // 4
-        self[info] = size
-        return size
 
 
 class Btf:
@@ -163,7 +138,7 @@ class Btf:
     def _take_strings(self) -> None:
         header, base = self.header, self.base
         start = header.hdr_len + header.str_off
-        data = bytes(self.raw[start : start + header.str_len])
+        data = self.raw[start : start + header.str_len]
         if data[-1] if data else base is None:
             raise BtfFormatError(
                 f"strings at {start:#x}: "
@@ -193,9 +168,13 @@ class Btf:
                 f"types at {start:#x}: {len(section)} bytes, expected a multiple of 4",
                 offset=start,
             )
+        blob = None
         if self.byteorder == sys.byteorder:
             self.words = section.cast("I")
+            blob = self._blob()
         else:
+            from array import array
+
             swapped = array("I", section.tobytes())
             swapped.byteswap()
             self.words = memoryview(swapped).toreadonly()
@@ -203,10 +182,15 @@ class Btf:
         unknown = self.layout
         if not unknown and base is not None:
             unknown = base.effective_layout
-        self.offsets = self._walk(unknown)
+        self.offsets = record_offsets(self.words, unknown, self.start_id, start, blob)
         self.type_cnt = self.start_id + len(self.offsets)
         if self.type_cnt > MAX_LIBBPF:
             raise BtfFormatError("more than 2^31 types")
+
+    def _blob(self) -> bytes | mmap | None:
+        """Return the whole blob as what can be sliced and searched without a copy, if it is."""
+        data: Any = self.raw.obj
+        return data if hasattr(data, "find") and len(data) == len(self.raw) else None
 
     def _read_layout(self) -> dict[int, tuple[int, int]]:
         header = self.header
@@ -216,51 +200,6 @@ class Btf:
             at // LAYOUT_ENTRY_LEN: (section[at], section[at + 1])
             for at in range(0, min(len(section), LAYOUT_ENTRY_LEN << 7), LAYOUT_ENTRY_LEN)
         }
-
-    def _walk(self, unknown: dict[int, tuple[int, int]]) -> list[int]:
-        """Return the word each record starts at; the one pass over all types."""
-        words = self.words
-        end = len(words)
-        record_words = _RecordWords(unknown)
-        offsets: list[int] = []
-        append = offsets.append
-        infos = words[1:]
-        pos = last = 0
-        problem = ""
-        try:
-            while True:  # 100 ns a type; the section's end ends it
-                last = pos
-                pos += record_words[infos[pos]]
-                append(last)
-        except IndexError:
-            if last < end:
-                offsets.append(last)
-                problem = f"record needs {4 * TYPE_WORDS} bytes, {4 * (end - last)} left"
-        except KeyError:
-            offsets.append(last)
-            problem = (
-                "kind is not known and no layout section describes it"
-                if info_kind(words[pos + 1])
-                else "kind 0 cannot have a record"
-            )
-        except BtfFormatError as error:
-            offsets.append(last)
-            problem = str(error)
-        if not problem and pos != end:
-            pos = offsets[-1]
-            need = 4 * record_words[words[pos + 1]]
-            problem = f"record needs {need} bytes, {4 * (end - pos)} left"
-        if problem:
-            self.offsets = offsets
-            type_id = self.start_id + len(offsets) - 1
-            offset = self.type_section_offset + 4 * pos
-            kind = kind_name(info_kind(words[pos + 1])) if pos + 1 < end else "no kind"
-            raise BtfFormatError(
-                f"type {type_id} ({kind}) at {offset:#x}: {problem}",
-                offset=offset,
-                type_id=type_id,
-            )
-        return offsets
 
     def __repr__(self) -> str:
         split = f" from {self.start_id}" if self.base is not None else ""
@@ -369,8 +308,8 @@ class Btf:
         pattern = value.to_bytes(4, self.byteorder)
         start = self.type_section_offset
         end = start + self.header.type_len
-        data = self.raw.obj
-        if not isinstance(data, (bytes, mmap)) or len(data) != len(self.raw):
+        data = self._blob()
+        if data is None:
             data, start, end = self.raw[start:end].tobytes(), 0, end - start
         at = data.find(pattern, start, end)
         while at >= 0:
@@ -383,6 +322,8 @@ class Btf:
 
     def id_at(self, word: int) -> TypeId | None:
         """Return the own type in whose record a word of :attr:`words` stands."""
+        from bisect import bisect_right
+
         index = bisect_right(self.offsets, word) - 1
         return TypeId(self.start_id + index) if index >= 0 else None
 
@@ -472,7 +413,7 @@ class Btf:
         try:
             return owner.string(name_off)
         except BtfFormatError as error:
-            from btfdbg.btf.decode import record_error
+            from btfdbg.btf.index import record_error
 
             raise record_error(owner, type_id, f"name: {error}") from None
 

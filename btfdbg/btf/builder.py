@@ -435,7 +435,7 @@ class Builder:
     def add_locsec(self, name: str, entries: Iterable[kinds.LocsecEntry] = ()) -> TypeId:
         return self.add(kinds.Locsec(self._named(name, Kind.LOCSEC), tuple(entries)))
 
-    def _last(self, *allowed: Kind, what: str) -> tuple[int, int]:
+    def _last(self, *allowed: int, what: str) -> tuple[int, int]:
         """Return place and info word of the last type, checked to take an element."""
         if not self._offsets:
             raise BtfFormatError(f"{what}: there is no type yet")
@@ -444,7 +444,7 @@ class Builder:
         if info_kind(info) not in allowed:
             raise BtfFormatError(
                 f"{what}: last type is {kind_name(info_kind(info))}, "
-                f"expected {' or '.join(k.name for k in sorted(allowed))}"
+                f"expected {' or '.join(kind_name(k) for k in sorted(allowed))}"
             )
         if info_vlen(info) == MAX_VLEN:
             raise BtfFormatError(f"{what}: the last type holds {MAX_VLEN} already")

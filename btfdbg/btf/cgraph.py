@@ -267,7 +267,7 @@ class Types:
         self.referenced |= found
 
     def _report(self, level: Btf) -> None:
-        from btfdbg.btf.decode import record_error
+        from btfdbg.btf.index import record_error
 
         for type_id in level.own_ids():
             targets = [] if self.kind[type_id] in NOTHING else level.iter_type_refs(type_id)

@@ -15,27 +15,13 @@ from typing import TYPE_CHECKING
 
 from btfdbg.btf import kinds
 from btfdbg.btf.format import Kind, TypeId, info_kflag, info_kind, info_vlen, kind_name
+from btfdbg.btf.index import record_error as record_error
 from btfdbg.errors import BtfFormatError
 
 if TYPE_CHECKING:
     from btfdbg.btf.btf import Btf
 
 VOID = kinds.Void()
-
-
-def record_error(btf: Btf, type_id: int, message: str) -> BtfFormatError:
-    """
-    Make the error that says which record breaks a rule, and where it is.
-
-    :param btf: Owner of the type, or any split on top of it.
-    """
-    btf = btf.owner_of(type_id)
-    pos = btf.offsets[type_id - btf.start_id]
-    offset = btf.type_section_offset + 4 * pos
-    kind = kind_name(info_kind(btf.words[pos + 1]))
-    return BtfFormatError(
-        f"type {type_id} ({kind}) at {offset:#x}: {message}", offset=offset, type_id=type_id
-    )
 
 
 class _Record:

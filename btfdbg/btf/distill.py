@@ -17,8 +17,8 @@ into the split, because no relocation could ever find it.
 from __future__ import annotations
 
 from btfdbg.btf.btf import Btf
-from btfdbg.btf.decode import record_error
 from btfdbg.btf.format import COMPOSITES, Kind, info_kind, kind_name, make_info
+from btfdbg.btf.index import record_error
 from btfdbg.btf.records import Records
 from btfdbg.errors import BtfError
 

@@ -12,10 +12,7 @@ Facts: include/uapi/linux/btf.h; libbpf's btf_parse_hdr and btf_parse_layout_sec
 
 from __future__ import annotations
 
-import struct
-from typing import Literal, NamedTuple, TypeAlias
-
-from btfdbg.btf.format import (
+from btfdbg.btf.layouts import (
     HEADER_LEN,
     HEADER_LEN_LAYOUT,
     LAYOUT_ENTRY_LEN,
@@ -24,27 +21,62 @@ from btfdbg.btf.format import (
 )
 from btfdbg.errors import BtfFormatError
 
-ByteOrder: TypeAlias = Literal["little", "big"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal, TypeAlias
+
+ByteOrder: TypeAlias = "Literal['little', 'big']"
 
 
-class Header(NamedTuple):
+class Header:
     """
     ``struct btf_header``. Section offsets count from the end of the header.
+
+    Nobody changes one. It is no dataclass, which would take longer to make than to read
+    the header, and longer still with what has to be imported for it.
 
     :ivar tail: Bytes of the header past the fields known here.
     """
 
-    byteorder: ByteOrder
-    version: int = VERSION
-    flags: int = 0
-    hdr_len: int = HEADER_LEN
-    type_off: int = 0
-    type_len: int = 0
-    str_off: int = 0
-    str_len: int = 0
-    layout_off: int = 0
-    layout_len: int = 0
-    tail: bytes = b""
+    __slots__ = (
+        "byteorder",
+        "flags",
+        "hdr_len",
+        "layout_len",
+        "layout_off",
+        "str_len",
+        "str_off",
+        "tail",
+        "type_len",
+        "type_off",
+        "version",
+    )
+
+    def __init__(
+        self,
+        byteorder: ByteOrder,
+        version: int = VERSION,
+        flags: int = 0,
+        hdr_len: int = HEADER_LEN,
+        type_off: int = 0,
+        type_len: int = 0,
+        str_off: int = 0,
+        str_len: int = 0,
+        layout_off: int = 0,
+        layout_len: int = 0,
+        tail: bytes = b"",
+    ) -> None:
+        self.byteorder: ByteOrder = byteorder
+        self.version = version
+        self.flags = flags
+        self.hdr_len = hdr_len
+        self.type_off = type_off
+        self.type_len = type_len
+        self.str_off = str_off
+        self.str_len = str_len
+        self.layout_off = layout_off
+        self.layout_len = layout_len
+        self.tail = tail
 
     @property
     def end(self) -> int:
@@ -63,19 +95,20 @@ class Header(NamedTuple):
             raise BtfFormatError(
                 f"header at 0x0: needs {HEADER_LEN} bytes, data has {len(data)}", offset=0
             )
+        order: ByteOrder
         if data[0] == MAGIC & 0xFF and data[1] == MAGIC >> 8:
-            order: ByteOrder = "little"
-            char = "<"
+            order = "little"
         elif data[0] == MAGIC >> 8 and data[1] == MAGIC & 0xFF:
             order = "big"
-            char = ">"
         else:
             raise BtfFormatError(
                 f"header at 0x0: magic bytes {data[:2].hex()}, expected 9feb or eb9f", offset=0
             )
-        version, flags, hdr_len, type_off, type_len, str_off, str_len = struct.unpack_from(
-            char + "BB5I", data, 2
-        )
+
+        def word(at: int) -> int:
+            return int.from_bytes(data[at : at + 4], order)
+
+        hdr_len = word(4)
         if hdr_len < HEADER_LEN:
             raise BtfFormatError(
                 f"header at 0x4: hdr_len is {hdr_len}, expected at least {HEADER_LEN}", offset=4
@@ -84,23 +117,19 @@ class Header(NamedTuple):
             raise BtfFormatError(
                 f"header at 0x4: hdr_len is {hdr_len}, data has {len(data)} bytes", offset=4
             )
-        layout_off = layout_len = 0
-        tail = HEADER_LEN
-        if hdr_len >= HEADER_LEN_LAYOUT:
-            layout_off, layout_len = struct.unpack_from(char + "2I", data, HEADER_LEN)
-            tail = HEADER_LEN_LAYOUT
+        has_layout = hdr_len >= HEADER_LEN_LAYOUT
         header = cls(
             order,
-            version,
-            flags,
-            hdr_len,
-            type_off,
-            type_len,
-            str_off,
-            str_len,
-            layout_off,
-            layout_len,
-            bytes(data[tail:hdr_len]),
+            version=data[2],
+            flags=data[3],
+            hdr_len=hdr_len,
+            type_off=word(8),
+            type_len=word(12),
+            str_off=word(16),
+            str_len=word(20),
+            layout_off=word(24) if has_layout else 0,
+            layout_len=word(28) if has_layout else 0,
+            tail=bytes(data[HEADER_LEN_LAYOUT if has_layout else HEADER_LEN : hdr_len]),
         )
         header._check(len(data))
         return header
@@ -138,18 +167,8 @@ class Header(NamedTuple):
 
     def pack(self) -> bytes:
         """Return the header's ``hdr_len`` bytes."""
-        char = "<" if self.byteorder == "little" else ">"
-        out = struct.pack(
-            char + "HBB5I",
-            MAGIC,
-            self.version,
-            self.flags,
-            self.hdr_len,
-            self.type_off,
-            self.type_len,
-            self.str_off,
-            self.str_len,
-        )
+        words = [self.hdr_len, self.type_off, self.type_len, self.str_off, self.str_len]
         if self.hdr_len >= HEADER_LEN_LAYOUT:
-            out += struct.pack(char + "2I", self.layout_off, self.layout_len)
-        return out + self.tail
+            words += (self.layout_off, self.layout_len)
+        out = MAGIC.to_bytes(2, self.byteorder) + bytes((self.version, self.flags))
+        return out + b"".join([word.to_bytes(4, self.byteorder) for word in words]) + self.tail

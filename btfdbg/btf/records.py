@@ -16,7 +16,6 @@ from typing import Protocol
 
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.builder import layout_section, pack
-from btfdbg.btf.decode import record_error
 from btfdbg.btf.format import (
     HEADER_LEN,
     HEADER_LEN_LAYOUT,
@@ -26,6 +25,7 @@ from btfdbg.btf.format import (
     info_kind,
 )
 from btfdbg.btf.header import ByteOrder
+from btfdbg.btf.index import record_error
 from btfdbg.btf.strings import StringTable
 from btfdbg.errors import BtfFormatError
 from btfdbg.record import dataclass

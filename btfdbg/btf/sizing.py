@@ -67,7 +67,7 @@ def _target(btf: Btf, type_id: int) -> int:
     return int(target)
 
 
-def _skip(btf: Btf, type_id: int, what: frozenset[Kind]) -> TypeId:
+def _skip(btf: Btf, type_id: int, what: frozenset[int]) -> TypeId:
     at = type_id
     for _ in range(MAX_CHAIN):
         if btf.kind_of(at) not in what:

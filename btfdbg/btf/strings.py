@@ -11,12 +11,12 @@ Facts: Documentation/bpf/btf.rst, "String encoding".
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
-
 from btfdbg.errors import BtfFormatError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from btfdbg.btf.btf import Btf
 
 # Look-ups of whole strings (up to 1 ms each) after which a table of them (40 ms) is made.
@@ -34,18 +34,35 @@ def decode_name(data: bytes) -> str:
 
 
 class Strings:
-    """A string section, checked by its reader to be empty or to end in NUL."""
+    """
+    A string section, checked by its reader to be empty or to end in NUL.
 
-    __slots__ = ("_table", "asked", "data", "find")
+    :ivar data: Its bytes. Of a section that is a part of something larger, they are copied
+        when first asked for: who only counts or renumbers types needs none.
+    :ivar find: Their ``find()``.
+    """
 
-    def __init__(self, data: bytes) -> None:
-        self.data = data
+    __slots__ = ("_section", "_table", "asked", "data", "find")
+
+    data: bytes
+    find: Callable[..., int]
+
+    def __init__(self, section: bytes | memoryview) -> None:
         self.asked = 0
         self._table: dict[bytes, int] | None = None
+        self._section = section
+
+    def __getattr__(self, name: str) -> object:
+        # Only an attribute that is not there gets here: once for each object.
+        if name not in ("data", "find"):
+            raise AttributeError(name)
+        self.data = data = bytes(self._section)
         self.find = data.find
+        self._section = data
+        return getattr(self, name)
 
     def __len__(self) -> int:
-        return len(self.data)
+        return len(self._section)
 
     def bytes_at(self, offset: int) -> bytes:
         """
@@ -55,7 +72,7 @@ class Strings:
 
         :raises IndexError: the offset is outside of the section.
         """
-        if not 0 <= offset < len(self.data):
+        if not 0 <= offset < len(self._section):
             raise IndexError(offset)
         return self.data[offset : self.find(0, offset)]
 
