@@ -5,7 +5,8 @@
 
 Whole processes, in turn, each writing a regular file. CMD may be several words; --libbpf
 is the program that tests/btf_tools/oracle.c makes. --slow is a base and a module that
-take long to dedup; --raw is BTF of a vmlinux's size before its dedup.
+take long to dedup; --raw is BTF of a vmlinux's size before its dedup, made out of
+VMLINUX_BTF if none is given.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 
+from btfdbg.btf import Btf
 from tests.bench.processes import Run, table
+from tests.bench.undeduplicated import undeduplicated
 
 
 def run_once(argv: list[str], out: str) -> Run:
@@ -115,12 +118,14 @@ def main() -> int:
             plans["dedup of a slow module"]["libbpf"] = [
                 [*args.libbpf, "dedup", at("ld"), split, base]
             ]
-    if args.raw:
-        plans["dedup of a whole vmlinux"] = {"btfdbg": [[*ours, "dedup", args.raw, "-o", at("w")]]}
-        if args.libbpf:
-            plans["dedup of a whole vmlinux"]["libbpf"] = [
-                [*args.libbpf, "dedup", at("lw"), args.raw]
-            ]
+    raw = args.raw
+    if not raw:
+        raw = at("undeduplicated")
+        with open(vmlinux, "rb") as known, open(raw, "wb") as made:
+            made.write(undeduplicated(Btf.parse(known.read()), 4))
+    plans["dedup of a whole vmlinux"] = {"btfdbg": [[*ours, "dedup", raw, "-o", at("w")]]}
+    if args.libbpf:
+        plans["dedup of a whole vmlinux"]["libbpf"] = [[*args.libbpf, "dedup", at("lw"), raw]]
     for title, commands in plans.items():
         print(f"\n{title}")
         print(table(compare(commands, args.rounds), list(commands)[-1]), flush=True)

@@ -18,7 +18,9 @@ from btfdbg.btf.dedup_split import representatives as split_representatives
 from btfdbg.btf.dedup_whole import representatives as whole_representatives
 from btfdbg.btf.fingerprint import Fingerprints
 from btfdbg.btf.format import Kind, TypeId
+from btfdbg.btf.kinds import Struct
 from btfdbg.errors import BtfError, BtfFormatError
+from tests.bench.undeduplicated import undeduplicated
 
 from .dedup_rows import ROWS, SPLIT_ROWS
 from .graphs import build, permuted, random_types
@@ -128,6 +130,17 @@ def test_what_refers_to_a_struct_that_says_more_than_the_bases_may_be_the_bases(
         "[8] PTR '(anon)' type_id=7\n[9] PTR '(anon)' type_id=6\n"
         "[10] TYPEDEF 't' type_id=4\n"
     )
+
+
+@given(seeds)
+@settings(max_examples=100, deadline=None)
+def test_types_that_are_written_again_are_found_again(seed: int) -> None:
+    rng = random.Random(seed)
+    types = [Struct("kept", 4, ()), *random_types(rng, rng.randrange(1, 25), 2)]
+    btf = dedup(build(types))
+    again = Btf.parse(undeduplicated(btf, 5, seed))
+    assert again.type_cnt > btf.type_cnt
+    assert bytes(dedup(again).raw) == bytes(btf.raw)
 
 
 @given(seeds)
