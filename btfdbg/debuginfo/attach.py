@@ -23,6 +23,7 @@ from btfdbg.debuginfo.convert import TypeConverter
 from btfdbg.debuginfo.finders import BtfFinders
 from btfdbg.debuginfo.kallsyms.modules import ModuleSymbols
 from btfdbg.debuginfo.locate import byteorder
+from btfdbg.debuginfo.machine import machine_of
 from btfdbg.debuginfo.module_objects import ModuleObjects
 from btfdbg.debuginfo.modules import ModuleBtfs
 from btfdbg.debuginfo.session import Session, find_session, remember_session
@@ -41,14 +42,6 @@ if TYPE_CHECKING:
 # ``btf`` and ``btf_symbol`` are taken by a drgn that is still to come (its pull
 # request #625), and registering a name twice is an error.
 FINDER = "btfdbg"
-
-_UNAME_MACHINES = {
-    drgn.Architecture.X86_64: "x86_64",
-    drgn.Architecture.AARCH64: "aarch64",
-    drgn.Architecture.S390X: "s390x",
-    drgn.Architecture.PPC64: "ppc64le",
-    drgn.Architecture.RISCV64: "riscv64",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,9 +239,7 @@ class _Extra:
 def _objects(session: Session, options: Options) -> None:
     if session.finders is None:
         return
-    platform = session.prog.platform
-    assert platform is not None  # set by whatever set the memory
-    machine = _UNAME_MACHINES.get(platform.arch, platform.arch.name.lower())
+    machine = machine_of(session.prog.platform)
     session.derives = True
     extra = _Extra(session, options.btf_extra)
     if session.symbols is not None:

@@ -53,6 +53,7 @@ def make_btf() -> Btf:
     builder.add_struct("", 8, [])
     builder.add_field("x", int_, 0)
     builder.add_field("y", int_, 32)
+    builder.add_const(int_)
     return builder.to_btf()
 
 

@@ -68,3 +68,10 @@ def test_a_tracepoint_is_typed_by_its_macro() -> None:
 def test_a_trace_event_needs_its_companion() -> None:
     assert not list(propose("event_attr_x", lambda _: False))
     assert next(propose("event_foo", {"__event_foo"}.__contains__)) == "struct trace_event_call"
+
+
+def test_a_module_parameter_is_not_const_on_powerpc() -> None:
+    exists = {"__param_str_x"}.__contains__
+    assert list(propose("__param_x", exists)) == ["const struct kernel_param"]
+    assert list(propose("__param_x", exists, "s390x")) == ["const struct kernel_param"]
+    assert list(propose("__param_x", exists, "ppc64le")) == ["ro struct kernel_param"]

@@ -29,14 +29,18 @@ def _database(*lines: tuple[str, ...]) -> Database:
 
 
 def _variables(
-    database: Database, *symbols: Sym, memory: bytes = b"", minimum: Source = Source.RULE
+    database: Database,
+    *symbols: Sym,
+    memory: bytes = b"",
+    minimum: Source = Source.RULE,
+    machine: str = "x86_64",
 ) -> VariableTypes:
     btf = make_btf()
     return VariableTypes(
         make_program(btf, memory),
         Symbols(*symbols),
         release=RELEASE,
-        architecture="x86_64",
+        architecture=machine,
         database=lambda: database,
         btf=lambda: btf,
         minimum=minimum,
@@ -133,6 +137,23 @@ def test_const_follows_the_section() -> None:
     database = _database(("v", "struct foo", "near"))
     assert _type(_variables(database, *bounds, Sym("v", 0x10, 16))) == "const struct foo"
     assert _type(_variables(database, *bounds, Sym("v", 0x210, 16))) == "struct foo"
+
+
+@pytest.mark.parametrize(
+    ("machine", "room", "given"),
+    [
+        ("x86_64", 4, "int"),
+        ("riscv64", 8, "const int"),
+        ("riscv64", 16, "int"),
+    ],
+)
+def test_a_small_constant_of_riscv_is_among_the_writable_data(
+    machine: str, room: int, given: str
+) -> None:
+    bounds = (Sym("_sdata", 0, 8), Sym("_edata", 0x100, 8))
+    database = _database(("v", "const int", "near"))
+    found = _variables(database, *bounds, Sym("v", 0x40, room), machine=machine)
+    assert _type(found) == given
 
 
 def test_an_anonymous_struct_is_synthesised() -> None:

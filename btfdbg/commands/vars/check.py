@@ -138,9 +138,9 @@ def _of_vmlinux(path: Path, database: Callable[[], Database], extra: Path | None
 def _of_core(
     core: Path, vmlinux: Path, database: Callable[[], Database], extra: Path | None
 ) -> _Kernel:
+    from btfdbg.debuginfo.machine import machine_of
     from btfdbg.debuginfo.session import session
     from btfdbg.debuginfo.variables import VariableTypes
-    from btfdbg.debuginfo.variables.elfkernel import machine_of
     from btfdbg.debuginfo.vmcore import program_from_core_dump
 
     prog = program_from_core_dump(core)
@@ -162,7 +162,7 @@ def _of_core(
         prog,
         Table(),
         release=found.release,
-        architecture=machine_of(prog),
+        architecture=machine_of(prog.platform),
         database=database,
         btf=lambda: found.vmlinux,
         symbol_at=symbols.by_address,

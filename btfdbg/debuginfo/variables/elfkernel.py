@@ -19,6 +19,7 @@ from pathlib import Path
 from drgn import Program
 
 from btfdbg.btf import Btf
+from btfdbg.debuginfo.machine import machine_of
 from btfdbg.debuginfo.variables.elfsyms import open_elf
 from btfdbg.debuginfo.variables.extract import load_file
 from btfdbg.errors import DebugInfoError, ImageError
@@ -98,7 +99,7 @@ class ElfKernel:
     @property
     def machine(self) -> str:
         """Architecture as ``uname -m`` names it."""
-        return machine_of(self.prog)
+        return machine_of(self.prog.platform)
 
     def by_name(self, name: str) -> list[ElfSymbol]:
         """All symbols of a name."""
@@ -176,9 +177,3 @@ class Image:
             offset = address - self._starts[at]
             if offset + 8 <= len(self._data[at]):
                 struct.pack_into(self._order + "Q", self._data[at], offset, value)
-
-
-def machine_of(prog: Program) -> str:
-    """Return a program's architecture as ``uname -m`` names it, as far as drgn's name is it."""
-    platform = prog.platform
-    return "" if platform is None else platform.arch.name.lower()

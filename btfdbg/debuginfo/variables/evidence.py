@@ -23,6 +23,9 @@ from btfdbg.record import dataclass
 CACHE_LINE = 64
 # arch/*/include/asm/cache.h: L1_CACHE_BYTES, ARCH_DMA_MINALIGN.
 CACHE_LINES = {"aarch64": 128, "ppc64": 128, "ppc64le": 128, "s390x": 256}
+# Bytes up to which compilers put constants too among the writable data, where one register
+# reaches them (RISC-V's .srodata, which the kernel links into .sdata).
+SMALL_DATA = {"riscv64": 8}
 _PAGE = 4096
 
 

@@ -29,7 +29,7 @@ from btfdbg.record import dataclass
 logger = logging.getLogger("btfdbg.variables")
 
 _MACHINES = {"EM_X86_64": "x86_64", "EM_AARCH64": "aarch64", "EM_S390": "s390x"}
-_MACHINES |= {"EM_PPC64": "ppc64", "EM_RISCV": "riscv64", "EM_386": "i386", "EM_ARM": "arm"}
+_MACHINES |= {"EM_PPC64": "ppc64le", "EM_RISCV": "riscv64", "EM_386": "i386", "EM_ARM": "arm"}
 _RELEASE = re.compile(rb"Linux version (\S+) ")
 _VERMAGIC = re.compile(rb"(?:^|\0)vermagic=(\S+) ")
 _LENGTH_SUFFIX = re.compile(r"\.(?:ko|debug|xz|zst|gz)$")

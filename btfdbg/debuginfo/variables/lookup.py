@@ -23,7 +23,7 @@ from btfdbg.debuginfo.variables import rules
 from btfdbg.debuginfo.variables.contents import Contents
 from btfdbg.debuginfo.variables.convert import TypeBuilder
 from btfdbg.debuginfo.variables.database import Candidate, Database
-from btfdbg.debuginfo.variables.evidence import CACHE_LINE, CACHE_LINES, Place, Places
+from btfdbg.debuginfo.variables.evidence import CACHE_LINE, CACHE_LINES, SMALL_DATA, Place, Places
 from btfdbg.debuginfo.variables.extra import ExtraBtf
 from btfdbg.debuginfo.variables.families import MIN_MEMBERS, patterns, without_length
 from btfdbg.debuginfo.variables.neighbours import Neighbours
@@ -275,7 +275,7 @@ class VariableTypes:
             key=lambda proposal: proposal.tier,
         )
         exists = self._exists
-        for order, text in enumerate(rules.propose(symbol.name, exists)):
+        for order, text in enumerate(rules.propose(symbol.name, exists, self._architecture)):
             yield Proposal(text, Source.RULE, (_MACRO_TIER, order), "made by a kernel macro")
         sized = rules.by_size(symbol.name, self._size_of)
         if sized is not None:
@@ -405,6 +405,7 @@ class VariableTypes:
             lambda name: int(prog.constant(name).value_()),
             self._exact_sizes,
             CACHE_LINES.get(self._architecture, CACHE_LINE),
+            SMALL_DATA.get(self._architecture, 0),
             contents,
             self._parameters,
             self._arguments,

@@ -50,7 +50,7 @@ def merge(text: TextDatabase, kernel: Kernel, images: Iterable[Image]) -> Merged
         names = {row.name for row in image.rows}
         for row in image.rows:
             total += 1
-            if not _is_worth_a_line(row, image.module, names.__contains__):
+            if not _is_worth_a_line(row, image.module, names.__contains__, kernel.machine):
                 continue
             element = _element(row)
             if element is not None and row.tail is not None:
@@ -65,12 +65,13 @@ def merge(text: TextDatabase, kernel: Kernel, images: Iterable[Image]) -> Merged
     return Merged(total, len(kept))
 
 
-def _is_worth_a_line(row: Row, module: str, exists: Callable[[str], bool]) -> bool:
+def _is_worth_a_line(row: Row, module: str, exists: Callable[[str], bool], machine: str) -> bool:
     if row.name.startswith(_EVERY_BUILD):
         return False
     if module and row.section.startswith(_MODULE_INIT):
         return False
-    return next(rules.propose(row.name, exists), None) != row.type
+    proposed = next(rules.propose(row.name, exists, machine), None)
+    return proposed is None or Marked.parse(proposed).type != row.type
 
 
 def _element(row: Row) -> str | None:

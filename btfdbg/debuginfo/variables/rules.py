@@ -12,7 +12,8 @@ include/linux/moduleparam.h, include/linux/init.h, include/linux/compiler.h.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 
 from btfdbg.record import dataclass
 
@@ -24,17 +25,24 @@ class Rule:
     :ivar type: type text; ``{}`` stands for the rest of the name.
     :ivar companion: prefix that another symbol with the same rest must have.
     :ivar length: length of an outermost array, from the rest of the name.
+    :ivar elsewhere: the type on machines (``uname -m``) where it is another one.
     """
 
     prefix: str
     type: str
     companion: str = ""
     length: Callable[[str], int] | None = None
+    elsewhere: Mapping[str, str] = MappingProxyType({})
 
 
 def _string(rest: str) -> int:
     return len(rest) + 1
 
+
+# __moduleparam_const is empty there: relocated data cannot be in a read-only section.
+_NOT_CONST = MappingProxyType(
+    dict.fromkeys(("ppc64", "ppc64le", "alpha"), "ro struct kernel_param")
+)
 
 RULES = (
     Rule("__SCK__", "struct static_call_key"),
@@ -65,7 +73,12 @@ RULES = (
     Rule("__param_arr_", "const struct kparam_array"),
     Rule("__param_string_", "const struct kparam_string"),
     Rule("__param_str_", "const char []"),
-    Rule("__param_", "const struct kernel_param", companion="__param_str_"),
+    Rule(
+        "__param_",
+        "const struct kernel_param",
+        companion="__param_str_",
+        elsewhere=_NOT_CONST,
+    ),
     Rule("__setup_str_", "const char []"),
     Rule("__setup_", "struct obs_kernel_param", companion="__setup_str_"),
     Rule("__UNIQUE_ID_addressable_", "void *"),
@@ -101,11 +114,12 @@ for _rule in RULES:
 _DOT_NUMBER = re.compile(r"\.\d+$")
 
 
-def propose(name: str, exists: Callable[[str], bool]) -> Iterator[str]:
+def propose(name: str, exists: Callable[[str], bool], machine: str = "") -> Iterator[str]:
     """
     Yield the types that the kernel's macros would give a name, the most specific first.
 
     :param exists: whether this kernel has a symbol of a name.
+    :param machine: the architecture, as ``uname -m`` prints it.
     """
     for rule in _BY_HEAD.get(name[:4], ()):
         if not name.startswith(rule.prefix):
@@ -113,7 +127,7 @@ def propose(name: str, exists: Callable[[str], bool]) -> Iterator[str]:
         rest = name[len(rule.prefix) :]
         if rule.companion and not exists(rule.companion + rest):
             continue
-        text = rule.type.replace("{}", _DOT_NUMBER.sub("", rest))
+        text = rule.elsewhere.get(machine, rule.type).replace("{}", _DOT_NUMBER.sub("", rest))
         if rule.length is not None:
             text = text.replace("[]", f"[{rule.length(rest)}]")
         yield text

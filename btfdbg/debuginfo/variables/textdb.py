@@ -43,7 +43,7 @@ _ANY = "any"
 _MARKS = re.compile(r"(ro )?(?:tail(\d+) )?")
 _SERIES = re.compile(r"(\d+)\.(\d+)")
 _LINE = re.compile(r"([\w.$]+)(?:@(\S+))?: (.+?)  # (.+)")
-_ARCHES = {"x86_64": "amd64", "aarch64": "arm64", "ppc64": "ppc64el"}
+_ARCHES = {"x86_64": "amd64", "aarch64": "arm64", "ppc64le": "ppc64el"}
 
 
 @dataclass(frozen=True, slots=True)

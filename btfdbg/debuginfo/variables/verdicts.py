@@ -54,6 +54,7 @@ class Verdicts:
     :param read: reads memory of the dump; raises :class:`drgn.FaultError`.
     :param constant: value of an enumerator; raises :class:`LookupError`.
     :param exact_sizes: a symbol's size is its own, not the distance to the next one.
+    :param small_data: bytes up to which a constant may be among the writable data.
     :param contents: says what memory speaks against a type.
     :param parameters: the variables behind the kernel's parameters, by address.
     :param arguments: how many arguments a system call has that an array is named for.
@@ -70,6 +71,7 @@ class Verdicts:
         constant: Callable[[str], int],
         exact_sizes: bool,
         cache_line: int,
+        small_data: int = 0,
         contents: Contents | None = None,
         parameters: Callable[[], Mapping[int, Parameter]] | None = None,
         arguments: Callable[[str], int | None] = lambda name: None,
@@ -78,6 +80,7 @@ class Verdicts:
         self._parameters = parameters
         self._words = contents
         self._cache_line = cache_line
+        self._small_data = small_data
         self._constant = constant
         self._exact_sizes = exact_sizes
         self._shapes = shapes
@@ -153,7 +156,7 @@ class Verdicts:
             and not _may_be_unwritten(tree, symbol)
         ):
             text = format_type(tree := qualified(tree, "const"))
-        elif place in _WRITABLE and is_const(tree):
+        elif place in _WRITABLE and is_const(tree) and not 0 < symbol.size <= self._small_data:
             text = format_type(tree := unqualified(tree, "const"))
         if isinstance(tree, Array) and (tree.length is not None or open_ended):
             if marked.tail is None and tail is not None:
