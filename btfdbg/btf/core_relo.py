@@ -10,15 +10,22 @@ Facts: libbpf's relo_core.c.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
+
 from btfdbg.btf import kinds
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.btfext import CoreKind, CoreRelo
 from btfdbg.btf.cgraph import Steps
-from btfdbg.btf.format import Kind
+from btfdbg.btf.format import Kind, info_vlen
 from btfdbg.errors import BtfError, BtfFormatError
 from btfdbg.record import dataclass, field
 
 _MAX_DEPTH = 32
+_MAX_STEPS = 64
+_ACCESS = re.compile(r"[0-9]{1,9}(?::[0-9]{1,9})*")
+_FLAVOUR = re.compile(r"(.*[^_])___[^_]", re.DOTALL)
+_FLAVOURS = re.compile(rb"[^_\0]___[^_\0]")
 _ENUMS = (kinds.Enum, kinds.Enum64)
 _COMPOSITES = (kinds.Struct, kinds.Union)
 TYPE_KINDS = frozenset(
@@ -58,9 +65,13 @@ class Path:
 
 
 def essential_name(name: str) -> str:
-    """Return a type's name without its flavour, which is what follows ``___``."""
-    at = name.rfind("___")
-    return name[:at] if at > 0 and not name.endswith("_") and name[at - 1] != "_" else name
+    """
+    Return a name without its flavour, which is what follows the last ``___``.
+
+    Neither before nor after these three there may be a fourth underscore.
+    """
+    match = _FLAVOUR.match(name) if "___" in name else None
+    return match[1] if match else name
 
 
 def parse_access(btf: Btf, relo: CoreRelo) -> list[Step]:
@@ -69,18 +80,18 @@ def parse_access(btf: Btf, relo: CoreRelo) -> list[Step]:
 
     :raises BtfError: it does not fit them.
     """
-    try:
-        indexes = [int(part) for part in relo.access.split(":")]
-    except ValueError:
-        raise BtfError(f"access string {relo.access!r} is no list of numbers") from None
 
     def bad(what: str) -> BtfError:
         return BtfError(f"access {relo.access!r} of type {relo.type_id}: {what}")
 
+    if _ACCESS.fullmatch(relo.access) is None:
+        raise bad("no list of numbers")
+    indexes = [int(part) for part in relo.access.split(":")]
+    if len(indexes) > _MAX_STEPS:
+        raise bad(f"more than {_MAX_STEPS} steps")
     at = btf.skip_mods_and_typedefs(relo.type_id)
+    btf.resolve_size(at)
     steps = [Step(at, indexes[0], None)]
-    if min(indexes) < 0:
-        raise bad("negative index")
     for index in indexes[1:]:
         type_ = btf.type_by_id(btf.skip_mods_and_typedefs(at))
         if isinstance(type_, _COMPOSITES):
@@ -91,11 +102,24 @@ def parse_access(btf: Btf, relo: CoreRelo) -> list[Step]:
                 steps.append(Step(btf.skip_mods_and_typedefs(at), index, member.name))
             at = btf.skip_mods_and_typedefs(member.type)
         elif isinstance(type_, kinds.Array):
+            last = steps[-1]
+            holder = (last.type_id, last.index) if last.name is not None else None
+            if index >= type_.nelems and not _is_flexible(btf, type_, holder):
+                raise bad(f"array of {type_.nelems} elements has no element {index}")
             at = btf.skip_mods_and_typedefs(type_.type)
             steps.append(Step(at, index, None))
         else:
             raise bad(f"{type_.kind} has no elements")
     return steps
+
+
+def _is_flexible(btf: Btf, array: kinds.Array, holder: tuple[int, int] | None) -> bool:
+    """Return whether an array of no elements ends a struct, and so may have any."""
+    return (
+        array.nelems == 0
+        and holder is not None
+        and holder[1] == info_vlen(btf.info_of(holder[0])) - 1
+    )
 
 
 def match_access(local: Btf, steps: list[Step], target: Btf, type_id: int) -> Path | None:
@@ -118,8 +142,9 @@ def match_access(local: Btf, steps: list[Step], target: Btf, type_id: int) -> Pa
             type_ = target.type_by_id(at)
             if not isinstance(type_, kinds.Array):
                 return None
-            # [0] and [1] at the end of a struct are written for a flexible array.
-            if step.index >= type_.nelems and type_.nelems > 1:
+            named = steps[number - 1].name is not None
+            holder = path.members[-1] if named else None
+            if step.index >= type_.nelems and not _is_flexible(target, type_, holder):
                 return None
             path.types.append(type_.index_type)
             at = type_.type
@@ -259,7 +284,7 @@ def types_match(
 
     a = local.type_by_id(local.skip_mods_and_typedefs(local_id))
     b = target.type_by_id(target.skip_mods_and_typedefs(target_id))
-    if essential_name(a.name) != essential_name(b.name):
+    if not _names_match(a.name, b.name):
         return False
     match a:
         case kinds.Fwd():
@@ -270,7 +295,8 @@ def types_match(
             return (
                 isinstance(b, _ENUMS)
                 and a.size == b.size
-                and {v.name for v in a.values} <= {v.name for v in b.values}
+                and len(a.values) <= len(b.values)
+                and all(any(_names_match(v.name, w.name) for w in b.values) for v in a.values)
             )
         case kinds.Struct() | kinds.Union():
             if behind_ptr:
@@ -279,8 +305,10 @@ def types_match(
                 return a.kind == b.kind
             if not isinstance(b, _COMPOSITES) or a.kind != b.kind:
                 return False
-            others = {m.name: m.type for m in b.members}
-            return all(m.name in others and same(m.type, others[m.name]) for m in a.members)
+            return len(a.members) <= len(b.members) and all(
+                any(_names_match(m.name, n.name) and same(m.type, n.type) for n in b.members)
+                for m in a.members
+            )
         case kinds.Int():
             return isinstance(b, kinds.Int) and a.size == b.size and a.signed == b.signed
         case kinds.Ptr():
@@ -297,8 +325,19 @@ def types_match(
     return a.kind == b.kind
 
 
-def candidates(local: Btf, relo: CoreRelo, target: Btf) -> list[int]:
-    """Return own types of a kernel's BTF that a relocation's type can mean, by name and kind."""
+def _names_match(local: str, target: str) -> bool:
+    """Compare as the loader does: what stands after the local name counts as a flavour."""
+    return target.startswith(essential_name(local))
+
+
+def candidates(
+    local: Btf, relo: CoreRelo, target: Btf, flavours: Mapping[str, Sequence[int]]
+) -> list[int]:
+    """
+    Return own types of a kernel's BTF that a relocation's type can mean, by name and kind.
+
+    :param flavours: Of the target, see :func:`flavours_of`.
+    """
     name = essential_name(local.name_of(relo.type_id))
     if not name:
         return []
@@ -306,9 +345,26 @@ def candidates(local: Btf, relo: CoreRelo, target: Btf) -> list[int]:
     alike = {kind}
     if kind in (Kind.ENUM, Kind.ENUM64):
         alike = {Kind.ENUM, Kind.ENUM64}
-    return [t for t in _by_essential_name(target, name) if target.kind_of(t) in alike]
+    found = sorted([*target.own_ids_by_name(name), *flavours.get(name, ())])
+    return [t for t in found if target.kind_of(t) in alike]
 
 
-def _by_essential_name(target: Btf, name: str) -> list[int]:
-    # Flavours in a kernel's own BTF do not occur; its types are found by plain name.
-    return list(target.own_ids_by_name(name))
+def flavours_of(target: Btf) -> dict[str, list[int]]:
+    """
+    Return the own types of a BTF that are a flavour, by the name without it.
+
+    Kernels have none, but what stands in for one may: a test's, or one made by hand.
+    """
+    out: dict[str, list[int]] = {}
+    if target.base is None and _FLAVOURS.search(target.strings.data) is None:
+        return out
+    names: dict[int, str] = {}
+    for type_id in target.own_ids():
+        offset = target.words[target.offsets[type_id - target.start_id]]
+        if offset not in names:
+            name = target.name_of(type_id)
+            short = essential_name(name)
+            names[offset] = short if short != name else ""
+        if names[offset]:
+            out.setdefault(names[offset], []).append(type_id)
+    return out

@@ -16,7 +16,9 @@ Facts: bpftool's gen min_core_btf, which knows no modules and fails at tags.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
 from btfdbg.btf import kinds
 from btfdbg.btf.btf import Btf
@@ -24,8 +26,10 @@ from btfdbg.btf.btfext import BtfExt, CoreKind, CoreRelo
 from btfdbg.btf.core_relo import (
     ENUM_KINDS,
     TYPE_KINDS,
+    Step,
     candidates,
     essential_name,
+    flavours_of,
     match_access,
     parse_access,
     types_compatible,
@@ -77,12 +81,13 @@ def minimize(
     if any(module.base is not kernel for module in modules):
         raise BtfError("cannot minimize: a module is not split on top of this kernel")
     kept = [_Kept() for _ in (kernel, *modules)]
+    targets = [(target, flavours_of(target)) for target in (kernel, *modules)]
     unmatched = []
     for local, ext in objects:
         for relo in ext.core_relos:
             if relo.kind == CoreKind.TYPE_ID_LOCAL:
                 continue
-            if not _keep(local, relo, (kernel, *modules), kept):
+            if not _keep(local, relo, targets, kept):
                 unmatched.append(relo)
     for of_module in kept[1:]:
         _to_kernel(of_module, kept[0], kernel.type_cnt)
@@ -102,60 +107,92 @@ def _to_kernel(of_module: _Kept, of_kernel: _Kept, limit: int) -> None:
             of_kernel.members.setdefault(type_id, set()).update(members)
 
 
-def _keep(local: Btf, relo: CoreRelo, targets: Sequence[Btf], kept: Sequence[_Kept]) -> bool:
+_Target: TypeAlias = "tuple[Btf, dict[str, list[int]]]"
+# What a relocation asks for: the steps of an access, or the name of an enumerator.
+_Asked: TypeAlias = "list[Step] | str | None"
+
+
+def _keep(local: Btf, relo: CoreRelo, targets: Sequence[_Target], kept: Sequence[_Kept]) -> bool:
     """Keep what answers a relocation; return whether anything does."""
+    asked = _asked(local, relo)
     found = False
-    for number, (target, of_target) in enumerate(zip(targets, kept, strict=True)):
-        matching = candidates(local, relo, target)
+    for number, ((target, flavours), of_target) in enumerate(zip(targets, kept, strict=True)):
+        matching = candidates(local, relo, target, flavours)
         for type_id in matching:
-            if _keep_candidate(local, relo, target, type_id, of_target):
+            if _keep_candidate(local, relo, asked, target, type_id, of_target):
                 found = True
         if not number and matching:
             break  # the loader then looks into no module
     return found
 
 
-def _keep_candidate(local: Btf, relo: CoreRelo, target: Btf, type_id: int, kept: _Kept) -> bool:
-    if relo.kind in ENUM_KINDS:
-        return _keep_enum(local, relo, target, type_id, kept)
-    if relo.kind == CoreKind.TYPE_MATCHES:
-        if not types_match(local, relo.type_id, target, type_id):
-            return False
-        _mark_match(target, type_id, kept, False, 0)
-        return True
+def _asked(local: Btf, relo: CoreRelo) -> _Asked:
+    """
+    Return what a relocation asks for of its type, ``None`` for all of it.
+
+    :raises BtfError: the object's own type does not have that.
+    """
     if relo.kind in TYPE_KINDS:
-        if not types_compatible(local, relo.type_id, target, type_id):
+        if relo.access != "0":
+            what = "expected '0', for the type as a whole"
+            raise BtfError(f"access {relo.access!r} of type {relo.type_id}: {what}")
+        return None
+    if relo.kind not in ENUM_KINDS:
+        return parse_access(local, relo)
+    enum = local.type_by_id(local.skip_mods_and_typedefs(relo.type_id))
+    if not isinstance(enum, kinds.Enum | kinds.Enum64):
+        raise BtfError(f"relocation of an enumerator of type {relo.type_id}, which is no enum")
+    number = int(relo.access) if re.fullmatch("[0-9]{1,9}", relo.access) else -1
+    if not 0 <= number < len(enum.values):
+        raise BtfError(f"enum {enum.name} has no enumerator {relo.access!r}")
+    return essential_name(enum.values[number].name)
+
+
+def _keep_candidate(
+    local: Btf, relo: CoreRelo, asked: _Asked, target: Btf, type_id: int, kept: _Kept
+) -> bool:
+    if isinstance(asked, str):
+        # Both may be typedefs: candidates() compares the kinds that are asked for.
+        found = target.type_by_id(target.skip_mods_and_typedefs(type_id))
+        if not isinstance(found, kinds.Enum | kinds.Enum64):
             return False
-        _mark(target, type_id, kept, True)
+        if all(essential_name(value.name) != asked for value in found.values):
+            return False
+        _mark(target, type_id, kept, False)
         return True
-    path = match_access(local, parse_access(local, relo), target, type_id)
+    if asked is None:
+        if relo.kind == CoreKind.TYPE_MATCHES:
+            if not types_match(local, relo.type_id, target, type_id):
+                return False
+            _mark_match(target, type_id, kept)
+        elif types_compatible(local, relo.type_id, target, type_id):
+            _mark(target, type_id, kept, True)
+        else:
+            return False
+        return True
+    path = match_access(local, asked, target, type_id)
     if path is None:
         return False
     for composite, member in path.members:
         kept.types.add(composite)
-        kept.members.setdefault(composite, set()).add(member)
-        record = target.record(composite)
-        _mark(target, record[3 + 3 * member + 1], kept, False)
+        refs = target.iter_type_refs(composite)
+        _keep_member(target, composite, member, refs[member], kept)
+        if member + 1 < len(refs) and _is_empty_array(target, refs[member]):
+            # The loader takes it for a flexible array if nothing follows.
+            _keep_member(target, composite, member + 1, refs[member + 1], kept)
     for at in path.types:
         _mark(target, at, kept, False)
     return True
 
 
-def _keep_enum(local: Btf, relo: CoreRelo, target: Btf, type_id: int, kept: _Kept) -> bool:
-    asked = local.type_by_id(local.skip_mods_and_typedefs(relo.type_id))
-    # Both may be typedefs: candidates() compares the kinds that are asked for.
-    found = target.type_by_id(target.skip_mods_and_typedefs(type_id))
-    if not isinstance(asked, kinds.Enum | kinds.Enum64):
-        raise BtfError(f"relocation of an enumerator of type {relo.type_id}, which is no enum")
-    if not isinstance(found, kinds.Enum | kinds.Enum64):
-        return False
-    if not relo.access.isdecimal() or int(relo.access) >= len(asked.values):
-        raise BtfError(f"enum {asked.name} has no enumerator {relo.access!r}")
-    name = essential_name(asked.values[int(relo.access)].name)
-    if all(essential_name(value.name) != name for value in found.values):
-        return False
+def _keep_member(target: Btf, composite: int, number: int, type_id: int, kept: _Kept) -> None:
+    kept.members.setdefault(composite, set()).add(number)
     _mark(target, type_id, kept, False)
-    return True
+
+
+def _is_empty_array(target: Btf, type_id: int) -> bool:
+    at = target.skip_mods_and_typedefs(type_id)
+    return target.kind_of(at) == Kind.ARRAY and not target.record(at)[5]
 
 
 def _mark(target: Btf, type_id: int, kept: _Kept, pointers: bool) -> None:
@@ -174,9 +211,9 @@ def _mark(target: Btf, type_id: int, kept: _Kept, pointers: bool) -> None:
         stack += target.iter_type_refs(at)
 
 
-def _mark_match(target: Btf, type_id: int, kept: _Kept, behind_ptr: bool, depth: int) -> None:
+def _mark_match(target: Btf, type_id: int, kept: _Kept) -> None:
     """Keep a type with all that a comparison of it as a whole looks at."""
-    stack = [(type_id, behind_ptr)]
+    stack = [(type_id, False)]
     seen: set[tuple[int, bool]] = set()
     while stack:
         at, behind = stack.pop()
