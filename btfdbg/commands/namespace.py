@@ -69,10 +69,10 @@ def load_commands() -> None:
         import_module(module.name)
     _loaded = True
     salvage.install()
-    from btfdbg.commands import known_modules, resume
+    from btfdbg.commands import known_modules, resume, searching
 
-    resume.install()
-    known_modules.install()
+    for around in (resume, known_modules, searching):
+        around.install()
     extensions.load()
 
 

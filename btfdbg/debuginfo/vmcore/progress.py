@@ -65,6 +65,11 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.wipe()
+
+    def wipe(self) -> None:
+        """Take the bar off the screen, for output that comes in between."""
         if self._shown:
+            self._shown = False
             self._out.write("\r\x1b[K")
             self._out.flush()
