@@ -15,6 +15,7 @@ types whose C declarations differ are never merged. What is not equality:
 - A base is frozen. Where it only declares a tag that is defined here, its own types go
   on referring to the declaration, and a struct that refers to the definition is kept
   here; one that refers to that struct refers to its tag and may still be the base's.
+  What only the base's would refer to is the base's, too.
 - VAR, DATASEC and LOCSEC are kept, each as it is.
 
 The result is the same for any order of the input but for the order itself: types stay

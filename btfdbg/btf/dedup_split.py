@@ -162,6 +162,7 @@ class _Split:
         if not self.defined_here:
             return
         self.pairs = None
+        plain = self.ids
         self._round()
         richer = {
             key
@@ -171,6 +172,34 @@ class _Split:
         if richer:
             self.defined_here |= richer
             self._round()
+        self._leave_unused(plain)
+
+    def _leave_unused(self, plain: list[int]) -> None:
+        """
+        Let types be the base's after all that only such types refer to as are the base's.
+
+        The functions of a table, say, that take what is kept here, if the table is not.
+
+        :param plain: Classes before what is defined here counted.
+        """
+        start, ids, refs = self.start, self.ids, self.graph.refs
+        kept = {t for key in self.defined_here for t in self.tags[key].definitions}
+        referred = set().union(*refs)
+        stack = [
+            ids[t]
+            for t in self.btf.own_ids()
+            if plain[t] >= start or t in kept or t not in referred
+        ]
+        needed = set(stack)
+        while stack:
+            type_id = stack.pop()
+            if type_id >= start:
+                fresh = {ids[t] for t in refs[type_id - start]} - needed
+                needed |= fresh
+                stack += fresh
+        for type_id in self.btf.own_ids():
+            if ids[type_id] not in needed:
+                ids[type_id] = plain[type_id]
 
     # One round.
 

@@ -132,6 +132,25 @@ def test_what_refers_to_a_struct_that_says_more_than_the_bases_may_be_the_bases(
     )
 
 
+def test_what_only_types_of_the_base_would_refer_to_is_not_kept() -> None:
+    types = (
+        "[{0}] STRUCT 'dev' size=16 vlen=2\n"
+        "\t'v' type_id={2} bits_offset=0\n\t'ops' type_id={3} bits_offset=64\n"
+        "[{1}] {8}\n[{2}] PTR '(anon)' type_id={1}\n[{3}] PTR '(anon)' type_id={4}\n"
+        "[{4}] STRUCT 'ops' size=8 vlen=1\n\t'open' type_id={5} bits_offset=0\n"
+        "[{5}] PTR '(anon)' type_id={6}\n"
+        "[{6}] FUNC_PROTO '(anon)' ret_type_id=0 vlen=1\n\t'd' type_id={7}\n"
+        "[{7}] PTR '(anon)' type_id={0}\n"
+    )
+    base = rawtext.parse(types.format(*range(1, 9), "FWD 'vlan' fwd_kind=struct"))
+    vlan = "STRUCT 'vlan' size=8 vlen=1\n\t'd' type_id=16 bits_offset=0"
+    split = rawtext.parse(types.format(*range(9, 17), vlan), base)
+    deduped = dedup_with_map(split)
+    # The table and what its functions take are the base's; dev and vlan know more.
+    assert deduped.ids[9:] == [9, 10, 11, 4, 5, 6, 7, 12]
+    assert bytes(dedup(deduped.btf).raw) == bytes(deduped.btf.raw)
+
+
 @given(seeds)
 @settings(max_examples=100, deadline=None)
 def test_types_that_are_written_again_are_found_again(seed: int) -> None:
