@@ -31,7 +31,7 @@ _ESCAPE: Final = re.compile(r"\\(\\|x([0-9a-f]{2}))")
 _ATTRS: Final = re.compile(r"(\w+)=(\([^)]*\)|[^\s,]+),?(?: \((\d+)\))?")
 _ENCODING_OF: Final = {text: number for number, text in ENCODINGS.items()}
 _KINDS: Final = {kind.name: kind.value for kind in Kind if kind}
-_LOC_FLAGS: Final = {flag.name: flag.value for flag in LocFlag if flag}
+_LOC_FLAGS: Final = {str(flag.name): flag.value for flag in LocFlag if flag}
 
 
 def _unescape(text: str) -> str:
@@ -104,6 +104,7 @@ class _Assembler:
         self.rows: list[int] = []
         self.row_count = 0
         self.bitfields = False
+        self.negative = False
 
     def name(self, quoted: str | None, offset: str | None) -> int:
         if offset is not None:
@@ -139,9 +140,12 @@ def _member(asm: _Assembler, line: str) -> tuple[int, ...]:
 
 def _value(asm: _Assembler, line: str) -> tuple[int, ...]:
     name, attrs = asm.named_row(line)
-    row = (name, attrs.u32("val"))
+    value = attrs.number("val")
+    if not -(1 << 31) <= value < 1 << 32:
+        raise BtfFormatError(f"val={value} does not fit 32 bits")
+    asm.negative = asm.negative or value < 0
     attrs.done()
-    return row
+    return (name, value & 0xFFFFFFFF)
 
 
 def _value64(asm: _Assembler, line: str) -> tuple[int, ...]:
@@ -149,6 +153,7 @@ def _value64(asm: _Assembler, line: str) -> tuple[int, ...]:
     value = attrs.number("val")
     if not -(1 << 63) <= value < 1 << 64:
         raise BtfFormatError(f"val={value} does not fit 64 bits")
+    asm.negative = asm.negative or value < 0
     attrs.done()
     return (name, value & 0xFFFFFFFF, value >> 32 & 0xFFFFFFFF)
 
@@ -184,13 +189,23 @@ _ROWS: Final[dict[str, _Row]] = {
 _UNKNOWN_ROW: Final = _plain("word")
 
 
+def _integer(text: str, key: str, expected: str) -> int:
+    try:
+        return int(text, 0)
+    except ValueError:
+        raise BtfFormatError(f"{key}={text}: expected {expected} or a number") from None
+
+
 def _linkage(attrs: Attrs) -> int:
     text = attrs.text("linkage", "static")
-    return LINKAGES.index(text) if text in LINKAGES else int(text, 0)
+    if text in LINKAGES:
+        return LINKAGES.index(text)
+    return _integer(text, "linkage", ", ".join(LINKAGES))
 
 
-def _signed(attrs: Attrs) -> bool:
-    text = attrs.text("encoding", "UNSIGNED")
+def _signed(attrs: Attrs, negative: bool) -> bool:
+    # Older bpftools do not say; a negative value does then.
+    text = attrs.text("encoding", "SIGNED" if negative else "UNSIGNED")
     if text not in ("SIGNED", "UNSIGNED"):
         raise BtfFormatError(f"encoding={text}: expected SIGNED or UNSIGNED")
     return text == "SIGNED"
@@ -211,7 +226,8 @@ def _int_data(attrs: Attrs, size: int) -> int:
 def _loc_flags(text: str) -> int:
     flags = 0
     for word in text.split("|"):
-        flags |= _LOC_FLAGS[word] if word in _LOC_FLAGS else int(word, 0)
+        known = _LOC_FLAGS.get(word)
+        flags |= _integer(word, "flags", "|".join(_LOC_FLAGS)) if known is None else known
     return flags
 
 
@@ -228,7 +244,7 @@ def _words(asm: _Assembler, kind: str, attrs: Attrs) -> tuple[int, bool, int, li
         case "STRUCT" | "UNION":
             return vlen, asm.bitfields, attrs.u32("size"), []
         case "ENUM" | "ENUM64":
-            return vlen, _signed(attrs), attrs.u32("size"), []
+            return vlen, _signed(attrs, asm.negative), attrs.u32("size"), []
         case "FWD":
             word = attrs.text("fwd_kind")
             if word not in ("struct", "union"):
@@ -296,6 +312,7 @@ def _start(asm: _Assembler, line: str) -> None:
     asm.rows = []
     asm.row_count = 0
     asm.bitfields = False
+    asm.negative = False
 
 
 def _directive(asm: _Assembler, line: str) -> None:
@@ -366,7 +383,7 @@ def assemble(text: str, base: Btf | None = None) -> bytes:
     asm = _Assembler(base)
     number = started = 0
     try:
-        for number, line in enumerate(text.split("\n"), 1):
+        for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
             if not line or line.isspace() or line[0] == "#":
                 continue
             if line[0] in "\t ":

@@ -277,7 +277,9 @@ def _datasec(btf: Btf) -> _Line:
             w[pos + 3 : end : 3], w[pos + 4 : end : 3], w[pos + 5 : end : 3], strict=True
         ):
             label = ""
-            if 0 < type_id < btf.type_cnt:
+            if not type_id:
+                label = " (UNKNOWN '(anon)')"
+            elif type_id < btf.type_cnt:
                 record = btf.record(type_id)
                 label = f" ({kind_name(record[1] >> 24 & 0x7F)} {names[record[0]]})"
             out.append(f"\n\ttype_id={type_id} offset={offset} size={size}{label}")

@@ -178,6 +178,17 @@ A = "\t'a' type_id=1 bits_offset=0"
         (INT + f"{S}\n{A} bitfield_size=256", "line 3: 256 bits"),
         (INT + "[2] PTR '(anon)' type_id=1 vlen=16777216", "line 2: vlen="),
         (INT + ".header byteorder=little", "line 2: .header after the first type"),
+        ("[1] VAR 'v' type_id=0, linkage=(unknown)", "line 1: linkage=(unknown): expected static"),
+        ("[1] FUNC 'f' type_id=0 linkage=none", "line 1: linkage=none: expected static"),
+        ("[1] LOC_PARAM '(anon)' size=1 flags=REG|X", "line 1: flags=X: expected SIGNED|"),
+        ("[1] ENUM 'e' size=4\n\t'a' val=4294967296", "line 2: val=4294967296 does not fit"),
+        ("[1] ENUM 'e' size=4\n\t'a' val=-2147483649", "line 2: val=-2147483649 does not fit"),
+        ("[1] ENUM64 'e' size=8\n\t'a' val=-9223372036854775809", "line 2: val="),
+        ("[1] DATASEC 'd' size=4\n\ttype_id=1 offset=-1 size=q", "line 2: size=q"),
+        (INT + f"{S}\n{A}\n\n# so\n\t'b' type_id=x", "line 6: "),
+        (INT + f"{S}\n{A} bits_offset=1", "line 3: bits_offset given twice"),
+        (INT + f"{S}\n{A} bitfield_size=1 val=1", "line 3: val= does not belong"),
+        (INT + f"{S}\n\t'a' type_id=1 bits_offset=16777216 bitfield_size=1", "line 3: 1 bits at"),
         (".header byteorder=middle", "line 1: byteorder=middle"),
         (".header hdr_len=28", "line 1: hdr_len=28"),
         (".other", "line 1: unknown line .other"),
@@ -196,3 +207,30 @@ def test_bpftools_missing_variable_label_is_ignored() -> None:
     with_label = parse(INT + text + "\ttype_id=2 offset=0 size=4 (VAR 'v')\n")
     without = parse(INT + text + "\ttype_id=2 offset=0 size=4\n")
     assert bytes(with_label.raw) == bytes(without.raw)
+
+
+def test_an_enum_of_which_nothing_is_said_is_signed_if_a_value_is_negative() -> None:
+    # As older bpftools print it.
+    text = "[1] ENUM 'e' size=4 vlen=2\n\t'A' val=-1\n\t'B' val=2\n"
+    text += "[2] ENUM 'f' size=4 vlen=1\n\t'C' val=4294967295\n"
+    text += "[3] ENUM64 'g' size=8 vlen=1\n\t'D' val=-1LL\n"
+    out = dumps(parse(text))
+    assert "[1] ENUM 'e' encoding=SIGNED size=4" in out
+    assert "[2] ENUM 'f' encoding=UNSIGNED size=4" in out
+    assert "[3] ENUM64 'g' encoding=SIGNED size=8" in out
+    assert "\t'D' val=-1LL\n" in out
+
+
+def test_an_unsigned_value_may_be_written_as_negative_where_the_line_says_unsigned() -> None:
+    text = "[1] ENUM 'e' encoding=UNSIGNED size=4 vlen=1\n\t'A' val=-1\n"
+    assert "\t'A' val=4294967295\n" in dumps(parse(text))
+
+
+def test_a_section_that_holds_void_says_so_as_bpftool_does() -> None:
+    text = "[1] DATASEC 'd' size=4 vlen=1\n\ttype_id=0 offset=0 size=4 (UNKNOWN '(anon)')\n"
+    assert dumps(parse(text)) == text
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_lines_may_end_as_on_other_systems(newline: str) -> None:
+    assert assemble(EVERY_KIND.replace("\n", newline)) == assemble(EVERY_KIND)
