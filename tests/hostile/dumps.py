@@ -22,6 +22,7 @@ from btfdbg.debuginfo.vmcore.kdumpfile import Kdump
 from btfdbg.debuginfo.vmcore.kdumppages import KdumpPages
 from btfdbg.debuginfo.vmcore.lime import read_lime
 from btfdbg.debuginfo.vmcore.memory import FileMemory
+from btfdbg.debuginfo.vmcore.xencore import is_xen, read_xen
 from btfdbg.debuginfo.vmcoreinfo import VmcoreInfo
 from btfdbg.errors import DebugInfoError
 from tests.vmcore import tiny
@@ -121,6 +122,19 @@ def lime_headers(data: bytes) -> bool:
     return bool(extents)
 
 
+def xen_sections(data: bytes) -> bool:
+    """The sections, notes and frame numbers of a Xen domain's dump."""
+    path = written("xen", data)
+    if not is_xen(data[:64]):
+        return False
+    try:
+        extents, _ = read_xen(path)
+    except DebugInfoError:
+        return False
+    _read_ends(FileMemory(path, extents))
+    return bool(extents)
+
+
 def _read_ends(memory: FileMemory) -> None:
     for extent in memory.extents[:_FEW]:
         for address, size in ((extent.address, 16), (extent.end - 8, 8), (extent.end - 8, 16)):
@@ -181,10 +195,21 @@ def _lime_seeds() -> list[bytes]:
     return found
 
 
+def _xen_seeds() -> list[bytes]:
+    """Dumps of sixteen pages, of each byte order."""
+    found = []
+    for name in ("x86_64", "s390x"):
+        kernel = tiny.Kernel(_ARCHES[_named(name)])
+        kernel.memory = kernel.memory[kernel.note : kernel.note + 16 * 4096]
+        found.append(tiny.xen(scratch() / "seed", kernel).read_bytes())
+    return found
+
+
 _PATCHED = (
     *((name, tiny.elf_of) for name in _ARCHES),
     ("x86_64 4-level", tiny.raw),
     ("arm64 4k", tiny.lime),
+    ("x86_64 4-level", tiny.xen),
 )
 
 
@@ -238,6 +263,7 @@ TARGETS = (
     Target("flattened", kdump, lambda: _small_seeds(True)),
     Target("elf-headers", elf_headers, _elf_seeds),
     Target("lime", lime_headers, _lime_seeds),
+    Target("xen-core", xen_sections, _xen_seeds),
     Target("open", whole_file, _whole_seeds, slow=True),
     Target("patched-dump", patched, _patched_seeds, slow=True),
 )

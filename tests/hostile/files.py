@@ -289,6 +289,19 @@ def _compressed_seeds() -> list[bytes]:
     ]  # fmt: skip
 
 
+def _lzop_seeds() -> list[bytes]:
+    """A kernel's image as lzop packs it, with a header of today's and one of a former version."""
+    magic = b"\x89LZO\0\r\n\x1a\n"
+    pages = [(4096, page) for page in corpus("lzo")]
+    blocks = b"".join(
+        struct.pack(">III", size, len(packed), 0) + packed
+        for size, packed in (*pages, (16, b"one of 16 bytes."))
+    ) + bytes(4)  # fmt: skip
+    today = struct.pack(">HHHBBIIIIB4sI", 0x1030, 0x20A0, 0x0940, 1, 5, 1, 0, 0, 0, 4, b"name", 0)
+    former = struct.pack(">HHHBIIIIBI", 0x0900, 0x1000, 0x0900, 1, 0x800, 0, 0, 0, 0, 0)
+    return [magic + today + blocks, magic + former + blocks]
+
+
 def lzo_page(data: bytes) -> bool:
     """An LZO page."""
     return _page(lzo1x, data)
@@ -356,6 +369,7 @@ TARGETS = (
     Target("btf-extra", extra_btf, _extra_seeds),
     Target("elf", elf_image, _elf_seeds),
     Target("compressed", compressed, _compressed_seeds),
+    Target("lzop", compressed, _lzop_seeds),
     Target("lzo", lzo_page, lambda: corpus("lzo")),
     Target("snappy", snappy_page, lambda: corpus("snappy")),
     Target(
