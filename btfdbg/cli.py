@@ -10,18 +10,17 @@ from __future__ import annotations
 
 import gc
 import io
-import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
 
 from btfdbg.errors import BtfdbgError, DebugInfoError
-from btfdbg.options import quick
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable, Sequence
+    from types import SimpleNamespace
+    from typing import Any
 
     import drgn
 
@@ -89,6 +88,12 @@ def _open_standard_streams() -> None:
 
 
 def _dispatch(argv: list[str]) -> int:
+    if argv and argv[0] in _subcommands():
+        return _run_subcommand(argv[0], argv[1:])
+    from types import SimpleNamespace
+
+    from btfdbg.options import quick
+
     read = quick(argv, tuple(_subcommands()))
     if read is not None:
         args, positionals = read
@@ -156,7 +161,9 @@ def open_for(
     """
     from pathlib import Path
 
-    set_log_level(args.log_level)
+    from btfdbg.commands import logs
+
+    logs.set_level(args.log_level)
     if args.no_cache:
         os.environ["BTFDBG_NO_CACHE"] = "1"
     from btfdbg.debuginfo.plugins import skip_own_plugins
@@ -214,31 +221,14 @@ def _load_symbols(prog: drgn.Program, files: Sequence[str]) -> None:
         raise DebugInfoError(f"-s {' '.join(files)}: {e}", step="symbols") from e
 
 
-class _SafeFormatter(logging.Formatter):
-    """Shows control characters escaped: a message may quote the dump."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        from btfdbg.commands.text import escape
-
-        return escape(super().format(record))
-
-
-def set_log_level(level: str) -> None:
-    """Route btfdbg's and drgn's log to stderr."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_SafeFormatter("%(levelname)s: %(message)s"))
-    logging.basicConfig(handlers=[handler])
-    number = logging.CRITICAL + 1 if level == "none" else getattr(logging, level.upper())
-    for name in ("drgn", "btfdbg"):
-        logging.getLogger(name).setLevel(number)
-
-
 def _run(args: SimpleNamespace, prog: drgn.Program, session: Session, rest: Sequence[str]) -> int:
     import drgn
 
     drgn.set_default_prog(prog)
     if args.code is not None or args.commands or rest:
         if args.log_level != "none":
+            import logging
+
             for note in session.notes:
                 logging.getLogger("btfdbg").info("%s", note)
         from btfdbg.commands import execute
@@ -313,9 +303,12 @@ def _btf(argv: Sequence[str]) -> int:
         )
         encode.add_arguments(encoder)
         return encode.run(encoder.parse_args(list(argv[1:])))
-    import argparse
-
     from btfdbg.commands import btftool
+
+    read = btftool.run_quick(argv)
+    if read is not None:
+        return read
+    import argparse
 
     parser = argparse.ArgumentParser(
         prog="btfdbg btf", description="The BTF toolkit; also encode-vars: variables from DWARF."
@@ -339,7 +332,7 @@ def _vars(argv: Sequence[str]) -> int:
 
 
 def __getattr__(name: str) -> Any:
-    # The parser is not imported before there is something to say.
+    # Not imported before there is something to say.
     if name == "_Parser":
         from btfdbg.commandline import Parser
 

@@ -15,9 +15,9 @@ from collections.abc import Callable
 from typing import Final, TypeAlias
 
 from btfdbg.btf.btf import Btf
-from btfdbg.btf.builder import layout_section, pack
 from btfdbg.btf.format import HEADER_LEN, HEADER_LEN_LAYOUT, Kind, LocFlag, make_info
 from btfdbg.btf.header import ByteOrder
+from btfdbg.btf.pack import layout_section, pack
 from btfdbg.btf.rawtext import ENCODINGS, LINKAGES
 from btfdbg.btf.strings import StringTable, encode_name
 from btfdbg.errors import BtfFormatError

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from enum import IntEnum
 
 from btfdbg.btf.btf import Btf
-from btfdbg.btf.builder import pack_like
 from btfdbg.btf.format import MAGIC
 from btfdbg.btf.header import ByteOrder
+from btfdbg.btf.pack import pack_like
 from btfdbg.btf.records import IdMap
 from btfdbg.btf.strings import StringTable
 from btfdbg.errors import BtfFormatError

@@ -1,8 +1,8 @@
 """``Builder``: BTF in the making, and its bytes.
 
-Owns the order of sections, string interning and the rules that libbpf's
-``btf__add_*`` enforce on each new type. Records come from ``encode``; copying and
-remapping whole BTFs goes through the layout rows.
+Owns string interning and the rules that libbpf's ``btf__add_*`` enforce on each new
+type. Records come from ``encode``, the blob is ``pack``'s; copying and remapping whole
+BTFs goes through the layout rows.
 
     >>> builder = Builder()
     >>> int_ = builder.add_int("int", 4, IntEncoding.SIGNED)
@@ -16,8 +16,6 @@ Facts: libbpf's btf.c; Documentation/bpf/btf.rst.
 
 from __future__ import annotations
 
-import struct
-import sys
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -28,7 +26,6 @@ from btfdbg.btf.format import (
     COMPOSITES,
     HEADER_LEN,
     HEADER_LEN_LAYOUT,
-    LAYOUTS,
     MAX_VLEN,
     VERSION,
     Kind,
@@ -40,84 +37,10 @@ from btfdbg.btf.format import (
     kind_name,
     make_info,
 )
-from btfdbg.btf.header import ByteOrder, Header
+from btfdbg.btf.header import ByteOrder
+from btfdbg.btf.pack import layout_bytes, layout_section, pack, require_known_header, swap_layout
 from btfdbg.btf.strings import StringTable
 from btfdbg.errors import BtfFormatError
-
-
-def pack(
-    words: array[int] | memoryview | Sequence[int],
-    strings: bytes | bytearray,
-    *,
-    byteorder: ByteOrder = "little",
-    header_len: int = HEADER_LEN,
-    layout: bytes = b"",
-    version: int = 1,
-    flags: int = 0,
-    header_tail: bytes = b"",
-) -> bytes:
-    """
-    Return a blob from its sections, which then tile it: header, types, layout, strings.
-
-    :param words: The type section, native u32.
-    :param layout: A layout section in ``byteorder``; makes the header 32 bytes or longer.
-    :param header_tail: Bytes after the header's known fields.
-    """
-    section = array("I", words)
-    if byteorder != sys.byteorder:
-        section.byteswap()
-    types = section.tobytes()
-    known = HEADER_LEN_LAYOUT if layout or header_len >= HEADER_LEN_LAYOUT else HEADER_LEN
-    header = Header(
-        byteorder,
-        version=version,
-        flags=flags,
-        hdr_len=known + len(header_tail),
-        type_len=len(types),
-        layout_off=len(types) if layout else 0,
-        layout_len=len(layout),
-        str_off=len(types) + len(layout),
-        str_len=len(strings),
-        tail=header_tail,
-    )
-    return b"".join((header.pack(), types, layout, strings))
-
-
-def layout_section(byteorder: ByteOrder = "little") -> bytes:
-    """Return the layout section of the kinds known here, which starts with void's row."""
-    pack_row = struct.Struct("<BBH" if byteorder == "little" else ">BBH").pack
-    out = [pack_row(0, 0, 0)]
-    for kind in sorted(LAYOUTS):
-        row = LAYOUTS[kind]
-        out.append(pack_row(4 * row.info_words, 4 * row.elem_words, 0))
-    return b"".join(out)
-
-
-def layout_bytes(btf: Btf) -> bytes:
-    """Return the layout section of a Btf as it stands, empty if it has none."""
-    start = btf.header.hdr_len + btf.header.layout_off
-    return bytes(btf.raw[start : start + btf.header.layout_len])
-
-
-def swap_layout(section: bytes) -> bytes:
-    """Return a layout section in the other byte order: of a row, only the flags have one."""
-    swapped = bytearray(section)
-    swapped[2::4], swapped[3::4] = section[3::4], section[2::4]
-    return bytes(swapped)
-
-
-def require_known_header(btf: Btf) -> None:
-    """
-    Make sure that nothing in a Btf's header is unknown here.
-
-    :raises BtfFormatError: a field past those known is not 0 (row H09).
-    """
-    if any(btf.header.tail):
-        raise BtfFormatError(
-            f"header of {btf.header.hdr_len} bytes has fields that are not known here: "
-            "this BTF can be read but not changed",
-            offset=HEADER_LEN_LAYOUT,
-        )
 
 
 class Builder:
@@ -487,42 +410,3 @@ class Builder:
     def to_btf(self) -> Btf:
         """Return the BTF, parsed."""
         return Btf.parse(self.build(), self.base)
-
-
-def pack_like(
-    btf: Btf,
-    words: array[int] | memoryview,
-    strings: bytes | bytearray | None = None,
-    *,
-    byteorder: ByteOrder | None = None,
-    keep_layout: bool = True,
-) -> bytes:
-    """
-    Return a blob with the header and layout section of a Btf, and other contents.
-
-    :param words: The type section, native u32.
-    :param strings: The string section; by default the Btf's.
-    :param byteorder: By default the Btf's.
-    :raises BtfFormatError: its header has fields that are not known here.
-    """
-    require_known_header(btf)
-    order = byteorder or btf.byteorder
-    header = btf.header
-    layout = layout_bytes(btf) if keep_layout else b""
-    if order != btf.byteorder:
-        layout = swap_layout(layout)
-    return pack(
-        words,
-        btf.strings.data if strings is None else strings,
-        byteorder=order,
-        header_len=header.hdr_len,
-        layout=layout,
-        version=header.version,
-        flags=header.flags,
-        header_tail=header.tail,
-    )
-
-
-def with_byteorder(btf: Btf, byteorder: ByteOrder) -> bytes:
-    """Return the bytes of a BTF in a byte order; sections then tile them."""
-    return pack_like(btf, btf.words, byteorder=byteorder)

@@ -12,12 +12,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from btfdbg.btf.cgraph import (
+from btfdbg.btf.cgraph import MAX_CHAIN, Steps
+from btfdbg.btf.layouts import (
     ARRAY,
     CONST,
     ENUM,
     ENUM64,
-    MAX_CHAIN,
     PTR,
     RESTRICT,
     STRUCT,
@@ -25,7 +25,6 @@ from btfdbg.btf.cgraph import (
     TYPEDEF,
     UNION,
     VOLATILE,
-    Steps,
 )
 
 if TYPE_CHECKING:

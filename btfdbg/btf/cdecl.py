@@ -13,7 +13,8 @@ Facts: libbpf's btf_dump.c.
 
 from __future__ import annotations
 
-from btfdbg.btf.cgraph import (
+from btfdbg.btf.cgraph import MAX_CHAIN, Types
+from btfdbg.btf.layouts import (
     ARRAY,
     CONST,
     ENUM,
@@ -22,7 +23,6 @@ from btfdbg.btf.cgraph import (
     FUNC_PROTO,
     FWD,
     INT,
-    MAX_CHAIN,
     PTR,
     RESTRICT,
     STRUCT,
@@ -30,7 +30,6 @@ from btfdbg.btf.cgraph import (
     TYPEDEF,
     UNION,
     VOLATILE,
-    Types,
 )
 from btfdbg.errors import BtfFormatError
 

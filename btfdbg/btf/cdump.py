@@ -17,11 +17,10 @@ Facts: libbpf's btf_dump.c, whose output for real kernels this equals, and its t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.cdecl import Declarator, Unprintable
-from btfdbg.btf.cgraph import (
+from btfdbg.btf.cgraph import IS_PTR, NOTHING, Steps, Types
+from btfdbg.btf.layouts import (
     ARRAY,
     CONST,
     ENUM,
@@ -30,8 +29,6 @@ from btfdbg.btf.cgraph import (
     FUNC_PROTO,
     FWD,
     INT,
-    IS_PTR,
-    NOTHING,
     PTR,
     RESTRICT,
     STRUCT,
@@ -39,9 +36,11 @@ from btfdbg.btf.cgraph import (
     TYPEDEF,
     UNION,
     VOLATILE,
-    Steps,
-    Types,
 )
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 _HEAD = """\
 #ifndef __VMLINUX_H__

@@ -15,22 +15,40 @@ from __future__ import annotations
 import gc
 import sys
 from array import array
-from collections.abc import Iterable, Iterator
 from itertools import accumulate, chain, compress, count, repeat
 from operator import add, lt
 
 from btfdbg.btf.btf import Btf
-from btfdbg.btf.format import LAYOUTS, Kind
+from btfdbg.btf.layouts import (
+    ARRAY,
+    CONST,
+    DATASEC,
+    DECL_TAG,
+    ENUM,
+    ENUM64,
+    FLOAT,
+    FUNC,
+    FUNC_PROTO,
+    INT,
+    LAYOUTS,
+    PTR,
+    RESTRICT,
+    STRUCT,
+    TYPE_TAG,
+    TYPEDEF,
+    UNION,
+    VAR,
+    VOLATILE,
+)
 from btfdbg.btf.strings import decode_name
 from btfdbg.errors import BtfFormatError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
 #: References followed in a row before a chain counts as a cycle.
 MAX_CHAIN = 200
-
-INT, PTR, ARRAY, STRUCT, UNION, ENUM, FWD, TYPEDEF = range(1, 9)
-VOLATILE, CONST, RESTRICT, FUNC, FUNC_PROTO, VAR, DATASEC = range(9, 16)
-FLOAT, DECL_TAG, TYPE_TAG, ENUM64 = range(16, 20)
-assert ENUM64 == Kind.ENUM64  # the names above are a faster spelling of Kind
 
 #: Kinds that are no types in C.
 NOTHING = frozenset({FUNC, VAR, DATASEC, DECL_TAG})

@@ -9,19 +9,8 @@ from __future__ import annotations
 
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.cdecl import Declarator
-from btfdbg.btf.cgraph import (
-    ARRAY,
-    CONST,
-    MAX_CHAIN,
-    RESTRICT,
-    STRUCT,
-    TYPE_TAG,
-    TYPEDEF,
-    UNION,
-    VOLATILE,
-    Steps,
-    Types,
-)
+from btfdbg.btf.cgraph import MAX_CHAIN, Steps, Types
+from btfdbg.btf.layouts import ARRAY, CONST, RESTRICT, STRUCT, TYPE_TAG, TYPEDEF, UNION, VOLATILE
 from btfdbg.errors import BtfFormatError
 from btfdbg.record import dataclass
 

@@ -16,7 +16,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from btfdbg.btf.btf import Btf
-from btfdbg.btf.cgraph import (
+from btfdbg.btf.ctext import Field, Texts
+from btfdbg.btf.format import kind_name
+from btfdbg.btf.layouts import (
     DATASEC,
     ENUM,
     ENUM64,
@@ -29,8 +31,6 @@ from btfdbg.btf.cgraph import (
     UNION,
     VAR,
 )
-from btfdbg.btf.ctext import Field, Texts
-from btfdbg.btf.format import kind_name
 from btfdbg.record import dataclass, field
 
 _COMPARED = (INT, FLOAT, STRUCT, UNION, ENUM, FWD, TYPEDEF, FUNC, VAR)

@@ -17,36 +17,47 @@ into the split, because no relocation could ever find it.
 from __future__ import annotations
 
 from btfdbg.btf.btf import Btf
-from btfdbg.btf.format import COMPOSITES, Kind, info_kind, kind_name, make_info
 from btfdbg.btf.index import record_error
+from btfdbg.btf.layouts import (
+    ARRAY,
+    COMPOSITES,
+    CONST,
+    ENUM,
+    ENUM64,
+    FLOAT,
+    FUNC_PROTO,
+    FWD,
+    INT,
+    LOC_PARAM,
+    LOC_PROTO,
+    PTR,
+    RESTRICT,
+    TYPE_TAG,
+    TYPEDEF,
+    VOLATILE,
+    info_kind,
+    kind_name,
+    make_info,
+)
 from btfdbg.btf.records import Records
 from btfdbg.errors import BtfError
 
-# Kinds of a base that split BTF may use and still be distilled.
-_ALLOWED = frozenset(
-    {
-        Kind.INT,
-        Kind.FLOAT,
-        Kind.FWD,
-        Kind.ARRAY,
-        Kind.STRUCT,
-        Kind.UNION,
-        Kind.TYPEDEF,
-        Kind.ENUM,
-        Kind.ENUM64,
-        Kind.PTR,
-        Kind.CONST,
-        Kind.RESTRICT,
-        Kind.VOLATILE,
-        Kind.FUNC_PROTO,
-        Kind.TYPE_TAG,
-        Kind.LOC_PARAM,
-        Kind.LOC_PROTO,
-    }
-)
-_VERBATIM = frozenset({Kind.INT, Kind.FLOAT, Kind.FWD})
-_ENUMS = frozenset({Kind.ENUM, Kind.ENUM64})
+_VERBATIM = frozenset({INT, FLOAT, FWD})
+_ENUMS = frozenset({ENUM, ENUM64})
 _IN_BASE = _VERBATIM | _ENUMS | COMPOSITES
+# Kinds of a base that split BTF may use and still be distilled.
+_ALLOWED = _IN_BASE | {
+    ARRAY,
+    CONST,
+    FUNC_PROTO,
+    LOC_PARAM,
+    LOC_PROTO,
+    PTR,
+    RESTRICT,
+    TYPEDEF,
+    TYPE_TAG,
+    VOLATILE,
+}
 
 
 def distill_base(split: Btf) -> tuple[Btf, Btf]:
@@ -76,7 +87,7 @@ def distill_base(split: Btf) -> tuple[Btf, Btf]:
             ids[type_id] = base.copy(split, type_id)
         else:
             name = base.string_map(split)[words[0]]
-            bare = Kind.ENUM if kind in _ENUMS else kind
+            bare = ENUM if kind in _ENUMS else kind
             ids[type_id] = base.append((name, make_info(bare), words[2]))
     new_base = base.to_btf()
     out = Records(new_base, split)

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from btfdbg.btf.btf import Btf
-from btfdbg.btf.cgraph import STRUCT, Steps
+from btfdbg.btf.cgraph import Steps
 from btfdbg.btf.ctext import Texts
+from btfdbg.btf.layouts import STRUCT
 from btfdbg.record import dataclass
 
 _MAX_DEPTH = 32

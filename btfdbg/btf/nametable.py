@@ -6,11 +6,14 @@ of names: one pass over a kernel's heads and strings costs 40 ms, whatever the c
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
 from itertools import accumulate, compress, count, repeat
 from operator import sub
 
-from btfdbg.btf.btf import Btf
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from btfdbg.btf.btf import Btf
 
 
 def offsets_of(btf: Btf, names: Iterable[bytes]) -> dict[bytes, list[int]]:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from btfdbg.btf.btf import Btf
-from btfdbg.btf.builder import pack_like
+from btfdbg.btf.pack import pack_like
 from btfdbg.errors import BtfFormatError
 
 

@@ -11,30 +11,36 @@ Facts: ``btf_type_field_iter`` of libbpf says the same of each kind.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
 
 from btfdbg.btf.btf import Btf
-from btfdbg.btf.builder import layout_section, pack
-from btfdbg.btf.format import (
+from btfdbg.btf.index import record_error
+from btfdbg.btf.layouts import (
+    FWD,
     HEADER_LEN,
     HEADER_LEN_LAYOUT,
     LAYOUTS,
     TYPE_WORDS,
-    Kind,
     info_kind,
 )
-from btfdbg.btf.header import ByteOrder
-from btfdbg.btf.index import record_error
+from btfdbg.btf.pack import layout_section, pack
 from btfdbg.btf.strings import StringTable
 from btfdbg.errors import BtfFormatError
 from btfdbg.record import dataclass
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import Protocol
 
-class IdMap(Protocol):
-    """New id by old id; ``IndexError`` for one that does not exist."""
+    from btfdbg.btf.header import ByteOrder
 
-    def __getitem__(self, index: int, /) -> int: ...
+    class IdMap(Protocol):
+        """New id by old id; ``IndexError`` for one that does not exist."""
+
+        def __getitem__(self, index: int, /) -> int: ...
+
+else:
+    IdMap = object
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,5 +221,5 @@ def replace(words: list[int], strings: IdMap | None, ids: IdMap | None) -> None:
             words[at] = ids[words[at]]
         for part in places.elem_ids:
             words[part] = [ids[old] for old in words[part]]
-    if kind == Kind.FWD:
+    if kind == FWD:
         words[2] = 0

@@ -25,27 +25,24 @@ Facts: tools/lib/bpf/btf_relocate.c, which the kernel runs on modules too.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Literal
-
+from btfdbg.btf import layouts
 from btfdbg.btf.btf import Btf
-from btfdbg.btf.format import (
-    COMPOSITES,
-    TRANSPARENT,
-    Kind,
-    info_kflag,
-    info_kind,
-    kind_name,
-)
+from btfdbg.btf.layouts import COMPOSITES, TRANSPARENT, info_kflag, info_kind, kind_name
 from btfdbg.btf.nametable import ids_by_names, offsets_of
-from btfdbg.btf.rawtext import escape
 from btfdbg.btf.records import Records, copied
 from btfdbg.btf.strings import decode_name
 from btfdbg.errors import BtfError, BtfRelocateError
 from btfdbg.record import dataclass
 
-_BASE_KINDS = frozenset({Kind.INT, Kind.FLOAT, Kind.ENUM, Kind.STRUCT, Kind.UNION, Kind.FWD})
-_ENUMS = frozenset({Kind.ENUM, Kind.ENUM64})
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Literal
+
+_BASE_KINDS = frozenset(
+    {layouts.INT, layouts.FLOAT, layouts.ENUM, layouts.STRUCT, layouts.UNION, layouts.FWD}
+)
+_ENUMS = frozenset({layouts.ENUM, layouts.ENUM64})
 # Candidates that an error names one by one.
 _LISTED = 8
 
@@ -130,11 +127,11 @@ class _Candidate:
 
     def __str__(self) -> str:
         kind = kind_name(self.kind)
-        if self.kind == Kind.FWD:
+        if self.kind == layouts.FWD:
             kind += " union" if self.kflag else " struct"
-        elif self.kind not in TRANSPARENT and self.kind not in (Kind.FUNC, Kind.VAR):
+        elif self.kind not in TRANSPARENT and self.kind not in (layouts.FUNC, layouts.VAR):
             kind += f" of {self.size} bytes"
-        if self.kind == Kind.INT:
+        if self.kind == layouts.INT:
             kind += f", encoding {self.data >> 24 & 15}"
         return f"{kind} (type {self.type_id})"
 
@@ -146,7 +143,7 @@ def _strings(btf: Btf) -> list[bytes]:
 def _candidate(btf: Btf, type_id: int) -> _Candidate:
     words = btf.record(type_id)
     kind = info_kind(words[1])
-    data = words[3] if kind == Kind.INT else 0
+    data = words[3] if kind == layouts.INT else 0
     return _Candidate(type_id, kind, info_kflag(words[1]), words[2], data)
 
 
@@ -197,18 +194,18 @@ class Matcher:
         """Return the best matches of a type, and what is wrong if there is none."""
         wanted = _candidate(self.base, type_id)
         named = self.found.get(self._name(type_id), [])
-        if wanted.kind == Kind.INT:
-            sized = [c for c in named if c.kind == Kind.INT and c.size == wanted.size]
+        if wanted.kind == layouts.INT:
+            sized = [c for c in named if c.kind == layouts.INT and c.size == wanted.size]
             fits = [c for c in sized if c.data >> 24 == wanted.data >> 24]
             exact = [c for c in fits if c.data == wanted.data]
-            return exact or fits, "another encoding" if sized else _other(named, Kind.INT)
-        if wanted.kind == Kind.FLOAT or wanted.kind in _ENUMS:
+            return exact or fits, "another encoding" if sized else _other(named, layouts.INT)
+        if wanted.kind == layouts.FLOAT or wanted.kind in _ENUMS:
             kinds = _ENUMS if wanted.kind in _ENUMS else {wanted.kind}
             fits = [c for c in named if c.kind in kinds and c.size == wanted.size]
             return fits, _other(named, *kinds)
-        if wanted.kind == Kind.FWD:
-            fits = [c for c in named if c.kind == Kind.FWD and c.kflag == wanted.kflag]
-            kind = Kind.UNION if wanted.kflag else Kind.STRUCT
+        if wanted.kind == layouts.FWD:
+            fits = [c for c in named if c.kind == layouts.FWD and c.kflag == wanted.kflag]
+            kind = layouts.UNION if wanted.kflag else layouts.STRUCT
             return fits or [c for c in named if c.kind == kind], _other(named, kind)
         same = [c for c in named if c.kind == wanted.kind]
         embedded = type_id in self.embedded
@@ -218,7 +215,7 @@ class Matcher:
                 return same, ""
             return sized, "another size" + (", and it is embedded" if embedded else "")
         forward = [
-            c for c in named if c.kind == Kind.FWD and c.kflag == (wanted.kind == Kind.UNION)
+            c for c in named if c.kind == layouts.FWD and c.kflag == (wanted.kind == layouts.UNION)
         ]
         if forward and embedded:
             return [], "only declared, and it is embedded"
@@ -249,23 +246,25 @@ class Matcher:
         return out
 
     def _fits_as_libbpf(self, wanted: _Candidate, found: _Candidate) -> bool:
-        if found.kind not in (*_BASE_KINDS, Kind.ENUM64):
+        if found.kind not in (*_BASE_KINDS, layouts.ENUM64):
             return False
         match wanted.kind:
-            case Kind.INT:
-                return found.kind == Kind.INT and found.data >> 24 & 15 == wanted.data >> 24 & 15
-            case Kind.FLOAT:
-                return found.kind == Kind.FLOAT
-            case Kind.ENUM:
+            case layouts.INT:
+                return found.kind == layouts.INT and found.data >> 24 & 15 == wanted.data >> 24 & 15
+            case layouts.FLOAT:
+                return found.kind == layouts.FLOAT
+            case layouts.ENUM:
                 return found.kind in _ENUMS
-            case Kind.FWD:
-                if found.kind == Kind.FWD:
+            case layouts.FWD:
+                if found.kind == layouts.FWD:
                     return found.kflag == wanted.kflag
                 # The definition's own kind_flag ("has bit-fields") taken for the FWD's.
-                return found.kind in COMPOSITES and found.kflag == (found.kind == Kind.UNION)
+                return found.kind in COMPOSITES and found.kflag == (found.kind == layouts.UNION)
         return True
 
     def _error(self, failures: Iterable[tuple[int, str]]) -> BtfRelocateError:
+        from btfdbg.btf.rawtext import escape
+
         mismatches = []
         first = ""
         candidates: list[str] = []
@@ -295,7 +294,7 @@ def _sized(found: _Candidate, composites: int) -> bool:
     """Return whether libbpf looks for a type of the target by its size too."""
     if found.kind in COMPOSITES:
         return composites > 1
-    return found.kind != Kind.FWD
+    return found.kind != layouts.FWD
 
 
 def _several(fits: list[_Candidate]) -> str:
@@ -314,7 +313,7 @@ def embedded_by(split: Btf, base: Btf) -> set[int]:
     """Return the structs and unions of a base that own ones of a split hold by value."""
     start = base.type_cnt
     out: set[int] = set()
-    through = TRANSPARENT | {Kind.ARRAY}
+    through = TRANSPARENT | {layouts.ARRAY}
     seen: set[int] = set()
     for type_id in split.own_ids():
         if split.kind_of(type_id) not in COMPOSITES:

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from typing import TYPE_CHECKING
 
-from btfdbg.btf.format import (
+from btfdbg.btf import layouts
+from btfdbg.btf.layouts import (
     COMPOSITES,
     MODIFIERS,
     SIZED,
     TRANSPARENT,
-    Kind,
     TypeId,
     info_kflag,
     info_kind,
@@ -25,6 +24,7 @@ from btfdbg.btf.format import (
 )
 from btfdbg.errors import BtfFormatError, BtfNotFoundError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from btfdbg.btf.btf import Btf
 
@@ -104,17 +104,17 @@ def resolve_size(btf: Btf, type_id: int) -> int:
     count = 1
     for _ in range(MAX_CHAIN):
         kind = btf.kind_of(at)
-        if kind in SIZED or kind == Kind.PTR:
-            size = btf.pointer_size if kind == Kind.PTR else btf.record(at)[2]
+        if kind in SIZED or kind == layouts.PTR:
+            size = btf.pointer_size if kind == layouts.PTR else btf.record(at)[2]
             if count * size >= 1 << 63:
                 raise BtfFormatError(
                     f"type {type_id} ({kind_name(btf.kind_of(type_id))}): 2^63 bytes or more",
                     type_id=type_id,
                 )
             return count * size
-        if kind in TRANSPARENT or kind == Kind.VAR:
+        if kind in TRANSPARENT or kind == layouts.VAR:
             at = _target(btf, at)
-        elif kind == Kind.ARRAY:
+        elif kind == layouts.ARRAY:
             at, nelems = _array(btf, at)
             count *= nelems
         else:
@@ -135,9 +135,9 @@ def _align(btf: Btf, type_id: int, depth: int) -> int:
     at = type_id
     for _ in range(MAX_CHAIN):
         kind = btf.kind_of(at)
-        if kind in TRANSPARENT or kind == Kind.VAR:
+        if kind in TRANSPARENT or kind == layouts.VAR:
             at = _target(btf, at)
-        elif kind == Kind.ARRAY:
+        elif kind == layouts.ARRAY:
             at, _nelems = _array(btf, at)
         else:
             break
@@ -150,9 +150,9 @@ def _align(btf: Btf, type_id: int, depth: int) -> int:
 
 
 def _align_resolved(btf: Btf, at: int, kind: int, depth: int) -> int:
-    if kind == Kind.PTR:
+    if kind == layouts.PTR:
         return btf.pointer_size
-    if kind in (Kind.INT, Kind.ENUM, Kind.ENUM64, Kind.FLOAT):
+    if kind in (layouts.INT, layouts.ENUM, layouts.ENUM64, layouts.FLOAT):
         size = btf.record(at)[2]
         # A FLOAT of 12 bytes is aligned as one of 4: an alignment is a power of two.
         return min(btf.pointer_size, size & -size) or 1
@@ -171,7 +171,7 @@ def _align_composite(btf: Btf, type_id: int, depth: int) -> int:
     owner = btf.owner_of(type_id)
     record = btf.record(type_id)
     kflag = info_kflag(record[1])
-    struct = info_kind(record[1]) == Kind.STRUCT
+    struct = info_kind(record[1]) == layouts.STRUCT
     size = record[2]
     btf.alignments[type_id] = 0
     result = 1
@@ -212,7 +212,7 @@ def guess_pointer_size(btf: Btf) -> int:
         starts: list[int] = []
         for offset in bottom.strings.offsets_of(name.encode()):
             # The first two words of an INT of that name; an index of names costs 30 ms.
-            head = array("I", (offset, Kind.INT << 24)).tobytes()
+            head = array("I", (offset, layouts.INT << 24)).tobytes()
             at = data.find(head)
             while at >= 0:
                 if at % 4 == 0 and _starts_record(bottom, at // 4):

@@ -7,9 +7,10 @@ needs the block decompressors only.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from btfdbg.images.load import (
         BtfBlobs,
         blobs_of,

@@ -8,14 +8,18 @@ that callers can send them elsewhere, but read by ``debuginfo``.
 from __future__ import annotations
 
 import os
-from mmap import ACCESS_READ, mmap
-from typing import Final, NamedTuple
 
 from btfdbg.btf.btf import Btf
 from btfdbg.errors import ImageError
-from btfdbg.images import compressed, elf
+from btfdbg.record import dataclass
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mmap import mmap
+    from typing import Final
 
 _MAGICS: Final = (b"\x9f\xeb", b"\xeb\x9f")
+_ELF_MAGIC: Final = b"\x7fELF"
 _DUMP_MAGICS: Final = (
     b"KDUMP   ",
     b"DISKDUMP",
@@ -28,7 +32,8 @@ _DUMP_MAGICS: Final = (
 _WHOLE: Final = 1 << 30
 
 
-class BtfBlobs(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class BtfBlobs:
     """
     What a file holds.
 
@@ -42,7 +47,11 @@ class BtfBlobs(NamedTuple):
 
 def is_dump(head: bytes) -> bool:
     """Return whether a file that starts so is a crash dump rather than an image."""
-    return elf.is_core(head) or head.startswith(_DUMP_MAGICS)
+    if head[:4] != _ELF_MAGIC:
+        return head.startswith(_DUMP_MAGICS)
+    from btfdbg.images import elf
+
+    return elf.is_core(head)
 
 
 def read_head(path: str | os.PathLike[str]) -> bytes:
@@ -69,11 +78,16 @@ def read_blobs(path: str | os.PathLike[str]) -> BtfBlobs:
     try:
         with open(path, "rb") as file:
             head = file.read(64)
-            if head[:4] == elf.MAGIC:
+            if head[:4] == _ELF_MAGIC:
                 blobs = _of_mapped_elf(file.fileno())
                 if blobs is not None:
                     return blobs
-            data = head + file.read(_WHOLE + 1)
+            size = os.fstat(file.fileno()).st_size
+            if len(head) < size <= _WHOLE and file.seekable():
+                file.seek(0)
+                data = file.read(size)
+            else:
+                data = head + file.read(_WHOLE + 1)
     except OSError as error:
         raise ImageError(f"{name}: {error.strerror or error}") from None
     except ImageError as error:
@@ -88,6 +102,8 @@ def read_blobs(path: str | os.PathLike[str]) -> BtfBlobs:
 
 def _of_mapped_elf(fd: int) -> BtfBlobs | None:
     """Return what an ELF file's sections hold; a vmlinux with DWARF is too big to read."""
+    from mmap import ACCESS_READ, mmap
+
     try:
         mapping = mmap(fd, 0, access=ACCESS_READ)
     except (OSError, ValueError):
@@ -97,6 +113,8 @@ def _of_mapped_elf(fd: int) -> BtfBlobs | None:
 
 
 def _of_elf(data: bytes | mmap) -> BtfBlobs | None:
+    from btfdbg.images import elf
+
     found = elf.sections(data, (".BTF", ".BTF.base"))
     return BtfBlobs(found[".BTF"], found.get(".BTF.base")) if ".BTF" in found else None
 
@@ -111,6 +129,8 @@ def blobs_of(data: bytes) -> BtfBlobs:
         raise ImageError("file is empty")
     if data[:2] in _MAGICS:
         return BtfBlobs(data)
+    from btfdbg.images import compressed
+
     if compressed.format_of(data):
         inner = compressed.decompress(data)
         if compressed.format_of(inner):
@@ -118,7 +138,7 @@ def blobs_of(data: bytes) -> BtfBlobs:
         return blobs_of(inner)
     if is_dump(data[:64]):
         raise ImageError("this is a dump, not an image")
-    if data[:4] == elf.MAGIC:
+    if data[:4] == _ELF_MAGIC:
         blobs = _of_elf(data)
         if blobs is not None:
             return blobs

@@ -8,8 +8,8 @@ import pytest
 
 from btfdbg.btf import Btf, Builder, Kind, TypeId, kinds
 from btfdbg.btf.assemble import assemble, parse
-from btfdbg.btf.builder import pack
 from btfdbg.btf.format import MAX_VLEN, IntEncoding, Linkage, make_info
+from btfdbg.btf.pack import pack
 from btfdbg.btf.rawtext import dumps
 from btfdbg.errors import BtfFormatError
 from tests.btf.samples import EVERY_KIND, INT, SPLIT

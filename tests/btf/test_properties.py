@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from btfdbg.btf import Btf, Builder, kinds
 from btfdbg.btf.assemble import assemble
-from btfdbg.btf.builder import with_byteorder
 from btfdbg.btf.jsondump import dump_json, load_json
 from btfdbg.btf.order import named_start_id, permute, sort_by_name
+from btfdbg.btf.pack import with_byteorder
 from btfdbg.btf.rawtext import dumps
 from btfdbg.btf.validate import check
 from btfdbg.errors import BtfFormatError

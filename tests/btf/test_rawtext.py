@@ -6,7 +6,7 @@ import pytest
 
 from btfdbg.btf import Btf
 from btfdbg.btf.assemble import assemble, parse
-from btfdbg.btf.builder import pack
+from btfdbg.btf.pack import pack
 from btfdbg.btf.rawtext import dumps
 from btfdbg.errors import BtfFormatError
 from tests.btf.samples import EVERY_KIND, INT, INT_BLOB, SPLIT, header, record

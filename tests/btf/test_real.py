@@ -20,9 +20,9 @@ import pytest
 
 from btfdbg.btf import Btf, Builder
 from btfdbg.btf.assemble import assemble
-from btfdbg.btf.builder import with_byteorder
 from btfdbg.btf.distill import distill_base
 from btfdbg.btf.jsondump import dump_json, load_json
+from btfdbg.btf.pack import with_byteorder
 from btfdbg.btf.rawtext import dump, dumps
 from btfdbg.btf.validate import Level, check
 from btfdbg.errors import BtfError, BtfRelocateError

@@ -17,7 +17,7 @@ from typing import Final, Literal
 from btfdbg.btf import Btf, rawtext
 from btfdbg.btf.assemble import assemble
 from btfdbg.btf.btfext import BtfExt, CoreKind, CoreRelo, parse_ext
-from btfdbg.btf.builder import Builder, with_byteorder
+from btfdbg.btf.builder import Builder
 from btfdbg.btf.cdump import dump_c
 from btfdbg.btf.ctext import Texts
 from btfdbg.btf.dedup import dedup
@@ -33,6 +33,7 @@ from btfdbg.btf.jsondump import dump_json, load_json
 from btfdbg.btf.merge import merge, rebase
 from btfdbg.btf.minimize import flatten, minimize
 from btfdbg.btf.order import named_start_id, sort_by_name
+from btfdbg.btf.pack import with_byteorder
 from btfdbg.btf.relocate import relocate
 from btfdbg.btf.validate import check
 from btfdbg.errors import BtfError, BtfFormatError, BtfNotFoundError

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from btfdbg.btf import Btf, Builder, rawtext
 from btfdbg.btf import kinds as k
-from btfdbg.btf.builder import pack, with_byteorder
 from btfdbg.btf.dedup import PreparedBase, dedup, dedup_with_map
 from btfdbg.btf.dedup_base import BaseNotMinimal
 from btfdbg.btf.dedup_graph import tag_of
@@ -19,6 +18,7 @@ from btfdbg.btf.dedup_whole import representatives as whole_representatives
 from btfdbg.btf.fingerprint import Fingerprints
 from btfdbg.btf.format import Kind, TypeId
 from btfdbg.btf.kinds import Struct
+from btfdbg.btf.pack import pack, with_byteorder
 from btfdbg.errors import BtfError, BtfFormatError
 from tests.bench.undeduplicated import undeduplicated
 

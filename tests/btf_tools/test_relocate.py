@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from btfdbg.btf import Btf, Builder, rawtext
 from btfdbg.btf import kinds as k
-from btfdbg.btf.builder import with_byteorder
 from btfdbg.btf.dedup import dedup
 from btfdbg.btf.distill import distill_base
 from btfdbg.btf.merge import Rebase, merge, rebase
+from btfdbg.btf.pack import with_byteorder
 from btfdbg.btf.relocate import relocate
 from btfdbg.errors import BtfError, BtfRelocateError
 

@@ -62,7 +62,7 @@ def test_flat_kernel_inside_of_a_boot_image(pack: object, order: str) -> None:
     btf = kernel_btf(order)
     image = b"MZ boot code" + bytes(5000) + pack(NOISE + btf + NOISE) + b"after"
     assert btf_of_kernel(image) == btf
-    assert images.blobs_of(image + bytes(1 << 20)) == (btf, None)
+    assert images.blobs_of(image + bytes(1 << 20)) == images.BtfBlobs(btf, None)
 
 
 def test_elf_kernel_inside_of_a_boot_image() -> None:
@@ -102,7 +102,7 @@ def test_r17_module_with_its_own_distilled_base_keeps_it(tmp_path: Path) -> None
     btf = images.load_btf(path)
     assert btf.base is not None
     assert btf.name_of(1) == "node"
-    assert images.read_blobs(path) == (split, bytes(distilled.raw))
+    assert images.read_blobs(path) == images.BtfBlobs(split, bytes(distilled.raw))
 
 
 def test_r17_module_with_its_own_distilled_base_is_relocated_onto_a_given_one(

@@ -163,11 +163,11 @@ def test_one_line_errors_are_escaped(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_log_messages_are_escaped(capsys: pytest.CaptureFixture[str]) -> None:
-    from btfdbg import cli
+    from btfdbg.commands import logs
 
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(cli._SafeFormatter("%(levelname)s: %(message)s"))
+    handler.setFormatter(logs.SafeFormatter("%(levelname)s: %(message)s"))
     logger = logging.getLogger("btfdbg.test-of-escaping")
     logger.addHandler(handler)
     logger.propagate = False

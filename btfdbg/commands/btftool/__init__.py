@@ -3,21 +3,23 @@
 A verb is a row of :data:`VERBS` and a module of its name with ``add_arguments(parser)``
 and ``run(args) -> int``, which returns the exit status; input that cannot be used
 is a :class:`btfdbg.errors.BtfdbgError`, of which the caller makes one line and
-status 2. What verbs share (opening FILE, writing OUT) is in ``common``.
+status 2. What verbs share (opening FILE, writing OUT) is in ``common``;
+``quick`` reads a usual command line, ``parser`` any.
 
 Only the chosen verb's module is imported, so a raw dump does not pay for a diff.
 """
 
 from __future__ import annotations
 
-import argparse
 import gc
-from collections.abc import Callable, Sequence
-from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Sequence
+    from typing import Any, Final
+
     # Generic in typeshed only.
     _Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -42,28 +44,12 @@ VERBS: Final[dict[str, str]] = {
 }
 
 
-class _Verb(argparse.ArgumentParser):
-    """A parser that asks its verb's module for arguments when it is first used."""
-
-    module = ""
-
-    def _load(self) -> None:
-        if self.module:
-            name, self.module = self.module, ""
-            verb = import_module(f"{__name__}.{name}")
-            self.description = self.description or (verb.__doc__ or "").partition("\n\n")[2]
-            self.formatter_class = argparse.RawDescriptionHelpFormatter
-            verb.add_arguments(self)
-            self.set_defaults(run=partial(_run, verb.run))
-
-    def parse_known_args(  # type: ignore[override] # the overloads only differ by namespace
-        self, args: Sequence[str] | None = None, namespace: Any = None
-    ) -> tuple[argparse.Namespace, list[str]]:
-        self._load()
-        return super().parse_known_args(args, namespace)
+def verb_module(verb: str) -> Any:
+    """Import a verb's module."""
+    return import_module(f"{__name__}.{verb.replace('-', '_')}")
 
 
-def _run(run: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> int:
+def run_verb(run: Callable[[Any], int], args: Any) -> int:
     """
     Run a verb without looking for cycles.
 
@@ -78,10 +64,24 @@ def _run(run: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> 
             gc.enable()
 
 
+def run_quick(argv: Sequence[str]) -> int | None:
+    """
+    Run a verb whose command line has nothing unusual.
+
+    :param argv: The verb and what follows it.
+    :return: The exit status; ``None`` if it is for :func:`register`'s parser to say.
+    """
+    if not argv or argv[0] not in VERBS:
+        return None
+    from btfdbg.commands.btftool.quick import read
+
+    verb = verb_module(argv[0])
+    args = read(verb.add_arguments, argv[1:])
+    return None if args is None else run_verb(verb.run, args)
+
+
 def register(subparsers: _Subparsers) -> None:
     """Add the verbs to ``btfdbg btf``'s parser; ``args.run(args)`` then runs the chosen one."""
-    subparsers._parser_class = _Verb  # what parser_class= sets, had we made subparsers
-    for verb, text in VERBS.items():
-        parser = subparsers.add_parser(verb, help=text)
-        assert isinstance(parser, _Verb)  # made by the class above
-        parser.module = verb.replace("-", "_")
+    from btfdbg.commands.btftool.parser import register
+
+    register(subparsers)

@@ -6,11 +6,14 @@ of `btfdbg btf dump --format json`.
 
 from __future__ import annotations
 
-import argparse
 import sys
 
 from btfdbg.commands.btftool.common import add_base, add_output, open_base, read_bytes, write_out
 from btfdbg.errors import BtfFormatError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

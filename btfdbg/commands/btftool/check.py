@@ -10,10 +10,12 @@ Exit status 0: none, 1: some, 2: FILE cannot be read.
 
 from __future__ import annotations
 
-import argparse
-
 from btfdbg.btf.validate import Problem, check
 from btfdbg.commands.btftool.common import add_file, open_base, read_file
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

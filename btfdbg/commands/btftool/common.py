@@ -5,13 +5,16 @@ Owns the choice between images and dumps, and the errors of writing.
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
-from collections.abc import Iterable, Sequence
 
 from btfdbg.btf.btf import Btf
 from btfdbg.errors import BtfError, BtfFormatError, ImageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable, Sequence
 
 
 def add_file(parser: argparse.ArgumentParser, metavar: str = "FILE") -> None:

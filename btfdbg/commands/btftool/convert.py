@@ -5,10 +5,12 @@ Options may be combined. Ids stay, unless types are sorted.
 
 from __future__ import annotations
 
-import argparse
-
 from btfdbg.btf.btf import Btf
 from btfdbg.commands.btftool.common import add_file, add_output, open_args, write_out
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from btfdbg.btf.builder import Builder, with_byteorder
+    from btfdbg.btf.builder import Builder
+    from btfdbg.btf.pack import with_byteorder
 
     btf = open_args(args)
 

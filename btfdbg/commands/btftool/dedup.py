@@ -6,13 +6,16 @@ it is. The .BTF.ext of a BPF object follows when both go into a copy of it (--in
 
 from __future__ import annotations
 
-import argparse
 import sys
 
 from btfdbg.btf.btfext import move_ext
 from btfdbg.btf.dedup import dedup_with_map
 from btfdbg.commands.btftool.common import add_file, open_args
 from btfdbg.commands.btftool.elfout import add_outputs, read_section, write_outputs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

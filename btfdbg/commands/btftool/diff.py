@@ -6,11 +6,14 @@ that break code built for the first count and are shown.
 
 from __future__ import annotations
 
-import argparse
 import json
 
 from btfdbg.btf.diff import Change, diff
 from btfdbg.commands.btftool.common import add_base, open_base, open_btf
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,11 +6,13 @@ both go into a copy of the module, as .BTF and .BTF.base.
 
 from __future__ import annotations
 
-import argparse
-
 from btfdbg.btf.distill import distill_base
 from btfdbg.commands.btftool.common import add_file, open_args, write_out
 from btfdbg.commands.btftool.elfout import add_outputs, write_outputs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

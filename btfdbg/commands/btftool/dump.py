@@ -8,9 +8,11 @@ json  every word of every type, which `btfdbg btf assemble` reads back too
 
 from __future__ import annotations
 
-import argparse
-
 from btfdbg.commands.btftool.common import add_file, add_output, open_args, write_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

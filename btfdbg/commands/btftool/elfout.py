@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
-
 from btfdbg.btf.btf import Btf
 from btfdbg.commands.btftool.common import read_bytes, write_out
 from btfdbg.errors import ImageError
-from btfdbg.images import compressed, elf
-from btfdbg.images.modules import without_signature
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
 
 def add_outputs(parser: argparse.ArgumentParser) -> None:
@@ -22,12 +22,16 @@ def add_outputs(parser: argparse.ArgumentParser) -> None:
 
 
 def _read_elf(path: str) -> bytes:
+    from btfdbg.images import compressed
+
     data = read_bytes(path)
     return compressed.decompress(data) if compressed.format_of(data) else data
 
 
 def read_section(path: str, name: str) -> bytes | None:
     """Return a section of an ELF file, ``None`` if it has no such or is none."""
+    from btfdbg.images import elf
+
     data = _read_elf(path)
     return elf.sections(data, (name,)).get(name) if data[:4] == elf.MAGIC else None
 
@@ -47,6 +51,9 @@ def write_outputs(
     if args.output is not None:
         write_out(args.output, bytes(btf.raw))
     if args.into is not None:
+        from btfdbg.images import elf
+        from btfdbg.images.modules import without_signature
+
         data = _read_elf(args.file)
         contents: dict[str, bytes | None] = {".BTF": bytes(btf.raw)}
         contents[".BTF.base"] = None if base is None else bytes(base.raw)

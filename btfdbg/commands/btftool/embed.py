@@ -7,11 +7,13 @@ module's end (CONFIG_MODULE_SIG) no longer fits the new contents and is left out
 
 from __future__ import annotations
 
-import argparse
-
 from btfdbg.commands.btftool.common import add_output, read_bytes, write_out
 from btfdbg.images import compressed, elf
 from btfdbg.images.modules import without_signature
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,13 +6,15 @@ offset in bytes (and bits), and what it is a member of. Exit status 1 if there i
 
 from __future__ import annotations
 
-import argparse
-
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.find import Found, find
 from btfdbg.btf.format import Kind, kind_name
 from btfdbg.commands.btftool.common import add_file, open_args
 from btfdbg.errors import BtfFormatError, BtfNotFoundError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
 _KINDS = {kind.name.lower(): int(kind) for kind in Kind if kind}
 

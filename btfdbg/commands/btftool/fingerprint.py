@@ -8,12 +8,14 @@ Without NAME, every named struct, union, enum and typedef.
 
 from __future__ import annotations
 
-import argparse
-
 from btfdbg.btf.fingerprint import Fingerprints
 from btfdbg.btf.format import Kind, kind_name
 from btfdbg.commands.btftool.common import add_file, open_args
 from btfdbg.errors import BtfFormatError, BtfNotFoundError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
 _LISTED = frozenset({Kind.STRUCT, Kind.UNION, Kind.ENUM, Kind.ENUM64, Kind.TYPEDEF})
 

@@ -6,13 +6,16 @@ BTF's own VARs, which an extra BTF on top of the kernel's can have more of.
 
 from __future__ import annotations
 
-import argparse
 import json
 
 from btfdbg import __version__
 from btfdbg.btf.isf import to_isf
 from btfdbg.commands.btftool.common import add_file, open_args, read_bytes, write_text
 from btfdbg.errors import ImageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,10 +6,12 @@ several.
 
 from __future__ import annotations
 
-import argparse
-
 from btfdbg.btf.merge import merge
 from btfdbg.commands.btftool.common import add_base, add_output, open_base, open_btf, write_out
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

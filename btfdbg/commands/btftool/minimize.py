@@ -7,7 +7,6 @@ that, under the module's name. --flat makes one BTF of all.
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 
@@ -17,6 +16,10 @@ from btfdbg.btf.minimize import flatten, minimize
 from btfdbg.commands.btftool.common import add_output, open_btf, read_bytes, write_out
 from btfdbg.errors import ImageError
 from btfdbg.images import elf
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

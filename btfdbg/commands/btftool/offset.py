@@ -6,9 +6,11 @@ Prints bytes, and bits if it does not start a byte.
 
 from __future__ import annotations
 
-import argparse
-
 from btfdbg.commands.btftool.common import add_file, open_args
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,6 @@ the new base lacks types, all of them are listed and nothing is written: status 
 
 from __future__ import annotations
 
-import argparse
 import sys
 
 from btfdbg.btf.btf import Btf
@@ -15,6 +14,10 @@ from btfdbg.btf.relocate import relocate
 from btfdbg.commands.btftool.common import add_file, open_args, open_base, open_btf
 from btfdbg.commands.btftool.elfout import add_outputs, write_outputs
 from btfdbg.errors import BtfRelocateError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
