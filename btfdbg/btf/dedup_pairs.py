@@ -47,7 +47,8 @@ class Pairs:
     """
     The walk; :meth:`run` does it.
 
-    :ivar ambiguous: Tags whose definitions are not all the same.
+    :ivar ambiguous: Tags whose definitions are not all the same; before the walk, those
+        that show it at first sight.
     """
 
     def __init__(self, graph: Graph, index: BaseIndex) -> None:
@@ -63,30 +64,45 @@ class Pairs:
         self._tags: dict[int, tuple[TagKey | None, bool]] = {}
         self._chosen: dict[TagKey, int] = {}
 
-    def run(self) -> bool:
-        """Return whether the walk came to its end."""
+        # For each tag, its definitions in groups that look alike; those of one are left out.
+        self._alike: dict[TagKey, list[list[int]]] = {}
+        #: Definitions here that look like none that the base has of their tag.
+        self.others: list[int] = []
+        self._group()
+
+    def _group(self) -> None:
         index, words, start = self._index, self._graph.words, self._start
-        groups: list[list[int]] = []
         for key, tag in self._graph.tags.items():
             known = tag.base_definitions
-            if not tag.definitions or len(tag.definitions) + len(known) < 2:
-                if len(known) > 1:
-                    self.ambiguous.add(key)
-                continue
-            alike: dict[bytes | int, list[int]] = {}
-            for type_id in known:
-                alike.setdefault(index.label(type_id), []).append(type_id)
-            for type_id in tag.definitions:
-                alike.setdefault(label(words[type_id - start]), []).append(type_id)
-            if len(alike) > 1 or len(known) > 1:
+            if len(known) > 1:
                 self.ambiguous.add(key)
-            groups += [alike[said] for said in alike if len(alike[said]) > 1]
-        left = _MOST_PER_TYPE * len(words) + 64
+            if not tag.definitions or len(tag.definitions) + len(known) < 2:
+                continue
+            groups: dict[bytes | int, list[int]] = {}
+            for type_id in known:
+                groups.setdefault(index.label(type_id), []).append(type_id)
+            looks = set(groups)
+            for type_id in tag.definitions:
+                groups.setdefault(label(words[type_id - start]), []).append(type_id)
+            if len(groups) > 1:
+                self.ambiguous.add(key)
+                self.others += [t for look in groups.keys() - looks for t in groups[look]]
+            self._alike[key] = [sorted(group) for group in groups.values() if len(group) > 1]
+
+    def run(self, everywhere: bool) -> bool:
+        """
+        Find out which definitions of ambiguous tags are the same, or of all tags.
+
+        :param everywhere: If not, there may be more ambiguous tags than are found.
+        :return: Whether the walk came to its end.
+        """
+        tags = list(self._alike if everywhere else self.ambiguous)
+        left = _MOST_PER_TYPE * len(self._graph.words) + 64
+        groups = [group for key in tags for group in self._alike.get(key, ())]
         if sum(len(group) * (len(group) - 1) // 2 for group in groups) > left:
             return False
-        for group in groups:
-            for pair in combinations(sorted(group), 2):
-                self._ask(pair)
+        for key in tags:
+            self._enter(key)
         stack = self._stack
         while stack:
             pair = stack.pop()
@@ -97,6 +113,11 @@ class Pairs:
                 return False
             self._look(pair)
         return True
+
+    def _enter(self, key: TagKey) -> None:
+        for group in self._alike.get(key, ()):
+            for pair in combinations(group, 2):
+                self._ask(pair)
 
     def same(self, type_id: int, others: Iterable[int]) -> int:
         """Return the first of other definitions of its tag that is the same as one, or -1."""
@@ -200,4 +221,5 @@ class Pairs:
             key, _ = self._tag(pair[0])
             if key is not None and key not in self.ambiguous:
                 self.ambiguous.add(key)
+                self._enter(key)
                 stack += self._waiting.pop(key, ())

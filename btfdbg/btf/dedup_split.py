@@ -100,19 +100,33 @@ class _Split:
         self.ambiguous: set[TagKey] = set()
         self.by_record: dict[bytes, int] = {}
         self.ids: list[int] = []
-        self.ids_before: list[int] = []
         self.defined_here: set[TagKey] = set()
+        # Tags of the base that mean a type here, because that says more.
+        self.richer: dict[TagKey, int] = {}
         # Until they answer another question than a round asks.
         self.pairs: Pairs | None = None
-        self._find_ambiguous()
+        self.walked = False
 
-    def _find_ambiguous(self) -> None:
-        """Find the ambiguous tags; if that is too long, those of the base and a few more."""
+    def _walk_pairs(self, everywhere: bool) -> None:
+        """Find ambiguous tags, and the classes of their definitions if that is not too long."""
+        pairs = Pairs(self.graph, self.index)
+        self.ambiguous |= pairs.ambiguous
+        if not everywhere and pairs.others:
+            # What refers to them may differ for that, then what refers to it, and so on.
+            keys = {tag_of(self.graph.words[t - self.start])[0] for t in self._above(pairs.others)}
+            tags = [self.tags[key] for key in keys - self.ambiguous if key is not None]
+            everywhere = any(len(t.definitions) + len(t.base_definitions) > 1 for t in tags)
+        self.pairs = pairs if pairs.run(everywhere) else None
+        self.walked = everywhere
+        self.ambiguous |= pairs.ambiguous
+
+    def _check_base(self) -> None:
+        """
+        Look whether all definitions that the base has of a tag do differ.
+
+        :raises BaseNotMinimal: they do not.
+        """
         index = self.index
-        pairs = Pairs(self.graph, index)
-        if pairs.run():
-            self.pairs = pairs
-        self.ambiguous = pairs.ambiguous
         suspects: list[int] = []
         for key in self.ambiguous:
             known = self.tags[key].base_definitions
@@ -126,6 +140,8 @@ class _Split:
                 raise BaseNotMinimal
 
     def run(self) -> list[int]:
+        self._walk_pairs(everywhere=False)
+        self._check_base()
         patience = _PATIENCE * self.btf.type_cnt // max(len(self.graph.words), 1) + 8
         for _ in range(min(patience, 200)):
             self._round()
@@ -139,6 +155,8 @@ class _Split:
                 return self._result()
             self.ambiguous |= fresh
             self.pairs = None
+            if not self.walked:
+                self._walk_pairs(everywhere=True)
         raise BaseNotMinimal
 
     def _is_the_bases(self, type_id: int, tag: TagNodes) -> bool:
@@ -161,18 +179,36 @@ class _Split:
         } - self.ambiguous
         if not self.defined_here:
             return
-        self.pairs = None
         plain = self.ids
+        tags = [self.tags[key] for key in self.defined_here]
+        more = self._above([t for tag in tags for t in (*tag.definitions, *tag.forwards)])
+        for type_id in sorted(more):
+            key, _ = tag_of(self.graph.words[type_id - self.start])
+            if key is not None and key not in self.ambiguous and self.tags[key].base_definitions:
+                self.richer.setdefault(key, type_id)
+        self.pairs = None
         self._round()
-        richer = {
-            key
-            for key, tag in self.tags.items()
-            if key not in self.ambiguous and tag.base_definitions and not self._is_one(tag)
-        }
-        if richer:
-            self.defined_here |= richer
-            self._round()
         self._leave_unused(plain)
+
+    def _above(self, stack: list[int]) -> set[int]:
+        """Return the types that refer to some, and on upwards until there is a tag to refer to."""
+        referrers: list[list[int]] = [[] for _ in self.graph.words]
+        start = self.start
+        for type_id, targets in enumerate(self.graph.refs, start):
+            for target in targets:
+                if target >= start:
+                    referrers[target - start].append(type_id)
+        found: set[int] = set()
+        while stack:
+            for type_id in referrers[stack.pop() - start]:
+                words = self.graph.words[type_id - start]
+                if type_id in found or info_kind(words[1]) in NEVER_MERGED:
+                    continue
+                found.add(type_id)
+                key, _ = tag_of(words)
+                if key is None or key in self.ambiguous:
+                    stack.append(type_id)
+        return found
 
     def _leave_unused(self, plain: list[int]) -> None:
         """
@@ -183,7 +219,8 @@ class _Split:
         :param plain: Classes before what is defined here counted.
         """
         start, ids, refs = self.start, self.ids, self.graph.refs
-        kept = {t for key in self.defined_here for t in self.tags[key].definitions}
+        tags = (*self.defined_here, *self.richer)
+        kept = {t for key in tags for t in self.tags[key].definitions}
         referred = set().union(*refs)
         stack = [
             ids[t]
@@ -205,13 +242,12 @@ class _Split:
 
     def _round(self) -> None:
         self.by_record = {}
-        self.ids_before = self.ids
         self.ids = list(range(self.start))
         self.ids += [_UNKNOWN] * len(self.graph.words)
         aliases: list[tuple[int, int]] = []
         for key, tag in self.tags.items():
             if key not in self.ambiguous:
-                aliases += self._name_tag(tag, key in self.defined_here)
+                aliases += self._name_tag(key, tag)
         for type_id, words in enumerate(self.graph.words, self.start):
             if info_kind(words[1]) in NEVER_MERGED:
                 self.ids[type_id] = type_id
@@ -240,15 +276,16 @@ class _Split:
                 raise BaseNotMinimal
         index.alias(aliases)
 
-    def _name_tag(self, tag: TagNodes, here: bool) -> list[tuple[int, int]]:
+    def _name_tag(self, key: TagKey, tag: TagNodes) -> list[tuple[int, int]]:
         """
         Say what refers to an unambiguous tag's types refers to.
 
-        :param here: To the definition here, not to what the base has.
         :return: Forward declarations of the base that the base itself defines.
         """
-        if here:
-            target = self._richest(tag)
+        if key in self.richer:
+            target = self.richer[key]
+        elif key in self.defined_here:
+            target = tag.definitions[0]
         elif tag.base_definitions:
             target = tag.base_definitions[0]
         elif tag.base_forwards:
@@ -259,18 +296,7 @@ class _Split:
             target = choose_forward(self.btf, (*tag.base_forwards, *tag.forwards), self.start)
         for type_id in (*tag.definitions, *tag.forwards):
             self.ids[type_id] = target
-        if tag.base_definitions:
-            return [(type_id, target) for type_id in tag.base_forwards]
-        return []
-
-    def _richest(self, tag: TagNodes) -> int:
-        """Return the first definition here that is not the base's to the letter."""
-        if tag.base_definitions:
-            for type_id in tag.definitions:
-                record = replaced(self.graph.words[type_id - self.start], self.ids_before)
-                if self.index.ids.get(record) != tag.base_definitions[0]:
-                    return type_id
-        return tag.definitions[0]
+        return [(type_id, meant) for type_id in tag.base_forwards for meant in tag.base_definitions]
 
     def _name_definitions(self, tag: TagNodes, pairs: Pairs) -> None:
         """Say which definitions of an ambiguous tag are the same."""

@@ -89,7 +89,7 @@ def test_definitions_that_refer_to_each_other_in_a_cycle_are_the_bases() -> None
     base = rawtext.parse(chain.format(1, 2, 3, 4) + "[5] STRUCT 'b' size=4 vlen=0\n")
     split = rawtext.parse(chain.format(6, 7, 8, 9), base)
     pairs = _pairs(split)
-    assert pairs.run()
+    assert pairs.run(everywhere=True)
     assert len(pairs.ambiguous) == 1, "'b' has two definitions in the base"
     assert dedup_with_map(split).ids[6:] == [1, 2, 3, 4]
 
@@ -122,7 +122,7 @@ def test_very_many_definitions_that_look_alike_are_left_to_the_rounds() -> None:
         pointer = builder.add_ptr(array)
         builder.add_struct("s", 8, [k.Member("p", TypeId(pointer), 0)])
     split = builder.to_btf()
-    assert not _pairs(split).run()
+    assert not _pairs(split).run(everywhere=True)
     assert (
         representatives(split, PreparedBase(split.base or split))[1]
         == (whole_representatives(split)[1])
