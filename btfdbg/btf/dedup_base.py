@@ -31,7 +31,7 @@ from btfdbg.btf.dedup_graph import (
     replaced,
     tag_of,
 )
-from btfdbg.btf.dedup_strings import BaseStrings, Canonical
+from btfdbg.btf.dedup_strings import Canonical, ChainStrings
 from btfdbg.btf.format import Kind, info_kind
 from btfdbg.btf.records import places_of, refs
 
@@ -48,10 +48,10 @@ class BaseIndex:
     """
     Records of a base chain by their bytes.
 
-    :param strings: The base's.
+    :param strings: The chain's.
     """
 
-    def __init__(self, base: Btf, canonical: Canonical, strings: BaseStrings) -> None:
+    def __init__(self, base: Btf, canonical: Canonical, strings: ChainStrings) -> None:
         self.base = base
         self.canonical = canonical
         self._known: dict[int, list[int]] = {}
@@ -87,9 +87,9 @@ class BaseIndex:
         other.aliases = dict(self.aliases)
         return other
 
-    def _records(self, level: Btf, strings: BaseStrings) -> list[bytes]:
+    def _records(self, level: Btf, strings: ChainStrings) -> list[bytes]:
         names = list(map(level.words.__getitem__, level.offsets))
-        whole = strings.are_first(level, names)
+        whole = strings.unique and strings.of_level(level).are_first(names)
         self._names.append(names if whole else list(map(self.canonical.__getitem__, names)))
         if not whole:
             same = _Aliased({})

@@ -38,7 +38,7 @@ from btfdbg.btf.dedup_graph import (
     tag_of,
 )
 from btfdbg.btf.dedup_pairs import Pairs
-from btfdbg.btf.dedup_strings import BaseStrings, Canonical
+from btfdbg.btf.dedup_strings import Canonical, ChainStrings
 from btfdbg.btf.format import Kind, info_kind
 
 # Rounds' work, in types looked up per type of the whole graph, after which that graph
@@ -52,25 +52,25 @@ class PreparedBase:
 
     def __init__(self, base: Btf) -> None:
         self.base = base
-        self.strings = BaseStrings(base)
-        # What the base's types are named by, and no string of it is from its first byte.
+        self._strings = ChainStrings.of_chain(base)
         self._tails: dict[bytes, int] = {}
         self._index: BaseIndex | None
         try:
-            self._index = BaseIndex(base, Canonical(base, self._tails, self.strings), self.strings)
+            self._index = BaseIndex(base, Canonical(self._strings, self._tails), self._strings)
         except BaseNotMinimal:
             self._index = None
 
-    def fork(self) -> tuple[dict[bytes, int], BaseIndex]:
+    def fork(self, split: Btf) -> tuple[Canonical, BaseIndex]:
         """
-        Return the table of strings, and the index, for one split.
+        Return the strings, and the index of the base, for one split.
 
         :raises BaseNotMinimal: there is no index.
         """
         if self._index is None:
             raise BaseNotMinimal
-        table = dict(self._tails)
-        return table, self._index.copy(Canonical(self.base, table, self.strings))
+        tails = dict(self._tails)
+        index = self._index.copy(Canonical(self._strings, tails))
+        return Canonical(ChainStrings(split, self._strings), tails), index
 
 
 def representatives(btf: Btf, base: Btf | PreparedBase) -> tuple[Graph, list[int]]:
@@ -93,9 +93,9 @@ class _Split:
     def __init__(self, btf: Btf, prepared: PreparedBase) -> None:
         self.btf = btf
         self.start = btf.start_id
-        table, self.index = prepared.fork()
+        canonical, self.index = prepared.fork(btf)
         self.tags: dict[TagKey, TagNodes] = {}
-        self.graph = Graph(btf, Canonical(btf, table, prepared.strings), self.tags)
+        self.graph = Graph(btf, canonical, self.tags)
         self.index.take_names({key[1] for key in self.tags}, self.tags)
         self.ambiguous: set[TagKey] = set()
         self.by_record: dict[bytes, int] = {}

@@ -1,10 +1,10 @@
 """Which string offsets mean the same string.
 
-Owns the strings of a frozen base as dedup needs them. A kernel has 90,000, of which a
-module uses a few thousand, nearly all at offsets that say all there is to know: no two
-whole strings of a deduplicated base are equal, so one's offset stands for itself. A set
-of the strings (10 ms) finds that out, and which of a module's strings the base has; a
-table of their offsets (30 ms) is made only for a base or a module that is not like that.
+Owns the strings of a chain as dedup needs them. A kernel has 90,000, of which a module
+uses a few thousand, nearly all at offsets that say all there is to know: where no two
+whole strings are equal, one's offset stands for itself. A set of the strings (10 ms)
+finds out whether it is so; a table of their offsets (30 ms) is made only if it is not,
+or if a name is the tail of a longer one.
 """
 
 from __future__ import annotations
@@ -16,53 +16,66 @@ from operator import sub
 from btfdbg.btf.btf import Btf
 
 
-class BaseStrings:
+class ChainStrings:
     """
-    Strings of a base chain.
+    Strings of one level of a chain, and those below.
 
-    :ivar unique: No string of the chain occurs twice.
+    :param below: The base's, if there is one.
+    :ivar unique: No string is there twice, at whichever levels, nor another empty one.
     """
 
-    def __init__(self, base: Btf) -> None:
-        self.base = base
+    def __init__(self, btf: Btf, below: ChainStrings | None) -> None:
+        self.btf = btf
+        self._below = below
+        self._start = btf.start_str_off
         self._table: dict[bytes, int] | None = None
-        count = 1
-        self._all = {b""}
-        for level in base.chain():
-            strings = _strings(level)
-            count += len(strings)
-            self._all.update(strings)
-        self.unique = count == len(self._all)
+        strings = _strings(btf)
+        self._all = set(strings)
+        self.unique = len(self._all) == len(strings) and b"" not in self._all
+        while below is not None and self.unique:
+            self.unique = below.unique and self._all.isdisjoint(below._all)
+            below = below._below
+
+    @classmethod
+    def of_chain(cls, btf: Btf) -> ChainStrings:
+        """Return those of a Btf and its bases."""
+        return cls(btf, None if btf.base is None else cls.of_chain(btf.base))
+
+    def of_level(self, level: Btf) -> ChainStrings:
+        """Return those of a level of this chain."""
+        at = self
+        while at.btf is not level and at._below is not None:
+            at = at._below
+        return at
 
     def first(self, string: bytes) -> int:
         """Return the first offset of a whole string, or -1."""
         if not string:
             return 0
-        if string not in self._all:
-            return -1
-        if self._table is None:
-            self._table = string_table(self.base)
-        return self._table[string]
+        at = -1 if self._below is None else self._below.first(string)
+        if at < 0 and string in self._all:
+            if self._table is None:
+                self._table = _table(self.btf)
+            at = self._table[string]
+        return at
 
     def is_first(self, offset: int) -> bool:
-        """Return whether an offset of the base is a whole string's only one."""
-        if not self.unique:
-            return False
-        level = self.base
-        while offset < level.start_str_off:
-            assert level.base is not None  # start_str_off is 0 without a base
-            level = level.base
-        at = offset - level.start_str_off
-        return not at or not level.strings.data[at - 1]
+        """Return whether an offset is a whole string's, and the only one that it has."""
+        if offset < self._start:
+            return self._below is not None and self._below.is_first(offset)
+        at = offset - self._start
+        data = self.btf.strings.data
+        return self.unique and at < len(data) and not (at and data[at - 1])
 
-    def are_first(self, level: Btf, offsets: Iterable[int]) -> bool:
-        """Return whether all these offsets, of a level's types, are such."""
+    def are_first(self, offsets: Iterable[int]) -> bool:
+        """Return whether all these offsets are such."""
         if not self.unique:
             return False
-        if level.start_str_off:
-            return all(0 <= at < level.end_str_off and self.is_first(at) for at in offsets)
-        data = level.strings.data
+        if self._start:
+            return all(map(self.is_first, offsets))
+        data = self.btf.strings.data
         try:
+            # What comes before a string is a NUL; before the first comes the last of all.
             return not any(map(data.__getitem__, map(sub, offsets, repeat(1))))
         except IndexError:
             return False
@@ -72,51 +85,40 @@ class Canonical(dict[int, int]):
     """
     String offsets of a chain to the first offset of the same content.
 
-    :param table: Strings met so far; those of the base are not entered.
+    :param tails: Names met so far that no string is from its first byte on.
     """
 
-    def __init__(
-        self, btf: Btf, table: dict[bytes, int], base_strings: BaseStrings | None = None
-    ) -> None:
+    def __init__(self, strings: ChainStrings, tails: dict[bytes, int]) -> None:
         super().__init__()
         self[0] = 0
-        self._bytes = btf.string_bytes
-        self._table = table
-        self._base_strings = base_strings
-        self._end = 0 if base_strings is None else base_strings.base.end_str_off
+        self._bytes = strings.btf.string_bytes
+        self._strings = strings
+        self._tails = tails
 
     def __missing__(self, offset: int) -> int:
-        new = self[offset] = self._first(offset)
+        strings = self._strings
+        new = offset
+        if not strings.is_first(offset):
+            string = self._bytes(offset)
+            new = strings.first(string)
+            if new < 0:
+                new = self._tails.setdefault(string, offset)
+        self[offset] = new
         return new
 
-    def _first(self, offset: int) -> int:
-        known = self._base_strings
-        if known is None:
-            return self._table.setdefault(self._bytes(offset), offset)
-        if offset < self._end and known.is_first(offset):
-            return offset
-        string = self._bytes(offset)
-        first = known.first(string)
-        return self._table.setdefault(string, offset) if first < 0 else first
 
-
-def string_table(btf: Btf) -> dict[bytes, int]:
+def _table(btf: Btf) -> dict[bytes, int]:
     """
-    Return every whole string of a chain with its first offset.
+    Return every whole string of a level with its first offset.
 
     Why not Strings.table(): it takes thrice as long.
     """
-    table: dict[bytes, int] = {}
-    for level in reversed(btf.chain()):
-        strings = _strings(level)
-        first = level.start_str_off or 1
-        starts = list(accumulate((len(s) + 1 for s in strings), initial=first))
-        starts.pop()
-        strings.reverse()
-        starts.reverse()
-        table.update(zip(strings, starts, strict=True))
-    table[b""] = 0  # a section may hold more empty strings
-    return table
+    strings = _strings(btf)
+    starts = list(accumulate((len(s) + 1 for s in strings), initial=btf.start_str_off or 1))
+    starts.pop()
+    strings.reverse()
+    starts.reverse()
+    return dict(zip(strings, starts, strict=True))
 
 
 def _strings(level: Btf) -> list[bytes]:

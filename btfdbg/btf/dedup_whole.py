@@ -18,7 +18,7 @@ from btfdbg.btf.dedup_graph import (
     choose_forward,
     label,
 )
-from btfdbg.btf.dedup_strings import Canonical
+from btfdbg.btf.dedup_strings import Canonical, ChainStrings
 from btfdbg.btf.format import Kind, info_kind
 from btfdbg.btf.refine import Tag, coarsest
 
@@ -31,13 +31,15 @@ def representatives(btf: Btf) -> tuple[Graph, list[int]]:
         the base if one of its types belongs to it. Forward declarations have their
         definition's.
     """
-    table = {b"": 0}
+    strings: ChainStrings | None = None
+    tails: dict[bytes, int] = {}
     labels: list[int] = [0]  # void is node 0
     successors: list[list[int]] = [[]]
     numbers: dict[bytes | int, int] = {-1: 0}
     tags: dict[TagKey, TagNodes] = {}
     for level in btf.chain():
-        graph = Graph(level, Canonical(level, table), tags)
+        strings = ChainStrings(level, strings)
+        graph = Graph(level, Canonical(strings, tails), tags)
         for type_id, words in zip(level.own_ids(), graph.words, strict=True):
             key = -2 - type_id if info_kind(words[1]) in NEVER_MERGED else label(words)
             labels.append(numbers.setdefault(key, len(numbers)))

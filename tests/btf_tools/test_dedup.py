@@ -399,7 +399,7 @@ def test_a_base_full_of_duplicates_takes_the_long_way() -> None:
         builder.add_ptr(builder.add_int("int", 4, 1))
     base = builder.to_btf()
     with pytest.raises(BaseNotMinimal):
-        PreparedBase(base).fork()
+        PreparedBase(base).fork(base)
     split = Builder(base)
     split.add_typedef("t", split.add_ptr(599))
     assert rawtext.dumps(dedup(split.to_btf())) == f"[{base.type_cnt}] TYPEDEF 't' type_id=2\n"

@@ -11,11 +11,9 @@ from hypothesis import strategies as st
 from btfdbg.btf import Btf, Builder, dedup_pairs, rawtext
 from btfdbg.btf import kinds as k
 from btfdbg.btf.dedup import dedup, dedup_with_map
-from btfdbg.btf.dedup_base import BaseIndex
 from btfdbg.btf.dedup_graph import Graph, TagKey, TagNodes
 from btfdbg.btf.dedup_pairs import Pairs
 from btfdbg.btf.dedup_split import PreparedBase, _Split, representatives
-from btfdbg.btf.dedup_strings import BaseStrings, Canonical
 from btfdbg.btf.dedup_whole import representatives as whole_representatives
 from btfdbg.btf.format import TypeId
 
@@ -28,11 +26,9 @@ seeds = st.integers(0, 2**32)
 
 def _pairs(split: Btf) -> Pairs:
     assert split.base is not None
-    strings = BaseStrings(split.base)
-    table: dict[bytes, int] = {}
-    index = BaseIndex(split.base, Canonical(split.base, table, strings), strings)
+    canonical, index = PreparedBase(split.base).fork(split)
     tags: dict[TagKey, TagNodes] = {}
-    graph = Graph(split, Canonical(split, table, strings), tags)
+    graph = Graph(split, canonical, tags)
     index.take_names({key[1] for key in tags}, tags)
     return Pairs(graph, index)
 
