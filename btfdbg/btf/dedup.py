@@ -96,15 +96,16 @@ class _Strings(dict[int, int]):
     def __init__(self, btf: Btf) -> None:
         super().__init__()
         self[0] = 0
-        self._btf = btf
+        self._start = btf.start_str_off
+        self._known = btf.strings.data
         self.data = bytearray(b"" if btf.base is not None else b"\0")
 
     def __missing__(self, offset: int) -> int:
-        start = self._btf.start_str_off
-        if offset >= start:
-            new = start + len(self.data)
-            self.data += self._btf.string_bytes(offset) + b"\0"
-        else:
-            new = offset
+        at = offset - self._start
+        new = offset
+        if at >= 0:
+            known = self._known
+            new = self._start + len(self.data)
+            self.data += known[at : known.find(0, at) + 1]
         self[offset] = new
         return new

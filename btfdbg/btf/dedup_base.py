@@ -108,7 +108,7 @@ class BaseIndex:
         canonical = self.canonical
         words[0] = canonical[words[0]]
         for part in places_of(self.base, type_id, words[1]).elem_strs:
-            words[part] = [canonical[offset] for offset in words[part]]
+            words[part] = list(map(canonical.__getitem__, words[part]))
         if info_kind(words[1]) == Kind.FWD:
             words[2] = 0
         self._known[type_id] = words

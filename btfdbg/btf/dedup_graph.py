@@ -89,7 +89,7 @@ class Graph:
                 if words[0]:
                     words[0] = canonical[words[0]]
                 for part in places.elem_strs:
-                    words[part] = [canonical[offset] for offset in words[part]]
+                    words[part] = list(map(canonical.__getitem__, words[part]))
             except BtfFormatError as error:
                 raise record_error(btf, type_id, str(error)) from None
             targets = refs(words, places)
@@ -121,7 +121,7 @@ def replaced(words: list[int], ids: IdMap) -> bytes:
     for at in places.ids:
         words[at] = ids[words[at]]
     for part in places.elem_ids:
-        words[part] = [ids[old] for old in words[part]]
+        words[part] = list(map(ids.__getitem__, words[part]))
     return array("I", words).tobytes()
 
 

@@ -215,11 +215,11 @@ def replace(words: list[int], strings: IdMap | None, ids: IdMap | None) -> None:
         if words[0]:
             words[0] = strings[words[0]]
         for part in places.elem_strs:
-            words[part] = [strings[offset] for offset in words[part]]
+            words[part] = list(map(strings.__getitem__, words[part]))
     if ids is not None:
         for at in places.ids:
             words[at] = ids[words[at]]
         for part in places.elem_ids:
-            words[part] = [ids[old] for old in words[part]]
+            words[part] = list(map(ids.__getitem__, words[part]))
     if kind == FWD:
         words[2] = 0
