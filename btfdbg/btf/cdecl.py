@@ -337,7 +337,8 @@ class Declarator:
             suffix = "LL," if signed else "ULL,"
         else:
             values = record[4::2]
-            if signed:
+            # Clang before 15 does not say that an enum is signed; too large values do.
+            if signed or (record[2] < 4 and max(values) >> 8 * record[2]):
                 values = [value - (value >> 31 << 32) for value in values]
             suffix = ","
         lines += [
@@ -395,7 +396,7 @@ class Declarator:
             body, bits = self._guarded_members(type_id, level, name_offs, offsets)
         if struct:
             if bits < 8 * size:
-                body += self._padding(bits, 8 * size, align, 0, indent)
+                body += self._padding(bits, 8 * size, align, 0, indent, packed)
         elif size and types.natural_size(type_id) < size:
             # Its members are not known, or it is aligned to more than they are.
             body += f"\n{indent}unsigned char __size[{size}];"
@@ -446,7 +447,7 @@ class Declarator:
             if at < offset and struct:
                 align = 1 if packed else types.align_of(member)
                 between = own_align if after_bits and bits else 0
-                append(self._padding(at, offset, align, between, indent))
+                append(self._padding(at, offset, align, between, indent, packed))
             name = names[name_off]
             if not name:
                 text = self._unnamed_member(member, level + 1)
@@ -490,7 +491,7 @@ class Declarator:
             at = self.types.record[at][2]
         return self.declare(type_id, "", level)
 
-    def _padding(self, at: int, end: int, align: int, bits: int, indent: str) -> str:
+    def _padding(self, at: int, end: int, align: int, bits: int, indent: str, packed: int) -> str:
         """
         Return unnamed bit-fields that bring the next member to its place.
 
@@ -498,6 +499,7 @@ class Declarator:
         :param align: Bytes to which a compiler would align the next by itself.
         :param bits: The struct's alignment if both neighbours are bit-fields, else 0. Where
             unnamed bit-fields align what they are in, as on arm64, no larger unit will do.
+        :param packed: Not 0 if the struct is.
         """
         units = (("long", 8 * self.types.pointer_size), ("int", 32), ("short", 16), ("char", 8))
         name, width = units[-1]
@@ -514,7 +516,9 @@ class Declarator:
             # put the padding that follows into the gap.
             natural = -(-at // (8 * align)) * (8 * align)
             fits_before = start != end and end - start <= start - at
-            if bits or (start == end and natural != start) or fits_before:
+            # In a packed struct it closes none but those within a byte.
+            closes = natural == start or (start != end and not packed)
+            if bits or not closes or fits_before:
                 out.append(f"\n{indent}{name}: {start - at if bits else 0};")
             at = start
         full, rest = divmod(end - at, width)
