@@ -347,6 +347,8 @@ def dump_c(
     roots: Iterable[int] | None = None,
     assertions: bool = False,
     ms_extensions: bool = False,
+    sort: bool = False,
+    kfuncs: bool = False,
 ) -> Iterator[str]:
     """
     Return a BTF as a C header, in pieces.
@@ -357,17 +359,28 @@ def dump_c(
         every member that is no bit-field.
     :param ms_extensions: Use what a compiler understands with ``-fms-extensions`` only,
         as libbpf does.
+    :param sort: Definitions by sort and name, see :mod:`btfdbg.btf.corder`.
+    :param kfuncs: Append prototypes of what BPF programs may call.
     :raises BtfFormatError: a type refers to what does not exist.
     """
     dump = CDump(btf, ms_extensions=ms_extensions)
     yield _HEAD
     chunk: list[str] = []
-    for text in dump.dump_all(dump.types.c_types() if roots is None else roots):
+    ids = dump.types.c_types() if roots is None else roots
+    if sort:
+        from btfdbg.btf.corder import c_order
+
+        ids = c_order(btf, ids)
+    for text in dump.dump_all(ids):
         chunk.append(text)
         if len(chunk) > 4096:
             yield "".join(chunk)
             chunk.clear()
     yield "".join(chunk)
+    if kfuncs:
+        from btfdbg.btf.ckfuncs import kfunc_prototypes
+
+        yield from kfunc_prototypes(dump)
     if assertions:
         from btfdbg.btf.casserts import assertions as asserted
 

@@ -2,7 +2,7 @@
 
 raw   bpftool's notation, which `btfdbg btf assemble` reads back; --exact makes that
       the very same bytes
-c     a header that compiles
+c     a header that compiles; --sort --kfuncs for what bpftool prints
 json  every word of every type, which `btfdbg btf assemble` reads back too
 """
 
@@ -26,6 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="c: static assertions of every size and offset",
     )
+    parser.add_argument(
+        "--sort", action="store_true", help="c: by what types are and their names, as bpftool does"
+    )
+    parser.add_argument(
+        "--kfuncs", action="store_true", help="c: prototypes of what BPF programs may call"
+    )
     add_output(parser, required=False)
 
 
@@ -42,5 +48,6 @@ def run(args: argparse.Namespace) -> int:
     else:
         from btfdbg.btf.cdump import dump_c
 
-        write_text(args.output, dump_c(btf, assertions=args.assertions))
+        text = dump_c(btf, assertions=args.assertions, sort=args.sort, kfuncs=args.kfuncs)
+        write_text(args.output, text)
     return 0
