@@ -70,6 +70,7 @@ class Graph:
     :ivar words: Record of each, string offsets canonical.
     :ivar refs: Type ids that each refers to.
     :ivar tags: Their tags.
+    :ivar alone: Ids of those that are never merged.
     """
 
     def __init__(self, btf: Btf, canonical: Canonical, tags: dict[TagKey, TagNodes]) -> None:
@@ -78,6 +79,7 @@ class Graph:
         self.words: list[list[int]] = []
         self.refs: list[list[int]] = []
         self.tags = tags
+        self.alone: list[int] = []
         all_words: list[int] = btf.words.tolist()
         ends = [*btf.offsets, len(all_words)][1:]
         limit = btf.type_cnt
@@ -101,6 +103,8 @@ class Graph:
                 if kind == Kind.FWD:
                     words[2] = 0
                 self._take_tag(type_id, words)
+            elif kind in NEVER_MERGED:
+                self.alone.append(type_id)
             self.words.append(words)
             self.refs.append(targets)
 

@@ -248,9 +248,8 @@ class _Split:
         for key, tag in self.tags.items():
             if key not in self.ambiguous:
                 aliases += self._name_tag(key, tag)
-        for type_id, words in enumerate(self.graph.words, self.start):
-            if info_kind(words[1]) in NEVER_MERGED:
-                self.ids[type_id] = type_id
+        for type_id in self.graph.alone:
+            self.ids[type_id] = type_id
         self._resolve_base_forwards(aliases)
         for type_id, target in self.index.aliases.items():
             self.ids[type_id] = target
@@ -334,10 +333,14 @@ class _Split:
         """
         start, ids = self.start, self.ids
         refs = self.graph.refs
+        class_of = ids.__getitem__
         left: list[int] = []
         seen = bytearray(len(refs))
-        for root in range(start, start + len(refs)):
+        for root, targets in enumerate(refs, start):
             if ids[root] >= 0 or seen[root - start]:
+                continue
+            if min(map(class_of, targets), default=0) >= 0:
+                ids[root] = self._look_up(root)
                 continue
             stack = [root]
             while stack:
@@ -353,7 +356,7 @@ class _Split:
                 if seen[at] == 2:
                     continue
                 seen[at] = 2
-                if any(ids[t] < 0 for t in refs[at]):
+                if min(map(class_of, refs[at]), default=0) < 0:
                     left.append(type_id)
                 else:
                     ids[type_id] = self._look_up(type_id)
@@ -375,11 +378,11 @@ class _Split:
     def _result(self) -> list[int]:
         """Return the classes' representatives: ids of the base, or the lowest own ones."""
         start, ids = self.start, self.ids
+        forwards = {t for tag in self.tags.values() for t in tag.forwards}
         first: dict[int, int] = {}
-        for type_id, words in enumerate(self.graph.words, start):
-            target = ids[type_id]
+        for type_id, target in enumerate(ids[start:], start):
             # Where a definition stands for its forward declarations, it must not be
             # one of them that stands for the class.
-            if target >= start and not tag_of(words)[1]:
+            if target >= start and type_id not in forwards:
                 first.setdefault(target, type_id)
         return [first.get(target, target) for target in ids[start:]]
