@@ -74,8 +74,7 @@ def _again(args: argparse.Namespace) -> int:
         print("errors:", outcome.errors)
         print("\n".join(outcome.defects) or "no defect")
         if args.keep is not None:
-            from tests.fuzz.dumpfile import Applied
-            from tests.fuzz.formats import copy_sparse
+            from tests.fuzz.dumpfile import Applied, copy_sparse
 
             copy_sparse(args.base, args.keep)
             Applied(args.keep, edit)

@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.fuzz import reads as reads_
-from tests.fuzz.dumpfile import Applied, Edit
-from tests.fuzz.formats import copy_sparse, open_dump
+from tests.fuzz.dumpfile import Applied, Edit, copy_sparse
+from tests.fuzz.formats import open_dump
 from tests.fuzz.mutate import Mutator
 from tests.fuzz.sandbox import COMMANDS, INFO, OPEN, Outcome, Sandbox, open_here, warm_up
 

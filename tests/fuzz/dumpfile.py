@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -100,13 +100,40 @@ class DumpFile:
         raise NotImplementedError
 
 
+def data_ranges(fd: int, size: int, at: int = 0) -> Iterable[tuple[int, int]]:
+    """The parts of a file that are no holes, from an offset on: (start, end)."""
+    while at < size:
+        try:
+            at = os.lseek(fd, at, os.SEEK_DATA)
+        except OSError:
+            return
+        end = os.lseek(fd, at, os.SEEK_HOLE)
+        yield at, end
+        at = end
+
+
+def copy_sparse(source: Path, target: Path) -> None:
+    """Copy a file, holes as holes."""
+    with source.open("rb") as f, target.open("wb") as out:
+        size = f.seek(0, os.SEEK_END)
+        for start, end in data_ranges(f.fileno(), size):
+            f.seek(start)
+            out.seek(start)
+            while start < end:
+                data = f.read(min(end - start, 1 << 22))
+                out.write(data)
+                start += len(data)
+        out.truncate(size)
+
+
 class Applied:
     """An edit made in place; ``undo()`` takes it back. The file belongs to us alone."""
 
     def __init__(self, path: Path, edit: Edit) -> None:
         self._path = path
         self._saved: list[Patch] = []
-        with path.open("r+b") as f:
+        # No buffer: data_ranges() moves the file's position.
+        with path.open("r+b", buffering=0) as f:
             self._size = f.seek(0, os.SEEK_END)
             for offset, data in edit.patches:
                 f.seek(offset)
@@ -114,8 +141,10 @@ class Applied:
                 f.seek(offset)
                 f.write(data)
             if edit.size is not None:
-                f.seek(edit.size)
-                self._saved.append((edit.size, f.read()))
+                # Not what is only a hole: a raw image has hundreds of megabytes of them.
+                for start, end in data_ranges(f.fileno(), self._size, edit.size):
+                    f.seek(start)
+                    self._saved.append((start, f.read(end - start)))
                 f.truncate(edit.size)
 
     def undo(self) -> None:

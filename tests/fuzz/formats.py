@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import random
 import struct
+import weakref
 import zlib
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
@@ -23,7 +24,7 @@ from btfdbg.debuginfo.vmcore.elfcore import PT_LOAD, read_elf
 from btfdbg.debuginfo.vmcore.kdumppages import _decompress
 from btfdbg.debuginfo.vmcore.lime import is_lime, read_lime
 from corefiles.recompress import snappy
-from tests.fuzz.dumpfile import INTERESTING, DumpFile, Lost, Patch, Region
+from tests.fuzz.dumpfile import INTERESTING, DumpFile, Lost, Patch, Region, data_ranges
 
 _EHDR_SIZE = 64
 _DESC_SIZE = 24
@@ -42,7 +43,8 @@ class _PlainDump(DumpFile):
         super().__init__(path)
         self.page_size = page_size
         self._offsets: dict[int, int] = {}
-        self._file = path.open("rb")
+        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        weakref.finalize(self, os.close, self._fd)
 
     def _add(self, address: int, size: int, offset: int) -> None:
         """Whole pages of memory at an offset of the file."""
@@ -50,7 +52,7 @@ class _PlainDump(DumpFile):
             self._offsets[(address + at) // self.page_size] = offset + at
 
     def page(self, pfn: int) -> bytes:
-        return os.pread(self._file.fileno(), self.page_size, self._offsets[pfn])
+        return os.pread(self._fd, self.page_size, self._offsets[pfn])
 
     def put(self, pages: Mapping[int, bytes]) -> list[Patch]:
         return [(self._offsets[pfn], data) for pfn, data in pages.items()]
@@ -62,7 +64,7 @@ class ElfDump(_PlainDump):
     def __init__(self, path: Path, page_size: int) -> None:
         super().__init__(path, page_size)
         core = read_elf(path)
-        head = os.pread(self._file.fileno(), _EHDR_SIZE, 0)
+        head = os.pread(self._fd, _EHDR_SIZE, 0)
         self._order = ">" if head[5] == 2 else "<"
         self.byteorder = "big" if head[5] == 2 else "little"
         regions = [Region("ELF header", 0, _EHDR_SIZE)]
@@ -115,7 +117,7 @@ class RawDump(_PlainDump):
 
     def __init__(self, path: Path, page_size: int) -> None:
         super().__init__(path, page_size)
-        for start, end in data_ranges(self._file.fileno(), self.size):
+        for start, end in data_ranges(self._fd, self.size):
             start -= start % page_size
             self._add(start, -(-(end - start) // page_size) * page_size, start)
         self.frames = tuple(sorted(self._offsets))
@@ -134,6 +136,7 @@ class KdumpDump(DumpFile):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self._reader = reader = KdumpReader(path)
+        weakref.finalize(self, reader.close)
         self.page_size = reader.page_size
         self.byteorder = "little" if reader.byteorder == "little" else "big"
         self._desc_format = struct.Struct(reader._order + "qIIQ")
@@ -296,33 +299,6 @@ class FlattenedDump(KdumpDump):
         if at != self._mark:
             placed.append((at, struct.pack(">qq", -1, -1)))
         return placed
-
-
-def data_ranges(fd: int, size: int) -> Iterable[tuple[int, int]]:
-    """The parts of a file that are no holes: (start, end)."""
-    at = 0
-    while at < size:
-        try:
-            at = os.lseek(fd, at, os.SEEK_DATA)
-        except OSError:
-            return
-        end = os.lseek(fd, at, os.SEEK_HOLE)
-        yield at, end
-        at = end
-
-
-def copy_sparse(source: Path, target: Path) -> None:
-    """Copy a file, holes as holes."""
-    with source.open("rb") as f, target.open("wb") as out:
-        size = f.seek(0, os.SEEK_END)
-        for start, end in data_ranges(f.fileno(), size):
-            f.seek(start)
-            out.seek(start)
-            while start < end:
-                data = f.read(min(end - start, 1 << 22))
-                out.write(data)
-                start += len(data)
-        out.truncate(size)
 
 
 def open_dump(path: Path, page_size: int = 4096) -> DumpFile:

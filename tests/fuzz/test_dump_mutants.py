@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from corefiles.manifest import BUNDLED
-from tests.fuzz.smalldump import elf_of
+from tests.fuzz.smalldump import elf_of, flatten
 
 _ROOT = Path(__file__).parents[2]
 _EACH = 50
-# As kdump and as ELF: other code reads the pages.
+# As kdump, flattened and as ELF: other code reads the pages.
 _BASES = (
     ("6.12-amd64-null", "kdump"),
-    ("6.12-amd64-null", "elf"),
+    ("6.12-amd64-null", "flat"),
     ("6.1-amd64-hung", "elf"),
     ("6.12-arm64-deadlock", "elf"),
 )
@@ -35,6 +36,9 @@ def test_mutants_are_diagnosed_and_untouched_answers_stay_the_same(
         elf = tmp_path / f"{name}.elf"
         elf_of(base, elf)
         base = elf
+    elif form == "flat":
+        base = Path(shutil.copy(base, tmp_path / f"{name}.flat"))
+        flatten(base)
     log = tmp_path / "log"
     # A process of its own: the mutants are forked, and pytest's has threads.
     done = subprocess.run(
