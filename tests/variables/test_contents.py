@@ -74,6 +74,7 @@ def _btf() -> Btf:
     builder.add_field("arg", text, 128)
     builder.add_array(int_, text, 2)
     builder.add_array(int_, text, 4)
+    builder.add_array(int_, builder.add_const(text), 2)
     builder.add_struct("syscall_metadata", 16, [])
     builder.add_field("name", text, 0)
     builder.add_field("nb_args", int_, 64)
@@ -181,6 +182,28 @@ def test_a_static_key_is_of_the_kind_that_its_contents_say(bit: int, given: str)
         memory = bytes(0x10) + _words(bit, DATA | bit)
         found = _name(_variables(database, memory, Sym("v", 0x10, 16)))
         assert found == (f"struct static_key_{kind}" if kind == given else None)
+
+
+@pytest.mark.parametrize(
+    ("words", "given"),
+    [
+        ((BASE + 0x80, BASE + 0x90), "const char * const [2]"),
+        ((BASE + 0x80, 0), "const char * const [2]"),
+        ((BASE + 0x80, BASE + 0x2010), None),
+    ],
+)
+def test_a_constant_table_that_leads_to_writable_data_is_none_of_strings(
+    words: tuple[int, int], given: str | None
+) -> None:
+    bounds = (
+        Sym("__start_rodata", 0, 1),
+        Sym("__end_rodata", 0x1000, 1),
+        Sym("_sdata", 0x2000, 1),
+        Sym("_edata", 0x3000, 1),
+    )
+    database = _database(("v", "const char * const [2]"))
+    memory = bytes(0x10) + _words(*words)
+    assert _name(_variables(database, memory, *bounds, Sym("v", 0x10, 16))) == given
 
 
 def _parameter_table(*rows: tuple[int, int]) -> tuple[bytes, list[Sym]]:

@@ -105,6 +105,16 @@ def test_the_nearest_release_that_fits_wins() -> None:
     assert _type(_variables(database, Sym("v", 0x8, 16))) == "struct foo"
 
 
+def test_the_same_series_of_another_machine_comes_before_an_older_one_of_this() -> None:
+    other = Kernel("arm64-full", "6.12", "6.12.1-arm64", "aarch64")
+    entries = [
+        Entry("v", "", "struct foo *", frozenset((other.release,))),
+        Entry("v", "", "struct { int x; int y; }", frozenset((NEAR.release,))),
+    ]
+    database = Database.from_text(TextDatabase((NEAR, other), entries))
+    assert _type(_variables(database, Sym("v", 0x10, 8))) == "struct foo *"
+
+
 def test_two_types_of_one_release_that_both_fit_are_none() -> None:
     database = _database(("v", "struct foo *", "near"), ("v", "const struct foo *", "near"))
     assert _type(_variables(database, Sym("v", 0x8, 8))) is None

@@ -49,7 +49,7 @@ class Kinship:
             self._order.append(
                 (
                     kernel.release != release,
-                    distance + (kernel.machine != machine) * 2,
+                    2 * distance + (kernel.machine != machine),
                     kernel.lane != me.lane,
                 )
             )

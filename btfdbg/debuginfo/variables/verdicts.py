@@ -13,6 +13,7 @@ from drgn import Type, TypeKind
 
 from btfdbg.debuginfo.variables import rules
 from btfdbg.debuginfo.variables.cdecl import (
+    QUALIFIERS,
     Array,
     CDeclError,
     CType,
@@ -43,6 +44,7 @@ _MAX_ELEMENTS = 16
 _LARGEST_GAP = 1 << 16
 _STATIC_KEYS = {"static_key_true": True, "static_key_false": False}
 _KEY_SIZE = 16
+_CHAR = Named("", "char")
 # Addresses of x86-64 and arm64 kernels, whose pointers can be told from other data.
 _KERNEL_HALF = 0xFFFF_8000_0000_0000
 
@@ -225,6 +227,8 @@ class Verdicts:
         data = self._contents(symbol)
         if data is None:
             return False
+        if place is Place.CONST and self._are_addresses_of_variables(element, data, length):
+            return True
         for layout in layouts:
             if layout.size < self._words.pointer_size:
                 if self._words.has_address(data[: length * layout.size], symbol.address):
@@ -236,6 +240,16 @@ class Verdicts:
             ):
                 return False
         return True
+
+    def _are_addresses_of_variables(self, element: CType, data: bytes, length: int) -> bool:
+        """Whether a constant table of strings leads to writable data, where no literal is."""
+        assert self._words is not None
+        bare = unqualified(element, *QUALIFIERS)
+        if not isinstance(bare, Pointer) or unqualified(bare.target, *QUALIFIERS) != _CHAR:
+            return False
+        words = (self._words.word(data, at) for at in range(0, min(length * 8, len(data) - 7), 8))
+        # A per-CPU address may be a small number, as an index beside pointers is.
+        return any(self._places.of(word) in (Place.WRITABLE, Place.RO_AFTER_INIT) for word in words)
 
     def _contradicts_parameter(self, element: CType, symbol: Symbol) -> bool:
         """Whether the variable is a parameter of another size, or a bool where this is none."""
