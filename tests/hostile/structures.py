@@ -7,7 +7,7 @@ areas: the pages with lists and ``struct module``, and those with symbol tables 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from functools import cache
 from itertools import islice
 from typing import NamedTuple
@@ -104,13 +104,22 @@ def _walk(session: Session) -> bool:
     return good
 
 
-def _contents(session: Session) -> bool:
+def _contents(session: Session, changed: Container[int] | None = None) -> bool:
+    """
+    Symbols and BTF of the modules.
+
+    :param changed: Page numbers; BTF that is in none of them is left alone.
+    """
     symbols = ModuleSymbols(session.prog)
     found = symbols.by_name("cf_trigger")
     for sym in islice(symbols, _FEW):
         symbols.by_address(sym.address)
     try:
         for entry in kernel_btfs(session):
+            first, last = entry.data // _PAGE, (entry.data + entry.size) // _PAGE
+            pages = range(first, min(last + 1, first + _FEW))
+            if changed is not None and not any(page in changed for page in pages):
+                continue
             if entry.kernel and entry.name not in ("", "vmlinux"):
                 _one_btf(session, entry.data, entry.size)
     except DebugInfoError:
@@ -145,10 +154,11 @@ def modules(data: bytes) -> bool:
         good = _walk(kernel.session)
         create_modules(kernel.session)
         restore_modules(kernel.session)
-        return _contents(kernel.session) and good
+        return _contents(kernel.session, kernel.pages) and good
     finally:
         kernel.pages.clear()
         del kernel.session.notes[:]
+        del kernel.session.loaded[:]
 
 
 def _seeds() -> list[bytes]:
