@@ -47,7 +47,10 @@ def install() -> None:
     def search(prog: drgn.Program, name: str, args: argparse.Namespace, **kwargs: Any) -> Any:
         # Stacks are ranges of their own, and the tasks are asked of the Program itself.
         own = args.drgn or args.task_stacks or args.active_task_stacks
-        ranges = None if own else _held(prog)
+        session = find_session(prog)
+        live = prog.flags & drgn.ProgramFlags.IS_LIVE
+        dump = None if own or live or session is None else session.dump
+        ranges = None if dump is None else held(dump)
         if ranges is None:
             return original(prog, name, args, **kwargs)
         return original(_Searched(prog, ranges), name, args, **kwargs)
@@ -58,15 +61,16 @@ def install() -> None:
         names[walk] = _shown(names[walk], of)
 
 
-def _held(prog: drgn.Program) -> list[tuple[int, int]] | None:
-    """Physical ranges (start, end) that the dump has; ``None`` if that is not known."""
-    session = find_session(prog)
-    info: DumpInfo | None = session.dump if session is not None else None
-    if info is None or prog.flags & drgn.ProgramFlags.IS_LIVE:
-        return None
+def held(info: DumpInfo) -> list[tuple[int, int]] | None:
+    """Physical ranges (start, end) that a dump has; ``None`` if that is not known."""
     memory = info.memory
     if isinstance(memory, FileMemory):
-        return [(e.address, e.end) for e in memory.extents]
+        # Not what a header says to be zeros without having any: that may be any size.
+        return [
+            (e.address, e.address + min(e.filled, memory.size - e.offset))
+            for e in memory.extents
+            if e.offset < memory.size and e.filled
+        ]
     if isinstance(memory, KdumpPages):
         return [(start, start + size) for start, size in memory.kdump.runs()]
     if info.format.value.startswith("kdump"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from pathlib import Path
 
 import drgn
@@ -12,7 +13,8 @@ from btfdbg.commands import execute, searching
 from btfdbg.debuginfo.attach import attach
 from btfdbg.debuginfo.session import Session
 from btfdbg.debuginfo.trim.kdumpfile import KdumpReader
-from btfdbg.debuginfo.vmcore import open_core, progress
+from btfdbg.debuginfo.vmcore import Format, open_core, progress
+from tests.vmcore import tiny
 
 _POISON = 0xDEAD000000000100
 
@@ -108,3 +110,15 @@ def test_a_search_shows_how_far_it_is(
     assert execute.run_commands(session, ["search -p deadbeefdeadbe12"]) == 0
     assert "searching [" in shown.getvalue()
     assert shown.getvalue().endswith("\r\x1b[K")
+
+
+def test_zeros_that_only_a_header_promises_are_not_searched(tmp_path: Path) -> None:
+    """A few bytes of a header made it go over a petabyte."""
+    kernel = tiny.Kernel(tiny.X86_64)
+    path = tiny.elf_of(tmp_path / "core", kernel, kernel.elf_note())
+    data = bytearray(path.read_bytes())
+    # p_memsz of the second program header, the only one of memory.
+    struct.pack_into("<Q", data, 64 + 56 + 40, 1 << 50)
+    path.write_bytes(data)
+    assert open_core(path)[1].format is Format.ELF
+    assert searching.held(open_core(path)[1]) == [(0, len(kernel.memory))]
