@@ -39,8 +39,10 @@ _ID_WORDS = {
 #: Two ids, the lower first.
 Pair: TypeAlias = tuple[int, int]
 
-# Pairs looked at per own type before the short cut is none.
-_MOST_PER_TYPE = 8
+# Words compared per own word before the short cut is none, and how many of them the
+# entering of a reference costs.
+_MOST_PER_WORD = 8
+_REFERENCE_COSTS = 16
 
 
 class Pairs:
@@ -61,6 +63,7 @@ class Pairs:
         self._above: dict[Pair, list[Pair]] = {}
         self._waiting: dict[TagKey, list[Pair]] = {}
         self._stack: list[Pair] = []
+        self._left = 0
         self._tags: dict[int, tuple[TagKey | None, bool]] = {}
         self._chosen: dict[TagKey, int] = {}
 
@@ -97,9 +100,10 @@ class Pairs:
         :return: Whether the walk came to its end.
         """
         tags = list(self._alike if everywhere else self.ambiguous)
-        left = _MOST_PER_TYPE * len(self._graph.words) + 64
+        self._left = _MOST_PER_WORD * sum(map(len, self._graph.words)) + 1000
         groups = [group for key in tags for group in self._alike.get(key, ())]
-        if sum(len(group) * (len(group) - 1) // 2 for group in groups) > left:
+        alike = ((len(group) * (len(group) - 1) // 2, group[-1]) for group in groups)
+        if sum(pairs * len(self._words(one)) for pairs, one in alike) > self._left:
             return False
         for key in tags:
             self._enter(key)
@@ -108,10 +112,9 @@ class Pairs:
             pair = stack.pop()
             if pair in self._apart:
                 continue
-            left -= 1
-            if left < 0:
-                return False
             self._look(pair)
+            if self._left < 0:
+                return False
         return True
 
     def _enter(self, key: TagKey) -> None:
@@ -154,6 +157,7 @@ class Pairs:
             self._differ(pair)
             return
         places = list(compress(count(), map(ne, first, second)))
+        self._left -= len(first) + _REFERENCE_COSTS * len(places)
         ids, begin, step, inner = _ID_WORDS[kind]
         for at in places:
             if at not in ids and (at < begin or (at - begin) % step not in inner):

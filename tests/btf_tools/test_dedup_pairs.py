@@ -41,7 +41,7 @@ def test_the_rounds_alone_find_the_same_classes(seed: int) -> None:
     split = build(random_types(rng, rng.randrange(1, 25), base.type_cnt), base)
     found = representatives(split, base)[1]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dedup_pairs, "_MOST_PER_TYPE", -1000)
+        patch.setattr(dedup_pairs, "_MOST_PER_WORD", -1000)
         assert representatives(split, base)[1] == found
 
 
