@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final, Literal
@@ -19,6 +19,7 @@ from btfdbg.btf.assemble import assemble
 from btfdbg.btf.btfext import BtfExt, CoreKind, CoreRelo, parse_ext
 from btfdbg.btf.builder import Builder
 from btfdbg.btf.cdump import dump_c
+from btfdbg.btf.core_relo import ENUM_KINDS, TYPE_KINDS
 from btfdbg.btf.ctext import Texts
 from btfdbg.btf.dedup import dedup
 from btfdbg.btf.diff import diff
@@ -26,14 +27,14 @@ from btfdbg.btf.distill import distill_base
 from btfdbg.btf.downlevel import downlevel, features_of
 from btfdbg.btf.find import find
 from btfdbg.btf.fingerprint import Fingerprints
-from btfdbg.btf.format import COMPOSITES
+from btfdbg.btf.format import COMPOSITES, Kind
 from btfdbg.btf.holes import as_text, holes
 from btfdbg.btf.isf import to_isf
 from btfdbg.btf.jsondump import dump_json, load_json
 from btfdbg.btf.merge import merge, rebase
 from btfdbg.btf.minimize import flatten, minimize
 from btfdbg.btf.order import named_start_id, sort_by_name
-from btfdbg.btf.pack import with_byteorder
+from btfdbg.btf.pack import pack_like, with_byteorder
 from btfdbg.btf.relocate import relocate
 from btfdbg.btf.validate import check
 from btfdbg.errors import BtfError, BtfFormatError, BtfNotFoundError
@@ -151,42 +152,61 @@ def _merge(case: Case) -> None:
     merge(parts)
 
 
-def _relos(btf: Btf, rng: random.Random) -> BtfExt:
-    paths = ("0", "0:0", "0:1", "0:2:0", "1:0", "0:0:0:1", "", "0:x", "0:99", "0:1:1:1:1", "-1")
-    ids = range(btf.type_cnt + 1)
-    return BtfExt(
-        "little",
-        (),
-        (),
-        tuple(
-            CoreRelo("s", 8 * n, rng.choice(ids), rng.choice(paths), CoreKind(rng.randrange(13)))
-            for n in range(4)
-        ),
-    )
+def _relos(btf: Btf, rng: random.Random) -> list[BtfExt]:
+    """Return relocations one by one: one that fits no type is an error for all."""
+    paths = ("0", "0", "0:0", "0:0", "0:1", "0:2:0", "1:0", "0:0:0:1", "", "0:x", "0:99", "-1")
+    kinds = [btf.kind_of(type_id) for type_id in range(btf.type_cnt)]
+    of_kind = {
+        True: [t for t, kind in enumerate(kinds) if kind in (Kind.ENUM, Kind.ENUM64)],
+        False: [t for t, kind in enumerate(kinds) if kind in COMPOSITES],
+    }
+    out = []
+    for n in range(4):
+        kind = CoreKind(rng.randrange(13))
+        access = "0" if kind in TYPE_KINDS and rng.random() < 0.9 else rng.choice(paths)
+        likely = of_kind[kind in ENUM_KINDS]
+        ids = likely if likely and rng.random() < 0.8 else range(btf.type_cnt + 1)
+        out.append(BtfExt("little", (), (), (CoreRelo("s", 8 * n, rng.choice(ids), access, kind),)))
+    return out
+
+
+def _minimize_each(kernel: Btf, local: Btf, relos: list[BtfExt], modules: Sequence[Btf]) -> None:
+    """Minimise for each relocation, and once more what is left."""
+    errors = 0
+    for relo in relos:
+        try:
+            small = minimize(kernel, [(local, relo)], modules)
+            minimize(small.kernel, [(local, relo)], small.modules)
+        except BtfError:
+            errors += 1
+    if errors == len(relos):
+        raise BtfError("no relocation fits")
 
 
 def _minimize(case: Case) -> None:
     btf, good, rng = case.btf, case.good, case.rng
-    base = btf.base
-    modules = [] if base is None else [btf]
-    minimize(base or btf, [(good, _relos(good, rng))], modules)
+    modules = [] if btf.base is None else [btf]
+    _minimize_each(btf.base or btf, good, _relos(good, rng), modules)
 
 
 def _minimize_with(case: Case) -> None:
-    minimize(case.good, [(case.btf, _relos(case.btf, case.rng))])
+    _minimize_each(case.good, case.btf, _relos(case.btf, case.rng), ())
 
 
 def _ext(case: Case) -> None:
-    rng = case.rng
+    rng, btf = case.rng, case.btf
+    # With one more string, which an access can be.
+    local = Btf.parse(pack_like(btf, btf.words, btf.strings.data + b"0\0"), btf.base)
+    access = local.end_str_off - 2 if rng.random() < 0.9 else rng.randrange(4)
     root, kind = rng.randrange(case.btf.type_cnt), rng.randrange(13)
     header = [32, 0, 20, 20, 28, 48, 28]
     funcs = [8, 0, 1, 0, root]
     lines = [16, 0, 1, 0, 0, 0, 0x401]
-    words = [*header, *funcs, *lines, 16, 0, 1, 8, root, rng.randrange(4), kind]
+    words = [*header, *funcs, *lines, 16, 0, 1, 8, root, access, kind]
     if rng.random() < 0.7:
         words[rng.randrange(len(words))] = rng.choice((0, 1, 4, 8, 24, 0xFFFFFFFF))
     data = struct.pack(f"<HBB{len(words)}I", 0xEB9F, 1, 0, *words)
-    minimize(case.good, [(case.btf, parse_ext(data, case.btf))])
+    minimize(case.good, [(local, parse_ext(data, local))])
 
 
 def _holes(case: Case) -> None:
