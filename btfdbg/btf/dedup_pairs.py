@@ -23,6 +23,7 @@ from typing import TypeAlias
 from btfdbg.btf.dedup_base import BaseIndex
 from btfdbg.btf.dedup_graph import NEVER_MERGED, Graph, TagKey, choose_enum, label, tag_of
 from btfdbg.btf.format import LAYOUTS, TYPE_WORDS, Kind, info_kind
+from btfdbg.errors import BtfFormatError
 
 # By kind, where its records hold type ids: words, and from which word on in every so many
 # words which.
@@ -131,9 +132,13 @@ class Pairs:
         return -1
 
     def _words(self, type_id: int) -> list[int]:
-        if type_id >= self._start:
+        if type_id < self._start:
+            return self._index.words(type_id)
+        try:
             return self._graph.words[type_id - self._start]
-        return self._index.words(type_id)
+        except IndexError:
+            last = self._graph.btf.type_cnt - 1
+            raise BtfFormatError(f"refers to type {type_id}, last type is {last}") from None
 
     def _tag(self, type_id: int) -> tuple[TagKey | None, bool]:
         known = self._tags.get(type_id)

@@ -10,6 +10,7 @@ import pytest
 from btfdbg.btf import Btf, rawtext
 from btfdbg.btf.dedup import dedup
 from btfdbg.btf.pack import with_byteorder
+from btfdbg.errors import BtfError
 
 from .graphs import permuted
 from .test_tools_oracle import Libbpf, libbpf
@@ -71,3 +72,11 @@ def test_libbpf_leaves_the_same_but_where_it_is_known_to_err(libbpf: Libbpf, nam
     out = libbpf("dedup", btf, *([base] if base is not None else []))
     left = rawtext.dumps(Btf.parse(out[0], base)).rstrip("\n") if out is not None else None
     assert (left == CASES[name][3]) == CASES[name][0]
+
+
+def test_a_split_that_refers_to_nothing_is_an_error() -> None:
+    base = rawtext.parse("[1] STRUCT 's' size=8 vlen=1\n\t'a' type_id=2 bits_offset=0\n"
+                         "[2] PTR '(anon)' type_id=1\n")  # fmt: skip
+    split = rawtext.parse("[3] STRUCT 's' size=8 vlen=1\n\t'a' type_id=168 bits_offset=0\n", base)
+    with pytest.raises(BtfError, match="168"):
+        dedup(split)
