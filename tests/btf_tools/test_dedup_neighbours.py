@@ -74,9 +74,11 @@ def test_libbpf_leaves_the_same_but_where_it_is_known_to_err(libbpf: Libbpf, nam
     assert (left == CASES[name][3]) == CASES[name][0]
 
 
-def test_a_split_that_refers_to_nothing_is_an_error() -> None:
-    base = rawtext.parse("[1] STRUCT 's' size=8 vlen=1\n\t'a' type_id=2 bits_offset=0\n"
-                         "[2] PTR '(anon)' type_id=1\n")  # fmt: skip
-    split = rawtext.parse("[3] STRUCT 's' size=8 vlen=1\n\t'a' type_id=168 bits_offset=0\n", base)
+def test_a_base_that_refers_to_nothing_is_an_error() -> None:
+    base = rawtext.parse("[1] STRUCT 's' size=8 vlen=1\n\t'a' type_id=168 bits_offset=0\n")
+    text = (
+        "[2] STRUCT 's' size=8 vlen=1\n\t'a' type_id=3 bits_offset=0\n[3] PTR '(anon)' type_id=2\n"
+    )
+    text += "[4] STRUCT 's' size=4 vlen=0\n"  # which makes the tag ambiguous
     with pytest.raises(BtfError, match="168"):
-        dedup(split)
+        dedup(rawtext.parse(text, base))
