@@ -101,7 +101,7 @@ class _Split:
         self.by_record: dict[bytes, int] = {}
         self.ids: list[int] = []
         self.defined_here: set[TagKey] = set()
-        # Tags of the base that mean a type here, because that says more.
+        # Tags that mean a certain definition here, because that says more.
         self.richer: dict[TagKey, int] = {}
         # Until they answer another question than a round asks.
         self.pairs: Pairs | None = None
@@ -181,11 +181,17 @@ class _Split:
             return
         plain = self.ids
         tags = [self.tags[key] for key in self.defined_here]
-        more = self._above([t for tag in tags for t in (*tag.definitions, *tag.forwards)])
+        here = [t for tag in tags for t in (*tag.definitions, *tag.forwards)]
+        more = self._above(here.copy())
+        told = more.union(here)
+        most: dict[TagKey, int] = {}
         for type_id in sorted(more):
             key, _ = tag_of(self.graph.words[type_id - self.start])
-            if key is not None and key not in self.ambiguous and self.tags[key].base_definitions:
-                self.richer.setdefault(key, type_id)
+            if key is not None and key not in self.ambiguous:
+                said = sum(t in told for t in self.graph.refs[type_id - self.start])
+                if said > most.get(key, -1):
+                    most[key] = said
+                    self.richer[key] = type_id
         self.pairs = None
         self._round()
         self._leave_unused(plain)
@@ -379,7 +385,7 @@ class _Split:
         """Return the classes' representatives: ids of the base, or the lowest own ones."""
         start, ids = self.start, self.ids
         forwards = {t for tag in self.tags.values() for t in tag.forwards}
-        first: dict[int, int] = {}
+        first = {type_id: type_id for type_id in self.richer.values()}
         for type_id, target in enumerate(ids[start:], start):
             # Where a definition stands for its forward declarations, it must not be
             # one of them that stands for the class.

@@ -151,6 +151,27 @@ def test_what_only_types_of_the_base_would_refer_to_is_not_kept() -> None:
     assert bytes(dedup(deduped.btf).raw) == bytes(deduped.btf.raw)
 
 
+@pytest.mark.parametrize("rich", [4, 5])
+@pytest.mark.parametrize("tag", ["dev", "own"])
+def test_of_two_definitions_the_one_that_says_more_stays(rich: int, tag: str) -> None:
+    base = rawtext.parse(
+        "[1] STRUCT 'dev' size=8 vlen=1\n\t'v' type_id=3 bits_offset=0\n"
+        "[2] FWD 'vlan' fwd_kind=struct\n[3] PTR '(anon)' type_id=2\n"
+    )
+    device = "[{}] STRUCT '{}' size=8 vlen=1\n\t'v' type_id={} bits_offset=0\n"
+    vlan = "STRUCT 'vlan' size=4 vlen=0\n"
+    split = rawtext.parse(
+        "".join(device.format(t, tag, 7 if t == rich else 3) for t in (4, 5))
+        + f"[6] {vlan}[7] PTR '(anon)' type_id=6\n",
+        base,
+    )
+    once = dedup(split)
+    assert rawtext.dumps(once) == (
+        device.format(4, tag, 6) + f"[5] {vlan}[6] PTR '(anon)' type_id=5\n"
+    )
+    assert bytes(dedup(once).raw) == bytes(once.raw)
+
+
 @given(seeds)
 @settings(max_examples=100, deadline=None)
 def test_types_that_are_written_again_are_found_again(seed: int) -> None:
