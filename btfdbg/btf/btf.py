@@ -20,7 +20,7 @@ from __future__ import annotations
 import sys
 
 from btfdbg.btf.header import Header
-from btfdbg.btf.index import record_offsets
+from btfdbg.btf.index import head_bytes, record_offsets
 from btfdbg.btf.layouts import (
     LAYOUT_ENTRY_LEN,
     LAYOUTS,
@@ -168,10 +168,8 @@ class Btf:
                 f"types at {start:#x}: {len(section)} bytes, expected a multiple of 4",
                 offset=start,
             )
-        blob = None
         if self.byteorder == sys.byteorder:
             self.words = section.cast("I")
-            blob = self._blob()
         else:
             from array import array
 
@@ -182,7 +180,7 @@ class Btf:
         unknown = self.layout
         if not unknown and base is not None:
             unknown = base.effective_layout
-        self.offsets = record_offsets(self.words, unknown, self.start_id, start, blob)
+        self.offsets = record_offsets(self.words, self.head_bytes(), unknown, self.start_id, start)
         self.type_cnt = self.start_id + len(self.offsets)
         if self.type_cnt > MAX_LIBBPF:
             raise BtfFormatError("more than 2^31 types")
@@ -259,6 +257,11 @@ class Btf:
             btf = btf.base
         return btf
 
+    def head_bytes(self) -> bytes:
+        """Return, by the word that a record starts at, its kind_flag (bit 7) and kind."""
+        native = self.byteorder == sys.byteorder
+        return head_bytes(self.words, self.type_section_offset, self._blob() if native else None)
+
     def record_end(self, type_id: int) -> int:
         """Return the word after the record of an own type."""
         index = type_id - self.start_id + 1
@@ -299,13 +302,13 @@ class Btf:
                 out += [at + w for w in row.elem_str_words]
         return out
 
-    def find_word(self, value: int) -> Iterator[int]:
+    def find_word(self, *values: int) -> Iterator[int]:
         """
-        Yield every index into :attr:`words` at which a value stands, in order.
+        Yield every index into :attr:`words` at which a value, or several in a row, stand.
 
         A search of the bytes: a millisecond for a kernel, and no index to make first.
         """
-        pattern = value.to_bytes(4, self.byteorder)
+        pattern = b"".join([value.to_bytes(4, self.byteorder) for value in values])
         start = self.type_section_offset
         end = start + self.header.type_len
         data = self._blob()

@@ -14,6 +14,7 @@ Facts: libbpf's btf_dump.c.
 from __future__ import annotations
 
 from btfdbg.btf.cgraph import MAX_CHAIN, Types
+from btfdbg.btf.cnames import CNames
 from btfdbg.btf.layouts import (
     ARRAY,
     CONST,
@@ -37,6 +38,8 @@ _QUALIFIERS = {CONST: "const", VOLATILE: "volatile", RESTRICT: "restrict"}
 _MODIFIERS = frozenset({CONST, VOLATILE, RESTRICT, TYPE_TAG})
 _ONE_WORD = _MODIFIERS | {PTR, FUNC_PROTO}
 _ENUMS = frozenset({ENUM, ENUM64})
+_COMPOSITES = frozenset({STRUCT, UNION})
+_NAMED = frozenset({INT, FLOAT})
 _TAGGED = frozenset({STRUCT, UNION, ENUM, ENUM64})
 # Left and right of the name; whether a space stands before a name.
 _Pair = tuple[str, str, bool]
@@ -47,11 +50,14 @@ _GROWTH = 64
 _FLOOR = 1 << 20
 
 
+NUL = "\0"
+
+
 class Unprintable(BtfFormatError):
     """A type that C has no words for, or too many."""
 
 
-class Declarator:
+class Declarator(CNames):
     """
     Names and declarations of one dump.
 
@@ -59,58 +65,30 @@ class Declarator:
     """
 
     def __init__(self, types: Types, ms_extensions: bool = False) -> None:
-        self.types = types
+        super().__init__(types)
         self.ms_extensions = ms_extensions
-        self.names = types.names
         # What stands left and right of a name, and what is declared without one.
         self._lefts: dict[int, str] = {}
         self._rights: dict[int, str] = {}
+        # 1 where something stands right of the name.
+        self._turned = bytearray(types.count)
         self._unnamed: dict[int, str] = {}
-        self._tags: dict[int, str] = {}
-        self._idents: dict[int, str] = {}
-        self._tag_counts: dict[str, int] = {}
-        self._ident_counts: dict[str, int] = {}
         size = sum(len(level.raw) for level in types.btf.chain())
         self._depth = 0
         self._inside: set[int] = set()
         self._budget = _FLOOR + _GROWTH * size
+        self._know()
 
-    # Names.
-
-    def _numbered(self, counts: dict[str, int], name: str) -> str:
-        """Return a name made unique in its name space."""
-        count = counts[name] = counts.get(name, 0) + 1
-        return name if count == 1 else f"{name}___{count}"
-
-    def tag_name(self, type_id: int) -> str:
-        name = self._tags.get(type_id)
-        if name is None:
-            record = self.types.record[type_id]
-            name = self.names[record[0]]
-            kind = self.types.kind[type_id]
-            # A declaration shares the name of what it declares.
-            if name and kind != FWD and not (kind in _ENUMS and len(record) == 3):
-                name = self._numbered(self._tag_counts, name)
-            self._tags[type_id] = name
-        return name
-
-    def ident_name(self, type_id: int) -> str:
-        name = self._idents.get(type_id)
-        if name is None:
-            name = self.names[self.types.record[type_id][0]]
-            name = self._idents[type_id] = self._numbered(self._ident_counts, name)
-        return name
-
-    def tag(self, type_id: int) -> str:
-        """Return ``struct foo`` or ``union foo``."""
-        keyword = "struct" if self.types.kind[type_id] == STRUCT else "union"
-        name = self.tag_name(type_id)
-        return f"{keyword} {name}" if name else keyword
-
-    def forward(self, type_id: int) -> str:
-        """Return what a FWD declares."""
-        union = self.types.record[type_id][1] > 0x7FFFFFFF
-        return f"{'union' if union else 'struct'} {self.tag_name(type_id)}"
+    def _know(self) -> None:
+        """Note the declarations with tags that are the only one of their name."""
+        types, texts, lefts = self.types, self._texts, self._lefts
+        words, start = types.words, types.start
+        for type_id, text in texts.items():
+            lefts[type_id] = text + " "
+        for type_id in types.pointers:
+            target = words[start[type_id] + 2]
+            if target in texts:
+                lefts[type_id] = texts[target] + " *"
 
     # Declarations.
 
@@ -119,7 +97,9 @@ class Declarator:
         if name:
             known = self._lefts.get(type_id)
             if known is not None:
-                return f"{known}{name}{self._rights[type_id]}"
+                if self._turned[type_id]:
+                    return f"{known}{name}{self._rights[type_id]}"
+                return known + name
             left, right, space = self._pair(type_id, level, True)
             return f"{left} {name}{right}" if space else f"{left}{name}{right}"
         text = self._unnamed.get(type_id)
@@ -185,7 +165,6 @@ class Declarator:
         else:
             text = self._base(at, 0)[0]
             self._lefts[type_id] = text + " *" if pointer else text + " "
-            self._rights[type_id] = ""
         return True
 
     def _make_pair(self, type_id: int, level: int, named: bool) -> _Pair:
@@ -201,7 +180,9 @@ class Declarator:
         if not inline and not nested:
             if named:
                 self._lefts[type_id] = left + " " if space else left
-                self._rights[type_id] = right
+                if right:
+                    self._rights[type_id] = right
+                    self._turned[type_id] = 1
             else:
                 self._unnamed[type_id] = left + right
         return pair
@@ -228,7 +209,7 @@ class Declarator:
             if kind == PTR:
                 left, space = left + (" *" if space else "*"), False
             elif kind == ARRAY:
-                right = f"[{types.record[type_id][5]}]{right}"
+                right = f"[{types.words[types.start[type_id] + 5]}]{right}"
                 inner = ARRAY
             elif kind == FUNC_PROTO:
                 params, defines = self._params(type_id, level)
@@ -250,8 +231,12 @@ class Declarator:
 
     def _params(self, type_id: int, level: int) -> tuple[str, bool]:
         """Return a parameter list, and whether it holds a definition."""
-        record = self.types.record[type_id]
-        names, targets = record[3::2], record[4::2]
+        types = self.types
+        at, end = types.start[type_id], types.start[type_id + 1]
+        names, targets = (
+            types.words[at + 3 : end : 2].tolist(),
+            types.words[at + 4 : end : 2].tolist(),
+        )
         if not targets or targets == [0]:
             return "void", False
         out = []
@@ -273,12 +258,12 @@ class Declarator:
         kind = self.types.kind[type_id]
         if not type_id:
             return "void", False
-        if kind in (INT, FLOAT):
-            return self.names[self.types.record[type_id][0]], False
         if kind == TYPEDEF:
             return self.ident_name(type_id), False
-        named = self.types.record[type_id][0] != 0
-        if kind in (STRUCT, UNION):
+        named = self.types.words[self.types.start[type_id]]
+        if kind in _NAMED:
+            return self.names[named], False
+        if kind in _COMPOSITES:
             return (self.tag(type_id), False) if named else (self.composite(type_id, level), True)
         if kind in _ENUMS:
             if named:
@@ -300,7 +285,7 @@ class Declarator:
     def typedef(self, type_id: int) -> str:
         """Return a typedef; empty for one that every compiler has."""
         name = self.ident_name(type_id)
-        target = self.types.record[type_id][2]
+        target = self.types.words[self.types.start[type_id] + 2]
         if name == "__builtin_va_list":
             return ""
         if name == "__gnuc_va_list" and not target:
@@ -322,7 +307,7 @@ class Declarator:
         lines = [f"{head} {{"]
         wide = False
         names, counts = self.names, self._ident_counts
-        labels = [names[offset] for offset in record[3::step]]
+        labels = names.cut(record[3::step])
         if counts.keys().isdisjoint(labels) and len(set(labels)) == len(labels):
             counts.update(dict.fromkeys(labels, 1))
         else:
@@ -380,13 +365,15 @@ class Declarator:
         lefts = self._lefts
         if (
             types.plain[type_id]
-            and 0 not in name_offs
-            and (lefts.keys() >= set(members) or all(map(self._is_known, members)))
+            and all(name_offs)
+            and (all(map(lefts.__contains__, members)) or all(map(self._is_known, members)))
+            and max(name_offs, default=0) < self.names.end
         ):
-            names, rights = self.names, self._rights
+            text, turned, rights = self.names.text, self._turned, self._rights
+            find = text.find
             body = "".join(
                 [
-                    f"\n{indent}{lefts[m]}{names[n]}{rights[m]};"
+                    f"\n{indent}{lefts[m]}{text[n : find(NUL, n)]}{rights[m] if turned[m] else ''};"
                     for m, n in zip(members, name_offs, strict=True)
                 ]
             )
@@ -405,7 +392,7 @@ class Declarator:
         text = f"{head} {{{body}}}"
         if packed:
             text += " __attribute__((packed))"
-        self._budget -= len(text)
+        self._spend(len(text))
         return text
 
     def _guarded_members(
@@ -436,10 +423,11 @@ class Declarator:
         indent = "\t" * (level + 1)
         parts: list[str] = []
         append = parts.append
-        names, lefts, rights, sizes = self.names, self._lefts, self._rights, types.size
+        lefts, turned, sizes = self._lefts, self._turned, types.size
+        names = self.names.cut(name_offs)
         at = 0
         after_bits = False
-        for name_off, member, offset in zip(name_offs, types.below[type_id], offsets, strict=True):
+        for name, member, offset in zip(names, types.below[type_id], offsets, strict=True):
             bits = 0
             if kflag:
                 bits = offset >> 24
@@ -448,11 +436,12 @@ class Declarator:
                 align = 1 if packed else types.align_of(member)
                 between = own_align if after_bits and bits else 0
                 append(self._padding(at, offset, align, between, indent, packed))
-            name = names[name_off]
             if not name:
                 text = self._unnamed_member(member, level + 1)
             elif member in lefts:
-                text = f"{lefts[member]}{name}{rights[member]}"
+                text = lefts[member] + name
+                if turned[member]:
+                    text += self._rights[member]
             else:
                 text = self.declare(member, name, level + 1)
             if bits:
@@ -478,17 +467,17 @@ class Declarator:
         qualifiers = ""
         for _ in range(MAX_CHAIN):
             kind = self.types.kind[at]
-            if kind in (STRUCT, UNION):
+            if kind in _COMPOSITES:
                 if self.ms_extensions:
                     break
-                named = self.types.record[at][0]
+                named = self.types.words[self.types.start[at]]
                 text = self.composite(at, level, unnamed=True)
                 return qualifiers + text + (f" /* {self.tag(at)} */" if named else "")
             if kind in _QUALIFIERS:
                 qualifiers += _QUALIFIERS[kind] + " "
             elif kind != TYPEDEF:
                 break
-            at = self.types.record[at][2]
+            at = self.types.words[self.types.start[at] + 2]
         return self.declare(type_id, "", level)
 
     def _padding(self, at: int, end: int, align: int, bits: int, indent: str, packed: int) -> str:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.cdecl import Declarator, Unprintable
-from btfdbg.btf.cgraph import IS_PTR, NOTHING, Steps, Types
+from btfdbg.btf.cgraph import NOTHING, Steps, Types
 from btfdbg.btf.layouts import (
     ARRAY,
     CONST,
@@ -70,7 +70,11 @@ _NEW, _ORDERING, _ORDERED, _FAILED = range(4)
 _NOT_EMITTED, _EMITTING, _EMITTED = range(3)
 _MODIFIERS = frozenset({CONST, VOLATILE, RESTRICT, TYPE_TAG})
 _LEADS_ON = _MODIFIERS | {PTR, ARRAY}
+_COMPOSITES = frozenset({STRUCT, UNION})
+_NO_DEFINITION = NOTHING | {INT, FLOAT}
 _ENUMS = frozenset({ENUM, ENUM64})
+# Pieces of text to a chunk of output.
+_CHUNK = 4096
 # Nested steps of one definition; real ones stay below 60.
 _MAX_DEPTH = 150
 
@@ -89,7 +93,9 @@ class CDump:
     def __init__(self, btf: Btf, *, ms_extensions: bool = False) -> None:
         self.types = types = Types(btf)
         self.kind = types.kind
-        self.record = types.record
+        self.words = types.words
+        self.start = types.start
+        self.tagged = types.tagged
         self.below = types.below
         self.order = bytearray(types.count)
         self.order[0] = _ORDERED
@@ -102,12 +108,11 @@ class CDump:
         self.out: list[str] = []
         self.decl = Declarator(types, ms_extensions)
         self.queue: list[int] = []
-        self.depth = 0
         self.steps = 100_000 + 100 * types.count
         #: Pointers to what need not be defined before them.
         self.loose = bytearray(types.count)
         words, start, tagged = types.words, types.start, types.tagged
-        for type_id in types.ids_of(IS_PTR):
+        for type_id in types.pointers:
             if tagged[words[start[type_id] + 2]]:
                 self.loose[type_id] = 1
 
@@ -116,7 +121,8 @@ class CDump:
         return "".join(self.dump_all((type_id,)))
 
     def dump_all(self, ids: Iterable[int]) -> Iterator[str]:
-        """Yield the definitions that types need, as above, one or several at a time."""
+        """Yield the definitions that types need, as above, several at a time."""
+        out = self.out
         order, kind, loose, queue = self.order, self.kind, self.loose, self.queue
         for type_id in ids:
             if order[type_id] == _ORDERED:
@@ -135,13 +141,15 @@ class CDump:
                 else:
                     self._order(type_id, False)
             except _Cycle:
-                self.depth = 0
-                name = self.types.names[self.record[type_id][0]]
-                yield f"/* type {type_id} {name}: contains itself, not defined */\n\n"
+                name = self.types.names[self.words[self.start[type_id]]]
+                out.append(f"/* type {type_id} {name}: contains itself, not defined */\n\n")
             if queue:
                 self._define()
-                yield from self.out
-                self.out.clear()
+                if len(out) > _CHUNK:
+                    yield "".join(out)
+                    out.clear()
+        yield "".join(out)
+        out.clear()
 
     def _define(self) -> None:
         """Write what is queued."""
@@ -149,16 +157,14 @@ class CDump:
             try:
                 self._emit(wanted, 0)
             except _Cycle:
-                self.depth = 0
                 self.out.append(f"/* type {wanted}: too deep, not defined */\n\n")
             except Unprintable as error:
-                self.depth = 0
                 self.out.append(f"/* type {wanted}: not defined: {error} */\n\n")
         self.queue.clear()
 
     # Which definitions, in which order.
 
-    def _order(self, type_id: int, through_ptr: bool) -> bool:
+    def _order(self, type_id: int, through_ptr: bool, depth: int = 0) -> bool:
         """
         Queue a type's definition, and before it those that it embeds.
 
@@ -170,29 +176,24 @@ class CDump:
         if state == _ORDERED:
             return True
         kind = self.kind[type_id]
-        if kind in NOTHING or kind in (INT, FLOAT):
+        if kind in _COMPOSITES:
+            if through_ptr and self.tagged[type_id]:
+                return False
+            if state == _ORDERING:
+                raise _Cycle
+        elif kind in _NO_DEFINITION:
             order[type_id] = _ORDERED
             return False
-        if kind in (STRUCT, UNION):
-            if state == _ORDERING:
-                if through_ptr and self.types.tagged[type_id]:
-                    return False
-                raise _Cycle
-            if through_ptr and self.types.tagged[type_id]:
-                return False
-        if state == _FAILED or self.depth > _MAX_DEPTH:
+        if state == _FAILED or depth > _MAX_DEPTH:
             raise _Cycle
         self.steps -= 1
         if self.steps < 0:
             Steps(0).take(type_id)
-        self.depth += 1
-        words = self.types.words
-        at = self.types.start[type_id]
+        depth += 1
+        words = self.words
+        at = self.start[type_id]
         try:
-            if kind == PTR:
-                strong = self._order(words[at + 2], True)
-                order[type_id] = _ORDERED
-            elif kind in (STRUCT, UNION):
+            if kind in _COMPOSITES:
                 order[type_id] = _ORDERING
                 loose = self.loose
                 for member in self.below[type_id]:
@@ -200,47 +201,49 @@ class CDump:
                         if loose[member]:
                             order[member] = _ORDERED  # as the call below would find
                         else:
-                            self._order(member, False)
+                            self._order(member, False, depth)
                 if words[at]:
                     self.queue.append(type_id)
                 order[type_id] = _ORDERED
                 strong = True
-            elif kind in _ENUMS or kind == FWD:
-                if words[at] or type_id not in self.types.referenced:
-                    self.queue.append(type_id)
+            elif kind == PTR:
+                strong = self._order(words[at + 2], True, depth)
                 order[type_id] = _ORDERED
-                strong = True
+            elif kind == FUNC_PROTO:
+                strong = False
+                for target in self.below[type_id]:
+                    if order[target] == _ORDERED or self._order(target, through_ptr, depth):
+                        strong = True
             elif kind == TYPEDEF:
-                strong = self._order(words[at + 2], through_ptr)
+                strong = self._order(words[at + 2], through_ptr, depth)
                 if strong or not through_ptr:
                     self.queue.append(type_id)
                     order[type_id] = _ORDERED
                     strong = True
-            elif kind in _MODIFIERS or kind == ARRAY:
+            elif kind in _LEADS_ON:
                 if kind == ARRAY:
                     target, through_ptr = words[at + 3], False
                 else:
                     target = words[at + 2]
-                strong = self._order(target, through_ptr)
+                strong = self._order(target, through_ptr, depth)
                 if order[target] == _ORDERED:
                     order[type_id] = _ORDERED  # what it would be asked again has one answer
-            elif kind == FUNC_PROTO:
-                strong = False
-                for target in self.below[type_id]:
-                    if order[target] == _ORDERED or self._order(target, through_ptr):
-                        strong = True
+            elif kind in _ENUMS or kind == FWD:
+                if words[at] or type_id in self.types.unreferenced:
+                    self.queue.append(type_id)
+                order[type_id] = _ORDERED
+                strong = True
             else:  # no C of its own
                 order[type_id] = _ORDERED
                 strong = False
         except _Cycle:
             order[type_id] = _FAILED
             raise
-        self.depth -= 1
         return strong
 
     # Definitions, and the declarations that they need.
 
-    def _emit(self, type_id: int, container: int) -> None:
+    def _emit(self, type_id: int, container: int, depth: int = 0) -> None:
         """
         Write a definition, or what must stand before one that refers to the type.
 
@@ -248,29 +251,30 @@ class CDump:
         """
         if self.settled[type_id]:
             return
-        if self.depth > _MAX_DEPTH:
+        if depth > _MAX_DEPTH:
             raise _Cycle
         self.steps -= 1
         if self.steps < 0:
             Steps(0).take(type_id)
-        self.depth += 1
+        depth += 1
         kind = self.kind[type_id]
         quiet = self.quiet
-        if kind in (STRUCT, UNION):
-            self._emit_composite(type_id, container)
+        if kind in _COMPOSITES:
+            self._emit_composite(type_id, container, depth)
         elif kind in _LEADS_ON:
-            target = self.record[type_id][3 if kind == ARRAY else 2]
+            target = self.words[self.start[type_id] + (3 if kind == ARRAY else 2)]
             if not quiet[target]:
-                self._emit(target, container)
+                self._emit(target, container, depth)
             self.settled[type_id] = self.settled[target]
             quiet[type_id] = quiet[target]
         elif kind == TYPEDEF:
-            self._emit_typedef(type_id)
+            self._emit_typedef(type_id, depth)
         elif kind == FUNC_PROTO:
-            for target in self.below[type_id]:
+            below = self.below[type_id]
+            for target in below:
                 if not quiet[target]:
-                    self._emit(target, container)
-            self._settle(type_id, self.below[type_id])
+                    self._emit(target, container, depth)
+            self._settle(type_id, below)
         else:
             if kind in _ENUMS:
                 if not container:
@@ -278,26 +282,25 @@ class CDump:
             elif kind == FWD:
                 self.out.append(self.decl.forward(type_id) + ";\n\n")
             elif kind == INT:
-                name = self.types.names[self.record[type_id][0]]
+                name = self.types.names[self.words[self.start[type_id]]]
                 if name in _ALIASES:
                     self.out.append(f"typedef {_ALIASES[name]} {name};\n\n")
             self.settled[type_id] = quiet[type_id] = 1
-        self.depth -= 1
 
     def _settle(self, type_id: int, below: list[int]) -> None:
         """Note of a type without a name of its own what is left of those that it refers to."""
         self.settled[type_id] = all(map(self.settled.__getitem__, below))
         self.quiet[type_id] = all(map(self.quiet.__getitem__, below))
 
-    def _emit_typedef(self, type_id: int) -> None:
+    def _emit_typedef(self, type_id: int, depth: int) -> None:
         state = self.emitted[type_id]
         if state == _EMITTED:
             return
         if state == _NOT_EMITTED:
             self.emitted[type_id] = _EMITTING
-            target = self.record[type_id][2]
+            target = self.words[self.start[type_id] + 2]
             if not self.quiet[target]:
-                self._emit(target, type_id)
+                self._emit(target, type_id, depth)
         if not self.declared[type_id]:
             # Also while what it names is being written: a pointer to that is enough.
             text = self.decl.typedef(type_id)
@@ -312,8 +315,8 @@ class CDump:
         self.out.append(self.decl.tag(type_id) + ";\n\n")
         self.declared[type_id] = self.quiet[type_id] = 1
 
-    def _emit_composite(self, type_id: int, container: int) -> None:
-        named = self.types.tagged[type_id]
+    def _emit_composite(self, type_id: int, container: int, depth: int) -> None:
+        named = self.tagged[type_id]
         if self.emitted[type_id] == _EMITTING:
             if self.declared[type_id] or type_id == container:
                 return
@@ -329,9 +332,19 @@ class CDump:
         quiet = self.quiet
         inside = type_id if named else container
         below = self.below[type_id]
+        loose, settled, words, start = self.loose, self.settled, self.words, self.start
         for member in below:
-            if not quiet[member]:
-                self._emit(member, inside)
+            if quiet[member]:
+                continue
+            if loose[member]:  # as _emit() does
+                self.steps -= 1
+                target = words[start[member] + 2]
+                if not quiet[target]:
+                    self._emit(target, inside, depth)
+                settled[member] = settled[target]
+                quiet[member] = quiet[target]
+            else:
+                self._emit(member, inside, depth)
         if container:
             self.emitted[type_id] = _NOT_EMITTED
             self._settle(type_id, below)
@@ -365,18 +378,12 @@ def dump_c(
     """
     dump = CDump(btf, ms_extensions=ms_extensions)
     yield _HEAD
-    chunk: list[str] = []
     ids = dump.types.c_types() if roots is None else roots
     if sort:
         from btfdbg.btf.corder import c_order
 
         ids = c_order(btf, ids)
-    for text in dump.dump_all(ids):
-        chunk.append(text)
-        if len(chunk) > 4096:
-            yield "".join(chunk)
-            chunk.clear()
-    yield "".join(chunk)
+    yield from dump.dump_all(ids)
     if kfuncs:
         from btfdbg.btf.ckfuncs import kfunc_prototypes
 

@@ -13,9 +13,8 @@ Facts: libbpf's btf__resolve_size, btf__align_of and btf_is_struct_packed.
 from __future__ import annotations
 
 import gc
-import sys
 from array import array
-from itertools import accumulate, chain, compress, count, repeat
+from itertools import compress, repeat
 from operator import add, lt
 
 from btfdbg.btf.btf import Btf
@@ -29,6 +28,7 @@ from btfdbg.btf.layouts import (
     FLOAT,
     FUNC,
     FUNC_PROTO,
+    FWD,
     INT,
     LAYOUTS,
     PTR,
@@ -52,9 +52,15 @@ MAX_CHAIN = 200
 
 #: Kinds that are no types in C.
 NOTHING = frozenset({FUNC, VAR, DATASEC, DECL_TAG})
+_TRANSPARENT = frozenset({TYPEDEF, CONST, VOLATILE, RESTRICT, TYPE_TAG})
+_COMPOSITES = frozenset({STRUCT, UNION})
 _SIZED = frozenset({INT, STRUCT, UNION, ENUM, FLOAT, ENUM64})
 _ONE_WORD = frozenset({PTR, TYPEDEF, VOLATILE, CONST, RESTRICT, TYPE_TAG})
 _SCALARS = frozenset({INT, ENUM, ENUM64, FLOAT})
+
+
+# Longest name, NUL included, that is taken for one without a second look.
+_SHORT = 4096
 
 
 class Steps:
@@ -82,23 +88,54 @@ class Steps:
 
 
 class Names(dict[int, str]):
-    """String offset to name; all that start a string are there from the outset."""
+    """
+    String offset to name, cut out when first asked for.
+
+    Most of a kernel's names are functions' and parameters', which no C type has. Offsets
+    into strings can make many long names of one; all together they are limited.
+
+    :ivar text: The bottom's strings, if their bytes are characters, and no string is long.
+    :ivar end: Offsets below it can be cut out of that, too.
+    """
 
     def __init__(self, btf: Btf) -> None:
         super().__init__()
         self._btf = btf
-        for level in btf.chain():
-            data = level.strings.data[:-1]
-            if data.isascii():
-                names = data.decode("ascii").split("\0")
-                starts = map(
-                    add, accumulate(map(len, names), initial=0), count(level.start_str_off)
-                )
-                self.update(zip(starts, names, strict=False))  # one start too many
+        self._left = (1 << 20) + 64 * sum(len(level.raw) for level in btf.chain())
+        data = btf.chain()[0].strings.data
+        self.text = data.decode("ascii") if data.isascii() and _is_short(data) else ""
+        self.end = len(self.text)
 
     def __missing__(self, offset: int) -> str:
-        name = self[offset] = decode_name(self._btf.string_bytes(offset))
+        if offset < self.end:
+            name = self.text[offset : self.text.find("\0", offset)]
+        else:
+            name = decode_name(self._btf.string_bytes(offset))
+            self._left -= len(name)
+            if self._left < 0:
+                raise BtfFormatError("the names of these types are too much larger than they are")
+        self[offset] = name
         return name
+
+    def cut(self, offsets: list[int]) -> list[str]:
+        """Return names that are not likely to be asked for again."""
+        if max(offsets, default=0) < self.end:
+            text, find = self.text, self.text.find
+            return [text[offset : find("\0", offset)] for offset in offsets]
+        names = [self[offset] for offset in offsets]
+        if sum(map(len, names)) > self._left:
+            raise BtfFormatError("the names of these types are too much larger than they are")
+        return names
+
+
+def _is_short(strings: bytes) -> bool:
+    """Return whether no string is longer than any compiler's names."""
+    at = 0
+    while at + _SHORT < len(strings):
+        at = strings.rfind(b"\0", at, at + _SHORT) + 1
+        if not at:
+            return False
+    return True
 
 
 class _Records(dict[int, list[int]]):
@@ -145,7 +182,9 @@ def _scalar_align(size: int, pointer_size: int) -> int:
 _KIND_BITS = bytes(kind & 0x7F for kind in range(256))
 _IS_SIZED = _table(_SIZED)
 _IS_SCALAR = _table(_SCALARS)
-IS_PTR = _table(frozenset({PTR}))
+_IS_ENUM = _table(frozenset({ENUM, ENUM64}))
+_IS_FWD = _table(frozenset({FWD}))
+_IS_PTR = _table(frozenset({PTR}))
 _IS_ONE_WORD = _table(_ONE_WORD)
 _IS_ARRAY = _table(frozenset({ARRAY}))
 _IS_COMPOSITE = _table(frozenset({STRUCT, UNION}))
@@ -169,7 +208,8 @@ class Types:
     :ivar below: Of each STRUCT and UNION its members' types, of each FUNC_PROTO what it
         returns and takes.
     :ivar tagged: 1 for each STRUCT and UNION with a name.
-    :ivar referenced: Those that others refer to.
+    :ivar enums: Every ENUM and ENUM64.
+    :ivar unreferenced: Of ENUMs and FWDs without a name, those that nothing refers to.
     """
 
     def __init__(self, btf: Btf) -> None:
@@ -190,21 +230,29 @@ class Types:
         self.start: list[int] = [0]
         kinds = [b"\0"]
         for level in btf.chain():
-            words = level.words
-            data = words.tobytes()
-            heads = data[7::4] if sys.byteorder == "little" else data[4::4]  # of info words
-            kinds.append(bytes(map(heads.__getitem__, level.offsets)))
+            kinds.append(bytes(map(level.head_bytes().__getitem__, level.offsets)))
             shift = len(self.words)
             self.start += [shift + at for at in level.offsets] if shift else level.offsets
-            self.words.frombytes(data)
+            self.words.frombytes(level.words.cast("B"))
         self.kind = b"".join(kinds).translate(_KIND_BITS)
         self.start.append(len(self.words))
         self.start[0] = len(self.words)
         self.words.extend((0, 0, 0))
+        self._ids = list(range(self.count))
         self.record = _Records(self)
         self.below = _Below(self)
         self.tagged = bytearray(self.count)
-        self.referenced: set[int] = set()
+        self.enums = self.ids_of(_IS_ENUM)
+        self.unreferenced = {
+            type_id
+            for type_id in (*self.enums, *self.ids_of(_IS_FWD))
+            if not self.words[self.start[type_id]]
+        }
+        #: Every STRUCT or UNION, PTR, FUNC_PROTO; and the last type that each of these refers to.
+        self.composites: list[int] = []
+        self.pointers = self.ids_of(_IS_PTR)
+        self.protos: list[int] = []
+        self.proto_last: list[int] = []
         for level in btf.chain():
             self._refer(level)
         self._measure(btf.pointer_size)
@@ -217,9 +265,21 @@ class Types:
 
     def ids_of(self, table: bytes, level: Btf | None = None) -> list[int]:
         """Return the ids of some kinds, given as a mask; by default of all levels."""
-        own = range(self.count) if level is None else level.own_ids()
-        kinds = self.kind if level is None else self.kind[own.start : own.stop]
-        return list(compress(own, kinds.translate(table)))
+        mask = self.kind.translate(table)
+        first, end = (0, self.count) if level is None else (level.start_id, level.type_cnt)
+        if mask.count(1, first, end) > (end - first) >> 4:
+            whole = end - first >= self.count - 1  # void is of no kind that is asked for
+            return list(
+                compress(self._ids, mask)
+                if whole
+                else compress(self._ids[first:end], mask[first:end])
+            )
+        out = []
+        at = mask.find(1, first, end)
+        while at >= 0:
+            out.append(at)
+            at = mask.find(1, at + 1, end)
+        return out
 
     def c_types(self) -> list[int]:
         """
@@ -229,9 +289,7 @@ class Types:
         when each type is asked for in turn, they bring along what has been.
         """
         out = self.ids_of(_IS_C_BUT_PROTO)
-        protos = self.ids_of(_IS_PROTO)
-        last = map(max, self._cut(protos, 2, 2))
-        out += compress(protos, map(lt, protos, last))
+        out += compress(self.protos, map(lt, self.protos, self.proto_last))
         out.sort()
         return out
 
@@ -257,7 +315,7 @@ class Types:
             size[type_id] = value
         for type_id in self.ids_of(_IS_SCALAR):
             align[type_id] = _scalar_align(size[type_id], pointer_size)
-        for type_id in self.ids_of(IS_PTR):
+        for type_id in self.pointers:
             size[type_id] = align[type_id] = pointer_size
 
     def _refer(self, level: Btf) -> None:
@@ -266,23 +324,31 @@ class Types:
 
         :raises BtfFormatError: one of them does not exist.
         """
-        found = set(self.word(self.ids_of(_IS_ONE_WORD, level), 2))
+        free = self.unreferenced
+        targets = list(self.word(self.ids_of(_IS_ONE_WORD, level), 2))
+        free.difference_update(targets)
         composites = self.ids_of(_IS_COMPOSITE, level)
-        members = map(array.tolist, self._cut(composites, 4, 3))
-        below = dict(zip(composites, members, strict=True))
-        found.update(chain.from_iterable(below.values()))
-        self.below.update(below)
+        self.composites += composites
+        members = list(map(array.tolist, self._cut(composites, 4, 3)))
+        free.difference_update(*members)
+        self.below.update(zip(composites, members, strict=True))
         tagged = self.tagged
         for type_id in compress(composites, self.word(composites, 0)):
             tagged[type_id] = 1
-        found.update(chain.from_iterable(self._cut(self.ids_of(_IS_PROTO, level), 2, 2)))
+        protos = self.ids_of(_IS_PROTO, level)
+        proto_refs = list(self._cut(protos, 2, 2))
+        free.difference_update(*proto_refs)
+        self.protos += protos
+        self.proto_last += map(max, proto_refs)
         arrays = self.ids_of(_IS_ARRAY, level)
-        found.update(self.word(arrays, 3), self.word(arrays, 4))
+        targets += self.word(arrays, 3)
+        targets += self.word(arrays, 4)
         for type_id in self.ids_of(_HAS_OTHER_REFS, level):
-            found.update(level.iter_type_refs(type_id))
-        if found and max(found) >= level.type_cnt:
+            targets += level.iter_type_refs(type_id)
+        free.difference_update(targets)
+        last = max(targets, default=0), max(map(max, filter(None, members)), default=0)
+        if max(*last, max(self.proto_last, default=0)) >= level.type_cnt:
             self._report(level)
-        self.referenced |= found
 
     def _report(self, level: Btf) -> None:
         from btfdbg.btf.index import record_error
@@ -301,6 +367,7 @@ class Types:
         size = self.size[type_id]
         if size >= 0:
             return size
+        words, start = self.words, self.start
         count = 1
         at = type_id
         for _ in range(MAX_CHAIN):
@@ -309,10 +376,11 @@ class Types:
                 size = count * self.size[at]
                 break
             if kind == ARRAY:
-                count *= self.record[at][5]
-                at = self.record[at][3]
-            elif kind in (TYPEDEF, CONST, VOLATILE, RESTRICT, TYPE_TAG):
-                at = self.record[at][2]
+                at = start[at]
+                count *= words[at + 5]
+                at = words[at + 3]
+            elif kind in _TRANSPARENT:
+                at = words[start[at] + 2]
             else:
                 size = 0
                 break
@@ -329,6 +397,7 @@ class Types:
         return align if align > 0 else self._find_align(type_id, 0)
 
     def _find_align(self, type_id: int, depth: int) -> int:
+        words, start = self.words, self.start
         at = type_id
         kind = 0
         for _ in range(MAX_CHAIN):
@@ -336,15 +405,15 @@ class Types:
             if self.align[at] > 0:
                 break
             if kind == ARRAY:
-                at = self.record[at][3]
-            elif kind in (TYPEDEF, CONST, VOLATILE, RESTRICT, TYPE_TAG):
-                at = self.record[at][2]
+                at = words[start[at] + 3]
+            elif kind in _TRANSPARENT:
+                at = words[start[at] + 2]
             else:
                 break
         align = self.align[at]
         if align <= 0:
             align = 1
-            if kind in (STRUCT, UNION) and depth <= MAX_CHAIN:
+            if kind in _COMPOSITES and depth <= MAX_CHAIN:
                 align = self._composite(at, depth)
         self.align[type_id] = align
         return align

@@ -56,30 +56,39 @@ class _RecordWords(dict[int, int]):
         return size
 
 
+def head_bytes(words: memoryview, section_offset: int, blob: bytes | mmap | None) -> bytes:
+    """
+    Return the highest byte of the word after each word: kind_flag and kind where it is an info.
+
+    :param words: A type section, native u32.
+    :param blob: What it is a view of, from ``section_offset`` on, if it is.
+    """
+    at = 7 if sys.byteorder == "little" else 4
+    if blob is None:
+        return words.tobytes()[at::4]
+    # No copy of the section first, whose fresh pages cost 2 ms.
+    return blob[section_offset + at : section_offset + 4 * len(words) : 4]
+
+
 def record_offsets(
     words: memoryview,
+    heads: bytes,
     unknown: dict[int, tuple[int, int]],
     start_id: int,
     section_offset: int,
-    blob: bytes | mmap | None = None,
 ) -> list[int]:
     """
     Return the word at which each record of a type section starts.
 
     :param words: The section, native u32.
+    :param heads: Its :func:`head_bytes`.
     :param unknown: Bytes per (record, element) of kinds that are not known here.
     :param start_id: Id of the first record.
     :param section_offset: Byte of the blob at which the section starts.
-    :param blob: The blob, if ``words`` is a view of it.
     :raises BtfFormatError: a record is of a kind that nothing describes, or the last one
         does not end where the section does.
     """
     end = len(words)
-    at = 7 if sys.byteorder == "little" else 4
-    if blob is None:
-        heads = words.tobytes()[at::4]
-    else:  # no copy of the section first, whose fresh pages cost 2 ms
-        heads = blob[section_offset + at : section_offset + 4 * end : 4]
     by_kind = heads.translate(_BY_KIND)
     record_words = _RecordWords(unknown)
     offsets: list[int] = []

@@ -8,7 +8,6 @@ Facts: libbpf's btf__resolve_size, btf__align_of, determine_ptr_size.
 
 from __future__ import annotations
 
-from array import array
 from bisect import bisect_left
 
 from btfdbg.btf import layouts
@@ -207,20 +206,16 @@ def guess_pointer_size(btf: Btf) -> int:
     """Return the size of the first ``long`` at the bottom of the chain, 8 without one."""
     bottom = btf.chain()[0]
     words = bottom.words
-    data = words.tobytes()
     for name in _LONGS:
         starts: list[int] = []
         for offset in bottom.strings.offsets_of(name.encode()):
             # The first two words of an INT of that name; an index of names costs 30 ms.
-            head = array("I", (offset, layouts.INT << 24)).tobytes()
-            at = data.find(head)
-            while at >= 0:
-                if at % 4 == 0 and _starts_record(bottom, at // 4):
-                    starts.append(at // 4)
-                at = data.find(head, at + 1)
-        for pos in sorted(starts):
-            if words[pos + 2] in (4, 8):
-                return int(words[pos + 2])
+            for pos in bottom.find_word(offset, layouts.INT << 24):
+                if _starts_record(bottom, pos) and words[pos + 2] in (4, 8):
+                    starts.append(pos)
+                    break
+        if starts:
+            return int(words[min(starts) + 2])
     return 8
 
 
