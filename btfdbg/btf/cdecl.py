@@ -233,12 +233,10 @@ class Declarator(CNames):
         """Return a parameter list, and whether it holds a definition."""
         types = self.types
         at, end = types.start[type_id], types.start[type_id + 1]
-        names, targets = (
-            types.words[at + 3 : end : 2].tolist(),
-            types.words[at + 4 : end : 2].tolist(),
-        )
+        targets = types.words[at + 4 : end : 2].tolist()
         if not targets or targets == [0]:
             return "void", False
+        names = self.names.cut(types.words[at + 3 : end : 2].tolist())
         out = []
         nested = False
         last = len(targets) - 1
@@ -246,9 +244,9 @@ class Declarator(CNames):
             if number == last and not target:
                 out.append("...")
                 break
-            out.append(self.declare(target, self.names[name], level))
+            out.append(self.declare(target, name, level))
             # A pair that is not kept was made for this level only.
-            nested = nested or target not in (self._lefts if self.names[name] else self._unnamed)
+            nested = nested or target not in (self._lefts if name else self._unnamed)
         text = ", ".join(out)
         self._spend(len(text))
         return text, nested
@@ -291,7 +289,15 @@ class Declarator(CNames):
         if name == "__gnuc_va_list" and not target:
             target_text = "__builtin_va_list"  # GCC described it as void
             return f"typedef {target_text} {name}"
-        return "typedef " + self.declare(target, name, 0)
+        text = "typedef " + self.declare(target, name, 0)
+        self._spend(len(text))
+        return text
+
+    def forward(self, type_id: int) -> str:
+        """Return what a FWD declares."""
+        text = super().forward(type_id)
+        self._spend(len(text))
+        return text
 
     def enum(self, type_id: int, level: int) -> str:
         types = self.types

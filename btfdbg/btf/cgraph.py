@@ -119,6 +119,8 @@ class Names(dict[int, str]):
 
     def cut(self, offsets: list[int]) -> list[str]:
         """Return names that are not likely to be asked for again."""
+        if not any(offsets):
+            return [""] * len(offsets)
         if max(offsets, default=0) < self.end:
             text, find = self.text, self.text.find
             return [text[offset : find("\0", offset)] for offset in offsets]

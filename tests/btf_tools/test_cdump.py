@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 from btfdbg.btf import Btf, Builder, rawtext
 from btfdbg.btf import kinds as k
 from btfdbg.btf.cdump import CDump, dump_c
-from btfdbg.btf.format import TypeId
+from btfdbg.btf.format import TypeId, make_info
+from btfdbg.btf.pack import pack
 from btfdbg.errors import BtfFormatError
 
 from .graphs import build, random_types
@@ -185,6 +187,40 @@ def test_prototypes_that_double_at_each_level_take_bounded_work() -> None:
     builder.add_struct("s", 8, (k.Member("m", last, 0),))
     with pytest.raises(BtfFormatError, match="too much larger"):
         "".join(dump_c(builder.to_btf()))
+
+
+LONG = b"\0int\0" + b"x" * 1_000_000 + b"\0"
+MANY = 4000
+NAMING: dict[str, Callable[[list[int]], list[int]]] = {
+    "members": lambda at: [1, make_info(4, MANY), 4, *(w for n in at for w in (n, 1, 0))],
+    "enumerators": lambda at: [0, make_info(6, MANY), 4, *(w for n in at for w in (n, 0))],
+    "parameters": lambda at: [0, make_info(13, MANY), 0, *(w for n in at for w in (n, 1))],
+    "typedefs": lambda at: [w for n in at for w in (n, make_info(8), 1)],
+    "declarations": lambda at: [w for n in at for w in (n, make_info(7), 0)],
+    "structs": lambda at: [w for n in at for w in (n, make_info(4), 0)],
+}
+
+
+@pytest.mark.parametrize("what", NAMING)
+@pytest.mark.parametrize("step", [0, 1], ids=["one name", "tails of one name"])
+def test_long_names_used_often_take_bounded_memory(what: str, step: int) -> None:
+    offsets = [5 + step * i for i in range(MANY)]
+    record = NAMING[what](offsets)
+    words = [1, make_info(1), 4, 0x01000020, *record]
+    if what == "parameters":
+        words += [5, make_info(8), 2]
+    btf = Btf.parse(pack(words, LONG))
+    with pytest.raises(BtfFormatError, match="too much larger"):
+        for _ in dump_c(btf):
+            pass
+
+
+def test_names_above_a_base_and_names_of_any_bytes_are_written() -> None:
+    base = rawtext.parse(INT + "[2] STRUCT 'b' size=4 vlen=1\n\t'low' type_id=1 bits_offset=0\n")
+    text = "[3] STRUCT '\xe4' size=8 vlen=2\n\t'low' type_id=1 bits_offset=0\n"
+    text += "\t'h\xf6h' type_id=2 bits_offset=32\n"
+    split = rawtext.parse(text, base)
+    assert "struct \xe4 {\n\tint low;\n\tstruct b h\xf6h;\n};" in "".join(dump_c(split))
 
 
 def test_a_chain_of_100000_pointers_is_no_problem() -> None:
