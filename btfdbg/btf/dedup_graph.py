@@ -15,9 +15,9 @@ from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 from btfdbg.btf.btf import Btf
-from btfdbg.btf.decode import record_error
 from btfdbg.btf.dedup_strings import Canonical
 from btfdbg.btf.format import COMPOSITES, LAYOUTS, Kind, info_kflag, info_kind, info_vlen
+from btfdbg.btf.index import record_error
 from btfdbg.btf.records import PLACES, IdMap, places_of, refs
 from btfdbg.errors import BtfFormatError
 from btfdbg.record import dataclass, field

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from btfdbg.btf.btf import Btf
-from btfdbg.btf.decode import record_error
 from btfdbg.btf.dedup import dedup
 from btfdbg.btf.distill import is_recognised, needed_of_base
 from btfdbg.btf.format import info_kind
+from btfdbg.btf.index import record_error
 from btfdbg.btf.records import Records
 from btfdbg.btf.relocate import Matcher, embedded_by
 from btfdbg.errors import BtfError
