@@ -34,16 +34,19 @@ def restore_modules(session: Session) -> int:
     prog = session.prog
     known = {m.address for m in prog.modules() if isinstance(m, drgn.RelocatableModule)}
     restored = []
+    order: dict[int, int] = {}
     try:
         with unread(prog).silent():
             nodes = list_nodes(prog["modules"].address_of_())
             for node in itertools.islice(nodes, _MAX_MODULES):
                 module = drgn.container_of(node, "struct module", "list")
-                name = _restore(session, module, known)
+                name = _restore(session, module, known, order)
                 if name:
                     restored.append(name)
     except (FaultError, LookupError, ValueError):
         pass  # what is wrong with the list was noted when drgn walked it
+    # What the walk did not come to stays behind what it did, in drgn's order.
+    session.loaded.sort(key=lambda m: order.get(getattr(m, "address", -1), len(order)))
     if restored:
         session.note(
             "modules",
@@ -54,12 +57,15 @@ def restore_modules(session: Session) -> int:
     return len(restored)
 
 
-def _restore(session: Session, module: Object, known: set[int]) -> str:
+def _restore(session: Session, module: Object, known: set[int], order: dict[int, int]) -> str:
+    """Restore a module that is not known; its place in the list goes into ``order``."""
     from drgn.helpers.linux.module import module_address_regions
 
     try:
         regions = [(a, a + size) for a, size in module_address_regions(module) if size]
         name = module.name.string_().decode("ascii", "backslashreplace")
+        if regions:
+            order.setdefault(regions[0][0], len(order))
         if not regions or regions[0][0] in known or any(end > 1 << 64 for _, end in regions):
             return ""
         created = session.prog.relocatable_module(name, regions[0][0], create=True)

@@ -169,10 +169,14 @@ def create_modules(session: Session) -> int:
     Let drgn enumerate the loaded modules, so that addresses in them unwind and have names.
 
     :return: Number of modules created.
+    :raises KeyboardInterrupt: also where drgn took it for damage of one module.
     """
     left_out: list[str] = []
+    session.loaded.clear()
     with _collected_warnings(left_out):
         count, whole = _create_modules(session)
+    if any(message.endswith(KeyboardInterrupt.__name__) for message in left_out):
+        raise KeyboardInterrupt
     restored = 0
     if left_out or not whole:
         from btfdbg.debuginfo.module_restore import restore_modules

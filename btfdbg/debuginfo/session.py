@@ -56,8 +56,8 @@ class Session:
     :ivar notes: What went wrong or was worked around, in the order it was met.
     :ivar symbols: The kernel's symbols, or ``None`` if none were found.
     :ivar btf_source: Which evidence gave the kernel's BTF.
-    :ivar loaded: drgn's Modules of the loaded modules in the kernel's order, restored ones
-        last; see :meth:`ensure_modules`.
+    :ivar loaded: drgn's Modules of the loaded modules in the kernel's order, as far as its
+        list can be followed; see :meth:`ensure_modules`.
     :ivar derives: Types are registered, so that addresses can be derived by rule.
     """
 
@@ -155,7 +155,12 @@ class Session:
         if self.converter is not None:
             from btfdbg.debuginfo.modules import create_modules
 
-            create_modules(self)
+            try:
+                create_modules(self)
+            except KeyboardInterrupt:
+                # Half a list would be wrong stacks: the next question starts again.
+                self.modules_created = False
+                raise
 
     def module_names(self) -> tuple[str, ...]:
         """Names of the loaded modules as drgn enumerated them, in the kernel's order."""

@@ -7,9 +7,11 @@ wrong in the file is said once, and the default is used.
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -98,11 +100,19 @@ def parse_simple(text: str) -> dict[str, Any]:
             found[key] = value == "true"
         elif re.fullmatch(r"[+-]?[0-9]{1,18}", value):
             found[key] = int(value)  # no option is a number; check() says so
-        elif len(value) >= 2 and value[0] in "\"'" and value[0] == value[-1] and "\\" not in value:
-            found[key] = value[1:-1]
         else:
-            raise ValueError(f'line {number}: "text", true, false or a number was expected')
+            found[key] = _text(value, number)
     return found
+
+
+def _text(value: str, number: int) -> str:
+    """A string in single quotes, as it is, or in double quotes, with escapes as in JSON."""
+    if len(value) >= 2 and value[0] == value[-1] == "'" and "'" not in value[1:-1]:
+        return value[1:-1]
+    if value.startswith('"'):
+        with suppress(ValueError):
+            return str(json.loads(value))
+    raise ValueError(f'line {number}: "text", true, false or a number was expected')
 
 
 def check(data: Mapping[str, Any], path: str) -> Config:

@@ -135,7 +135,9 @@ def test_a_file_that_others_may_write_is_not_read(tmp_path: Path) -> None:
 def test_python_3_10_reads_the_same_options() -> None:
     text = "# comment\nediting_mode = \"vi\"\npager = false\ntheme = 'none'\n\n"
     assert config.parse_simple(text) == {"editing_mode": "vi", "pager": False, "theme": "none"}
-    for bad in ("a", "a b = 1", "a = [1]", 'a = "\\x"'):
+    assert config.parse_simple('prompt = "\\u001b\\"x"') == {"prompt": '\x1b"x'}
+    assert config.parse_simple(r"prompt = 'a\n'") == {"prompt": r"a\n"}
+    for bad in ("a", "a b = 1", "a = [1]", 'a = "\\x"', "a = 'b'c'", 'a = "b"c"'):
         with pytest.raises(ValueError, match="line 1"):
             config.parse_simple(bad)
 
