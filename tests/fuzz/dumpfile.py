@@ -114,13 +114,16 @@ def data_ranges(fd: int, size: int, at: int = 0) -> Iterable[tuple[int, int]]:
 
 def copy_sparse(source: Path, target: Path) -> None:
     """Copy a file, holes as holes."""
-    with source.open("rb") as f, target.open("wb") as out:
+    # No buffer: data_ranges() moves the file's position.
+    with source.open("rb", buffering=0) as f, target.open("wb") as out:
         size = f.seek(0, os.SEEK_END)
         for start, end in data_ranges(f.fileno(), size):
             f.seek(start)
             out.seek(start)
             while start < end:
                 data = f.read(min(end - start, 1 << 22))
+                if not data:
+                    raise EOFError(f"{source} became shorter")
                 out.write(data)
                 start += len(data)
         out.truncate(size)
