@@ -6,6 +6,7 @@ Owns the choice between images and dumps, and the errors of writing.
 from __future__ import annotations
 
 import os
+import stat
 import sys
 
 from btfdbg.btf.btf import Btf
@@ -107,7 +108,7 @@ def write_out(path: str | None, data: bytes | Iterable[bytes]) -> None:
     """
     Write to a file, or to stdout for ``None`` and ``"-"``.
 
-    A file that cannot be written to its end is not left behind.
+    A file that cannot be written to its end is not left behind; a device or pipe stays.
 
     :raises ImageError: it cannot be written.
     """
@@ -117,15 +118,19 @@ def write_out(path: str | None, data: bytes | Iterable[bytes]) -> None:
             sys.stdout.buffer.write(chunk)
         sys.stdout.buffer.flush()
         return
+    opened = False
     try:
         with open(path, "wb") as file:
+            opened = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
             for chunk in chunks:
                 file.write(chunk)
     except (OSError, BtfError) as error:
-        try:
-            os.unlink(path)
-        except OSError:
-            pass  # never made, or not a file
+        # Only what was begun here: one that may not be written is somebody's.
+        if opened:
+            try:
+                os.unlink(path)
+            except OSError:
+                pass  # gone already, or the folder may not be written
         if isinstance(error, OSError):
             raise ImageError(f"{path}: {error.strerror}") from None
         raise

@@ -81,6 +81,10 @@ def trim(
     core, out = Path(core), Path(out)
     if out.exists() and core.exists() and out.samefile(core):
         raise DebugInfoError(f"{out} is the dump itself", step="trim", hint="name another file")
+    # It is written beside, and takes its place when it is whole.
+    out = Path(os.path.realpath(out))
+    if out.exists() and not out.is_file():
+        raise DebugInfoError(f"{out} is no regular file", step="trim", hint="name a file")
     recorder = Recorder(core, architecture=architecture, vmcoreinfo=vmcoreinfo)
     session = attach(recorder.prog, options, recorder.info)
     source = read_source(recorder.info, recorder.page_size)
