@@ -90,6 +90,11 @@ class DwarfTypes:
             return prog.type(name)
         except (LookupError, SyntaxError):
             pass
+        except Exception as e:
+            # drgn has no class of its own for what libdw says of damaged DWARF.
+            if type(e) is not Exception:
+                raise
+            raise DebugInfoError(f"{name}: {e}", step="extract") from e
         if die.tag == _TYPEDEF:
             return prog.typedef_type(name, self._target(die, depth))
         if die.tag == _BASE:
