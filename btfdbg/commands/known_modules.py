@@ -9,49 +9,33 @@ kernel is walked again, as it changes.
 from __future__ import annotations
 
 import argparse
-import functools
 from collections.abc import Iterator
-from typing import Any
 
 import drgn
 
+from btfdbg.commands import stand_in
 from btfdbg.debuginfo.session import find_session
 
 
 def install() -> None:
     """Let ``mod`` take its modules from the session; once, after drgn's commands were imported."""
-    from drgn.commands._crash.common import CRASH_COMMAND_NAMESPACE
-
-    command: Any = CRASH_COMMAND_NAMESPACE._commands["mod"]
-    original = command._argparse_func
-
-    @functools.wraps(original)
-    def mod(prog: drgn.Program, name: str, args: argparse.Namespace, **kwargs: Any) -> Any:
-        if not getattr(args, "drgn", False) and _knows_all(prog):
-            return original(_Known(prog), name, args, **kwargs)
-        return original(prog, name, args, **kwargs)
-
-    command._argparse_func = mod
+    stand_in.install("mod", _known)
 
 
-def _knows_all(prog: drgn.Program) -> bool:
+def _known(prog: drgn.Program, args: argparse.Namespace) -> _Known | None:
     session = find_session(prog)
     if session is None or prog.flags & drgn.ProgramFlags.IS_LIVE:
-        return False
+        return None
     session.ensure_modules()
-    return bool(session.loaded)
+    return _Known(prog, session.loaded) if session.loaded else None
 
 
-class _Known:
+class _Known(stand_in.StandIn):
     """A Program whose loaded modules are those that the session has."""
 
-    def __init__(self, prog: drgn.Program) -> None:
-        self._prog = prog
-        self._session = find_session(prog)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._prog, name)
+    def __init__(self, prog: drgn.Program, loaded: list[drgn.Module]) -> None:
+        super().__init__(prog)
+        self._loaded = loaded
 
     def loaded_modules(self) -> Iterator[tuple[drgn.Module, bool]]:
-        assert self._session is not None  # it was asked for before
-        return ((module, False) for module in self._session.loaded)
+        return ((module, False) for module in self._loaded)

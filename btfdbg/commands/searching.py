@@ -18,6 +18,7 @@ from typing import Any
 
 import drgn
 
+from btfdbg.commands import stand_in
 from btfdbg.debuginfo.session import find_session
 from btfdbg.debuginfo.vmcore.identify import DumpInfo
 from btfdbg.debuginfo.vmcore.kdumpfile import Kdump
@@ -38,27 +39,21 @@ _END = (1 << 64) - 1
 def install() -> None:
     """Put them around drgn's commands; once, after those were imported."""
     from drgn.commands._crash import _kmem
-    from drgn.commands._crash.common import CRASH_COMMAND_NAMESPACE
 
-    command: Any = CRASH_COMMAND_NAMESPACE._commands["search"]
-    original = command._argparse_func
-
-    @functools.wraps(original)
-    def search(prog: drgn.Program, name: str, args: argparse.Namespace, **kwargs: Any) -> Any:
-        # Stacks are ranges of their own, and the tasks are asked of the Program itself.
-        own = args.drgn or args.task_stacks or args.active_task_stacks
-        session = find_session(prog)
-        live = prog.flags & drgn.ProgramFlags.IS_LIVE
-        dump = None if own or live or session is None else session.dump
-        ranges = None if dump is None else held(dump)
-        if ranges is None:
-            return original(prog, name, args, **kwargs)
-        return original(_Searched(prog, ranges), name, args, **kwargs)
-
-    command._argparse_func = search
+    stand_in.install("search", _searched)
     names = vars(_kmem)
     for walk, of in (("for_each_valid_pfn_and_page", _first), ("for_each_page", None)):
         names[walk] = _shown(names[walk], of)
+
+
+def _searched(prog: drgn.Program, args: argparse.Namespace) -> _Searched | None:
+    # Stacks are ranges of their own, and the tasks are asked of the Program itself.
+    own = args.task_stacks or args.active_task_stacks
+    session = find_session(prog)
+    live = prog.flags & drgn.ProgramFlags.IS_LIVE
+    dump = None if own or live or session is None else session.dump
+    ranges = None if dump is None else held(dump)
+    return None if ranges is None else _Searched(prog, ranges)
 
 
 def held(info: DumpInfo) -> list[tuple[int, int]] | None:
@@ -78,15 +73,15 @@ def held(info: DumpInfo) -> list[tuple[int, int]] | None:
     return None
 
 
-class _Searched:
+class _Searched(stand_in.StandIn):
     """A Program whose searches are ours."""
 
     def __init__(self, prog: drgn.Program, ranges: list[tuple[int, int]]) -> None:
-        self._prog = prog
+        super().__init__(prog)
         self._ranges = ranges
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self._prog, name)
+        found = super().__getattr__(name)
         if name.removeprefix("search_memory_") in _KINDS:
             return lambda *args, **kwargs: _Search(self._prog, self._ranges, found(*args, **kwargs))
         return found
