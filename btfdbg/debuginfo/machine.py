@@ -1,23 +1,24 @@
-"""The architecture's name, as ``uname -m`` prints it and the variables' database writes it."""
+"""The architectures' names, as ``uname -m`` prints them and the variables' database writes them."""
 
 from __future__ import annotations
 
 import drgn
 
-_NAMES = {
-    drgn.Architecture.X86_64: "x86_64",
-    drgn.Architecture.AARCH64: "aarch64",
-    drgn.Architecture.S390X: "s390x",
-    drgn.Architecture.PPC64: "ppc64",
-    drgn.Architecture.RISCV64: "riscv64",
+# Name to drgn's architecture, and whether it is little-endian.
+MACHINES = {
+    "x86_64": (drgn.Architecture.X86_64, True),
+    "aarch64": (drgn.Architecture.AARCH64, True),
+    "s390x": (drgn.Architecture.S390X, False),
+    "ppc64le": (drgn.Architecture.PPC64, True),
+    "ppc64": (drgn.Architecture.PPC64, False),
+    "riscv64": (drgn.Architecture.RISCV64, True),
 }
+_NAMES = {known: name for name, known in MACHINES.items()}
 
 
 def machine_of(platform: drgn.Platform | None) -> str:
     """Return the name, drgn's in small letters for another architecture, "" for none."""
     if platform is None:
         return ""
-    name = str(_NAMES.get(platform.arch, platform.arch.name.lower()))
-    if name == "ppc64" and platform.flags & drgn.PlatformFlags.IS_LITTLE_ENDIAN:
-        return "ppc64le"
-    return name
+    little = bool(platform.flags & drgn.PlatformFlags.IS_LITTLE_ENDIAN)
+    return str(_NAMES.get((platform.arch, little), platform.arch.name.lower()))

@@ -18,6 +18,7 @@ from pathlib import Path
 import drgn
 
 from btfdbg.debuginfo.attach import Options, attach
+from btfdbg.debuginfo.machine import machine_of
 from btfdbg.debuginfo.session import Session
 from btfdbg.debuginfo.trim import needs
 from btfdbg.debuginfo.trim.kdumpfile import Description, Uts, write
@@ -30,13 +31,6 @@ from btfdbg.debuginfo.vmcore.progress import Progress
 from btfdbg.errors import DebugInfoError
 from btfdbg.record import dataclass, field
 
-_MACHINES = {
-    drgn.Architecture.X86_64: "x86_64",
-    drgn.Architecture.AARCH64: "aarch64",
-    drgn.Architecture.S390X: "s390x",
-    drgn.Architecture.PPC64: "ppc64",
-    drgn.Architecture.RISCV64: "riscv64",
-}
 _NO_USER_DATA = 31
 _ALL_DATA = 1
 # Of the bits of makedumpfile's -d: cache, private cache, user data, free pages.
@@ -165,7 +159,7 @@ def _describe(
         existing=source.existing,
         notes=b"".join(pack_note(n, byteorder) for n in notes),
         vmcoreinfo=text,
-        uts=_uts(session, source, _MACHINES.get(platform.arch, "")),
+        uts=_uts(session, source, machine_of(platform)),
         cpus=max(cpus, 1),
         timestamp=_timestamp(session, source),
         phys_base=session.vmcoreinfo.numbers.get("phys_base", 0),

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import drgn
 
+from btfdbg.debuginfo.machine import MACHINES
 from btfdbg.debuginfo.vmcore import lime, xencore
 from btfdbg.debuginfo.vmcore.memory import PhysicalMemory
 from btfdbg.errors import DebugInfoError
@@ -105,15 +106,6 @@ _ELF_MACHINES = {
     3: drgn.Architecture.I386,
     40: drgn.Architecture.ARM,
 }
-_UTS_MACHINES = {
-    "x86_64": (drgn.Architecture.X86_64, True),
-    "aarch64": (drgn.Architecture.AARCH64, True),
-    "s390x": (drgn.Architecture.S390X, False),
-    "ppc64le": (drgn.Architecture.PPC64, True),
-    "ppc64": (drgn.Architecture.PPC64, False),
-    "riscv64": (drgn.Architecture.RISCV64, True),
-}
-
 _ET_CORE = 4
 
 _KNOWN_NAMES = "x86_64, aarch64, s390x, ppc64le or riscv64"
@@ -305,7 +297,7 @@ def _kdump(path: Path, header: bytes, format_: Format) -> DumpInfo:
     if len(header) < start + _UTSNAME_FIELD or not header.startswith(b"KDUMP   "):
         raise DebugInfoError(f"{path} is truncated inside its kdump header", step="open")
     machine = header[start : start + _UTSNAME_FIELD].split(b"\0")[0].decode("ascii", "replace")
-    known = _UTS_MACHINES.get(machine)
+    known = MACHINES.get(machine)
     if known is None:
         return DumpInfo(path, format_, None, machine=machine)
     architecture, little = known
@@ -320,7 +312,7 @@ def platform_named(name: str) -> drgn.Platform:
     """
     lower = name.lower()
     lower = {"amd64": "x86_64", "arm64": "aarch64", "ppc64el": "ppc64le"}.get(lower, lower)
-    known = _UTS_MACHINES.get(lower)
+    known = MACHINES.get(lower)
     if known is None:
         raise DebugInfoError(
             f"unknown architecture {name!r}", step="open", hint=f"one of {_KNOWN_NAMES}"

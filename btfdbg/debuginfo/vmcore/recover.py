@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import drgn
 
+from btfdbg.debuginfo.machine import MACHINES
 from btfdbg.debuginfo.vmcore.memory import PhysicalMemory
 from btfdbg.debuginfo.vmcore.paging import NotMappedError, Paging, ways_to_translate
 from btfdbg.debuginfo.vmcore.progress import Progress
@@ -33,15 +34,6 @@ _MAX_CANDIDATES = 1 << 12
 _UTS_FIELD = 65
 _UTS_RELEASE, _UTS_MACHINE = 2 * _UTS_FIELD, 4 * _UTS_FIELD
 _SURVEY = 2000
-
-_MACHINES = {
-    "x86_64": drgn.Architecture.X86_64,
-    "aarch64": drgn.Architecture.AARCH64,
-    "s390x": drgn.Architecture.S390X,
-    "ppc64le": drgn.Architecture.PPC64,
-    "ppc64": drgn.Architecture.PPC64,
-    "riscv64": drgn.Architecture.RISCV64,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,12 +156,11 @@ def check(
             machine = _machine_seen(info, paging, memory)
             if machine is None:
                 continue
-            seen = _MACHINES.get(machine)
-            if seen is not None and seen is not architecture:
-                continue
-            little = machine not in ("s390x", "ppc64") and architecture is not (
-                drgn.Architecture.S390X
+            seen, little = MACHINES.get(
+                machine, (architecture, architecture is not drgn.Architecture.S390X)
             )
+            if seen is not architecture:
+                continue
             return Believed(candidate, architecture, little, paging, memory)
     return None
 
