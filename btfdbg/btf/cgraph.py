@@ -479,8 +479,3 @@ class Types:
             end = max(end, offset + bits)
         align = self.align_of(type_id)
         return -(-end // (8 * align)) * align
-
-    def is_packed(self, type_id: int) -> bool:
-        """Return whether only a packed struct can have this one's layout."""
-        self.align_of(type_id)
-        return self.packed[type_id] != 0

@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.dedup_strings import Canonical
-from btfdbg.btf.format import COMPOSITES, LAYOUTS, Kind, info_kflag, info_kind, info_vlen
+from btfdbg.btf.format import LAYOUTS, Kind, info_kflag, info_kind, info_vlen
 from btfdbg.btf.index import record_error
 from btfdbg.btf.records import PLACES, IdMap, places_of, refs
 from btfdbg.errors import BtfFormatError
@@ -178,8 +178,3 @@ def choose_forward(btf: Btf, forwards: Iterable[int], start: int) -> int:
         return min(known)
     # Enum forwards may claim different sizes; of those of the least, the first.
     return min(known, key=lambda t: (enum_order(btf, t)[:3], t))
-
-
-def is_composite(words: Sequence[int]) -> bool:
-    """Return whether a record is a STRUCT's or UNION's."""
-    return info_kind(words[1]) in COMPOSITES

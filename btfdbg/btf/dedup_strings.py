@@ -10,8 +10,7 @@ or if a name is the tail of a longer one.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from itertools import accumulate, repeat
-from operator import sub
+from itertools import accumulate
 
 from btfdbg.btf.btf import Btf
 
@@ -73,12 +72,7 @@ class ChainStrings:
             return False
         if self._start:
             return all(map(self.is_first, offsets))
-        data = self.btf.strings.data
-        try:
-            # What comes before a string is a NUL; before the first comes the last of all.
-            return not any(map(data.__getitem__, map(sub, offsets, repeat(1))))
-        except IndexError:
-            return False
+        return self.btf.strings.are_whole(offsets)
 
 
 class Canonical(dict[int, int]):

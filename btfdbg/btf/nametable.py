@@ -6,8 +6,7 @@ of names: one pass over a kernel's heads and strings costs 40 ms, whatever the c
 
 from __future__ import annotations
 
-from itertools import accumulate, compress, count, repeat
-from operator import sub
+from itertools import accumulate, compress, count
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ def ids_by_names(
     out: dict[bytes, list[int]] = {}
     for level in btf.chain():
         heads = list(map(level.words.__getitem__, level.offsets))
-        if not _all_whole(level, heads):
+        if level.start_str_off or not level.strings.are_whole(heads):
             for offset in set(heads).difference(of_offset):
                 name = btf.string_bytes(offset)
                 if name in names:
@@ -61,14 +60,3 @@ def ids_by_names(
         for type_id, offset in compress(enumerate(heads, level.start_id), named):
             out.setdefault(of_offset[offset], []).append(type_id)
     return out
-
-
-def _all_whole(level: Btf, offsets: list[int]) -> bool:
-    """Return whether all offsets are of strings of this level, none the tail of a longer one."""
-    if level.start_str_off:
-        return False
-    data = level.strings.data
-    try:
-        return not any(map(data.__getitem__, map(sub, offsets, repeat(1))))
-    except IndexError:
-        return False

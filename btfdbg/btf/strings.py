@@ -15,7 +15,7 @@ from btfdbg.errors import BtfFormatError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from btfdbg.btf.btf import Btf
 
@@ -75,6 +75,17 @@ class Strings:
         if not 0 <= offset < len(self._section):
             raise IndexError(offset)
         return self.data[offset : self.find(0, offset)]
+
+    def are_whole(self, offsets: Iterable[int]) -> bool:
+        """Return whether strings start at all offsets, none the tail of a longer one."""
+        from itertools import repeat
+        from operator import sub
+
+        try:
+            # What comes before a string is a NUL; before the first comes the last of all.
+            return not any(map(self.data.__getitem__, map(sub, offsets, repeat(1))))
+        except IndexError:
+            return False
 
     def first(self, name: bytes) -> int:
         """Return the first offset at which a whole string reads ``name``, or -1."""

@@ -41,6 +41,11 @@ _MAX_TEXT_BITS = 31
 _MAX_NEIGHBOUR_BITS = 20
 
 
+def is_node(entry: int) -> bool:
+    """xa_is_node(), which the root of a maple tree shares."""
+    return entry & 3 == 2 and entry > 4096
+
+
 def check_descent(tree: Object, index: int) -> None:
     """
     Descend an XArray to an index as drgn is going to.
@@ -50,7 +55,7 @@ def check_descent(tree: Object, index: int) -> None:
     """
     entry = tree.xa_head.value_()
     above = _LARGEST_SHIFT
-    while entry & 3 == 2 and entry > 4096:
+    while is_node(entry):
         node = Object(tree.prog_, "struct xa_node *", entry - 2)
         shift = node.shift.value_()
         slots = node.slots

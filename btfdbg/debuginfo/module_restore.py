@@ -64,9 +64,10 @@ def _restore(session: Session, module: Object, known: set[int], order: dict[int,
     try:
         regions = [(a, a + size) for a, size in module_address_regions(module) if size]
         name = module.name.string_().decode("ascii", "backslashreplace")
-        if regions:
-            order.setdefault(regions[0][0], len(order))
-        if not regions or regions[0][0] in known or any(end > 1 << 64 for _, end in regions):
+        if not regions:
+            return ""
+        order.setdefault(regions[0][0], len(order))
+        if regions[0][0] in known or any(end > 1 << 64 for _, end in regions):
             return ""
         created = session.prog.relocatable_module(name, regions[0][0], create=True)
         if isinstance(created, tuple):  # (module, new) in some versions of drgn

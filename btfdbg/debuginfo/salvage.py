@@ -294,7 +294,7 @@ def xarray_entries(prog: drgn.Program, head: int) -> Iterator[tuple[int, int | F
     seen: set[int] = set()
     while todo:
         index, entry = todo.pop()
-        if not _is_node(entry):
+        if not descents.is_node(entry):
             if entry:
                 yield index, entry
             continue
@@ -363,7 +363,7 @@ def _mt_for_each(mt: Object, *, advanced: bool = False) -> Iterator[tuple[int, i
 
     root = mt.ma_root.read_()
     entry = root.value_()
-    if not _is_node(entry):
+    if not descents.is_node(entry):
         if entry:
             yield 0, 0, root
         return
@@ -397,11 +397,6 @@ def _mt_for_each(mt: Object, *, advanced: bool = False) -> Iterator[tuple[int, i
     if lost:
         what = "nodes of a tree cannot be read; others were walked"
         _remark(prog, what, f"{lost:,} of the tree at {_place(mt):#x}")
-
-
-def _is_node(entry: int) -> bool:
-    """xa_is_node(), which the root of a maple tree shares."""
-    return entry & 3 == 2 and entry > 4096
 
 
 # Tasks

@@ -43,12 +43,7 @@ class S390Paging(Paging):
             index = (address >> shift & (1 << bits) - 1) - offset
             if not 0 <= index < length:
                 raise NotMappedError(f"{address:#x} is not mapped", level)
-            try:
-                (entry,) = self._entry.unpack(read(table + 8 * index, 8))
-            except (FaultError, OverflowError):
-                raise NotMappedError(
-                    f"the page table at physical {table:#x} is not in the dump", level, True
-                ) from None
+            entry = self.entry_of(read, table, index, level)
             if entry & (self._PAGE_INVALID if level == 0 else self._REGION_INVALID):
                 raise NotMappedError(f"{address:#x} is not mapped", level)
             if level == 0 or (level <= 2 and entry & self._LARGE):

@@ -83,6 +83,20 @@ class Paging:
         """
         raise NotImplementedError
 
+    def entry_of(self, read: ReadPhysical, table: int, index: int, level: int) -> int:
+        """
+        Read an entry of a table at a physical address.
+
+        :raises NotMappedError: the table is not in the dump.
+        """
+        try:
+            (entry,) = self._entry.unpack(read(table + 8 * index, 8))
+        except (FaultError, OverflowError):
+            raise NotMappedError(
+                f"the page table at physical {table:#x} is not in the dump", level, True
+            ) from None
+        return int(entry)
+
     def is_kernel(self, address: int) -> bool:
         """Whether the root translates this virtual address at all."""
         top = self.levels[0].shift + self.levels[0].bits
@@ -101,13 +115,8 @@ class Paging:
         table = self.root
         for depth, (shift, bits) in enumerate((lv.shift, lv.bits) for lv in self.levels):
             level = len(self.levels) - 1 - depth
-            at = table + 8 * (address >> shift & (1 << bits) - 1)
-            try:
-                (entry,) = self._entry.unpack(read(at, 8))
-            except (FaultError, OverflowError):
-                raise NotMappedError(
-                    f"the page table at physical {table:#x} is not in the dump", level, True
-                ) from None
+            index = address >> shift & (1 << bits) - 1
+            entry = self.entry_of(read, table, index, level)
             kind, target = self.decode(entry, level)
             if kind is Entry.LEAF:
                 within = address & (1 << shift) - 1
@@ -116,7 +125,10 @@ class Paging:
                 raise NotMappedError(f"{address:#x} is not mapped", level)
             if kind is Entry.BAD:
                 raise NotMappedError(
-                    f"the page-table entry {entry:#x} at physical {at:#x} is not valid", level, True
+                    f"the page-table entry {entry:#x} at physical {table + 8 * index:#x}"
+                    " is not valid",
+                    level,
+                    True,
                 )
             table = target
         raise NotMappedError(f"{address:#x} is not mapped", 0, True)
