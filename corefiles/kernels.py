@@ -157,10 +157,11 @@ def unpack_debug(archive: Archive, release: str, out: Path) -> Path:
     modules = next((path for path in debug.rglob(f"modules/{release}") if path.is_dir()), None)
     if len(images) != 1:
         raise BuildError(f"{deb.name}: {len(images)} files vmlinux in it")
+    # Before the modules: from 7.x on it is a file in their folder, not the target of a link.
+    images[0].rename(vmlinux)
     if modules is not None:
         modules.rename(out / "modules")
         # A link to where vmlinux no longer is.
         (out / "modules" / "vmlinux").unlink(missing_ok=True)
-    images[0].rename(vmlinux)
     shutil.rmtree(tree)
     return vmlinux
