@@ -11,19 +11,19 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from btfdbg.debuginfo.attach import attach
-    from btfdbg.debuginfo.session import Session, session
-    from btfdbg.debuginfo.vmcore import program_from_core_dump
+    from btfdbg.program.attach import attach
+    from btfdbg.program.open import program_from_core_dump
+    from btfdbg.program.session import Session, session
 
 __version__ = "0.1.0"
 
 __all__ = ["Session", "__version__", "attach", "program_from_core_dump", "session"]
 
 _HOME = {
-    "attach": "btfdbg.debuginfo.attach",
-    "program_from_core_dump": "btfdbg.debuginfo.vmcore",
-    "session": "btfdbg.debuginfo.session",
-    "Session": "btfdbg.debuginfo.session",
+    "attach": "btfdbg.program.attach",
+    "program_from_core_dump": "btfdbg.program.open",
+    "session": "btfdbg.program.session",
+    "Session": "btfdbg.program.session",
 }
 
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from btfdbg import cli
-from btfdbg.commandline import Parser
+from btfdbg.cli import main as cli
+from btfdbg.cli.parser import Parser
 
 
 def core_parser() -> argparse.ArgumentParser:
@@ -33,12 +33,12 @@ def full_parser() -> argparse.ArgumentParser:
 
 def _add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser], name: str) -> None:
     if name == "btf":
-        from btfdbg.commands import btftool
+        from btfdbg.cli import btf as btftool
 
         verbs = subparsers.add_parser(name, help="the BTF toolkit")
         btftool.register(verbs.add_subparsers(dest="verb", metavar="VERB"))
     elif name == "vars":
-        from btfdbg.commands import vars as vars_
+        from btfdbg.cli import vars as vars_
 
         verbs = subparsers.add_parser(name, help="the database of variable types")
         vars_.register(verbs.add_subparsers(dest="verb", metavar="VERB"))

@@ -15,11 +15,11 @@ import sys
 from pathlib import Path
 
 from btfdbg.btf import Btf, Kind
-from btfdbg.debuginfo.variables.dwarfvars import more_rows
-from btfdbg.debuginfo.variables.elfsyms import read_symbols
-from btfdbg.debuginfo.variables.encode import encode
-from btfdbg.debuginfo.variables.extract import extract, release_of
 from btfdbg.images import load_btf
+from btfdbg.varextract.dwarfvars import more_rows
+from btfdbg.varextract.elfsyms import read_symbols
+from btfdbg.varextract.encode import encode
+from btfdbg.varextract.extract import extract, release_of
 
 HEADER = "HBBIIIII"
 FILTERS = (("debug", False), ("all", False), ("all", True))

@@ -44,7 +44,7 @@ def _find(prog: drgn.Program, modules: Sequence[drgn.Module]) -> None:
 
 
 def _attach(prog: drgn.Program) -> None:
-    from btfdbg.debuginfo.attach import register
+    from btfdbg.program.attach import register
 
     session = register(prog)
     session.modules_created = True  # drgn is about to do that itself
@@ -53,7 +53,7 @@ def _attach(prog: drgn.Program) -> None:
 
 
 def _attached(prog: drgn.Program) -> bool:
-    from btfdbg.debuginfo.session import find_session
+    from btfdbg.program.session import find_session
 
     session = find_session(prog)
     return session is not None and session.has_btf

@@ -18,7 +18,7 @@ from btfdbg.btf.pack import pack_like
 from btfdbg.btf.records import IdMap
 from btfdbg.btf.strings import StringTable
 from btfdbg.errors import BtfFormatError
-from btfdbg.record import dataclass
+from btfdbg.lazy_dataclass import dataclass
 
 _HEADER = "BBI4I"
 _HEADER_LEN = 24

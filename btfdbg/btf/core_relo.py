@@ -16,10 +16,10 @@ from collections.abc import Mapping, Sequence
 from btfdbg.btf import kinds
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.btfext import CoreKind, CoreRelo
-from btfdbg.btf.cgraph import Steps
+from btfdbg.btf.cheader.c_layout import Steps
 from btfdbg.btf.format import Kind, info_vlen
 from btfdbg.errors import BtfError, BtfFormatError
-from btfdbg.record import dataclass, field
+from btfdbg.lazy_dataclass import dataclass, field
 
 _MAX_DEPTH = 32
 _MAX_STEPS = 64

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from btfdbg.btf.btf import Btf
-from btfdbg.btf.ctext import Field, Texts
+from btfdbg.btf.cheader.text import Field, Texts
 from btfdbg.btf.format import kind_name
 from btfdbg.btf.layouts import (
     DATASEC,
@@ -31,7 +31,7 @@ from btfdbg.btf.layouts import (
     UNION,
     VAR,
 )
-from btfdbg.record import dataclass, field
+from btfdbg.lazy_dataclass import dataclass, field
 
 _COMPARED = (INT, FLOAT, STRUCT, UNION, ENUM, FWD, TYPEDEF, FUNC, VAR)
 _ENUMS = frozenset({ENUM, ENUM64})

@@ -10,9 +10,9 @@ import re
 from collections.abc import Callable, Collection
 
 from btfdbg.btf.btf import Btf
-from btfdbg.btf.cgraph import Steps
+from btfdbg.btf.cheader.c_layout import Steps
 from btfdbg.btf.format import COMPOSITES, TypeId
-from btfdbg.record import dataclass
+from btfdbg.lazy_dataclass import dataclass
 
 _WILD = re.compile(r"[*?\[]")
 _MAX_DEPTH = 32

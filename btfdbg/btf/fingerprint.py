@@ -18,9 +18,9 @@ import struct
 from collections.abc import Iterable
 from hashlib import blake2b
 
-from btfdbg.btf import dedup_whole
 from btfdbg.btf.btf import Btf
-from btfdbg.btf.dedup_graph import tag_of
+from btfdbg.btf.dedup import whole as dedup_whole
+from btfdbg.btf.dedup.graph import tag_of
 from btfdbg.btf.format import COMPOSITES, LAYOUTS, Kind, info_kind
 from btfdbg.btf.records import PLACES, places_of, refs
 from btfdbg.errors import BtfFormatError

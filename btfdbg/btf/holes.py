@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from btfdbg.btf.btf import Btf
-from btfdbg.btf.cgraph import Steps
-from btfdbg.btf.ctext import Texts
+from btfdbg.btf.cheader.c_layout import Steps
+from btfdbg.btf.cheader.text import Texts
 from btfdbg.btf.layouts import STRUCT
-from btfdbg.record import dataclass
+from btfdbg.lazy_dataclass import dataclass
 
 _MAX_DEPTH = 32
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import ClassVar, TypeAlias
 
 from btfdbg.btf.format import IntEncoding, Kind, TypeId
-from btfdbg.record import dataclass
+from btfdbg.lazy_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

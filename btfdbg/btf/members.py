@@ -14,7 +14,7 @@ from btfdbg.btf import kinds
 from btfdbg.btf.format import COMPOSITES, Kind, TypeId, kind_name
 from btfdbg.btf.sizing import MAX_CHAIN
 from btfdbg.errors import BtfFormatError, BtfNotFoundError
-from btfdbg.record import replace
+from btfdbg.lazy_dataclass import replace
 
 if TYPE_CHECKING:
     from btfdbg.btf.btf import Btf

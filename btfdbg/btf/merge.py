@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from btfdbg.btf.btf import Btf
-from btfdbg.btf.dedup import dedup
+from btfdbg.btf.dedup.dedup import dedup
 from btfdbg.btf.distill import is_recognised, needed_of_base
 from btfdbg.btf.format import info_kind
 from btfdbg.btf.index import record_error

@@ -38,7 +38,7 @@ from btfdbg.btf.core_relo import (
 from btfdbg.btf.format import COMPOSITES, Kind, info_kflag, info_kind, make_info
 from btfdbg.btf.records import Records
 from btfdbg.errors import BtfError
-from btfdbg.record import dataclass, field
+from btfdbg.lazy_dataclass import dataclass, field
 
 _MAX_DEPTH = 64
 

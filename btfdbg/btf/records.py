@@ -25,7 +25,7 @@ from btfdbg.btf.layouts import (
 from btfdbg.btf.pack import layout_section, pack
 from btfdbg.btf.strings import StringTable
 from btfdbg.errors import BtfFormatError
-from btfdbg.record import dataclass
+from btfdbg.lazy_dataclass import dataclass
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -32,7 +32,7 @@ from btfdbg.btf.nametable import ids_by_names, offsets_of
 from btfdbg.btf.records import Records, copied
 from btfdbg.btf.strings import decode_name
 from btfdbg.errors import BtfError, BtfRelocateError
-from btfdbg.record import dataclass
+from btfdbg.lazy_dataclass import dataclass
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -263,7 +263,7 @@ class Matcher:
         return True
 
     def _error(self, failures: Iterable[tuple[int, str]]) -> BtfRelocateError:
-        from btfdbg.btf.rawtext import escape
+        from btfdbg.btf.text.rawtext import escape
 
         mismatches = []
         first = ""

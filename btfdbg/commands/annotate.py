@@ -12,8 +12,8 @@ from typing import Any
 
 import drgn
 
-from btfdbg.debuginfo.session import Session
-from btfdbg.record import dataclass, field
+from btfdbg.lazy_dataclass import dataclass, field
+from btfdbg.program.session import Session
 
 # What answers "I do not know" on a damaged dump.
 _NO_ANSWER = (drgn.FaultError, LookupError, ValueError, TypeError, AttributeError, OverflowError)

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 import drgn
 
 from btfdbg.btf import Btf, Kind
-from btfdbg.debuginfo.session import Session
 from btfdbg.errors import BtfdbgError
+from btfdbg.program.session import Session
 
 NAMED_KINDS = frozenset(
     (Kind.STRUCT, Kind.UNION, Kind.ENUM, Kind.ENUM64, Kind.TYPEDEF, Kind.INT, Kind.FLOAT)

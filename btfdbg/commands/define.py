@@ -24,8 +24,8 @@ from drgn.commands import (
 
 from btfdbg.commands import output, words
 from btfdbg.commands.text import Table
-from btfdbg.debuginfo.session import Session, session
-from btfdbg.record import dataclass
+from btfdbg.lazy_dataclass import dataclass
+from btfdbg.program.session import Session, session
 
 Argument = argument | argument_group | mutually_exclusive_group
 Run = Callable[[Session, argparse.Namespace], Table | None]

@@ -24,7 +24,7 @@ from btfdbg.commands import display, execute, language, namespace, output, reads
 from btfdbg.commands.language import Language
 from btfdbg.commands.state import PromptState, state_of
 from btfdbg.commands.text import Fragment
-from btfdbg.debuginfo.session import Session
+from btfdbg.program.session import Session
 
 _FILENAME = "<prompt>"
 _MAX_REPR = 1 << 20

@@ -17,7 +17,7 @@ from typing import Any
 
 import drgn
 
-from btfdbg.debuginfo.session import Session
+from btfdbg.program.session import Session
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -160,9 +160,9 @@ def run_script(session: Session, argv: Sequence[str]) -> int:
 
 
 def _keep_walks() -> None:
-    from btfdbg.debuginfo import salvage
+    from btfdbg.patches import walks_around_damage
 
-    salvage.install()
+    walks_around_damage.install()
 
 
 def _mentions_helpers(path: str) -> bool:
@@ -278,7 +278,7 @@ def all_globals(prog: drgn.Program) -> dict[str, Any]:
     """What drgn's own prompt binds: drgn's names and every helper."""
     import drgn.cli
 
-    from btfdbg.debuginfo import salvage
+    from btfdbg.patches import walks_around_damage
 
-    salvage.install()
+    walks_around_damage.install()
     return drgn.cli.default_globals(prog)

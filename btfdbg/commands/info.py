@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from btfdbg.debuginfo.session import Session
+from btfdbg.program.session import Session
 
 
 def as_dict(session: Session) -> dict[str, Any]:

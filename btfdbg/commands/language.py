@@ -22,7 +22,7 @@ import enum
 import re
 from collections.abc import Callable, Collection
 
-from btfdbg.record import dataclass
+from btfdbg.lazy_dataclass import dataclass
 
 
 class Language(enum.Enum):

@@ -30,13 +30,13 @@ from drgn.commands import (
 
 from btfdbg.commands import extensions, failure, output, reads, words
 from btfdbg.commands.candidates import candidates
-from btfdbg.commands.circles import watched
 from btfdbg.commands.define import NAMESPACE, own
 from btfdbg.commands.state import PromptState, state_of
 from btfdbg.commands.text import one_line
-from btfdbg.debuginfo import salvage
-from btfdbg.debuginfo.session import Session
 from btfdbg.errors import BtfdbgError
+from btfdbg.patches import walks_around_damage
+from btfdbg.patches.watchdog import watched
+from btfdbg.program.session import Session
 
 # Imported for their effect: they register drgn's commands, which is what drgn
 # does with them as plugins.
@@ -68,10 +68,10 @@ def load_commands() -> None:
     for module in pkgutil.iter_modules(prompt.__path__, prompt.__name__ + "."):
         import_module(module.name)
     _loaded = True
-    salvage.install()
-    from btfdbg.commands import known_modules, resume, searching
+    walks_around_damage.install()
+    from btfdbg.patches import mod, search, task_commands
 
-    for around in (resume, known_modules, searching):
+    for around in (task_commands, mod, search):
         around.install()
     extensions.load()
 

@@ -1,7 +1,7 @@
 """The line at the end of a command: how much memory could not be read, and why.
 
 Owns when counting starts and ends, and the words. The count itself and its reasons are
-``debuginfo.vmcore.unread``'s; what a command does about missing memory is its own.
+``vmcore.read_failures``'s; what a command does about missing memory is its own.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Iterator
 
 import drgn
 
-from btfdbg.debuginfo.session import Session
-from btfdbg.debuginfo.vmcore.unread import unread
+from btfdbg.program.session import Session
+from btfdbg.vmcore.read_failures import unread
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from typing import Any
 
 import drgn
 
-from btfdbg.record import dataclass, field
+from btfdbg.lazy_dataclass import dataclass, field
 
 _CACHE_KEY = "btfdbg.prompt"
 

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import IO
 
-from btfdbg.record import dataclass, field
+from btfdbg.lazy_dataclass import dataclass, field
 
 Fragment = tuple[str, str]
 """(style name, text); the style is a key of ``SGR`` or empty."""

@@ -16,8 +16,8 @@ import drgn
 
 from btfdbg.commands.state import state_of
 from btfdbg.commands.words import arrows
-from btfdbg.debuginfo.session import Session
 from btfdbg.errors import BtfdbgError
+from btfdbg.program.session import Session
 
 MASK = (1 << 64) - 1
 

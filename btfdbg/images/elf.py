@@ -1,7 +1,7 @@
 """Sections of ELF files, in and out.
 
 Owns what of ELF the project needs of files: a section's bytes, and putting one into a
-copy. Dumps are ELF too, but read by ``debuginfo``.
+copy. Dumps are ELF too, but read by ``vmcore``.
 
 Reading is pyelftools', behind two guards: the section table must lie inside of the
 file (its count comes from the file), and no exception of its parsing gets out.

@@ -2,7 +2,7 @@
 
 Owns the choice by content, never by file name: raw BTF, ELF (vmlinux, module, BPF
 object), any of these compressed, or a kernel image. Dumps are recognised here so
-that callers can send them elsewhere, but read by ``debuginfo``.
+that callers can send them elsewhere, but read by ``vmcore``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 
 from btfdbg.btf.btf import Btf
 from btfdbg.errors import ImageError
-from btfdbg.record import dataclass
+from btfdbg.lazy_dataclass import dataclass
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from btfdbg.debuginfo.session import Session
+    from btfdbg.program.session import Session
 
 __all__ = ["interact"]
 

@@ -13,7 +13,7 @@ import drgn
 
 from btfdbg.commands import display, evaluate
 from btfdbg.commands.text import escape
-from btfdbg.debuginfo.session import Session, find_session
+from btfdbg.program.session import Session, find_session
 
 _COLUMNS = 100
 

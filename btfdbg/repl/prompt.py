@@ -34,7 +34,7 @@ from prompt_toolkit.shortcuts import CompleteStyle
 
 from btfdbg.commands.state import PromptState, state_of
 from btfdbg.commands.text import cut, escape, paint, terminal_columns, wants_color
-from btfdbg.debuginfo.session import Session
+from btfdbg.program.session import Session
 from btfdbg.repl import config, keys
 from btfdbg.repl.history import SharedHistory
 from btfdbg.repl.toolbar import Toolbar

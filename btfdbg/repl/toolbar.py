@@ -12,7 +12,7 @@ import drgn
 
 from btfdbg.commands.state import PromptState
 from btfdbg.commands.text import cut, escape, width_of
-from btfdbg.debuginfo.session import Session
+from btfdbg.program.session import Session
 
 _NO_ANSWER = (drgn.FaultError, LookupError, ValueError, TypeError, AttributeError)
 

@@ -37,7 +37,7 @@ def bundle(
     entry = manifest.read_entry(core)
     truth = answers.record(core, debug, more)
     out = folder / name
-    trim = [sys.executable, "-m", "btfdbg.cli", "trim", str(core), str(out)]
+    trim = [sys.executable, "-m", "btfdbg.cli.main", "trim", str(core), str(out)]
     for line, answer in truth["commands"].items():
         if "error" not in answer:
             trim += ["-x", f"crash {line}"]

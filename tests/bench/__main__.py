@@ -61,7 +61,7 @@ class _Bench:
 
     def __init__(self, core: str, vmlinux: str | None, crash: str | None) -> None:
         self.core, self.vmlinux, self.crash = core, vmlinux, crash
-        self.btfdbg = [_PYTHON, "-m", "btfdbg.cli", core]
+        self.btfdbg = [_PYTHON, "-m", "btfdbg.cli.main", core]
 
     def output(self, code: str) -> str:
         """What a piece of code prints in a session of ours."""
@@ -108,7 +108,7 @@ def _raw_dump(btf: str, bpftool: str | None) -> list[Contender]:
     read = f"open({btf!r}, 'rb').read()"
     found = [
         Contender("floor: Python reads the file", [_PYTHON, "-c", read], _CACHED),
-        Contender("btfdbg", [_PYTHON, "-m", "btfdbg.cli", "btf", "dump", btf], _CACHED),
+        Contender("btfdbg", [_PYTHON, "-m", "btfdbg.cli.main", "btf", "dump", btf], _CACHED),
     ]
     if bpftool is not None:
         found.append(Contender("bpftool", [bpftool, "btf", "dump", "file", btf]))

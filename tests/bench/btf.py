@@ -74,7 +74,7 @@ def main() -> int:
     parser.add_argument("-n", "--rounds", type=int, default=9)
     args = parser.parse_args()
     scratch = tempfile.mkdtemp()
-    ours = [sys.executable, "-m", "btfdbg.cli", "btf"]
+    ours = [sys.executable, "-m", "btfdbg.cli.main", "btf"]
     vmlinux, module = args.vmlinux, args.module
 
     def at(name: str) -> str:

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 from btfdbg.btf import Btf
-from btfdbg.btf.dedup_graph import NEVER_MERGED, tag_of
+from btfdbg.btf.dedup.graph import NEVER_MERGED, tag_of
 from btfdbg.btf.format import COMPOSITES, Kind, info_kind
 from btfdbg.btf.pack import pack
 from btfdbg.btf.records import PLACES, refs, replace

@@ -7,14 +7,14 @@ an answer or one of the two errors, and comes to an end.
 from __future__ import annotations
 
 from btfdbg.btf import Btf
-from btfdbg.btf.assemble import assemble
 from btfdbg.btf.builder import Builder
 from btfdbg.btf.downlevel import downlevel, features_of
-from btfdbg.btf.jsondump import dump_json
 from btfdbg.btf.order import named_start_id, sort_by_name
 from btfdbg.btf.pack import with_byteorder
-from btfdbg.btf.rawtext import dumps
-from btfdbg.btf.validate import check
+from btfdbg.btf.text.assemble import assemble
+from btfdbg.btf.text.jsondump import dump_json
+from btfdbg.btf.text.rawtext import dumps
+from btfdbg.btf.validate.validate import check
 from btfdbg.errors import BtfFormatError, BtfNotFoundError
 
 #: Types looked at per blob; real ones have a hundred thousand.

@@ -27,8 +27,8 @@ atheris: Any = import_module("atheris")
 
 with atheris.instrument_imports(include=["btfdbg"]):
     from btfdbg.btf import Btf
-    from btfdbg.btf.assemble import assemble
-    from btfdbg.btf.rawtext import dumps
+    from btfdbg.btf.text.assemble import assemble
+    from btfdbg.btf.text.rawtext import dumps
     from btfdbg.errors import BtfError
 
     for name in ("casserts", "validate_resolve", "core_relo"):

@@ -27,8 +27,8 @@ from pathlib import Path
 from types import FrameType
 
 from btfdbg.btf import Btf
-from btfdbg.btf.assemble import assemble
 from btfdbg.btf.pack import with_byteorder
+from btfdbg.btf.text.assemble import assemble
 from btfdbg.errors import BtfError, BtfFormatError
 from tests.btf.samples import EVERY_KIND, SPLIT
 from tests.btf.verbs import VERBS, Case

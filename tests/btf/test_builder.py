@@ -7,10 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from btfdbg.btf import Btf, Builder, Kind, TypeId, kinds
-from btfdbg.btf.assemble import assemble, parse
 from btfdbg.btf.format import MAX_VLEN, IntEncoding, Linkage, make_info
 from btfdbg.btf.pack import pack
-from btfdbg.btf.rawtext import dumps
+from btfdbg.btf.text.assemble import assemble, parse
+from btfdbg.btf.text.rawtext import dumps
 from btfdbg.errors import BtfFormatError
 from tests.btf.samples import EVERY_KIND, INT, SPLIT
 

@@ -7,11 +7,11 @@ import struct
 import pytest
 
 from btfdbg.btf import Btf, Builder, Kind
-from btfdbg.btf.assemble import assemble, parse
 from btfdbg.btf.downlevel import Features, downlevel
 from btfdbg.btf.order import sort_by_name
 from btfdbg.btf.pack import layout_section, with_byteorder
-from btfdbg.btf.rawtext import dumps
+from btfdbg.btf.text.assemble import assemble, parse
+from btfdbg.btf.text.rawtext import dumps
 from tests.btf.samples import EVERY_KIND
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from btfdbg.btf import Btf
-from btfdbg.btf.assemble import assemble
-from btfdbg.cli import main
-from btfdbg.commands.btftool import VERBS
+from btfdbg.btf.text.assemble import assemble
+from btfdbg.cli.btf import VERBS
+from btfdbg.cli.main import main
 from btfdbg.images.elf import sections
 from tests.btf.samples import EVERY_KIND, INT, SPLIT
 from tests.images.elves import elf
@@ -34,7 +34,7 @@ def test_every_verb_has_a_module_with_arguments_and_run() -> None:
     from importlib import import_module
 
     for verb in VERBS:
-        module = import_module(f"btfdbg.commands.btftool.{verb.replace('-', '_')}")
+        module = import_module(f"btfdbg.cli.btf.{verb.replace('-', '_')}")
         assert callable(module.add_arguments)
         assert callable(module.run)
 

@@ -7,10 +7,10 @@ from dataclasses import fields
 import pytest
 
 from btfdbg.btf import Btf
-from btfdbg.btf.assemble import assemble, parse
 from btfdbg.btf.downlevel import Features, downlevel, features_of
-from btfdbg.btf.rawtext import dumps
-from btfdbg.btf.validate import check
+from btfdbg.btf.text.assemble import assemble, parse
+from btfdbg.btf.text.rawtext import dumps
+from btfdbg.btf.validate.validate import check
 from btfdbg.errors import BtfFormatError
 from tests.btf.samples import EVERY_KIND, INT
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from btfdbg.btf import Kind
-from btfdbg.btf.assemble import parse
 from btfdbg.btf.format import LAYOUTS
+from btfdbg.btf.text.assemble import parse
 from tests.btf.samples import EVERY_KIND, SPLIT
 
 BTF = parse(EVERY_KIND)

@@ -7,11 +7,11 @@ import struct
 import pytest
 
 from btfdbg.btf import Btf, Builder, TypeId, kinds
-from btfdbg.btf.assemble import parse
 from btfdbg.btf.downlevel import Features, downlevel
 from btfdbg.btf.order import sort_by_name
 from btfdbg.btf.pack import with_byteorder
-from btfdbg.btf.validate import check
+from btfdbg.btf.text.assemble import parse
+from btfdbg.btf.validate.validate import check
 from btfdbg.errors import BtfFormatError
 from tests.btf.samples import INT, INT_BLOB, INT_STRINGS, INT_TYPES, header, record
 

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from btfdbg.btf.assemble import assemble, parse
-from btfdbg.btf.jsondump import dump_json, load_json
-from btfdbg.btf.rawtext import dumps
+from btfdbg.btf.text.assemble import assemble, parse
+from btfdbg.btf.text.jsondump import dump_json, load_json
+from btfdbg.btf.text.rawtext import dumps
 from btfdbg.errors import BtfFormatError
 from tests.btf.samples import EVERY_KIND, INT, SPLIT
 from tests.btf.test_rawtext import ODD

@@ -16,9 +16,9 @@ import sys
 import pytest
 
 from btfdbg.btf import Btf
-from btfdbg.btf.assemble import assemble
 from btfdbg.btf.format import Kind
-from btfdbg.btf.validate import Problem, check
+from btfdbg.btf.text.assemble import assemble
+from btfdbg.btf.validate.validate import Problem, check
 from btfdbg.errors import BtfFormatError
 from tests.btf.mutate import damage
 from tests.btf.shapes import random_shape

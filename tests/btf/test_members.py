@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from btfdbg.btf import TypeId, kinds
-from btfdbg.btf.assemble import parse
+from btfdbg.btf.text.assemble import parse
 from btfdbg.errors import BtfFormatError, BtfNotFoundError
 from tests.btf.samples import EVERY_KIND, INT
 

@@ -6,8 +6,8 @@ import pytest
 
 from btfdbg.btf import Btf, Kind
 from btfdbg.btf import names as names_module
-from btfdbg.btf.assemble import assemble, parse
 from btfdbg.btf.pack import pack
+from btfdbg.btf.text.assemble import assemble, parse
 from btfdbg.errors import BtfNotFoundError
 from tests.btf.samples import EVERY_KIND, INT, SPLIT
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from btfdbg.btf import Btf
-from btfdbg.btf.assemble import parse
 from btfdbg.btf.order import named_start_id, permute, sort_by_name
-from btfdbg.btf.rawtext import dumps
+from btfdbg.btf.text.assemble import parse
+from btfdbg.btf.text.rawtext import dumps
 from btfdbg.errors import BtfFormatError
 from tests.btf.samples import EVERY_KIND, INT, SPLIT
 

@@ -8,12 +8,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from btfdbg.btf import Btf, Builder, kinds
-from btfdbg.btf.assemble import assemble
-from btfdbg.btf.jsondump import dump_json, load_json
 from btfdbg.btf.order import named_start_id, permute, sort_by_name
 from btfdbg.btf.pack import with_byteorder
-from btfdbg.btf.rawtext import dumps
-from btfdbg.btf.validate import check
+from btfdbg.btf.text.assemble import assemble
+from btfdbg.btf.text.jsondump import dump_json, load_json
+from btfdbg.btf.text.rawtext import dumps
+from btfdbg.btf.validate.validate import check
 from btfdbg.errors import BtfFormatError
 from tests.btf.exercise import ask_everything, exercise
 from tests.btf.samples import EVERY_KIND, SPLIT

@@ -13,8 +13,8 @@ import pytest
 
 from btfdbg.btf import layouts
 from btfdbg.btf.format import Kind
-from btfdbg.commands import btftool
-from btfdbg.commands.btftool.quick import read
+from btfdbg.cli import btf as btftool
+from btfdbg.cli.btf.quick import read
 from tests.btf.samples import INT_BLOB
 
 USUAL = (

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from btfdbg.btf import Btf, Kind, TypeId, kinds
-from btfdbg.btf.assemble import assemble, parse
 from btfdbg.btf.decode import DECODERS
 from btfdbg.btf.format import LAYOUTS, IntEncoding
+from btfdbg.btf.text.assemble import assemble, parse
 from btfdbg.errors import BtfFormatError, BtfNotFoundError
 from tests.btf.samples import EVERY_KIND, INT, INT_BLOB
 
@@ -168,7 +168,7 @@ def test_name_of_any_bytes_survives() -> None:
 
 def test_reading_loads_neither_drgn_nor_the_classes_of_kinds() -> None:
     code = (
-        "import sys, btfdbg.btf; from btfdbg.btf.rawtext import dump; "
+        "import sys, btfdbg.btf; from btfdbg.btf.text.rawtext import dump; "
         "assert not {'drgn', 'elftools', 'btfdbg.btf.kinds'} & set(sys.modules), sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -19,12 +19,12 @@ from typing import Literal
 import pytest
 
 from btfdbg.btf import Btf, Builder
-from btfdbg.btf.assemble import assemble
 from btfdbg.btf.distill import distill_base
-from btfdbg.btf.jsondump import dump_json, load_json
 from btfdbg.btf.pack import with_byteorder
-from btfdbg.btf.rawtext import dump, dumps
-from btfdbg.btf.validate import Level, check
+from btfdbg.btf.text.assemble import assemble
+from btfdbg.btf.text.jsondump import dump_json, load_json
+from btfdbg.btf.text.rawtext import dump, dumps
+from btfdbg.btf.validate.validate import Level, check
 from btfdbg.errors import BtfError, BtfRelocateError
 from btfdbg.images import load_btf
 from btfdbg.images.elf import replace_sections

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from btfdbg.btf import Btf
-from btfdbg.btf.assemble import assemble, parse
-from btfdbg.btf.rawtext import dumps
+from btfdbg.btf.text.assemble import assemble, parse
+from btfdbg.btf.text.rawtext import dumps
 from btfdbg.errors import BtfFormatError, BtfNotFoundError
 from tests.btf.samples import EVERY_KIND, INT, SPLIT
 

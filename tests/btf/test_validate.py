@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from btfdbg.btf import Btf
-from btfdbg.btf.assemble import assemble, parse
 from btfdbg.btf.strings import decode_name
-from btfdbg.btf.validate import Problem, check, check_types
+from btfdbg.btf.text.assemble import assemble, parse
+from btfdbg.btf.validate.validate import Problem, check, check_types
 from tests.btf.samples import EVERY_KIND, INT, INT_STRINGS, INT_TYPES, SPLIT, header
 
 

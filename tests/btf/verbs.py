@@ -14,14 +14,13 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final, Literal
 
-from btfdbg.btf import Btf, rawtext
-from btfdbg.btf.assemble import assemble
+from btfdbg.btf import Btf
 from btfdbg.btf.btfext import BtfExt, CoreKind, CoreRelo, parse_ext
 from btfdbg.btf.builder import Builder
-from btfdbg.btf.cdump import dump_c
+from btfdbg.btf.cheader.definitions import dump_c
+from btfdbg.btf.cheader.text import Texts
 from btfdbg.btf.core_relo import ENUM_KINDS, TYPE_KINDS
-from btfdbg.btf.ctext import Texts
-from btfdbg.btf.dedup import dedup
+from btfdbg.btf.dedup.dedup import dedup
 from btfdbg.btf.diff import diff
 from btfdbg.btf.distill import distill_base
 from btfdbg.btf.downlevel import downlevel, features_of
@@ -29,14 +28,16 @@ from btfdbg.btf.find import find
 from btfdbg.btf.fingerprint import Fingerprints
 from btfdbg.btf.format import COMPOSITES, Kind
 from btfdbg.btf.holes import as_text, holes
-from btfdbg.btf.isf import to_isf
-from btfdbg.btf.jsondump import dump_json, load_json
 from btfdbg.btf.merge import merge, rebase
 from btfdbg.btf.minimize import flatten, minimize
 from btfdbg.btf.order import named_start_id, sort_by_name
 from btfdbg.btf.pack import pack_like, with_byteorder
 from btfdbg.btf.relocate import relocate
-from btfdbg.btf.validate import check
+from btfdbg.btf.text import rawtext
+from btfdbg.btf.text.assemble import assemble
+from btfdbg.btf.text.isf import to_isf
+from btfdbg.btf.text.jsondump import dump_json, load_json
+from btfdbg.btf.validate.validate import check
 from btfdbg.errors import BtfError, BtfFormatError, BtfNotFoundError
 
 _COMPAT: Final[tuple[Literal["strict", "libbpf"], ...]] = ("strict", "libbpf")

@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from btfdbg.btf import Btf, Builder, rawtext
+from btfdbg.btf import Btf, Builder
 from btfdbg.btf import kinds as k
-from btfdbg.btf.cdump import CDump, dump_c
+from btfdbg.btf.cheader.definitions import CDump, dump_c
 from btfdbg.btf.format import TypeId, make_info
 from btfdbg.btf.pack import pack
+from btfdbg.btf.text import rawtext
 from btfdbg.errors import BtfFormatError
 
 from .graphs import build, random_types

@@ -8,15 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from btfdbg.btf import Btf, rawtext
-from btfdbg.btf.ctext import Texts
-from btfdbg.btf.dedup import dedup
+from btfdbg.btf import Btf
+from btfdbg.btf.cheader.text import Texts
+from btfdbg.btf.dedup.dedup import dedup
 from btfdbg.btf.diff import diff
 from btfdbg.btf.find import find
 from btfdbg.btf.fingerprint import Fingerprints
 from btfdbg.btf.format import Kind
 from btfdbg.btf.holes import as_text, holes
-from btfdbg.btf.isf import to_isf
+from btfdbg.btf.text import rawtext
+from btfdbg.btf.text.isf import to_isf
 from btfdbg.errors import BtfError, BtfFormatError
 
 from .graphs import build, permuted, random_types

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from btfdbg.btf import Btf, rawtext
-from btfdbg.btf.cdump import dump_c
-from btfdbg.btf.ckfuncs import kfuncs
-from btfdbg.btf.corder import c_order
-from btfdbg.cli import main
+from btfdbg.btf import Btf
+from btfdbg.btf.cheader.definitions import dump_c
+from btfdbg.btf.cheader.kfuncs import kfuncs
+from btfdbg.btf.cheader.order import c_order
+from btfdbg.btf.text import rawtext
+from btfdbg.cli.main import main
 from btfdbg.errors import BtfError
 
 from .graphs import permuted

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import pytest
 
-from btfdbg.btf import Btf, rawtext
+from btfdbg.btf import Btf
 from btfdbg.btf.btfext import BtfExt, CoreKind, CoreRelo
 from btfdbg.btf.core_relo import essential_name
 from btfdbg.btf.minimize import Minimal, minimize
+from btfdbg.btf.text import rawtext
 from btfdbg.errors import BtfError
 
 INT = "[1] INT 'int' size=4 bits_offset=0 nr_bits=32 encoding=SIGNED\n"

@@ -8,17 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from btfdbg.btf import Btf, Builder, rawtext
+from btfdbg.btf import Btf, Builder
 from btfdbg.btf import kinds as k
-from btfdbg.btf.dedup import PreparedBase, dedup, dedup_with_map
-from btfdbg.btf.dedup_base import BaseNotMinimal
-from btfdbg.btf.dedup_graph import tag_of
-from btfdbg.btf.dedup_split import representatives as split_representatives
-from btfdbg.btf.dedup_whole import representatives as whole_representatives
+from btfdbg.btf.dedup.base import BaseNotMinimal
+from btfdbg.btf.dedup.dedup import PreparedBase, dedup, dedup_with_map
+from btfdbg.btf.dedup.graph import tag_of
+from btfdbg.btf.dedup.split import representatives as split_representatives
+from btfdbg.btf.dedup.whole import representatives as whole_representatives
 from btfdbg.btf.fingerprint import Fingerprints
 from btfdbg.btf.format import Kind, TypeId
 from btfdbg.btf.kinds import Struct
 from btfdbg.btf.pack import pack, with_byteorder
+from btfdbg.btf.text import rawtext
 from btfdbg.errors import BtfError, BtfFormatError
 from tests.bench.undeduplicated import undeduplicated
 

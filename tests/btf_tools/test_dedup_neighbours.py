@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from btfdbg.btf import Btf, rawtext
-from btfdbg.btf.dedup import dedup
+from btfdbg.btf import Btf
+from btfdbg.btf.dedup.dedup import dedup
 from btfdbg.btf.pack import with_byteorder
+from btfdbg.btf.text import rawtext
 from btfdbg.errors import BtfError
 
 from .graphs import permuted

@@ -8,14 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from btfdbg.btf import Btf, Builder, dedup_pairs, rawtext
+from btfdbg.btf import Btf, Builder
 from btfdbg.btf import kinds as k
-from btfdbg.btf.dedup import dedup, dedup_with_map
-from btfdbg.btf.dedup_graph import Graph, TagKey, TagNodes
-from btfdbg.btf.dedup_pairs import Pairs
-from btfdbg.btf.dedup_split import PreparedBase, _Split, representatives
-from btfdbg.btf.dedup_whole import representatives as whole_representatives
+from btfdbg.btf.dedup import pairs as dedup_pairs
+from btfdbg.btf.dedup.dedup import dedup, dedup_with_map
+from btfdbg.btf.dedup.graph import Graph, TagKey, TagNodes
+from btfdbg.btf.dedup.pairs import Pairs
+from btfdbg.btf.dedup.split import PreparedBase, _Split, representatives
+from btfdbg.btf.dedup.whole import representatives as whole_representatives
 from btfdbg.btf.format import TypeId
+from btfdbg.btf.text import rawtext
 
 from .graphs import build, random_types
 

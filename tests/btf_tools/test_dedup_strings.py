@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from btfdbg.btf import Btf
-from btfdbg.btf.dedup_strings import Canonical, ChainStrings
+from btfdbg.btf.dedup.strings import Canonical, ChainStrings
 from btfdbg.btf.pack import pack
 
 _names = st.lists(st.sampled_from([b"", b"a", b"b", b"ab", b"bab", b"cc"]), max_size=5)

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from btfdbg.btf import Btf, Builder, rawtext
+from btfdbg.btf import Btf, Builder
 from btfdbg.btf import kinds as k
 from btfdbg.btf.btfext import BtfExt, CoreKind, CoreRelo, move_ext, parse_ext
 from btfdbg.btf.core_relo import essential_name, parse_access, types_match
-from btfdbg.btf.dedup import dedup_with_map
+from btfdbg.btf.dedup.dedup import dedup_with_map
 from btfdbg.btf.minimize import flatten, minimize
-from btfdbg.cli import main
+from btfdbg.btf.text import rawtext
+from btfdbg.cli.main import main
 from btfdbg.errors import BtfError, BtfFormatError
 from btfdbg.images.elf import sections
 from tests.images.elves import elf

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from btfdbg.btf import Btf, Builder, rawtext
+from btfdbg.btf import Btf, Builder
 from btfdbg.btf import kinds as k
+from btfdbg.btf.text import rawtext
 from btfdbg.errors import BtfError, BtfFormatError
 from tests.btf.verbs import VERBS, Case
 

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from btfdbg.btf import Btf, Builder, rawtext
+from btfdbg.btf import Btf, Builder
 from btfdbg.btf.btfext import parse_ext
 from btfdbg.btf.minimize import minimize
 from btfdbg.btf.relocate import relocate
+from btfdbg.btf.text import rawtext
 from btfdbg.errors import BtfError
 from tests.images.elves import elf
 

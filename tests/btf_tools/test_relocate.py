@@ -8,13 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from btfdbg.btf import Btf, Builder, rawtext
+from btfdbg.btf import Btf, Builder
 from btfdbg.btf import kinds as k
-from btfdbg.btf.dedup import dedup
+from btfdbg.btf.dedup.dedup import dedup
 from btfdbg.btf.distill import distill_base
 from btfdbg.btf.merge import Rebase, merge, rebase
 from btfdbg.btf.pack import with_byteorder
 from btfdbg.btf.relocate import relocate
+from btfdbg.btf.text import rawtext
 from btfdbg.errors import BtfError, BtfRelocateError
 
 from .graphs import build, random_types

@@ -24,14 +24,15 @@ from pathlib import Path
 import pytest
 
 from btfdbg import images
-from btfdbg.btf import Btf, rawtext
-from btfdbg.btf.casserts import bitfield_program
-from btfdbg.btf.cdump import CDump, dump_c
-from btfdbg.btf.ctext import Texts
-from btfdbg.btf.dedup import dedup
+from btfdbg.btf import Btf
+from btfdbg.btf.cheader.asserts import bitfield_program
+from btfdbg.btf.cheader.definitions import CDump, dump_c
+from btfdbg.btf.cheader.text import Texts
+from btfdbg.btf.dedup.dedup import dedup
 from btfdbg.btf.distill import distill_base
 from btfdbg.btf.holes import as_text, holes
 from btfdbg.btf.relocate import relocate
+from btfdbg.btf.text import rawtext
 from btfdbg.errors import BtfRelocateError
 
 from .dedup_rows import ROWS, SPLIT_ROWS

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from btfdbg.btf import Btf, rawtext
-from btfdbg.cli import main
+from btfdbg.btf import Btf
+from btfdbg.btf.text import rawtext
+from btfdbg.cli.main import main
 
 INT = "[1] INT 'int' size=4 bits_offset=0 nr_bits=32 encoding=SIGNED\n"
 BASE = (

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-BTFDBG = (sys.executable, "-m", "btfdbg.cli")
+BTFDBG = (sys.executable, "-m", "btfdbg.cli.main")
 
 
 def run(*args: object, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
@@ -183,7 +183,7 @@ def test_a_core_of_a_process_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_closed_pipe_is_no_failure(x86_core: Path) -> None:
-    command = f"'{sys.executable}' -m btfdbg.cli '{x86_core}' -x ps | head -1"
+    command = f"'{sys.executable}' -m btfdbg.cli.main '{x86_core}' -x ps | head -1"
     result = subprocess.run(
         ["sh", "-c", command], capture_output=True, text=True, timeout=120, check=False
     )

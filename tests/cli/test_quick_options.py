@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from btfdbg.commandline import Parser
-from btfdbg.options import quick, table
+from btfdbg.cli.options import quick, table
+from btfdbg.cli.parser import Parser
 
 COMMANDS = ("info", "btf")
 WORDS = [
@@ -72,8 +72,8 @@ def test_a_first_object_imports_nothing_that_it_does_not_need(x86_core: Path) ->
     needless = [
         "argparse", "dataclasses", "importlib.metadata", "inspect", "json", "shutil", "socket",
         "hashlib", "pygments", "prompt_toolkit", "elftools", "drgn.helpers", "drgn.commands",
-        "btfdbg.debuginfo.vmcore.live", "btfdbg.debuginfo.modules_dir", "btfdbg.images.load",
-        "btfdbg.debuginfo.derived", "btfdbg.commandline", "unicodedata",
+        "btfdbg.vmcore.live", "btfdbg.program.modules_dir", "btfdbg.images.load",
+        "btfdbg.program.symbol_rules", "btfdbg.cli.parser", "unicodedata",
     ]  # fmt: skip
     code = (
         # What drgn brings is not ours: its logging imports inspect from Python 3.14 on.
@@ -98,6 +98,6 @@ def test_a_first_object_imports_nothing_that_it_does_not_need(x86_core: Path) ->
     ],
 )
 def test_code_has_drgns_names_however_it_says_them(x86_core: Path, code: str, printed: str) -> None:
-    argv = [sys.executable, "-m", "btfdbg.cli", str(x86_core), "-e", code]
+    argv = [sys.executable, "-m", "btfdbg.cli.main", str(x86_core), "-e", code]
     result = subprocess.run(argv, capture_output=True, text=True)
     assert result.stdout == printed + "\n", result.stderr

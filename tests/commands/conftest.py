@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from btfdbg.debuginfo.session import Session
+from btfdbg.program.session import Session
 from tests.repl.support import ARCHITECTURES, session_of
 
 

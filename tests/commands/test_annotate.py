@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from btfdbg.commands import annotate
-from btfdbg.debuginfo.session import Session
+from btfdbg.program.session import Session
 
 
 def test_null_and_small_numbers_are_no_addresses(session: Session) -> None:

@@ -11,7 +11,7 @@ import pytest
 from btfdbg.commands import define, namespace
 from btfdbg.commands.evaluate import prepare, run_line
 from btfdbg.commands.state import state_of
-from btfdbg.debuginfo.session import Session
+from btfdbg.program.session import Session
 
 namespace.load_commands()
 EXAMPLES = [

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from btfdbg.debuginfo.vmcore.kdumpfile import Kdump
-from btfdbg.debuginfo.vmcore.kdumppages import KdumpPages
+from btfdbg.vmcore.kdumpfile import Kdump
+from btfdbg.vmcore.kdumppages import KdumpPages
 from tests.vmcore import tiny
 
 from .support import environment

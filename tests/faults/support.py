@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-BTFDBG = (sys.executable, "-m", "btfdbg.cli")
+BTFDBG = (sys.executable, "-m", "btfdbg.cli.main")
 NEVER = ("Traceback", "Fatal Python error", "Exception ignored", "Segmentation fault")
 
 

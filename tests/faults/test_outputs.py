@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from btfdbg.commands.btftool.common import write_out
+from btfdbg.cli.btf.common import write_out
 from btfdbg.errors import ImageError
 
 from .support import run

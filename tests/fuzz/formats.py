@@ -19,10 +19,10 @@ from pathlib import Path
 
 import zstandard
 
-from btfdbg.debuginfo.trim.kdumpfile import KdumpReader
-from btfdbg.debuginfo.vmcore.elfcore import PT_LOAD, read_elf
-from btfdbg.debuginfo.vmcore.kdumppages import _decompress
-from btfdbg.debuginfo.vmcore.lime import is_lime, read_lime
+from btfdbg.trim.kdumpfile import KdumpReader
+from btfdbg.vmcore.elfcore import PT_LOAD, read_elf
+from btfdbg.vmcore.kdumppages import _decompress
+from btfdbg.vmcore.lime import is_lime, read_lime
 from corefiles.recompress import snappy
 from tests.fuzz.dumpfile import INTERESTING, DumpFile, Lost, Patch, Region, data_ranges
 

@@ -19,12 +19,12 @@ from typing import Any, Literal
 import drgn
 
 from btfdbg.commands import execute, info
-from btfdbg.debuginfo.attach import attach
-from btfdbg.debuginfo.kallsyms import CombinedTable, KallsymsTable
-from btfdbg.debuginfo.session import Session
-from btfdbg.debuginfo.trim.recorder import Recorder
-from btfdbg.debuginfo.vmcore.kdumppages import KdumpPages
-from btfdbg.debuginfo.vmcore.memory import FileMemory
+from btfdbg.kallsyms import CombinedTable, KallsymsTable
+from btfdbg.program.attach import attach
+from btfdbg.program.session import Session
+from btfdbg.trim.recorder import Recorder
+from btfdbg.vmcore.kdumppages import KdumpPages
+from btfdbg.vmcore.memory import FileMemory
 from tests.fuzz.sandbox import COMMANDS, INFO, OPEN
 
 Field = tuple[int, int]

@@ -42,12 +42,13 @@ from typing import Any
 
 import drgn
 
-from btfdbg import cli
+import btfdbg
+from btfdbg.cli import main as cli
 from btfdbg.commands import execute, info
 from btfdbg.commands.state import state_of
 from btfdbg.commands.text import escape
-from btfdbg.debuginfo.session import Session
 from btfdbg.errors import BtfdbgError
+from btfdbg.program.session import Session
 
 OPEN, INFO = "open", "info"
 COMMANDS = (
@@ -85,7 +86,7 @@ _MISTAKES = (
     StopIteration,
     RecursionError,
 )
-_OURS = str(Path(cli.__file__).parent) + os.sep
+_OURS = str(Path(btfdbg.__file__).parent) + os.sep
 
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _REFUSED_EVENTS = (

@@ -12,12 +12,12 @@ import struct
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from btfdbg.commands.trim import run_all
-from btfdbg.debuginfo.session import Session
-from btfdbg.debuginfo.trim import trim
-from btfdbg.debuginfo.trim.kdumpfile import KdumpReader
-from btfdbg.debuginfo.vmcore import open_core
-from btfdbg.debuginfo.vmcore.recover import candidates
+from btfdbg.cli.trim import run_all
+from btfdbg.program.session import Session
+from btfdbg.trim import trim
+from btfdbg.trim.kdumpfile import KdumpReader
+from btfdbg.vmcore import open_core
+from btfdbg.vmcore.recover import candidates
 from corefiles.rawimage import lime_header
 from tests.fuzz.formats import open_dump
 from tests.fuzz.sandbox import COMMANDS

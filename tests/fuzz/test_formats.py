@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from btfdbg.debuginfo.trim.kdumpfile import KdumpReader
+from btfdbg.trim.kdumpfile import KdumpReader
 from tests.fuzz.dumpfile import Applied, Edit, copy_sparse, data_ranges
 from tests.fuzz.formats import open_dump
 from tests.fuzz.smalldump import elf_of, flatten, lime_of, own_of, raw_of

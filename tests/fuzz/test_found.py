@@ -10,9 +10,9 @@ import pytest
 
 from btfdbg.commands import execute, namespace
 from btfdbg.commands.candidates import candidates
-from btfdbg.debuginfo.kallsyms import scan
-from btfdbg.debuginfo.module_restore import restore_modules
-from btfdbg.debuginfo.session import Session
+from btfdbg.kallsyms import scan
+from btfdbg.program.module_restore import restore_modules
+from btfdbg.program.session import Session
 from tests.fuzz.test_circles import damaged
 
 

@@ -8,7 +8,7 @@ import drgn
 import pytest
 
 from btfdbg.commands import execute
-from btfdbg.debuginfo.module_notes import oversized_notes
+from btfdbg.program.module_notes import oversized_notes
 from tests.fuzz.test_circles import damaged
 
 

@@ -15,16 +15,16 @@ from pathlib import Path
 
 import drgn
 
-from btfdbg.debuginfo.vmcore import open_core
-from btfdbg.debuginfo.vmcore.elfcore import read_elf
-from btfdbg.debuginfo.vmcore.identify import DumpInfo, Format, identify
-from btfdbg.debuginfo.vmcore.kdumpfile import Kdump
-from btfdbg.debuginfo.vmcore.kdumppages import KdumpPages
-from btfdbg.debuginfo.vmcore.lime import read_lime
-from btfdbg.debuginfo.vmcore.memory import FileMemory
-from btfdbg.debuginfo.vmcore.xencore import is_xen, read_xen
-from btfdbg.debuginfo.vmcoreinfo import VmcoreInfo
 from btfdbg.errors import DebugInfoError
+from btfdbg.vmcore import open_core
+from btfdbg.vmcore.elfcore import read_elf
+from btfdbg.vmcore.identify import DumpInfo, Format, identify
+from btfdbg.vmcore.kdumpfile import Kdump
+from btfdbg.vmcore.kdumppages import KdumpPages
+from btfdbg.vmcore.lime import read_lime
+from btfdbg.vmcore.memory import FileMemory
+from btfdbg.vmcore.vmcoreinfo import VmcoreInfo
+from btfdbg.vmcore.xencore import is_xen, read_xen
 from tests.vmcore import tiny
 
 from .files import scratch, written

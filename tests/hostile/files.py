@@ -16,25 +16,26 @@ from pathlib import Path
 
 import zstandard
 
+from btfdbg import cache as cachefile
+from btfdbg import cdecl
 from btfdbg.btf import Btf
-from btfdbg.btf.assemble import assemble
-from btfdbg.debuginfo import cache as cachefile
-from btfdbg.debuginfo.kallsyms.locate import image_ranges
-from btfdbg.debuginfo.kallsyms.sources import from_vmcoreinfo, parse_map
-from btfdbg.debuginfo.variables import cdecl, database
-from btfdbg.debuginfo.variables.database import Database
-from btfdbg.debuginfo.variables.extra import ExtraBtf, base_tag
-from btfdbg.debuginfo.variables.textdb import TextDatabase
-from btfdbg.debuginfo.vmcore.paging import ways_to_translate
-from btfdbg.debuginfo.vmcore.recover import architectures_of
-from btfdbg.debuginfo.vmcoreinfo import VmcoreInfo
+from btfdbg.btf.text.assemble import assemble
 from btfdbg.errors import BtfError, DebugInfoError, ImageError
 from btfdbg.images import blobs_of, parse_blobs
 from btfdbg.images.blocks import CorruptError, lzo1x, snappy
 from btfdbg.images.compressed import decompress
 from btfdbg.images.elf import replace_sections
 from btfdbg.images.modules import without_signature
+from btfdbg.kallsyms.find_kallsyms import image_ranges
+from btfdbg.kallsyms.sources import from_vmcoreinfo, parse_map
 from btfdbg.repl import config, history
+from btfdbg.vardb import database
+from btfdbg.vardb.database import Database
+from btfdbg.vardb.textdb import TextDatabase
+from btfdbg.variables.extra import ExtraBtf, base_tag
+from btfdbg.vmcore.paging import ways_to_translate
+from btfdbg.vmcore.recover import architectures_of
+from btfdbg.vmcore.vmcoreinfo import VmcoreInfo
 from tests.btf.samples import EVERY_KIND
 from tests.images.elves import elf, kernel_btf
 

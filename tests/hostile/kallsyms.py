@@ -8,11 +8,11 @@ from __future__ import annotations
 from itertools import islice
 from random import Random
 
-from btfdbg.debuginfo.kallsyms import load
-from btfdbg.debuginfo.kallsyms.locate import by_scan
-from btfdbg.debuginfo.kallsyms.model import MAX_NAME, PAGE, ByteOrder, SymbolTable
-from btfdbg.debuginfo.vmcoreinfo import VmcoreInfo
 from btfdbg.errors import DebugInfoError
+from btfdbg.kallsyms import load
+from btfdbg.kallsyms.find_kallsyms import by_scan
+from btfdbg.kallsyms.model import MAX_NAME, PAGE, ByteOrder, SymbolTable
+from btfdbg.vmcore.vmcoreinfo import VmcoreInfo
 from tests.kallsyms.encoder import BASE, STYLES, make_image, some_symbols
 
 from .target import Target, join, split

@@ -15,15 +15,15 @@ from typing import NamedTuple
 import drgn
 
 from btfdbg.btf import Btf
-from btfdbg.debuginfo.attach import register
-from btfdbg.debuginfo.kallsyms.loaded import loaded_modules
-from btfdbg.debuginfo.kallsyms.modules import ModuleSymbols
-from btfdbg.debuginfo.locate import kernel_btfs, read_btf
-from btfdbg.debuginfo.module_restore import restore_modules
-from btfdbg.debuginfo.modules import create_modules
-from btfdbg.debuginfo.session import Session
-from btfdbg.debuginfo.vmcore import open_core
 from btfdbg.errors import BtfError, DebugInfoError
+from btfdbg.kallsyms.loaded import loaded_modules
+from btfdbg.kallsyms.modules import ModuleSymbols
+from btfdbg.program.attach import register
+from btfdbg.program.find_btf import kernel_btfs, read_btf
+from btfdbg.program.module_restore import restore_modules
+from btfdbg.program.modules import create_modules
+from btfdbg.program.session import Session
+from btfdbg.vmcore import open_core
 from corefiles.manifest import BUNDLED, bundled
 
 from .target import Target, patch, patches

@@ -6,7 +6,7 @@ import os
 import struct
 from pathlib import Path
 
-from btfdbg.debuginfo.vmcore.flattened import HEADER_SIZE, MAGIC, FlattenedFile
+from btfdbg.vmcore.flattened import HEADER_SIZE, MAGIC, FlattenedFile
 
 
 def test_blocks_of_a_byte_do_not_make_an_index_larger_than_the_file(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 import zstandard
 
 from btfdbg import images
-from btfdbg.btf.assemble import assemble, parse
+from btfdbg.btf.text.assemble import assemble, parse
 from btfdbg.errors import BtfFormatError, ImageError
 from btfdbg.images.kernel import btf_of_kernel, find_btf, payloads
 from btfdbg.images.modules import without_signature

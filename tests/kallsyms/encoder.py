@@ -1,6 +1,6 @@
 """Writes kallsyms tables in every layout that kernels have had, from a list of symbols.
 
-The opposite of ``btfdbg.debuginfo.kallsyms``: same facts (scripts/kallsyms.c,
+The opposite of ``btfdbg.kallsyms``: same facts (scripts/kallsyms.c,
 ``write_src()``), no shared code.
 """
 
@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Literal
 
-from btfdbg.debuginfo.kallsyms.addresses import Encoding
-from btfdbg.debuginfo.kallsyms.model import ByteOrder
+from btfdbg.kallsyms.addresses import Encoding
+from btfdbg.kallsyms.model import ByteOrder
 
 BASE = 0xFFFFFFFF81000000
 ALPHABET = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.$"

@@ -21,13 +21,13 @@ import pytest
 from elftools.elf.elffile import ELFFile
 
 import btfdbg
-from btfdbg.debuginfo.kallsyms import KallsymsTable, load_file
-from btfdbg.debuginfo.kallsyms.ksymtab import exports
-from btfdbg.debuginfo.kallsyms.locate import by_scan, describes_itself
-from btfdbg.debuginfo.kallsyms.modules import ModuleSymbols
-from btfdbg.debuginfo.kallsyms.scan import layouts, name_tables, token_tables
-from btfdbg.debuginfo.kallsyms.symbols import finder
 from btfdbg.images.kernel import payloads
+from btfdbg.kallsyms import KallsymsTable, load_file
+from btfdbg.kallsyms.find_kallsyms import by_scan, describes_itself
+from btfdbg.kallsyms.ksymtab import exports
+from btfdbg.kallsyms.modules import ModuleSymbols
+from btfdbg.kallsyms.scan import layouts, name_tables, token_tables
+from btfdbg.kallsyms.symbols import finder
 
 _TOP = Path(__file__).parents[2]
 

@@ -7,8 +7,8 @@ from random import Random
 
 import pytest
 
-from btfdbg.debuginfo.kallsyms import CombinedTable, load
-from btfdbg.debuginfo.kallsyms.addresses import Encoding
+from btfdbg.kallsyms import CombinedTable, load
+from btfdbg.kallsyms.addresses import Encoding
 
 from .encoder import BASE, Image, Style, Symbol, make_image
 

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from btfdbg.debuginfo.kallsyms import KallsymsTable, load
-from btfdbg.debuginfo.kallsyms.addresses import Encoding
-from btfdbg.debuginfo.kallsyms.locate import by_scan, image_ranges
-from btfdbg.debuginfo.kallsyms.scan import token_tables
-from btfdbg.debuginfo.vmcoreinfo import VmcoreInfo
 from btfdbg.errors import DebugInfoError
+from btfdbg.kallsyms import KallsymsTable, load
+from btfdbg.kallsyms.addresses import Encoding
+from btfdbg.kallsyms.find_kallsyms import by_scan, image_ranges
+from btfdbg.kallsyms.scan import token_tables
+from btfdbg.vmcore.vmcoreinfo import VmcoreInfo
 
 from .encoder import BASE, STYLES, Image, Style, make_image, some_symbols
 

@@ -9,9 +9,9 @@ import drgn
 import pytest
 from drgn import Architecture, Object, Platform, PlatformFlags, Program, TypeMember
 
-from btfdbg.debuginfo.kallsyms.loaded import loaded_modules
-from btfdbg.debuginfo.kallsyms.modules import ModuleSymbols, load_module
 from btfdbg.errors import DebugInfoError
+from btfdbg.kallsyms.loaded import loaded_modules
+from btfdbg.kallsyms.modules import ModuleSymbols, load_module
 
 MODULE = 0xFFFFFFFFC0000000
 SYMTAB = 0xFFFFFFFFC0200000

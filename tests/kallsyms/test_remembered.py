@@ -7,10 +7,10 @@ from random import Random
 
 import pytest
 
-from btfdbg.debuginfo.cache import Cache, CacheKey
-from btfdbg.debuginfo.kallsyms import load
-from btfdbg.debuginfo.kallsyms.locate import _PLACE_KIND
-from btfdbg.debuginfo.vmcoreinfo import VmcoreInfo
+from btfdbg.cache import Cache, CacheKey
+from btfdbg.kallsyms import load
+from btfdbg.kallsyms.find_kallsyms import _PLACE_KIND
+from btfdbg.vmcore.vmcoreinfo import VmcoreInfo
 
 from .encoder import STYLES, Image, make_image, some_symbols
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from btfdbg.debuginfo.kallsyms import load_file
-from btfdbg.debuginfo.kallsyms.sources import from_vmcoreinfo, parse_map
-from btfdbg.debuginfo.vmcoreinfo import VmcoreInfo
 from btfdbg.errors import DebugInfoError
+from btfdbg.kallsyms import load_file
+from btfdbg.kallsyms.sources import from_vmcoreinfo, parse_map
+from btfdbg.vmcore.vmcoreinfo import VmcoreInfo
 
 TEXT = 0xFFFFFFFF81000000
 

@@ -8,8 +8,8 @@ import drgn
 import pytest
 from drgn import Architecture, Platform, Program, Symbol, SymbolBinding, SymbolKind
 
-from btfdbg.debuginfo.kallsyms import load
-from btfdbg.debuginfo.kallsyms.symbols import binding_of, finder, kind_of
+from btfdbg.kallsyms import load
+from btfdbg.kallsyms.symbols import binding_of, finder, kind_of
 
 from .encoder import BASE, STYLES, Image, make_image, some_symbols
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from btfdbg.debuginfo.kallsyms import KallsymsTable, load
-from btfdbg.debuginfo.kallsyms.addresses import Encoding
-from btfdbg.debuginfo.kallsyms.model import END_MARKERS
-from btfdbg.debuginfo.kallsyms.names import BLOCK
-from btfdbg.debuginfo.vmcoreinfo import VmcoreInfo
+from btfdbg.kallsyms import KallsymsTable, load
+from btfdbg.kallsyms.addresses import Encoding
+from btfdbg.kallsyms.model import END_MARKERS
+from btfdbg.kallsyms.names import BLOCK
+from btfdbg.vmcore.vmcoreinfo import VmcoreInfo
 
 from .encoder import BASE, STYLES, Image, Style, Symbol, make_image, some_symbols
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from btfdbg.debuginfo.vmcoreinfo import MAX_BYTES, VmcoreInfo
+from btfdbg.vmcore.vmcoreinfo import MAX_BYTES, VmcoreInfo
 
 TEXT = b"""OSRELEASE=6.12.107+deb13-cloud-amd64
 BUILD-ID=3fa5b2c1d4e6f708192a3b4c5d6e7f8091a2b3c4

@@ -15,10 +15,10 @@ from typing import Any
 
 import drgn
 
-from btfdbg.debuginfo.attach import attach
-from btfdbg.debuginfo.session import Session
-from btfdbg.debuginfo.vmcore import open_core
 from btfdbg.errors import BtfdbgError
+from btfdbg.program.attach import attach
+from btfdbg.program.session import Session
+from btfdbg.vmcore import open_core
 
 Facts = dict[str, Any]
 
@@ -244,7 +244,7 @@ def frame_names(session: Session, task: drgn.Object) -> list[str]:
     platform = prog.platform
     assert platform is not None
     if platform.arch is drgn.Architecture.RISCV64:
-        from btfdbg.debuginfo.unwind_riscv64 import stack
+        from btfdbg.program.unwind_riscv64 import stack
 
         pcs = [f.pc - (not f.interrupted) for f in stack(task)]
     else:

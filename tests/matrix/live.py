@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import btfdbg
-from btfdbg.debuginfo.attach import attach
-from btfdbg.debuginfo.vmcore import open_qemu
+from btfdbg.program.attach import attach
+from btfdbg.vmcore import open_qemu
 from corefiles import manifest, python
 from corefiles.build import Aboard, Builder
 from corefiles.wish import Wish
@@ -46,7 +46,7 @@ def aboard(builder: Builder, suite: str, arch: str) -> Aboard:
     interpreter, version = python.interpreter(archive)
     own = python.packages([Path(btfdbg.__file__).parent])
     probes = {
-        name: f"cd / && python3 -m btfdbg.cli -k {words} 2>&1" for name, words in QUESTIONS.items()
+        name: f"cd / && python3 -m btfdbg -k {words} 2>&1" for name, words in QUESTIONS.items()
     }
     # After the questions, so that what they looked at is older than what is compared.
     probes["stack_1"] = "cat /proc/1/stack"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import btfdbg
-from btfdbg.debuginfo.session import Session
+from btfdbg.program.session import Session
 from btfdbg.repl.complete import sources_of
 
 _ROOT = Path(__file__).resolve().parents[2]

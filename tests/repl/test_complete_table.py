@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pytest
 
 from btfdbg.commands.evaluate import prepare, run_line
-from btfdbg.debuginfo.session import Session
+from btfdbg.program.session import Session
 from btfdbg.repl.complete import complete
 
 

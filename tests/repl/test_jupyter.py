@@ -6,7 +6,7 @@ import drgn
 import pytest
 from drgn import Object, Program, TypeMember
 
-from btfdbg.debuginfo.session import Session
+from btfdbg.program.session import Session
 from btfdbg.repl import jupyter
 
 

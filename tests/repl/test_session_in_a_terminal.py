@@ -115,7 +115,7 @@ def terminals() -> Iterator[list[Terminal]]:
 def start(
     terminals: list[Terminal], dump: Path, rows: int = 24, columns: int = 80, **env: str
 ) -> Terminal:
-    argv = [sys.executable, "-m", "btfdbg.cli", str(dump)]
+    argv = [sys.executable, "-m", "btfdbg.cli.main", str(dump)]
     terminal = Terminal(argv, rows, columns, **env)
     terminals.append(terminal)
     terminal.wait("btfdbg>")
@@ -282,12 +282,12 @@ def test_the_first_prompt_costs_less_than_300_ms_more_than_opening(dump: Path) -
     """In seconds of processor time, which do not depend on what else the machine does."""
 
     def opening() -> float:
-        argv = [sys.executable, "-m", "btfdbg.cli", str(dump), "-e", "pass"]
+        argv = [sys.executable, "-m", "btfdbg.cli.main", str(dump), "-e", "pass"]
         _, _, usage = os.wait4(os.spawnv(os.P_NOWAIT, sys.executable, argv), 0)
         return usage.ru_utime + usage.ru_stime
 
     def prompting() -> float:
-        t = Terminal([sys.executable, "-m", "btfdbg.cli", str(dump)], 24, 80)
+        t = Terminal([sys.executable, "-m", "btfdbg.cli.main", str(dump)], 24, 80)
         t.wait("btfdbg>")
         os.kill(t.pid, signal.SIGKILL)
         _, _, usage = os.wait4(t.pid, 0)

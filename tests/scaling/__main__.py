@@ -46,7 +46,7 @@ def cost(*args: str) -> Cost:
     with tempfile.TemporaryDirectory() as home, tempfile.TemporaryFile() as out:
         env = {**os.environ, "XDG_CACHE_HOME": home, "XDG_STATE_HOME": home}
         process = subprocess.Popen(
-            [sys.executable, "-m", "btfdbg.cli", *args],
+            [sys.executable, "-m", "btfdbg.cli.main", *args],
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.DEVNULL,
@@ -62,7 +62,7 @@ def cost(*args: str) -> Cost:
 def tasks_of(core: str) -> int:
     """Number of tasks in a dump."""
     code = f"{_TASKS}\nprint(sum(1 for _ in for_each_task(prog)))"
-    command = [sys.executable, "-m", "btfdbg.cli", core, "-e", code]
+    command = [sys.executable, "-m", "btfdbg.cli.main", core, "-e", code]
     return int(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
 
 

@@ -13,11 +13,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from btfdbg.btf import Btf, Builder, Kind
-from btfdbg.debuginfo.attach import register
-from btfdbg.debuginfo.convert import TypeConverter
-from btfdbg.debuginfo.module_index import ModuleIndex
-from btfdbg.debuginfo.session import Session
-from btfdbg.debuginfo.vmcore import open_core
+from btfdbg.program.attach import register
+from btfdbg.program.convert import TypeConverter
+from btfdbg.program.module_index import ModuleIndex
+from btfdbg.program.session import Session
+from btfdbg.vmcore import open_core
 
 TYPES = 60
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from btfdbg.btf import Kind
-from btfdbg.debuginfo.vmcore.progress import Progress
+from btfdbg.vmcore.progress import Progress
 from tests.vmcore import tiny
 
 from .modules import Made
@@ -24,8 +24,8 @@ from .modules import Made
 GIB = 1 << 30
 OPEN = """\
 import os, resource, sys
-from btfdbg.debuginfo.vmcore import open_core
-from btfdbg.debuginfo.vmcore import memory
+from btfdbg.vmcore import open_core
+from btfdbg.vmcore import memory
 
 read = 0
 preadv = os.preadv

@@ -15,9 +15,9 @@ from pathlib import Path
 import drgn
 from drgn import Object
 
-from btfdbg.debuginfo.attach import register
-from btfdbg.debuginfo.session import Session
-from btfdbg.debuginfo.vmcore import open_core
+from btfdbg.program.attach import register
+from btfdbg.program.session import Session
+from btfdbg.vmcore import open_core
 
 # Clear the screen, set the title, fill the clipboard, ask for an answer, delete what
 # stands before, C1 in both spellings, right-to-left, a byte that is no UTF-8.

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from btfdbg.debuginfo.cache import Cache
-from btfdbg.debuginfo.modules_dir import ModulesDir
-from btfdbg.debuginfo.variables.extra import find_file
+from btfdbg.cache import Cache
 from btfdbg.errors import DebugInfoError
+from btfdbg.program.modules_dir import ModulesDir
+from btfdbg.variables.extra import find_file
 from tests.faults.support import BTFDBG, environment, files_below, run
 
 PACKAGE = Path(__file__).parents[2] / "btfdbg"
@@ -95,7 +95,7 @@ def test_a_modules_name_chooses_no_file_outside_the_folder(name: str, tmp_path: 
 
 @pytest.mark.parametrize("kind", ["../x", "a/b", "", "A", "x" * 33, "a\0"])
 def test_a_kind_of_cache_entry_is_no_path(kind: str, tmp_path: Path) -> None:
-    from btfdbg.debuginfo.cache import CacheKey
+    from btfdbg.cache import CacheKey
 
     with pytest.raises(ValueError, match="kind"):
         Cache(str(tmp_path)).store(CacheKey.of("../../x"), kind, b"")

@@ -155,7 +155,7 @@ def repr_of(item: object) -> str:
 
 
 def test_one_line_errors_are_escaped(capsys: pytest.CaptureFixture[str]) -> None:
-    from btfdbg.cli import unusable
+    from btfdbg.cli.main import unusable
     from btfdbg.errors import DebugInfoError
 
     unusable(DebugInfoError("release \x1b]0;x\x07", hint="\u202eevil"))
@@ -163,7 +163,7 @@ def test_one_line_errors_are_escaped(capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_log_messages_are_escaped(capsys: pytest.CaptureFixture[str]) -> None:
-    from btfdbg.commands import logs
+    from btfdbg.cli import logs
 
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)

@@ -12,9 +12,9 @@ import drgn
 import pytest
 
 import btfdbg
-from btfdbg.commands import trim as command
-from btfdbg.debuginfo.trim.kdumpfile import KdumpReader
-from btfdbg.debuginfo.trim.privacy import Classifier, Owner
+from btfdbg.cli import trim as command
+from btfdbg.trim.kdumpfile import KdumpReader
+from btfdbg.trim.privacy import Classifier, Owner
 from corefiles.manifest import read_entry
 from corefiles.oracle import views
 

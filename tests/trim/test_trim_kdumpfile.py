@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from btfdbg.debuginfo.trim.kdumpfile import Description, KdumpReader, Uts, write
-from btfdbg.debuginfo.trim.notes import pack_note, parse_notes, read_source
-from btfdbg.debuginfo.vmcore.elfcore import Note
-from btfdbg.debuginfo.vmcore.identify import identify
 from btfdbg.errors import DebugInfoError
+from btfdbg.trim.kdumpfile import Description, KdumpReader, Uts, write
+from btfdbg.trim.notes import pack_note, parse_notes, read_source
+from btfdbg.vmcore.elfcore import Note
+from btfdbg.vmcore.identify import identify
 
 PAGE = 4096
 

@@ -8,7 +8,7 @@ import drgn
 
 from btfdbg.btf import Btf, Builder, Kind
 from btfdbg.btf.kinds import Member
-from btfdbg.debuginfo.convert import TypeConverter
+from btfdbg.program.convert import TypeConverter
 
 BASE = 0xFFFF_FFFF_8200_0000
 RELEASE = "6.12.1-test-amd64"

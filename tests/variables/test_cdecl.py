@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from btfdbg.debuginfo.variables.cdecl import (
+from btfdbg.cdecl import (
     Array,
     CDeclError,
     CType,

@@ -8,15 +8,15 @@ import pytest
 
 from btfdbg.btf import Btf, Builder
 from btfdbg.btf.kinds import Param
-from btfdbg.debuginfo.variables.contents import Contents
-from btfdbg.debuginfo.variables.database import Database
-from btfdbg.debuginfo.variables.lookup import VariableTypes
-from btfdbg.debuginfo.variables.neighbours import Neighbours
-from btfdbg.debuginfo.variables.parameters import Parameter, read_parameters
-from btfdbg.debuginfo.variables.prototypes import Prototypes, compatible
-from btfdbg.debuginfo.variables.provenance import Cause
-from btfdbg.debuginfo.variables.shapes import Shapes
-from btfdbg.debuginfo.variables.textdb import Entry, Kernel, TextDatabase
+from btfdbg.vardb.database import Database
+from btfdbg.vardb.textdb import Entry, Kernel, TextDatabase
+from btfdbg.variables.contents import Contents
+from btfdbg.variables.lookup import VariableTypes
+from btfdbg.variables.padding import Neighbours
+from btfdbg.variables.parameters import Parameter, read_parameters
+from btfdbg.variables.prototypes import Prototypes, compatible
+from btfdbg.variables.provenance import Cause
+from btfdbg.variables.structural_index import Shapes
 
 from .kernels import BASE, RELEASE, Sym, Symbols, make_program
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from btfdbg.debuginfo.cache import Cache, CacheKey
-from btfdbg.debuginfo.variables.database import BUILTIN, Candidate, Database
-from btfdbg.debuginfo.variables.textdb import Entry, Kernel, Tail, TextDatabase
+from btfdbg.cache import Cache, CacheKey
 from btfdbg.errors import DebugInfoError
+from btfdbg.vardb.database import BUILTIN, Candidate, Database
+from btfdbg.vardb.textdb import Entry, Kernel, Tail, TextDatabase
 
 OLD = Kernel.of("5.10.0-46-cloud-amd64", "x86_64")
 NEW = Kernel.of("7.2.13+deb14-cloud-amd64", "x86_64")

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from btfdbg.btf import Btf, Builder, Kind
-from btfdbg.debuginfo.variables.dies import Dies, sleb, uleb
-from btfdbg.debuginfo.variables.dwarfvars import more_rows
-from btfdbg.debuginfo.variables.elfsyms import read_symbols
-from btfdbg.debuginfo.variables.encode import encode
-from btfdbg.debuginfo.variables.extra import ExtraBtf
-from btfdbg.debuginfo.variables.extract import Image, Row, extract, module_name
 from btfdbg.errors import DebugInfoError
+from btfdbg.varextract.dies import Dies, sleb, uleb
+from btfdbg.varextract.dwarfvars import more_rows
+from btfdbg.varextract.elfsyms import read_symbols
+from btfdbg.varextract.encode import encode
+from btfdbg.varextract.extract import Image, Row, extract, module_name
+from btfdbg.variables.extra import ExtraBtf
 
 needs_gcc = pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc")
 

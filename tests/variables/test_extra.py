@@ -9,18 +9,18 @@ from pathlib import Path
 import pytest
 
 from btfdbg.btf import Btf, Builder, Kind
-from btfdbg.debuginfo.variables.cdecl import parse_type
-from btfdbg.debuginfo.variables.elfsyms import (
+from btfdbg.cdecl import parse_type
+from btfdbg.errors import BtfError, DebugInfoError, ImageError
+from btfdbg.varextract.elfsyms import (
     DataSymbol,
     ElfSymbols,
     Section,
     read_symbols,
 )
-from btfdbg.debuginfo.variables.encode import Encoded, encode, sections_of
-from btfdbg.debuginfo.variables.extra import ExtraBtf, base_tag, find_file
-from btfdbg.debuginfo.variables.extract import Image, Row, extract, module_name
-from btfdbg.debuginfo.variables.shapes import Shapes
-from btfdbg.errors import BtfError, DebugInfoError, ImageError
+from btfdbg.varextract.encode import Encoded, encode, sections_of
+from btfdbg.varextract.extract import Image, Row, extract, module_name
+from btfdbg.variables.extra import ExtraBtf, base_tag, find_file
+from btfdbg.variables.structural_index import Shapes
 
 from .kernels import make_btf
 

@@ -20,18 +20,18 @@ from drgn import Architecture, Platform, Program
 import btfdbg
 from btfdbg import images
 from btfdbg.btf import Btf, Kind, kinds
-from btfdbg.debuginfo.convert import TypeConverter
-from btfdbg.debuginfo.variables.cdecl import format_type
-from btfdbg.debuginfo.variables.check import compare
-from btfdbg.debuginfo.variables.convert import describe
-from btfdbg.debuginfo.variables.dwarfvars import more_rows
-from btfdbg.debuginfo.variables.elfkernel import ElfKernel
-from btfdbg.debuginfo.variables.elfsyms import build_id_of, read_symbols
-from btfdbg.debuginfo.variables.encode import Encoded, encode
-from btfdbg.debuginfo.variables.extra import ExtraBtf
-from btfdbg.debuginfo.variables.extract import extract, module_name
-from btfdbg.debuginfo.variables.lookup import VariableTypes
-from btfdbg.debuginfo.variables.provenance import Source
+from btfdbg.cdecl import format_type
+from btfdbg.program.convert import TypeConverter
+from btfdbg.varextract.check import compare
+from btfdbg.varextract.dwarfvars import more_rows
+from btfdbg.varextract.elfkernel import ElfKernel
+from btfdbg.varextract.elfsyms import build_id_of, read_symbols
+from btfdbg.varextract.encode import Encoded, encode
+from btfdbg.varextract.extract import extract, module_name
+from btfdbg.variables.convert import describe
+from btfdbg.variables.extra import ExtraBtf
+from btfdbg.variables.lookup import VariableTypes
+from btfdbg.variables.provenance import Source
 from corefiles.manifest import entry_path, read_entry
 
 # A whole kernel with DWARF takes a minute or two; on a busy machine much longer.
@@ -56,7 +56,7 @@ def _kernels() -> list[Path]:
 
 
 def _has_btf(path: Path) -> bool:
-    from btfdbg.debuginfo.variables.elfsyms import open_elf
+    from btfdbg.varextract.elfsyms import open_elf
 
     with open_elf(path) as elf:
         section = elf.get_section_by_name(".BTF")

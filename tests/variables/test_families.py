@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from btfdbg.debuginfo.variables.families import Family, learn, patterns, prune, without_length
-from btfdbg.debuginfo.variables.rules import propose
+from btfdbg.vardb.name_patterns import Family, learn, patterns, prune, without_length
+from btfdbg.variables.macro_names import propose
 
 
 def _learned(types: dict[str, str]) -> dict[str, Family]:

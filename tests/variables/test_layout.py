@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from btfdbg.debuginfo.variables.layout import BLOCK, Column, SortedList, SortedTexts, Texts
+from btfdbg.vardb.layout import BLOCK, Column, SortedList, SortedTexts, Texts
 
 NAMES = st.lists(
     st.text("abc_.", max_size=6).map(str.encode), unique=True, min_size=0, max_size=4 * BLOCK

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from btfdbg.debuginfo.variables.evidence import Extent, Fit, Place, Places, extent_at
-from btfdbg.debuginfo.variables.lengths import ArrayEvidence, array_length
-from btfdbg.debuginfo.variables.textdb import Tail
+from btfdbg.vardb.textdb import Tail
+from btfdbg.variables.lengths import ArrayEvidence, array_length
+from btfdbg.variables.placement import Extent, Fit, Place, Places, extent_at
 
 POINTER = (0xFFFF_FFFF_8200_0000).to_bytes(8, "little")
 NULL = bytes(8)

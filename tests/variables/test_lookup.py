@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from btfdbg.debuginfo.variables.database import Database
-from btfdbg.debuginfo.variables.lookup import VariableTypes
-from btfdbg.debuginfo.variables.provenance import Cause, Source
-from btfdbg.debuginfo.variables.textdb import Entry, Kernel, TextDatabase
 from btfdbg.errors import DebugInfoError
+from btfdbg.vardb.database import Database
+from btfdbg.vardb.textdb import Entry, Kernel, TextDatabase
+from btfdbg.variables.lookup import VariableTypes
+from btfdbg.variables.provenance import Cause, Source
 
 from .kernels import BASE, RELEASE, Sym, Symbols, make_btf, make_program
 

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from btfdbg.debuginfo.variables import VariableTypes, shipped_database
-from btfdbg.debuginfo.variables.check import Report, compare
-from btfdbg.debuginfo.variables.database import Database
-from btfdbg.debuginfo.variables.elfkernel import ElfKernel
-from btfdbg.debuginfo.variables.extract import Row, extract, release_of
-from btfdbg.debuginfo.variables.textdb import series_of
+from btfdbg.vardb.database import Database
+from btfdbg.vardb.textdb import series_of
+from btfdbg.varextract.check import Report, compare
+from btfdbg.varextract.elfkernel import ElfKernel
+from btfdbg.varextract.extract import Row, extract, release_of
+from btfdbg.variables import VariableTypes, shipped_database
 
 pytestmark = pytest.mark.oracle
 

@@ -9,16 +9,16 @@ import pytest
 import btfdbg
 from btfdbg.btf import Btf, Builder, Kind, kinds
 from btfdbg.btf.format import TypeId
-from btfdbg.debuginfo.convert import TypeConverter
-from btfdbg.debuginfo.variables.database import Database
-from btfdbg.debuginfo.variables.elfsyms import DataSymbol, ElfSymbols, Section
-from btfdbg.debuginfo.variables.encode import encode
-from btfdbg.debuginfo.variables.extra import ExtraBtf, ExtraFiles, base_tag
-from btfdbg.debuginfo.variables.extract import Image, Row
-from btfdbg.debuginfo.variables.lookup import VariableTypes
-from btfdbg.debuginfo.variables.places import VarPlaces
-from btfdbg.debuginfo.variables.provenance import Source
 from btfdbg.errors import DebugInfoError
+from btfdbg.program.convert import TypeConverter
+from btfdbg.vardb.database import Database
+from btfdbg.varextract.elfsyms import DataSymbol, ElfSymbols, Section
+from btfdbg.varextract.encode import encode
+from btfdbg.varextract.extract import Image, Row
+from btfdbg.variables.extra import ExtraBtf, ExtraFiles, base_tag
+from btfdbg.variables.lookup import VariableTypes
+from btfdbg.variables.provenance import Source
+from btfdbg.variables.var_offsets import VarPlaces
 
 from .kernels import BASE, RELEASE, Sym, Symbols, make_btf, make_program
 

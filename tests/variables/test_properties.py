@@ -6,12 +6,12 @@ import drgn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from btfdbg.debuginfo.variables.cdecl import CDeclError
-from btfdbg.debuginfo.variables.convert import describe
-from btfdbg.debuginfo.variables.database import Database
-from btfdbg.debuginfo.variables.lookup import VariableTypes
-from btfdbg.debuginfo.variables.shapes import Shapes
-from btfdbg.debuginfo.variables.textdb import Entry, Kernel, TextDatabase
+from btfdbg.cdecl import CDeclError
+from btfdbg.vardb.database import Database
+from btfdbg.vardb.textdb import Entry, Kernel, TextDatabase
+from btfdbg.variables.convert import describe
+from btfdbg.variables.lookup import VariableTypes
+from btfdbg.variables.structural_index import Shapes
 
 from .kernels import RELEASE, Sym, Symbols, make_btf, make_program
 

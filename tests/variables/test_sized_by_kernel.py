@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from btfdbg.btf import Builder
-from btfdbg.debuginfo.variables import rules
-from btfdbg.debuginfo.variables.database import Database
-from btfdbg.debuginfo.variables.lookup import VariableTypes
-from btfdbg.debuginfo.variables.textdb import Entry, Kernel, TextDatabase
+from btfdbg.vardb.database import Database
+from btfdbg.vardb.textdb import Entry, Kernel, TextDatabase
+from btfdbg.variables import macro_names
+from btfdbg.variables.lookup import VariableTypes
 
 from .kernels import RELEASE, Sym, Symbols, make_btf, make_program
 
@@ -51,6 +51,6 @@ def test_other_arrays_of_words_are_not_taken_to_fill_their_room() -> None:
 
 def test_masks_of_one_cpu_are_as_long_as_a_cpumask() -> None:
     sizes = {"unsigned long": 8, "struct cpumask": 16}
-    assert rules.by_size("cpu_bit_bitmap", sizes.get) == "const unsigned long [65][2]"
-    assert rules.by_size("cpu_bit_bitmap", {"unsigned long": 8}.get) is None
-    assert rules.by_size("v", sizes.get) is None
+    assert macro_names.by_size("cpu_bit_bitmap", sizes.get) == "const unsigned long [65][2]"
+    assert macro_names.by_size("cpu_bit_bitmap", {"unsigned long": 8}.get) is None
+    assert macro_names.by_size("v", sizes.get) is None

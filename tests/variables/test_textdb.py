@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from btfdbg.debuginfo.variables.database import Database
-from btfdbg.debuginfo.variables.extract import Image, Row
-from btfdbg.debuginfo.variables.merge import merge
-from btfdbg.debuginfo.variables.textdb import Entry, Kernel, Marked, Tail, TextDatabase
 from btfdbg.errors import DebugInfoError
+from btfdbg.vardb.database import Database
+from btfdbg.vardb.textdb import Entry, Kernel, Marked, Tail, TextDatabase
+from btfdbg.varextract.extract import Image, Row
+from btfdbg.varextract.merge import merge
 
 OLD = Kernel.of("5.10.0-46-cloud-amd64", "x86_64")
 MID = Kernel.of("6.12.117+deb13-cloud-amd64", "x86_64")

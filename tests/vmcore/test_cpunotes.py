@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from btfdbg.debuginfo.vmcore import open_core
-from btfdbg.debuginfo.vmcore.cpunotes import needs_repair, notes_only, repaired
-from btfdbg.debuginfo.vmcore.elfcore import parse_notes, read_elf
-from btfdbg.debuginfo.vmcore.kdumpfile import Kdump
+from btfdbg.vmcore import open_core
+from btfdbg.vmcore.cpunotes import needs_repair, notes_only, repaired
+from btfdbg.vmcore.elfcore import parse_notes, read_elf
+from btfdbg.vmcore.kdumpfile import Kdump
 
 from . import tiny
 from .tiny import ARCHES, MARK, X86_64, Kernel

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from btfdbg.debuginfo.vmcore import open_core
 from btfdbg.errors import BtfdbgError, DebugInfoError
+from btfdbg.vmcore import open_core
 
 from . import tiny
 from .tiny import MARK, PAGE, X86_64, Kernel
@@ -175,7 +175,7 @@ def test_file_of_64_gib_with_holes_opens_in_little_memory(tmp_path: Path) -> Non
         code = (
             "import re, sys\n"
             "from pathlib import Path\n"
-            "from btfdbg.debuginfo.vmcore import open_core\n"
+            "from btfdbg.vmcore import open_core\n"
             "prog, info = open_core(sys.argv[1])\n"
             f"assert prog.read({kernel.mark}, {len(MARK)}) == {MARK!r}\n"
             # Not ru_maxrss: that starts with what pytest, its parent, had used.

@@ -13,15 +13,15 @@ from pathlib import Path
 import drgn
 import pytest
 
-from btfdbg.debuginfo.vmcore import Format, identify, open_core
-from btfdbg.debuginfo.vmcore.elfcore import read_elf
-from btfdbg.debuginfo.vmcore.kdumpfile import Kdump
-from btfdbg.debuginfo.vmcore.kdumppages import KdumpPages
-from btfdbg.debuginfo.vmcore.memory import FileMemory
-from btfdbg.debuginfo.vmcore.paging import ways_to_translate
-from btfdbg.debuginfo.vmcore.recover import believable_paging
-from btfdbg.debuginfo.vmcoreinfo import VmcoreInfo
 from btfdbg.errors import DebugInfoError
+from btfdbg.vmcore import Format, identify, open_core
+from btfdbg.vmcore.elfcore import read_elf
+from btfdbg.vmcore.kdumpfile import Kdump
+from btfdbg.vmcore.kdumppages import KdumpPages
+from btfdbg.vmcore.memory import FileMemory
+from btfdbg.vmcore.paging import ways_to_translate
+from btfdbg.vmcore.recover import believable_paging
+from btfdbg.vmcore.vmcoreinfo import VmcoreInfo
 
 FOLDER = os.environ.get("BTFDBG_DUMPS", "")
 SUFFIXES = (".vmcore", ".raw", ".lime")

@@ -8,7 +8,7 @@ from pathlib import Path
 import drgn
 import pytest
 
-from btfdbg.debuginfo.vmcore import DumpInfo, Reason, explain_address, explain_fault, open_core
+from btfdbg.vmcore import DumpInfo, Reason, explain_address, explain_fault, open_core
 
 from . import tiny
 from .tiny import ARCHES, PAGE, X86_64, Kernel

@@ -10,7 +10,7 @@ from pathlib import Path
 import drgn
 import pytest
 
-from btfdbg.debuginfo.vmcore import Format, open_core
+from btfdbg.vmcore import Format, open_core
 from corefiles.recompress import snappy
 
 from . import tiny

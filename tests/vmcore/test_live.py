@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from btfdbg.debuginfo.vmcore import Format, live, open_live, open_qemu
 from btfdbg.errors import DebugInfoError
+from btfdbg.vmcore import Format, live, open_live, open_qemu
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from btfdbg.debuginfo.vmcore.progress import Progress
+from btfdbg.vmcore.progress import Progress
 
 
 class Terminal(io.StringIO):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from btfdbg.debuginfo.vmcore import open_core
 from btfdbg.errors import DebugInfoError
+from btfdbg.vmcore import open_core
 
 from . import tiny
 from .tiny import X86_64, Kernel

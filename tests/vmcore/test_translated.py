@@ -10,9 +10,9 @@ from typing import cast
 import drgn
 import pytest
 
-from btfdbg.debuginfo.vmcore import open_core, overlay
-from btfdbg.debuginfo.vmcore.overlay import Translated
-from btfdbg.debuginfo.vmcore.paging import NotMappedError, Paging
+from btfdbg.vmcore import open_core, overlay
+from btfdbg.vmcore.overlay import Translated
+from btfdbg.vmcore.paging import NotMappedError, Paging
 
 from . import tiny
 from .tiny import ARCHES, MARK, PAGE, Kernel

@@ -10,9 +10,9 @@ from pathlib import Path
 import drgn
 import pytest
 
-from btfdbg.debuginfo.vmcore import DumpInfo, Reason, open_core
-from btfdbg.debuginfo.vmcore.kdumpfile import Kdump
-from btfdbg.debuginfo.vmcore.unread import Summary, _bitmap_holes, unread
+from btfdbg.vmcore import DumpInfo, Reason, open_core
+from btfdbg.vmcore.kdumpfile import Kdump
+from btfdbg.vmcore.read_failures import Summary, _bitmap_holes, unread
 
 from . import tiny
 from .tiny import MARK, PAGE, X86_64, Kernel

@@ -7,8 +7,8 @@ from typing import cast
 
 import drgn
 
-from btfdbg.debuginfo import unwind_riscv64
-from btfdbg.debuginfo.session import Session
+from btfdbg.program import unwind_riscv64
+from btfdbg.program.session import Session
 
 LOW, SIZE = 0xFFFF8F8000010000, 0x4000
 HIGH = LOW + SIZE

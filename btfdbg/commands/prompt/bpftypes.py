@@ -10,7 +10,7 @@ from drgn.commands import CommandError, argument
 from btfdbg.commands import display, output
 from btfdbg.commands.define import prompt_command
 from btfdbg.commands.text import Table, one_line
-from btfdbg.debuginfo.session import Session
+from btfdbg.program.session import Session
 
 _MAX_SHOWN = 1 << 16
 
@@ -48,7 +48,7 @@ def bpftypes(session: Session, args: argparse.Namespace) -> Table | None:
 
 
 def _show_types(session: Session, word: str) -> None:
-    from btfdbg.btf.cdump import dump_c
+    from btfdbg.btf.cheader.definitions import dump_c
 
     found = session.bpf.find(word)
     btf = session.bpf.get(found) if found is not None else None

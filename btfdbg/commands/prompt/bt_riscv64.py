@@ -10,9 +10,9 @@ from drgn.commands import CommandError, argument
 
 from btfdbg.commands import output, text
 from btfdbg.commands.define import prompt_command
-from btfdbg.debuginfo.session import Session
-from btfdbg.debuginfo.unwind_riscv64 import stack
 from btfdbg.errors import DebugInfoError
+from btfdbg.program.session import Session
+from btfdbg.program.unwind_riscv64 import stack
 
 
 def _is_riscv64(prog: Program) -> bool:

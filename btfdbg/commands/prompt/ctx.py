@@ -13,8 +13,8 @@ from drgn.commands import argument
 from btfdbg.commands import annotate, output, values
 from btfdbg.commands.define import prompt_command
 from btfdbg.commands.text import Fragment
-from btfdbg.debuginfo.session import Session
 from btfdbg.errors import BtfdbgError
+from btfdbg.program.session import Session
 
 _NO_ANSWER = (
     drgn.FaultError,
@@ -214,7 +214,7 @@ def _stack(session: Session, task: drgn.Object | None) -> Iterator[list[Fragment
 
 
 def _stack_riscv64(session: Session, task: drgn.Object) -> Iterator[list[Fragment]]:
-    from btfdbg.debuginfo.unwind_riscv64 import stack
+    from btfdbg.program.unwind_riscv64 import stack
 
     cache: dict[Any, Any] = {}
     for i, frame in enumerate(stack(task)):

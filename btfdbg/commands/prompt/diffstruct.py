@@ -12,7 +12,7 @@ from btfdbg.commands import annotate, display, text, values
 from btfdbg.commands.candidates import members, struct_of, underlying
 from btfdbg.commands.define import prompt_command
 from btfdbg.commands.text import Table
-from btfdbg.debuginfo.session import Session
+from btfdbg.program.session import Session
 
 _MAX_DEPTH = 16
 _MAX_ELEMENTS = 256

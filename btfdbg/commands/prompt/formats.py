@@ -11,7 +11,7 @@ from drgn.commands import ParsedCommand, custom_command, parse_shell_command
 from btfdbg.commands import annotate, display, output, values
 from btfdbg.commands.define import DEFINITIONS, NAMESPACE, Definition
 from btfdbg.commands.state import state_of
-from btfdbg.debuginfo.session import session
+from btfdbg.program.session import session
 
 _SIZES = {"b": 1, "h": 2, "w": 4, "g": 8}
 _MAX_COUNT = 65536

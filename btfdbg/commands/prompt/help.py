@@ -8,7 +8,7 @@ from drgn.commands import Command, argument
 
 from btfdbg.commands import namespace, output, text
 from btfdbg.commands.define import own, prompt_command
-from btfdbg.debuginfo.session import Session
+from btfdbg.program.session import Session
 
 _RULES = """\
 A line that starts with a command's name is a command; anything else is Python with

@@ -9,7 +9,7 @@ from drgn.commands import argument
 from btfdbg.commands import annotate, output, values
 from btfdbg.commands.define import prompt_command
 from btfdbg.commands.text import Table
-from btfdbg.debuginfo.session import Session
+from btfdbg.program.session import Session
 
 
 def _code(session: Session, args: argparse.Namespace) -> str:

@@ -8,7 +8,7 @@ from drgn.commands import argument
 
 from btfdbg.commands import info as facts
 from btfdbg.commands.define import prompt_command
-from btfdbg.debuginfo.session import Session
+from btfdbg.program.session import Session
 
 
 @prompt_command(

@@ -19,8 +19,8 @@ from btfdbg.commands.define import prompt_command
 from btfdbg.commands.extensions import state_dir
 from btfdbg.commands.state import PromptState, state_of
 from btfdbg.commands.text import Table
-from btfdbg.debuginfo.session import Session
 from btfdbg.errors import BtfdbgError
+from btfdbg.program.session import Session
 
 _MAX_FILE = 1 << 20
 

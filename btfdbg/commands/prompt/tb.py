@@ -6,7 +6,7 @@ import argparse
 
 from btfdbg.commands.define import prompt_command
 from btfdbg.commands.state import state_of
-from btfdbg.debuginfo.session import Session
+from btfdbg.program.session import Session
 
 
 @prompt_command(

@@ -11,7 +11,7 @@ from drgn.commands import argument
 from btfdbg.commands import annotate, output, values
 from btfdbg.commands.define import prompt_command
 from btfdbg.commands.text import Fragment, Table
-from btfdbg.debuginfo.session import Session
+from btfdbg.program.session import Session
 
 _MAX_COUNT = 4096
 _PRINTABLE = frozenset(range(32, 127))

@@ -9,7 +9,7 @@ from drgn.commands import argument
 
 from btfdbg.commands import display, output, values, words
 from btfdbg.commands.define import prompt_command
-from btfdbg.debuginfo.session import Session
+from btfdbg.program.session import Session
 
 
 def _code(session: Session, args: argparse.Namespace) -> str:

@@ -16,7 +16,7 @@ from btfdbg.commands import namespace
 from btfdbg.commands.evaluate import prepare
 from btfdbg.commands.language import Language, first_word
 from btfdbg.commands.language import resolve as resolve_language
-from btfdbg.debuginfo.session import Session
+from btfdbg.program.session import Session
 from btfdbg.repl.complete.arguments import complete_arguments, type_path
 from btfdbg.repl.complete.model import MAX_SHOWN, Completion
 from btfdbg.repl.complete.python import complete_python

@@ -19,7 +19,7 @@ from btfdbg.btf import Kind
 from btfdbg.commands import namespace
 from btfdbg.commands.define import own
 from btfdbg.commands.text import one_line
-from btfdbg.debuginfo.session import Session
+from btfdbg.program.session import Session
 from btfdbg.repl.complete import python
 from btfdbg.repl.complete.model import MAX_SHOWN, Completion
 from btfdbg.repl.complete.sources import sources_of

@@ -23,8 +23,8 @@ from typing import Any
 import drgn
 
 from btfdbg.commands.candidates import struct_of, underlying
-from btfdbg.debuginfo.session import Session
-from btfdbg.record import dataclass
+from btfdbg.lazy_dataclass import dataclass
+from btfdbg.program.session import Session
 
 Class = type
 

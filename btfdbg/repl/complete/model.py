@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from btfdbg.record import dataclass
+from btfdbg.lazy_dataclass import dataclass
 
 MAX_SHOWN = 200
 

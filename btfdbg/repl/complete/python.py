@@ -20,7 +20,7 @@ from btfdbg.commands import display
 from btfdbg.commands.candidates import members, struct_of
 from btfdbg.commands.text import one_line
 from btfdbg.commands.words import arrows
-from btfdbg.debuginfo.session import Session
+from btfdbg.program.session import Session
 from btfdbg.repl.complete import scan as scanning
 from btfdbg.repl.complete.infer import Inference, Known, parameters
 from btfdbg.repl.complete.model import MAX_SHOWN, Completion

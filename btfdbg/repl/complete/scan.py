@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from btfdbg.record import dataclass
+from btfdbg.lazy_dataclass import dataclass
 
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*\Z")
 

@@ -21,8 +21,8 @@ import drgn
 from btfdbg.btf import Btf, Kind
 from btfdbg.commands.candidates import type_names
 from btfdbg.commands.text import escape
-from btfdbg.debuginfo.session import Session
 from btfdbg.errors import BtfdbgError
+from btfdbg.program.session import Session
 from btfdbg.repl.complete.index import NameIndex
 
 _CACHE_KEY = "btfdbg.complete"

@@ -1,0 +1,525 @@
+"""Declarations in C: what a type looks like around a name.
+
+Owns C's inside-out syntax and the text of one definition. A declarator is a pair of
+strings, what stands left and right of the name, and is made from the base type
+outwards: a pointer adds a star on the left, an array brackets on the right, and a
+pointer to an array or function wraps all of it in parentheses. Pairs are kept by type,
+since a kernel declares 250,000 members of 20,000 types.
+
+The spacing is libbpf's, quirks included (``int (* const f)(void)``): its tests compare
+text. Qualifiers of arrays and functions, which compilers invent, are dropped as there.
+Facts: libbpf's btf_dump.c.
+"""
+
+from __future__ import annotations
+
+from btfdbg.btf.cheader.c_layout import MAX_CHAIN, Types
+from btfdbg.btf.cheader.names import CNames
+from btfdbg.btf.layouts import (
+    ARRAY,
+    CONST,
+    ENUM,
+    ENUM64,
+    FLOAT,
+    FUNC_PROTO,
+    FWD,
+    INT,
+    PTR,
+    RESTRICT,
+    STRUCT,
+    TYPE_TAG,
+    TYPEDEF,
+    UNION,
+    VOLATILE,
+)
+from btfdbg.errors import BtfFormatError
+
+_QUALIFIERS = {CONST: "const", VOLATILE: "volatile", RESTRICT: "restrict"}
+_MODIFIERS = frozenset({CONST, VOLATILE, RESTRICT, TYPE_TAG})
+_ONE_WORD = _MODIFIERS | {PTR, FUNC_PROTO}
+_ENUMS = frozenset({ENUM, ENUM64})
+_COMPOSITES = frozenset({STRUCT, UNION})
+_NAMED = frozenset({INT, FLOAT})
+_TAGGED = frozenset({STRUCT, UNION, ENUM, ENUM64})
+# Left and right of the name; whether a space stands before a name.
+_Pair = tuple[str, str, bool]
+# Declarations within declarations; real ones stay below 10.
+_MAX_DEPTH = 60
+# Characters of output per byte of BTF before nesting counts as hostile.
+_GROWTH = 64
+_FLOOR = 1 << 20
+
+
+NUL = "\0"
+
+
+class Unprintable(BtfFormatError):
+    """A type that C has no words for, or too many."""
+
+
+class Declarator(CNames):
+    """
+    Names and declarations of one dump.
+
+    :param ms_extensions: Write unnamed members of a named type as that, as libbpf does.
+    """
+
+    def __init__(self, types: Types, ms_extensions: bool = False) -> None:
+        super().__init__(types)
+        self.ms_extensions = ms_extensions
+        # What stands left and right of a name, and what is declared without one.
+        self._lefts: dict[int, str] = {}
+        self._rights: dict[int, str] = {}
+        # 1 where something stands right of the name.
+        self._turned = bytearray(types.count)
+        self._unnamed: dict[int, str] = {}
+        size = sum(len(level.raw) for level in types.btf.chain())
+        self._depth = 0
+        self._inside: set[int] = set()
+        self._budget = _FLOOR + _GROWTH * size
+        self._know()
+
+    def _know(self) -> None:
+        """Note the declarations with tags that are the only one of their name."""
+        types, texts, lefts = self.types, self._texts, self._lefts
+        words, start = types.words, types.start
+        for type_id, text in texts.items():
+            lefts[type_id] = text + " "
+        for type_id in types.pointers:
+            target = words[start[type_id] + 2]
+            if target in texts:
+                lefts[type_id] = texts[target] + " *"
+
+    # Declarations.
+
+    def declare(self, type_id: int, name: str, level: int) -> str:
+        """Return the declaration of a name; ``level`` indents what it defines inline."""
+        if name:
+            known = self._lefts.get(type_id)
+            if known is not None:
+                if self._turned[type_id]:
+                    return f"{known}{name}{self._rights[type_id]}"
+                return known + name
+            left, right, space = self._pair(type_id, level, True)
+            return f"{left} {name}{right}" if space else f"{left}{name}{right}"
+        text = self._unnamed.get(type_id)
+        if text is None:
+            left, right, _ = self._pair(type_id, level, False)
+            text = left + right
+        return text
+
+    def _enter(self, type_id: int) -> None:
+        if self._depth >= _MAX_DEPTH:
+            raise Unprintable(f"type {type_id}: nested too deeply", type_id=type_id)
+        self._spend(0)
+        self._depth += 1
+
+    def _pair(self, type_id: int, level: int, named: bool) -> _Pair:
+        self._enter(type_id)
+        try:
+            return self._make_pair(type_id, level, named)
+        finally:
+            self._depth -= 1
+
+    def _chain(self, type_id: int) -> tuple[list[int], int]:
+        """Return what stands between a declared name and what it is declared as, and that."""
+        kinds, words, start = self.types.kind, self.types.words, self.types.start
+        chain: list[int] = []
+        at = type_id
+        for _ in range(MAX_CHAIN):
+            kind = kinds[at]
+            if kind == ARRAY:
+                chain.append(at)
+                at = words[start[at] + 3]
+            elif kind in _ONE_WORD:
+                chain.append(at)
+                at = words[start[at] + 2]
+            else:
+                return chain, at
+        raise Unprintable(
+            f"type {type_id}: refers to itself, or is over {MAX_CHAIN} references deep",
+            type_id=type_id,
+        )
+
+    def _is_known(self, type_id: int) -> bool:
+        """
+        Return whether a named declaration of a type is always the same.
+
+        If so, it is known from here on: what stands left and right of the name.
+        """
+        if type_id in self._lefts:
+            return True
+        kinds, words, start = self.types.kind, self.types.words, self.types.start
+        pointer = kinds[type_id] == PTR
+        at = words[start[type_id] + 2] if pointer else type_id
+        if kinds[at] == ARRAY or kinds[at] in _ONE_WORD:
+            chain, at = self._chain(type_id)
+            if any(kinds[link] == FUNC_PROTO for link in chain):
+                return False
+        else:
+            chain = []
+        if kinds[at] in _TAGGED and not words[start[at]]:
+            return False  # defined where it is used
+        if chain:
+            self._pair(type_id, 0, True)
+        else:
+            text = self._base(at, 0)[0]
+            self._lefts[type_id] = text + " *" if pointer else text + " "
+        return True
+
+    def _make_pair(self, type_id: int, level: int, named: bool) -> _Pair:
+        kinds = self.types.kind
+        chain, at = self._chain(type_id)
+        left = ""
+        while chain and kinds[chain[-1]] in _QUALIFIERS:
+            left += _QUALIFIERS[kinds[chain.pop()]] + " "
+        text, inline = self._base(at, level)
+        pair, nested = self._wrap(left + text, chain, level, named)
+        left, right, space = pair
+        self._spend(len(left) + len(right))
+        if not inline and not nested:
+            if named:
+                self._lefts[type_id] = left + " " if space else left
+                if right:
+                    self._rights[type_id] = right
+                    self._turned[type_id] = 1
+            else:
+                self._unnamed[type_id] = left + right
+        return pair
+
+    def _wrap(self, left: str, chain: list[int], level: int, named: bool) -> tuple[_Pair, bool]:
+        """Put pointers, arrays and parameter lists around a base, innermost first."""
+        types = self.types
+        right = ""
+        space = True
+        inner = 0  # ARRAY or FUNC_PROTO whose brackets stand right of the name
+        nested = False
+        while chain:
+            type_id = chain.pop()
+            kind = types.kind[type_id]
+            if inner and kind in _MODIFIERS:
+                continue
+            if inner == FUNC_PROTO:
+                left, right, space = f"{left} (", f"){right}", False
+                inner = 0
+            elif inner == ARRAY and kind != ARRAY:
+                left = f"{left} (" if space and named else f"{left}("
+                right, space = f"){right}", False
+                inner = 0
+            if kind == PTR:
+                left, space = left + (" *" if space else "*"), False
+            elif kind == ARRAY:
+                right = f"[{types.words[types.start[type_id] + 5]}]{right}"
+                inner = ARRAY
+            elif kind == FUNC_PROTO:
+                params, defines = self._params(type_id, level)
+                nested = nested or defines
+                right = f"({params}){right}"
+                inner = FUNC_PROTO
+            elif kind == TYPE_TAG:
+                left, space = left + self._type_tag(type_id), True
+            else:
+                left, space = f"{left} {_QUALIFIERS[kind]}", True
+        return (left, right, space), nested
+
+    def _type_tag(self, type_id: int) -> str:
+        record = self.types.record[type_id]
+        value = self.names[record[0]]
+        if record[1] > 0x7FFFFFFF:
+            return f" __attribute__(({value}))"
+        return f' __attribute__((btf_type_tag("{value}")))'
+
+    def _params(self, type_id: int, level: int) -> tuple[str, bool]:
+        """Return a parameter list, and whether it holds a definition."""
+        types = self.types
+        at, end = types.start[type_id], types.start[type_id + 1]
+        targets = types.words[at + 4 : end : 2].tolist()
+        if not targets or targets == [0]:
+            return "void", False
+        names = self.names.cut(types.words[at + 3 : end : 2].tolist())
+        out = []
+        nested = False
+        last = len(targets) - 1
+        for number, (name, target) in enumerate(zip(names, targets, strict=True)):
+            if number == last and not target:
+                out.append("...")
+                break
+            out.append(self.declare(target, name, level))
+            # A pair that is not kept was made for this level only.
+            nested = nested or target not in (self._lefts if name else self._unnamed)
+        text = ", ".join(out)
+        self._spend(len(text))
+        return text, nested
+
+    def _base(self, type_id: int, level: int) -> tuple[str, bool]:
+        """Return the text of what a chain ends in, and whether that defines something."""
+        kind = self.types.kind[type_id]
+        if not type_id:
+            return "void", False
+        if kind == TYPEDEF:
+            return self.ident_name(type_id), False
+        named = self.types.words[self.types.start[type_id]]
+        if kind in _NAMED:
+            return self.names[named], False
+        if kind in _COMPOSITES:
+            return (self.tag(type_id), False) if named else (self.composite(type_id, level), True)
+        if kind in _ENUMS:
+            if named:
+                return f"enum {self.tag_name(type_id)}", False
+            return self.enum(type_id, level), True
+        if kind == FWD:
+            return self.forward(type_id), False
+        raise Unprintable(
+            f"type {type_id}: no C declaration can use a type of kind {kind}", type_id=type_id
+        )
+
+    def _spend(self, size: int) -> None:
+        self._budget -= size
+        if self._budget < 0:
+            raise BtfFormatError("the C of these types is too much larger than they are")
+
+    # Definitions.
+
+    def typedef(self, type_id: int) -> str:
+        """Return a typedef; empty for one that every compiler has."""
+        name = self.ident_name(type_id)
+        target = self.types.words[self.types.start[type_id] + 2]
+        if name == "__builtin_va_list":
+            return ""
+        if name == "__gnuc_va_list" and not target:
+            target_text = "__builtin_va_list"  # GCC described it as void
+            return f"typedef {target_text} {name}"
+        text = "typedef " + self.declare(target, name, 0)
+        self._spend(len(text))
+        return text
+
+    def forward(self, type_id: int) -> str:
+        """Return what a FWD declares."""
+        text = super().forward(type_id)
+        self._spend(len(text))
+        return text
+
+    def enum(self, type_id: int, level: int) -> str:
+        types = self.types
+        record = types.record[type_id]
+        name = self.tag_name(type_id)
+        head = f"enum {name}" if name else "enum"
+        if len(record) == 3:
+            return head
+        signed = record[1] > 0x7FFFFFFF
+        long = types.kind[type_id] == ENUM64
+        step = 3 if long else 2
+        indent = "\t" * (level + 1)
+        lines = [f"{head} {{"]
+        wide = False
+        names, counts = self.names, self._ident_counts
+        labels = names.cut(record[3::step])
+        if counts.keys().isdisjoint(labels) and len(set(labels)) == len(labels):
+            counts.update(dict.fromkeys(labels, 1))
+        else:
+            labels = [self._numbered(counts, label) for label in labels]
+        if long:
+            wide = any(record[5::3])
+            values = [
+                low | high << 32 for low, high in zip(record[4::3], record[5::3], strict=True)
+            ]
+            if signed:
+                values = [value - (value >> 63 << 64) for value in values]
+            suffix = "LL," if signed else "ULL,"
+        else:
+            values = record[4::2]
+            # Clang before 15 does not say that an enum is signed; too large values do.
+            if signed or (record[2] < 4 and max(values) >> 8 * record[2]):
+                values = [value - (value >> 31 << 32) for value in values]
+            suffix = ","
+        lines += [
+            f"{indent}{label} = {value}{suffix}"
+            for label, value in zip(labels, values, strict=True)
+        ]
+        end = "\t" * level + "}"
+        size = record[2]
+        if size == 1:
+            end += " __attribute__((mode(byte)))"
+        elif size == 2:
+            end += " __attribute__((mode(HI)))"
+        elif size == 8 and types.pointer_size == 8 and not (long and wide):
+            end += " __attribute__((mode(word)))"
+        lines.append(end)
+        text = "\n".join(lines)
+        self._spend(len(text))
+        return text
+
+    def composite(self, type_id: int, level: int, *, unnamed: bool = False) -> str:
+        """
+        Return the definition of a STRUCT or UNION, padding and attributes included.
+
+        :param unnamed: Leave out its tag.
+        """
+        types = self.types
+        words = types.words
+        at, end = types.start[type_id], types.start[type_id + 1]
+        struct = types.kind[type_id] == STRUCT
+        align = types.align[type_id]
+        if align <= 0:
+            align = types.align_of(type_id)
+        packed = types.packed[type_id]
+        indent = "\t" * (level + 1)
+        size = words[at + 2]
+        name_offs = words[at + 3 : end : 3].tolist()
+        members = types.below[type_id]
+        head = self.tag(type_id) if not unnamed else "struct" if struct else "union"
+        lefts = self._lefts
+        if (
+            types.plain[type_id]
+            and all(name_offs)
+            and (all(map(lefts.__contains__, members)) or all(map(self._is_known, members)))
+            and max(name_offs, default=0) < self.names.end
+        ):
+            text, turned, rights = self.names.text, self._turned, self._rights
+            find = text.find
+            body = "".join(
+                [
+                    f"\n{indent}{lefts[m]}{text[n : find(NUL, n)]}{rights[m] if turned[m] else ''};"
+                    for m, n in zip(members, name_offs, strict=True)
+                ]
+            )
+            bits = types.last[type_id]
+        else:
+            offsets = words[at + 5 : end : 3].tolist()
+            body, bits = self._guarded_members(type_id, level, name_offs, offsets)
+        if struct:
+            if bits < 8 * size:
+                body += self._padding(bits, 8 * size, align, 0, indent, packed)
+        elif size and types.natural_size(type_id) < size:
+            # Its members are not known, or it is aligned to more than they are.
+            body += f"\n{indent}unsigned char __size[{size}];"
+        if members or size:
+            body += "\n" + "\t" * level
+        text = f"{head} {{{body}}}"
+        if packed:
+            text += " __attribute__((packed))"
+        self._spend(len(text))
+        return text
+
+    def _guarded_members(
+        self, type_id: int, level: int, name_offs: list[int], offsets: list[int]
+    ) -> tuple[str, int]:
+        """As below, unless the type contains itself: what is defined in place may."""
+        self._enter(type_id)
+        try:
+            if type_id in self._inside:
+                raise Unprintable(f"type {type_id}: contains itself", type_id=type_id)
+            self._inside.add(type_id)
+            try:
+                return self._members(type_id, level, name_offs, offsets)
+            finally:
+                self._inside.discard(type_id)
+        finally:
+            self._depth -= 1
+
+    def _members(
+        self, type_id: int, level: int, name_offs: list[int], offsets: list[int]
+    ) -> tuple[str, int]:
+        """Return the members one by one, and the bit at which the last ends."""
+        types = self.types
+        struct = types.kind[type_id] == STRUCT
+        packed = types.packed[type_id]
+        own_align = types.pointer_size if packed else types.align_of(type_id)
+        kflag = types.words[types.start[type_id] + 1] > 0x7FFFFFFF
+        indent = "\t" * (level + 1)
+        parts: list[str] = []
+        append = parts.append
+        lefts, turned, sizes = self._lefts, self._turned, types.size
+        names = self.names.cut(name_offs)
+        at = 0
+        after_bits = False
+        for name, member, offset in zip(names, types.below[type_id], offsets, strict=True):
+            bits = 0
+            if kflag:
+                bits = offset >> 24
+                offset &= 0xFFFFFF
+            if at < offset and struct:
+                align = 1 if packed else types.align_of(member)
+                between = own_align if after_bits and bits else 0
+                append(self._padding(at, offset, align, between, indent, packed))
+            if not name:
+                text = self._unnamed_member(member, level + 1)
+            elif member in lefts:
+                text = lefts[member] + name
+                if turned[member]:
+                    text += self._rights[member]
+            else:
+                text = self.declare(member, name, level + 1)
+            if bits:
+                append(f"\n{indent}{text}: {bits};")
+                at = offset + bits
+                after_bits = True
+            else:
+                append(f"\n{indent}{text};")
+                size = sizes[member]
+                at = offset + 8 * (size if size >= 0 else types.size_of(member))
+                after_bits = False
+        return "".join(parts), at
+
+    def _unnamed_member(self, type_id: int, level: int) -> str:
+        """
+        Return a member without a name, whose members are the outer type's.
+
+        That its type has a tag or is a typedef is an extension of GCC's
+        (``-fms-extensions``, which Linux uses since 6.19); written out as a type
+        without a tag it needs none.
+        """
+        at = type_id
+        qualifiers = ""
+        for _ in range(MAX_CHAIN):
+            kind = self.types.kind[at]
+            if kind in _COMPOSITES:
+                if self.ms_extensions:
+                    break
+                named = self.types.words[self.types.start[at]]
+                text = self.composite(at, level, unnamed=True)
+                return qualifiers + text + (f" /* {self.tag(at)} */" if named else "")
+            if kind in _QUALIFIERS:
+                qualifiers += _QUALIFIERS[kind] + " "
+            elif kind != TYPEDEF:
+                break
+            at = self.types.words[self.types.start[at] + 2]
+        return self.declare(type_id, "", level)
+
+    def _padding(self, at: int, end: int, align: int, bits: int, indent: str, packed: int) -> str:
+        """
+        Return unnamed bit-fields that bring the next member to its place.
+
+        :param at: Bit after the last member; ``end``: that of the next.
+        :param align: Bytes to which a compiler would align the next by itself.
+        :param bits: The struct's alignment if both neighbours are bit-fields, else 0. Where
+            unnamed bit-fields align what they are in, as on arm64, no larger unit will do.
+        :param packed: Not 0 if the struct is.
+        """
+        units = (("long", 8 * self.types.pointer_size), ("int", 32), ("short", 16), ("char", 8))
+        name, width = units[-1]
+        start = at
+        for name, width in units:  # noqa: B007 # used after the loop
+            if bits and width > 8 * bits:
+                continue
+            start = -(-at // width) * width
+            if start <= end:
+                break
+        out: list[str] = []
+        if at < start <= end:
+            # A compiler closes this gap by itself, unless it would stop earlier or
+            # put the padding that follows into the gap.
+            natural = -(-at // (8 * align)) * (8 * align)
+            fits_before = start != end and end - start <= start - at
+            # In a packed struct it closes none but those within a byte.
+            closes = natural == start or (start != end and not packed)
+            if bits or not closes or fits_before:
+                out.append(f"\n{indent}{name}: {start - at if bits else 0};")
+            at = start
+        full, rest = divmod(end - at, width)
+        self._spend(full * (len(indent) + 10))
+        out += [f"\n{indent}{name}: {width};"] * full
+        if rest:
+            name = next(n for n, w in reversed(units) if w >= rest)
+            out.append(f"\n{indent}{name}: {rest};")
+        return "".join(out)

@@ -1,0 +1,99 @@
+"""Names of a C dump: C has two name spaces where BTF has none.
+
+Owns which name a type has in C. Tags share one name space, typedefs and enumerators the
+other; the second of a name becomes ``name___2``, in the order in which they are asked
+for. Most tags are the only one of their name, and their order does not matter: these
+are named all at once, because one by one they would take a tenth of a dump.
+Facts: libbpf's btf_dump.c, btf_dump_resolve_name.
+"""
+
+from __future__ import annotations
+
+from btfdbg.btf.layouts import ENUM, ENUM64, FWD, STRUCT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from btfdbg.btf.cheader.c_layout import Types
+
+_ENUMS = frozenset({ENUM, ENUM64})
+
+
+class CNames:
+    """The names of one dump's types."""
+
+    def __init__(self, types: Types) -> None:
+        self.types = types
+        self.names = types.names
+        self._tags: dict[int, str] = {}
+        #: The same of each STRUCT and UNION, keyword included.
+        self._texts: dict[int, str] = {}
+        self._idents: dict[int, str] = {}
+        self._tag_counts: dict[str, int] = {}
+        self._ident_counts: dict[str, int] = {}
+        self._name_all()
+
+    def _name_all(self) -> None:
+        """Name the tags that are the only one of their name."""
+        types = self.types
+        words, start = types.words, types.start
+        ids = [type_id for type_id in types.composites if types.tagged[type_id]]
+        for type_id in types.enums:
+            at = start[type_id]
+            if words[at] and words[at + 1] & 0xFFFFFF:
+                ids.append(type_id)
+        names = self.names.cut([words[start[type_id]] for type_id in ids])
+        only: dict[str, int] = {}
+        several: set[str] = set()
+        for type_id, name in zip(ids, names, strict=True):
+            if name in only:
+                several.add(name)
+            only[name] = type_id
+        for name in several:
+            del only[name]
+        only.pop("", None)  # of an offset at which there is an empty string
+        self._tags = {type_id: name for name, type_id in only.items()}
+        kind, tagged = types.kind, types.tagged
+        self._texts = {
+            type_id: f"struct {name}" if kind[type_id] == STRUCT else f"union {name}"
+            for name, type_id in only.items()
+            if tagged[type_id]
+        }
+
+    def _numbered(self, counts: dict[str, int], name: str) -> str:
+        """Return a name made unique in its name space."""
+        count = counts[name] = counts.get(name, 0) + 1
+        return name if count == 1 else f"{name}___{count}"
+
+    def tag_name(self, type_id: int) -> str:
+        name = self._tags.get(type_id)
+        if name is None:
+            types = self.types
+            at = types.start[type_id]
+            name = self.names[types.words[at]]
+            kind = types.kind[type_id]
+            # A declaration shares the name of what it declares.
+            if name and kind != FWD and not (kind in _ENUMS and not types.words[at + 1] & 0xFFFFFF):
+                name = self._numbered(self._tag_counts, name)
+            self._tags[type_id] = name
+        return name
+
+    def ident_name(self, type_id: int) -> str:
+        name = self._idents.get(type_id)
+        if name is None:
+            name = self.names[self.types.words[self.types.start[type_id]]]
+            name = self._idents[type_id] = self._numbered(self._ident_counts, name)
+        return name
+
+    def tag(self, type_id: int) -> str:
+        """Return ``struct foo`` or ``union foo``."""
+        text = self._texts.get(type_id)
+        if text is None:
+            keyword = "struct" if self.types.kind[type_id] == STRUCT else "union"
+            name = self.tag_name(type_id)
+            text = self._texts[type_id] = f"{keyword} {name}" if name else keyword
+        return text
+
+    def forward(self, type_id: int) -> str:
+        """Return what a FWD declares."""
+        union = self.types.words[self.types.start[type_id] + 1] > 0x7FFFFFFF
+        return f"{'union' if union else 'struct'} {self.tag_name(type_id)}"

@@ -1,0 +1,231 @@
+"""A frozen base as dedup looks types up in it: every record by its bytes.
+
+Owns the index of a base and the equalities inside it. A base that was deduplicated
+itself is its own set of classes, so an own type equals one of the base's exactly if
+its record, its references already led into the base, is a record of the base: one
+look-up, however deep the type is. Cutting 100,000 records out of a section and hashing
+them takes 40 ms.
+
+Two things keep a base from being its own set of classes, and are dealt with here:
+equal records, and forward declarations that it could have resolved (Debian's 6.12 has
+one). Both make ids *aliases* of others; the records that refer to an alias are found by
+searching the section for its id, rewritten, and may become aliases in their turn. If
+that goes on too long, or if duplicates might hide in cycles, :class:`BaseNotMinimal`
+is raised and the caller takes the long way.
+"""
+
+from __future__ import annotations
+
+import sys
+from bisect import bisect_right
+from collections.abc import Iterable
+from copy import copy
+from itertools import compress, pairwise
+
+from btfdbg.btf.btf import Btf
+from btfdbg.btf.dedup.graph import (
+    NEVER_MERGED,
+    TagKey,
+    TagNodes,
+    label,
+    replaced,
+    tag_of,
+)
+from btfdbg.btf.dedup.strings import Canonical, ChainStrings
+from btfdbg.btf.format import Kind, info_kind
+from btfdbg.btf.records import places_of, refs
+
+# Aliases that are worth following one by one.
+_MAX_ALIASES = 256
+_MAX_HITS = 20_000
+
+
+class BaseNotMinimal(Exception):
+    """A base holds duplicates of its own, more than are worth following."""
+
+
+class BaseIndex:
+    """
+    Records of a base chain by their bytes.
+
+    :param strings: The chain's.
+    """
+
+    def __init__(self, base: Btf, canonical: Canonical, strings: ChainStrings) -> None:
+        self.base = base
+        self.canonical = canonical
+        self._known: dict[int, list[int]] = {}
+        #: Record to the lowest id that has it.
+        self.ids: dict[bytes, int] = {}
+        #: Id to the id that stands for it.
+        self.aliases: dict[int, int] = {}
+        self._borrowed = False
+        #: Names' canonical offsets, per level.
+        self._names: list[list[int]] = []
+        duplicates: list[tuple[int, int]] = []
+        for level in base.chain():
+            records = self._records(level, strings)
+            fresh = dict(zip(reversed(records), reversed(level.own_ids()), strict=True))
+            doubled = len(fresh) < len(records) or not self.ids.keys().isdisjoint(fresh)
+            fresh.update(self.ids)
+            self.ids = fresh
+            if doubled:
+                duplicates += [
+                    (type_id, fresh[record])
+                    for type_id, record in zip(level.own_ids(), records, strict=True)
+                    if fresh[record] != type_id and base.kind_of(type_id) not in NEVER_MERGED
+                ]
+        self._known.clear()
+        self.alias(duplicates)
+
+    def copy(self, canonical: Canonical) -> BaseIndex:
+        """Return an index that can take other aliases than this one."""
+        other = copy(self)
+        other.canonical = canonical
+        other._known = {}
+        other._borrowed = True
+        other.aliases = dict(self.aliases)
+        return other
+
+    def _records(self, level: Btf, strings: ChainStrings) -> list[bytes]:
+        names = list(map(level.words.__getitem__, level.offsets))
+        whole = strings.unique and strings.of_level(level).are_first(names)
+        self._names.append(names if whole else list(map(self.canonical.__getitem__, names)))
+        if not whole:
+            same = _Aliased({})
+            return [replaced(self.words(type_id), same) for type_id in level.own_ids()]
+        data = level.words.tobytes()
+        cuts = [4 * pos for pos in level.offsets]
+        cuts.append(len(data))
+        return [data[a:b] for a, b in pairwise(cuts)]
+
+    def words(self, type_id: int) -> list[int]:
+        """Return the record of a type, string offsets canonical; not to be written to."""
+        known = self._known.get(type_id)
+        if known is not None:
+            return known
+        words: list[int] = self.base.record(type_id).tolist()
+        canonical = self.canonical
+        words[0] = canonical[words[0]]
+        for part in places_of(self.base, type_id, words[1]).elem_strs:
+            words[part] = list(map(canonical.__getitem__, words[part]))
+        if info_kind(words[1]) == Kind.FWD:
+            words[2] = 0
+        self._known[type_id] = words
+        return words
+
+    def refs(self, type_id: int) -> list[int]:
+        """Return the ids that a type refers to, aliases resolved."""
+        words = self.words(type_id)
+        aliases = self.aliases
+        targets = refs(words, places_of(self.base, type_id, words[1]))
+        return [aliases.get(target, target) for target in targets]
+
+    def alias(self, pairs: Iterable[tuple[int, int]]) -> None:
+        """
+        Let ids stand for others, and find what becomes equal by that.
+
+        :param pairs: An id, and the one that stands for it.
+        :raises BaseNotMinimal: there is no near end to it.
+        """
+        queue = list(pairs)
+        while queue:
+            type_id, target = queue.pop()
+            target = self.aliases.get(target, target)
+            if type_id == target or self.aliases.get(type_id) == target:
+                continue
+            self.aliases[type_id] = target
+            if len(self.aliases) > _MAX_ALIASES:
+                raise BaseNotMinimal
+            for referrer in self._referrers(type_id):
+                if referrer in self.aliases or self.base.kind_of(referrer) in NEVER_MERGED:
+                    continue
+                if self._borrowed:
+                    self.ids = dict(self.ids)
+                    self._borrowed = False
+                record = self._resolved(referrer)
+                known = self.ids.setdefault(record, referrer)
+                if known != referrer:
+                    queue.append((max(known, referrer), min(known, referrer)))
+                    self.ids[record] = min(known, referrer)
+
+    def _resolved(self, type_id: int) -> bytes:
+        return replaced(self.words(type_id), _Aliased(self.aliases))
+
+    def _referrers(self, type_id: int) -> list[int]:
+        out = []
+        needle = type_id.to_bytes(4, sys.byteorder)
+        hits = 0
+        for level in self.base.chain():
+            if type_id >= level.type_cnt:
+                continue
+            data = level.words.tobytes()
+            at = data.find(needle)
+            while at >= 0:
+                if at % 4 == 0:
+                    hits += 1
+                    if hits > _MAX_HITS:
+                        raise BaseNotMinimal
+                    found = level.start_id + bisect_right(level.offsets, at // 4) - 1
+                    if at // 4 in level.type_ref_words(found):
+                        out.append(found)
+                at = data.find(needle, at + 1)
+        return out
+
+    def take_names(self, names: set[int], tags: dict[TagKey, TagNodes]) -> None:
+        """Enter into tags, which own types have, the base's types of them."""
+        for type_id in self.named(names):
+            key, forward = tag_of(self.words(type_id))
+            tag = tags.get(key) if key is not None else None
+            if tag is not None:
+                known = tag.base_forwards if forward else tag.base_definitions
+                type_id = self.aliases.get(type_id, type_id)
+                if type_id not in known:
+                    known.append(type_id)
+
+    def named(self, names: set[int]) -> list[int]:
+        """Return the types whose name's canonical offset is one of these, by id."""
+        out: list[int] = []
+        for level, heads in zip(self.base.chain(), self._names, strict=True):
+            out += compress(level.own_ids(), map(names.__contains__, heads))
+        return out
+
+    def label(self, type_id: int) -> bytes | int:
+        return label(self.words(type_id))
+
+    def anonymous_cycles(self) -> list[int]:
+        """
+        Return the unnamed types from which unnamed types lead into a cycle.
+
+        No compiler makes such, so the search through the whole base is rare.
+        """
+        base = self.base
+        unnamed = {i for i in base.ids() if not base.record(i)[0]}
+        return sorted(leads_into_cycle(unnamed, {i: self.refs(i) for i in unnamed}))
+
+
+class _Aliased:
+    """``ids[i]`` is ``i``, or what it is an alias of."""
+
+    def __init__(self, aliases: dict[int, int]) -> None:
+        self._aliases = aliases
+
+    def __getitem__(self, index: int, /) -> int:
+        return self._aliases.get(index, index)
+
+
+def leads_into_cycle(nodes: set[int], targets: dict[int, list[int]]) -> set[int]:
+    """Return the nodes from which a walk inside ``nodes`` need not end."""
+    waiting = {n: sum(t in nodes for t in targets[n]) for n in nodes}
+    referrers: dict[int, list[int]] = {}
+    for node in nodes:
+        for target in targets[node]:
+            if target in nodes:
+                referrers.setdefault(target, []).append(node)
+    done = [n for n, count in waiting.items() if not count]
+    for node in done:  # grows while it is walked
+        for referrer in referrers.get(node, ()):
+            waiting[referrer] -= 1
+            if not waiting[referrer]:
+                done.append(referrer)
+    return nodes.difference(done)

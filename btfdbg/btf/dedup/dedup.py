@@ -1,0 +1,112 @@
+"""``dedup()``: merge types that are the same, and drop strings that nobody uses.
+
+Owns what dedup promises and the new blob; which types are the same is decided by
+``dedup_whole`` (one graph) and ``dedup_split`` (a few types on top of a large base).
+
+Two types are the same if no walk from them can tell them apart: kinds, names, sizes,
+offsets and values agree all the way along equal paths (the coarsest bisimulation).
+So the many-to-many matches that defeat libbpf's pairwise walk (an anonymous struct
+that equals a typedef's; a recursion that is unrolled once) are nothing special, and
+types whose C declarations differ are never merged. What is not equality:
+
+- A forward declaration becomes the definition if the tag has only one. It stays if
+  there are several, whatever their order. That of an enum then becomes the base's
+  first or the least by content (libbpf: the first met).
+- A base is frozen. Where it only declares a tag that is defined here, its own types go
+  on referring to the declaration, and a struct that refers to the definition is kept
+  here; one that refers to that struct refers to its tag and may still be the base's.
+  What only the base's would refer to is the base's, too.
+- VAR, DATASEC and LOCSEC are kept, each as it is.
+
+The result is the same for any order of the input but for the order itself: types stay
+in the order of the first of each class, strings in that of first use. A second run
+changes nothing.
+"""
+
+from __future__ import annotations
+
+from itertools import accumulate
+
+from btfdbg.btf.btf import Btf
+from btfdbg.btf.dedup import split as dedup_split
+from btfdbg.btf.dedup import whole as dedup_whole
+from btfdbg.btf.dedup.split import PreparedBase
+from btfdbg.btf.records import Records, replace
+from btfdbg.errors import BtfError
+from btfdbg.lazy_dataclass import dataclass
+
+__all__ = ["Deduped", "PreparedBase", "dedup", "dedup_with_map"]
+
+
+@dataclass(frozen=True, slots=True)
+class Deduped:
+    """
+    Result of :func:`dedup_with_map`.
+
+    :ivar btf: The smaller BTF.
+    :ivar ids: For every id of the source, the base's included, its id now.
+    """
+
+    btf: Btf
+    ids: list[int]
+
+
+def dedup(btf: Btf) -> Btf:
+    """
+    Return BTF without duplicate types and unused strings.
+
+    :param btf: BTF, split or not. Only its own types are merged, with each other and
+        into its base; the base itself stays as it is.
+    :raises BtfFormatError: a record refers to what does not exist, or is of a kind
+        that is not known.
+    """
+    return dedup_with_map(btf).btf
+
+
+def dedup_with_map(btf: Btf, prepared: PreparedBase | None = None) -> Deduped:
+    """
+    Like :func:`dedup`, and say what became of each id.
+
+    :param prepared: The base, indexed; worth it from the second split on.
+    """
+    if prepared is not None and prepared.base is not btf.base:
+        raise BtfError("cannot dedup: another base was prepared")
+    graph, kept = (
+        dedup_whole.representatives(btf)
+        if btf.base is None
+        else dedup_split.representatives(btf, prepared or btf.base)
+    )
+    start = btf.start_id
+    stays = [of == type_id for type_id, of in enumerate(kept, start)]
+    ids = list(range(start))
+    ids += [start + before for before in accumulate(stays, initial=0)]
+    ids.pop()
+    ids[start:] = [ids[of] for of in kept]
+    records = Records(btf.base, btf)
+    strings = _Strings(btf)
+    for words, stay in zip(graph.words, stays, strict=True):
+        if stay:
+            replace(words, strings, ids)
+            records.append(words)
+    return Deduped(Btf.parse(records.pack(bytes(strings.data)), btf.base), ids)
+
+
+class _Strings(dict[int, int]):
+    """Canonical offsets of own strings to new ones, given in order of first use."""
+
+    def __init__(self, btf: Btf) -> None:
+        super().__init__()
+        self[0] = 0
+        self._start = btf.start_str_off
+        self._known = btf.strings.data
+        self.data = bytearray(b"" if btf.base is not None else b"\0")
+
+    def __missing__(self, offset: int) -> int:
+        at = offset - self._start
+        new = offset
+        if at >= 0:
+            known = self._known
+            new = self._start + len(self.data)
+            self.data += known[at : known.find(0, at) + 1]
+        self[offset] = new
+        return new

@@ -1,0 +1,43 @@
+"""``btfdbg btf check``: every rule that a BTF breaks.
+
+basic   what libbpf demands before it works with a BTF
+strict  what the kernel demands of a BTF that is loaded into it
+kernel  what the kernel demands of its own BTF and its modules'
+
+Each broken rule is one line: type, kind, place in the file, rule, what was found.
+Exit status 0: none, 1: some, 2: FILE cannot be read.
+"""
+
+from __future__ import annotations
+
+from btfdbg.btf.validate.validate import Problem, check
+from btfdbg.cli.btf.common import add_file, open_base, read_file
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_file(parser)
+    parser.add_argument("-l", "--level", choices=("basic", "strict", "kernel"), default="strict")
+    parser.add_argument("--json", action="store_true", help="a list of objects instead of lines")
+
+
+def run(args: argparse.Namespace) -> int:
+    data, base = read_file(args.file, open_base(args.base))
+    problems = check(data, base, args.level)
+    if args.json:
+        return _print_json(list(problems))
+    status = 0
+    for problem in problems:
+        print(problem)
+        status = 1
+    return status
+
+
+def _print_json(problems: list[Problem]) -> int:
+    import json
+
+    print(json.dumps([problem._asdict() for problem in problems], indent=1))
+    return 1 if problems else 0

@@ -1,0 +1,141 @@
+"""What the verbs of ``btfdbg btf`` share: FILE and ``--base`` in, ``-o`` out.
+
+Owns the choice between images and dumps, and the errors of writing.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+
+from btfdbg.btf.btf import Btf
+from btfdbg.errors import BtfError, BtfFormatError, ImageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable, Sequence
+
+
+def add_file(parser: argparse.ArgumentParser, metavar: str = "FILE") -> None:
+    """Add FILE and ``--base``."""
+    parser.add_argument(
+        "file",
+        metavar=metavar,
+        help="raw BTF, ELF, module (.ko, .xz, .zst, .gz), kernel image, or a dump",
+    )
+    add_base(parser)
+
+
+def add_base(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-B",
+        "--base",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="what FILE is split on top of; repeat for each further level",
+    )
+
+
+def add_output(parser: argparse.ArgumentParser, required: bool = True) -> None:
+    parser.add_argument("-o", "--output", metavar="OUT", required=required, help="file to write")
+
+
+def open_btf(path: str, base: Btf | None = None) -> Btf:
+    """
+    Open FILE, whatever it is.
+
+    :raises BtfdbgError: it cannot be used; the message names it.
+    """
+    from btfdbg import images
+
+    if images.is_dump(images.read_head(path)):
+        from btfdbg.program.open import btf_of_core
+
+        return btf_of_core(path)
+    try:
+        return images.load_btf(path, base)
+    except BtfFormatError as error:
+        raise BtfFormatError(
+            f"{path}: {error}", offset=error.offset, type_id=error.type_id
+        ) from None
+
+
+def read_file(path: str, base: Btf | None = None) -> tuple[memoryview | bytes, Btf | None]:
+    """
+    Return the bytes of FILE's BTF, not looked at yet, and what they are split on top of.
+
+    A module's own distilled base goes before ``base``.
+    """
+    from btfdbg import images
+
+    if images.is_dump(images.read_head(path)):
+        btf = open_btf(path)
+        return btf.raw, btf.base
+    blobs = images.read_blobs(path)
+    return blobs.btf, base if blobs.base is None else Btf.parse(blobs.base)
+
+
+def open_base(paths: Sequence[str]) -> Btf | None:
+    """Open the files of ``--base``, each on top of the one before."""
+    base = None
+    for path in paths:
+        base = open_btf(path, base)
+    return base
+
+
+def open_args(args: argparse.Namespace) -> Btf:
+    """Open what :func:`add_file` added."""
+    return open_btf(args.file, open_base(args.base))
+
+
+def read_bytes(path: str) -> bytes:
+    """
+    Return the bytes of a file.
+
+    :raises ImageError: it cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise ImageError(f"{path}: {error.strerror}") from None
+
+
+def write_out(path: str | None, data: bytes | Iterable[bytes]) -> None:
+    """
+    Write to a file, or to stdout for ``None`` and ``"-"``.
+
+    A file that cannot be written to its end is not left behind; a device or pipe stays.
+
+    :raises ImageError: it cannot be written.
+    """
+    chunks = (data,) if isinstance(data, bytes) else data
+    if path is None or path == "-":
+        for chunk in chunks:
+            sys.stdout.buffer.write(chunk)
+        sys.stdout.buffer.flush()
+        return
+    opened = False
+    try:
+        with open(path, "wb") as file:
+            opened = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+            for chunk in chunks:
+                file.write(chunk)
+    except (OSError, BtfError) as error:
+        # Only what was begun here: one that may not be written is somebody's.
+        if opened:
+            try:
+                os.unlink(path)
+            except OSError:
+                pass  # gone already, or the folder may not be written
+        if isinstance(error, OSError):
+            raise ImageError(f"{path}: {error.strerror}") from None
+        raise
+
+
+def write_text(path: str | None, chunks: Iterable[str]) -> None:
+    """Write text as :func:`write_out`; names keep the bytes they have in the BTF."""
+    write_out(path, (chunk.encode("utf-8", "surrogateescape") for chunk in chunks))

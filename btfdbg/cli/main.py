@@ -1,0 +1,366 @@
+"""The ``btfdbg`` command: what to open and what to do with it.
+
+Owns the command line and the exit status: 0; 1 when the script or command
+failed; 2 when the input cannot be used, with one line on stderr that says what,
+where and what to try. Imports nothing heavy until it knows what is wanted, so
+``btfdbg btf …`` loads no drgn.
+"""
+
+from __future__ import annotations
+
+import gc
+import io
+import os
+import sys
+
+from btfdbg.errors import BtfdbgError, DebugInfoError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Sequence
+    from types import SimpleNamespace
+    from typing import Any
+
+    import drgn
+
+    from btfdbg.cli.parser import Parser
+    from btfdbg.program.session import Session
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+EXIT_UNUSABLE = 2
+
+
+def _subcommands() -> dict[str, Callable[[Sequence[str]], int]]:
+    return {"info": _info, "trim": _trim, "btf": _btf, "vars": _vars}
+
+
+def _parser() -> Parser:
+    from btfdbg.cli.parser import Parser
+
+    return Parser(tuple(_subcommands()))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of the ``btfdbg`` script; returns the exit status."""
+    if argv is not None:
+        return _main(list(argv))
+    # Nothing that opening a dump makes is garbage: it is not looked through
+    # until _settle() says so.
+    gc.disable()
+    status = _main(sys.argv[1:])
+    if sys.argv[1:2] == ["btf"]:
+        _leave(status)
+    return status
+
+
+def _leave(status: int) -> None:
+    """
+    End the process at once.
+
+    Taking apart 100,000s of objects one by one, as Python does in the end, takes a
+    twentieth of a dump.
+    """
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+    except OSError:
+        pass  # nobody is there to be told
+    os._exit(status)
+
+
+def _main(argv: list[str]) -> int:
+    _open_standard_streams()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # What the encoding lacks is shown escaped, and ends nothing.
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        status = _dispatch(argv)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        # The reader of our output went away: not our failure, and Python must
+        # not report it a second time when it flushes stdout at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_OK
+    except KeyboardInterrupt:
+        print("btfdbg: interrupted", file=sys.stderr)
+        return 130
+    except OSError as e:
+        # What reads a dump has its own errors: this is about output.
+        print(f"btfdbg: {e.strerror or e}", file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return EXIT_FAILED
+
+
+def _open_standard_streams() -> None:
+    """Where a standard stream is closed, a file of ours must not take its number."""
+    if None not in (sys.stdin, sys.stdout, sys.stderr):
+        return
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(fd)
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, mode))
+
+
+def _dispatch(argv: list[str]) -> int:
+    if argv and argv[0] in _subcommands():
+        return _run_subcommand(argv[0], argv[1:])
+    from types import SimpleNamespace
+
+    from btfdbg.cli.options import quick
+
+    read = quick(argv, tuple(_subcommands()))
+    if read is not None:
+        args, positionals = read
+    else:
+        parser = _parser()
+        options, positionals = parser.split(argv)
+        if positionals and positionals[0] in _subcommands():
+            return _run_subcommand(positionals[0], [*options, *positionals[1:]])
+        args = SimpleNamespace(**vars(parser.parse_args(options)))
+    core = None
+    if not args.live and args.qemu is None:
+        if not positionals:
+            _parser().print_usage(sys.stderr)
+            print("btfdbg: which dump? give CORE, or --help", file=sys.stderr)
+            return EXIT_UNUSABLE
+        core, *positionals = positionals
+    try:
+        prog, session = open_for(args, core)
+    except BtfdbgError as e:
+        return unusable(e)
+    _settle()
+    return _run(args, prog, session, positionals)
+
+
+def _settle() -> None:
+    """
+    Collect garbage from here on, but not among what is there to stay.
+
+    Types, members and symbols live as long as the Program: looking through them
+    at the usual intervals made converting all types take half as long again.
+    """
+    if not gc.isenabled():
+        gc.freeze()
+        gc.set_threshold(20_000, 10, 50)
+        gc.enable()
+
+
+def _run_subcommand(name: str, argv: Sequence[str]) -> int:
+    _settle()
+    try:
+        return _subcommands()[name](argv)
+    except BtfdbgError as e:
+        return unusable(e)
+
+
+def unusable(e: BtfdbgError) -> int:
+    """Print the one line about input that cannot be used; return the exit status for it."""
+    from btfdbg.commands.text import one_line
+
+    hint = getattr(e, "hint", "")
+    # The message may quote the dump, which must not reach the terminal raw.
+    print(one_line(f"btfdbg: {e}{'; ' + hint if hint else ''}", 2000), file=sys.stderr)
+    return EXIT_UNUSABLE
+
+
+def open_for(
+    args: argparse.Namespace | SimpleNamespace, core: str | None
+) -> tuple[drgn.Program, Session]:
+    """
+    Open CORE, or the live target, as the options say.
+
+    Kernel modules are left to ``Session.ensure_modules()``.
+
+    :raises BtfdbgError: it cannot be used.
+    """
+    from pathlib import Path
+
+    from btfdbg.cli import logs
+
+    logs.set_level(args.log_level)
+    if args.no_cache:
+        os.environ["BTFDBG_NO_CACHE"] = "1"
+    from btfdbg.program.plugins import skip_own_plugins
+
+    skip_own_plugins()
+    from btfdbg.program.attach import Options, register
+
+    def path(value: str | None) -> Path | None:
+        return None if value is None else Path(value)
+
+    vmcoreinfo = None
+    if args.vmcoreinfo is not None:
+        try:
+            vmcoreinfo = Path(args.vmcoreinfo).read_bytes()
+        except OSError as e:
+            raise DebugInfoError(f"--vmcoreinfo {args.vmcoreinfo}: {e.strerror}") from e
+    if args.live:
+        from btfdbg.vmcore.live import open_live
+
+        prog, info = open_live()
+    elif args.qemu is not None:
+        from btfdbg.vmcore.live import open_qemu
+
+        prog, info = open_qemu(args.qemu, vmcoreinfo=vmcoreinfo)
+    else:
+        from btfdbg.vmcore.open import open_core
+
+        assert core is not None  # asked for by the caller
+        prog, info = open_core(core, architecture=args.architecture, vmcoreinfo=vmcoreinfo)
+    if args.symbols:
+        _load_symbols(prog, args.symbols)
+    if info.is_mapped:
+        from btfdbg.cli.sigbus import end_with_a_message
+
+        end_with_a_message(info.path)
+    session = register(
+        prog,
+        Options(
+            btf=path(args.btf),
+            btf_extra=tuple(Path(extra) for extra in args.btf_extra),
+            kallsyms=path(args.kallsyms),
+            modules_dir=path(args.modules_dir),
+        ),
+        info,
+    )
+    return prog, session
+
+
+def _load_symbols(prog: drgn.Program, files: Sequence[str]) -> None:
+    import drgn
+
+    try:
+        prog.load_debug_info(files)
+    except (OSError, ValueError, drgn.MissingDebugInfoError) as e:
+        raise DebugInfoError(f"-s {' '.join(files)}: {e}", step="symbols") from e
+
+
+def _run(args: SimpleNamespace, prog: drgn.Program, session: Session, rest: Sequence[str]) -> int:
+    import drgn
+
+    drgn.set_default_prog(prog)
+    if args.code is not None or args.commands or rest:
+        if args.log_level != "none":
+            import logging
+
+            for note in session.notes:
+                logging.getLogger("btfdbg").info("%s", note)
+        from btfdbg.commands import execute
+
+        status = EXIT_OK
+        if args.code is None or args.commands:
+            session.ensure_modules()
+        if args.commands:
+            status = execute.run_commands(session, args.commands, color=args.color)
+        if args.code is not None:
+            return execute.run_code(session, args.code, ["-e", *rest]) or status
+        if rest:
+            return execute.run_script(session, rest) or status
+        return status
+    if not sys.stdin.isatty():
+        from btfdbg.commands import execute
+
+        session.ensure_modules()
+        return execute.run_stdin(session)
+    from btfdbg.repl import interact
+
+    return interact(session, quiet=args.log_level == "none", color=args.color)
+
+
+def _info(argv: Sequence[str]) -> int:
+    parser = _parser()
+    parser.prog = "btfdbg info"
+    parser.usage = "btfdbg info [options] CORE"
+    parser.add_argument("core", metavar="CORE", nargs="?", help="the dump")
+    parser.option("--json", action="store_true", help="machine-readable")
+    parser.option(
+        "--save-vmcoreinfo", metavar="OUT", help="write the VMCOREINFO text, found or recovered"
+    )
+    args = parser.parse_args(list(argv))
+    if args.core is None and not args.live and args.qemu is None:
+        parser.error("which dump? give CORE")
+    _, session = open_for(args, args.core)
+    if args.save_vmcoreinfo is not None:
+        _save(args.save_vmcoreinfo, session.vmcoreinfo.raw)
+    from btfdbg.commands import info
+    from btfdbg.commands.text import escape
+
+    print(info.as_json(session) if args.json else escape(info.as_text(session)))
+    return EXIT_OK
+
+
+def _save(path: str, data: bytes) -> None:
+    try:
+        with open(path, "wb") as f:
+            f.write(data)
+    except OSError as e:
+        raise DebugInfoError(f"{path}: {e.strerror}", step="vmcoreinfo") from e
+
+
+def _trim(argv: Sequence[str]) -> int:
+    from btfdbg.cli import trim
+
+    return trim.main(argv)
+
+
+def _btf(argv: Sequence[str]) -> int:
+    if argv and argv[0] == "encode-vars":
+        # Reads DWARF, and so needs drgn, which the other verbs do without.
+        import argparse
+
+        from btfdbg.cli.vars import encode
+
+        encoder = argparse.ArgumentParser(
+            prog="btfdbg btf encode-vars",
+            description=(encode.__doc__ or "").partition("\n\n")[2],
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        encode.add_arguments(encoder)
+        return encode.run(encoder.parse_args(list(argv[1:])))
+    from btfdbg.cli import btf as btftool
+
+    read = btftool.run_quick(argv)
+    if read is not None:
+        return read
+    import argparse
+
+    parser = argparse.ArgumentParser(
+        prog="btfdbg btf", description="The BTF toolkit; also encode-vars: variables from DWARF."
+    )
+    btftool.register(parser.add_subparsers(dest="verb", metavar="VERB", required=True))
+    args = parser.parse_args(list(argv))
+    status: int = args.run(args)
+    return status
+
+
+def _vars(argv: Sequence[str]) -> int:
+    import argparse
+
+    from btfdbg.cli import vars as vars_
+
+    parser = argparse.ArgumentParser(prog="btfdbg vars", description="Types of global variables.")
+    vars_.register(parser.add_subparsers(dest="verb", metavar="VERB", required=True))
+    args = parser.parse_args(list(argv))
+    status: int = args.run(args)
+    return status
+
+
+def __getattr__(name: str) -> Any:
+    # Not imported before there is something to say.
+    if name == "_Parser":
+        from btfdbg.cli.parser import Parser
+
+        return Parser
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

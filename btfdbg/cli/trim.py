@@ -1,0 +1,193 @@
+"""``btfdbg trim CORE OUT``: a small dump that holds only what a session needs.
+
+Owns the command line, the commands that are run by default, and the words. What
+is written is decided in ``btfdbg.trim``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from btfdbg.errors import DebugInfoError
+
+if TYPE_CHECKING:
+    from btfdbg.program.session import Session
+    from btfdbg.trim import Result
+
+# What people look at in the first quarter of an hour. A command that this
+# kernel does not answer is no loss.
+DEFAULT_COMMANDS = (
+    "sys",
+    "sys config",
+    "log",
+    "log -T",
+    "ps",
+    "ps -t",
+    "ps -l",
+    "ps -g",
+    "ps -p",
+    "ps -c",
+    "ps -m",
+    "ps -r",
+    "ps -S",
+    "bt -a",
+    "bt -a -f",
+    "foreach bt",
+    "foreach bt -f",
+    "foreach files",
+    "foreach vm",
+    "foreach sig",
+    "foreach task -R stack",
+    "mod",
+    "mod -t",
+    "mount",
+    "dev",
+    "dev -d",
+    "dev -i",
+    "dev -p",
+    "irq",
+    "irq -a",
+    "irq -b",
+    "irq -s",
+    "runq",
+    "runq -t",
+    "runq -m",
+    "runq -g",
+    "timer",
+    "timer -r",
+    "net",
+    "net -a",
+    "ipcs",
+    "swap",
+    "bpf",
+    "kmem -i",
+    "kmem -n",
+    "kmem -z",
+    "kmem -V",
+    "kmem -g",
+    "kmem -h",
+    "kmem -o",
+    "kmem -s",
+    "kmem -v",
+    "task",
+    "files",
+    "vm",
+)
+
+
+def main(argv: Sequence[str]) -> int:
+    """
+    ``btfdbg trim``; returns the exit status.
+
+    :raises BtfdbgError: the dump cannot be used, or OUT not written.
+    """
+    parser = argparse.ArgumentParser(
+        prog="btfdbg trim",
+        description="Write a small dump that holds only what a session needs: symbols, types, "
+        "page tables, the kernel's data, and what the given commands read. No page of a user "
+        "program, of the page cache or of free memory is in it unless asked for.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("core", metavar="CORE")
+    parser.add_argument("out", metavar="OUT", help="kdump-compressed, opens wherever CORE does")
+    parser.add_argument(
+        "-x",
+        dest="commands",
+        metavar="COMMAND",
+        action="append",
+        default=[],
+        help="keep what this command of the prompt reads too; may be repeated",
+    )
+    parser.add_argument(
+        "--only", action="store_true", help="do not run the usual commands, only those of -x"
+    )
+    parser.add_argument(
+        "--include-user",
+        action="store_true",
+        help="keep pages of user programs, page cache and free memory if they are read",
+    )
+    parser.add_argument("--btf", metavar="FILE", help="the kernel's BTF, if CORE lacks it")
+    parser.add_argument("--kallsyms", metavar="FILE", help="symbols, if CORE lacks them")
+    parser.add_argument("--vmcoreinfo", metavar="FILE", help="VMCOREINFO text, goes into OUT")
+    parser.add_argument("--architecture", metavar="ARCH", help="if the dump does not say")
+    parser.add_argument("-q", "--quiet", action="store_true", help="say nothing about success")
+    args = parser.parse_args(list(argv))
+
+    from btfdbg.cli.sigbus import end_with_a_message
+    from btfdbg.program.attach import Options
+    from btfdbg.trim import trim
+
+    def path(value: str | None) -> Path | None:
+        return None if value is None else Path(value)
+
+    vmcoreinfo = None
+    if args.vmcoreinfo is not None:
+        try:
+            vmcoreinfo = Path(args.vmcoreinfo).read_bytes()
+        except OSError as e:
+            raise DebugInfoError(f"--vmcoreinfo {args.vmcoreinfo}: {e.strerror}") from e
+    end_with_a_message(args.core)
+    usual = () if args.only else DEFAULT_COMMANDS
+    failed: list[str] = []
+    result = trim(
+        args.core,
+        args.out,
+        run_all((*usual, *args.commands), failed, set(args.commands)),
+        include_user=args.include_user,
+        options=Options(btf=path(args.btf), kallsyms=path(args.kallsyms)),
+        architecture=args.architecture,
+        vmcoreinfo=vmcoreinfo,
+    )
+    for line in failed:
+        print(f"btfdbg trim: {line}", file=sys.stderr)
+    if not args.quiet:
+        print(summary(args.core, args.out, result))
+    return 1 if failed else 0
+
+
+def run_all(
+    commands: Iterable[str], failed: list[str], asked: set[str]
+) -> Callable[[Session], None]:
+    """
+    A function that runs commands for their reads and throws their output away.
+
+    :param failed: Gets a line for each command of ``asked`` that failed.
+    """
+
+    def exercise(session: Session) -> None:
+        from btfdbg.commands.execute import all_globals
+        from btfdbg.commands.namespace import run
+        from btfdbg.vmcore.progress import Progress
+
+        globals_ = all_globals(session.prog)
+        lines = list(commands)
+        with Progress("recording", len(lines), unit="commands") as progress:
+            for done, line in enumerate(lines):
+                progress(done)
+                said = io.StringIO()
+                with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
+                    ok = run(session, line, globals_)
+                if not ok and line in asked:
+                    failed.append(f"-x {line!r}: {' '.join(said.getvalue().split())}")
+
+    return exercise
+
+
+def summary(core: str, out: str, result: Result) -> str:
+    """What was done, in a few lines."""
+    whole = Path(core).stat().st_size
+    lines = [
+        f"{out}: {result.pages:,} pages, {result.size / 1e6:.1f} MB"
+        f" ({100 * result.size / whole:.1f} % of {core})"
+    ]
+    if result.left_out:
+        owners = ", ".join(f"{n} {o.value}" for o, n in result.left_out.items())
+        lines.append(f"left out, not the kernel's: {owners}")
+    lines += [f"not recorded: {p}" for p in result.problems]
+    return "\n".join(lines)

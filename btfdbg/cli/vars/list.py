@@ -1,0 +1,81 @@
+"""``btfdbg vars list``
+
+List the global variables of a dump: name, type, and where the type comes from.
+
+  btfdbg vars list CORE '*_lock'          variables whose names match
+  btfdbg vars list CORE --untyped         data symbols without a type
+  btfdbg vars list CORE --trust database-same --counts
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from btfdbg.errors import DebugInfoError
+
+if TYPE_CHECKING:
+    from btfdbg.program.session import Session
+    from btfdbg.variables import Source
+
+_CODE = frozenset("tTwW")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    parser.add_argument("core", metavar="CORE", help="a dump")
+    parser.add_argument("pattern", metavar="PATTERN", nargs="*", help="names, with * and ?")
+    parser.add_argument("--untyped", action="store_true", help="only those without a type")
+    parser.add_argument("--counts", action="store_true", help="only how many per source")
+    parser.add_argument(
+        "--trust",
+        metavar="SOURCE",
+        help="least trust: rule, database-other, database-same, extra-btf or kernel-btf",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the table."""
+    from btfdbg.program.open import program_from_core_dump
+    from btfdbg.program.session import session
+    from btfdbg.variables import Source
+
+    try:
+        least = Source.of(args.trust) if args.trust else Source.RULE
+    except ValueError as e:
+        raise DebugInfoError(str(e), step="vars") from e
+    found = session(program_from_core_dump(args.core))
+    if found.symbols is None:
+        raise DebugInfoError(
+            f"{args.core}: no symbols were found in it", step="vars", hint="give --kallsyms"
+        )
+    counts: Counter[str] = Counter()
+    for name in sorted({s.name for s in found.symbols if s.type_letter not in _CODE}):
+        if args.pattern and not any(fnmatchcase(name, p) for p in args.pattern):
+            continue
+        line = _line(found, name, least)
+        counts[line[1] if line else "no type"] += 1
+        if args.counts or (line is None) != args.untyped:
+            continue
+        print(name if line is None else f"{line[0]}  # {line[1]}{line[2]}")
+    if args.counts:
+        for source, count in counts.most_common():
+            print(f"{count:7} {source}")
+    return 0
+
+
+def _line(session: Session, name: str, least: Source) -> tuple[str, str, str] | None:
+    """Declaration, source and note of a variable."""
+    from btfdbg.variables import Source
+
+    own = session.variable_source(name)
+    typed = None if session.variables is None else session.variables.find(name)
+    if own is not None and (typed is None or own != str(typed.source)):
+        declaration = session.prog.variable(name).type_.variable_declaration(name)
+        return declaration, own, ""
+    if typed is None or typed.source < least or typed.source is Source.KERNEL_BTF:
+        return None
+    note = f" ({typed.note})" if typed.note else ""
+    return typed.type.variable_declaration(name), str(typed.source), note

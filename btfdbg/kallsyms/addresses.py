@@ -1,0 +1,290 @@
+"""The address half of kallsyms: one entry per symbol, in four encodings.
+
+Owns decoding and the check that addresses never go down, which is what the
+kernel's own binary search rests on. Reads a window of 1024 entries at a time,
+so that one symbol costs one or two pages of the dump. Knows nothing of names.
+
+Facts: kernel/kallsyms.c, ``kallsyms_sym_address()``.
+
+* ``ABSOLUTE``: ``unsigned long`` each (CONFIG_KALLSYMS_BASE_RELATIVE=n; gone in 6.11).
+* ``RELATIVE``: u32, added to ``kallsyms_relative_base``.
+* ``PERCPU``: s32; not negative is absolute (x86 per-CPU symbols), negative is
+  ``kallsyms_relative_base - 1 - value`` (CONFIG_KALLSYMS_ABSOLUTE_PERCPU; gone in 6.15).
+* ``PLACE``: s32 relative to the entry itself (since 7.0).
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from bisect import bisect_right
+from enum import Enum
+from operator import le
+
+from btfdbg.kallsyms.model import ByteOrder, Memory, try_read
+
+WINDOW = 1024
+"""Entries decoded at a time: a page of 32-bit entries."""
+
+_MASK64 = (1 << 64) - 1
+_MOST_ZEROS = 64
+
+
+class Encoding(Enum):
+    """How an entry becomes an address."""
+
+    ABSOLUTE = "absolute"
+    RELATIVE = "base-relative"
+    PERCPU = "base-relative, absolute per-CPU"
+    PLACE = "place-relative"
+
+    @property
+    def width(self) -> int:
+        """Bytes of an entry."""
+        return 8 if self is Encoding.ABSOLUTE else 4
+
+
+class Addresses:
+    """
+    Addresses by index.
+
+    An entry is believed only if its window ascends and fits between its
+    neighbours; where that fails once, what all longest ascending runs of windows
+    have in common is believed, and the rest is damage.
+
+    :ivar problems: What was found damaged, in words.
+    """
+
+    def __init__(
+        self,
+        read: Memory,
+        table: int,
+        encoding: Encoding,
+        count: int,
+        byteorder: ByteOrder,
+        *,
+        base: int = 0,
+        bias: int = 0,
+    ) -> None:
+        """
+        :param table: Where the entries are, as ``read`` understands it.
+        :param base: Value of ``kallsyms_relative_base``.
+        :param bias: What to add to ``table`` to get its virtual address, where
+            ``read`` takes physical ones; only ``PLACE`` needs it.
+        """
+        self._read = read
+        self._table = table
+        self._encoding = encoding
+        self._swap = byteorder != sys.byteorder
+        self._base = base
+        self._bias = bias
+        self._windows: dict[int, list[int] | None] = {}
+        self._audited = False
+        self._good: list[int] | None = None
+        self.count = count
+        self.problems: list[str] = []
+
+    @property
+    def encoding(self) -> Encoding:
+        return self._encoding
+
+    @property
+    def window_count(self) -> int:
+        return -(-self.count // WINDOW)
+
+    def at(self, index: int) -> int | None:
+        """
+        Address of a symbol.
+
+        :param index: 0 to ``count`` - 1.
+        :return: None if that part of the table is unreadable or damaged.
+        """
+        window = self._window(index // WINDOW)
+        return None if window is None else window[index % WINDOW]
+
+    def last_at_or_below(self, address: int) -> int:
+        """
+        Index of the last entry whose address is not above ``address``; -1 if none.
+        """
+        low, high = 0, self.window_count
+        while low < high:
+            middle = (low + high) // 2
+            probe = middle
+            while probe < high and self._window(probe) is None:
+                probe += 1
+            window = self._window(probe) if probe < high else None
+            if window is None:
+                high = middle
+            elif window[0] <= address:
+                low = probe + 1
+            else:
+                high = middle
+        # The last window that starts at or below the address.
+        number = low - 1
+        while number >= 0:
+            window = self._window(number)
+            if window is not None:
+                return number * WINDOW + bisect_right(window, address) - 1
+            number -= 1
+        return -1
+
+    def first_equal(self, index: int) -> int:
+        """Index of the first entry with the address of the one at ``index``."""
+        address = self.at(index)
+        while index > 0 and self.at(index - 1) == address:
+            index -= 1
+        return index
+
+    def next_above(self, index: int) -> int | None:
+        """
+        Address of the next entry that differs from the one at ``index``.
+
+        :return: None at the end of the table and before a damaged part.
+        """
+        address = self.at(index)
+        for i in range(index + 1, self.count):
+            other = self.at(i)
+            if other != address:
+                return other
+        return None
+
+    def ascends(self) -> bool:
+        """Whether all of the table can be read and never goes down; reads all of it."""
+        if not self._audited:
+            self._audit()
+        return not self.problems
+
+    def first_kernel_index(self) -> int:
+        """Index of the first entry that is not an absolute per-CPU one (``PERCPU`` only)."""
+        if self._encoding is not Encoding.PERCPU:
+            return 0
+        low, high = 0, self.count
+        while low < high:
+            middle = (low + high) // 2
+            address = self.at(middle)
+            if address is not None and address < 1 << 31:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+    def _window(self, number: int) -> list[int] | None:
+        try:
+            return self._windows[number]
+        except KeyError:
+            pass
+        window = self._decode(number)
+        if window is None or not self._fits(number, window):
+            self._audit()
+            return self._windows[number]
+        self._windows[number] = window
+        return window
+
+    def _decode(self, number: int) -> list[int] | None:
+        first = number * WINDOW
+        count = min(WINDOW, self.count - first)
+        raw = self._raw(first, count)
+        # Zeros are the usual damage, and decode to something that may ascend. Only
+        # the first symbols can have them: _text, or the start of the per-CPU area.
+        if raw is None or raw.count(0) > (0 if number else _MOST_ZEROS):
+            return None
+        return self._addresses_of(first, raw)
+
+    def _entries(self, first: int, count: int) -> list[int] | None:
+        raw = self._raw(first, count)
+        return None if raw is None else self._addresses_of(first, raw)
+
+    def _raw(self, first: int, count: int) -> array[int] | None:
+        width = self._encoding.width
+        place = self._table + first * width
+        data = try_read(self._read, place, count * width)
+        if data is None:
+            return None
+        signed = self._encoding in (Encoding.PERCPU, Encoding.PLACE)
+        raw = array("Q" if width == 8 else "i" if signed else "I")
+        raw.frombytes(data)
+        if self._swap:
+            raw.byteswap()
+        return raw
+
+    def _addresses_of(self, first: int, raw: array[int]) -> list[int]:
+        base = self._base
+        if self._encoding is Encoding.ABSOLUTE:
+            return raw.tolist()
+        if self._encoding is Encoding.RELATIVE:
+            return [(base + value) & _MASK64 for value in raw]
+        if self._encoding is Encoding.PERCPU:
+            return [value if value >= 0 else (base - 1 - value) & _MASK64 for value in raw]
+        start = self._table + 4 * first + self._bias
+        places = range(start, start + 4 * len(raw), 4)
+        return [(place + value) & _MASK64 for place, value in zip(places, raw, strict=True)]
+
+    def _fits(self, number: int, window: list[int]) -> bool:
+        """Whether a window ascends and neither neighbour's edge contradicts it."""
+        if not all(map(le, window, window[1:])):
+            return False
+        if number > 0:
+            before = self._entries(number * WINDOW - 1, 1)
+            if before is not None and before[0] > window[0]:
+                return False
+        if number + 1 < self.window_count:
+            after = self._entries((number + 1) * WINDOW, 1)
+            if after is not None and after[0] < window[-1]:
+                return False
+        return True
+
+    def _audit(self) -> None:
+        """Read everything; keep the windows that no other contradicts."""
+        if self._audited:
+            return
+        self._audited = True
+        total = self.window_count
+        kept: dict[int, list[int]] = {}
+        for number in range(total):
+            window = self._decode(number)
+            if window is not None and all(map(le, window, window[1:])):
+                kept[number] = window
+        chain = _longest_ascending([(n, w[0], w[-1]) for n, w in kept.items()])
+        self._windows = dict.fromkeys(range(total))
+        for number in chain:
+            self._windows[number] = kept[number]
+        lost = total - len(chain)
+        if lost:
+            self.problems.append(
+                f"kallsyms addresses: {lost} of {total} pieces of {WINDOW} symbols are "
+                "unreadable or not in ascending order"
+            )
+
+
+def _longest_ascending(intervals: list[tuple[int, int, int]]) -> list[int]:
+    """
+    What all longest chains have in common in which nothing goes down.
+
+    Where two intervals contradict each other and nothing tells which is right,
+    neither is in it.
+
+    :param intervals: (number, first, last), in the order of the table.
+    :return: Their numbers, ascending.
+    """
+    upto = _chain_lengths([(first, last) for _, first, last in intervals])
+    after = _chain_lengths([(-last, -first) for _, first, last in reversed(intervals)])[::-1]
+    longest = max(upto, default=0)
+    at_level: dict[int, list[int]] = {}
+    for (number, _, _), before, behind in zip(intervals, upto, after, strict=True):
+        if before + behind - 1 == longest:
+            at_level.setdefault(before, []).append(number)
+    return sorted(numbers[0] for numbers in at_level.values() if len(numbers) == 1)
+
+
+def _chain_lengths(intervals: list[tuple[int, int]]) -> list[int]:
+    """Length of the longest ascending chain that ends with each interval."""
+    ends: list[int] = []  # ends[k]: lowest end of any chain of k + 1 intervals
+    lengths: list[int] = []
+    for first, last in intervals:
+        length = bisect_right(ends, first)
+        lengths.append(length + 1)
+        if length == len(ends):
+            ends.append(last)
+        else:
+            ends[length] = min(ends[length], last)
+    return lengths

@@ -1,0 +1,348 @@
+"""Symbols of loaded kernel modules, each module for itself.
+
+Owns reading ``struct mod_kallsyms`` of a module when an address in that module,
+or a name that nobody else has, is asked for. A module whose tables are damaged
+loses its own symbols and no other's. Which modules there are: ``loaded.py``.
+
+Facts: include/linux/module.h, ``struct mod_kallsyms``; kernel/module/kallsyms.c.
+``typetab`` since 5.2, Linux kernel commit 1c7651f43777 ("kallsyms: store type
+information in its own array"); before, the letter stood in ``st_info``. ELF
+symbols: elf(5), ``Elf64_Sym``, 24 bytes.
+"""
+
+from __future__ import annotations
+
+import struct
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from typing import overload
+
+from drgn import (
+    FaultError,
+    Object,
+    PlatformFlags,
+    Program,
+    Symbol,
+    SymbolBinding,
+)
+
+from btfdbg.errors import DebugInfoError
+from btfdbg.kallsyms.loaded import LoadedModule, loaded_modules
+from btfdbg.kallsyms.model import MAX_NAME, PAGE, Sym, text_of
+from btfdbg.kallsyms.symbols import SymbolFinder, to_drgn
+
+_MAX_MODULE_SYMBOLS = 1 << 20
+_MAX_STRTAB = 1 << 26
+_SYM_BYTES = 24
+_STB_GLOBAL = 1
+_STB_WEAK = 2
+_STT_OBJECT = 1
+_SHN_LORESERVE = 0xFF00  # from here on: absolute, common
+
+
+Entry = tuple[int, int, int, int, int, int]
+"""ELF symbol: name offset, info, other, section, value, size."""
+
+
+class _Entries(Sequence[Entry]):
+    """
+    Symbols as they stand in memory, 24 bytes each, unpacked one by one.
+
+    riscv64's modules have a symbol for each place of a relocation; as objects, those
+    of sixty modules take half a gigabyte.
+    """
+
+    def __init__(self, data: bytes, order: str) -> None:
+        self._data = data
+        self._format = struct.Struct(f"{order}IBBHQQ")
+
+    def __len__(self) -> int:
+        return len(self._data) // _SYM_BYTES
+
+    def __iter__(self) -> Iterator[Entry]:
+        return self._format.iter_unpack(self._data)
+
+    @overload
+    def __getitem__(self, number: int, /) -> Entry: ...
+
+    @overload
+    def __getitem__(self, number: slice, /) -> list[Entry]: ...
+
+    def __getitem__(self, number: int | slice, /) -> Entry | list[Entry]:
+        if isinstance(number, slice):
+            return [self[i] for i in range(*number.indices(len(self)))]
+        return self._format.unpack_from(self._data, number * _SYM_BYTES)
+
+
+class ModuleTable:
+    """
+    Symbols of one module: its tables as read, decoded as far as is asked for.
+
+    :ivar name: The module's.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        entries: Sequence[Entry],
+        strings: bytes,
+        letters: bytes,
+        ranges: Sequence[tuple[int, int]] = (),
+    ) -> None:
+        """
+        :param entries: ELF symbols: name offset, info, other, section, value, size.
+        :param strings: Their names, NUL after each.
+        :param letters: nm(1)'s letter of each; empty before 5.2.
+        :param ranges: (start, end) of the module's memory.
+        """
+        self.name = name
+        self._entries = entries
+        self._strings = strings
+        self._letters = letters
+        self._ranges = ranges
+        self._sorted: tuple[list[int], list[int]] | None = None
+
+    def __iter__(self) -> Iterator[Sym]:
+        """All symbols, by address."""
+        return map(self._sym, self._by_address()[0])
+
+    def by_address(self, address: int) -> Sym | None:
+        """The symbol that holds an address; of several the one that starts last."""
+        order, addresses = self._by_address()
+        index = bisect_right(addresses, address) - 1
+        # A symbol may end before the address and an earlier, larger one hold it.
+        for i in range(index, max(-1, index - 16), -1):
+            _, _, _, _, value, size = self._entries[order[i]]
+            if value == address or address < value + size:
+                return self._sym(order[i])
+        return None
+
+    def by_name(self, name: bytes) -> list[Sym]:
+        """All symbols of that name."""
+        places = set()
+        key = name + b"\0"
+        # The linker may store a name in the end of another, so no NUL before it.
+        place = self._strings.find(key)
+        while place >= 0:
+            places.add(place)
+            place = self._strings.find(key, place + 1)
+        if not places:
+            return []
+        return [
+            self._sym(number)
+            for number, entry in enumerate(self._entries)
+            if entry[0] in places and entry[3] and self._is_name(entry[0])
+        ]
+
+    def _by_address(self) -> tuple[list[int], list[int]]:
+        """Numbers of the symbols in the order of their addresses, and those."""
+        if self._sorted is None:
+            entries = self._entries
+            # Undefined symbols (section 0) belong to somebody else.
+            order = [n for n, entry in enumerate(entries) if entry[3] and self._is_name(entry[0])]
+            order.sort(key=lambda number: entries[number][4])
+            self._sorted = order, [entries[number][4] for number in order]
+        return self._sorted
+
+    def _is_name(self, offset: int) -> bool:
+        # 0 is no name; "$x" and ".L" mark places for tools, and name nothing.
+        return (
+            offset > 0
+            and self._strings[offset : offset + 1] not in (b"$", b"\0", b"")
+            and (self._strings[offset : offset + 2] != b".L")
+        )
+
+    def _sym(self, number: int) -> Sym:
+        offset, info, _, section, value, size = self._entries[number]
+        end = self._strings.find(b"\0", offset, offset + MAX_NAME)
+        text = text_of(self._strings[offset : end if end >= 0 else offset + MAX_NAME])
+        inside = not self._ranges or any(start <= value < end for start, end in self._ranges)
+        percpu = not inside and section < _SHN_LORESERVE
+        letter = _letter(info, self._letters[number] if self._letters else None)
+        return Sym(text, value, size, letter, percpu, f"module {self.name}")
+
+
+class ModuleSymbols:
+    """
+    Symbols of all loaded modules, read when needed.
+
+    :ivar problems: Module name to what is wrong with its symbols.
+    """
+
+    def __init__(self, prog: Program, note: Callable[[str, str], None] | None = None) -> None:
+        """
+        :param prog: With a type finder for the kernel's types and its variable
+            ``modules``.
+        :param note: Called once for each module whose symbols cannot be read, with
+            its name and what is wrong; with an empty name for the list of modules.
+        """
+        self._prog = prog
+        self._note = note
+        self._modules: list[LoadedModule] | None = None
+        self._starts: list[int] = []
+        self._ends: list[tuple[int, LoadedModule]] = []
+        self._tables: dict[int, ModuleTable | None] = {}
+        self._busy = False
+        self.problems: dict[str, str] = {}
+
+    def by_address(self, address: int) -> Sym | None:
+        """The symbol of a module that holds an address."""
+        self._list()
+        index = bisect_right(self._starts, address) - 1
+        if index < 0:
+            return None
+        end, module = self._ends[index]
+        table = self._table(module) if address < end else None
+        return None if table is None else table.by_address(address)
+
+    def by_name(self, name: str) -> tuple[Sym, ...]:
+        """All symbols of that name in any module. The first call reads all modules."""
+        if not name or not name.isascii() or len(name) > MAX_NAME:
+            return ()
+        key = name.encode()
+        tables = (self._table(module) for module in self._list())
+        return tuple(sym for table in tables if table for sym in table.by_name(key))
+
+    def __iter__(self) -> Iterator[Sym]:
+        for module in self._list():
+            table = self._table(module)
+            if table is not None:
+                yield from table
+
+    def _list(self) -> list[LoadedModule]:
+        if self._modules is not None:
+            return self._modules
+        if self._busy:
+            # Walking the list looks up types and a variable, never module symbols.
+            return []
+        self._busy = True
+        try:
+            modules = loaded_modules(self._prog, lambda what: self._problem("", what))
+        except (LookupError, FaultError, AttributeError, ValueError, TypeError) as error:
+            modules = []
+            self._problem("", f"the list of modules cannot be read: {error}")
+        finally:
+            self._busy = False
+        ranges = sorted(
+            ((start, end, number) for number, m in enumerate(modules) for start, end in m.ranges)
+        )
+        self._starts = [start for start, _, _ in ranges]
+        self._ends = [(end, modules[number]) for _, end, number in ranges]
+        self._modules = modules
+        return modules
+
+    def _table(self, module: LoadedModule) -> ModuleTable | None:
+        """Symbols of one module; None if they cannot be read."""
+        key = module.object.value_()
+        if key in self._tables:
+            return self._tables[key]
+        if self._busy:
+            return None
+        self._busy = True
+        table: ModuleTable | None = None
+        try:
+            table = load_module(module.object, module.ranges)
+        except (DebugInfoError, FaultError, LookupError, AttributeError, ValueError) as error:
+            self._problem(module.name, str(error))
+        finally:
+            self._busy = False
+        self._tables[key] = table
+        return table
+
+    def _problem(self, module: str, what: str) -> None:
+        self.problems[module] = what
+        if self._note is not None:
+            self._note(module, what)
+
+    def finder(self) -> SymbolFinder:
+        """Make a symbol finder for ``Program.register_symbol_finder()``."""
+
+        def find(prog: Program, name: str | None, address: int | None, one: bool) -> list[Symbol]:
+            if self._busy:
+                return []
+            if name is not None:
+                syms = self.by_name(name)
+                if address is not None:
+                    syms = tuple(
+                        sym
+                        for sym in syms
+                        if sym.address <= address <= sym.address + max(sym.size - 1, 0)
+                    )
+                return [_local(sym) for sym in (syms[:1] if one else syms)]
+            if address is None:
+                return [_local(sym) for sym in self]
+            found = self.by_address(address)
+            return [] if found is None else [_local(found)]
+
+        return find
+
+
+def load_module(module: Object, ranges: Sequence[tuple[int, int]] = ()) -> ModuleTable:
+    """
+    Read the symbols of a module.
+
+    :param module: ``struct module *`` or ``struct module``.
+    :param ranges: (start, end) of its memory; a symbol elsewhere is a per-CPU one.
+    :raises DebugInfoError: counts or pointers that cannot be right.
+    :raises drgn.FaultError: a table is not in the dump.
+    :raises LookupError, AttributeError: this kernel has no such members.
+    """
+    prog = module.prog_
+    platform = prog.platform
+    if platform is None or not platform.flags & PlatformFlags.IS_64_BIT:
+        raise _bad("symbols of modules are read on 64-bit kernels only")
+    order = "<" if platform.flags & PlatformFlags.IS_LITTLE_ENDIAN else ">"
+    name = text_of(module.name.string_()[:MAX_NAME])
+    tables = module.kallsyms
+    if not tables.value_():
+        raise _bad(f"module {name}: no kallsyms")
+    count = int(tables.num_symtab)
+    if not 0 < count <= _MAX_MODULE_SYMBOLS:
+        raise _bad(f"module {name}: {count} symbols, more than any module has")
+    data = prog.read(tables.symtab.value_(), count * _SYM_BYTES)
+    letters = b""
+    if prog.type("struct mod_kallsyms").has_member("typetab"):
+        letters = prog.read(tables.typetab.value_(), count)
+    entries = _Entries(data, order)
+    strings = _strings(prog, tables.strtab.value_(), max(entry[0] for entry in entries), name)
+    return ModuleTable(name, entries, strings, letters, ranges)
+
+
+def _local(sym: Sym) -> Symbol:
+    """As :func:`to_drgn`; in a module, what is not global is local for certain."""
+    return to_drgn(sym, SymbolBinding.LOCAL)
+
+
+def _strings(prog: Program, address: int, last: int, module: str) -> bytes:
+    """The string table up to the end of the string at offset ``last``."""
+    if last >= _MAX_STRTAB:
+        raise _bad(f"module {module}: a name at offset {last} of its strings")
+    data: bytes = prog.read(address, last + 1)
+    while len(data) <= last + MAX_NAME:
+        place = address + len(data)
+        data += prog.read(place, PAGE - place % PAGE)
+        if b"\0" in data[last:]:
+            return data
+    raise _bad(f"module {module}: the last name does not end")
+
+
+def _bad(message: str) -> DebugInfoError:
+    return DebugInfoError(message, step="module symbols")
+
+
+def _letter(info: int, letter: int | None) -> str:
+    """
+    nm(1)'s letter, upper case if the symbol is global.
+
+    :param info: ``st_info`` of ELF.
+    :param letter: Of ``typetab``, where a letter's case says nothing; before 5.2
+        None, and ``st_info`` is the letter itself (5.0 and 5.1 lost it).
+    """
+    text = chr(info if letter is None else letter)
+    if not text.isalpha() or not text.isascii():
+        return "?"
+    if letter is None:
+        return text
+    if info >> 4 == _STB_WEAK:
+        return "V" if info & 0xF == _STT_OBJECT else "W"
+    return text.upper() if info >> 4 == _STB_GLOBAL else text.lower()

@@ -1,0 +1,403 @@
+"""The name half of kallsyms: tokens, blocks of 256 names, the index by name.
+
+Owns expansion of names, one block at a time, and finding a name: through the
+kernel's own sorted index where there is one, else among all names. Knows nothing of addresses.
+
+Facts: scripts/kallsyms.c and kernel/kallsyms.c.
+
+* Each name is a length and that many bytes; each byte stands for one of 256
+  token strings. The first character of the expansion is the type letter.
+* A length of 128 or more takes two bytes since 6.1, Linux kernel commit
+  73bbb94466fd ("kallsyms: support "big" kernel symbols"); before, one. Which of
+  both holds is told by the data: every 256th name must start where its marker
+  says.
+* ``kallsyms_seqs_of_names``: indexes in the order of strcmp() of the names,
+  three bytes each, the high one first whatever the byte order, since 6.2, Linux
+  kernel commit 60443c88f3a8 ("kallsyms: Improve the performance of
+  kallsyms_lookup_name()"). Kernels built with clang's LTO sorted, up to 6.10, as
+  if names ended at their first dot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from btfdbg.kallsyms.model import MAX_NAME, PAGE, Memory, try_read
+from btfdbg.lazy_dataclass import dataclass
+
+BLOCK = 256
+"""Names between two markers."""
+
+SEQ_WIDTH = 3
+"""Bytes of an entry of ``kallsyms_seqs_of_names``."""
+
+_CACHED_NAMES = 1 << 14
+_MAX_TEXT = 1 << 27  # all names expanded; 5 MB in a distribution kernel
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """
+    Names of one marker.
+
+    :ivar data: Lengths and token bytes, nothing else.
+    :ivar starts: Where each name's length stands, and at last where data ends.
+    :ivar wide: There are lengths of 128 and more, and they take two bytes.
+    """
+
+    data: bytes
+    starts: tuple[int, ...]
+    wide: bool
+
+    def tokens(self, number: int) -> bytes:
+        """Token bytes of one name."""
+        start = self.starts[number]
+        start += 2 if self.wide and self.data[start] & 0x80 else 1
+        return self.data[start : self.starts[number + 1]]
+
+
+def split_block(data: bytes, count: int, *, wide: bool, last: bool = False) -> Block | None:
+    """
+    Find the names in a block.
+
+    :param data: From this block's marker to the next one; for the last block to
+        the start of the next table, padding included.
+    :param count: Names it must hold.
+    :param wide: Lengths of 128 and more take two bytes.
+    :return: None unless exactly ``count`` names fill it. ``wide`` of the block is
+        set only if it makes a difference.
+    """
+    starts = _short_lengths(data, count)
+    if starts is not None:
+        wide = False
+    else:
+        starts = _any_lengths(data, count, wide)
+        if starts is None:
+            return None
+    position = starts[-1]
+    rest = len(data) - position
+    if rest and not (last and 0 < rest < 8 and not any(data[position:])):
+        return None
+    return Block(data[:position], tuple(starts), wide)
+
+
+def _short_lengths(data: bytes, count: int) -> list[int] | None:
+    """Starts of the names and their end, if all lengths are below 128: nearly always."""
+    position = 0
+    starts = [0]
+    append = starts.append
+    try:
+        for _ in range(count):
+            length = data[position]
+            if not 0 < length < 0x80:
+                return None
+            position += length + 1
+            append(position)
+    except IndexError:
+        return None
+    return starts
+
+
+def _any_lengths(data: bytes, count: int, wide: bool) -> list[int] | None:
+    position = 0
+    starts = [0]
+    try:
+        for _ in range(count):
+            length = data[position]
+            if length & 0x80 and wide:
+                length = (length & 0x7F) | (data[position + 1] << 7)
+                position += 1
+            if not 0 < length <= MAX_NAME:
+                return None
+            position += length + 1
+            starts.append(position)
+    except IndexError:
+        return None
+    return starts
+
+
+class Names:
+    """Names by index, and indexes by name."""
+
+    def __init__(
+        self,
+        read: Memory,
+        names: int,
+        end: int,
+        markers: Sequence[int],
+        count: int,
+        tokens: Sequence[bytes],
+        *,
+        seqs: int | None = None,
+    ) -> None:
+        """
+        :param names: Address of ``kallsyms_names``.
+        :param end: Where the names end at the latest; less than 8 bytes too far.
+        :param markers: Offsets of every 256th name, ascending from 0.
+        :param tokens: 256 strings.
+        :param seqs: Address of ``kallsyms_seqs_of_names``, if there is one.
+        """
+        self._read = read
+        self._names = names
+        self._end = end
+        self._markers = markers
+        self._tokens = tokens
+        self._seqs = seqs
+        self._seq_pages: dict[int, bytes | None] = {}
+        self._blocks: dict[int, Block | None] = {}
+        self._wide: bool | None = None
+        self._cache: dict[int, bytes] = {}
+        self._ends: tuple[bytes, bytes, bytes] | None = None
+        self._found: dict[bytes, list[int]] = {}
+        self._lost = 0
+        self._problems: list[str] = []
+        self.count = count
+
+    @property
+    def problems(self) -> list[str]:
+        """What was found damaged so far, in words."""
+        if not self._lost:
+            return self._problems
+        return [
+            *self._problems,
+            f"kallsyms names: {self._lost} of {len(self._markers)} blocks of {BLOCK} names "
+            "are unreadable or do not match their markers",
+        ]
+
+    @property
+    def indexed(self) -> bool:
+        """Whether a sorted index is in use."""
+        return self._seqs is not None
+
+    def at(self, index: int) -> bytes | None:
+        """
+        Type letter and name of a symbol.
+
+        :return: None if its block is unreadable or damaged.
+        """
+        name = self._cache.get(index)
+        if name is None:
+            block = self.block(index // BLOCK)
+            if block is None:
+                return None
+            tokens = self._tokens
+            name = b"".join([tokens[byte] for byte in block.tokens(index % BLOCK)])
+            if len(self._cache) >= _CACHED_NAMES:
+                self._cache.clear()
+            self._cache[index] = name
+        return name
+
+    def find(self, name: bytes) -> list[int]:
+        """Indexes of all symbols of that name (without its type letter), ascending."""
+        if not name or len(name) > MAX_NAME:
+            return []
+        found = self._found.get(name)
+        if found is None:
+            found = self._find(name)
+            if len(self._found) >= _CACHED_NAMES:
+                self._found.clear()
+            self._found[name] = found
+        return found
+
+    def _find(self, name: bytes) -> list[int]:
+        if self._seqs is not None:
+            # Names up to their first dot ascend in both orders that kernels use (but
+            # for names with a "$", which the second search finds), and those equal
+            # up to there stand together.
+            cut = self._search(name, _to_dot)
+            if cut:
+                return sorted(cut)
+            whole = self._search(name, _whole)
+            if whole is not None and (whole or cut is not None):
+                return sorted(whole)
+            if whole is None and cut is None:
+                self._seqs = None
+                self._problems.append(
+                    "kallsyms index by name: unreadable or not sorted; all names are searched"
+                )
+        return self._find_by_ends(name)
+
+    def index_is_sorted(self, samples: int = 9) -> bool:
+        """Whether names picked evenly through the index ascend (evidence, not proof)."""
+        previous = None
+        for i in range(samples):
+            entry = self._entry(i * (self.count - 1) // (samples - 1))
+            if entry is None:
+                return False
+            # Up to the first dot: true of both orders that kernels use.
+            name = _to_dot(entry[1])
+            if previous is not None and name < previous:
+                return False
+            previous = name
+        return True
+
+    def __iter__(self) -> Iterator[tuple[int, bytes]]:
+        """Index, and type letter with name, of every symbol that can be read."""
+        total = 0
+        for number in range(len(self._markers)):
+            block = self.block(number)
+            if block is None:
+                continue
+            text = self._expand(block)
+            total += len(text)
+            if len(text) > BLOCK * (MAX_NAME + 2) or total > _MAX_TEXT:
+                self._lost += 1
+                continue
+            yield from enumerate(text[1:].split(b"\n"), number * BLOCK)
+
+    def block(self, number: int) -> Block | None:
+        """One block, checked against the markers on both sides."""
+        try:
+            return self._blocks[number]
+        except KeyError:
+            pass
+        block = self._load(number)
+        if block is None:
+            self._lost += 1
+        self._blocks[number] = block
+        return block
+
+    def _load(self, number: int) -> Block | None:
+        last = number == len(self._markers) - 1
+        start = self._markers[number]
+        end = self._end - self._names if last else self._markers[number + 1]
+        if not 0 <= start < end or end - start > BLOCK * (MAX_NAME + 2):
+            return None
+        data = try_read(self._read, self._names + start, end - start)
+        if data is None:
+            return None
+        count = min(BLOCK, self.count - number * BLOCK)
+        wide = split_block(data, count, wide=True, last=last)
+        if wide is not None and not wide.wide:
+            return wide
+        narrow = split_block(data, count, wide=False, last=last)
+        if (wide is None) != (narrow is None):
+            self._wide = wide is not None
+            return wide or narrow
+        return wide if self._wide is not False else narrow
+
+    def _entry(self, position: int) -> tuple[int, bytes] | None:
+        """Index and name (without type letter) at a position of the sorted index."""
+        assert self._seqs is not None
+        offset = position * SEQ_WIDTH
+        data = b""
+        while len(data) < SEQ_WIDTH:
+            page, rest = divmod(offset + len(data), PAGE)
+            if page not in self._seq_pages:
+                size = min(PAGE, self.count * SEQ_WIDTH - page * PAGE)
+                self._seq_pages[page] = try_read(self._read, self._seqs + page * PAGE, size)
+            chunk = self._seq_pages[page]
+            if chunk is None:
+                return None
+            data += chunk[rest : rest + SEQ_WIDTH - len(data)]
+        index = int.from_bytes(data, "big")
+        if index >= self.count:
+            return None
+        name = self.at(index)
+        return None if name is None else (index, name[1:])
+
+    def _search(self, name: bytes, key: Callable[[bytes], bytes]) -> list[int] | None:
+        """
+        Binary search of the index.
+
+        :return: None if the index turns out damaged on the way: an entry that
+            cannot be read, or a name outside the two between which it must lie.
+        """
+        wanted = key(name)
+        low, high = 0, self.count
+        least: bytes | None = None
+        most: bytes | None = None
+        while low < high:
+            middle = (low + high) // 2
+            entry = self._entry(middle)
+            if entry is None:
+                return None
+            got = key(entry[1])
+            if (least is not None and got < least) or (most is not None and got > most):
+                return None
+            if got < wanted:
+                low, least = middle + 1, got
+            else:
+                high, most = middle, got
+        found: list[int] = []
+        for position in range(low, self.count):
+            entry = self._entry(position)
+            if entry is None:
+                return None
+            if key(entry[1]) != wanted:
+                break
+            if entry[1] == name:
+                found.append(entry[0])
+        return found
+
+    def _expand(self, block: Block) -> bytes:
+        """All names of a block, each after a newline: 40 ns a token."""
+        parts = list(map(self._tokens.__getitem__, block.data))
+        for start in block.starts[:-1]:
+            parts[start] = b"\n"
+            if block.wide and block.data[start] & 0x80:
+                parts[start + 1] = b""
+        return b"".join(parts)
+
+    def _find_by_ends(self, name: bytes) -> list[int]:
+        """
+        Search all names without expanding all of them.
+
+        A name's first token is the type letter, with or without the start of the
+        name; if without, that is the second one. Its last token ends the name.
+        Few names pass all of that.
+        """
+        if self._ends is None:
+            self._ends = self._first_second_last()
+        size = self.count
+
+        def marked(column: bytes, test: Callable[[bytes], bool]) -> int:
+            marks = bytes(test(token) for token in self._tokens)
+            return int.from_bytes(column.translate(marks), "big")
+
+        first, second, last = self._ends
+        starting = marked(first, lambda t: len(t) > 1 and name.startswith(t[1:]))
+        letter = marked(first, lambda t: len(t) == 1)
+        starting |= letter & marked(second, lambda t: t != b"" and name.startswith(t))
+        ending = marked(last, lambda t: t != b"" and (name.endswith(t) or t[1:] == name))
+        marks = (starting & ending).to_bytes(size, "big")
+        found: list[int] = []
+        index = marks.find(1)
+        while index >= 0:
+            candidate = self.at(index)
+            if candidate is not None and candidate[1:] == name:
+                found.append(index)
+            index = marks.find(1, index + 1)
+        return found
+
+    def _first_second_last(self) -> tuple[bytes, bytes, bytes]:
+        """Those token bytes of every name; the second is 0 if there is none."""
+        firsts = bytearray()
+        seconds = bytearray()
+        lasts = bytearray()
+        for number in range(len(self._markers)):
+            block = self.block(number)
+            count = min(BLOCK, self.count - number * BLOCK)
+            if block is None:
+                for column in (firsts, seconds, lasts):
+                    column += bytes(count)
+                continue
+            data, starts = block.data + b"\0", block.starts
+            if block.wide:
+                names = [block.tokens(i) for i in range(count)]
+                firsts += bytes([name[0] for name in names])
+                seconds += bytes([name[1] if len(name) > 1 else 0 for name in names])
+            else:
+                firsts += bytes([data[start + 1] for start in starts[:-1]])
+                # Of a name of one token this is the length of the next one, or a 0.
+                seconds += bytes([data[start + 2] for start in starts[:-1]])
+            lasts += bytes([data[start - 1] for start in starts[1:]])
+        return bytes(firsts), bytes(seconds), bytes(lasts)
+
+
+def _whole(name: bytes) -> bytes:
+    return name
+
+
+def _to_dot(name: bytes) -> bytes:
+    return name.partition(b".")[0]

@@ -1,0 +1,255 @@
+"""Stop a command whose walk through a damaged list or tree never ends.
+
+Owns a look, every now and then while a command takes long, at what drgn's
+helpers are walking: their lists end where the kernel's do, and one wrong pointer
+makes a circle of them. Each kind of walk has a row in ``_WALKS``: the function,
+and how to go on from its local variables. The walk is followed from where it is,
+so that only what surely never ends is stopped; a list that is merely long is not.
+Lists and trees that all helpers share end by themselves (``patches.walks_around_damage``);
+these are the others, each in the middle of something.
+
+Why not bounds in the walks themselves: they are drgn's, and some of them are in
+the middle of a command. Why a timer of the process's own CPU time: it costs
+nothing until a command has taken a second, and no load on the machine matters.
+What C code does between two reads cannot be stopped this way.
+Facts: drgn ``drgn/helpers/linux/*.py``, the names of functions and variables.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from types import FrameType
+from typing import Any
+
+import drgn
+
+from btfdbg.errors import BtfdbgError
+
+_FIRST_LOOK = 1.0
+# Between two looks, in seconds on the average. A generator that walks is seen only while
+# it makes its next item, so that looks must be many, and must not keep its rhythm.
+_INTERVAL = 0.01
+_MAX_STEPS = 1 << 22
+# An XArray of 2**64 entries has 11 levels; drgn keeps one node for each.
+_MAX_LEVELS = 64
+
+Locals = Mapping[str, Any]
+Walk = Callable[[Locals], Iterator[Hashable]]
+"""From a function's local variables: the positions that are to come, until the walk ends."""
+
+
+class CircleError(BtfdbgError):
+    """A walk through a list or tree of the dump never ends."""
+
+
+def _chain(variable: str, member: str) -> Walk:
+    """Follow a member until NULL or a marked pointer (an odd one)."""
+
+    def walk(local: Locals) -> Iterator[Hashable]:
+        position = local.get(variable)
+        while isinstance(position, drgn.Object):
+            if position.type_.kind is not drgn.TypeKind.POINTER:
+                return
+            value = position.value_()
+            if value == 0 or value & 1:
+                return
+            yield value
+            position = position.member_(member)
+
+    return walk
+
+
+def _path(local: Locals) -> Iterator[Hashable]:
+    """The parents of a dentry, across mounts."""
+    dentry, mount = local.get("dentry"), local.get("mnt")
+    while isinstance(dentry, drgn.Object) and isinstance(mount, drgn.Object):
+        yield mount.value_(), dentry.value_()
+        if dentry == mount.mnt.mnt_root:
+            above = mount.mnt_parent.read_()
+            if above == mount:
+                return
+            dentry, mount = mount.mnt_mountpoint.read_(), above
+            continue
+        parent = dentry.d_parent.read_()
+        if parent == dentry:
+            return
+        dentry = parent
+
+
+def _resting(variable: str, step: str) -> Walk:
+    """Follow a member until an object that leads to itself."""
+
+    def walk(local: Locals) -> Iterator[Hashable]:
+        position = local.get(variable)
+        while isinstance(position, drgn.Object):
+            yield position.value_()
+            above = position.member_(step).read_()
+            if above == position:
+                return
+            position = above
+
+    return walk
+
+
+def _to_root_node(local: Locals) -> Iterator[Hashable]:
+    """The parents of a file of sysfs."""
+    from drgn.helpers.linux.kernfs import kernfs_parent
+
+    node, root = local.get("kn"), local.get("root_kn")
+    while isinstance(node, drgn.Object) and node and node != root:
+        yield node.value_()
+        node = kernfs_parent(node)
+
+
+def _levels(local: Locals) -> Iterator[Hashable]:
+    """A tree that is deeper than any can be."""
+    stack = local.get("stack")
+    while isinstance(stack, list) and len(stack) > _MAX_LEVELS:
+        yield None
+
+
+_WALKS: dict[tuple[str, str], tuple[Walk, ...]] = {
+    ("list_nulls.py", "hlist_nulls_for_each_entry"): (_chain("pos", "next"),),
+    ("llist.py", "llist_for_each"): (_chain("pos", "next"),),
+    ("device.py", "for_each_registered_chrdev"): (_chain("cd", "next"), _chain("probe", "next")),
+    ("device.py", "for_each_registered_blkdev"): (_chain("name", "next"),),
+    ("net.py", "netdev_ipv4_addrs"): (_chain("ifa", "ifa_next"),),
+    ("net.py", "neigh_table_for_each_neighbor"): (_chain("neigh", "next"),),
+    ("irq.py", "irq_desc_action_names"): (_chain("action", "next"),),
+    ("ioport.py", "for_each_resource"): (_chain("child", "sibling"),),
+    ("mm.py", "for_each_vma"): (_chain("vma", "vm_next"),),
+    ("kernfs.py", "kernfs_path"): (_to_root_node,),
+    ("fs.py", "super_block_for_each_mount"): (_chain("mount", "mnt_next_for_sb"),),
+    ("_ps.py", "_ps_parents"): (_resting("task", "parent"),),
+    ("fs.py", "dentry_path"): (_resting("dentry", "d_parent"),),
+    ("fs.py", "d_path"): (_path,),
+    ("xarray.py", "xa_for_each"): (_levels,),
+}
+
+# One call takes as many steps as a tree has levels, which is microseconds. A
+# call that is found at work this many times never ends.
+_QUICK = frozenset(
+    (
+        ("rbtree.py", "rb_first"),
+        ("rbtree.py", "rb_last"),
+        ("rbtree.py", "rb_next"),
+        ("rbtree.py", "rb_prev"),
+        ("rbtree.py", "rb_find"),
+        ("mapletree.py", "mtree_load"),
+        ("cgroup.py", "css_next_descendant_pre"),
+        ("fs.py", "_follow_mount"),
+        ("fs.py", "_follow_dotdot"),
+        ("kernfs.py", "_kernfs_follow_symlink"),
+    )
+)
+_MAX_LOOKS = 50
+
+
+def _circle(walk: Walk, local: Locals, steps: int) -> bool | None:
+    """
+    Whether a walk comes back to where it was; ``None`` if it went on for ``steps``.
+
+    Brent's algorithm: one position is remembered, at steps that are powers of two.
+    """
+    saved: Hashable = object()
+    power = n = 1
+    try:
+        for number, position in enumerate(walk(local)):
+            if number and position == saved:
+                return True
+            if number == 0 or n == power:
+                saved, power, n = position, 2 * power, 0
+            n += 1
+            if number >= steps:
+                return None
+    except (drgn.FaultError, LookupError, AttributeError, TypeError, ValueError):
+        return False  # there it ends, or it is no walk that we know
+    return False
+
+
+def _stop(name: str) -> CircleError:
+    return CircleError(
+        f"a list or tree runs in a circle (in drgn's {name}()): the dump is damaged, or was"
+        " taken while it changed"
+    )
+
+
+def _can_raise(frame: FrameType) -> bool:
+    """Not in what Python calls by itself (finalizers, gc callbacks), where errors are lost."""
+    return _is_of("drgn", frame) or _is_of("btfdbg", frame)
+
+
+def _is_of(package: str, frame: FrameType) -> bool:
+    return f"{os.sep}{package}{os.sep}" in frame.f_code.co_filename
+
+
+class _Watch:
+    def __init__(self) -> None:
+        self._steps = 1024
+        self._not_before = 0.0
+        self._quick: FrameType | None = None
+        self._looks = 0
+        self.ended = False
+
+    def look(self, number: int, frame: FrameType | None) -> None:
+        """Signal handler."""
+        if self.ended:
+            return  # set again, the timer would fire where nobody handles it
+        # The clock's last digits are as good as random ones, and there.
+        uneven = _INTERVAL * (0.5 + time.perf_counter_ns() % 1000 / 1000)
+        signal.setitimer(signal.ITIMER_VIRTUAL, uneven, _INTERVAL)
+        now = time.process_time()
+        if now < self._not_before or frame is None or not _can_raise(frame):
+            return
+        while frame is not None:
+            if _is_of("drgn", frame):
+                code = frame.f_code
+                self._look_at(frame, (os.path.basename(code.co_filename), code.co_name))
+            frame = frame.f_back
+        # Looking takes at most a fifth of the time.
+        self._not_before = time.process_time() + 4 * (time.process_time() - now)
+
+    def _look_at(self, frame: FrameType, place: tuple[str, str]) -> None:
+        if place in _QUICK:
+            # The frame is held, so that no other can be taken for it.
+            self._looks = self._looks + 1 if frame is self._quick else 0
+            self._quick = frame
+            if self._looks >= _MAX_LOOKS:
+                raise _stop(place[1])
+        for walk in _WALKS.get(place, ()):
+            found = _circle(walk, frame.f_locals, self._steps)
+            if found:
+                raise _stop(place[1])
+            if found is None:
+                self._steps = min(2 * self._steps, _MAX_STEPS)
+
+
+@contextlib.contextmanager
+def watched() -> Iterator[None]:
+    """
+    Raise :class:`CircleError` in a walk that never ends.
+
+    Does nothing outside the main thread, where Python handles no signals, or
+    where somebody else uses the timer.
+    """
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or signal.getsignal(signal.SIGVTALRM) is not signal.SIG_DFL
+        or signal.getitimer(signal.ITIMER_VIRTUAL) != (0.0, 0.0)
+    ):
+        yield
+        return
+    watch = _Watch()
+    before = signal.signal(signal.SIGVTALRM, watch.look)
+    signal.setitimer(signal.ITIMER_VIRTUAL, _FIRST_LOOK, _INTERVAL)
+    try:
+        yield
+    finally:
+        watch.ended = True
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)

@@ -1,0 +1,297 @@
+"""Make a Program behave as if debug info were loaded: the ordered steps and nothing else.
+
+The only place where order matters. drgn latches what it sees first (primitive
+types, ORC, direct map offset, ``prog.cache``), so everything is registered
+before anything looks: symbols → kernel BTF and type finder → object finder →
+main module's address range → kernel modules → module symbols and BTF.
+
+A step that fails leaves a note on the Session; attaching as a whole fails only
+when nothing useful is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+import drgn
+
+from btfdbg.arch import machine_of
+from btfdbg.btf import Btf
+from btfdbg.cache import Cache
+from btfdbg.errors import BtfdbgError, BtfError, DebugInfoError
+from btfdbg.kallsyms.modules import ModuleSymbols
+from btfdbg.lazy_dataclass import dataclass
+from btfdbg.program import find_btf
+from btfdbg.program.convert import TypeConverter
+from btfdbg.program.find_btf import byteorder
+from btfdbg.program.finders import BtfFinders
+from btfdbg.program.module_objects import ModuleObjects
+from btfdbg.program.modules import ModuleBtfs
+from btfdbg.program.session import Session, find_session, remember_session
+from btfdbg.variables import VariableTypes
+from btfdbg.vmcore.identify import DumpInfo, identify
+from btfdbg.vmcore.overlay import complete_memory
+from btfdbg.vmcore.vmcoreinfo import VmcoreInfo
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from btfdbg.variables.extra import ExtraBtf, ExtraFiles
+
+# ``btf`` and ``btf_symbol`` are taken by a drgn that is still to come (its pull
+# request #625), and registering a name twice is an error.
+FINDER = "btfdbg"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a user may give in place of what the dump should have said."""
+
+    btf: Path | None = None
+    btf_extra: tuple[Path, ...] = ()
+    kallsyms: Path | None = None
+    modules_dir: Path | None = None
+
+
+def attach(
+    prog: drgn.Program, options: Options | None = None, dump: DumpInfo | None = None
+) -> Session:
+    """
+    Register btfdbg's finders on a Program whose memory is already set.
+
+    Idempotent: a second call returns the first one's Session.
+
+    :param prog: A Linux kernel Program (``set_core_dump()``, ``set_kernel()``…).
+    :param dump: What ``identify()`` said of its dump, if that is known already.
+    :raises DebugInfoError: neither symbols nor BTF were found.
+    """
+    session = find_session(prog)
+    if session is None:
+        session = register(prog, options, dump)
+    session.ensure_modules()
+    return session
+
+
+def register(
+    prog: drgn.Program, options: Options | None = None, dump: DumpInfo | None = None
+) -> Session:
+    """
+    :func:`attach` without drgn's Module objects of the kernel's modules.
+
+    For the plugin, where drgn creates them itself, and for those who call
+    ``Session.ensure_modules()`` before the first stack trace.
+
+    :raises DebugInfoError: neither symbols nor BTF were found.
+    """
+    if not prog.flags & drgn.ProgramFlags.IS_LINUX_KERNEL:
+        raise DebugInfoError("this program is not a Linux kernel", step="open")
+    session = Session(prog, VmcoreInfo.parse(prog["VMCOREINFO"].string_()), dump)
+    remember_session(session)
+    options = options or Options()
+    failures = _run(
+        session,
+        (
+            ("open", lambda: _memory(session)),
+            ("kallsyms", lambda: _symbols(session, options)),
+            ("btf", lambda: _types(session, options)),
+            ("objects", lambda: _objects(session, options)),
+            ("main module", lambda: _main_module(session)),
+        ),
+    )
+    if session.symbols is None and not session.has_btf:
+        raise _nothing(session, failures[0])
+    return session
+
+
+def _nothing(session: Session, failure: DebugInfoError) -> DebugInfoError:
+    """What opening the dump remarked explains best why nothing was found in it."""
+    remark = next((n for n in session.notes if n.step == "open"), None)
+    if remark is None:
+        return failure
+    return DebugInfoError(f"{remark.what}; {failure}", step="open", hint=remark.hint)
+
+
+def _run(session: Session, steps: Iterable[tuple[str, Callable[[], None]]]) -> list[DebugInfoError]:
+    failures = []
+    for name, step in steps:
+        try:
+            step()
+        except DebugInfoError as e:
+            session.note(e.step or name, str(e), e.hint)
+            failures.append(e)
+        except (BtfdbgError, drgn.FaultError, LookupError) as e:
+            session.note(name, str(e))
+            failures.append(DebugInfoError(str(e), step=name))
+    return failures
+
+
+def _memory(session: Session) -> None:
+    info, path = session.dump, session.prog.core_dump_path
+    if info is None and path is not None and not session.prog.flags & drgn.ProgramFlags.IS_LIVE:
+        info = session.dump = identify(path)
+    if info is None:
+        return
+    session.vmcoreinfo_source = info.vmcoreinfo_source
+    for what, hint in info.remarks:
+        session.note("open", what, hint)
+    complete_memory(session.prog, info, session.vmcoreinfo)
+
+
+def _symbols(session: Session, options: Options) -> None:
+    from btfdbg import kallsyms
+    from btfdbg.kallsyms import symbols
+
+    prog = session.prog
+    if options.kallsyms is not None:
+        from btfdbg.kallsyms import sources
+
+        table: kallsyms.SymbolTable = sources.load_file(options.kallsyms, session.vmcoreinfo)
+    else:
+        from btfdbg.kallsyms.find_kallsyms import IMAGE_SPAN
+        from btfdbg.vmcore.progress import Progress
+
+        with Progress("looking for kallsyms", IMAGE_SPAN) as progress:
+            table = kallsyms.load(
+                prog.read,
+                session.vmcoreinfo,
+                byteorder(prog),
+                progress=progress,
+                cache=Cache.default(),
+            )
+    session.symbols = table
+    if isinstance(table, kallsyms.CombinedTable):
+        session.note(
+            "kallsyms",
+            "the kernel has no data symbols (CONFIG_KALLSYMS_ALL=n): of variables, only exported"
+            " and per-CPU ones and what can be derived have an address",
+            "--kallsyms FILE takes the System.map of exactly this kernel",
+        )
+    prog.register_symbol_finder(FINDER, symbols.finder(table), enable_index=-1)
+
+
+def _types(session: Session, options: Options) -> None:
+    if options.btf is not None:
+        from btfdbg.images import load_btf
+        from btfdbg.program.btf_evidence import contradiction
+
+        btf, source = load_btf(options.btf), str(options.btf)
+        problem = contradiction(btf, session.vmcoreinfo)
+        if problem:
+            raise DebugInfoError(
+                f"{source} is of another kernel: {problem}",
+                step="btf",
+                hint=f"give the BTF of exactly {session.release}",
+            )
+    else:
+        data, source = find_btf.vmlinux_btf(session)
+        try:
+            btf = Btf.parse(data)
+        except BtfError as e:
+            raise DebugInfoError(
+                f"the kernel's BTF ({source}) is damaged: {e}",
+                step="btf",
+                hint="give it with --btf FILE",
+            ) from e
+    session.set_vmlinux(btf, source)
+    converter = TypeConverter(session.prog, btf)
+    session.converter = converter
+    session.module_btfs = ModuleBtfs(session, converter, options.modules_dir)
+    converter.find_definition = session.module_btfs.definition
+    session.finders = BtfFinders(session, converter)
+    session.prog.register_type_finder(FINDER, session.finders.find_type, enable_index=-1)
+
+
+class _Symbols:
+    """The kernel's symbols with the derived ones, as ``VariableTypes`` asks for them."""
+
+    def __init__(self, session: Session) -> None:
+        self.by_name = session.lookup_symbols
+
+
+class _Extra:
+    """Extra BTF of the kernel and its modules, each read when it is first asked for."""
+
+    def __init__(self, session: Session, given: tuple[Path, ...]) -> None:
+        self._session = session
+        self._given = given
+        self._files: ExtraFiles | None = None
+
+    def load(self, module: str, build_id: str, base: Btf) -> ExtraBtf | None:
+        """What was given for a module ("": the kernel), or is in a folder by build id."""
+        from btfdbg.variables.extra import ExtraBtf, ExtraFiles
+
+        if self._files is None:
+            self._files = ExtraFiles(self._given)
+        path = self._files.file_for(module, build_id)
+        return None if path is None else ExtraBtf.load(path, base)
+
+    def of_kernel(self) -> ExtraBtf | None:
+        return self.load("", self._session.build_id, self._session.vmlinux)
+
+    def convert(self, btf: Btf, type_id: int) -> drgn.Type:
+        session = self._session
+        if session.extra_converter is None:
+            session.extra_converter = TypeConverter(session.prog, btf, session.converter)
+        return session.extra_converter.convert(type_id)
+
+
+def _objects(session: Session, options: Options) -> None:
+    if session.finders is None:
+        return
+    machine = machine_of(session.prog.platform)
+    session.derives = True
+    extra = _Extra(session, options.btf_extra)
+    if session.symbols is not None:
+        session.variables = VariableTypes(
+            session.prog,
+            _Symbols(session),
+            release=session.release,
+            architecture=machine,
+            on_problem=lambda e: session.note(e.step or "variables", str(e), e.hint),
+            btf=lambda: session.vmlinux,
+            extra=extra.of_kernel,
+            convert=extra.convert,
+            symbol_at=session.symbols.by_address,
+        )
+    module_symbols = ModuleSymbols(
+        session.prog, lambda name, what: session.note("module symbols", what)
+    )
+    session.module_objects = ModuleObjects(session, module_symbols, machine, extra.load)
+    find_module_symbol = module_symbols.finder()
+
+    def find(
+        prog: drgn.Program, name: str | None, address: int | None, one: bool
+    ) -> list[drgn.Symbol]:
+        session.ensure_modules()
+        return find_module_symbol(prog, name, address, one)
+
+    session.prog.register_symbol_finder(f"{FINDER}_modules", find, enable_index=-1)
+    session.prog.register_object_finder(FINDER, session.finders.find_object, enable_index=-1)
+
+
+def _main_module(session: Session) -> None:
+    """
+    Give the kernel image's address range to drgn.
+
+    Built-in ORC is looked for by module: without the range a stack ends after
+    two frames of garbage.
+    """
+    prog = session.prog
+    module = prog.main_module("kernel", create=True)
+    if isinstance(module, tuple):  # (module, new) in drgn's stubs
+        module = module[0]
+    if module.build_id is None and session.build_id:
+        module.build_id = bytes.fromhex(session.build_id)
+    if module.debug_file_status is drgn.ModuleFileStatus.WANT:
+        module.debug_file_status = drgn.ModuleFileStatus.DONT_NEED
+    if module.address_ranges is None:
+        start = session.lookup_symbols("_text") or session.lookup_symbols("_stext")
+        # A kernel whose kallsyms has only functions ends, for us, with those.
+        end = session.lookup_symbols("_end") or session.lookup_symbols("_etext")
+        if len(start) != 1 or len(end) != 1 or start[0].address >= end[0].address:
+            raise DebugInfoError(
+                "the kernel's symbols _text and _end are not known: stacks are unwound without ORC",
+                step="main module",
+            )
+        module.address_range = (start[0].address, end[0].address)

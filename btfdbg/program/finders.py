@@ -1,0 +1,258 @@
+"""drgn's type and object finders, served from BTF.
+
+Owns the answer to "what is called NAME?"; the types themselves come from
+``convert``, the addresses from ``kallsyms``, the types of variables that BTF
+does not have from ``variables``. A finder returns ``None`` when it has nothing:
+an exception would stop the finders after it and reach whoever wrote
+``name in prog``.
+
+Facts: drgn 0.3 ``Program.register_type_finder()``/``register_object_finder()``.
+C code asks for one kind at a time and only for the base name.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import drgn
+
+from btfdbg.btf import Kind, TypeId, kinds
+from btfdbg.errors import BtfdbgError
+from btfdbg.kallsyms.choice import is_text, only, own_ids
+from btfdbg.program.convert import TypeConverter
+from btfdbg.program.enumerators import NamedValue, find_enumerators
+
+if TYPE_CHECKING:
+    from btfdbg.kallsyms import Sym
+    from btfdbg.program.session import Session
+
+logger = logging.getLogger("btfdbg")
+
+_BTF_KINDS: dict[drgn.TypeKind, tuple[Kind, ...]] = {
+    drgn.TypeKind.STRUCT: (Kind.STRUCT,),
+    drgn.TypeKind.UNION: (Kind.UNION,),
+    drgn.TypeKind.ENUM: (Kind.ENUM, Kind.ENUM64),
+    drgn.TypeKind.TYPEDEF: (Kind.TYPEDEF,),
+    drgn.TypeKind.INT: (Kind.INT,),
+    drgn.TypeKind.BOOL: (Kind.INT,),
+    drgn.TypeKind.FLOAT: (Kind.FLOAT,),
+}
+
+# drgn makes these itself, identically, from the platform; only plain ``char``
+# needs the kernel's word (-funsigned-char since Linux kernel commit
+# 3bc753c06dd0 ("kbuild: treat char as always unsigned") (in v6.2)).
+_C_KEYWORDS = frozenset(("signed", "unsigned", "short", "int", "long", "char", "_Bool", "double"))
+
+# Existence of these functions is a question that drgn asks through the object
+# finder; all are __init or __meminit code, for which pahole writes no FUNC.
+# drgn libdrgn/linux_kernel.c, linux_kernel_object_find_vmemmap().
+_PANIC_CPU = "panic_cpu"
+_MAX_KNOWN_ENUMERATORS = 4096
+_BPF = "bpf:"
+_PROBED_FUNCTIONS = frozenset(("vmemmap_populate",))
+
+
+class BtfFinders:
+    """
+    The finders of one Program.
+
+    :param session: Must have its BTF and converter; symbols and variables may
+        come later and are looked at when a name is asked for.
+    """
+
+    def __init__(self, session: Session, converter: TypeConverter) -> None:
+        self.session = session
+        self.vmlinux = converter
+        self._known_enumerators: dict[str, tuple[NamedValue, ...]] = {}
+
+    # Types
+
+    def find_type(
+        self,
+        prog: drgn.Program,
+        type_kinds: Collection[drgn.TypeKind],
+        name: str,
+        filename: str | None,
+    ) -> drgn.Type | None:
+        """
+        drgn type finder.
+
+        BTF knows no source files; a ``filename`` is taken as the name of a
+        module (``prog.type("struct x", "ext4")``), ``vmlinux`` as the kernel
+        itself, and ``bpf:`` with a BTF's id or the name of a bpf program or map
+        as what came with that.
+        """
+        btf_kinds: list[Kind] = []
+        for kind in type_kinds:
+            btf_kinds.extend(_BTF_KINDS.get(kind, ()))
+        if not btf_kinds:
+            return None
+        words = name.split()
+        if Kind.INT in btf_kinds and name != "char" and _C_KEYWORDS.issuperset(words):
+            return None
+        wanted = tuple(btf_kinds)
+        try:
+            for converter, type_id in self._candidates(name, wanted, filename):
+                found = converter.convert(type_id)
+                # An enum without enumerators is a declaration, which DWARF does
+                # not index either; a typedef of one is a type of its own.
+                whole = found.kind == drgn.TypeKind.TYPEDEF or found.is_complete()
+                if found.kind in type_kinds and whole:
+                    return found
+        except Exception as e:  # an error must not reach whoever wrote `name in prog`
+            self._failed("types", name, e)
+        return None
+
+    def _candidates(
+        self, name: str, wanted: Collection[int], filename: str | None
+    ) -> Iterator[tuple[TypeConverter, TypeId]]:
+        modules = self.session.module_btfs
+        if filename is None or filename == "vmlinux":
+            for type_id in own_ids(self.vmlinux.btf, name, wanted):
+                yield self.vmlinux, type_id
+            if filename is None and modules is not None:
+                for d in modules.index().types(name, wanted):
+                    yield d.converter, d.type_id
+        elif filename.startswith(_BPF):
+            found = self.session.bpf.find(filename.removeprefix(_BPF))
+            converter = self.session.bpf.converter(found) if found is not None else None
+            if converter is not None:
+                for type_id in own_ids(converter.btf, name, wanted):
+                    yield converter, type_id
+        elif modules is not None:
+            converter = modules.converter(filename)
+            if converter is not None:
+                for type_id in own_ids(converter.btf, name, wanted):
+                    yield converter, type_id
+
+    # Objects
+
+    def find_object(
+        self,
+        prog: drgn.Program,
+        name: str,
+        flags: drgn.FindObjectFlags,
+        filename: str | None,
+    ) -> drgn.Object | None:
+        """drgn object finder: functions, variables and enumerators."""
+        try:
+            if filename is not None and filename != "vmlinux":
+                objects = self.session.module_objects
+                return None if objects is None else objects.find(name, flags, filename)
+            return self._object(name, flags)
+        except Exception as e:  # an error must not reach whoever wrote `name in prog`
+            self._failed("objects", name, e)
+            return None
+
+    def _failed(self, step: str, name: str, e: Exception) -> None:
+        if isinstance(e, (BtfdbgError, drgn.FaultError)):
+            self.session.note(step, f"{name}: {e}")
+            return
+        self.session.note(step, f"{name}: {e!r}", "this is a mistake in btfdbg; please report it")
+        logger.debug("%s", name, exc_info=True)
+
+    def _object(self, name: str, flags: drgn.FindObjectFlags) -> drgn.Object | None:
+        symbols = self.session.lookup_symbols(name)
+        found = None
+        if symbols:
+            text = [s for s in symbols if is_text(s)]
+            data = [s for s in symbols if not is_text(s)]
+            if text and flags & drgn.FindObjectFlags.FUNCTION:
+                found = self._function(name, text)
+            if found is None and data and flags & drgn.FindObjectFlags.VARIABLE:
+                found = self._variable(name, data)
+        elif flags & drgn.FindObjectFlags.VARIABLE:
+            found = self._percpu_without_symbol(name)
+        if found is None and flags & drgn.FindObjectFlags.CONSTANT:
+            found = self._constant(self._enumerators(name), name)
+        if found is None and not symbols:
+            if name == _PANIC_CPU and flags & drgn.FindObjectFlags.VARIABLE:
+                from btfdbg.program.symbol_rules import panic_cpu_object
+
+                return panic_cpu_object(self.session, name)
+            found = self._in_modules(name, flags)
+        return found
+
+    def _enumerators(self, name: str) -> tuple[NamedValue, ...]:
+        """The kernel's enumerators of a name; helpers ask for the same few once per page."""
+        known = self._known_enumerators.get(name)
+        if known is None:
+            if len(self._known_enumerators) >= _MAX_KNOWN_ENUMERATORS:
+                self._known_enumerators.clear()
+            known = find_enumerators(self.vmlinux.btf, name)
+            self._known_enumerators[name] = known
+        return known
+
+    def _in_modules(self, name: str, flags: drgn.FindObjectFlags) -> drgn.Object | None:
+        """What the kernel itself has no symbol for may be a module's."""
+        found = None
+        if self.session.module_objects is not None:
+            found = self.session.module_objects.find(name, flags)
+        modules = self.session.module_btfs
+        if found is None and modules is not None and flags & drgn.FindObjectFlags.CONSTANT:
+            found = self._one_value(modules.index().enumerators(name), name)
+        return found
+
+    def _function(self, name: str, symbols: list[Sym]) -> drgn.Object | None:
+        sym = only(symbols)
+        if sym is None:
+            return None
+        ids = own_ids(self.vmlinux.btf, name, (Kind.FUNC,))
+        if len(ids) == 1:
+            return drgn.Object(self.session.prog, self.vmlinux.convert(ids[0]), address=sym.address)
+        if name in _PROBED_FUNCTIONS:
+            prog = self.session.prog
+            return drgn.Object(
+                prog, prog.function_type(prog.void_type(), (), False), address=sym.address
+            )
+        return None
+
+    def _variable(self, name: str, symbols: list[Sym]) -> drgn.Object | None:
+        prog = self.session.prog
+        sym = only(symbols)
+        if sym is not None:
+            var_id = self.session.own_variable(name, sym.address)
+            if var_id is not None:
+                return drgn.Object(prog, self.vmlinux.convert(var_id), address=sym.address)
+        if self.session.variables is not None:
+            found = self.session.variables.find(name)
+            if found is not None:
+                return drgn.Object(prog, found.type, address=found.address)
+        return None
+
+    def _percpu_without_symbol(self, name: str) -> drgn.Object | None:
+        """A per-CPU variable of a kernel whose kallsyms has no data symbols."""
+        start = self.session.lookup_symbols("__per_cpu_start")
+        if len(start) != 1:
+            return None
+        btf = self.vmlinux.btf
+        var_ids = btf.types_by_name(name, (Kind.VAR,))
+        if len(var_ids) != 1:
+            return None
+        for section_id in btf.types_by_name(".data..percpu", (Kind.DATASEC,)):
+            section = btf.type_by_id(section_id)
+            assert isinstance(section, kinds.Datasec)
+            for var in section.vars:
+                if var.type == var_ids[0]:
+                    return drgn.Object(
+                        self.session.prog,
+                        self.vmlinux.convert(var.type),
+                        address=start[0].address + var.offset,
+                    )
+        return None
+
+    def _constant(self, values: Sequence[NamedValue], name: str) -> drgn.Object | None:
+        return self._one_value([(self.vmlinux, v) for v in values], name)
+
+    def _one_value(
+        self, hits: Sequence[tuple[TypeConverter, NamedValue]], name: str
+    ) -> drgn.Object | None:
+        values = {v.value for _, v in hits}
+        if len(values) != 1:
+            if values:
+                logger.info("%s: enumerator with several values %s", name, sorted(values))
+            return None
+        converter, value = hits[0]
+        return drgn.Object(self.session.prog, converter.convert(value.type_id), value.value)

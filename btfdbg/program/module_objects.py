@@ -1,0 +1,179 @@
+"""Functions and variables of kernel modules.
+
+Owns joining a module's symbol with that module's own types. A name that two
+modules have is not guessed; ``prog.variable(name, "module")`` says which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import drgn
+
+from btfdbg.btf import Kind
+from btfdbg.kallsyms.choice import is_text, only, own_ids
+from btfdbg.program.convert import TypeConverter
+from btfdbg.variables import VariableTypes
+
+if TYPE_CHECKING:
+    from btfdbg.btf import Btf
+    from btfdbg.errors import DebugInfoError
+    from btfdbg.kallsyms import Sym
+    from btfdbg.kallsyms.modules import ModuleSymbols
+    from btfdbg.program.session import Session
+    from btfdbg.variables import TypedVariable
+    from btfdbg.variables.extra import ExtraBtf
+
+_PREFIX = "module "
+
+
+class _OneModule:
+    """The symbols of one module, as ``VariableTypes`` asks for them."""
+
+    def __init__(self, symbols: ModuleSymbols, source: str) -> None:
+        self._symbols = symbols
+        self._source = source
+
+    def by_name(self, name: str) -> Sequence[Sym]:
+        return [s for s in self._symbols.by_name(name) if s.source == self._source]
+
+
+class ModuleObjects:
+    """
+    Objects of the loaded modules, by name.
+
+    :param session: With its converter and the modules' BTF.
+    :param symbols: Symbols of the loaded modules.
+    :param architecture: As ``uname -m`` prints it.
+    :param extra: Gives the extra BTF of a module, by its name, its build id and the BTF
+        that it goes on top of: the third level above the kernel's and the module's.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        symbols: ModuleSymbols,
+        architecture: str,
+        extra: Callable[[str, str, Btf], ExtraBtf | None] | None = None,
+    ) -> None:
+        self._session = session
+        self._extra = extra
+        self._extra_converters: dict[str, TypeConverter] = {}
+        self._build_ids: dict[str, str] | None = None
+        self._symbols = symbols
+        self._architecture = architecture
+        self._variables: dict[str, VariableTypes] = {}
+
+    def find(
+        self, name: str, flags: drgn.FindObjectFlags, module: str | None = None
+    ) -> drgn.Object | None:
+        """
+        Find a function or variable.
+
+        :param module: Only in this module.
+        """
+        self._session.ensure_modules()
+        found = self._symbols.by_name(name)
+        if module is not None:
+            found = tuple(s for s in found if s.source == _PREFIX + module)
+        sym = only(found)
+        if sym is None:
+            return None
+        prog = self._session.prog
+        if is_text(sym):
+            if not flags & drgn.FindObjectFlags.FUNCTION:
+                return None
+            type_ = self._own_type(sym, Kind.FUNC)
+            return None if type_ is None else drgn.Object(prog, type_, address=sym.address)
+        if not flags & drgn.FindObjectFlags.VARIABLE:
+            return None
+        type_ = self._own_type(sym, Kind.VAR)
+        if type_ is None:
+            typed = self._typed(sym)
+            type_ = None if typed is None else typed.type
+        return None if type_ is None else drgn.Object(prog, type_, address=sym.address)
+
+    def source(self, name: str) -> str | None:
+        """Which evidence gives the type of a module's variable."""
+        self._session.ensure_modules()
+        sym = only(self._symbols.by_name(name))
+        if sym is None or is_text(sym):
+            return None
+        if self._own_type(sym, Kind.VAR) is not None:
+            return f"BTF of {sym.source}"
+        typed = self._typed(sym)
+        return None if typed is None else str(typed.source)
+
+    def _own_type(self, sym: Sym, kind: Kind) -> drgn.Type | None:
+        converter = self._converter(sym)
+        if converter is None:
+            return None
+        ids = own_ids(converter.btf, sym.name, (kind,))
+        return converter.convert(ids[0]) if len(ids) == 1 else None
+
+    def _converter(self, sym: Sym) -> TypeConverter | None:
+        btfs = self._session.module_btfs
+        return None if btfs is None else btfs.converter(sym.source.removeprefix(_PREFIX))
+
+    def _typed(self, sym: Sym) -> TypedVariable | None:
+        module = sym.source.removeprefix(_PREFIX)
+        variables = self._variables.get(module)
+        if variables is None:
+            variables = self._variables[module] = VariableTypes(
+                self._session.prog,
+                _OneModule(self._symbols, sym.source),
+                release=self._session.release,
+                architecture=self._architecture,
+                find_type=self._type_finder(module),
+                module=module,
+                exact_sizes=True,
+                on_problem=lambda e: self._problem(module, e),
+                extra=lambda: self._extra_of(module),
+                convert=lambda btf, type_id: self._convert_extra(module, btf, type_id),
+            )
+        return variables.of_symbol(sym)
+
+    def _base_converter(self, module: str) -> TypeConverter | None:
+        """Of the module's BTF, or the kernel's if the module has none."""
+        btfs = self._session.module_btfs
+        own = None if btfs is None else btfs.converter(module)
+        return own or self._session.converter
+
+    def _extra_of(self, module: str) -> ExtraBtf | None:
+        base = self._base_converter(module)
+        if self._extra is None or base is None:
+            return None
+        return self._extra(module, self._build_id(module), base.btf)
+
+    def _convert_extra(self, module: str, btf: Btf, type_id: int) -> drgn.Type:
+        converter = self._extra_converters.get(module)
+        if converter is None:
+            base = self._base_converter(module)
+            converter = TypeConverter(self._session.prog, btf, base)
+            self._extra_converters[module] = converter
+        return converter.convert(type_id)
+
+    def _build_id(self, module: str) -> str:
+        """In hexadecimal, "" if the dump does not have it."""
+        if self._build_ids is None:
+            self._build_ids = {
+                m.name: m.build_id.hex()
+                for m in self._session.prog.modules()
+                if isinstance(m, drgn.RelocatableModule) and m.build_id is not None
+            }
+        return self._build_ids.get(module, "")
+
+    def _problem(self, module: str, error: DebugInfoError) -> None:
+        self._session.note(error.step or "variables", f"module {module}: {error}", error.hint)
+
+    def _type_finder(self, module: str) -> Callable[[str], drgn.Type]:
+        prog = self._session.prog
+
+        def find(name: str) -> drgn.Type:
+            try:
+                return prog.type(name, module)
+            except LookupError:
+                return prog.type(name)
+
+        return find

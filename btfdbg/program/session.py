@@ -1,0 +1,242 @@
+"""What btfdbg knows about one Program: the ``Session``.
+
+Owns the state that outlives attaching (BTF, symbols, notes) and the lookup of a
+Program's Session. Knows nothing of the order of the steps (``attach``), nor of
+files (``vmcore``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+import drgn
+
+from btfdbg.btf import Btf
+from btfdbg.errors import DebugInfoError
+from btfdbg.kallsyms.choice import is_text, only
+from btfdbg.lazy_dataclass import dataclass, field
+
+if TYPE_CHECKING:
+    from btfdbg.btf import TypeId
+    from btfdbg.kallsyms import Sym, SymbolTable
+    from btfdbg.program.bpf import BpfBtfs
+    from btfdbg.program.convert import TypeConverter
+    from btfdbg.program.finders import BtfFinders
+    from btfdbg.program.module_objects import ModuleObjects
+    from btfdbg.program.modules import ModuleBtfs
+    from btfdbg.program.symbol_rules import Derived
+    from btfdbg.variables import VariableTypes
+    from btfdbg.variables.var_offsets import VarPlaces
+    from btfdbg.vmcore.identify import DumpInfo
+    from btfdbg.vmcore.vmcoreinfo import VmcoreInfo
+
+_CACHE_KEY = "btfdbg.session"
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something that is missing or was worked around: which step, what, and what to do."""
+
+    step: str
+    what: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        hint = f" ({self.hint})" if self.hint else ""
+        return f"{self.step}: {self.what}{hint}"
+
+
+@dataclass(slots=True)
+class Session:
+    """
+    btfdbg's side of a ``drgn.Program``.
+
+    :ivar prog: The Program.
+    :ivar notes: What went wrong or was worked around, in the order it was met.
+    :ivar symbols: The kernel's symbols, or ``None`` if none were found.
+    :ivar btf_source: Which evidence gave the kernel's BTF.
+    :ivar loaded: drgn's Modules of the loaded modules in the kernel's order, as far as its
+        list can be followed; see :meth:`ensure_modules`.
+    :ivar derives: Types are registered, so that addresses can be derived by rule.
+    """
+
+    prog: drgn.Program
+    vmcoreinfo: VmcoreInfo
+    dump: DumpInfo | None = None
+    vmcoreinfo_source: str = "note in the dump"
+    notes: list[Note] = field(default_factory=list)
+    symbols: SymbolTable | None = None
+    btf_source: str = ""
+    converter: TypeConverter | None = None
+    finders: BtfFinders | None = None
+    module_btfs: ModuleBtfs | None = None
+    module_objects: ModuleObjects | None = None
+    modules_created: bool = False
+    loaded: list[drgn.Module] = field(default_factory=list)
+    variables: VariableTypes | None = None
+    extra_converter: TypeConverter | None = None
+    derived: Derived | None = None
+    derives: bool = False
+    _vmlinux: Btf | None = None
+    _var_places: VarPlaces | None = None
+    _bpf: BpfBtfs | None = None
+
+    @property
+    def release(self) -> str:
+        """Kernel release, as ``uname -r`` prints it."""
+        return self.vmcoreinfo.release
+
+    @property
+    def build_id(self) -> str:
+        """Build id of the kernel in hexadecimal, empty if VMCOREINFO has none (before v5.9)."""
+        return self.vmcoreinfo.build_id
+
+    def lookup_symbols(self, name: str) -> tuple[Sym, ...]:
+        """All symbols that the kernel itself has of a name."""
+        found = self.symbols.by_name(name) if self.symbols is not None else ()
+        if not found and self.derives:
+            if self.derived is None:
+                from btfdbg.program.symbol_rules import Derived
+
+                self.derived = Derived(self)
+            found = self.derived.by_name(name)
+        return found
+
+    @property
+    def vmlinux(self) -> Btf:
+        """
+        The kernel's own BTF.
+
+        :raises DebugInfoError: the dump gave none.
+        """
+        if self._vmlinux is None:
+            raise DebugInfoError(
+                "this dump gave no kernel BTF",
+                step="btf",
+                hint="give it with --btf FILE (the kernel's vmlinux, vmlinuz or raw BTF)",
+            )
+        return self._vmlinux
+
+    @property
+    def has_btf(self) -> bool:
+        """Whether :attr:`vmlinux` can be had."""
+        return self._vmlinux is not None
+
+    def set_vmlinux(self, btf: Btf, source: str) -> None:
+        """Record the kernel's BTF and where it was found."""
+        self._vmlinux = btf
+        self.btf_source = source
+
+    @property
+    def modules(self) -> Mapping[str, Btf]:
+        """Module name to its split BTF; a module's BTF is read when it is first asked for."""
+        return self.module_btfs if self.module_btfs is not None else {}
+
+    @property
+    def bpf(self) -> BpfBtfs:
+        """BTF that came with bpf programs, by id."""
+        if self._bpf is None:
+            from btfdbg.program.bpf import BpfBtfs
+
+            self._bpf = BpfBtfs(self)
+        return self._bpf
+
+    def ensure_modules(self) -> None:
+        """
+        Make drgn's Module objects for the loaded modules, once.
+
+        Stack traces need them before they start; whatever goes through our
+        finders asks for them itself.
+        """
+        if self.modules_created:
+            return
+        self.modules_created = True
+        if self.converter is not None:
+            from btfdbg.program.modules import create_modules
+
+            try:
+                create_modules(self)
+            except KeyboardInterrupt:
+                # Half a list would be wrong stacks: the next question starts again.
+                self.modules_created = False
+                raise
+
+    def module_names(self) -> tuple[str, ...]:
+        """Names of the loaded modules as drgn enumerated them, in the kernel's order."""
+        self.ensure_modules()
+        found: Iterable[drgn.Module] = self.loaded or self.prog.modules()
+        return tuple(m.name for m in found if isinstance(m, drgn.RelocatableModule))
+
+    def module_btf_source(self, name: str) -> str | None:
+        """Where the BTF of a module was found, ``None`` if it has none."""
+        return self.module_btfs.source(name) if self.module_btfs is not None else None
+
+    def note(self, step: str, what: str, hint: str = "") -> None:
+        """Add a note, once."""
+        note = Note(step, what, hint)
+        if note not in self.notes:
+            self.notes.append(note)
+
+    def variable_source(self, name: str) -> str | None:
+        """
+        Return which evidence gave the type of a global variable.
+
+        :return: ``None`` if the variable has no known type here.
+        """
+        if self.converter is not None and self._in_own_btf(name):
+            return "kernel BTF"
+        found = self.variables.find(name) if self.variables is not None else None
+        if found is not None:
+            return str(found.source)
+        if self.module_objects is None or self.lookup_symbols(name):
+            return None
+        return self.module_objects.source(name)
+
+    def own_variable(self, name: str, address: int) -> TypeId | None:
+        """
+        Return the VAR of the kernel's own BTF that a symbol is.
+
+        :param address: Of the symbol; tells file-local variables of one name apart.
+        :return: ``None`` if there is none, or several that cannot be told apart.
+        """
+        if self._var_places is None:
+            from btfdbg.variables.var_offsets import VarPlaces
+
+            self._var_places = VarPlaces(self.vmlinux)
+        return self._var_places.find(name, address, self._data_addresses)
+
+    def _data_addresses(self, name: str) -> list[int]:
+        return [s.address for s in self.lookup_symbols(name) if not is_text(s)]
+
+    def _in_own_btf(self, name: str) -> bool:
+        symbols = [s for s in self.lookup_symbols(name) if not is_text(s)]
+        if not symbols:  # a per-CPU variable of a kernel without data symbols
+            from btfdbg.btf import Kind
+
+            return bool(self.vmlinux.types_by_name(name, (Kind.VAR,)))
+        sym = only(symbols)
+        return sym is not None and self.own_variable(name, sym.address) is not None
+
+
+def session(prog: drgn.Program) -> Session:
+    """
+    Return the Session of a Program that :func:`btfdbg.attach` (or the plugin) served.
+
+    :raises LookupError: btfdbg is not attached to it.
+    """
+    found = find_session(prog)
+    if found is None:
+        raise LookupError("btfdbg is not attached to this Program; call btfdbg.attach(prog)")
+    return found
+
+
+def find_session(prog: drgn.Program) -> Session | None:
+    """The Session of a Program, or ``None``."""
+    found = prog.cache.get(_CACHE_KEY)
+    return found if isinstance(found, Session) else None
+
+
+def remember_session(s: Session) -> None:
+    """Tie a Session to its Program for as long as the Program lives."""
+    s.prog.cache[_CACHE_KEY] = s

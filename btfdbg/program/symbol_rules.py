@@ -1,0 +1,225 @@
+"""Addresses of variables that no symbol table has, derived from what can be reached.
+
+A kernel with CONFIG_KALLSYMS_ALL=n names only functions; its export tables add
+what modules may use. What drgn needs beyond that follows from those: each rule
+here proves its result against the dump before it is believed.
+
+Owns the rules and nothing else. To add one: a function in ``RULES``.
+
+Facts: ``include/linux/kobject.h``, ``fs/kernfs/dir.c`` (a directory's children are
+an rbtree), ``kernel/params.c`` (``/sys/module``), ``kernel/bpf/btf.c`` (the files of
+``/sys/kernel/btf`` carry the module's ``struct btf``).
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from drgn import FaultError, Object, container_of
+
+from btfdbg.btf import Kind, kinds
+from btfdbg.kallsyms import Sym
+
+if TYPE_CHECKING:
+    from btfdbg.program.session import Session
+
+SOURCE = "derived"
+_MAX_CHILDREN = 1 << 14
+_MAX_NAME = 256
+_BACKTRACE_HEAD = re.compile(rb"CPU: (\d{1,5}) (?:UID: \d+ )?PID: (\d{1,10}) Comm: ")
+_PANIC = b"Kernel panic - not syncing"
+
+
+def per_cpu_start(session: Session) -> int | None:
+    """
+    ``__per_cpu_start``: a per-CPU variable's exported address less its offset in BTF.
+
+    Every variable that is both exported and in BTF has to agree.
+    """
+    btf = session.vmlinux
+    starts = set()
+    agreeing = 0
+    for section_id in btf.types_by_name(".data..percpu", (Kind.DATASEC,)):
+        section = btf.type_by_id(section_id)
+        assert isinstance(section, kinds.Datasec)
+        for var in section.vars:
+            for sym in session.lookup_symbols(btf.name_of(var.type)):
+                starts.add(sym.address - var.offset)
+                agreeing += 1
+    return starts.pop() if len(starts) == 1 and agreeing > 1 else None
+
+
+def modules(session: Session) -> int | None:
+    """
+    ``modules``: the one entry in the ring of modules that is no module.
+
+    A module is found through its directory in ``/sys/module``.
+    """
+    root = _sysfs_directory(session, "module")
+    if root is None:
+        return None
+    for directory in _children(root):
+        kobject = Object(session.prog, "struct kobject *", directory.priv)
+        module = container_of(kobject, "struct module_kobject", "kobj").mod
+        if module and _is_module(module):
+            return _head_of_ring(module)
+    return None
+
+
+def _is_module(module: Object) -> bool:
+    try:
+        return bool(module.mkobj.mod.value_() == module.value_())
+    except FaultError:
+        return False
+
+
+def _head_of_ring(module: Object) -> int | None:
+    heads = []
+    first = module.list.address_of_()
+    node = first
+    for _ in range(_MAX_CHILDREN):
+        if not _is_module(container_of(node, "struct module", "list")):
+            heads.append(node.value_())
+        node = node.next.read_()
+        if node.value_() == first.value_():
+            return int(heads[0]) if len(heads) == 1 else None
+    return None
+
+
+def sysfs_btfs(session: Session) -> Iterator[Object]:
+    """Each module's ``struct btf *``, by its file in ``/sys/kernel/btf``."""
+    root = _sysfs_directory(session, "kernel", "btf")
+    if root is None:
+        return
+    prog = session.prog
+    for file in _children(root):
+        attribute = Object(prog, "struct bin_attribute *", file.priv)
+        if attribute.private:
+            btf = Object(prog, "struct btf *", attribute.private)
+            if btf.name.string_()[:_MAX_NAME] == file.name.string_()[:_MAX_NAME]:
+                yield btf
+
+
+def _sysfs_directory(session: Session, *path: str) -> Object | None:
+    """A directory of sysfs, from its root, which ``kernel_kobj`` leads to."""
+    anchor = session.lookup_symbols("kernel_kobj")
+    if len(anchor) != 1:
+        return None
+    kobject = Object(session.prog, "struct kobject *", address=anchor[0].address)
+    node = _parent(kobject.sd.read_())
+    for name in path:
+        found = [c for c in _children(node) if c.name.string_()[:_MAX_NAME] == name.encode()]
+        if len(found) != 1:
+            return None
+        node = found[0]
+    return node
+
+
+def _parent(node: Object) -> Object:
+    # Linux kernel commit 633488947ef6 ("kernfs: Use RCU to access
+    # kernfs_node::parent.") (in v6.15).
+    try:
+        return node.member_("__parent").read_()
+    except LookupError:
+        return node.parent.read_()
+
+
+def _children(node: Object) -> Iterator[Object]:
+    from drgn.helpers.linux.rbtree import rbtree_inorder_for_each_entry
+
+    entries = rbtree_inorder_for_each_entry(
+        "struct kernfs_node", node.dir.children.address_of_(), "rb"
+    )
+    return itertools.islice(entries, _MAX_CHILDREN)
+
+
+def panic_cpu(session: Session) -> int | None:
+    """
+    The CPU that panicked, by the head of the backtrace it printed.
+
+    Believed if the task that it names is the one on that CPU.
+    """
+    from drgn.helpers.linux.pid import find_task
+    from drgn.helpers.linux.printk import get_printk_records
+    from drgn.helpers.linux.sched import task_cpu
+
+    seen = after = None
+    panicked = False
+    for record in get_printk_records(session.prog):
+        match = _BACKTRACE_HEAD.search(record.text)
+        if match is not None:
+            seen = int(match[1]), int(match[2])
+            after = after or (seen if panicked else None)
+        panicked = panicked or record.text.startswith(_PANIC)
+    if not panicked or seen is None:
+        return None
+    cpu, pid = after or seen
+    task = find_task(session.prog, pid)
+    if pid and (not task or task_cpu(task) != cpu):
+        return None
+    return cpu
+
+
+RULES: dict[str, Callable[[Session], int | None]] = {
+    "__per_cpu_start": per_cpu_start,
+    "modules": modules,
+}
+
+
+class Derived:
+    """
+    Symbols by rule; each rule runs once, when its name is first asked for.
+
+    :param session: With its types registered.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._found: dict[str, tuple[Sym, ...]] = {}
+
+    def by_name(self, name: str) -> tuple[Sym, ...]:
+        """The symbol of a name, if a rule gives one."""
+        rule = RULES.get(name)
+        if rule is None or not self._session.has_btf:
+            return ()
+        if name not in self._found:
+            self._found[name] = ()  # a rule may ask for its own name
+            address = _tried(rule, self._session)
+            if address is not None:
+                self._found[name] = (Sym(name, address, 0, "?", False, SOURCE),)
+        return self._found[name]
+
+
+def _tried(rule: Callable[[Session], int | None], session: Session) -> int | None:
+    try:
+        return rule(session)
+    except (FaultError, LookupError, ValueError, TypeError, RecursionError):
+        # The rule does not fit this kernel, or the way leads over a missing page.
+        return None
+
+
+def panic_cpu_object(session: Session, name: str) -> Object | None:
+    """
+    What drgn is told of ``panic_cpu`` in a kernel without that symbol.
+
+    drgn takes a missing ``panic_cpu`` for CPU 0, and so shows a wrong crashed
+    task with nothing to tell; an absent object makes it an error instead.
+    """
+    prog = session.prog
+    try:
+        type_ = prog.type("atomic_t")
+    except LookupError:
+        return None
+    cpu = _tried(panic_cpu, session)
+    if cpu is not None:
+        session.note("panic_cpu", f"no symbol; the kernel log says that CPU {cpu} panicked")
+        return Object(prog, type_, {"counter": cpu})
+    session.note(
+        "panic_cpu",
+        "no symbol, so the crashed task is not known",
+        "the kernel log (log) may tell the task; bt PID shows its stack",
+    )
+    return Object(prog, type_)

@@ -1,0 +1,171 @@
+"""Walks over the kernel's lists and XArrays that end and keep what they got.
+
+Owns pure walkers: given a head they give nodes, go around damage from the other end, and
+leave a remark on the Program's count of failed reads. Knows no helper of drgn's; what puts
+them in drgn's place is ``patches``.
+
+Facts: ``include/linux/list.h``, ``include/linux/xarray.h`` (xa_is_node, xa_is_sibling).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import drgn
+from drgn import FaultError, Object
+
+from btfdbg.vmcore.read_failures import unread
+
+# Nodes that a walk remembers to tell a circle; beyond, every node is compared with one
+# that moves on at powers of two.
+MAX_REMEMBERED = 1 << 20
+_MAX_SLOTS = 1 << 10
+# xa_mk_sibling() of the largest slot, in include/linux/xarray.h.
+_SIBLINGS = 64 << 2
+
+
+def remark(prog: drgn.Program, what: str, detail: str = "") -> None:
+    """Leave a remark for the command that reads this Program."""
+    unread(prog).remark(what, detail)
+
+
+def is_node(entry: int) -> bool:
+    """xa_is_node(), which the root of a maple tree shares."""
+    return entry & 3 == 2 and entry > 4096
+
+
+def list_nodes(head: Object) -> Iterator[Object]:
+    """
+    The nodes of a list, walked around damage; a remark tells of any.
+
+    :param head: ``struct list_head *``
+    :raises drgn.FaultError: the head itself is missing.
+    """
+    return ring(head, 0)
+
+
+def ring(head: Object, way: int) -> Iterator[Object]:
+    """
+    The nodes of a ring, without its head.
+
+    A node is given when its own two words can be read and the one that led to it is its
+    neighbour. Where that ends, the rest is taken from the other side, in the right order.
+
+    :param way: 0 for next, 1 for prev.
+    """
+    prog = head.prog_
+    head = head.read_()
+    start = head.value_()
+    node_type = head.next.type_.unqualified()
+    words = _Words(prog)
+    seen = {start}
+    previous, problem = start, ""
+    try:
+        at = words.pair(start)[way]
+    except FaultError:
+        raise  # nothing can be said of a list whose head is not there
+    count, mark, power = 0, 0, 1
+    while at != start:
+        if at in seen or at == mark:
+            problem = "runs in a circle"
+            break
+        try:
+            pair = words.pair(at)
+        except (FaultError, OverflowError):
+            problem = "cannot be read further"
+            break
+        if pair[1 - way] != previous:
+            problem = f"leads to {at:#x}, which is not of it"
+            break
+        if len(seen) < MAX_REMEMBERED:
+            seen.add(at)
+        elif count >= power:
+            mark, power = at, 2 * count
+        yield Object(prog, node_type, at)
+        count += 1
+        previous, at = at, pair[way]
+    if not problem:
+        return
+    rest = _from_the_end(words, start, 1 - way, seen)
+    for address in reversed(rest):
+        yield Object(prog, node_type, address)
+    joined = bool(rest) and words.pair(rest[-1])[1 - way] in seen
+    where = f"at {start:#x} it {problem} after {count:,} entries"
+    if joined:
+        remark(prog, "a list is damaged and was walked from both ends", where)
+    else:
+        where += f", {len(rest):,} more from its other end"
+        remark(prog, "a list is damaged and may have lost entries", where)
+
+
+def _from_the_end(words: _Words, start: int, way: int, seen: set[int]) -> list[int]:
+    """Nodes that a ring has when walked the other way, up to one that was seen."""
+    found: dict[int, None] = {}
+    try:
+        previous, at = start, words.pair(start)[way]
+        while at not in seen and at not in found and len(found) < MAX_REMEMBERED:
+            pair = words.pair(at)
+            if pair[1 - way] != previous:
+                # The last good one may be named wrongly by its neighbour, no other.
+                if pair[way] in seen:
+                    found[at] = None
+                break
+            found[at] = None
+            previous, at = at, pair[way]
+    except (FaultError, OverflowError):
+        pass
+    return list(found)
+
+
+class _Words:
+    """Two pointers at once, which takes half the time of two."""
+
+    def __init__(self, prog: drgn.Program) -> None:
+        platform = prog.platform
+        assert platform is not None
+        little = platform.flags & drgn.PlatformFlags.IS_LITTLE_ENDIAN
+        self._read = prog.read
+        self._order: Any = "little" if little else "big"
+
+    def pair(self, address: int) -> tuple[int, int]:
+        data = self._read(address, 16)
+        order = self._order
+        return int.from_bytes(data[:8], order), int.from_bytes(data[8:], order)
+
+
+def xarray_entries(prog: drgn.Program, head: int) -> Iterator[tuple[int, int | FaultError]]:
+    """
+    Index and entry of what is in an XArray; an error for a node that cannot be read.
+
+    :param head: Its ``xa_head``.
+    """
+    todo = [(0, head)]
+    seen: set[int] = set()
+    while todo:
+        index, entry = todo.pop()
+        if not is_node(entry):
+            if entry:
+                yield index, entry
+            continue
+        if entry in seen:
+            continue
+        seen.add(entry)
+        node = Object(prog, "struct xa_node *", entry - 2)
+        try:
+            shift = node.shift.value_()
+            slots = node.slots.read_()
+        except FaultError as e:
+            yield index, e
+            continue
+        length = len(slots)
+        if shift > 64 or not 0 < length <= _MAX_SLOTS:
+            yield index, FaultError("no node of a tree", entry - 2)
+            continue
+        children = []
+        for i in range(length):
+            value = slots[i].value_()
+            # A sibling stands for the entry before it.
+            if value and not (value & 3 == 2 and value < _SIBLINGS):
+                children.append((index + (i << shift), value))
+        todo.extend(reversed(children))

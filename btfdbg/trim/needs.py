@@ -1,0 +1,224 @@
+"""What any session reads of a dump, whatever it is asked: touched, so that it is recorded.
+
+Owns the list of those things. A session reads most of them lazily (symbol names
+on the first question for one, ORC tables on the first stack trace), so that
+attaching alone would not record them.
+
+To add one: a function in ``NEEDS``.
+
+Facts: kernel ``include/asm-generic/vmlinux.lds.h`` for the section symbols,
+``include/linux/module.h`` (struct module_memory, struct module_layout).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import drgn
+from drgn import FaultError, Object
+
+from btfdbg.errors import BtfdbgError, DebugInfoError
+from btfdbg.kallsyms import CombinedTable, KallsymsTable
+from btfdbg.program import unwind_riscv64
+from btfdbg.program.session import Session
+from btfdbg.trim.recorder import Recorder
+from btfdbg.vmcore.paging import NotMappedError, ways_to_translate
+
+_MAX_TABLES = 1 << 17
+_MAX_SECTION = 256 << 20
+_MAX_MODULE = 64 << 20
+_CODE_BYTES = 64
+
+# Sections whose content drgn or btfdbg interprets, or a user prints variables of.
+_SECTIONS = (
+    ("__start_BTF", "__stop_BTF"),
+    ("__start_orc_unwind_ip", "__stop_orc_unwind_ip"),
+    ("__start_orc_unwind", "__stop_orc_unwind"),
+    ("__start_orc_header", "__stop_orc_header"),
+    ("__start___ksymtab", "__stop___ksymtab"),
+    ("__start___ksymtab_gpl", "__stop___ksymtab_gpl"),
+    ("__start_notes", "__stop_notes"),
+    ("_sdata", "_edata"),
+    ("__bss_start", "__bss_stop"),
+)
+
+
+def page_tables(recorder: Recorder, session: Session) -> None:
+    """
+    Every page table of the kernel's half.
+
+    libkdumpfile looks at more of them than a reader of single addresses: it
+    finds out the layout of the address space by walking.
+    """
+    platform = recorder.prog.platform
+    assert platform is not None
+
+    def read(address: int, size: int) -> bytes:
+        data: bytes = recorder.prog.read(address, size, True)
+        return data
+
+    anchor = session.vmcoreinfo.symbols.get("init_uts_ns", 0)
+    for way in ways_to_translate(platform.arch, session.vmcoreinfo):
+        try:
+            way.translate(read, anchor)
+        except NotMappedError:
+            continue
+        # Counting what is damaged means visiting every table.
+        way.damage(read, _MAX_TABLES)
+        return
+
+
+def symbols(recorder: Recorder, session: Session) -> None:
+    """
+    The kernel's symbol tables: names, addresses, and the index by name.
+
+    They lie side by side in the read-only data; what is between them is theirs.
+    """
+    table = session.symbols
+    if isinstance(table, CombinedTable):
+        # The search for the export tables reads what lies before them, so that
+        # another search finds them again.
+        table.by_name("init_task")
+        table = table.first
+    if not isinstance(table, KallsymsTable):
+        return
+    layout = table.layout
+    starts = [layout.names, layout.token_table, layout.addresses]
+    if layout.seqs is not None:
+        starts.append(layout.seqs)
+    # The last of them may be the addresses, of 8 bytes each at most.
+    begin = min(starts) - recorder.page_size
+    end = max(layout.names_end, max(starts) + 8 * layout.num_syms)
+    if 0 <= begin < end <= begin + _MAX_SECTION:
+        recorder.touch(begin, end - begin)
+
+
+def sections(recorder: Recorder, session: Session) -> None:
+    """Sections of the kernel image, code and file-backed constants left out."""
+    for start_name, stop_name in _SECTIONS:
+        start, stop = session.lookup_symbols(start_name), session.lookup_symbols(stop_name)
+        if len(start) == 1 and len(stop) == 1:
+            size = stop[0].address - start[0].address
+            if 0 < size <= _MAX_SECTION:
+                recorder.touch(start[0].address, size)
+
+
+def per_cpu(recorder: Recorder, session: Session) -> None:
+    """The static per-CPU area of each CPU."""
+    from drgn.helpers.linux.cpumask import for_each_possible_cpu
+    from drgn.helpers.linux.percpu import per_cpu_ptr
+
+    start, end = session.lookup_symbols("__per_cpu_start"), session.lookup_symbols("__per_cpu_end")
+    if len(start) != 1 or len(end) != 1 or not 0 < end[0].address - start[0].address < 1 << 24:
+        return
+    area = Object(recorder.prog, "void *", start[0].address)
+    for cpu in for_each_possible_cpu(recorder.prog):
+        recorder.touch(per_cpu_ptr(area, cpu).value_(), end[0].address - start[0].address)
+
+
+def modules(recorder: Recorder, session: Session) -> None:
+    """Of each module everything but its code: symbols, ORC, data."""
+    from drgn.helpers.linux.module import for_each_module
+
+    for module in for_each_module(recorder.prog):
+        for address, size in _module_data(module):
+            if address and 0 < size <= _MAX_MODULE:
+                recorder.touch(address, size)
+
+
+def _module_data(module: Object) -> Iterator[tuple[int, int]]:
+    prog = module.prog_
+    yield module.value_(), drgn.sizeof(module.type_.type)
+    try:
+        memory = module.mem
+    except AttributeError:
+        # Linux kernel commit ac3b43283923 ("module: replace module_layout with
+        # module_memory") (in v6.4).
+        layout = module.core_layout
+        text = layout.text_size.value_()
+        yield layout.base.value_() + text, layout.size.value_() - text
+        return
+    text = prog.constant("MOD_TEXT").value_()
+    for i in range(memory.type_.length or 0):
+        if i != text:
+            yield memory[i].base.value_(), memory[i].size.value_()
+
+
+def module_btf(recorder: Recorder, session: Session) -> None:
+    """The split BTF of each module."""
+    for name in session.modules:
+        session.modules.get(name)
+
+
+def running_code(recorder: Recorder, session: Session) -> None:
+    """The code that each CPU was executing."""
+    from drgn.helpers.linux.cpumask import for_each_online_cpu
+    from drgn.helpers.linux.sched import cpu_curr
+
+    for cpu in for_each_online_cpu(recorder.prog):
+        for pc in _stack(cpu_curr(recorder.prog, cpu)):
+            recorder.touch(max(0, pc - _CODE_BYTES), 2 * _CODE_BYTES)
+
+
+def _stack(task: Object) -> list[int]:
+    """Program counters of a task's frames."""
+    platform = task.prog_.platform
+    if platform is not None and platform.arch is drgn.Architecture.RISCV64:
+        return [frame.pc for frame in unwind_riscv64.stack(task)]
+    return [frame.pc for frame in task.prog_.stack_trace(task)]
+
+
+def stacks(recorder: Recorder, session: Session) -> None:
+    """The stack of every task where drgn's own commands, run afterwards, do not unwind."""
+    from drgn.helpers.linux.pid import for_each_task
+
+    platform = recorder.prog.platform
+    if platform is None or platform.arch is not drgn.Architecture.RISCV64:
+        return
+    for task in for_each_task(recorder.prog):
+        try:
+            _stack(task)
+        except (DebugInfoError, FaultError):
+            continue  # of one task; the others are recorded all the same
+
+
+def machine_name(recorder: Recorder, session: Session) -> None:
+    """``uname`` of the machine."""
+    recorder.prog["init_uts_ns"].name.read_()
+
+
+Need = Callable[[Recorder, Session], None]
+
+NEEDS: tuple[tuple[str, Need], ...] = (
+    ("page tables", page_tables),
+    ("symbols", symbols),
+    ("sections", sections),
+    ("per-CPU areas", per_cpu),
+    ("modules", modules),
+    ("module BTF", module_btf),
+    ("running code", running_code),
+    ("stacks", stacks),
+    ("machine name", machine_name),
+)
+
+
+def touch_all(recorder: Recorder, session: Session) -> list[str]:
+    """
+    Touch what any session needs.
+
+    :return: What could not be had wholly, one line each.
+    """
+    problems = []
+    for name, need in NEEDS:
+        try:
+            need(recorder, session)
+        except (
+            BtfdbgError,
+            FaultError,
+            LookupError,
+            AttributeError,
+            ValueError,
+            NotImplementedError,  # drgn unwinds no riscv64
+        ) as e:
+            problems.append(f"{name}: {e}")
+    return problems

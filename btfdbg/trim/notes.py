@@ -1,0 +1,137 @@
+"""ELF notes and the extent of memory, out of the header of any dump.
+
+Owns what a trimmed dump copies from its source's header: NT_PRSTATUS per CPU
+(the registers of tasks that were running), VMCOREINFO, and which page frames
+the machine had. Reads headers only; pages are read through drgn.
+
+Facts: ELF gABI, "Note Section"; kernel ``fs/proc/vmcore.c``; QEMU
+``dump/dump.c`` (a NT_PRSTATUS per CPU whose pid is the CPU's number plus one).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+from btfdbg.lazy_dataclass import dataclass
+from btfdbg.trim.kdumpfile import KdumpReader, Uts
+from btfdbg.vmcore.elfcore import Note, read_elf
+from btfdbg.vmcore.identify import DumpInfo, Format
+
+NT_PRSTATUS = 1
+_NOTE_HEADER = 12
+# A bitmap of more page frames than this (256 TiB of memory) is not believable.
+_MAX_PFN = 1 << 36
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """
+    What the header of a dump says beside its pages.
+
+    :ivar max_pfn: One past the last page frame; 0 if not known.
+    :ivar existing: Bitmap of the page frames that are memory, or ``None``.
+    :ivar dump_level: What makedumpfile left out, as its ``-d``; 0 for nothing.
+    """
+
+    notes: tuple[Note, ...] = ()
+    max_pfn: int = 0
+    existing: bytes | None = None
+    timestamp: int = 0
+    uts: Uts | None = None
+    dump_level: int = 0
+    order: str = "<"
+    """Byte order of the file that the notes are from, ``<`` or ``>``."""
+
+
+def pack_note(note: Note, byteorder: str) -> bytes:
+    """A note as it stands in a file: name and content padded to four bytes each."""
+    name = note.name.encode("ascii", "replace") + b"\0"
+    order = "<" if byteorder == "little" else ">"
+    head = struct.pack(order + "III", len(name), len(note.desc), note.type)
+    return head + _padded(name) + _padded(note.desc)
+
+
+def _padded(data: bytes) -> bytes:
+    return data + bytes(-len(data) % 4)
+
+
+def parse_notes(data: bytes, byteorder: str) -> Iterator[Note]:
+    """Yield the notes of a note segment; stops at the first that does not fit."""
+    order = "<" if byteorder == "little" else ">"
+    at = 0
+    while at + _NOTE_HEADER <= len(data):
+        name_size, size, kind = struct.unpack_from(order + "III", data, at)
+        start = at + _NOTE_HEADER + (name_size + 3) // 4 * 4
+        if name_size == 0 or start + size > len(data):
+            return
+        name = data[at + _NOTE_HEADER : at + _NOTE_HEADER + name_size].split(b"\0")[0]
+        yield Note(name.decode("ascii", "replace"), kind, data[start : start + size])
+        at = start + (size + 3) // 4 * 4
+
+
+def read_source(info: DumpInfo, page_size: int) -> Source:
+    """
+    Read what a trimmed dump takes over from the header of its source.
+
+    :raises DebugInfoError: the header is damaged.
+    """
+    if info.format is Format.ELF:
+        return _elf(info, page_size)
+    if info.format in (Format.KDUMP, Format.KDUMP_FLATTENED):
+        with KdumpReader(info.path) as reader:
+            existing: bytes | None = reader.existing()
+            if reader.page_size != page_size:
+                existing = _in_smaller_pages(reader.existing(), reader.page_size // page_size)
+            return Source(
+                tuple(parse_notes(reader.notes(), reader.byteorder)),
+                -(-reader.max_pfn * reader.page_size // page_size),
+                existing,
+                reader.timestamp,
+                reader.uts,
+                max(reader.dump_level, 0),
+                "<" if reader.byteorder == "little" else ">",
+            )
+    return Source()
+
+
+def _in_smaller_pages(bitmap: bytes, count: int) -> bytes | None:
+    """
+    A bitmap for pages of which ``count`` make one of its own; QEMU's are of 64 KiB on arm64.
+
+    :return: ``None`` if the pages are larger than its own.
+    """
+    if count < 1:
+        return None
+    table = [
+        int("".join(bit * count for bit in f"{byte:08b}"), 2).to_bytes(count, "little")
+        for byte in range(256)
+    ]
+    return b"".join([table[byte] for byte in bitmap])
+
+
+def _elf(info: DumpInfo, page_size: int) -> Source:
+    core = read_elf(info.path)
+    notes = tuple(core.notes())
+    ranges = [(e.address, e.end) for e in core.extents()]
+    end = max((stop for _, stop in ranges), default=0)
+    max_pfn = (end + page_size - 1) // page_size
+    if max_pfn > _MAX_PFN:
+        return Source(notes, order=core.order)
+    bitmap = bytearray((max_pfn + 7) // 8)
+    for start, stop in ranges:
+        _set_bits(bitmap, start // page_size, (stop + page_size - 1) // page_size)
+    stamp = int(info.path.stat().st_mtime)
+    return Source(notes, max_pfn, bytes(bitmap), stamp, order=core.order)
+
+
+def _set_bits(bitmap: bytearray, start: int, stop: int) -> None:
+    while start < stop and start & 7:
+        bitmap[start >> 3] |= 1 << (start & 7)
+        start += 1
+    whole = (stop - start) // 8
+    if whole > 0:
+        bitmap[start >> 3 : (start >> 3) + whole] = b"\xff" * whole
+        start += whole * 8
+    for pfn in range(start, stop):
+        bitmap[pfn >> 3] |= 1 << (pfn & 7)

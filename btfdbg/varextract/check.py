@@ -1,0 +1,131 @@
+"""How right the types given to variables are, with DWARF as the truth.
+
+Owns the comparison and its counts. Knows nothing of how types are found.
+
+Compared are the data symbols that have a unique name and a variable in DWARF: type and
+length must be the same, spelled out (:func:`.convert.describe`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+
+from btfdbg.btf import Btf, Kind, kinds
+from btfdbg.cdecl import CDeclError, format_type, parse_type
+from btfdbg.lazy_dataclass import dataclass, field
+from btfdbg.varextract.extract import Row
+from btfdbg.variables.convert import describe
+from btfdbg.variables.provenance import Cause, Source, TypedVariable
+from btfdbg.variables.structural_index import Shapes
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """A variable whose type is not the one that DWARF has."""
+
+    name: str
+    truth: str
+    given: str
+    source: str
+    note: str
+
+
+@dataclass(slots=True)
+class Report:
+    """
+    Counts over all variables compared.
+
+    :ivar right: by source, in words.
+    :ivar untyped: the rows of variables without a type.
+    :ivar causes: of those, by what keeps them from having one.
+    """
+
+    total: int = 0
+    right: Counter[str] = field(default_factory=Counter)
+    wrong: list[Wrong] = field(default_factory=list)
+    untyped: list[Row] = field(default_factory=list)
+    causes: Counter[str] = field(default_factory=Counter)
+
+    def lines(self) -> Iterator[str]:
+        """Yield the report's lines, shares of the total in percent."""
+        wrong = Counter(w.source for w in self.wrong)
+        yield f"{self.total} variables"
+        yield f"{'source':45} {'right':>8} {'wrong':>8}"
+        for source in sorted(set(self.right) | set(wrong)):
+            yield f"{source:45} {self.right[source]:8} {wrong[source]:8}"
+        yield self._share("right", sum(self.right.values()))
+        yield self._share("wrong", len(self.wrong))
+        yield self._share("untyped", len(self.untyped))
+        for cause, count in self.causes.most_common():
+            yield f"  {cause:30} {count:8} {100 * count / max(self.total, 1):8.3f} %"
+
+    def _share(self, what: str, count: int) -> str:
+        return f"{what:8} {count:8} {100 * count / max(self.total, 1):8.3f} %"
+
+
+def _completes(given: str, declared: str) -> bool:
+    """Whether the truth is a declaration that leaves open the length that is given."""
+    if not declared.endswith("[]"):
+        return False
+    element, _, length = given.rpartition("[")
+    return element == declared[:-2] and length.rstrip("]").isdigit()
+
+
+def compare(
+    truth: Iterable[Row],
+    is_unique: Callable[[str], bool],
+    find: Callable[[str], TypedVariable | None],
+    btf: Btf,
+    cause: Callable[[str], Cause | None] = lambda name: None,
+) -> Report:
+    """
+    Compare what a lookup says with what DWARF says.
+
+    :param truth: rows of vmlinux.
+    :param is_unique: whether the kernel has exactly one symbol of a name.
+    :param btf: the kernel's own BTF, whose VARs are asked before anything else.
+    :param cause: why a variable has no type.
+    """
+    report = Report()
+    shapes = Shapes(btf)
+    for row in truth:
+        if row.shared or not is_unique(row.name):
+            continue
+        report.total += 1
+        own = btf.types_by_name(row.name, (Kind.VAR,))
+        if len(own) == 1:
+            var = btf.type_by_id(own[0])
+            assert isinstance(var, kinds.Var)
+            if _bare(btf, var.type) in shapes.ids(parse_type(row.type)):
+                report.right[str(Source.KERNEL_BTF)] += 1
+            else:
+                given = f"type {var.type}"
+                wrong = Wrong(row.name, row.type, given, str(Source.KERNEL_BTF), "")
+                report.wrong.append(wrong)
+            continue
+        found = find(row.name)
+        if found is None:
+            report.untyped.append(row)
+            why = cause(row.name)
+            report.causes["not said" if why is None else why.value] += 1
+            continue
+        try:
+            given = format_type(describe(found.type))
+        except CDeclError as e:
+            given = f"unspeakable: {e}"
+        if given == row.type or _completes(given, row.type):
+            report.right[str(found.source)] += 1
+        else:
+            report.wrong.append(Wrong(row.name, row.type, given, str(found.source), found.note))
+    return report
+
+
+def _bare(btf: Btf, type_id: int) -> int:
+    """An array's id without qualifiers before the array: those are its elements' anyway."""
+    inner = btf.type_by_id(type_id)
+    while isinstance(inner, (kinds.Const, kinds.Volatile)):
+        if btf.kind_of(inner.type) == Kind.ARRAY:
+            return inner.type
+        inner = btf.type_by_id(inner.type)
+    return type_id

@@ -1,0 +1,120 @@
+"""What a variable's contents say against a type, or for one.
+
+Owns the comparison of memory with layouts: a word that is the address of a function of
+another prototype, an address where the type has no pointer, a small number where it has
+one. Knows nothing of where proposals come from.
+
+Contents only ever speak against a type: zeros fit every type.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import Protocol
+
+from btfdbg.btf import Btf, kinds
+from btfdbg.kallsyms.choice import is_text
+from btfdbg.variables.pointer_map import Layouts, Words
+from btfdbg.variables.prototypes import Prototypes, compatible
+
+# Pointers to per-CPU data were offsets before v6.15: neither tiny nor huge.
+_SMALL = 0x1000
+_LARGEST_PERCPU = 1 << 24
+
+
+class Located(Protocol):
+    """What is asked of the symbol at an address."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def address(self) -> int: ...
+    @property
+    def type_letter(self) -> str: ...
+
+
+class Contents:
+    """
+    Memory of variables as evidence.
+
+    :param image: addresses of the kernel image.
+    :param symbol_at: the symbol that covers an address.
+    """
+
+    def __init__(self, btf: Btf, image: range, symbol_at: Callable[[int], Located | None]) -> None:
+        self._btf = btf
+        self.pointer_size = btf.pointer_size
+        self.words = Layouts(btf)
+        self.prototypes = Prototypes(btf)
+        self._image = image
+        self._symbol_at = symbol_at
+        self._order = "<" if btf.byteorder == "little" else ">"
+        # Where the kernel has the upper half of the address space, pointers can be told
+        # from numbers; s390x's kernel has an address space of its own.
+        self._upper_half = 1 << 63 if image.start >= 1 << 63 else 0
+
+    def number(self, type_id: int) -> tuple[int, bool] | None:
+        """Size of a number or pointer and whether it is a bool; None if it is neither."""
+        bare = self._btf.skip_mods_and_typedefs(type_id)
+        type_ = self._btf.type_by_id(bare)
+        if isinstance(type_, kinds.Int):
+            return type_.size, type_.bool
+        if isinstance(type_, (kinds.Enum, kinds.Enum64, kinds.Ptr)):
+            return self._btf.resolve_size(bare), False
+        return None
+
+    def target(self, address: int) -> Located | None:
+        """The symbol of the kernel image that starts at an address."""
+        if address not in self._image:
+            return None
+        symbol = self._symbol_at(address)
+        return symbol if symbol is not None and symbol.address == address else None
+
+    def word(self, data: bytes, offset: int) -> int:
+        """The word at an offset."""
+        (word,) = struct.unpack_from(f"{self._order}Q", data, offset)
+        return int(word)
+
+    def has_address(self, data: bytes, address: int) -> bool:
+        """Whether there is an address of the kernel image among numbers, where one could be."""
+        skip = -address % self.pointer_size
+        data = data[skip:]
+        words = struct.unpack(f"{self._order}{len(data) // 8}Q", data[: len(data) // 8 * 8])
+        return bool(self._upper_half) and any(word in self._image for word in words)
+
+    def contradiction(self, layout: Words, data: bytes) -> str:
+        """
+        Return what in the contents of one object speaks against its type, "" if nothing.
+
+        :param data: as many bytes as the object has, or fewer.
+        """
+        if not data.strip(b"\0"):
+            return ""
+        words = struct.unpack(f"{self._order}{len(data) // 8}Q", data[: len(data) // 8 * 8])
+        for index, word in enumerate(words):
+            if not word:
+                continue
+            offset = index * 8
+            if offset in layout.functions:
+                if self._is_number(word):
+                    return f"function pointer at {offset} is {word:#x}"
+                target = self.target(word)
+                if target is None:
+                    continue
+                if not is_text(target):
+                    return f"function pointer at {offset} points to {target.name}"
+                have = self.prototypes.of_function(target.name)
+                wanted = self.prototypes.key(layout.functions[offset])
+                if have and not any(compatible(wanted, proto) for proto in have):
+                    return f"{target.name} is of another prototype"
+            elif offset in layout.pointers:
+                if self._is_number(word):
+                    return f"pointer at {offset} is {word:#x}"
+            elif self._upper_half and offset not in layout.other and word in self._image:
+                return f"address {word:#x} at {offset}"
+        return ""
+
+    def _is_number(self, word: int) -> bool:
+        """Whether a word that is not 0 cannot be a pointer."""
+        return word < self._upper_half and not _SMALL <= word < _LARGEST_PERCPU

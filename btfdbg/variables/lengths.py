@@ -1,0 +1,264 @@
+"""How many elements an array has, from its symbol's extent and its contents.
+
+Owns the judgement that array lengths get: the length that another kernel had is a hint,
+never an answer. Knows types only by their size and text.
+
+Four facts decide. The extent, less the padding that alignment explains, allows a few
+lengths. The kernel's BTF has array types of some lengths only. Padding is zero, so the
+last byte that is not zero belongs to the array (or to something unnamed behind it). And
+most tables end in one way for all arrays of their element type: ``struct attribute *``
+always with one NULL, ``struct cipher_testvec`` never with zeros; how each type's arrays
+end was counted when the database was made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from btfdbg.lazy_dataclass import dataclass
+from btfdbg.vardb.textdb import Tail
+from btfdbg.variables.placement import Extent, Place
+
+_POINTER = 8
+_MANY = 64
+_LARGE = 64
+_GROWTH = 2
+_FEW = 8
+_USUAL = 0.97
+_KERNEL_HALF = 0xFFFF_8000_0000_0000
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayEvidence:
+    """
+    What is known of one array symbol.
+
+    :ivar element: text of its element's type, without const.
+    :ivar element_size: bytes.
+    :ivar hint: length that a kernel of the database gives it, None without one.
+    :ivar stable: all kernels that have it give it the hinted length.
+    :ivar rivals: lengths that kernels give an array of this name.
+    :ivar fixed: a table whose length hardly ever changes.
+    :ivar tail: all-zero elements at its end in that kernel; None for the usual number.
+    :ivar lengths: lengths that arrays of such elements have in this kernel's BTF; None
+        if that is not known.
+    :ivar has_pointers: the elements are or have pointers.
+    :ivar contents: the extent's bytes; None if they are not to be had.
+    :ivar string: the contents are a string that nobody changes.
+    """
+
+    element: str
+    element_size: int
+    hint: int | None
+    stable: bool
+    rivals: frozenset[int]
+    fixed: bool
+    tail: int | None
+    lengths: frozenset[int] | None
+    extent: Extent
+    place: Place
+    has_pointers: bool
+    contents: bytes | None
+    string: bool
+
+
+def array_length(evidence: ArrayEvidence, tails: Mapping[str, Tail]) -> int | None:
+    """Return the array's length, None if more than one is possible."""
+    contents = None if evidence.place is Place.INIT else evidence.contents
+    if contents is not None and not any(contents):
+        contents = None
+    if evidence.string and contents is not None:
+        return _string_length(evidence, contents)
+    possible = _possible(evidence)
+    hint = evidence.hint
+    if hint is not None and evidence.lengths is not None and hint not in evidence.lengths:
+        hint = None
+    if hint is None and evidence.hint is not None and len(possible) > 1:
+        # Of several new lengths the one that fills the room, if the rest are far too short.
+        likely = [n for n in possible if 2 * n >= evidence.hint]
+        if len(likely) == 1 and _fills(evidence, likely[0]):
+            possible = likely
+    if hint is not None and _has_more(evidence, hint, contents):
+        return _after_gap(evidence, hint, possible, contents, tails)
+    wanted = None if contents is None else _by_contents(evidence, contents, tails)
+    if evidence.element == "char" and hint is not None and evidence.place is not Place.CONST:
+        wanted = None  # a buffer, with something shorter in it
+    tail = _tail(evidence, tails)
+    open_ = any(rival != hint and rival in possible for rival in evidence.rivals)
+    same = wanted == hint and (evidence.has_pointers or not open_)
+    table = tail == 1 or (tail == 0 and (same or evidence.place is Place.CONST))
+    if tail == 0 and open_ and not evidence.has_pointers:
+        table = False
+    if table and wanted is not None and wanted in possible and _is_plausible(evidence, wanted):
+        return wanted
+    if len(possible) == 1 and (evidence.hint is not None or _fills(evidence, possible[0])):
+        return possible[0] if _is_plausible(evidence, possible[0]) else None
+    if hint is None or hint not in possible:
+        return None
+    if (_fills(evidence, hint) and not open_) or (tail == 1 and wanted == hint):
+        return hint
+    if evidence.place is Place.INIT and evidence.element != "char":
+        return None
+    if any(_fills(evidence, n) for n in possible) and evidence.element_size > _POINTER:
+        return None  # longer by one, perhaps
+    if wanted is not None and evidence.place is Place.CONST:
+        return None  # the contents speak against it
+    return hint if evidence.stable else None
+
+
+def _is_plausible(evidence: ArrayEvidence, length: int) -> bool:
+    """Whether a table may have become so much shorter or longer than its hint."""
+    hint = evidence.hint
+    if hint is None or length == hint:
+        return True
+    if length > hint:
+        return evidence.has_pointers or length <= _GROWTH * hint + _FEW
+    return length > 1 and (2 * length >= hint or evidence.place is not Place.CONST)
+
+
+def _fills(evidence: ArrayEvidence, length: int) -> bool:
+    return length * evidence.element_size == evidence.extent.size
+
+
+def _has_more(evidence: ArrayEvidence, hint: int, contents: bytes | None) -> bool:
+    """Whether something that is no padding stands behind ``hint`` elements."""
+    size = evidence.element_size
+    if hint < evidence.extent.lengths(size).start:
+        return True
+    return contents is not None and any(contents[hint * size :])
+
+
+def _possible(evidence: ArrayEvidence) -> list[int]:
+    """Lengths that fill the extent, and that this kernel's BTF knows."""
+    lengths = evidence.extent.lengths(evidence.element_size)
+    if evidence.lengths is None:
+        return list(lengths[:_MANY])
+    if len(lengths) <= len(evidence.lengths):
+        return [n for n in lengths if n in evidence.lengths]
+    return sorted(n for n in evidence.lengths if n in lengths)
+
+
+def _after_gap(
+    evidence: ArrayEvidence,
+    hint: int,
+    possible: list[int],
+    contents: bytes | None,
+    tails: Mapping[str, Tail],
+) -> int | None:
+    """Decide between the hint, with something unnamed behind it, and a longer array."""
+    size = evidence.element_size
+    longer = [n for n in possible if n > hint]
+    if hint * size > (evidence.extent.size or 0):
+        return None
+    if evidence.fixed:
+        return hint
+    if contents is not None and evidence.element != "char" and _tail(evidence, tails) == 1:
+        return _terminated(evidence, contents)
+    if not longer:
+        return None if _is_followed(evidence, contents) else hint
+    if (
+        contents is None
+        and size >= _LARGE
+        and longer[-1] <= _GROWTH * hint
+        and _fills(evidence, longer[-1])
+    ):
+        return longer[-1]
+    if contents is None:
+        char_in_init = evidence.place is Place.INIT and evidence.element == "char"
+        return hint if evidence.stable and char_in_init else None
+    grown = _alike(evidence, contents, hint, hint + 1) if evidence.has_pointers else None
+    if grown is False:
+        # Zeros behind writable elements are one of them: nothing unnamed is empty.
+        empty = evidence.place is not Place.CONST and not any(contents[hint * size :])
+        return _only_filling(evidence, longer) if empty else hint
+    if grown and size > _POINTER and longer[0] <= _GROWTH * hint + 1:
+        wanted = _by_contents(evidence, contents, tails)
+        if wanted in longer and _alike(evidence, contents, hint, longer[0]):
+            return wanted
+        return longer[0] if len(longer) == 1 else None
+    return None
+
+
+def _terminated(evidence: ArrayEvidence, contents: bytes) -> int | None:
+    """The first element that is all zeros ends the array, whatever comes then."""
+    size = evidence.element_size
+    for index in range(len(contents) // size):
+        if not any(contents[index * size : (index + 1) * size]):
+            known = evidence.lengths is None or index + 1 in evidence.lengths
+            return index + 1 if known else None
+    return None
+
+
+def _is_followed(evidence: ArrayEvidence, contents: bytes | None) -> bool:
+    """Whether what stands behind the hinted elements looks like one more of them."""
+    hint = evidence.hint
+    return (
+        contents is not None
+        and hint is not None
+        and evidence.element_size > _POINTER
+        and _alike(evidence, contents, hint, hint + 1) is True
+    )
+
+
+def _only_filling(evidence: ArrayEvidence, longer: list[int]) -> int | None:
+    """The one longer length, if it leaves nothing over."""
+    return longer[0] if len(longer) == 1 and _fills(evidence, longer[0]) else None
+
+
+def _by_contents(evidence: ArrayEvidence, contents: bytes, tails: Mapping[str, Tail]) -> int | None:
+    """The length that the last non-zero byte and the usual end of such arrays give."""
+    tail = _tail(evidence, tails)
+    used = -(-len(contents.rstrip(b"\0")) // evidence.element_size)
+    if tail is None or not used:
+        return None
+    if evidence.hint is None and _alike(evidence, contents, 1, used) is False:
+        return None
+    return used + tail
+
+
+def _tail(evidence: ArrayEvidence, tails: Mapping[str, Tail]) -> int | None:
+    """How many all-zero elements the array ends in, as far as its kind says."""
+    if evidence.tail is not None:
+        return evidence.tail
+    usual = tails.get(evidence.element)
+    if usual is None or usual.agree < _USUAL * usual.total:
+        return None
+    return usual.zeros
+
+
+def _string_length(evidence: ArrayEvidence, contents: bytes) -> int | None:
+    """A constant string ends with its NUL, or is an array of characters without one."""
+    end = contents.find(b"\0")
+    if end < 0:
+        end = len(contents)
+    hint = evidence.hint
+    if hint == end + 1 or (hint == end and evidence.place is Place.CONST):
+        return hint
+    longest = evidence.extent.size or 0
+    if 0 < end < longest and longest - (end + 1) < evidence.extent.slack:
+        return end + 1 if not contents[end:].strip(b"\0") else None
+    return None
+
+
+def _alike(evidence: ArrayEvidence, contents: bytes, known: int, length: int) -> bool | None:
+    """
+    Whether elements behind the first ``known`` ones have pointers where those have them.
+
+    False if one has none of them, None where there is nothing to compare.
+    """
+    size = evidence.element_size
+    if not evidence.has_pointers or size % _POINTER or known < 1 or len(contents) < size * length:
+        return None
+    words = memoryview(contents[: size * length]).cast("Q")
+    step = size // _POINTER
+    pointers = [
+        i for i in range(step) if all(words[e * step + i] >= _KERNEL_HALF for e in range(known))
+    ]
+    if not pointers:
+        return None
+    same = [
+        sum(words[e * step + i] >= _KERNEL_HALF for i in pointers) for e in range(known, length)
+    ]
+    if not all(same):
+        return False
+    return True if all(2 * n >= len(pointers) for n in same) else None

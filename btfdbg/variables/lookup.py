@@ -1,0 +1,488 @@
+"""Types of global variables of one dump, from all evidence there is.
+
+Owns the verdict: which of the proposed types a symbol has, if any. Proposals come from
+the database, from rules and from families; the gates are this dump's own: its symbols'
+places, and the types that its BTF has. A wrong type is worse than none, so what is left
+in doubt has none.
+
+Nothing is read before the first question.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
+
+from drgn import FaultError, Program, Type, TypeKind, sizeof
+
+from btfdbg.btf import Btf
+from btfdbg.cache import Cache
+from btfdbg.errors import BtfError, DebugInfoError
+from btfdbg.kallsyms.choice import is_text, only
+from btfdbg.lazy_dataclass import dataclass
+from btfdbg.vardb.database import Candidate, Database
+from btfdbg.vardb.name_patterns import MIN_MEMBERS, patterns, without_length
+from btfdbg.vardb.textdb import Marked, Tail
+from btfdbg.variables import macro_names
+from btfdbg.variables.contents import Contents
+from btfdbg.variables.convert import TypeBuilder
+from btfdbg.variables.extra import ExtraBtf
+from btfdbg.variables.padding import Neighbours
+from btfdbg.variables.parameters import Parameter, read_parameters
+from btfdbg.variables.placement import CACHE_LINE, CACHE_LINES, SMALL_DATA, Place, Places
+from btfdbg.variables.proposals import Kinship, Proposal
+from btfdbg.variables.provenance import Cause, Source, TypedVariable
+from btfdbg.variables.structural_index import Shapes
+from btfdbg.variables.symbols import Symbol, Symbols
+from btfdbg.variables.type_checker import Verdicts, size_of
+
+logger = logging.getLogger("btfdbg.variables")
+
+_OTHER_TIER = 1
+_MAX_ARGUMENTS = 6
+_KNOWN_TEXTS = 1 << 14
+_CURATED_TIER = 5
+_MACRO_TIER = 10
+_NUMBERS = (TypeKind.INT, TypeKind.ENUM)
+_SMALL_RECORD = 4  # atomic_t
+_FAMILY_SHARE = 0.985
+_FAMILY_MAJORITY = 0.5
+
+
+class VariableTypes:
+    """
+    Types of the global variables of one kernel (or of one of its modules).
+
+    :param prog: for types and memory; nothing is asked of it before the first lookup.
+    :param symbols: the kernel's symbols.
+    :param release: as ``uname -r`` prints it.
+    :param architecture: as ``uname -m`` prints it.
+    :param database: the compiled database, or how to get it; None for the shipped one.
+    :param find_type: finds a named type, ``prog.type`` by default.
+    :param minimum: trust below which no type is given.
+    :param on_problem: told, once, what is wrong with the database.
+    :param module: name of the module whose variables these are, "" for the kernel.
+    :param btf: gives the BTF in which types must exist in every detail.
+    :param extra: gives the extra BTF of this kernel, if there is one.
+    :param convert: makes a type out of an id of extra BTF.
+    :param exact_sizes: the symbols' sizes are their own (a module's ``st_size``).
+    :param symbol_at: the symbol that covers an address, for what contents say of types.
+    """
+
+    def __init__(
+        self,
+        prog: Program,
+        symbols: Symbols,
+        *,
+        release: str,
+        architecture: str,
+        database: Callable[[], Database] | None = None,
+        find_type: Callable[[str], Type] | None = None,
+        minimum: Source = Source.RULE,
+        on_problem: Callable[[DebugInfoError], None] | None = None,
+        module: str = "",
+        btf: Callable[[], Btf] | None = None,
+        exact_sizes: bool = False,
+        extra: Callable[[], ExtraBtf | None] | None = None,
+        convert: Callable[[Btf, int], Type] | None = None,
+        symbol_at: Callable[[int], Symbol | None] | None = None,
+    ) -> None:
+        self._symbol_at = symbol_at
+        self._prog = prog
+        self._symbols = symbols
+        self._release = release
+        self._architecture = architecture
+        self._load = database or shipped_database
+        self._find_type = find_type
+        self._on_problem = on_problem
+        self._module = module
+        self._btf = btf
+        self._exact_sizes = exact_sizes
+        self._extra = extra
+        self._convert = convert
+        self.minimum = minimum
+        self._ready: _Ready | None = None
+        self._found: dict[tuple[str, int], TypedVariable | None] = {}
+        self._known_parameters: dict[int, Parameter] | None = None
+        self._causes: dict[tuple[str, int], Cause] = {}
+
+    def find(self, name: str) -> TypedVariable | None:
+        """
+        Return a variable by its name.
+
+        :return: None if the kernel has no such symbol, or more than one of equal standing,
+            or no type holds for it, or only one that is trusted less than :attr:`minimum`.
+        """
+        symbol = only([s for s in self._symbols.by_name(name) if not is_text(s)])
+        return None if symbol is None else self._typed(symbol)
+
+    def find_at(self, name: str, address: int) -> TypedVariable | None:
+        """Return the variable of a name that lies at an address, of several of that name."""
+        for symbol in self._symbols.by_name(name):
+            if symbol.address == address and not is_text(symbol):
+                return self._typed(symbol)
+        return None
+
+    def of_symbol(self, symbol: Symbol) -> TypedVariable | None:
+        """Return the variable that a symbol is."""
+        return self._typed(symbol)
+
+    def source(self, name: str) -> Source | None:
+        """Return which evidence gives the type of a variable."""
+        found = self.find(name)
+        return None if found is None else found.source
+
+    def cause(self, name: str) -> Cause | None:
+        """Return why a variable has no type; None if it has one, or is none."""
+        symbol = only([s for s in self._symbols.by_name(name) if not is_text(s)])
+        if symbol is None or self._typed(symbol) is not None:
+            return None
+        return self._causes.get((symbol.name, symbol.address))
+
+    def _typed(self, symbol: Symbol) -> TypedVariable | None:
+        key = (symbol.name, symbol.address)
+        try:
+            found = self._found[key]
+        except KeyError:
+            found = self._found[key] = self._decide(symbol)
+        return found if found is not None and found.source >= self.minimum else None
+
+    def _decide(self, symbol: Symbol) -> TypedVariable | None:
+        ready = self._ready
+        if ready is None:
+            ready = self._ready = self._prepare()
+        exact = self._from_extra(ready, symbol)
+        if exact is not None:
+            return exact
+        known = ready.database.candidates(symbol.name)
+        proposals = list(self._proposals(ready, symbol, known))
+        texts = {Marked.parse(p.type).type for p in proposals if p.source is not Source.RULE}
+        lengths = frozenset(
+            length for t in texts if (length := ready.verdicts.length(t)) is not None
+        )
+        found = self._best(ready, symbol, proposals, lengths, gap=False)
+        if isinstance(found, Cause) and len({p.type for p in proposals}) == 1:
+            found = self._best(ready, symbol, proposals, lengths, gap=True)
+        if isinstance(found, Cause) and not known:
+            found = self._by_family(ready, symbol, found)
+        if isinstance(found, Cause):
+            parameter = self._parameters().get(symbol.address)
+            if parameter is not None:
+                guess = Proposal(str(parameter), Source.RULE, (30,), "a parameter of that type")
+                found = self._best(ready, symbol, (guess,), frozenset(), gap=False)
+        elif self._leaves_room(ready, symbol, *found):
+            found = Cause.SIZE
+        if isinstance(found, Cause):
+            self._causes[symbol.name, symbol.address] = found
+            return None
+        type_, proposal = found
+        note = proposal.note
+        if ready.places.of(symbol.address) is Place.INIT:
+            note = f"{note}; its memory was freed after boot" if note else "freed after boot"
+        return TypedVariable(symbol.name, type_, symbol.address, proposal.source, note)
+
+    def _leaves_room(self, ready: _Ready, symbol: Symbol, type_: Type, proposal: Proposal) -> bool:
+        """Whether another kernel's number is too small for its place in this one."""
+        return (
+            ready.neighbours is not None
+            and proposal.source is Source.DATABASE_OTHER
+            and _is_number(type_)
+            and ready.neighbours.has_more(symbol, sizeof(type_))
+        )
+
+    def _from_extra(self, ready: _Ready, symbol: Symbol) -> TypedVariable | None:
+        if ready.extra is None or self._convert is None:
+            return None
+        extra = ready.extra
+        var_id = extra.find(
+            symbol.name,
+            symbol.address,
+            lambda name: [s.address for s in self._symbols.by_name(name) if not is_text(s)],
+        )
+        if var_id is None:
+            return None
+        stated = extra.stated(var_id)
+        type_ = None if stated is None else ready.types.from_text(stated)
+        if type_ is None:
+            type_ = self._convert(extra.btf, var_id)
+        return TypedVariable(symbol.name, type_, symbol.address, Source.EXTRA_BTF)
+
+    def _best(
+        self,
+        ready: _Ready,
+        symbol: Symbol,
+        proposals: Sequence[Proposal],
+        rivals: frozenset[int],
+        *,
+        gap: bool,
+    ) -> tuple[Type, Proposal] | Cause:
+        """The one type that holds in the first tier in which any does, or why none does."""
+        cause = Cause.UNKNOWN
+        tier: tuple[int, ...] | None = None
+        holds: dict[str, tuple[Type, Proposal]] = {}
+        refused: dict[str, tuple[int, ...]] = {}
+        roomy: Proposal | None = None
+        unknown: tuple[int, ...] | None = None
+        tails = _tails(proposals, ready.database.tails)
+        for proposal in proposals:
+            if tier is not None and proposal.tier != tier:
+                break
+            if unknown is not None and unknown < proposal.tier < (_CURATED_TIER,):
+                # Not knowing how long it is is no reason to take what it was once.
+                continue
+            if roomy is not None and proposal.is_elsewhere and not roomy.is_elsewhere:
+                # Something unnamed may follow; another module's type fits by chance.
+                break
+            element = _element(proposal.type)
+            if refused.get(element, proposal.tier) != proposal.tier:
+                # A nearer kernel's length does not hold; one further away is no better.
+                continue
+            checked = ready.verdicts.check(
+                proposal.type,
+                symbol,
+                trusted=proposal.source is Source.DATABASE_SAME,
+                open_ended=proposal.source is Source.RULE or proposal.tier[0] == _CURATED_TIER,
+                rivals=rivals,
+                gap=gap,
+                tail=tails.get(element),
+                doubt=proposal.tier[0] != _MACRO_TIER,
+            )
+            if checked is None:
+                refused.setdefault(element, proposal.tier)
+                if cause is Cause.UNKNOWN:
+                    cause = ready.verdicts.refusal
+                if ready.verdicts.refusal is Cause.LENGTH and unknown is None:
+                    unknown = proposal.tier
+                if ready.verdicts.refusal is Cause.GAP and not gap:
+                    roomy = roomy or proposal
+            else:
+                tier = proposal.tier
+                holds.setdefault(checked[0], (checked[1], proposal))
+        if len(holds) > 1:
+            return Cause.AMBIGUOUS
+        if not holds and roomy is not None and roomy is _nearest(proposals):
+            found = self._best(ready, symbol, (roomy,), rivals, gap=True)
+            if not isinstance(found, Cause) and ready.verdicts.is_followed(found[0], symbol):
+                return found
+        return next(iter(holds.values())) if holds else cause
+
+    def _proposals(
+        self, ready: _Ready, symbol: Symbol, known: tuple[Candidate, ...]
+    ) -> Iterator[Proposal]:
+        yield from sorted(
+            (self._from_candidate(ready, candidate) for candidate in known),
+            key=lambda proposal: proposal.tier,
+        )
+        exists = self._exists
+        for order, text in enumerate(macro_names.propose(symbol.name, exists, self._architecture)):
+            yield Proposal(text, Source.RULE, (_MACRO_TIER, order), "made by a kernel macro")
+        sized = macro_names.by_size(symbol.name, self._size_of)
+        if sized is not None:
+            yield Proposal(sized, Source.RULE, (11,), "sized by another type")
+
+    def _from_candidate(self, ready: _Ready, candidate: Candidate) -> Proposal:
+        other_module = candidate.module != self._module
+        if not candidate.kernels:
+            return Proposal(
+                candidate.type,
+                Source.DATABASE_OTHER,
+                (_CURATED_TIER, other_module),
+                "curated declaration",
+            )
+        rank, release = ready.kinship.nearest(candidate.kernels)
+        if rank[0] == 0 and not other_module:
+            return Proposal(candidate.type, Source.DATABASE_SAME, (0,), f"DWARF of {release}")
+        tier = (_OTHER_TIER, other_module, *rank)
+        seen = not candidate.module and ready.kinship.saw_contents(candidate.kernels)
+        note = f"DWARF of {release}"
+        return Proposal(candidate.type, Source.DATABASE_OTHER, tier, note, seen, other_module)
+
+    def _by_family(
+        self, ready: _Ready, symbol: Symbol, cause: Cause
+    ) -> tuple[Type, Proposal] | Cause:
+        """
+        The type that the symbol's families agree on, of those that fit it.
+
+        The most specific family that knows enough decides; a wider one may add nothing.
+        """
+        for pattern in patterns(symbol.name):
+            family = ready.database.families.get(pattern)
+            if family is None:
+                continue
+            holds: dict[str, tuple[Type, int]] = {}
+            roomy = 0  # members of a type that is not impossible, if something follows it
+            total = family.members - sum(count for _, count in family.types)
+            for text, count in family.types_for(symbol.name):
+                checked = ready.verdicts.check(
+                    text, symbol, trusted=False, open_ended=True, rivals=frozenset(), gap=False
+                )
+                if checked is None and ready.verdicts.refusal is Cause.GAP:
+                    roomy = max(roomy, count)
+                if checked is not None:
+                    before = holds.get(checked[0], (checked[1], 0))[1]
+                    holds[checked[0]] = (checked[1], before + count)
+            if not holds:
+                return ready.verdicts.refusal
+            total = max(total, 0) + sum(count for _, count in holds.values())
+            type_, count = max(holds.values(), key=lambda hold: hold[1])
+            if roomy > count or not ready.verdicts.may_be_empty(type_, symbol):
+                return Cause.DOUBT
+            if count >= _FAMILY_SHARE * total and count >= MIN_MEMBERS:
+                note = f"as {count} others named {pattern}"
+                return type_, Proposal(str(type_), Source.RULE, (20,), note)
+            cause = Cause.DOUBT
+            if count < _FAMILY_MAJORITY * total:
+                break
+        return cause
+
+    def _arguments(self, name: str) -> int | None:
+        """How many arguments a system call's metadata says that it has."""
+        metadata = macro_names.syscall_of(name)
+        address = None if metadata is None else self._address_of(metadata)
+        if address is None or self._btf is None:
+            return None
+        btf = self._btf()
+        try:
+            offset = btf.offset_of("syscall_metadata", "nb_args") // 8
+            count = int.from_bytes(self._prog.read(address + offset, 4), btf.byteorder)
+        except (BtfError, FaultError):
+            return None
+        return count if 0 < count <= _MAX_ARGUMENTS else None
+
+    def _size_of(self, name: str) -> int | None:
+        try:
+            return size_of((self._find_type or self._prog.type)(name))
+        except LookupError:
+            return None
+
+    def _parameters(self) -> Mapping[int, Parameter]:
+        """The kernel's parameters, read when the first number is asked for."""
+        if self._known_parameters is None:
+            self._known_parameters = {}
+            if self._btf is not None and self._symbol_at is not None and not self._module:
+                self._known_parameters = read_parameters(
+                    self._btf(), self._prog.read, self._address_of, self._symbol_at
+                )
+        return self._known_parameters
+
+    def _address_of(self, name: str) -> int | None:
+        symbols = self._symbols.by_name(name)
+        return symbols[0].address if len(symbols) == 1 else None
+
+    def _exists(self, name: str) -> bool:
+        return bool(self._symbols.by_name(name))
+
+    def _problem(self, error: DebugInfoError) -> None:
+        if self._on_problem is not None:
+            self._on_problem(error)
+        else:
+            logger.warning("%s", error)
+
+    def _prepare(self) -> _Ready:
+        try:
+            database = self._load()
+        except DebugInfoError as e:
+            self._problem(e)
+            database = Database.build((), {}, {})
+
+        places = Places(self._address_of)
+        types = TypeBuilder(self._prog, self._find_type)
+        shapes = contents = neighbours = None
+        if self._btf is not None:
+            shapes = Shapes(self._btf())
+            start, end = self._address_of("_text"), self._address_of("_end")
+            if self._symbol_at is not None and start is not None and end is not None:
+                contents = Contents(self._btf(), range(start, end), self._symbol_at)
+                neighbours = Neighbours(database, self._btf(), shapes, self._symbol_at)
+        prog = self._prog
+        verdicts = Verdicts(
+            types,
+            places,
+            database.tails,
+            shapes,
+            prog.read,
+            lambda name: int(prog.constant(name).value_()),
+            self._exact_sizes,
+            CACHE_LINES.get(self._architecture, CACHE_LINE),
+            SMALL_DATA.get(self._architecture, 0),
+            contents,
+            self._parameters,
+            self._arguments,
+        )
+        extra = None
+        if self._extra is not None:
+            try:
+                extra = self._extra()
+            except DebugInfoError as e:
+                self._problem(e)
+        kinship = Kinship(database.kernels, self._release, self._architecture)
+        return _Ready(database, places, verdicts, kinship, extra, types, neighbours)
+
+
+def _is_number(type_: Type) -> bool:
+    """Whether a type is a number, or no more than one in a structure."""
+    kind = type_.unaliased_kind()
+    if kind == TypeKind.STRUCT:
+        return bool(type_.unaliased().is_complete()) and sizeof(type_) <= _SMALL_RECORD
+    return kind in _NUMBERS
+
+
+def _nearest(proposals: Sequence[Proposal]) -> Proposal | None:
+    """The first proposal, if none of its tier is of another type."""
+    first = proposals[0]
+    same = all(p.type == first.type for p in proposals if p.tier == first.tier)
+    return first if same else None
+
+
+@lru_cache(maxsize=_KNOWN_TEXTS)
+def _element(text: str) -> str:
+    """What two types that differ in length or const only have in common."""
+    return without_length(Marked.parse(text).type).removeprefix("const ")
+
+
+def _tails(proposals: Sequence[Proposal], usually: Mapping[str, Tail]) -> dict[str, int]:
+    """
+    How arrays end, by element, where all kernels that know agree.
+
+    No mark means the usual end, if contents were seen, and else nothing.
+    """
+    found: dict[str, set[int]] = {}
+    for proposal in proposals:
+        marked = Marked.parse(proposal.type)
+        tail = marked.tail
+        if tail is None and proposal.seen and marked.type.endswith("]"):
+            element = _element(proposal.type).partition(" [")[0]
+            usual = usually.get(element)
+            tail = None if usual is None else usual.zeros
+        if tail is not None:
+            found.setdefault(_element(proposal.type), set()).add(tail)
+    return {element: min(tails) for element, tails in found.items() if len(tails) == 1}
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """What the first lookup prepares."""
+
+    database: Database
+    places: Places
+    verdicts: Verdicts
+    kinship: Kinship
+    extra: ExtraBtf | None
+    types: TypeBuilder
+    neighbours: Neighbours | None
+
+
+_shipped: Database | None = None
+
+
+def shipped_database() -> Database:
+    """
+    Return the database that is part of this package, read once.
+
+    :raises DebugInfoError: it is missing or damaged.
+    """
+    global _shipped
+    if _shipped is None:
+        _shipped = Database.load(cache=Cache.default())
+    return _shipped

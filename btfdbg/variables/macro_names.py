@@ -1,0 +1,186 @@
+"""Variables that kernel macros make, and whose names say their type.
+
+Owns a table of facts about the kernel's own macros; the families that are learned from
+data are in :mod:`.families`. A rule only proposes: whether the type exists in this
+kernel and fits the symbol is checked by whoever asked.
+
+Facts: include/linux/static_call_types.h, include/linux/tracepoint.h,
+include/trace/bpf_probe.h, include/trace/trace_events.h, include/linux/syscalls.h,
+include/linux/moduleparam.h, include/linux/init.h, include/linux/compiler.h.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+
+from btfdbg.lazy_dataclass import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """
+    :ivar prefix: what the names start with.
+    :ivar type: type text; ``{}`` stands for the rest of the name.
+    :ivar companion: prefix that another symbol with the same rest must have.
+    :ivar length: length of an outermost array, from the rest of the name.
+    :ivar elsewhere: the type on machines (``uname -m``) where it is another one.
+    """
+
+    prefix: str
+    type: str
+    companion: str = ""
+    length: Callable[[str], int] | None = None
+    elsewhere: Mapping[str, str] = MappingProxyType({})
+
+
+def _string(rest: str) -> int:
+    return len(rest) + 1
+
+
+# __moduleparam_const is empty there: relocated data cannot be in a read-only section.
+_NOT_CONST = MappingProxyType(
+    dict.fromkeys(("ppc64", "ppc64le", "alpha"), "ro struct kernel_param")
+)
+
+RULES = (
+    Rule("__SCK__", "struct static_call_key"),
+    # Tracepoints with extended registration functions (from v6.13 on) have both.
+    Rule("__tracepoint_ext_", "struct tracepoint_ext"),
+    # Where pointers are not relative (CONFIG_HAVE_ARCH_PREL32_RELOCATIONS is off).
+    Rule("__tracepoint_ptr_", "tracepoint_ptr_t"),
+    Rule("__tracepoint_", "struct tracepoint"),
+    Rule("__tpstrtab_", "const char []", length=_string),
+    Rule(
+        "__bpf_trace_tp_map_",
+        "union { struct bpf_raw_event_map event; btf_trace_{} handler; }",
+    ),
+    Rule("trace_event_fields_", "struct trace_event_fields []"),
+    Rule("trace_event_type_funcs_", "struct trace_event_functions"),
+    Rule("event_class_", "struct trace_event_class"),
+    Rule("print_fmt_", "char []"),
+    Rule("__event_", "struct trace_event_call *"),
+    Rule("event_enter__", "struct trace_event_call"),
+    Rule("event_exit__", "struct trace_event_call"),
+    Rule("event_", "struct trace_event_call", companion="__event_"),
+    Rule("__syscall_meta__", "struct syscall_metadata"),
+    Rule("__p_syscall_meta__", "struct syscall_metadata *"),
+    Rule("TRACE_SYSTEM_", "struct trace_eval_map *", companion="__TRACE_SYSTEM_"),
+    Rule("__TRACE_SYSTEM_", "struct trace_eval_map"),
+    Rule("security_hook_active_", "struct static_key_false"),
+    Rule("__param_ops_", "const struct kernel_param_ops"),
+    Rule("__param_arr_", "const struct kparam_array"),
+    Rule("__param_string_", "const struct kparam_string"),
+    Rule("__param_str_", "const char []"),
+    Rule(
+        "__param_",
+        "const struct kernel_param",
+        companion="__param_str_",
+        elsewhere=_NOT_CONST,
+    ),
+    Rule("__setup_str_", "const char []"),
+    Rule("__setup_", "struct obs_kernel_param", companion="__setup_str_"),
+    Rule("__UNIQUE_ID_addressable_", "void *"),
+    Rule("__UNIQUE_ID___addressable_", "void *"),
+    Rule("__UNIQUE_ID_modinfo_", "const char []"),
+    Rule("__UNIQUE_ID___earlycon_", "const struct earlycon_id"),
+    Rule("__func__.", "const char []"),
+    Rule("__this_module", "struct module"),
+    Rule("__already_done.", "bool"),
+)
+
+# Writable, and yet strings that nobody changes: their length is that of the text.
+_STRINGS = ("print_fmt_",)
+
+# As many elements as the system call has arguments, and no NULL among them.
+_FIXED = ("types__", "args__")
+
+# Arrays with one element for each value of an enum: the enumerator that counts them.
+_COUNTS = {
+    "node_states": "NR_NODE_STATES",
+    "softirq_vec": "NR_SOFTIRQS",
+    "vm_node_stat": "NR_VM_NODE_STAT_ITEMS",
+    "vm_numa_event": "NR_VM_NUMA_EVENT_ITEMS",
+    "vm_numa_stat": "NR_VM_NUMA_STAT_ITEMS",
+    "vm_zone_stat": "NR_VM_ZONE_STAT_ITEMS",
+}
+
+_BY_HEAD: dict[str, tuple[Rule, ...]] = {}
+for _rule in RULES:
+    _head = _rule.prefix[:4]
+    _BY_HEAD[_head] = (*_BY_HEAD.get(_head, ()), _rule)
+
+_DOT_NUMBER = re.compile(r"\.\d+$")
+
+
+def propose(name: str, exists: Callable[[str], bool], machine: str = "") -> Iterator[str]:
+    """
+    Yield the types that the kernel's macros would give a name, the most specific first.
+
+    :param exists: whether this kernel has a symbol of a name.
+    :param machine: the architecture, as ``uname -m`` prints it.
+    """
+    for rule in _BY_HEAD.get(name[:4], ()):
+        if not name.startswith(rule.prefix):
+            continue
+        rest = name[len(rule.prefix) :]
+        if rule.companion and not exists(rule.companion + rest):
+            continue
+        text = rule.elsewhere.get(machine, rule.type).replace("{}", _DOT_NUMBER.sub("", rest))
+        if rule.length is not None:
+            text = text.replace("[]", f"[{rule.length(rest)}]")
+        yield text
+
+
+def is_string(name: str) -> bool:
+    """Whether a ``char`` array of this name holds a string and nothing more."""
+    return name.startswith(_STRINGS)
+
+
+def is_fixed(name: str) -> bool:
+    """Whether an array of this name hardly ever changes its length."""
+    return name.startswith(_FIXED)
+
+
+def syscall_of(name: str) -> str | None:
+    """
+    Return the name of the metadata of the system call that an array has the arguments of.
+
+    Source: include/linux/syscalls.h, ``SYSCALL_METADATA()``.
+    """
+    for prefix in _FIXED:
+        if name.startswith(prefix):
+            return f"__syscall_meta__{name[len(prefix) :]}"
+    return None
+
+
+def counting_enumerator(name: str) -> str | None:
+    """Return the enumerator whose value is the length of an array of this name."""
+    return _COUNTS.get(name)
+
+
+def is_per_cpu_table(name: str) -> bool:
+    """
+    Whether an array has one element for each CPU that the kernel was built for.
+
+    Only one that drgn cannot do without: it takes a kernel in which
+    ``__per_cpu_offset`` has no type for one without SMP.
+    """
+    return name == "__per_cpu_offset"
+
+
+def by_size(name: str, size_of: Callable[[str], int | None]) -> str | None:
+    """
+    Return the type of a variable that is sized by another type.
+
+    Source: include/linux/cpumask.h, ``cpu_bit_bitmap[BITS_PER_LONG+1][BITS_TO_LONGS(NR_CPUS)]``.
+
+    :param size_of: size of a named type in bytes, None without it.
+    """
+    if name != "cpu_bit_bitmap":
+        return None
+    word, mask = size_of("unsigned long"), size_of("struct cpumask")
+    if not word or not mask:
+        return None
+    return f"const unsigned long [{8 * word + 1}][{mask // word}]"

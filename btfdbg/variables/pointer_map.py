@@ -1,0 +1,121 @@
+"""Where in an object of a type pointers stand, and what they point to.
+
+Owns the flattening of BTF types into words. Knows nothing of memory or symbols.
+
+Facts: include/uapi/linux/btf.h; offsets in bytes.
+"""
+
+from __future__ import annotations
+
+import enum
+
+from btfdbg.btf import Btf, Kind, kinds
+from btfdbg.errors import BtfError
+from btfdbg.lazy_dataclass import dataclass, field
+
+_MAX_SLOTS = 512
+_MAX_DEPTH = 12
+_MAX_ELEMENTS = 64
+
+
+class Slot(enum.Enum):
+    """What a word of an object is."""
+
+    FUNCTION = "pointer to a function"
+    POINTER = "pointer"
+    PLAIN = "no pointer"
+
+
+@dataclass(slots=True)
+class Words:
+    """
+    Words of an object of one type.
+
+    :ivar size: bytes of the object.
+    :ivar functions: offset of a function pointer to its FUNC_PROTO's id.
+    :ivar pointers: offsets of pointers to objects.
+    :ivar other: offsets of words that may or may not hold a pointer: integers of that
+        size, unions, byte arrays. A word that is in none of the three holds none.
+    """
+
+    size: int
+    functions: dict[int, int] = field(default_factory=dict)
+    pointers: set[int] = field(default_factory=set)
+    other: set[int] = field(default_factory=set)
+
+    def slots(self) -> int:
+        return len(self.functions) + len(self.pointers) + len(self.other)
+
+
+class Layouts:
+    """Layouts of one BTF's types, each made once."""
+
+    def __init__(self, btf: Btf) -> None:
+        self._btf = btf
+        self._word = btf.pointer_size
+        self._made: dict[int, Words | None] = {}
+
+    def of(self, type_id: int) -> Words | None:
+        """Return the layout of a type; None if it has no size or too many words."""
+        if type_id not in self._made:
+            try:
+                layout: Words | None = Words(self._btf.resolve_size(type_id))
+                assert layout is not None
+                if not self._add(layout, type_id, 0, _MAX_DEPTH, False):
+                    layout = None
+            except BtfError:
+                layout = None
+            self._made[type_id] = layout
+        return self._made[type_id]
+
+    def _add(self, into: Words, type_id: int, offset: int, depth: int, shared: bool) -> bool:
+        """
+        Add the words of a type at an offset.
+
+        :param shared: a union's members overlap: what is a pointer in one need not be one.
+        :return: whether all of them are known.
+        """
+        btf = self._btf
+        if not depth or into.slots() > _MAX_SLOTS:
+            return False
+        type_ = btf.type_by_id(btf.skip_mods_and_typedefs(type_id))
+        if isinstance(type_, kinds.Ptr):
+            target = btf.skip_mods_and_typedefs(type_.type)
+            if shared or offset % self._word or not target:
+                # ``void *`` members carry numbers, too.
+                into.other.add(offset - offset % self._word)
+            elif btf.kind_of(target) == Kind.FUNC_PROTO:
+                into.functions[offset] = int(target)
+            else:
+                into.pointers.add(offset)
+            return True
+        if isinstance(type_, (kinds.Struct, kinds.Union)):
+            shared = shared or (isinstance(type_, kinds.Union) and len(type_.members) > 1)
+            return all(
+                self._add(into, m.type, offset + m.bit_offset // 8, depth - 1, shared)
+                for m in type_.members
+            )
+        if isinstance(type_, kinds.Array):
+            return self._add_array(into, type_, offset, depth, shared)
+        if isinstance(type_, kinds.Int) and type_.size >= self._word:
+            into.other.add(offset - offset % self._word)
+        return True
+
+    def _add_array(
+        self, into: Words, type_: kinds.Array, offset: int, depth: int, shared: bool
+    ) -> bool:
+        size = self._btf.resolve_size(type_.type)
+        if size < self._word:
+            # Buffers: nobody knows what is in them.
+            last = offset + size * type_.nelems
+            words = range(offset - offset % self._word, last, self._word)
+            if len(words) > _MAX_ELEMENTS:
+                return False
+            into.other.update(words)
+            return True
+        if type_.nelems > _MAX_ELEMENTS:
+            return False
+        return all(
+            self._add(into, type_.type, offset + i * size, depth - 1, shared)
+            for i in range(type_.nelems)
+        )

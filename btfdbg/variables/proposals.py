@@ -1,0 +1,77 @@
+"""Proposals and their order: which kernel's types are asked first.
+
+Owns the distance between kernels. Whether a proposal holds is decided in :mod:`.verdicts`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from btfdbg.lazy_dataclass import dataclass
+from btfdbg.vardb.textdb import Kernel, series_version
+from btfdbg.variables.provenance import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """
+    A type that a symbol may have.
+
+    :ivar tier: proposals of a smaller tier are asked first; within a tier, two that fit
+        contradict each other.
+    :ivar seen: whether the contents of an array were seen when it was extracted: then no
+        mark of its end means the usual one.
+    :ivar is_elsewhere: it is of a variable of another module.
+    """
+
+    type: str
+    source: Source
+    tier: tuple[int, ...]
+    note: str = ""
+    seen: bool = True
+    is_elsewhere: bool = False
+
+
+class Kinship:
+    """How near each kernel of a database is to one release."""
+
+    def __init__(self, kernels: Sequence[Kernel], release: str, machine: str) -> None:
+        me = Kernel.of(release, machine)
+        mine = series_version(release)
+        self._order: list[tuple[int, ...]] = []
+        self._nearest: dict[int, tuple[tuple[int, ...], str]] = {}
+        # Other images were not relocated when they were read, nor were modules.
+        self._seen = sum(1 << i for i, k in enumerate(kernels) if k.machine == "x86_64")
+        self.releases = [kernel.release for kernel in kernels]
+        series = sorted({kernel.version for kernel in kernels} | {mine})
+        for kernel in kernels:
+            distance = abs(series.index(kernel.version) - series.index(mine))
+            self._order.append(
+                (
+                    kernel.release != release,
+                    2 * distance + (kernel.machine != machine),
+                    kernel.lane != me.lane,
+                )
+            )
+
+    def nearest(self, mask: int) -> tuple[tuple[int, ...], str]:
+        """Return the rank of the nearest kernel of a set, and its release."""
+        found = self._nearest.get(mask)
+        if found is None:
+            found = self._nearest[mask] = self._find_nearest(mask)
+        return found
+
+    def _find_nearest(self, mask: int) -> tuple[tuple[int, ...], str]:
+        best: tuple[int, ...] = (9,)
+        release = ""
+        index = 0
+        while mask:
+            if mask & 1 and self._order[index] < best:
+                best, release = self._order[index], self.releases[index]
+            mask >>= 1
+            index += 1
+        return best, release
+
+    def saw_contents(self, mask: int) -> bool:
+        """Whether a kernel of a set had contents to be seen."""
+        return bool(mask & self._seen)

@@ -1,0 +1,444 @@
+"""The gates: whether a proposed type holds for a symbol of this dump.
+
+Owns what speaks against a type: BTF that lacks it, an extent that it does not fit,
+contents that contradict it. Knows nothing of where proposals come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import drgn
+from drgn import Type, TypeKind
+
+from btfdbg.cdecl import (
+    QUALIFIERS,
+    Array,
+    CDeclError,
+    CType,
+    Named,
+    Pointer,
+    format_type,
+    is_const,
+    parse_type,
+    qualified,
+    unqualified,
+)
+from btfdbg.lazy_dataclass import replace
+from btfdbg.vardb.textdb import Marked, Tail
+from btfdbg.variables import macro_names
+from btfdbg.variables.contents import Contents
+from btfdbg.variables.convert import TypeBuilder
+from btfdbg.variables.lengths import ArrayEvidence, array_length
+from btfdbg.variables.parameters import Parameter
+from btfdbg.variables.placement import Extent, Fit, Place, Places, extent_at
+from btfdbg.variables.pointer_map import Words
+from btfdbg.variables.provenance import Cause
+from btfdbg.variables.structural_index import Shapes
+from btfdbg.variables.symbols import Symbol
+
+_WRITABLE = (Place.WRITABLE, Place.PERCPU, Place.RO_AFTER_INIT)
+_CONTENTS_LIMIT = 1 << 16
+_MAX_DEPTH = 3
+_MAX_ELEMENTS = 16
+_LARGEST_GAP = 1 << 16
+_STATIC_KEYS = {"static_key_true": True, "static_key_false": False}
+_KEY_SIZE = 16
+_CHAR = Named("", "char")
+# Addresses of x86-64 and arm64 kernels, whose pointers can be told from other data.
+_KERNEL_HALF = 0xFFFF_8000_0000_0000
+
+
+class Verdicts:
+    """
+    The gates: does a proposed type hold for a symbol?
+
+    :param read: reads memory of the dump; raises :class:`drgn.FaultError`.
+    :param constant: value of an enumerator; raises :class:`LookupError`.
+    :param exact_sizes: a symbol's size is its own, not the distance to the next one.
+    :param small_data: bytes up to which a constant may be among the writable data.
+    :param contents: says what memory speaks against a type.
+    :param parameters: the variables behind the kernel's parameters, by address.
+    :param arguments: how many arguments a system call has that an array is named for.
+    :ivar refusal: why the last type that was refused was.
+    """
+
+    def __init__(
+        self,
+        types: TypeBuilder,
+        places: Places,
+        tails: Mapping[str, Tail],
+        shapes: Shapes | None,
+        read: Callable[[int, int], bytes],
+        constant: Callable[[str], int],
+        exact_sizes: bool,
+        cache_line: int,
+        small_data: int = 0,
+        contents: Contents | None = None,
+        parameters: Callable[[], Mapping[int, Parameter]] | None = None,
+        arguments: Callable[[str], int | None] = lambda name: None,
+    ) -> None:
+        self._arguments = arguments
+        self._parameters = parameters
+        self._words = contents
+        self._cache_line = cache_line
+        self._small_data = small_data
+        self._constant = constant
+        self._exact_sizes = exact_sizes
+        self._shapes = shapes
+        self._types = types
+        self._tails = tails
+        self._places = places
+        self._read = read
+        self._trees: dict[str, CType | None] = {}
+        self._layouts: dict[CType, list[Words]] = {}
+        self._last: tuple[int, bytes | None] = (0, None)
+        self.refusal = Cause.MISSING
+
+    def tree(self, text: str) -> CType | None:
+        """Return the parsed text, None if it cannot be parsed."""
+        try:
+            return self._trees[text]
+        except KeyError:
+            pass
+        try:
+            parsed: CType | None = parse_type(text)
+        except CDeclError:
+            parsed = None
+        self._trees[text] = parsed
+        return parsed
+
+    def length(self, text: str) -> int | None:
+        """Return the outermost array's length that a text states, None without one."""
+        tree = self.tree(text) if "[" in text else None
+        return tree.length if isinstance(tree, Array) else None
+
+    def check(
+        self,
+        text: str,
+        symbol: Symbol,
+        *,
+        trusted: bool,
+        open_ended: bool,
+        rivals: frozenset[int],
+        gap: bool,
+        tail: int | None = None,
+        doubt: bool = True,
+    ) -> tuple[str, Type] | None:
+        """
+        Return the type in the form that holds for the symbol, None if none does.
+
+        :param trusted: the text is of this very kernel: lengths and qualifiers included.
+        :param open_ended: ``[]`` in the text stands for any length, not for an array that
+            was declared without one.
+        :param rivals: the lengths that kernels give an array of this name.
+        :param gap: the symbol may have unnamed constants behind it.
+        :param tail: all-zero elements at the end of such an array, if other kernels have
+            another number than arrays of this type usually have.
+        :param doubt: the contents could show that it is another type.
+        """
+        extent = extent_at(
+            symbol.address, symbol.size, exact=self._exact_sizes, cache_line=self._cache_line
+        )
+        marked = Marked.parse(text)
+        text = marked.type
+        self.refusal = Cause.MISSING
+        if text.endswith("char []") and not open_ended:
+            text = self._sized_string(text, symbol, extent)
+        if trusted:
+            return self._fits(text, extent, gap=True)
+        tree = self.tree(text)
+        if tree is None:
+            return None
+        place = self._places.of(symbol.address)
+        if (
+            place is Place.CONST
+            and not marked.readonly
+            and not is_const(tree)
+            and not _may_be_unwritten(tree, symbol)
+        ):
+            text = format_type(tree := qualified(tree, "const"))
+        elif place in _WRITABLE and is_const(tree) and not 0 < symbol.size <= self._small_data:
+            text = format_type(tree := unqualified(tree, "const"))
+        if isinstance(tree, Array) and (tree.length is not None or open_ended):
+            if marked.tail is None and tail is not None:
+                found = self._array(tree, symbol, extent, place, tail, rivals, open_ended)
+                if found is not None and (tree.length or 0) <= found[1].length:
+                    return found
+            # What is taken for the usual end must not make an array shorter.
+            return self._array(tree, symbol, extent, place, marked.tail, rivals, open_ended)
+        if self._shapes is not None and not self._shapes.exists(tree):
+            return None
+        if doubt and self._is_refuted(tree, symbol, place, 1):
+            self.refusal = Cause.CONTENTS
+            return None
+        return self._fits(text, extent, gap=gap)
+
+    def _sized_string(self, text: str, symbol: Symbol, extent: Extent) -> str:
+        """
+        A string that DWARF only declares, with the length that it has here.
+
+        ``linux_banner``'s definition is in a file that is compiled without debug info.
+        """
+        data = self._contents(symbol)
+        if data is None:
+            return text
+        length = data.find(b"\0") + 1
+        if length < 2 or any(data[length:]) or extent.size is None:
+            return text
+        return f"{text[:-1]}{length}]" if extent.size - length < extent.slack else text
+
+    def is_followed(self, type_: Type, symbol: Symbol) -> bool:
+        """Whether something stands behind an object of the type, up to the next symbol."""
+        size = size_of(type_)
+        if size is None or self._places.of(symbol.address) in (Place.INIT, Place.UNKNOWN):
+            return False
+        data = self._contents(symbol)
+        return data is not None and any(data[size:])
+
+    def may_be_empty(self, type_: Type, symbol: Symbol) -> bool:
+        """
+        Whether what a family says holds for a symbol whose contents show nothing.
+
+        Structures of functions are full from the start: one of zeros is something else.
+        """
+        if not _has_functions(type_):
+            return True
+        data = self._contents(symbol)
+        return data is not None and any(data)
+
+    def _is_refuted(self, element: CType, symbol: Symbol, place: Place, length: int) -> bool:
+        """Whether the contents of one of so many elements contradict the elements' type."""
+        if self._words is None or self._shapes is None or place is Place.INIT:
+            return False
+        if self._contradicts_parameter(element, symbol):
+            return True
+        if isinstance(element, Named) and element.name in _STATIC_KEYS:
+            return self._is_other_key(element.name, symbol)
+        layouts = self._layouts.get(element)
+        if layouts is None:
+            found = [self._words.words.of(id_) for id_ in self._shapes.ids(element)]
+            layouts = [layout for layout in found if layout is not None and layout.size]
+            if len(layouts) != len(found):
+                layouts = []
+            self._layouts[element] = layouts
+        if not layouts:
+            return False
+        data = self._contents(symbol)
+        if data is None:
+            return False
+        if place is Place.CONST and self._are_addresses_of_variables(element, data, length):
+            return True
+        for layout in layouts:
+            if layout.size < self._words.pointer_size:
+                if self._words.has_address(data[: length * layout.size], symbol.address):
+                    continue
+                return False
+            if not any(
+                self._words.contradiction(layout, data[i * layout.size : (i + 1) * layout.size])
+                for i in range(min(length, _MAX_ELEMENTS))
+            ):
+                return False
+        return True
+
+    def _are_addresses_of_variables(self, element: CType, data: bytes, length: int) -> bool:
+        """Whether a constant table of strings leads to writable data, where no literal is."""
+        assert self._words is not None
+        bare = unqualified(element, *QUALIFIERS)
+        if not isinstance(bare, Pointer) or unqualified(bare.target, *QUALIFIERS) != _CHAR:
+            return False
+        words = (self._words.word(data, at) for at in range(0, min(length * 8, len(data) - 7), 8))
+        # A per-CPU address may be a small number, as an index beside pointers is.
+        return any(self._places.of(word) in (Place.WRITABLE, Place.RO_AFTER_INIT) for word in words)
+
+    def _contradicts_parameter(self, element: CType, symbol: Symbol) -> bool:
+        """Whether the variable is a parameter of another size, or a bool where this is none."""
+        if self._parameters is None or self._shapes is None or self._words is None:
+            return False
+        if not isinstance(element, (Named, Pointer)):
+            return False
+        parameter = self._parameters().get(symbol.address)
+        if parameter is None:
+            return False
+        proposed, wanted = (
+            {self._words.number(id_) for id_ in self._shapes.ids(tree)}
+            for tree in (element, parse_type(parameter.type))
+        )
+        return None not in proposed | wanted and proposed.isdisjoint(wanted)
+
+    def _is_other_key(self, name: str, symbol: Symbol) -> bool:
+        """
+        Whether a static key's contents are those of the other kind of keys.
+
+        Source: include/linux/jump_label.h: the word behind the count keeps, in its lowest
+        bit, whether the key is true at first (``JUMP_TYPE_TRUE``), whatever its branches do.
+        """
+        data = self._contents(symbol)
+        if data is None or self._words is None or len(data) < _KEY_SIZE:
+            return False
+        return bool(self._words.word(data, _KEY_SIZE // 2) & 1) is not _STATIC_KEYS[name]
+
+    def _fits(self, text: str, extent: Extent, *, gap: bool) -> tuple[str, Type] | None:
+        type_ = self._types.from_text(text)
+        if type_ is None:
+            return None
+        size = size_of(type_)
+        if size is None:
+            # A function, or an incomplete type: extents say nothing about it.
+            bare = type_.unaliased()
+            nonsense = bare.kind == TypeKind.ARRAY and bare.length is not None
+            return None if nonsense else (text, type_)
+        fit = extent.fit(size)
+        if fit is Fit.OVER:
+            self.refusal = Cause.SIZE
+            return None
+        self.refusal = Cause.GAP
+        if fit in (Fit.GAP, Fit.UNKNOWN) and not gap:
+            return None
+        if fit is Fit.GAP and (extent.size or 0) >= _LARGEST_GAP:
+            return None  # that much is a variable, whatever its type
+        return (text, type_)
+
+    def _array(
+        self,
+        tree: Array,
+        symbol: Symbol,
+        extent: Extent,
+        place: Place,
+        tail: int | None,
+        rivals: frozenset[int],
+        open_ended: bool,
+    ) -> tuple[str, Type] | None:
+        try:
+            element = self._types.build(tree.element)
+        except (LookupError, CDeclError):
+            return None
+        size = size_of(element)
+        if not size:
+            return None
+        text = format_type(unqualified(tree.element, "const"))
+        evidence = ArrayEvidence(
+            element=text,
+            element_size=size,
+            hint=tree.length,
+            stable=len(rivals) <= 1,
+            rivals=rivals,
+            fixed=macro_names.is_fixed(symbol.name),
+            tail=tail,
+            lengths=None if self._shapes is None else self._shapes.lengths(tree.element),
+            extent=extent,
+            place=place,
+            has_pointers=symbol.address >= _KERNEL_HALF and _has_pointers(element),
+            contents=self._contents(symbol),
+            string=text == "char" and (is_const(tree) or macro_names.is_string(symbol.name)),
+        )
+        if open_ended and text == "char" and not _is_text(evidence.contents):
+            return None
+        length = self._arguments(symbol.name)
+        if length is not None and length * size > symbol.size:
+            length = None
+        if length is None:
+            length = self._as_parameter(symbol, size)
+        if length is None:
+            length = self._counted(evidence, symbol.name)
+        if length is None:
+            length = array_length(evidence, self._tails)
+        if length is None:
+            self.refusal = Cause.LENGTH
+            return None
+        if self._is_refuted(tree.element, symbol, place, length):
+            self.refusal = Cause.CONTENTS
+            return None
+        sized = replace(tree, length=length)
+        try:
+            return format_type(sized), self._types.build(sized)
+        except (LookupError, CDeclError):
+            return None
+
+    def _as_parameter(self, symbol: Symbol, element_size: int) -> int | None:
+        """The length that the kernel's parameters give the array, if it has room for it."""
+        if self._parameters is None:
+            return None
+        parameter = self._parameters().get(symbol.address)
+        if parameter is None or not parameter.length:
+            return None
+        fits = parameter.length * element_size <= symbol.size
+        return parameter.length if fits else None
+
+    def _counted(self, evidence: ArrayEvidence, name: str) -> int | None:
+        """The value of the enumerator that counts the array's elements, if it fits."""
+        room = evidence.extent.size or 0
+        if macro_names.is_per_cpu_table(name):
+            count = room // evidence.element_size
+            return count if evidence.lengths is not None and count in evidence.lengths else None
+        enumerator = macro_names.counting_enumerator(name)
+        if enumerator is None:
+            return None
+        try:
+            count = self._constant(enumerator)
+        except LookupError:
+            return None
+        return count if 0 < count * evidence.element_size <= room else None
+
+    def _contents(self, symbol: Symbol) -> bytes | None:
+        if not 0 < symbol.size <= _CONTENTS_LIMIT:
+            return None
+        if self._last[0] != symbol.address:
+            try:
+                self._last = (symbol.address, self._read(symbol.address, symbol.size))
+            except (drgn.FaultError, ValueError):
+                self._last = (symbol.address, None)
+        return self._last[1]
+
+
+def _may_be_unwritten(tree: CType, symbol: Symbol) -> bool:
+    """
+    Whether a symbol may be in read-only data without ``const``.
+
+    Compilers put a static variable there that nothing writes, as happens to numbers whose
+    writers are configured out. Tables and structures there have become const: in Debian's
+    kernels 812 of 815 did, and no static number.
+    """
+    return isinstance(tree, Named) and not tree.tag and symbol.type_letter.islower()
+
+
+def _is_text(contents: bytes | None) -> bool:
+    """Whether contents may be a string, followed by zeros."""
+    return contents is None or not any(byte < 9 or byte == 127 for byte in contents.rstrip(b"\0"))
+
+
+def size_of(type_: Type) -> int | None:
+    if type_.unaliased_kind() in (TypeKind.FUNCTION, TypeKind.VOID):
+        return None
+    try:
+        return int(drgn.sizeof(type_))
+    except TypeError:
+        return None
+
+
+def _has_functions(type_: Type) -> bool:
+    """Whether a structure has pointers to functions, itself or in an anonymous member."""
+    while type_.unaliased_kind() == TypeKind.ARRAY:
+        type_ = type_.unaliased().type
+    type_ = type_.unaliased()
+    if type_.kind not in (TypeKind.STRUCT, TypeKind.UNION):
+        return False
+    for member in type_.members or ():
+        bare = member.type.unaliased()
+        if member.name is None and _has_functions(bare):
+            return True
+        if bare.kind == TypeKind.POINTER and bare.type.unaliased_kind() == TypeKind.FUNCTION:
+            return True
+    return False
+
+
+def _has_pointers(type_: Type, depth: int = 0) -> bool:
+    """Whether objects of the type hold pointers, as far as three levels of members tell."""
+    type_ = type_.unaliased()
+    if type_.kind == TypeKind.POINTER:
+        return True
+    if type_.kind == TypeKind.ARRAY:
+        return _has_pointers(type_.type, depth)
+    if type_.kind not in (TypeKind.STRUCT, TypeKind.UNION) or depth == _MAX_DEPTH:
+        return False
+    return any(_has_pointers(member.type, depth + 1) for member in type_.members or ())

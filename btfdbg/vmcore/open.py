@@ -1,0 +1,74 @@
+"""From a path to a ``drgn.Program`` with its memory set.
+
+Owns the order that holds for every format: what kind of file (``identify``),
+are its headers believable, is there a VMCOREINFO text and does it fit the
+memory; if not, look for one in memory (``recover``); only then drgn, because a
+Program cannot be given another VMCOREINFO later. Registers no finders: that is
+``attach``.
+
+To add a format: ``open<format>.py`` with one function, and its row in ``READERS``.
+"""
+
+from __future__ import annotations
+
+import os
+
+import drgn
+
+from btfdbg.errors import DebugInfoError
+from btfdbg.vmcore.identify import DumpInfo, Format, identify, platform_named
+from btfdbg.vmcore.openelf import open_elf
+from btfdbg.vmcore.openimage import open_image
+from btfdbg.vmcore.openkdump import open_kdump
+from btfdbg.vmcore.overlay import complete_memory
+from btfdbg.vmcore.vmcoreinfo import MAX_BYTES, VmcoreInfo
+
+_NOTE_HEADER = b"VMCOREINFO\0\0"
+
+
+def open_core(
+    path: str | os.PathLike[str],
+    *,
+    architecture: str | None = None,
+    vmcoreinfo: bytes | None = None,
+) -> tuple[drgn.Program, DumpInfo]:
+    """
+    Set up a Program's memory from a dump, without debug info.
+
+    :param architecture: Name of an architecture (``x86_64``, ``arm64``…), for
+        dumps whose header does not say.
+    :param vmcoreinfo: VMCOREINFO text to use in place of the dump's own.
+    :return: The Program, and what is known of the dump.
+    :raises DebugInfoError: the dump cannot be opened; with a hint.
+    """
+    info = identify(path)
+    platform = platform_named(architecture) if architecture else None
+    if vmcoreinfo is not None:
+        vmcoreinfo = _given_text(vmcoreinfo)
+    opener = open_image
+    if info.format is Format.ELF:
+        opener = open_elf
+    elif info.format in (Format.KDUMP, Format.KDUMP_FLATTENED):
+        opener = open_kdump
+    try:
+        prog, info = opener(info, platform, vmcoreinfo)
+        complete_memory(prog, info, VmcoreInfo.parse(prog["VMCOREINFO"].string_()))
+        return prog, info
+    except OSError as e:
+        raise DebugInfoError(f"{info.path}: {e.strerror or e}", step="open") from e
+    except MemoryError as e:
+        raise DebugInfoError(f"{info.path}: out of memory while opening it", step="open") from e
+
+
+def _given_text(text: bytes) -> bytes:
+    """The text of --vmcoreinfo FILE: as such, or a whole note."""
+    at = text.find(b"OSRELEASE=")
+    if at < 0 or len(text) > 2 * MAX_BYTES or b"SYMBOL(swapper_pg_dir)=" not in text:
+        raise DebugInfoError(
+            "what --vmcoreinfo gives is not a VMCOREINFO text",
+            step="open",
+            hint="it has lines like OSRELEASE=6.1.0 and SYMBOL(swapper_pg_dir)=ffffffff82a10000",
+        )
+    if text[:at].endswith(_NOTE_HEADER):
+        text = text[at:]
+    return text.split(b"\0")[0]

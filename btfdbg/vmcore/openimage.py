@@ -1,0 +1,94 @@
+"""Raw memory images, LiME, Xen domains: physical memory and nothing else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import drgn
+
+from btfdbg.errors import DebugInfoError
+from btfdbg.lazy_dataclass import replace
+from btfdbg.vmcore import rawimage, vmcoreinfo_cache
+from btfdbg.vmcore.identify import DumpInfo, Format, platform_of
+from btfdbg.vmcore.lime import read_lime
+from btfdbg.vmcore.memory import Extent, FileMemory, PhysicalMemory
+from btfdbg.vmcore.program import (
+    GIVEN,
+    custom_program,
+    source_of,
+    truncated,
+    without_vmcoreinfo,
+)
+from btfdbg.vmcore.recover import Believed, Candidate, choose
+from btfdbg.vmcore.vmcoreinfo import VmcoreInfo
+from btfdbg.vmcore.xencore import read_xen
+
+
+def open_image(
+    info: DumpInfo, platform: drgn.Platform | None, text: bytes | None
+) -> tuple[drgn.Program, DumpInfo]:
+    """
+    Open a raw image, LiME, or the dump of a Xen domain.
+
+    :param platform: Given by the user, else ``None``.
+    :param text: VMCOREINFO given by the user, else ``None``.
+    :raises DebugInfoError: it cannot be opened; with a hint.
+    """
+    raw = info.format is Format.RAW
+    if raw:
+        size = os.stat(info.path).st_size or _device_size(info.path)
+        memory = FileMemory(info.path, (Extent(0, size, 0, size),))
+    else:
+        read = read_xen if info.format is Format.XEN else read_lime
+        extents, missing = read(info.path)
+        memory = FileMemory(info.path, extents)
+        if missing:
+            info = truncated(info, missing, memory.total)
+
+    def layouts(of: VmcoreInfo) -> Iterator[PhysicalMemory]:
+        return iter(rawimage.layouts(memory, of)) if raw else iter((memory,))
+
+    wanted = platform or info.platform
+
+    def decide(texts: list[Candidate]) -> Believed | None:
+        return choose(texts, layouts, wanted.arch if wanted is not None else None)
+
+    if text is not None:
+        texts, source = [Candidate(text, 0, False)], GIVEN
+        found = decide(texts)
+    else:
+        label, source = f"looking for VMCOREINFO in {info.path.name}", ""
+        texts, found = vmcoreinfo_cache.recover(info.path, memory, label, decide)
+    if not texts:
+        raise without_vmcoreinfo(info, "")
+    if found is None:
+        releases = ", ".join(sorted({c.info.release for c in texts}))
+        raise DebugInfoError(
+            f"{info.path} ({info.format.value}): there is a VMCOREINFO of {releases}, but that"
+            " kernel's page tables are not where it says",
+            step="open",
+            hint="the memory is incomplete, of an unknown layout, or holds a copy only",
+        )
+    image = found.memory
+    assert isinstance(image, FileMemory)
+    prog = custom_program(
+        info,
+        platform_of(found.architecture, found.little_endian),
+        image,
+        ((e.address, e.size) for e in image.extents),
+        found.candidate.text,
+    )
+    return prog, replace(
+        info,
+        architecture=found.architecture,
+        little_endian=found.little_endian,
+        memory=image,
+        vmcoreinfo_source=source or source_of(found, "file offset" if raw else "physical"),
+    )
+
+
+def _device_size(path: Path) -> int:
+    with path.open("rb") as f:
+        return f.seek(0, os.SEEK_END)

@@ -1,0 +1,91 @@
+"""drgn looks for plugins only where there is one, and then loads it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from btfdbg.program.plugins import installed, skip_own_plugins
+
+
+def _package(site: Path, name: str, entry_points: str | None) -> None:
+    folder = site / f"{name}-1.dist-info"
+    folder.mkdir(parents=True)
+    (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
+    if entry_points is not None:
+        (folder / "entry_points.txt").write_text(entry_points)
+
+
+def test_plugins_are_found_as_pythons_own_machinery_finds_them(tmp_path: Path) -> None:
+    from importlib.metadata import distributions
+
+    _package(tmp_path, "none", None)
+    _package(tmp_path, "other", "[console_scripts]\nx = y:z\n[drgn.plugin]\nno = no\n")
+    _package(
+        tmp_path,
+        "two",
+        "[console_scripts]\na=b\n\n[drgn.plugins]\n# c = d\none = m\n two=m2 [x]\n"
+        "[z]\nq=drgn.plugins\n",
+    )
+    expected = {
+        point.name
+        for found in distributions(path=[str(tmp_path)])
+        for point in found.entry_points
+        if point.group == "drgn.plugins"
+    }
+    assert installed([str(tmp_path), str(tmp_path / "missing")]) == expected == {"one", "two"}
+
+
+def test_where_only_python_can_tell_it_is_asked(tmp_path: Path) -> None:
+    archive = tmp_path / "a.zip"
+    archive.write_bytes(b"")
+    assert installed([str(archive)]) is None
+    (tmp_path / "x.egg").mkdir()
+    assert installed([str(tmp_path)]) is None
+
+
+@pytest.mark.parametrize(
+    ("names", "before", "after"),
+    [
+        ("[drgn.plugins]\nbtfdbg = b\ncrash_commands = c\n", None, "*"),
+        ("[drgn.plugins]\nmine = b\n", None, "btfdbg,builtin_commands,crash_commands"),
+        ("[drgn.plugins]\nmine = b\n", "x*", "x*,btfdbg,builtin_commands,crash_commands"),
+        ("[drgn.plugins]\nmine = b\n", "*", "*"),
+    ],
+)
+def test_drgn_is_told_to_skip_what_is_not_needed(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    names: str,
+    before: str | None,
+    after: str,
+) -> None:
+    _package(tmp_path, "p", names)
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    if before is None:
+        monkeypatch.delenv("DRGN_DISABLE_PLUGINS", raising=False)
+    else:
+        monkeypatch.setenv("DRGN_DISABLE_PLUGINS", before)
+    skip_own_plugins()
+    assert os.environ["DRGN_DISABLE_PLUGINS"] == after
+
+
+def test_a_users_plugin_runs_when_a_dump_is_opened(tmp_path: Path, x86_core: Path) -> None:
+    _package(tmp_path, "mine", "[drgn.plugins]\nmine = mine_plugin\n")
+    (tmp_path / "mine_plugin.py").write_text(
+        "def drgn_prog_set(prog):\n    print('plugin sees', prog['UTS_RELEASE'].string_())\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    environment.pop("DRGN_DISABLE_PLUGINS", None)
+    result = subprocess.run(
+        [sys.executable, "-m", "btfdbg.cli.main", str(x86_core), "-e", "pass"],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("plugin sees b'6.")
