@@ -13,7 +13,6 @@ from btfdbg.patches import walks_around_damage
 from btfdbg.patches.tasks import find_tasks
 from btfdbg.program.session import Session
 from btfdbg.vmcore.read_failures import unread
-
 from tests.program.damaged import Dump
 
 WILD = 0xFFFF_DEAD_BEEF_0000
