@@ -65,6 +65,11 @@ class ModuleObjects:
         self._architecture = architecture
         self._variables: dict[str, VariableTypes] = {}
 
+    @property
+    def symbols(self) -> ModuleSymbols:
+        """Symbols of the loaded modules."""
+        return self._symbols
+
     def find(
         self, name: str, flags: drgn.FindObjectFlags, module: str | None = None
     ) -> drgn.Object | None:

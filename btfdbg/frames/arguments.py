@@ -1,0 +1,138 @@
+"""``arguments(session, trace)``: what each frame of a stack trace was called with.
+
+Owns the public values and turning drgn's frames into ``recover``'s and words into drgn's
+Objects.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import drgn
+
+from btfdbg.debuginfo.machine import machine_of
+from btfdbg.errors import BtfError, DebugInfoError
+from btfdbg.frames.recover import MAX_FRAMES, Found, RawFrame, Recovery, Walked
+from btfdbg.record import dataclass
+
+if TYPE_CHECKING:
+    from btfdbg.debuginfo.session import Session
+
+_CACHE_KEY = "btfdbg.frames"
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """
+    One parameter of a frame's function, with its value at the function's entry.
+
+    :ivar name: "" if the prototype names none.
+    :ivar type: Its type.
+    :ivar value: None if it is not known; then :attr:`why` says why.
+    :ivar source: Where the value was found: a register, the stack, a call.
+    :ivar why: Why there is no value, else "".
+    """
+
+    name: str
+    type: drgn.Type
+    value: drgn.Object | None
+    source: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.name or '?'}={'?' if self.value is None else _plain(self.value)}"
+
+
+def _plain(value: drgn.Object) -> str:
+    text: str = value.format_(
+        type_name=False, dereference=False, symbolize=False, string=False, integer_base=16
+    )
+    return text
+
+
+def arguments(session: Session, trace: drgn.StackTrace) -> tuple[tuple[Argument, ...], ...]:
+    """
+    What each frame of a stack trace was called with.
+
+    :return: For each frame a tuple, one item for each parameter of its prototype, in order;
+        empty for a frame whose function has no prototype that can be trusted.
+    :raises DebugInfoError: machine code cannot be read here: no capstone, or another
+        architecture than x86-64 and arm64.
+
+    >>> for frame, args in zip(trace, arguments(session, trace)):
+    ...     print(frame.name, *args)
+    vfs_write file=0xff3de78301db73c0 buf=0x1be3ce60 count=0x2 pos=0xff77097680013ea8
+    """
+    made = recovery(session)
+    return tuple(_objects(session, frame) for frame in walk(made, trace))
+
+
+def walk(made: Recovery, trace: drgn.StackTrace) -> list[Walked | None]:
+    """Each frame's :class:`recover.Walked`; None for frames of inlined functions."""
+    frames = list(trace)[:MAX_FRAMES]
+    real = [f for f in frames if not f.is_inline]
+    walked = iter(made.walk([_raw(f, made) for f in real]))
+    found: list[Walked | None] = [None if f.is_inline else next(walked) for f in frames]
+    return found + [None] * (len(trace) - len(frames))
+
+
+def recovery(session: Session) -> Recovery:
+    """
+    The Recovery of a Session; made once.
+
+    :raises DebugInfoError: see :func:`arguments`.
+    """
+    cache: dict[Any, Any] = session.prog.cache
+    found = cache.get(_CACHE_KEY)
+    if isinstance(found, Recovery):
+        return found
+    from btfdbg.frames.disasm import open_disassembler
+    from btfdbg.frames.text import text_of
+
+    machine = machine_of(session.prog.platform)
+    disassemble = open_disassembler(machine)
+    if machine == "x86_64":
+        from btfdbg.frames import x86_64 as arch
+    else:
+        raise DebugInfoError(f"machine code of {machine} is not read", step="frames")
+    made = Recovery(session, text_of(session, machine), arch, arch.ARGUMENTS, disassemble)
+    cache[_CACHE_KEY] = made
+    return made
+
+
+def _raw(frame: drgn.StackFrame, made: Recovery) -> RawFrame:
+    try:
+        sp: int | None = frame.sp
+    except LookupError:
+        sp = None
+    wanted = made.arch.REGISTERS
+    registers = {n: v for n, v in frame.registers().items() if n in wanted}
+    return RawFrame(frame.pc, sp, frame.interrupted, registers)
+
+
+def _objects(session: Session, frame: Walked | None) -> tuple[Argument, ...]:
+    if frame is None or isinstance(frame.prototype, str):
+        return ()
+    made = []
+    for found in frame.params:
+        try:
+            type_ = frame.prototype.converter.convert(found.param.type_id)
+        except BtfError as e:
+            made.append(
+                Argument(found.param.name, session.prog.void_type(), None, "", f"its type: {e}")
+            )
+            continue
+        made.append(_object(session, type_, found))
+    return tuple(made)
+
+
+def _object(session: Session, type_: drgn.Type, found: Found) -> Argument:
+    name = found.param.name
+    if found.words is None:
+        return Argument(name, type_, None, "", found.why)
+    data = b"".join(word.to_bytes(8, "little") for word in found.words)
+    try:
+        value = drgn.Object.from_bytes_(session.prog, type_, data[: found.param.size])
+    except (TypeError, ValueError) as e:
+        return Argument(name, type_, None, "", f"its type: {e}")
+    return Argument(name, type_, value, found.source, "")

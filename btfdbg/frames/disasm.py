@@ -1,0 +1,138 @@
+"""Machine code to text, by capstone.
+
+Owns opening capstone for an architecture and iterating over instructions as
+(address, size, mnemonic, operands). Knows no meaning of any of them.
+
+Why not always capstone's Python classes: importing them costs 120 ms of CPU (a module of
+names for each of its thirty architectures), all of a ``bt`` takes less. Its library is called
+through ctypes in 6 ms, if it is of the version whose ``cs_insn`` is written down here; any
+other version is used by its own classes.
+
+Facts: capstone 5 ``include/capstone/capstone.h`` (``cs_insn``, ``cs_open``, ``cs_disasm_iter``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from btfdbg.errors import DebugInfoError
+
+Text = tuple[int, int, str, str]
+"""Address, size in bytes, mnemonic, operands."""
+
+
+
+class Disassembler(Protocol):
+    """Disassemble bytes."""
+
+    def __call__(self, code: bytes, address: int, skip: int = 0, /) -> Iterator[Text]:
+        """
+        Give instructions up to the end, or to what cannot be decoded.
+
+        :param address: Of the first instruction.
+        :param skip: Bytes of the code that stand before it.
+        """
+
+# cs_arch and cs_mode, the same numbers since capstone 3.
+_ARCHITECTURES = {"x86_64": (3, 1 << 3), "aarch64": (1, 0)}
+_VERSION = 5
+
+
+def open_disassembler(machine: str) -> Disassembler:
+    """
+    Open capstone for ``x86_64`` or ``aarch64``.
+
+    :raises DebugInfoError: capstone is not installed, or the architecture is another.
+    """
+    if machine not in _ARCHITECTURES:
+        raise DebugInfoError(f"machine code of {machine} is not read", step="frames")
+    from importlib.util import find_spec
+
+    spec = find_spec("capstone")
+    if spec is None or not spec.submodule_search_locations:
+        raise DebugInfoError(
+            "the machine code cannot be read: capstone is not installed",
+            step="frames",
+            hint="pip install 'btfdbg[disasm]'",
+        )
+    for folder in spec.submodule_search_locations:
+        made = _by_library(folder, machine)
+        if made is not None:
+            return made
+    return _by_classes(machine)
+
+
+def _by_library(folder: str, machine: str) -> Disassembler | None:
+    """Call the library that came with the wheel; None if it is another than we know."""
+    import ctypes
+    import os
+
+    class CsInsn(ctypes.Structure):
+        _fields_ = (
+            ("id", ctypes.c_uint),
+            ("address", ctypes.c_uint64),
+            ("size", ctypes.c_uint16),
+            ("bytes", ctypes.c_ubyte * 24),
+            ("mnemonic", ctypes.c_char * 32),
+            ("op_str", ctypes.c_char * 160),
+            ("detail", ctypes.c_void_p),
+        )
+
+    try:
+        names = sorted(n for n in os.listdir(os.path.join(folder, "lib")) if ".so" in n)
+        library = ctypes.CDLL(os.path.join(folder, "lib", names[0]))
+        if library.cs_version(None, None) >> 8 != _VERSION:
+            return None
+        handle = ctypes.c_size_t()
+        arch, mode = _ARCHITECTURES[machine]
+        if library.cs_open(arch, mode, ctypes.byref(handle)):
+            return None
+        library.cs_malloc.argtypes = (ctypes.c_size_t,)
+        library.cs_malloc.restype = ctypes.POINTER(CsInsn)
+        step = library.cs_disasm_iter
+        step.argtypes = (
+            ctypes.c_size_t,
+            ctypes.c_void_p,
+            ctypes.c_void_p,
+            ctypes.c_void_p,
+            ctypes.c_void_p,
+        )
+        step.restype = ctypes.c_bool
+        where = library.cs_malloc(handle)
+    except (OSError, AttributeError, IndexError):
+        return None
+    if not where:
+        return None
+    insn, key, at = where.contents, handle.value, ctypes.addressof(where.contents)
+    refer = ctypes.byref
+
+    def disassemble(code: bytes, address: int, skip: int = 0) -> Iterator[Text]:
+        data = ctypes.c_char_p(code)
+        first = ctypes.cast(data, ctypes.c_void_p).value or 0
+        pointer = ctypes.c_void_p(first + skip)
+        left, here = ctypes.c_size_t(len(code) - skip), ctypes.c_uint64(address)
+        a, b, c = refer(pointer), refer(left), refer(here)
+        while step(key, a, b, c, at):
+            yield insn.address, insn.size, insn.mnemonic.decode(), insn.op_str.decode()
+
+    return disassemble
+
+
+def _by_classes(machine: str) -> Disassembler:
+    """Use capstone's own classes, whatever version they are of."""
+    try:
+        import capstone
+
+        engine = capstone.Cs(*_ARCHITECTURES[machine])
+    except Exception as error:  # a CsError is an Exception and no more
+        raise DebugInfoError(
+            f"the machine code cannot be read: capstone does not load: {error}",
+            step="frames",
+            hint="pip install --upgrade 'btfdbg[disasm]'",
+        ) from error
+
+    def disassemble(code: bytes, address: int, skip: int = 0) -> Iterator[Text]:
+        yield from engine.disasm_lite(code[skip:], address)
+
+    return disassemble

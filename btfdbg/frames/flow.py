@@ -1,0 +1,748 @@
+"""What registers and stack slots of a function still hold, at every instruction.
+
+Owns a forward must-analysis over a function's control flow: at each instruction a register
+holds a *value*, which names where it came from: the register of that name at entry, the stack
+pointer at entry, a constant, a load, a call's result, or just "what that instruction made".
+Two places that hold equal values hold equal bits on every path to the instruction. What is
+not the same on all paths gets a name of its own at the place where the paths meet.
+
+Must not know: an architecture (``arch`` gives its registers and translates), drgn, names.
+
+Why an older execution of an instruction in a loop is never mistaken for the latest one: the
+state before an instruction is what holds on *every* path to it, and on the path that arrives
+for the first time nothing holds the value that it is about to make.
+
+Memory of the function's own frame is followed as long as it can be nobody else's business:
+once an address in the frame has been given away, every call and every store through an unknown
+pointer forgets all slots but those of saved registers, which no C code can point to.
+
+Facts: Documentation/livepatch/reliable-stacktrace.rst (what rewrites code at run time);
+``include/linux/jump_label.h`` (either way of a static branch may have been taken).
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from btfdbg.frames.disasm import Disassembler
+from btfdbg.frames.ir import (
+    ADD,
+    ADDREG,
+    ADDRESS,
+    BRANCH,
+    BREAK,
+    CALL,
+    CALL_REGISTER,
+    CONST,
+    CURRENT,
+    DEF,
+    FALL,
+    FILL,
+    JUMP,
+    JUMP_REGISTER,
+    LOAD,
+    MOVE,
+    SELECT,
+    STOP,
+    STORE,
+    SWAP,
+    Insn,
+    Meaning,
+    Mem,
+    Refusal,
+)
+from btfdbg.record import dataclass
+
+Base = tuple[object, ...]
+Value = tuple["Base | None", int, int]
+"""``(base, k, bits)``: base plus k, of which the low ``bits`` are right. No base: a number.
+
+Bases: ``("entry", register)``, ``("stack", offset)`` (an argument on the stack, at an offset
+from the stack pointer at entry), ``("sp",)``, ``("current",)``, ``("load", pc, register,
+address or None, size)``, ``("call", pc, register, target)``, ``("def", pc, register)``,
+``("phi", block, register)``."""
+
+MAX_BYTES = 64 << 10
+"""A larger function is not looked at: its symbol is bogus, or it would take seconds."""
+MAX_STEPS = 60_000
+"""Instructions interpreted for one function; the kernel's longest need some 30,000."""
+_MAX_SLOTS = 256
+_MAX_DEPTH = 4
+_OUTGOING = 128  # bytes of arguments on the stack, more than any kernel function takes
+
+_M64 = (1 << 64) - 1
+_SP: Base = ("sp",)
+CURRENT_TASK: Base = ("current",)
+
+
+class Arch(Protocol):
+    """The facts of an architecture; ``x86_64`` and ``arm64`` are modules of this shape."""
+
+    SP: str
+    CALLEE_SAVED: tuple[str, ...]
+    CALLER_SAVED: tuple[str, ...]
+    REGISTERS: tuple[str, ...]
+    RETURN: str
+    RETURN_ADDRESS_ON_STACK: bool
+
+    def translate(self, mnemonic: str, operands: str) -> Meaning: ...
+
+    def direct(self, mnemonic: str, operands: str) -> tuple[int, int] | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Fixup:
+    """
+    An entry of the exception table: if the instruction faults, it goes on elsewhere.
+
+    :ivar target: Where.
+    :ivar registers: What the handler may write.
+    """
+
+    target: int
+    registers: tuple[str, ...]
+
+
+class Code(Protocol):
+    """What the analysis asks about one function."""
+
+    start: int
+    end: int
+
+    def read(self, address: int, end: int) -> bytes: ...
+
+    def extent(self, target: int) -> tuple[int, int] | None:
+        """Start and end of code outside of the function that belongs to it (``.cold``)."""
+
+    def is_function(self, target: int) -> bool:
+        """Whether a symbol of the text starts there."""
+
+    def is_tracer(self, address: int, target: int) -> bool:
+        """Whether the call at an address is ftrace's, which preserves every register."""
+
+    def returns(self, target: int) -> bool:
+        """Whether a call of it can come back."""
+
+    def stack_words(self, target: int) -> int | None:
+        """Words of arguments on the stack that a call of it takes; None if not known."""
+
+    def fixups(self, start: int, end: int) -> Mapping[int, Fixup]: ...
+
+    def branches(self, start: int, end: int) -> Mapping[int, int]:
+        """Static branches: instruction to the target of its other form."""
+
+
+class State:
+    """Values before an instruction: by register, and by offset from the stack at entry."""
+
+    __slots__ = ("escaped", "regs", "slots")
+
+    def __init__(
+        self, regs: dict[str, Value], slots: dict[int, tuple[int, Value, bool]], escaped: bool
+    ) -> None:
+        self.regs = regs
+        self.slots = slots
+        self.escaped = escaped
+
+    def copy(self) -> State:
+        """A state of its own."""
+        return State(dict(self.regs), dict(self.slots), self.escaped)
+
+
+class FunctionFlow:
+    """
+    The analysis of one function.
+
+    :ivar problem: Why nothing is said, or "".
+    :ivar insns: Instructions that can be reached from the entry, by address.
+    :ivar blocks: Address of each block's first instruction to the state before it.
+    """
+
+    def __init__(
+        self,
+        code: Code,
+        arch: Arch,
+        disassemble: Disassembler,
+        stack_arguments: int = 0,
+    ) -> None:
+        """
+        :param stack_arguments: Words of arguments on the stack that the function takes.
+        """
+        self.code = code
+        self.arch = arch
+        self.problem = ""
+        self.insns: dict[int, Insn] = {}
+        self.blocks: dict[int, State] = {}
+        self._disassemble = disassemble
+        self._leaders: set[int] = set()
+        self._bytes: dict[int, bytes] = {}
+        self._after: dict[int, int] = {}
+        self._fixups: dict[int, Fixup] = {}
+        self._branches: dict[int, int] = {}
+        self._parts: list[tuple[int, int]] = [(code.start, code.end)]
+        self._saved = frozenset(arch.CALLEE_SAVED) | frozenset(
+            () if arch.RETURN_ADDRESS_ON_STACK else ("x30",)
+        )
+        try:
+            if code.end - code.start > MAX_BYTES:
+                raise Refusal(f"the function is larger than {MAX_BYTES >> 10} KiB")
+            self._decode()
+            self._solve(stack_arguments)
+        except Refusal as e:
+            self.problem = str(e)
+
+    # Decoding
+
+    def _decode(self) -> None:
+        code = self.code
+        self._part(code.start, code.end)
+        todo = [code.start]
+        self._leaders.add(code.start)
+        while todo:
+            at = todo.pop()
+            while at not in self.insns:
+                at, targets = self._straight(at)
+                for target in targets:
+                    self._leaders.add(target)
+                    todo.append(target)
+                if at == 0:
+                    break
+
+    def _part(self, start: int, end: int) -> None:
+        self._fixups.update(self.code.fixups(start, end))
+        self._branches.update(self.code.branches(start, end))
+
+    def _inside(self, address: int) -> tuple[int, int] | None:
+        for start, end in self._parts:
+            if start <= address < end:
+                return start, end
+        return None
+
+    def _straight(self, at: int) -> tuple[int, list[int]]:
+        """Decode up to the end of a straight run: where it goes on (0: nowhere), and targets."""
+        part = self._inside(at)
+        if part is None:
+            return 0, []
+        data = self._bytes.get(part[0])
+        if data is None:
+            data = self._bytes[part[0]] = self.code.read(*part)
+        start = part[0]
+        insns, direct, translate = self.insns, self.arch.direct, _meanings(self.arch)
+        last: Insn | None = None
+        here = at
+        for address, size, mnemonic, operands in self._disassemble(data, at, at - start):
+            if address in insns:
+                self._leaders.add(address)
+                return address, []
+            here = address + size
+            found = direct(mnemonic, operands)
+            if found is None:
+                kind, through, ops = translate(mnemonic, operands)
+                target = 0
+            else:
+                (kind, target), through, ops = found, None, ()
+            insn = Insn(address, size, kind, target, through, ops, (mnemonic, operands))
+            insns[address] = insn
+            targets = self._targets(insn)
+            if kind == JUMP and address in self._branches:
+                return here, [*targets, here]
+            if kind in (JUMP, STOP, JUMP_REGISTER):
+                return 0, targets
+            if kind == BREAK:
+                self._padding(insn, last, data[here - start : here - start + 1])
+                return 0, []
+            if kind == CALL and not self.code.returns(target):
+                return 0, targets
+            if targets and (kind == BRANCH or address in self._branches):
+                return here, [*targets, here]
+            if targets:  # of the exception table
+                return here, targets
+            last = insn
+        if here < part[1] and not self._is_end(data[here - start :]):
+            raise Refusal(f"the bytes at {here:#x} are no instruction")
+        return 0, []
+
+    def _is_end(self, rest: bytes) -> bool:
+        return not rest.strip(b"\x00\xcc\x90")
+
+    def _padding(self, insn: Insn, last: Insn | None, following: bytes) -> None:
+        """A breakpoint's byte is padding behind a call that does not return, else a probe."""
+        after_call = last is not None and last.kind in (CALL, CALL_REGISTER)
+        at_end = self._inside(insn.end) is None or following in (b"\xcc", b"\x90", b"\x66", b"\x0f")
+        if not (after_call and at_end):
+            raise Refusal(f"a breakpoint at {insn.address:#x}: the code is probed")
+
+    def _targets(self, insn: Insn) -> list[int]:
+        targets = []
+        other = self._branches.get(insn.address)
+        if other is not None:
+            targets.append(self._own(other))
+        if insn.kind in (BRANCH, JUMP):
+            targets.append(self._own(insn.target))
+        elif insn.kind == CALL and self.code.start < insn.target < self.code.end:
+            raise Refusal("the function calls into itself")
+        fixup = self._fixups.get(insn.address)
+        if fixup is not None:
+            targets.append(self._own(fixup.target))
+        return [t for t in targets if t]
+
+    def _own(self, target: int) -> int:
+        """A jump's target if it is this function's code, 0 if it is another function."""
+        if self._inside(target) is not None:
+            return target
+        part = self.code.extent(target)
+        if part is not None:
+            if sum(e - s for s, e in self._parts) + part[1] - part[0] > 2 * MAX_BYTES:
+                raise Refusal("its parts are too large")
+            self._parts.append(part)
+            self._part(*part)
+            return target
+        if self.code.is_function(target):
+            return 0
+        raise Refusal(f"it jumps to {target:#x}, which is no function: the code was patched")
+
+    # The fixpoint
+
+    def entry_state(self, stack_arguments: int) -> State:
+        """What holds at the entry."""
+        regs: dict[str, Value] = {r: (("entry", r), 0, 64) for r in self.arch.REGISTERS}
+        regs[self.arch.SP] = (_SP, 0, 64)
+        first = 8 if self.arch.RETURN_ADDRESS_ON_STACK else 0
+        offsets = range(first, first + 8 * stack_arguments, 8)
+        slots: dict[int, tuple[int, Value, bool]] = {
+            o: (8, (("stack", o), 0, 64), False) for o in offsets
+        }
+        return State(regs, slots, False)
+
+    def _solve(self, stack_arguments: int) -> None:
+        entry = self.code.start
+        self.blocks[entry] = self.entry_state(stack_arguments)
+        queue, waiting = [entry], {entry}
+        steps = 0
+        while queue:
+            block = heapq.heappop(queue)
+            waiting.discard(block)
+            state = self.blocks[block].copy()
+            at = block
+            edges: list[tuple[int, State]] = []
+            while True:
+                insn = self.insns.get(at)
+                if insn is None:
+                    break
+                steps += 1
+                fixup = self._fixups.get(at)
+                if fixup is not None:
+                    edges.append((fixup.target, self._faulted(state, insn, fixup)))
+                other = self._branches.get(at)
+                if other is not None:
+                    edges.append((other, state.copy()))
+                self.execute(state, insn)
+                if insn.kind in (BRANCH, JUMP):
+                    edges.append((insn.target, state.copy()))
+                if insn.kind in (STOP, BREAK, JUMP, JUMP_REGISTER):
+                    if insn.kind == JUMP_REGISTER:
+                        self._leaves(state, insn)
+                    if other is not None and insn.kind == JUMP:
+                        edges.append((insn.end, state.copy()))
+                    break
+                if insn.kind == CALL and not self.code.returns(insn.target):
+                    break
+                at = insn.end
+                if at in self._leaders:
+                    edges.append((at, state))
+                    break
+            if steps > MAX_STEPS:
+                raise Refusal("it takes too many steps")
+            for target, made in edges:
+                if target in self.insns and self._join(target, made) and target not in waiting:
+                    waiting.add(target)
+                    heapq.heappush(queue, target)
+
+    def _faulted(self, before: State, insn: Insn, fixup: Fixup) -> State:
+        state = before.copy()
+        self.execute(state, insn)
+        for register, value in before.regs.items():
+            if state.regs[register] != value:
+                state.regs[register] = (("def", insn.address, "fault", register), 0, 64)
+        for register in fixup.registers:
+            state.regs[register] = (("def", insn.address, "fault", register), 0, 64)
+        state.slots = {o: s for o, s in state.slots.items() if before.slots.get(o) == s}
+        return state
+
+    def _leaves(self, state: State, insn: Insn) -> None:
+        """An indirect jump must leave the function: where a jump table leads is not known."""
+        regs, arch = state.regs, self.arch
+        restored = regs[arch.SP] == (_SP, 0, 64) and all(
+            regs[r] == (("entry", r), 0, 64) for r in arch.CALLEE_SAVED
+        )
+        value: Value | None = None
+        if isinstance(insn.through, str):
+            value = regs.get(insn.through)
+        elif isinstance(insn.through, Mem) and insn.through.index is None:
+            return
+        named = value is not None and (
+            value[0] is None
+            or value[0][0] in ("entry", "call")
+            or (value[0][0] == "load" and value[0][3] is not None)
+        )
+        if not restored or not named:
+            raise Refusal(f"the jump at {insn.address:#x} goes through a table")
+
+    def _join(self, block: int, new: State) -> bool:
+        """Keep what holds in both; whether the block's state changed."""
+        old = self.blocks.get(block)
+        if old is None:
+            self.blocks[block] = new.copy()
+            return True
+        changed = False
+        regs = old.regs
+        for register, value in new.regs.items():
+            was = regs[register]
+            if was != value:
+                if was[0] == value[0] and was[1] == value[1]:
+                    if value[2] >= was[2]:
+                        continue
+                    regs[register] = value
+                else:
+                    phi: Value = (("phi", block, register), 0, 64)
+                    if was == phi:
+                        continue
+                    if _of_stack(was) or _of_stack(value):
+                        old.escaped = new.escaped = True
+                    regs[register] = phi
+                changed = True
+        slots = old.slots
+        if slots != new.slots:
+            changed |= _join_slots(slots, new.slots)
+        if new.escaped and not old.escaped:
+            old.escaped = changed = True
+        return changed
+
+    # One instruction
+
+    def address_of(self, state: State, mem: Mem, end: int) -> Value | None:
+        """
+        The address of a memory operand; None if it is not a value plus a number.
+
+        :param end: Address behind the instruction.
+        """
+        if mem.segment:
+            return None
+        if mem.base is None:
+            base, k, bits = None, mem.disp, 64
+        elif mem.base == "pc":
+            return None, (end + mem.disp) & _M64, 64
+        else:
+            base, k, bits = state.regs[mem.base]
+            k += mem.disp
+        if mem.index is not None:
+            number, factor, width = state.regs[mem.index]
+            if number is not None or width < 64 or not mem.scale:
+                if base is None and mem.scale == 1 and width == 64:
+                    return number, (factor + k) & _M64, 64
+                return None
+            k += factor * mem.scale
+        return (base, k & _M64, 64) if bits == 64 else None
+
+    def execute(self, state: State, insn: Insn) -> None:
+        """Change a state as an instruction does."""
+        regs = state.regs
+        for op in insn.ops:
+            code = op[0]
+            if code == MOVE:
+                base, k, bits = regs[op[2]]
+                regs[op[1]] = (base, k, bits if bits < op[3] else op[3])
+            elif code == LOAD:
+                self._load(state, insn, op[1], op[2], op[3])
+            elif code == STORE:
+                self._store(state, insn, op[1], op[2], op[3], op[4])
+            elif code == ADD:
+                base, k, bits = regs[op[2]]
+                regs[op[1]] = (base, (k + op[3]) & _M64, bits if bits < op[4] else op[4])
+            elif code == ADDRESS:
+                found = self.address_of(state, op[2], insn.end)
+                if found is None:
+                    self._define(state, insn, (op[1],), _names(op[2]))
+                else:
+                    base, k, bits = found
+                    regs[op[1]] = (base, k, bits if bits < op[3] else op[3])
+            elif code == CONST:
+                regs[op[1]] = (None, op[2] & _M64, 64)
+            elif code == DEF:
+                self._define(state, insn, op[1], op[2])
+            elif code == ADDREG:
+                self._add(state, insn, *op[1:])
+            elif code == SELECT:
+                one, other = regs[op[2]], regs[op[3]]
+                if one[:2] == other[:2]:
+                    regs[op[1]] = (one[0], one[1], min(one[2], other[2], op[4]))
+                else:
+                    self._define(state, insn, (op[1],), (op[2], op[3]))
+            elif code == SWAP:
+                left, right = regs[op[1]], regs[op[2]]
+                regs[op[1]] = (right[0], right[1], min(right[2], op[3]))
+                regs[op[2]] = (left[0], left[1], min(left[2], op[3]))
+            elif code == FILL:
+                self._fill(state, op[1])
+            elif code == CURRENT:
+                regs[op[1]] = (CURRENT_TASK, 0, 64)
+        if insn.kind == CALL or insn.kind == CALL_REGISTER:
+            self._call(state, insn)
+
+    def _define(
+        self, state: State, insn: Insn, registers: Sequence[str], reads: Sequence[str]
+    ) -> None:
+        regs = state.regs
+        for register in reads:
+            if _of_stack(regs[register]):
+                state.escaped = True
+        for register in registers:
+            if register == self.arch.SP:
+                state.escaped = True
+            regs[register] = (("def", insn.address, register), 0, 64)
+
+    def _add(
+        self, state: State, insn: Insn, dst: str, left: str, right: str, sign: int, bits: int
+    ) -> None:
+        one, other = state.regs[left], state.regs[right]
+        if other[0] is None and other[2] == 64:
+            state.regs[dst] = (one[0], (one[1] + sign * other[1]) & _M64, min(one[2], bits))
+        elif one[0] is None and one[2] == 64 and sign > 0:
+            state.regs[dst] = (other[0], (other[1] + one[1]) & _M64, min(other[2], bits))
+        else:
+            self._define(state, insn, (dst,), (left, right))
+
+    def _load(self, state: State, insn: Insn, dst: str, mem: Mem, size: int) -> None:
+        where = self.address_of(state, mem, insn.end)
+        if where is not None and where[0] == _SP:
+            offset = _signed(where[1])
+            slot = state.slots.get(offset)
+            if slot is not None and slot[0] >= size:
+                base, k, bits = slot[1]
+                state.regs[dst] = (base, k, min(bits, 8 * size))
+                return
+            value: Value = (("load", insn.address, dst, where, size), 0, 64)
+            if size <= 8 and len(state.slots) < _MAX_SLOTS and not _overlaps(state, offset, size):
+                state.slots[offset] = (size, (value[0], 0, 8 * size), False)
+            state.regs[dst] = value
+            return
+        if where is not None and _depth(where) >= _MAX_DEPTH:
+            where = None
+        if mem.segment:
+            where_named: object = (mem.segment, mem.base, mem.disp, insn.end)
+            state.regs[dst] = (("load", insn.address, dst, None, size, where_named), 0, 64)
+            return
+        state.regs[dst] = (("load", insn.address, dst, where, size), 0, 64)
+
+    def _store(
+        self,
+        state: State,
+        insn: Insn,
+        mem: Mem,
+        what: str | int | None,
+        size: int,
+        pushed: bool,
+    ) -> None:
+        value: Value | None = None
+        if isinstance(what, int):
+            value = (None, what & _M64, 64)
+        elif what is not None:
+            value = state.regs[what]
+            if _of_stack(value):
+                state.escaped = True
+        where = self.address_of(state, mem, insn.end)
+        if where is None or where[0] != _SP:
+            names = _names(mem)
+            if any(_of_stack(state.regs[r]) for r in names):
+                state.escaped = True  # an element of an array in the frame
+            if state.escaped and not mem.segment:
+                self._forget(state)
+            return
+        offset = _signed(where[1])
+        slots = state.slots
+        end = offset + size
+        for other in [o for o, s in slots.items() if o < end and offset < o + s[0]]:
+            del slots[other]
+        if value is not None and size <= 8 and len(slots) < _MAX_SLOTS:
+            base, k, bits = value
+            slots[offset] = (size, (base, k, min(bits, 8 * size)), pushed)
+
+    def _fill(self, state: State, register: str) -> None:
+        if _of_stack(state.regs[register]):
+            state.escaped = True
+        if state.escaped:
+            self._forget(state)
+
+    def _is_save(self, slot: tuple[int, Value, bool]) -> bool:
+        base, k, bits = slot[1]
+        return (
+            base is not None
+            and base[0] == "entry"
+            and k == 0
+            and bits == 64
+            and base[1] in self._saved
+        )
+
+    def _forget(self, state: State) -> None:
+        """Somebody may have written to the frame: only saved registers are left."""
+        state.slots = {o: s for o, s in state.slots.items() if self._is_save(s)}
+
+    def _call(self, state: State, insn: Insn) -> None:
+        regs, arch = state.regs, self.arch
+        if any(_of_stack(regs[r]) for r in arch.CALLER_SAVED):
+            state.escaped = True
+        if insn.kind == CALL and self.code.is_tracer(insn.address, insn.target):
+            return
+        if state.escaped:
+            self._forget(state)
+        if state.slots:
+            self._forget_below(state)
+            self._forget_arguments(state, insn)
+        target = insn.target if insn.kind == CALL else None
+        for register in arch.CALLER_SAVED:
+            regs[register] = (("call", insn.address, register, target), 0, 64)
+
+    def _forget_below(self, state: State) -> None:
+        """What is below the stack pointer is anybody's."""
+        base, k, bits = state.regs[self.arch.SP]
+        if base != _SP or bits < 64:
+            return
+        bottom = _signed(k)
+        for offset in [o for o in state.slots if o < bottom]:
+            del state.slots[offset]
+
+    def _forget_arguments(self, state: State, insn: Insn) -> None:
+        """A function may write to the arguments that it was given on the stack."""
+        base, k, bits = state.regs[self.arch.SP]
+        if base != _SP or bits < 64:
+            return
+        bottom = _signed(k)
+        if all(self._is_save(s) or o >= bottom + _OUTGOING for o, s in state.slots.items()):
+            return
+        words = self.code.stack_words(insn.target) if insn.kind == CALL else None
+        slots = state.slots
+        if words is not None:
+            for offset in [o for o in slots if bottom <= o < bottom + 8 * words]:
+                del slots[offset]
+            return
+        only_pushed = self.arch.RETURN_ADDRESS_ON_STACK
+        while (slot := slots.get(bottom)) is not None and not self._is_save(slot):
+            if only_pushed and not slot[2]:
+                return
+            del slots[bottom]
+            bottom += slot[0]
+
+    # Asking
+
+    def before(self, address: int) -> State | None:
+        """What holds before an instruction; None if no path leads there."""
+        if self.problem or address not in self.insns:
+            return None
+        start = self._block_of(address)
+        if start is None:
+            return None
+        state = self.blocks[start].copy()
+        at = start
+        while at != address:
+            insn = self.insns.get(at)
+            if insn is None:
+                return None
+            self.execute(state, insn)
+            at = insn.end
+        self._forget_below(state)
+        return state
+
+    def call_before(self, address: int) -> Insn | None:
+        """The call that returns to an address."""
+        if not self._after:
+            self._after = {
+                i.end: i.address for i in self.insns.values() if i.kind in (CALL, CALL_REGISTER)
+            }
+        at = self._after.get(address)
+        return None if at is None else self.insns[at]
+
+    def _block_of(self, address: int) -> int | None:
+        """The block that an instruction is in: the nearest leader that runs into it."""
+        best = None
+        for leader in self.blocks:
+            if leader <= address and (best is None or leader > best):
+                best = leader
+        at = best
+        while at is not None and at < address:
+            insn = self.insns.get(at)
+            if insn is None or insn.kind in (JUMP, STOP, BREAK, JUMP_REGISTER):
+                return None
+            at = insn.end
+        return best if at == address else None
+
+
+def _meanings(arch: Arch) -> Callable[[str, str], Meaning]:
+    """``arch.translate``, remembering: a kernel uses the same instructions all the time."""
+    known = _TRANSLATED.setdefault(id(arch), {})
+    if len(known) > _MAX_TRANSLATED:
+        known.clear()
+    translate = arch.translate
+
+    def look_up(mnemonic: str, operands: str) -> Meaning:
+        key = (mnemonic, operands)
+        found = known.get(key)
+        if found is None:
+            found = known[key] = translate(mnemonic, operands)
+        return found
+
+    return look_up
+
+
+_TRANSLATED: dict[int, dict[tuple[str, str], Meaning]] = {}
+_MAX_TRANSLATED = 1 << 17
+
+
+def _join_slots(
+    slots: dict[int, tuple[int, Value, bool]], others: dict[int, tuple[int, Value, bool]]
+) -> bool:
+    """Keep the slots that both have; whether anything changed."""
+    changed = False
+    for offset, slot in list(slots.items()):
+        other = others.get(offset)
+        if other == slot:
+            continue
+        size, (base, k, bits), pushed = slot
+        if other is not None and other[0] == size and other[1][:2] == (base, k):
+            merged = (size, (base, k, min(bits, other[1][2])), pushed or other[2])
+            if merged != slot:
+                slots[offset] = merged
+                changed = True
+            continue
+        del slots[offset]
+        changed = True
+    return changed
+
+
+def _names(mem: Mem) -> tuple[str, ...]:
+    return tuple(r for r in (mem.base, mem.index) if r is not None and r != "pc")
+
+
+def _of_stack(value: Value) -> bool:
+    return value[0] == _SP
+
+
+def _signed(k: int) -> int:
+    return k - (1 << 64) if k >> 63 else k
+
+
+def _overlaps(state: State, offset: int, size: int) -> bool:
+    return any(o < offset + size and offset < o + s[0] for o, s in state.slots.items())
+
+
+def _depth(value: Value) -> int:
+    depth = 0
+    base = value[0]
+    while base is not None and base[0] == "load" and depth <= _MAX_DEPTH:
+        depth += 1
+        inner = base[3]
+        if not isinstance(inner, tuple):
+            break
+        base = inner[0]
+    return depth

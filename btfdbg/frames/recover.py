@@ -1,0 +1,501 @@
+"""The walk over the frames of a stack: which number each named value is.
+
+Owns joining ``flow``'s states with the registers and the memory of a dump, frame by frame:
+callee-saved registers carried outwards, arguments of proven calls carried inwards, and the
+checks without which neither is believed. Knows no instruction set beyond its register names.
+
+A frame counts only if its place agrees with the unwinder's: the canonical frame address that
+the code implies is the one by ORC, and the return address read there is the next frame's pc.
+Where that fails, everything that was carried is dropped.
+
+Facts: drgn 0.3 ``StackFrame`` (``sp`` of a caller is the value after the call returned);
+``include/asm/kexec.h`` ``crash_setup_regs()`` (registers that a function stores of itself are
+not those at the pc that it stores).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import drgn
+
+from btfdbg.frames.abi import Param
+from btfdbg.frames.disasm import Disassembler
+from btfdbg.frames.flow import Arch, Base, FunctionFlow, State, Value
+from btfdbg.frames.ir import (
+    ADDRESS,
+    CALL,
+    CALL_REGISTER,
+    CONST,
+    JUMP_REGISTER,
+    STORE,
+    Insn,
+    Mem,
+    Refusal,
+)
+from btfdbg.frames.text import Function, Prototype, Text
+from btfdbg.record import dataclass
+
+if TYPE_CHECKING:
+    from btfdbg.debuginfo.session import Session
+
+_M64 = (1 << 64) - 1
+_SP: Base = ("sp",)
+_MAX_FRAME_BYTES = 1 << 14
+_MAX_FLOWS = 1024
+MAX_FRAMES = 256
+_THUNK = "__x86_indirect_thunk_"
+
+
+@dataclass(frozen=True, slots=True)
+class RawFrame:
+    """
+    A frame as the unwinder gives it.
+
+    :ivar sp: Stack pointer, None if not known.
+    :ivar interrupted: The pc is that of the next instruction, not behind a call.
+    :ivar registers: All that the unwinder knows, by full name.
+    """
+
+    pc: int
+    sp: int | None
+    interrupted: bool
+    registers: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """
+    What is known of one parameter at the function's entry.
+
+    :ivar words: Its bytes as words of the machine, None if not known.
+    :ivar source: Where they were.
+    :ivar why: Why there are none.
+    """
+
+    param: Param
+    words: tuple[int, ...] | None
+    source: str = ""
+    why: str = ""
+
+
+class Env:
+    """Numbers of named values, as equations between those and registers or memory give them."""
+
+    __slots__ = ("consistent", "numbers", "sources")
+
+    def __init__(self) -> None:
+        self.numbers: dict[Base, tuple[int, int]] = {}
+        self.sources: dict[Base, str] = {}
+        self.consistent = True
+
+    def learn(self, value: Value, number: int, source: str) -> None:
+        """A value is that number."""
+        base, k, bits = value
+        mask = (1 << bits) - 1
+        if base is None:
+            if (number ^ k) & mask:
+                self.consistent = False
+            return
+        solved = (number - k) & mask
+        known = self.numbers.get(base)
+        if known is None:
+            self.numbers[base] = (solved, bits)
+            self.sources[base] = source
+            return
+        if (known[0] ^ solved) & mask & ((1 << known[1]) - 1):
+            self.consistent = False
+        elif bits > known[1]:
+            self.numbers[base] = (solved, bits)
+            self.sources[base] = source
+
+    def number(self, value: Value, bits: int = 64) -> int | None:
+        """The low bits of a value, None if they are not known."""
+        base, k, width = value
+        if width < bits:
+            return None
+        if base is None:
+            return k & ((1 << bits) - 1)
+        known = self.numbers.get(base)
+        if known is None or known[1] < bits:
+            return None
+        return (known[0] + k) & ((1 << bits) - 1)
+
+    def entry(self, base: Base, bits: int) -> int | None:
+        """The low bits of a base."""
+        return self.number((base, 0, 64), bits)
+
+
+@dataclass(slots=True)
+class Walked:
+    """
+    A frame after the walk.
+
+    :ivar function: Or why none is known.
+    :ivar prototype: Or why none is known.
+    :ivar state: Behind the call, or before the interrupted instruction; None if unknown.
+    :ivar call: The call that it is in; None if interrupted.
+    :ivar problem: Why nothing is known of the frame.
+    """
+
+    raw: RawFrame
+    function: Function | str
+    prototype: Prototype | str
+    env: Env
+    flow: FunctionFlow | None = None
+    state: State | None = None
+    call: Insn | None = None
+    problem: str = ""
+    call_site: str = ""
+    via: str = ""
+    params: tuple[Found, ...] = ()
+
+
+class Recovery:
+    """
+    Recovers arguments in the dump of one Session; keeps the analysis of each function.
+
+    :ivar text: The functions.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        text: Text,
+        arch: Arch,
+        arguments: Sequence[str],
+        disassemble: Disassembler,
+    ) -> None:
+        self.session = session
+        self.text = text
+        self.arch = arch
+        self._arguments = frozenset(arguments)
+        self._disassemble = disassemble
+        self._flows: dict[int, FunctionFlow] = {}
+
+    def flow(self, function: Function) -> FunctionFlow:
+        """The analysis of a function."""
+        found = self._flows.get(function.start)
+        if found is None:
+            if len(self._flows) >= _MAX_FLOWS:
+                self._flows.clear()
+            prototype = self.text.prototype_at(function.start)
+            words = 0 if isinstance(prototype, str) else prototype.signature.stack_words
+            found = FunctionFlow(function, self.arch, self._disassemble, words)
+            self._flows[function.start] = found
+        return found
+
+    def walk(self, frames: Sequence[RawFrame]) -> list[Walked]:
+        """Find what is known of each frame, innermost first."""
+        walked: list[Walked] = []
+        known: dict[str, int] = {}
+        for number, raw in enumerate(frames[:MAX_FRAMES]):
+            following = frames[number + 1] if number + 1 < len(frames) else None
+            if raw.interrupted or number == 0:
+                known = dict(raw.registers)
+            frame = self._walk_one(raw, following, known, number == 0)
+            walked.append(frame)
+            known = self._carried(frame, following)
+        for outer, inner in zip(reversed(walked[1:]), reversed(walked[:-1]), strict=True):
+            self._pass_in(outer, inner)
+        for frame in walked:
+            frame.params = tuple(self._params(frame))
+        return walked
+
+    def _walk_one(
+        self, raw: RawFrame, following: RawFrame | None, known: dict[str, int], first: bool
+    ) -> Walked:
+        at = raw.pc if raw.interrupted else raw.pc - 1
+        function = self.text.function(at)
+        if isinstance(function, str):
+            return Walked(raw, function, function, Env(), problem=function)
+        frame = Walked(raw, function, self.text.prototype_at(function.start), Env())
+        flow = frame.flow = self.flow(function)
+        if flow.problem:
+            frame.problem = flow.problem
+            return frame
+        if raw.interrupted:
+            state = flow.before(raw.pc)
+        else:
+            frame.call = flow.call_before(raw.pc)
+            state = None if frame.call is None else flow.before(frame.call.address)
+            if state is not None and frame.call is not None:
+                flow.execute(state, frame.call)
+        if state is None:
+            frame.problem = "no path through the function leads to the pc"
+            return frame
+        frame.state = state
+        own = first and raw.interrupted and _stores_own_pc(flow, raw.pc)
+        frame.problem = self._solve(frame, state, following, {} if own else known)
+        return frame
+
+    def _solve(
+        self, frame: Walked, state: State, following: RawFrame | None, known: dict[str, int]
+    ) -> str:
+        """Fill a frame's Env; why it cannot be believed, or ""."""
+        env, raw, arch = frame.env, frame.raw, self.arch
+        for register, value in state.regs.items():
+            number = known.get(register)
+            if number is not None and register != arch.SP:
+                env.learn(value, number, f"register {register}")
+        value = state.regs[arch.SP]
+        if raw.sp is not None and value[0] == _SP:
+            env.learn(value, raw.sp, "the stack pointer")
+        problem = self._place(env, following)
+        if problem:
+            env.numbers.clear()
+            return problem
+        entry_sp = env.numbers[_SP][0]
+        if not self._read_slots(env, state, entry_sp):
+            env.numbers.clear()
+            return "its stack is not in the dump"
+        if not env.consistent:
+            env.numbers.clear()
+            return "registers and stack contradict the code"
+        return ""
+
+    def _place(self, env: Env, following: RawFrame | None) -> str:
+        """Hold the frame's place against the unwinder's."""
+        if not env.consistent:
+            return "registers and stack contradict the code"
+        if following is None:
+            return "it is the last frame: nothing says where it ends"
+        if following.interrupted:
+            return "an exception's entry lies behind it"
+        known = env.numbers.get(_SP)
+        if self.arch.RETURN_ADDRESS_ON_STACK:
+            if following.sp is None:
+                return "where the frame ends is not known"
+            cfa = following.sp
+            if known is None or known[1] < 64:
+                env.learn((_SP, 0, 64), cfa - 8, "the unwinder")
+            elif known[0] + 8 != cfa:
+                return "the code and the unwinder disagree about the frame"
+            try:
+                back: int = self.session.prog.read_u64(cfa - 8)
+            except (drgn.FaultError, OverflowError):
+                return "its stack is not in the dump"
+            return "" if back == following.pc else "its return address is another"
+        if known is None or known[1] < 64:
+            return "where the frame begins is not known"
+        return ""
+
+    def _read_slots(self, env: Env, state: State, entry_sp: int) -> bool:
+        slots = state.slots
+        if not slots:
+            return True
+        low = min(slots)
+        high = max(o + s[0] for o, s in slots.items())
+        if high - low > _MAX_FRAME_BYTES:
+            return False
+        try:
+            data: bytes = self.session.prog.read((entry_sp + low) & _M64, high - low)
+        except (drgn.FaultError, ValueError, OverflowError):
+            return False
+        for offset, (size, value, _) in slots.items():
+            at = offset - low
+            number = int.from_bytes(data[at : at + size], "little")
+            env.learn(value, number, "stack")
+        return True
+
+    def _carried(self, frame: Walked, following: RawFrame | None) -> dict[str, int]:
+        """Callee-saved registers of the calling frame."""
+        if frame.problem or following is None:
+            return {}
+        found = {}
+        for register in self.arch.CALLEE_SAVED:
+            number = frame.env.entry(("entry", register), 64)
+            if number is not None:
+                found[register] = number
+                theirs = following.registers.get(register)
+                if theirs is not None and theirs != number:
+                    return {}
+        return found
+
+    # Arguments of calls
+
+    def _pass_in(self, outer: Walked, inner: Walked) -> None:
+        """Arguments that the calling frame passed."""
+        if inner.raw.interrupted and inner.state is None:
+            pass
+        if isinstance(inner.function, str) or outer.problem or outer.call is None:
+            inner.call_site = outer.problem or "its caller was interrupted"
+            return
+        flow = outer.flow
+        assert flow is not None
+        before = flow.before(outer.call.address)
+        if before is None:
+            return
+        target = self._target(outer, before)
+        passed: Callable[[Value], Value | None] | None
+        if target == inner.function.start:
+            passed = lambda value: value  # noqa: E731
+        elif target is None:
+            inner.call_site = "its caller's call is indirect"
+            return
+        else:
+            passed = None
+            inner.call_site = "its caller called another function, which left it by a jump"
+        if passed is None:
+            self._pass_through(outer, before, target, inner)
+            return
+        caller = outer.function.names[0] if not isinstance(outer.function, str) else ""
+        self._learn_arguments(inner, lambda r: before.regs.get(r), outer.env, f"call in {caller}")
+        self._learn_stack(inner, before, outer.env, f"call in {caller}")
+
+    def _learn_arguments(
+        self, inner: Walked, value_of: Callable[[str], Value | None], env: Env, source: str
+    ) -> None:
+        for register in sorted(self._arguments):
+            value = value_of(register)
+            if value is None:
+                continue
+            for bits in (64, 32, 16, 8):
+                number = env.number(value, bits)
+                if number is not None:
+                    inner.env.learn((("entry", register), 0, bits), number, source)
+                    break
+
+    def _learn_stack(self, inner: Walked, before: State, env: Env, source: str) -> None:
+        base, k, bits = before.regs[self.arch.SP]
+        if base != _SP or bits < 64:
+            return
+        bottom = k - (1 << 64) if k >> 63 else k
+        moved = 8 if self.arch.RETURN_ADDRESS_ON_STACK else 0
+        for offset, (size, value, _) in before.slots.items():
+            if size == 8 and 0 <= offset - bottom < 256:
+                for width in (64, 32, 16, 8):
+                    number = env.number(value, width)
+                    if number is not None:
+                        place: Base = ("stack", offset - bottom + moved)
+                        inner.env.learn((place, 0, width), number, source)
+                        break
+
+    def _target(self, outer: Walked, before: State) -> int | None:
+        """What a call called: its direct target, or a pointer that is still the same."""
+        call = outer.call
+        assert call is not None
+        through: str | Mem | None = call.through
+        if call.kind == CALL:
+            names = self.text.names_at(call.target)
+            thunks = (n.removeprefix(_THUNK) for n in names if n.startswith(_THUNK))
+            through = next((r for r in thunks if r in self.arch.REGISTERS), None)
+            if through is None:
+                return call.target
+        if isinstance(through, str):
+            value = before.regs.get(through)
+        elif through is not None and outer.flow is not None:
+            where = outer.flow.address_of(before, through, call.end)
+            value = None if where is None else (("load", 0, "", where, 8), 0, 64)
+        else:
+            return None
+        return None if value is None else self._pointer_now(outer.env, value)
+
+    def _pointer_now(self, env: Env, value: Value, depth: int = 0) -> int | None:
+        """A pointer's number; read again from where it was loaded if need be."""
+        number = env.number(value)
+        if number is not None:
+            return number
+        base, k, bits = value
+        if base is None or base[0] != "load" or bits < 64 or depth > 4 or base[4] != 8:
+            return None
+        where = base[3]
+        if not isinstance(where, tuple):
+            return None
+        address = self._pointer_now(env, where, depth + 1)
+        if address is None:
+            return None
+        try:
+            found: int = self.session.prog.read_u64(address)
+        except (drgn.FaultError, OverflowError):
+            return None
+        return (found + k) & _M64
+
+    def _pass_through(self, outer: Walked, before: State, target: int, inner: Walked) -> None:
+        """The caller called a function that left by a jump to this one, and to nothing else."""
+        function = self.text.function(target)
+        if isinstance(function, str) or function.start != target:
+            return
+        assert not isinstance(inner.function, str)
+        flow = self.flow(function)
+        if flow.problem:
+            return
+        goal = inner.function.start
+        leaving = [
+            i for i in flow.insns.values()
+            if i.kind == JUMP_REGISTER or (i.target and i.kind != CALL and i.target not in flow.insns)
+        ]  # fmt: skip
+        if not leaving or any(i.target != goal for i in leaving):
+            return
+        inner.via = function.names[0]
+        inner.call_site = ""
+        env = Env()
+        for register in self._arguments:
+            for bits in (64, 32, 16, 8):
+                number = outer.env.number(before.regs[register], bits)
+                if number is not None:
+                    env.learn((("entry", register), 0, bits), number, "")
+                    break
+        states = [flow.before(i.address) for i in leaving]
+        first = states[0]
+        if first is None or any(s is None for s in states):
+            return
+
+        def value_of(register: str) -> Value | None:
+            value = first.regs[register]
+            same = all(s is not None and s.regs[register] == value for s in states)
+            return value if same else None
+
+        self._learn_arguments(inner, value_of, env, f"call in {_name(outer)}, via {inner.via}")
+
+    # Parameters
+
+    def _params(self, frame: Walked) -> Iterable[Found]:
+        prototype = frame.prototype
+        if isinstance(prototype, str):
+            return
+        for param in prototype.signature.params:
+            yield self._param(frame, prototype, param)
+
+    def _param(self, frame: Walked, prototype: Prototype, param: Param) -> Found:
+        if prototype.signature.problem:
+            return Found(param, None, why=prototype.signature.problem)
+        if not frame.env.consistent:
+            return Found(param, None, why="the frame and its caller's call say different values")
+        if param.by_reference:
+            return Found(param, None, why="it is passed by reference, and may have changed")
+        places: list[Base] = [("entry", r) for r in param.registers]
+        if param.stack is not None:
+            places = [("stack", param.stack + 8 * n) for n in range(-(-param.size // 8))]
+        words, sources = [], []
+        for number, place in enumerate(places):
+            bits = min(64, 8 * (param.size - 8 * number))
+            width = next(w for w in (8, 16, 32, 64) if w >= bits)
+            word = frame.env.entry(place, width)
+            if word is None:
+                return Found(param, None, why=self._why(frame))
+            words.append(word)
+            sources.append(frame.env.sources[place])
+        return Found(param, tuple(words), " and ".join(dict.fromkeys(sources)))
+
+    def _why(self, frame: Walked) -> str:
+        own = frame.problem or "the function keeps it nowhere"
+        caller = frame.call_site or "its caller's code does not tell what it passed"
+        return f"{own}; {caller}"
+
+
+def _name(frame: Walked) -> str:
+    return frame.function if isinstance(frame.function, str) else frame.function.names[0]
+
+
+def _stores_own_pc(flow: FunctionFlow, pc: int) -> bool:
+    """Whether the function took that very address itself, as crash_setup_regs() does."""
+    for insn in flow.insns.values():
+        for op in insn.ops:
+            if op[0] == ADDRESS and op[2].base == "pc":
+                if insn.end + op[2].disp == pc:
+                    return True
+            elif (op[0] == CONST and op[2] == pc) or (op[0] == STORE and op[2] == pc):
+                return True
+    return False

@@ -1,0 +1,495 @@
+"""The functions of the running kernel: where each starts and ends, and what may rewrite it.
+
+Owns the answers that ``flow`` asks for, taken from the dump: extents by kallsyms, bytes,
+the exception tables, the static branches; and the prototypes that BTF gives. Knows no
+instruction.
+
+Only core text counts: init text is freed after boot and used as data, and memory where bpf
+programs and trampolines are made belongs to no symbol table.
+
+Facts: ``arch/x86/include/asm/extable.h`` and ``extable_fixup_types.h`` (entries of 12 bytes,
+``data`` since 5.17, Linux kernel commit 4b5305decc84 ("x86/extable: Extend extable
+functionality"); before, ``handler``); ``arch/arm64/include/asm/asm-extable.h`` (``type`` and
+``data`` since 5.16, commit d6e2cc564775); ``include/linux/jump_label.h`` (struct jump_entry);
+``kernel/module/main.c`` (``extable``, ``jump_entries``); ``tools/objtool/noreturns.h``.
+"""
+
+from __future__ import annotations
+
+import struct
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import drgn
+
+from btfdbg.btf import Kind
+from btfdbg.debuginfo.choice import is_text, own_ids
+from btfdbg.errors import BtfError
+from btfdbg.frames.abi import Signature, signature
+from btfdbg.frames.flow import MAX_BYTES, Fixup
+from btfdbg.frames.ir import Refusal
+from btfdbg.record import dataclass
+
+if TYPE_CHECKING:
+    from btfdbg.debuginfo.convert import TypeConverter
+    from btfdbg.debuginfo.kallsyms import Sym
+    from btfdbg.debuginfo.session import Session
+
+_MAX_TABLE = 16 << 20
+_FIXUP_BYTES = 96
+_MAX_REMEMBERED = 1 << 15
+_CACHE_KEY = "btfdbg.frames.text"
+# Functions that do not come back; a wrong one here would hide code, a missing one only
+# joins a path that nobody takes.
+_NORETURN = frozenset(
+    "__stack_chk_fail panic do_exit make_task_dead do_group_exit rewind_stack_and_make_dead"
+    " rewind_stack_do_exit __fortify_panic fortify_panic cpu_startup_entry kthread_exit"
+    " kthread_complete_and_exit usercopy_abort __reiserfs_panic x86_64_start_kernel do_task_dead"
+    " machine_real_restart ex_handler_msr_mce nmi_panic_self_stop panic_smp_self_stop die_kernel"
+    " arm64_serror_panic bad_mode __module_put_and_kthread_exit".split()
+)
+_TRACERS = frozenset("__fentry__ ftrace_caller ftrace_regs_caller ftrace_stub".split())
+_X86_REGISTERS = (
+    "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
+    "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Prototype:
+    """
+    What BTF says of a function.
+
+    :ivar name: The name under which BTF has it.
+    :ivar signature: Places of its parameters.
+    :ivar converter: Makes drgn's types of the ids in it.
+    """
+
+    name: str
+    signature: Signature
+    converter: TypeConverter
+
+
+class Function:
+    """
+    One function, as ``flow`` asks for it.
+
+    :ivar names: All its names.
+    :ivar module: The module's name, "" for the kernel itself.
+    """
+
+    def __init__(self, text: Text, start: int, end: int, names: tuple[str, ...], module: str):
+        self.start = start
+        self.end = end
+        self.names = names
+        self.module = module
+        self._text = text
+        self._fixups_outside: set[int] = set()
+
+    def read(self, address: int, end: int) -> bytes:
+        """The bytes from an address on, to the end of a part."""
+        return self._text.read(address, min(end, address + MAX_BYTES) - address)
+
+    def extent(self, target: int) -> tuple[int, int] | None:
+        """Start and end of a ``.cold`` part, or of an exception's fix-up code."""
+        if target in self._fixups_outside:
+            return target, target + _FIXUP_BYTES
+        sym = self._text.symbol(target)
+        if sym is None or sym.size > MAX_BYTES or _parent(sym.name) not in self.names:
+            return None
+        if len(self._text.by_name(sym.name, self.module)) != 1:
+            return None
+        return sym.address, sym.address + sym.size
+
+    def is_function(self, target: int) -> bool:
+        """Whether a symbol of the text starts there."""
+        sym = self._text.symbol(target)
+        return sym is not None and sym.address == target
+
+    def is_tracer(self, address: int, target: int) -> bool:
+        """Whether a call at the entry is ftrace's."""
+        if address - self.start > self._text.tracer_offset:
+            return False
+        sym = self._text.symbol(target)
+        return sym is None or sym.name in _TRACERS
+
+    def returns(self, target: int) -> bool:
+        """Whether a call can come back."""
+        return target not in self._text.noreturn()
+
+    def stack_words(self, target: int) -> int | None:
+        """Words on the stack that a direct call takes; None if not known."""
+        found = self._text.prototype_at(target)
+        if isinstance(found, str) or found.signature.problem or found.signature.variadic:
+            return None
+        return found.signature.stack_words
+
+    def fixups(self, start: int, end: int) -> Mapping[int, Fixup]:
+        """Entries of the exception table."""
+        found = self._text.fixups(self.module, start, end)
+        for fixup in found.values():
+            if not self.start <= fixup.target < self.end and not self.is_function(fixup.target):
+                self._fixups_outside.add(fixup.target)
+        return found
+
+    def branches(self, start: int, end: int) -> Mapping[int, int]:
+        """Static branches and their other targets."""
+        return self._text.branches(self.module, start, end)
+
+
+class Text:
+    """
+    The text of one Program.
+
+    :ivar machine: ``x86_64`` or ``aarch64``.
+    """
+
+    def __init__(self, session: Session, machine: str) -> None:
+        self._session = session
+        self.machine = machine
+        self.tracer_offset = 4 if machine == "x86_64" else 12
+        self._kernel: tuple[int, int] | None = None
+        self._modules: dict[str, _ModuleText] | None = None
+        self._symbols: dict[int, Sym | None] = {}
+        self._functions: dict[int, Function | str] = {}
+        self._prototypes: dict[int, Prototype | str] = {}
+        self._fixups: dict[str, _Sorted] = {}
+        self._branches: dict[str, _Sorted] = {}
+        self._clang: str | None = None
+        self._noreturn: frozenset[int] | None = None
+
+    # Symbols
+
+    def read(self, address: int, size: int) -> bytes:
+        """
+        Read code.
+
+        :raises Refusal: it is not in the dump.
+        """
+        try:
+            data: bytes = self._session.prog.read(address, size)
+        except drgn.FaultError:
+            raise Refusal("its code is not in the dump") from None
+        except (ValueError, OverflowError, MemoryError) as e:
+            raise Refusal(f"its code cannot be read: {e}") from None
+        return data
+
+    def symbol(self, address: int) -> Sym | None:
+        """The text symbol that holds an address, of the kernel or of a module."""
+        try:
+            return self._symbols[address]
+        except KeyError:
+            if len(self._symbols) >= _MAX_REMEMBERED:
+                self._symbols.clear()
+            found = self._symbols[address] = self._symbol(address)
+            return found
+
+    def _symbol(self, address: int) -> Sym | None:
+        symbols = self._session.symbols
+        start, end = self._kernel_range()
+        if start <= address < end:
+            sym = symbols.by_address(address) if symbols is not None else None
+            return sym if sym is not None and address < sym.address + sym.size else None
+        module = self.module_of(address)
+        objects = self._session.module_objects
+        if module is None or objects is None:
+            return None
+        sym = objects.symbols.by_address(address)
+        if sym is None or not is_text(sym) or address >= sym.address + max(sym.size, 1):
+            return None
+        return sym
+
+    def by_name(self, name: str, module: str) -> tuple[Sym, ...]:
+        """Text symbols of that name, of the kernel ("") or of one module."""
+        if not module:
+            symbols = self._session.symbols
+            found = symbols.by_name(name) if symbols is not None else ()
+        else:
+            objects = self._session.module_objects
+            every = objects.symbols.by_name(name) if objects is not None else ()
+            found = tuple(s for s in every if s.source == f"module {module}")
+        return tuple(s for s in found if is_text(s))
+
+    def names_at(self, address: int) -> tuple[str, ...]:
+        """All names of a place in the text."""
+        sym = self.symbol(address)
+        if sym is None or sym.address != address:
+            return ()
+        names_at = getattr(self._session.symbols, "names_at", None)
+        start, end = self._kernel_range()
+        if names_at is None or not start <= address < end:
+            return (sym.name,)
+        found: tuple[str, ...] = names_at(address)
+        return found or (sym.name,)
+
+    def noreturn(self) -> frozenset[int]:
+        """Addresses of the functions that do not come back."""
+        if self._noreturn is None:
+            found = (s.address for name in _NORETURN for s in self.by_name(name, ""))
+            self._noreturn = frozenset(found)
+        return self._noreturn
+
+    def _kernel_range(self) -> tuple[int, int]:
+        if self._kernel is None:
+            start = self._session.lookup_symbols("_stext")
+            end = self._session.lookup_symbols("_etext")
+            one = len(start) == len(end) == 1
+            self._kernel = (start[0].address, end[0].address) if one else (0, 0)
+        return self._kernel
+
+    def module_of(self, address: int) -> str | None:
+        """The module whose core text holds an address."""
+        for name, module in self._module_texts().items():
+            if module.start <= address < module.end:
+                return name
+        return None
+
+    def _module_texts(self) -> dict[str, _ModuleText]:
+        if self._modules is None:
+            found: dict[str, _ModuleText] = {}
+            self._modules = found
+            self._session.ensure_modules()
+            for module in self._session.loaded:
+                try:
+                    text = _module_text(module)
+                except (LookupError, drgn.FaultError, AttributeError, ValueError, TypeError):
+                    continue
+                if text is not None:
+                    found.setdefault(module.name, text)
+        return self._modules
+
+    def function(self, pc: int) -> Function | str:
+        """
+        The function that holds an address; for a ``.cold`` part the one it is part of.
+
+        :return: Or why none is known.
+        """
+        sym = self.symbol(pc)
+        if sym is None:
+            return "the address is in no function of the kernel or of a module"
+        known = self._functions.get(sym.address)
+        if known is None:
+            known = self._functions[sym.address] = self._function(sym)
+        return known
+
+    def _function(self, sym: Sym) -> Function | str:
+        module = sym.source.removeprefix("module ") if sym.source.startswith("module ") else ""
+        parent = _parent(sym.name)
+        if parent:
+            found = self.by_name(parent, module)
+            if len(found) != 1 or len(self.by_name(sym.name, module)) != 1:
+                return f"{sym.name}: which function it is part of cannot be told"
+            sym = found[0]
+        if not sym.size:
+            return f"{sym.name}: its size is not known"
+        names = self.names_at(sym.address)
+        return Function(self, sym.address, sym.address + sym.size, names, module)
+
+    # Prototypes
+
+    def prototype_at(self, address: int) -> Prototype | str:
+        """BTF's prototype of the function that starts at an address, or why there is none."""
+        known = self._prototypes.get(address)
+        if known is None:
+            try:
+                known = self._prototype(address)
+            except BtfError as e:
+                known = f"its prototype is damaged: {e}"
+            self._prototypes[address] = known
+        return known
+
+    def _prototype(self, address: int) -> Prototype | str:
+        module = self.module_of(address) or ""
+        names = self.names_at(address)
+        if not names:
+            return "no function starts there"
+        converter = self._converter(module)
+        if converter is None:
+            return f"module {module} has no BTF" if module else "the dump gave no kernel BTF"
+        problem = ""
+        found: dict[tuple[object, ...], Prototype] = {}
+        for name in names:
+            ids = own_ids(converter.btf, name, (Kind.FUNC,))
+            if not ids:
+                continue
+            symbols = self.by_name(name, module)
+            if len(ids) > 1 or len({s.address for s in symbols}) != 1:
+                problem = f"there are several functions {name}"
+                continue
+            if self._is_clang() and symbols[0].type_letter.islower():
+                problem = "clang may have changed what a local function is passed"
+                continue
+            proto = converter.btf.type_by_id(ids[0]).type  # type: ignore[union-attr]
+            sig = signature(converter.btf, proto, self.machine)
+            key = tuple((p.type_id, p.registers, p.stack) for p in sig.params)
+            found.setdefault(key, Prototype(name, sig, converter))
+        if len(found) == 1 and not problem:
+            return next(iter(found.values()))
+        if found:
+            return "its names have different prototypes"
+        return problem or f"BTF has no function {names[0]}"
+
+    def _converter(self, module: str) -> TypeConverter | None:
+        if not module:
+            return self._session.converter
+        btfs = self._session.module_btfs
+        return None if btfs is None else btfs.converter(module)
+
+    def _is_clang(self) -> bool:
+        if self._clang is None:
+            self._clang = ""
+            for sym in self._session.lookup_symbols("linux_banner")[:1]:
+                try:
+                    banner = self._session.prog.read_c_string(sym.address, 1024)
+                except drgn.FaultError:
+                    continue
+                self._clang = "clang" if b"clang version" in banner else ""
+        return bool(self._clang)
+
+    # Tables that change the flow
+
+    def fixups(self, module: str, start: int, end: int) -> Mapping[int, Fixup]:
+        """Entries of the exception table between two addresses."""
+        if module not in self._fixups:
+            self._fixups[module] = self._table(module, "ex_table", self._fixup_rows)
+        return self._fixups[module].between(start, end)
+
+    def branches(self, module: str, start: int, end: int) -> Mapping[int, int]:
+        """Static branches between two addresses."""
+        if module not in self._branches:
+            self._branches[module] = self._table(module, "jump_table", _branch_rows)
+        return self._branches[module].between(start, end)
+
+    def _table(
+        self,
+        module: str,
+        which: str,
+        rows: Callable[[int, bytes, drgn.Type], Iterator[tuple[int, Any]]],
+    ) -> _Sorted:
+        what = {"ex_table": "exception table", "jump_table": "table of static branches"}[which]
+        name = "exception_table_entry" if which == "ex_table" else "jump_entry"
+        where = self._where(module, which)
+        if where is None:
+            return _Sorted([])
+        try:
+            type_ = self._session.prog.type(f"struct {name}")
+            start, size = where
+            if size < 0:
+                size *= -(type_.size or 0)
+            if not 0 <= size <= _MAX_TABLE:
+                return _Sorted(None, f"the {what} is damaged")
+            data = self._session.prog.read(start, size) if size else b""
+            return _Sorted(sorted(rows(start, data, type_)))
+        except LookupError:
+            return _Sorted(None, f"the form of the {what} is not known")
+        except drgn.FaultError:
+            return _Sorted(None, f"the {what} is not in the dump")
+
+    def _where(self, module: str, which: str) -> tuple[int, int] | None:
+        """Start, and size in bytes or minus the number of entries."""
+        if module:
+            text = self._module_texts()[module]
+            return text.extable if which == "ex_table" else text.jumps
+        start = self._session.lookup_symbols(f"__start___{which}")
+        stop = self._session.lookup_symbols(f"__stop___{which}")
+        if len(start) != 1 or len(stop) != 1:
+            return None
+        return start[0].address, stop[0].address - start[0].address
+
+    def _fixup_rows(self, start: int, data: bytes, type_: drgn.Type) -> Iterator[tuple[int, Fixup]]:
+        size = type_.size or 0
+        x86 = self.machine == "x86_64"
+        has_data = type_.has_member("data")
+        if size not in (8, 12):
+            raise LookupError(size)
+        for at in range(0, len(data) - size + 1, size):
+            insn, fixup = struct.unpack_from("<ii", data, at)
+            registers: tuple[str, ...] = ()
+            if x86:
+                registers = ("rax", "rcx", "rdx")
+                if has_data:
+                    registers += (_X86_REGISTERS[data[at + 9] & 0xF],)
+            elif size == 12:
+                word = struct.unpack_from("<H", data, at + 10)[0]
+                registers = tuple(f"x{n}" for n in (word & 31, word >> 5 & 31) if n < 31)
+            here = start + at
+            yield here + insn, Fixup(here + 4 + fixup, registers)
+
+
+class _Sorted:
+    """Rows by address; raises what is wrong with the table when it is asked."""
+
+    def __init__(self, rows: list[tuple[int, Any]] | None, problem: str = "") -> None:
+        self._problem = problem
+        self._rows = rows or []
+        self._keys = [key for key, _ in self._rows]
+
+    def between(self, start: int, end: int) -> dict[int, Any]:
+        if self._problem:
+            raise Refusal(self._problem)
+        low, high = bisect_left(self._keys, start), bisect_left(self._keys, end)
+        return dict(self._rows[low:high])
+
+
+def _branch_rows(start: int, data: bytes, type_: drgn.Type) -> Iterator[tuple[int, int]]:
+    if type_.size != 16:
+        raise LookupError(type_.size)
+    words = memoryview(data[: len(data) // 16 * 16]).cast("i")
+    for number, (code, target) in enumerate(zip(words[0::4], words[1::4], strict=True)):
+        here = start + 16 * number
+        yield here + code, here + 4 + target
+
+
+@dataclass(frozen=True, slots=True)
+class _ModuleText:
+    """Core text of a module, and its tables: (address, minus the number of entries)."""
+
+    start: int
+    end: int
+    extable: tuple[int, int] | None
+    jumps: tuple[int, int] | None
+
+
+def _module_text(module: drgn.Module) -> _ModuleText | None:
+    if not isinstance(module, drgn.RelocatableModule):
+        return None
+    obj = module.object
+    try:
+        part = obj.mem[obj.prog_["MOD_TEXT"]]  # since 6.4
+        start, size = part.base.value_(), part.size.value_()
+    except (AttributeError, LookupError):
+        try:
+            start, size = obj.core_layout.base.value_(), obj.core_layout.text_size.value_()
+        except AttributeError:
+            start, size = obj.module_core.value_(), obj.core_text_size.value_()
+    if not 0 < size < 1 << 30:
+        return None
+    return _ModuleText(
+        start,
+        start + size,
+        _module_table(obj, "extable", "num_exentries"),
+        _module_table(obj, "jump_entries", "num_jump_entries"),
+    )
+
+
+def _module_table(obj: drgn.Object, pointer: str, count: str) -> tuple[int, int] | None:
+    try:
+        return obj.member_(pointer).value_(), -int(obj.member_(count).value_())
+    except LookupError:
+        return None
+
+
+def _parent(name: str) -> str:
+    """The function that a ``.cold`` symbol is part of; "" if it is not one."""
+    head, cold, rest = name.rpartition(".cold")
+    return head if cold and (not rest or rest[1:].isdigit()) else ""
+
+
+def text_of(session: Session, machine: str) -> Text:
+    """The Text of a Session; made once."""
+    cache: dict[Any, Any] = session.prog.cache
+    found = cache.get(_CACHE_KEY)
+    if not isinstance(found, Text):
+        found = cache[_CACHE_KEY] = Text(session, machine)
+    return found

@@ -1,0 +1,173 @@
+"""Arguments of every task's stack against what DWARF says, for one dump.
+
+``python -m tests.frames.live DUMP VMLINUX [MODULES] [-v]``
+
+Truth is drgn with the kernel's debug files: the value that DWARF gives for a parameter where
+the frame is now. Ours is the value at the function's entry, so a parameter that the code
+changes may differ rightly: each difference is printed and wants an explanation.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import drgn
+from drgn.helpers.linux.pid import for_each_task
+from drgn.helpers.linux.sched import idle_task
+from drgn.helpers.linux.cpumask import for_each_online_cpu
+
+import btfdbg
+from btfdbg.debuginfo.session import Session
+from btfdbg.frames.arguments import Argument, arguments, recovery, walk
+
+
+def with_dwarf(dump: Path, vmlinux: Path, modules: Path | None) -> drgn.Program:
+    """Open a dump with debug files only."""
+    prog = drgn.Program()
+    prog.set_core_dump(dump)
+    files = [vmlinux]
+    if modules is not None:
+        files += sorted(p for p in modules.rglob("*") if ".ko" in p.name and p.is_file())
+    try:
+        prog.load_debug_info([str(f) for f in files])
+    except drgn.MissingDebugInfoError:
+        pass
+    return prog
+
+
+def tasks(prog: drgn.Program) -> Iterator[drgn.Object]:
+    """All tasks, idle ones included."""
+    for cpu in for_each_online_cpu(prog):
+        yield idle_task(prog, cpu)
+    yield from for_each_task(prog)
+
+
+def bits_of(value: drgn.Object) -> bytes | None:
+    """The bytes of a value; None if DWARF does not give it whole."""
+    try:
+        if value.absent_:
+            return None
+        return bytes(value.to_bytes_())
+    except (drgn.FaultError, drgn.ObjectAbsentError, ValueError, TypeError):
+        return None
+
+
+def theirs(frame: drgn.StackFrame, argument: Argument) -> bytes | None:
+    """What DWARF gives for a parameter."""
+    try:
+        if argument.name not in frame.locals():
+            return None
+        value = bits_of(frame[argument.name])
+    except (KeyError, LookupError, drgn.FaultError, ValueError):
+        return None
+    if value is None:
+        return None
+    size = drgn.sizeof(argument.type)
+    return value if len(value) == size else None
+
+
+class Comparison:
+    """Counts of one dump."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.differ: Counter[str] = Counter()
+        self.missed: Counter[str] = Counter()
+        self.neither: Counter[str] = Counter()
+        self.without: Counter[str] = Counter()
+        self.seconds = 0.0
+
+    def frame(
+        self, own: drgn.StackFrame, frame: drgn.StackFrame | None, args: tuple[Argument, ...]
+    ) -> None:
+        """Compare one frame."""
+        self.counts["frames"] += 1
+        if not args:
+            self.without[own.name or "?"] += 1
+        for argument in args:
+            ours = None if argument.value is None else bits_of(argument.value)
+            dwarf = None if frame is None else theirs(frame, argument)
+            self.counts["pairs"] += 1
+            self.counts["dwarf"] += dwarf is not None
+            self.counts["ours"] += ours is not None
+            where = f"{own.name}+{own.pc - own.symbol().address:#x} {argument.name}"
+            if ours is not None and dwarf is not None:
+                same = ours == dwarf
+                self.counts["agree" if same else "DIFFER"] += 1
+                if not same:
+                    said = f"{where}: ours {ours[::-1].hex()} ({argument.source})"
+                    self.differ[f"{said}, DWARF {dwarf[::-1].hex()}"] += 1
+            elif dwarf is not None:
+                self.missed[f"{where}: {argument.why}"] += 1
+            elif ours is None:
+                self.neither[f"{where}: {argument.why}"] += 1
+            else:
+                self.counts["ours only"] += 1
+
+    def task(
+        self, session: Session, own: drgn.Object, truth: drgn.Object
+    ) -> None:
+        """Compare one task's stack."""
+        try:
+            trace = session.prog.stack_trace(own)
+            dwarf = [f for f in truth.prog_.stack_trace(truth) if not f.is_inline]
+        except ValueError:
+            return
+        start = time.process_time()
+        every = arguments(session, trace)
+        self.seconds += time.process_time() - start
+        self.counts["stacks"] += 1
+        frames = dict(enumerate(dwarf))
+        for number, (frame, args) in enumerate(zip(trace, every, strict=True)):
+            other = frames.get(number)
+            if other is not None and other.pc != frame.pc:
+                frames.clear()
+                other = None
+                self.counts["stacks that differ"] += 1
+            self.frame(frame, other, args)
+
+
+def compare(dump: Path, vmlinux: Path, modules: Path | None) -> Comparison:
+    """Compare all tasks of a dump."""
+    truth = with_dwarf(dump, vmlinux, modules)
+    prog = btfdbg.program_from_core_dump(dump)
+    session = btfdbg.session(prog)
+    recovery(session)
+    found = Comparison()
+    for task in tasks(prog):
+        there = drgn.Object(truth, "struct task_struct *", task.value_())
+        found.task(session, task, there)
+    return found
+
+
+def main() -> None:
+    """Run the comparison and print it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("dump", type=Path)
+    parser.add_argument("vmlinux", type=Path)
+    parser.add_argument("modules", type=Path, nargs="?")
+    parser.add_argument("-v", "--verbose", action="store_true")
+    args = parser.parse_args()
+    found = compare(args.dump, args.vmlinux, args.modules)
+    c = found.counts
+    print(*(f"{name}: {count}" for name, count in sorted(c.items())), sep="  ")
+    print(
+        f"given: {c['ours'] / max(c['pairs'], 1):.1%} of the parameters,"
+        f" {c['agree'] / max(c['dwarf'], 1):.1%} of what DWARF gives;"
+        f" {found.seconds * 1e3 / max(c['stacks'], 1):.1f} ms a stack, {found.seconds:.2f} s"
+    )
+    for title, counts in (("differ", found.differ), ("DWARF only", found.missed)):
+        for text, count in counts.most_common(None if args.verbose else 20):
+            print(f"{title}: {count} x {text}")
+    if args.verbose:
+        for title, counts in (("neither", found.neither), ("no prototype", found.without)):
+            for text, count in counts.most_common(40):
+                print(f"{title}: {count} x {text}")
+
+
+if __name__ == "__main__":
+    main()
