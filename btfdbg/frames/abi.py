@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from btfdbg.errors import BtfError
-from btfdbg.record import dataclass
+from btfdbg.lazy_dataclass import dataclass
 
 if TYPE_CHECKING:
     from btfdbg.btf import Btf

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import drgn
 
-from btfdbg.debuginfo.machine import machine_of
+from btfdbg.arch import machine_of
 from btfdbg.errors import BtfError, DebugInfoError
 from btfdbg.frames.recover import MAX_FRAMES, Found, RawFrame, Recovery, Walked
-from btfdbg.record import dataclass
+from btfdbg.lazy_dataclass import dataclass
 
 if TYPE_CHECKING:
-    from btfdbg.debuginfo.session import Session
+    from btfdbg.program.session import Session
 
 _CACHE_KEY = "btfdbg.frames"
 

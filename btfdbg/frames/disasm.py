@@ -22,7 +22,6 @@ Text = tuple[int, int, str, str]
 """Address, size in bytes, mnemonic, operands."""
 
 
-
 class Disassembler(Protocol):
     """Disassemble bytes."""
 
@@ -33,6 +32,7 @@ class Disassembler(Protocol):
         :param address: Of the first instruction.
         :param skip: Bytes of the code that stand before it.
         """
+
 
 # cs_arch and cs_mode, the same numbers since capstone 3.
 _ARCHITECTURES = {"x86_64": (3, 1 << 3), "aarch64": (1, 0)}

@@ -38,7 +38,6 @@ from btfdbg.frames.ir import (
     CONST,
     CURRENT,
     DEF,
-    FALL,
     FILL,
     JUMP,
     JUMP_REGISTER,
@@ -53,7 +52,7 @@ from btfdbg.frames.ir import (
     Mem,
     Refusal,
 )
-from btfdbg.record import dataclass
+from btfdbg.lazy_dataclass import dataclass
 
 Base = tuple[object, ...]
 Value = tuple["Base | None", int, int]
@@ -380,7 +379,7 @@ class FunctionFlow:
         value: Value | None = None
         if isinstance(insn.through, str):
             value = regs.get(insn.through)
-        elif isinstance(insn.through, Mem) and insn.through.index is None:
+        elif isinstance(insn.through, Mem) and insn.through.index_by is None:
             return
         named = value is not None and (
             value[0] is None
@@ -437,8 +436,8 @@ class FunctionFlow:
         else:
             base, k, bits = state.regs[mem.base]
             k += mem.disp
-        if mem.index is not None:
-            number, factor, width = state.regs[mem.index]
+        if mem.index_by is not None:
+            number, factor, width = state.regs[mem.index_by]
             if number is not None or width < 64 or not mem.scale:
                 if base is None and mem.scale == 1 and width == 64:
                     return number, (factor + k) & _M64, 64
@@ -721,7 +720,7 @@ def _join_slots(
 
 
 def _names(mem: Mem) -> tuple[str, ...]:
-    return tuple(r for r in (mem.base, mem.index) if r is not None and r != "pc")
+    return tuple(r for r in (mem.base, mem.index_by) if r is not None and r != "pc")
 
 
 def _of_stack(value: Value) -> bool:

@@ -53,13 +53,13 @@ BREAK = 7  # a breakpoint's byte: padding, or code that was patched
 
 class Mem(NamedTuple):
     """
-    A memory operand: ``segment:[base + index * scale + disp]``.
+    A memory operand: ``segment:[base + index_by * scale + disp]``.
 
     ``base`` is ``"pc"`` where the address counts from the instruction's end.
     """
 
     base: str | None
-    index: str | None = None
+    index_by: str | None = None
     scale: int = 1
     disp: int = 0
     segment: str = ""

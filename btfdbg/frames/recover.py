@@ -25,20 +25,20 @@ from btfdbg.frames.disasm import Disassembler
 from btfdbg.frames.flow import Arch, Base, FunctionFlow, State, Value
 from btfdbg.frames.ir import (
     ADDRESS,
+    BRANCH,
     CALL,
-    CALL_REGISTER,
     CONST,
+    JUMP,
     JUMP_REGISTER,
     STORE,
     Insn,
     Mem,
-    Refusal,
 )
 from btfdbg.frames.text import Function, Prototype, Text
-from btfdbg.record import dataclass
+from btfdbg.lazy_dataclass import dataclass
 
 if TYPE_CHECKING:
-    from btfdbg.debuginfo.session import Session
+    from btfdbg.program.session import Session
 
 _M64 = (1 << 64) - 1
 _SP: Base = ("sp",)
@@ -317,8 +317,6 @@ class Recovery:
 
     def _pass_in(self, outer: Walked, inner: Walked) -> None:
         """Arguments that the calling frame passed."""
-        if inner.raw.interrupted and inner.state is None:
-            pass
         if isinstance(inner.function, str) or outer.problem or outer.call is None:
             inner.call_site = outer.problem or "its caller was interrupted"
             return
@@ -422,10 +420,7 @@ class Recovery:
         if flow.problem:
             return
         goal = inner.function.start
-        leaving = [
-            i for i in flow.insns.values()
-            if i.kind == JUMP_REGISTER or (i.target and i.kind != CALL and i.target not in flow.insns)
-        ]  # fmt: skip
+        leaving = [i for i in flow.insns.values() if _leaves(flow, i)]
         if not leaving or any(i.target != goal for i in leaving):
             return
         inner.via = function.names[0]
@@ -483,6 +478,13 @@ class Recovery:
         own = frame.problem or "the function keeps it nowhere"
         caller = frame.call_site or "its caller's code does not tell what it passed"
         return f"{own}; {caller}"
+
+
+def _leaves(flow: FunctionFlow, insn: Insn) -> bool:
+    """Whether an instruction may jump out of the function."""
+    if insn.kind in (BRANCH, JUMP):
+        return insn.target not in flow.insns
+    return insn.kind == JUMP_REGISTER
 
 
 def _name(frame: Walked) -> str:

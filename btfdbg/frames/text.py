@@ -24,17 +24,17 @@ from typing import TYPE_CHECKING, Any
 import drgn
 
 from btfdbg.btf import Kind
-from btfdbg.debuginfo.choice import is_text, own_ids
 from btfdbg.errors import BtfError
 from btfdbg.frames.abi import Signature, signature
 from btfdbg.frames.flow import MAX_BYTES, Fixup
 from btfdbg.frames.ir import Refusal
-from btfdbg.record import dataclass
+from btfdbg.kallsyms.choice import is_text, own_ids
+from btfdbg.lazy_dataclass import dataclass
 
 if TYPE_CHECKING:
-    from btfdbg.debuginfo.convert import TypeConverter
-    from btfdbg.debuginfo.kallsyms import Sym
-    from btfdbg.debuginfo.session import Session
+    from btfdbg.kallsyms import Sym
+    from btfdbg.program.convert import TypeConverter
+    from btfdbg.program.session import Session
 
 _MAX_TABLE = 16 << 20
 _FIXUP_BYTES = 96
@@ -42,14 +42,14 @@ _MAX_REMEMBERED = 1 << 15
 _CACHE_KEY = "btfdbg.frames.text"
 # Functions that do not come back; a wrong one here would hide code, a missing one only
 # joins a path that nobody takes.
-_NORETURN = frozenset(
+_NORETURN = (
     "__stack_chk_fail panic do_exit make_task_dead do_group_exit rewind_stack_and_make_dead"
     " rewind_stack_do_exit __fortify_panic fortify_panic cpu_startup_entry kthread_exit"
     " kthread_complete_and_exit usercopy_abort __reiserfs_panic x86_64_start_kernel do_task_dead"
     " machine_real_restart ex_handler_msr_mce nmi_panic_self_stop panic_smp_self_stop die_kernel"
-    " arm64_serror_panic bad_mode __module_put_and_kthread_exit".split()
+    " arm64_serror_panic bad_mode __module_put_and_kthread_exit"
 )
-_TRACERS = frozenset("__fentry__ ftrace_caller ftrace_regs_caller ftrace_stub".split())
+_TRACERS = ("__fentry__", "ftrace_caller", "ftrace_regs_caller", "ftrace_stub")
 _X86_REGISTERS = (
     "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
     "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
@@ -226,7 +226,7 @@ class Text:
     def noreturn(self) -> frozenset[int]:
         """Addresses of the functions that do not come back."""
         if self._noreturn is None:
-            found = (s.address for name in _NORETURN for s in self.by_name(name, ""))
+            found = (s.address for name in _NORETURN.split() for s in self.by_name(name, ""))
             self._noreturn = frozenset(found)
         return self._noreturn
 

@@ -10,7 +10,8 @@ capstone's Intel syntax.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from btfdbg.frames.ir import (
     ADD,
@@ -38,11 +39,11 @@ from btfdbg.frames.ir import (
 )
 
 SP = "rsp"
-CALLEE_SAVED = ("rbx", "rbp", "r12", "r13", "r14", "r15")
-ARGUMENTS = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")
+CALLEE_SAVED: tuple[str, ...] = ("rbx", "rbp", "r12", "r13", "r14", "r15")
+ARGUMENTS: tuple[str, ...] = ("rdi", "rsi", "rdx", "rcx", "r8", "r9")
 RETURN = "rax"
-CALLER_SAVED = ("rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11")
-REGISTERS = (*CALLER_SAVED, *CALLEE_SAVED, SP)
+CALLER_SAVED: tuple[str, ...] = ("rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11")
+REGISTERS: tuple[str, ...] = (*CALLER_SAVED, *CALLEE_SAVED, SP)
 RETURN_ADDRESS_ON_STACK = True
 
 _M64 = (1 << 64) - 1
@@ -62,38 +63,58 @@ _UNKNOWN_SIZE = 1024  # xsave and the like
 _MEMORY = re.compile(r"(?:(\w+) ptr )?(?:(\w\w):)?\[([^\]]+)\]")
 
 
-def _register_names() -> Iterator[tuple[str, tuple[str, int]]]:
+class Reg(NamedTuple):
+    """A register operand: the full register's name, and how many of its low bits it is."""
+
+    name: str
+    bits: int
+
+
+class Place(NamedTuple):
+    """A memory operand and its size in bytes."""
+
+    mem: Mem
+    size: int
+
+
+def _register_names() -> Iterator[tuple[str, Reg]]:
     for letter in "abcd":
         full = f"r{letter}x"
-        yield full, (full, 64)
-        yield f"e{letter}x", (full, 32)
-        yield f"{letter}x", (full, 16)
-        yield f"{letter}l", (full, 8)
-        yield f"{letter}h", (full, 0)  # bits 8 to 15: no low part
+        yield full, Reg(full, 64)
+        yield f"e{letter}x", Reg(full, 32)
+        yield f"{letter}x", Reg(full, 16)
+        yield f"{letter}l", Reg(full, 8)
+        yield f"{letter}h", Reg(full, 0)  # bits 8 to 15: no low part
     for name in ("si", "di", "bp", "sp"):
         full = f"r{name}"
-        yield full, (full, 64)
-        yield f"e{name}", (full, 32)
-        yield name, (full, 16)
-        yield f"{name}l", (full, 8)
+        yield full, Reg(full, 64)
+        yield f"e{name}", Reg(full, 32)
+        yield name, Reg(full, 16)
+        yield f"{name}l", Reg(full, 8)
     for number in range(8, 16):
         full = f"r{number}"
-        yield full, (full, 64)
+        yield full, Reg(full, 64)
         for suffix, bits in (("d", 32), ("w", 16), ("b", 8)):
-            yield full + suffix, (full, bits)
+            yield full + suffix, Reg(full, bits)
 
 
 _REGISTERS = dict(_register_names())
 
-Operand = "tuple[str, int] | int | tuple[Mem, int] | None"
 
-_NOTHING = frozenset(
+Operand = Reg | Place | int | None
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_NOTHING = _words(
     "nop endbr64 endbr32 cmp test bt cld cli sti clc stc cmc clac stac lfence mfence sfence pause"
     " wrmsr wrmsrns out outsb swapgs wbinvd wbnoinvd invlpg invpcid clflush clflushopt clwb"
     " prefetchw prefetcht0 prefetcht1 prefetcht2 prefetchnta prefetch verw verr lgdt lidt lldt ltr"
     " lmsw clts mwait mwaitx monitor monitorx wait fwait emms vzeroupper vzeroall ucomisd comisd"
     " ucomiss comiss serialize hlt fninit fnclex ldmxcsr fldcw xrstor xrstor64 xrstors xrstors64"
-    " fxrstor fxrstor64 wrfsbase wrgsbase wrpkru data16 invd ptest vptest tpause umonitor".split()
+    " fxrstor fxrstor64 wrfsbase wrgsbase wrpkru data16 invd ptest vptest tpause umonitor"
 )
 # Registers that are written without being named, besides the first operand.
 _IMPLICIT = {
@@ -129,23 +150,21 @@ _IMPLICIT = {
     "cmpsq": ("rsi", "rdi", "rcx"),
 }
 # Their first operand is written and nothing else is.
-_FIRST_OPERAND = frozenset(
+_FIRST_OPERAND = _words(
     "and or xor sub add adc sbb shl sal shr sar rol ror rcl rcr shld shrd not neg bts btr btc bsf"
     " bsr tzcnt lzcnt popcnt bswap andn bextr blsi blsmsk blsr bzhi pdep pext rorx sarx shlx shrx"
     " crc32 adcx adox movbe rdrand rdseed rdfsbase rdgsbase rdpid str sldt smsw sgdt sidt lsl lar"
     " stmxcsr fnstcw fnstsw fxsave fxsave64 movnti movd movq movdqa movdqu movaps movups movapd"
     " movupd movntdq movntps movlps movhps movsd movss xsave xsave64 xsaveopt xsaveopt64 xsavec"
-    " xsavec64 xsaves xsaves64 pxor xorps imul".split()
+    " xsavec64 xsaves xsaves64 pxor xorps imul"
 )
-_STRING_STORES = frozenset("stosb stosw stosd stosq".split())
-_STRING_MOVES = frozenset("movsb movsw movsq".split())
-_MOVES = frozenset(("mov", "movabs"))
-_EXTENSIONS = frozenset(("movzx", "movsx", "movsxd"))
-_RETURNS = frozenset("ret retq retf iret iretq iretd sysret sysretq sysexit".split())
+_STRING_STORES = _words("stosb stosw stosd stosq")
+_STRING_MOVES = _words("movsb movsw movsq")
+_MOVES = ("mov", "movabs")
+_RETURNS = _words("ret retq retf iret iretq iretd sysret sysretq sysexit")
 _LEFT_OUT = ("lock", "bnd", "notrack", "xacquire", "xrelease", "data16")
 # What an unknown instruction may write without naming it.
 _ANY = (*CALLER_SAVED, *CALLEE_SAVED)
-_ACCUMULATOR = "rax"
 
 
 def translate(mnemonic: str, operands: str) -> Meaning:
@@ -192,8 +211,8 @@ def direct(mnemonic: str, operands: str) -> tuple[int, int] | None:
     return None
 
 
-def split(operands: str) -> list[object]:
-    """Operands as values: (register, bits), a number, (Mem, bytes), or None."""
+def split(operands: str) -> list[Operand]:
+    """The operands of an instruction; None for what is none of these (a control register)."""
     return [_operand(text) for text in operands.split(", ")] if operands else []
 
 
@@ -205,7 +224,7 @@ def _prefixes(mnemonic: str) -> tuple[str, bool]:
     return name, repeated
 
 
-def _operand(text: str) -> object:
+def _operand(text: str) -> Operand:
     register = _REGISTERS.get(text)
     if register is not None:
         return register
@@ -217,7 +236,7 @@ def _operand(text: str) -> object:
         return None
 
 
-def _memory(text: str) -> object:
+def _memory(text: str) -> Place | None:
     match = _MEMORY.fullmatch(text)
     if match is None:
         return None
@@ -230,19 +249,20 @@ def _memory(text: str) -> object:
         known = _REGISTERS.get(register)
         if register in ("rip", "eip"):
             base = "pc"
-        elif known is not None and known[1] >= 32:
-            if known[1] == 32:
-                index, scale = known[0], 0  # an address of 32 bits: not followed
+        elif known is not None:
+            if known.bits == 32:
+                index, scale = known.name, 0  # an address of 32 bits: not followed
             elif factor or base is not None:
-                index, scale = known[0], int(factor or "1")
+                index, scale = known.name, int(factor or "1")
             else:
-                base = known[0]
+                base = known.name
         else:
             try:
                 disp += sign * int(word, 0)
             except ValueError:
                 return None
-    return Mem(base, index, scale, disp, segment or ""), _SIZES.get(kind or "", _UNKNOWN_SIZE)
+    size = _SIZES.get(kind or "", _UNKNOWN_SIZE)
+    return Place(Mem(base, index, scale, disp, segment or ""), size)
 
 
 def _terms(inside: str) -> list[tuple[int, str]]:
@@ -253,187 +273,158 @@ def _terms(inside: str) -> list[tuple[int, str]]:
     return terms
 
 
-def _through(parts: list[object]) -> str | Mem | None:
-    what = parts[0] if len(parts) == 1 else None
-    if isinstance(what, tuple):
-        found = what[0]
-        return found if isinstance(found, (str, Mem)) else None
+def _through(parts: list[Operand]) -> str | Mem | None:
+    match parts:
+        case [Reg(name, 64)]:
+            return name
+        case [Place(mem)]:
+            return mem
     return None
 
 
-def _is_register(what: object) -> bool:
-    return isinstance(what, tuple) and isinstance(what[0], str)
-
-
-def _is_memory(what: object) -> bool:
-    return isinstance(what, tuple) and isinstance(what[0], Mem)
-
-
-def _reads(parts: list[object]) -> tuple[str, ...]:
+def _reads(parts: list[Operand]) -> tuple[str, ...]:
     """Registers whose values go into a result (not those that only address memory)."""
-    return tuple(p[0] for p in parts if isinstance(p, tuple) and isinstance(p[0], str))
+    return tuple(p.name for p in parts if isinstance(p, Reg))
 
 
-def _write(what: object, reads: tuple[str, ...] = ()) -> tuple[Op, ...]:
+def _write(what: Operand, reads: tuple[str, ...] = ()) -> tuple[Op, ...]:
     """An operand becomes something that is not known."""
-    if isinstance(what, tuple):
-        if isinstance(what[0], str):
-            return ((DEF, (what[0],), reads),)
-        return ((STORE, what[0], None, what[1], False),)
+    if isinstance(what, Reg):
+        return ((DEF, (what.name,), reads),)
+    if isinstance(what, Place):
+        return ((STORE, what.mem, None, what.size, False),)
     return ()
 
 
-def _move(parts: list[object]) -> tuple[Op, ...]:
-    if len(parts) != 2:
-        return _unknown(parts)
-    dst, src = parts
-    if isinstance(dst, tuple) and isinstance(dst[0], Mem):
-        if _is_register(src):
-            register, bits = src  # type: ignore[misc]
-            return ((STORE, dst[0], register if bits else None, dst[1], False),)
-        known = src if isinstance(src, int) else None
-        return ((STORE, dst[0], known, dst[1], False),)
-    if not _is_register(dst):
-        return ()  # a segment, control or debug register
-    register, bits = dst  # type: ignore[misc]
-    if not bits:
-        return ((DEF, (register,), ()),)
-    if isinstance(src, int):
-        if bits >= 32:
-            return ((CONST, register, src & ((1 << bits) - 1)),)
-        return ((DEF, (register,), ()),)
-    if isinstance(src, tuple) and isinstance(src[0], Mem):
-        if bits >= 32:
-            return ((LOAD, register, src[0], src[1]),)
-        return ((DEF, (register,), ()),)
-    if isinstance(src, tuple) and src[1]:
-        return ((MOVE, register, src[0], min(bits, src[1])),)
-    return ((DEF, (register,), ()),)
+def _first(parts: list[Operand]) -> tuple[Op, ...]:
+    return _write(parts[0], _reads(parts)) if parts else ()
 
 
-def _extend(parts: list[object]) -> tuple[Op, ...]:
-    if len(parts) != 2 or not _is_register(parts[0]):
-        return _unknown(parts)
-    register = parts[0][0]  # type: ignore[index]
-    src = parts[1]
-    if isinstance(src, tuple) and isinstance(src[0], Mem):
-        return ((LOAD, register, src[0], src[1]),)
-    if isinstance(src, tuple) and src[1]:
-        return ((MOVE, register, src[0], src[1]),)
-    return ((DEF, (register,), _reads(parts)),)
-
-
-def _lea(parts: list[object]) -> tuple[Op, ...]:
-    if len(parts) != 2 or not _is_register(parts[0]) or not _is_memory(parts[1]):
-        return _unknown(parts)
-    register, bits = parts[0]  # type: ignore[misc]
-    if bits < 32:
-        return ((DEF, (register,), ()),)
-    return ((ADDRESS, register, parts[1][0], bits),)  # type: ignore[index]
-
-
-def _push(parts: list[object]) -> tuple[Op, ...]:
-    what = parts[0] if parts else None
-    source: str | int | None = None
-    if isinstance(what, int):
-        source = what & _M64
-    elif isinstance(what, tuple) and isinstance(what[0], str) and what[1] == 64:
-        source = what[0]
-    # The value that is pushed is the one before rsp moves.
-    return ((STORE, Mem(SP, disp=-8), source, 8, True), (ADD, SP, SP, -8, 64))
-
-
-def _pop(parts: list[object]) -> tuple[Op, ...]:
-    what = parts[0] if parts else None
-    if isinstance(what, tuple) and isinstance(what[0], str) and what[0] != SP:
-        return ((LOAD, what[0], Mem(SP), 8), (ADD, SP, SP, 8, 64))
-    if isinstance(what, tuple) and isinstance(what[0], Mem):
-        return ((ADD, SP, SP, 8, 64), (STORE, what[0], None, 8, False))
-    return _write(what) or ((ADD, SP, SP, 8, 64),)
-
-
-def _sum(parts: list[object], sign: int) -> tuple[Op, ...]:
-    if len(parts) == 2 and _is_register(parts[0]):
-        register, bits = parts[0]  # type: ignore[misc]
-        src = parts[1]
-        if bits >= 32:
-            if isinstance(src, int):
-                return ((ADD, register, register, sign * src, bits),)
-            if isinstance(src, tuple) and isinstance(src[0], str) and src[1] == bits:
-                if src[0] == register and sign < 0:
-                    return ((CONST, register, 0),)
-                return ((ADDREG, register, register, src[0], sign, bits),)
-    return _write(parts[0] if parts else None, _reads(parts))
-
-
-def _xor(parts: list[object]) -> tuple[Op, ...]:
-    if len(parts) == 2 and parts[0] == parts[1] and _is_register(parts[0]):
-        register, bits = parts[0]  # type: ignore[misc]
-        if bits >= 32:
-            return ((CONST, register, 0),)
-    return _write(parts[0] if parts else None, _reads(parts))
-
-
-def _and(parts: list[object]) -> tuple[Op, ...]:
-    if len(parts) == 2 and _is_register(parts[0]) and isinstance(parts[1], int):
-        register, bits = parts[0]  # type: ignore[misc]
-        mask = parts[1] & ((1 << bits) - 1)
-        kept = ((~mask & (mask + 1)).bit_length() or 1) - 1
-        if bits >= 32 and kept >= 8:
-            return ((MOVE, register, register, min(kept, bits)),)
-    return _write(parts[0] if parts else None, _reads(parts))
-
-
-def _or(parts: list[object]) -> tuple[Op, ...]:
-    if len(parts) == 2 and _is_register(parts[0]) and isinstance(parts[1], int):
-        register, bits = parts[0]  # type: ignore[misc]
-        full = (1 << bits) - 1
-        if bits >= 32 and parts[1] & full == full:
-            return ((CONST, register, full),)
-    return _write(parts[0] if parts else None, _reads(parts))
-
-
-def _swap(parts: list[object]) -> tuple[Op, ...]:
-    if len(parts) == 2 and all(_is_register(p) for p in parts):
-        (one, bits), (other, width) = parts  # type: ignore[misc]
-        if bits == width and bits >= 32:
-            return ((SWAP, one, other, bits),)
-    # Memory gets what the register held.
-    for this, that in ((0, 1), (1, 0)):
-        if len(parts) == 2 and _is_memory(parts[this]) and _is_register(parts[that]):
-            register, bits = parts[that]  # type: ignore[misc]
-            where, size = parts[this]  # type: ignore[misc]
-            source = register if bits else None
-            return ((STORE, where, source, size, False), (DEF, (register,), ()))
-    return _write_all(parts)
-
-
-def _cmpxchg(parts: list[object]) -> tuple[Op, ...]:
-    return (*_write(parts[0] if parts else None, _reads(parts)), (DEF, ("rax",), ()))
-
-
-def _cmpxchg_wide(parts: list[object]) -> tuple[Op, ...]:
-    return (*_write(parts[0] if parts else None), (DEF, ("rax", "rdx"), ()))
-
-
-def _write_all(parts: list[object]) -> tuple[Op, ...]:
+def _write_all(parts: list[Operand]) -> tuple[Op, ...]:
     reads = _reads(parts)
     return tuple(op for p in parts for op in _write(p, reads))
 
 
-def _leave(parts: list[object]) -> tuple[Op, ...]:
-    return (
-        (MOVE, SP, "rbp", 64),
-        (LOAD, "rbp", Mem(SP), 8),
-        (ADD, SP, SP, 8, 64),
-    )
-
-
-def _unknown(parts: list[object]) -> tuple[Op, ...]:
+def _unknown(parts: list[Operand]) -> tuple[Op, ...]:
     return (*_write_all(parts), (DEF, _ANY, _reads(parts)))
 
 
-_OTHER = {
+def _move(parts: list[Operand]) -> tuple[Op, ...]:
+    match parts:
+        case [Place(mem, size), Reg(name, bits)]:
+            return ((STORE, mem, name if bits else None, size, False),)
+        case [Place(mem, size), src]:
+            return ((STORE, mem, src if isinstance(src, int) else None, size, False),)
+        case [Reg(name, bits), int(number)] if bits >= 32:
+            return ((CONST, name, number & ((1 << bits) - 1)),)
+        case [Reg(name, bits), Place(mem, size)] if bits >= 32:
+            return ((LOAD, name, mem, size),)
+        case [Reg(name, bits), Reg(src, width)] if bits and width:
+            return ((MOVE, name, src, min(bits, width)),)
+        case [Reg(name), _]:
+            return ((DEF, (name,), ()),)
+        case [None, _]:
+            return ()  # a segment, control or debug register
+    return _unknown(parts)
+
+
+def _extend(parts: list[Operand]) -> tuple[Op, ...]:
+    match parts:
+        case [Reg(name), Place(mem, size)]:
+            return ((LOAD, name, mem, size),)
+        case [Reg(name), Reg(src, width)] if width:
+            return ((MOVE, name, src, width),)
+    return _first(parts)
+
+
+def _lea(parts: list[Operand]) -> tuple[Op, ...]:
+    match parts:
+        case [Reg(name, bits), Place(mem)] if bits >= 32:
+            return ((ADDRESS, name, mem, bits),)
+    return _first(parts)
+
+
+def _push(parts: list[Operand]) -> tuple[Op, ...]:
+    source: str | int | None = None
+    match parts:
+        case [int(number)]:
+            source = number & _M64
+        case [Reg(name, 64)]:
+            source = name
+    # The value that is pushed is the one before rsp moves.
+    return ((STORE, Mem(SP, disp=-8), source, 8, True), (ADD, SP, SP, -8, 64))
+
+
+def _pop(parts: list[Operand]) -> tuple[Op, ...]:
+    up = (ADD, SP, SP, 8, 64)
+    match parts:
+        case [Reg("rsp")]:
+            return ((DEF, (SP,), ()),)
+        case [Reg(name, 64)]:
+            return ((LOAD, name, Mem(SP), 8), up)
+    return (up, *_first(parts))
+
+
+def _sum(parts: list[Operand], sign: int) -> tuple[Op, ...]:
+    match parts:
+        case [Reg(name, bits), int(number)] if bits >= 32:
+            return ((ADD, name, name, sign * number, bits),)
+        case [Reg(name, bits), Reg(src, width)] if bits == width >= 32:
+            if src == name and sign < 0:
+                return ((CONST, name, 0),)
+            return ((ADDREG, name, name, src, sign, bits),)
+    return _first(parts)
+
+
+def _xor(parts: list[Operand]) -> tuple[Op, ...]:
+    match parts:
+        case [Reg(name, bits), Reg(other, width)] if name == other and bits == width >= 32:
+            return ((CONST, name, 0),)
+    return _first(parts)
+
+
+def _and(parts: list[Operand]) -> tuple[Op, ...]:
+    match parts:
+        case [Reg(name, bits), int(number)] if bits >= 32:
+            mask = number & ((1 << bits) - 1)
+            kept = (~mask & (mask + 1)).bit_length() - 1  # low bits that stay
+            if kept >= 8 and name != SP:
+                return ((MOVE, name, name, min(kept, bits)),)
+    return _first(parts)
+
+
+def _or(parts: list[Operand]) -> tuple[Op, ...]:
+    match parts:
+        case [Reg(name, bits), int(number)] if bits >= 32:
+            full = (1 << bits) - 1
+            if number & full == full:
+                return ((CONST, name, full),)
+    return _first(parts)
+
+
+def _swap(parts: list[Operand]) -> tuple[Op, ...]:
+    match parts:
+        case [Reg(one, bits), Reg(other, width)] if bits == width >= 32:
+            return ((SWAP, one, other, bits),)
+        case [Place(mem, size), Reg(name, bits)] | [Reg(name, bits), Place(mem, size)]:
+            # Memory gets what the register held.
+            return ((STORE, mem, name if bits else None, size, False), (DEF, (name,), ()))
+    return _write_all(parts)
+
+
+def _cmpxchg(parts: list[Operand]) -> tuple[Op, ...]:
+    return (*_first(parts), (DEF, ("rax",), ()))
+
+
+def _cmpxchg_wide(parts: list[Operand]) -> tuple[Op, ...]:
+    return (*_first(parts), (DEF, ("rax", "rdx"), ()))
+
+
+def _leave(parts: list[Operand]) -> tuple[Op, ...]:
+    return ((MOVE, SP, "rbp", 64), (LOAD, "rbp", Mem(SP), 8), (ADD, SP, SP, 8, 64))
+
+
+_OTHER: dict[str, Callable[[list[Operand]], tuple[Op, ...]]] = {
     "lea": _lea,
     "push": _push,
     "pop": _pop,
@@ -460,28 +451,28 @@ _OTHER = {
 }
 
 
-def _rest(name: str, repeated: bool, parts: list[object]) -> tuple[Op, ...]:
+def _rest(name: str, repeated: bool, parts: list[Operand]) -> tuple[Op, ...]:
     if name.startswith("set"):
-        return _write(parts[0] if parts else None)
-    if name.startswith("cmov") and len(parts) == 2 and _is_register(parts[0]):
-        register, bits = parts[0]  # type: ignore[misc]
-        if _is_register(parts[1]) and bits >= 32:
-            return ((SELECT, register, register, parts[1][0], bits),)  # type: ignore[index]
-        return ((DEF, (register,), (register,)),)
+        return _write(parts[0]) if parts else ()
+    if name.startswith("cmov"):
+        match parts:
+            case [Reg(dst, bits), Reg(src, width)] if bits == width >= 32:
+                return ((SELECT, dst, dst, src, bits),)
+        return _first(parts)
     if name == "imul" and len(parts) == 1:
         return ((DEF, ("rax", "rdx"), _reads(parts)),)
     if name in _STRING_STORES or name in _STRING_MOVES or (name == "movsd" and _is_string(parts)):
         return _string(name, repeated)
     if name in _FIRST_OPERAND:
-        return _write(parts[0] if parts else None, _reads(parts))
+        return _first(parts)
     if name in _IMPLICIT:
         explicit = _write_all(parts) if name == "in" else ()
         return (*explicit, (DEF, _IMPLICIT[name], _reads(parts)))
     return _unknown(parts)
 
 
-def _is_string(parts: list[object]) -> bool:
-    return len(parts) == 2 and all(_is_memory(p) for p in parts)
+def _is_string(parts: list[Operand]) -> bool:
+    return len(parts) == 2 and all(isinstance(p, Place) for p in parts)
 
 
 def _string(name: str, repeated: bool) -> tuple[Op, ...]:
@@ -489,8 +480,7 @@ def _string(name: str, repeated: bool) -> tuple[Op, ...]:
     if not repeated:
         size = {"b": 1, "w": 2, "d": 4, "q": 8}[name[-1]]
         moved = () if stores else ((ADD, "rsi", "rsi", size, 64),)
-        source = _ACCUMULATOR if stores else None
-        store = (STORE, Mem("rdi"), source, size, False)
+        store = (STORE, Mem("rdi"), "rax" if stores else None, size, False)
         return (store, (ADD, "rdi", "rdi", size, 64), *moved)
     written = ("rdi", "rcx") if stores else ("rdi", "rsi", "rcx")
     return ((FILL, "rdi"), (DEF, written, ()))

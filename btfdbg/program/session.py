@@ -7,8 +7,8 @@ files (``vmcore``).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 import drgn
 
@@ -32,6 +32,32 @@ if TYPE_CHECKING:
     from btfdbg.vmcore.vmcoreinfo import VmcoreInfo
 
 _CACHE_KEY = "btfdbg.session"
+
+METHODS: dict[str, str] = {}
+"""Name of a Session's method to the module that has it as a function of the Session: modules
+that this package may not know. ``btfdbg`` itself fills it."""
+
+
+class Argument(Protocol):
+    """
+    One parameter of a frame's function, with its value at the function's entry.
+
+    :ivar name: "" if the prototype names none.
+    :ivar value: ``None`` if it is not known.
+    :ivar source: Where the value was found: a register, the stack, a call.
+    :ivar why: Why there is no value, else "".
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def type(self) -> drgn.Type: ...
+    @property
+    def value(self) -> drgn.Object | None: ...
+    @property
+    def source(self) -> str: ...
+    @property
+    def why(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +231,30 @@ class Session:
 
             self._var_places = VarPlaces(self.vmlinux)
         return self._var_places.find(name, address, self._data_addresses)
+
+    def arguments(self, trace: drgn.StackTrace) -> tuple[tuple[Argument, ...], ...]:
+        """
+        What each frame of a stack trace was called with, read from machine code and BTF.
+
+        :return: For each frame a tuple, one item for each parameter of its prototype, in
+            order; empty for a frame whose function has no prototype that can be trusted.
+        :raises DebugInfoError: machine code cannot be read: no capstone, or another
+            architecture than x86-64 and arm64.
+
+        >>> for frame, args in zip(trace, session.arguments(trace)):
+        ...     print(frame.name, *args)
+        vfs_write file=0xff3de78301db73c0 buf=0x1be3ce60 count=0x2 pos=0xff77097680013ea8
+        """
+        found: tuple[tuple[Argument, ...], ...] = self._method("arguments")(self, trace)
+        return found
+
+    def _method(self, name: str) -> Callable[..., Any]:
+        from importlib import import_module
+
+        if name not in METHODS:
+            raise LookupError(f"import btfdbg, or Session.{name}() is not there")
+        found: Callable[..., Any] = getattr(import_module(METHODS[name]), name)
+        return found
 
     def _data_addresses(self, name: str) -> list[int]:
         return [s.address for s in self.lookup_symbols(name) if not is_text(s)]

@@ -16,13 +16,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import drgn
+from drgn.helpers.linux.cpumask import for_each_online_cpu
 from drgn.helpers.linux.pid import for_each_task
 from drgn.helpers.linux.sched import idle_task
-from drgn.helpers.linux.cpumask import for_each_online_cpu
 
 import btfdbg
-from btfdbg.debuginfo.session import Session
-from btfdbg.frames.arguments import Argument, arguments, recovery, walk
+from btfdbg.frames.arguments import Argument, arguments, recovery
+from btfdbg.program.session import Session
 
 
 def with_dwarf(dump: Path, vmlinux: Path, modules: Path | None) -> drgn.Program:
@@ -108,9 +108,7 @@ class Comparison:
             else:
                 self.counts["ours only"] += 1
 
-    def task(
-        self, session: Session, own: drgn.Object, truth: drgn.Object
-    ) -> None:
+    def task(self, session: Session, own: drgn.Object, truth: drgn.Object) -> None:
         """Compare one task's stack."""
         try:
             trace = session.prog.stack_trace(own)

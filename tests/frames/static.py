@@ -20,12 +20,12 @@ from pathlib import Path
 import drgn
 
 import btfdbg
-from btfdbg.debuginfo.session import Session
-from btfdbg.frames.arguments import recovery
 from btfdbg.frames.abi import Param
+from btfdbg.frames.arguments import recovery
 from btfdbg.frames.flow import FunctionFlow, State
 from btfdbg.frames.ir import CALL, CALL_REGISTER
 from btfdbg.frames.recover import Recovery
+from btfdbg.program.session import Session
 from tests.frames.live import bits_of, with_dwarf
 
 _STACK = 0xFFFF_1100_0000_0000
@@ -151,9 +151,7 @@ class Static:
         size = drgn.sizeof(self.truth.type("struct pt_regs"))
         words = [self.registers.get(f"x{n}", 0) for n in range(31)] + [_SP, pc, 0x5]
         data = b"".join(w.to_bytes(8, "little") for w in words)
-        return drgn.Object.from_bytes_(
-            self.truth, "struct pt_regs", data + bytes(size - len(data))
-        )
+        return drgn.Object.from_bytes_(self.truth, "struct pt_regs", data + bytes(size - len(data)))
 
     def numbers(self, state: State, base: tuple[object, ...], bits: int) -> set[int]:
         """All numbers that the state gives for a base."""
