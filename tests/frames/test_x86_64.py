@@ -60,7 +60,10 @@ from btfdbg.frames.ir import (
         ("and rsp, 0xfffffffffffffff0", ((DEF, ("rsp",), ("rsp",)),)),
         ("cmove rdi, r14", ((SELECT, "rdi", "rdi", "r14", 64),)),
         ("sete al", ((DEF, ("rax",), ()),)),
-        ("lock xadd dword ptr [rdi], eax", ((STORE, Mem("rdi"), None, 4, False), (DEF, ("rax",), ("rax",)))),
+        (
+            "lock xadd dword ptr [rdi], eax",
+            ((STORE, Mem("rdi"), None, 4, False), (DEF, ("rax",), ("rax",))),
+        ),
         ("rep stosq qword ptr [rdi], rax", ((FILL, "rdi"), (DEF, ("rdi", "rcx"), ()))),
         ("cpuid", ((DEF, ("rax", "rbx", "rcx", "rdx"), ()),)),
         ("imul rdi", ((DEF, ("rax", "rdx"), ("rdi",)),)),
@@ -69,7 +72,7 @@ from btfdbg.frames.ir import (
         ("ud2", ()),
         ("nop word ptr cs:[rax + rax]", ()),
     ],
-)  # fmt: skip
+)
 def test_an_instruction_does_what_the_manual_says(text: str, ops: tuple[object, ...]) -> None:
     mnemonic, operands = _split(text)
     assert x86_64.direct(mnemonic, operands) is None
