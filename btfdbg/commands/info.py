@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from btfdbg.program import bpf
 from btfdbg.program.session import Session
 
 
@@ -40,14 +41,14 @@ def as_dict(session: Session) -> dict[str, Any]:
             "types": session.vmlinux.type_cnt - 1 if session.has_btf else 0,
         },
         "modules": modules,
-        "bpf": [_bpf(session, btf_id) for btf_id in session.bpf.ids()],
+        "bpf": [_bpf(session, btf_id) for btf_id in bpf.of(session).ids()],
         "notes": [{"step": n.step, "what": n.what, "hint": n.hint} for n in session.notes],
     }
 
 
 def _bpf(session: Session, btf_id: int) -> dict[str, Any]:
-    btf = session.bpf.get(btf_id)
-    users = session.bpf.users(btf_id)
+    btf = bpf.of(session).get(btf_id)
+    users = bpf.of(session).users(btf_id)
     return {
         "id": btf_id,
         "types": None if btf is None else len(btf.own_ids()),
@@ -84,10 +85,10 @@ def as_text(session: Session) -> str:
         lines.append(f"{'':15}{m['name']:<24} {what}")
     if facts["bpf"]:
         lines.append(f"{'bpf':>13}: {len(facts['bpf'])} BTF of bpf programs")
-    for bpf in facts["bpf"]:
-        types = "unreadable" if bpf["types"] is None else f"{bpf['types']:,} types"
-        users = ", ".join(str(u) for u in session.bpf.users(bpf["id"])) or "nobody"
-        lines.append(f"{'':15}{bpf['id']:<24} {types}, used by {users}")
+    for one in facts["bpf"]:
+        types = "unreadable" if one["types"] is None else f"{one['types']:,} types"
+        users = ", ".join(str(u) for u in bpf.of(session).users(one["id"])) or "nobody"
+        lines.append(f"{'':15}{one['id']:<24} {types}, used by {users}")
     for note in session.notes:
         lines.append(f"{'note':>13}: {note}")
     return "\n".join(lines)

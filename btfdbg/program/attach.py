@@ -27,9 +27,10 @@ from btfdbg.program.convert import TypeConverter
 from btfdbg.program.find_btf import byteorder
 from btfdbg.program.finders import BtfFinders
 from btfdbg.program.module_objects import ModuleObjects
-from btfdbg.program.modules import ModuleBtfs
+from btfdbg.program.modules import ModuleBtfs, create_modules
 from btfdbg.program.session import Session, find_session, remember_session
 from btfdbg.variables import VariableTypes
+from btfdbg.variables.var_offsets import VarOffsets
 from btfdbg.vmcore.identify import DumpInfo, identify
 from btfdbg.vmcore.overlay import complete_memory
 from btfdbg.vmcore.vmcoreinfo import VmcoreInfo
@@ -37,6 +38,8 @@ from btfdbg.vmcore.vmcoreinfo import VmcoreInfo
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from btfdbg.kallsyms import Sym
+    from btfdbg.program.symbol_rules import SymbolRules
     from btfdbg.variables.extra import ExtraBtf, ExtraFiles
 
 # ``btf`` and ``btf_symbol`` are taken by a drgn that is still to come (its pull
@@ -194,12 +197,28 @@ def _types(session: Session, options: Options) -> None:
                 hint="give it with --btf FILE",
             ) from e
     session.set_vmlinux(btf, source)
+    session.var_offsets = VarOffsets(btf)
     converter = TypeConverter(session.prog, btf)
     session.converter = converter
     session.module_btfs = ModuleBtfs(session, converter, options.modules_dir)
+    session.create_modules = create_modules
     converter.find_definition = session.module_btfs.definition
     session.finders = BtfFinders(session, converter)
     session.prog.register_type_finder(FINDER, session.finders.find_type, enable_index=-1)
+
+
+def _rules(session: Session) -> Callable[[str], tuple[Sym, ...]]:
+    """Symbols by rule; the rules are imported when a name is first missing."""
+    rules: list[SymbolRules] = []
+
+    def by_name(name: str) -> tuple[Sym, ...]:
+        if not rules:
+            from btfdbg.program.symbol_rules import SymbolRules
+
+            rules.append(SymbolRules(session))
+        return rules[0].by_name(name)
+
+    return by_name
 
 
 class _Symbols:
@@ -216,6 +235,7 @@ class _Extra:
         self._session = session
         self._given = given
         self._files: ExtraFiles | None = None
+        self._converter: TypeConverter | None = None
 
     def load(self, module: str, build_id: str, base: Btf) -> ExtraBtf | None:
         """What was given for a module ("": the kernel), or is in a folder by build id."""
@@ -230,17 +250,18 @@ class _Extra:
         return self.load("", self._session.build_id, self._session.vmlinux)
 
     def convert(self, btf: Btf, type_id: int) -> drgn.Type:
-        session = self._session
-        if session.extra_converter is None:
-            session.extra_converter = TypeConverter(session.prog, btf, session.converter)
-        return session.extra_converter.convert(type_id)
+        """A type of the kernel's extra BTF."""
+        if self._converter is None:
+            session = self._session
+            self._converter = TypeConverter(session.prog, btf, session.converter)
+        return self._converter.convert(type_id)
 
 
 def _objects(session: Session, options: Options) -> None:
     if session.finders is None:
         return
     machine = machine_of(session.prog.platform)
-    session.derives = True
+    session.symbols_by_rule = _rules(session)
     extra = _Extra(session, options.btf_extra)
     if session.symbols is not None:
         session.variables = VariableTypes(

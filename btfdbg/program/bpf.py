@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 PREFIX = "bpf:"
 _STEP = "bpf BTF"
+_CACHE_KEY = "btfdbg.bpf"
 _MAX_OBJECTS = 1 << 16
 _MAX_ENTRIES = 1 << 24
 _MAX_SIZE = 1 << 20
@@ -64,6 +65,14 @@ class BpfEntry:
 
     key: Object
     value: Object
+
+
+def of(session: Session) -> BpfBtfs:
+    """BTF that came with bpf programs in a Session's dump, by id."""
+    found = session.prog.cache.get(_CACHE_KEY)
+    if not isinstance(found, BpfBtfs):
+        found = session.prog.cache[_CACHE_KEY] = BpfBtfs(session)
+    return found
 
 
 class BpfBtfs(Mapping[int, Btf]):

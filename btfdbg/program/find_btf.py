@@ -349,7 +349,7 @@ def _from_sysfs(session: Session) -> Iterator[KernelBtf] | None:
 
 
 def _walk_sysfs(session: Session) -> Iterator[KernelBtf]:
-    from btfdbg.program.symbol_rules import sysfs_btfs
+    from btfdbg.program.sysfs import sysfs_btfs
 
     try:
         for btf in itertools.islice(sysfs_btfs(session), _MAX_BTF_OBJECTS):

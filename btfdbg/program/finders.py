@@ -116,8 +116,11 @@ class BtfFinders:
                 for d in modules.index().types(name, wanted):
                     yield d.converter, d.type_id
         elif filename.startswith(_BPF):
-            found = self.session.bpf.find(filename.removeprefix(_BPF))
-            converter = self.session.bpf.converter(found) if found is not None else None
+            from btfdbg.program import bpf
+
+            btfs = bpf.of(self.session)
+            found = btfs.find(filename.removeprefix(_BPF))
+            converter = btfs.converter(found) if found is not None else None
             if converter is not None:
                 for type_id in own_ids(converter.btf, name, wanted):
                     yield converter, type_id

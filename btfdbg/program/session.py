@@ -1,8 +1,8 @@
 """What btfdbg knows about one Program: the ``Session``.
 
 Owns the state that outlives attaching (BTF, symbols, notes) and the lookup of a
-Program's Session. Knows nothing of the order of the steps (``attach``), nor of
-files (``vmcore``).
+Program's Session. Makes none of its parts: ``attach`` hands them in. Knows nothing of
+the order of the steps, nor of files (``vmcore``).
 """
 
 from __future__ import annotations
@@ -20,14 +20,12 @@ from btfdbg.lazy_dataclass import dataclass, field
 if TYPE_CHECKING:
     from btfdbg.btf import TypeId
     from btfdbg.kallsyms import Sym, SymbolTable
-    from btfdbg.program.bpf import BpfBtfs
     from btfdbg.program.convert import TypeConverter
     from btfdbg.program.finders import BtfFinders
     from btfdbg.program.module_objects import ModuleObjects
     from btfdbg.program.modules import ModuleBtfs
-    from btfdbg.program.symbol_rules import Derived
     from btfdbg.variables import VariableTypes
-    from btfdbg.variables.var_offsets import VarPlaces
+    from btfdbg.variables.var_offsets import VarOffsets
     from btfdbg.vmcore.identify import DumpInfo
     from btfdbg.vmcore.vmcoreinfo import VmcoreInfo
 
@@ -73,10 +71,18 @@ class Note:
         return f"{self.step}: {self.what}{hint}"
 
 
+def _no_rule(name: str) -> tuple[Sym, ...]:
+    return ()
+
+
 @dataclass(slots=True)
 class Session:
     """
     btfdbg's side of a ``drgn.Program``.
+
+    >>> session = btfdbg.session(prog)
+    >>> session.release, session.variable_source("init_task")
+    ('6.12.117+deb13-cloud-amd64', 'database, this release')
 
     :ivar prog: The Program.
     :ivar notes: What went wrong or was worked around, in the order it was met.
@@ -84,7 +90,10 @@ class Session:
     :ivar btf_source: Which evidence gave the kernel's BTF.
     :ivar loaded: drgn's Modules of the loaded modules in the kernel's order, as far as its
         list can be followed; see :meth:`ensure_modules`.
-    :ivar derives: Types are registered, so that addresses can be derived by rule.
+    :ivar symbols_by_rule: Symbols that no table has, by name; nothing until types are
+        registered, because the rules read typed memory.
+    :ivar create_modules: Makes drgn's Modules of the loaded modules; asked once.
+    :ivar var_offsets: Tells the VARs of one name in :attr:`vmlinux` apart.
     """
 
     prog: drgn.Program
@@ -98,15 +107,18 @@ class Session:
     finders: BtfFinders | None = None
     module_btfs: ModuleBtfs | None = None
     module_objects: ModuleObjects | None = None
+    create_modules: Callable[[Session], object] | None = None
     modules_created: bool = False
     loaded: list[drgn.Module] = field(default_factory=list)
     variables: VariableTypes | None = None
-    extra_converter: TypeConverter | None = None
-    derived: Derived | None = None
-    derives: bool = False
+    symbols_by_rule: Callable[[str], tuple[Sym, ...]] = _no_rule
+    var_offsets: VarOffsets | None = None
     _vmlinux: Btf | None = None
-    _var_places: VarPlaces | None = None
-    _bpf: BpfBtfs | None = None
+
+    def __repr__(self) -> str:
+        symbols = self.symbols.count if self.symbols is not None else 0
+        types = self._vmlinux.type_cnt - 1 if self._vmlinux is not None else 0
+        return f"<btfdbg Session of {self.release or 'a kernel'}: {types} types, {symbols} symbols>"
 
     @property
     def release(self) -> str:
@@ -119,15 +131,9 @@ class Session:
         return self.vmcoreinfo.build_id
 
     def lookup_symbols(self, name: str) -> tuple[Sym, ...]:
-        """All symbols that the kernel itself has of a name."""
+        """All symbols that the kernel itself has of a name; one derived by rule if it has none."""
         found = self.symbols.by_name(name) if self.symbols is not None else ()
-        if not found and self.derives:
-            if self.derived is None:
-                from btfdbg.program.symbol_rules import Derived
-
-                self.derived = Derived(self)
-            found = self.derived.by_name(name)
-        return found
+        return found or self.symbols_by_rule(name)
 
     @property
     def vmlinux(self) -> Btf:
@@ -159,15 +165,6 @@ class Session:
         """Module name to its split BTF; a module's BTF is read when it is first asked for."""
         return self.module_btfs if self.module_btfs is not None else {}
 
-    @property
-    def bpf(self) -> BpfBtfs:
-        """BTF that came with bpf programs, by id."""
-        if self._bpf is None:
-            from btfdbg.program.bpf import BpfBtfs
-
-            self._bpf = BpfBtfs(self)
-        return self._bpf
-
     def ensure_modules(self) -> None:
         """
         Make drgn's Module objects for the loaded modules, once.
@@ -178,11 +175,9 @@ class Session:
         if self.modules_created:
             return
         self.modules_created = True
-        if self.converter is not None:
-            from btfdbg.program.modules import create_modules
-
+        if self.create_modules is not None:
             try:
-                create_modules(self)
+                self.create_modules(self)
             except KeyboardInterrupt:
                 # Half a list would be wrong stacks: the next question starts again.
                 self.modules_created = False
@@ -226,11 +221,9 @@ class Session:
         :param address: Of the symbol; tells file-local variables of one name apart.
         :return: ``None`` if there is none, or several that cannot be told apart.
         """
-        if self._var_places is None:
-            from btfdbg.variables.var_offsets import VarPlaces
-
-            self._var_places = VarPlaces(self.vmlinux)
-        return self._var_places.find(name, address, self._data_addresses)
+        if self.var_offsets is None:
+            return None
+        return self.var_offsets.find(name, address, self._data_addresses)
 
     def arguments(self, trace: drgn.StackTrace) -> tuple[tuple[Argument, ...], ...]:
         """

@@ -6,29 +6,25 @@ here proves its result against the dump before it is believed.
 
 Owns the rules and nothing else. To add one: a function in ``RULES``.
 
-Facts: ``include/linux/kobject.h``, ``fs/kernfs/dir.c`` (a directory's children are
-an rbtree), ``kernel/params.c`` (``/sys/module``), ``kernel/bpf/btf.c`` (the files of
-``/sys/kernel/btf`` carry the module's ``struct btf``).
+Facts: ``kernel/params.c`` (``/sys/module``).
 """
 
 from __future__ import annotations
 
-import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from drgn import FaultError, Object, container_of
 
 from btfdbg.btf import Kind, kinds
 from btfdbg.kallsyms import Sym
+from btfdbg.program import sysfs
 
 if TYPE_CHECKING:
     from btfdbg.program.session import Session
 
 SOURCE = "derived"
-_MAX_CHILDREN = 1 << 14
-_MAX_NAME = 256
 _BACKTRACE_HEAD = re.compile(rb"CPU: (\d{1,5}) (?:UID: \d+ )?PID: (\d{1,10}) Comm: ")
 _PANIC = b"Kernel panic - not syncing"
 
@@ -58,10 +54,10 @@ def modules(session: Session) -> int | None:
 
     A module is found through its directory in ``/sys/module``.
     """
-    root = _sysfs_directory(session, "module")
+    root = sysfs.directory(session, "module")
     if root is None:
         return None
-    for directory in _children(root):
+    for directory in sysfs.children(root):
         kobject = Object(session.prog, "struct kobject *", directory.priv)
         module = container_of(kobject, "struct module_kobject", "kobj").mod
         if module and _is_module(module):
@@ -80,60 +76,13 @@ def _head_of_ring(module: Object) -> int | None:
     heads = []
     first = module.list.address_of_()
     node = first
-    for _ in range(_MAX_CHILDREN):
+    for _ in range(sysfs.MAX_CHILDREN):
         if not _is_module(container_of(node, "struct module", "list")):
             heads.append(node.value_())
         node = node.next.read_()
         if node.value_() == first.value_():
             return int(heads[0]) if len(heads) == 1 else None
     return None
-
-
-def sysfs_btfs(session: Session) -> Iterator[Object]:
-    """Each module's ``struct btf *``, by its file in ``/sys/kernel/btf``."""
-    root = _sysfs_directory(session, "kernel", "btf")
-    if root is None:
-        return
-    prog = session.prog
-    for file in _children(root):
-        attribute = Object(prog, "struct bin_attribute *", file.priv)
-        if attribute.private:
-            btf = Object(prog, "struct btf *", attribute.private)
-            if btf.name.string_()[:_MAX_NAME] == file.name.string_()[:_MAX_NAME]:
-                yield btf
-
-
-def _sysfs_directory(session: Session, *path: str) -> Object | None:
-    """A directory of sysfs, from its root, which ``kernel_kobj`` leads to."""
-    anchor = session.lookup_symbols("kernel_kobj")
-    if len(anchor) != 1:
-        return None
-    kobject = Object(session.prog, "struct kobject *", address=anchor[0].address)
-    node = _parent(kobject.sd.read_())
-    for name in path:
-        found = [c for c in _children(node) if c.name.string_()[:_MAX_NAME] == name.encode()]
-        if len(found) != 1:
-            return None
-        node = found[0]
-    return node
-
-
-def _parent(node: Object) -> Object:
-    # Linux kernel commit 633488947ef6 ("kernfs: Use RCU to access
-    # kernfs_node::parent.") (in v6.15).
-    try:
-        return node.member_("__parent").read_()
-    except LookupError:
-        return node.parent.read_()
-
-
-def _children(node: Object) -> Iterator[Object]:
-    from drgn.helpers.linux.rbtree import rbtree_inorder_for_each_entry
-
-    entries = rbtree_inorder_for_each_entry(
-        "struct kernfs_node", node.dir.children.address_of_(), "rb"
-    )
-    return itertools.islice(entries, _MAX_CHILDREN)
 
 
 def panic_cpu(session: Session) -> int | None:
@@ -169,7 +118,7 @@ RULES: dict[str, Callable[[Session], int | None]] = {
 }
 
 
-class Derived:
+class SymbolRules:
     """
     Symbols by rule; each rule runs once, when its name is first asked for.
 

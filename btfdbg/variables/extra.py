@@ -24,7 +24,7 @@ from pathlib import Path
 from btfdbg.btf import Btf, Kind, TypeId, kinds
 from btfdbg.btf.format import VERSION
 from btfdbg.errors import BtfFormatError, DebugInfoError
-from btfdbg.variables.var_offsets import AddressesOf, VarPlaces
+from btfdbg.variables.var_offsets import AddressesOf, VarOffsets
 
 TAG = "btfdbg.base"
 _TAG = re.compile(
@@ -91,7 +91,7 @@ class ExtraBtf:
 
     def __init__(self, btf: Btf) -> None:
         self.btf = btf
-        self._places = VarPlaces(btf)
+        self._places = VarOffsets(btf)
         self._stated: dict[int, str] | None = None
 
     @classmethod

@@ -21,7 +21,7 @@ AddressesOf = Callable[[str], Sequence[int]]
 _MAX_ANCHORS = 64
 
 
-class VarPlaces:
+class VarOffsets:
     """
     The VARs that a BTF itself has.
 

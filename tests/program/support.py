@@ -12,6 +12,7 @@ from btfdbg.kallsyms import Sym
 from btfdbg.program.convert import TypeConverter
 from btfdbg.program.finders import BtfFinders
 from btfdbg.program.session import Session
+from btfdbg.variables.var_offsets import VarOffsets
 from btfdbg.vmcore.vmcoreinfo import VmcoreInfo
 
 X86_64 = drgn.Platform(drgn.Architecture.X86_64)
@@ -61,6 +62,7 @@ class Kernel:
         self.session = Session(self.prog, VmcoreInfo.parse(b"OSRELEASE=6.12.0\n"))
         self.session.symbols = Table(*syms)
         self.session.set_vmlinux(self.btf, "the test")
+        self.session.var_offsets = VarOffsets(self.btf)
         self.converter = TypeConverter(self.prog, self.btf)
         self.session.converter = self.converter
         self.finders = BtfFinders(self.session, self.converter)

@@ -16,6 +16,7 @@ from btfdbg.btf import TypeId
 from btfdbg.btf.text import rawtext
 from btfdbg.commands import info
 from btfdbg.commands.evaluate import prepare, run_line
+from btfdbg.program import bpf
 from btfdbg.program.attach import attach
 from btfdbg.program.bpf import BpfUser
 from btfdbg.program.session import Session
@@ -102,15 +103,15 @@ def dump(x86_core: Path) -> Dump:
 
 
 def test_a_kernel_without_programs_has_none(dump: Dump) -> None:
-    assert list(dump.twin.bpf) == []
+    assert list(bpf.of(dump.twin)) == []
     assert info.as_dict(dump.twin)["bpf"] == []
 
 
 def test_types_of_a_program_are_found_by_id_and_by_the_name_of_a_map(dump: Dump) -> None:
     btf_id = splice(dump)
     session = dump.attach()
-    assert list(session.bpf) == [btf_id]
-    assert session.bpf.users(btf_id) == (BpfUser("map", 0, "totals", MAP),)
+    assert list(bpf.of(session)) == [btf_id]
+    assert bpf.of(session).users(btf_id) == (BpfUser("map", 0, "totals", MAP),)
     for spelling in (f"bpf:{btf_id}", "bpf:totals"):
         found = session.prog.type("struct value", spelling)
         assert [m.name for m in found.members] == ["packets", "last"]
@@ -133,7 +134,7 @@ def test_a_map_gives_typed_entries(dump: Dump) -> None:
     splice(dump)
     session = dump.attach()
     bpf_map = Object(session.prog, "struct bpf_map *", MAP)
-    entries = list(session.bpf.entries(bpf_map))
+    entries = list(bpf.of(session).entries(bpf_map))
     assert [e.key.value_() for e in entries] == [0, 1, 2]
     assert [e.value.packets.value_() for e in entries] == [0, 10, 20]
     assert entries[1].value.last.format_(type_name=False) == "DROP"
@@ -143,15 +144,15 @@ def test_a_map_whose_types_do_not_fit_is_not_shown(dump: Dump) -> None:
     splice(dump, value_size=4)
     session = dump.attach()
     with pytest.raises(LookupError, match="does not fit"):
-        session.bpf.map_types(Object(session.prog, "struct bpf_map *", MAP))
+        bpf.of(session).map_types(Object(session.prog, "struct bpf_map *", MAP))
 
 
 @pytest.mark.parametrize("size", [0, 30, 1 << 31])
 def test_damaged_btf_of_a_program_is_listed_and_noted(size: int, dump: Dump) -> None:
     btf_id = splice(dump, size=size)
     session = dump.attach()
-    assert session.bpf.ids() == (btf_id,)
-    assert btf_id not in session.bpf
+    assert bpf.of(session).ids() == (btf_id,)
+    assert btf_id not in bpf.of(session)
     assert info.as_dict(session)["bpf"][0]["types"] is None
     assert any(n.step in ("bpf BTF", "btf") for n in session.notes)
 
@@ -196,12 +197,12 @@ def test_a_real_programs_btf_is_what_bpftool_showed_in_the_guest(
     real: tuple[Session, dict[str, list[str]]],
 ) -> None:
     session, facts = real
-    (btf_id,) = session.bpf
+    (btf_id,) = bpf.of(session)
     assert facts["bpf_btfs"][-1].startswith(f"{btf_id}: name <anon>")
-    text = "".join(rawtext.dump(session.bpf[btf_id]))
+    text = "".join(rawtext.dump(bpf.of(session)[btf_id]))
     assert text.splitlines() == facts["bpf_btf_raw"]
     assert hashlib.sha256(text.encode()).hexdigest() == facts["bpf_btf_sha"][0].split()[0]
-    names = {(u.kind, u.id): u.name for u in session.bpf.users(btf_id)}
+    names = {(u.kind, u.id): u.name for u in bpf.of(session).users(btf_id)}
     for kind, lines in (("program", facts["bpf_progs"]), ("map", facts["bpf_maps"])):
         for line in lines:
             if not line.startswith("\t"):
@@ -214,9 +215,9 @@ def test_a_real_map_holds_what_bpftool_showed_in_the_guest(
 ) -> None:
     session, facts = real
     (expected,) = json.loads("\n".join(facts["bpf_counters"]))
-    found = {u.name: u.address for u in session.bpf.users(next(iter(session.bpf)))}
+    found = {u.name: u.address for u in bpf.of(session).users(next(iter(bpf.of(session))))}
     bpf_map = Object(session.prog, "struct bpf_map *", found["cf_counters"])
-    (entry,) = session.bpf.entries(bpf_map)
+    (entry,) = bpf.of(session).entries(bpf_map)
     assert {k: entry.key.member_(k).value_() for k in expected["key"]} == expected["key"]
     value = entry.value
     assert value.packets.value_() == expected["value"]["packets"]
@@ -224,5 +225,5 @@ def test_a_real_map_holds_what_bpftool_showed_in_the_guest(
     assert value.last.format_(type_name=False) == expected["value"]["last"]
     assert value.note.string_().decode() == expected["value"]["note"]
     data = Object(session.prog, "struct bpf_map *", found["cf_bpf.data"])
-    (only,) = session.bpf.entries(data)
+    (only,) = bpf.of(session).entries(data)
     assert only.value.cf_config.limit.value_() == 1500

@@ -18,7 +18,7 @@ from btfdbg.varextract.extract import Image, Row
 from btfdbg.variables.extra import ExtraBtf, ExtraFiles, base_tag
 from btfdbg.variables.lookup import VariableTypes
 from btfdbg.variables.provenance import Source
-from btfdbg.variables.var_offsets import VarPlaces
+from btfdbg.variables.var_offsets import VarOffsets
 
 from .kernels import BASE, RELEASE, Sym, Symbols, make_btf, make_program
 
@@ -52,7 +52,7 @@ def _kind(btf: Btf, var_id: TypeId | None) -> str | None:
 def test_vars_of_one_name_are_told_apart_by_a_neighbour() -> None:
     btf = _with_vars(("v", 0, "int"), ("v", 16, "struct"), ("anchor", 32, "int"))
     addresses = {"v": [SLIDE, SLIDE + 16], "anchor": [SLIDE + 32]}
-    places = VarPlaces(btf)
+    places = VarOffsets(btf)
     found = [
         _kind(btf, places.find("v", a, lambda n: addresses.get(n, []))) for a in addresses["v"]
     ]
@@ -62,7 +62,7 @@ def test_vars_of_one_name_are_told_apart_by_a_neighbour() -> None:
 def test_a_symbol_that_is_nowhere_in_the_btf_is_no_var() -> None:
     btf = _with_vars(("v", 0, "int"), ("anchor", 32, "int"))
     addresses = {"v": [SLIDE, SLIDE + 16], "anchor": [SLIDE + 32]}
-    places = VarPlaces(btf)
+    places = VarOffsets(btf)
     # The BTF left one of two variables out: the other symbol must not get its type.
     assert places.find("v", SLIDE + 16, lambda n: addresses.get(n, [])) is None
     assert places.find("v", SLIDE, lambda n: addresses.get(n, [])) is not None
@@ -72,8 +72,8 @@ def test_without_a_neighbour_only_vars_of_one_type_are_known() -> None:
     two = _with_vars(("v", 0, "int"), ("v", 16, "struct"))
     same = _with_vars(("v", 0, "int"), ("v", 16, "int"))
     addresses = {"v": [SLIDE, SLIDE + 16]}
-    assert VarPlaces(two).find("v", SLIDE, lambda n: addresses.get(n, [])) is None
-    assert VarPlaces(same).find("v", SLIDE, lambda n: addresses.get(n, [])) is not None
+    assert VarOffsets(two).find("v", SLIDE, lambda n: addresses.get(n, [])) is None
+    assert VarOffsets(same).find("v", SLIDE, lambda n: addresses.get(n, [])) is not None
 
 
 def _encode(base: Btf, *rows: Row, module: str = "") -> bytes:

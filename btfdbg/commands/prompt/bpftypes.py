@@ -10,6 +10,7 @@ from drgn.commands import CommandError, argument
 from btfdbg.commands import display, output
 from btfdbg.commands.define import prompt_command
 from btfdbg.commands.text import Table, one_line
+from btfdbg.program import bpf
 from btfdbg.program.session import Session
 
 _MAX_SHOWN = 1 << 16
@@ -39,9 +40,9 @@ def bpftypes(session: Session, args: argparse.Namespace) -> Table | None:
         _show_types(session, args.btf)
         return None
     rows: list[tuple[object, ...]] = []
-    for btf_id in session.bpf.ids():
-        btf = session.bpf.get(btf_id)
-        users = [str(user) for user in session.bpf.users(btf_id)]
+    for btf_id in bpf.of(session).ids():
+        btf = bpf.of(session).get(btf_id)
+        users = [str(user) for user in bpf.of(session).users(btf_id)]
         types = None if btf is None else len(btf.own_ids())
         rows.append((btf_id, types, ", ".join(users)))
     return Table(("btf", "types", "used by"), list(rows))
@@ -50,8 +51,8 @@ def bpftypes(session: Session, args: argparse.Namespace) -> Table | None:
 def _show_types(session: Session, word: str) -> None:
     from btfdbg.btf.cheader.definitions import dump_c
 
-    found = session.bpf.find(word)
-    btf = session.bpf.get(found) if found is not None else None
+    found = bpf.of(session).find(word)
+    btf = bpf.of(session).get(found) if found is not None else None
     if btf is None:
         raise CommandError(f"no BTF of bpf programs is meant by {one_line(word)}; see bpftypes")
     for line in "".join(dump_c(btf)).splitlines():
@@ -61,8 +62,8 @@ def _show_types(session: Session, word: str) -> None:
 def _show_map(session: Session, word: str) -> None:
     found = {
         user.address
-        for btf_id in session.bpf.ids()
-        for user in session.bpf.users(btf_id)
+        for btf_id in bpf.of(session).ids()
+        for user in bpf.of(session).users(btf_id)
         if user.kind == "map" and word in (str(user.id), user.name)
     }
     if len(found) != 1:
@@ -70,7 +71,7 @@ def _show_map(session: Session, word: str) -> None:
         raise CommandError(f"{count} maps with BTF of their own are meant by {one_line(word)}")
     bpf_map = Object(session.prog, "struct bpf_map *", found.pop())
     try:
-        for count, entry in enumerate(session.bpf.entries(bpf_map)):
+        for count, entry in enumerate(bpf.of(session).entries(bpf_map)):
             if count >= _MAX_SHOWN:
                 raise CommandError(f"more than {_MAX_SHOWN} entries; the rest is left out")
             key = " ".join(entry.key.format_(type_name=False).split())
