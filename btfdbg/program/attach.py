@@ -33,7 +33,7 @@ from btfdbg.variables import VariableTypes
 from btfdbg.variables.var_offsets import VarOffsets
 from btfdbg.vmcore.identify import DumpInfo, identify
 from btfdbg.vmcore.overlay import complete_memory
-from btfdbg.vmcore.vmcoreinfo import VmcoreInfo
+from btfdbg.vmcore.program import vmcoreinfo_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,7 +89,7 @@ def register(
     """
     if not prog.flags & drgn.ProgramFlags.IS_LINUX_KERNEL:
         raise DebugInfoError("this program is not a Linux kernel", step="open")
-    session = Session(prog, VmcoreInfo.parse(prog["VMCOREINFO"].string_()), dump)
+    session = Session(prog, vmcoreinfo_of(prog, dump), dump)
     remember_session(session)
     options = options or Options()
     failures = _run(
@@ -291,6 +291,25 @@ def _objects(session: Session, options: Options) -> None:
     session.prog.register_object_finder(FINDER, session.finders.find_object, enable_index=-1)
 
 
+def _settle_char(session: Session, module: drgn.Module) -> None:
+    """Make ``prog.type("char")`` the type that the members of structures have."""
+    if session.finders is None:
+        return
+    prog = session.prog
+    known = session.finders.find_type(prog, (drgn.TypeKind.INT,), "char", None)
+    if known is None or prog.type("char").is_signed == known.is_signed:
+        return
+    from btfdbg.program import char_type
+
+    if not char_type.settle(prog, module, known.is_signed):
+        session.note(
+            "char",
+            f"the kernel's char is {'signed' if known.is_signed else 'unsigned'}, and drgn had"
+            " settled on the other one before: text like 'char *' names the wrong type",
+            "attach before anything reads UTS_RELEASE or VMCOREINFO",
+        )
+
+
 def _main_module(session: Session) -> None:
     """
     Give the kernel image's address range to drgn.
@@ -304,6 +323,7 @@ def _main_module(session: Session) -> None:
         module = module[0]
     if module.build_id is None and session.build_id:
         module.build_id = bytes.fromhex(session.build_id)
+    _settle_char(session, module)
     if module.debug_file_status is drgn.ModuleFileStatus.WANT:
         module.debug_file_status = drgn.ModuleFileStatus.DONT_NEED
     if module.address_ranges is None:

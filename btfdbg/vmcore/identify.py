@@ -64,6 +64,8 @@ class DumpInfo:
     :ivar little_endian: Byte order named in the header.
     :ivar machine: The header's own word for the machine.
     :ivar vmcoreinfo_source: Where the VMCOREINFO text came from, in words.
+    :ivar vmcoreinfo: The text that the dump was opened under, where it did not come from
+        drgn: asking drgn for it settles the signedness of ``char`` before BTF is there.
     :ivar remarks: What is wrong with the file, as pairs (what, what to do).
     :ivar memory: Physical memory of the file, where it does not need drgn.
     """
@@ -75,6 +77,7 @@ class DumpInfo:
     little_endian: bool = True
     machine: str = ""
     vmcoreinfo_source: str = "note in the dump"
+    vmcoreinfo: bytes | None = field(default=None, compare=False, repr=False)
     remarks: tuple[tuple[str, str], ...] = ()
     memory: PhysicalMemory | None = field(default=None, compare=False, repr=False)
 

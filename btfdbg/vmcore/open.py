@@ -21,7 +21,8 @@ from btfdbg.vmcore.openelf import open_elf
 from btfdbg.vmcore.openimage import open_image
 from btfdbg.vmcore.openkdump import open_kdump
 from btfdbg.vmcore.overlay import complete_memory
-from btfdbg.vmcore.vmcoreinfo import MAX_BYTES, VmcoreInfo
+from btfdbg.vmcore.program import vmcoreinfo_of
+from btfdbg.vmcore.vmcoreinfo import MAX_BYTES
 
 _NOTE_HEADER = b"VMCOREINFO\0\0"
 
@@ -52,7 +53,7 @@ def open_core(
         opener = open_kdump
     try:
         prog, info = opener(info, platform, vmcoreinfo)
-        complete_memory(prog, info, VmcoreInfo.parse(prog["VMCOREINFO"].string_()))
+        complete_memory(prog, info, vmcoreinfo_of(prog, info))
         return prog, info
     except OSError as e:
         raise DebugInfoError(f"{info.path}: {e.strerror or e}", step="open") from e

@@ -95,6 +95,7 @@ def open_elf(
             return _with_recovered(info, platform, found, core)
         if found is None and not core.missing:
             info = unconfirmed(info)
+    info = replace(info, vmcoreinfo=note)
     try:
         return set_core_dump(info, platform, None), info
     except DebugInfoError:
@@ -110,6 +111,7 @@ def _with_recovered(
         architecture=found.architecture,
         little_endian=found.little_endian,
         vmcoreinfo_source=source_of(found),
+        vmcoreinfo=found.candidate.text,
     )
     platform = given or platform_of(found.architecture, found.little_endian)
     return _set_elf(info, platform, found.candidate.text, core, found.memory), info
@@ -122,7 +124,7 @@ def _with_given(
     core: ElfCore,
     memory: PhysicalMemory,
 ) -> tuple[drgn.Program, DumpInfo]:
-    info = replace(info, vmcoreinfo_source=GIVEN)
+    info = replace(info, vmcoreinfo_source=GIVEN, vmcoreinfo=text)
     candidate = Candidate(text, 0, False)
     wanted = [given.arch] if given is not None else architectures_of(candidate.info)
     found = check(candidate, memory, wanted)

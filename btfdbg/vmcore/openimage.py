@@ -86,6 +86,7 @@ def open_image(
         little_endian=found.little_endian,
         memory=image,
         vmcoreinfo_source=source or source_of(found, "file offset" if raw else "physical"),
+        vmcoreinfo=found.candidate.text,
     )
 
 

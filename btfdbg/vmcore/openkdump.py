@@ -83,7 +83,8 @@ def open_kdump(
             info = replace(info, vmcoreinfo_source=source_of(found))
     whole = text or (own or b"").split(b"\0")[0]
     known = _platform(info, platform, whole, kdump)
-    info = replace(info, architecture=known.arch if known is not None else None)
+    architecture = known.arch if known is not None else None
+    info = replace(info, architecture=architecture, vmcoreinfo=whole)
     # libkdumpfile learns the machine from its notes or not at all, and reads the
     # text only where there are notes; QEMU's files and hand-made ones lack them.
     attempts: list[tuple[drgn.Platform | None, bytes | None]] = [(known, whole)]

@@ -21,6 +21,7 @@ from btfdbg.vmcore.identify import DumpInfo, Format
 from btfdbg.vmcore.memory import PhysicalMemory
 from btfdbg.vmcore.read_failures import Unread, unread
 from btfdbg.vmcore.recover import Believed, Candidate, check, choose
+from btfdbg.vmcore.vmcoreinfo import VmcoreInfo
 
 GIVEN = "--vmcoreinfo"
 
@@ -88,6 +89,17 @@ def custom_program(
     for start, size in ranges:
         prog.add_memory_segment(start, size, segment(memory, unread(prog)), True)
     return prog
+
+
+def vmcoreinfo_of(prog: drgn.Program, info: DumpInfo | None) -> VmcoreInfo:
+    """
+    The VMCOREINFO that a Program was given.
+
+    :param info: Of the dump, if btfdbg opened it: drgn's own object makes drgn settle on a
+        signed ``char`` before any type finder can tell it what the kernel's is.
+    """
+    text = info.vmcoreinfo if info is not None else None
+    return VmcoreInfo.parse(prog["VMCOREINFO"].string_() if text is None else text)
 
 
 def segment(
