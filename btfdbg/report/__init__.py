@@ -1,1 +1,52 @@
+"""What a dump or a log says happened, and what the crash is called.
 
+In reading order:
+
+kinds.py       the kinds of event, one row each
+event.py       the values: Event, Frame
+lines.py       text → line: time stamp, caller, message
+stacklines.py  line → frame, register, heading
+headers.py     the messages that begin a report, one row each
+text.py        text → events; building.py is one report while it is read
+names.py       names of functions as keys
+rules.py       the functions that are never to blame, one row per family; match.py looks up
+choice.py      stack → function to blame, with the reason for each frame
+signature.py   kind, stack → title, alternatives and hash
+
+Why rules as data: which function is machinery is a judgement that grows with every log;
+a row is reviewed, tested and explained (``btfdbg signature --why``) by itself.
+
+The names below are resolved on first use: start-up pays for none of it.
+"""
+
+from __future__ import annotations
+
+# A plain name, which type checkers take for typing's: that module takes 5 ms to import.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from btfdbg.report.event import Event, Frame
+    from btfdbg.report.signature import Signature, joins, signature_of, similarity
+    from btfdbg.report.text import Reader, events
+
+__all__ = ["Event", "Frame", "Reader", "Signature", "events", "joins", "signature_of", "similarity"]
+
+_HOME = {
+    "Event": "event",
+    "Frame": "event",
+    "Reader": "text",
+    "Signature": "signature",
+    "events": "text",
+    "joins": "signature",
+    "signature_of": "signature",
+    "similarity": "signature",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        from importlib import import_module
+
+        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

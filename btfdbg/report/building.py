@@ -1,0 +1,529 @@
+"""One report while its lines are read: :class:`Builder`, which becomes an ``Event``.
+
+Owns what is taken from each line of a report, and which of a report's stacks decides.
+Where a report begins and ends is text.py's matter.
+
+Facts: show_regs() and show_trace_log_lvl() of the architectures; lib/kobject.c,
+lib/refcount.c, lib/debugobjects.c, mm/usercopy.c (the files that name a kind);
+include/linux/poison.h.
+"""
+
+from __future__ import annotations
+
+import re
+
+from btfdbg.report.choice import choose
+from btfdbg.report.event import Event, Frame
+from btfdbg.report.headers import FOLLOWS, NAMES
+from btfdbg.report.kinds import FAULT, FIRST, HANG, KINDS, NOBODY, STALL
+from btfdbg.report.lines import printable
+from btfdbg.report.signature import signature_of
+from btfdbg.report.stacklines import (
+    FUNCTION,
+    arm_frames,
+    frame,
+    heading,
+    program_counter,
+    return_address,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from btfdbg.report.headers import Header
+    from btfdbg.report.lines import Line
+
+_SECTIONS, _FRAMES = 64, 256  # of one report that are kept
+_BESIDE = 14  # lines between a message that names a defect and its BUG or WARNING
+_PANIC_AFTER = 120.0  # seconds
+
+_CPU = re.compile(
+    r"\s*CPU: (?P<cpu>\d+) (?:UID: \d+ )?PID: (?P<pid>\d+) Comm: (?P<comm>.{1,40}?) "
+    r"(?:Kdump: loaded )?(?:Not tainted|Tainted: \S.*?) +(?P<release>\d+\.\d+\S*|\S+) #"
+)
+_ACCESS = re.compile(r"\s*(Read|Write) of size \d+ (?:at|by)")
+_AT = re.compile(rf".*\bat: +(?:\[<[^>]*>\] *)?(?P<bare>.*?){FUNCTION}")
+_UNLOCK = re.compile(rf"\s*\[<[^>]*>\] {FUNCTION}\s*$")
+_ACQUIRES = re.compile(r".*(?:trying to (?:acquire|release|contend)|\] takes:)")
+_LAST_FUNCTION = re.compile(r"\s*last function: (?P<fn>[\w.]+)")
+_FAILING = re.compile(r"\s*Failing address: (?P<address>[0-9a-f]+)")
+_CONSTRAINT = re.compile(r"\s*oom-kill:constraint=(\w+)")
+_STACK_IN = re.compile(r"stack-protector: .*? in: ?(?P<fn>[A-Za-z_][\w.]*)\+0x")
+
+# The file of a BUG or WARNING, where it tells more than the message: kind, detail.
+_FILES = {
+    "lib/refcount.c": ("refcount", ""),
+    "lib/debugobjects.c": ("odebug", ""),
+    "lib/kobject.c": ("kobject", ""),
+    "lib/list_debug.c": ("list-corruption", ""),
+    "kernel/locking/lockdep.c": ("lockdep", "locking bug"),
+    "kernel/lockdep.c": ("lockdep", "locking bug"),
+    "mm/usercopy.c": ("usercopy", ""),
+}
+_OOPSES = frozenset(
+    (
+        "bug",
+        "list-corruption",
+        "usercopy",
+        "fortify",
+        "rust-panic",
+        "slab-corruption",
+        "sysrq",
+        "stack-corruption",
+        "stack-overflow",
+    )
+)
+# Which kinds a panic for a cause can be the end of; the causes are text.py's names.
+_CAUSES = {
+    "double": {"double-fault", "stack-overflow"},
+    "hung": {"hung-task"},
+    "soft": {"soft-lockup"},
+    "hard": {"hard-lockup"},
+    "rcu": {"rcu-stall"},
+    "workqueue": {"workqueue-stall"},
+    "oom": {"out-of-memory"},
+    "sysrq": {"sysrq"},
+    "atomic": {"atomic-sleep"},
+    "hardware": {"hardware"},
+    "warn": {kind.id for kind in KINDS.values() if kind.choice == FIRST}
+    | {"kasan", "kfence", "netdev-watchdog"},
+    "oops": {kind.id for kind in KINDS.values() if kind.choice == FAULT} | _OOPSES,
+}
+# Messages of panic() that are a kind of their own: pattern, kind, detail.
+_PANIC_KINDS = tuple(
+    (re.compile(pattern), kind, detail)
+    for pattern, kind, detail in (
+        (r"stack-protector", "stack-corruption", "stack protector"),
+        (r"corrupted stack end", "stack-overflow", "stack end overwritten"),
+        (r"kernel stack overflow|stack overflow", "stack-overflow", ""),
+        (r"sysrq triggered crash", "sysrq", "sysrq"),
+        (r"NMI$|NMI: (?:Not continuing|panic)|.*[Nn]on maskable interrupt", "sysrq", "NMI"),
+        (r"VFS: Unable to mount root|No working root", "no-root", ""),
+        (r"Attempted to kill init|No (?:working )?init found|Requested init", "no-init", ""),
+        (r"[Oo]ut of memory|System is deadlocked on memory", "out-of-memory", "panic"),
+        (
+            r".*[Mm]achine check|.*[Hh]ardware error|Memory error|NMI IOCK|Asynchronous SError",
+            "hardware",
+            "",
+        ),
+        (r".*[Hh]ard LOCKUP|.*hard lockup", "hard-lockup", ""),
+        (r"softlockup: ", "soft-lockup", ""),
+        (r"hung_task: ", "hung-task", ""),
+        (r"RCU Stall", "rcu-stall", ""),
+        (r"bad mode", "trap", "bad mode"),
+        (r"scheduling while atomic", "atomic-sleep", "scheduling"),
+    )
+)
+_POISON = (
+    (re.compile(r"(?:0x)?[0-9a-f]*6b6b6b6b"), "pointer read from a freed slab object"),
+    (re.compile(r"(?:0x)?[0-9a-f]*5a5a5a5a"), "pointer read from a fresh slab object"),
+    (re.compile(r"(?:0x)?dead0000000001[0-9a-f]{2}"), "list entry that was already removed"),
+    (re.compile(r"(?:0x)?dead0000000002[0-9a-f]{2}"), "list entry that was already removed"),
+    (re.compile(r"(?:0x)?dffffc|(?:0x)?dfff[89a-f]"), "KASAN's shadow of a bad pointer"),
+)
+
+
+class _Section:
+    """A stack of the report: its place in it, and its frames."""
+
+    __slots__ = ("frames", "name")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.frames: list[Frame] = []
+
+    @property
+    def sure(self) -> bool:
+        return any(one.sure and one.part != "pc" for one in self.frames)
+
+
+class Builder:
+    """A report whose lines are being read."""
+
+    def __init__(self, row: Header, match: re.Match[str], line: Line) -> None:
+        groups = match.groupdict()
+        self.row = row
+        self.kind = KINDS[row.kind]
+        self.line = self.last_line = line.number
+        self.seconds = self.last_seconds = line.seconds
+        self.caller = line.caller
+        self.message = line.text.strip()
+        self.detail = ""
+        self.file = (groups.get("file") or "").rpartition(":")[0]
+        self.cpu = int(groups["cpu"]) if groups.get("cpu") else None
+        self.pid = int(groups["pid"]) if groups.get("pid") else None
+        self.comm = (groups.get("comm") or "").strip()
+        self.release = ""
+        self.address = groups.get("address") or ""
+        self.named: Frame | None = None  # the function that the header names
+        if groups.get("fn"):
+            self.named = Frame(groups["fn"], groups.get("mod") or "", True, "pc")
+        self.at: Frame | None = None  # where lockdep's lock is taken
+        self.sections: list[_Section] = []
+        self.pc: Frame | None = None
+        self.bad_pc = False
+        self.panicked = False
+        self.done = False
+        self.cut = False
+        self.repeats = 0
+        self._section: _Section | None = None
+        self._context = "trace"
+        self._part = "task"
+        self._pending_pc: Frame | None = None
+        self._pending_lr: Frame | None = None
+        self._skip = False
+        self._acquires = False
+        self._joined = False
+        self._warned = False  # a WARNING came from inside this report
+        self.holder: Frame | None = None
+        self.detail = row.detail.format_map({k: v or "" for k, v in groups.items()})
+        if row.kind == "panic":
+            self._refine_panic(groups.get("detail") or "")
+
+    # ---- headers inside a report ------------------------------------------------------------
+
+    @property
+    def fresh(self) -> bool:
+        """Whether no stack was seen yet."""
+        return not any(section.sure for section in self.sections)
+
+    def absorbs(self, row: Header, match: re.Match[str], line: Line) -> bool:
+        """Say whether a header's line belongs to this report, and take it if so."""
+        if not self._belongs(row, line):
+            return False
+        groups = match.groupdict()
+        if groups.get("fn") and self.named is None:
+            self.named = Frame(groups["fn"], groups.get("mod") or "", True, "pc")
+        if groups.get("file") and not self.file:
+            self.file = groups["file"].rpartition(":")[0]
+        if row.kind == "stack-overflow" and self.kind.id != "stack-overflow":
+            self.kind = KINDS["stack-overflow"]
+        self._touch(line)
+        return True
+
+    def _belongs(self, row: Header, line: Line) -> bool:
+        if row.kind == "panic" or line.number - self.line > 4000:
+            return False
+        if row.kind == self.kind.id and row.kind in ("hardware", "out-of-memory"):
+            return True
+        if self.kind.id == "sysrq":
+            return row.kind in ("null-dereference", "bad-access")
+        beside = line.number - self.line <= _BESIDE or not self.sections
+        if row.kind in ("bug", "warning", "invalid-opcode"):
+            names = self.row.role == NAMES or self.kind.id == "busy-inodes"
+            if names and self.fresh and beside and not self._joined:
+                self._joined = row.kind != "invalid-opcode"
+                return True
+        if self.kind.choice == STALL and row.kind == "warning":  # the report warned itself
+            self._warned = self.fresh and line.number - self.line <= _BESIDE
+            return self._warned
+        if row.role == FOLLOWS:
+            if row.kind == "out-of-memory" or row.kind == "rcu-stall":
+                return row.kind == self.kind.id
+            return self.fresh and (
+                self.kind.choice in (FAULT, "first") or self.kind.id == "stack-overflow"
+            )
+        return row.kind == "trap" and self.kind.id == "double-fault" and self.fresh
+
+    def may_be_named(self, message: Builder) -> bool:
+        """Say whether a message tells what this BUG or WARNING is about."""
+        return self.kind.id in ("bug", "warning") and self.fresh
+
+    def named_by(self, message: Builder) -> None:
+        """Become what the message says."""
+        self.kind = message.kind
+        self.detail = message.detail
+        self.message = message.message
+
+    def _refine_panic(self, message: str) -> None:
+        for pattern, kind, detail in _PANIC_KINDS:
+            if pattern.match(message):
+                self.kind, self.detail = KINDS[kind], detail
+                break
+        found = _STACK_IN.match(message)
+        if found and found["fn"]:
+            self.named = Frame(found["fn"], "", True, "pc")
+        self.panicked = True
+
+    # ---- lines --------------------------------------------------------------------------------
+
+    def _touch(self, line: Line) -> None:
+        self.last_line = line.number
+        if line.seconds is not None:
+            self.last_seconds = line.seconds
+
+    def take(self, line: Line) -> bool:
+        """Take what a line says; return False if it says nothing of this report."""
+        text = line.text
+        if not text or text.isspace():
+            return False
+        if self._skip:
+            self._skip = False
+            self._touch(line)
+            return True
+        if self.kind.id == "lockdep" and self._lock(text):
+            self._touch(line)
+            return True
+        taken = (
+            self._frame(text) or self._heading(text) or self._register(text) or self._other(text)
+        )
+        if taken:
+            self._touch(line)
+        return taken
+
+    def _append(self, one: Frame) -> None:
+        section = self._section
+        if section is None:
+            if len(self.sections) >= _SECTIONS:
+                return
+            section = self._section = _Section(self._context)
+            self.sections.append(section)
+            if self._pending_pc is not None:
+                section.frames.append(self._pending_pc)
+            elif self._pending_lr is not None and self.bad_pc:
+                section.frames.append(self._pending_lr)
+            self._pending_pc = self._pending_lr = None
+        if len(section.frames) < _FRAMES:
+            section.frames.append(one)
+
+    def _frame(self, text: str) -> bool:
+        if " from " in text:
+            pair = arm_frames(text, self._part)
+            if pair is not None:
+                section = self._section
+                if section is None or not section.frames or section.frames[-1].name != pair[0].name:
+                    self._append(pair[0])
+                self._append(pair[1])
+                return True
+        if "+0x" not in text and ".c:" not in text and ".h:" not in text and ".S:" not in text:
+            return False
+        one = frame(text, self._part)
+        if one is None:
+            return False
+        if text.find("+0x0/") >= 0 and one.sure and self._section is not None:
+            # the return address of a call that never returns: the next function's start
+            one = Frame(one.name, one.module, False, one.part)
+        self._append(one)
+        return True
+
+    def _heading(self, text: str) -> bool:
+        name = heading(text)
+        if not name:
+            return False
+        if name in ("irq", "nmi", "task"):
+            self._part = name
+        elif name == "trace":
+            self._section, self._part = None, "task"
+            if self._context in ("chain", "usage", "alloc", "free", "origin"):
+                self._context = "stack"
+        elif name == "held":
+            pass
+        elif name in ("kthread", "cpu", "taskline", "locks"):
+            self._section = None
+            if name != "taskline" or self._context not in ("kthread", "cpu"):
+                self._context = "trace" if name == "taskline" else name
+        elif name == "again":
+            self._section, self._context = None, "stack"
+        elif name == "regs":
+            self._skip = "Last Breaking" in text or "disabled at" in text
+        elif name == "stop":
+            self.done = not self.fresh and self.kind.choice not in (HANG, STALL)
+        elif name == "end":
+            self._section = None
+        else:  # alloc, free, origin, chain, usage, sharp: their frames follow at once
+            self._section, self._context = None, name
+        return True
+
+    def _register(self, text: str) -> bool:
+        found = program_counter(text)
+        if found is not None:
+            one, user = found
+            if user:
+                if self._section is not None and self._section.frames:
+                    self._section = None
+                return True
+            inside = self._section is not None and self._section.frames
+            if one is None:
+                self.bad_pc = self.bad_pc or not inside
+            elif inside:
+                self._append(one)
+            else:
+                self._pending_pc = one
+                if self.pc is None:
+                    self.pc = one
+            return True
+        back = return_address(text)
+        if back is not None:
+            self._pending_lr = back
+            return True
+        return False
+
+    def _other(self, text: str) -> bool:
+        match = _CPU.match(text)
+        if match:
+            if self._section is not None and self._section.frames:
+                self._section = None
+            if self._context not in ("kthread", "cpu", "stack", "panic"):
+                self._context = "trace"
+            if self.pid is None or self.pid == int(match["pid"]):
+                self.cpu = int(match["cpu"])
+                self.pid = int(match["pid"])
+                self.comm = match["comm"]
+            self.release = self.release or match["release"]
+            return True
+        if self.kind.id == "kasan":
+            access = _ACCESS.match(text)
+            if access and not self.detail.endswith((" read", " write")):
+                self.detail += f" {access[1].lower()}"
+                return True
+        if self.kind.id == "bad-access":
+            failing = _FAILING.match(text)
+            if failing:
+                self.address = failing["address"]
+                if int(self.address, 16) < 4096:
+                    self.kind, self.detail = KINDS["null-dereference"], ""
+                return True
+        if self.kind.id == "out-of-memory":
+            constraint = _CONSTRAINT.match(text)
+            if constraint:
+                self.detail = constraint[1].removeprefix("CONSTRAINT_").lower()
+                return True
+        return False
+
+    def _lock(self, text: str) -> bool:
+        if self.at is not None:
+            held = _AT.match(text) if self.holder is None and self.fresh else None
+            if held:
+                self.holder = Frame(held["fn"], held["mod"] or "", True, "pc")
+            return held is not None
+        last = _LAST_FUNCTION.match(text)
+        if last:
+            self.at = Frame(last["fn"], "", True, "pc")
+            return True
+        if _ACQUIRES.match(text) or (self._held() and heading(text) == "held"):
+            self._acquires = True
+        elif not self._acquires:
+            return False
+        match = _AT.match(text) or _UNLOCK.match(text)
+        if match:
+            self.at = Frame(match["fn"], match["mod"] or "", True, "pc")
+            self._acquires = False
+        return True
+
+    def may_panic(self, cause: str, line: Line) -> bool:
+        """Say whether a panic for a cause (text.py's names) is this report's end."""
+        if self.panicked and cause != "hung":
+            return False
+        if (line.seconds or 0.0) - (self.last_seconds or line.seconds or 0.0) > _PANIC_AFTER:
+            return False
+        return self.kind.id in _CAUSES[cause] or (cause == "warn" and self._warned)
+
+    def panic(self, line: Line) -> None:
+        """Take the panic that this report ended in; the lines after it are its stack."""
+        self.panicked = True
+        self._touch(line)
+        self._section, self._context, self._part = None, "panic", "task"
+        self._pending_pc = None
+        self.done = False
+
+    # ---- the event ------------------------------------------------------------------------------
+
+    def _classify(self) -> None:
+        if self.kind.id not in ("bug", "warning"):
+            return
+        for name, (kind, detail) in _FILES.items():
+            if self.file.endswith(name):
+                self.kind = KINDS[kind]
+                self.detail = detail or self.detail
+                return
+
+    def _stack(self, *names: str) -> list[Frame]:
+        for name in names:
+            for section in self.sections:
+                if section.name == name and section.sure:
+                    return section.frames
+        return []
+
+    def _frames(self) -> list[Frame]:
+        """Return the stack that decides."""
+        kind = self.kind
+        if kind.choice == STALL:
+            return self._stalled()
+        if kind.choice == HANG:
+            return self._stack("trace", "stack", "cpu")
+        if kind.id == "lockdep":
+            if "unsafe" in self.message:
+                usage = self._stack("usage")
+                if usage:
+                    return usage
+            stack = self._stack("stack", "trace", "panic")
+            locks = [one for one in (self.at, self.holder) if one is not None]
+            return [*locks, *stack] if self._at_decides() else stack
+        if kind.id == "kcsan":
+            stack = self._stack("sharp", "trace", "panic")
+        else:
+            stack = self._stack("trace", "stack", "cpu", "panic")
+        first = self.named or self.pc
+        if first is not None and not (stack and stack[0] == first):
+            return [first, *stack]
+        return stack
+
+    def _held(self) -> bool:
+        """Whether the report is about a lock that somebody still holds."""
+        return self.detail.startswith(("held", "still", "lock held"))
+
+    def _at_decides(self) -> bool:
+        return (
+            self._held()
+            or self.detail == "workqueue leaked lock"
+            or self.detail in ("possible deadlock", "inconsistent lock state")
+            or self.detail.startswith("bad ")
+        )
+
+    def _stalled(self) -> list[Frame]:
+        fallback: list[Frame] = []
+        for section in self.sections:
+            if section.name in ("kthread", "locks") or not section.sure:
+                continue
+            choice = choose(self.kind.id, section.frames)
+            if choice.frame is None:
+                continue
+            if choice.reasons[-1].rule != "first":
+                return section.frames
+            fallback = fallback or section.frames
+        return fallback
+
+    def event(self) -> Event:
+        """Return what was read."""
+        self._classify()
+        frames = tuple(self._frames())
+        detail = self.detail.strip()
+        if self.kind.choice == FAULT and not detail and self.address:
+            detail = next((words for shape, words in _POISON if shape.match(self.address)), "")
+        signature = signature_of(self.kind.id, frames, detail)
+        reason = ""
+        if self.kind.choice != NOBODY:
+            if not any(one.sure and one.part != "pc" for one in frames):
+                reason = "the log ends before its stack" if self.cut else "no stack belongs to it"
+            elif signature.function is None:
+                reason = "every function of its stack is machinery"
+        return Event(
+            kind=self.kind.id,
+            title=signature.title,
+            function=signature.function,
+            module=signature.module,
+            detail=printable(detail),
+            corrupted=bool(reason),
+            line=self.line,
+            reason=reason,
+            last_line=self.last_line,
+            seconds=self.seconds,
+            caller=self.caller,
+            cpu=self.cpu,
+            pid=self.pid,
+            comm=printable(self.comm),
+            release=printable(self.release),
+            message=printable(self.message),
+            frames=frames,
+            panicked=self.panicked,
+            repeats=self.repeats,
+        )

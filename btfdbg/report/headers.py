@@ -1,0 +1,267 @@
+"""The lines that begin a report, as data: one row per message.
+
+Owns the table, and :func:`header`, which finds the row of a line. Knows nothing of
+stacks, and not what becomes of a row's match.
+
+``role`` is what the message does:
+
+``starts``   begins a report;
+``follows``  belongs to a report that has just begun, and begins one only without it:
+             the ``Oops:`` line after ``BUG: unable to handle …``;
+``names``    says what kind of BUG or WARNING comes next, or came just before;
+``says``     changes nothing by itself, and becomes the detail.
+
+Groups of a pattern: ``fn`` and ``mod`` the function the message names, ``detail``,
+``cpu``, ``pid``, ``comm``, ``file``.
+
+Facts: the format strings of Linux 3.10 to 7.0; each row's sample was written from them.
+"""
+
+from __future__ import annotations
+
+import re
+
+from btfdbg.record import dataclass
+from btfdbg.report.stacklines import FUNCTION
+
+STARTS, FOLLOWS, NAMES, SAYS = "starts", "follows", "names", "says"
+
+_TASK = r"(?P<comm>.{1,40}?)[:/](?P<pid>\d+)"
+_OOPS = r"(?:Oops: )?"  # repeated by kernels from 6.9 on
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """One message: ``detail`` is a format over the pattern's groups."""
+
+    kind: str
+    pattern: str
+    sample: str
+    detail: str = ""
+    role: str = STARTS
+
+
+HEADERS: tuple[Header, ...] = (
+    # ---- sanitizers ---------------------------------------------------------------------
+    Header("kasan", rf"BUG: KASAN: (?P<detail>[\w -]+?) (?:in|on) (?:{FUNCTION}|(?P<rest>.*))",
+           "BUG: KASAN: use-after-free in foo+0x1/0x2", "{detail}"),
+    Header("kasan", r"BUG: KASan: (?P<detail>[\w -]+?) (?:in|on) ",
+           "BUG: KASan: use after free in foo+0x1/0x2", "{detail}"),
+    Header("kfence", rf"BUG: KFENCE: (?P<detail>[\w -]+?) in (?:{FUNCTION})?",
+           "BUG: KFENCE: use-after-free read in foo+0x1/0x2", "{detail}"),
+    Header("kmsan", rf"BUG: KMSAN: (?P<detail>[\w -]+?) in (?:{FUNCTION})?",
+           "BUG: KMSAN: uninit-value in foo+0x1/0x2", "{detail}"),
+    Header("kcsan", rf"BUG: KCSAN: (?P<detail>[\w :-]+?) in (?:{FUNCTION})?(?: / (?P<fn3>[\w.]+))?",
+           "BUG: KCSAN: data-race in a+0x1/0x2 / b+0x1/0x2", "{detail}"),
+    Header("ubsan", r"(?:UBSAN|Internal error: UBSAN): (?P<detail>[\w -]+?) in (?P<file>\S+?:\d+)",
+           "UBSAN: array-index-out-of-bounds in fs/x.c:3:4", "{detail}"),
+    Header("memory-leak", r"unreferenced object (?:\(percpu\) )?0x[0-9a-f]+ \(size (?P<detail>\d+)\)",
+           "unreferenced object 0xffff888100000000 (size 64):"),
+    # ---- the scheduler's and lock validator's own checks -----------------------------------
+    Header("lockdep", r"(?:WARNING: |\[ INFO: )possible (?:circular locking|irq lock inversion) dependency detected",
+           "WARNING: possible circular locking dependency detected", "possible deadlock"),
+    Header("lockdep", r"(?:WARNING: |\[ INFO: )possible recursive locking detected",
+           "WARNING: possible recursive locking detected", "possible deadlock"),
+    Header("lockdep", r"(?:WARNING: |\[ INFO: )[\w-]+-safe -> [\w-]+-unsafe lock order detected",
+           "WARNING: HARDIRQ-safe -> HARDIRQ-unsafe lock order detected", "possible deadlock"),
+    Header("lockdep", r"(?:WARNING: |\[ INFO: )inconsistent lock state",
+           "WARNING: inconsistent lock state", "inconsistent lock state"),
+    Header("lockdep", r"(?:WARNING: |\[ BUG: )bad (?P<detail>unlock balance|contention) detected!",
+           "WARNING: bad unlock balance detected!", "bad {detail}"),
+    Header("lockdep", r"(?:WARNING: |\[ BUG: )held lock freed!",
+           "WARNING: held lock freed!", "held lock freed"),
+    Header("lockdep", r"(?:WARNING: |\[ BUG: )lock held (?:when|at) (?P<detail>returning to user space|task exit time)",
+           "WARNING: lock held when returning to user space!", "lock held {detail}"),
+    Header("lockdep", r"(?:WARNING: |\[ BUG: )(?P<comm>.{1,40}?)/(?P<pid>\d+) still has locks held!",
+           "WARNING: cat/12 still has locks held!", "still has locks held"),
+    Header("lockdep", r"(?:\[ BUG: |BUG: |WARNING: )Invalid wait context",
+           "[ BUG: Invalid wait context ]", "invalid wait context"),
+    Header("lockdep", r"(?:WARNING: |\[ BUG: )Nested lock was not taken",
+           "WARNING: Nested lock was not taken", "nested lock was not taken"),
+    Header("lockdep", r"INFO: trying to register non-static key",
+           "INFO: trying to register non-static key.", "non-static key"),
+    Header("lockdep", r"BUG: workqueue leaked (?:lock or atomic|atomic, lock or RCU)",
+           "BUG: workqueue leaked lock or atomic: kworker/0:1/0x0/12", "workqueue leaked lock"),
+    Header("lockdep", r"BUG: (?P<detail>MAX_\w+ too low)", "BUG: MAX_LOCKDEP_KEYS too low!", "{detail}"),
+    Header("lockdep", r"BUG: (?:key \S+ (?:has not been registered|not in \.data)|looking up invalid subclass)",
+           "BUG: key ffff888000000000 has not been registered!", "unregistered key"),
+    Header("lockdep", r"DEBUG_LOCKS_WARN_ON\(", "DEBUG_LOCKS_WARN_ON(class_idx)", "locking bug", NAMES),
+    Header("lockdep", r"the code is fine but needs lockdep annotation",
+           "the code is fine but needs lockdep annotation, or maybe", "non-static key", FOLLOWS),
+    Header("suspicious-rcu", r"(?:WARNING: |\[ INFO: )suspicious RCU usage",
+           "WARNING: suspicious RCU usage"),
+    Header("suspicious-rcu", r"include/linux/rcupdate\.h:\d+ (?:Illegal|suspicious)",
+           "include/linux/rcupdate.h:3 Illegal context switch in RCU read-side critical section!"),
+    Header("atomic-sleep", r"BUG: sleeping function called from (?:invalid|non-preemptible) context",
+           "BUG: sleeping function called from invalid context at mm/slab.h:1", "sleeping function"),
+    Header("atomic-sleep", rf"(?:BUG: )?scheduling while (?:in )?atomic: {_TASK}",
+           "BUG: scheduling while atomic: cat/12/0x00000002", "scheduling"),
+    Header("atomic-sleep", r"bad: scheduling from the idle thread",
+           "bad: scheduling from the idle thread!", "scheduling from idle"),
+    Header("preemptible-per-cpu", r"BUG: using (?P<detail>\w+)\(\) in preemptible(?: \[\w+\])? code: (?P<comm>.{1,40})/(?P<pid>\d+)",
+           "BUG: using smp_processor_id() in preemptible [00000000] code: cat/12", "{detail}"),
+    Header("spinlock-bug", rf"BUG: (?P<detail>(?:spinlock|rwlock|raw_spinlock|mutex|semaphore|lock)[\w -]+?) on CPU#(?P<cpu>\d+), {_TASK}",
+           "BUG: spinlock bad magic on CPU#0, cat/12", "{detail}"),
+    # ---- memory faults -----------------------------------------------------------------------
+    Header("null-dereference", r"BUG: (?:unable to handle )?kernel NULL pointer dereference",
+           "BUG: kernel NULL pointer dereference, address: 0000000000000010"),
+    Header("null-dereference", r"BUG: Kernel NULL pointer dereference (?:on|at) (?P<detail>\w+)",
+           "BUG: Kernel NULL pointer dereference on write at 0x00000010", "{detail}"),
+    Header("null-dereference", r"(?:CPU \d+ )?Unable to handle kernel NULL pointer dereference",
+           "Unable to handle kernel NULL pointer dereference at virtual address 0000000000000010"),
+    Header("bad-access", r"BUG: unable to handle (?:kernel paging request at|page fault for address:) (?P<address>\S+)",
+           "BUG: unable to handle page fault for address: ffff888000000000"),
+    Header("bad-access", r"BUG: Unable to handle kernel (?:data|instruction) (?:access|fetch)",
+           "BUG: Unable to handle kernel data access on read at 0xc000000000000000"),
+    Header("bad-access", r"(?:CPU \d+ )?Unable to handle kernel (?P<detail>paging request|access to user memory"
+           r"|read from unreadable memory|write to read-only (?:memory|or execute-only memory)"
+           r"|execute from non-executable memory|pointer dereference|data|fetch|instruction fetch|unknown"
+           r"|[\w -]+) (?:at|in|for|outside) (?:virtual address (?P<address>[0-9a-f]+))?",
+           "Unable to handle kernel paging request at virtual address dead000000000100", "{detail}"),
+    Header("bad-access", r"[Kk]ernel tried to execute (?P<detail>[\w-]+) (?:protected )?page",
+           "kernel tried to execute exec-protected page (c000000000000000) - exploit attempt? (uid: 0)",
+           "execute of {detail} page"),
+    Header("bad-access", r"Unhandled fault: (?P<detail>[\w -]+?) \(0x[0-9a-f]+\) at",
+           "Unhandled fault: page domain fault (0x01b) at 0x00000e30", "{detail}"),
+    Header("external-abort", r"(?:Internal error|Unhandled fault): (?P<detail>synchronous external abort|synchronous parity[\w ()-]*)",
+           "Internal error: synchronous external abort: 96000010 [#1] PREEMPT SMP", "{detail}"),
+    Header("general-protection-fault",
+           rf"{_OOPS}(?:segment-related )?general protection fault(?:,| maybe)?[^\[]*(?:0x[0-9a-f]+: )?[0-9a-f]{{4}} \[#\d+\]",
+           "general protection fault, probably for non-canonical address 0xdead000000000100: 0000 [#1] SMP"),
+    Header("double-fault", r"(?:traps: )?PANIC: double fault", "PANIC: double fault, error_code: 0x0"),
+    Header("stack-overflow", r"BUG: (?:[\w#-]+ )?stack guard page was hit at",
+           "BUG: TASK stack guard page was hit at ffffc90000000000 (stack is ffffc90000001000..ffffc90000004fff)"),
+    Header("stack-overflow", r"(?:Insufficient stack space to handle exception!|[Kk]ernel stack overflow(?:[. ]|$)|do_IRQ: stack overflow)",
+           "Insufficient stack space to handle exception!", "", FOLLOWS),
+    Header("trap", r"Bad mode in (?P<detail>[\w -]+?) handler detected",
+           "Bad mode in Error handler detected on CPU0, code 0xbf000000 -- SError", "bad mode: {detail}"),
+    Header("hardware", r"SError Interrupt on CPU\s?(?P<cpu>\d+)",
+           "SError Interrupt on CPU0, code 0xbf000000 -- SError", "SError"),
+    Header("trap", r"CFI failure (?:at|\(target)", "CFI failure at foo+0x1/0x2 (target: bar+0x0/0x4; expected type: 0x1)", "CFI failure"),
+    Header("trap", rf"(?:traps: )?Missing ENDBR: (?:{FUNCTION})?", "traps: Missing ENDBR: foo+0x0/0x10", "missing ENDBR"),
+    Header("divide-error", rf"{_OOPS}divide error: [0-9a-f]{{4}} \[#\d+\]", "divide error: 0000 [#1] SMP"),
+    Header("divide-error", r"fixpoint divide exception: [0-9a-f]{4} ilc:\d", "fixpoint divide exception: 0009 ilc:3 [#1] SMP"),
+    Header("trap", rf"{_OOPS}(?P<detail>int3|stack segment|segment not present|invalid TSS|alignment check|bounds|overflow|debug"
+           r"|coprocessor \w+|device not available|control protection|double fault|simd exception|fpu exception)"
+           r"(?: \([\w -]+\))?: [0-9a-f]{4} \[#\d+\]", "int3: 0000 [#1] SMP", "{detail}"),
+    # ---- BUG and WARN ----------------------------------------------------------------------
+    Header("list-corruption", r"(?:slab )?list_(?:add|del)(?:_rcu)?(?:_valid)? (?:corruption|double add)",
+           "list_del corruption. prev->next should be ffff888000000000, but was 0000000000000000", "", NAMES),
+    Header("refcount", r"refcount_t: (?P<detail>[\w ;,-]+)", "refcount_t: underflow; use-after-free.", "{detail}", NAMES),
+    Header("odebug", r"ODEBUG: (?P<detail>[\w -]+?) \(?active state",
+           "ODEBUG: free active (active state 0) object type: timer_list hint: f+0x0/0x1", "{detail}", NAMES),
+    Header("odebug", r"ODEBUG: (?P<detail>[\w -]+)", "ODEBUG: activate not available", "{detail}", NAMES),
+    Header("kobject", r"kobject: '.*' \(.*\): (?:is not initialized|tried to|free: )",
+           "kobject: '(null)' (ffff888000000000): is not initialized, yet kobject_put() is being called.", "", NAMES),
+    Header("usercopy", r"usercopy: [Kk]ernel memory (?P<detail>exposure|overwrite) attempt",
+           "usercopy: Kernel memory exposure attempt detected from SLUB object 'x' (offset 1, size 2)!", "{detail}", NAMES),
+    Header("usercopy", r"Bad or missing usercopy whitelist\?", "Bad or missing usercopy whitelist? Kernel memory exposure attempt detected", "", NAMES),
+    Header("busy-inodes", r"BUG: Dentry \S+\s+still in use", "BUG: Dentry ffff888000000000{i=0,n=x}  still in use (1) [unmount of ramfs ramfs]"),
+    Header("busy-inodes", r"VFS: Busy inodes after unmount of", "VFS: Busy inodes after unmount of loop0. Self-destruct in 5 seconds."),
+    Header("netdev-watchdog", r"NETDEV WATCHDOG: .*?: transmit queue \d+ timed out",
+           "NETDEV WATCHDOG: eth0 (e1000e): transmit queue 0 timed out", "", NAMES),
+    Header("bug", r"kernel BUG at (?P<file>\S+?:\d+)[!.]?", "kernel BUG at fs/x.c:12!", "{file}"),
+    Header("bug", r"Kernel BUG(?: at (?P<file>\S+?:\d+))?\b(?! at \[)", "Kernel BUG [#1]", "", FOLLOWS),
+    Header("bug", r"Kernel bug detected\[#\d+\]", "Kernel bug detected[#1]:"),
+    Header("bug", r"BUG: failure at (?P<file>\S+?:\d+)/(?P<fn>\w+)\(\)!", "BUG: failure at fs/x.c:12/foo()!", "{file}"),
+    Header("bug", r"monitor event: 0040 ilc:\d \[#\d+\]", "monitor event: 0040 ilc:2 [#1] SMP", "", FOLLOWS),
+    Header("warning", rf"WARNING: (?:\[.*\] )?(?P<file>\S+?:\d+) at {FUNCTION}(?:, CPU#(?P<cpu>\d+): {_TASK})?",
+           "WARNING: fs/x.c:12 at foo+0x1/0x2 [m], CPU#0: cat/12", "{file}"),
+    Header("warning", rf"WARNING: CPU: (?P<cpu>\d+) PID: (?P<pid>\d+) at (?P<file>\S+?:\d+)(?: {FUNCTION})?",
+           "WARNING: CPU: 0 PID: 12 at fs/x.c:12 foo+0x1/0x2 [m]", "{file}"),
+    Header("warning", rf"WARNING: at (?P<file>\S+?:\d+)(?: {FUNCTION})?", "WARNING: at fs/x.c:12 foo+0x1/0x2()", "{file}"),
+    Header("warning", rf"WARNING: CPU: (?P<cpu>\d+) PID: (?P<pid>\d+) at {FUNCTION}", "WARNING: CPU: 0 PID: 12 at foo+0x1/0x2"),
+    Header("warning", r"unchecked MSR access error: (?P<detail>\w+) (?:from|to) 0x[0-9a-f]+",
+           "unchecked MSR access error: RDMSR from 0x123 at rIP: 0xffffffff81000000 (foo+0x1/0x2)", "unchecked {detail}"),
+    Header("warning", r"sysfs: cannot create duplicate filename", "sysfs: cannot create duplicate filename '/devices/x'", "duplicate sysfs name"),
+    Header("warning", r"WARNING: (?:kernel stack (?:regs|frame pointer)|can't (?:access|dereference) |stack recursion|unrecognized unwind|stack going in the wrong)",
+           "WARNING: kernel stack regs at 00000000 in cat:12 has bad 'bp' value 00000000", "unwinder", SAYS),
+    Header("rust-panic", r"rust_kernel: panicked at (?P<file>[^:]+:\d+)", "rust_kernel: panicked at drivers/x.rs:12:3:", "{file}", NAMES),
+    # ---- memory management --------------------------------------------------------------------
+    Header("bad-page", r"BUG: Bad page (?P<detail>state|map|cache) in process",
+           "BUG: Bad page state in process cat  pfn:12345", "{detail}"),
+    Header("bad-page", r"BUG: Bad rss-counter state", "BUG: Bad rss-counter state mm:ffff888000000000 type:MM_FILEPAGES val:1", "rss counter"),
+    Header("bad-page", r"BUG: non-zero (?:pgtables_bytes|nr_ptes)", "BUG: non-zero pgtables_bytes on freeing mm: 4096", "page tables"),
+    Header("slab-corruption", r"BUG (?P<cache>\S+) (?:\(.*\))?: (?P<detail>[A-Z][\w ,-]+)",
+           "BUG kmalloc-64 (Not tainted): Object already free", "{detail}"),
+    Header("slab-corruption", r"(?:Slab corruption|slab error in |cache_free_debugcheck)", "Slab corruption (Not tainted): size-64 start=ffff888000000000, len=64"),
+    Header("page-allocation-failure", r"(?P<comm>.{1,40}): page allocation failure: order:(?P<order>\d+)",
+           "cat: page allocation failure: order:4, mode:0x40dc0(GFP_KERNEL)"),
+    Header("out-of-memory", r"(?P<comm>.{1,40}) invoked oom-killer: ", "cat invoked oom-killer: gfp_mask=0x0, order=0, oom_score_adj=0"),
+    Header("out-of-memory", r"(?:Memory cgroup out of memory|Out of memory(?: \([\w_]+\))?): Kill(?:ed)? process (?P<pid>\d+)",
+           "Out of memory: Killed process 12 (cat) total-vm:1kB", "", FOLLOWS),
+    # ---- no progress ---------------------------------------------------------------------------
+    Header("soft-lockup", r"BUG: soft lockup - CPU#(?P<cpu>\d+) stuck for \d+s! \[(?P<comm>.{1,40}):(?P<pid>\d+)\]",
+           "BUG: soft lockup - CPU#1 stuck for 23s! [cat:12]"),
+    Header("hard-lockup", r"Watchdog detected hard LOCKUP on cpu\s?(?P<cpu>\d+)", "Watchdog detected hard LOCKUP on cpu 1"),
+    Header("hard-lockup", r"CPU (?P<by>\d+) (?:self-)?(?:detected )?[Hh]ard LOCKUP(?: on other CPUs (?P<cpu>\d+))?",
+           "CPU 3 self-detected hard LOCKUP @ foo+0x1/0x2"),
+    Header("workqueue-stall", r"BUG: workqueue lockup - pool", "BUG: workqueue lockup - pool cpus=1 node=0 flags=0x0 nice=0 stuck for 31s!"),
+    Header("rcu-stall", r"(?:INFO: )?rcu_\w+ (?:self-)?detected (?:expedited )?stalls? ", "rcu: INFO: rcu_preempt self-detected stall on CPU"),
+    Header("rcu-stall", r"\d+-[.O!]{3,4}[:!].*GPs? behind\) idle=|\d+-\.{3}.*ticks this GP\) idle=",
+           "0-....: (2100 ticks this GP) idle=1/2/3 softirq=1/2 fqs=3", "", FOLLOWS),
+    Header("hung-task", rf"INFO: task {_TASK} (?:<.*> )?(?:blocked (?:in I/O wait )?|can't die )for more than \d+ seconds",
+           "INFO: task cat:12 blocked for more than 120 seconds."),
+    # ---- hardware, devices -----------------------------------------------------------------------
+    Header("hardware", r"(?:mce: |\{\d+\})?\[Hardware Error\]: (?P<rest>.*)", "mce: [Hardware Error]: CPU 0: Machine Check Exception: 5 Bank 6: be00000000800400"),
+    Header("hardware", r"EDAC \S+: (?P<detail>\d+ (?:UE|CE))", "EDAC MC0: 1 UE memory read error on CPU_SrcID#0", "EDAC"),
+    Header("hardware", r"(?:AER: )?(?:Multiple )?Uncorrect(?:ed|able) \((?P<detail>Fatal|Non-Fatal)\) error",
+           "AER: Uncorrected (Fatal) error received: 0000:00:01.0", "PCIe AER"),
+    Header("hardware", r"PCIe Bus Error: severity=Uncorrected", "PCIe Bus Error: severity=Uncorrected (Fatal), type=Transaction Layer", "PCIe AER"),
+    Header("hardware", r"NMI: (?P<detail>IOCK|PCI system) error|Uhhuh\. NMI received for unknown reason",
+           "NMI: PCI system error (SERR) for reason a1 on CPU 0.", "NMI"),
+    Header("irq-nobody-cared", r"irq \d+: nobody cared", "irq 16: nobody cared (try booting with the \"irqpoll\" option)"),
+    Header("unregister-netdevice", r"unregister_netdevice: waiting for \S+ to become free", "unregister_netdevice: waiting for lo to become free. Usage count = 1"),
+    # ---- the end ---------------------------------------------------------------------------------
+    Header("sysrq", r"(?:sysrq|SysRq) ?: Trigger a crash", "sysrq: Trigger a crash", "sysrq"),
+    Header("panic", r"Kernel panic - not syncing: (?P<detail>.*)", "Kernel panic - not syncing: Fatal exception", "{detail}", FOLLOWS),
+    Header("invalid-opcode", rf"{_OOPS}invalid opcode: [0-9a-f]{{4}} \[#\d+\]", "invalid opcode: 0000 [#1] SMP", "", FOLLOWS),
+    Header("bug", r"Internal error: Oops - BUG: ", "Internal error: Oops - BUG: 00000000f2000800 [#1] SMP", "", FOLLOWS),
+    Header("invalid-opcode", r"(?:Internal error: )?Oops - (?:undefined|illegal) instruction", "Internal error: Oops - undefined instruction: 0 [#1] SMP", "", FOLLOWS),
+    Header("invalid-opcode", r"(?:illegal operation|operation exception|Reserved instruction in kernel code)", "illegal operation: 0001 ilc:1 [#1] SMP", "", FOLLOWS),
+    Header("trap", r"(?:Internal error: )?Oops - (?P<detail>[A-Za-z][\w ()-]+?)(?::| \[)", "Internal error: Oops - CFI: 00000000f2008260 [#1] SMP", "{detail}", FOLLOWS),
+    Header("trap", r"(?P<detail>[a-z][\w -]+ exception): [0-9a-f]{4} ilc:\d", "specification exception: 0006 ilc:3 [#1] SMP", "{detail}", FOLLOWS),
+    Header("bad-access", r"Internal error: (?P<detail>.*?)(?:: )?[0-9a-f]* \[#\d+\]", "Internal error: Oops: 0000000096000004 [#1] SMP", "", FOLLOWS),
+    Header("bad-access", r"Oops(?:: [0-9a-f]{4}| - [\w ()]+)?(?: ilc:\d)? ?\[#\d+\]|Oops: (?P<detail>[A-Z][\w ]+), sig: \d+ \[#\d+\]",
+           "Oops: 0002 [#1] SMP", "", FOLLOWS),
+    # ---- anything else that calls itself a bug ---------------------------------------------------
+    Header("bug", r"BUG: (?P<detail>[\w ].*)", "BUG: recent printk recursion!", "{detail}"),
+)  # fmt: skip
+
+# What may stand before a message: pr_fmt prefixes and lockdep's old brackets.
+PREAMBLE = r"(?:[Kk]asan: GPF could be caused by .* access(?=\S)|(?:NMI )?watchdog: |rcu: |mm/\S+: |traps: |pcieport \S+: |\S+ \d{4}:\S+: )?\s*"
+
+# Words of which at least one is in every header: searched for in whole chunks of text.
+ANYWHERE = re.compile(
+    r"BUG|WARNING: |INFO: |Unable to handle|Internal error|Unhandled fault|Kernel panic|Kernel bug"
+    r"|general protection|divide e|invalid opcode|PANIC: double|Oops|UBSAN: |unreferenced object"
+    r"|stack overflow|Insufficient stack|Bad mode in|SError Interrupt|CFI failure|Missing ENDBR"
+    r"| \[#\d+\]|list_(?:add|del)|refcount_t: |ODEBUG: |kobject: '|usercopy|NETDEV WATCHDOG|unchecked MSR"
+    r"|cannot create duplicate|panicked at|[Ss]lab corruption|slab error|page allocation failure"
+    r"|oom-killer|Out of memory|out of memory|hard LOCKUP|detected (?:expedited )?stall|ticks this GP"
+    r"|Hardware Error|EDAC |Uncorrect|PCIe Bus Error|NMI: |Uhhuh|nobody cared|unregister_netdevice"
+    r"|Trigger a crash|tried to execute|illegal operation|DEBUG_LOCKS_WARN|Busy inodes|scheduling|exception: "
+    r"|needs lockdep|monitor event|Illegal context|operation exception|Reserved instruction|cut here"
+)
+
+_compiled: list[tuple[re.Pattern[str], Header]] = []
+_first: list[re.Pattern[str]] = []
+
+
+def header(text: str) -> tuple[Header, re.Match[str]] | None:
+    """
+    Return the row of the table that a message belongs to, with its match, or None.
+
+    :param text: The message, prefixes taken off.
+    """
+    if not _compiled:
+        _first.append(re.compile(PREAMBLE))
+        _compiled.extend((re.compile(row.pattern), row) for row in HEADERS)
+    stripped = text.strip()
+    preamble = _first[0].match(stripped)
+    start = preamble.end() if preamble else 0
+    for pattern, row in _compiled:
+        match = pattern.match(stripped, start)
+        if match:
+            return row, match
+    return None

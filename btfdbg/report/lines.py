@@ -1,0 +1,83 @@
+"""From text to log lines: time stamp, caller and message of each.
+
+Owns the prefixes that consoles, dmesg, syslog, journald, pstore, netconsole and
+/dev/kmsg put before a message. Knows no message.
+
+Facts: kernel/printk/printk.c (print_prefix(), info_print_ext_header()); dmesg(1);
+fs/pstore/platform.c (the header line of a dump).
+"""
+
+from __future__ import annotations
+
+import re
+
+from btfdbg.record import dataclass
+
+MAX_LINE = 4096  # what is longer is cut: no message of the kernel is
+
+_PREFIX = re.compile(
+    r"\s*"
+    # /dev/kmsg and netconsole: level,sequence,microseconds,flags[,caller=T1];
+    r"(?:\d{1,3},\d+,(?P<micro>\d+),[^,;\s]*(?:,caller=(?P<kcaller>[TC]\d+))?[^;\s]*;)?"
+    # syslog and journald
+    r"(?:(?:[A-Z][a-z]{2} [ \d]\d [\d:.]{8,15}|\d{4}-\d\d-\d\dT\S+) (?:\S+ )?kernel: ?)?"
+    # dmesg -x
+    r"(?:[a-z]+ *:[a-z]+ *: ?)?"
+    r"(?:<\d{1,3}>)?"
+    # seconds, or the date of dmesg -T and --time-format=iso
+    r"(?:\[ *(?P<seconds>\d+\.\d+)(?:@\d+)?\] ?"
+    r"|\[[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d [\d:]{8} \d{4}\] "
+    r"|\d{4}-\d\d-\d\dT[\d:,.+-]+ )?"
+    r"(?:\[ *(?P<caller>[TC]\d+)\] ?)?"
+    r"(?:<\d>)?"
+)
+_ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """
+    One line of a log.
+
+    ``number`` counts from 1; ``seconds`` is None without a time stamp; ``caller`` is
+    ``T123``, ``C1`` or empty; ``text`` is the message, leading blanks kept.
+    """
+
+    number: int
+    seconds: float | None
+    caller: str
+    text: str
+
+
+def parse_line(raw: str, number: int) -> Line:
+    """
+    Take a line's prefixes off.
+
+    >>> parse_line("<4>[   12.5][  T7] BUG: x", 1)
+    Line(number=1, seconds=12.5, caller='T7', text='BUG: x')
+    """
+    if len(raw) > MAX_LINE:
+        raw = raw[:MAX_LINE]
+    raw = raw.rstrip("\r\n")
+    if "\x1b" in raw:
+        raw = _ESCAPES.sub("", raw)
+    match = _PREFIX.match(raw)
+    assert match is not None  # every part is optional
+    seconds: float | None = None
+    if match["seconds"]:
+        seconds = float(match["seconds"])
+    elif match["micro"]:
+        seconds = int(match["micro"]) / 1e6
+    end = match.end() if match.end() > len(raw) - len(raw.lstrip()) else 0
+    return Line(number, seconds, match["caller"] or match["kcaller"] or "", raw[end:])
+
+
+def printable(text: str) -> str:
+    """
+    Escape what a terminal would obey, as the kernel's own console does.
+
+    >>> printable("a\\x1b[2Jb")
+    'a\\\\x1b[2Jb'
+    """
+    return _CONTROL.sub(lambda c: f"\\x{ord(c[0]):02x}", text)

@@ -1,0 +1,156 @@
+"""The signature of a crash: a title, a hash of the stack, and what it may be joined by.
+
+Owns the wording of titles and keys and their version. The version is raised whenever a
+rule or a wording changes what equal crashes are called, so that stored signatures of two
+versions are never compared.
+
+Why two levels: hashes of whole stacks join 2 to 16 % of the reports of one bug, titles by
+kind and blamed function nearly all. So the title joins, the hash tells variants apart.
+"""
+
+from __future__ import annotations
+
+from btfdbg.record import dataclass
+from btfdbg.report.choice import Reason, choose
+from btfdbg.report.kinds import KINDS, NOBODY
+from btfdbg.report.names import canonical, is_general
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from btfdbg.report.event import Frame
+
+VERSION = 1
+_HASHED = 8  # frames that the stack's hash covers
+
+# Kinds whose detail is a class of defect, and so part of the title.
+_DETAILED = (
+    "kasan",
+    "kfence",
+    "kmsan",
+    "kcsan",
+    "lockdep",
+    "spinlock-bug",
+    "preemptible-per-cpu",
+    "slab-corruption",
+    "out-of-memory",
+    "hardware",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """
+    What a crash is called.
+
+    :attr title: First level: ``kind in function [module]``.
+    :attr alternatives: Further keys: two crashes are one bug if they share the title or
+        one of these (see :func:`joins`).
+    :attr stack_hash: Second level: 16 hex digits over the normalised stack, empty
+        without a stack. Crashes of one title and another hash are variants.
+    :attr function: The blamed function under its canonical name, or None.
+    :attr module: Its module, or None.
+    :attr stack: The normalised stack that was hashed, ``function`` or
+        ``function [module]`` each.
+    :attr reasons: For each frame why it was kept or skipped.
+    :attr version: Of the rules; only signatures of one version compare.
+    """
+
+    title: str
+    alternatives: tuple[str, ...]
+    stack_hash: str
+    function: str | None
+    module: str | None
+    stack: tuple[str, ...]
+    reasons: tuple[Reason, ...]
+    version: int = VERSION
+
+
+def _qualified(name: str, module: str) -> str:
+    return f"{name} [{module}]" if module else name
+
+
+def signature_of(kind: str, frames: Iterable[Frame], detail: str = "") -> Signature:
+    """
+    Return the signature of one crash.
+
+    :param kind: A key of :data:`btfdbg.report.kinds.KINDS`.
+    :param frames: The stack that decides, innermost first: the function that the
+        registers name, then the call trace. For a task that waits its stack; for a stall
+        the stack of the CPU that does not answer.
+    :param detail: A class of defect for kinds that have some (``use-after-free read``),
+        never a value of this one crash.
+    :raises KeyError: There is no such kind.
+
+    >>> signature_of("hung-task", [Frame("schedule"), Frame("jbd2_log_wait_commit")]).title
+    'hung task in jbd2_log_wait_commit'
+    """
+    row = KINDS[kind]
+    choice = choose(kind, frames)
+    function = canonical(choice.name) if choice.frame else None
+    module = choice.frame.module if choice.frame else ""
+    words = f"{row.words}: {detail}" if detail and kind in _DETAILED else row.words
+    if function:
+        title = f"{words} in {_qualified(function, module)}"
+        alternatives = _alternatives(words, row.family, function, module)
+    else:
+        title = words if row.choice == NOBODY else f"{words} (function unknown)"
+        alternatives = ()
+    stack = tuple(
+        _qualified(canonical(frame.name), frame.module) for frame in choice.stack[:_HASHED]
+    )
+    return Signature(
+        title,
+        alternatives,
+        _digest(row.id, stack),
+        function,
+        module or None,
+        stack,
+        choice.reasons,
+    )
+
+
+def _alternatives(words: str, family: str, function: str, module: str) -> tuple[str, ...]:
+    names = [_qualified(function, module)]
+    if module and not is_general(function):
+        names.append(function)  # the same code, built in elsewhere
+    keys = [f"{words} in {name}" for name in names[1:]]
+    if family:
+        keys += [f"{family} in {name}" for name in names]
+    return tuple(keys)
+
+
+def _digest(kind: str, stack: tuple[str, ...]) -> str:
+    if not stack:
+        return ""
+    from hashlib import sha256
+
+    return sha256("\n".join((f"v{VERSION}", kind, *stack)).encode()).hexdigest()[:16]
+
+
+def joins(one: Signature, other: Signature) -> bool:
+    """
+    Say whether two crashes are taken for one bug.
+
+    They are if they share a title or an alternative. Crashes whose function is unknown
+    are only joined if their kind has none (out of memory, say), and two functions of one
+    name in two modules never are.
+    """
+    if one.version != other.version:
+        return False
+    if one.function is None or other.function is None:
+        return one.title == other.title and not one.title.endswith("(function unknown)")
+    if one.module and other.module and one.module != other.module:
+        return False
+    return bool({one.title, *one.alternatives} & {other.title, *other.alternatives})
+
+
+def similarity(one: Signature, other: Signature) -> float:
+    """
+    Return how alike two stacks are, from 0 to 1: shared functions over all functions.
+
+    Only a hint for a person: never a reason to join.
+    """
+    mine, theirs = set(one.stack), set(other.stack)
+    return len(mine & theirs) / len(mine | theirs) if mine and theirs else 0.0

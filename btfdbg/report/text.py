@@ -1,0 +1,279 @@
+"""Find the reports in a log: :func:`events`.
+
+Owns the reading: which lines belong to which report. Lines are followed by who printed
+them (``[T12]``, ``[C1]``) where the kernel says so, so that CPUs that print at once do
+not mix. Which messages begin a report is headers.py's table, what a line says of a stack
+stacklines.py's, the function to blame choice.py's.
+
+Between reports whole chunks of text are searched for words that every header has; only
+then lines are made. So a log of 100 MB takes time in proportion, and memory for a chunk.
+
+Facts: kernel/printk, Documentation/core-api/printk-basics.rst; the order of lines in
+show_regs(), __die(), print_report() and check_hung_task().
+"""
+
+from __future__ import annotations
+
+import re
+
+from btfdbg.report.building import Builder
+from btfdbg.report.headers import ANYWHERE, FOLLOWS, NAMES, SAYS, header
+from btfdbg.report.lines import Line, parse_line
+from btfdbg.report.stacklines import heading
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from btfdbg.report.event import Event
+    from btfdbg.report.headers import Header
+
+CHUNK = 1 << 20  # characters looked at together
+MAX_EVENTS = 10_000  # what comes after, apart from what panics, is only counted
+_IDLE = 120  # lines of one caller without news for its report
+_PAUSE = 60.0  # seconds without
+_CALLERS = 4096  # remembered at a time
+
+
+class _Caller:
+    """What one caller (a task or CPU that prints) is in the middle of."""
+
+    __slots__ = ("idle", "last", "report")
+
+    def __init__(self) -> None:
+        self.report: Builder | None = None  # open: lines belong to it
+        self.last: Builder | None = None  # the newest, open or not
+        self.idle = 0
+
+
+class Reader:
+    """
+    Reads a log piece by piece.
+
+    >>> reader = Reader()
+    >>> reader.feed("kernel BUG at fs/x.c:1!\\n")
+    >>> [event.kind for event in reader.finish()]
+    ['bug']
+    """
+
+    def __init__(self) -> None:
+        self._rest = ""
+        self._number = 0
+        self._callers: dict[str, _Caller] = {}
+        self._reports: list[Builder] = []
+        self._open = 0
+        self._seen: dict[tuple[float, str, str], Builder] = {}
+        self._stalled: Builder | None = None
+        self.left_out = 0  # reports beyond MAX_EVENTS
+
+    def feed(self, text: str) -> None:
+        """Read on; pieces may end anywhere."""
+        text = self._rest + text if self._rest else text
+        end = text.rfind("\n") + 1
+        if not end:
+            if len(text) > CHUNK:  # a line without an end
+                text, end = text[:CHUNK] + "\n", CHUNK + 1
+            else:
+                self._rest = text
+                return
+        self._rest = text[end:]
+        self._read(text, end)
+
+    def finish(self) -> list[Event]:
+        """Return all events, in the order in which their first lines stand."""
+        if self._rest:
+            self._rest, rest = "", self._rest + "\n"
+            self._read(rest, len(rest))
+        for caller in self._callers.values():
+            if caller.report is not None:
+                caller.report.cut = True
+        self._reports.sort(key=lambda report: report.line)
+        return [report.event() for report in self._reports]
+
+    def _read(self, text: str, end: int) -> None:
+        at = 0
+        while at < end:
+            if not self._open:
+                hit = ANYWHERE.search(text, at, end)
+                if hit is None:
+                    self._number += text.count("\n", at, end)
+                    return
+                start = text.rfind("\n", at, hit.start()) + 1 or at
+                self._number += text.count("\n", at, start)
+                at = start
+            stop = text.index("\n", at)
+            self._number += 1
+            self._line(parse_line(text[at:stop], self._number))
+            at = stop + 1
+
+    # ---- lines ---------------------------------------------------------------------------
+
+    def _line(self, line: Line) -> None:
+        caller = self._callers.get(line.caller)
+        if caller is None:
+            if len(self._callers) >= _CALLERS:
+                self._forget()
+            caller = self._callers[line.caller] = _Caller()
+        found = header(line.text) if ANYWHERE.search(line.text) else None
+        if found is not None and self._header(caller, line, *found):
+            return
+        report = caller.report
+        if report is None:
+            if self._stalled is not None and heading(line.text) == "cpu":
+                self._guest(caller, line)
+            return
+        if report.seconds is not None and line.seconds is not None:
+            late = line.seconds - (report.last_seconds or report.seconds) > _PAUSE
+        else:
+            late = False
+        if late:
+            self._close(caller)
+            return
+        if report.take(line):
+            caller.idle = 0
+            if report.done:
+                self._close(caller)
+        else:
+            caller.idle += 1
+            if caller.idle > _IDLE:
+                self._close(caller)
+
+    def _header(self, caller: _Caller, line: Line, row: Header, match: re.Match[str]) -> bool:
+        current = caller.report
+        if row.role == SAYS and current is not None:
+            return False
+        if current is not None and current.absorbs(row, match, line):
+            caller.idle = 0
+            return True
+        if row.kind == "panic":
+            owner = self._owner_of_panic(caller, match["detail"] or "", line)
+            if owner is not None:
+                owner.panic(line)
+                if caller.report is not owner:
+                    self._close(caller)
+                    caller.report = caller.last = owner
+                    self._open += 1
+                return True
+        if (
+            row.role == FOLLOWS
+            and caller.last is not None
+            and caller.last.absorbs(row, match, line)
+        ):
+            return True
+        report = Builder(row, match, line)
+        if row.role == NAMES and current is not None and current.may_be_named(report):
+            current.named_by(report)
+            return True
+        self._close(caller)
+        self._add(caller, report)
+        return True
+
+    def _owner_of_panic(self, caller: _Caller, message: str, line: Line) -> Builder | None:
+        """Return the report that a panic is the end of."""
+        wanted = _PANICS.match(message)
+        if wanted is None:
+            return None
+        cause = wanted.lastgroup or ""
+        candidates = self._reports[-64:][::-1]
+        if caller.last is not None and cause != "hung":
+            if cause == "oops":
+                candidates = [one for one in candidates if one.caller == line.caller]
+            candidates = [caller.last, *candidates]
+        owner: Builder | None = None
+        for report in candidates:
+            if report.may_panic(cause, line):
+                owner = report
+                if cause != "hung":
+                    break  # of tasks that hang the first of the batch
+        return owner
+
+    def _guest(self, caller: _Caller, line: Line) -> None:
+        """Let a CPU that was asked for its stack add it to the stall's report."""
+        stalled = self._stalled
+        assert stalled is not None
+        if (line.seconds or 0.0) - (stalled.seconds or 0.0) > _PAUSE:
+            self._stalled = None
+            return
+        caller.report = stalled
+        caller.idle = 0
+        self._open += 1
+        stalled.take(line)
+
+    # ---- reports -------------------------------------------------------------------------
+
+    def _add(self, caller: _Caller, report: Builder) -> None:
+        key = (report.seconds or 0.0, report.caller, report.message)
+        if report.seconds and key in self._seen:
+            pass  # the console printed its buffer again: read, but not kept
+        else:
+            if len(self._seen) < 4 * MAX_EVENTS:
+                self._seen[key] = report
+            if len(self._reports) < MAX_EVENTS:
+                self._reports.append(report)
+            else:
+                self.left_out += 1
+                self._reports[-1].repeats += 1
+        if caller.report is None:
+            self._open += 1
+        caller.report = caller.last = report
+        caller.idle = 0
+        if report.kind.id in ("rcu-stall", "soft-lockup", "hard-lockup"):
+            self._stalled = report
+
+    def _close(self, caller: _Caller) -> None:
+        if caller.report is not None:
+            self._open -= 1
+            caller.report = None
+
+    def _forget(self) -> None:
+        for name in [n for n, c in self._callers.items() if c.report is None]:
+            del self._callers[name]
+        if len(self._callers) >= _CALLERS:
+            for name in list(self._callers)[: _CALLERS // 2]:
+                self._close(self._callers.pop(name))
+
+
+_PANICS = re.compile(
+    r"(?P<oops>(?:Oops: )?[Ff]atal exception|bad mode|panic_on_oops"
+    r"|Unrecoverable|Oops|stack overflow|kernel stack overflow|Asynchronous SError|double fault)"
+    r"|(?P<double>Machine halted)"
+    r"|(?P<warn>(?:\w+: )?(?:panic_on_\w+|\w+\.fault=panic\w*) set)"
+    r"|(?P<hung>hung_task: )"
+    r"|(?P<soft>softlockup: )"
+    r"|(?P<hard>[Hh]ard LOCKUP|.*hard lockup)"
+    r"|(?P<rcu>RCU Stall)"
+    r"|(?P<workqueue>workqueue: .*lockup|.*workqueue lockup)"
+    r"|(?P<oom>[Oo]ut of memory|System is deadlocked on memory)"
+    r"|(?P<sysrq>sysrq triggered crash)"
+    r"|(?P<atomic>scheduling while atomic)"
+    r"|(?P<hardware>Fatal machine check|Fatal hardware error|Fatal local machine check"
+    r"|NMI: Not continuing|[Mm]achine check|Memory error not recovered|NMI IOCK error)"
+)
+
+
+def pieces(text: str) -> Iterator[str]:
+    """Cut a text into pieces for :meth:`Reader.feed`."""
+    for at in range(0, len(text), CHUNK):
+        yield text[at : at + CHUNK]
+
+
+def events(text: str | bytes) -> list[Event]:
+    """
+    Return what a kernel log reports, in the order of the log.
+
+    :param text: A ``vmcore-dmesg.txt``, a serial console's or pstore's text: with or
+        without time stamps, caller ids and levels, with any line ends, cut anywhere.
+    :return: An event for each report; see :class:`~btfdbg.report.event.Event`. Past
+        10,000 events only their number is kept (``repeats`` of the last).
+
+    Never raises for what the text holds. Time grows with the text's length.
+
+    >>> [event.title for event in events("divide error: 0000 [#1]\\nRIP: 0010:f+0x1/0x2\\n")]
+    ['divide error in f']
+    """
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "replace")
+    reader = Reader()
+    for piece in pieces(text):
+        reader.feed(piece)
+    return reader.finish()

@@ -1,0 +1,118 @@
+"""The tables hold themselves to their own samples."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from btfdbg.report.choice import choose
+from btfdbg.report.event import Frame
+from btfdbg.report.headers import ANYWHERE, HEADERS, Header, header
+from btfdbg.report.kinds import KINDS
+from btfdbg.report.match import match
+from btfdbg.report.names import canonical
+from btfdbg.report.rules import RULES, Rule
+
+USES = {"skip", "wait", "shared", "tick", "entry", "anchor", "anchor-self", "fault"}
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
+def test_rule_covers_its_sample_and_keeps_its_neighbour(rule: Rule) -> None:
+    found = match(rule.use, rule.sample)
+    assert found is not None
+    assert found.id == rule.id
+    if rule.keep:
+        kept = match(rule.use, rule.keep)
+        assert kept is None or kept.id != rule.id
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
+def test_rule_is_complete(rule: Rule) -> None:
+    assert rule.use in USES
+    assert rule.why
+    names = rule.names.split()
+    assert len(names) == len(set(names)), "a pattern stands twice"
+    # leading underscores are taken off before matching: a pattern with one never matches
+    assert not [name for name in names if name.startswith("_") and not name.startswith("_R")]
+
+
+def test_rules_have_names_of_their_own() -> None:
+    assert len({rule.id for rule in RULES}) == len(RULES)
+
+
+@pytest.mark.parametrize("row", HEADERS, ids=lambda row: row.sample[:60])
+def test_header_is_found_by_its_own_row(row: Header) -> None:
+    assert ANYWHERE.search(row.sample), "the search of whole chunks would pass over it"
+    found = header(row.sample)
+    assert found is not None
+    assert found[0] is row
+    assert row.kind in KINDS
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "traps: cat[12] general protection fault ip:55d sp:7ff error:0 in cat[55d+1000]",
+        "cat[12]: segfault at 0 ip 000055d sp 00007ff error 4 in cat[55d+1000]",
+        "WARNING: Spectre v2 mitigation leaves CPU vulnerable",
+        "NMI watchdog: Enabled. Permanently consumes one hw-PMU counter.",
+        "Memory: 1234K/5678K available",
+        "rcu: Hierarchical RCU implementation.",
+        "CPU 1 is now offline",
+        "EDAC MC: Ver: 3.0.0",
+        "ACPI BIOS Error (bug): Could not resolve symbol",
+        "Oops",
+        "Code: Bad RIP value.",
+        "systemd[1]: Started BUGs: a service.",
+    ],
+)
+def test_ordinary_messages_are_no_headers(text: str) -> None:
+    assert header(text) is None
+
+
+def test_kinds_have_words_of_their_own() -> None:
+    assert len({kind.words for kind in KINDS.values()}) == len(KINDS)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("__x64_sys_rmdir", "sys_rmdir"),
+        ("__arm64_sys_rmdir", "sys_rmdir"),
+        ("__do_sys_rmdir.isra.0", "sys_rmdir"),
+        ("__se_compat_sys_mount", "sys_mount"),
+        ("SyS_mount", "sys_mount"),
+        ("compat_SyS_mount", "sys_mount"),
+        ("ksys_read", "sys_read"),
+        ("__sys_sendmsg", "__sys_sendmsg"),
+        ("foo.constprop.0.cold", "foo"),
+        (".do_page_fault", "do_page_fault"),
+        ("__x64_sys_", "__x64_sys_"),
+    ],
+)
+def test_canonical_name_is_one_for_all_builds(name: str, expected: str) -> None:
+    assert canonical(name) == expected
+
+
+def test_function_of_a_module_is_never_machinery() -> None:
+    choice = choose("null-dereference", [Frame("memcpy", "odd"), Frame("caller", "odd")])
+    assert choice.frame == Frame("memcpy", "odd")
+
+
+def test_reasons_name_each_frame() -> None:
+    frames = [Frame("mutex_lock"), Frame("left", sure=False), Frame("ext4_sync_fs")]
+    choice = choose("hung-task", frames)
+    assert choice.name == "ext4_sync_fs"
+    assert {(reason.frame.name, reason.kept) for reason in choice.reasons} == {
+        ("mutex_lock", False),
+        ("left", False),
+        ("ext4_sync_fs", True),
+    }
+    assert all(reason.rule and reason.why for reason in choice.reasons)
+
+
+def test_patterns_are_regular_expressions_without_surprises() -> None:
+    for rule in RULES:
+        for name in rule.names.split():
+            assert re.fullmatch(r"[\w*]+(?:\[\w+\])?[\w*]*", name), name
