@@ -6,7 +6,7 @@ rules.py. Works on frames alone, so that a log and a dump's own stacks are judge
 
 from __future__ import annotations
 
-from btfdbg.record import dataclass
+from btfdbg.lazy_dataclass import dataclass
 from btfdbg.report.kinds import FIRST, HANG, KINDS, NOBODY, STALL
 from btfdbg.report.match import match
 

@@ -6,7 +6,7 @@ things from a dump's structures. Knows no log format.
 
 from __future__ import annotations
 
-from btfdbg.record import dataclass
+from btfdbg.lazy_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

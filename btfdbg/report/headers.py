@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import re
 
-from btfdbg.record import dataclass
+from btfdbg.lazy_dataclass import dataclass
 from btfdbg.report.stacklines import FUNCTION
 
 STARTS, FOLLOWS, NAMES, SAYS = "starts", "follows", "names", "says"

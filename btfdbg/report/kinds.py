@@ -10,7 +10,7 @@ arch/*/kernel/traps.c).
 
 from __future__ import annotations
 
-from btfdbg.record import dataclass
+from btfdbg.lazy_dataclass import dataclass
 
 # How the blamed function is found among the frames (see choice.py).
 FAULT = "fault"  # the function that faulted, or the one that handed it a bad pointer

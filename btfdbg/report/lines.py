@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 
-from btfdbg.record import dataclass
+from btfdbg.lazy_dataclass import dataclass
 
 MAX_LINE = 4096  # what is longer is cut: no message of the kernel is
 

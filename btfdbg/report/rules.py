@@ -23,7 +23,7 @@ Facts: names of functions of Linux 3.10 to 7.0.
 
 from __future__ import annotations
 
-from btfdbg.record import dataclass
+from btfdbg.lazy_dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

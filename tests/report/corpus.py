@@ -127,48 +127,67 @@ def _same_function(ours: str | None, case: Case) -> bool:
     return ours in names or any(ours.removeprefix("sys_") == name for name in names)
 
 
-def judge(cases: list[Case]) -> list[str]:
-    """Return the figures for some cases, a line each, and mark what is wrong."""
+@dataclass
+class Figures:
+    """The figures for some logs: rates from 0 to 1, and what they are made of."""
+
+    kind: float
+    function: float
+    joined: float
+    wrong_in_10_000: float
+    lines: list[str]
+
+
+def _rate(words: str, good: int, of: int) -> tuple[float, str]:
+    rate = good / of if of else 1.0
+    return rate, f"  {words:<16} {good}/{of} = {rate:.1%}"
+
+
+def _right(case: Case) -> tuple[bool, bool]:
+    """Say whether a log's kind and function are right, and note what is not."""
+    event = case.event
+    kind = event is not None and event.kind in case.kinds
+    function = event is not None and _same_function(event.function, case)
+    if case.kinds and not kind:
+        case.wrong.append(f"kind {event.kind if event else None}")
+    if case.function and not case.corrupted and not function:
+        case.wrong.append(f"function {event.function if event else None}")
+    return kind, function
+
+
+def figures(cases: list[Case]) -> Figures:
+    """Return the figures for some logs, and mark what is wrong in them."""
     titled = [case for case in cases if case.title]
-    kind = [case for case in titled if case.kinds]
-    good_kind = 0
-    for case in kind:
-        if case.event is not None and case.event.kind in case.kinds:
-            good_kind += 1
-        else:
-            case.wrong.append(f"kind {case.event.kind if case.event else None}")
+    right = {case.name: _right(case) for case in titled}
+    known = [case for case in titled if case.kinds]
     named = [case for case in titled if case.function and not case.corrupted]
-    good_function = 0
-    for case in named:
-        if case.event is not None and _same_function(case.event.function, case):
-            good_function += 1
-        else:
-            case.wrong.append(f"function {case.event.function if case.event else None}")
-    pairs = joined = others = wrong = 0
-    wrong_pairs = []
+    kind, kind_line = _rate("kind", sum(right[c.name][0] for c in known), len(known))
+    function, function_line = _rate("function", sum(right[c.name][1] for c in named), len(named))
+    pairs = joined = others = 0
+    wrong = []
     for one, other in itertools.combinations(named, 2):
         if one.signature is None or other.signature is None:
             continue
-        same = bool(one.alternatives & other.alternatives)
         ours = joins(one.signature, other.signature)
-        if same:
+        if one.alternatives & other.alternatives:
             pairs += 1
             joined += ours
         else:
             others += 1
             if ours:
-                wrong += 1
-                wrong_pairs.append(f"  joined: {one.name} {one.title} / {other.name} {other.title}")
+                wrong.append(f"  joined: {one.name} {one.title} / {other.name} {other.title}")
+    rate, joined_line = _rate("pairs joined", joined, pairs)
     empty = [case for case in cases if not case.title]
-    rate = "  {:<16} {}/{} = {:.1%}".format
-    return [
-        rate("kind", good_kind, len(kind), good_kind / max(1, len(kind))),
-        rate("function", good_function, len(named), good_function / max(1, len(named))),
-        rate("pairs joined", joined, pairs, joined / max(1, pairs)),
-        f"  wrong joins      {wrong}/{others} = {wrong / max(1, others) * 1e4:.1f} in 10,000",
+    share = len(wrong) / max(1, others) * 1e4
+    lines = [
+        kind_line,
+        function_line,
+        joined_line,
+        f"  wrong joins      {len(wrong)}/{others} = {share:.1f} in 10,000",
         f"  no report: found {sum(bool(case.found) for case in empty)}/{len(empty)}",
-        *wrong_pairs[:40],
+        *wrong[:40],
     ]
+    return Figures(kind, function, rate, share, lines)
 
 
 def main() -> None:
@@ -185,7 +204,7 @@ def main() -> None:
     rest = [case for case in cases if not PRODUCTION.match(case.title)]
     for words, part in (("production kinds", production), ("the rest", rest)):
         print(f"{words}: {len(part)} logs")
-        print("\n".join(judge(part)))
+        print("\n".join(figures(part).lines))
     everything = sum(case.seconds for case in cases)
     print(f"CPU: {everything * 1e3 / max(1, len(cases)):.2f} ms a log")
     if not options.quiet:
