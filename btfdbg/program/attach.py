@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 import drgn
 
-from btfdbg.arch import machine_of
 from btfdbg.btf import Btf
 from btfdbg.cache import Cache
 from btfdbg.errors import BtfdbgError, BtfError, DebugInfoError
@@ -33,6 +32,7 @@ from btfdbg.variables import VariableTypes
 from btfdbg.variables.var_offsets import VarOffsets
 from btfdbg.vmcore.identify import DumpInfo, identify
 from btfdbg.vmcore.overlay import complete_memory
+from btfdbg.vmcore.platforms import machine_of
 from btfdbg.vmcore.program import vmcoreinfo_of
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ import struct
 from collections.abc import Iterator
 
 from btfdbg.lazy_dataclass import dataclass
-from btfdbg.trim.kdumpfile import KdumpReader, Uts
 from btfdbg.vmcore.elfcore import Note, read_elf
 from btfdbg.vmcore.identify import DumpInfo, Format
+from btfdbg.vmcore.kdumpfile import Kdump, Uts
 
 NT_PRSTATUS = 1
 _NOTE_HEADER = 12
@@ -79,19 +79,20 @@ def read_source(info: DumpInfo, page_size: int) -> Source:
     if info.format is Format.ELF:
         return _elf(info, page_size)
     if info.format in (Format.KDUMP, Format.KDUMP_FLATTENED):
-        with KdumpReader(info.path) as reader:
-            existing: bytes | None = reader.existing()
-            if reader.page_size != page_size:
-                existing = _in_smaller_pages(reader.existing(), reader.page_size // page_size)
-            return Source(
-                tuple(parse_notes(reader.notes(), reader.byteorder)),
-                -(-reader.max_pfn * reader.page_size // page_size),
-                existing,
-                reader.timestamp,
-                reader.uts,
-                max(reader.dump_level, 0),
-                "<" if reader.byteorder == "little" else ">",
-            )
+        kdump = Kdump(info.path)
+        h = kdump.header
+        existing: bytes | None = kdump.existing()
+        if h.block_size != page_size:
+            existing = _in_smaller_pages(kdump.existing(), h.block_size // page_size)
+        return Source(
+            kdump.notes(),
+            -(-h.max_pfn * h.block_size // page_size),
+            existing,
+            h.timestamp,
+            h.uts,
+            max(h.dump_level, 0),
+            h.order,
+        )
     return Source()
 
 

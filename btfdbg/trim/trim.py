@@ -17,18 +17,19 @@ from pathlib import Path
 
 import drgn
 
-from btfdbg.arch import machine_of
 from btfdbg.errors import DebugInfoError
 from btfdbg.lazy_dataclass import dataclass, field
 from btfdbg.program.attach import Options, attach
 from btfdbg.program.session import Session
 from btfdbg.trim import needs
-from btfdbg.trim.kdumpfile import Description, Uts, write
+from btfdbg.trim.kdump_writer import Description, write
 from btfdbg.trim.notes import NT_PRSTATUS, Source, pack_note, read_source
 from btfdbg.trim.privacy import Classifier, Owner
 from btfdbg.trim.recorder import Recorder
 from btfdbg.vmcore.cpunotes import needs_repair, repaired
 from btfdbg.vmcore.elfcore import Note
+from btfdbg.vmcore.kdumpfile import Uts
+from btfdbg.vmcore.platforms import machine_of
 from btfdbg.vmcore.progress import Progress
 
 _NO_USER_DATA = 31

@@ -35,6 +35,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from btfdbg.arch import by_name
 from btfdbg.errors import DebugInfoError
 from btfdbg.lazy_dataclass import dataclass
 
@@ -43,7 +44,6 @@ _ANY = "any"
 _MARKS = re.compile(r"(ro )?(?:tail(\d+) )?")
 _SERIES = re.compile(r"(\d+)\.(\d+)")
 _LINE = re.compile(r"([\w.$]+)(?:@(\S+))?: (.+?)  # (.+)")
-_ARCHES = {"x86_64": "amd64", "aarch64": "arm64", "ppc64le": "ppc64el"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,8 @@ class Kernel:
     @classmethod
     def of(cls, release: str, machine: str) -> Kernel:
         """Return the entry for a release, its lane guessed from Debian's naming of flavours."""
-        arch = _ARCHES.get(machine, machine)
+        row = by_name(machine)
+        arch = machine if row is None else row.debian
         flavour = next((f for f in ("cloud", "rt", "16k") if f in release.split("-")), "full")
         return cls(f"{arch}-{flavour}", series_of(release), release, machine)
 

@@ -23,6 +23,7 @@ from pathlib import Path
 
 from elftools.elf.elffile import ELFFile
 
+from btfdbg.arch import by_elf
 from btfdbg.errors import DebugInfoError
 from btfdbg.varextract.elfsyms import open_elf
 
@@ -79,14 +80,6 @@ STRP, _LINE_STRP, _FLAG_PRESENT, _IMPLICIT_CONST = 0x0E, 0x1F, 0x19, 0x21
 _REF_ADDR, _UNIT_REFERENCES = 0x10, (0x11, 0x12, 0x13, 0x14, 0x15)
 _ULEB_FORMS = (0x0F, 0x0D, 0x15, 0x1A, 0x1B, 0x22, 0x23)
 _EXPRLOC, _BLOCK1, _BLOCK2, _BLOCK4, _BLOCK = 0x18, 0x0A, 0x03, 0x04, 0x09
-# Relocation types per ELF machine: bytes that an absolute one writes.
-_RELOCATIONS = {
-    "EM_X86_64": {1: 8, 10: 4},
-    "EM_AARCH64": {257: 8, 258: 4},
-    "EM_S390": {22: 8, 4: 4},
-    "EM_PPC64": {38: 8, 1: 4},
-    "EM_RISCV": {2: 8, 1: 4},
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +172,8 @@ class Dies:
         return bytes(self._relocate(elf, bytearray(data), rela.data(), name))
 
     def _relocate(self, elf: ELFFile, data: bytearray, table: bytes, name: str) -> bytearray:
-        sizes = _RELOCATIONS.get(elf["e_machine"], {})
+        row = by_elf(elf["e_machine"])
+        sizes = {} if row is None else row.absolute
         symbols = elf.get_section_by_name(".symtab")
         if symbols is None or elf.elfclass != 64:
             return data

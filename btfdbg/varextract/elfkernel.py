@@ -18,19 +18,18 @@ from pathlib import Path
 
 from drgn import Program
 
-from btfdbg.arch import machine_of
+from btfdbg.arch import by_elf
 from btfdbg.btf import Btf
 from btfdbg.errors import DebugInfoError, ImageError
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.varextract.elfsyms import open_elf
 from btfdbg.varextract.extract import load_file
+from btfdbg.vmcore.platforms import machine_of
 
 # Names that kallsyms leaves out.
 _LEFT_OUT = ("$", ".L", "__crc_", "__kstrtab", "__efistub_", "__pi_$", "__kvm_nvhe_$")
 _STT_SECTION, _STT_FILE = 3, 4
 _SHF_WRITE, _SHF_ALLOC, _SHF_EXECINSTR = 1, 2, 4
-# R_*_RELATIVE: the word is the addend, since the kernel is not moved here.
-_RELATIVE = {"EM_AARCH64": 1027, "EM_X86_64": 8, "EM_S390": 12, "EM_RISCV": 3, "EM_PPC64": 22}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +74,7 @@ class ElfKernel:
             entry = struct.Struct(("<" if elf.little_endian else ">") + "IBBHQQ")
             self._read_symbols(entry, symtab.data(), names, code)
             image = Image(elf.little_endian)
+            row = by_elf(elf["e_machine"])
             for section in sections:
                 if section.name == ".BTF" and section["sh_type"] != "SHT_NOBITS":
                     self._btf = section.data()
@@ -82,7 +82,8 @@ class ElfKernel:
                     image.add(section["sh_addr"], section.data())
             for section in sections:
                 if section["sh_flags"] & _SHF_ALLOC and section["sh_type"] == "SHT_RELA":
-                    image.relocate(section.data(), _RELATIVE.get(elf["e_machine"], 0))
+                    # The word is the addend, since the kernel is not moved here.
+                    image.relocate(section.data(), 0 if row is None else row.relative)
             for address, data in image.segments():
                 self._add_memory(address, data)
 

@@ -19,6 +19,7 @@ from pathlib import Path
 import drgn
 from drgn import Object, Program, TypeKind
 
+from btfdbg.arch import by_elf
 from btfdbg.cdecl import Array, CDeclError, format_type, is_const
 from btfdbg.errors import BtfdbgError, DebugInfoError
 from btfdbg.lazy_dataclass import dataclass
@@ -28,8 +29,6 @@ from btfdbg.variables.placement import Place, Places
 
 logger = logging.getLogger("btfdbg.variables")
 
-_MACHINES = {"EM_X86_64": "x86_64", "EM_AARCH64": "aarch64", "EM_S390": "s390x"}
-_MACHINES |= {"EM_PPC64": "ppc64le", "EM_RISCV": "riscv64", "EM_386": "i386", "EM_ARM": "arm"}
 _RELEASE = re.compile(rb"Linux version (\S+) ")
 _VERMAGIC = re.compile(rb"(?:^|\0)vermagic=(\S+) ")
 _LENGTH_SUFFIX = re.compile(r"\.(?:ko|debug|xz|zst|gz)$")
@@ -127,7 +126,8 @@ def extract(path: Path, *, module: str = "") -> Image:
         rows.extend(found)
         if not found:
             missing.append(name)
-    machine = _MACHINES.get(symbols.machine, symbols.machine)
+    row = by_elf(symbols.machine)
+    machine = symbols.machine if row is None else row.name
     return Image(module, machine, tuple(rows), tuple(missing))
 
 

@@ -16,6 +16,7 @@ from functools import lru_cache
 
 from drgn import FaultError, Program, Type, TypeKind, sizeof
 
+from btfdbg.arch import CACHE_LINE, by_name
 from btfdbg.btf import Btf
 from btfdbg.cache import Cache
 from btfdbg.errors import BtfError, DebugInfoError
@@ -30,7 +31,7 @@ from btfdbg.variables.convert import TypeBuilder
 from btfdbg.variables.extra import ExtraBtf
 from btfdbg.variables.padding import Neighbours
 from btfdbg.variables.parameters import Parameter, read_parameters
-from btfdbg.variables.placement import CACHE_LINE, CACHE_LINES, SMALL_DATA, Place, Places
+from btfdbg.variables.placement import Place, Places
 from btfdbg.variables.proposals import Kinship, Proposal
 from btfdbg.variables.provenance import Cause, Source, TypedVariable
 from btfdbg.variables.structural_index import Shapes
@@ -396,6 +397,7 @@ class VariableTypes:
                 contents = Contents(self._btf(), range(start, end), self._symbol_at)
                 neighbours = Neighbours(database, self._btf(), shapes, self._symbol_at)
         prog = self._prog
+        arch = by_name(self._architecture)
         verdicts = Verdicts(
             types,
             places,
@@ -404,8 +406,8 @@ class VariableTypes:
             prog.read,
             lambda name: int(prog.constant(name).value_()),
             self._exact_sizes,
-            CACHE_LINES.get(self._architecture, CACHE_LINE),
-            SMALL_DATA.get(self._architecture, 0),
+            CACHE_LINE if arch is None else arch.cache_line,
+            0 if arch is None else arch.small_data,
             contents,
             self._parameters,
             self._arguments,

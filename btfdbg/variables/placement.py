@@ -18,14 +18,9 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 
+from btfdbg.arch import CACHE_LINE
 from btfdbg.lazy_dataclass import dataclass
 
-CACHE_LINE = 64
-# arch/*/include/asm/cache.h: L1_CACHE_BYTES, ARCH_DMA_MINALIGN.
-CACHE_LINES = {"aarch64": 128, "ppc64": 128, "ppc64le": 128, "s390x": 256}
-# Bytes up to which compilers put constants too among the writable data, where one register
-# reaches them (RISC-V's .srodata, which the kernel links into .sdata).
-SMALL_DATA = {"riscv64": 8}
 _PAGE = 4096
 
 

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator
 import drgn
 
 from btfdbg.vmcore.elfcore import Note
+from btfdbg.vmcore.platforms import arch_of
 
 _NT_PRSTATUS = 1
 _PID = 32
@@ -26,15 +27,6 @@ _REGISTERS = 112
 # Followed by pr_fpvalid and padding.
 _TAIL = 8
 _ET_CORE, _PT_NOTE = 4, 4
-# ELF's number of a machine; QEMU's notes are wrong for those that are in _BROKEN.
-_MACHINES = {
-    drgn.Architecture.X86_64: 62,
-    drgn.Architecture.AARCH64: 183,
-    drgn.Architecture.S390X: 22,
-    drgn.Architecture.PPC64: 21,
-    drgn.Architecture.RISCV64: 243,
-}
-_BROKEN = frozenset({drgn.Architecture.S390X, drgn.Architecture.PPC64})
 
 
 def needs_repair(notes: Iterable[Note], order: str, architecture: drgn.Architecture) -> bool:
@@ -43,7 +35,8 @@ def needs_repair(notes: Iterable[Note], order: str, architecture: drgn.Architect
 
     :param order: Of the file that the notes are from, ``<`` or ``>``.
     """
-    if architecture not in _BROKEN:
+    row = arch_of(architecture)
+    if row is None or not row.repair_notes:
         return False
     pids = [struct.unpack_from(order + "I", n.desc, _PID)[0] for n in notes if _is_status(n)]
     return pids != list(range(1, len(pids) + 1))
@@ -103,10 +96,11 @@ def notes_only(
         wanted = [note for note in notes if _is_status(note)]
     wanted.append(Note("VMCOREINFO", 0, vmcoreinfo))
     table_of = b"".join(_note(n.name, n.type, n.desc, order) for n in wanted)
+    row = arch_of(platform.arch)
     ident = b"\x7fELF\x02" + (b"\x01" if little else b"\x02") + b"\x01" + bytes(9)
     header = struct.pack(
         order + "HHIQQQIHHHHHH",
-        *(_ET_CORE, _MACHINES[platform.arch], 1, 0, 64, 0, 0, 64, 56, 1, 0, 0, 0),
+        *(_ET_CORE, 0 if row is None else row.e_machine, 1, 0, 64, 0, 0, 64, 56, 1, 0, 0, 0),
     )
     at = len(ident) + len(header) + 56
     table = struct.pack(order + "IIQQQQQQ", _PT_NOTE, 0, at, 0, 0, len(table_of), len(table_of), 4)

@@ -23,11 +23,12 @@ from pathlib import Path
 
 import drgn
 
-from btfdbg.arch import MACHINES
+from btfdbg.arch import by_name
 from btfdbg.errors import DebugInfoError
 from btfdbg.lazy_dataclass import dataclass, field
 from btfdbg.vmcore import lime, xencore
 from btfdbg.vmcore.memory import PhysicalMemory
+from btfdbg.vmcore.platforms import architecture_of, architecture_of_elf
 
 _HEADER_SIZE = 8192
 # A flattened file carries blocks of (offset, size, data) after its own header
@@ -99,19 +100,7 @@ class DumpInfo:
         return drgn.Platform(self.architecture, flags)
 
 
-# e_machine and utsname.machine of the architectures whose kernels have BTF.
-_ELF_MACHINES = {
-    62: drgn.Architecture.X86_64,
-    183: drgn.Architecture.AARCH64,
-    22: drgn.Architecture.S390X,
-    21: drgn.Architecture.PPC64,
-    243: drgn.Architecture.RISCV64,
-    3: drgn.Architecture.I386,
-    40: drgn.Architecture.ARM,
-}
 _ET_CORE = 4
-
-_KNOWN_NAMES = "x86_64, aarch64, s390x, ppc64le or riscv64"
 
 _MEMORY_ONLY = "take one with virsh dump --memory-only or QEMU's dump-guest-memory"
 
@@ -291,7 +280,7 @@ def _elf(path: Path, head: bytes) -> DumpInfo:
         )
     format_ = Format.XEN if xencore.is_xen(head) else Format.ELF
     return DumpInfo(
-        path, format_, _ELF_MACHINES.get(e_machine), is_64, little, f"e_machine {e_machine}"
+        path, format_, architecture_of_elf(e_machine), is_64, little, f"e_machine {e_machine}"
     )
 
 
@@ -300,32 +289,7 @@ def _kdump(path: Path, header: bytes, format_: Format) -> DumpInfo:
     if len(header) < start + _UTSNAME_FIELD or not header.startswith(b"KDUMP   "):
         raise DebugInfoError(f"{path} is truncated inside its kdump header", step="open")
     machine = header[start : start + _UTSNAME_FIELD].split(b"\0")[0].decode("ascii", "replace")
-    known = MACHINES.get(machine)
-    if known is None:
+    row = by_name(machine)
+    if row is None or row.name != machine:
         return DumpInfo(path, format_, None, machine=machine)
-    architecture, little = known
-    return DumpInfo(path, format_, architecture, True, little, machine)
-
-
-def platform_named(name: str) -> drgn.Platform:
-    """
-    drgn's platform for a name a user gives: the kernel's own (``x86_64``) or drgn's.
-
-    :raises DebugInfoError: it is unknown.
-    """
-    lower = name.lower()
-    lower = {"amd64": "x86_64", "arm64": "aarch64", "ppc64el": "ppc64le"}.get(lower, lower)
-    known = MACHINES.get(lower)
-    if known is None:
-        raise DebugInfoError(
-            f"unknown architecture {name!r}", step="open", hint=f"one of {_KNOWN_NAMES}"
-        )
-    return platform_of(*known)
-
-
-def platform_of(architecture: drgn.Architecture, little_endian: bool) -> drgn.Platform:
-    """A 64-bit platform."""
-    flags = drgn.PlatformFlags.IS_64_BIT
-    if little_endian:
-        flags |= drgn.PlatformFlags.IS_LITTLE_ENDIAN
-    return drgn.Platform(architecture, flags)
+    return DumpInfo(path, format_, architecture_of(row), True, row.little_endian, machine)

@@ -26,11 +26,47 @@ _MAX_BITMAP = 1 << 31
 _MAX_VMCOREINFO = 1 << 20
 _MAX_NOTES = 64 << 20
 _MAX_PFN = 1 << 52
+UTS_FIELD = 65
+UTS_SIZE = 6 * UTS_FIELD
+_UTS = 12
+_TIMESTAMP = 408
 _STATUS = 424
 _INCOMPLETE = 0x8
 _HEADER_SIZE = 464
 _SUB_HEADER_SIZE = 104
 _RUN_WINDOW = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Uts:
+    """``struct new_utsname`` of the header; at most 64 bytes each."""
+
+    sysname: str = "Linux"
+    nodename: str = ""
+    release: str = ""
+    version: str = ""
+    machine: str = ""
+    domainname: str = ""
+
+    def pack(self) -> bytes:
+        """The structure's bytes, each field cut to what it holds and ended by a NUL."""
+        fields = (
+            self.sysname,
+            self.nodename,
+            self.release,
+            self.version,
+            self.machine,
+            self.domainname,
+        )
+        return b"".join(
+            f.encode("utf-8", "replace")[: UTS_FIELD - 1].ljust(UTS_FIELD, b"\0") for f in fields
+        )
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Uts:
+        """The fields out of the structure's 390 bytes."""
+        fields = (data[i : i + UTS_FIELD].split(b"\0")[0] for i in range(0, UTS_SIZE, UTS_FIELD))
+        return cls(*(field.decode("utf-8", "replace") for field in fields))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +85,10 @@ class KdumpHeader:
     :ivar incomplete: Whether makedumpfile ran out of space.
     :ivar vmcoreinfo: Offset and bytes of the VMCOREINFO text, (0, 0) without one.
     :ivar notes: Offset and bytes of the ELF notes, (0, 0) without any.
+    :ivar existing: Offset of the bitmap of page frames that are memory; that of dumped
+        pages where the file has only one.
+    :ivar uts: What the kernel calls itself.
+    :ivar timestamp: Of the dump, in seconds.
     """
 
     order: str
@@ -62,6 +102,9 @@ class KdumpHeader:
     incomplete: bool
     vmcoreinfo: tuple[int, int]
     notes: tuple[int, int]
+    existing: int
+    uts: Uts
+    timestamp: int
 
 
 class Kdump:
@@ -102,6 +145,18 @@ class Kdump:
         """The ELF notes in the file; CPU registers are among them."""
         where, size = self.header.notes
         return tuple(parse_notes(self.read(where, size), self.header.order)) if size else ()
+
+    def existing(self) -> bytes:
+        """
+        Bitmap of the page frames that are memory, the least significant bit first.
+
+        :raises DebugInfoError: it is not all in the file.
+        """
+        size = (self.header.max_pfn + 7) // 8
+        data = self.read(self.header.existing, size)
+        if len(data) < size:
+            raise DebugInfoError(f"{self.path} is truncated inside its bitmaps", step="open")
+        return data
 
     def _damaged(self, what: str) -> DebugInfoError:
         return DebugInfoError(
@@ -158,7 +213,8 @@ class Kdump:
                         notes = start, size
             if version >= 6:
                 (max_pfn,) = struct.unpack_from(order + "Q", sub, 96)
-        bitmap = (1 + sub_blocks) * block
+        (timestamp,) = struct.unpack_from(order + "q", raw, _TIMESTAMP)
+        existing = bitmap = (1 + sub_blocks) * block
         whole = bitmap_blocks * block
         self._inside("page bitmap", bitmap, whole, _MAX_BITMAP)
         end = bitmap + whole
@@ -183,6 +239,9 @@ class Kdump:
             bool(status & _INCOMPLETE),
             (where, vmcoreinfo) if where and vmcoreinfo else (0, 0),
             notes,
+            existing,
+            Uts.unpack(raw[_UTS : _UTS + UTS_SIZE]),
+            timestamp,
         )
 
     def runs(self) -> Iterator[tuple[int, int]]:

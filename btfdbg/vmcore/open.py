@@ -12,19 +12,34 @@ To add a format: ``open<format>.py`` with one function, and its row in ``READERS
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import drgn
 
 from btfdbg.errors import DebugInfoError
-from btfdbg.vmcore.identify import DumpInfo, Format, identify, platform_named
+from btfdbg.vmcore.identify import DumpInfo, Format, identify
 from btfdbg.vmcore.openelf import open_elf
-from btfdbg.vmcore.openimage import open_image
+from btfdbg.vmcore.openimage import open_lime, open_raw, open_xen
 from btfdbg.vmcore.openkdump import open_kdump
 from btfdbg.vmcore.overlay import complete_memory
+from btfdbg.vmcore.platforms import platform_named
 from btfdbg.vmcore.program import vmcoreinfo_of
 from btfdbg.vmcore.vmcoreinfo import MAX_BYTES
 
 _NOTE_HEADER = b"VMCOREINFO\0\0"
+
+Opener = Callable[[DumpInfo, "drgn.Platform | None", "bytes | None"], tuple[drgn.Program, DumpInfo]]
+"""``opener(info, platform, text)``: the last two are what the user gave, else ``None``."""
+
+READERS: dict[Format, Opener] = {
+    Format.ELF: open_elf,
+    Format.KDUMP: open_kdump,
+    Format.KDUMP_FLATTENED: open_kdump,
+    Format.LIME: open_lime,
+    Format.XEN: open_xen,
+    Format.RAW: open_raw,
+}
+"""Each format of a dump that is a file; live targets have their own door (``live``)."""
 
 
 def open_core(
@@ -46,13 +61,8 @@ def open_core(
     platform = platform_named(architecture) if architecture else None
     if vmcoreinfo is not None:
         vmcoreinfo = _given_text(vmcoreinfo)
-    opener = open_image
-    if info.format is Format.ELF:
-        opener = open_elf
-    elif info.format in (Format.KDUMP, Format.KDUMP_FLATTENED):
-        opener = open_kdump
     try:
-        prog, info = opener(info, platform, vmcoreinfo)
+        prog, info = READERS[info.format](info, platform, vmcoreinfo)
         complete_memory(prog, info, vmcoreinfo_of(prog, info))
         return prog, info
     except OSError as e:

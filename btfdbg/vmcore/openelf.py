@@ -14,9 +14,10 @@ from btfdbg.errors import DebugInfoError
 from btfdbg.lazy_dataclass import replace
 from btfdbg.vmcore.cpunotes import needs_repair
 from btfdbg.vmcore.elfcore import ElfCore, read_elf
-from btfdbg.vmcore.identify import DumpInfo, platform_of
+from btfdbg.vmcore.identify import DumpInfo
 from btfdbg.vmcore.memory import FileMemory, PhysicalMemory
 from btfdbg.vmcore.paging import NotMappedError
+from btfdbg.vmcore.platforms import arch_of, platform_of
 from btfdbg.vmcore.program import (
     GIVEN,
     architecture_name,
@@ -33,14 +34,6 @@ from btfdbg.vmcore.program import (
 from btfdbg.vmcore.recover import Believed, Candidate, architectures_of, check
 
 _QEMU_CR3 = 416
-# Program counter in struct elf_prstatus, whose registers start at 112.
-_PRSTATUS_PC = {
-    drgn.Architecture.X86_64: 112 + 16 * 8,
-    drgn.Architecture.AARCH64: 112 + 32 * 8,
-    drgn.Architecture.RISCV64: 112,
-    drgn.Architecture.S390X: 112 + 8,
-    drgn.Architecture.PPC64: 112 + 32 * 8,
-}
 
 
 def open_elf(
@@ -163,7 +156,10 @@ def _registers_agree(core: ElfCore, believed: Believed) -> int:
                 symbol = info.symbols["init_uts_ns"]
                 count += seen.translate(read, symbol) == paging.translate(read, symbol)
             elif note.name == "CORE" and note.type == 1:
-                offset = _PRSTATUS_PC[believed.architecture]
+                row = arch_of(believed.architecture)
+                if row is None:
+                    continue
+                offset = row.pc
                 (pc,) = struct.unpack_from(core.order + "Q", note.desc, offset)
                 paging.translate(read, pc)
                 count += 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import drgn
@@ -11,9 +11,10 @@ import drgn
 from btfdbg.errors import DebugInfoError
 from btfdbg.lazy_dataclass import replace
 from btfdbg.vmcore import rawimage, vmcoreinfo_cache
-from btfdbg.vmcore.identify import DumpInfo, Format, platform_of
+from btfdbg.vmcore.identify import DumpInfo
 from btfdbg.vmcore.lime import read_lime
 from btfdbg.vmcore.memory import Extent, FileMemory, PhysicalMemory
+from btfdbg.vmcore.platforms import platform_of
 from btfdbg.vmcore.program import (
     GIVEN,
     custom_program,
@@ -26,30 +27,66 @@ from btfdbg.vmcore.vmcoreinfo import VmcoreInfo
 from btfdbg.vmcore.xencore import read_xen
 
 
-def open_image(
+def open_raw(
     info: DumpInfo, platform: drgn.Platform | None, text: bytes | None
 ) -> tuple[drgn.Program, DumpInfo]:
     """
-    Open a raw image, LiME, or the dump of a Xen domain.
+    Open a raw image.
 
     :param platform: Given by the user, else ``None``.
     :param text: VMCOREINFO given by the user, else ``None``.
     :raises DebugInfoError: it cannot be opened; with a hint.
     """
-    raw = info.format is Format.RAW
-    if raw:
-        size = os.stat(info.path).st_size or _device_size(info.path)
-        memory = FileMemory(info.path, (Extent(0, size, 0, size),))
-    else:
-        read = read_xen if info.format is Format.XEN else read_lime
-        extents, missing = read(info.path)
-        memory = FileMemory(info.path, extents)
-        if missing:
-            info = truncated(info, missing, memory.total)
+    size = os.stat(info.path).st_size or _device_size(info.path)
+    memory = FileMemory(info.path, (Extent(0, size, 0, size),))
 
     def layouts(of: VmcoreInfo) -> Iterator[PhysicalMemory]:
-        return iter(rawimage.layouts(memory, of)) if raw else iter((memory,))
+        return iter(rawimage.layouts(memory, of))
 
+    return _open(info, platform, text, memory, layouts, "file offset")
+
+
+def open_lime(
+    info: DumpInfo, platform: drgn.Platform | None, text: bytes | None
+) -> tuple[drgn.Program, DumpInfo]:
+    """Open a LiME image; parameters and errors as :func:`open_raw`."""
+    return _open_extents(info, platform, text, *read_lime(info.path))
+
+
+def open_xen(
+    info: DumpInfo, platform: drgn.Platform | None, text: bytes | None
+) -> tuple[drgn.Program, DumpInfo]:
+    """Open the dump of a Xen domain; parameters and errors as :func:`open_raw`."""
+    return _open_extents(info, platform, text, *read_xen(info.path))
+
+
+def _open_extents(
+    info: DumpInfo,
+    platform: drgn.Platform | None,
+    text: bytes | None,
+    extents: Sequence[Extent],
+    missing: int,
+) -> tuple[drgn.Program, DumpInfo]:
+    memory = FileMemory(info.path, extents)
+    if missing:
+        info = truncated(info, missing, memory.total)
+    return _open(info, platform, text, memory, lambda _: iter((memory,)), "physical")
+
+
+def _open(
+    info: DumpInfo,
+    platform: drgn.Platform | None,
+    text: bytes | None,
+    memory: FileMemory,
+    layouts: Callable[[VmcoreInfo], Iterator[PhysicalMemory]],
+    unit: str,
+) -> tuple[drgn.Program, DumpInfo]:
+    """
+    Find the kernel in physical memory and make its Program.
+
+    :param layouts: Ways in which the file may stand for physical memory.
+    :param unit: What an address in the file is called.
+    """
     wanted = platform or info.platform
 
     def decide(texts: list[Candidate]) -> Believed | None:
@@ -85,7 +122,7 @@ def open_image(
         architecture=found.architecture,
         little_endian=found.little_endian,
         memory=image,
-        vmcoreinfo_source=source or source_of(found, "file offset" if raw else "physical"),
+        vmcoreinfo_source=source or source_of(found, unit),
         vmcoreinfo=found.candidate.text,
     )
 

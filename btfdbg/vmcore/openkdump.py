@@ -11,10 +11,11 @@ import drgn
 from btfdbg.errors import DebugInfoError
 from btfdbg.lazy_dataclass import replace
 from btfdbg.vmcore.cpunotes import needs_repair
-from btfdbg.vmcore.identify import DumpInfo, platform_of
+from btfdbg.vmcore.identify import DumpInfo
 from btfdbg.vmcore.kdumpfile import Kdump
 from btfdbg.vmcore.kdumppages import KdumpPages
 from btfdbg.vmcore.paging import NotMappedError
+from btfdbg.vmcore.platforms import platform_of
 from btfdbg.vmcore.program import (
     GIVEN,
     cannot_open,

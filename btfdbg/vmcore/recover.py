@@ -19,11 +19,12 @@ from collections.abc import Callable, Iterable, Iterator
 
 import drgn
 
-from btfdbg.arch import MACHINES
+from btfdbg.arch import ARCHES, Markers, by_name
 from btfdbg.errors import DebugInfoError
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.vmcore.memory import PhysicalMemory
 from btfdbg.vmcore.paging import NotMappedError, Paging, ways_to_translate
+from btfdbg.vmcore.platforms import arch_of, architecture_of
 from btfdbg.vmcore.progress import Progress
 from btfdbg.vmcore.vmcoreinfo import MAX_BYTES, VmcoreInfo
 
@@ -156,12 +157,10 @@ def check(
             machine = _machine_seen(info, paging, memory)
             if machine is None:
                 continue
-            seen, little = MACHINES.get(
-                machine, (architecture, architecture is not drgn.Architecture.S390X)
-            )
-            if seen is not architecture:
+            row = by_name(machine) or arch_of(architecture)
+            if row is None or architecture_of(row) is not architecture:
                 continue
-            return Believed(candidate, architecture, little, paging, memory)
+            return Believed(candidate, architecture, row.little_endian, paging, memory)
     return None
 
 
@@ -192,20 +191,22 @@ def _field(data: bytes, offset: int) -> str:
 
 def architectures_of(info: VmcoreInfo) -> list[drgn.Architecture]:
     """Architectures whose lines a VMCOREINFO text has."""
-    numbers, symbols, values = info.numbers, info.symbols, info.values
-    swapper = symbols.get("swapper_pg_dir", 0)
-    found = []
-    if "kimage_voffset" in numbers:
-        found.append(drgn.Architecture.AARCH64)
-    if "phys_ram_base" in numbers or "KERNEL_LINK_ADDR" in numbers:
-        found.append(drgn.Architecture.RISCV64)
-    if "phys_base" in numbers or "init_top_pgt" in symbols or "init_level4_pgt" in symbols:
-        found.append(drgn.Architecture.X86_64)
-    if "lowcore_ptr" in symbols or "SAMODE31" in values or 0 < swapper < 1 << 53:
-        found.append(drgn.Architecture.S390X)
-    if swapper >> 52 == 0xC00:
-        found.append(drgn.Architecture.PPC64)
+    found: list[drgn.Architecture] = []
+    for row in ARCHES:
+        architecture = architecture_of(row)
+        if architecture not in found and _has(row.markers, info):
+            found.append(architecture)
     return found
+
+
+def _has(markers: Markers, info: VmcoreInfo) -> bool:
+    low, end = markers.swapper
+    return (
+        any(name in info.numbers for name in markers.numbers)
+        or any(name in info.symbols for name in markers.symbols)
+        or any(name in info.values for name in markers.values)
+        or low <= info.symbols.get("swapper_pg_dir", 0) < end
+    )
 
 
 def choose(

@@ -68,7 +68,7 @@ def test_every_task_of_a_bundled_dump_unwinds_to_its_root(
 def test_a_bundled_dump_holds_no_user_page_no_cached_page_and_no_free_page(
     dump: Path, entry: dict[str, Any]
 ) -> None:
-    from btfdbg.trim.kdumpfile import KdumpReader
+    from tests.trim.kdump_reader import KdumpReader
 
     markers = {name: word.encode() for name, word in entry["markers"].items()}
     assert len(markers) >= 3

@@ -19,12 +19,12 @@ from pathlib import Path
 
 import zstandard
 
-from btfdbg.trim.kdumpfile import KdumpReader
 from btfdbg.vmcore.elfcore import PT_LOAD, read_elf
 from btfdbg.vmcore.kdumppages import _decompress
 from btfdbg.vmcore.lime import is_lime, read_lime
 from corefiles.recompress import snappy
 from tests.fuzz.dumpfile import INTERESTING, DumpFile, Lost, Patch, Region, data_ranges
+from tests.trim.kdump_reader import KdumpReader
 
 _EHDR_SIZE = 64
 _DESC_SIZE = 24

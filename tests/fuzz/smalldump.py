@@ -15,12 +15,12 @@ from pathlib import Path
 from btfdbg.cli.trim import run_all
 from btfdbg.program.session import Session
 from btfdbg.trim import trim
-from btfdbg.trim.kdumpfile import KdumpReader
 from btfdbg.vmcore import open_core
 from btfdbg.vmcore.recover import candidates
 from corefiles.rawimage import lime_header
 from tests.fuzz.formats import open_dump
 from tests.fuzz.sandbox import COMMANDS
+from tests.trim.kdump_reader import KdumpReader
 
 _MACHINES = {
     "x86_64": 62, "aarch64": 183, "riscv64": 243, "s390x": 22, "ppc64le": 21, "ppc64": 21,

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from btfdbg.trim.kdumpfile import KdumpReader
 from tests.fuzz.dumpfile import Applied, Edit, copy_sparse, data_ranges
 from tests.fuzz.formats import open_dump
 from tests.fuzz.smalldump import elf_of, flatten, lime_of, own_of, raw_of
+from tests.trim.kdump_reader import KdumpReader
 
 
 def as_it_is(kdump: Path, out: Path) -> None:

@@ -13,7 +13,7 @@ from btfdbg.commands.candidates import candidates
 from btfdbg.kallsyms import scan
 from btfdbg.program.module_restore import restore_modules
 from btfdbg.program.session import Session
-from tests.fuzz.test_circles import damaged
+from tests.patches.test_watchdog import damaged
 
 
 @pytest.fixture(scope="module")

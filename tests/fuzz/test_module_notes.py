@@ -9,7 +9,7 @@ import pytest
 
 from btfdbg.commands import execute
 from btfdbg.program.module_notes import oversized_notes
-from tests.fuzz.test_circles import damaged
+from tests.patches.test_watchdog import damaged
 
 
 def large_notes(prog: drgn.Program) -> list[tuple[int, int]]:

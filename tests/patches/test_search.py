@@ -13,8 +13,8 @@ from btfdbg.commands import execute
 from btfdbg.patches import search as searching
 from btfdbg.program.attach import attach
 from btfdbg.program.session import Session
-from btfdbg.trim.kdumpfile import KdumpReader
 from btfdbg.vmcore import Format, open_core, progress
+from tests.trim.kdump_reader import KdumpReader
 from tests.vmcore import tiny
 
 _POISON = 0xDEAD000000000100

@@ -13,10 +13,10 @@ import pytest
 
 import btfdbg
 from btfdbg.cli import trim as command
-from btfdbg.trim.kdumpfile import KdumpReader
 from btfdbg.trim.privacy import Classifier, Owner
 from corefiles.manifest import read_entry
 from corefiles.oracle import views
+from tests.trim.kdump_reader import KdumpReader
 
 COMMANDS = ("ps", "mod", "log", "mount", "bt -a", "foreach bt", "net", "kmem -s")
 

@@ -10,10 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from btfdbg.errors import DebugInfoError
-from btfdbg.trim.kdumpfile import Description, KdumpReader, Uts, write
+from btfdbg.trim.kdump_writer import Description, write
 from btfdbg.trim.notes import pack_note, parse_notes, read_source
 from btfdbg.vmcore.elfcore import Note
 from btfdbg.vmcore.identify import identify
+from btfdbg.vmcore.kdumpfile import Uts
+from tests.trim.kdump_reader import KdumpReader
 
 PAGE = 4096
 

@@ -236,7 +236,7 @@ def test_architecture_by_hand_is_checked(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("arch", ARCHES, ids=str)
 def test_architecture_by_hand_is_accepted_by_the_kernels_name(arch: tiny.Arch) -> None:
-    from btfdbg.vmcore.identify import platform_named
+    from btfdbg.vmcore.platforms import platform_named
 
     assert platform_named(arch.machine) == arch.platform
 

@@ -138,10 +138,10 @@ def _of_vmlinux(path: Path, database: Callable[[], Database], extra: Path | None
 def _of_core(
     core: Path, vmlinux: Path, database: Callable[[], Database], extra: Path | None
 ) -> _Kernel:
-    from btfdbg.arch import machine_of
     from btfdbg.program.open import program_from_core_dump
     from btfdbg.program.session import session
     from btfdbg.variables import VariableTypes
+    from btfdbg.vmcore.platforms import machine_of
 
     prog = program_from_core_dump(core)
     found = session(prog)

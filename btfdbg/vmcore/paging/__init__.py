@@ -6,8 +6,8 @@ for what drgn cannot be asked: whether a VMCOREINFO text fits a memory image
 *before* a Program believes it (drgn latches what it sees first), riscv64 (no
 walker in drgn 0.3), and why an address does not read.
 
-To add an architecture: a file with a ``Paging`` subclass and ``ways``, and its row in
-``_FILES``. Only the one that is asked for is imported: most sessions need none.
+To add an architecture: a file with a ``Paging`` subclass and ``ways``, which its row
+in ``btfdbg.arch`` names. Only the one that is asked for is imported: most sessions need none.
 
 Facts: ``arch_crash_save_vmcoreinfo()`` of each architecture in the kernel, and the
 manual that each file names.
@@ -21,22 +21,16 @@ from importlib import import_module
 from drgn import Architecture
 
 from btfdbg.vmcore.paging.walk import NotMappedError, Paging, ReadPhysical
+from btfdbg.vmcore.platforms import arch_of
 from btfdbg.vmcore.vmcoreinfo import VmcoreInfo
 
 __all__ = ["NotMappedError", "Paging", "ReadPhysical", "ways_to_translate"]
 
-_FILES = {
-    Architecture.X86_64: "x86_64",
-    Architecture.AARCH64: "arm64",
-    Architecture.RISCV64: "riscv64",
-    Architecture.PPC64: "ppc64",
-    Architecture.S390X: "s390x",
-}
-
 
 def ways_to_translate(architecture: Architecture, info: VmcoreInfo) -> Iterator[Paging]:
     """Every way of translating that a VMCOREINFO text allows, likeliest first."""
-    name = _FILES.get(architecture)
-    if name is not None:
-        ways: Callable[[VmcoreInfo], Iterator[Paging]] = import_module(f"{__name__}.{name}").ways
+    row = arch_of(architecture)
+    if row is not None:
+        module = import_module(f"{__name__}.{row.paging}")
+        ways: Callable[[VmcoreInfo], Iterator[Paging]] = module.ways
         yield from ways(info)
