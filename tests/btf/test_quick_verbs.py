@@ -104,7 +104,7 @@ def test_a_usual_command_line_imports_no_more_than_its_verb_needs(tmp_path: Path
     out = tmp_path / "small.h"
     needless = ("argparse", "enum", "logging", "typing", "drgn", "btfdbg.btf.kinds")
     code = (
-        "import sys\nfrom btfdbg import cli\n"
+        "import sys\nfrom btfdbg.cli import main as cli\n"
         f"status = cli.main(['btf', 'dump', '-f', 'c', {str(source)!r}, '-o', {str(out)!r}])\n"
         f"print(status, [m for m in {needless!r} if m in sys.modules])"
     )

@@ -79,7 +79,7 @@ def test_a_first_object_imports_nothing_that_it_does_not_need(x86_core: Path) ->
         # What drgn brings is not ours: its logging imports inspect from Python 3.14 on.
         "import sys, drgn\n"
         "before = set(sys.modules)\n"
-        "from btfdbg import cli\n"
+        "from btfdbg.cli import main as cli\n"
         f"status = cli.main([{str(x86_core)!r}, '-e', 'print(prog[\"init_task\"].comm)'])\n"
         f"print(status, [m for m in {needless!r} if m in sys.modules.keys() - before])"
     )
