@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import drgn
 
-from btfdbg.arch import machine_of
 from btfdbg.errors import BtfError, DebugInfoError
 from btfdbg.frames.recover import MAX_FRAMES, Found, RawFrame, Recovery, Walked
 from btfdbg.lazy_dataclass import dataclass
+from btfdbg.vmcore.platforms import machine_of
 
 if TYPE_CHECKING:
     from btfdbg.program.session import Session
