@@ -20,7 +20,7 @@ from __future__ import annotations
 import sys
 
 from btfdbg.btf.header import Header
-from btfdbg.btf.index import head_bytes, record_offsets
+from btfdbg.btf.index import KIND_OF_HEAD, head_bytes, record_offsets
 from btfdbg.btf.layouts import (
     LAYOUT_ENTRY_LEN,
     LAYOUTS,
@@ -262,6 +262,10 @@ class Btf:
         native = self.byteorder == sys.byteorder
         return head_bytes(self.words, self.type_section_offset, self._blob() if native else None)
 
+    def own_kinds(self) -> bytes:
+        """Return the kinds of the own types, in order of their ids."""
+        return bytes(map(self.head_bytes().translate(KIND_OF_HEAD).__getitem__, self.offsets))
+
     def record_end(self, type_id: int) -> int:
         """Return the word after the record of an own type."""
         index = type_id - self.start_id + 1
@@ -403,7 +407,7 @@ class Btf:
 
     def kind_of(self, type_id: int) -> int:
         """Return the kind of a type, a number of :class:`format.Kind` if it is known."""
-        return self.info_of(type_id) >> 24 & 0x7F
+        return info_kind(self.info_of(type_id))
 
     def name_of(self, type_id: int) -> str:
         """Return the name of a type, ``""`` if it is anonymous."""
@@ -416,9 +420,21 @@ class Btf:
         try:
             return owner.string(name_off)
         except BtfFormatError as error:
-            from btfdbg.btf.index import record_error
+            raise owner.record_error(type_id, f"name: {error}") from None
 
-            raise record_error(owner, type_id, f"name: {error}") from None
+    def record_error(self, type_id: int, message: str) -> BtfFormatError:
+        """
+        Make the error that says which record breaks a rule, and where it is.
+
+        :param type_id: A type of this BTF or of one of its bases.
+        """
+        owner = self.owner_of(type_id)
+        pos = owner.offsets[type_id - owner.start_id]
+        offset = owner.type_section_offset + 4 * pos
+        kind = kind_name(info_kind(owner.words[pos + 1]))
+        return BtfFormatError(
+            f"type {type_id} ({kind}) at {offset:#x}: {message}", offset=offset, type_id=type_id
+        )
 
     # Types by name.
 
@@ -541,3 +557,8 @@ class Btf:
         from btfdbg.btf.members import member_at
 
         return member_at(self, type_id, bit_offset)
+
+
+def string_sections(btf: Btf | None) -> list[tuple[Strings, int]]:
+    """Return a chain's string sections, bases first, each with its first offset; none for none."""
+    return [] if btf is None else [(one.strings, one.start_str_off) for one in btf.chain()]

@@ -11,12 +11,12 @@ import struct
 from collections.abc import Iterator
 from enum import IntEnum
 
-from btfdbg.btf.btf import Btf
+from btfdbg.btf.btf import Btf, string_sections
 from btfdbg.btf.format import MAGIC
 from btfdbg.btf.header import ByteOrder
 from btfdbg.btf.pack import pack_like
 from btfdbg.btf.records import IdMap
-from btfdbg.btf.strings import StringTable
+from btfdbg.btf.string_table import StringTable
 from btfdbg.errors import BtfFormatError
 from btfdbg.lazy_dataclass import dataclass
 
@@ -159,7 +159,7 @@ def move_ext(data: bytes, old: Btf, new: Btf, ids: IdMap) -> tuple[bytes, Btf]:
     order, hdr_len, sections = _header(data)
     word = struct.Struct(_CHARS[order] + "I")
     out = bytearray(data)
-    strings = StringTable(new.base, new.strings.data)
+    strings = StringTable(string_sections(new.base), new.strings.data)
 
     def read(at: int) -> int:
         return int(word.unpack_from(out, at)[0])

@@ -20,7 +20,7 @@ from array import array
 from collections.abc import Iterable, Mapping, Sequence
 
 from btfdbg.btf import kinds
-from btfdbg.btf.btf import Btf
+from btfdbg.btf.btf import Btf, string_sections
 from btfdbg.btf.encode import encode
 from btfdbg.btf.format import (
     COMPOSITES,
@@ -39,7 +39,7 @@ from btfdbg.btf.format import (
 )
 from btfdbg.btf.header import ByteOrder
 from btfdbg.btf.pack import layout_bytes, layout_section, pack, require_known_header, swap_layout
-from btfdbg.btf.strings import StringTable
+from btfdbg.btf.string_table import StringTable
 from btfdbg.errors import BtfFormatError
 
 
@@ -69,7 +69,7 @@ class Builder:
         self.byteorder: ByteOrder = byteorder or (base.byteorder if base else "little")
         self.layout = layout
         self.header_len = header_len
-        self.strings = StringTable(base, strings)
+        self.strings = StringTable(string_sections(base), strings)
         self._version = VERSION
         self._flags = 0
         # The layout section of what was taken over, which may know more kinds than we.

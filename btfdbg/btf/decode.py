@@ -11,11 +11,12 @@ Facts: include/uapi/linux/btf.h; libbpf's btf_validate_type.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import repeat
 from typing import TYPE_CHECKING
 
 from btfdbg.btf import kinds
+from btfdbg.btf.fields import array_words, enum_values, int_fields, member_words, param_words
 from btfdbg.btf.format import Kind, TypeId, info_kflag, info_kind, info_vlen, kind_name
-from btfdbg.btf.index import record_error as record_error
 from btfdbg.errors import BtfFormatError
 
 if TYPE_CHECKING:
@@ -42,8 +43,7 @@ class _Record:
         try:
             return self.btf.string(offset)
         except BtfFormatError:
-            raise record_error(
-                self.btf,
+            raise self.btf.record_error(
                 self.type_id,
                 f"string offset {offset:#x}, strings end at {self.btf.end_str_off:#x}",
             ) from None
@@ -62,8 +62,7 @@ class _Record:
 
     def ref(self, target: int) -> TypeId:
         if target >= self.btf.type_cnt:
-            raise record_error(
-                self.btf,
+            raise self.btf.record_error(
                 self.type_id,
                 f"refers to type {target}, last type is {self.btf.type_cnt - 1}",
             )
@@ -75,31 +74,26 @@ class _Record:
 
 
 def _int(r: _Record) -> kinds.Int:
-    data = r.word()
-    return kinds.Int(r.name(), r.third(), data & 0xFF, data >> 16 & 0xFF, data >> 24 & 0xF)
+    bits, offset, encoding = int_fields(r.word())
+    return kinds.Int(r.name(), r.third(), bits, offset, encoding)
 
 
 def _array(r: _Record) -> kinds.Array:
-    elem, index, nelems = r.elements()
+    elem, index, nelems = array_words(r.btf.words, r.pos)
     return kinds.Array(r.ref(elem), r.ref(index), nelems)
 
 
 def _members(r: _Record) -> tuple[kinds.Member, ...]:
-    words = r.elements()
-    r.refs(words[1::3])
+    names, types, offsets, sizes = member_words(r.btf.words, r.pos)
+    r.refs(types)
     string = r.string
     Member = kinds.Member
-    if info_kflag(r.info):
-        return tuple(
-            [
-                Member(string(name), TypeId(type_), offset & 0xFFFFFF, offset >> 24)
-                for name, type_, offset in zip(words[::3], words[1::3], words[2::3], strict=True)
-            ]
-        )
     return tuple(
         [
-            Member(string(name), TypeId(type_), offset)
-            for name, type_, offset in zip(words[::3], words[1::3], words[2::3], strict=True)
+            Member(string(name), TypeId(type_), offset, size)
+            for name, type_, offset, size in zip(
+                names, types, offsets, sizes or repeat(0, len(names)), strict=True
+            )
         ]
     )
 
@@ -115,9 +109,7 @@ def _union(r: _Record) -> kinds.Union:
 def _enum(r: _Record) -> kinds.Enum:
     words = r.elements()
     signed = info_kflag(r.info)
-    values: Sequence[int] = words[1::2]
-    if signed:
-        values = [v - (v >> 31 << 32) for v in values]
+    values = enum_values(words[1::2], signed)
     return kinds.Enum(
         r.name(),
         r.third(),
@@ -167,8 +159,7 @@ def _restrict(r: _Record) -> kinds.Restrict:
 def _func(r: _Record) -> kinds.Func:
     proto = r.ref(r.third())
     if r.btf.kind_of(proto) != Kind.FUNC_PROTO:
-        raise record_error(
-            r.btf,
+        raise r.btf.record_error(
             r.type_id,
             f"type {proto} is {kind_name(r.btf.kind_of(proto))}, expected FUNC_PROTO",
         )
@@ -176,16 +167,11 @@ def _func(r: _Record) -> kinds.Func:
 
 
 def _func_proto(r: _Record) -> kinds.FuncProto:
-    words = r.elements()
-    r.refs(words[1::2])
+    names, types = param_words(r.btf.words, r.pos)
+    r.refs(types)
     return kinds.FuncProto(
         r.ref(r.third()),
-        tuple(
-            [
-                kinds.Param(r.string(n), TypeId(t))
-                for n, t in zip(words[::2], words[1::2], strict=True)
-            ]
-        ),
+        tuple([kinds.Param(r.string(n), TypeId(t)) for n, t in zip(names, types, strict=True)]),
     )
 
 

@@ -17,7 +17,6 @@ into the split, because no relocation could ever find it.
 from __future__ import annotations
 
 from btfdbg.btf.btf import Btf
-from btfdbg.btf.index import record_error
 from btfdbg.btf.layouts import (
     ARRAY,
     COMPOSITES,
@@ -119,8 +118,8 @@ def needed_of_base(split: Btf, base: Btf) -> set[int]:
         end = split.type_cnt if type_id >= limit else split.owner_of(type_id).type_cnt
         for target in split.iter_type_refs(type_id):
             if target >= end:
-                raise record_error(
-                    split, type_id, f"refers to type {target}, last type is {end - 1}"
+                raise split.record_error(
+                    type_id, f"refers to type {target}, last type is {end - 1}"
                 )
             if not target or target >= limit or target in needed:
                 continue

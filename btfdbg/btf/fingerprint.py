@@ -21,12 +21,11 @@ from hashlib import blake2b
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.dedup import whole as dedup_whole
 from btfdbg.btf.dedup.graph import tag_of
-from btfdbg.btf.format import COMPOSITES, LAYOUTS, Kind, info_kind
+from btfdbg.btf.format import COMPOSITES, LAYOUTS, MAX_CHAIN, Kind, info_kind
 from btfdbg.btf.records import PLACES, places_of, refs
 from btfdbg.errors import BtfFormatError
 
 VERSION = 1
-_MAX_DEPTH = 256
 
 
 def _digest(parts: Iterable[bytes]) -> bytes:
@@ -90,9 +89,9 @@ class Fingerprints:
         known = self._layouts.get(type_id)
         if known is not None:
             return known
-        if depth > _MAX_DEPTH:
+        if depth > MAX_CHAIN:
             raise BtfFormatError(
-                f"type {type_id}: contains itself, or is nested over {_MAX_DEPTH} deep",
+                f"type {type_id}: contains itself, or is nested over {MAX_CHAIN} deep",
                 type_id=type_id,
             )
         parts = [self._label(type_id)]
@@ -111,7 +110,7 @@ class Fingerprints:
         """Return a chain of qualifiers and typedefs behind a pointer, its end by name."""
         parts = []
         at = type_id
-        for _ in range(_MAX_DEPTH):
+        for _ in range(MAX_CHAIN):
             kind = self.btf.kind_of(at)
             if kind not in _QUALIFYING:
                 break

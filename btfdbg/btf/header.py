@@ -91,6 +91,25 @@ class Header:
         :param data: The whole blob.
         :raises BtfFormatError: a rule that libbpf also enforces is broken.
         """
+        header = cls.peek(data)
+        hdr_len = header.hdr_len
+        if hdr_len > len(data):
+            raise BtfFormatError(
+                f"header at 0x4: hdr_len is {hdr_len}, data has {len(data)} bytes", offset=4
+            )
+        header._check(len(data))
+        return header
+
+    @classmethod
+    def peek(cls, data: memoryview) -> Header:
+        """
+        Read the fields of a header, with or without what follows it.
+
+        Sections are not checked against anything: for who looks for BTF in memory.
+
+        :param data: At least the first 24 bytes; layout fields are 0 if they are not in it.
+        :raises BtfFormatError: magic or ``hdr_len`` are no header's.
+        """
         if len(data) < HEADER_LEN:
             raise BtfFormatError(
                 f"header at 0x0: needs {HEADER_LEN} bytes, data has {len(data)}", offset=0
@@ -113,12 +132,8 @@ class Header:
             raise BtfFormatError(
                 f"header at 0x4: hdr_len is {hdr_len}, expected at least {HEADER_LEN}", offset=4
             )
-        if hdr_len > len(data):
-            raise BtfFormatError(
-                f"header at 0x4: hdr_len is {hdr_len}, data has {len(data)} bytes", offset=4
-            )
-        has_layout = hdr_len >= HEADER_LEN_LAYOUT
-        header = cls(
+        has_layout = min(hdr_len, len(data)) >= HEADER_LEN_LAYOUT
+        return cls(
             order,
             version=data[2],
             flags=data[3],
@@ -131,8 +146,6 @@ class Header:
             layout_len=word(28) if has_layout else 0,
             tail=bytes(data[HEADER_LEN_LAYOUT if has_layout else HEADER_LEN : hdr_len]),
         )
-        header._check(len(data))
-        return header
 
     def _check(self, size: int) -> None:
         def bad(offset: int, message: str) -> BtfFormatError:

@@ -20,14 +20,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mmap import mmap
 
-    from btfdbg.btf.btf import Btf
-
 # Words of a record by the highest byte of its info word, kind_flag and kind; 0 where more
 # than that decides.
 _BY_KIND = bytes(
     LAYOUTS[kind].words(0) if kind in LAYOUTS and not LAYOUTS[kind].elem_words else 0
     for kind in (*range(128), *range(128))
 )
+
+#: Kind by that byte.
+KIND_OF_HEAD = bytes(range(128)) * 2
 
 
 class _RecordWords(dict[int, int]):
@@ -127,18 +128,3 @@ def record_offsets(
             type_id=type_id,
         )
     return offsets
-
-
-def record_error(btf: Btf, type_id: int, message: str) -> BtfFormatError:
-    """
-    Make the error that says which record breaks a rule, and where it is.
-
-    :param btf: Owner of the type, or any split on top of it.
-    """
-    btf = btf.owner_of(type_id)
-    pos = btf.offsets[type_id - btf.start_id]
-    offset = btf.type_section_offset + 4 * pos
-    kind = kind_name(info_kind(btf.words[pos + 1]))
-    return BtfFormatError(
-        f"type {type_id} ({kind}) at {offset:#x}: {message}", offset=offset, type_id=type_id
-    )

@@ -26,6 +26,8 @@ else:
 
 MAGIC: Final = 0xEB9F
 VERSION: Final = 1
+#: The first two bytes of a blob, by its byte order.
+MAGIC_BYTES: Final = {"little": b"\x9f\xeb", "big": b"\xeb\x9f"}
 
 #: Bytes of the header as first published, and with the layout section's fields.
 HEADER_LEN: Final = 24
@@ -41,6 +43,10 @@ MAX_TYPE: Final = 0x0FFFFF
 MAX_NAME_OFFSET: Final = 0xFFFFFF
 MAX_VLEN: Final = 0xFFFFFF
 MAX_SIZE: Final = 16 << 20
+#: References followed in a row, through pointers, arrays, typedefs and qualifiers, before
+#: a chain counts as a cycle. The verifier allows 32 (MAX_RESOLVE_DEPTH), and nothing that
+#: a compiler makes comes near that.
+MAX_CHAIN: Final = 128
 #: Limit that libbpf sets for ids and string offsets.
 MAX_LIBBPF: Final = 0x7FFFFFFF
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from btfdbg.btf import kinds
 from btfdbg.btf.format import COMPOSITES, Kind, TypeId, kind_name
-from btfdbg.btf.sizing import MAX_CHAIN
+from btfdbg.btf.layouts import MAX_CHAIN
 from btfdbg.errors import BtfFormatError, BtfNotFoundError
 from btfdbg.lazy_dataclass import replace
 

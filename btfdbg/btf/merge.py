@@ -12,7 +12,6 @@ from btfdbg.btf.btf import Btf
 from btfdbg.btf.dedup.dedup import dedup
 from btfdbg.btf.distill import is_recognised, needed_of_base
 from btfdbg.btf.format import info_kind
-from btfdbg.btf.index import record_error
 from btfdbg.btf.records import Records
 from btfdbg.btf.relocate import Matcher, embedded_by
 from btfdbg.errors import BtfError
@@ -102,7 +101,7 @@ class Rebase:
         for type_id in (*level.own_ids(), *moved):
             if any(ids[t] < 0 for t in level.iter_type_refs(type_id)):
                 # needed_of_base() has seen every reference of this level to the old base.
-                raise record_error(level, type_id, "refers to a type that was not moved")
+                raise level.record_error(type_id, "refers to a type that was not moved")
             records.copy(level, type_id, ids)
         return records.to_btf(), ids
 

@@ -12,8 +12,7 @@ from __future__ import annotations
 
 from array import array
 
-from btfdbg.btf.btf import Btf
-from btfdbg.btf.index import record_error
+from btfdbg.btf.btf import Btf, string_sections
 from btfdbg.btf.layouts import (
     FWD,
     HEADER_LEN,
@@ -23,7 +22,7 @@ from btfdbg.btf.layouts import (
     info_kind,
 )
 from btfdbg.btf.pack import layout_section, pack
-from btfdbg.btf.strings import StringTable
+from btfdbg.btf.string_table import StringTable
 from btfdbg.errors import BtfFormatError
 from btfdbg.lazy_dataclass import dataclass
 
@@ -83,8 +82,8 @@ def places_of(btf: Btf, type_id: int, info: int) -> Places:
     try:
         return PLACES[info_kind(info)]
     except KeyError:
-        raise record_error(
-            btf, type_id, "kind is not known, so its type ids cannot be followed"
+        raise btf.record_error(
+            type_id, "kind is not known, so its type ids cannot be followed"
         ) from None
 
 
@@ -126,7 +125,7 @@ class Records:
     def __init__(self, base: Btf | None, like: Btf) -> None:
         self.base = base
         self.like = like
-        self.strings = StringTable(base)
+        self.strings = StringTable(string_sections(base))
         self.start_id = 1 if base is None else base.type_cnt
         self.words: array[int] = array("I")
         self.count = 0
@@ -195,11 +194,10 @@ def copied(owner: Btf, type_id: int, strings: IdMap, ids: IdMap | None) -> list[
     try:
         replace(words, strings, ids)
     except BtfFormatError as error:
-        raise record_error(owner, type_id, str(error)) from None
+        raise owner.record_error(type_id, str(error)) from None
     except IndexError:
         places = places_of(owner, type_id, words[1])
-        raise record_error(
-            owner,
+        raise owner.record_error(
             type_id,
             f"refers to type {max(refs(owner.record(type_id).tolist(), places))}, "
             f"last type is {owner.type_cnt - 1}",

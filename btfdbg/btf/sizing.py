@@ -13,6 +13,7 @@ from bisect import bisect_left
 from btfdbg.btf import layouts
 from btfdbg.btf.layouts import (
     COMPOSITES,
+    MAX_CHAIN,
     MODIFIERS,
     SIZED,
     TRANSPARENT,
@@ -26,10 +27,6 @@ from btfdbg.errors import BtfFormatError, BtfNotFoundError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from btfdbg.btf.btf import Btf
-
-#: References followed in a row before a chain counts as a cycle. The kernel's
-#: verifier allows 32, and nothing that a compiler makes comes near that.
-MAX_CHAIN = 256
 
 _LONGS = (
     "long unsigned int",

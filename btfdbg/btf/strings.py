@@ -11,13 +11,9 @@ Facts: Documentation/bpf/btf.rst, "String encoding".
 
 from __future__ import annotations
 
-from btfdbg.errors import BtfFormatError
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-
-    from btfdbg.btf.btf import Btf
 
 # Look-ups of whole strings (up to 1 ms each) after which a table of them (40 ms) is made.
 _TABLE_AFTER = 32
@@ -126,56 +122,3 @@ class Strings:
                 at += len(string) + 1
             self._table = out
         return self._table
-
-
-class StringTable:
-    """
-    A string section in the making: every string once, in order of first use.
-
-    :param base: What the section is split on top of; its strings are reused.
-    :param data: Strings that are already there.
-    """
-
-    __slots__ = ("_below", "_own", "data", "start")
-
-    def __init__(self, base: Btf | None = None, data: bytes = b"") -> None:
-        self._below: list[tuple[Strings, int]] = []
-        if base is not None:
-            self._below = [(btf.strings, btf.start_str_off) for btf in base.chain()]
-        self.start = 0 if base is None else base.end_str_off
-        if base is None and not data:
-            data = b"\0"
-        self.data = bytearray(data)
-        self._own = {s: self.start + at for s, at in Strings(bytes(data)).table().items()}
-
-    def add(self, name: str | bytes) -> int:
-        """Return the offset of a string in the whole chain, appending it if it is new."""
-        data = name if isinstance(name, bytes) else encode_name(name)
-        at = self.find(data)
-        if at < 0:
-            if b"\0" in data:
-                raise BtfFormatError(f"name {data!r} holds a NUL")
-            at = self._own[data] = self.start + len(self.data)
-            self.data += data
-            self.data += b"\0"
-        return at
-
-    def add_empty(self) -> int:
-        """Return an offset other than 0 of an own empty string: that of some NUL."""
-        if len(self.data) < 2:
-            self.data += b"\0"
-        return self.start + len(self.data) - 1
-
-    def find(self, data: bytes) -> int:
-        """Return the offset of a string in the whole chain, bases first, or -1."""
-        if not data:
-            return 0
-        at = self._in_base(data)
-        return at if at >= 0 else self._own.get(data, -1)
-
-    def _in_base(self, data: bytes) -> int:
-        for strings, start in self._below:
-            at = strings.first(data)
-            if at >= 0:
-                return start + at
-        return -1

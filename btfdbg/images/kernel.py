@@ -28,10 +28,6 @@ _FEW_TYPES: Final = 1000
 _TRIES: Final = 64
 # Bytes unpacked in all before the search is given up.
 _BUDGET: Final = 1 << 30
-_MAGICS: Final[tuple[tuple[ByteOrder, bytes], ...]] = (
-    ("little", b"\x9f\xeb\x01\0"),
-    ("big", b"\xeb\x9f\x01\0"),
-)
 # Less than this is not a kernel.
 _SMALL: Final = 1 << 20
 
@@ -43,9 +39,11 @@ def find_btf(data: bytes) -> bytes | None:
     :param data: A flat image, as loaded into memory.
     """
     best = b""
+    orders: tuple[ByteOrder, ...] = ("little", "big")
+    # Up to type_off, which is 0 in all BTF that is found in kernels.
     heads = [
-        magic + hdr_len.to_bytes(4, order) + bytes(4)
-        for order, magic in _MAGICS
+        Header(order, hdr_len=hdr_len).pack()[:12]
+        for order in orders
         for hdr_len in (HEADER_LEN, HEADER_LEN_LAYOUT)
     ]
     view = memoryview(data)

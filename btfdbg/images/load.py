@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 
 from btfdbg.btf.btf import Btf
+from btfdbg.btf.layouts import MAGIC_BYTES
 from btfdbg.errors import ImageError
 from btfdbg.lazy_dataclass import dataclass
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from mmap import mmap
     from typing import Final
 
-_MAGICS: Final = (b"\x9f\xeb", b"\xeb\x9f")
 _ELF_MAGIC: Final = b"\x7fELF"
 _DUMP_MAGICS: Final = (
     b"KDUMP   ",
@@ -127,7 +127,7 @@ def blobs_of(data: bytes) -> BtfBlobs:
     """
     if not data:
         raise ImageError("file is empty")
-    if data[:2] in _MAGICS:
+    if data[:2] in MAGIC_BYTES.values():
         return BtfBlobs(data)
     from btfdbg.images import compressed
 

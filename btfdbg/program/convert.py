@@ -20,15 +20,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from itertools import repeat
 
 import drgn
 
 from btfdbg.btf import Btf, Kind, kinds
+from btfdbg.btf.fields import (
+    INFO,
+    NAME_OFF,
+    SIZE_OR_TYPE,
+    array_words,
+    member_words,
+    param_words,
+)
+from btfdbg.btf.format import MAX_CHAIN, info_kind
 from btfdbg.errors import BtfFormatError
-
-# A chain of pointers, arrays, typedefs and qualifiers deeper than this is no C
-# type; the kernel's own limit is 32 (MAX_RESOLVE_DEPTH in kernel/bpf/btf.c).
-_MAX_CHAIN = 128
 
 # BTF's ENUM has no underlying type, only size and signedness.
 _ENUM_INT = {
@@ -91,10 +97,10 @@ class TypeConverter:
         cached = self._memo[index] if known else None
         if cached is not None:
             return cached
-        if type_id in self._active or len(self._active) > _MAX_CHAIN:
+        if type_id in self._active or len(self._active) > MAX_CHAIN:
             raise BtfFormatError(
                 f"type {type_id}: refers to itself without a struct between, "
-                f"or through more than {_MAX_CHAIN} types",
+                f"or through more than {MAX_CHAIN} types",
                 type_id=type_id,
             )
         self._active.add(type_id)
@@ -122,10 +128,9 @@ class TypeConverter:
         try:
             if type_id >= btf.start_id:
                 at = btf.offsets[type_id - btf.start_id]
-                info = btf.words[at + 1]
-                quick = _FROM_WORDS.get(info >> 24 & 0x7F)
+                quick = _FROM_WORDS.get(info_kind(btf.words[at + INFO]))
                 if quick is not None:
-                    made = quick(self, at, info)
+                    made = quick(self, at)
                     if made is not None:
                         return made
         except BtfFormatError:
@@ -165,80 +170,79 @@ class TypeConverter:
 
     def _target(self, at: int) -> drgn.Type | None:
         """What the third word of a record refers to."""
-        target = self.btf.words[at + 2]
+        target = self.btf.words[at + SIZE_OR_TYPE]
         return self.convert(target) if target < self.btf.type_cnt else None
 
-    def _ptr_at(self, at: int, info: int) -> drgn.Type | None:
+    def _ptr_at(self, at: int) -> drgn.Type | None:
         target = self._target(at)
         return None if target is None else self.prog.pointer_type(target)
 
-    def _const_at(self, at: int, info: int) -> drgn.Type | None:
+    def _const_at(self, at: int) -> drgn.Type | None:
         target = self._target(at)
         if target is None:
             return None
         return target.qualified(target.qualifiers | drgn.Qualifiers.CONST)
 
-    def _typedef_at(self, at: int, info: int) -> drgn.Type | None:
-        name, target = self._text(self.btf.words[at]), self._target(at)
+    def _typedef_at(self, at: int) -> drgn.Type | None:
+        name, target = self._text(self.btf.words[at + NAME_OFF]), self._target(at)
         return None if name is None or target is None else self.prog.typedef_type(name, target)
 
-    def _array_at(self, at: int, info: int) -> drgn.Type | None:
-        element, index, count = self.btf.words[at + 3 : at + 6]
+    def _array_at(self, at: int) -> drgn.Type | None:
+        element, index, count = array_words(self.btf.words, at)
         if not count or max(element, index) >= self.btf.type_cnt:
             return None
         return self.prog.array_type(self.convert(element), count)
 
-    def _func_at(self, at: int, info: int) -> drgn.Type | None:
-        target = self.btf.words[at + 2]
+    def _func_at(self, at: int) -> drgn.Type | None:
+        target = self.btf.words[at + SIZE_OR_TYPE]
         if target >= self.btf.type_cnt or self.btf.kind_of(target) != Kind.FUNC_PROTO:
             return None
-        self._text(self.btf.words[at])  # a record without a name is damaged
+        self._text(self.btf.words[at + NAME_OFF])  # a record without a name is damaged
         return self.convert(target)
 
-    def _func_proto_at(self, at: int, info: int) -> drgn.Type | None:
-        count = info & 0xFFFF
-        words = self.btf.words[at + 3 : at + 3 + 2 * count].tolist()
-        types = words[1::2]
-        result = self.btf.words[at + 2]
+    def _func_proto_at(self, at: int) -> drgn.Type | None:
+        names, types = param_words(self.btf.words, at)
+        result = self.btf.words[at + SIZE_OR_TYPE]
         if max(types, default=0) >= self.btf.type_cnt or result >= self.btf.type_cnt:
             return None
-        variadic = count > 0 and not words[-1] and self._text(words[-2]) is None
+        variadic = bool(types) and not types[-1] and self._text(names[-1]) is None
         if variadic:
             types.pop()
         ready, text, parameter = self._ready, self._text, drgn.TypeParameter
         parameters = [
             parameter(ready(target) or partial(self.convert, target), text(name))
-            for name, target in zip(words[::2], types, strict=False)
+            for name, target in zip(names, types, strict=False)
         ]
         return self.prog.function_type(self.convert(result), parameters, variadic)
 
-    def _struct_at(self, at: int, info: int) -> drgn.Type | None:
-        members = self._members_at(at, info)
+    def _struct_at(self, at: int) -> drgn.Type | None:
+        members = self._members_at(at)
         if members is None:
             return None
         words = self.btf.words
-        return self.prog.struct_type(self._text(words[at]), words[at + 2], members)
+        return self.prog.struct_type(
+            self._text(words[at + NAME_OFF]), words[at + SIZE_OR_TYPE], members
+        )
 
-    def _union_at(self, at: int, info: int) -> drgn.Type | None:
-        members = self._members_at(at, info)
+    def _union_at(self, at: int) -> drgn.Type | None:
+        members = self._members_at(at)
         if members is None:
             return None
         words = self.btf.words
-        return self.prog.union_type(self._text(words[at]), words[at + 2], members)
+        return self.prog.union_type(
+            self._text(words[at + NAME_OFF]), words[at + SIZE_OR_TYPE], members
+        )
 
-    def _members_at(self, at: int, info: int) -> list[drgn.TypeMember] | None:
-        words = self.btf.words[at + 3 : at + 3 + 3 * (info & 0xFFFF)].tolist()
-        types = words[1::3]
+    def _members_at(self, at: int) -> list[drgn.TypeMember] | None:
+        names, types, offsets, sizes = member_words(self.btf.words, at)
         if max(types, default=0) >= self.btf.type_cnt:
             return None
         # As _member(), which see.
-        has_sizes = info >> 31
         widths, ready, text, member = self._widths, self._ready, self._text, drgn.TypeMember
         found = []
-        for name, target, offset in zip(words[::3], types, words[2::3], strict=True):
-            bits = 0
-            if has_sizes:
-                bits, offset = offset >> 24, offset & 0xFFFFFF
+        for name, target, offset, bits in zip(
+            names, types, offsets, sizes or repeat(0, len(names)), strict=True
+        ):
             if not bits:
                 try:
                     legacy = widths[target]
@@ -389,7 +393,7 @@ class TypeConverter:
         return t.bits, t.offset
 
 
-_FROM_WORDS: dict[int, Callable[[TypeConverter, int, int], drgn.Type | None]] = {
+_FROM_WORDS: dict[int, Callable[[TypeConverter, int], drgn.Type | None]] = {
     Kind.PTR: TypeConverter._ptr_at,
     Kind.ARRAY: TypeConverter._array_at,
     Kind.STRUCT: TypeConverter._struct_at,

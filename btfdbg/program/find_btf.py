@@ -15,7 +15,6 @@ Facts: ``include/asm-generic/vmlinux.lds.h`` (BTF), ``kernel/bpf/btf.c``
 from __future__ import annotations
 
 import itertools
-import struct
 from collections.abc import Callable, Iterator
 from typing import Literal
 
@@ -23,7 +22,9 @@ import drgn
 from drgn import FaultError, Object
 
 from btfdbg.btf import Btf
-from btfdbg.errors import BtfError, DebugInfoError
+from btfdbg.btf.format import HEADER_LEN, MAGIC_BYTES
+from btfdbg.btf.header import Header
+from btfdbg.errors import BtfError, BtfFormatError, DebugInfoError
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.program.session import Session
 from btfdbg.vmcore.read_failures import unread
@@ -39,10 +40,9 @@ _MAX_IMAGE = 256 << 20
 _MAX_GAP = 32 << 20
 _CHUNK = 1 << 20
 _PAGE = 4096
-_HEADER_SIZE = 24
+_MAX_HEADER = 256
 # Bytes of types in the smallest kernel that has a task_struct at all.
 _MIN_KERNEL_TYPES = 100_000
-_MAGIC = {"little": b"\x9f\xeb", "big": b"\xeb\x9f"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def read_btf(prog: drgn.Program, address: int, size: int, what: str) -> bytes:
             step="btf",
             hint="the page is not in the dump; give the BTF with --btf FILE",
         ) from e
-    magic = _MAGIC[byteorder(prog)]
+    magic = MAGIC_BYTES[byteorder(prog)]
     if data[:2] != magic:
         raise DebugInfoError(
             f"{what} at {address:#x} starts with {data[:2].hex()}, expected {magic.hex()}",
@@ -159,7 +159,7 @@ def _from_image_scan(session: Session) -> bytes | None:
 
 def _headers(prog: drgn.Program, start: int, end: int) -> Iterator[int]:
     """Addresses that look like the header of a large BTF."""
-    magic = _MAGIC[byteorder(prog)] + b"\x01\x00"
+    magic = Header(byteorder(prog)).pack()[:4]  # magic, version, flags
     from btfdbg.vmcore.progress import Progress
 
     address, unreadable = start, 0
@@ -192,16 +192,18 @@ def _readable_pages(prog: drgn.Program, address: int) -> bytes:
 def _read_by_header(prog: drgn.Program, address: int) -> bytes | None:
     """The BTF whose header stands at an address, if its sections are those of a kernel."""
     try:
-        header = prog.read(address, _HEADER_SIZE)
-    except FaultError:
+        header = Header.peek(memoryview(prog.read(address, HEADER_LEN)))
+    except (FaultError, BtfFormatError):
         return None
-    order = "<" if byteorder(prog) == "little" else ">"
-    hdr_len, type_off, type_len, str_off, str_len = struct.unpack_from(order + "5I", header, 4)
-    size = hdr_len + max(type_off + type_len, str_off + str_len)
-    if hdr_len > 256 or type_len < _MIN_KERNEL_TYPES or not str_len or size > _MAX_BTF_SIZE:
+    if (
+        header.hdr_len > _MAX_HEADER
+        or header.type_len < _MIN_KERNEL_TYPES
+        or not header.str_len
+        or header.end > _MAX_BTF_SIZE
+    ):
         return None
     try:
-        data = read_btf(prog, address, size, "BTF found in the kernel image")
+        data = read_btf(prog, address, header.end, "BTF found in the kernel image")
         btf = Btf.parse(data)
         btf.offset_of("task_struct", "comm")
     except (DebugInfoError, BtfError):

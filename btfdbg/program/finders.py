@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING
 import drgn
 
 from btfdbg.btf import Kind, TypeId, kinds
+from btfdbg.btf.enumerators import NamedValue, find_enumerators
 from btfdbg.errors import BtfdbgError
 from btfdbg.kallsyms.choice import is_text, only, own_ids
 from btfdbg.program.convert import TypeConverter
-from btfdbg.program.enumerators import NamedValue, find_enumerators
 
 if TYPE_CHECKING:
     from btfdbg.kallsyms import Sym

@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 
 from btfdbg.btf import Kind, TypeId, kinds
+from btfdbg.btf.enumerators import NamedValue
 from btfdbg.errors import BtfError
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.program.convert import TypeConverter
-from btfdbg.program.enumerators import NamedValue
 
 _ENUMS = (Kind.ENUM, Kind.ENUM64)
 # What a type finder is asked for; functions are the most of a module's BTF, and theirs

@@ -14,9 +14,12 @@ array, its length the product (Debian 6.12), or nests them (Debian 7.2).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from operator import contains
 
 from btfdbg.btf import Btf, Kind, kinds
+from btfdbg.btf.fields import INFO, NAME_OFF, SIZE_OR_TYPE, array_words, param_words
+from btfdbg.btf.format import info_vlen
 from btfdbg.cdecl import (
     VOID,
     Array,
@@ -66,8 +69,8 @@ class Shapes:
         self._lengths: dict[CType, frozenset[int]] = {}
         self._over: dict[int, dict[int, list[int]]] | None = None
         self._arrays: dict[int, list[tuple[int, int]]] = {}
-        # By result and number of parameters; where the first one's type stands in words.
-        self._protos: dict[tuple[int, int], list[tuple[int, Sequence[int], int]]] = {}
+        # By result and number of parameters; the word at which its record starts.
+        self._protos: dict[tuple[int, int], list[tuple[int, memoryview, int]]] = {}
         self._anonymous: dict[tuple[int, int], list[int]] = {}
         self._by_members: dict[tuple[int, int], dict[tuple[tuple[str, ...], int], list[int]]] = {}
 
@@ -180,7 +183,7 @@ class Shapes:
             id_
             for result in self.ids(type_.result)
             for id_, words, at in self._protos.get((result, len(wanted)), ())
-            if all(words[at + 2 * i] in ids for i, ids in enumerate(wanted))
+            if all(map(contains, wanted, param_words(words, at)[1]))
         )
 
     def _body(self, type_: Record | Enumeration) -> frozenset[int]:
@@ -249,16 +252,15 @@ class Shapes:
         over, words = self._over, btf.words
         array_, proto = int(Kind.ARRAY), int(Kind.FUNC_PROTO)
         bodies = (int(Kind.STRUCT), int(Kind.UNION), int(Kind.ENUM), int(Kind.ENUM64))
-        for id_, at in enumerate(btf.offsets, btf.start_id):
-            info = words[at + 1]
-            kind = info >> 24 & 0x7F
+        for id_, at, kind in zip(btf.own_ids(), btf.offsets, btf.own_kinds(), strict=True):
             by_target = over.get(kind)
             if by_target is not None:
-                by_target.setdefault(words[at + 2], []).append(id_)
+                by_target.setdefault(words[at + SIZE_OR_TYPE], []).append(id_)
             elif kind == array_:
-                self._arrays.setdefault(words[at + 3], []).append((words[at + 5], id_))
+                element, _, count = array_words(words, at)
+                self._arrays.setdefault(element, []).append((count, id_))
             elif kind == proto:
-                key = (words[at + 2], info & 0xFFFFFF)
-                self._protos.setdefault(key, []).append((id_, words, at + 4))
-            elif kind in bodies and not words[at]:
-                self._anonymous.setdefault((kind, info & 0xFFFFFF), []).append(id_)
+                key = (words[at + SIZE_OR_TYPE], info_vlen(words[at + INFO]))
+                self._protos.setdefault(key, []).append((id_, words, at))
+            elif kind in bodies and not words[at + NAME_OFF]:
+                self._anonymous.setdefault((kind, info_vlen(words[at + INFO])), []).append(id_)

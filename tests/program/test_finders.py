@@ -7,9 +7,9 @@ import pytest
 
 from btfdbg.btf import kinds
 from btfdbg.btf.builder import Builder
+from btfdbg.btf.enumerators import find_enumerators
 from btfdbg.btf.format import IntEncoding
 from btfdbg.kallsyms import Sym
-from btfdbg.program.enumerators import find_enumerators
 
 from .support import Kernel
 

@@ -12,12 +12,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from btfdbg.btf.cheader.c_layout import MAX_CHAIN, Steps
+from btfdbg.btf.cheader.c_layout import Steps
 from btfdbg.btf.layouts import (
     ARRAY,
     CONST,
     ENUM,
     ENUM64,
+    MAX_CHAIN,
     PTR,
     RESTRICT,
     STRUCT,

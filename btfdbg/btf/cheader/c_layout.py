@@ -31,6 +31,7 @@ from btfdbg.btf.layouts import (
     FWD,
     INT,
     LAYOUTS,
+    MAX_CHAIN,
     PTR,
     RESTRICT,
     STRUCT,
@@ -46,9 +47,6 @@ from btfdbg.errors import BtfFormatError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-#: References followed in a row before a chain counts as a cycle.
-MAX_CHAIN = 200
 
 #: Kinds that are no types in C.
 NOTHING = frozenset({FUNC, VAR, DATASEC, DECL_TAG})
@@ -353,13 +351,11 @@ class Types:
             self._report(level)
 
     def _report(self, level: Btf) -> None:
-        from btfdbg.btf.index import record_error
 
         for type_id in level.own_ids():
             targets = [] if self.kind[type_id] in NOTHING else level.iter_type_refs(type_id)
             if targets and max(targets) >= level.type_cnt:
-                raise record_error(
-                    level,
+                raise level.record_error(
                     type_id,
                     f"refers to type {max(targets)}, last type is {level.type_cnt - 1}",
                 )

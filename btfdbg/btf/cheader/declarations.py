@@ -13,7 +13,7 @@ Facts: libbpf's btf_dump.c.
 
 from __future__ import annotations
 
-from btfdbg.btf.cheader.c_layout import MAX_CHAIN, Types
+from btfdbg.btf.cheader.c_layout import Types
 from btfdbg.btf.cheader.names import CNames
 from btfdbg.btf.layouts import (
     ARRAY,
@@ -24,6 +24,7 @@ from btfdbg.btf.layouts import (
     FUNC_PROTO,
     FWD,
     INT,
+    MAX_CHAIN,
     PTR,
     RESTRICT,
     STRUCT,

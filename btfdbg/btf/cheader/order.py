@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from btfdbg.btf.btf import Btf
-from btfdbg.btf.format import Kind
+from btfdbg.btf.format import MAX_CHAIN, Kind
 
 # Before these, enums of which only the values have names; after them, all else.
 _RANK: dict[int, int] = {
@@ -36,8 +36,6 @@ _THROUGH = {
     Kind.DECL_TAG: 2,
     Kind.ARRAY: 3,
 }
-# References from a typedef to what it names; real ones stay below 10.
-_MAX_CHAIN = 64
 
 
 def c_order(btf: Btf, ids: Iterable[int]) -> list[int]:
@@ -54,7 +52,7 @@ def _key(btf: Btf, type_id: int) -> tuple[int, bytes, bytes]:
     kind = btf.kind_of(type_id)
     own = btf.string_bytes(record[0])
     if kind in _THROUGH:
-        for _ in range(_MAX_CHAIN):
+        for _ in range(MAX_CHAIN):
             at = record[_THROUGH[Kind(kind)]]
             kind = btf.kind_of(at)
             if not at:

@@ -8,9 +8,19 @@ has to compile, so equal names stay equal.
 from __future__ import annotations
 
 from btfdbg.btf.btf import Btf
-from btfdbg.btf.cheader.c_layout import MAX_CHAIN, Steps, Types
+from btfdbg.btf.cheader.c_layout import Steps, Types
 from btfdbg.btf.cheader.declarations import Declarator
-from btfdbg.btf.layouts import ARRAY, CONST, RESTRICT, STRUCT, TYPE_TAG, TYPEDEF, UNION, VOLATILE
+from btfdbg.btf.layouts import (
+    ARRAY,
+    CONST,
+    MAX_CHAIN,
+    RESTRICT,
+    STRUCT,
+    TYPE_TAG,
+    TYPEDEF,
+    UNION,
+    VOLATILE,
+)
 from btfdbg.errors import BtfFormatError
 from btfdbg.lazy_dataclass import dataclass
 

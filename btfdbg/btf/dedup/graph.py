@@ -17,7 +17,6 @@ from typing import TypeAlias
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.dedup.strings import Canonical
 from btfdbg.btf.format import LAYOUTS, Kind, info_kflag, info_kind, info_vlen
-from btfdbg.btf.index import record_error
 from btfdbg.btf.records import PLACES, IdMap, places_of, refs
 from btfdbg.errors import BtfFormatError
 from btfdbg.lazy_dataclass import dataclass, field
@@ -93,11 +92,11 @@ class Graph:
                 for part in places.elem_strs:
                     words[part] = list(map(canonical.__getitem__, words[part]))
             except BtfFormatError as error:
-                raise record_error(btf, type_id, str(error)) from None
+                raise btf.record_error(type_id, str(error)) from None
             targets = refs(words, places)
             if targets and max(targets) >= limit:
-                raise record_error(
-                    btf, type_id, f"refers to type {max(targets)}, last type is {limit - 1}"
+                raise btf.record_error(
+                    type_id, f"refers to type {max(targets)}, last type is {limit - 1}"
                 )
             if kind in _TAG_KINDS:
                 if kind == Kind.FWD:

@@ -14,11 +14,12 @@ import re
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
-from btfdbg.btf.btf import Btf
+from btfdbg.btf.btf import Btf, string_sections
 from btfdbg.btf.format import HEADER_LEN, HEADER_LEN_LAYOUT, Kind, LocFlag, make_info
 from btfdbg.btf.header import ByteOrder
 from btfdbg.btf.pack import layout_section, pack
-from btfdbg.btf.strings import StringTable, encode_name
+from btfdbg.btf.string_table import StringTable
+from btfdbg.btf.strings import encode_name
 from btfdbg.btf.text.rawtext import ENCODINGS, LINKAGES
 from btfdbg.errors import BtfFormatError
 
@@ -89,7 +90,7 @@ _Row: TypeAlias = "Callable[[_Assembler, str], tuple[int, ...]]"
 class _Assembler:
     def __init__(self, base: Btf | None) -> None:
         self.base = base
-        self.strings = StringTable(base)
+        self.strings = StringTable(string_sections(base))
         self.next_id = 1 if base is None else base.type_cnt
         self.words: list[int] = []
         self.byteorder: ByteOrder = base.byteorder if base is not None else "little"
@@ -342,7 +343,7 @@ def _directive(asm: _Assembler, line: str) -> None:
             attrs.number("bytes", 0)
             attrs.done()
             asm.kind = word
-            asm.strings = StringTable(asm.base, b"")
+            asm.strings = StringTable(string_sections(asm.base))
             asm.strings.data.clear()
         case _:
             raise BtfFormatError(f"unknown line {word}")
@@ -365,7 +366,7 @@ def _row(asm: _Assembler, line: str) -> None:
 def _end_of(asm: _Assembler) -> None:
     """Finish what indented lines belonged to."""
     if asm.kind == ".strings":
-        asm.strings = StringTable(asm.base, bytes(asm.strings.data))
+        asm.strings = StringTable(string_sections(asm.base), bytes(asm.strings.data))
     elif asm.kind:
         _finish(asm)
     asm.kind = ""

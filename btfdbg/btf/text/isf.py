@@ -14,10 +14,9 @@ from typing import Any, TypeAlias
 
 from btfdbg.btf import kinds
 from btfdbg.btf.btf import Btf
-from btfdbg.btf.format import Kind
+from btfdbg.btf.format import MAX_CHAIN, Kind
 from btfdbg.errors import BtfError, BtfNotFoundError
 
-_MAX_DEPTH = 64
 Json: TypeAlias = dict[str, Any]
 
 
@@ -48,7 +47,7 @@ class _Isf:
 
     def describe(self, type_id: int, depth: int = 0) -> Json:
         """Return ISF's description of a reference to a type."""
-        if depth > _MAX_DEPTH:
+        if depth > MAX_CHAIN:
             raise BtfError(f"type {type_id}: references are nested too deeply")
         target = self.btf.skip_mods_and_typedefs(type_id)
         type_ = self.btf.type_by_id(target)

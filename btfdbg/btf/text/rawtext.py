@@ -29,9 +29,10 @@ from itertools import accumulate, count
 from operator import sub
 from typing import TypeAlias
 
-from btfdbg.btf.btf import Btf
+from btfdbg.btf.btf import Btf, string_sections
 from btfdbg.btf.format import Kind, LocFlag, kind_name
-from btfdbg.btf.strings import StringTable, decode_name, encode_name
+from btfdbg.btf.string_table import StringTable
+from btfdbg.btf.strings import decode_name, encode_name
 from btfdbg.errors import BtfFormatError
 
 # Types to a chunk of output.
@@ -319,7 +320,7 @@ def dump(btf: Btf, *, exact: bool = False) -> Iterator[str]:
     quoted = _Quoted(btf)
     if exact:
         yield _exact_head(btf)
-        quoted = _Quoted(btf, StringTable(btf.base, btf.strings.data))
+        quoted = _Quoted(btf, StringTable(string_sections(btf.base), btf.strings.data))
     names = quoted.names
     lines = {**_LINES, Kind.DATASEC: _datasec(btf)}
     heads = {kind: f"] {kind_name(kind)} " for kind in range(128)}

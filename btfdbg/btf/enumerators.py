@@ -8,11 +8,12 @@ enums of one. Facts: ``struct btf_enum`` and ``struct btf_enum64`` in
 
 from __future__ import annotations
 
-from btfdbg.btf import Btf, Kind, TypeId, kinds
+from btfdbg.btf import kinds
+from btfdbg.btf.btf import Btf
+from btfdbg.btf.format import LAYOUTS, TYPE_WORDS, Kind, TypeId
 from btfdbg.lazy_dataclass import dataclass
 
-_TYPE_WORDS = 3
-_ELEM_WORDS: dict[int, int] = {Kind.ENUM: 2, Kind.ENUM64: 3}
+_ENUMS = (Kind.ENUM, Kind.ENUM64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +46,11 @@ def find_enumerators(btf: Btf, name: str) -> tuple[NamedValue, ...]:
             type_id = btf.id_at(word)
             if type_id is None:
                 continue
-            elem_words = _ELEM_WORDS.get(btf.kind_of(type_id))
-            if elem_words is None:
+            kind = btf.kind_of(type_id)
+            if kind not in _ENUMS:
                 continue
-            position, rest = divmod(
-                word - btf.offsets[type_id - btf.start_id] - _TYPE_WORDS, elem_words
-            )
+            first = btf.offsets[type_id - btf.start_id] + TYPE_WORDS
+            position, rest = divmod(word - first, LAYOUTS[kind].elem_words)
             if rest or position < 0:
                 continue
             t = btf.type_by_id(type_id)

@@ -1,0 +1,67 @@
+"""The string section of a BTF in the making.
+
+Owns which strings are there already, in it or in those it is split on top of, and at
+what offset a new one lands. Knows nothing of types.
+Facts: libbpf's strset.c.
+"""
+
+from __future__ import annotations
+
+from btfdbg.btf.strings import Strings, encode_name
+from btfdbg.errors import BtfFormatError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class StringTable:
+    """
+    A string section in the making: every string once, in order of first use.
+
+    :param below: Sections that it is split on top of, the bottom first, each with the
+        offset of its first string: ``btf.string_sections()``. Their strings are reused.
+    :param data: Strings that are already there.
+    """
+
+    __slots__ = ("_below", "_own", "data", "start")
+
+    def __init__(self, below: Sequence[tuple[Strings, int]] = (), data: bytes = b"") -> None:
+        self._below = below
+        self.start = below[-1][1] + len(below[-1][0]) if below else 0
+        if not below and not data:
+            data = b"\0"
+        self.data = bytearray(data)
+        self._own = {s: self.start + at for s, at in Strings(bytes(data)).table().items()}
+
+    def add(self, name: str | bytes) -> int:
+        """Return the offset of a string in the whole chain, appending it if it is new."""
+        data = name if isinstance(name, bytes) else encode_name(name)
+        at = self.find(data)
+        if at < 0:
+            if b"\0" in data:
+                raise BtfFormatError(f"name {data!r} holds a NUL")
+            at = self._own[data] = self.start + len(self.data)
+            self.data += data
+            self.data += b"\0"
+        return at
+
+    def add_empty(self) -> int:
+        """Return an offset other than 0 of an own empty string: that of some NUL."""
+        if len(self.data) < 2:
+            self.data += b"\0"
+        return self.start + len(self.data) - 1
+
+    def find(self, data: bytes) -> int:
+        """Return the offset of a string in the whole chain, bases first, or -1."""
+        if not data:
+            return 0
+        at = self._in_base(data)
+        return at if at >= 0 else self._own.get(data, -1)
+
+    def _in_base(self, data: bytes) -> int:
+        for strings, start in self._below:
+            at = strings.first(data)
+            if at >= 0:
+                return start + at
+        return -1
