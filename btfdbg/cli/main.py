@@ -33,7 +33,14 @@ EXIT_UNUSABLE = 2
 
 
 def _subcommands() -> dict[str, Callable[[Sequence[str]], int]]:
-    return {"info": _info, "trim": _trim, "btf": _btf, "vars": _vars}
+    return {
+        "info": _info,
+        "report": _report,
+        "signature": _signature,
+        "trim": _trim,
+        "btf": _btf,
+        "vars": _vars,
+    }
 
 
 def _parser() -> Parser:
@@ -303,6 +310,18 @@ def _save(path: str, data: bytes) -> None:
             f.write(data)
     except OSError as e:
         raise DebugInfoError(f"{path}: {e.strerror}", step="vmcoreinfo") from e
+
+
+def _report(argv: Sequence[str]) -> int:
+    from btfdbg.cli import report
+
+    return report.report(argv)
+
+
+def _signature(argv: Sequence[str]) -> int:
+    from btfdbg.cli import report
+
+    return report.signature(argv)
 
 
 def _trim(argv: Sequence[str]) -> int:

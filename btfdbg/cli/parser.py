@@ -17,6 +17,8 @@ btfdbg [options] CORE                     look at a dump interactively
        btfdbg [options] CORE -x 'COMMAND'        run a command of the prompt (repeatable)
        btfdbg [options] CORE SCRIPT [ARG...]     run a Python script with `prog` bound
        btfdbg info CORE [--json]                 what the dump holds and how it was found
+       btfdbg report CORE | --log FILE           what happened, in a sentence, and the evidence
+       btfdbg signature CORE | --log FILE        what the crash is called, and why (--why)
        btfdbg trim CORE OUT [-x COMMAND]         a small dump, only what a session needs
        btfdbg btf VERB ...                       the BTF toolkit
        btfdbg vars VERB ...                      the database of variable types"""

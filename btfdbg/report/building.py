@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from btfdbg.report.headers import Header
     from btfdbg.report.lines import Line
 
-_SECTIONS, _FRAMES = 64, 256  # of one report that are kept
+_SECTIONS, _FRAMES = 64, 1024  # of one report that are kept
 _BESIDE = 14  # lines between a message that names a defect and its BUG or WARNING
 _PANIC_AFTER = 120.0  # seconds
 

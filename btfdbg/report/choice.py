@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _LOCKS = ("spinlock", "sleeping-lock", "wait-lock")
 _BORDER = "user-border"
-_FRAMES = 256  # more are not looked at: a stack that long goes in circles
+_FRAMES = 1024  # more are not looked at: a stack that long goes in circles
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +58,11 @@ def choose(kind: str, frames: Iterable[Frame]) -> Choice:
     how = KINDS[kind].choice
     reasons: list[Reason] = []
     sure: list[Frame] = []
+    place: dict[int, int] = {}
     for frame in frames:
         if len(sure) == _FRAMES:
             break
+        place[id(frame)] = len(place)
         if not frame.sure:
             reasons.append(Reason(frame, False, "unsure", "the unwinder does not vouch for it"))
         elif sure and sure[-1].name == frame.name and sure[-1].part == "pc":
@@ -71,14 +73,16 @@ def choose(kind: str, frames: Iterable[Frame]) -> Choice:
     if how == NOBODY:
         return Choice(None, "", (), stack)
     picked = {HANG: _hang, STALL: _stall}.get(how, _first)(sure, reasons)
+    # In the stack's order; what the unwinder guessed below the blamed frame is of no interest.
+    reasons.sort(key=lambda reason: (reason.kept, place[id(reason.frame)]))
     if picked is None:
         return Choice(None, "", tuple(reasons), stack)
-    return Choice(*picked, tuple(reasons), stack)
+    last = place[id(picked[0])]
+    told = [r for r in reasons if r.rule != "unsure" or place[id(r.frame)] < last]
+    return Choice(*picked, tuple(told), stack)
 
 
 def _machinery(frame: Frame, how: str) -> bool:
-    if frame.module:
-        return False
     name = frame.name
     return bool(
         match("skip", name)
@@ -90,9 +94,7 @@ def _machinery(frame: Frame, how: str) -> bool:
 
 
 def _skips(frame: Frame, *uses: str) -> Reason | None:
-    """Return why a frame is passed over; a module's own function never is machinery."""
-    if frame.module:
-        return None
+    """Return why a frame is passed over, or None if it is not."""
     for use in uses:
         rule = match(use, frame.name)
         if rule:
@@ -126,7 +128,7 @@ def _first(frames: Sequence[Frame], reasons: list[Reason], *uses: str) -> tuple[
 
 def _answer(frame: Frame, use: str, reasons: list[Reason]) -> tuple[Frame, str] | None:
     rule = match(use, frame.name)
-    if rule is None or frame.module:
+    if rule is None:
         return None
     reasons.append(Reason(frame, True, rule.id, rule.why))
     return frame, rule.names.split()[0].rstrip("*")
@@ -158,7 +160,9 @@ def without_tick(frames: Sequence[Frame], reasons: list[Reason]) -> Sequence[Fra
         end += 1
     kept = [frame for frame in frames[:noticed] if frame.part == "pc"]
     for frame in frames[len(kept) : end + 1]:
-        rule = match("tick", frame.name) or match("entry", frame.name)
+        rule = next(
+            (r for use in ("tick", "tick-way", "entry") if (r := match(use, frame.name))), None
+        )
         reasons.append(
             Reason(
                 frame,
@@ -177,8 +181,6 @@ def _stall(frames: Sequence[Frame], reasons: list[Reason]) -> tuple[Frame, str] 
         if shared:
             return shared
     for i, frame in enumerate(frames):
-        if frame.module:
-            continue
         rule = match("anchor", frame.name) or _user_fault(frames, i)
         if rule is None:
             continue

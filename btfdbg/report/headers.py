@@ -9,7 +9,7 @@ stacks, and not what becomes of a row's match.
 ``follows``  belongs to a report that has just begun, and begins one only without it:
              the ``Oops:`` line after ``BUG: unable to handle …``;
 ``names``    says what kind of BUG or WARNING comes next, or came just before;
-``says``     changes nothing by itself, and becomes the detail.
+``alone``    is a report of one line: what another report has open stays open.
 
 Groups of a pattern: ``fn`` and ``mod`` the function the message names, ``detail``,
 ``cpu``, ``pid``, ``comm``, ``file``.
@@ -24,7 +24,7 @@ import re
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.report.stacklines import FUNCTION
 
-STARTS, FOLLOWS, NAMES, SAYS = "starts", "follows", "names", "says"
+STARTS, FOLLOWS, NAMES, ALONE = "starts", "follows", "names", "alone"
 
 _TASK = r"(?P<comm>.{1,40}?)[:/](?P<pid>\d+)"
 _OOPS = r"(?:Oops: )?"  # repeated by kernels from 6.9 on
@@ -100,6 +100,7 @@ HEADERS: tuple[Header, ...] = (
            "bad: scheduling from the idle thread!", "scheduling from idle"),
     Header("preemptible-per-cpu", r"BUG: using (?P<detail>\w+)\(\) in preemptible(?: \[\w+\])? code: (?P<comm>.{1,40})/(?P<pid>\d+)",
            "BUG: using smp_processor_id() in preemptible [00000000] code: cat/12", "{detail}"),
+    Header("preemptible-per-cpu", rf"caller is {FUNCTION}", "caller is foo+0x1/0x2", "", FOLLOWS),
     Header("spinlock-bug", rf"BUG: (?P<detail>(?:spinlock|rwlock|raw_spinlock|mutex|semaphore|lock)[\w -]+?) on CPU#(?P<cpu>\d+), {_TASK}",
            "BUG: spinlock bad magic on CPU#0, cat/12", "{detail}"),
     # ---- memory faults -----------------------------------------------------------------------
@@ -139,7 +140,7 @@ HEADERS: tuple[Header, ...] = (
            "SError Interrupt on CPU0, code 0xbf000000 -- SError", "SError"),
     Header("trap", r"CFI failure (?:at|\(target)", "CFI failure at foo+0x1/0x2 (target: bar+0x0/0x4; expected type: 0x1)", "CFI failure"),
     Header("trap", rf"(?:traps: )?Missing ENDBR: (?:{FUNCTION})?", "traps: Missing ENDBR: foo+0x0/0x10", "missing ENDBR"),
-    Header("divide-error", rf"{_OOPS}divide error: [0-9a-f]{{4}} \[#\d+\]", "divide error: 0000 [#1] SMP"),
+    Header("divide-error", rf"{_OOPS}divide[ _]error: [0-9a-f]{{4}} \[#\d+\]", "divide error: 0000 [#1] SMP"),
     Header("divide-error", r"fixpoint divide exception: [0-9a-f]{4} ilc:\d", "fixpoint divide exception: 0009 ilc:3 [#1] SMP"),
     Header("trap", rf"{_OOPS}(?P<detail>int3|stack segment|segment not present|invalid TSS|alignment check|bounds|overflow|debug"
            r"|coprocessor \w+|device not available|control protection|double fault|simd exception|fpu exception)"
@@ -157,7 +158,7 @@ HEADERS: tuple[Header, ...] = (
            "usercopy: Kernel memory exposure attempt detected from SLUB object 'x' (offset 1, size 2)!", "{detail}", NAMES),
     Header("usercopy", r"Bad or missing usercopy whitelist\?", "Bad or missing usercopy whitelist? Kernel memory exposure attempt detected", "", NAMES),
     Header("busy-inodes", r"BUG: Dentry \S+\s+still in use", "BUG: Dentry ffff888000000000{i=0,n=x}  still in use (1) [unmount of ramfs ramfs]"),
-    Header("busy-inodes", r"VFS: Busy inodes after unmount of", "VFS: Busy inodes after unmount of loop0. Self-destruct in 5 seconds."),
+    Header("busy-inodes", r"VFS: Busy inodes after unmount of", "VFS: Busy inodes after unmount of loop0. Self-destruct in 5 seconds.", "", ALONE),
     Header("netdev-watchdog", r"NETDEV WATCHDOG: .*?: transmit queue \d+ timed out",
            "NETDEV WATCHDOG: eth0 (e1000e): transmit queue 0 timed out", "", NAMES),
     Header("bug", r"kernel BUG at (?P<file>\S+?:\d+)[!.]?", "kernel BUG at fs/x.c:12!", "{file}"),
@@ -175,7 +176,7 @@ HEADERS: tuple[Header, ...] = (
            "unchecked MSR access error: RDMSR from 0x123 at rIP: 0xffffffff81000000 (foo+0x1/0x2)", "unchecked {detail}"),
     Header("warning", r"sysfs: cannot create duplicate filename", "sysfs: cannot create duplicate filename '/devices/x'", "duplicate sysfs name"),
     Header("warning", r"WARNING: (?:kernel stack (?:regs|frame pointer)|can't (?:access|dereference) |stack recursion|unrecognized unwind|stack going in the wrong)",
-           "WARNING: kernel stack regs at 00000000 in cat:12 has bad 'bp' value 00000000", "unwinder", SAYS),
+           "WARNING: kernel stack regs at 00000000 in cat:12 has bad 'bp' value 00000000", "unwinder", ALONE),
     Header("rust-panic", r"rust_kernel: panicked at (?P<file>[^:]+:\d+)", "rust_kernel: panicked at drivers/x.rs:12:3:", "{file}", NAMES),
     # ---- memory management --------------------------------------------------------------------
     Header("bad-page", r"BUG: Bad page (?P<detail>state|map|cache) in process",
@@ -204,14 +205,14 @@ HEADERS: tuple[Header, ...] = (
            "INFO: task cat:12 blocked for more than 120 seconds."),
     # ---- hardware, devices -----------------------------------------------------------------------
     Header("hardware", r"(?:mce: |\{\d+\})?\[Hardware Error\]: (?P<rest>.*)", "mce: [Hardware Error]: CPU 0: Machine Check Exception: 5 Bank 6: be00000000800400"),
-    Header("hardware", r"EDAC \S+: (?P<detail>\d+ (?:UE|CE))", "EDAC MC0: 1 UE memory read error on CPU_SrcID#0", "EDAC"),
+    Header("hardware", r"EDAC \S+: (?P<detail>\d+ (?:UE|CE))", "EDAC MC0: 1 UE memory read error on CPU_SrcID#0", "EDAC", ALONE),
     Header("hardware", r"(?:AER: )?(?:Multiple )?Uncorrect(?:ed|able) \((?P<detail>Fatal|Non-Fatal)\) error",
-           "AER: Uncorrected (Fatal) error received: 0000:00:01.0", "PCIe AER"),
-    Header("hardware", r"PCIe Bus Error: severity=Uncorrected", "PCIe Bus Error: severity=Uncorrected (Fatal), type=Transaction Layer", "PCIe AER"),
+           "AER: Uncorrected (Fatal) error received: 0000:00:01.0", "PCIe AER", ALONE),
+    Header("hardware", r"PCIe Bus Error: severity=Uncorrected", "PCIe Bus Error: severity=Uncorrected (Fatal), type=Transaction Layer", "PCIe AER", ALONE),
     Header("hardware", r"NMI: (?P<detail>IOCK|PCI system) error|Uhhuh\. NMI received for unknown reason",
-           "NMI: PCI system error (SERR) for reason a1 on CPU 0.", "NMI"),
+           "NMI: PCI system error (SERR) for reason a1 on CPU 0.", "NMI", ALONE),
     Header("irq-nobody-cared", r"irq \d+: nobody cared", "irq 16: nobody cared (try booting with the \"irqpoll\" option)"),
-    Header("unregister-netdevice", r"unregister_netdevice: waiting for \S+ to become free", "unregister_netdevice: waiting for lo to become free. Usage count = 1"),
+    Header("unregister-netdevice", r"unregister_netdevice: waiting for \S+ to become free", "unregister_netdevice: waiting for lo to become free. Usage count = 1", "", ALONE),
     # ---- the end ---------------------------------------------------------------------------------
     Header("sysrq", r"(?:sysrq|SysRq) ?: Trigger a crash", "sysrq: Trigger a crash", "sysrq"),
     Header("panic", r"Kernel panic - not syncing: (?P<detail>.*)", "Kernel panic - not syncing: Fatal exception", "{detail}", FOLLOWS),
@@ -241,7 +242,7 @@ ANYWHERE = re.compile(
     r"|oom-killer|Out of memory|out of memory|hard LOCKUP|detected (?:expedited )?stall|ticks this GP"
     r"|Hardware Error|EDAC |Uncorrect|PCIe Bus Error|NMI: |Uhhuh|nobody cared|unregister_netdevice"
     r"|Trigger a crash|tried to execute|illegal operation|DEBUG_LOCKS_WARN|Busy inodes|scheduling|exception: "
-    r"|needs lockdep|monitor event|Illegal context|operation exception|Reserved instruction|cut here"
+    r"|needs lockdep|monitor event|caller is |Illegal context|operation exception|Reserved instruction|cut here"
 )
 
 _compiled: list[tuple[re.Pattern[str], Header]] = []

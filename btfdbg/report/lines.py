@@ -20,12 +20,12 @@ _PREFIX = re.compile(
     # /dev/kmsg and netconsole: level,sequence,microseconds,flags[,caller=T1];
     r"(?:\d{1,3},\d+,(?P<micro>\d+),[^,;\s]*(?:,caller=(?P<kcaller>[TC]\d+))?[^;\s]*;)?"
     # syslog and journald
-    r"(?:(?:[A-Z][a-z]{2} [ \d]\d [\d:.]{8,15}|\d{4}-\d\d-\d\dT\S+) (?:\S+ )?kernel: ?)?"
+    r"(?:(?:[^\W\d]{3,5}\.? +\d{1,2} [\d:.]{8,15}|\d{4}-\d\d-\d\dT\S+) (?:\S+ )?kernel: ?)?"
     # dmesg -x
     r"(?:[a-z]+ *:[a-z]+ *: ?)?"
     r"(?:<\d{1,3}>)?"
     # seconds, or the date of dmesg -T and --time-format=iso
-    r"(?:\[ *(?P<seconds>\d+\.\d+)(?:@\d+)?\] ?"
+    r"(?:\[ *(?P<seconds>\d+\.\d*)(?:@\d+)?\] ?"
     r"|\[[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d [\d:]{8} \d{4}\] "
     r"|\d{4}-\d\d-\d\dT[\d:,.+-]+ )?"
     r"(?:\[ *(?P<caller>[TC]\d+)\] ?)?"

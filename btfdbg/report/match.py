@@ -17,8 +17,9 @@ _answers: dict[tuple[str, str], Rule | None] = {}
 
 
 def _translate(pattern: str) -> str:
-    """Return a shell pattern (``*`` and ``[abc]`` only) as a regular expression."""
-    return re.sub(r"\\\[(\w+)\\\]", r"[\1]", re.escape(pattern)).replace(r"\*", ".*")
+    """Return a shell pattern (``*``, ``[abc]``, ``#``: a hex digit) as a regular expression."""
+    escaped = re.sub(r"\\\[(\w+)\\\]", r"[\1]", re.escape(pattern))
+    return escaped.replace(r"\*", ".*").replace(r"\#", "[0-9a-f]")
 
 
 def _table(use: str) -> tuple[re.Pattern[str], list[Rule]]:

@@ -53,7 +53,9 @@ def canonical(name: str) -> str:
 def rule_name(name: str) -> str:
     """Return the name that rules are matched with: without leading underscores too."""
     name = base_name(name)
-    return name if name.startswith("_R") else name.lstrip("_") or name
+    if name.startswith("_R"):  # mangled by rustc
+        return name
+    return name.lstrip("_").removeprefix("pi_").lstrip("_") or name  # __pi_memcpy of arm64
 
 
 def is_general(name: str) -> bool:

@@ -4,9 +4,10 @@ Owns the table and nothing else; rules are read by match.py and used by choice.p
 To add one, add a row with a sample: the tests hold every row to its sample, and to the
 name beside it that must be kept.
 
-A row's ``names`` are shell patterns over whole names, separated by blanks. They are
-matched after the compiler's suffixes (``.isra.0``, ``.cold``) and leading underscores
-are taken off, so ``mutex_lock*`` covers ``__mutex_lock.constprop.0``.
+A row's ``names`` are shell patterns over whole names, separated by blanks (``#`` is a
+hex digit). They are matched after the compiler's suffixes (``.isra.0``, ``.cold``) and
+leading underscores are taken off: ``mutex_lock*`` covers ``__mutex_lock.constprop.0``.
+A function is judged by its name wherever it lives: what is built in here is a module there.
 
 ``use`` is what a match means:
 
@@ -14,6 +15,7 @@ are taken off, so ``mutex_lock*`` covers ``__mutex_lock.constprop.0``.
 ``wait``    the same for stacks of tasks that wait;
 ``shared``  a wait in which all waiters have one cause: this function is the answer;
 ``tick``    the interrupt by which a stall was noticed, not the stall;
+``tick-way`` on the way from an interrupt to that, meaningless without it;
 ``entry``   the stub under which an interrupt or a fault entered the kernel;
 ``anchor``  calls whatever is registered: the function just above it is the answer;
 ``fault``   an anchor only where nothing lies under it but user space.
@@ -109,6 +111,11 @@ _ROWS = (
         "fentry mcount ftrace_caller ftrace_regs_caller ftrace_call ftrace_graph_caller "
         "ftrace_return_to_handler return_to_handler fexit cyg_profile_*",
         "compiled in for coverage or tracing", "__sanitizer_cov_trace_pc",
+    ),
+    Rule(
+        "bpf-program", "skip", "",
+        "bpf_prog_################* bpf_prog_run* bpf_dispatcher_* bpf_trampoline_*",
+        "a BPF program and what runs it", "bpf_prog_6deef7357e7b4530_f", "bpf_prog_array_copy_info",
     ),
     Rule(
         "thunk", "skip", "x86",
@@ -270,7 +277,8 @@ _ROWS = (
     ),
     Rule(
         "refcount", "skip", "",
-        "refcount_* kref_* percpu_ref_* rust_helper_refcount_* ref_tracker_* netdev_tracker_*",
+        "refcount_* kref_* percpu_ref_* rust_helper_refcount_* ref_tracker_* netdev_tracker_* "
+        "atomic_dec_if_positive put_pid get_pid put_task_struct* get_task_struct",
         "a counter that its caller changes", "refcount_warn_saturate",
     ),
     Rule(
@@ -289,10 +297,12 @@ _ROWS = (
         "kmem_cache_zalloc do_kmalloc* slab_alloc* slab_post_alloc_hook slab_pre_alloc_hook "
         "slab_out_of_memory new_slab* allocate_slab alloc_slab_page* cache_alloc* cache_grow* "
         "fallback_alloc kmem_getpages slab_get_obj get_partial* get_freepointer* freelist_* "
-        "deactivate_slab* alloc_from_pcs kmemdup* kstrdup* kstrndup kmemdup_nul kasprintf "
-        "kvasprintf* memdup_user* vmemdup_user strndup_user setup_object* init_object "
-        "mempool_alloc* mempool_kmalloc mempool_init_node memcg_alloc_* "
-        "memcg_slab_post_alloc_hook obj_cgroup_charge* kmem_alloc",
+        "alloc_from_pcs kmemdup* kstrdup* kstrndup kmemdup_nul kasprintf kvasprintf* "
+        "memdup_user* vmemdup_user strndup_user setup_object* init_object mempool_alloc* "
+        "mempool_kmalloc mempool_init_node memcg_alloc_* memcg_slab_post_alloc_hook "
+        "obj_cgroup_charge* kmem_alloc try_charge* mem_cgroup_charge* mem_cgroup_try_charge* "
+        "obj_cgroup_* charge_memcg memcg_charge* get_obj_cgroup_from_current sock_kmalloc "
+        "sock_wmalloc sock_rmalloc",
         "the slab allocator, asked by its caller",
         "kmem_cache_alloc_node_noprof", "deactivate_super",
     ),
@@ -302,7 +312,7 @@ _ROWS = (
         "kmem_cache_free* slab_free* cache_free* do_slab_free free_block drain_array* "
         "free_to_partial_list free_large_kmalloc free_debug_processing kfree_hook "
         "mempool_free* kmemleak_* slab_free_hook free_to_pcs cache_flusharray* nonpaging_free "
-        "cache_freed",
+        "cache_freed sock_kfree_s sock_kzfree_s",
         "the slab allocator, given back to by its caller", "slab_free_freelist_hook", "free_netdev",
     ),
     Rule(
@@ -324,7 +334,10 @@ _ROWS = (
         "vmalloc* vzalloc* vfree* vunmap* vmap* alloc_vmap_area vm_area_alloc* ioremap* "
         "iounmap* remove_vm_area find_vm_area find_vmap_area* purge_vmap* get_vm_area* "
         "insert_vmap* pcpu_* alloc_percpu* free_percpu* percpu_alloc* pcpu_alloc* "
-        "vmalloc_sync_all memremap* module_alloc execmem_alloc",
+        "vmalloc_sync_all memremap* module_alloc execmem_alloc swiotlb_* dma_alloc_* "
+        "dma_free_* dma_map_* dma_unmap_* dma_sync_* debug_dma_* check_unmap check_sync "
+        "add_dma_entry sg_alloc_table* sg_free_table* sg_init_* sg_next sg_miter_* "
+        "sg_copy_buffer sg_pcopy_*",
         "the vmalloc and per-CPU allocators", "__vmalloc_node_range",
     ),
     Rule(
@@ -336,7 +349,10 @@ _ROWS = (
         "clear_page* copy_page copy_page_* clear_huge_page copy_highpage copy_user_highpage "
         "pi_memcpy* pi_memset* pi_strlen arch_memcpy* crc* csum_partial* csum_and_* do_csum "
         "checksum ip_fast_csum jhash* siphash* hsiphash* xxh* memcpy_and_pad memcpy_fromio "
-        "memcpy_toio memset_io hex_dump_to_buffer print_hex_dump* skip_spaces strim",
+        "memcpy_toio memset_io hex_dump_to_buffer print_hex_dump* skip_spaces strim mmioset "
+        "mmiocpy memzero get_random_bytes* get_random_u* prandom_* bsearch sort sort_r "
+        "sort_nonatomic hex2bin bin2hex match_token match_int match_u64 match_strdup "
+        "match_strlcpy utf8_to_utf32 utf8s_to_utf16s utf16s_to_utf8s",
         "copies, fills or compares what its caller hands it", "memcpy_erms", "strp_data_ready",
     ),
     Rule(
@@ -349,7 +365,7 @@ _ROWS = (
         "memcpy_from_iter memcpy_to_iter copy_mc_* csum_and_copy_* do_strncpy_from_user "
         "instrument_copy_* rep_movs_alternative import_iovec check_zeroed_user user_access_* "
         "uaccess_* access_ok copy_from_sockptr* copy_struct_from_* do_raw_copy_* asm_copy_* "
-        "fallback_scalar_usercopy*",
+        "fallback_scalar_usercopy* arm_copy_* arm_clear_user copy_tofrom_user* put_cmsg*",
         "copies between user space and its caller's buffer", "_copy_to_iter", "copy_net_ns",
     ),
     # ---- containers ---------------------------------------------------------------------------
@@ -367,8 +383,22 @@ _ROWS = (
         "radix_tree_descend radix_tree_load_root idr_* ida_* mas_* mtree_* mt_find* mt_next "
         "mt_prev mt_dup* mt_destroy* rhashtable_* rht_* rhltable_* assoc_array_* "
         "find_get_page* find_get_entr* find_lock_entries pagecache_get_page* "
-        "filemap_get_entry",
+        "filemap_get_entry kfifo_* sbitmap_* grab_cache_page* find_or_create_page "
+        "find_lock_page* filemap_get_folio* filemap_lock_folio filemap_grab_folio "
+        "filemap_get_read_batch find_get_pages* pagevec_lookup* filemap_get_folios* "
+        "add_to_page_cache* filemap_add_folio",
         "an index of its caller", "mas_store_prealloc", "radix_tree_node_alloc",
+    ),
+    Rule(
+        "netlink-attributes", "skip", "",
+        "nla_put* nla_reserve* nla_append* nla_memcpy nla_strscpy nla_strlcpy nla_memdup "
+        "nla_memcmp nla_strcmp nla_find nla_get_range_*",
+        "reads or writes an attribute for its caller", "nla_put_64bit", "nla_parse",
+    ),
+    Rule(
+        "decompressors", "skip", "",
+        "LZ4_* lz4_* lzo1x_* ZSTD_* HUF_* FSE_* zlib_* inflate_fast xz_dec_* lzma_*",
+        "decompresses what its caller hands it", "LZ4_decompress_safe", "squashfs_decompress",
     ),
     Rule(
         "skb-helpers", "skip", "",
@@ -385,14 +415,19 @@ _ROWS = (
         "dev_vprintk_emit dev_printk* dev_err dev_warn dev_info dev_notice dev_crit dev_alert "
         "dev_emerg dev_level* netdev_printk netdev_err netdev_warn netdev_info netdev_notice "
         "netdev_level* msg_print_text log_store record_print_text down_trylock_console_sem* "
-        "console_lock_spinning_* pr_* seq_printf seq_vprintf nbcon_* univ8250_*",
+        "console_lock_spinning_* pr_* seq_printf seq_vprintf nbcon_* univ8250_* *_printk "
+        "*_printk_level",
         "prints for its caller", "vprintk_emit", "console_lock",
     ),
     Rule(
         "format", "skip", "",
         "snprintf vsnprintf scnprintf vscnprintf sprintf vsprintf string string_nocheck "
         "number pointer format_decode sscanf vsscanf kstrto* simple_strto* simple_str* "
-        "put_dec* hex_string",
+        "put_dec* hex_string resource_string mac_address_string ip4_string ip6_string "
+        "ip6_addr_string uuid_string va_format symbol_string error_string check_pointer "
+        "restricted_pointer flags_string device_node_string fwnode_string special_hex_number "
+        "widen_string dentry_name file_dentry_name bdev_name dev_driver_string seq_puts "
+        "seq_write seq_putc seq_escape* seq_put_decimal_*",
         "formats for its caller", "vsnprintf",
     ),
     # ---- timers, work, waiting ----------------------------------------------------------------
@@ -414,7 +449,10 @@ _ROWS = (
         "check_flush_dependency delayed_work_timer_fn kthread_flush_work* "
         "kthread_flush_worker kthread_cancel_work* kthread_queue_work kthread_insert_work* "
         "get_work_pool find_worker_executing_work touch_work_lockdep_map touch_wq_lockdep_map "
-        "task_work_add irq_work_queue* tasklet_kill tasklet_schedule*",
+        "task_work_add irq_work_queue* tasklet_kill tasklet_schedule* alloc_workqueue* "
+        "alloc_and_link_pwqs static_key_* jump_label_* static_call_* request_firmware* "
+        "kthread_create* kthread_run kthread_stop* free_irq request_irq request_threaded_irq "
+        "setup_irq disable_irq* enable_irq synchronize_irq",
         "work of its caller's, queued or waited for", "__flush_work", "process_one_work",
     ),
     Rule(
@@ -451,14 +489,14 @@ _ROWS = (
         "kvfree_call_rcu rcu_preempt_deferred_* rcu_eqs_* rcu_dynticks_* rcu_irq_* rcu_nmi_* "
         "ct_kernel_* ct_user_* ct_idle_* ct_irq_* ct_nmi_* synchronize_* rcu_barrier* "
         "wait_rcu_gp* cleanup_srcu_struct* check_init_srcu_struct rcu_gp_is_* rcu_user_* "
-        "context_tracking_*",
+        "context_tracking_* rcu_cblist_* rcu_segcblist_*",
         "marks or waits for a grace period for its caller", "call_rcu_common", "process_srcu",
     ),
     Rule(
         "irq-flags", "skip", "",
         "local_bh_* raw_local_irq_* arch_local_* local_irq_* native_save_fl native_restore_fl "
         "preempt_count_* raw_local_save_flags native_irq_* local_daif_* asm_exc_nmi "
-        "pv_native_*",
+        "pv_native_* warn_bogus_irq_restore",
         "switches interrupts or preemption for its caller", "__local_bh_enable_ip",
     ),
     # ---- the device model and other layers that act for a caller ------------------------------
@@ -470,7 +508,17 @@ _ROWS = (
         "get_device_parent* tty_unregister_device tty_register_device* bus_add_device "
         "bus_probe_device bus_remove_device driver_register device_for_each_child* "
         "bus_for_each_* i2c_del_adapter i2c_unregister_device unregister_client "
-        "device_add_attrs add_uevent_var dev_uevent devm_* release_nodes devres_*",
+        "device_add_attrs add_uevent_var dev_uevent devm_* release_nodes devres_* "
+        "*_notifier_call_chain notifier_chain_register notifier_chain_unregister "
+        "blocking_notifier_chain_* raw_notifier_chain_* atomic_notifier_chain_* "
+        "srcu_notifier_chain_* call_netdevice_notifiers* debugfs_remove* debugfs_create_* "
+        "driver_unregister bus_remove_driver class_destroy class_unregister class_register "
+        "platform_device_add platform_device_del platform_device_unregister cdev_del cdev_put "
+        "cdev_add cdev_device_add cdev_device_del misc_register misc_deregister pm_runtime_* "
+        "rpm_* hwrng_unregister hwrng_register led_classdev_unregister "
+        "power_supply_unregister bdi_unregister device_pm_* device_wakeup_* dev_pm_* "
+        "driver_sysfs_* subsys_interface_* bus_register bus_unregister device_match_* "
+        "get_device_unless_zero",
         "the device model, which works for the driver", "kobject_add_internal", "device_find_child",
     ),
     Rule(
@@ -484,7 +532,8 @@ _ROWS = (
         "mark_buffer_dirty* brelse put_bh get_bh submit_bh* set_page_dirty* set_buffer_* "
         "folio_mark_dirty filemap_dirty_folio lock_buffer unlock_buffer folio_unlock "
         "unlock_page folio_end_* end_page_writeback* folio_start_* set_page_writeback* "
-        "drop_nlink clear_nlink inc_nlink set_nlink",
+        "drop_nlink clear_nlink inc_nlink set_nlink truncate_inode_pages* truncate_pagecache* "
+        "invalidate_mapping_pages* invalidate_inode_pages2*",
         "works on a buffer, page or inode for its file system", "mark_buffer_dirty", "bread_gfp",
     ),
     Rule(
@@ -501,13 +550,16 @@ _ROWS = (
         "usb_unpoison_urb usb_put_urb usb_get_urb usb_kill_anchored_urbs "
         "usb_poison_anchored_urbs usb_unlink_anchored_urbs usb_scuttle_* usb_anchor_urb "
         "usb_unanchor_urb usb_hcd_* usb_control_msg* usb_bulk_msg usb_interrupt_msg "
-        "usb_start_wait_urb usb_put_dev usb_get_dev usb_put_intf usb_get_intf usb_autopm_*",
+        "usb_start_wait_urb usb_put_dev usb_get_dev usb_put_intf usb_get_intf usb_autopm_* "
+        "usb_deregister usb_deregister_dev usb_register_dev usb_remove_hcd usb_set_interface "
+        "usb_reset_device usb_get_descriptor usb_string usb_driver_release_interface "
+        "usb_driver_claim_interface",
         "a transfer that a USB driver asked for", "usb_submit_urb", "usb_probe_interface",
     ),
     Rule(
         "own-panic", "skip", "",
-        "*_panic *_assert_fail* *_assertfail assfail *_assert_failed btrfs_assertfail* "
-        "bug_on_* fs_error* ocfs2_abort* ocfs2_error*",
+        "*_panic *_assert_fail* *_assert_failed bug_on_* fs_error* ocfs2_abort* ocfs2_error* "
+        "*assertfail* *assfail*",
         "a subsystem's own way to a BUG", "__reiserfs_panic", "panic_on_oops_setup",
     ),
     Rule(
@@ -515,7 +567,9 @@ _ROWS = (
         "readb* readw* readl* readq* writeb* writew* writel* writeq* raw_read[bwlq] "
         "raw_write[bwlq] ioread* iowrite* inb inw inl outb outw outl insb insw insl outsb "
         "outsw outsl inb_p outb_p logic_in* logic_out* raw_readsl raw_writesl "
-        "native_read_msr* native_write_msr* rdmsr* wrmsr*",
+        "native_read_msr* native_write_msr* rdmsr* wrmsr* regmap_* clk_disable* clk_enable* "
+        "clk_unprepare clk_prepare clk_core_* regulator_disable* regulator_enable* "
+        "regulator_put* gpiod_set_* gpiod_get_*",
         "reads or writes a register of a device for its caller", "__raw_readb", "read_part_sector",
     ),
     Rule(
@@ -538,10 +592,8 @@ _ROWS = (
     # ---- only where a task waits --------------------------------------------------------------
     Rule(
         "wait-generic", "wait", "",
-        "wait_* *_wait *_wait_* *_waiting wait_on_* out_of_line_wait_on_* bit_wait* "
-        "folio_wait* var_wait* *fdatawait* do_read_cache_folio do_read_cache_page do_wait* "
-        "swait* *_wait_event* prepare_to_swait* *_and_wait",
-        "waits for something of its caller's", "folio_wait_bit_common", "await_x",
+        "do_read_cache_folio do_read_cache_page *wait*",
+        "waits for something of its caller's", "folio_wait_bit_common", "p9_client_rpc",
     ),
     Rule(
         "wait-lock", "wait", "",
@@ -579,16 +631,22 @@ _ROWS = (
         "rcu_check_gp_kthread_starvation* update_process_times tick_sched_handle* "
         "tick_sched_timer tick_nohz_handler tick_periodic tick_handle_periodic "
         "watchdog_timer_fn watchdog_overflow_callback watchdog_check_hardlockup_* "
-        "watchdog_hardlockup_check hrtimer_interrupt hrtimer_run_queues nmi_cpu_backtrace* "
+        "watchdog_hardlockup_check hrtimer_interrupt nmi_cpu_backtrace* "
         "nmi_trigger_cpumask_backtrace* arch_trigger_cpumask_backtrace* "
         "arch_trigger_all_cpu_backtrace* trigger_all_cpu_backtrace* perf_event_nmi_handler "
         "intel_pmu_handle_irq nmi_handle* do_nmi default_do_nmi exc_nmi first_nmi nmi "
-        "end_repeat_nmi local_apic_timer_interrupt smp_apic_timer_interrupt "
-        "sysvec_apic_timer_interrupt arch_timer_handler_* handle_percpu_devid_irq "
-        "sched_show_task* dump_cpu_task scheduler_tick sched_tick run_hrtimer timer_handler "
-        "twd_handler timer_interrupt do_ext_irq clock_comparator_interrupt "
+        "end_repeat_nmi sched_show_task* dump_cpu_task clock_comparator_interrupt "
         "clock_comparator_work",
         "the tick or NMI that noticed the stall", "rcu_sched_clock_irq",
+    ),
+    Rule(
+        "tick-way", "tick-way", "",
+        "smp_apic_timer_interrupt sysvec_apic_timer_interrupt arch_timer_handler_* "
+        "handle_percpu_devid_irq run_hrtimer timer_handler twd_handler timer_interrupt "
+        "do_ext_irq scheduler_tick sched_tick hrtimer_run_queues local_apic_timer_interrupt "
+        "gic_handle_irq handle_domain_irq generic_handle_domain_irq call_on_irq_stack "
+        "do_interrupt_handler el1_interrupt el1h_64_irq_handler handle_irq_desc",
+        "on the way to the tick", "sysvec_apic_timer_interrupt",
     ),
     Rule(
         "irq-entry-x86", "entry", "x86",
@@ -656,8 +714,8 @@ _ROWS = (
         "anchor-thread", "anchor", "",
         "process_one_work process_scheduled_works worker_thread rescuer_thread kthread "
         "kthread_worker_fn ret_from_fork* smpboot_thread_fn kernel_thread_helper "
-        "task_work_run io_wq_worker ret_from_kernel_thread* kernel_init do_idle "
-        "cpu_startup_entry call_usermodehelper_exec_async vhost_task_fn start_kernel "
+        "task_work_run io_wq_worker ret_from_kernel_thread* kernel_init cpu_startup_entry "
+        "call_usermodehelper_exec_async vhost_task_fn start_kernel "
         "ret_from_kernel_user_thread",
         "runs a work item, a thread or a task's put-off work", "process_one_work",
     ),
@@ -667,10 +725,10 @@ _ROWS = (
         "new_sync_write vfs_readv vfs_writev do_iter_read do_iter_write do_iter_readv_writev "
         "do_loop_readv_writev call_read_iter call_write_iter vfs_fsync* vfs_statfs "
         "vfs_fallocate vfs_open do_dentry_open vfs_poll do_poll mmap_region call_mmap fput "
-        "generic_shutdown_super do_splice* splice_direct_to_actor iterate_dir sock_do_ioctl "
-        "blkdev_ioctl compat_blkdev_ioctl *_sys_ioctl SyS_ioctl compat_SyS_ioctl sys_ioctl "
-        "ksys_ioctl vfs_get_tree mount_fs kernel_read kernel_write vfs_copy_file_range "
-        "vfs_dedupe* vfs_kern_mount* file_ioctl vfs_lookup lookup_slow lookup_open",
+        "do_splice* splice_direct_to_actor iterate_dir sock_do_ioctl blkdev_ioctl "
+        "compat_blkdev_ioctl *_sys_ioctl SyS_ioctl compat_SyS_ioctl sys_ioctl ksys_ioctl "
+        "vfs_get_tree mount_fs kernel_read kernel_write vfs_copy_file_range vfs_dedupe* "
+        "vfs_kern_mount* file_ioctl vfs_lookup lookup_slow lookup_open",
         "calls a file's or a file system's operation", "vfs_read",
     ),
     Rule(
@@ -679,7 +737,9 @@ _ROWS = (
         "netlink_dump nfnetlink_rcv_msg nfnetlink_rcv_batch netif_receive_skb_core* "
         "netif_receive_skb_one_core netif_receive_skb_list_core deliver_skb "
         "deliver_ptype_list_skb dev_direct_xmit dev_hard_start_xmit xmit_one "
-        "inet_csk_listen_start netdev_start_xmit",
+        "inet_csk_listen_start netdev_start_xmit sys_setsockopt do_sock_setsockopt "
+        "sys_getsockopt do_sock_getsockopt sys_connect* sys_bind* sys_listen* sys_accept4* "
+        "sock_setsockopt",
         "calls a protocol's or a network driver's operation", "__netif_receive_skb_core",
     ),
     Rule(
@@ -692,8 +752,7 @@ _ROWS = (
     Rule(
         "anchor-init", "anchor", "",
         "do_one_initcall do_initcalls do_init_module load_module call_driver_probe "
-        "really_probe device_remove* notifier_call_chain ops_init ops_exit_list cleanup_net "
-        "tty_ldisc_receive_buf",
+        "really_probe device_remove* ops_init ops_exit_list cleanup_net tty_ldisc_receive_buf",
         "calls what a module or a driver registered", "do_one_initcall",
     ),
     Rule(

@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 
 from btfdbg.report.building import Builder
-from btfdbg.report.headers import ANYWHERE, FOLLOWS, NAMES, SAYS, header
+from btfdbg.report.headers import ALONE, ANYWHERE, FOLLOWS, NAMES, header
 from btfdbg.report.lines import Line, parse_line
 from btfdbg.report.stacklines import heading
 
@@ -140,8 +140,6 @@ class Reader:
 
     def _header(self, caller: _Caller, line: Line, row: Header, match: re.Match[str]) -> bool:
         current = caller.report
-        if row.role == SAYS and current is not None:
-            return False
         if current is not None and current.absorbs(row, match, line):
             caller.idle = 0
             return True
@@ -163,6 +161,9 @@ class Reader:
         report = Builder(row, match, line)
         if row.role == NAMES and current is not None and current.may_be_named(report):
             current.named_by(report)
+            return True
+        if row.role == ALONE and current is not None:
+            self._keep(report)
             return True
         self._close(caller)
         self._add(caller, report)
@@ -202,6 +203,15 @@ class Reader:
     # ---- reports -------------------------------------------------------------------------
 
     def _add(self, caller: _Caller, report: Builder) -> None:
+        self._keep(report)
+        if caller.report is None:
+            self._open += 1
+        caller.report = caller.last = report
+        caller.idle = 0
+        if report.kind.id in ("rcu-stall", "soft-lockup", "hard-lockup"):
+            self._stalled = report
+
+    def _keep(self, report: Builder) -> None:
         key = (report.seconds or 0.0, report.caller, report.message)
         if report.seconds and key in self._seen:
             pass  # the console printed its buffer again: read, but not kept
@@ -213,12 +223,6 @@ class Reader:
             else:
                 self.left_out += 1
                 self._reports[-1].repeats += 1
-        if caller.report is None:
-            self._open += 1
-        caller.report = caller.last = report
-        caller.idle = 0
-        if report.kind.id in ("rcu-stall", "soft-lockup", "hard-lockup"):
-            self._stalled = report
 
     def _close(self, caller: _Caller) -> None:
         if caller.report is not None:

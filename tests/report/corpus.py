@@ -85,7 +85,7 @@ class Case:
     @property
     def function(self) -> str:
         """The function that the title names, empty if it names none."""
-        match = re.search(r" in (\S+)(?:/\S+)?$", self.title)
+        match = re.search(r" in ([^\s/]+)(?:/\S+)?$", self.title)
         return "" if match is None or "corrupted" in match[1] else match[1]
 
     @property

@@ -1,0 +1,187 @@
+"""Logs as files: read piece by piece, compressed or not, and what cannot be read named.
+
+Owns the opening and the bounds. What the text says is text.py's matter.
+
+Facts: fs/pstore/platform.c (parts of a dump are numbered from the newest);
+Documentation/admin-guide/ramoops.rst; kdump-utils and makedumpfile --dump-dmesg.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import sys
+
+from btfdbg.errors import DebugInfoError
+from btfdbg.lazy_dataclass import dataclass
+from btfdbg.report.text import CHUNK, Reader
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO
+
+    from btfdbg.report.event import Event
+
+MAX_TEXT = 4 << 30  # characters of one log that are looked at
+_MAX_PARTS = 64 << 20  # of a pstore's text, which is put in order as a whole
+
+_DUMPS = (b"KDUMP   ", b"\x7fELF", b"makedumpfile", b"QEVM", b"DISKDUMP", b"EMiL")
+_PART = re.compile(r"^(?:\w+#\d+ Part(\d+))\r?$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """The events of a file, and whether not all of it was looked at (``cut``: why)."""
+
+    events: tuple[Event, ...]
+    left_out: int
+    cut: str = ""
+
+
+def in_order(text: str) -> str:
+    """
+    Put the parts of a pstore's text into the order of time.
+
+    A dump is kept in parts of which the first is the newest; files that were simply
+    joined stand in the order of their numbers.
+
+    >>> in_order("Panic#1 Part1\\nlast\\nPanic#1 Part2\\nfirst\\n")
+    'first\\nlast\\n'
+    """
+    marks = list(_PART.finditer(text))
+    if len(marks) < 2:
+        return text
+    numbers = [int(mark[1]) for mark in marks]
+    if numbers != sorted(numbers):
+        return text  # put in order by somebody already
+    ends = [mark.start() for mark in marks[1:]] + [len(text)]
+    parts = [text[mark.end() : end].lstrip("\r\n") for mark, end in zip(marks, ends, strict=True)]
+    return text[: marks[0].start()] + "".join(reversed(parts))
+
+
+def read_log(path: str) -> Log:
+    """
+    Read the events of a log.
+
+    :param path: A file, compressed with gzip, xz or zstd or not; ``-`` for standard input.
+    :raises DebugInfoError: It is no file, cannot be read, or is a dump.
+    """
+    try:
+        if path == "-":
+            return _read(sys.stdin.buffer, "standard input")
+        with open(path, "rb", opener=_open_file) as f:
+            return _read(f, path)
+    except OSError as e:
+        raise DebugInfoError(f"{path}: {e.strerror or e}", step="log") from e
+
+
+def _open_file(path: str, flags: int) -> int:
+    # O_NONBLOCK: a fifo without a writer must not hold us up before it is refused.
+    fd = os.open(path, flags | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise DebugInfoError(f"{path}: not a file", step="log", hint="give a log, or - for stdin")
+    return fd
+
+
+def _read(f: BinaryIO, name: str) -> Log:
+    start = f.read(1 << 12)
+    if start.startswith(_DUMPS):
+        raise DebugInfoError(f"{name}: a dump, not a log", step="log", hint="give it without --log")
+    reader = Reader()
+    cut = ""
+    size = 0
+    try:
+        for piece in _texts(_unpacked(f, start)):
+            size += len(piece)
+            if size > MAX_TEXT:
+                cut = f"only the first {MAX_TEXT >> 20} MiB were looked at"
+                break
+            reader.feed(piece)
+    except (EOFError, OSError, ValueError) as e:
+        cut = f"reading ended after {size} characters: {e}"
+    except Exception as e:  # lzma and zstandard have errors of their own
+        if type(e).__module__.partition(".")[0] not in ("_lzma", "lzma", "zstd", "zstandard"):
+            raise
+        cut = f"reading ended after {size} characters: {e}"
+    return Log(tuple(reader.finish()), reader.left_out, cut)
+
+
+def _texts(pieces: Iterator[bytes]) -> Iterator[str]:
+    """Decode pieces; the parts of a pstore's text are put in order first."""
+    from codecs import getincrementaldecoder
+
+    decoder = getincrementaldecoder("utf-8")("replace")
+    first = decoder.decode(next(pieces, b""))
+    if _PART.match(first):
+        texts = [first]
+        size = len(first)
+        for piece in pieces:
+            texts.append(decoder.decode(piece))
+            size += len(piece)
+            if size > _MAX_PARTS:
+                break
+        yield in_order("".join(texts))
+    else:
+        yield first
+    for piece in pieces:
+        yield decoder.decode(piece)
+    yield decoder.decode(b"", final=True)
+
+
+def _unpacked(f: BinaryIO, start: bytes) -> Iterator[bytes]:
+    """Yield a file's bytes in pieces, unpacked."""
+    source = _Joined(start, f)
+    if start.startswith(b"\x1f\x8b"):
+        import zlib
+
+        yield from _inflate(source, zlib.decompressobj(31))
+    elif start.startswith(b"\xfd7zXZ\x00"):
+        import lzma
+
+        yield from _inflate(source, lzma.LZMADecompressor(memlimit=256 << 20))
+    elif start.startswith(b"\x28\xb5\x2f\xfd"):
+        import zstandard
+
+        unpacker = zstandard.ZstdDecompressor(max_window_size=1 << 27)
+        stream = unpacker.stream_reader(source, read_across_frames=True)  # type: ignore[arg-type] # read() is enough
+        with stream:
+            while piece := stream.read(CHUNK):
+                yield piece
+    else:
+        while piece := source.read(CHUNK):
+            yield piece
+
+
+def _inflate(source: _Joined, unpacker: object) -> Iterator[bytes]:
+    """Unpack in bounded pieces, whatever the ratio."""
+    from lzma import LZMADecompressor
+
+    while packed := source.read(1 << 14):
+        if isinstance(unpacker, LZMADecompressor):
+            yield unpacker.decompress(packed, CHUNK)
+            while not unpacker.eof and not unpacker.needs_input:
+                yield unpacker.decompress(b"", CHUNK)
+        else:
+            yield unpacker.decompress(packed, CHUNK)  # type: ignore[attr-defined] # zlib's
+            while unpacker.unconsumed_tail:  # type: ignore[attr-defined]
+                yield unpacker.decompress(unpacker.unconsumed_tail, CHUNK)  # type: ignore[attr-defined]
+        if unpacker.eof:  # type: ignore[attr-defined]
+            return
+    raise EOFError("it ends inside its compressed data")
+
+
+class _Joined:
+    """The bytes that were read already, then the rest of the file."""
+
+    def __init__(self, start: bytes, rest: BinaryIO) -> None:
+        self._start = start
+        self._rest = rest
+
+    def read(self, size: int = -1) -> bytes:
+        if self._start:
+            piece, self._start = self._start, b""
+            return piece
+        return self._rest.read(size)
