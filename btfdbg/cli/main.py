@@ -38,6 +38,7 @@ def _subcommands() -> dict[str, Callable[[Sequence[str]], int]]:
         "report": _report,
         "signature": _signature,
         "trim": _trim,
+        "isf": _isf,
         "btf": _btf,
         "vars": _vars,
     }
@@ -328,6 +329,32 @@ def _trim(argv: Sequence[str]) -> int:
     from btfdbg.cli import trim
 
     return trim.main(argv)
+
+
+def _isf(argv: Sequence[str]) -> int:
+    from btfdbg.cli import isf
+
+    return _on_dump("isf", isf, argv)
+
+
+def _on_dump(name: str, command: Any, argv: Sequence[str]) -> int:
+    """
+    A subcommand about one dump.
+
+    :param command: A module with ``USAGE``, ``add_arguments(parser)`` and
+        ``run(session, args)``.
+    """
+    parser = _parser()
+    parser.prog = f"btfdbg {name}"
+    parser.usage = command.USAGE
+    parser.add_argument("core", metavar="CORE", nargs="?", help="the dump")
+    command.add_arguments(parser)
+    args = parser.parse_args(list(argv))
+    if args.core is None and not args.live and args.qemu is None:
+        parser.error("which dump? give CORE")
+    _, session = open_for(args, args.core)
+    status: int = command.run(session, args)
+    return status
 
 
 def _btf(argv: Sequence[str]) -> int:

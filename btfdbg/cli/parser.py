@@ -20,6 +20,7 @@ btfdbg [options] CORE                     look at a dump interactively
        btfdbg report CORE | --log FILE           what happened, in a sentence, and the evidence
        btfdbg signature CORE | --log FILE        what the crash is called, and why (--why)
        btfdbg trim CORE OUT [-x COMMAND]         a small dump, only what a session needs
+       btfdbg isf CORE -o FILE                   a symbol table for volatility3
        btfdbg btf VERB ...                       the BTF toolkit
        btfdbg vars VERB ...                      the database of variable types"""
 

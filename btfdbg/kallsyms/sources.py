@@ -5,7 +5,9 @@ such a file is of the kernel in the dump. A file of another kernel gives wrong
 addresses for right names, so it is not believed unless VMCOREINFO agrees.
 
 Facts: ``nm -n`` lines "address letter name"; /proc/kallsyms adds "[module]" and
-has addresses with KASLR applied, or zeros for those who may not see them.
+has addresses with KASLR applied, or zeros for those who may not see them. The output of
+the command ``sym -l`` has no letters (drgn) or has them in parentheses (crash), and ends
+with the symbols of modules: these lie outside of the image.
 Absolute per-CPU symbols (x86 before 6.15) do not move with KASLR.
 """
 
@@ -28,6 +30,9 @@ _IMAGE = 1 << 30
 # VMCOREINFO_SYMBOL_ARRAY() of something that is a pointer gives its value.
 _VALUES = frozenset({"mem_section", "vmemmap"})
 _LINE = re.compile(r"([0-9A-Fa-f]{8,16}) ([A-Za-z?-]) (\S+)(?:[ \t]+\[(\S+)\])?\s*")
+# "sym -l" of drgn has no letters, crash's has them in parentheses.
+_LISTED = re.compile(r"([0-9A-Fa-f]{1,16})  ?(?:\(([A-Za-z?])\) )?([^\s()]+)\s*")
+_CODE = (("_text", "_etext"), ("_stext", "_etext"), ("_sinittext", "_einittext"))
 
 
 def load_file(path: str | Path, info: VmcoreInfo | None = None) -> ListedTable:
@@ -58,12 +63,20 @@ def parse_map(text: bytes, origin: str, info: VmcoreInfo | None = None) -> Liste
     symbols: list[tuple[int, str, str]] = []
     percpu: dict[str, int] = {}
     wrong = 0
+    listed = False
     for raw in text.split(b"\n"):
-        match = _LINE.fullmatch(raw.decode("ascii", "backslashreplace"))
-        if match is None:
-            wrong += bool(raw.strip())
-            continue
-        digits, letter, name, module = match.groups()
+        line = raw.decode("ascii", "backslashreplace")
+        match = _LINE.fullmatch(line)
+        if match is not None:
+            digits, letter, name, module = match.groups()
+        else:
+            match = _LISTED.fullmatch(line)
+            if match is None:
+                wrong += bool(raw.strip())
+                continue
+            digits, letter, name = match.groups()
+            letter, module = letter or "?", None
+            listed = True
         # Modules come from the dump itself; a file may be of another boot.
         if module is not None or letter in "UuNn" or len(name) > MAX_NAME:
             continue
@@ -81,6 +94,8 @@ def parse_map(text: bytes, origin: str, info: VmcoreInfo | None = None) -> Liste
             f"{origin}: all addresses are 0",
             "read /proc/kallsyms as root, with kernel.kptr_restrict below 2",
         )
+    if listed:
+        symbols = _of_the_image(symbols)
     low = percpu.get("__per_cpu_start", 0)
     high = percpu.get("__per_cpu_end", 0)
     absolute_end = high if low < 4096 and "__per_cpu_end" in percpu else -1
@@ -106,6 +121,24 @@ def parse_map(text: bytes, origin: str, info: VmcoreInfo | None = None) -> Liste
         complete=True,
         problems=(f"{origin}: {wrong} lines are no symbols",) if wrong else (),
     )
+
+
+def _of_the_image(symbols: list[tuple[int, str, str]]) -> list[tuple[int, str, str]]:
+    """The symbols of a list without letters or module names: no module's, and which are code."""
+    at: dict[str, int] = {}
+    for address, _, name in symbols:
+        at.setdefault(name, address)
+    code = [(at[low], at[high]) for low, high in _CODE if low in at and high in at]
+    start, end = at.get("_text", at.get("_stext", 0)), at.get("_end", _MASK64)
+    top = at.get("__per_cpu_end", 0)
+    kept = []
+    for address, letter, name in symbols:
+        if not (start <= address <= end or address <= top < start):
+            continue
+        if letter == "?":
+            letter = "T" if any(low <= address < high for low, high in code) else "D"
+        kept.append((address, letter, name))
+    return kept
 
 
 def from_vmcoreinfo(info: VmcoreInfo) -> ListedTable:

@@ -23,6 +23,8 @@ from typing import Protocol
 BLOCK = 32
 _SHARED_BIAS = 32  # keeps the byte from being a newline
 _MOST_SHARED = 200
+_KNOWN_BLOCKS = 1024  # of those looked at, so that questions in order decode none twice
+_MANY = 512  # questions after which a list of all blocks' heads pays
 
 
 class Found(Protocol):
@@ -98,6 +100,9 @@ class SortedTexts(_Blocks):
         if len(lengths) != -(-count // BLOCK):
             raise ValueError("another number of texts")
         self._count = count
+        self._known: dict[int, tuple[bytes, ...]] = {}
+        self._all_heads: list[bytes] = []
+        self._lookups = 0
 
     def __len__(self) -> int:
         return self._count
@@ -118,12 +123,28 @@ class SortedTexts(_Blocks):
 
         :raises ValueError, IndexError: the file is damaged.
         """
-        number = bisect_right(self._heads(1), text) - 1
-        if number >= 0:
-            for position, other in enumerate(self._texts(number)):
-                if other == text:
-                    return number * BLOCK + position
-        return -1
+        number = self._number(text)
+        if number < 0:
+            return -1
+        texts = self._known.get(number)
+        if texts is None:
+            if len(self._known) >= _KNOWN_BLOCKS:
+                self._known.clear()
+            texts = self._known[number] = tuple(self._texts(number))
+        try:
+            return number * BLOCK + texts.index(text)
+        except ValueError:
+            return -1
+
+    def _number(self, text: bytes) -> int:
+        """The block that a text is in, if it is in any; -1 if it would stand before all."""
+        heads: Sequence[bytes] = self._all_heads
+        if not heads:
+            self._lookups += 1
+            heads = self._heads(1)
+            if self._lookups > _MANY:
+                heads = self._all_heads = [heads[i] for i in range(len(heads))]
+        return bisect_right(heads, text) - 1
 
     @staticmethod
     def pack(texts: Iterable[bytes]) -> tuple[bytes, list[int]]:

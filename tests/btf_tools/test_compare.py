@@ -17,7 +17,7 @@ from btfdbg.btf.fingerprint import Fingerprints
 from btfdbg.btf.format import Kind
 from btfdbg.btf.holes import as_text, holes
 from btfdbg.btf.text import rawtext
-from btfdbg.btf.text.isf import to_isf
+from btfdbg.btf.text.isf import spellings, to_isf
 from btfdbg.errors import BtfError, BtfFormatError
 
 from .graphs import build, permuted, random_types
@@ -295,7 +295,7 @@ def test_isf_describes_types_symbols_and_variables() -> None:
         + "\t'(anon)' type_id=7 bits_offset=32\n\t'kind' type_id=6 bits_offset=64\n"
         + "[9] VAR 'v' type_id=4, linkage=global\n"
     )
-    table = to_isf(btf, {"v": 4096, "f": 8192}, {"f": 1}, banner=b"Linux\n\0")
+    table = to_isf(btf, {"v": 4096, "f": 8192, "w": 1}, {"f": 1}, banner=b"Linux\n\0")
     assert table["metadata"]["format"] == "6.2.0"
     assert table["base_types"]["char"] == {
         "size": 1, "signed": False, "kind": "char", "endian": "little",
@@ -316,7 +316,20 @@ def test_isf_describes_types_symbols_and_variables() -> None:
     assert table["base_types"][table["enums"]["e"]["base"]]["signed"] is True
     assert table["symbols"]["v"]["type"]["kind"] == "pointer"
     assert table["symbols"]["f"] == {"address": 8192, "type": {"kind": "base", "name": "int"}}
+    assert table["symbols"]["w"] == {"address": 1, "type": {"kind": "base", "name": "void"}}
+    assert table["metadata"]["linux"]["symbols"] == [{"kind": "symtab", "name": "vmlinux"}]
     assert table["symbols"]["linux_banner"]["constant_data"] == "TGludXgKAA=="
+
+
+def test_isf_knows_an_integer_by_all_its_spellings() -> None:
+    btf = rawtext.parse("[1] INT 'long long int' size=8 bits_offset=0 nr_bits=64 encoding=SIGNED\n")
+    base = to_isf(btf)["base_types"]
+    assert base["long long"] == base["long long int"] == base["signed long long"]
+    assert spellings("unsigned int") == ("unsigned int", "unsigned")
+    assert set(spellings("unsigned long")) == {
+        "unsigned long", "long unsigned int", "unsigned long int",
+    }  # fmt: skip
+    assert spellings("_Bool") == ("_Bool",)
 
 
 def test_every_name_that_isf_refers_to_is_described() -> None:

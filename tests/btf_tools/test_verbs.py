@@ -136,14 +136,61 @@ def test_holes_and_fingerprints(files: Path, capsys: pytest.CaptureFixture[str])
     assert run("fingerprint", files / "base", "none") == 2
 
 
+def system_map(start: int, extra: str = "") -> str:
+    """A System.map that is long enough to be a kernel's."""
+    lines = [f"{start:016x} T _text"]
+    lines += [f"{start + 16 * i:016x} t f{i}" for i in range(1, 1200)]
+    return "\n".join(lines) + "\n" + extra
+
+
 def test_isf_takes_a_symbol_file(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (files / "System.map").write_text("ffffffff81000000 T _text\n0000000000000010 d x [mod]\n")
-    assert run("isf", files / "base", "--symbols", files / "System.map") == 0
-    table = json.loads(capsys.readouterr().out)
-    assert table["symbols"] == {"_text": {"address": 0xFFFFFFFF81000000}}
+    path = files / "System.map"
+    path.write_text(system_map(0xFFFFFFFF81000000))
+    assert run("isf", files / "base", "--symbols", path) == 0
+    output = capsys.readouterr()
+    table = json.loads(output.out)
+    assert table["symbols"]["_text"] == {
+        "address": 0xFFFFFFFF81000000, "type": {"kind": "base", "name": "void"},
+    }  # fmt: skip
     assert table["user_types"]["s"]["size"] == 8
-    (files / "System.map").write_text("nonsense\n")
-    assert run("isf", files / "base", "--symbols", files / "System.map") == 2
+    assert table["metadata"]["linux"]["symbols"][0]["kind"] == "system-map"
+    assert output.err == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("nonsense\n", "not the map of a kernel"),
+        ("ffffffffffffffff B The real System.map is in the -dbg package\n", "is a stub"),
+        (system_map(0).replace("T", "t"), ""),
+        ("\n".join(f"0000000000000000 T f{i}" for i in range(2000)), "all addresses are 0"),
+    ],
+)
+def test_isf_says_what_is_wrong_with_a_symbol_file(
+    files: Path, capsys: pytest.CaptureFixture[str], text: str, says: str
+) -> None:
+    (files / "System.map").write_text(text)
+    status = run("isf", files / "base", "--symbols", files / "System.map")
+    error = capsys.readouterr().err
+    assert status == (2 if says else 0)
+    assert says in error
+    assert error.count("\n") <= 1
+
+
+def test_isf_says_that_addresses_are_of_a_running_kernel(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = files / "kallsyms"
+    path.write_text(system_map(0xFFFFFFFF9D600000, "ffffffffc0000000 t x\t[mod]\n"))
+    assert run("isf", files / "base", "--symbols", path) == 0
+    output = capsys.readouterr()
+    assert "running kernel" in output.err
+    assert "--kernel-offset" in output.err
+    assert "x" not in json.loads(output.out)["symbols"]
+    assert run("isf", files / "base", "--symbols", path, "--kernel-offset", "0x1c600000") == 0
+    output = capsys.readouterr()
+    assert output.err == ""
+    assert json.loads(output.out)["symbols"]["_text"]["address"] == 0xFFFFFFFF81000000
 
 
 def test_minimize_needs_a_bpf_object(files: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,6 +18,29 @@ from btfdbg.btf.format import MAX_CHAIN, Kind
 from btfdbg.errors import BtfError, BtfNotFoundError
 
 Json: TypeAlias = dict[str, Any]
+_VOID: Json = {"kind": "base", "name": "void"}
+
+
+def spellings(name: str) -> tuple[str, ...]:
+    """
+    All ways in which C spells an integer type, the given one first.
+
+    gcc calls a type ``long unsigned int`` that clang calls ``unsigned long``, and readers
+    of symbol tables ask for either.
+
+        >>> spellings("long long int")
+        ('long long int', 'long long', 'signed long long', 'signed long long int')
+    """
+    words = name.split()
+    if not words or not set(words) <= {"signed", "unsigned", "short", "long", "int"}:
+        return (name,)
+    size = " ".join(word for word in words if word in ("short", "long"))
+    sign = "unsigned" if "unsigned" in words else ""
+    rest = f"{size} int" if size else "int"
+    forms = [size, rest] if not sign else [f"{size} unsigned int".strip()]
+    for prefix in (sign or "signed",):
+        forms += [f"{prefix} {size}" if size else prefix, f"{prefix} {rest}"]
+    return tuple(dict.fromkeys((name, *(form for form in forms if form))))
 
 
 class _Isf:
@@ -54,7 +77,8 @@ class _Isf:
         match type_:
             case kinds.Int():
                 kind = "bool" if type_.bool else "char" if type_.size == 1 else "int"
-                self._base(type_.name, type_.size, type_.signed, kind)
+                for name in spellings(type_.name):
+                    self._base(name, type_.size, type_.signed, kind)
                 return {"kind": "base", "name": type_.name}
             case kinds.Float():
                 self._base(type_.name, type_.size, True, "float")
@@ -78,7 +102,7 @@ class _Isf:
                 return {"kind": "enum", "name": self.name(target, "enum")}
             case kinds.FuncProto():
                 return {"kind": "function"}
-        return {"kind": "base", "name": "void"}
+        return _VOID
 
     def composite(self, type_id: int, type_: kinds.Struct | kinds.Union) -> None:
         fields: Json = {}
@@ -130,6 +154,8 @@ def to_isf(
     banner: bytes | None = None,
     producer: str = "btfdbg",
     version: str = "",
+    symbol_kind: str = "symtab",
+    symbol_name: str = "",
 ) -> Json:
     """
     Return an ISF symbol table, ready for ``json.dump``.
@@ -137,6 +163,9 @@ def to_isf(
     :param symbols: Name to address, as in the kernel's symbol table.
     :param variables: Name to type id, in addition to the BTF's own VARs.
     :param banner: The kernel's ``linux_banner``, by which volatility3 recognises a dump.
+    :param symbol_kind: Where symbols are from, in the schema's words: ``symtab`` or
+        ``system-map``. It has none for BTF: types say ``dwarf``, which BTF is made from.
+    :param symbol_name: Name of the file that they are from.
     :raises BtfFormatError: a record refers to what does not exist.
     """
     isf = _Isf(btf)
@@ -164,19 +193,22 @@ def to_isf(
     types.update(variables or {})
     out: Json = {}
     for name, address in (symbols or {}).items():
-        out[name] = {"address": address}
-        if name in types:
-            out[name]["type"] = isf.describe(types[name])
+        # A symbol without a type is void to readers, which look for a type in each.
+        type_ = isf.describe(types[name]) if name in types else _VOID
+        out[name] = {"type": type_, "address": address}
     if banner is not None:
         from base64 import b64encode
 
-        out.setdefault("linux_banner", {"address": 0})
+        out.setdefault("linux_banner", {"type": _VOID, "address": 0})
         out["linux_banner"]["constant_data"] = b64encode(banner).decode("ascii")
+    linux: Json = {"types": [{"kind": "dwarf", "name": "BTF of vmlinux"}]}
+    if symbols:
+        linux["symbols"] = [{"kind": symbol_kind, "name": symbol_name or "vmlinux"}]
     return {
         "metadata": {
             "producer": {"name": producer, "version": version},
             "format": "6.2.0",
-            "linux": {"types": [{"kind": "btf", "name": "vmlinux"}]},
+            "linux": linux,
         },
         "base_types": isf.base,
         "user_types": isf.users,

@@ -1,0 +1,49 @@
+"""``btfdbg isf CORE -o FILE``: a symbol table for volatility3, made of the dump alone.
+
+Owns the command line and its words; what is in the table is ``btfdbg.handover.isf``'s.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from btfdbg.program.session import Session
+
+USAGE = "btfdbg isf [options] CORE -o FILE.json[.xz]"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        required=True,
+        help="where to write it: .json, .json.xz, .json.gz or .json.bz2",
+    )
+
+
+def run(session: Session, args: argparse.Namespace) -> int:
+    """
+    Write the table and say what is in it.
+
+    :raises BtfdbgError: the dump has too little for one, or FILE cannot be written.
+    """
+    from btfdbg.handover import isf
+
+    table, written = isf.table_of(session)
+    isf.write(table, args.output)
+    if not written.banner:
+        print(
+            "btfdbg: linux_banner cannot be read: volatility3 will match this table to no image",
+            file=sys.stderr,
+        )
+    if args.log_level != "none":
+        print(
+            f"{args.output}: {written.symbols} symbols, {written.typed} variables with a type,"
+            f" {written.shared} names that several symbols have"
+        )
+    return 0

@@ -1,0 +1,123 @@
+"""A dump's own symbol table for volatility3: ``btfdbg isf CORE -o FILE``.
+
+Owns what goes into the table and how the file is written. ISF itself is
+:mod:`btfdbg.btf.text.isf`'s.
+
+Facts: volatility3 adds the displacement of KASLR itself and so wants link-time addresses
+(framework/automagic/linux.py); it knows a dump by ``linux_banner``'s bytes, and reads
+``.json``, ``.json.xz``, ``.json.gz`` and ``.json.bz2``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, BinaryIO
+
+from btfdbg import __version__
+from btfdbg.btf.text.isf import Json, to_isf
+from btfdbg.errors import DebugInfoError
+from btfdbg.handover.kernel import gather
+from btfdbg.kallsyms.choice import only
+from btfdbg.lazy_dataclass import dataclass
+
+if TYPE_CHECKING:
+    import bz2
+    import gzip
+    import lzma
+
+    from btfdbg.kallsyms.model import Sym
+    from btfdbg.program.session import Session
+
+# The table is some 40 MB of text. A higher level takes ten times as long for a sixth less.
+_XZ_PRESET = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """
+    What a table holds.
+
+    :ivar symbols: Names with an address.
+    :ivar typed: Of these, variables whose type is known.
+    :ivar shared: Names that several symbols have; the table has room for one, which is the
+        global one, or the first by address without a type.
+    :ivar tables: kallsyms' own tables, as far as they were found.
+    :ivar banner: Whether the banner is known: without it volatility3 matches no dump.
+    """
+
+    symbols: int
+    typed: int
+    shared: int
+    tables: int
+    banner: bool
+
+
+def table_of(session: Session) -> tuple[Json, Written]:
+    """
+    Return the ISF of a dump's kernel, ready for ``json.dump``, and what is in it.
+
+    :raises DebugInfoError: the dump has no symbols or no BTF, or does not say how far the
+        kernel was moved.
+    """
+    kernel = gather(session)
+    names: dict[str, list[Sym]] = {}
+    for sym in kernel.symbols:
+        names.setdefault(sym.name, []).append(sym)
+    addresses: dict[str, int] = {}
+    types: dict[str, int] = {}
+    shared = 0
+    for name, syms in names.items():
+        meant = only(syms)
+        shared += meant is None
+        addresses[name] = kernel.link_address(meant or syms[0])
+        if meant is not None:
+            type_id = kernel.types.get((name, meant.address))
+            if type_id is not None:
+                types[name] = type_id
+    for own in kernel.tables:
+        addresses[own.name] = own.address - kernel.offset
+        if (own.name, own.address) in kernel.types:
+            types[own.name] = kernel.types[own.name, own.address]
+    table = to_isf(
+        kernel.btf,
+        addresses,
+        types,
+        banner=kernel.banner or None,
+        version=__version__,
+        symbol_name=f"kallsyms of {session.release}",
+    )
+    written = Written(len(addresses), len(types), shared, len(kernel.tables), bool(kernel.banner))
+    return table, written
+
+
+def write(table: Json, path: str) -> None:
+    """
+    Write a table; the name's end says how: ``.xz``, ``.gz``, ``.bz2`` or as it is.
+
+    :raises DebugInfoError: the file cannot be written.
+    """
+    try:
+        with _opener(path)() as f:
+            # Whole, as json.dump() is many times slower: it writes each token by itself.
+            f.write(json.dumps(table, separators=(",", ":")).encode("ascii"))
+    except OSError as e:
+        raise DebugInfoError(f"{path}: {e.strerror or e}", step="isf") from e
+
+
+def _opener(path: str) -> Callable[[], BinaryIO | gzip.GzipFile | lzma.LZMAFile | bz2.BZ2File]:
+    end = os.path.splitext(path)[1]
+    if end == ".xz":
+        import lzma
+
+        return lambda: lzma.open(path, "wb", preset=_XZ_PRESET)
+    if end == ".gz":
+        import gzip
+
+        return lambda: gzip.open(path, "wb", compresslevel=6)
+    if end == ".bz2":
+        import bz2
+
+        return lambda: bz2.open(path, "wb")
+    return lambda: open(path, "wb")

@@ -1,0 +1,165 @@
+"""What a file for another tool is made of: symbols with link-time addresses, and types.
+
+Owns gathering both from a Session, and the difference between "of no known type" and
+"no variable". Knows no file format.
+
+Why all symbols are read first: a look-up by name through kallsyms' index costs a dozen
+reads, and there is one for nearly every symbol here; a dict costs none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import drgn
+
+from btfdbg.btf import Btf, TypeId, kinds
+from btfdbg.handover import symbols as symbols_
+from btfdbg.handover.types import TypeIds
+from btfdbg.kallsyms.choice import is_text
+from btfdbg.kallsyms.model import Sym, SymbolTable
+from btfdbg.lazy_dataclass import dataclass
+from btfdbg.variables.convert import TypeBuilder
+
+if TYPE_CHECKING:
+    from btfdbg.program.session import Session
+
+_BANNER_MAX = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """
+    :ivar symbols: All symbols of the image by address in memory.
+    :ivar offset: What to take off an address in memory to get the link-time one.
+    :ivar percpu_absolute: Per-CPU symbols are offsets and were not moved.
+    :ivar tables: kallsyms' own tables, which are not among the symbols.
+    :ivar btf: The kernel's BTF, with what its variables need on top.
+    :ivar types: Type id of a variable by its name and its symbol's address in memory.
+    :ivar banner: ``linux_banner`` with its NUL byte; empty if it is not known.
+    :ivar untyped: How many data symbols have no type.
+    """
+
+    symbols: tuple[Sym, ...]
+    offset: int
+    percpu_absolute: bool
+    tables: tuple[symbols_.OwnTable, ...]
+    btf: Btf
+    types: dict[tuple[str, int], TypeId]
+    banner: bytes
+    untyped: int
+
+    def link_address(self, sym: Sym) -> int:
+        """The address that the kernel's own vmlinux gives a symbol."""
+        return symbols_.link_address(sym, self.offset, self.percpu_absolute)
+
+
+class _Expanded:
+    """A symbol table with all its names at hand."""
+
+    def __init__(self, table: SymbolTable, syms: Sequence[Sym]) -> None:
+        self._table = table
+        self._syms = syms
+        self._by_name: dict[str, tuple[Sym, ...]] = {}
+        for sym in syms:
+            name = sym.name
+            self._by_name[name] = (*self._by_name.get(name, ()), sym)
+
+    @property
+    def source(self) -> str:
+        return self._table.source
+
+    @property
+    def count(self) -> int:
+        return self._table.count
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        return self._table.problems
+
+    def by_name(self, name: str) -> tuple[Sym, ...]:
+        return self._by_name.get(name, ())
+
+    def by_address(self, address: int) -> Sym | None:
+        return self._table.by_address(address)
+
+    def extent(self, name_or_sym: str | Sym) -> int:
+        return self._table.extent(name_or_sym)
+
+    def names(self) -> Iterator[str]:
+        return (sym.name for sym in self._syms)
+
+    def __iter__(self) -> Iterator[Sym]:
+        return iter(self._syms)
+
+
+def gather(session: Session) -> Kernel:
+    """
+    Read all symbols, and the types of all variables that are known.
+
+    :raises DebugInfoError: the dump has no symbols or no BTF, or does not say how far the
+        kernel was moved.
+    """
+    offset = symbols_.kernel_offset(session)
+    syms = symbols_.of_session(session)
+    table = session.symbols
+    assert table is not None  # of_session() saw it
+    btf = session.vmlinux
+    assert session.converter is not None  # there is BTF
+    ids = TypeIds(btf, session.converter.convert)
+    types: dict[tuple[str, int], TypeId] = {}
+    untyped = 0
+    session.symbols = _Expanded(table, syms)
+    try:
+        # By name, as the database is sorted: it then reads each of its blocks once.
+        for sym in sorted((s for s in syms if not is_text(s)), key=lambda s: s.name):
+            type_id = _type_of(session, ids, sym)
+            if type_id is None:
+                untyped += 1
+            else:
+                types[sym.name, sym.address] = type_id
+    finally:
+        session.symbols = table
+    tables = tuple(symbols_.own_tables(session))
+    builder = TypeBuilder(session.prog)
+    for own in tables:
+        built = builder.from_text(own.type)
+        type_id = None if built is None else ids.id_of(built)
+        if type_id is not None:
+            types[own.name, own.address] = type_id
+    return Kernel(
+        tuple(syms),
+        offset,
+        symbols_.has_absolute_percpu(table),
+        tables,
+        ids.btf(),
+        types,
+        banner(session),
+        untyped,
+    )
+
+
+def _type_of(session: Session, ids: TypeIds, sym: Sym) -> TypeId | None:
+    own = session.own_variable(sym.name, sym.address)
+    if own is not None:
+        var = session.vmlinux.type_by_id(own)
+        return var.type if isinstance(var, kinds.Var) else own
+    found = None if session.variables is None else session.variables.of_symbol(sym)
+    return None if found is None else ids.id_of(found.type)
+
+
+def banner(session: Session) -> bytes:
+    """``linux_banner`` as it is in memory, NUL byte included; empty if it cannot be read."""
+    found = session.lookup_symbols("linux_banner")
+    if len(found) != 1:
+        return b""
+    for size in (_BANNER_MAX, 512, 256):
+        try:
+            data: bytes = session.prog.read(found[0].address, size)
+        except drgn.FaultError:
+            continue
+        text, nul, _ = data.partition(b"\0")
+        if nul and text.startswith(b"Linux version "):
+            return text + nul
+    return b""

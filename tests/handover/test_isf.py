@@ -1,0 +1,113 @@
+"""``btfdbg isf``: what volatility3 needs is in the table, and its schema allows all of it."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import json
+import lzma
+from base64 import b64decode
+from pathlib import Path
+
+import pytest
+
+from btfdbg.cli.main import main
+from btfdbg.errors import DebugInfoError
+from btfdbg.handover import isf
+from btfdbg.handover.kernel import banner
+from btfdbg.handover.symbols import kernel_offset, own_tables
+from btfdbg.program.session import Session
+from btfdbg.vmcore.vmcoreinfo import VmcoreInfo
+
+
+def test_addresses_are_those_of_vmlinux(few: Session) -> None:
+    table, _ = isf.table_of(few)
+    symbols = table["symbols"]
+    # Where x86-64 kernels are linked (CONFIG_PHYSICAL_START).
+    assert symbols["_text"]["address"] == 0xFFFFFFFF81000000
+    assert few.lookup_symbols("_text")[0].address - kernel_offset(few) == 0xFFFFFFFF81000000
+    # An offset into each CPU's area, which KASLR does not move.
+    assert symbols["__per_cpu_start"]["address"] == 0
+
+
+def test_variables_have_their_types_and_the_rest_is_void(few: Session) -> None:
+    table, written = isf.table_of(few)
+    symbols = table["symbols"]
+    assert symbols["init_task"]["type"] == {"kind": "struct", "name": "task_struct"}
+    assert symbols["modules"]["type"] == {"kind": "struct", "name": "list_head"}
+    assert symbols["linux_banner"]["type"]["kind"] == "array"
+    assert symbols["runqueues"]["type"] == {"kind": "struct", "name": "rq"}
+    assert symbols["schedule"]["type"] == {"kind": "base", "name": "void"}
+    assert symbols["saved_command_line"]["type"]["kind"] == "pointer"
+    assert written.symbols == len(symbols)
+    assert written.typed == sum(s["type"].get("name") != "void" for s in symbols.values())
+
+
+def test_the_banner_is_the_dumps_own(few: Session) -> None:
+    table, _ = isf.table_of(few)
+    data = b64decode(table["symbols"]["linux_banner"]["constant_data"])
+    assert data.startswith(f"Linux version {few.release} ".encode())
+    assert data.endswith(b"\n\0")
+    assert data == banner(few)
+
+
+def test_kallsyms_own_tables_are_where_memory_proves_them(whole: Session) -> None:
+    found = {t.name: t for t in own_tables(whole)}
+    assert {
+        "kallsyms_num_syms",
+        "kallsyms_names",
+        "kallsyms_markers",
+        "kallsyms_token_table",
+        "kallsyms_token_index",
+        "kallsyms_offsets",
+        "kallsyms_relative_base",
+    } <= found.keys()
+    symbols = whole.vmcoreinfo.symbols
+    for name, own in found.items():
+        if name in symbols:  # the kernel itself says where some of them are
+            assert own.address == symbols[name], name
+    count = int.from_bytes(whole.prog.read(found["kallsyms_num_syms"].address, 4), "little")
+    assert whole.symbols is not None
+    assert count == whole.symbols.count
+
+
+@pytest.mark.parametrize("end", ["json", "json.xz", "json.gz", "json.bz2"])
+def test_a_table_is_written_as_its_name_says(tmp_path: Path, end: str) -> None:
+    path = tmp_path / f"x.{end}"
+    isf.write({"symbols": {"a": 1}}, str(path))
+    data = path.read_bytes()
+    unpack = {"xz": lzma.decompress, "gz": gzip.decompress, "bz2": bz2.decompress}
+    data = unpack.get(end.rpartition(".")[2], bytes)(data)
+    assert json.loads(data) == {"symbols": {"a": 1}}
+
+
+def test_a_dump_that_does_not_say_how_far_it_was_moved_gives_no_table(
+    few: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = few.vmcoreinfo.raw.split(b"\n")
+    info = b"\n".join(line for line in lines if not line.startswith(b"KERNELOFFSET"))
+    monkeypatch.setattr(few, "vmcoreinfo", VmcoreInfo.parse(info))
+    with pytest.raises(DebugInfoError, match="KERNELOFFSET"):
+        isf.table_of(few)
+
+
+def test_a_file_that_cannot_be_written_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "core").write_bytes(b"nothing")
+    assert main(["isf", str(tmp_path / "core"), "-o", str(tmp_path / "out.json")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    with pytest.raises(DebugInfoError, match="no/such"):
+        isf.write({}, "/no/such/folder/x.json")
+
+
+@pytest.mark.oracle
+@pytest.mark.filterwarnings("ignore:The metaschema:DeprecationWarning")
+def test_volatilitys_own_schema_allows_the_table(few: Session) -> None:
+    schemas = pytest.importorskip("volatility3.schemas")
+    pytest.importorskip("jsonschema")
+    table, _ = isf.table_of(few)
+    # Without jsonschema, valid() says yes to anything.
+    assert schemas.validate(table, use_cache=False)
+    table["metadata"]["linux"]["types"][0]["kind"] = "btf"
+    assert not schemas.validate(table, use_cache=False)
