@@ -18,36 +18,16 @@ from btfdbg.errors import BtfdbgError, DebugInfoError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from types import SimpleNamespace
-    from typing import Any
 
     import drgn
 
-    from btfdbg.cli.parser import Parser
     from btfdbg.program.session import Session
 
 EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_UNUSABLE = 2
-
-
-def _subcommands() -> dict[str, Callable[[Sequence[str]], int]]:
-    return {
-        "info": _info,
-        "report": _report,
-        "signature": _signature,
-        "trim": _trim,
-        "isf": _isf,
-        "btf": _btf,
-        "vars": _vars,
-    }
-
-
-def _parser() -> Parser:
-    from btfdbg.cli.parser import Parser
-
-    return Parser(tuple(_subcommands()))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -118,34 +98,38 @@ def _open_standard_streams() -> None:
 
 
 def _dispatch(argv: list[str]) -> int:
-    if argv and argv[0] in _subcommands():
+    from btfdbg.cli.options import SUBCOMMANDS
+    from btfdbg.cli.reader import quick
+
+    if argv and argv[0] in SUBCOMMANDS:
         return _run_subcommand(argv[0], argv[1:])
-    from types import SimpleNamespace
+    read = quick(argv, tuple(SUBCOMMANDS))
+    if read is None:
+        from types import SimpleNamespace
 
-    from btfdbg.cli.options import quick
+        from btfdbg.cli.parser import Parser
 
-    read = quick(argv, tuple(_subcommands()))
-    if read is not None:
-        args, positionals = read
-    else:
-        parser = _parser()
-        options, positionals = parser.split(argv)
-        if positionals and positionals[0] in _subcommands():
-            return _run_subcommand(positionals[0], [*options, *positionals[1:]])
-        args = SimpleNamespace(**vars(parser.parse_args(options)))
+        parser = Parser()
+        options, operands, is_subcommand = parser.split(argv)
+        if is_subcommand:
+            return _run_subcommand(operands[0], [*options, *operands[1:]])
+        read = SimpleNamespace(**vars(parser.parse_args(options))), operands
+    args, operands = read
     core = None
     if not args.live and args.qemu is None:
-        if not positionals:
-            _parser().print_usage(sys.stderr)
+        if not operands:
+            from btfdbg.cli.parser import Parser
+
+            Parser().print_usage(sys.stderr)
             print("btfdbg: which dump? give CORE, or --help", file=sys.stderr)
             return EXIT_UNUSABLE
-        core, *positionals = positionals
+        core, *operands = operands
     try:
         prog, session = open_for(args, core)
     except BtfdbgError as e:
         return unusable(e)
     _settle()
-    return _run(args, prog, session, positionals)
+    return _run(args, prog, session, operands)
 
 
 def _settle() -> None:
@@ -164,7 +148,21 @@ def _settle() -> None:
 def _run_subcommand(name: str, argv: Sequence[str]) -> int:
     _settle()
     try:
-        return _subcommands()[name](argv)
+        if name == "btf":
+            from btfdbg.cli import btf
+
+            status = btf.run_quick(argv)
+            if status is not None:
+                return status
+        from importlib import import_module
+
+        from btfdbg.cli.options import SUBCOMMANDS
+        from btfdbg.cli.parser import subcommand_parser
+
+        command = SUBCOMMANDS[name]
+        args = subcommand_parser(command).parse_args(list(argv))
+        result: int = import_module(command.module).run(args)
+        return result
     except BtfdbgError as e:
         return unusable(e)
 
@@ -242,6 +240,17 @@ def open_for(
     return prog, session
 
 
+def open_session(args: argparse.Namespace) -> Session:
+    """
+    What a subcommand with options about a dump looks at (``Subcommand.opens``).
+
+    :raises BtfdbgError: it cannot be used, or CORE is missing.
+    """
+    if args.core is None and not args.live and args.qemu is None:
+        raise DebugInfoError("which dump? give CORE, or --help")
+    return open_for(args, args.core)[1]
+
+
 def _load_symbols(prog: drgn.Program, files: Sequence[str]) -> None:
     import drgn
 
@@ -281,131 +290,6 @@ def _run(args: SimpleNamespace, prog: drgn.Program, session: Session, rest: Sequ
     from btfdbg.repl import interact
 
     return interact(session, quiet=args.log_level == "none", color=args.color)
-
-
-def _info(argv: Sequence[str]) -> int:
-    parser = _parser()
-    parser.prog = "btfdbg info"
-    parser.usage = "btfdbg info [options] CORE"
-    parser.add_argument("core", metavar="CORE", nargs="?", help="the dump")
-    parser.option("--json", action="store_true", help="machine-readable")
-    parser.option(
-        "--save-vmcoreinfo", metavar="OUT", help="write the VMCOREINFO text, found or recovered"
-    )
-    args = parser.parse_args(list(argv))
-    if args.core is None and not args.live and args.qemu is None:
-        parser.error("which dump? give CORE")
-    _, session = open_for(args, args.core)
-    if args.save_vmcoreinfo is not None:
-        _save(args.save_vmcoreinfo, session.vmcoreinfo.raw)
-    from btfdbg.commands import info
-    from btfdbg.commands.text import escape
-
-    print(info.as_json(session) if args.json else escape(info.as_text(session)))
-    return EXIT_OK
-
-
-def _save(path: str, data: bytes) -> None:
-    try:
-        with open(path, "wb") as f:
-            f.write(data)
-    except OSError as e:
-        raise DebugInfoError(f"{path}: {e.strerror}", step="vmcoreinfo") from e
-
-
-def _report(argv: Sequence[str]) -> int:
-    from btfdbg.cli import report
-
-    return report.report(argv)
-
-
-def _signature(argv: Sequence[str]) -> int:
-    from btfdbg.cli import report
-
-    return report.signature(argv)
-
-
-def _trim(argv: Sequence[str]) -> int:
-    from btfdbg.cli import trim
-
-    return trim.main(argv)
-
-
-def _isf(argv: Sequence[str]) -> int:
-    from btfdbg.cli import isf
-
-    return _on_dump("isf", isf, argv)
-
-
-def _on_dump(name: str, command: Any, argv: Sequence[str]) -> int:
-    """
-    A subcommand about one dump.
-
-    :param command: A module with ``USAGE``, ``add_arguments(parser)`` and
-        ``run(session, args)``.
-    """
-    parser = _parser()
-    parser.prog = f"btfdbg {name}"
-    parser.usage = command.USAGE
-    parser.add_argument("core", metavar="CORE", nargs="?", help="the dump")
-    command.add_arguments(parser)
-    args = parser.parse_args(list(argv))
-    if args.core is None and not args.live and args.qemu is None:
-        parser.error("which dump? give CORE")
-    _, session = open_for(args, args.core)
-    status: int = command.run(session, args)
-    return status
-
-
-def _btf(argv: Sequence[str]) -> int:
-    if argv and argv[0] == "encode-vars":
-        # Reads DWARF, and so needs drgn, which the other verbs do without.
-        import argparse
-
-        from btfdbg.cli.vars import encode
-
-        encoder = argparse.ArgumentParser(
-            prog="btfdbg btf encode-vars",
-            description=(encode.__doc__ or "").partition("\n\n")[2],
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        encode.add_arguments(encoder)
-        return encode.run(encoder.parse_args(list(argv[1:])))
-    from btfdbg.cli import btf as btftool
-
-    read = btftool.run_quick(argv)
-    if read is not None:
-        return read
-    import argparse
-
-    parser = argparse.ArgumentParser(
-        prog="btfdbg btf", description="The BTF toolkit; also encode-vars: variables from DWARF."
-    )
-    btftool.register(parser.add_subparsers(dest="verb", metavar="VERB", required=True))
-    args = parser.parse_args(list(argv))
-    status: int = args.run(args)
-    return status
-
-
-def _vars(argv: Sequence[str]) -> int:
-    import argparse
-
-    from btfdbg.cli import vars as vars_
-
-    parser = argparse.ArgumentParser(prog="btfdbg vars", description="Types of global variables.")
-    vars_.register(parser.add_subparsers(dest="verb", metavar="VERB", required=True))
-    args = parser.parse_args(list(argv))
-    status: int = args.run(args)
-    return status
-
-
-def __getattr__(name: str) -> Any:
-    # Not imported before there is something to say.
-    if name == "_Parser":
-        from btfdbg.cli.parser import Parser
-
-        return Parser
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 if __name__ == "__main__":

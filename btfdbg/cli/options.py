@@ -1,21 +1,24 @@
-"""The options about a dump, as data, and the quick way to read them.
+"""The command line as data: the options about a dump, and the subcommands.
 
-Owns what options there are and what they mean. :mod:`btfdbg.cli.parser` makes the
-argument parser out of the same table; it says what is wrong and prints the help.
+Owns what there is and what it means. ``reader`` reads command lines by these tables,
+``parser`` makes argparse's parser out of the same for help and mistakes, ``docs/`` the
+shell completions and the check of the manual page.
 
-Why two ways: importing argparse and making a parser takes a quarter of the time that
-opening a dump and showing a first object takes. A command line without mistakes needs
-neither; whatever is not plainly right here is left to argparse, which decides.
+To add a subcommand: a row of :data:`SUBCOMMANDS` and a module of its name in this folder
+with ``add_arguments(parser)`` and ``run(args) -> int``; the module's docstring is its help.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from types import SimpleNamespace
-from typing import Any
+from btfdbg.lazy_dataclass import dataclass
 
-Row = tuple[tuple[str, ...], dict[str, Any]]
-"""Names of an option, and the keywords of ``ArgumentParser.add_argument()``."""
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any
+
+    Row = tuple[tuple[str, ...], dict[str, Any]]
+    """Names of an option, and the keywords of ``ArgumentParser.add_argument()``."""
 
 RUN: tuple[Row, ...] = (
     (("-e",), {"dest": "code", "metavar": "CODE", "help": "run Python code"}),
@@ -129,61 +132,48 @@ def table() -> dict[str, tuple[str, dict[str, Any]]]:
     }
 
 
-def quick(argv: Sequence[str], commands: Sequence[str]) -> tuple[SimpleNamespace, list[str]] | None:
+@dataclass(frozen=True, slots=True)
+class Subcommand:
     """
-    Read a command line that looks at a dump and has nothing wrong.
+    A subcommand, ``btfdbg NAME ...``.
 
-    Options may stand before CORE or between CORE and SCRIPT, never after SCRIPT.
-
-    :param commands: The subcommands.
-    :return: What argparse would have made of the options, and the operands;
-        ``None`` if it is for argparse to say.
+    :ivar name: As it is typed; its module has ``_`` for ``-``.
+    :ivar usage: What follows the name in the usage line, with the sentence beside it.
+    :ivar summary: What it does, in a few words.
+    :ivar opens: It takes CORE and the options about a dump as well (:data:`GROUPS`, without
+        :data:`RUN`); ``main.open_session(args)`` opens it.
     """
-    known = table()
-    args = SimpleNamespace()
-    for dest, keywords in known.values():
-        if not hasattr(args, dest) or "default" in keywords:
-            default = False if keywords.get("action") == "store_true" else None
-            setattr(args, dest, keywords.get("default", default))
-    operands: list[str] = []
-    tokens = list(argv)
-    at = 0
-    while at < len(tokens):
-        token = tokens[at]
-        at += 1
-        if token == "--":
-            operands.extend(tokens[at:])
-            break
-        if not token.startswith("-") or token == "-":
-            if token in commands and not operands:
-                return None
-            operands.append(token)
-            if len(operands) == (1 if args.live or args.qemu is not None else 2):
-                operands.extend(tokens[at:])
-                break
-            continue
-        name, equals, value = token.partition("=")
-        if not token.startswith("--"):
-            if token[2:3] == "=":
-                return None
-            name, equals, value = token[:2], token[2:], token[2:]
-        if name not in known:
-            return None
-        dest, keywords = known[name]
-        if not takes_value(keywords):
-            if equals:
-                return None
-            setattr(args, dest, keywords.get("const", True))
-            continue
-        if not equals:
-            if at == len(tokens):
-                return None
-            value = tokens[at]
-            at += 1
-        if value == "--" or ("choices" in keywords and value not in keywords["choices"]):
-            return None
-        if keywords.get("action") == "append":
-            setattr(args, dest, [*(getattr(args, dest) or ()), value])
-        else:
-            setattr(args, dest, value)
-    return args, operands
+
+    name: str
+    usage: str
+    summary: str
+    opens: bool = False
+
+    @property
+    def module(self) -> str:
+        """Where it is."""
+        return f"btfdbg.cli.{self.name.replace('-', '_')}"
+
+
+SUBCOMMANDS: dict[str, Subcommand] = {
+    row.name: row
+    for row in (
+        Subcommand("info", "CORE [--json]", "what the dump holds and how it was found", True),
+        Subcommand(
+            "report",
+            "CORE | --log FILE",
+            "what happened, in a sentence, and the evidence",
+            True,
+        ),
+        Subcommand(
+            "signature",
+            "CORE | --log FILE",
+            "what the crash is called, and why (--why)",
+            True,
+        ),
+        Subcommand("trim", "CORE OUT [-x COMMAND]", "a small dump, only what a session needs"),
+        Subcommand("btf", "VERB ...", "the BTF toolkit"),
+        Subcommand("vars", "VERB ...", "the database of variable types"),
+    )
+}
+"""In the order of the usage line."""

@@ -1,62 +1,71 @@
-"""The argument parser: for help, for mistakes, and for the subcommands' own options.
+"""The argument parsers: for help, for mistakes, and for the subcommands' own options.
 
-Owns nothing but the form; the options themselves are :mod:`btfdbg.cli.options`'s.
+Owns nothing but the form; what there is stands in :mod:`btfdbg.cli.options`.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
 
 import btfdbg
 from btfdbg.cli import options
+from btfdbg.cli.options import SUBCOMMANDS, Subcommand
 
-USAGE = """\
-btfdbg [options] CORE                     look at a dump interactively
-       btfdbg [options] CORE -e CODE             run Python code with `prog` bound
-       btfdbg [options] CORE -x 'COMMAND'        run a command of the prompt (repeatable)
-       btfdbg [options] CORE SCRIPT [ARG...]     run a Python script with `prog` bound
-       btfdbg info CORE [--json]                 what the dump holds and how it was found
-       btfdbg report CORE | --log FILE           what happened, in a sentence, and the evidence
-       btfdbg signature CORE | --log FILE        what the crash is called, and why (--why)
-       btfdbg trim CORE OUT [-x COMMAND]         a small dump, only what a session needs
-       btfdbg isf CORE -o FILE                   a symbol table for volatility3
-       btfdbg btf VERB ...                       the BTF toolkit
-       btfdbg vars VERB ...                      the database of variable types"""
+_WIDTH = 42
+
+
+def _usage() -> str:
+    rows = [
+        ("[options] CORE", "look at a dump interactively"),
+        ("[options] CORE -e CODE", "run Python code with `prog` bound"),
+        ("[options] CORE -x 'COMMAND'", "run a command of the prompt (repeatable)"),
+        ("[options] CORE SCRIPT [ARG...]", "run a Python script with `prog` bound"),
+        *((f"{row.name} {row.usage}", row.summary) for row in SUBCOMMANDS.values()),
+    ]
+    lines = [f"btfdbg {form}".ljust(_WIDTH - 1) + f" {what}" for form, what in rows]
+    return "\n       ".join(lines)
 
 
 class Parser(argparse.ArgumentParser):
     """
     Options that may stand before CORE or between CORE and SCRIPT, never after SCRIPT.
 
-    :param commands: The subcommands.
+    :param command: The subcommand that opens a dump with them; ``None`` for the prompt.
     """
 
-    def __init__(self, commands: Sequence[str] = ()) -> None:
+    def __init__(self, command: Subcommand | None = None) -> None:
         super().__init__(
-            prog="btfdbg",
-            usage=USAGE,
+            prog="btfdbg" if command is None else f"btfdbg {command.name}",
+            usage=_usage() if command is None else None,
             description="Debug any Linux kernel crash dump with nothing but the dump.",
             allow_abbrev=False,
         )
-        self.commands = commands
-        self.takes_value: dict[str, bool] = {"-h": False, "--help": False}
-        self.option("--version", action="version", version=f"btfdbg {btfdbg.__version__}")
+        self._takes_value: dict[str, bool] = {"-h": False, "--help": False}
+        self._option("--version", action="version", version=f"btfdbg {btfdbg.__version__}")
         for title, rows in options.GROUPS:
+            if command is not None and rows is options.RUN:
+                continue
             group = self.add_argument_group(title)
             for names, keywords in rows:
-                self.option(*names, group=group, **keywords)
+                self._option(*names, group=group, **keywords)
 
-    def option(
+    def _option(
         self, *names: str, group: argparse._ActionsContainer | None = None, **kwargs: object
     ) -> None:
-        """Add an option and remember whether a value follows it."""
         (group or self).add_argument(*names, **kwargs)  # type: ignore[arg-type] # passed through
         for name in names:
-            self.takes_value[name] = options.takes_value(kwargs)
+            self._takes_value[name] = options.takes_value(kwargs)
 
-    def split(self, argv: Sequence[str]) -> tuple[list[str], list[str]]:
-        """Split into (options, positionals); all that follows the second positional is its own."""
+    def split(self, argv: Sequence[str]) -> tuple[list[str], list[str], bool]:
+        """
+        Split into options and operands; all that follows the second operand is its own.
+
+        :return: Options with their values in the same word; operands; whether the first
+            operand is a subcommand (it is none behind ``--``).
+        """
         found: list[str] = []
         positionals: list[str] = []
         i = 0
@@ -67,27 +76,40 @@ class Parser(argparse.ArgumentParser):
                 break
             if token.startswith("-") and token != "-":
                 found.append(token)
-                name = token.partition("=")[0]
-                short = token[:2]
-                value_follows = self.takes_value.get(name, False) and "=" not in token
-                if not token.startswith("--") and len(token) > 2 and self.takes_value.get(short):
-                    value_follows = False  # -sFILE
-                if value_follows and i + 1 < len(argv):
+                name = token if token.startswith("--") else token[:2]
+                if self._takes_value.get(name, False) and token == name and i + 1 < len(argv):
                     i += 1
-                    # argparse would take a value like "-1" for an option.
-                    if token.startswith("--"):
-                        found[-1] = f"{token}={argv[i]}"
-                    else:
-                        found[-1] = token + argv[i]
+                    # Glued, since argparse would take a value like "-1" for an option.
+                    found[-1] = f"{token}={argv[i]}"
             else:
                 positionals.append(token)
-                script_at = 1 if {"-k", "--live"} & set(found) or _qemu(found) else 2
-                if len(positionals) == script_at or token in self.commands:
+                if len(positionals) == 1 and token in SUBCOMMANDS:
+                    return found, [*positionals, *argv[i + 1 :]], True
+                if len(positionals) == (1 if self._no_core(found) else 2):
                     positionals.extend(argv[i + 1 :])
                     break
             i += 1
-        return found, positionals
+        return found, positionals, False
+
+    @staticmethod
+    def _no_core(found: Sequence[str]) -> bool:
+        return any(
+            option in ("-k", "--live") or option.partition("=")[0] == "--qemu" for option in found
+        )
 
 
-def _qemu(found: Sequence[str]) -> bool:
-    return any(o.startswith("--qemu") for o in found)
+def subcommand_parser(command: Subcommand) -> argparse.ArgumentParser:
+    """The parser of a subcommand's own command line, with its module's docstring as help."""
+    module: Any = import_module(command.module)
+    parser: argparse.ArgumentParser
+    if command.opens:
+        parser = Parser(command)
+        parser.add_argument("core", metavar="CORE", nargs="?", help="the dump")
+    else:
+        parser = argparse.ArgumentParser(prog=f"btfdbg {command.name}", allow_abbrev=False)
+    doc = (module.__doc__ or "").strip()
+    text = doc.partition("\n\nOwns")[0].partition(": ")[2]
+    parser.description = text[:1].upper() + text[1:]
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    module.add_arguments(parser)
+    return parser

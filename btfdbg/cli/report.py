@@ -1,29 +1,41 @@
-"""``btfdbg report`` and ``btfdbg signature``: what happened, and what it is called.
+"""``btfdbg report``: what happened, in a sentence, and the evidence for it.
 
-Owns the two command lines. What is said is decided in ``btfdbg.report``.
+Owns the command line. What is said is decided in ``btfdbg.report``.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 
 from btfdbg.errors import DebugInfoError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from btfdbg.cli.parser import Parser
     from btfdbg.report.files import Log
 
 
-def report(argv: Sequence[str]) -> int:
-    """Run ``btfdbg report``; return the exit status."""
-    parser = _parser("report")
-    parser.option("--format", choices=("text", "json"), default="text")
-    parser.option("-o", metavar="FILE", dest="out", help="write there instead of stdout")
-    args = parser.parse_args(list(argv))
-    log, name = _log(parser, args)
+def add_log(parser: argparse.ArgumentParser) -> None:
+    """Add ``--log``, in place of CORE."""
+    parser.add_argument(
+        "--log", metavar="FILE", help="a kernel log instead of a dump; - for stdin"
+    )
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what is reported on, and how."""
+    add_log(parser)
+    parser.add_argument("--format", choices=("text", "json"), default="text")
+    parser.add_argument("-o", metavar="FILE", dest="out", help="write there instead of stdout")
+
+
+def run(args: argparse.Namespace) -> int:
+    """
+    Report; return the exit status.
+
+    :raises BtfdbgError: the dump or log cannot be used, or FILE not written.
+    """
+    log, name = log_of(args)
     from btfdbg.report import log_report
 
     if args.format == "json":
@@ -35,72 +47,28 @@ def report(argv: Sequence[str]) -> int:
     return _write(text + "\n", args.out)
 
 
-def signature(argv: Sequence[str]) -> int:
-    """Run ``btfdbg signature``; return the exit status."""
-    parser = _parser("signature")
-    parser.option("--why", action="store_true", help="the rule that kept or skipped each frame")
-    parser.option("--all", action="store_true", help="of every report in the log")
-    parser.option("--json", action="store_true", help="machine-readable")
-    args = parser.parse_args(list(argv))
-    log, _ = _log(parser, args)
-    from btfdbg.report import log_report
-    from btfdbg.report.severity import main_event
-    from btfdbg.report.signature import signature_of
+def log_of(args: argparse.Namespace) -> tuple[Log, str]:
+    """
+    Return the log that is asked about, and its name.
 
-    main = main_event(log.events)
-    events = list(log.events) if args.all else [main] if main is not None else []
-    if args.json:
-        import json
-
-        found = [log_report.signature_dict(log_report.signature(event)) for event in events]
-        found = found or [log_report.signature_dict(signature_of("snapshot", ()))]
-        print(json.dumps(found if args.all else found[0], indent=2))
-        return 0
-    if not events:
-        print(signature_of("snapshot", ()).title)
-    print("\n\n".join(log_report.signature_text(event, args.why) for event in events), end="")
-    if events:
-        print()
-    return 0
-
-
-def _parser(name: str) -> Parser:
-    from btfdbg.cli.parser import Parser
-
-    parser = Parser()
-    parser.prog = f"btfdbg {name}"
-    parser.usage = f"btfdbg {name} [options] CORE | --log FILE"
-    parser.add_argument("core", metavar="CORE", nargs="?", help="the dump")
-    parser.option("--log", metavar="FILE", help="a kernel log instead of a dump; - for stdin")
-    return parser
-
-
-def _log(parser: Parser, args: object) -> tuple[Log, str]:
-    """Return the log that is asked about, and its name."""
-    from argparse import Namespace
-
-    assert isinstance(args, Namespace)
+    :raises BtfdbgError: it cannot be used, or both or none were given.
+    """
     if args.log is not None:
         if args.core is not None:
-            parser.error("give CORE or --log FILE, not both")
+            raise DebugInfoError("give CORE or --log FILE, not both")
         from btfdbg.report.files import read_log
 
         return read_log(args.log), args.log
-    if args.core is None and not args.live and args.qemu is None:
-        parser.error("which dump? give CORE, or --log FILE")
     return _log_of_dump(args), args.core or "the running kernel"
 
 
-def _log_of_dump(args: object) -> Log:
+def _log_of_dump(args: argparse.Namespace) -> Log:
     """Read the kernel log that a dump holds."""
-    from types import SimpleNamespace
-
-    from btfdbg.cli.main import open_for
+    from btfdbg.cli.main import open_session
     from btfdbg.report.files import Log
     from btfdbg.report.text import Reader
 
-    options = SimpleNamespace(**vars(args))
-    prog, _ = open_for(options, options.core)
+    prog = open_session(args).prog
     from drgn.helpers.linux.printk import get_printk_records
 
     reader = Reader()

@@ -1,4 +1,7 @@
-"""``btfdbg trim CORE OUT``: a small dump that holds only what a session needs.
+"""``btfdbg trim CORE OUT``: write a small dump that holds only what a session needs.
+
+Symbols, types, page tables, the kernel's data, and what the given commands read are in it;
+no page of a user program, of the page cache or of free memory is, unless asked for.
 
 Owns the command line, the commands that are run by default, and the words. What
 is written is decided in ``btfdbg.trim``.
@@ -10,7 +13,7 @@ import argparse
 import contextlib
 import io
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,19 +84,8 @@ DEFAULT_COMMANDS = (
 )
 
 
-def main(argv: Sequence[str]) -> int:
-    """
-    ``btfdbg trim``; returns the exit status.
-
-    :raises BtfdbgError: the dump cannot be used, or OUT not written.
-    """
-    parser = argparse.ArgumentParser(
-        prog="btfdbg trim",
-        description="Write a small dump that holds only what a session needs: symbols, types, "
-        "page tables, the kernel's data, and what the given commands read. No page of a user "
-        "program, of the page cache or of free memory is in it unless asked for.",
-        allow_abbrev=False,
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add CORE, OUT and what is kept."""
     parser.add_argument("core", metavar="CORE")
     parser.add_argument("out", metavar="OUT", help="kdump-compressed, opens wherever CORE does")
     parser.add_argument(
@@ -117,8 +109,14 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--vmcoreinfo", metavar="FILE", help="VMCOREINFO text, goes into OUT")
     parser.add_argument("--architecture", metavar="ARCH", help="if the dump does not say")
     parser.add_argument("-q", "--quiet", action="store_true", help="say nothing about success")
-    args = parser.parse_args(list(argv))
 
+
+def run(args: argparse.Namespace) -> int:
+    """
+    Write the small dump; return the exit status.
+
+    :raises BtfdbgError: the dump cannot be used, or OUT not written.
+    """
     from btfdbg.cli.sigbus import end_with_a_message
     from btfdbg.program.attach import Options
     from btfdbg.trim import trim

@@ -14,7 +14,7 @@ import pytest
 from btfdbg.btf import layouts
 from btfdbg.btf.format import Kind
 from btfdbg.cli import btf as btftool
-from btfdbg.cli.btf.quick import read
+from btfdbg.cli.reader import read
 from tests.btf.samples import INT_BLOB
 
 USUAL = (
@@ -24,6 +24,8 @@ USUAL = (
     "dump -f c f -o out --assertions",
     "dump --format=json f --base a -B b -o -",
     "dump f -f c -f raw",
+    "dump f -fc",
+    "dump f --base=",
     "assemble t -o out",
     "check f -l basic --json",
     "dedup f -B a -v -o out",
@@ -43,10 +45,8 @@ LEFT_TO_ARGPARSE = (
     "dump f -f",
     "dump f -f yaml",
     "dump f --form c",
-    "dump f -fc",
     "dump f -o --exact",
     "dump f --exact=1",
-    "dump f --base=",
     "dump f -x",
     "dump -- f",
     "dump f -o -1",
@@ -62,13 +62,13 @@ LEFT_TO_ARGPARSE = (
 def parsed(words: list[str]) -> dict[str, object] | None:
     """What argparse makes of them, the verb left out; nothing if it refuses them."""
     parser = argparse.ArgumentParser(prog="btfdbg btf")
-    btftool.register(parser.add_subparsers(dest="verb", required=True))
+    btftool.add_arguments(parser)
     with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
         try:
             found = vars(parser.parse_args(words))
         except SystemExit:
             return None
-    return {name: value for name, value in found.items() if name not in ("verb", "run")}
+    return {name: value for name, value in found.items() if name not in ("verb", "run_verb")}
 
 
 @pytest.mark.parametrize("line", USUAL)

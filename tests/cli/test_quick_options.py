@@ -10,20 +10,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from btfdbg.cli.options import quick, table
+from btfdbg.cli.options import SUBCOMMANDS, table
 from btfdbg.cli.parser import Parser
+from btfdbg.cli.reader import quick
 
-COMMANDS = ("info", "btf")
+COMMANDS = tuple(SUBCOMMANDS)
 WORDS = [
     *table(), "core", "info", "script.py", "-", "--", "-1", "x=1", "auto", "none", "-e=5", "-kq",
     "-q1", "-sFILE", "-eprint(1)", "--btf=f", "--color=always", "--color=no", "--log-level=debug",
-    "--live=1", "--colo", "-h", "--help", "--version", "-z", "--nope", "--qemu=a:1", "a b",
+    "--live=1", "--colo", "-h", "--help", "--version", "-z", "--nope", "--qemu=a:1", "a b", "",
+    "--btf=", "btf", "-x=", "-x", "=", "--qemu",
 ]  # fmt: skip
 
 
 def by_argparse(argv: list[str]) -> tuple[dict[str, object], list[str]]:
-    parser = Parser(COMMANDS)
-    options, operands = parser.split(argv)
+    parser = Parser()
+    options, operands, is_subcommand = parser.split(argv)
+    assert not is_subcommand
     return vars(parser.parse_args(options)), operands
 
 
@@ -44,6 +47,11 @@ def test_what_is_read_quickly_is_what_argparse_reads(argv: list[str]) -> None:
         ["--btf=file", "core", "script.py", "-x", "--help"],
         ["-k", "script.py", "-e"],
         ["-s", "a", "-sb", "core", "--color", "never"],
+        ["core", "-x", ""],
+        ["core", "info"],
+        ["--", "info"],
+        ["core", "-e", ""],
+        ["core", "-x", "-1"],
     ],
 )
 def test_plain_command_lines_are_read_quickly(argv: list[str]) -> None:
@@ -62,6 +70,7 @@ def test_plain_command_lines_are_read_quickly(argv: list[str]) -> None:
         ["core", "--color", "pink"],
         ["core", "-kq"],
         ["-q=1", "core"],
+        ["-k", "info"],
     ],
 )
 def test_the_rest_is_left_to_argparse(argv: list[str]) -> None:

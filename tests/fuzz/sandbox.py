@@ -44,6 +44,7 @@ import drgn
 
 import btfdbg
 from btfdbg.cli import main as cli
+from btfdbg.cli.parser import Parser
 from btfdbg.commands import execute, info
 from btfdbg.commands.state import state_of
 from btfdbg.commands.text import escape
@@ -356,7 +357,7 @@ class _Child:
 
     def _open(self) -> bool:
         if self.session is None:
-            args = cli._Parser().parse_args([])
+            args = Parser().parse_args([])
             try:
                 _, self.session = cli.open_for(args, str(self.sandbox.path))
             except BtfdbgError as e:
@@ -456,7 +457,7 @@ def warm_up(path: Path) -> None:
     A child then costs what the dump costs, not what Python's imports cost.
     """
     with _streams():
-        args = cli._Parser().parse_args([])
+        args = Parser().parse_args([])
         _, session = cli.open_for(args, str(path))
         session.ensure_modules()
         info.as_text(session)
@@ -473,7 +474,7 @@ def open_here(path: Path) -> Session:
     what was read, and what a mutant changes must be read again.
     """
     with _streams():
-        _, session = cli.open_for(cli._Parser().parse_args([]), str(path))
+        _, session = cli.open_for(Parser().parse_args([]), str(path))
         session.ensure_modules()
         # Types that were looked up stay; what memory holds is read again.
     gc.collect()

@@ -1,10 +1,10 @@
-"""``btfdbg btf VERB``: the BTF toolkit on the command line; one file per verb.
+"""``btfdbg btf VERB``: read, write, compare and reduce BTF wherever it is.
 
-A verb is a row of :data:`VERBS` and a module of its name with ``add_arguments(parser)``
-and ``run(args) -> int``, which returns the exit status; input that cannot be used
-is a :class:`btfdbg.errors.BtfdbgError`, of which the caller makes one line and
-status 2. What verbs share (opening FILE, writing OUT) is in ``common``;
-``quick`` reads a usual command line, ``parser`` any.
+Owns the list of verbs, one file per verb. A verb is a row of :data:`VERBS` and a module
+of its name with ``add_arguments(parser)`` and ``run(args) -> int``, which returns the exit
+status; input that cannot be used is a :class:`btfdbg.errors.BtfdbgError`, of which the
+caller makes one line and status 2. What verbs share (opening FILE, writing OUT) is in
+``common``; ``cli.reader`` reads a usual command line, ``parser`` any.
 
 Only the chosen verb's module is imported, so a raw dump does not pay for a diff.
 """
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Sequence
     from typing import Any, Final
-
-    # Generic in typeshed only.
-    _Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
 #: Verb and what it does, in the order of ``--help``.
 VERBS: Final[dict[str, str]] = {
@@ -41,6 +38,7 @@ VERBS: Final[dict[str, str]] = {
     "offset": "print where a member is",
     "fingerprint": "print 128 bits per type",
     "isf": "make a symbol table for volatility3",
+    "encode-vars": "variables from DWARF as BTF",
 }
 
 
@@ -69,19 +67,25 @@ def run_quick(argv: Sequence[str]) -> int | None:
     Run a verb whose command line has nothing unusual.
 
     :param argv: The verb and what follows it.
-    :return: The exit status; ``None`` if it is for :func:`register`'s parser to say.
+    :return: The exit status; ``None`` if it is for argparse to say.
     """
     if not argv or argv[0] not in VERBS:
         return None
-    from btfdbg.cli.btf.quick import read
+    from btfdbg.cli.reader import read
 
     verb = verb_module(argv[0])
     args = read(verb.add_arguments, argv[1:])
     return None if args is None else run_verb(verb.run, args)
 
 
-def register(subparsers: _Subparsers) -> None:
-    """Add the verbs to ``btfdbg btf``'s parser; ``args.run(args)`` then runs the chosen one."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verbs; :func:`run` then runs the chosen one."""
     from btfdbg.cli.btf.parser import register
 
-    register(subparsers)
+    register(parser.add_subparsers(dest="verb", metavar="VERB", required=True))
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the chosen verb; return the exit status."""
+    status: int = args.run_verb(args)
+    return status

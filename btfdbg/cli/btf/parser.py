@@ -22,7 +22,7 @@ class _Verb(argparse.ArgumentParser):
             self.description = self.description or (verb.__doc__ or "").partition("\n\n")[2]
             self.formatter_class = argparse.RawDescriptionHelpFormatter
             verb.add_arguments(self)
-            self.set_defaults(run=partial(run_verb, verb.run))
+            self.set_defaults(run_verb=partial(run_verb, verb.run))
 
     def parse_known_args(  # type: ignore[override] # the overloads only differ by namespace
         self, args: Sequence[str] | None = None, namespace: Any = None
@@ -32,7 +32,7 @@ class _Verb(argparse.ArgumentParser):
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add the verbs to ``btfdbg btf``'s parser; ``args.run(args)`` then runs the chosen one."""
+    """Add the verbs; ``args.run_verb(args)`` then runs the chosen one."""
     subparsers._parser_class = _Verb  # what parser_class= sets, had we made subparsers
     for verb, text in VERBS.items():
         parser = subparsers.add_parser(verb, help=text)

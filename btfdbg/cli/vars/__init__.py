@@ -1,6 +1,6 @@
-"""``btfdbg vars VERB``: the variable database on the command line; one file per verb.
+"""``btfdbg vars VERB``: the database of variables' types.
 
-Owns the list of verbs. Only the chosen verb's module is imported. A verb has
+Owns the list of verbs, one file per verb. Only the chosen verb's module is imported. A verb has
 ``add_arguments(parser)`` and ``run(args) -> int``.
 """
 
@@ -8,11 +8,7 @@ from __future__ import annotations
 
 import argparse
 from importlib import import_module
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    # Generic in typeshed only.
-    _Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+from typing import Final
 
 #: Verb and what it does, in the order of ``--help``.
 VERBS: Final[dict[str, str]] = {
@@ -22,15 +18,22 @@ VERBS: Final[dict[str, str]] = {
 }
 
 
-def register(subparsers: _Subparsers) -> None:
-    """Add the verbs; ``args.run(args)`` then runs the chosen one."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verbs; ``args.run_verb(args)`` then runs the chosen one."""
+    subparsers = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     for verb, text in VERBS.items():
         module = import_module(f"{__name__}.{verb}")
-        parser = subparsers.add_parser(
+        sub = subparsers.add_parser(
             verb,
             help=text,
             description=(module.__doc__ or "").partition("\n\n")[2],
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        module.add_arguments(parser)
-        parser.set_defaults(run=module.run)
+        module.add_arguments(sub)
+        sub.set_defaults(run_verb=module.run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the chosen verb; return the exit status."""
+    status: int = args.run_verb(args)
+    return status

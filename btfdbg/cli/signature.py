@@ -1,0 +1,48 @@
+"""``btfdbg signature``: what a crash is called, so that two of one kind are found.
+
+Owns the command line. The rules are in ``btfdbg.report``.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from btfdbg.cli.report import add_log, log_of
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what is named, and how much is said."""
+    add_log(parser)
+    parser.add_argument(
+        "--why", action="store_true", help="the rule that kept or skipped each frame"
+    )
+    parser.add_argument("--all", action="store_true", help="of every report in the log")
+    parser.add_argument("--json", action="store_true", help="machine-readable")
+
+
+def run(args: argparse.Namespace) -> int:
+    """
+    Print the title and what it was made from; return the exit status.
+
+    :raises BtfdbgError: the dump or log cannot be used.
+    """
+    log, _ = log_of(args)
+    from btfdbg.report import log_report
+    from btfdbg.report.severity import main_event
+    from btfdbg.report.signature import signature_of
+
+    main = main_event(log.events)
+    events = list(log.events) if args.all else [main] if main is not None else []
+    if args.json:
+        import json
+
+        found = [log_report.signature_dict(log_report.signature(event)) for event in events]
+        found = found or [log_report.signature_dict(signature_of("snapshot", ()))]
+        print(json.dumps(found if args.all else found[0], indent=2))
+        return 0
+    if not events:
+        print(signature_of("snapshot", ()).title)
+    print("\n\n".join(log_report.signature_text(event, args.why) for event in events), end="")
+    if events:
+        print()
+    return 0
