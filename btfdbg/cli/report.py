@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
 def add_log(parser: argparse.ArgumentParser) -> None:
     """Add ``--log``, in place of CORE."""
-    parser.add_argument(
-        "--log", metavar="FILE", help="a kernel log instead of a dump; - for stdin"
-    )
+    parser.add_argument("--log", metavar="FILE", help="a kernel log instead of a dump; - for stdin")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

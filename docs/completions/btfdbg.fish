@@ -50,8 +50,8 @@ function _shtab_btfdbg_using
   test "$_shtab_btfdbg_cmdpath" = "$argv"
 end
 
-set -g _shtab_btfdbg_commands info trim btf 'btf dump' 'btf assemble' 'btf check' 'btf convert' 'btf embed' 'btf dedup' 'btf distill' 'btf relocate' 'btf merge' 'btf minimize' 'btf diff' 'btf find' 'btf holes' 'btf offset' 'btf fingerprint' 'btf isf' 'btf encode-vars' vars 'vars extract' 'vars list' 'vars check'
-set -g _shtab_btfdbg_opts_with_value --architecture --btf --btf-extra --color --database --kallsyms --lane --leave-out --log-level --modules-dir --output --qemu --release --save-vmcoreinfo --source --symbols --trust --vmcoreinfo -e -o -s -x
+set -g _shtab_btfdbg_commands info report signature trim btf 'btf dump' 'btf assemble' 'btf check' 'btf convert' 'btf embed' 'btf dedup' 'btf distill' 'btf relocate' 'btf merge' 'btf minimize' 'btf diff' 'btf find' 'btf holes' 'btf offset' 'btf fingerprint' 'btf isf' 'btf encode-vars' vars 'vars extract' 'vars list' 'vars check'
+set -g _shtab_btfdbg_opts_with_value --architecture --btf --btf-extra --color --database --format --kallsyms --lane --leave-out --log --log-level --modules-dir --output --qemu --release --save-vmcoreinfo --source --symbols --trust --vmcoreinfo -e -o -s -x
 
 complete -c btfdbg -e
 complete -c btfdbg -f
@@ -92,6 +92,47 @@ complete -c btfdbg -n '_shtab_btfdbg_using info' -s q -l quiet -d 'no messages, 
 complete -c btfdbg -n '_shtab_btfdbg_using info' -l json -d machine-readable
 complete -c btfdbg -n '_shtab_btfdbg_using info' -l save-vmcoreinfo -xka "(__fish_complete_path (commandline -ct))" -d 'write the VMCOREINFO text, found or recovered'
 complete -c btfdbg -n '_shtab_btfdbg_using info; and test $_shtab_btfdbg_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'the dump'
+complete -c btfdbg -n '_shtab_btfdbg_using; and test $_shtab_btfdbg_npos -eq 0' -a report -d 'what happened, in a sentence, and the evidence'
+complete -c btfdbg -n '_shtab_btfdbg_using report' -s h -l help -d 'show this help message and exit'
+complete -c btfdbg -n '_shtab_btfdbg_using report' -l version -d 'show program'"'"'s version number and exit'
+complete -c btfdbg -n '_shtab_btfdbg_using report' -l btf -xka "(__fish_complete_path (commandline -ct))" -d 'the kernel'"'"'s BTF: raw, vmlinux or vmlinuz'
+complete -c btfdbg -n '_shtab_btfdbg_using report' -l btf-extra -xka "(__fish_complete_path (commandline -ct))" -d 'BTF of variables of the kernel or a module (btf encode-vars), or a folder; may be repeated'
+complete -c btfdbg -n '_shtab_btfdbg_using report' -l kallsyms -xka "(__fish_complete_path (commandline -ct))" -d 'symbols: System.map or /proc/kallsyms'
+complete -c btfdbg -n '_shtab_btfdbg_using report' -l vmcoreinfo -xka "(__fish_complete_path (commandline -ct))" -d 'VMCOREINFO text, overrides the dump'"'"'s'
+complete -c btfdbg -n '_shtab_btfdbg_using report' -l architecture -x -d 'if the dump does not say'
+complete -c btfdbg -n '_shtab_btfdbg_using report' -l modules-dir -xka "(__fish_complete_directories)" -d 'where the modules'"'"' .ko files are'
+complete -c btfdbg -n '_shtab_btfdbg_using report' -s k -l live -d 'look at the running kernel; no CORE is given'
+complete -c btfdbg -n '_shtab_btfdbg_using report' -l qemu -x -d 'look at a QEMU guest (QMP socket); no CORE is given'
+complete -c btfdbg -n '_shtab_btfdbg_using report' -s s -l symbols -xka "(__fish_complete_path (commandline -ct))" -d 'a file with DWARF, used before BTF; may be repeated'
+complete -c btfdbg -n '_shtab_btfdbg_using report' -l no-cache -d 'neither read nor write what earlier runs found out about this kernel'
+complete -c btfdbg -n '_shtab_btfdbg_using report' -l color -xka "auto always never" -d color
+complete -c btfdbg -n '_shtab_btfdbg_using report' -l log-level -xka "debug info warning error critical none" -d 'messages on stderr of at least this level (default: warning)'
+complete -c btfdbg -n '_shtab_btfdbg_using report' -s q -l quiet -d 'no messages, no banner'
+complete -c btfdbg -n '_shtab_btfdbg_using report' -l log -xka "(__fish_complete_path (commandline -ct))" -d 'a kernel log instead of a dump; - for stdin'
+complete -c btfdbg -n '_shtab_btfdbg_using report' -l format -xka "text json" -d format
+complete -c btfdbg -n '_shtab_btfdbg_using report' -s o -xka "(__fish_complete_path (commandline -ct))" -d 'write there instead of stdout'
+complete -c btfdbg -n '_shtab_btfdbg_using report; and test $_shtab_btfdbg_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'the dump'
+complete -c btfdbg -n '_shtab_btfdbg_using; and test $_shtab_btfdbg_npos -eq 0' -a signature -d 'what the crash is called, and why (--why)'
+complete -c btfdbg -n '_shtab_btfdbg_using signature' -s h -l help -d 'show this help message and exit'
+complete -c btfdbg -n '_shtab_btfdbg_using signature' -l version -d 'show program'"'"'s version number and exit'
+complete -c btfdbg -n '_shtab_btfdbg_using signature' -l btf -xka "(__fish_complete_path (commandline -ct))" -d 'the kernel'"'"'s BTF: raw, vmlinux or vmlinuz'
+complete -c btfdbg -n '_shtab_btfdbg_using signature' -l btf-extra -xka "(__fish_complete_path (commandline -ct))" -d 'BTF of variables of the kernel or a module (btf encode-vars), or a folder; may be repeated'
+complete -c btfdbg -n '_shtab_btfdbg_using signature' -l kallsyms -xka "(__fish_complete_path (commandline -ct))" -d 'symbols: System.map or /proc/kallsyms'
+complete -c btfdbg -n '_shtab_btfdbg_using signature' -l vmcoreinfo -xka "(__fish_complete_path (commandline -ct))" -d 'VMCOREINFO text, overrides the dump'"'"'s'
+complete -c btfdbg -n '_shtab_btfdbg_using signature' -l architecture -x -d 'if the dump does not say'
+complete -c btfdbg -n '_shtab_btfdbg_using signature' -l modules-dir -xka "(__fish_complete_directories)" -d 'where the modules'"'"' .ko files are'
+complete -c btfdbg -n '_shtab_btfdbg_using signature' -s k -l live -d 'look at the running kernel; no CORE is given'
+complete -c btfdbg -n '_shtab_btfdbg_using signature' -l qemu -x -d 'look at a QEMU guest (QMP socket); no CORE is given'
+complete -c btfdbg -n '_shtab_btfdbg_using signature' -s s -l symbols -xka "(__fish_complete_path (commandline -ct))" -d 'a file with DWARF, used before BTF; may be repeated'
+complete -c btfdbg -n '_shtab_btfdbg_using signature' -l no-cache -d 'neither read nor write what earlier runs found out about this kernel'
+complete -c btfdbg -n '_shtab_btfdbg_using signature' -l color -xka "auto always never" -d color
+complete -c btfdbg -n '_shtab_btfdbg_using signature' -l log-level -xka "debug info warning error critical none" -d 'messages on stderr of at least this level (default: warning)'
+complete -c btfdbg -n '_shtab_btfdbg_using signature' -s q -l quiet -d 'no messages, no banner'
+complete -c btfdbg -n '_shtab_btfdbg_using signature' -l log -xka "(__fish_complete_path (commandline -ct))" -d 'a kernel log instead of a dump; - for stdin'
+complete -c btfdbg -n '_shtab_btfdbg_using signature' -l why -d 'the rule that kept or skipped each frame'
+complete -c btfdbg -n '_shtab_btfdbg_using signature' -l all -d 'of every report in the log'
+complete -c btfdbg -n '_shtab_btfdbg_using signature' -l json -d machine-readable
+complete -c btfdbg -n '_shtab_btfdbg_using signature; and test $_shtab_btfdbg_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'the dump'
 complete -c btfdbg -n '_shtab_btfdbg_using; and test $_shtab_btfdbg_npos -eq 0' -a trim -d 'a small dump, only what a session needs'
 complete -c btfdbg -n '_shtab_btfdbg_using trim' -s h -l help -d 'show this help message and exit'
 complete -c btfdbg -n '_shtab_btfdbg_using trim' -s x -x -d 'keep what this command of the prompt reads too; may be repeated'
