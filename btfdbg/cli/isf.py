@@ -7,12 +7,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from btfdbg.program.session import Session
-
-USAGE = "btfdbg isf [options] CORE -o FILE.json[.xz]"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,14 +20,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(session: Session, args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """
     Write the table and say what is in it.
 
     :raises BtfdbgError: the dump has too little for one, or FILE cannot be written.
     """
+    from btfdbg.cli.main import open_session
     from btfdbg.handover import isf
 
+    session = open_session(args)
     table, written = isf.table_of(session)
     isf.write(table, args.output)
     if not written.banner:

@@ -172,6 +172,7 @@ SUBCOMMANDS: dict[str, Subcommand] = {
             True,
         ),
         Subcommand("trim", "CORE OUT [-x COMMAND]", "a small dump, only what a session needs"),
+        Subcommand("isf", "CORE -o FILE", "a symbol table for volatility3", True),
         Subcommand("btf", "VERB ...", "the BTF toolkit"),
         Subcommand("vars", "VERB ...", "the database of variable types"),
     )

@@ -50,7 +50,7 @@ function _shtab_btfdbg_using
   test "$_shtab_btfdbg_cmdpath" = "$argv"
 end
 
-set -g _shtab_btfdbg_commands info report signature trim btf 'btf dump' 'btf assemble' 'btf check' 'btf convert' 'btf embed' 'btf dedup' 'btf distill' 'btf relocate' 'btf merge' 'btf minimize' 'btf diff' 'btf find' 'btf holes' 'btf offset' 'btf fingerprint' 'btf isf' 'btf encode-vars' vars 'vars extract' 'vars list' 'vars check'
+set -g _shtab_btfdbg_commands info report signature trim isf btf 'btf dump' 'btf assemble' 'btf check' 'btf convert' 'btf embed' 'btf dedup' 'btf distill' 'btf relocate' 'btf merge' 'btf minimize' 'btf diff' 'btf find' 'btf holes' 'btf offset' 'btf fingerprint' 'btf isf' 'btf encode-vars' vars 'vars extract' 'vars list' 'vars check'
 set -g _shtab_btfdbg_opts_with_value --architecture --btf --btf-extra --color --database --format --kallsyms --lane --leave-out --log --log-level --modules-dir --output --qemu --release --save-vmcoreinfo --source --symbols --trust --vmcoreinfo -e -o -s -x
 
 complete -c btfdbg -e
@@ -145,6 +145,24 @@ complete -c btfdbg -n '_shtab_btfdbg_using trim' -l architecture -x -d 'if the d
 complete -c btfdbg -n '_shtab_btfdbg_using trim' -s q -l quiet -d 'say nothing about success'
 complete -c btfdbg -n '_shtab_btfdbg_using trim; and test $_shtab_btfdbg_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d CORE
 complete -c btfdbg -n '_shtab_btfdbg_using trim; and test $_shtab_btfdbg_npos -eq 1' -ka "(__fish_complete_path (commandline -ct))" -d 'kdump-compressed, opens wherever CORE does'
+complete -c btfdbg -n '_shtab_btfdbg_using; and test $_shtab_btfdbg_npos -eq 0' -a isf -d 'a symbol table for volatility3'
+complete -c btfdbg -n '_shtab_btfdbg_using isf' -s h -l help -d 'show this help message and exit'
+complete -c btfdbg -n '_shtab_btfdbg_using isf' -l version -d 'show program'"'"'s version number and exit'
+complete -c btfdbg -n '_shtab_btfdbg_using isf' -l btf -xka "(__fish_complete_path (commandline -ct))" -d 'the kernel'"'"'s BTF: raw, vmlinux or vmlinuz'
+complete -c btfdbg -n '_shtab_btfdbg_using isf' -l btf-extra -xka "(__fish_complete_path (commandline -ct))" -d 'BTF of variables of the kernel or a module (btf encode-vars), or a folder; may be repeated'
+complete -c btfdbg -n '_shtab_btfdbg_using isf' -l kallsyms -xka "(__fish_complete_path (commandline -ct))" -d 'symbols: System.map or /proc/kallsyms'
+complete -c btfdbg -n '_shtab_btfdbg_using isf' -l vmcoreinfo -xka "(__fish_complete_path (commandline -ct))" -d 'VMCOREINFO text, overrides the dump'"'"'s'
+complete -c btfdbg -n '_shtab_btfdbg_using isf' -l architecture -x -d 'if the dump does not say'
+complete -c btfdbg -n '_shtab_btfdbg_using isf' -l modules-dir -xka "(__fish_complete_directories)" -d 'where the modules'"'"' .ko files are'
+complete -c btfdbg -n '_shtab_btfdbg_using isf' -s k -l live -d 'look at the running kernel; no CORE is given'
+complete -c btfdbg -n '_shtab_btfdbg_using isf' -l qemu -x -d 'look at a QEMU guest (QMP socket); no CORE is given'
+complete -c btfdbg -n '_shtab_btfdbg_using isf' -s s -l symbols -xka "(__fish_complete_path (commandline -ct))" -d 'a file with DWARF, used before BTF; may be repeated'
+complete -c btfdbg -n '_shtab_btfdbg_using isf' -l no-cache -d 'neither read nor write what earlier runs found out about this kernel'
+complete -c btfdbg -n '_shtab_btfdbg_using isf' -l color -xka "auto always never" -d color
+complete -c btfdbg -n '_shtab_btfdbg_using isf' -l log-level -xka "debug info warning error critical none" -d 'messages on stderr of at least this level (default: warning)'
+complete -c btfdbg -n '_shtab_btfdbg_using isf' -s q -l quiet -d 'no messages, no banner'
+complete -c btfdbg -n '_shtab_btfdbg_using isf' -s o -l output -xka "(__fish_complete_path (commandline -ct))" -d 'where to write it: .json, .json.xz, .json.gz or .json.bz2'
+complete -c btfdbg -n '_shtab_btfdbg_using isf; and test $_shtab_btfdbg_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'the dump'
 complete -c btfdbg -n '_shtab_btfdbg_using; and test $_shtab_btfdbg_npos -eq 0' -a btf -d 'the BTF toolkit'
 complete -c btfdbg -n '_shtab_btfdbg_using btf' -s h -l help -d 'show this help message and exit'
 complete -c btfdbg -n '_shtab_btfdbg_using btf; and test $_shtab_btfdbg_npos -eq 0' -a dump -d 'print types as raw text, C or JSON'

@@ -150,6 +150,6 @@ def test_parts_in_order_stay_so() -> None:
     assert in_order(text) == text
 
 
-def test_core_and_log_together_are_a_mistake(log: Path) -> None:
-    with pytest.raises(SystemExit):
-        main(["report", "core", "--log", str(log)])
+def test_core_and_log_together_are_a_mistake(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", "core", "--log", str(log)]) == 2
+    assert "not both" in capsys.readouterr().err
