@@ -64,6 +64,8 @@ class Arch:
     :ivar cache_line: bytes; alignment that explains padding.
     :ivar small_data: bytes up to which compilers put constants among writable data, where
         one register reaches them (RISC-V's .srodata, which the kernel links into .sdata).
+    :ivar char_is_signed: plain ``char`` is, where nothing says otherwise; of kernels, that
+        is up to 6.1 only: commit 3bc753c06dd0 ("kbuild: treat char as always unsigned").
     :ivar repair_notes: QEMU writes the CPUs' notes wrongly; see ``vmcore.cpunotes``.
     """
 
@@ -81,6 +83,7 @@ class Arch:
     cache_line: int = 64
     small_data: int = 0
     repair_notes: bool = False
+    char_is_signed: bool = False
 
 
 # In the order in which a text with several architectures' lines is tried.
@@ -125,6 +128,7 @@ ARCHES = (
         absolute={1: 8, 10: 4},
         relative=8,
         markers=Markers(numbers=("phys_base",), symbols=("init_top_pgt", "init_level4_pgt")),
+        char_is_signed=True,
     ),
     Arch(
         name="s390x",

@@ -22,6 +22,8 @@ import sys
 from btfdbg.btf.header import Header
 from btfdbg.btf.index import KIND_OF_HEAD, head_bytes, record_offsets
 from btfdbg.btf.layouts import (
+    ENUM,
+    ENUM64,
     LAYOUT_ENTRY_LEN,
     LAYOUTS,
     MAX_LIBBPF,
@@ -67,6 +69,7 @@ class Btf:
     __slots__ = (
         "_names",
         "_pointer_size",
+        "_signs",
         "alignments",
         "base",
         "byteorder",
@@ -99,6 +102,7 @@ class Btf:
     alignments: dict[int, int]  # of types asked about, filled by sizing
     _names: NameIndex | None
     _pointer_size: int
+    _signs: bool | None
 
     def __init__(self) -> None:
         raise TypeError("use Btf.parse(), or btfdbg.btf.Builder to make BTF")
@@ -130,6 +134,7 @@ class Btf:
         self.byteorder = header.byteorder
         self._names = None
         self._pointer_size = 0
+        self._signs = None
         self.alignments = {}
         self._take_strings()
         self._take_types()
@@ -215,6 +220,16 @@ class Btf:
         return self._pointer_size
 
     @property
+    def writes_enum_signs(self) -> bool:
+        """Whether an ENUM with kind_flag or an ENUM64 shows that the encoder knew signs."""
+        if self._signs is None:
+            kinds = self.kinds_in_use()
+            self._signs = (ENUM, True) in kinds or not {(ENUM64, False), (ENUM64, True)}.isdisjoint(
+                kinds
+            )
+        return self._signs or (self.base is not None and self.base.writes_enum_signs)
+
+    @property
     def effective_layout(self) -> dict[int, tuple[int, int]]:
         """The own layout section, or the nearest base's; for kinds not known here."""
         btf: Btf | None = self
@@ -265,6 +280,11 @@ class Btf:
     def own_kinds(self) -> bytes:
         """Return the kinds of the own types, in order of their ids."""
         return bytes(map(self.head_bytes().translate(KIND_OF_HEAD).__getitem__, self.offsets))
+
+    def kinds_in_use(self) -> set[tuple[int, bool]]:
+        """Return the kinds of the own types, each with whether kind_flag is set."""
+        heads = set(map(self.head_bytes().__getitem__, self.offsets))
+        return {(KIND_OF_HEAD[head], head > 0x7F) for head in heads}
 
     def record_end(self, type_id: int) -> int:
         """Return the word after the record of an own type."""

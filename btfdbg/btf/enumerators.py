@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from btfdbg.btf import kinds
 from btfdbg.btf.btf import Btf
+from btfdbg.btf.encoder import enum_meaning
 from btfdbg.btf.format import LAYOUTS, TYPE_WORDS, Kind, TypeId
 from btfdbg.lazy_dataclass import dataclass
 
@@ -24,10 +25,16 @@ class NamedValue:
     value: int
 
 
-def find_enumerators(btf: Btf, name: str) -> tuple[NamedValue, ...]:
+def find_enumerators(
+    btf: Btf, name: str, doubts: list[str] | None = None
+) -> tuple[NamedValue, ...]:
     """
     Return every enumerator of a name among the own types of a BTF, by id.
 
+    Values are what :func:`encoder.enum_meaning` makes of them: one that the encoder cut
+    is not among them.
+
+    :param doubts: Gets what is not known of the enums that hold one.
     :raises BtfFormatError: an enum that holds one is malformed.
     """
     data = name.encode("utf-8", "surrogateescape")
@@ -54,6 +61,11 @@ def find_enumerators(btf: Btf, name: str) -> tuple[NamedValue, ...]:
             if rest or position < 0:
                 continue
             t = btf.type_by_id(type_id)
-            if isinstance(t, (kinds.Enum, kinds.Enum64)) and position < len(t.values):
-                found[type_id, position] = t.values[position].value
+            assert isinstance(t, (kinds.Enum, kinds.Enum64))
+            meaning = enum_meaning(btf, t)
+            values = meaning.values
+            if meaning.doubt and doubts is not None and position < len(t.values):
+                doubts.append(meaning.doubt)
+            if position < len(values):
+                found[type_id, position] = values[position].value
     return tuple(NamedValue(type_id, value) for (type_id, _), value in sorted(found.items()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from btfdbg.btf.encoder import remarks
 from btfdbg.program import bpf
 from btfdbg.program.session import Session
 
@@ -39,6 +40,7 @@ def as_dict(session: Session) -> dict[str, Any]:
         "btf": {
             "source": session.btf_source or None,
             "types": session.vmlinux.type_cnt - 1 if session.has_btf else 0,
+            "remarks": remarks(session.vmlinux) if session.has_btf else [],
         },
         "modules": modules,
         "bpf": [_bpf(session, btf_id) for btf_id in bpf.of(session).ids()],
@@ -79,6 +81,7 @@ def as_text(session: Session) -> str:
         ("modules", f"{len(facts['modules'])} loaded, {len(with_btf)} with BTF"),
     ]
     lines = [f"{label:>13}: {value}" for label, value in rows]
+    lines += [f"{'':15}{remark}" for remark in facts["btf"]["remarks"]]
     for m in facts["modules"]:
         btf = m["btf"]
         what = f"{btf['types']:,} types from {btf['source']}" if btf else "no BTF"

@@ -11,6 +11,7 @@ when nothing useful is left.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
@@ -198,13 +199,26 @@ def _types(session: Session, options: Options) -> None:
             ) from e
     session.set_vmlinux(btf, source)
     session.var_offsets = VarOffsets(btf)
-    converter = TypeConverter(session.prog, btf)
+    converter = TypeConverter(session.prog, btf, char_is_signed=_char_is_signed(session))
     session.converter = converter
     session.module_btfs = ModuleBtfs(session, converter, options.modules_dir)
     session.create_modules = create_modules
     converter.find_definition = session.module_btfs.definition
     session.finders = BtfFinders(session, converter)
     session.prog.register_type_finder(FINDER, session.finders.find_type, enable_index=-1)
+
+
+# The first kernel whose plain char is unsigned on every architecture: commit 3bc753c06dd0
+# ("kbuild: treat char as always unsigned"). It matters for BTF without signs only.
+_UNSIGNED_CHAR_SINCE = (6, 2)
+
+
+def _char_is_signed(session: Session) -> bool | None:
+    """False for kernels whose build says so; ``None``: as the architecture has it."""
+    numbers = re.match(r"(\d+)\.(\d+)", session.release)
+    if numbers is None:
+        return None
+    return False if (int(numbers[1]), int(numbers[2])) >= _UNSIGNED_CHAR_SINCE else None
 
 
 def _rules(session: Session) -> Callable[[str], tuple[Sym, ...]]:

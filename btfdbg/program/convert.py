@@ -24,7 +24,9 @@ from itertools import repeat
 
 import drgn
 
+from btfdbg.arch import ARCHES
 from btfdbg.btf import Btf, Kind, kinds
+from btfdbg.btf.encoder import enum_meaning, int_meaning
 from btfdbg.btf.fields import (
     INFO,
     NAME_OFF,
@@ -59,9 +61,18 @@ class TypeConverter:
     :param btf: Base or split BTF.
     :param base: Converter of ``btf.base``; required for split BTF, so that a
         type of the base is the same ``drgn.Type`` whoever refers to it.
+    :param char_is_signed: What plain ``char`` is where the encoder wrote no sign; by
+        default the base's, or what the architecture's compilers make of it.
     """
 
-    def __init__(self, prog: drgn.Program, btf: Btf, base: TypeConverter | None = None) -> None:
+    def __init__(
+        self,
+        prog: drgn.Program,
+        btf: Btf,
+        base: TypeConverter | None = None,
+        *,
+        char_is_signed: bool | None = None,
+    ) -> None:
         if (btf.base is None) != (base is None):
             raise ValueError("a split BTF needs the converter of its base, a base BTF needs none")
         self.prog = prog
@@ -69,6 +80,9 @@ class TypeConverter:
         self.base = base
         # By id, from the first one on (void counts as the base's): a dict would take
         # eight times the memory once all types are in it.
+        if char_is_signed is None:
+            char_is_signed = _char_is_signed(prog) if base is None else base.char_is_signed
+        self.char_is_signed: bool = char_is_signed
         self._first_id = 0 if base is None else btf.start_id
         self._memo: list[drgn.Type | None] = [None] * (btf.type_cnt - self._first_id)
         self._memoised = 0
@@ -268,6 +282,10 @@ class TypeConverter:
         return self.prog.void_type()
 
     def _int(self, type_id: int, t: kinds.Int) -> drgn.Type:
+        meant = int_meaning(self.btf, t, self.char_is_signed)
+        if isinstance(meant, kinds.Float):
+            return self._float(type_id, meant)
+        t = meant
         if t.bool:
             return self.prog.bool_type(t.name or "_Bool", t.size)
         return self.prog.int_type(t.name or f"<anonymous int {t.size}>", t.size, t.signed)
@@ -303,18 +321,19 @@ class TypeConverter:
     def _enum(self, type_id: int, t: kinds.Enum | kinds.Enum64) -> drgn.Type:
         if not t.values:
             return self.prog.enum_type(t.name or None)
+        meaning = enum_meaning(self.btf, t)
         try:
-            int_name = _ENUM_INT[t.size, t.signed]
+            int_name = _ENUM_INT[t.size, meaning.signed]
         except KeyError:
             raise BtfFormatError(
                 f"type {type_id} (ENUM {t.name!r}): size is {t.size} bytes, expected 1, 2, 4 or 8",
                 type_id=type_id,
             ) from None
-        compatible = self.prog.int_type(int_name, t.size, t.signed)
+        compatible = self.prog.int_type(int_name, t.size, meaning.signed)
         return self.prog.enum_type(
             t.name or None,
             compatible,
-            [drgn.TypeEnumerator(v.name, v.value) for v in t.values],
+            [drgn.TypeEnumerator(v.name, v.value) for v in meaning.values],
         )
 
     def _typedef(self, type_id: int, t: kinds.Typedef) -> drgn.Type:
@@ -391,6 +410,14 @@ class TypeConverter:
         if (t.bits == t.size * _BITS_PER_BYTE and t.offset == 0) or t.bits == 0 or t.bool:
             return None
         return t.bits, t.offset
+
+
+def _char_is_signed(prog: drgn.Program) -> bool:
+    """What an architecture's compilers make of plain ``char`` unless they are told."""
+    platform = prog.platform
+    return platform is not None and any(
+        arch.char_is_signed for arch in ARCHES if arch.drgn == platform.arch.name
+    )
 
 
 _FROM_WORDS: dict[int, Callable[[TypeConverter, int], drgn.Type | None]] = {

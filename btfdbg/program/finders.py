@@ -184,7 +184,10 @@ class BtfFinders:
         if known is None:
             if len(self._known_enumerators) >= _MAX_KNOWN_ENUMERATORS:
                 self._known_enumerators.clear()
-            known = find_enumerators(self.vmlinux.btf, name)
+            doubts: list[str] = []
+            known = find_enumerators(self.vmlinux.btf, name, doubts)
+            for doubt in doubts:
+                self.session.note("types", f"{name}: {doubt}")
             self._known_enumerators[name] = known
         return known
 

@@ -46,6 +46,7 @@ def whatis(session: Session, args: argparse.Namespace) -> None:
         pass
     else:
         output.lines(display.type_lines(type_))
+        _doubts(session, type_)
         return
     try:
         found = session.prog[name]
@@ -67,3 +68,12 @@ def whatis(session: Session, args: argparse.Namespace) -> None:
         facts.append(f"type known from: {source}")
     if facts:
         output.emit(("comment", f"/* {', '.join(facts)} */"))
+    _doubts(session, found.type_)
+
+
+def _doubts(session: Session, type_: drgn.Type) -> None:
+    """Say what the BTF leaves open about a type."""
+    from btfdbg.program.doubts import doubts_of
+
+    for doubt in doubts_of(session, type_):
+        output.emit(("comment", f"/* {doubt} */"))
