@@ -12,12 +12,15 @@ name. That a struct behind a pointer changed is that struct's change, reported o
 from __future__ import annotations
 
 import fnmatch
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from btfdbg.btf import kinds
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.cheader.text import Field, Texts
-from btfdbg.btf.format import kind_name
+from btfdbg.btf.comparable import Comparable, key_kind
+from btfdbg.btf.format import IntEncoding, info_kflag, kind_name
 from btfdbg.btf.layouts import (
     DATASEC,
     ENUM,
@@ -35,6 +38,7 @@ from btfdbg.lazy_dataclass import dataclass, field
 
 _COMPARED = (INT, FLOAT, STRUCT, UNION, ENUM, FWD, TYPEDEF, FUNC, VAR)
 _ENUMS = frozenset({ENUM, ENUM64})
+_WANTED = frozenset({*_COMPARED, *_ENUMS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,24 +108,31 @@ class Change:
 class _Side:
     """One of the two, with its types by kind and name."""
 
-    def __init__(self, btf: Btf, names: str | None) -> None:
+    def __init__(self, btf: Btf, names: str | None, comparable: Comparable) -> None:
         self.btf = btf
+        self.comparable = comparable
         self.texts = Texts(btf)
         self.types: dict[tuple[int, str], list[int]] = {}
-        kinds = self.texts.types.kind
+        kind_of = self.texts.types.kind
         wanted = None if names is None else fnmatch.translate(names)
         import re
 
         match = None if wanted is None else re.compile(wanted).match
         for type_id in btf.ids():
-            kind = ENUM if kinds[type_id] in _ENUMS else kinds[type_id]
-            if kind not in _COMPARED:
+            if kind_of[type_id] not in _WANTED:
                 continue
             name = btf.name_of(type_id)
+            kind = key_kind(kind_of[type_id], name)
             if name and (match is None or match(name)):
                 self.types.setdefault((kind, name), []).append(type_id)
 
-    def summary(self, type_id: int) -> tuple[object, ...]:
+    def is_doubtful(self, key: tuple[int, str]) -> bool:
+        """Return whether only the low 32 bits of an enum's values are known."""
+        return key[0] == ENUM and any(
+            self.comparable.is_doubtful(self.btf, self._enum(t)) for t in self.types.get(key, ())
+        )
+
+    def summary(self, type_id: int, cut: bool) -> tuple[object, ...]:
         """Return all that :func:`_details` compares; equal exactly if nothing changed."""
         kind = self.texts.types.kind[type_id]
         record = self.btf.record(type_id)
@@ -134,19 +145,28 @@ class _Side:
                 ),
             )
         if kind in _ENUMS:
-            return (record[2], tuple(self.values(type_id).items()))
+            return (record[2], tuple(self.values(type_id, cut).items()))
         if kind in (INT, FLOAT):
-            return tuple(record[2:].tolist())
+            return (record[2], self.encoding(type_id))
         if kind == FWD:
-            return (record[1] >> 31,)
+            return (info_kflag(record[1]),)
         return (self.target(type_id),)
 
-    def values(self, type_id: int) -> dict[str, int]:
-        from btfdbg.btf import kinds
-
+    def _enum(self, type_id: int) -> kinds.Enum | kinds.Enum64:
         type_ = self.btf.type_by_id(type_id)
         assert isinstance(type_, kinds.Enum | kinds.Enum64)
-        return {v.name: v.value for v in type_.values}
+        return type_
+
+    def values(self, type_id: int, cut: bool) -> dict[str, int]:
+        """Return an enum's values; of ``cut`` ones, what 32 bits hold."""
+        return self.comparable.enum_values(self.btf, self._enum(type_id), cut)
+
+    def encoding(self, type_id: int) -> tuple[int, int, int] | None:
+        """Return what an INT is but its size; ``None`` of floating types."""
+        type_ = self.btf.type_by_id(type_id)
+        if not isinstance(type_, kinds.Int) or key_kind(INT, type_.name) == FLOAT:
+            return None
+        return self.comparable.encoding(type_)
 
     def target(self, type_id: int) -> str:
         return self.texts.type(self.btf.record(type_id)[2], "")
@@ -159,29 +179,58 @@ def diff(a: Btf, b: Btf, *, names: str | None = None) -> list[Change]:
     :param names: Only types whose name matches this glob pattern.
     :return: Changes, by kind and name.
     """
-    left, right = _Side(a, names), _Side(b, names)
+    return diff_with_remarks(a, b, names=names)[0]
+
+
+def diff_with_remarks(
+    a: Btf, b: Btf, *, names: str | None = None
+) -> tuple[list[Change], list[str]]:
+    """
+    Compare as :func:`diff` does, and say what could not be compared.
+
+    :return: Changes, and one line each for what one encoder wrote and the other did not.
+    """
+    comparable = Comparable.of(a, b)
+    left, right = _Side(a, names, comparable), _Side(b, names, comparable)
+    all_keys = left.types.keys() | right.types.keys()
+    has_kind = [{kind for kind, _ in side.types} for side in (left, right)]
     out: list[Change] = []
-    for key in sorted(left.types.keys() | right.types.keys()):
-        out += _compare(key, left, right)
-    return out
+    left_out: Counter[tuple[int, str]] = Counter()
+    for key in sorted(all_keys):
+        one_sided = key not in left.types or key not in right.types
+        both_have = all(key[0] in present for present in has_kind)
+        if one_sided and comparable.leaves_out(*key, all_keys, both_have):
+            left_out[key[0], "A" if key in left.types else "B"] += 1
+        else:
+            out += _compare(key, left, right)
+    remarks = [
+        f"{count} {kind_name(kind).lower()}s that only {side} has are not compared: "
+        "the encoders differ in which they write"
+        for (kind, side), count in sorted(left_out.items())
+        if kind != FWD
+    ]
+    return out, remarks
 
 
 def _compare(key: tuple[int, str], left: _Side, right: _Side) -> Iterator[Change]:
     kind, name = kind_name(key[0]).lower(), key[1]
-    old = {left.summary(t): t for t in left.types.get(key, ())}
-    new = {right.summary(t): t for t in right.types.get(key, ())}
+    cut = left.is_doubtful(key) or right.is_doubtful(key)
+    old = {left.summary(t, cut): t for t in left.types.get(key, ())}
+    new = {right.summary(t, cut): t for t in right.types.get(key, ())}
     gone = [t for s, t in old.items() if s not in new]
     come = [t for s, t in new.items() if s not in old]
     # Several types of one name are paired in order, as far as that goes.
     for a, b in zip(gone, come, strict=False):
-        yield Change(kind, name, "changed", tuple(_details(left, a, right, b)))
+        yield Change(kind, name, "changed", tuple(_details(left, a, right, b, cut)))
+    if key[0] == FUNC and not left.comparable.same_age:
+        return  # of several functions of a name, one encoder writes all and another one
     for _ in gone[len(come) :]:
         yield Change(kind, name, "removed")
     for _ in come[len(gone) :]:
         yield Change(kind, name, "added")
 
 
-def _details(left: _Side, a: int, right: _Side, b: int) -> Iterator[Detail]:
+def _details(left: _Side, a: int, right: _Side, b: int, cut: bool) -> Iterator[Detail]:
     kind = left.texts.types.kind[a]
     if kind in (STRUCT, UNION, *_ENUMS, INT, FLOAT):
         old, new = left.btf.record(a)[2], right.btf.record(b)[2]
@@ -190,14 +239,21 @@ def _details(left: _Side, a: int, right: _Side, b: int) -> Iterator[Detail]:
     if kind in (STRUCT, UNION):
         yield from _members(left.texts.fields(a), right.texts.fields(b))
     elif kind in _ENUMS:
-        yield from _values(left.values(a), right.values(b))
+        yield from _values(left.values(a, cut), right.values(b, cut))
     elif kind in (INT, FLOAT):
-        if left.btf.record(a)[3:] != right.btf.record(b)[3:]:
-            yield Detail(
-                "encoding", "", f"{left.btf.record(a)[3]:#x}", f"{right.btf.record(b)[3]:#x}", True
-            )
+        before, now = left.encoding(a), right.encoding(b)
+        if before != now:
+            yield Detail("encoding", "", _encoding(before), _encoding(now), True)
     else:
         yield Detail("type", "", left.target(a), right.target(b), kind != TYPEDEF)
+
+
+def _encoding(parts: tuple[int, int, int] | None) -> str:
+    if parts is None:
+        return "floating"
+    bits, offset, encoding = parts
+    flags = [flag.name.lower() for flag in IntEncoding if flag and encoding & flag and flag.name]
+    return " ".join((f"{bits} bits", *([f"from {offset}"] if offset else ()), *flags))
 
 
 def _at(member: Field) -> str:

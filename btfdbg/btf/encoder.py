@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _TOP_BIT = 1 << 31
-_FLOATS = frozenset({"float", "double", "long double"})
+#: Floating types, which are INTs in BTF from before FLOAT (pahole 1.21).
+FLOAT_NAMES = frozenset({"float", "double", "long double"})
 
 SIGN_UNKNOWN = "the encoder wrote no signs: whether {value:#x} is {signed} is not known"
 VALUES_CUT = "the encoder cut the values of this 8-byte enum to 32 bits: none is believed"
@@ -80,7 +81,7 @@ def int_meaning(btf: Btf, type_: kinds.Int, char_is_signed: bool) -> kinds.Int |
     >>> int_meaning(btf, kinds.Int("signed char", 1, 8, 0, 0), False).signed
     True
     """
-    if type_.name in _FLOATS:
+    if type_.name in FLOAT_NAMES:
         return kinds.Float(type_.name, type_.size)
     lost = type_.name == "signed char" or (
         type_.name == "char" and char_is_signed and writes_char_signs(btf) is False

@@ -10,8 +10,10 @@ Exit status 0: none, 1: some, 2: FILE cannot be read.
 
 from __future__ import annotations
 
+from btfdbg.btf.btf import Btf
 from btfdbg.btf.validate.validate import Problem, check
 from btfdbg.cli.btf.common import add_file, open_base, read_file
+from btfdbg.errors import BtfError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     data, base = read_file(args.file, open_base(args.base))
+    _remark(data, base)
     problems = check(data, base, args.level)
     if args.json:
         return _print_json(list(problems))
@@ -34,6 +37,19 @@ def run(args: argparse.Namespace) -> int:
         print(problem)
         status = 1
     return status
+
+
+def _remark(data: memoryview | bytes, base: Btf | None) -> None:
+    """Say on stderr what no rule is about: signs and values that the encoder left out."""
+    import sys
+
+    from btfdbg.btf.encoder import remarks
+
+    try:
+        for remark in remarks(Btf.parse(data, base)):
+            print(f"btfdbg: {remark}", file=sys.stderr)
+    except BtfError:
+        pass  # the rules say what is wrong with it
 
 
 def _print_json(problems: list[Problem]) -> int:

@@ -1,14 +1,18 @@
 """``btfdbg btf diff``: what changed between two BTFs' types.
 
 Exit status as diff(1): 0 the same, 1 different, 2 trouble. With --kabi, only changes
-that break code built for the first count and are shown.
+that break code built for the first count and are shown. What only the encoders made
+different (signs that one did not write, functions that one left out) is no change, and
+is said on stderr.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 
-from btfdbg.btf.diff import Change, diff
+from btfdbg.btf.diff import Change, diff_with_remarks
+from btfdbg.btf.encoder import remarks
 from btfdbg.cli.btf.common import add_base, open_base, open_btf
 
 TYPE_CHECKING = False
@@ -36,7 +40,12 @@ def run(args: argparse.Namespace) -> int:
     base = open_base(args.base)
     a = open_btf(args.a, base)
     b = open_btf(args.b, open_base(args.base_b) if args.base_b else base)
-    changes = diff(a, b, names=args.name)
+    changes, left_out = diff_with_remarks(a, b, names=args.name)
+    for which, btf in (("A", a), ("B", b)):
+        for remark in remarks(btf):
+            print(f"btfdbg: {which}: {remark}", file=sys.stderr)
+    for remark in left_out:
+        print(f"btfdbg: {remark}", file=sys.stderr)
     if args.kabi:
         changes = [change for change in changes if change.breaking]
     if args.json:
