@@ -80,3 +80,12 @@ class DebugInfoError(BtfdbgError):
         super().__init__(message)
         self.step = step
         self.hint = hint
+
+
+class RefusedError(DebugInfoError):
+    """
+    A name is there, or must be, and what would be said of it cannot be trusted.
+
+    Not kin of LookupError: drgn takes that for the absence of the name, and concludes
+    from it of which version or configuration the kernel is.
+    """

@@ -12,11 +12,20 @@ from typing import Any
 
 import drgn
 
+from btfdbg.errors import BtfdbgError
 from btfdbg.lazy_dataclass import dataclass, field
 from btfdbg.program.session import Session
 
 # What answers "I do not know" on a damaged dump.
-_NO_ANSWER = (drgn.FaultError, LookupError, ValueError, TypeError, AttributeError, OverflowError)
+_NO_ANSWER = (
+    drgn.FaultError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    BtfdbgError,
+)
 
 
 @dataclass(frozen=True, slots=True)

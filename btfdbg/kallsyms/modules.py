@@ -26,7 +26,7 @@ from drgn import (
     SymbolBinding,
 )
 
-from btfdbg.errors import DebugInfoError
+from btfdbg.errors import BtfdbgError, DebugInfoError
 from btfdbg.kallsyms.loaded import LoadedModule, loaded_modules
 from btfdbg.kallsyms.model import MAX_NAME, PAGE, Sym, text_of
 from btfdbg.kallsyms.symbols import SymbolFinder, to_drgn
@@ -218,7 +218,9 @@ class ModuleSymbols:
         self._busy = True
         try:
             modules = loaded_modules(self._prog, lambda what: self._problem("", what))
-        except (LookupError, FaultError, AttributeError, ValueError, TypeError) as error:
+        except (
+            LookupError, FaultError, AttributeError, ValueError, TypeError, BtfdbgError,
+        ) as error:  # fmt: skip
             modules = []
             self._problem("", f"the list of modules cannot be read: {error}")
         finally:

@@ -20,9 +20,10 @@ import drgn
 
 from btfdbg.btf import Kind, TypeId, kinds
 from btfdbg.btf.enumerators import NamedValue, find_enumerators
-from btfdbg.errors import BtfdbgError
+from btfdbg.errors import BtfdbgError, RefusedError
 from btfdbg.kallsyms.choice import is_text, only, own_ids
 from btfdbg.program.convert import TypeConverter
+from btfdbg.variables import probed
 
 if TYPE_CHECKING:
     from btfdbg.kallsyms import Sym
@@ -45,13 +46,9 @@ _BTF_KINDS: dict[drgn.TypeKind, tuple[Kind, ...]] = {
 # 3bc753c06dd0 ("kbuild: treat char as always unsigned") (in v6.2)).
 _C_KEYWORDS = frozenset(("signed", "unsigned", "short", "int", "long", "char", "_Bool", "double"))
 
-# Existence of these functions is a question that drgn asks through the object
-# finder; all are __init or __meminit code, for which pahole writes no FUNC.
-# drgn libdrgn/linux_kernel.c, linux_kernel_object_find_vmemmap().
 _PANIC_CPU = "panic_cpu"
 _MAX_KNOWN_ENUMERATORS = 4096
 _BPF = "bpf:"
-_PROBED_FUNCTIONS = frozenset(("vmemmap_populate",))
 
 
 class BtfFinders:
@@ -145,6 +142,8 @@ class BtfFinders:
                 objects = self.session.module_objects
                 return None if objects is None else objects.find(name, flags, filename)
             return self._object(name, flags)
+        except RefusedError:
+            raise
         except Exception as e:  # an error must not reach whoever wrote `name in prog`
             self._failed("objects", name, e)
             return None
@@ -176,7 +175,32 @@ class BtfFinders:
 
                 return panic_cpu_object(self.session, name)
             found = self._in_modules(name, flags)
+        if found is None:
+            self._not_absent(name, flags, bool(symbols))
         return found
+
+    def _not_absent(self, name: str, flags: drgn.FindObjectFlags, has_symbol: bool) -> None:
+        """
+        Refuse a name from whose absence drgn would conclude what is not so.
+
+        :raises RefusedError: with the reason.
+        """
+        if not flags & drgn.FindObjectFlags.VARIABLE:
+            return
+        reason = ""
+        if has_symbol and self.session.variables is not None:
+            reason = self.session.variables.refusal(name)
+        elif not has_symbol and name in probed.DECLARATIONS:
+            from btfdbg.program.absence import contradiction
+
+            reason = contradiction(self.session, name)
+        if reason:
+            raise RefusedError(
+                f"{name} cannot be trusted here: {reason}",
+                step="objects",
+                hint=f"drgn would take a missing {name} for another kind of kernel;"
+                " --btf-extra or a vmlinux with DWARF tells its type",
+            )
 
     def _enumerators(self, name: str) -> tuple[NamedValue, ...]:
         """The kernel's enumerators of a name; helpers ask for the same few once per page."""
@@ -208,7 +232,7 @@ class BtfFinders:
         ids = own_ids(self.vmlinux.btf, name, (Kind.FUNC,))
         if len(ids) == 1:
             return drgn.Object(self.session.prog, self.vmlinux.convert(ids[0]), address=sym.address)
-        if name in _PROBED_FUNCTIONS:
+        if name in probed.FUNCTIONS:
             prog = self.session.prog
             return drgn.Object(
                 prog, prog.function_type(prog.void_type(), (), False), address=sym.address
@@ -257,6 +281,12 @@ class BtfFinders:
     ) -> drgn.Object | None:
         values = {v.value for _, v in hits}
         if len(values) != 1:
+            if values and probed.is_constant(name):
+                raise RefusedError(
+                    f"{name} cannot be trusted here: enums of this kernel give it the values"
+                    f" {', '.join(map(str, sorted(values)))}",
+                    step="objects",
+                )
             if values:
                 logger.info("%s: enumerator with several values %s", name, sorted(values))
             return None

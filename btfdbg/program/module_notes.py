@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 import drgn
 
-from btfdbg.errors import BtfError
+from btfdbg.errors import BtfdbgError
 from btfdbg.program.session import Session
 
 # A module's notes have some 100 bytes.
@@ -54,7 +54,7 @@ def oversized_notes(prog: drgn.Program) -> int | None:
             except drgn.FaultError:
                 pass  # drgn leaves this one out and goes on
             node = read(node)
-    except (LookupError, drgn.FaultError, OverflowError, TypeError, BtfError):
+    except (LookupError, drgn.FaultError, OverflowError, TypeError, BtfdbgError):
         pass  # what drgn says about it becomes a note
     return None
 

@@ -17,6 +17,7 @@ import itertools
 import drgn
 from drgn import FaultError, Object
 
+from btfdbg.errors import BtfdbgError
 from btfdbg.program.session import Session
 from btfdbg.program.walks import list_nodes
 from btfdbg.vmcore.read_failures import unread
@@ -43,7 +44,7 @@ def restore_modules(session: Session) -> int:
                 name = _restore(session, module, known, order)
                 if name:
                     restored.append(name)
-    except (FaultError, LookupError, ValueError):
+    except (FaultError, LookupError, ValueError, BtfdbgError):
         pass  # what is wrong with the list was noted when drgn walked it
     # What the walk did not come to stays behind what it did, in drgn's order.
     session.loaded.sort(key=lambda m: order.get(getattr(m, "address", -1), len(order)))

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import drgn
 
 from btfdbg.btf import Btf, Kind
-from btfdbg.errors import BtfError, DebugInfoError
+from btfdbg.errors import BtfdbgError, BtfError, DebugInfoError
 from btfdbg.program.convert import TypeConverter
 from btfdbg.program.find_btf import KernelBtf, kernel_btfs, read_btf
 from btfdbg.program.module_index import ModuleIndex
@@ -238,6 +238,6 @@ def _create_modules(session: Session) -> tuple[int, bool]:
             whole = True
     except MemoryError:
         session.note("modules", "the module list is damaged: its sizes need too much memory")
-    except (LookupError, ValueError, drgn.FaultError, BtfError) as e:
+    except (LookupError, ValueError, drgn.FaultError, BtfdbgError) as e:
         session.note("modules", f"the module list cannot be read to its end: {e}")
     return count, whole

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from drgn import FaultError, Object, container_of
 
 from btfdbg.btf import Kind, kinds
+from btfdbg.errors import BtfdbgError
 from btfdbg.kallsyms import Sym
 from btfdbg.program import sysfs
 
@@ -145,7 +146,7 @@ class SymbolRules:
 def _tried(rule: Callable[[Session], int | None], session: Session) -> int | None:
     try:
         return rule(session)
-    except (FaultError, LookupError, ValueError, TypeError, RecursionError):
+    except (FaultError, LookupError, ValueError, TypeError, RecursionError, BtfdbgError):
         # The rule does not fit this kernel, or the way leads over a missing page.
         return None
 

@@ -25,7 +25,7 @@ from btfdbg.lazy_dataclass import dataclass
 from btfdbg.vardb.database import Candidate, Database
 from btfdbg.vardb.name_patterns import MIN_MEMBERS, patterns, without_length
 from btfdbg.vardb.textdb import Marked, Tail
-from btfdbg.variables import macro_names
+from btfdbg.variables import macro_names, probed
 from btfdbg.variables.contents import Contents
 from btfdbg.variables.convert import TypeBuilder
 from btfdbg.variables.extra import ExtraBtf
@@ -107,6 +107,7 @@ class VariableTypes:
         self._found: dict[tuple[str, int], TypedVariable | None] = {}
         self._known_parameters: dict[int, Parameter] | None = None
         self._causes: dict[tuple[str, int], Cause] = {}
+        self._refusals: dict[str, str] = {}
 
     def find(self, name: str) -> TypedVariable | None:
         """
@@ -140,6 +141,20 @@ class VariableTypes:
         if symbol is None or self._typed(symbol) is not None:
             return None
         return self._causes.get((symbol.name, symbol.address))
+
+    def refusal(self, name: str) -> str:
+        """
+        Return why a name is refused that drgn may not take for absent, else "".
+
+        See :mod:`btfdbg.variables.probed`; any other name's absence is left to :meth:`cause`.
+        """
+        if self._module or name not in probed.DECLARATIONS:
+            return ""
+        symbols = [s for s in self._symbols.by_name(name) if not is_text(s)]
+        if not symbols or self.find(name) is not None:
+            return ""
+        count = len({s.address for s in symbols})
+        return self._refusals.get(name) or f"there are {count} symbols of that name"
 
     def _typed(self, symbol: Symbol) -> TypedVariable | None:
         key = (symbol.name, symbol.address)
@@ -176,12 +191,23 @@ class VariableTypes:
             found = Cause.SIZE
         if isinstance(found, Cause):
             self._causes[symbol.name, symbol.address] = found
-            return None
+            return self._as_probed(ready, symbol, found)
         type_, proposal = found
         note = proposal.note
         if ready.places.of(symbol.address) is Place.INIT:
             note = f"{note}; its memory was freed after boot" if note else "freed after boot"
         return TypedVariable(symbol.name, type_, symbol.address, proposal.source, note)
+
+    def _as_probed(self, ready: _Ready, symbol: Symbol, cause: Cause) -> TypedVariable | None:
+        """The type that drgn takes a variable to be of whose absence would mislead it."""
+        if self._module or symbol.name not in probed.DECLARATIONS:
+            return None
+        chosen = probed.choose(symbol.name, symbol, ready.types.from_text)
+        if isinstance(chosen, str):
+            self._refusals[symbol.name] = chosen
+            return None
+        note = f"as drgn declares it, because not proven here: {cause.value}"
+        return TypedVariable(symbol.name, chosen[1], symbol.address, Source.RULE, note)
 
     def _leaves_room(self, ready: _Ready, symbol: Symbol, type_: Type, proposal: Proposal) -> bool:
         """Whether another kernel's number is too small for its place in this one."""

@@ -1,0 +1,185 @@
+"""Names from whose absence drgn concludes something are never silently absent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import drgn
+import pytest
+from drgn.helpers.linux.cpumask import for_each_online_cpu, for_each_possible_cpu
+from drgn.helpers.linux.percpu import per_cpu
+
+import btfdbg
+from btfdbg.errors import RefusedError
+from btfdbg.kallsyms import Sym
+from btfdbg.program.session import Session
+from btfdbg.vardb.database import Database
+from btfdbg.variables import probed, shipped_database
+
+CORES = Path(__file__).parents[2] / "corefiles"
+CORE_NAMES = ("6.1-amd64-hung.vmcore", "6.12-amd64-null.vmcore", "6.12-arm64-deadlock.vmcore")
+
+
+@pytest.fixture(scope="module", params=CORE_NAMES)
+def session(request: pytest.FixtureRequest) -> Session:
+    return btfdbg.session(btfdbg.program_from_core_dump(CORES / str(request.param)))
+
+
+@pytest.fixture(scope="module")
+def unknown(session: Session) -> drgn.Program:
+    """A Program whose database of variables knows nothing at all."""
+    prog = btfdbg.program_from_core_dump(str(session.prog.core_dump_path))
+    other = btfdbg.session(prog)
+    assert other.variables is not None
+    other.variables._load = lambda: Database.build((), {}, {})
+    other.variables._ready = None
+    other.variables._found.clear()
+    return prog
+
+
+def _has_data(session: Session, name: str) -> bool:
+    return any(s.type_letter not in "tTwW" for s in session.lookup_symbols(name))
+
+
+def _bare(type_: drgn.Type) -> str:
+    """The type without the length of its outermost array and without const."""
+    bare = type_
+    if bare.kind == drgn.TypeKind.ARRAY:
+        bare = bare.type
+        return _bare(bare) + " []"
+    while bare.kind == drgn.TypeKind.TYPEDEF and bare.unaliased_kind() == drgn.TypeKind.STRUCT:
+        bare = bare.type
+    if bare.kind == drgn.TypeKind.POINTER:
+        return _bare(bare.type) + " *"
+    return str(bare.unqualified().type_name())
+
+
+@pytest.mark.parametrize("name", sorted(probed.DECLARATIONS))
+def test_a_name_that_the_database_lacks_has_the_type_that_drgn_takes_it_for(
+    name: str, session: Session, unknown: drgn.Program
+) -> None:
+    if not _has_data(session, name):
+        assert name not in unknown
+        return
+    given = unknown[name]
+    assert given.address_ == session.prog[name].address_
+    assert _bare(given.type_) == _bare(session.prog[name].type_)
+
+
+def test_nothing_known_of_variables_changes_no_value_of_drgns(
+    session: Session, unknown: drgn.Program
+) -> None:
+    def facts(prog: drgn.Program) -> list[object]:
+        crashed = prog.crashed_thread()
+        cpus = list(for_each_online_cpu(prog)), list(for_each_possible_cpu(prog))
+        running = [per_cpu(prog["runqueues"], cpu).curr.comm.string_() for cpu in cpus[1]]
+        stack = [str(frame) for frame in crashed.stack_trace()]
+        modules = [m.name for m in prog.modules()]
+        return [crashed.tid, cpus, running, stack, modules, prog["vmemmap"].value_()]
+
+    assert facts(unknown) == facts(session.prog)
+
+
+def _without_symbols(
+    session: Session, monkeypatch: pytest.MonkeyPatch, *names: str
+) -> drgn.Program:
+    prog = btfdbg.program_from_core_dump(str(session.prog.core_dump_path))
+    other = btfdbg.session(prog)
+    lookup = Session.lookup_symbols
+
+    def without(self: Session, name: str) -> tuple[Sym, ...]:
+        return () if self is other and name in names else lookup(self, name)
+
+    monkeypatch.setattr(Session, "lookup_symbols", without)
+    return prog
+
+
+@pytest.mark.parametrize("name", ["__per_cpu_offset", "nr_cpu_ids", "modules", "mem_section"])
+def test_a_symbol_that_must_be_there_is_not_taken_for_absent(
+    name: str, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prog = _without_symbols(session, monkeypatch, name)
+    with pytest.raises(RefusedError, match=f"{name} cannot be trusted here: the kernel"):
+        prog[name]
+
+
+def test_per_cpu_values_are_refused_rather_than_read_from_the_template(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prog = _without_symbols(session, monkeypatch, "__per_cpu_offset")
+    with pytest.raises(RefusedError, match="several CPUs"):
+        per_cpu(prog["runqueues"], 0)
+
+
+def test_what_a_kernel_of_another_kind_lacks_is_absent(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kernel for one CPU has neither __per_cpu_offset nor what kernel/smp.c defines."""
+    names = ("__per_cpu_offset", "nr_cpu_ids", "smp_call_function_many")
+    prog = _without_symbols(session, monkeypatch, *names)
+    assert "__per_cpu_offset" not in prog
+    assert "nr_cpu_ids" not in prog
+
+
+class _Place:
+    def __init__(self, size: int, address: int = 0xFFFFFFFF82000000) -> None:
+        self.name, self.size, self.address, self.type_letter = "x", size, address, "D"
+
+
+def _build(text: str) -> drgn.Type | None:
+    prog = drgn.Program(drgn.Platform(drgn.Architecture.X86_64))
+    prog.register_type_finder(
+        "test",
+        lambda p, kinds, name, file: (
+            p.struct_type(name, 16, ()) if name in ("mem_section", "cpumask") else None
+        ),
+        enable_index=0,
+    )
+    from btfdbg.variables.convert import TypeBuilder
+
+    return TypeBuilder(prog).from_text(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "wanted"),
+    [
+        ("nr_cpu_ids", 4, "unsigned int"),
+        ("nr_cpu_ids", 64, "unsigned int"),
+        ("nr_cpu_ids", 0, "unsigned int"),  # its extent is not known
+        ("__per_cpu_offset", 32, "unsigned long []"),
+        ("mem_section", 8, "struct mem_section **"),
+        ("mem_section", 32, "struct mem_section **"),
+        ("mem_section", 1 << 16, "struct mem_section [][1]"),
+    ],
+)
+def test_a_declaration_is_chosen_by_its_place(name: str, size: int, wanted: str) -> None:
+    chosen = probed.choose(name, _Place(size), _build)
+    assert chosen[0] == wanted
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "why"),
+    [
+        ("nr_cpu_ids", _Place(2), "'unsigned int' needs 4 bytes, and 2 are there"),
+        ("nr_cpu_ids", _Place(8, 0x1001), "'unsigned int' cannot stand at 0x1001"),
+        ("hstates", _Place(64), "the kernel's BTF has no struct hstate []"),
+        ("mem_section", _Place(0), "it may be struct mem_section ** or struct mem_section [][1]"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_the_reason(name: str, place: _Place, why: str) -> None:
+    assert probed.choose(name, place, _build) == why
+
+
+def test_every_probed_name_that_the_database_knows_has_that_type_there() -> None:
+    """A row that no kernel of the database agrees with is a mistake in the table."""
+    database = shipped_database()
+
+    def words(text: str) -> set[str]:
+        return set(text.replace("*", " ").replace("[", " ").replace("]", " ").split())
+
+    for name, declarations in probed.DECLARATIONS.items():
+        known = [c.type for c in database.candidates(name)]
+        aliases = {"pg_data_t": "struct pglist_data", "cpumask_t": "struct cpumask"}
+        known = [" ".join(aliases.get(w, w) for w in k.split()) for k in known]
+        agree = [k for k in known for d in declarations if words(d) - {"const"} <= words(k)]
+        assert not known or agree or name == "irq_stack_ptr", (name, known)
