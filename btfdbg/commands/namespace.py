@@ -69,9 +69,9 @@ def load_commands() -> None:
         import_module(module.name)
     _loaded = True
     walks_around_damage.install()
-    from btfdbg.patches import mod, search, task_commands
+    from btfdbg.patches import backtrace, mod, search, task_commands
 
-    for around in (task_commands, mod, search):
+    for around in (task_commands, mod, search, backtrace):
         around.install()
     extensions.load()
 

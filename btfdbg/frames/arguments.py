@@ -6,6 +6,7 @@ Objects.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import drgn
@@ -40,20 +41,18 @@ class Argument:
     why: str
 
     def __str__(self) -> str:
-        return f"{self.name or '?'}={'?' if self.value is None else _plain(self.value)}"
+        from btfdbg.frames.describe import plain
+
+        return f"{self.name or '?'}={'?' if self.value is None else plain(self.value)}"
 
 
-def _plain(value: drgn.Object) -> str:
-    text: str = value.format_(
-        type_name=False, dereference=False, symbolize=False, string=False, integer_base=16
-    )
-    return text
-
-
-def arguments(session: Session, trace: drgn.StackTrace) -> tuple[tuple[Argument, ...], ...]:
+def arguments(
+    session: Session, trace: Iterable[drgn.StackFrame]
+) -> tuple[tuple[Argument, ...], ...]:
     """
     What each frame of a stack trace was called with.
 
+    :param trace: A ``drgn.StackTrace``, or its frames in order, none left out.
     :return: For each frame a tuple, one item for each parameter of its prototype, in order;
         empty for a frame whose function has no prototype that can be trusted.
     :raises DebugInfoError: machine code cannot be read here: no capstone, or another
@@ -64,16 +63,17 @@ def arguments(session: Session, trace: drgn.StackTrace) -> tuple[tuple[Argument,
     vfs_write file=0xff3de78301db73c0 buf=0x1be3ce60 count=0x2 pos=0xff77097680013ea8
     """
     made = recovery(session)
-    return tuple(_objects(session, frame) for frame in walk(made, trace))
+    return tuple(objects_of(session, frame) for frame in walk(made, trace))
 
 
-def walk(made: Recovery, trace: drgn.StackTrace) -> list[Walked | None]:
+def walk(made: Recovery, trace: Iterable[drgn.StackFrame]) -> list[Walked | None]:
     """Each frame's :class:`recover.Walked`; None for frames of inlined functions."""
-    frames = list(trace)[:MAX_FRAMES]
+    every = list(trace)
+    frames = every[:MAX_FRAMES]
     real = [f for f in frames if not f.is_inline]
     walked = iter(made.walk([_raw(f, made) for f in real]))
     found: list[Walked | None] = [None if f.is_inline else next(walked) for f in frames]
-    return found + [None] * (len(trace) - len(frames))
+    return found + [None] * (len(every) - len(frames))
 
 
 def recovery(session: Session) -> Recovery:
@@ -95,7 +95,7 @@ def recovery(session: Session) -> Recovery:
         from btfdbg.frames import x86_64 as arch
     else:
         raise DebugInfoError(f"machine code of {machine} is not read", step="frames")
-    made = Recovery(session, text_of(session, machine), arch, arch.ARGUMENTS, disassemble)
+    made = Recovery(session, text_of(session, machine), arch, disassemble)
     cache[_CACHE_KEY] = made
     return made
 
@@ -110,7 +110,8 @@ def _raw(frame: drgn.StackFrame, made: Recovery) -> RawFrame:
     return RawFrame(frame.pc, sp, frame.interrupted, registers)
 
 
-def _objects(session: Session, frame: Walked | None) -> tuple[Argument, ...]:
+def objects_of(session: Session, frame: Walked | None) -> tuple[Argument, ...]:
+    """The arguments of a frame as drgn's Objects."""
     if frame is None or isinstance(frame.prototype, str):
         return ()
     made = []

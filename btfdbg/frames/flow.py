@@ -83,6 +83,7 @@ class Arch(Protocol):
     CALLEE_SAVED: tuple[str, ...]
     CALLER_SAVED: tuple[str, ...]
     REGISTERS: tuple[str, ...]
+    ARGUMENTS: tuple[str, ...]
     RETURN: str
     RETURN_ADDRESS_ON_STACK: bool
 
@@ -120,6 +121,9 @@ class Code(Protocol):
 
     def is_tracer(self, address: int, target: int) -> bool:
         """Whether the call at an address is ftrace's, which preserves every register."""
+
+    def is_current(self, segment: str, address: int) -> bool:
+        """Whether a load from ``segment:address`` gives the running task."""
 
     def returns(self, target: int) -> bool:
         """Whether a call of it can come back."""
@@ -529,10 +533,11 @@ class FunctionFlow:
             return
         if where is not None and _depth(where) >= _MAX_DEPTH:
             where = None
-        if mem.segment:
-            where_named: object = (mem.segment, mem.base, mem.disp, insn.end)
-            state.regs[dst] = (("load", insn.address, dst, None, size, where_named), 0, 64)
-            return
+        if mem.segment and size == 8 and mem.base in (None, "pc") and mem.index_by is None:
+            place = (mem.disp + (insn.end if mem.base else 0)) & _M64
+            if self.code.is_current(mem.segment, place):
+                state.regs[dst] = (CURRENT_TASK, 0, 64)
+                return
         state.regs[dst] = (("load", insn.address, dst, where, size), 0, 64)
 
     def _store(

@@ -22,7 +22,7 @@ import drgn
 
 from btfdbg.frames.abi import Param
 from btfdbg.frames.disasm import Disassembler
-from btfdbg.frames.flow import Arch, Base, FunctionFlow, State, Value
+from btfdbg.frames.flow import CURRENT_TASK, Arch, Base, FunctionFlow, State, Value
 from btfdbg.frames.ir import (
     ADDRESS,
     BRANCH,
@@ -45,6 +45,9 @@ _SP: Base = ("sp",)
 _MAX_FRAME_BYTES = 1 << 14
 _MAX_FLOWS = 1024
 MAX_FRAMES = 256
+_MAX_STACK_ARGUMENTS = 256
+# Functions that call the one that the system call's number says.
+_DISPATCHERS = frozenset(("do_syscall_64", "x64_sys_call", "invoke_syscall"))
 _THUNK = "__x86_indirect_thunk_"
 
 
@@ -152,6 +155,16 @@ class Walked:
     params: tuple[Found, ...] = ()
 
 
+class _Given:
+    """What is known at a call: the state, the numbers, and a system call's pt_regs."""
+
+    def __init__(self, state: State, env: Env, source: str) -> None:
+        self.state = state
+        self.env = env
+        self.source = source
+        self.registers = (0, 0)
+
+
 class Recovery:
     """
     Recovers arguments in the dump of one Session; keeps the analysis of each function.
@@ -164,13 +177,11 @@ class Recovery:
         session: Session,
         text: Text,
         arch: Arch,
-        arguments: Sequence[str],
         disassemble: Disassembler,
     ) -> None:
         self.session = session
         self.text = text
         self.arch = arch
-        self._arguments = frozenset(arguments)
         self._disassemble = disassemble
         self._flows: dict[int, FunctionFlow] = {}
 
@@ -197,6 +208,7 @@ class Recovery:
             frame = self._walk_one(raw, following, known, number == 0)
             walked.append(frame)
             known = self._carried(frame, following)
+        self._share_current(walked)
         for outer, inner in zip(reversed(walked[1:]), reversed(walked[:-1]), strict=True):
             self._pass_in(outer, inner)
         for frame in walked:
@@ -313,6 +325,15 @@ class Recovery:
                     return {}
         return found
 
+    def _share_current(self, walked: Sequence[Walked]) -> None:
+        """A stack is one task's: where one frame knows the running task, all do."""
+        known = {f.env.entry(CURRENT_TASK, 64) for f in walked} - {None}
+        if len(known) == 1:
+            (number,) = known
+            for frame in walked:
+                if number is not None and not frame.problem:
+                    frame.env.learn((CURRENT_TASK, 0, 64), number, "the running task")
+
     # Arguments of calls
 
     def _pass_in(self, outer: Walked, inner: Walked) -> None:
@@ -321,54 +342,100 @@ class Recovery:
             inner.call_site = outer.problem or "its caller was interrupted"
             return
         flow = outer.flow
-        assert flow is not None
-        before = flow.before(outer.call.address)
-        if before is None:
+        before = None if flow is None else flow.before(outer.call.address)
+        if before is None or isinstance(outer.function, str):
             return
-        target = self._target(outer, before)
-        passed: Callable[[Value], Value | None] | None
-        if target == inner.function.start:
-            passed = lambda value: value  # noqa: E731
-        elif target is None:
+        target, number = self._called(outer, outer.function, before)
+        if target is None:
             inner.call_site = "its caller's call is indirect"
             return
-        else:
-            passed = None
+        if target == inner.function.start:
+            given = _Given(before, outer.env, f"call in {outer.function.names[0]}")
+            given.registers = self._registers(outer, outer.function)
+            self._learn_arguments(inner, before.regs.get, given)
+            self._learn_stack(inner, before, given)
+        elif not self._pass_through(outer, before, target, inner):
             inner.call_site = "its caller called another function, which left it by a jump"
-        if passed is None:
-            self._pass_through(outer, before, target, inner)
             return
-        caller = outer.function.names[0] if not isinstance(outer.function, str) else ""
-        self._learn_arguments(inner, lambda r: before.regs.get(r), outer.env, f"call in {caller}")
-        self._learn_stack(inner, before, outer.env, f"call in {caller}")
+        if number is not None:
+            self._learn_number(outer, number)
+
+    def _registers(self, frame: Walked, function: Function) -> tuple[int, int]:
+        """Where a system call's struct pt_regs is, from and to, if this is its entry."""
+        if not self.text.reads_registers(function):
+            return 0, 0
+        regs = frame.env.entry(("entry", self.arch.ARGUMENTS[0]), 64)
+        return (0, 0) if regs is None else (regs, regs + self.text.registers_size())
 
     def _learn_arguments(
-        self, inner: Walked, value_of: Callable[[str], Value | None], env: Env, source: str
+        self, inner: Walked, value_of: Callable[[str], Value | None], given: _Given
     ) -> None:
-        for register in sorted(self._arguments):
+        for register in self.arch.ARGUMENTS:
             value = value_of(register)
             if value is None:
                 continue
-            for bits in (64, 32, 16, 8):
-                number = env.number(value, bits)
-                if number is not None:
-                    inner.env.learn((("entry", register), 0, bits), number, source)
-                    break
+            found = self._given(value, given)
+            if found is not None:
+                number, bits, source = found
+                inner.env.learn((("entry", register), 0, bits), number, source)
 
-    def _learn_stack(self, inner: Walked, before: State, env: Env, source: str) -> None:
+    def _given(self, value: Value, given: _Given) -> tuple[int, int, str] | None:
+        """Number, valid bits and source of a value at a call."""
+        for bits in (64, 32, 16, 8):
+            number = given.env.number(value, bits)
+            if number is not None:
+                return number, bits, given.source
+        # A system call's arguments: the registers of the task, which wait for its end.
+        base, k, bits = value
+        if base is None or base[0] != "load" or not isinstance(base[3], tuple):
+            return None
+        address, size = given.env.number(base[3]), base[4]
+        start, end = given.registers
+        if address is None or not isinstance(size, int) or not start <= address <= end - size:
+            return None
+        try:
+            data: bytes = self.session.prog.read(address, size)
+        except (drgn.FaultError, ValueError):
+            return None
+        bits = min(bits, 8 * size)
+        return (int.from_bytes(data, "little") + k) & ((1 << bits) - 1), bits, "struct pt_regs"
+
+    def _learn_stack(self, inner: Walked, before: State, given: _Given) -> None:
         base, k, bits = before.regs[self.arch.SP]
         if base != _SP or bits < 64:
             return
         bottom = k - (1 << 64) if k >> 63 else k
         moved = 8 if self.arch.RETURN_ADDRESS_ON_STACK else 0
         for offset, (size, value, _) in before.slots.items():
-            if size == 8 and 0 <= offset - bottom < 256:
-                for width in (64, 32, 16, 8):
-                    number = env.number(value, width)
-                    if number is not None:
-                        place: Base = ("stack", offset - bottom + moved)
-                        inner.env.learn((place, 0, width), number, source)
-                        break
+            if size == 8 and 0 <= offset - bottom < _MAX_STACK_ARGUMENTS:
+                found = self._given(value, given)
+                if found is not None:
+                    place: Base = ("stack", offset - bottom + moved)
+                    inner.env.learn((place, 0, found[1]), found[0], found[2])
+
+    def _called(
+        self, outer: Walked, function: Function, before: State
+    ) -> tuple[int | None, int | None]:
+        """The function that a call called, None if unknown; and a system call's number."""
+        target = self._target(outer, before)
+        if target is None or "x64_sys_call" in self.text.names_at(target):
+            if _DISPATCHERS.isdisjoint(function.names):
+                return target, None
+            regs = outer.env.number(before.regs[self.arch.ARGUMENTS[0]])
+            found = None if regs is None else self.text.system_call(regs)
+            if found is not None:
+                return found[1], found[0]
+        return target, None
+
+    def _learn_number(self, outer: Walked, number: int) -> None:
+        """The system call's number that the dispatcher was given."""
+        if isinstance(outer.prototype, str):
+            return
+        for param in outer.prototype.signature.params:
+            if param.name in ("nr", "scno") and len(param.registers) == 1:
+                place: Base = ("entry", param.registers[0])
+                if outer.env.entry(place, 32) is None:
+                    outer.env.learn((place, 0, 32), number, "struct pt_regs")
 
     def _target(self, outer: Walked, before: State) -> int | None:
         """What a call called: its direct target, or a pointer that is still the same."""
@@ -410,39 +477,40 @@ class Recovery:
             return None
         return (found + k) & _M64
 
-    def _pass_through(self, outer: Walked, before: State, target: int, inner: Walked) -> None:
-        """The caller called a function that left by a jump to this one, and to nothing else."""
+    def _pass_through(self, outer: Walked, before: State, target: int, inner: Walked) -> bool:
+        """Whether the caller called a function that left by a jump to this one, only to it."""
         function = self.text.function(target)
-        if isinstance(function, str) or function.start != target:
-            return
-        assert not isinstance(inner.function, str)
+        if isinstance(function, str) or isinstance(inner.function, str):
+            return False
         flow = self.flow(function)
-        if flow.problem:
-            return
-        goal = inner.function.start
+        if function.start != target or flow.problem:
+            return False
         leaving = [i for i in flow.insns.values() if _leaves(flow, i)]
-        if not leaving or any(i.target != goal for i in leaving):
-            return
+        if not leaving or any(i.target != inner.function.start for i in leaving):
+            return False
         inner.via = function.names[0]
-        inner.call_site = ""
         env = Env()
-        for register in self._arguments:
-            for bits in (64, 32, 16, 8):
-                number = outer.env.number(before.regs[register], bits)
-                if number is not None:
-                    env.learn((("entry", register), 0, bits), number, "")
-                    break
+        for register in self.arch.ARGUMENTS:
+            found = self._given(before.regs[register], _Given(before, outer.env, ""))
+            if found is not None:
+                env.learn((("entry", register), 0, found[1]), found[0], "")
         states = [flow.before(i.address) for i in leaving]
         first = states[0]
         if first is None or any(s is None for s in states):
-            return
+            return True
 
         def value_of(register: str) -> Value | None:
             value = first.regs[register]
             same = all(s is not None and s.regs[register] == value for s in states)
             return value if same else None
 
-        self._learn_arguments(inner, value_of, env, f"call in {_name(outer)}, via {inner.via}")
+        given = _Given(first, env, f"call in {_name(outer)}, via {inner.via}")
+        if self.text.reads_registers(function):
+            regs = env.entry(("entry", self.arch.ARGUMENTS[0]), 64)
+            if regs is not None:
+                given.registers = regs, regs + self.text.registers_size()
+        self._learn_arguments(inner, value_of, given)
+        return True
 
     # Parameters
 

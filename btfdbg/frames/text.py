@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 _MAX_TABLE = 16 << 20
 _FIXUP_BYTES = 96
+_MAX_SYSTEM_CALLS = 1024
 _MAX_REMEMBERED = 1 << 15
 _CACHE_KEY = "btfdbg.frames.text"
 # Functions that do not come back; a wrong one here would hide code, a missing one only
@@ -114,6 +115,10 @@ class Function:
         sym = self._text.symbol(target)
         return sym is None or sym.name in _TRACERS
 
+    def is_current(self, segment: str, address: int) -> bool:
+        """Whether a per-CPU load gives the running task."""
+        return address in self._text.current_variables()
+
     def returns(self, target: int) -> bool:
         """Whether a call can come back."""
         return target not in self._text.noreturn()
@@ -158,6 +163,7 @@ class Text:
         self._branches: dict[str, _Sorted] = {}
         self._clang: str | None = None
         self._noreturn: frozenset[int] | None = None
+        self._current: frozenset[int] | None = None
 
     # Symbols
 
@@ -229,6 +235,67 @@ class Text:
             found = (s.address for name in _NORETURN.split() for s in self.by_name(name, ""))
             self._noreturn = frozenset(found)
         return self._noreturn
+
+    def current_variables(self) -> frozenset[int]:
+        """Addresses, within a CPU's area, of the pointer to the running task (x86)."""
+        if self._current is None:
+            found = set()
+            for name, member in (("current_task", None), ("pcpu_hot", "current_task")):
+                symbols = self._session.lookup_symbols(name)
+                if len(symbols) == 1:
+                    offset = self._offset(f"struct {name}", member) if member else 0
+                    if offset is not None:
+                        found.add(symbols[0].address + offset)
+            self._current = frozenset(found)
+        return self._current
+
+    def _offset(self, type_name: str, member: str) -> int | None:
+        """Bytes from the start of a struct, None if this kernel has no such member."""
+        try:
+            return int(drgn.offsetof(self._session.prog.type(type_name), member))
+        except LookupError:
+            return None
+
+    def system_call(self, regs: int) -> tuple[int, int] | None:
+        """
+        The system call that a task is in.
+
+        :param regs: Address of its struct pt_regs.
+        :return: Its number, and the address of the function that the kernel's table has for
+            it; None if that cannot be told.
+        """
+        table = self._session.lookup_symbols("sys_call_table")
+        member = "orig_ax" if self.machine == "x86_64" else "syscallno"
+        offset = self._offset("struct pt_regs", member)
+        if len(table) != 1 or offset is None:
+            return None
+        prog = self._session.prog
+        try:
+            number: int = prog.read_u32(regs + offset)
+            if number >= _MAX_SYSTEM_CALLS:
+                return None
+            return number, prog.read_u64(table[0].address + 8 * number)
+        except (drgn.FaultError, OverflowError):
+            return None
+
+    def reads_registers(self, function: Function) -> bool:
+        """
+        Whether a function is a system call's entry, whose loads from its one argument, the
+        struct pt_regs, give today what they gave then.
+        """
+        for name in function.names:
+            head, found, call = name.partition("_sys_")
+            if found and head in ("__x64", "__ia32", "__arm64"):
+                # These give the task other registers.
+                return "exec" not in call and "sigreturn" not in call
+        return False
+
+    def registers_size(self) -> int:
+        """Bytes of struct pt_regs, 0 if it is not known."""
+        try:
+            return self._session.prog.type("struct pt_regs").size or 0
+        except LookupError:
+            return 0
 
     def _kernel_range(self) -> tuple[int, int]:
         if self._kernel is None:
@@ -341,7 +408,7 @@ class Text:
             self._clang = ""
             for sym in self._session.lookup_symbols("linux_banner")[:1]:
                 try:
-                    banner = self._session.prog.read_c_string(sym.address, 1024)
+                    banner = self._session.prog.read_c_string(sym.address, max_size=1024)
                 except drgn.FaultError:
                     continue
                 self._clang = "clang" if b"clang version" in banner else ""

@@ -12,6 +12,7 @@ BASE = 0xFFFF_FFFF_8100_0000
 OTHER = BASE + 0x10000  # another function
 STOPS = BASE + 0x20000  # one that does not return
 COLD = BASE + 0x30000
+CURRENT = 0x1FBC0  # offset of the pointer to the running task in a CPU's area
 
 
 class Bytes:
@@ -46,6 +47,9 @@ class Bytes:
 
     def is_tracer(self, address: int, target: int) -> bool:
         return False
+
+    def is_current(self, segment: str, address: int) -> bool:
+        return (segment, address) == ("gs", CURRENT)
 
     def returns(self, target: int) -> bool:
         return target != STOPS
