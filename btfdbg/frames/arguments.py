@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import drgn
 
-from btfdbg.errors import BtfError, DebugInfoError
+from btfdbg.errors import BtfError
 from btfdbg.frames.recover import MAX_FRAMES, Found, RawFrame, Recovery, Walked
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.vmcore.platforms import machine_of
 
 if TYPE_CHECKING:
+    from btfdbg.frames.flow import Arch
     from btfdbg.program.session import Session
 
 _CACHE_KEY = "btfdbg.frames"
@@ -91,13 +92,19 @@ def recovery(session: Session) -> Recovery:
 
     machine = machine_of(session.prog.platform)
     disassemble = open_disassembler(machine)
-    if machine == "x86_64":
-        from btfdbg.frames import x86_64 as arch
-    else:
-        raise DebugInfoError(f"machine code of {machine} is not read", step="frames")
-    made = Recovery(session, text_of(session, machine), arch, disassemble)
+    made = Recovery(session, text_of(session, machine), _arch(machine), disassemble)
     cache[_CACHE_KEY] = made
     return made
+
+
+def _arch(machine: str) -> Arch:
+    if machine == "x86_64":
+        from btfdbg.frames import x86_64
+
+        return x86_64
+    from btfdbg.frames import arm64
+
+    return arm64
 
 
 def _raw(frame: drgn.StackFrame, made: Recovery) -> RawFrame:

@@ -25,6 +25,7 @@ _NO_ANSWER = (
     NotImplementedError,
 )
 _MAX_TEXT = 64
+_ESCAPES = {"\n": "\\n", "\t": "\\t"}
 _MAX_SYMBOL = 1 << 14
 _LOCK_FLAGS = 7
 _READER_OWNED = 1
@@ -98,7 +99,7 @@ def _string(value: Object) -> str:
 
 def _clean(text: str) -> str:
     """No control characters: names in a dump are anybody's."""
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+    return "".join(c if c.isprintable() else _ESCAPES.get(c, f"\\x{ord(c):02x}") for c in text)
 
 
 def _is_const(type_: drgn.Type) -> bool:

@@ -45,6 +45,9 @@ _SP: Base = ("sp",)
 _MAX_FRAME_BYTES = 1 << 14
 _MAX_FLOWS = 1024
 MAX_FRAMES = 256
+_FRAME_POINTER = "x29"
+# A return address may be signed: its upper bits are then a code.
+_ADDRESS_BITS = (1 << 48) - 1
 _MAX_STACK_ARGUMENTS = 256
 # Functions that call the one that the system call's number says.
 _DISPATCHERS = frozenset(("do_syscall_64", "x64_sys_call", "invoke_syscall"))
@@ -140,6 +143,9 @@ class Walked:
     :ivar state: Behind the call, or before the interrupted instruction; None if unknown.
     :ivar call: The call that it is in; None if interrupted.
     :ivar problem: Why nothing is known of the frame.
+    :ivar linked: The next frame out is proven to be its caller.
+    :ivar call_site: Why the caller's call says nothing.
+    :ivar via: The function that its caller called and that left by a jump to this one.
     """
 
     raw: RawFrame
@@ -150,6 +156,7 @@ class Walked:
     state: State | None = None
     call: Insn | None = None
     problem: str = ""
+    linked: bool = False
     call_site: str = ""
     via: str = ""
     params: tuple[Found, ...] = ()
@@ -205,6 +212,9 @@ class Recovery:
             following = frames[number + 1] if number + 1 < len(frames) else None
             if raw.interrupted or number == 0:
                 known = dict(raw.registers)
+            for register in self.arch.CALLEE_SAVED:
+                if register in raw.registers:
+                    known.setdefault(register, raw.registers[register])
             frame = self._walk_one(raw, following, known, number == 0)
             walked.append(frame)
             known = self._carried(frame, following)
@@ -254,7 +264,7 @@ class Recovery:
         value = state.regs[arch.SP]
         if raw.sp is not None and value[0] == _SP:
             env.learn(value, raw.sp, "the stack pointer")
-        problem = self._place(env, following)
+        problem = self._place(frame, state, following)
         if problem:
             env.numbers.clear()
             return problem
@@ -267,30 +277,56 @@ class Recovery:
             return "registers and stack contradict the code"
         return ""
 
-    def _place(self, env: Env, following: RawFrame | None) -> str:
-        """Hold the frame's place against the unwinder's."""
-        if not env.consistent:
+    def _place(self, frame: Walked, state: State, following: RawFrame | None) -> str:
+        """Hold the frame's place against the unwinder's; why it cannot be, or ""."""
+        if not frame.env.consistent:
             return "registers and stack contradict the code"
         if following is None:
             return "it is the last frame: nothing says where it ends"
         if following.interrupted:
             return "an exception's entry lies behind it"
-        known = env.numbers.get(_SP)
         if self.arch.RETURN_ADDRESS_ON_STACK:
-            if following.sp is None:
-                return "where the frame ends is not known"
-            cfa = following.sp
-            if known is None or known[1] < 64:
-                env.learn((_SP, 0, 64), cfa - 8, "the unwinder")
-            elif known[0] + 8 != cfa:
-                return "the code and the unwinder disagree about the frame"
-            try:
-                back: int = self.session.prog.read_u64(cfa - 8)
-            except (drgn.FaultError, OverflowError):
-                return "its stack is not in the dump"
-            return "" if back == following.pc else "its return address is another"
+            return self._place_by_cfa(frame, following)
+        return self._place_by_record(frame, state, following)
+
+    def _place_by_cfa(self, frame: Walked, following: RawFrame) -> str:
+        """The canonical frame address is the unwinder's, and the return address is there."""
+        env = frame.env
+        known = env.numbers.get(_SP)
+        if following.sp is None:
+            return "where the frame ends is not known"
+        cfa = following.sp
         if known is None or known[1] < 64:
+            env.learn((_SP, 0, 64), cfa - 8, "the unwinder")
+        elif known[0] + 8 != cfa:
+            return "the code and the unwinder disagree about the frame"
+        try:
+            back: int = self.session.prog.read_u64(cfa - 8)
+        except (drgn.FaultError, OverflowError):
+            return "its stack is not in the dump"
+        frame.linked = back == following.pc
+        return "" if frame.linked else "its return address is another"
+
+    def _place_by_record(self, frame: Walked, state: State, following: RawFrame) -> str:
+        """The frame record that the code has made is the one that the unwinder followed."""
+        env = frame.env
+        entry = env.numbers.get(_SP)
+        if entry is None or entry[1] < 64:
             return "where the frame begins is not known"
+        base, k, bits = state.regs[_FRAME_POINTER]
+        if base != _SP or bits < 64:
+            # It has made none yet, or makes none: the caller is not in the trace.
+            return "" if frame.raw.interrupted else "it has no frame record"
+        record = (entry[0] + k) & _M64
+        try:
+            outer: int = self.session.prog.read_u64(record)
+            back: int = self.session.prog.read_u64(record + 8)
+        except (drgn.FaultError, OverflowError):
+            return "its stack is not in the dump"
+        same = (back ^ following.pc) & _ADDRESS_BITS == 0
+        if not same or following.registers.get(_FRAME_POINTER, outer) != outer:
+            return "its frame record says another caller"
+        frame.linked = True
         return ""
 
     def _read_slots(self, env: Env, state: State, entry_sp: int) -> bool:
@@ -313,7 +349,7 @@ class Recovery:
 
     def _carried(self, frame: Walked, following: RawFrame | None) -> dict[str, int]:
         """Callee-saved registers of the calling frame."""
-        if frame.problem or following is None:
+        if frame.problem or following is None or not frame.linked:
             return {}
         found = {}
         for register in self.arch.CALLEE_SAVED:
@@ -340,6 +376,9 @@ class Recovery:
         """Arguments that the calling frame passed."""
         if isinstance(inner.function, str) or outer.problem or outer.call is None:
             inner.call_site = outer.problem or "its caller was interrupted"
+            return
+        if not inner.linked:
+            inner.call_site = "which frame called it is not proven"
             return
         flow = outer.flow
         before = None if flow is None else flow.before(outer.call.address)

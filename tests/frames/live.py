@@ -29,13 +29,20 @@ def with_dwarf(dump: Path, vmlinux: Path, modules: Path | None) -> drgn.Program:
     """Open a dump with debug files only."""
     prog = drgn.Program()
     prog.set_core_dump(dump)
-    files = [vmlinux]
-    if modules is not None:
-        files += sorted(p for p in modules.rglob("*") if ".ko" in p.name and p.is_file())
     try:
-        prog.load_debug_info([str(f) for f in files])
+        prog.load_debug_info([str(vmlinux)])
     except drgn.MissingDebugInfoError:
         pass
+    if modules is not None:
+        loaded = {m.name for m, _ in prog.loaded_modules()}
+        files = [p for p in modules.rglob("*.ko*") if p.name.split(".")[0] in loaded]
+        files += [
+            p for p in modules.rglob("*.ko*") if p.name.split(".")[0].replace("-", "_") in loaded
+        ]
+        try:
+            prog.load_debug_info([str(f) for f in dict.fromkeys(files)])
+        except drgn.MissingDebugInfoError:
+            pass
     return prog
 
 

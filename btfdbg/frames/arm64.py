@@ -1,0 +1,407 @@
+"""arm64: what its instructions do, and its calling convention.
+
+Owns the translation from the disassembler's syntax into ``ir``. An instruction that is not
+known here makes everything unknown that any instruction could write.
+
+Facts: Arm Architecture Reference Manual for A-profile, part C6 (base instructions) and C3.2
+(addressing modes, write-back); AAPCS64 6.1 (registers); ``arch/arm64/include/asm/brk-imm.h``
+(probes' breakpoints); ``arch/arm64/include/asm/current.h`` (``sp_el0`` is the running task).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from btfdbg.frames.ir import (
+    ADD,
+    ADDREG,
+    BRANCH,
+    BREAK,
+    CALL,
+    CALL_REGISTER,
+    CONST,
+    CURRENT,
+    DEF,
+    FALL,
+    JUMP,
+    JUMP_REGISTER,
+    LOAD,
+    MOVE,
+    SELECT,
+    STOP,
+    STORE,
+    Meaning,
+    Mem,
+    Op,
+)
+
+SP = "sp"
+CALLEE_SAVED: tuple[str, ...] = tuple(f"x{n}" for n in range(19, 30))
+ARGUMENTS: tuple[str, ...] = tuple(f"x{n}" for n in range(8))
+RETURN = "x0"
+CALLER_SAVED: tuple[str, ...] = (*(f"x{n}" for n in range(19)), "x30")
+REGISTERS: tuple[str, ...] = (*CALLER_SAVED, *CALLEE_SAVED, SP)
+RETURN_ADDRESS_ON_STACK = False
+
+_UNKNOWN_SIZE = 1024
+_VECTOR_SIZES = {"q": 16, "d": 8, "s": 4, "h": 2, "b": 1}
+
+
+class Reg(NamedTuple):
+    """A register operand; "zr" is the one that is always zero."""
+
+    name: str
+    bits: int
+
+
+class Place(NamedTuple):
+    """A memory operand, and what the base becomes before or behind the access."""
+
+    mem: Mem
+    before: int = 0
+    after: int = 0
+
+
+class Vector(NamedTuple):
+    """A floating-point or vector register, of a size in bytes."""
+
+    size: int
+
+
+class Shift(NamedTuple):
+    """``lsl #3``, ``sxtw``: what is done to the operand before it."""
+
+    text: str
+
+
+Operand = Reg | Place | Vector | Shift | int | None
+
+_REGISTERS = {
+    f"{letter}{n}": Reg(f"x{n}", bits) for letter, bits in (("x", 64), ("w", 32)) for n in range(31)
+}
+_REGISTERS |= {"sp": Reg(SP, 64), "wsp": Reg(SP, 32), "fp": Reg("x29", 64), "lr": Reg("x30", 64)}
+_REGISTERS |= {"xzr": Reg("zr", 64), "wzr": Reg("zr", 32)}
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_CONDITIONS = ("b.", "bc.")
+_COMPARE_AND_BRANCH = ("cbz", "cbnz", "tbz", "tbnz")
+_NOTHING = _words(
+    "nop cmp cmn tst ccmp ccmn prfm prfum dmb dsb isb sb msr yield wfe wfi sev sevl tlbi"
+    " dc ic at csdb bti clrex esb ssbb pssbb sys fcmp fcmpe dgh tsb psb rprfm"
+)
+_SIGNS_RETURN_ADDRESS = _words(
+    "paciasp pacibsp autiasp autibsp paciaz pacibz autiaz autibz xpaclri hint"
+)
+_FIRST_OPERAND = _words(
+    "and ands orr orn eor eon bic bics mvn lsl lsr asr ror lslv lsrv asrv rorv mul madd"
+    " msub mneg smull umull smulh umulh smaddl umaddl smsubl umsubl smnegl umnegl udiv"
+    " sdiv clz cls rbit rev rev16 rev32 extr ubfx sbfx ubfiz sbfiz bfi bfxil bfc ubfm"
+    " sbfm bfm csinc csinv csneg cset csetm cinc cinv cneg neg negs ngc ngcs adc adcs sbc"
+    " sbcs movk movn movz crc32b crc32h crc32w crc32x crc32cb crc32ch crc32cw crc32cx"
+    " pacga fmov umov smov fcvtzs fcvtzu xpaci xpacd autia autib autda autdb pacia pacib"
+    " pacda pacdb irg gmi subp addg subg"
+)
+_EXTENSIONS = {"sxtw": 32, "uxtw": 32, "sxth": 16, "uxth": 16, "sxtb": 8, "uxtb": 8}
+_LOADS = ("ldr", "ldur", "ldar", "ldapr", "ldapur", "ldxr", "ldaxr", "ldtr", "ldlar")
+_STORES = ("str", "stur", "stlr", "stlur", "sttr", "stllr")
+_PAIRS = ("ldp", "ldnp", "ldpsw", "ldxp", "ldaxp")
+_STORE_PAIRS = ("stp", "stnp")
+_EXCLUSIVE = ("stxr", "stlxr", "stxp", "stlxp")
+_SUFFIXES = {"b": 1, "h": 2, "sb": 1, "sh": 2, "sw": 4}
+_ATOMIC_LOADS = ("ldadd", "ldclr", "ldset", "ldeor", "ldsmax", "ldsmin", "ldumax", "ldumin", "swp")
+_ATOMIC_STORES = ("stadd", "stclr", "stset", "steor", "stsmax", "stsmin", "stumax", "stumin")
+_ORDERS = ("", "a", "l", "al")
+# Breakpoints that replace an instruction (KPROBES_BRK_IMM, UPROBES_BRK_IMM, KPROBES_BRK_SS_IMM).
+_PROBES = (4, 5, 6)
+
+
+def _atomics(names: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(
+        n + order + size for n in names for order in _ORDERS for size in ("", "b", "h")
+    )
+
+
+_LOADING = _atomics(_ATOMIC_LOADS)
+_STORING = _atomics(_ATOMIC_STORES)
+_COMPARING = _atomics(("cas",))
+
+
+def direct(mnemonic: str, operands: str) -> tuple[int, int] | None:
+    """Kind and target of a direct jump or call; None if it is another instruction."""
+    if mnemonic[0] not in "bct":
+        return None
+    if mnemonic == "bl":
+        return CALL, int(operands.lstrip("#"), 16)
+    if mnemonic == "b":
+        return JUMP, int(operands.lstrip("#"), 16)
+    if mnemonic.startswith(_CONDITIONS) or mnemonic in _COMPARE_AND_BRANCH:
+        return BRANCH, int(operands.rpartition(", ")[2].lstrip("#"), 16)
+    return None
+
+
+def translate(mnemonic: str, operands: str) -> Meaning:
+    """
+    Translate an instruction without a direct target.
+
+    >>> translate("mov", "x19, x0")
+    (0, None, ((0, 'x19', 'x0', 64),))
+    """
+    if mnemonic == "mrs" and operands.endswith(", sp_el0"):
+        return FALL, None, ((CURRENT, operands.partition(",")[0]),)
+    parts = split(operands)
+    if mnemonic in _NOTHING:
+        return FALL, None, ()
+    if mnemonic in ("ret", "retaa", "retab", "eret", "eretaa", "udf"):
+        return STOP, None, ()
+    if mnemonic.startswith("blr"):
+        return CALL_REGISTER, _through(mnemonic == "blr", parts), ()
+    if mnemonic.startswith("br") and mnemonic != "brk":
+        return JUMP_REGISTER, _through(mnemonic == "br", parts), ()
+    if mnemonic == "brk":
+        return (BREAK if parts and parts[0] in _PROBES else FALL), None, ()
+    return FALL, None, _data(mnemonic, parts)
+
+
+def split(operands: str) -> list[Operand]:
+    """The operands of an instruction; None for what is none of these (a system register)."""
+    texts: list[str] = []
+    depth = 0
+    for piece in operands.split(", ") if operands else ():
+        if depth:
+            texts[-1] += f", {piece}"
+        else:
+            texts.append(piece)
+        depth += piece.count("[") + piece.count("{") - piece.count("]") - piece.count("}")
+    found: list[Operand] = []
+    for text in texts:
+        if found and isinstance(found[-1], Place) and text[:1] == "#":
+            moved = _number(text)
+            if moved is not None:  # post-index
+                found[-1] = found[-1]._replace(after=moved)
+                continue
+        found.append(_operand(text))
+    return found
+
+
+def _operand(text: str) -> Operand:
+    register = _REGISTERS.get(text)
+    if register is not None:
+        return register
+    if text[:1] == "#":
+        return _number(text)
+    if text[:1] == "[":
+        return _memory(text)
+    word, _, rest = text.partition(" ")
+    if rest[:1] == "#" or word in _EXTENSIONS or word in ("sxtx", "uxtx"):
+        return Shift(text)
+    if text[:1] in _VECTOR_SIZES and text[1:].isdigit():
+        return Vector(_VECTOR_SIZES[text[0]])
+    return None
+
+
+def _number(text: str) -> int | None:
+    try:
+        return int(text.lstrip("#"), 0)
+    except ValueError:
+        return None
+
+
+def _memory(text: str) -> Place | None:
+    inside, _, behind = text[1:].partition("]")
+    base, *rest = inside.split(", ")
+    register = _REGISTERS.get(base)
+    if register is None or register.bits != 64:
+        return None
+    index: str | None = None
+    scale, disp = 1, 0
+    for piece in rest:
+        known = _REGISTERS.get(piece)
+        number = _number(piece) if piece[:1] == "#" else None
+        if number is not None:
+            disp = number
+        elif known is not None:
+            index, scale = known.name, 1 if known.bits == 64 else 0
+        else:
+            word, _, amount = piece.partition(" #")
+            if word == "lsl" and scale:
+                scale = 1 << (_number(amount) or 0)
+            else:
+                scale = 0  # extended: not followed
+    if behind == "!":
+        return Place(Mem(register.name), before=disp)
+    return Place(Mem(register.name, index, scale, disp))
+
+
+def _through(plain: bool, parts: list[Operand]) -> str | None:
+    what = parts[0] if plain and parts else None
+    return what.name if isinstance(what, Reg) else None
+
+
+def _reads(parts: list[Operand]) -> tuple[str, ...]:
+    return tuple(p.name for p in parts if isinstance(p, Reg) and p.name != "zr")
+
+
+def _define(what: Operand, reads: tuple[str, ...] = ()) -> tuple[Op, ...]:
+    if isinstance(what, Reg) and what.name != "zr":
+        return ((DEF, (what.name,), reads),)
+    return ()
+
+
+def _data(name: str, parts: list[Operand]) -> tuple[Op, ...]:
+    if name == "mov":
+        return _move(parts)
+    if name in ("add", "adds", "sub", "subs"):
+        return _sum(parts, 1 if name.startswith("add") else -1)
+    if name in ("adr", "adrp"):
+        match parts:
+            case [Reg(dst), int(number)]:
+                return ((CONST, dst, number),)
+    if name in ("and", "ands"):
+        return _and(parts)
+    if name in _EXTENSIONS:
+        match parts:
+            case [Reg(dst), Reg(src)] if dst != "zr" != src:
+                return ((MOVE, dst, src, _EXTENSIONS[name]),)
+    if name == "csel":
+        match parts:
+            case [Reg(dst, bits), Reg(one), Reg(other), _] if "zr" not in (dst, one, other):
+                return ((SELECT, dst, one, other, bits),)
+        return _define(parts[0] if parts else None, _reads(parts))
+    if name == "mrs":
+        return _define(parts[0] if parts else None)
+    if name in _SIGNS_RETURN_ADDRESS:
+        return ((DEF, ("x30",), ()),)
+    if name in _FIRST_OPERAND:
+        return _define(parts[0] if parts else None, _reads(parts[1:]))
+    if name in ("hvc", "smc", "svc"):
+        return ((DEF, CALLER_SAVED, ()),)
+    return _memory_access(name, parts)
+
+
+def _move(parts: list[Operand]) -> tuple[Op, ...]:
+    match parts:
+        case [Reg("zr"), _]:
+            return ()
+        case [Reg(dst), Reg("zr")]:
+            return ((CONST, dst, 0),)
+        case [Reg(dst, bits), Reg(src, width)]:
+            return ((MOVE, dst, src, min(bits, width)),)
+        case [Reg(dst, bits), int(number)]:
+            return ((CONST, dst, number & ((1 << bits) - 1)),)
+    return _define(parts[0] if parts else None)
+
+
+def _sum(parts: list[Operand], sign: int) -> tuple[Op, ...]:
+    match parts:
+        case [Reg(dst, bits), Reg(src), int(number)] if "zr" not in (dst, src):
+            return ((ADD, dst, src, sign * number, bits),)
+        case [Reg(dst, bits), Reg(src), int(number), Shift(text)] if "zr" not in (dst, src):
+            shift = _number(text.rpartition(" ")[2]) if text.startswith("lsl #") else None
+            if shift is not None:
+                return ((ADD, dst, src, sign * (number << shift), bits),)
+        case [Reg(dst, bits), Reg(one, width), Reg(other)] if "zr" not in (dst, one, other):
+            if width == bits:
+                return ((ADDREG, dst, one, other, sign, bits),)
+    return _define(parts[0] if parts else None, _reads(parts[1:]))
+
+
+def _and(parts: list[Operand]) -> tuple[Op, ...]:
+    match parts:
+        case [Reg(dst, bits), Reg(src), int(number)] if "zr" not in (dst, src) and dst != SP:
+            mask = number & ((1 << bits) - 1)
+            kept = (~mask & (mask + 1)).bit_length() - 1  # low bits that stay
+            if kept >= 8:
+                return ((MOVE, dst, src, min(kept, bits)),)
+    return _define(parts[0] if parts else None, _reads(parts[1:]))
+
+
+def _memory_access(name: str, parts: list[Operand]) -> tuple[Op, ...]:
+    place = next((p for p in parts if isinstance(p, Place)), None)
+    if place is None:
+        match parts:
+            case [Reg(dst), int(address)] if name.startswith(("ldr", "ldrsw")):
+                return ((LOAD, dst, Mem(None, disp=address), 8),)
+        return _unknown(parts)
+    moved = place.mem.base or ""
+    before = ((ADD, moved, moved, place.before, 64),) if place.before else ()
+    after = ((ADD, moved, moved, place.after, 64),) if place.after else ()
+    inner = _access(name, parts, place.mem)
+    if inner is None:
+        return _unknown(parts)
+    return (*before, *inner, *after)
+
+
+def _access(name: str, parts: list[Operand], mem: Mem) -> tuple[Op, ...] | None:
+    first = parts[0]
+    if name in _PAIRS:
+        return _load_pair(name, parts, mem)
+    if name in _STORE_PAIRS:
+        size = _size(first)
+        second = mem._replace(disp=mem.disp + size)
+        return (_store(first, mem, size), _store(parts[1], second, size))
+    if name.startswith(_EXCLUSIVE):
+        size = 16 if name.endswith("p") else _sized(name, parts[1])
+        source = None if name.endswith("p") else parts[1]
+        return (_store(source, mem, size), *_define(first))
+    if name in _LOADING:
+        return (_store(None, mem, _size(parts[1])), *_define(parts[1]))
+    if name in _STORING:
+        return (_store(None, mem, _size(first)),)
+    if name in _COMPARING:
+        return (_store(None, mem, _size(first)), *_define(first))
+    if name.startswith(_LOADS):
+        if isinstance(first, Reg):
+            return () if first.name == "zr" else ((LOAD, first.name, mem, _sized(name, first)),)
+        return () if isinstance(first, Vector) else None
+    if name.startswith(_STORES):
+        return (_store(first, mem, _sized(name, first)),)
+    return None
+
+
+def _load_pair(name: str, parts: list[Operand], mem: Mem) -> tuple[Op, ...] | None:
+    one, other = parts[0], parts[1]
+    if isinstance(one, Vector):
+        return ()
+    if not isinstance(one, Reg) or not isinstance(other, Reg):
+        return None
+    size = 4 if name == "ldpsw" else one.bits // 8
+    loads = [
+        (LOAD, register.name, mem._replace(disp=mem.disp + at), size)
+        for register, at in ((one, 0), (other, size))
+        if register.name != "zr"
+    ]
+    if one.name == mem.base:  # the base goes last
+        loads.reverse()
+    return tuple(loads)
+
+
+def _size(what: Operand) -> int:
+    if isinstance(what, Reg):
+        return what.bits // 8
+    return what.size if isinstance(what, Vector) else _UNKNOWN_SIZE
+
+
+def _sized(name: str, what: Operand) -> int:
+    """Bytes of an access by the end of its name, or by the register."""
+    for suffix in ("sb", "sh", "sw", "b", "h"):
+        if name.endswith(suffix) and not isinstance(what, Vector):
+            return _SUFFIXES[suffix]
+    return _size(what)
+
+
+def _store(what: Operand, mem: Mem, size: int) -> Op:
+    if isinstance(what, Reg):
+        return (STORE, mem, 0 if what.name == "zr" else what.name, size, False)
+    return (STORE, mem, None, size, False)
+
+
+def _unknown(parts: list[Operand]) -> tuple[Op, ...]:
+    stores = tuple(
+        (STORE, p.mem, None, _UNKNOWN_SIZE, False) for p in parts if isinstance(p, Place)
+    )
+    written = tuple(r for r in REGISTERS if r != SP)
+    return (*stores, (DEF, written, _reads(parts)))
