@@ -56,11 +56,47 @@ def open_disassembler(machine: str) -> Disassembler:
             step="frames",
             hint="pip install 'btfdbg[disasm]'",
         )
+    made: Disassembler | None = None
     for folder in spec.submodule_search_locations:
-        made = _by_library(folder, machine)
-        if made is not None:
-            return made
-    return _by_classes(machine)
+        made = made or _by_library(folder, machine)
+    made = made or _by_classes(machine)
+    return _with_unprivileged(made) if machine == "aarch64" else made
+
+
+def _with_unprivileged(disassemble: Disassembler) -> Disassembler:
+    """
+    Decode also ``ldtrb w1, [x1]``, which get_user() is made of.
+
+    capstone (4 and 5) takes an unprivileged access whose two registers are one for an
+    instruction with write-back, where that is not allowed.
+    """
+
+    def both(code: bytes, address: int, skip: int = 0) -> Iterator[Text]:
+        while skip < len(code):
+            for insn in disassemble(code, address, skip):
+                yield insn
+                skip += insn[1]
+                address = insn[0] + insn[1]
+            found = _unprivileged(disassemble, code[skip : skip + 4], address)
+            if found is None:
+                return
+            yield found
+            skip += 4
+            address += 4
+
+    return both
+
+
+def _unprivileged(disassemble: Disassembler, code: bytes, address: int) -> Text | None:
+    word = int.from_bytes(code, "little")
+    register = word & 31
+    if len(code) < 4 or word & 0x3F20_0C00 != 0x3800_0800 or word >> 5 & 31 != register:
+        return None
+    other = (word | 31).to_bytes(4, "little")  # the same with the zero register
+    for _, size, mnemonic, operands in disassemble(other, address):
+        zero, _, place = operands.partition(", ")
+        return address, size, mnemonic, f"{zero[0]}{register}, {place}"
+    return None
 
 
 def _by_library(folder: str, machine: str) -> Disassembler | None:

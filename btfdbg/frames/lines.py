@@ -11,7 +11,6 @@ import drgn
 
 from btfdbg.frames.arguments import Argument, objects_of, recovery, walk
 from btfdbg.frames.describe import plain, words
-from btfdbg.frames.recover import Walked
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.program.session import Session
 
@@ -22,11 +21,13 @@ class Lines:
     What a backtrace shows below one frame.
 
     :ivar arguments: ``name=value`` of each parameter; "" if none has a value.
+    :ivar sp: Its stack pointer, None if the code does not tell.
     :ivar via: The function between this frame and its caller that left by a jump, or "".
     """
 
     arguments: str
     via: str
+    sp: int | None = None
 
 
 def lines(session: Session, frames: Iterable[drgn.StackFrame]) -> list[Lines]:
@@ -40,7 +41,7 @@ def lines(session: Session, frames: Iterable[drgn.StackFrame]) -> list[Lines]:
         if frame is None:
             found.append(Lines("", ""))
             continue
-        found.append(Lines(text(objects_of(session, frame)), _via(frame)))
+        found.append(Lines(text(objects_of(session, frame)), frame.via, frame.sp))
     return found
 
 
@@ -65,7 +66,3 @@ def one(argument: Argument) -> str:
     if not more:
         return f"{name}={shown}"
     return f"{name}={shown} {more if more.startswith(chr(34)) else f'({more})'}"
-
-
-def _via(frame: Walked) -> str:
-    return frame.via

@@ -161,6 +161,14 @@ class Walked:
     via: str = ""
     params: tuple[Found, ...] = ()
 
+    @property
+    def sp(self) -> int | None:
+        """The stack pointer in this frame, None if it is not known."""
+        if self.state is None:
+            return None
+        name = next((r for r in ("rsp", "sp") if r in self.state.regs), "")
+        return self.env.number(self.state.regs[name]) if name else None
+
 
 class _Given:
     """What is known at a call: the state, the numbers, and a system call's pt_regs."""

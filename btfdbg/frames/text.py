@@ -351,7 +351,23 @@ class Text:
         if not sym.size:
             return f"{sym.name}: its size is not known"
         names = self.names_at(sym.address)
-        return Function(self, sym.address, sym.address + sym.size, names, module)
+        end = self._without_tracer(sym.address, sym.address + sym.size)
+        return Function(self, sym.address, end, names, module)
+
+    def _without_tracer(self, start: int, end: int) -> int:
+        """
+        The end of a function without the pointer to ftrace's ops before the next one.
+
+        arm64 keeps it there (``CONFIG_DYNAMIC_FTRACE_WITH_CALL_OPS``, since 6.3). The upper
+        half of a kernel pointer is no instruction.
+        """
+        if self.machine != "aarch64" or end - start < 16:
+            return end
+        try:
+            last = self.read(end - 8, 8)
+        except Refusal:
+            return end
+        return end - 8 if last[6:] == b"\xff\xff" else end
 
     # Prototypes
 

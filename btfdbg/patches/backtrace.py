@@ -73,15 +73,36 @@ def _find(session: Session, trace: Any) -> str:
     return ""
 
 
+class _WithSp:
+    """A frame of drgn's with the stack pointer that the code implies."""
+
+    def __init__(self, frame: drgn.StackFrame, sp: int) -> None:
+        self._frame = frame
+        self.sp = sp
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._frame, name)
+
+
 def _around_frame(print_frame: Any) -> Any:
     @functools.wraps(print_frame)
-    def around(prog: drgn.Program, index: int, *args: Any, **kwargs: Any) -> Any:
-        result = print_frame(prog, index, *args, **kwargs)
-        if 0 <= index < len(_shown):
-            if _shown[index].arguments:
-                print(f"{_INDENT}{_shown[index].arguments}")
-            if _shown[index].via:
-                print(f"{_INDENT}via {_shown[index].via} (tail call)")
+    def around(
+        prog: drgn.Program,
+        index: int,
+        sp: int | None,
+        frame: Any,
+        sp_width: int,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
+        found = _shown[index] if 0 <= index < len(_shown) else None
+        if sp is None and found is not None and found.sp is not None:
+            sp, frame = found.sp, _WithSp(frame, found.sp)
+        result = print_frame(prog, index, sp, frame, sp_width, *args, **kwargs)
+        if found is not None and found.arguments:
+            print(f"{_INDENT}{found.arguments}")
+        if found is not None and found.via:
+            print(f"{_INDENT}via {found.via} (tail call)")
         return result
 
     return around

@@ -217,11 +217,15 @@ class Static:
                 if value.type_.kind == drgn.TypeKind.BOOL:
                     return
                 data = bits_of(value)
-                if ours and value.address_ is not None and sp is not None:
-                    # Where the caller put it: the same word, though not in a world of magic.
-                    if param.stack is not None and value.address_ == sp + param.stack:
-                        self.counts["named by its slot"] += 1
-                        return
+                # Where the caller put it: the same word, though not in a world of magic.
+                if (
+                    ours
+                    and sp is not None
+                    and param.stack is not None
+                    and value.address_ == sp + param.stack
+                ):
+                    self.counts["named by its slot"] += 1
+                    return
             except Exception:  # drgn's for a DWARF operation that it does not know is bare
                 data = None
             if data is not None and len(data) == param.size:
