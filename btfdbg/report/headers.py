@@ -232,21 +232,25 @@ HEADERS: tuple[Header, ...] = (
 # What may stand before a message: pr_fmt prefixes and lockdep's old brackets.
 PREAMBLE = r"(?:[Kk]asan: GPF could be caused by .* access(?=\S)|(?:NMI )?watchdog: |rcu: |mm/\S+: |traps: |pcieport \S+: |\S+ \d{4}:\S+: )?\s*"
 
-# Words of which at least one is in every header: searched for in whole chunks of text.
-ANYWHERE = re.compile(
-    r"BUG|WARNING: |INFO: |Unable to handle|Internal error|Unhandled fault|Kernel panic|Kernel bug"
-    r"|general protection|divide e|invalid opcode|PANIC: double|Oops|UBSAN: |unreferenced object"
-    r"|stack overflow|Insufficient stack|Bad mode in|SError Interrupt|CFI failure|Missing ENDBR"
-    r"| \[#\d+\]|list_(?:add|del)|refcount_t: |ODEBUG: |kobject: '|usercopy|NETDEV WATCHDOG|unchecked MSR"
-    r"|cannot create duplicate|panicked at|[Ss]lab corruption|slab error|page allocation failure"
-    r"|oom-killer|Out of memory|out of memory|hard LOCKUP|detected (?:expedited )?stall|ticks this GP"
-    r"|Hardware Error|EDAC |Uncorrect|PCIe Bus Error|NMI: |Uhhuh|nobody cared|unregister_netdevice"
-    r"|Trigger a crash|tried to execute|illegal operation|DEBUG_LOCKS_WARN|Busy inodes|scheduling|exception: "
-    r"|needs lockdep|monitor event|caller is |Illegal context|operation exception|Reserved instruction|cut here"
-)
+# Of these at least one is in every header. Looked for one after another in a whole piece
+# of text: str.find() reads 20 times as fast as one regular expression over all of them.
+WORDS = (
+    "BUG", "WARNING: ", "INFO: ", "Unable to handle", "Internal error", "Unhandled fault",
+    "Kernel panic", "Kernel bug", "general protection", "divide", " [#", "PANIC: double", "Oops",
+    "UBSAN: ", "unreferenced object", "stack overflow", "Insufficient stack", "Bad mode in",
+    "SError Interrupt", "CFI failure", "Missing ENDBR", "list_add", "list_del", "refcount_t: ",
+    "ODEBUG: ", "kobject: '", "usercopy", "NETDEV WATCHDOG", "unchecked MSR", "cannot create dup",
+    "panicked at", "lab corruption", "slab error", "page allocation failure", "oom-killer",
+    "ut of memory", "ard LOCKUP", "ed stall", "ticks this GP", "GPs behind", "Hardware Error", "EDAC ",
+    "Uncorrect", "PCIe Bus Error", "NMI: ", "Uhhuh", "nobody cared", "unregister_netdev",
+    "Trigger a crash", "tried to execute", "illegal operation", "DEBUG_LOCKS_WARN", "Busy inodes",
+    "scheduling", "exception: ", "monitor event", "Illegal context", "operation exception",
+    "Reserved instruction", "needs lockdep", "caller is ", "cache_free_debug",
+)  # fmt: skip
+ANYWHERE = re.compile("|".join(map(re.escape, WORDS)))
 
 _compiled: list[tuple[re.Pattern[str], Header]] = []
-_first: list[re.Pattern[str]] = []
+_gate: list[re.Pattern[str]] = []
 
 
 def header(text: str) -> tuple[Header, re.Match[str]] | None:
@@ -256,11 +260,14 @@ def header(text: str) -> tuple[Header, re.Match[str]] | None:
     :param text: The message, prefixes taken off.
     """
     if not _compiled:
-        _first.append(re.compile(PREAMBLE))
         _compiled.extend((re.compile(row.pattern), row) for row in HEADERS)
+        rows = "|".join(re.sub(r"\(\?P<\w+>", "(?:", row.pattern) for row in HEADERS)
+        _gate.append(re.compile(rf"{PREAMBLE}(?={rows})"))
     stripped = text.strip()
-    preamble = _first[0].match(stripped)
-    start = preamble.end() if preamble else 0
+    gate = _gate[0].match(stripped)
+    if gate is None:
+        return None
+    start = gate.end()
     for pattern, row in _compiled:
         match = pattern.match(stripped, start)
         if match:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 
 from btfdbg.report.building import Builder
-from btfdbg.report.headers import ALONE, ANYWHERE, FOLLOWS, NAMES, header
+from btfdbg.report.headers import ALONE, ANYWHERE, FOLLOWS, NAMES, WORDS, header
 from btfdbg.report.lines import Line, parse_line
 from btfdbg.report.stacklines import heading
 
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from btfdbg.report.event import Event
     from btfdbg.report.headers import Header
 
-CHUNK = 1 << 20  # characters looked at together
+CHUNK = 1 << 20  # characters read together
+_PIECE = 1 << 14  # characters searched together
 MAX_EVENTS = 10_000  # what comes after, apart from what panics, is only counted
 _IDLE = 120  # lines of one caller without news for its report
 _PAUSE = 60.0  # seconds without
@@ -91,16 +92,23 @@ class Reader:
         return [report.event() for report in self._reports]
 
     def _read(self, text: str, end: int) -> None:
+        """Read whole lines; between reports, pieces without any header's word are passed over."""
         at = 0
+        searched = 0  # up to here there is a header's word somewhere
         while at < end:
             if not self._open:
-                hit = ANYWHERE.search(text, at, end)
-                if hit is None:
-                    self._number += text.count("\n", at, end)
-                    return
-                start = text.rfind("\n", at, hit.start()) + 1 or at
+                if at >= searched:
+                    searched = text.find("\n", at + _PIECE, end) + 1 or end
+                    if not any(text.find(word, at, searched) >= 0 for word in WORDS):
+                        self._number += text.count("\n", at, searched)
+                        at = searched
+                        continue
+                hit = ANYWHERE.search(text, at, searched)
+                start = searched if hit is None else text.rfind("\n", at, hit.start()) + 1 or at
                 self._number += text.count("\n", at, start)
                 at = start
+                if hit is None:
+                    continue
             stop = text.index("\n", at)
             self._number += 1
             self._line(parse_line(text[at:stop], self._number))
@@ -114,7 +122,7 @@ class Reader:
             if len(self._callers) >= _CALLERS:
                 self._forget()
             caller = self._callers[line.caller] = _Caller()
-        found = header(line.text) if ANYWHERE.search(line.text) else None
+        found = header(line.text)
         if found is not None and self._header(caller, line, *found):
             return
         report = caller.report
