@@ -8,10 +8,12 @@ lines.py       text → line: time stamp, caller, message
 stacklines.py  line → frame, register, heading
 headers.py     the messages that begin a report, one row each
 text.py        text → events; building.py is one report while it is read
-names.py       names of functions as keys
+names.py       names of functions as keys; rust.py: those of Rust
 rules.py       the functions that are never to blame, one row per family; match.py looks up
 choice.py      stack → function to blame, with the reason for each frame
 signature.py   kind, stack → title, alternatives and hash
+severity.py    which event the crash is about
+files.py       logs as files; log_report.py: the report on one
 
 Why rules as data: which function is machinery is a judgement that grows with every log;
 a row is reviewed, tested and explained (``btfdbg signature --why``) by itself.

@@ -292,7 +292,10 @@ class Builder:
                 section = self._section
                 if section is None or not section.frames or section.frames[-1].name != pair[0].name:
                     self._append(pair[0])
-                self._append(pair[1])
+                caller = pair[1]
+                if "+0x0/" in text:  # as below: the next line has the right name
+                    caller = Frame(caller.name, caller.module, False, caller.part)
+                self._append(caller)
                 return True
         if "+0x" not in text and ".c:" not in text and ".h:" not in text and ".S:" not in text:
             return False

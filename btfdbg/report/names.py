@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from btfdbg.report.rust import demangle
+
 # What one system call is called on the way from its entry to its body.
 _SYSCALL = re.compile(
     r"(?:__(?:x64|ia32|x32|arm64|arm|s390x|s390|riscv|powerpc|ppc|mips|loongarch)_(?:compat_)?sys_"
@@ -46,6 +48,8 @@ def canonical(name: str) -> str:
     'sys_rmdir'
     """
     name = base_name(name)
+    if name.startswith("_R"):
+        return demangle(name)
     match = _SYSCALL.match(name)
     return f"sys_{name[match.end() :]}" if match else name
 

@@ -5,7 +5,7 @@ Owns the order in which events are held to be the cause.
 
 from __future__ import annotations
 
-from btfdbg.report.kinds import KINDS
+from btfdbg.report.kinds import FAULT, KINDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,15 +17,16 @@ if TYPE_CHECKING:
 _HARMLESS = 40
 _CORRUPTION = 87
 _JUST_BEFORE = 5.0  # seconds
+_AT_ONCE = 1.0
 
 
 def main_event(events: Sequence[Event]) -> Event | None:
     """
     Return the event that a crash is called after, or None if there is none.
 
-    The first that the kernel panicked for, or the memory corruption that was reported
-    just before, which others trip over; without a panic the first that is no mere
-    warning or shortage; else the first.
+    The first that the kernel panicked for; or the memory corruption that was reported
+    just before, which others trip over, or the first of faults that came at once.
+    Without a panic the first that is no mere warning or shortage; else the first.
     """
     fatal = next((event for event in events if event.panicked), None)
     if fatal is not None:
@@ -37,10 +38,13 @@ def main_event(events: Sequence[Event]) -> Event | None:
 
 
 def _led_to(event: Event, fatal: Event) -> bool:
-    return (
-        event.line < fatal.line
-        and KINDS[event.kind].severity >= _CORRUPTION > KINDS[fatal.kind].severity
-        and event.seconds is not None
-        and fatal.seconds is not None
-        and fatal.seconds - event.seconds < _JUST_BEFORE
-    )
+    """Say whether an event just before the fatal one is what the fatal one follows from."""
+    if event.line >= fatal.line or event.function is None:
+        return False
+    if event.seconds is None or fatal.seconds is None:
+        return False
+    kind, end = KINDS[event.kind], KINDS[fatal.kind]
+    before = fatal.seconds - event.seconds
+    if kind.severity >= _CORRUPTION > end.severity:
+        return before < _JUST_BEFORE
+    return kind.choice == end.choice == FAULT and before < _AT_ONCE
