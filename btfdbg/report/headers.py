@@ -55,8 +55,9 @@ HEADERS: tuple[Header, ...] = (
            "BUG: KCSAN: data-race in a+0x1/0x2 / b+0x1/0x2", "{detail}"),
     Header("ubsan", r"(?:UBSAN|Internal error: UBSAN): (?P<detail>[\w -]+?) in (?P<file>\S+?:\d+)",
            "UBSAN: array-index-out-of-bounds in fs/x.c:3:4", "{detail}"),
+    Header("memory-leak", r"BUG: memory leak", "BUG: memory leak"),
     Header("memory-leak", r"unreferenced object (?:\(percpu\) )?0x[0-9a-f]+ \(size (?P<detail>\d+)\)",
-           "unreferenced object 0xffff888100000000 (size 64):"),
+           "unreferenced object 0xffff888100000000 (size 64):", "", FOLLOWS),
     # ---- the scheduler's and lock validator's own checks -----------------------------------
     Header("lockdep", r"(?:WARNING: |\[ INFO: )possible (?:circular locking|irq lock inversion) dependency detected",
            "WARNING: possible circular locking dependency detected", "possible deadlock"),
@@ -158,6 +159,7 @@ HEADERS: tuple[Header, ...] = (
            "usercopy: Kernel memory exposure attempt detected from SLUB object 'x' (offset 1, size 2)!", "{detail}", NAMES),
     Header("usercopy", r"Bad or missing usercopy whitelist\?", "Bad or missing usercopy whitelist? Kernel memory exposure attempt detected", "", NAMES),
     Header("busy-inodes", r"BUG: Dentry \S+\s+still in use", "BUG: Dentry ffff888000000000{i=0,n=x}  still in use (1) [unmount of ramfs ramfs]"),
+    Header("bug", r"VFS: Close: file count is (?:0|zero)", "VFS: Close: file count is 0", "file count"),
     Header("busy-inodes", r"VFS: Busy inodes after unmount of", "VFS: Busy inodes after unmount of loop0. Self-destruct in 5 seconds.", "", ALONE),
     Header("netdev-watchdog", r"NETDEV WATCHDOG: .*?: transmit queue \d+ timed out",
            "NETDEV WATCHDOG: eth0 (e1000e): transmit queue 0 timed out", "", NAMES),
@@ -243,7 +245,7 @@ WORDS = (
     "panicked at", "lab corruption", "slab error", "page allocation failure", "oom-killer",
     "ut of memory", "ard LOCKUP", "ed stall", "ticks this GP", "GPs behind", "Hardware Error", "EDAC ",
     "Uncorrect", "PCIe Bus Error", "NMI: ", "Uhhuh", "nobody cared", "unregister_netdev",
-    "Trigger a crash", "tried to execute", "illegal operation", "DEBUG_LOCKS_WARN", "Busy inodes",
+    "Trigger a crash", "tried to execute", "illegal operation", "DEBUG_LOCKS_WARN", "Busy inodes", "file count is",
     "scheduling", "exception: ", "monitor event", "Illegal context", "operation exception",
     "Reserved instruction", "needs lockdep", "caller is ", "cache_free_debug",
 )  # fmt: skip

@@ -60,7 +60,9 @@ _ROWS = (
         "save-stack", "skip", "",
         "save_stack save_stack_trace* arch_stack_walk* stack_trace_save* "
         "stack_trace_consume_entry save_trace stack_depot_* depot_* set_track* kasan_save_* "
-        "walk_stack*",
+        "walk_stack* kernel_text_address is_bpf_text_address is_module_text_address "
+        "is_module_address unwind_get_return_address unwind_next_frame bpf_address_lookup "
+        "in_entry_stack get_stack_info* stack_access_ok",
         "records a stack for a debugging aid", "stack_trace_save",
     ),
     Rule(
@@ -326,7 +328,8 @@ _ROWS = (
         "expand del_page_from_free_list alloc_bulk* prep_large* free_pages* free_unref_* "
         "free_pcppages_bulk free_one_page free_hot_cold_page* free_compound_page "
         "free_frozen_pages free_tail_page_prepare put_page* folio_put* put_compound_page* "
-        "free_page_and_swap_cache free_large* release_pages put_pages_list page_pool_*",
+        "free_page_and_swap_cache free_large* release_pages put_pages_list page_pool_* "
+        "fs_reclaim_acquire* fs_reclaim_release* page_cache_alloc",
         "the page allocator, asked by its caller", "__alloc_pages_noprof", "isolate_free_page",
     ),
     Rule(
@@ -337,7 +340,8 @@ _ROWS = (
         "vmalloc_sync_all memremap* module_alloc execmem_alloc swiotlb_* dma_alloc_* "
         "dma_free_* dma_map_* dma_unmap_* dma_sync_* debug_dma_* check_unmap check_sync "
         "add_dma_entry sg_alloc_table* sg_free_table* sg_init_* sg_next sg_miter_* "
-        "sg_copy_buffer sg_pcopy_*",
+        "sg_copy_buffer sg_pcopy_* vunmap_page_range purge_fragmented_blocks* free_vmap_area* "
+        "free_unmap_vmap_area* pcpu_free_* flush_tlb_*",
         "the vmalloc and per-CPU allocators", "__vmalloc_node_range",
     ),
     Rule(
@@ -427,7 +431,7 @@ _ROWS = (
         "ip6_addr_string uuid_string va_format symbol_string error_string check_pointer "
         "restricted_pointer flags_string device_node_string fwnode_string special_hex_number "
         "widen_string dentry_name file_dentry_name bdev_name dev_driver_string seq_puts "
-        "seq_write seq_putc seq_escape* seq_put_decimal_*",
+        "seq_write seq_putc seq_escape* seq_put_decimal_* bstr_printf vbin_printf",
         "formats for its caller", "vsnprintf",
     ),
     # ---- timers, work, waiting ----------------------------------------------------------------
@@ -464,7 +468,7 @@ _ROWS = (
         "schedule_hrtimeout* yield do_sched_yield msleep* usleep_range* ssleep do_nanosleep "
         "might_fault cant_sleep* cant_migrate check_preemption_disabled "
         "debug_smp_processor_id this_cpu_preempt_check rt_mutex_schedule prepare_to_wait* "
-        "might_alloc",
+        "might_alloc finish_task_switch*",
         "gives the CPU away for its caller, or checks that it may",
         "schedule_timeout", "scheduler_tick",
     ),
@@ -518,7 +522,8 @@ _ROWS = (
         "rpm_* hwrng_unregister hwrng_register led_classdev_unregister "
         "power_supply_unregister bdi_unregister device_pm_* device_wakeup_* dev_pm_* "
         "driver_sysfs_* subsys_interface_* bus_register bus_unregister device_match_* "
-        "get_device_unless_zero",
+        "get_device_unless_zero proc_register proc_create* proc_mkdir* proc_net_* "
+        "remove_proc_* pde_put",
         "the device model, which works for the driver", "kobject_add_internal", "device_find_child",
     ),
     Rule(

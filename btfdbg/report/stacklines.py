@@ -49,7 +49,7 @@ _USER_PC = re.compile(r"\s*(?:RIP|EIP): +(?:0033|0023|0073|002b|e033|001b):")
 
 HEADINGS: tuple[tuple[str, str], ...] = (
     # name, pattern at the line's start
-    ("trace", r"\s*(?:Call [Tt]race|Backtrace|Call Trace \(.*\)|Stack backtrace):"),
+    ("trace", r"\s*(?:Call [Tt]race|Backtrace|backtrace(?: \(crc [0-9a-f]+\))?|Call Trace \(.*\)|Stack backtrace):"),
     ("irq", r"\s*<(?:IRQ|SOFTIRQ|HARDIRQ)>"),
     ("nmi", r"\s*<(?:NMI|#DF|#DB|#MC|EOE|#VC2?|ENTRY_TRAMPOLINE)>"),
     ("task", r"\s*(?:</(?:IRQ|SOFTIRQ|HARDIRQ|NMI|#DF|#DB|#MC|#VC2?)>|<<EOE>>|<TASK>|<EOI>)"),
