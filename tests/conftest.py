@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -66,3 +67,38 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     home = tmp_path_factory.getbasetemp() / "home"
     for name in ("XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"):
         monkeypatch.setenv(name, str(home / name))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--cpu-times FILE`` writes what each test took, the hungriest last."""
+    parser.addoption("--cpu-times", metavar="FILE", help="CPU seconds of each test, children too")
+
+
+_CPU: dict[str, float] = {}
+
+
+def _cpu() -> float:
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Count the CPU of a test with its fixtures, whatever else the machine does meanwhile."""
+    before = _cpu()
+    try:
+        return (yield)
+    finally:
+        _CPU[item.nodeid] = _cpu() - before
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write what was counted; with ``-n`` each worker counts its own."""
+    path = session.config.getoption("--cpu-times")
+    if path is None:
+        return
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    with open(f"{path}{worker and '.'}{worker}", "w", encoding="utf-8") as f:
+        f.writelines(
+            f"{seconds:8.2f} {name}\n" for name, seconds in sorted(_CPU.items(), key=lambda x: x[1])
+        )

@@ -141,12 +141,24 @@ def run(args: argparse.Namespace) -> int:
         options=Options(btf=path(args.btf), kallsyms=path(args.kallsyms)),
         architecture=args.architecture,
         vmcoreinfo=vmcoreinfo,
+        before_done=_hold_interrupts,
     )
     for line in failed:
         print(f"btfdbg trim: {line}", file=sys.stderr)
     if not args.quiet:
         print(summary(args.core, args.out, result))
     return 1 if failed else 0
+
+
+def _hold_interrupts() -> None:
+    """
+    Take no Ctrl-C any more: OUT is written, and what is left is to say so.
+
+    Else one that comes now would end with "interrupted" and a whole file beside it.
+    """
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def run_all(

@@ -64,12 +64,17 @@ def trim(
     options: Options | None = None,
     architecture: str | None = None,
     vmcoreinfo: bytes | None = None,
+    before_done: Callable[[], None] = lambda: None,
 ) -> Result:
     """
     Write a kdump-compressed file that holds only the pages that a session reads.
 
+    An exception, Ctrl-C among them, leaves no file and keeps one that OUT was before.
+
     :param exercise: Is called with the Session of a recording Program; every
         page it reads goes into the file.
+    :param before_done: Is called last, before OUT takes its place; what it raises is the
+        last that can still keep OUT from being written.
     :param include_user: Keep pages that are not the kernel's own too.
     :raises DebugInfoError: the dump cannot be used, or the new one not written.
     """
@@ -102,6 +107,7 @@ def trim(
     try:
         with Progress("writing", len(pfns), unit="pages") as progress:
             size = write(part, description, pfns, read_page)
+        before_done()
         part.replace(out)
     except OSError as e:
         raise DebugInfoError(f"{out}: {e.strerror or e}", step="trim") from e

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import limited
+
 BTFDBG = (sys.executable, "-m", "btfdbg.cli.main")
 
 
@@ -19,7 +21,7 @@ def run(*args: object, stdin: str = "", **environment: str) -> subprocess.Comple
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=120,
+        preexec_fn=limited(),
         env={**os.environ, **environment},
         check=False,
     )
@@ -185,7 +187,7 @@ def test_a_core_of_a_process_is_one_line(tmp_path: Path) -> None:
 def test_a_closed_pipe_is_no_failure(x86_core: Path) -> None:
     command = f"'{sys.executable}' -m btfdbg.cli.main '{x86_core}' -x ps | head -1"
     result = subprocess.run(
-        ["sh", "-c", command], capture_output=True, text=True, timeout=120, check=False
+        ["sh", "-c", command], capture_output=True, text=True, preexec_fn=limited(), check=False
     )
     assert result.stdout.startswith(" ") or result.stdout
     assert "Traceback" not in result.stderr

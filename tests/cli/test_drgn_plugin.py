@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.patience import limited
+
 
 def drgn(*args: object, stdin: str = "", module: str = "drgn") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -14,7 +16,7 @@ def drgn(*args: object, stdin: str = "", module: str = "drgn") -> subprocess.Com
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=120,
+        preexec_fn=limited(),
         env={**os.environ, "PYTHON_BASIC_REPL": "1"},
         check=False,
     )

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.patience import limited
+
 ROOT = Path(__file__).parents[2]
 BTFDBG = (sys.executable, "-m", "btfdbg.cli.main")
 NEVER = ("Traceback", "Fatal Python error", "Exception ignored", "Segmentation fault")
@@ -45,7 +47,6 @@ def run(
     *args: str | Path,
     env: Mapping[str, str],
     program: Sequence[str] = BTFDBG,
-    timeout: float = 120,
     stdin: Any = subprocess.DEVNULL,
     stdout: Any = subprocess.PIPE,
     before: Callable[[], None] | None = None,
@@ -58,8 +59,7 @@ def run(
         stdin=stdin,
         stdout=stdout,
         stderr=subprocess.PIPE,
-        timeout=timeout,
-        preexec_fn=before,
+        preexec_fn=limited(before),
         cwd=cwd,
     )
     out = (done.stdout or b"").decode("utf-8", "replace")
@@ -87,9 +87,9 @@ def start(*args: str | Path, env: Mapping[str, str], **more: Any) -> subprocess.
     )
 
 
-def finish(process: subprocess.Popen[bytes], timeout: float = 120) -> Result:
+def finish(process: subprocess.Popen[bytes]) -> Result:
     """Wait for a process."""
-    out, err = process.communicate(timeout=timeout)
+    out, err = process.communicate()
     return Result(
         process.returncode, out.decode("utf-8", "replace"), err.decode("utf-8", "replace")
     )

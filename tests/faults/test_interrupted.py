@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -71,6 +72,35 @@ def test_interrupting_trim_leaves_no_file(
             # Before main() runs, Python dies as any program of its does.
             assert result.status != 130 or "Traceback" not in result.err
         assert files_below(folder) == ["whole"]
+
+
+_INTERRUPT = """
+import os, pathlib, signal, sys
+from btfdbg.cli import main
+replace = pathlib.Path.replace
+def interrupted(path, target):
+    {before}
+    found = replace(path, target)
+    {after}
+    return found
+pathlib.Path.replace = interrupted
+sys.argv[1:1] = ["trim"]
+sys.exit(main.main())
+"""
+_NOW = "os.kill(os.getpid(), signal.SIGINT)"
+
+
+@pytest.mark.parametrize(("before", "after"), [("pass", _NOW), (_NOW, "pass")])
+def test_trim_interrupted_at_its_very_end_says_what_it_left(
+    oops_core: Path, env: dict[str, str], tmp_path: Path, before: str, after: str
+) -> None:
+    """Status 0 with the file, or 130 without: never one and not the other."""
+    out = tmp_path / "out" / "small"
+    out.parent.mkdir()
+    program = (sys.executable, "-c", _INTERRUPT.format(before=before, after=after))
+    done = run(oops_core, out, "--only", "-x", "sys", env=env, program=program)
+    assert (done.status, files_below(out.parent)) == (0, ["small"]), done.err
+    assert out.name in done.out
 
 
 def test_sessions_at_once_do_not_disturb_each_other(oops_core: Path, tmp_path: Path) -> None:

@@ -50,6 +50,7 @@ from btfdbg.commands.state import state_of
 from btfdbg.commands.text import escape
 from btfdbg.errors import BtfdbgError
 from btfdbg.program.session import Session
+from tests.patience import Patience
 
 OPEN, INFO = "open", "info"
 COMMANDS = (
@@ -66,7 +67,8 @@ COMMANDS = (
 
 CPU_SECONDS = 10
 MEMORY = 500 << 20
-_WALL_SECONDS = 300
+_LOOK_SECONDS = 2
+_IDLE_LOOKS = 60
 _KEPT = 4000
 
 # C0 without newline and tab, DEL, C1.
@@ -254,11 +256,15 @@ class Sandbox:
 
 
 def _receive(reader: int, pid: int) -> tuple[bytes, bool]:
-    """All that the child sends, and whether it had to be killed for its silence."""
+    """All that the child sends, and whether it had to be killed: it waits for nothing."""
     parts: list[bytes] = []
+    # The child ends itself when it takes too much CPU; this is for one that takes none.
+    patience = Patience(pid, float("inf"), _IDLE_LOOKS)
     while True:
-        ready, _, _ = select.select([reader], [], [], _WALL_SECONDS)
+        ready, _, _ = select.select([reader], [], [], _LOOK_SECONDS)
         if not ready:
+            if patience.lasts():
+                continue
             os.kill(pid, signal.SIGKILL)
             return b"".join(parts), True
         data = os.read(reader, 1 << 20)

@@ -125,9 +125,9 @@ def _without(name: str, seconds: int, keep: Path, seed: int) -> int:
     pool = [*target.seeds(), *(path.read_bytes() for path in sorted(found_folder(name).glob("*")))]
 
     def hang(_number: int, _frame: FrameType | None) -> None:
-        raise Hang(f"an input took over {target.seconds} s")
+        raise Hang(f"an input took over {target.seconds} s of CPU")
 
-    signal.signal(signal.SIGALRM, hang)
+    signal.signal(signal.SIGPROF, hang)
     end = time.monotonic() + seconds
     count = 0
     data = b""
@@ -146,9 +146,9 @@ def _without(name: str, seconds: int, keep: Path, seed: int) -> int:
         while time.monotonic() < end:
             data = mutated(random.choice(pool), random)
             keep_input(data)
-            signal.setitimer(signal.ITIMER_REAL, target.seconds)
+            signal.setitimer(signal.ITIMER_PROF, target.seconds)
             target.run(data)
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.setitimer(signal.ITIMER_PROF, 0)
             count += 1
             if peak() > _MEMORY:
                 raise MemoryError(f"{peak() >> 20} MB")
@@ -157,7 +157,7 @@ def _without(name: str, seconds: int, keep: Path, seed: int) -> int:
         traceback.print_exc()
         return 1
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
         print(f"executions: {count}\npeak_rss_mb: {peak() >> 20}")
     return 0
 

@@ -17,6 +17,7 @@ import pytest
 
 from btfdbg.btf import Kind
 from btfdbg.vmcore.progress import Progress
+from tests.patience import limited
 from tests.vmcore import tiny
 
 from .modules import Made
@@ -26,6 +27,7 @@ OPEN = """\
 import os, resource, sys
 from btfdbg.vmcore import open_core
 from btfdbg.vmcore import memory
+from tests.patience import limited
 
 read = 0
 preadv = os.preadv
@@ -49,7 +51,7 @@ def opened(path: Path) -> tuple[str, int, int]:
         [sys.executable, "-c", OPEN, str(path)],
         stdout=subprocess.PIPE,
         check=True,
-        timeout=120,
+        preexec_fn=limited(),
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
     )
     release, searched, peak = done.stdout.decode().split()

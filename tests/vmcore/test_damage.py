@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from btfdbg.errors import BtfdbgError, DebugInfoError
 from btfdbg.vmcore import open_core
+from tests.patience import limited
 
 from . import tiny
 from .tiny import MARK, PAGE, X86_64, Kernel
@@ -186,7 +187,7 @@ def test_file_of_64_gib_with_holes_opens_in_little_memory(tmp_path: Path) -> Non
             [sys.executable, "-c", code, str(path)],
             capture_output=True,
             text=True,
-            timeout=120,
+            preexec_fn=limited(),
             check=False,
         )
         assert run.returncode == 0, run.stderr

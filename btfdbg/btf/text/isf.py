@@ -194,8 +194,8 @@ def to_isf(
     out: Json = {}
     for name, address in (symbols or {}).items():
         # A symbol without a type is void to readers, which look for a type in each.
-        type_ = isf.describe(types[name]) if name in types else _VOID
-        out[name] = {"type": type_, "address": address}
+        described = isf.describe(types[name]) if name in types else _VOID
+        out[name] = {"type": described, "address": address}
     if banner is not None:
         from base64 import b64encode
 
