@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import kernels, manifest
+from . import kernels, manifest, own, series
 from .build import Builder
 from .kernels import FLAVOURS
 from .run import BuildError
@@ -26,16 +26,20 @@ def _default_cache() -> Path:
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m corefiles", description=__doc__)
     parser.add_argument("--cache", type=Path, default=_default_cache())
+    parser.add_argument("--lock", type=Path, help="file to lock while a guest runs")
     commands = parser.add_subparsers(dest="command", required=True)
 
     kernel = argparse.ArgumentParser(add_help=False)
     kernel.add_argument("--suite", default="trixie", help="Debian codename")
     kernel.add_argument("--arch", default="amd64", choices=list(FLAVOURS))
-    kernel.add_argument("--flavour", default="cloud", help="cloud, full, rt, 16k, 64k or Debian's")
+    kernel.add_argument(
+        "--flavour",
+        default="cloud",
+        help=f"cloud, full, rt, 16k, 64k or Debian's; {own.PREFIX}{{{','.join(own.RECIPES)}}}",
+    )
     kernel.add_argument("--release", help="as uname -r says it; the suite's newest by default")
 
     guest = argparse.ArgumentParser(add_help=False, parents=[kernel])
-    guest.add_argument("--scenario", default="sysrq-panic", choices=list(SCENARIOS))
     guest.add_argument("--memory", type=int, help="MiB")
     guest.add_argument("--cpus", type=int, default=2)
     guest.add_argument(
@@ -49,12 +53,18 @@ def _arguments() -> argparse.ArgumentParser:
     guest.add_argument("-o", "--output", type=Path, required=True, help="path without suffix")
 
     build = commands.add_parser("build", parents=[guest], help="boot, crash and dump")
-    build.add_argument("--how", action="append", choices=HOWS, help="kind of dump; may be repeated")
     build.add_argument("--tools-suite", help="where kexec and makedumpfile come from")
-
-    commands.add_parser(
+    live = commands.add_parser(
         "live", parents=[guest], help="boot, print the monitor's socket, stay until stdin ends"
     )
+    for each in (build, live):
+        each.add_argument("--scenario", default="sysrq-panic", choices=list(SCENARIOS))
+    series = commands.add_parser(
+        "series", parents=[guest], help="boot once, and crash in each of several ways"
+    )
+    series.add_argument("--scenario", action="append", choices=list(SCENARIOS), required=True)
+    for each in (build, series):
+        each.add_argument("--how", action="append", choices=HOWS, help="kind; may be repeated")
 
     debug = commands.add_parser(
         "debug", parents=[kernel], help="fetch vmlinux and modules with DWARF"
@@ -67,6 +77,60 @@ def _arguments() -> argparse.ArgumentParser:
     return parser
 
 
+def _debug(builder: Builder, options: argparse.Namespace) -> Path:
+    if options.flavour.startswith(own.PREFIX):
+        name = options.flavour.removeprefix(own.PREFIX)
+        return own.copy_debug(builder.cache, name, options.output)
+    archive = builder.archive(options.suite, options.arch)
+    name = kernels.flavour_name(options.arch, options.flavour)
+    release = options.release or kernels.newest_release(archive, name)
+    return kernels.unpack_debug(archive, release, options.output)
+
+
+def _wish(options: argparse.Namespace, scenario: str) -> Wish:
+    live = options.command == "live"
+    return Wish(
+        options.suite,
+        options.arch,
+        scenario,
+        () if live else tuple(options.how or ["qemu-elf"]),
+        options.flavour,
+        options.release,
+        options.memory,
+        getattr(options, "tools_suite", None),
+        options.timeout,
+        options.cpu,
+        options.append,
+        options.cpus,
+        not options.no_vmcoreinfo,
+    )
+
+
+def _run(builder: Builder, options: argparse.Namespace) -> None:
+    if options.command == "debug":
+        print(_debug(builder, options))
+        return
+    out = options.output.resolve()
+    if options.command == "series":
+        wishes = [_wish(options, name) for name in options.scenario]
+        made = dict(series.build(builder, wishes, out))
+        for dumps in made.values():
+            for dump in dumps:
+                print(dump)
+        failed = [name for name, dumps in made.items() if not dumps]
+        if failed:
+            raise BuildError(f"no dump of {', '.join(failed)}")
+        return
+    wish = _wish(options, options.scenario)
+    if options.command == "live":
+        with builder.live(wish, out) as prepared:
+            print(prepared.guest.monitor, flush=True)
+            sys.stdin.read()
+        return
+    for dump in builder.build(wish, out):
+        print(dump)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; 0 when done, 1 when a step failed."""
     options = _arguments().parse_args(argv)
@@ -74,37 +138,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.command == "bundle":
             manifest.bundle(options.dump, manifest.read_entry(options.entry_of))
             return 0
-        builder = Builder(options.cache.resolve(), lambda text: print(text, file=sys.stderr))
-        if options.command == "debug":
-            archive = builder.archive(options.suite, options.arch)
-            name = kernels.flavour_name(options.arch, options.flavour)
-            release = options.release or kernels.newest_release(archive, name)
-            print(kernels.unpack_debug(archive, release, options.output))
-            return 0
-        live = options.command == "live"
-        wish = Wish(
-            options.suite,
-            options.arch,
-            options.scenario,
-            () if live else tuple(options.how or ["qemu-elf"]),
-            options.flavour,
-            options.release,
-            options.memory,
-            None if live else options.tools_suite,
-            options.timeout,
-            options.cpu,
-            options.append,
-            options.cpus,
-            not options.no_vmcoreinfo,
+        builder = Builder(
+            options.cache.resolve(), lambda text: print(text, file=sys.stderr), options.lock
         )
-        out = options.output.resolve()
-        if live:
-            with builder.live(wish, out) as prepared:
-                print(prepared.guest.monitor, flush=True)
-                sys.stdin.read()
-            return 0
-        for dump in builder.build(wish, out):
-            print(dump)
+        _run(builder, options)
     except BuildError as error:
         print(f"corefiles: {error}", file=sys.stderr)
         return 1

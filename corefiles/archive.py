@@ -9,9 +9,12 @@ resolver return the whole closure of a package.
 
 from __future__ import annotations
 
+import fcntl
 import re
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +22,15 @@ from .run import BuildError, run
 from .sources import Mirror, base_suite, machine_mirror
 
 _STALE_SECONDS = 6 * 3600
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep other builders with the same cache from writing to a folder meanwhile."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @dataclass
@@ -30,6 +42,7 @@ class Archive:
     cache: Path
     mirror: Mirror = field(default_factory=machine_mirror)
     _ready: bool = False
+    _shown: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @property
     def _state(self) -> Path:
@@ -70,12 +83,22 @@ class Archive:
         One archive failing (security, while its mirror is being synchronised)
         is no reason to give up; a package that is then missing is.
 
-        :raises BuildError: no list could be fetched at all.
+        :raises BuildError: the suite's own list could not be fetched.
         """
-        lists = self._state / "lists"
         if self._ready and not force:
             return
-        if force or not list(lists.glob("*Packages*")):
+        with _alone(self._state):
+            self._update(force)
+        self._ready = True
+
+    def _has_main_list(self) -> bool:
+        name = f"*_dists_{base_suite(self.suite)}_main_*Packages*"
+        return any((self._state / "lists").glob(name))
+
+    def _update(self, force: bool) -> None:
+        lists = self._state / "lists"
+        self._shown.clear()
+        if force or not self._has_main_list():
             for folder in (lists / "partial", self.debs / "partial", self._state / "cache"):
                 folder.mkdir(parents=True, exist_ok=True)
             (self._state / "status").touch()
@@ -84,9 +107,8 @@ class Archive:
             try:
                 run(["apt-get", *self._options(), "-q", "update"])
             except BuildError:
-                if not list(lists.glob("*Packages*")):
+                if not self._has_main_list():
                     raise
-        self._ready = True
 
     def show(self, package: str) -> dict[str, str]:
         """
@@ -95,6 +117,8 @@ class Archive:
         :raises BuildError: the suite does not have it for this architecture.
         """
         self.update()
+        if package in self._shown:
+            return self._shown[package]
         text = run(["apt-cache", *self._options(), "show", "--no-all-versions", package])
         fields: dict[str, str] = {}
         for line in text.splitlines():
@@ -103,6 +127,7 @@ class Archive:
                 fields.setdefault(match[1], match[2])
         if not fields:
             raise BuildError(f"{package}: not in {self.suite} for {self.arch}")
+        self._shown[package] = fields
         return fields
 
     def has(self, package: str) -> bool:
@@ -123,11 +148,12 @@ class Archive:
         version = fields["Version"]
         name = f"{fields['Package']}_{version.replace(':', '%3a')}_{fields['Architecture']}.deb"
         path = self.debs / name
-        if not path.exists():
-            run(
-                ["apt-get", *self._options(), "-q", "download", f"{package}={version}"],
-                cwd=self.debs,
-            )
+        with _alone(self.debs):
+            if not path.exists():
+                run(
+                    ["apt-get", *self._options(), "-q", "download", f"{package}={version}"],
+                    cwd=self.debs,
+                )
         if not path.exists():
             raise BuildError(f"apt-get download {package}: {name} did not appear")
         return path
@@ -156,7 +182,8 @@ class Archive:
         self.update()
         install = ["apt-get", *self._options(), "-q", "-y", "install"]
         plan = run([*install, "--simulate", *packages])
-        run([*install, "--download-only", *packages])
+        with _alone(self.debs):
+            run([*install, "--download-only", *packages])
         found = []
         for match in re.finditer(r"(?m)^Inst (\S+) \((\S+) .*\[(\S+)\]\)", plan):
             name = f"{match[1].split(':')[0]}_{match[2].replace(':', '%3a')}_{match[3]}.deb"
@@ -177,9 +204,14 @@ def unpack(deb: Path, root: Path) -> Path:
     :return: ``root``.
     """
     done = root / ".unpacked" / deb.name
-    if done.exists():
-        return root
-    root.mkdir(parents=True, exist_ok=True)
+    with _alone(done.parent):
+        if not done.exists():
+            _unpack(deb, root)
+            done.touch()
+    return root
+
+
+def _unpack(deb: Path, root: Path) -> None:
     # Older packages still ship /lib and /bin; one layout spares every reader.
     for name in ("bin", "sbin", "lib", "lib64"):
         (root / "usr" / name).mkdir(parents=True, exist_ok=True)
@@ -194,9 +226,6 @@ def unpack(deb: Path, root: Path) -> Path:
         )
     if pipe.returncode or done_tar.returncode:
         raise BuildError(f"{deb.name}: {done_tar.stderr.decode(errors='replace').strip()}")
-    done.parent.mkdir(exist_ok=True)
-    done.touch()
-    return root
 
 
 def inside(root: Path, name: str) -> Path | None:

@@ -7,6 +7,8 @@ Owns: the order of steps and nothing else.
 from __future__ import annotations
 
 import dataclasses
+import fcntl
+import hashlib
 import json
 import os
 import re
@@ -19,18 +21,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import collect, facts, initramfs, kbuild, kdump, kernels, manifest, scenarios, vmlinux
+from . import collect, facts, initramfs, kbuild, kdump, kernels, manifest, own, scenarios, vmlinux
 from .archive import Archive
 from .guest import Guest
 from .kernels import Kernel
 from .machines import machine_for
 from .run import BuildError, run
-from .scenarios import Scenario
+from .scenario import Ask, Scenario
 from .wish import Wish
 
 _FAULT = Path(__file__).parent / "modules" / "fault"
 _PROGRAMS = Path(__file__).parent / "programs"
 _DISK_SIZE = 4 << 20
+# What a guest says when there is no point in waiting any longer.
+_FAILURES = "@@@ kexec failed|@@@ cannot|end Kernel panic"
 _NEEDED_FACTS = ("uname", "modules", "mounts", "tasks", "meminfo")
 
 
@@ -103,40 +107,61 @@ def _entry(wish: Wish, prepared: Prepared, scenario: Scenario) -> dict[str, Any]
     }
 
 
+def _answer(guest: Guest, asks: Sequence[Ask], timeout: float) -> None:
+    for ask in asks:
+        guest.wait_for(f"@@@ ask {ask.when}", timeout, but=_FAILURES)
+        guest.ask(ask)
+
+
 class Builder:
     """
     Builds dumps.
 
     :param cache: Folder for downloads and unpacked packages.
     :param say: Told about each step.
+    :param lock: File to hold a lock on while a guest runs, for several builders on one machine.
     """
 
-    def __init__(self, cache: Path, say: Callable[[str], None] = print) -> None:
+    def __init__(
+        self, cache: Path, say: Callable[[str], None] = print, lock: Path | None = None
+    ) -> None:
         self.cache = cache
         self.say = say
+        self.lock = lock
+        self._archives: dict[tuple[str, str], Archive] = {}
 
     def archive(self, suite: str, arch: str) -> Archive:
         """Return the archive of a suite and architecture, with this builder's cache."""
-        return Archive(suite, arch, self.cache)
+        if (suite, arch) not in self._archives:
+            self._archives[suite, arch] = Archive(suite, arch, self.cache)
+        return self._archives[suite, arch]
 
     def kernel(self, wish: Wish) -> Kernel:
-        """Fetch the wished kernel."""
+        """Fetch the wished kernel, or build it if it is one of our own."""
+        if wish.flavour.startswith(own.PREFIX):
+            return own.fetch(self.cache, wish.flavour.removeprefix(own.PREFIX), self.say)
         return kernels.fetch(self.archive(wish.suite, wish.arch), wish.flavour, wish.release)
 
     def fault_module(self, kernel: Kernel, archive: Archive) -> bytes:
         """Build our own module for a kernel, with BTF if the kernel has BTF for modules."""
-        key = self.cache / "modules" / f"{kernel.arch}-{kernel.release}-cf_fault.ko"
-        newest = max(path.stat().st_mtime for path in _FAULT.iterdir())
-        if not key.exists() or key.stat().st_mtime < newest:
+        sources = hashlib.sha256()
+        for path in sorted(_FAULT.iterdir()):
+            sources.update(path.read_bytes())
+        name = f"{kernel.arch}-{kernel.release}-{sources.hexdigest()[:12]}-cf_fault.ko"
+        key = self.cache / "modules" / name
+        if not key.exists():
             self.say(f"building cf_fault.ko for {kernel.release}")
             with tempfile.TemporaryDirectory() as folder:
-                elf = vmlinux.with_btf(kernel.image, Path(folder) / "vmlinux")
-                built = kbuild.build_module(kernel, archive, _FAULT, elf)
+                if kernel.flavour.startswith(own.PREFIX):
+                    built = own.build_module(kernel, self.cache, _FAULT)
+                else:
+                    elf = vmlinux.with_btf(kernel.image, Path(folder) / "vmlinux")
+                    built = kbuild.build_module(kernel, archive, _FAULT, elf)
             key.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(built, key)
         return key.read_bytes()
 
-    def _prepare(
+    def prepare(
         self,
         wish: Wish,
         kernel: Kernel,
@@ -155,7 +180,10 @@ class Builder:
         archive = self.archive(wish.suite, wish.arch)
         memory = wish.memory or machine.memory + 64 + scenario.memory + (256 if variants else 0)
         memory = machine.round_memory(memory)
-        append = f"console={machine.console} panic=0 {machine.append} {wish.append}".strip()
+        words = f"{machine.append} {scenario.append} {wish.append}".split()
+        # On a busy machine a guest stands still for so long that it believes to be stuck.
+        patience = ("watchdog_thresh=60", "rcupdate.rcu_cpu_stall_timeout=120")
+        append = " ".join((f"console={machine.console}", "panic=0", *patience, *words))
         before = ""
         programs = tuple(aboard.programs)
         files = {"disk.img": _ext4_image()} if scenario.disk else {}
@@ -179,13 +207,17 @@ class Builder:
         for disk in disks.values():
             with disk.open("wb") as file:
                 file.truncate((memory + 64) << 20)
-        own = {"cf_fault": self.fault_module(kernel, archive)} if scenario.own_module else {}
+        named = {name: work / f"disk-{name}" for name in scenario.disks}
+        for disk in named.values():
+            with disk.open("wb") as file:
+                file.truncate(_DISK_SIZE)
+        fault = {"cf_fault": self.fault_module(kernel, archive)} if scenario.own_module else {}
         image = initramfs.build(
             initramfs.busybox(archive),
             scenarios.script(scenario, before, probes),
             kernel,
             initramfs.wanted_modules(kernel, scenarios.MODULES.split()),
-            own,
+            fault,
             programs=programs,
             files=files,
         )
@@ -202,10 +234,11 @@ class Builder:
             cpus=wish.cpus,
             vmcoreinfo=wish.vmcoreinfo,
             ram_file=_ram_file(work) if "ram-file" in wish.hows and not variants else None,
-            disks=list(disks.values()),
+            # Those of kdump come first: its own initramfs counts on that.
+            disks={**disks, **named},
         )
         self.say(f"booting {kernel.release} ({memory} MiB), {scenario.name}")
-        return Prepared(kernel, guest, disks, own)
+        return Prepared(kernel, guest, disks, fault)
 
     def build(self, wish: Wish, out: Path) -> list[Path]:
         """
@@ -227,33 +260,61 @@ class Builder:
     def _build(
         self, wish: Wish, kernel: Kernel, scenario: Scenario, out: Path, variants: Sequence[str]
     ) -> list[Path]:
-        with _work_folder(out) as work:
-            prepared = self._prepare(wish, kernel, scenario, variants, work)
-            start = time.monotonic()
-            with prepared.guest as guest:
-                guest.wait_for("@@@ dying", wish.timeout, but="@@@ kexec failed|end Kernel panic")
-                entry = _entry(wish, prepared, scenario)
-                if variants:
-                    guest.wait_for(kdump.DONE, wish.timeout, but=f"{kdump.FAILED}|end Kernel panic")
-                else:
-                    guest.wait_for("Kernel panic - not syncing", wish.timeout)
-                    guest.wait_quiet("end Kernel panic", 3, 30)
-                    # The console is written before the last CPU has stopped.
-                    time.sleep(1)
-                self.say(f"dead after {time.monotonic() - start:.0f} s")
-                if variants:
-                    made = collect.from_disks(wish, prepared.disks, out, work)
-                else:
-                    made = collect.from_monitor(wish, guest, out, self.say)
-            for line in re.findall(r"(?m)^@@@ insmod failed \S+", guest.console()):
-                self.say(line)
-            for how, dump in made.items():
-                manifest.write_entry(dump, {**entry, "how": how})
-                self.say(f"{dump} {dump.stat().st_size >> 10} KiB")
-                shutil.copyfile(guest.console_log, dump.with_name(f"{dump.name}.console"))
-            for name, module in prepared.own_modules.items():
-                out.with_name(f"{out.name}-{name}.ko").write_bytes(module)
-            return list(made.values())
+        with work_folder(out) as work:
+            prepared = self.prepare(wish, kernel, scenario, variants, work)
+            with self.alone(), prepared.guest:
+                return self.finish(wish, prepared, scenario, out, variants)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Wait for the guests of other builders, where a lock file was given."""
+        if self.lock is None:
+            yield
+            return
+        with self.lock.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def finish(
+        self,
+        wish: Wish,
+        prepared: Prepared,
+        scenario: Scenario,
+        out: Path,
+        variants: Sequence[str] = (),
+    ) -> list[Path]:
+        """
+        See a running guest through to its end, and take its dumps.
+
+        :param variants: Kinds of dump that the guest's own kdump writes.
+        """
+        guest = prepared.guest
+        start = time.monotonic()
+        _answer(guest, scenario.asks, wish.timeout)
+        guest.wait_for("@@@ dying", wish.timeout, but=_FAILURES)
+        entry = _entry(wish, prepared, scenario)
+        if variants:
+            guest.wait_for(kdump.DONE, wish.timeout, but=f"{kdump.FAILED}|end Kernel panic")
+        elif scenario.panics:
+            guest.wait_for("Kernel panic - not syncing", wish.timeout, but="@@@ cannot")
+            guest.wait_quiet("end Kernel panic", 3, 30)
+            # The console is written before the last CPU has stopped.
+            time.sleep(1)
+        self.say(f"dead after {time.monotonic() - start:.0f} s")
+        if variants:
+            made = collect.from_disks(wish, prepared.disks, out, guest.work)
+        else:
+            made = collect.from_monitor(wish, guest, out, self.say)
+        console = guest.console().encode(errors="surrogateescape")
+        for line in re.findall(r"(?m)^@@@ insmod failed \S+", guest.console()):
+            self.say(line)
+        for how, dump in made.items():
+            manifest.write_entry(dump, {**entry, "how": how})
+            self.say(f"{dump} {dump.stat().st_size >> 10} KiB")
+            dump.with_name(f"{dump.name}.console").write_bytes(console)
+        for name, module in prepared.own_modules.items():
+            out.with_name(f"{out.name}-{name}.ko").write_bytes(module)
+        return list(made.values())
 
     @contextmanager
     def live(self, wish: Wish, out: Path, aboard: Aboard | None = None) -> Iterator[Prepared]:
@@ -268,10 +329,11 @@ class Builder:
         scenario = wish.check()
         kernel = self.kernel(wish)
         quiet = dataclasses.replace(scenario, trigger="")
-        with _work_folder(out) as work:
-            prepared = self._prepare(wish, kernel, quiet, [], work, aboard)
+        with work_folder(out) as work:
+            prepared = self.prepare(wish, kernel, quiet, [], work, aboard)
             with prepared.guest as guest:
-                guest.wait_for("@@@ dying", wish.timeout)
+                _answer(guest, scenario.asks_before_facts, wish.timeout)
+                guest.wait_for("@@@ dying", wish.timeout, but=_FAILURES)
                 entry = {"how": "live", **_entry(wish, prepared, scenario)}
                 manifest.entry_path(out).write_text(json.dumps(entry, indent=1) + "\n")
                 yield prepared
@@ -284,7 +346,8 @@ def _ram_file(work: Path) -> Path:
 
 
 @contextmanager
-def _work_folder(out: Path) -> Iterator[Path]:
+def work_folder(out: Path) -> Iterator[Path]:
+    """Keep a folder beside a dump as long as it is being built."""
     work = out.with_name(out.name + ".work")
     work.mkdir(parents=True, exist_ok=True)
     try:

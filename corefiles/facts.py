@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 # Data symbols whose addresses are worth knowing; a kernel prints those it has.
@@ -61,6 +61,18 @@ BPF_PROBES: dict[str, str] = {
     "bpf_btf_raw": f"bpftool btf dump id {_BPF_BTF}",
     "bpf_btf_sha": f"bpftool btf dump id {_BPF_BTF} | sha256sum",
 }
+# Those of PROBES that a scenario's setup may change.
+VOLATILE_PROBES: dict[str, str] = {
+    name: PROBES[name] for name in ("modules", "mounts", "interfaces", "tcp", "udp", "unix")
+}
+# In a guest whose tasks are of interest: where each of them sleeps, and with which files open.
+TASK_PROBES: dict[str, str] = {
+    # Number of the system call, its arguments, stack pointer and program counter.
+    "syscalls": "for t in /proc/[0-9]*/task/*; do read -r s <$t/syscall && echo $t $s; done",
+    "stacks": "grep . /proc/[0-9]*/stack",
+    "fds": "ls -l /proc/[0-9]*/fd",
+    "locks": "cat /proc/locks",
+}
 # Taken last, as late as possible: what changes from moment to moment.
 LATE_PROBES: dict[str, str] = {
     "meminfo": "cat /proc/meminfo",
@@ -84,7 +96,7 @@ fact() {
 """
 
 
-def shell(probes: dict[str, str]) -> str:
+def shell(probes: Mapping[str, str]) -> str:
     """Return the lines of an init script that print facts; ``SHELL`` comes before them."""
     lines = ["dmesg -n 1"]
     for name, command in probes.items():

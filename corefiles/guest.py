@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import socket
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +22,7 @@ from typing import Any
 
 from .machines import Machine
 from .run import BuildError
+from .scenario import Ask
 
 
 @dataclass
@@ -42,10 +44,16 @@ class Guest:
     vmcoreinfo: bool = True
     ram_file: Path | None = None
     """File to keep the guest's memory in."""
-    disks: Sequence[Path] = ()
-    _process: subprocess.Popen[bytes] | None = None
-    _socket: socket.socket | None = None
-    _input: bytearray = field(default_factory=bytearray)
+    disks: Mapping[str, Path] = field(default_factory=dict)
+    """Name of a virtio disk, which is its serial number too, and its file."""
+    saved: Path | None = None
+    """State of a guest to go on from, as :meth:`save` wrote it."""
+    said: str = ""
+    """What the guest had said on its console when it was saved."""
+    # Of the running process alone: a copy of a guest has none.
+    _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+    _socket: socket.socket | None = field(default=None, init=False)
+    _input: bytearray = field(default_factory=bytearray, init=False)
 
     @property
     def console_log(self) -> Path:
@@ -55,8 +63,8 @@ class Guest:
     def console(self) -> str:
         """Return the console so far."""
         if not self.console_log.exists():
-            return ""
-        return self.console_log.read_bytes().decode(errors="surrogateescape")
+            return self.said
+        return self.said + self.console_log.read_bytes().decode(errors="surrogateescape")
 
     def command(self) -> list[str]:
         """Return QEMU's command line."""
@@ -76,10 +84,12 @@ class Guest:
             backend = f"memory-backend-file,id=ram,size={self.memory}M,share=on"
             words += ["-object", f"{backend},mem-path={self.ram_file}"]
             words += ["-machine", "memory-backend=ram"]
-        for index, disk in enumerate(self.disks):
+        if self.saved is not None:
+            words += ["-incoming", f"exec:cat {shlex.quote(str(self.saved))}"]
+        for name, disk in self.disks.items():
             words += [
-                "-drive", f"file={disk},if=none,id=d{index},format=raw,cache=unsafe",
-                "-device", f"virtio-blk-{m.bus},drive=d{index}",
+                "-drive", f"file={disk},if=none,id={name},format=raw,cache=unsafe",
+                "-device", f"virtio-blk-{m.bus},drive={name},serial={name}",
             ]  # fmt: skip
         return words
 
@@ -161,6 +171,20 @@ class Guest:
                 return
             time.sleep(0.2)
 
+    def _connect(self, monitor: socket.socket) -> None:
+        """Connect to the monitor, which a QEMU just started may not have yet."""
+        end = time.monotonic() + 30
+        while True:
+            try:
+                monitor.connect(str(self.monitor))
+            except OSError:
+                if time.monotonic() > end or not self._alive():
+                    log = (self.work / "qemu.log").read_text(errors="replace")[-2000:]
+                    raise BuildError(f"QEMU: no monitor:\n{log}") from None
+                time.sleep(0.2)
+            else:
+                return
+
     def _receive(self) -> dict[str, Any]:
         assert self._socket is not None
         while b"\n" not in self._input:
@@ -183,7 +207,7 @@ class Guest:
         if self._socket is None:
             self._socket = socket.socket(socket.AF_UNIX)
             self._socket.settimeout(300)
-            self._socket.connect(str(self.monitor))
+            self._connect(self._socket)
             self._receive()
             self.qmp("qmp_capabilities")
         request: dict[str, object] = {"execute": execute}
@@ -196,6 +220,36 @@ class Guest:
                 return answer["return"]
             if "error" in answer:
                 raise BuildError(f"QEMU: {execute}: {answer['error'].get('desc')}")
+
+    def ask(self, ask: Ask) -> None:
+        """
+        Do what a scenario needs done from outside.
+
+        :raises BuildError: QEMU refused it; the old monitor says so in words only.
+        """
+        answer = self.qmp(ask.command, **ask.arguments)
+        if answer:
+            raise BuildError(f"QEMU: {ask.when}: {answer}")
+
+    def save(self, out: Path) -> None:
+        """
+        Stop the guest and write its whole state to a file.
+
+        :raises BuildError: QEMU could not.
+        """
+        self.qmp("stop")
+        self.qmp("migrate", uri=f"exec:cat >{shlex.quote(str(out))}")
+        while (status := self.qmp("query-migrate").get("status")) != "completed":
+            if status in ("failed", "cancelled"):
+                raise BuildError(f"QEMU: saving the guest {status}")
+            time.sleep(0.2)
+
+    def go_on(self) -> None:
+        """Let a guest that was saved go on, once its state is read."""
+        while (status := self.qmp("query-status")["status"]) == "inmigrate":
+            time.sleep(0.2)
+        if status != "running":
+            self.qmp("cont")
 
     def dump_formats(self) -> list[str]:
         """Return the formats that this QEMU's dump-guest-memory was built with."""

@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from .archive import Archive, unpack
@@ -31,19 +32,41 @@ CROSS = {
 }
 
 
-def _chroot(root: Path, script: str) -> str:
+def chroot(root: Path, script: str, timeout: float = 900) -> str:
     """
-    Run a shell script inside a tree, with /proc, which objtool reads.
+    Run a shell script inside a tree, with /proc, which objtool reads, and /dev/null.
 
-    The mount is seen in a namespace of its own only; without root that comes
+    The mounts are seen in a namespace of its own only; without root that comes
     with a user namespace.
+
+    :param timeout: Seconds.
+    :return: What it printed.
     """
     words = ["unshare", "--mount", "--pid", "--fork"]
     if os.geteuid() != 0:
         words.append("--map-root-user")
-    inside = 'mount -t proc proc "$0/proc" && exec chroot "$0" /bin/sh -ec "$1"'
+    inside = (
+        'mount -t proc proc "$0/proc" && mount --bind /dev/null "$0/dev/null"'
+        ' && exec chroot "$0" /bin/sh -ec "$1"'
+    )
     words += ["sh", "-c", inside, str(root), script]
-    return run(words, env={"PATH": "/usr/bin:/usr/sbin:/bin:/sbin", "HOME": "/tmp"}, timeout=900)
+    env = {"PATH": "/usr/bin:/usr/sbin:/bin:/sbin", "HOME": "/tmp"}
+    return run(words, env=env, timeout=timeout)
+
+
+def fill_tree(root: Path, debs: Iterable[Path]) -> None:
+    """Make a tree in which :func:`chroot` finds the programs of packages."""
+    for deb in debs:
+        unpack(deb, root)
+    for folder in ("dev", "tmp", "proc"):
+        (root / folder).mkdir(exist_ok=True)
+    (root / "dev" / "null").touch()
+    # Maintainer scripts did not run, and some of the links are theirs.
+    for link, target in (("sh", "dash"), ("awk", "gawk")):
+        path = root / "usr" / "bin" / link
+        if not path.exists():
+            path.symlink_to(target)
+    chroot(root, "ldconfig 2>/dev/null || true")
 
 
 def _headers(kernel: Kernel, guest: Archive) -> list[Path]:
@@ -84,19 +107,7 @@ def build_root(kernel: Kernel, guest: Archive) -> Path:
     packages = [name for name in packages if host.has(name)]
     # The library's name changed in the transition to 64-bit time.
     packages += [name for name in ("dwarves", "libssl3t64", "libelf1t64") if host.has(name)]
-    for deb in [*host.closure(*packages), *_headers(kernel, guest)]:
-        unpack(deb, root)
-    for folder in ("dev", "tmp", "proc"):
-        (root / folder).mkdir(exist_ok=True)
-    (root / "dev" / "null").touch()
-    # Maintainer scripts did not run, and some of the links are theirs.
-    for link, target in (
-        ("sh", "dash"), ("awk", "gawk"),
-    ):  # fmt: skip
-        path = root / "usr" / "bin" / link
-        if not path.exists():
-            path.symlink_to(target)
-    _chroot(root, "ldconfig 2>/dev/null || true")
+    fill_tree(root, [*host.closure(*packages), *_headers(kernel, guest)])
     (root / ".ready").touch()
     return root
 
@@ -162,7 +173,7 @@ def build_module(kernel: Kernel, guest: Archive, source: Path, vmlinux: Path | N
         raise BuildError(f"{root}: no compiler in it")
     make = f"make -C /usr/src/{headers.name} M=/tmp/{source.name} ARCH={arch}"
     make += f" CROSS_COMPILE={prefix} CC={compilers[0]} modules"
-    log = _chroot(root, f"{make} 2>&1")
+    log = chroot(root, f"{make} 2>&1")
     found = list(work.glob("*.ko"))
     if len(found) != 1:
         raise BuildError(f"{source}: {len(found)} modules came out:\n{log[-2000:]}")

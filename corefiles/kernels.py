@@ -145,10 +145,10 @@ def unpack_debug(archive: Archive, release: str, out: Path) -> Path:
     :param out: Folder to fill with ``vmlinux`` and ``modules/``.
     :return: Path of vmlinux.
     """
-    deb = archive.download(f"linux-image-{release}-dbg")
     vmlinux = out / "vmlinux"
     if vmlinux.exists():
         return vmlinux
+    deb = archive.download(f"linux-image-{release}-dbg")
     tree = out / "unpacked"
     shutil.rmtree(tree, ignore_errors=True)
     unpack(deb, tree)

@@ -1,18 +1,18 @@
 """
 What happens in a guest before it dies.
 
-Owns: the scenarios and the shell that brings them about. Must not know: QEMU,
-packages. A scenario with a time of dying (``trigger``) ends in a kernel panic,
-so that kdump works for each of them too.
+Owns: the script of process 1, and the scenarios in which no code of ours in the
+kernel is to blame. Must not know: how QEMU is run, packages.
+A scenario that ends in a kernel panic works with kdump too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping, Sequence
 
-from . import facts
+from . import facts, faults
+from .run import BuildError
+from .scenario import HUNG_TASK, SYSRQ, Ask, Scenario
 
 # Loaded in every guest, where the kernel has them: enough kinds of subsystems
 # to give lists, RB trees and per-CPU data something to hold.
@@ -77,12 +77,16 @@ mkfifo /tmp/end /tmp/fifo && cat /tmp/fifo >/dev/null &
 echo 1 >/proc/sys/vm/drop_caches
 """
 
-_DYING = 'echo "@@@ dying"\n'
+
+def _disk(name: str) -> str:
+    """Return shell for the device file of a disk."""
+    return f"/dev/$(grep -l {name} /sys/block/vd*/serial | cut -d/ -f4)"
+
+
+# A panic stops the serial driver: what is still in its buffer then would be lost.
+_DYING = 'echo "@@@ dying"\nsleep 1\n'
 # Process 1 sleeps in an open() that never ends: no child that the facts do not have.
 _END = "read nothing </tmp/end\nwhile :; do sleep 1000; done\n"
-_HUNG = (
-    "echo 1 >/proc/sys/kernel/hung_task_panic\necho 4 >/proc/sys/kernel/hung_task_timeout_secs\n"
-)
 _CLIENTS = """
 ulimit -n 4096
 i=0; while [ $i -lt @COUNT@ ]; do sleep $((100000 + i)) & i=$((i + 1)); done
@@ -102,147 +106,173 @@ bpftool map update name cf_totals key hex 02 00 00 00 value hex \\
   2a 00 00 00 00 00 00 00 01 00 00 00 00 00 00 00 01 00 00 00 74 6f 74 61 6c 00 00 00 00 00 00 00
 """
 
+# Frozen files, a small control group under pressure, and everything else by the program itself.
+_BUSY = """
+mkdir /tmp/busy
+fsfreeze --freeze /mnt/disk
+echo +memory >/sys/fs/cgroup/cgroup.subtree_control
+mkdir /sys/fs/cgroup/tight
+echo 20M >/sys/fs/cgroup/tight/memory.max
+echo 64M >/sys/block/zram0/disksize && mkswap /dev/zram0 && swapon /dev/zram0
+(echo 0 >/sys/fs/cgroup/tight/cgroup.procs; exec /busy memory) &
+(/busy calls /tmp/busy /mnt/disk || echo '@@@ cannot: busy failed') &
+"""
 
-@dataclass(frozen=True, slots=True)
-class Scenario:
-    """One way to come to an end."""
+# One request of 512 bytes a second: those of 64 KiB take minutes.
+_STALL_DISK = {
+    "device": "spare",
+    "bps": 0, "bps_rd": 0, "bps_wr": 0,
+    "iops": 1, "iops_rd": 0, "iops_wr": 0,
+    "iops_size": 512,
+}  # fmt: skip
+# CPU, bank, then MCi_STATUS (valid, uncorrected, enabled, address valid, context corrupt; an
+# error in a data cache), MCG_STATUS (in progress), MCi_ADDR and MCi_MISC.
+_MACHINE_CHECK = "mce 0 4 0xb600000000000134 0x4 0x12345000 0"
 
-    name: str
-    summary: str
-    trigger: str
-    """Shell that brings about the panic."""
-    setup: str = ""
-    """Shell that runs before the facts are taken."""
-    settle: float = 2
-    """Seconds between ``setup`` and the facts."""
-    memory: int = 0
-    """MiB that it needs more than others."""
-    own_module: bool = False
-    """Needs the module in modules/fault."""
-    disk: bool = False
-    """Needs an ext4 image at /disk.img."""
-    own_program: str = ""
-    """Name of a program in programs/ that it needs, as /NAME."""
-    bpf: bool = False
-    """Needs bpftool, and the programs of programs/cf_bpf.bpf.c as /cf_bpf.o."""
-    expect: dict[str, Any] = field(default_factory=dict)
-    """
-    Further truths about the dump, for its manifest: ``panic_comm`` and
-    ``panic_frames`` (functions on the stack of the panic task, innermost first,
-    with others between them), ``later_tasks`` (names of tasks that began after
-    the facts were taken), and what else a scenario has.
-    """
-
-
-_WIDGETS = [
-    {"number": 7, "color": "CF_RED", "name": "anvil", "weight": 1234},
-    {"number": -3, "color": "CF_GREEN", "name": "bolt", "weight": 17},
-    {"number": 2000000000, "color": "CF_BLUE", "name": "cog", "weight": 1},
-]
-
-SCENARIOS: dict[str, Scenario] = {
-    each.name: each
-    for each in (
-        Scenario(
-            "sysrq-panic",
-            "echo c > /proc/sysrq-trigger by process 1",
-            "echo c >/proc/sysrq-trigger\n",
-            expect={"panic_comm": "init", "panic_frames": ["sysrq_handle_crash"]},
-        ),
-        Scenario(
-            "null-deref",
-            "a NULL dereference in our own module, three calls deep",
-            "echo 1 >/proc/sys/kernel/panic_on_oops\n"
-            "sh -c 'echo null >/sys/module/cf_fault/parameters/trigger' &\n",
-            own_module=True,
-            expect={
-                "panic_comm": "sh",
-                "panic_frames": ["cf_level3", "cf_level2", "cf_level1", "cf_trigger"],
-                "later_tasks": ["sh"],
-                "widgets": _WIDGETS,
-            },
-        ),
-        Scenario(
-            "bug",
-            "BUG() in our own module",
-            "echo 1 >/proc/sys/kernel/panic_on_oops\n"
-            "sh -c 'echo bug >/sys/module/cf_fault/parameters/trigger' &\n",
-            own_module=True,
-            expect={
-                "panic_comm": "sh",
-                "panic_frames": ["cf_bug", "cf_trigger"],
-                "later_tasks": ["sh"],
-                "widgets": _WIDGETS,
-            },
-        ),
-        Scenario(
-            "hung-tasks",
-            "writers in D state on a frozen ext4, panic by khungtaskd",
-            _HUNG,
-            setup="fsfreeze --freeze /mnt/disk\n"
-            "for i in 1 2 3 4; do (echo $i >/mnt/disk/frozen$i) & done\n"
-            "mkdir /mnt/disk/folder &\n",
-            settle=3,
-            disk=True,
-            expect={"blocked_at_least": 5, "panic_comm": "khungtaskd"},
-        ),
-        Scenario(
-            "deadlock",
-            "two kernel threads of our own module, each waiting for the other's mutex",
-            _HUNG,
-            setup="echo deadlock >/sys/module/cf_fault/parameters/trigger\n",
-            settle=3,
-            own_module=True,
-            expect={
-                "panic_comm": "khungtaskd",
-                "blocked": ["cf_ab", "cf_ba"],
-                "blocked_at_least": 2,
-                "owners": {"cf_left": "cf_ab", "cf_right": "cf_ba"},
-                "widgets": _WIDGETS,
-            },
-        ),
-        Scenario(
-            "oom",
-            "out of memory with panic_on_oom",
-            "echo 2 >/proc/sys/vm/panic_on_oom\ntail /dev/zero &\n",
-            expect={"panic_frames": ["out_of_memory"], "later_tasks": ["tail"]},
-        ),
-        Scenario(
-            "many",
-            "some 2000 tasks and some hundreds of sockets, then sysrq",
-            "echo c >/proc/sysrq-trigger\n",
-            setup=_CLIENTS.replace("@COUNT@", "1800"),
-            settle=8,
-            memory=512,
-            expect={"panic_comm": "init", "panic_frames": ["sysrq_handle_crash"]},
-        ),
-        Scenario(
-            "bpf",
-            "bpf programs and maps that brought BTF of their own, then sysrq",
-            "echo c >/proc/sysrq-trigger\n",
-            setup=_BPF,
-            memory=128,
-            bpf=True,
-            expect={"panic_comm": "init", "panic_frames": ["sysrq_handle_crash"]},
-        ),
-        Scenario(
-            "threads",
-            "more than 20000 tasks, most of them threads of 200 processes, then sysrq",
-            "echo c >/proc/sysrq-trigger\n",
-            # The kernel allows for fewer by the size of its memory.
-            setup="echo 100000 >/proc/sys/kernel/threads-max\n"
-            "echo 100000 >/proc/sys/kernel/pid_max\n"
-            "/threads 200 100 || echo '@@@ threads failed'\n",
-            memory=1900,
-            own_program="threads",
-            expect={
-                "panic_comm": "init",
-                "panic_frames": ["sysrq_handle_crash"],
-                "tasks_at_least": 20000,
-            },
-        ),
-    )
+_BY_INIT = {
+    "kind": "panic-by-hand",
+    "panic_comm": "init",
+    "panic_frames": ["sysrq_handle_crash"],
 }
+
+_OTHERS = (
+    Scenario(
+        "sysrq-panic",
+        "echo c > /proc/sysrq-trigger by process 1",
+        SYSRQ,
+        expect=_BY_INIT,
+    ),
+    Scenario(
+        "hung-tasks",
+        "writers in D state on a frozen ext4, panic by khungtaskd",
+        HUNG_TASK,
+        setup="fsfreeze --freeze /mnt/disk\n"
+        "for i in 1 2 3 4; do (echo $i >/mnt/disk/frozen$i) & done\n"
+        "mkdir /mnt/disk/folder &\n",
+        settle=3,
+        disk=True,
+        expect={
+            "kind": "hung-task",
+            "guilty": {"file_system": "ext4", "device": "loop0", "because": "frozen"},
+            "blocked_at_least": 5,
+            "panic_comm": "khungtaskd",
+        },
+    ),
+    Scenario(
+        "slow-disk",
+        "readers in D state whose requests a disk has and does not answer, panic by khungtaskd",
+        HUNG_TASK,
+        setup=f"spare={_disk('spare')}\n"
+        "echo '@@@ ask stall'\nsleep 2\n"
+        "for i in 1 2 3 4; do"
+        " dd if=$spare of=/dev/null bs=64k count=1 skip=$((i * 10)) & done\n"
+        "dd if=$spare of=/dev/null bs=4k count=1 skip=900 &\n",
+        settle=4,
+        disks=("spare",),
+        asks=(Ask("stall", "block_set_io_throttle", _STALL_DISK),),
+        expect={
+            "kind": "hung-task",
+            "guilty": {"because": "requests in flight"},
+            "blocked": ["dd"] * 5,
+            "blocked_at_least": 5,
+            "in_flight_at_least": 4,
+            "panic_comm": "khungtaskd",
+        },
+    ),
+    Scenario(
+        "oom",
+        "out of memory with panic_on_oom",
+        "echo 2 >/proc/sys/vm/panic_on_oom\ntail /dev/zero &\n",
+        expect={
+            "kind": "out-of-memory",
+            "guilty": {"task": "tail"},
+            "panic_frames": ["out_of_memory"],
+            "later_tasks": ["tail"],
+        },
+    ),
+    Scenario(
+        "nmi",
+        "an NMI from outside, with unknown_nmi_panic, while the CPUs are idle",
+        "echo 1 >/proc/sys/kernel/unknown_nmi_panic\necho '@@@ ask nmi'\n",
+        asks=(Ask("nmi", "inject-nmi"),),
+        # Of the machines here only the PC has a wire for it.
+        arches=("amd64",),
+        expect={"kind": "panic-by-hand", "panic_frames": ["unknown_nmi_error"]},
+    ),
+    Scenario(
+        "machine-check",
+        "a fatal machine check: an uncorrected error in a data cache",
+        "echo '@@@ ask mce'\n",
+        asks=(Ask("mce", "human-monitor-command", {"command-line": _MACHINE_CHECK}),),
+        arches=("amd64",),
+        expect={"kind": "hardware", "panic_frames": ["mce_panic"]},
+    ),
+    Scenario(
+        "snapshot",
+        "a healthy guest, dumped as it is",
+        "",
+        panics=False,
+        expect={"kind": "snapshot"},
+    ),
+    Scenario(
+        "busy",
+        "some 70 processes, each in a system call of its own, then sysrq",
+        SYSRQ,
+        setup=_BUSY,
+        settle=6,
+        memory=96,
+        disk=True,
+        own_program="busy",
+        probes=facts.TASK_PROBES,
+        expect={**_BY_INIT, "tasks_at_least": 100},
+    ),
+    Scenario(
+        "many",
+        "some 2000 tasks and some hundreds of sockets, then sysrq",
+        SYSRQ,
+        setup=_CLIENTS.replace("@COUNT@", "1800"),
+        settle=8,
+        memory=512,
+        expect=_BY_INIT,
+    ),
+    Scenario(
+        "bpf",
+        "bpf programs and maps that brought BTF of their own, then sysrq",
+        SYSRQ,
+        setup=_BPF,
+        memory=128,
+        bpf=True,
+        expect=_BY_INIT,
+    ),
+    Scenario(
+        "threads",
+        "more than 20000 tasks, most of them threads of 200 processes, then sysrq",
+        SYSRQ,
+        # The kernel allows for fewer by the size of its memory.
+        setup="echo 100000 >/proc/sys/kernel/threads-max\n"
+        "echo 100000 >/proc/sys/kernel/pid_max\n"
+        "/threads 200 100 || echo '@@@ threads failed'\n",
+        memory=1900,
+        own_program="threads",
+        expect={**_BY_INIT, "tasks_at_least": 20000},
+    ),
+)
+
+SCENARIOS: dict[str, Scenario] = {each.name: each for each in (*_OTHERS, *faults.SCENARIOS)}
+
+
+def _ending(scenario: Scenario, probes: Mapping[str, str]) -> str:
+    """Return the script's end, from the facts on."""
+    return "".join(
+        (
+            f"sleep {scenario.settle:g}\n",
+            facts.shell(probes),
+            facts.shell({**facts.LATE_PROBES, **scenario.probes}),
+            _DYING,
+            scenario.trigger,
+            _END,
+        )
+    )
 
 
 def script(scenario: Scenario, before: str = "", probes: Mapping[str, str] | None = None) -> str:
@@ -252,16 +282,51 @@ def script(scenario: Scenario, before: str = "", probes: Mapping[str, str] | Non
     :param before: Shell that runs after the setup and before the facts (kexec).
     :param probes: Further facts, taken between those that stay and those that change.
     """
-    return "".join(
-        (
-            _START,
-            scenario.setup,
-            before,
-            f"sleep {scenario.settle:g}\n",
-            facts.shell({**facts.PROBES, **(probes or {})}),
-            facts.shell(facts.LATE_PROBES),
-            _DYING,
-            scenario.trigger,
-            _END,
-        )
+    ending = _ending(scenario, {**facts.PROBES, **(probes or {})})
+    return "".join((_START, scenario.setup, before, ending))
+
+
+# What a guest asks for once it has nothing more to do before any scenario begins.
+BEGIN = "begin"
+BEGIN_DISK = "begin"
+
+
+def common(scenarios: Sequence[Scenario]) -> Scenario:
+    """
+    Return what several scenarios share: a guest that waits until it is told how to go on.
+
+    It looks at a disk, on which :func:`continuation` has to appear.
+
+    :raises BuildError: they need guests that differ.
+    """
+    if len({each.append for each in scenarios}) != 1:
+        raise BuildError("scenarios that tell the kernel different things need guests of their own")
+    programs = {each.own_program for each in scenarios} - {""}
+    if len(programs) > 1 or any(each.bpf for each in scenarios):
+        raise BuildError("scenarios with programs of their own need guests of their own")
+    return Scenario(
+        "series",
+        ", ".join(each.name for each in scenarios),
+        trigger="",
+        setup="".join(
+            (
+                facts.shell(facts.PROBES),
+                f"begin={_disk(BEGIN_DISK)}\necho '@@@ ask {BEGIN}'\n",
+                "until dd if=$begin of=/tmp/.go bs=64k count=1 2>/dev/null",
+                " && grep -q '^# go$' /tmp/.go; do sleep 1; blockdev --flushbufs $begin; done\n",
+                ". /tmp/.go\n",
+            )
+        ),
+        memory=max(each.memory for each in scenarios),
+        own_module=any(each.own_module for each in scenarios),
+        disk=any(each.disk for each in scenarios),
+        disks=(*dict.fromkeys(name for each in scenarios for name in each.disks), BEGIN_DISK),
+        own_program=next(iter(programs), ""),
+        append=scenarios[0].append,
     )
+
+
+def continuation(scenario: Scenario) -> bytes:
+    """Return what a guest of :func:`common` has to find on its disk to play one scenario."""
+    text = "# go\n" + scenario.setup + _ending(scenario, facts.VOLATILE_PROBES)
+    return text.encode().ljust(64 << 10, b"\n")

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from . import kdump
 from .run import BuildError
-from .scenarios import SCENARIOS, Scenario
+from .scenario import Scenario
+from .scenarios import SCENARIOS
 
 # Dumps that QEMU takes: name -> format and paging of dump-guest-memory.
 QEMU_DUMPS: dict[str, tuple[str, bool]] = {
@@ -65,7 +66,7 @@ class Wish:
         """
         Return the scenario.
 
-        :raises BuildError: there is no such scenario or kind of dump.
+        :raises BuildError: there is no such scenario or kind of dump, or they do not go together.
         """
         unknown = [how for how in self.hows if how not in HOWS]
         if unknown:
@@ -73,4 +74,8 @@ class Wish:
         scenario = SCENARIOS.get(self.scenario)
         if scenario is None:
             raise BuildError(f"{self.scenario}: not among {', '.join(SCENARIOS)}")
+        if scenario.arches and self.arch not in scenario.arches:
+            raise BuildError(f"{self.scenario}: comes about on {', '.join(scenario.arches)} only")
+        if self.by_kdump and not scenario.panics:
+            raise BuildError(f"{self.scenario}: without a panic there is no kdump")
         return scenario

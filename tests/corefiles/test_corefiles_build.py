@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 import shutil
+import socket
 import subprocess
 from pathlib import Path
 
@@ -10,12 +13,16 @@ import pytest
 
 from corefiles import initramfs, kbuild, kdump, manifest
 from corefiles.build import Builder
+from corefiles.guest import Guest
 from corefiles.kernels import FLAVOURS, Kernel, flavour_name
 from corefiles.machines import MACHINES
 from corefiles.run import BuildError
-from corefiles.scenarios import MARKERS, SCENARIOS, script
+from corefiles.scenario import KINDS
+from corefiles.scenarios import MARKERS, SCENARIOS, common, continuation, script
 from corefiles.sources import machine_mirror
 from corefiles.wish import HOWS, Wish
+
+_FAULT = Path(kbuild.__file__).parent / "modules" / "fault"
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
@@ -32,6 +39,112 @@ def test_the_crash_kernels_script_is_valid_shell() -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert "/dev/vda" in text
     assert "/dev/vdb" in text
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_scenario_says_what_it_is_the_truth_about(name: str) -> None:
+    scenario = SCENARIOS[name]
+    assert scenario.expect["kind"] in KINDS
+    if scenario.own_module:
+        functions = set(scenario.expect.get("panic_frames", []))
+        functions |= set(scenario.expect.get("stuck_frames", []))
+        functions |= {scenario.expect.get("guilty", {}).get("function", "cf_trigger")}
+        sources = "".join(path.read_text() for path in _FAULT.glob("*.c"))
+        for function in functions - {"sysrq_handle_crash"}:
+            assert re.search(rf"\b{function}\(", sources), function
+
+
+def test_every_word_that_the_module_is_asked_for_is_one_that_it_knows() -> None:
+    known = set(
+        re.findall(
+            r'\{ "(\w+)", cf_\w+ \}|sysfs_streq\(value, "(\w+)"\)',
+            "".join(path.read_text() for path in _FAULT.glob("*.c")),
+        )
+    )
+    words = {first or second for first, second in known}
+    asked = set()
+    for scenario in SCENARIOS.values():
+        asked |= set(
+            re.findall(
+                r"echo (\w+) >/sys/module/cf_fault/parameters/trigger",
+                scenario.setup + scenario.trigger,
+            )
+        )
+    assert asked
+    assert asked <= words
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_what_a_scenario_asks_qemu_for_is_in_its_shell(name: str) -> None:
+    scenario = SCENARIOS[name]
+    shell = scenario.setup + scenario.trigger
+    assert re.findall(r"@@@ ask (\w+)", shell) == [ask.when for ask in scenario.asks]
+    before = [ask for ask in scenario.asks if ask in scenario.asks_before_facts]
+    assert before == list(scenario.asks_before_facts)
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_continuation_fits_its_disk_and_is_valid_shell(name: str) -> None:
+    data = continuation(SCENARIOS[name])
+    assert len(data) == 64 << 10
+    done = subprocess.run(["sh", "-n"], input=data, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    for marker in MARKERS.values():
+        assert marker.encode() not in data
+
+
+def test_a_series_has_what_each_of_its_scenarios_needs() -> None:
+    names = ["slow-disk", "busy", "null-deref", "snapshot"]
+    shared = common([SCENARIOS[name] for name in names])
+    assert shared.own_module
+    assert shared.disk
+    assert shared.own_program == "busy"
+    assert shared.disks == ("spare", "begin")
+    assert shared.memory == SCENARIOS["busy"].memory
+    done = subprocess.run(
+        ["sh", "-n"], input=script(shared), text=True, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "names", [("null-deref", "use-after-free"), ("busy", "threads"), ("bpf", "oom")]
+)
+def test_scenarios_that_need_other_guests_are_no_series(names: tuple[str, str]) -> None:
+    with pytest.raises(BuildError, match="guests of their own"):
+        common([SCENARIOS[name] for name in names])
+
+
+@pytest.mark.parametrize(
+    ("arch", "scenario", "how"),
+    [("arm64", "divide", "qemu-elf"), ("amd64", "snapshot", "kdump-zlib")],
+)
+def test_what_cannot_come_about_is_refused(arch: str, scenario: str, how: str) -> None:
+    with pytest.raises(BuildError, match=scenario):
+        Wish("trixie", arch, scenario, (how,)).check()
+
+
+def test_disks_are_found_by_their_serial_number() -> None:
+    guest = Guest(
+        MACHINES["amd64"], "max", Path("k"), Path("i"), "", Path("w"), 384,
+        disks={"d0": Path("a"), "spare": Path("b")}, saved=Path("a state"),
+    )  # fmt: skip
+    words = guest.command()
+    assert "virtio-blk-pci,drive=spare,serial=spare" in words
+    assert words[words.index("-incoming") + 1] == "exec:cat 'a state'"
+    assert guest.console() == ""
+
+
+def test_a_copy_of_a_guest_shares_no_process_with_it(tmp_path: Path) -> None:
+    guest = Guest(MACHINES["amd64"], "max", Path("k"), Path("i"), "", tmp_path, 384)
+    guest._socket = socket.socket(socket.AF_UNIX)
+    guest._input += b"{}"
+    copy = dataclasses.replace(guest, said="before ")
+    guest._socket.close()
+    assert copy._socket is None
+    assert copy._input == b""
+    (tmp_path / "console.log").write_text("after")
+    assert copy.console() == "before after"
 
 
 def test_markers_are_never_whole_in_the_script() -> None:

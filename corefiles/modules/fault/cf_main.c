@@ -4,7 +4,7 @@
  *
  * What it holds (list of widgets, per-CPU counters, two mutexes) is stated in
  * the manifest too, so that a debugger's view of it can be checked.
- * echo null|bug|deadlock > /sys/module/cf_fault/parameters/trigger
+ * echo null|bug|deadlock|... > /sys/module/cf_fault/parameters/trigger
  */
 #include <linux/delay.h>
 #include <linux/err.h>
@@ -17,34 +17,7 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 
-enum cf_color { CF_RED = 1, CF_GREEN = 2, CF_BLUE = -4 };
-
-struct cf_parts {
-	u32 teeth : 5;
-	s32 bias : 7;
-	u32 sealed : 1;
-};
-
-union cf_measure {
-	u64 raw;
-	struct {
-		u32 weight;
-		u32 height;
-	};
-};
-
-struct cf_widget {
-	struct list_head node;
-	int number;
-	enum cf_color color;
-	char name[16];
-	union cf_measure measure;
-	struct cf_parts parts[2];
-	void (*act)(struct cf_widget *widget, int how);
-	struct cf_widget *next_of_color[3];
-	u8 tail_length;
-	u8 tail[];
-};
+#include "cf_fault.h"
 
 /* Not static: a module's own globals must show up by name. */
 LIST_HEAD(cf_widgets);
@@ -112,6 +85,27 @@ static int cf_ba(void *unused)
 	return cf_take(&cf_right, &cf_left);
 }
 
+static noinline int cf_run(const char *name)
+{
+	static const struct cf_kind *const tables[] = {
+		cf_access_kinds, cf_stall_kinds, cf_wait_kinds,
+	};
+	const struct cf_kind *kind;
+	int ret;
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(tables); i++) {
+		for (kind = tables[i]; kind->name; kind++) {
+			if (sysfs_streq(name, kind->name)) {
+				ret = kind->run();
+				barrier();
+				return ret;
+			}
+		}
+	}
+	return -EINVAL;
+}
+
 static int cf_trigger(const char *value, const struct kernel_param *param)
 {
 	int ret;
@@ -125,7 +119,7 @@ static int cf_trigger(const char *value, const struct kernel_param *param)
 		if (!ret)
 			ret = PTR_ERR_OR_ZERO(kthread_run(cf_ba, NULL, "cf_ba"));
 	} else {
-		ret = -EINVAL;
+		ret = cf_run(value);
 	}
 	barrier();
 	return ret;
@@ -133,7 +127,7 @@ static int cf_trigger(const char *value, const struct kernel_param *param)
 
 static const struct kernel_param_ops cf_trigger_ops = { .set = cf_trigger };
 module_param_cb(trigger, &cf_trigger_ops, NULL, 0200);
-MODULE_PARM_DESC(trigger, "null, bug or deadlock");
+MODULE_PARM_DESC(trigger, "null, bug, deadlock, or a name of the tables of kinds");
 
 static int __init cf_add(int number, enum cf_color color, const char *name, u32 weight)
 {
@@ -162,7 +156,8 @@ static int __init cf_init(void)
 {
 	return cf_add(7, CF_RED, "anvil", 1234) ?:
 	       cf_add(-3, CF_GREEN, "bolt", 17) ?:
-	       cf_add(2000000000, CF_BLUE, "cog", 1);
+	       cf_add(2000000000, CF_BLUE, "cog", 1) ?:
+	       cf_wait_init();
 }
 module_init(cf_init);
 
