@@ -14,6 +14,7 @@ choice.py      stack → function to blame, with the reason for each frame
 signature.py   kind, stack → title, alternatives and hash
 severity.py    which event the crash is about
 files.py       logs as files; log_report.py: the report on one
+triage.py      many crashes → groups and hints; known.py: local knowledge of them
 
 Why rules as data: which function is machinery is a judgement that grows with every log;
 a row is reviewed, tested and explained (``btfdbg signature --why``) by itself.

@@ -40,6 +40,7 @@ _CPU = re.compile(
     r"\s*CPU: (?P<cpu>\d+) (?:UID: \d+ )?PID: (?P<pid>\d+) Comm: (?P<comm>.{1,40}?) "
     r"(?:Kdump: loaded )?(?:Not tainted|Tainted: \S.*?) +(?P<release>\d+\.\d+\S*|\S+) #"
 )
+_HARDWARE = re.compile(r"\s*Hardware name: (?P<model>.*?)(?:, BIOS .*|/\S+, BIOS .*)?$")
 _ACCESS = re.compile(r"\s*(Read|Write) of size \d+ (?:at|by)")
 _AT = re.compile(rf".*\bat: +(?:\[<[^>]*>\] *)?(?P<bare>.*?){FUNCTION}")
 _UNLOCK = re.compile(rf"\s*\[<[^>]*>\] {FUNCTION}\s*$")
@@ -153,6 +154,8 @@ class Builder:
         self.pid = int(groups["pid"]) if groups.get("pid") else None
         self.comm = (groups.get("comm") or "").strip()
         self.release = ""
+        self.hardware = ""
+        self.host = line.host
         self.address = groups.get("address") or ""
         self.named: Frame | None = None  # the function that the header names
         if groups.get("fn"):
@@ -373,6 +376,10 @@ class Builder:
                 self.comm = match["comm"]
             self.release = self.release or match["release"]
             return True
+        if not self.hardware and "Hardware name: " in text:
+            model = _HARDWARE.match(text)
+            self.hardware = model["model"].strip() if model else ""
+            return True
         if self.kind.id == "kasan":
             access = _ACCESS.match(text)
             if access and not self.detail.endswith((" read", " write")):
@@ -525,6 +532,8 @@ class Builder:
             pid=self.pid,
             comm=printable(self.comm),
             release=printable(self.release),
+            hardware=printable(self.hardware),
+            host=printable(self.host),
             message=printable(self.message),
             frames=frames,
             panicked=self.panicked,

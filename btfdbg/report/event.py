@@ -46,6 +46,8 @@ class Event:
     :attr pid: Task, None if the report does not say.
     :attr comm: Name of that task.
     :attr release: ``uname -r`` as the report has it.
+    :attr hardware: The machine's model as the report has it, without the firmware's version.
+    :attr host: The machine's name, where the log's prefixes have it.
     :attr message: The header line, control characters escaped.
     :attr frames: The stack that decided, innermost first.
     :attr panicked: The kernel panicked because of it.
@@ -71,6 +73,8 @@ class Event:
     pid: int | None = None
     comm: str = ""
     release: str = ""
+    hardware: str = ""
+    host: str = ""
     message: str = ""
     frames: tuple[Frame, ...] = ()
     panicked: bool = False

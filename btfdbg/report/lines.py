@@ -20,7 +20,8 @@ _PREFIX = re.compile(
     # /dev/kmsg and netconsole: level,sequence,microseconds,flags[,caller=T1];
     r"(?:\d{1,3},\d+,(?P<micro>\d+),[^,;\s]*(?:,caller=(?P<kcaller>[TC]\d+))?[^;\s]*;)?"
     # syslog and journald
-    r"(?:(?:[^\W\d]{3,5}\.? +\d{1,2} [\d:.]{8,15}|\d{4}-\d\d-\d\dT\S+) (?:\S+ )?kernel: ?)?"
+    r"(?:(?:[^\W\d]{3,5}\.? +\d{1,2} [\d:.]{8,15}|\d{4}-\d\d-\d\dT\S+)"
+    r" (?:(?P<host>\S+) )?kernel: ?)?"
     # dmesg -x
     r"(?:[a-z]+ *:[a-z]+ *: ?)?"
     r"(?:<\d{1,3}>)?"
@@ -41,13 +42,15 @@ class Line:
     One line of a log.
 
     ``number`` counts from 1; ``seconds`` is None without a time stamp; ``caller`` is
-    ``T123``, ``C1`` or empty; ``text`` is the message, leading blanks kept.
+    ``T123``, ``C1`` or empty; ``text`` is the message, leading blanks kept; ``host`` is
+    the machine's name where syslog put it before the message.
     """
 
     number: int
     seconds: float | None
     caller: str
     text: str
+    host: str = ""
 
 
 def parse_line(raw: str, number: int) -> Line:
@@ -55,7 +58,7 @@ def parse_line(raw: str, number: int) -> Line:
     Take a line's prefixes off.
 
     >>> parse_line("<4>[   12.5][  T7] BUG: x", 1)
-    Line(number=1, seconds=12.5, caller='T7', text='BUG: x')
+    Line(number=1, seconds=12.5, caller='T7', text='BUG: x', host='')
     """
     if len(raw) > MAX_LINE:
         raw = raw[:MAX_LINE]
@@ -70,7 +73,9 @@ def parse_line(raw: str, number: int) -> Line:
     elif match["micro"]:
         seconds = int(match["micro"]) / 1e6
     end = match.end() if match.end() > len(raw) - len(raw.lstrip()) else 0
-    return Line(number, seconds, match["caller"] or match["kcaller"] or "", raw[end:])
+    return Line(
+        number, seconds, match["caller"] or match["kcaller"] or "", raw[end:], match["host"] or ""
+    )
 
 
 def printable(text: str) -> str:

@@ -92,6 +92,7 @@ def _facts(event: Event) -> list[str]:
         ("task", f"{event.comm}({event.pid})" if event.pid is not None else event.comm),
         ("CPU", "" if event.cpu is None else str(event.cpu)),
         ("kernel", event.release),
+        ("machine", " ".join(filter(None, (event.host, event.hardware)))),
         ("at", "" if event.seconds is None else f"{event.seconds:.6f} s since boot"),
         ("lines", f"{event.line} to {event.last_line}"),
     ]
@@ -168,6 +169,8 @@ def event_dict(event: Event) -> dict[str, Any]:
         "pid": event.pid,
         "comm": event.comm,
         "release": event.release,
+        "hardware": event.hardware,
+        "host": event.host,
         "message": event.message,
         "panicked": event.panicked,
         "repeats": event.repeats,

@@ -161,6 +161,7 @@ PREFIXES = {
     "journald iso": "2026-11-29T21:00:36+0000 host kernel: ",
     "netconsole": "1,411,38014526,-,caller=T575;",
     "kmsg": "1,411,38014526,-;",
+    "syslog in another language": "июл 27 14:08:03 host kernel: ",
     "colour": "\x1b[32m[   38.014526] \x1b[0m",
 }
 
@@ -175,6 +176,8 @@ def test_every_prefix_and_line_end_gives_the_same_event(prefix: str, end: str) -
     assert (event.pid, event.comm, event.cpu) == (575, "sh", 0)
     assert event.release == "6.12.0-amd64"
     assert not event.corrupted
+    assert event.hardware == "QEMU Standard PC"
+    assert event.host == ("host" if "host" in prefix else "")
     if "38" in prefix:
         assert event.seconds == pytest.approx(38.014526)
 
