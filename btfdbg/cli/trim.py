@@ -171,7 +171,7 @@ def run_all(
     """
 
     def exercise(session: Session) -> None:
-        from btfdbg.commands.execute import all_globals
+        from btfdbg.commands.globals import all_globals
         from btfdbg.commands.namespace import run
         from btfdbg.vmcore.progress import Progress
 

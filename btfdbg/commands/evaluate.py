@@ -20,7 +20,8 @@ from typing import Any
 import drgn
 from drgn.commands import CommandNotFoundError
 
-from btfdbg.commands import display, execute, language, namespace, output, reads, values, words
+from btfdbg.commands import display, language, namespace, output, reads, values, words
+from btfdbg.commands.globals import all_globals
 from btfdbg.commands.language import Language
 from btfdbg.commands.state import PromptState, state_of
 from btfdbg.commands.text import Fragment
@@ -35,7 +36,7 @@ def prepare(session: Session) -> PromptState:
     state = state_of(session.prog)
     if "prog" not in state.globals:
         # In place: the prompt may hold the dict already.
-        state.globals.update(execute.all_globals(session.prog))
+        state.globals.update(all_globals(session.prog))
     if not state.given:
         state.globals["__dollar__"] = state.dollar
         state.given = frozenset((*state.globals, "_", "__builtins__", "__annotations__"))

@@ -6,25 +6,18 @@ drgn's and our own.
 
 from __future__ import annotations
 
-import builtins
 import os
-import re
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from types import CodeType
-from typing import Any
+from collections.abc import Callable, Sequence
 
-import drgn
-
+from btfdbg.commands.globals import attributes, basic_globals, code_globals
 from btfdbg.program.session import Session
 
 EXIT_OK = 0
 EXIT_FAILED = 1
 _MAX_SCRIPT = 1 << 24
 
-_BARE_WORD = re.compile(r"(?<![\w.])[^\W\d]\w*")
-_LOADS_GLOBAL = frozenset(("LOAD_NAME", "LOAD_GLOBAL"))
 # What reaches drgn's own idea of modules without asking our finders: attributes of
 # Program, Thread and the drgn module that unwind or enumerate, or run other code.
 _NEEDS_MODULES = frozenset(
@@ -50,21 +43,6 @@ _NEEDS_MODULES = frozenset(
         "commands",
         "cli",
         "internal",
-    )
-)
-# Builtins through which code sees names that its bytecode does not tell.
-_LOOKS_AROUND = frozenset(
-    (
-        "eval",
-        "exec",
-        "globals",
-        "locals",
-        "vars",
-        "dir",
-        "getattr",
-        "breakpoint",
-        "help",
-        "__import__",
     )
 )
 
@@ -129,11 +107,11 @@ def _exec(session: Session, source: str, filename: str, argv: Sequence[str]) -> 
     except (SyntaxError, ValueError) as e:
         traceback.print_exception(type(e), e, None)
         return EXIT_FAILED
-    if any("helpers" in name for name in _attributes(code)):
+    if any("helpers" in name for name in attributes(code)):
         _keep_walks()
     globals_ = code_globals(session.prog, code, source)
-    if len(globals_) > len(_basic_globals(session.prog)) or not _NEEDS_MODULES.isdisjoint(
-        _attributes(code)
+    if len(globals_) > len(basic_globals(session.prog)) or not _NEEDS_MODULES.isdisjoint(
+        attributes(code)
     ):
         session.ensure_modules()
     return _guarded(session, lambda: exec(code, globals_))
@@ -226,59 +204,3 @@ def _caught(session: Session, call: Callable[[], object]) -> int:
         reads.count_error(session, e)
         return EXIT_FAILED
     return EXIT_OK
-
-
-def code_globals(prog: drgn.Program, code: CodeType, source: str) -> dict[str, Any]:
-    """
-    Globals for a piece of code: ``prog``, drgn's names, and drgn's helpers if it uses any.
-
-    Importing every helper of drgn takes longer than opening a dump.
-
-    :param source: The text of the code; often it alone tells.
-    """
-    globals_ = _basic_globals(prog)
-    known = (globals_.keys() | vars(builtins).keys()) - _LOOKS_AROUND
-    if source.isascii() and known.issuperset(_bare_names(code, source)):
-        return globals_
-    return globals_ if known.issuperset(_global_names(code)) else all_globals(prog)
-
-
-def _bare_names(code: CodeType, source: str) -> set[str]:
-    """Names in a piece of code that stand anywhere without a dot before them."""
-    return set(_BARE_WORD.findall(source)).intersection(_attributes(code))
-
-
-def _global_names(code: CodeType) -> Iterator[str]:
-    """Names that a piece of code looks up as globals; attributes are none."""
-    import dis
-
-    for instruction in dis.get_instructions(code):
-        if instruction.opname in _LOADS_GLOBAL:
-            yield instruction.argval
-        elif instruction.opname == "IMPORT_NAME":
-            yield "__import__"
-    for const in code.co_consts:
-        if isinstance(const, CodeType):
-            yield from _global_names(const)
-
-
-def _attributes(code: CodeType) -> Iterator[str]:
-    """Every name in a piece of code that may be an attribute, imports included."""
-    yield from code.co_names
-    for const in code.co_consts:
-        if isinstance(const, CodeType):
-            yield from _attributes(const)
-
-
-def _basic_globals(prog: drgn.Program) -> dict[str, Any]:
-    return {"prog": prog, "drgn": drgn, "__name__": "__main__", "__doc__": None}
-
-
-def all_globals(prog: drgn.Program) -> dict[str, Any]:
-    """What drgn's own prompt binds: drgn's names and every helper."""
-    import drgn.cli
-
-    from btfdbg.patches import walks_around_damage
-
-    walks_around_damage.install()
-    return drgn.cli.default_globals(prog)

@@ -24,7 +24,7 @@ from collections.abc import Callable
 
 from drgn import Type, TypeKind, alignof
 
-from btfdbg.variables.placement import CACHE_LINE
+from btfdbg.arch import CACHE_LINE
 from btfdbg.variables.symbols import Symbol
 
 DECLARATIONS: dict[str, tuple[str, ...]] = {
