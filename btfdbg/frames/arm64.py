@@ -187,6 +187,20 @@ def split(operands: str) -> list[Operand]:
     return found
 
 
+def memory(mnemonic: str, operands: str) -> list[tuple[Mem, int]]:
+    """What an instruction accesses: places, each with its size in bytes."""
+    if mnemonic.startswith(("prfm", "prfum")):
+        return []
+    parts = split(operands)
+    place = next((p for p in parts if isinstance(p, Place)), None)
+    if place is None:
+        return []
+    mem = place.mem._replace(disp=place.mem.disp + place.before)
+    accessed = _access(mnemonic, parts, mem) or ()
+    sizes = [op[3] for op in accessed if op[0] in (LOAD, STORE)]
+    return [(mem, sum(sizes) or 8)]
+
+
 def _operand(text: str) -> Operand:
     register = _REGISTERS.get(text)
     if register is not None:

@@ -91,6 +91,8 @@ class Arch(Protocol):
 
     def direct(self, mnemonic: str, operands: str) -> tuple[int, int] | None: ...
 
+    def memory(self, mnemonic: str, operands: str) -> list[tuple[Mem, int]]: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Fixup:

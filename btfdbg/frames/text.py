@@ -64,11 +64,13 @@ class Prototype:
 
     :ivar name: The name under which BTF has it.
     :ivar signature: Places of its parameters.
+    :ivar result: BTF id of the type that it returns.
     :ivar converter: Makes drgn's types of the ids in it.
     """
 
     name: str
     signature: Signature
+    result: int
     converter: TypeConverter
 
 
@@ -405,8 +407,9 @@ class Text:
                 continue
             proto = converter.btf.type_by_id(ids[0]).type  # type: ignore[union-attr]
             sig = signature(converter.btf, proto, self.machine)
+            result = converter.btf.type_by_id(proto).type  # type: ignore[union-attr]
             key = tuple((p.type_id, p.registers, p.stack) for p in sig.params)
-            found.setdefault(key, Prototype(name, sig, converter))
+            found.setdefault(key, Prototype(name, sig, result, converter))
         if len(found) == 1 and not problem:
             return next(iter(found.values()))
         if found:

@@ -216,6 +216,14 @@ def split(operands: str) -> list[Operand]:
     return [_operand(text) for text in operands.split(", ")] if operands else []
 
 
+def memory(mnemonic: str, operands: str) -> list[tuple[Mem, int]]:
+    """What an instruction accesses: places, each with its size in bytes."""
+    name, _ = _prefixes(mnemonic)
+    if name in ("lea", "nop"):
+        return []
+    return [(p.mem, p.size) for p in split(operands) if isinstance(p, Place)]
+
+
 def _prefixes(mnemonic: str) -> tuple[str, bool]:
     *before, name = mnemonic.split()
     repeated = any(word.startswith("rep") for word in before)
