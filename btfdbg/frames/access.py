@@ -254,9 +254,9 @@ def state_of(value: int) -> str:
 
         number = (1 << 64) - value
         return f"an error: -{errno.errorcode.get(number, str(number))}"
-    for poison, text in _POISON.items():
-        if 0 <= value - poison < _PAGE // 16:
-            return text
+    poison = max((p for p in _POISON if p <= value), default=0)
+    if poison and value - poison < _PAGE // 16:
+        return _POISON[poison]
     if not value >> 47:
         return "a user's address"
     if value >> 47 != (1 << 17) - 1 and value >> 56 != 0xFF:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _MAX_DEPTH = 8
 _BITS = 8
+_WORD = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,10 +237,14 @@ def _candidates(type_: drgn.Type, offset: int, size: int, depth: int) -> list[Me
         start, bits = divmod(member.bit_offset, _BITS)
         if member.bit_field_size is not None:
             last = member.bit_offset + member.bit_field_size
-            if offset * _BITS <= member.bit_offset and last <= (offset + size) * _BITS:
+            inside = offset * _BITS <= member.bit_offset and last <= (offset + size) * _BITS
+            if inside and size <= _WORD:
                 found.append(Member(member.name or "", None))
             continue
         if bits or start > offset:
+            continue
+        if not size and start == offset and member.name:
+            found.append(Member(member.name, member.type))
             continue
         for inner in _candidates(member.type, offset - start, size, depth + 1):
             found.append(Member(_joined(member.name, inner.path), inner.type))

@@ -38,6 +38,8 @@ _SECTIONS = (
     ("__start___ksymtab", "__stop___ksymtab"),
     ("__start___ksymtab_gpl", "__stop___ksymtab_gpl"),
     ("__start_notes", "__stop_notes"),
+    ("__start___ex_table", "__stop___ex_table"),  # these two tell where code may go on
+    ("__start___jump_table", "__stop___jump_table"),
     ("_sdata", "_edata"),
     ("__bss_start", "__bss_stop"),
 )
