@@ -6,7 +6,7 @@ another one it is full of plausible wrong types, so it is not believed unless
 
 - the file carries ``.BTF.base``, which is relocated onto the running base and
   fails with a list of what does not match; or
-- every struct of it fits together over this base (``fits_base()``).
+- every struct of it fits together over this base (``btf.base_match``).
 
 Facts: Documentation/bpf/btf.rst ("BTF.base section"); module names use ``_``
 where file names may have ``-`` (scripts/Makefile.lib, ``name-fix``).
@@ -18,14 +18,13 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from btfdbg.btf import Btf, Kind, kinds
-from btfdbg.errors import BtfdbgError, BtfError, BtfNotFoundError, DebugInfoError
+from btfdbg.btf import Btf
+from btfdbg.btf.base_match import contradiction
+from btfdbg.errors import BtfdbgError, DebugInfoError
 from btfdbg.images import load_btf
 
 _SUFFIXES = (".ko", ".ko.xz", ".ko.zst", ".ko.gz", ".ko.debug")
 _MAX_FILES = 1 << 17
-# Of so many named references into the base, none may be broken.
-_BITS = 8
 
 
 class ModulesDir:
@@ -60,7 +59,7 @@ class ModulesDir:
             btf = load_btf(path, base)
         except BtfdbgError as e:
             raise DebugInfoError(f"{path}: {e}", step="module BTF") from e
-        problem = fits_base(btf)
+        problem = contradiction(btf, members=True) if btf.base is base else ""
         if problem:
             raise DebugInfoError(
                 f"{path} was built on another kernel: {problem}",
@@ -80,49 +79,3 @@ def _module_files(folder: Path) -> Iterator[tuple[str, Path]]:
             stem, dot, rest = name.partition(".")
             if dot + rest in _SUFFIXES:
                 yield stem.replace("-", "_"), Path(root, name)
-
-
-def fits_base(btf: Btf) -> str:
-    """
-    Tell what speaks against a split BTF belonging to its base.
-
-    A reference by number into the wrong base hits a random type and a random
-    place in its strings, so members stop fitting into their structs, names
-    start in the middle of a string, and functions lose their prototypes.
-
-    :return: The first contradiction in words; empty if there is none.
-    """
-    base = btf.base
-    if base is None:
-        return "it is not split BTF"
-    for type_id in btf.own_ids():
-        try:
-            problem = _string_problem(btf, base, type_id) or _type_problem(btf, type_id)
-        except BtfError as e:
-            problem = str(e)
-        if problem:
-            return problem
-    return ""
-
-
-def _string_problem(btf: Btf, base: Btf, type_id: int) -> str:
-    for offset in btf.iter_str_refs(type_id):
-        if 0 < offset < base.end_str_off and base.string_bytes(offset - 1) != b"":
-            return f"type {type_id}: a name of it starts in the middle of a string of the base"
-    return ""
-
-
-def _type_problem(btf: Btf, type_id: int) -> str:
-    t = btf.type_by_id(type_id)
-    if isinstance(t, kinds.Func) and btf.kind_of(t.type) != Kind.FUNC_PROTO:
-        return f"function {t.name} has no prototype"
-    if not isinstance(t, (kinds.Struct, kinds.Union)):
-        return ""
-    for m in t.members:
-        try:
-            bits = m.bitfield_size or btf.resolve_size(m.type) * _BITS
-        except BtfNotFoundError:
-            return f"member {m.name} of {t.name or type_id} is of a type without size"
-        if m.bit_offset + bits > t.size * _BITS:
-            return f"member {m.name} of {t.name or type_id} does not fit into it"
-    return ""

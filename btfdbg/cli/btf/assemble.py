@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import sys
 
-from btfdbg.cli.btf.common import add_base, add_output, open_base, read_bytes, write_out
+from btfdbg.btf.base_match import of_functions
+from btfdbg.btf.btf import Btf
+from btfdbg.cli.btf.common import add_base, add_output, open_base, read_bytes, write_out, wrong_base
 from btfdbg.errors import BtfFormatError
 
 TYPE_CHECKING = False
@@ -28,7 +30,7 @@ def _read(path: str) -> str:
 
 
 def run(args: argparse.Namespace) -> int:
-    base = open_base(args.base)
+    base = open_base(args.base, force=args.force)
     text = _read(args.text)
     try:
         if text.lstrip()[:1] == "{":
@@ -41,5 +43,9 @@ def run(args: argparse.Namespace) -> int:
             data = assemble(text, base)
     except BtfFormatError as error:
         raise BtfFormatError(f"{args.text}: {error}") from None
+    if base is not None and not args.force:
+        problem = of_functions(Btf.parse(data, base))
+        if problem:
+            raise wrong_base(args.text, problem)
     write_out(args.output, data)
     return 0

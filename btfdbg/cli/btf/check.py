@@ -10,9 +10,10 @@ Exit status 0: none, 1: some, 2: FILE cannot be read.
 
 from __future__ import annotations
 
+from btfdbg.btf.base_match import of_strings
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.validate.validate import Problem, check
-from btfdbg.cli.btf.common import add_file, open_base, read_file
+from btfdbg.cli.btf.common import add_file, open_base, read_file, wrong_base
 from btfdbg.errors import BtfError
 
 TYPE_CHECKING = False
@@ -27,7 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    data, base = read_file(args.file, open_base(args.base))
+    data, base = read_file(args.file, open_base(args.base, force=args.force))
+    if args.base and not args.force:
+        _require_own_base(args.file, data, base)
     _remark(data, base)
     problems = check(data, base, args.level)
     if args.json:
@@ -37,6 +40,16 @@ def run(args: argparse.Namespace) -> int:
         print(problem)
         status = 1
     return status
+
+
+def _require_own_base(path: str, data: memoryview | bytes, base: Btf | None) -> None:
+    """On another base all rules would be about what is not there."""
+    try:
+        problem = of_strings(Btf.parse(data, base))
+    except BtfError:
+        return  # the rules say what is wrong with it
+    if problem:
+        raise wrong_base(path, problem)
 
 
 def _remark(data: memoryview | bytes, base: Btf | None) -> None:

@@ -37,16 +37,25 @@ def add_base(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="what FILE is split on top of; repeat for each further level",
     )
+    add_force(parser)
+
+
+def add_force(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--force", action="store_true", help="take a base that is not the file's own all the same"
+    )
 
 
 def add_output(parser: argparse.ArgumentParser, required: bool = True) -> None:
     parser.add_argument("-o", "--output", metavar="OUT", required=required, help="file to write")
 
 
-def open_btf(path: str, base: Btf | None = None) -> Btf:
+def open_btf(path: str, base: Btf | None = None, *, force: bool = False) -> Btf:
     """
     Open FILE, whatever it is.
 
+    :param base: What it is split on top of; what speaks against that is an error.
+    :param force: Take any base.
     :raises BtfdbgError: it cannot be used; the message names it.
     """
     from btfdbg import images
@@ -56,11 +65,38 @@ def open_btf(path: str, base: Btf | None = None) -> Btf:
 
         return btf_of_core(path)
     try:
-        return images.load_btf(path, base)
+        btf = images.load_btf(path, base)
     except BtfFormatError as error:
         raise BtfFormatError(
             f"{path}: {error}", offset=error.offset, type_id=error.type_id
         ) from None
+    if not force:
+        require_own_base(path, btf, base)
+    return btf
+
+
+def require_own_base(path: str, btf: Btf, base: Btf | None) -> None:
+    """
+    Make sure that nothing speaks against a base that was given for FILE.
+
+    One that came with FILE, or that it was relocated onto, needs no evidence.
+
+    :raises BtfFormatError: something does; ``--force`` takes it all the same.
+    """
+    if base is None or btf.base is not base:
+        return
+    from btfdbg.btf.base_match import contradiction
+
+    problem = contradiction(btf)
+    if problem:
+        raise wrong_base(path, problem)
+
+
+def wrong_base(path: str, problem: str) -> BtfFormatError:
+    """Make the error of a base that is not a file's own."""
+    return BtfFormatError(
+        f"{path}: the base given is not its own: {problem} (--force takes it all the same)"
+    )
 
 
 def read_file(path: str, base: Btf | None = None) -> tuple[memoryview | bytes, Btf | None]:
@@ -78,17 +114,17 @@ def read_file(path: str, base: Btf | None = None) -> tuple[memoryview | bytes, B
     return blobs.btf, base if blobs.base is None else Btf.parse(blobs.base)
 
 
-def open_base(paths: Sequence[str]) -> Btf | None:
+def open_base(paths: Sequence[str], *, force: bool = False) -> Btf | None:
     """Open the files of ``--base``, each on top of the one before."""
     base = None
     for path in paths:
-        base = open_btf(path, base)
+        base = open_btf(path, base, force=force)
     return base
 
 
 def open_args(args: argparse.Namespace) -> Btf:
     """Open what :func:`add_file` added."""
-    return open_btf(args.file, open_base(args.base))
+    return open_btf(args.file, open_base(args.base, force=args.force), force=args.force)
 
 
 def read_bytes(path: str) -> bytes:

@@ -37,9 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    base = open_base(args.base)
-    a = open_btf(args.a, base)
-    b = open_btf(args.b, open_base(args.base_b) if args.base_b else base)
+    force = args.force
+    base = open_base(args.base, force=force)
+    base_b = open_base(args.base_b, force=force) if args.base_b else base
+    a, b = open_btf(args.a, base, force=force), open_btf(args.b, base_b, force=force)
     changes, left_out = diff_with_remarks(a, b, names=args.name)
     for which, btf in (("A", a), ("B", b)):
         for remark in remarks(btf):

@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    base = open_base(args.base)
-    merged = merge([open_btf(path, base) for path in args.files])
+    base = open_base(args.base, force=args.force)
+    merged = merge([open_btf(path, base, force=args.force) for path in args.files])
     write_out(args.output, bytes(merged.raw))
     return 0

@@ -13,7 +13,7 @@ import sys
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.btfext import BtfExt, parse_ext
 from btfdbg.btf.minimize import flatten, minimize
-from btfdbg.cli.btf.common import add_output, open_btf, read_bytes, write_out
+from btfdbg.cli.btf.common import add_force, add_output, open_btf, read_bytes, write_out
 from btfdbg.errors import ImageError
 from btfdbg.images import elf
 
@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="BPF object with .BTF.ext; may be repeated",
     )
+    add_force(parser)
     parser.add_argument("--flat", action="store_true", help="one BTF without a base")
     add_output(parser)
 
@@ -46,7 +47,7 @@ def _object(path: str) -> tuple[Btf, BtfExt]:
 
 def run(args: argparse.Namespace) -> int:
     kernel = open_btf(args.kernel)
-    modules = [open_btf(path, kernel) for path in args.modules]
+    modules = [open_btf(path, kernel, force=args.force) for path in args.modules]
     objects = [_object(path) for path in args.object]
     out = minimize(kernel, objects, modules)
     for relo in out.unmatched:

@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     split = open_args(args) if args.base else open_btf(args.file)
-    target = open_base(args.target)
+    target = open_base(args.target, force=args.force)
     assert target is not None  # required
     try:
         out = _moved(args, split, target)
