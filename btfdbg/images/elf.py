@@ -21,11 +21,14 @@ from io import BytesIO
 from mmap import mmap
 from typing import Any, Final, NamedTuple
 
+from btfdbg.btf.loader import ElfFacts
 from btfdbg.errors import ImageError
 from btfdbg.images.compressed import LIMIT
 
 MAGIC: Final = b"\x7fELF"
+ET_REL: Final = 1
 ET_CORE: Final = 4
+EM_BPF: Final = 247
 SHF_ALLOC: Final = 2
 SHF_COMPRESSED: Final = 0x800
 SHT_PROGBITS: Final = 1
@@ -140,6 +143,40 @@ def sections(data: bytes | mmap, names: tuple[str, ...]) -> dict[str, bytes]:
     except Exception as error:  # pyelftools raises whatever its parsing trips over
         raise ImageError(f"damaged ELF file: {error}") from None
     return out
+
+
+def is_bpf_object(data: bytes | memoryview | mmap) -> bool:
+    """Return whether data starts as an object file for BPF does: not linked, ``EM_BPF``."""
+    if bytes(data[:4]) != MAGIC or len(data) < 20:
+        return False
+    order = ">" if data[5] == 2 else "<"
+    return struct.unpack_from(order + "2H", data, 16) == (ET_REL, EM_BPF)
+
+
+def facts_of_object(data: bytes) -> ElfFacts:
+    """
+    Return what of a BPF object its BTF needs.
+
+    :raises ImageError: it is no ELF file, or is damaged.
+    """
+    elf = open_elf(data)
+    sizes: dict[str, int] = {}
+    symbols: dict[str, int] = {}
+    try:
+        for section in elf.iter_sections():
+            sizes.setdefault(section.name, section.header["sh_size"] & 0xFFFFFFFF)
+            if section.header["sh_type"] != "SHT_SYMTAB":
+                continue
+            if section.header["sh_offset"] + section.header["sh_size"] > len(data):
+                raise ImageError("symbol table ends outside of the file")
+            for symbol in section.iter_symbols():
+                if symbol["st_info"]["type"] == "STT_OBJECT" and symbol["st_shndx"] != "SHN_UNDEF":
+                    symbols[symbol.name] = symbol["st_value"] & 0xFFFFFFFF
+    except ImageError:
+        raise
+    except Exception as error:  # pyelftools raises whatever its parsing trips over
+        raise ImageError(f"damaged ELF file: {error}") from None
+    return ElfFacts(sizes, symbols)
 
 
 def replace_sections(data: bytes, contents: Mapping[str, bytes | None]) -> bytes:

@@ -1,8 +1,11 @@
 """``btfdbg btf check``: every rule that a BTF breaks.
 
 basic   what libbpf demands before it works with a BTF
-strict  what the kernel demands of a BTF that is loaded into it
-kernel  what the kernel demands of its own BTF and its modules'
+strict  what the newest kernel's verifier demands of a BTF that is loaded into it; of a
+        BPF object, as libbpf completes it first (sizes, offsets, externs). It may say
+        more than one kernel would: all rules are tried, and older kernels have fewer
+kernel  what the kernel demands of its own BTF and its modules': strict without the rules
+        that need several types together
 
 Each broken rule is one line: type, kind, place in the file, rule, what was found.
 Exit status 0: none, 1: some, 2: FILE cannot be read.
@@ -13,7 +16,7 @@ from __future__ import annotations
 from btfdbg.btf.base_match import of_strings
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.validate.validate import Problem, check
-from btfdbg.cli.btf.common import add_file, open_base, read_file, wrong_base
+from btfdbg.cli.btf.common import add_file, open_base, read_bytes, read_file, wrong_base
 from btfdbg.errors import BtfError
 
 TYPE_CHECKING = False
@@ -32,6 +35,7 @@ def run(args: argparse.Namespace) -> int:
     if args.base and not args.force:
         _require_own_base(args.file, data, base)
     _remark(data, base)
+    data = _as_loaded(args.file, data) if args.level == "strict" and base is None else data
     problems = check(data, base, args.level)
     if args.json:
         return _print_json(list(problems))
@@ -50,6 +54,20 @@ def _require_own_base(path: str, data: memoryview | bytes, base: Btf | None) -> 
         return  # the rules say what is wrong with it
     if problem:
         raise wrong_base(path, problem)
+
+
+def _as_loaded(path: str, data: memoryview | bytes) -> memoryview | bytes:
+    """Return what a loader makes of a BPF object's BTF; other BTF as it is."""
+    from btfdbg.btf.loader import as_loaded
+    from btfdbg.images import elf, read_head
+
+    if not elf.is_bpf_object(read_head(path)):
+        return data
+    try:
+        btf = Btf.parse(data)
+    except BtfError:
+        return data  # the rules say what is wrong with it
+    return as_loaded(btf, elf.facts_of_object(read_bytes(path)))
 
 
 def _remark(data: memoryview | bytes, base: Btf | None) -> None:
