@@ -1,0 +1,179 @@
+"""Source files of all functions of a kernel, out of its DWARF.
+
+Owns the reading of one vmlinux or module file through drgn, which finds the line table
+and the entry of an address in C. The answer for a function is the file of the outermost
+frame at its first instruction: what is inlined there comes from elsewhere.
+Knows nothing of the table that the rows end up in.
+
+Facts: DWARF 5, 3.3 (subroutines), 6.2 (line table); drgn 0.3,
+``Program.source_location()``; a section of a relocatable file has no address, so each is
+given one.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import drgn
+from drgn import Program
+from elftools.elf.elffile import ELFFile
+
+from btfdbg.debuginfo.variables.elfsyms import open_elf
+from btfdbg.errors import DebugInfoError, ImageError
+from btfdbg.record import dataclass
+
+_STT_FUNC = 2
+_SHF_ALLOC = 2
+_SHN_LORESERVE = 0xFF00
+_MAX_SYMTAB = 1 << 29
+_RELOCATABLE_BASE = 1 << 32
+_PAGE = 4096
+# Padding and trampolines: they have names, and no line of source.
+_NO_SOURCE = ("__pfx_", "__cfi_", "__SCT__", "__SCK__")
+# A tree that was built elsewhere: up to the folder that its packages name.
+_BUILD_FOLDER = re.compile(r"^(?:/|\.\./).*?/linux-[^/]+/")
+_MACHINES = {"EM_X86_64": "x86_64", "EM_AARCH64": "aarch64", "EM_S390": "s390x"}
+_MACHINES |= {"EM_PPC64": "ppc64le", "EM_RISCV": "riscv64", "EM_386": "i386", "EM_ARM": "arm"}
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionRow:
+    """
+    One function as its DWARF describes it.
+
+    :ivar address: as linked; in a module, one of no meaning.
+    :ivar size: bytes, of the symbol.
+    :ivar file: within the kernel's tree, ``fs/ext4/inode.c``.
+    :ivar line: of its definition.
+    """
+
+    name: str
+    address: int
+    size: int
+    file: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionImage:
+    """
+    The functions of one file.
+
+    :ivar module: the module's name with "_" for "-", "" for vmlinux.
+    :ivar machine: architecture as ``uname -m`` names it.
+    :ivar missing: functions that no line table covers.
+    """
+
+    module: str
+    machine: str
+    rows: tuple[FunctionRow, ...]
+    missing: tuple[str, ...]
+
+
+def extract_functions(path: Path, *, module: str = "") -> FunctionImage:
+    """
+    Read the functions of a vmlinux or module file with DWARF.
+
+    :raises DebugInfoError: no DWARF.
+    :raises ImageError: no symbol table.
+    """
+    with open_elf(path) as elf:
+        machine = _MACHINES.get(elf["e_machine"], elf["e_machine"])
+        prog, bases = _load(path, elf)
+        symbols = sorted(_functions(path, elf, bases))
+    rows: list[FunctionRow] = []
+    missing: list[str] = []
+    last, place = -1, ("", 0)
+    for address, size, name in symbols:
+        if address != last:
+            last, place = address, _definition(prog, address)
+        if place[0]:
+            rows.append(FunctionRow(name, address, size, *place))
+        else:
+            missing.append(name)
+    return FunctionImage(module, machine, tuple(rows), tuple(missing))
+
+
+def _definition(prog: Program, address: int) -> tuple[str, int]:
+    """File and line of the function that begins at an address, ("", 0) without one."""
+    try:
+        frames = prog.source_location(address)
+    except LookupError:
+        return "", 0
+    outermost = frames[len(frames) - 1]
+    return tree_path(outermost.filename), outermost.line
+
+
+def tree_path(path: str) -> str:
+    """
+    Return a source file's path within the kernel's tree.
+
+    >>> tree_path("/build/linux-6.1.9/drivers/gpu/drm/amd/amdgpu/../display/dc/dc.c")
+    'drivers/gpu/drm/amd/display/dc/dc.c'
+    """
+    path = _BUILD_FOLDER.sub("", path)
+    return posixpath.normpath(path) if path else ""
+
+
+def _load(path: Path, elf: ELFFile) -> tuple[Program, list[int]]:
+    """A program with that file's debug information, and the address of each section."""
+    prog = Program()
+    relocatable = elf["e_type"] == "ET_REL"
+    bases: list[int] = []
+    end = _RELOCATABLE_BASE
+    kept = [s for s in elf.iter_sections() if s["sh_flags"] & _SHF_ALLOC]
+    if relocatable:
+        loaded = prog.relocatable_module(path.name, _RELOCATABLE_BASE, create=True)
+        for section in elf.iter_sections():
+            bases.append(end)
+            if section["sh_flags"] & _SHF_ALLOC:
+                loaded.section_addresses[section.name] = end
+                end += -(-section["sh_size"] // _PAGE) * _PAGE
+        start = _RELOCATABLE_BASE
+        module: drgn.Module = loaded
+    else:
+        module = prog.extra_module("btfdbg-extract", create=True)
+        placed = [s for s in kept if s["sh_addr"]]
+        start = min((s["sh_addr"] for s in placed), default=0)
+        end = max((s["sh_addr"] + s["sh_size"] for s in placed), default=0)
+        bases = [0] * elf.num_sections()
+    if start >= end:
+        raise DebugInfoError(f"{path}: no section has an address", step="extract")
+    module.address_range = (start, end)
+    try:
+        module.try_file(str(path), force=True)
+    except (OSError, ValueError, drgn.ObjectAbsentError) as e:
+        raise DebugInfoError(f"{path}: {e}", step="extract") from e
+    if module.wants_debug_file():
+        raise DebugInfoError(
+            f"{path}: no DWARF in it",
+            step="extract",
+            hint="give the file of the -dbg package, usually under /usr/lib/debug",
+        )
+    return prog, bases
+
+
+def _functions(path: Path, elf: ELFFile, bases: list[int]) -> Iterator[tuple[int, int, str]]:
+    """Address, size and name of each function, aliases included."""
+    symtab = elf.get_section_by_name(".symtab")
+    if symtab is None or symtab["sh_size"] > _MAX_SYMTAB:
+        raise ImageError(f"{path}: no .symtab; the file with DWARF is needed, not a stripped one")
+    strings = elf.get_section(symtab["sh_link"]).data()
+    entry = struct.Struct(
+        ("<" if elf.little_endian else ">") + ("IBBHQQ" if elf.elfclass == 64 else "IIIBBH")
+    )
+    table = symtab.data()
+    for fields in entry.iter_unpack(table[: len(table) - len(table) % entry.size]):
+        if elf.elfclass == 64:
+            name_at, info, _, section, value, size = fields
+        else:
+            name_at, value, size, info, _, section = fields
+        if info & 0xF != _STT_FUNC or not 0 < section < min(len(bases), _SHN_LORESERVE):
+            continue
+        name = strings[name_at : strings.find(b"\0", name_at)].decode("utf-8", "replace")
+        if name and not name.startswith(_NO_SOURCE):
+            yield bases[section] + value, size, name
