@@ -29,6 +29,7 @@ _HOME = {
 # Methods of a Session whose code may use more than the Session's package may.
 _METHODS = {
     "arguments": "btfdbg.frames",
+    "source_file": "btfdbg.frames.sources",
 }
 
 

@@ -264,6 +264,10 @@ def _run(args: SimpleNamespace, prog: drgn.Program, session: Session, rest: Sequ
     import drgn
 
     drgn.set_default_prog(prog)
+    if args.source:
+        from btfdbg.commands.state import state_of
+
+        state_of(prog).source = args.source
     if args.code is not None or args.commands or rest:
         if args.log_level != "none":
             import logging

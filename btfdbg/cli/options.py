@@ -52,6 +52,7 @@ GIVEN: tuple[Row, ...] = (
     ),
     (("--architecture",), {"metavar": "ARCH", "help": "if the dump does not say"}),
     (("--modules-dir",), {"metavar": "DIR", "help": "where the modules' .ko files are"}),
+    (("--source",), {"metavar": "DIR", "help": "the kernel's source tree, for list"}),
     (
         ("-k", "--live"),
         {"action": "store_true", "help": "look at the running kernel; no CORE is given"},

@@ -69,9 +69,10 @@ def load_commands() -> None:
         import_module(module.name)
     _loaded = True
     walks_around_damage.install()
-    from btfdbg.patches import backtrace, mod, search, task_commands
+    from btfdbg.patches import backtrace, mod, search, source_lines, task_commands
 
-    for around in (task_commands, mod, search, backtrace):
+    # The file stands in drgn's own line, the arguments below it.
+    for around in (source_lines, task_commands, mod, search, backtrace):
         around.install()
     extensions.load()
 

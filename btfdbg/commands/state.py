@@ -28,6 +28,7 @@ class PromptState:
     :ivar names: ``$name`` variables and bookmarks.
     :ivar notes: Bookmark to the words the user gave with it.
     :ivar faults: Reads that failed so far.
+    :ivar source: Folder of the kernel's source tree, "" without one.
     :ivar color: ``auto``, ``always`` or ``never``.
     """
 
@@ -41,6 +42,7 @@ class PromptState:
     faults: int = 0
     color: str = "auto"
     pager: bool = True
+    source: str = ""
     interactive: bool = False
 
     def own_names(self) -> frozenset[str]:

@@ -1,6 +1,6 @@
-"""What the machine code knows of a frame: its arguments, without DWARF.
+"""What the code of a kernel knows: arguments of frames, source files, without DWARF.
 
-In reading order: ``ir`` (what an instruction does), ``x86_64`` and ``arm64`` (instructions
+``sources`` is a package of its own. In reading order: ``ir`` (what an instruction does), ``x86_64`` and ``arm64`` (instructions
 into that), ``disasm`` (bytes into instructions), ``flow`` (what registers and slots still
 hold), ``abi`` (where parameters are passed), ``text`` (functions, their prototypes, what may
 rewrite them), ``recover`` (the walk over a stack).
@@ -12,5 +12,6 @@ has a reason instead.
 from __future__ import annotations
 
 from btfdbg.frames.arguments import Argument, arguments, recovery
+from btfdbg.frames.sources import SourceFile, source_file
 
-__all__ = ("Argument", "arguments", "recovery")
+__all__ = ("Argument", "SourceFile", "arguments", "recovery", "source_file")

@@ -209,6 +209,14 @@ class ModuleSymbols:
             if table is not None:
                 yield from table
 
+    def modules(self) -> list[LoadedModule]:
+        """The loaded modules, as far as the kernel's list of them can be followed."""
+        return self._list()
+
+    def table_of(self, module: LoadedModule) -> ModuleTable | None:
+        """The symbols of one of :meth:`modules`; None if they cannot be read."""
+        return self._table(module)
+
     def _list(self) -> list[LoadedModule]:
         if self._modules is not None:
             return self._modules

@@ -292,6 +292,7 @@ def _objects(session: Session, options: Options) -> None:
     module_symbols = ModuleSymbols(
         session.prog, lambda name, what: session.note("module symbols", what)
     )
+    session.module_symbols = module_symbols
     session.module_objects = ModuleObjects(session, module_symbols, machine, extra.load)
     find_module_symbol = module_symbols.finder()
 

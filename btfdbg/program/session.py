@@ -20,6 +20,7 @@ from btfdbg.lazy_dataclass import dataclass, field
 if TYPE_CHECKING:
     from btfdbg.btf import TypeId
     from btfdbg.kallsyms import Sym, SymbolTable
+    from btfdbg.kallsyms.modules import ModuleSymbols
     from btfdbg.program.convert import TypeConverter
     from btfdbg.program.finders import BtfFinders
     from btfdbg.program.module_objects import ModuleObjects
@@ -56,6 +57,22 @@ class Argument(Protocol):
     def source(self) -> str: ...
     @property
     def why(self) -> str: ...
+
+
+class SourceFile(Protocol):
+    """Where code is from: a file of the kernel's tree."""
+
+    @property
+    def file(self) -> str:
+        """Path in the kernel's tree."""
+
+    @property
+    def line(self) -> int | None:
+        """The line, where the dump itself gives it."""
+
+    @property
+    def evidence(self) -> str:
+        """What says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +125,7 @@ class Session:
     module_btfs: ModuleBtfs | None = None
     module_objects: ModuleObjects | None = None
     create_modules: Callable[[Session], object] | None = None
+    module_symbols: ModuleSymbols | None = None
     modules_created: bool = False
     loaded: list[drgn.Module] = field(default_factory=list)
     variables: VariableTypes | None = None
@@ -239,6 +257,27 @@ class Session:
         vfs_write file=0xff3de78301db73c0 buf=0x1be3ce60 count=0x2 pos=0xff77097680013ea8
         """
         found: tuple[tuple[Argument, ...], ...] = self._method("arguments")(self, trace)
+        return found
+
+    def _method(self, name: str) -> Callable[..., Any]:
+        from importlib import import_module
+
+        if name not in METHODS:
+            raise LookupError(f"import btfdbg, or Session.{name}() is not there")
+        found: Callable[..., Any] = getattr(import_module(METHODS[name]), name)
+        return found
+
+    def source_file(self, address: int) -> SourceFile | None:
+        """
+        Which source file the code at an address is from.
+
+        :return: ``.file``, ``.line`` (only at the trap of a WARN or BUG, else ``None``) and
+            ``.evidence``; ``None`` for what is no code, or without sufficient evidence.
+
+        >>> session.source_file(prog.symbol("vfs_read").address)
+        SourceFile(file='fs/read_write.c', line=None, evidence='table')
+        """
+        found: SourceFile | None = self._method("source_file")(self, address)
         return found
 
     def _method(self, name: str) -> Callable[..., Any]:

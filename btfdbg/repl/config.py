@@ -35,6 +35,7 @@ class Config:
     :ivar mouse: Let the mouse choose in the menu; the terminal's own selection
         then needs Shift.
     :ivar prompt: The prompt itself.
+    :ivar source: Folder of the kernel's source tree, for ``list``.
     """
 
     editing_mode: str = "emacs"
@@ -45,6 +46,7 @@ class Config:
     toolbar: bool = True
     mouse: bool = False
     prompt: str = "btfdbg> "
+    source: str = ""
     problems: tuple[str, ...] = field(default=())
 
 

@@ -62,6 +62,7 @@ class Repl:
         self.state.interactive = True
         self.state.color = color
         self.state.pager = self.config.pager
+        self.state.source = self.state.source or self.config.source
         self.color = wants_color(color)
         self.toolbar = Toolbar(session, self.state)
         self._imports = threading.Thread(target=_import_ahead, name="btfdbg-imports", daemon=True)

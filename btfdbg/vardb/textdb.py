@@ -210,7 +210,7 @@ class TextDatabase:
                     database._add_tail(line, f"{path}:{number}")
                 elif line and not line.startswith("#"):
                     lines.append((path, number, line))
-        lanes = _Lanes(database.kernels.values())
+        lanes = Lanes(database.kernels.values())
         for path, number, line in lines:
             match = _LINE.fullmatch(line)
             if match is None:
@@ -239,7 +239,7 @@ class TextDatabase:
 
         :param header: comment lines that open the file, each starting with "#".
         """
-        lanes = _Lanes(self.kernels.values())
+        lanes = Lanes(self.kernels.values())
         with path.open("w", encoding="utf-8") as file:
             file.write(header)
             for kernel in lanes.kernels:
@@ -253,7 +253,7 @@ class TextDatabase:
                 file.write(f"{entry.name}{at}: {entry.type}  # {text}\n")
 
 
-class _Lanes:
+class Lanes:
     """Sets of kernels in words."""
 
     def __init__(self, kernels: Iterable[Kernel]) -> None:

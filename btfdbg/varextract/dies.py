@@ -157,7 +157,23 @@ class Dies:
         self._starts = [unit.offset for unit in self.units]
         self._abbrevs: dict[int, dict[int, Abbrev]] = {}
 
-    def _section(self, elf: ELFFile, name: str, path: Path, *, needed: bool = True) -> bytes:
+    def strings(self, form: int) -> bytes:
+        """The section that strings of a form are in, empty if there is none."""
+        return self._strings.get(form, b"")
+
+    @staticmethod
+    def fixed_size(form: int, unit: Unit) -> int | None:
+        """Bytes of a form's values in ``.debug_info``; None if that depends on the value."""
+        if form in (_IMPLICIT_CONST, _FLAG_PRESENT):
+            return 0
+        fixed = _FIXED.get(form)
+        if isinstance(fixed, str):
+            return unit.address_size if fixed == "a" else unit.offset_size
+        return fixed
+
+    def _section(
+        self, elf: ELFFile, name: str, path: Path, *, needed: bool = True, keep: bool = False
+    ) -> bytes:
         section = elf.get_section_by_name(name)
         if section is None or section["sh_type"] == "SHT_NOBITS":
             if needed:
@@ -169,9 +185,10 @@ class Dies:
         rela = elf.get_section_by_name(f".rela{name}")
         if elf["e_type"] != "ET_REL" or rela is None:
             return data
-        return bytes(self._relocate(elf, bytearray(data), rela.data(), name))
+        keep = keep or name == ".debug_info"
+        return bytes(self._relocate(elf, bytearray(data), rela.data(), keep))
 
-    def _relocate(self, elf: ELFFile, data: bytearray, table: bytes, name: str) -> bytearray:
+    def _relocate(self, elf: ELFFile, data: bytearray, table: bytes, keep: bool) -> bytearray:
         row = by_elf(elf["e_machine"])
         sizes = {} if row is None else row.absolute
         symbols = elf.get_section_by_name(".symtab")
@@ -179,7 +196,6 @@ class Dies:
             return data
         entries = list(struct.iter_unpack(self.order + "IBBHQQ", _whole(symbols.data(), 24)))
         packs = {n: struct.Struct(self.order + code) for n, code in ((4, "I"), (8, "Q"))}
-        keep = name == ".debug_info"
         for offset, info, addend in struct.iter_unpack(self.order + "QQq", _whole(table, 24)):
             size = sizes.get(info & 0xFFFFFFFF)
             number = info >> 32

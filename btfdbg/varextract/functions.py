@@ -1,8 +1,9 @@
 """Source files of all functions of a kernel, out of its DWARF.
 
-Owns the reading of one vmlinux or module file through drgn, which finds the line table
-and the entry of an address in C. The answer for a function is the file of the outermost
-frame at its first instruction: what is inlined there comes from elsewhere.
+Owns the join of a file's symbols with what DWARF says of where code begins: first its
+entries (``declarations``), then, for a function that the compiler folded into another
+one, its line table, through drgn: the file of the outermost frame at the first
+instruction. Entries first, because drgn takes a millisecond for each address.
 Knows nothing of the table that the rows end up in.
 
 Facts: DWARF 5, 3.3 (subroutines), 6.2 (line table); drgn 0.3,
@@ -22,9 +23,11 @@ import drgn
 from drgn import Program
 from elftools.elf.elffile import ELFFile
 
-from btfdbg.debuginfo.variables.elfsyms import open_elf
+from btfdbg.arch import by_elf
 from btfdbg.errors import DebugInfoError, ImageError
-from btfdbg.record import dataclass
+from btfdbg.lazy_dataclass import dataclass
+from btfdbg.varextract.declarations import Declarations
+from btfdbg.varextract.elfsyms import open_elf
 
 _STT_FUNC = 2
 _SHF_ALLOC = 2
@@ -36,8 +39,6 @@ _PAGE = 4096
 _NO_SOURCE = ("__pfx_", "__cfi_", "__SCT__", "__SCK__")
 # A tree that was built elsewhere: up to the folder that its packages name.
 _BUILD_FOLDER = re.compile(r"^(?:/|\.\./).*?/linux-[^/]+/")
-_MACHINES = {"EM_X86_64": "x86_64", "EM_AARCH64": "aarch64", "EM_S390": "s390x"}
-_MACHINES |= {"EM_PPC64": "ppc64le", "EM_RISCV": "riscv64", "EM_386": "i386", "EM_ARM": "arm"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +83,25 @@ def extract_functions(path: Path, *, module: str = "") -> FunctionImage:
     :raises ImageError: no symbol table.
     """
     with open_elf(path) as elf:
-        machine = _MACHINES.get(elf["e_machine"], elf["e_machine"])
-        prog, bases = _load(path, elf)
+        known = by_elf(elf["e_machine"])
+        machine = elf["e_machine"] if known is None else known.name
+        bases = _section_addresses(elf)
         symbols = sorted(_functions(path, elf, bases))
+        linked = elf["e_type"] != "ET_REL"
+    entries = Declarations(path).all()
+    prog: Program | None = None
     rows: list[FunctionRow] = []
     missing: list[str] = []
     last, place = -1, ("", 0)
-    for address, size, name in symbols:
+    for address, size, name, section in symbols:
         if address != last:
-            last, place = address, _definition(prog, address)
+            last = address
+            entry = entries.get((-1, address) if linked else (section, address - bases[section]))
+            if entry is not None and entry.file:
+                place = tree_path(entry.file), entry.line
+            else:
+                prog = prog or _load(path, bases)
+                place = _definition(prog, address)
         if place[0]:
             rows.append(FunctionRow(name, address, size, *place))
         else:
@@ -119,46 +130,48 @@ def tree_path(path: str) -> str:
     return posixpath.normpath(path) if path else ""
 
 
-def _load(path: Path, elf: ELFFile) -> tuple[Program, list[int]]:
-    """A program with that file's debug information, and the address of each section."""
-    prog = Program()
-    relocatable = elf["e_type"] == "ET_REL"
+def _section_addresses(elf: ELFFile) -> list[int]:
+    """The address that each section of a relocatable file is given; 0 in a linked one."""
     bases: list[int] = []
     end = _RELOCATABLE_BASE
-    kept = [s for s in elf.iter_sections() if s["sh_flags"] & _SHF_ALLOC]
+    for section in elf.iter_sections():
+        bases.append(end if elf["e_type"] == "ET_REL" else 0)
+        if section["sh_flags"] & _SHF_ALLOC:
+            end += -(-section["sh_size"] // _PAGE) * _PAGE
+    return bases
+
+
+def _load(path: Path, bases: list[int]) -> Program:
+    """A program with that file's debug information."""
+    prog = Program()
+    with open_elf(path) as elf:
+        kept = [
+            (section.name, base or section["sh_addr"], section["sh_size"])
+            for section, base in zip(elf.iter_sections(), bases, strict=True)
+            if section["sh_flags"] & _SHF_ALLOC and (base or section["sh_addr"])
+        ]
+        relocatable = elf["e_type"] == "ET_REL"
+    if not kept:
+        raise DebugInfoError(f"{path}: no section has an address", step="extract")
+    start = min(address for _, address, _ in kept)
+    end = max(address + size for _, address, size in kept)
+    module: drgn.Module
     if relocatable:
-        loaded = prog.relocatable_module(path.name, _RELOCATABLE_BASE, create=True)
-        for section in elf.iter_sections():
-            bases.append(end)
-            if section["sh_flags"] & _SHF_ALLOC:
-                loaded.section_addresses[section.name] = end
-                end += -(-section["sh_size"] // _PAGE) * _PAGE
-        start = _RELOCATABLE_BASE
-        module: drgn.Module = loaded
+        module = loaded = prog.relocatable_module(path.name, start, create=True)
+        for name, address, _ in kept:
+            loaded.section_addresses[name] = address
     else:
         module = prog.extra_module("btfdbg-extract", create=True)
-        placed = [s for s in kept if s["sh_addr"]]
-        start = min((s["sh_addr"] for s in placed), default=0)
-        end = max((s["sh_addr"] + s["sh_size"] for s in placed), default=0)
-        bases = [0] * elf.num_sections()
-    if start >= end:
-        raise DebugInfoError(f"{path}: no section has an address", step="extract")
-    module.address_range = (start, end)
+    module.address_range = (start, max(end, start + 1))
     try:
         module.try_file(str(path), force=True)
     except (OSError, ValueError, drgn.ObjectAbsentError) as e:
         raise DebugInfoError(f"{path}: {e}", step="extract") from e
-    if module.wants_debug_file():
-        raise DebugInfoError(
-            f"{path}: no DWARF in it",
-            step="extract",
-            hint="give the file of the -dbg package, usually under /usr/lib/debug",
-        )
-    return prog, bases
+    return prog
 
 
-def _functions(path: Path, elf: ELFFile, bases: list[int]) -> Iterator[tuple[int, int, str]]:
-    """Address, size and name of each function, aliases included."""
+def _functions(path: Path, elf: ELFFile, bases: list[int]) -> Iterator[tuple[int, int, str, int]]:
+    """Address, size, name and section of each function, aliases included."""
     symtab = elf.get_section_by_name(".symtab")
     if symtab is None or symtab["sh_size"] > _MAX_SYMTAB:
         raise ImageError(f"{path}: no .symtab; the file with DWARF is needed, not a stripped one")
@@ -176,4 +189,4 @@ def _functions(path: Path, elf: ELFFile, bases: list[int]) -> Iterator[tuple[int
             continue
         name = strings[name_at : strings.find(b"\0", name_at)].decode("utf-8", "replace")
         if name and not name.startswith(_NO_SOURCE):
-            yield bases[section] + value, size, name
+            yield bases[section] + value, size, name, section

@@ -210,7 +210,18 @@ def _stack(session: Session, task: drgn.Object | None) -> Iterator[list[Fragment
             ("dim", offset),
             ("type", f" [{module}]" if module else ""),
             ("dim", " (interrupted)" if frame.interrupted and i else ""),
+            ("comment", _file(session, frame)),
         ]
+
+
+def _file(session: Session, frame: drgn.StackFrame) -> str:
+    from btfdbg.frames.sources import source_file
+
+    try:
+        found = source_file(session, frame.pc - (0 if frame.interrupted else 1))
+    except _NO_ANSWER:
+        return ""
+    return "" if found is None else f"  {found}"
 
 
 def _stack_riscv64(session: Session, task: drgn.Object) -> Iterator[list[Fragment]]:

@@ -7,7 +7,7 @@ import argparse
 import drgn
 from drgn.commands import argument
 
-from btfdbg.commands import display, output, values, words
+from btfdbg.commands import display, output, text, values, words
 from btfdbg.commands.define import prompt_command
 from btfdbg.program.session import Session
 
@@ -66,6 +66,7 @@ def whatis(session: Session, args: argparse.Namespace) -> None:
         pass
     if source is not None:
         facts.append(f"type known from: {source}")
+    facts += _file(session, found)
     if facts:
         output.emit(("comment", f"/* {', '.join(facts)} */"))
     _doubts(session, found.type_)
@@ -77,3 +78,15 @@ def _doubts(session: Session, type_: drgn.Type) -> None:
 
     for doubt in doubts_of(session, type_):
         output.emit(("comment", f"/* {doubt} */"))
+
+
+def _file(session: Session, found: drgn.Object) -> list[str]:
+    """The source file of a function."""
+    if found.type_.unaliased_kind() is not drgn.TypeKind.FUNCTION or found.address_ is None:
+        return []
+    from btfdbg.frames.sources import source_file
+
+    file = source_file(session, found.address_)
+    return (
+        [] if file is None else [f"in {text.escape(file.file)} (by: {text.escape(file.evidence)})"]
+    )

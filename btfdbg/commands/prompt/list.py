@@ -1,0 +1,77 @@
+"""``list``: the text of a function, out of a kernel tree that the user has."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from drgn.commands import CommandError, argument
+
+from btfdbg.commands import output, text
+from btfdbg.commands.define import prompt_command
+from btfdbg.commands.state import state_of
+from btfdbg.commands.values import address as address_of_text
+from btfdbg.frames.sources import SourceFile, source_file
+from btfdbg.frames.sources.browse import Excerpt, around, function_text, read_source
+from btfdbg.program.session import Session
+
+_HINT = "name the kernel's tree: --source FOLDER, or source = 'FOLDER' in config.toml"
+
+
+@prompt_command(
+    name="list",
+    description="show the source text of a function (with --source FOLDER)",
+    long_description="""
+    Show where a function is from, and, if a tree of the kernel's sources was given
+    (--source FOLDER, or source in the configuration), its text. At the address of a
+    WARN or BUG the lines around it are shown, elsewhere the whole function: a dump
+    says no more about lines.
+    """,
+    arguments=(
+        argument("place", nargs="+", help="function or address"),
+        argument("-n", "--lines", type=int, default=400, help="at most so many (default: 400)"),
+    ),
+    examples=(("list vfs_read", "where it is from, and its text if there is a tree"),),
+    complete=("address",),
+)
+def list_(session: Session, args: argparse.Namespace) -> None:
+    """Run the command."""
+    name = " ".join(args.place)
+    address = _address(session, name)
+    found = source_file(session, address)
+    if found is None:
+        raise CommandError(f"{name}: no evidence in this dump says which file it is from")
+    folder = state_of(session.prog).source
+    output.emit(("name", text.escape(str(found))), ("dim", f"  ({text.escape(found.evidence)})"))
+    if not folder:
+        output.emit(("dim", _HINT))
+        return
+    excerpt = _excerpt(session, Path(folder), found, address)
+    for number, line in enumerate(excerpt.lines[: max(args.lines, 0)], excerpt.first):
+        mark = ">" if number == found.line else " "
+        output.emit(("dim", f"{mark}{number:5} "), text.escape(line.expandtabs(8)))
+    if excerpt.others:
+        more = ", ".join(str(line) for line in excerpt.others[:8])
+        output.emit(("dim", f"also defined at line {more}: another branch of an #if"))
+
+
+def _address(session: Session, name: str) -> int:
+    try:
+        return int(session.prog.symbol(name).address)
+    except LookupError:
+        return address_of_text(session, name)
+
+
+def _excerpt(session: Session, folder: Path, found: SourceFile, address: int) -> Excerpt:
+    content = read_source(folder, found.file)
+    excerpt: Excerpt | None
+    if found.line is not None:
+        excerpt = around(content, found.file, found.line)
+        problem = f"{found.file} in {folder} has no line {found.line}"
+    else:
+        symbol = session.prog.symbol(address).name
+        excerpt = function_text(content, found.file, symbol)
+        problem = f"{found.file} in {folder} does not define {symbol} in a way that is found"
+    if excerpt is None:
+        raise CommandError(f"{problem}; is it the tree of Linux {session.release}?")
+    return excerpt

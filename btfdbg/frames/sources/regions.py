@@ -1,0 +1,205 @@
+"""The functions of the kernel image and of each module, with what their tables say of files.
+
+Owns the way from an address to its neighbours and to the bug table and records that cover
+it. Gives no verdicts.
+
+Facts: section symbols ``__start___bug_table`` and ``__stop___bug_table``
+(include/asm-generic/vmlinux.lds.h); ``struct module``: ``bug_table``, ``num_bugs``
+(include/linux/module.h).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from drgn import FaultError, Program
+
+from btfdbg.frames.sources.bugtable import MAX_TABLE, BugTable, read_table
+from btfdbg.frames.sources.model import Function
+from btfdbg.frames.sources.records import Named, Records
+from btfdbg.frames.sources.strings import Strings
+from btfdbg.kallsyms.choice import is_text
+from btfdbg.kallsyms.loaded import LoadedModule
+from btfdbg.kallsyms.model import Sym, SymbolTable
+
+# Padding in front of functions has names of its own.
+_PADDING = ("__pfx_", "__cfi_")
+_MODULE_ALIASES = ("init_module", "cleanup_module")
+_MAX_PADDING = 8
+
+
+class Region(Protocol):
+    """Code that was linked together: the kernel image, or one module."""
+
+    @property
+    def module(self) -> str:
+        """The module's name, "" for the kernel."""
+
+    @property
+    def bugs(self) -> BugTable | None:
+        """Its bug table, None if there is none that can be read."""
+
+    @property
+    def records(self) -> dict[str, Named]:
+        """What other tables say of its functions, by name."""
+
+    def at(self, address: int) -> Function | None:
+        """The function that holds an address."""
+
+    def named(self, name: str) -> Sequence[Function]:
+        """All functions of that name."""
+
+    def before(self, function: Function) -> Function | None:
+        """The function that lies before one; None at the start, or where symbols are lost."""
+
+    def behind(self, function: Function) -> Function | None:
+        """The function that lies behind one."""
+
+    def all(self) -> Iterator[Function]:
+        """All functions, by address."""
+
+
+class KernelRegion:
+    """The kernel image, through its symbol table, which is asked for one symbol at a time."""
+
+    module = ""
+
+    def __init__(self, prog: Program, symbols: SymbolTable, strings: Strings) -> None:
+        self._prog = prog
+        self._symbols = symbols
+        self._strings = strings
+        self._records = Records(prog, strings, self._address_of)
+        self._bugs: BugTable | None = None
+        self._read = False
+
+    @property
+    def bugs(self) -> BugTable | None:
+        if not self._read:
+            self._read = True
+            start = self._address_of("__start___bug_table")
+            end = self._address_of("__stop___bug_table")
+            if start is not None and end is not None and start < end <= start + MAX_TABLE:
+                code = [self._symbols.image_range]
+                self._bugs = read_table(self._prog, self._strings, start, end - start, code)
+        return self._bugs
+
+    @property
+    def records(self) -> dict[str, Named]:
+        return self._records.of_kernel()
+
+    def module_records(self, module: LoadedModule) -> dict[str, Named]:
+        """As :attr:`records`, of a module: older kernels have all of them in one list."""
+        return self._records.of_module(module.name, module.object)
+
+    def _address_of(self, name: str) -> int | None:
+        found = self._symbols.by_name(name)
+        return found[0].address if len(found) == 1 else None
+
+    def at(self, address: int) -> Sym | None:
+        symbol = self._symbols.by_address(address)
+        if symbol is None or not is_text(symbol):
+            return None
+        return self.behind(symbol) if symbol.name.startswith(_PADDING) else symbol
+
+    def named(self, name: str) -> Sequence[Sym]:
+        return [symbol for symbol in self._symbols.by_name(name) if is_text(symbol)]
+
+    def before(self, function: Function) -> Sym | None:
+        address = function.address
+        for _ in range(_MAX_PADDING):
+            symbol = self._symbols.by_address(address - 1)
+            if symbol is None or not is_text(symbol):
+                return None
+            if not symbol.name.startswith(_PADDING):
+                return symbol
+            address = symbol.address
+        return None
+
+    def behind(self, function: Function) -> Sym | None:
+        address, size = function.address, function.size
+        for _ in range(_MAX_PADDING):
+            symbol = self._symbols.by_address(address + size) if size else None
+            if symbol is None or not is_text(symbol):
+                return None
+            if not symbol.name.startswith(_PADDING):
+                return symbol
+            address, size = symbol.address, symbol.size
+        return None
+
+    def all(self) -> Iterator[Sym]:
+        for symbol in self._symbols:
+            if is_text(symbol) and not symbol.percpu and not symbol.name.startswith(_PADDING):
+                yield symbol
+
+
+class ModuleRegion:
+    """One loaded module."""
+
+    def __init__(
+        self,
+        prog: Program,
+        module: LoadedModule,
+        symbols: Iterator[Sym],
+        strings: Strings,
+        kernel: KernelRegion | None,
+    ) -> None:
+        self.module = module.name
+        self._prog = prog
+        self._module = module
+        self._strings = strings
+        self._kernel = kernel
+        self._bugs: BugTable | None = None
+        self._read = False
+        by_address: dict[int, Sym] = {}
+        for symbol in symbols:
+            if not is_text(symbol) or symbol.percpu or symbol.name.startswith(_PADDING):
+                continue
+            if symbol.address not in by_address or by_address[symbol.address].name in (
+                _MODULE_ALIASES
+            ):
+                by_address[symbol.address] = symbol
+        self._functions = [by_address[address] for address in sorted(by_address)]
+        self._starts = [function.address for function in self._functions]
+
+    @property
+    def bugs(self) -> BugTable | None:
+        if not self._read:
+            self._read = True
+            try:
+                module = self._module.object
+                start, count = module.bug_table.value_(), module.num_bugs.value_()
+                size = count * (self._prog.type("struct bug_entry").size or 0)
+                if 0 < size <= MAX_TABLE:
+                    code = list(self._module.ranges)
+                    self._bugs = read_table(self._prog, self._strings, start, size, code)
+            except (LookupError, AttributeError, FaultError, ValueError):
+                pass
+        return self._bugs
+
+    @property
+    def records(self) -> dict[str, Named]:
+        return {} if self._kernel is None else self._kernel.module_records(self._module)
+
+    def at(self, address: int) -> Sym | None:
+        number = bisect_right(self._starts, address) - 1
+        if number < 0:
+            return None
+        function = self._functions[number]
+        inside = address == function.address or address < function.address + function.size
+        return function if inside else None
+
+    def named(self, name: str) -> Sequence[Sym]:
+        return [function for function in self._functions if function.name == name]
+
+    def before(self, function: Function) -> Sym | None:
+        number = bisect_right(self._starts, function.address) - 2
+        return self._functions[number] if number >= 0 else None
+
+    def behind(self, function: Function) -> Sym | None:
+        number = bisect_right(self._starts, function.address)
+        return self._functions[number] if number < len(self._functions) else None
+
+    def all(self) -> Iterator[Sym]:
+        return iter(self._functions)

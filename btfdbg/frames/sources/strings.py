@@ -1,0 +1,79 @@
+"""Names of files as a dump gives them: read with a bound, and told from what is none.
+
+Owns what counts as a source file's name. A name is shown and compared, never opened.
+
+Facts: ``__FILE__`` as the kernel's Makefile passes files to the compiler: relative to the
+tree, or for a module built elsewhere an absolute path.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable
+
+MAX_PATH = 512
+_PAGE = 4096
+SOURCE_ENDINGS = (".c", ".S", ".rs")
+"""What functions are defined in; headers appear through what is inlined from them."""
+_ENDINGS = (*SOURCE_ENDINGS, ".h", ".inc", ".cc", ".cpp", ".s")
+
+Read = Callable[[int, int], bytes]
+"""``read(address, size)``; raises if any byte is missing."""
+
+
+class Strings:
+    """C strings of a dump, each read once."""
+
+    def __init__(self, read: Read) -> None:
+        self._read = read
+        self._known: dict[int, bytes | None] = {}
+
+    def at(self, address: int, limit: int = MAX_PATH) -> bytes | None:
+        """The string at an address; None if it cannot be read or has no end within bounds."""
+        if address in self._known:
+            return self._known[address]
+        found = self._known[address] = self._string(address, limit)
+        return found
+
+    def _string(self, address: int, limit: int) -> bytes | None:
+        data = b""
+        while len(data) < limit:
+            start = address + len(data)
+            part = self.bytes_at(start, min(64 if not data else limit, _PAGE - start % _PAGE))
+            if part is None:
+                return None
+            end = part.find(b"\0")
+            if end >= 0:
+                return data + part[:end]
+            data += part
+        return None
+
+    def bytes_at(self, address: int, size: int) -> bytes | None:
+        """Bytes at an address, None if not all of them are there."""
+        if address < 0 or size <= 0 or address + size > 1 << 64:
+            return None
+        try:
+            return self._read(address, size)
+        except Exception:  # a page that does not decompress is a bare Exception in drgn
+            return None
+
+
+def file_of(name: bytes | None) -> str | None:
+    """
+    Return a name as a path within the kernel's tree; None if it is no file's name.
+
+    >>> file_of(b"drivers/gpu/drm/amd/amdgpu/../display/dc/core/dc.c")
+    'drivers/gpu/drm/amd/display/dc/core/dc.c'
+    """
+    if not name or len(name) >= MAX_PATH or not name.isascii():
+        return None
+    text = name.decode("ascii")
+    if not text.isprintable() or not text.endswith(_ENDINGS) or " " in text:
+        return None
+    path = posixpath.normpath(text)
+    return None if path.startswith("../") else path
+
+
+def is_source(file: str) -> bool:
+    """Whether functions are defined in such a file."""
+    return file.endswith(SOURCE_ENDINGS)

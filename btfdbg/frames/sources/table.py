@@ -1,0 +1,195 @@
+"""The shipped table: which file a function is in, by its name, per kernel where they differ.
+
+Owns the file format and its reading; ``pack`` makes it. Knows no dump and gives no
+verdicts: it lists candidates.
+
+The file is a fixed header (magic, version, sizes, CRC-32 of all that follows), one zstd
+frame (kernels, paths, modules, answers) and the map from keys to answers
+(:mod:`.retrieval`), which is used as it lies there. Nothing is read before the first
+question, which costs a few milliseconds.
+
+Why not names and files as the variables' database has them: 200,000 names take 7 bytes
+each that way, 3.5 this way. What is lost is the list of the names, which nobody needs:
+the dump has it.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from btfdbg.errors import DebugInfoError
+from btfdbg.frames.sources.retrieval import Retrieval
+from btfdbg.lazy_dataclass import dataclass
+from btfdbg.vardb.textdb import Kernel
+
+BUILTIN = Path(__file__).parent / "data" / "files.db"
+MAGIC = b"btfdbgF\n"
+VERSION = 1
+FILE_HEADER = struct.Struct("<8sIIIII")  # magic, version, zstd bytes, unpacked, map bytes, CRC
+MAX_UNPACKED = 16 << 20
+_REINSTALL = "reinstall btfdbg, or compile it again with 'btfdbg vars extract'"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """
+    A file that functions of a name are in somewhere.
+
+    :ivar file: path in the kernel's tree.
+    :ivar kernels: bit i for :attr:`SourceTable.kernels` [i]; 0 if the table does not say
+        (the name is in this file wherever it is).
+    """
+
+    file: str
+    kernels: int
+
+
+class SourceTable:
+    """
+    Candidates by key, and the files of modules.
+
+    :ivar kernels: in the order of the bits of :attr:`Candidate.kernels`.
+    """
+
+    def __init__(
+        self,
+        kernels: Sequence[Kernel],
+        paths: Sequence[str],
+        modules: dict[str, str],
+        answers: Sequence[str],
+        keys: Retrieval,
+    ) -> None:
+        """
+        :param modules: name to the numbers of its files, in hexadecimal, separated by ",".
+        :param answers: ``file:mask,file:mask``, in hexadecimal; the numbers of answers
+            follow those of the paths.
+        """
+        self.kernels = tuple(kernels)
+        self._paths = paths
+        self._modules = modules
+        self._answers = answers
+        self._keys = keys
+
+    def find(self, key: str) -> tuple[Candidate, ...]:
+        """
+        Return the files of the functions with a key (:func:`.names.key_of`).
+
+        A key that the table does not have meets another's answer by chance once in some
+        hundred times: hold it against its surroundings.
+        """
+        number = self._keys.find(key.encode("utf-8", "surrogateescape"))
+        if number is None:
+            return ()
+        if number < len(self._paths):
+            return (Candidate(self._paths[number], 0),)
+        number -= len(self._paths)
+        if number >= len(self._answers):
+            return ()
+        try:
+            return tuple(
+                Candidate(self._paths[int(file, 16)], int(mask, 16))
+                for file, _, mask in (
+                    item.partition(":") for item in self._answers[number].split(",")
+                )
+            )
+        except (ValueError, IndexError) as e:
+            raise _damaged("the table of source files", e) from e
+
+    def files_of(self, module: str) -> frozenset[str] | None:
+        """Return the files that a module has code of; None for one that the table lacks."""
+        numbers = self._modules.get(module)
+        if numbers is None:
+            return None
+        try:
+            return frozenset(self._paths[int(n, 16)] for n in numbers.split(","))
+        except (ValueError, IndexError) as e:
+            raise _damaged("the table of source files", e) from e
+
+    @classmethod
+    def load(cls, path: Path = BUILTIN) -> SourceTable:
+        """
+        Read a compiled file.
+
+        :raises DebugInfoError: missing, not such a file, another version, or damaged.
+        """
+        try:
+            data = path.read_bytes()
+        except OSError as e:
+            raise DebugInfoError(
+                f"{path}: {e.strerror}", step="sources", hint="the installation is incomplete"
+            ) from e
+        return cls.unpack(data, str(path))
+
+    @classmethod
+    def unpack(cls, data: bytes, origin: str) -> SourceTable:
+        """
+        Take the bytes of a compiled file.
+
+        :param origin: what to call the file in an error.
+        :raises DebugInfoError: as :meth:`load`.
+        """
+        if len(data) < FILE_HEADER.size or not data.startswith(MAGIC):
+            raise DebugInfoError(
+                f"{origin}: not a table of source files", step="sources", hint=_REINSTALL
+            )
+        _, version, packed, size, cells, crc = FILE_HEADER.unpack_from(data)
+        if version != VERSION:
+            raise DebugInfoError(
+                f"{origin}: table of version {version}, this btfdbg reads {VERSION}",
+                step="sources",
+                hint=_REINSTALL,
+            )
+        view = memoryview(data)[FILE_HEADER.size :]
+        try:
+            if len(view) != packed + cells or size > MAX_UNPACKED or zlib.crc32(view) != crc:
+                raise ValueError("size or checksum differs")
+            import zstandard
+
+            text = zstandard.ZstdDecompressor().decompress(
+                bytes(view[:packed]), max_output_size=size
+            )
+            return cls._from_text(text.decode(), Retrieval.parse(view[packed:]))
+        except (ValueError, LookupError, TypeError, struct.error, zstandard_error()) as e:
+            raise _damaged(origin, e) from e
+
+    @classmethod
+    def _from_text(cls, text: str, keys: Retrieval) -> SourceTable:
+        kernels, paths, modules, answers = text.split("\0")
+        return cls(
+            [Kernel(*line.split(" ")) for line in kernels.splitlines()],
+            _unshared(paths.splitlines()),
+            dict(_pair(line) for line in modules.splitlines()),
+            answers.splitlines(),
+            keys,
+        )
+
+
+def zstandard_error() -> type[Exception]:
+    """What zstandard raises."""
+    from zstandard import ZstdError
+
+    return ZstdError
+
+
+def _pair(line: str) -> tuple[str, str]:
+    name, _, numbers = line.partition(" ")
+    return name, numbers
+
+
+def _unshared(lines: list[str]) -> list[str]:
+    """Paths out of folders, each on a line that ends in "/", and names of files in them."""
+    paths: list[str] = []
+    folder = ""
+    for line in lines:
+        if line.endswith("/"):
+            folder = line if line != "/" else ""
+        else:
+            paths.append(folder + line)
+    return paths
+
+
+def _damaged(origin: str, error: Exception) -> DebugInfoError:
+    return DebugInfoError(f"{origin}: damaged ({error})", step="sources", hint=_REINSTALL)
