@@ -84,7 +84,8 @@ def _has_source(frame: drgn.StackFrame) -> bool:
 def _code_address(frame: drgn.StackFrame) -> int:
     """An address in what the frame was executing: a return address may be behind it."""
     try:
-        return frame.pc - (0 if frame.interrupted or not frame.pc else 1)
+        pc: int = frame.pc
+        return pc if frame.interrupted or not pc else pc - 1
     except LookupError:
         return 0
 

@@ -259,14 +259,6 @@ class Session:
         found: tuple[tuple[Argument, ...], ...] = self._method("arguments")(self, trace)
         return found
 
-    def _method(self, name: str) -> Callable[..., Any]:
-        from importlib import import_module
-
-        if name not in METHODS:
-            raise LookupError(f"import btfdbg, or Session.{name}() is not there")
-        found: Callable[..., Any] = getattr(import_module(METHODS[name]), name)
-        return found
-
     def source_file(self, address: int) -> SourceFile | None:
         """
         Which source file the code at an address is from.

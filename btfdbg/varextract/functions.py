@@ -29,8 +29,8 @@ from btfdbg.lazy_dataclass import dataclass
 from btfdbg.varextract.declarations import Declarations
 from btfdbg.varextract.elfsyms import open_elf
 
-_STT_FUNC = 2
-_SHF_ALLOC = 2
+_STT_NOTYPE, _STT_FUNC = 0, 2
+_SHF_ALLOC, _SHF_EXECINSTR = 2, 4
 _SHN_LORESERVE = 0xFF00
 _MAX_SYMTAB = 1 << 29
 _RELOCATABLE_BASE = 1 << 32
@@ -93,7 +93,7 @@ def extract_functions(path: Path, *, module: str = "") -> FunctionImage:
     rows: list[FunctionRow] = []
     missing: list[str] = []
     last, place = -1, ("", 0)
-    for address, size, name, section in symbols:
+    for address, size, name, section, is_function in symbols:
         if address != last:
             last = address
             entry = entries.get((-1, address) if linked else (section, address - bases[section]))
@@ -102,6 +102,8 @@ def extract_functions(path: Path, *, module: str = "") -> FunctionImage:
             else:
                 prog = prog or _load(path, bases)
                 place = _definition(prog, address)
+        if not is_function and not place[0].endswith(".S"):
+            continue
         if place[0]:
             rows.append(FunctionRow(name, address, size, *place))
         else:
@@ -170,8 +172,14 @@ def _load(path: Path, bases: list[int]) -> Program:
     return prog
 
 
-def _functions(path: Path, elf: ELFFile, bases: list[int]) -> Iterator[tuple[int, int, str, int]]:
-    """Address, size, name and section of each function, aliases included."""
+def _functions(
+    path: Path, elf: ELFFile, bases: list[int]
+) -> Iterator[tuple[int, int, str, int, bool]]:
+    """
+    Address, size, name and section of each function, aliases included.
+
+    The last item is False for a label, which is code only if it is one of assembly.
+    """
     symtab = elf.get_section_by_name(".symtab")
     if symtab is None or symtab["sh_size"] > _MAX_SYMTAB:
         raise ImageError(f"{path}: no .symtab; the file with DWARF is needed, not a stripped one")
@@ -180,13 +188,19 @@ def _functions(path: Path, elf: ELFFile, bases: list[int]) -> Iterator[tuple[int
         ("<" if elf.little_endian else ">") + ("IBBHQQ" if elf.elfclass == 64 else "IIIBBH")
     )
     table = symtab.data()
+    code = {
+        number
+        for number, section in enumerate(elf.iter_sections())
+        if section["sh_flags"] & _SHF_EXECINSTR and number < _SHN_LORESERVE
+    }
     for fields in entry.iter_unpack(table[: len(table) - len(table) % entry.size]):
         if elf.elfclass == 64:
             name_at, info, _, section, value, size = fields
         else:
             name_at, value, size, info, _, section = fields
-        if info & 0xF != _STT_FUNC or not 0 < section < min(len(bases), _SHN_LORESERVE):
+        kind = info & 0xF
+        if section not in code or kind not in (_STT_FUNC, _STT_NOTYPE):
             continue
         name = strings[name_at : strings.find(b"\0", name_at)].decode("utf-8", "replace")
-        if name and not name.startswith(_NO_SOURCE):
-            yield bases[section] + value, size, name, section
+        if name and not name.startswith(_NO_SOURCE) and (kind or name[0] not in "$."):
+            yield bases[section] + value, size, name, section, kind == _STT_FUNC

@@ -51,7 +51,7 @@ function _shtab_btfdbg_using
 end
 
 set -g _shtab_btfdbg_commands info report signature trim isf btf 'btf dump' 'btf assemble' 'btf check' 'btf convert' 'btf embed' 'btf dedup' 'btf distill' 'btf relocate' 'btf merge' 'btf minimize' 'btf diff' 'btf find' 'btf holes' 'btf offset' 'btf fingerprint' 'btf isf' 'btf encode-vars' vars 'vars extract' 'vars list' 'vars check'
-set -g _shtab_btfdbg_opts_with_value --architecture --btf --btf-extra --color --database --format --kallsyms --lane --leave-out --log --log-level --modules-dir --output --qemu --release --save-vmcoreinfo --source --symbols --trust --vmcoreinfo -e -o -s -x
+set -g _shtab_btfdbg_opts_with_value --architecture --btf --btf-extra --color --database --format --kallsyms --lane --leave-out --log --log-level --modules-dir --only --output --qemu --release --save-vmcoreinfo --source --symbols --trust --vmcoreinfo -e -o -s -x
 
 complete -c btfdbg -e
 complete -c btfdbg -f
@@ -66,6 +66,7 @@ complete -c btfdbg -n _shtab_btfdbg_using -l kallsyms -xka "(__fish_complete_pat
 complete -c btfdbg -n _shtab_btfdbg_using -l vmcoreinfo -xka "(__fish_complete_path (commandline -ct))" -d 'VMCOREINFO text, overrides the dump'"'"'s'
 complete -c btfdbg -n _shtab_btfdbg_using -l architecture -x -d 'if the dump does not say'
 complete -c btfdbg -n _shtab_btfdbg_using -l modules-dir -xka "(__fish_complete_directories)" -d 'where the modules'"'"' .ko files are'
+complete -c btfdbg -n _shtab_btfdbg_using -l source -xka "(__fish_complete_directories)" -d 'the kernel'"'"'s source tree, for list'
 complete -c btfdbg -n _shtab_btfdbg_using -s k -l live -d 'look at the running kernel; no CORE is given'
 complete -c btfdbg -n _shtab_btfdbg_using -l qemu -x -d 'look at a QEMU guest (QMP socket); no CORE is given'
 complete -c btfdbg -n _shtab_btfdbg_using -s s -l symbols -xka "(__fish_complete_path (commandline -ct))" -d 'a file with DWARF, used before BTF; may be repeated'
@@ -82,6 +83,7 @@ complete -c btfdbg -n '_shtab_btfdbg_using info' -l kallsyms -xka "(__fish_compl
 complete -c btfdbg -n '_shtab_btfdbg_using info' -l vmcoreinfo -xka "(__fish_complete_path (commandline -ct))" -d 'VMCOREINFO text, overrides the dump'"'"'s'
 complete -c btfdbg -n '_shtab_btfdbg_using info' -l architecture -x -d 'if the dump does not say'
 complete -c btfdbg -n '_shtab_btfdbg_using info' -l modules-dir -xka "(__fish_complete_directories)" -d 'where the modules'"'"' .ko files are'
+complete -c btfdbg -n '_shtab_btfdbg_using info' -l source -xka "(__fish_complete_directories)" -d 'the kernel'"'"'s source tree, for list'
 complete -c btfdbg -n '_shtab_btfdbg_using info' -s k -l live -d 'look at the running kernel; no CORE is given'
 complete -c btfdbg -n '_shtab_btfdbg_using info' -l qemu -x -d 'look at a QEMU guest (QMP socket); no CORE is given'
 complete -c btfdbg -n '_shtab_btfdbg_using info' -s s -l symbols -xka "(__fish_complete_path (commandline -ct))" -d 'a file with DWARF, used before BTF; may be repeated'
@@ -101,6 +103,7 @@ complete -c btfdbg -n '_shtab_btfdbg_using report' -l kallsyms -xka "(__fish_com
 complete -c btfdbg -n '_shtab_btfdbg_using report' -l vmcoreinfo -xka "(__fish_complete_path (commandline -ct))" -d 'VMCOREINFO text, overrides the dump'"'"'s'
 complete -c btfdbg -n '_shtab_btfdbg_using report' -l architecture -x -d 'if the dump does not say'
 complete -c btfdbg -n '_shtab_btfdbg_using report' -l modules-dir -xka "(__fish_complete_directories)" -d 'where the modules'"'"' .ko files are'
+complete -c btfdbg -n '_shtab_btfdbg_using report' -l source -xka "(__fish_complete_directories)" -d 'the kernel'"'"'s source tree, for list'
 complete -c btfdbg -n '_shtab_btfdbg_using report' -s k -l live -d 'look at the running kernel; no CORE is given'
 complete -c btfdbg -n '_shtab_btfdbg_using report' -l qemu -x -d 'look at a QEMU guest (QMP socket); no CORE is given'
 complete -c btfdbg -n '_shtab_btfdbg_using report' -s s -l symbols -xka "(__fish_complete_path (commandline -ct))" -d 'a file with DWARF, used before BTF; may be repeated'
@@ -121,6 +124,7 @@ complete -c btfdbg -n '_shtab_btfdbg_using signature' -l kallsyms -xka "(__fish_
 complete -c btfdbg -n '_shtab_btfdbg_using signature' -l vmcoreinfo -xka "(__fish_complete_path (commandline -ct))" -d 'VMCOREINFO text, overrides the dump'"'"'s'
 complete -c btfdbg -n '_shtab_btfdbg_using signature' -l architecture -x -d 'if the dump does not say'
 complete -c btfdbg -n '_shtab_btfdbg_using signature' -l modules-dir -xka "(__fish_complete_directories)" -d 'where the modules'"'"' .ko files are'
+complete -c btfdbg -n '_shtab_btfdbg_using signature' -l source -xka "(__fish_complete_directories)" -d 'the kernel'"'"'s source tree, for list'
 complete -c btfdbg -n '_shtab_btfdbg_using signature' -s k -l live -d 'look at the running kernel; no CORE is given'
 complete -c btfdbg -n '_shtab_btfdbg_using signature' -l qemu -x -d 'look at a QEMU guest (QMP socket); no CORE is given'
 complete -c btfdbg -n '_shtab_btfdbg_using signature' -s s -l symbols -xka "(__fish_complete_path (commandline -ct))" -d 'a file with DWARF, used before BTF; may be repeated'
@@ -154,6 +158,7 @@ complete -c btfdbg -n '_shtab_btfdbg_using isf' -l kallsyms -xka "(__fish_comple
 complete -c btfdbg -n '_shtab_btfdbg_using isf' -l vmcoreinfo -xka "(__fish_complete_path (commandline -ct))" -d 'VMCOREINFO text, overrides the dump'"'"'s'
 complete -c btfdbg -n '_shtab_btfdbg_using isf' -l architecture -x -d 'if the dump does not say'
 complete -c btfdbg -n '_shtab_btfdbg_using isf' -l modules-dir -xka "(__fish_complete_directories)" -d 'where the modules'"'"' .ko files are'
+complete -c btfdbg -n '_shtab_btfdbg_using isf' -l source -xka "(__fish_complete_directories)" -d 'the kernel'"'"'s source tree, for list'
 complete -c btfdbg -n '_shtab_btfdbg_using isf' -s k -l live -d 'look at the running kernel; no CORE is given'
 complete -c btfdbg -n '_shtab_btfdbg_using isf' -l qemu -x -d 'look at a QEMU guest (QMP socket); no CORE is given'
 complete -c btfdbg -n '_shtab_btfdbg_using isf' -s s -l symbols -xka "(__fish_complete_path (commandline -ct))" -d 'a file with DWARF, used before BTF; may be repeated'
@@ -201,12 +206,13 @@ complete -c btfdbg -n '_shtab_btfdbg_using btf; and test $_shtab_btfdbg_npos -eq
 complete -c btfdbg -n '_shtab_btfdbg_using btf encode-vars' -s h -l help -d 'show this help message and exit'
 complete -c btfdbg -n '_shtab_btfdbg_using; and test $_shtab_btfdbg_npos -eq 0' -a vars -d 'the database of variable types'
 complete -c btfdbg -n '_shtab_btfdbg_using vars' -s h -l help -d 'show this help message and exit'
-complete -c btfdbg -n '_shtab_btfdbg_using vars; and test $_shtab_btfdbg_npos -eq 0' -a extract -d 'Read the names and types of all variables out of the DWARF of a kernel and its modules,'
+complete -c btfdbg -n '_shtab_btfdbg_using vars; and test $_shtab_btfdbg_npos -eq 0' -a extract -d 'Read the names and types of all variables, and the source files of all functions, out of'
 complete -c btfdbg -n '_shtab_btfdbg_using vars extract' -s h -l help -d 'show this help message and exit'
 complete -c btfdbg -n '_shtab_btfdbg_using vars extract' -l source -xka "(__fish_complete_directories)" -d 'folder of variables.txt and curated.txt (default: corefiles/variables, as in a checkout)'
 complete -c btfdbg -n '_shtab_btfdbg_using vars extract' -l release -x -d 'the kernel'"'"'s release, if its files do not say it'
 complete -c btfdbg -n '_shtab_btfdbg_using vars extract' -l lane -x -d 'architecture and flavour (default: guessed, amd64-full)'
-complete -c btfdbg -n '_shtab_btfdbg_using vars extract' -s o -l output -xka "(__fish_complete_path (commandline -ct))" -d 'compiled database (default: shipped)'
+complete -c btfdbg -n '_shtab_btfdbg_using vars extract' -l only -xka "variables functions" -d 'leave the others as they are'
+complete -c btfdbg -n '_shtab_btfdbg_using vars extract' -s o -l output -xka "(__fish_complete_path (commandline -ct))" -d 'compiled database, or with --only functions table (default: shipped)'
 complete -c btfdbg -n '_shtab_btfdbg_using vars; and test $_shtab_btfdbg_npos -eq 0' -a list -d 'List the global variables of a dump: name, type, and where the type comes from.'
 complete -c btfdbg -n '_shtab_btfdbg_using vars list' -s h -l help -d 'show this help message and exit'
 complete -c btfdbg -n '_shtab_btfdbg_using vars list' -l untyped -d 'only those without a type'

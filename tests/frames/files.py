@@ -37,7 +37,7 @@ from btfdbg.program.session import Session
 from btfdbg.varextract.extract import module_name
 from btfdbg.varextract.functions import FunctionImage, extract_functions
 
-SOURCE = Path(__file__).parents[2] / "btfdbg" / "frames" / "sources" / "source" / "functions.txt"
+SOURCE = Path(__file__).parents[2] / "corefiles" / "variables" / "functions.txt"
 
 
 @dataclass
@@ -180,7 +180,7 @@ def main(argv: list[str] | None = None) -> int:
         load = lambda: SourceTable.load(args.table)  # noqa: E731
     elif args.leave_out or args.only_lane:
         text = FunctionText.read(SOURCE).without(
-            frozenset(args.leave_out), frozenset() if not args.only_lane else {args.only_lane}
+            frozenset(args.leave_out), frozenset([args.only_lane] if args.only_lane else ())
         )
         print("table of", ", ".join(k.release for k in text.kernels))
         data = pack(text)
@@ -204,12 +204,10 @@ def main(argv: list[str] | None = None) -> int:
     print(f"not .h   {sources}")
     stacks, functions = Count(), set()
     for pc in on_stacks(s):
-        region = next((r for r in everything if (f := r.at(pc)) is not None), None)
-        if region is None:
+        place = next(((r, f) for r in everything if (f := r.at(pc)) is not None), None)
+        if place is None or place[1].address in functions:
             continue
-        function = region.at(pc)
-        if function is None or function.address in functions:
-            continue
+        region, function = place
         functions.add(function.address)
         file = truth.files.get(function.address)
         if file is not None:

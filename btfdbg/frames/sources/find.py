@@ -8,14 +8,14 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable
 
-from btfdbg.vmcore.platforms import machine_of
 from btfdbg.frames.sources.lookup import SourceFiles
 from btfdbg.frames.sources.model import SourceFile
-from btfdbg.frames.sources.regions import KernelRegion, ModuleRegion, Region
+from btfdbg.frames.sources.regions import KernelRegion, ModuleRegion, Region, image_range
 from btfdbg.frames.sources.strings import Strings
 from btfdbg.frames.sources.table import SourceTable
 from btfdbg.kallsyms.loaded import LoadedModule
 from btfdbg.program.session import Session
+from btfdbg.vmcore.platforms import machine_of
 
 _CACHE_KEY = "btfdbg.sources"
 
@@ -69,7 +69,7 @@ class Regions:
         self._image = (0, 0)
         if session.symbols is not None:
             self._kernel = KernelRegion(session.prog, session.symbols, self._strings)
-            self._image = session.symbols.image_range
+            self._image = image_range(session.symbols)
         self._modules: dict[str, ModuleRegion | None] = {}
         self._ranges: list[tuple[int, int, LoadedModule]] | None = None
 

@@ -205,12 +205,12 @@ class SourceFiles:
     def _neighbour(self, region: Region, function: Function, up: bool) -> Place | None:
         """The nearest function on one side that is known to be of a source file."""
         steps = _MAX_STEPS if self._table is None else _MAX_STEPS_TABLE
-        at: Function | None = function
         for _ in range(steps):
-            at = region.behind(at) if up else region.before(at)
-            if at is None:
+            beside = region.behind(function) if up else region.before(function)
+            if beside is None:
                 return None
-            place = self._certain(region, at)
+            function = beside
+            place = self._certain(region, function)
             if place is not None and is_source(place[0]):
                 return place
         return None

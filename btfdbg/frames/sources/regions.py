@@ -30,6 +30,18 @@ _MODULE_ALIASES = ("init_module", "cleanup_module")
 _MAX_PADDING = 8
 
 
+def image_range(symbols: SymbolTable) -> tuple[int, int]:
+    """Lowest and highest address of the kernel image; (0, 0) if its symbols do not say."""
+    known: tuple[int, int] | None = getattr(symbols, "image_range", None)
+    if known is not None:
+        return known
+    start = symbols.by_name("_text") or symbols.by_name("_stext")
+    end = symbols.by_name("_end") or symbols.by_name("_etext")
+    if len(start) != 1 or len(end) != 1:
+        return (0, 0)
+    return start[0].address, end[0].address
+
+
 class Region(Protocol):
     """Code that was linked together: the kernel image, or one module."""
 
@@ -81,7 +93,7 @@ class KernelRegion:
             start = self._address_of("__start___bug_table")
             end = self._address_of("__stop___bug_table")
             if start is not None and end is not None and start < end <= start + MAX_TABLE:
-                code = [self._symbols.image_range]
+                code = [image_range(self._symbols)]
                 self._bugs = read_table(self._prog, self._strings, start, end - start, code)
         return self._bugs
 
