@@ -172,6 +172,7 @@ SUBCOMMANDS: dict[str, Subcommand] = {
             "what the crash is called, and why (--why)",
             True,
         ),
+        Subcommand("triage", "PATH...", "many dumps and logs: which of them are one bug"),
         Subcommand("trim", "CORE OUT [-x COMMAND]", "a small dump, only what a session needs"),
         Subcommand("isf", "CORE -o FILE", "a symbol table for volatility3", True),
         Subcommand("btf", "VERB ...", "the BTF toolkit"),

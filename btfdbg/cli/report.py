@@ -63,26 +63,9 @@ def log_of(args: argparse.Namespace) -> tuple[Log, str]:
 def _log_of_dump(args: argparse.Namespace) -> Log:
     """Read the kernel log that a dump holds."""
     from btfdbg.cli.main import open_session
-    from btfdbg.report.files import Log
-    from btfdbg.report.text import Reader
+    from btfdbg.report.dump_log import log_of_dump
 
-    prog = open_session(args).prog
-    from drgn.helpers.linux.printk import get_printk_records
-
-    reader = Reader()
-    try:
-        for record in get_printk_records(prog):
-            seconds, rest = divmod(record.timestamp, 10**9)
-            caller = ""
-            if record.caller_tid is not None:
-                caller = f"[T{record.caller_tid}]"
-            elif record.caller_cpu is not None:
-                caller = f"[C{record.caller_cpu}]"
-            for line in record.text.decode("utf-8", "replace").split("\n"):
-                reader.feed(f"[{seconds}.{rest // 1000:06}]{caller} {line}\n")
-    except (LookupError, ValueError) as e:
-        raise DebugInfoError(f"the dump's log cannot be read: {e}", step="log") from e
-    return Log(tuple(reader.finish()), reader.left_out)
+    return log_of_dump(open_session(args).prog)
 
 
 def _write(text: str, out: str | None) -> int:

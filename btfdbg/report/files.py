@@ -61,6 +61,25 @@ def in_order(text: str) -> str:
     return text[: marks[0].start()] + "".join(reversed(parts))
 
 
+def is_dump(start: bytes) -> bool:
+    """Say whether a file's first bytes are those of a dump."""
+    return start.startswith(_DUMPS)
+
+
+def beginning(path: str) -> bytes:
+    """
+    Return a file's first bytes, unpacked if it is packed.
+
+    :raises OSError: It cannot be read.
+    """
+    with open(path, "rb", opener=_open_file) as f:
+        start = f.read(1 << 12)
+        try:
+            return next(_unpacked(f, start), b"")[: 1 << 12]
+        except Exception:  # damaged packing: reading it will say so
+            return start
+
+
 def read_log(path: str) -> Log:
     """
     Read the events of a log.
@@ -88,7 +107,7 @@ def _open_file(path: str, flags: int) -> int:
 
 def _read(f: BinaryIO, name: str) -> Log:
     start = f.read(1 << 12)
-    if start.startswith(_DUMPS):
+    if is_dump(start):
         raise DebugInfoError(f"{name}: a dump, not a log", step="log", hint="give it without --log")
     reader = Reader()
     cut = ""

@@ -50,8 +50,8 @@ function _shtab_btfdbg_using
   test "$_shtab_btfdbg_cmdpath" = "$argv"
 end
 
-set -g _shtab_btfdbg_commands info report signature trim isf btf 'btf dump' 'btf assemble' 'btf check' 'btf convert' 'btf embed' 'btf dedup' 'btf distill' 'btf relocate' 'btf merge' 'btf minimize' 'btf diff' 'btf find' 'btf holes' 'btf offset' 'btf fingerprint' 'btf isf' 'btf encode-vars' vars 'vars extract' 'vars list' 'vars check'
-set -g _shtab_btfdbg_opts_with_value --architecture --btf --btf-extra --color --database --format --kallsyms --lane --leave-out --log --log-level --modules-dir --only --output --qemu --release --save-vmcoreinfo --source --symbols --trust --vmcoreinfo -e -o -s -x
+set -g _shtab_btfdbg_commands info report signature triage trim isf btf 'btf dump' 'btf assemble' 'btf check' 'btf convert' 'btf embed' 'btf dedup' 'btf distill' 'btf relocate' 'btf merge' 'btf minimize' 'btf diff' 'btf find' 'btf holes' 'btf offset' 'btf fingerprint' 'btf isf' 'btf encode-vars' vars 'vars extract' 'vars list' 'vars check'
+set -g _shtab_btfdbg_opts_with_value --architecture --btf --btf-extra --color --database --format --jobs --kallsyms --known --lane --leave-out --log --log-level --memory --modules-dir --only --output --qemu --release --results --save-vmcoreinfo --seconds --source --symbols --trust --vmcoreinfo -e -j -o -s -x
 
 complete -c btfdbg -e
 complete -c btfdbg -f
@@ -137,6 +137,17 @@ complete -c btfdbg -n '_shtab_btfdbg_using signature' -l why -d 'the rule that k
 complete -c btfdbg -n '_shtab_btfdbg_using signature' -l all -d 'of every report in the log'
 complete -c btfdbg -n '_shtab_btfdbg_using signature' -l json -d machine-readable
 complete -c btfdbg -n '_shtab_btfdbg_using signature; and test $_shtab_btfdbg_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'the dump'
+complete -c btfdbg -n '_shtab_btfdbg_using; and test $_shtab_btfdbg_npos -eq 0' -a triage -d 'many dumps and logs: which of them are one bug'
+complete -c btfdbg -n '_shtab_btfdbg_using triage' -s h -l help -d 'show this help message and exit'
+complete -c btfdbg -n '_shtab_btfdbg_using triage' -l format -xka "text json" -d format
+complete -c btfdbg -n '_shtab_btfdbg_using triage' -s o -xka "(__fish_complete_path (commandline -ct))" -d 'write there instead of stdout'
+complete -c btfdbg -n '_shtab_btfdbg_using triage' -s j -l jobs -x -d N
+complete -c btfdbg -n '_shtab_btfdbg_using triage' -l known -xka "(__fish_complete_path (commandline -ct))" -d 'known.toml: what is known of crashes'
+complete -c btfdbg -n '_shtab_btfdbg_using triage' -l seconds -x -d 'for one dump (default: 300)'
+complete -c btfdbg -n '_shtab_btfdbg_using triage' -l memory -x -d 'for one dump (default: 8192)'
+complete -c btfdbg -n '_shtab_btfdbg_using triage' -l results -xka "(__fish_complete_path (commandline -ct))" -d 'where results are kept between runs'
+complete -c btfdbg -n '_shtab_btfdbg_using triage' -l afresh -d 'read all, keep nothing'
+complete -c btfdbg -n '_shtab_btfdbg_using triage' -s q -l quiet -d 'no progress on stderr'
 complete -c btfdbg -n '_shtab_btfdbg_using; and test $_shtab_btfdbg_npos -eq 0' -a trim -d 'a small dump, only what a session needs'
 complete -c btfdbg -n '_shtab_btfdbg_using trim' -s h -l help -d 'show this help message and exit'
 complete -c btfdbg -n '_shtab_btfdbg_using trim' -s x -x -d 'keep what this command of the prompt reads too; may be repeated'

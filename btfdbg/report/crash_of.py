@@ -1,0 +1,138 @@
+"""One dump or log as a :class:`~btfdbg.report.triage.Crash`, and crashes as JSON values.
+
+Owns what of a report triage needs, and the form in which it is kept between runs.
+"""
+
+from __future__ import annotations
+
+from btfdbg.report.files import read_log
+from btfdbg.report.log_report import verdict
+from btfdbg.report.severity import main_event
+from btfdbg.report.signature import VERSION, Signature, signature_of
+from btfdbg.report.triage import Crash, facts_of_path
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from btfdbg.report.files import Log
+
+
+def crash_of_log(path: str) -> Crash:
+    """
+    Read a log.
+
+    :raises DebugInfoError: It cannot be read.
+    """
+    return _crash(path, read_log(path))
+
+
+def crash_of_dump(path: str) -> Crash:
+    """
+    Read a dump.
+
+    :raises DebugInfoError: It cannot be opened, or its log cannot be read.
+    """
+    import drgn
+
+    from btfdbg.program.open import program_from_core_dump
+    from btfdbg.report.dump_log import log_of_dump
+
+    prog = program_from_core_dump(path)
+    host = release = ""
+    try:
+        names = prog["init_uts_ns"].name
+        host = names.nodename.string_().decode("utf-8", "replace")
+        release = names.release.string_().decode("utf-8", "replace")
+    except (LookupError, AttributeError, drgn.FaultError):
+        pass  # the log may say
+    return _crash(path, log_of_dump(prog), host, release)
+
+
+def _crash(path: str, log: Log, host: str = "", release: str = "") -> Crash:
+    where, when = facts_of_path(path)
+    event = main_event(log.events)
+    host = "" if host in ("(none)", "localhost") else host
+    if event is None:
+        return Crash(
+            path, "snapshot", signature_of("snapshot", ()), verdict(()), release, host or where,
+            when=when,
+        )  # fmt: skip
+    return Crash(
+        path=path,
+        kind=event.kind,
+        signature=signature_of(event.kind, event.frames, event.detail),
+        verdict=verdict(log.events),
+        release=release or event.release or next((e.release for e in log.events if e.release), ""),
+        host=host or event.host or where,
+        model=event.hardware or next((e.hardware for e in log.events if e.hardware), ""),
+        when=when,
+        identity=_identity(event.seconds, event.message, event.pid),
+        corrupted=event.corrupted,
+    )
+
+
+def _identity(seconds: float | None, message: str, pid: int | None) -> str:
+    """Return what a dump and the log beside it have in common; microseconds tell crashes apart."""
+    if not seconds:
+        return ""
+    from hashlib import sha256
+
+    return sha256(f"{seconds:.6f} {pid} {message}".encode()).hexdigest()[:24]
+
+
+def to_json(crash: Crash) -> dict[str, Any]:
+    """Return a crash as JSON values."""
+    found = crash.signature
+    return {
+        "path": crash.path,
+        "kind": crash.kind,
+        "title": found.title,
+        "alternatives": list(found.alternatives),
+        "stack_hash": found.stack_hash,
+        "function": found.function,
+        "module": found.module,
+        "stack": list(found.stack),
+        "rules_version": found.version,
+        "verdict": crash.verdict,
+        "release": crash.release,
+        "host": crash.host,
+        "model": crash.model,
+        "when": crash.when,
+        "identity": crash.identity,
+        "corrupted": crash.corrupted,
+    }
+
+
+def from_json(row: dict[str, Any]) -> Crash:
+    """
+    Return a crash that :func:`to_json` wrote.
+
+    :raises ValueError: It is not of this version's form.
+    """
+    try:
+        if row["rules_version"] != VERSION:
+            raise ValueError("rules of another version")
+        signature = Signature(
+            str(row["title"]),
+            tuple(map(str, row["alternatives"])),
+            str(row["stack_hash"]),
+            row["function"],
+            row["module"],
+            tuple(map(str, row["stack"])),
+            (),
+        )
+        return Crash(
+            path=str(row["path"]),
+            kind=str(row["kind"]),
+            signature=signature,
+            verdict=str(row["verdict"]),
+            release=str(row["release"]),
+            host=str(row["host"]),
+            model=str(row["model"]),
+            when=None if row["when"] is None else float(row["when"]),
+            identity=str(row["identity"]),
+            corrupted=bool(row["corrupted"]),
+        )
+    except (KeyError, TypeError) as e:
+        raise ValueError(f"not a crash: {e}") from e

@@ -1,0 +1,39 @@
+"""The kernel log that a dump holds, read as events.
+
+Owns the way from printk's records to the text reader: records keep their callers, so that
+CPUs that printed at once do not mix.
+"""
+
+from __future__ import annotations
+
+from btfdbg.errors import DebugInfoError
+from btfdbg.report.files import Log
+from btfdbg.report.text import Reader
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import drgn
+
+
+def log_of_dump(prog: drgn.Program) -> Log:
+    """
+    Return the events of a dump's log.
+
+    :raises DebugInfoError: The log cannot be read.
+    """
+    from drgn.helpers.linux.printk import get_printk_records
+
+    reader = Reader()
+    try:
+        for record in get_printk_records(prog):
+            seconds, rest = divmod(record.timestamp, 10**9)
+            caller = ""
+            if record.caller_tid is not None:
+                caller = f"[T{record.caller_tid}]"
+            elif record.caller_cpu is not None:
+                caller = f"[C{record.caller_cpu}]"
+            for line in record.text.decode("utf-8", "replace").split("\n"):
+                reader.feed(f"[{seconds}.{rest // 1000:06}]{caller} {line}\n")
+    except (LookupError, ValueError) as e:
+        raise DebugInfoError(f"the dump's log cannot be read: {e}", step="log") from e
+    return Log(tuple(reader.finish()), reader.left_out)

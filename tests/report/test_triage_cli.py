@@ -1,0 +1,235 @@
+"""``btfdbg triage`` on folders with good, bad and odd files."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from btfdbg.cli.main import main
+from btfdbg.report import workers
+from btfdbg.report.crash_of import crash_of_log
+from btfdbg.report.finding import Found, find
+from btfdbg.report.workers import Limits, read_all
+from tests.report.test_events import ARM64, HUNG, NULL, stamped
+
+
+@pytest.fixture(autouse=True)
+def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Results of earlier runs are kept in a folder of the test's own."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
+@pytest.fixture
+def crash(tmp_path: Path) -> Path:
+    """A folder as kdump-utils and kdump-tools leave it, with odd files in it."""
+    folder = tmp_path / "crash"
+    for host, day, log in (("h1", 27, NULL), ("h2", 28, NULL), ("h3", 29, ARM64)):
+        place = folder / f"{host}-2026-11-{day}-21:00:36"
+        place.mkdir(parents=True)
+        (place / "vmcore-dmesg.txt").write_text(stamped(log, f"[  {day}.123456] "))
+    tools = folder / "202611300102"
+    tools.mkdir()
+    (tools / "dmesg.202611300102.gz").write_bytes(gzip.compress(stamped(HUNG, "[  5.5] ").encode()))
+    (folder / "h3-2026-11-29-21:00:36" / "copy.log").write_text(stamped(ARM64, "[  29.123456] "))
+    (folder / "notes.md").write_text("BUG: [not a log]\n")
+    (folder / "movie").write_bytes(b"\0\1\2" * 5000)
+    (folder / "vmcore-incomplete").write_bytes(b"KDUMP   " + bytes(5000))
+    (folder / "loop").symlink_to(folder)
+    (folder / "gone").symlink_to(folder / "nowhere")
+    os.mkfifo(folder / "fifo")
+    return folder
+
+
+def rows(capsys: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
+    """The JSON lines that were printed."""
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_folder_is_grouped_and_odd_files_are_named(
+    crash: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["triage", str(crash), "-j", "2", "--format", "json"]) == 0
+    out = rows(capsys)
+    groups = [(row["title"], row["count"], row["hosts"]) for row in out if row["type"] == "group"]
+    assert groups == [
+        ("bad access in drop_entry [demo]", 1, {"h3": 1}),
+        ("NULL dereference in leaf [demo]", 2, {"h1": 1, "h2": 1}),
+        ("hung task in mnt_want_write", 1, {}),
+    ]
+    assert [row["path"] for row in out if row["type"] == "crash" and row["duplicate"]] != []
+    named = {Path(str(row["path"])).name for row in out if row["type"] == "error"}
+    assert named == {"vmcore-incomplete", "fifo", "gone"}
+
+
+def test_text_says_how_often_since_when_and_where(
+    crash: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["triage", str(crash)]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("4 crashes in 3 groups\n")
+    assert "    2  NULL dereference in leaf [demo]\n" in out
+    assert "when: 2026-11-27 21:00 to 2026-11-28 21:00" in out
+    assert "vmcore-incomplete: still being written, or never finished" in out
+
+
+def test_second_run_reads_only_what_is_new(
+    crash: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["triage", str(crash), "--format", "json"]) == 0
+    first = rows(capsys)
+    read: list[str] = []
+    really = workers.read_all
+
+    def watched(files: list[Found], limits: Limits) -> Iterator[workers.Result]:
+        read.extend(Path(one.path).name for one in files)
+        return really(files, limits)
+
+    monkeypatch.setattr(workers, "read_all", watched)
+    assert main(["triage", str(crash), "--format", "json"]) == 0
+    assert rows(capsys) == first
+    assert read == []
+    (crash / "new.log").write_text(stamped(HUNG, "[  7.5] "))
+    assert main(["triage", str(crash)]) == 0
+    assert read == ["new.log"]
+    kept = list((crash.parent / "state").rglob("triage.jsonl"))
+    assert len(kept) == 1
+    assert kept[0].stat().st_mode & 0o077 == 0
+
+
+def test_results_that_are_damaged_are_read_again(
+    crash: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = tmp_path / "results"
+    assert main(["triage", str(crash), "--results", str(kept), "--format", "json"]) == 0
+    first = rows(capsys)
+    kept.write_bytes(kept.read_bytes()[:500] + b"\n[1]\n{}\n\xff\n")
+    assert main(["triage", str(crash), "--results", str(kept), "--format", "json"]) == 0
+    assert rows(capsys) == first
+
+
+def test_results_that_cannot_be_kept_are_said_and_triage_goes_on(
+    crash: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["triage", str(crash), "--results", "/dev/full"]) == 0
+    said = capsys.readouterr()
+    assert said.out.startswith("4 crashes")
+    assert "results are not kept" in said.err
+
+
+def test_known_crashes_are_noted(
+    crash: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known = tmp_path / "known.toml"
+    known.write_text('[[known]]\nfunction = "leaf"\nnote = "a demonstration"\nfix = "0123abc"\n')
+    assert main(["triage", str(crash), "--known", str(known)]) == 0
+    assert "known: a demonstration (fix: 0123abc)" in capsys.readouterr().out
+    known.write_text("[[known]]\n")
+    assert main(["triage", str(crash), "--known", str(known)]) == 2
+    assert "no condition" in capsys.readouterr().err
+
+
+def test_nothing_to_read_is_a_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty").mkdir()
+    assert main(["triage", str(tmp_path / "empty")]) == 1
+    assert capsys.readouterr().out == "No crash was found.\n"
+
+
+def test_damaged_dump_stops_no_other(crash: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (crash / "vmcore").write_bytes(b"KDUMP   " + bytes(9000))
+    assert main(["triage", str(crash), "--format", "json"]) == 1
+    out = rows(capsys)
+    assert sum(row["type"] == "group" for row in out) == 3
+    (error,) = [row for row in out if str(row.get("path", "")).endswith("/vmcore")]
+    assert error["error"]
+
+
+def _files(tmp_path: Path, *names: str) -> list[Found]:
+    out = []
+    for name in names:
+        path = tmp_path / name
+        path.write_text(NULL)
+        out.append(Found(str(path), "log", path.stat().st_size))
+    return out
+
+
+def test_process_that_dies_or_hangs_costs_one_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really = crash_of_log
+
+    def odd(path: str) -> object:
+        name = Path(path).name
+        if name == "dies":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if name == "hangs":
+            time.sleep(3600)
+        if name == "raises":
+            raise RuntimeError("odd")
+        if name == "eats":
+            raise MemoryError
+        return really(path)
+
+    monkeypatch.setattr(workers, "crash_of_log", odd)
+    monkeypatch.setattr(workers, "_LOG_SECONDS", 0.2)
+    files = _files(tmp_path, "a", "dies", "b", "hangs", "c", "raises", "d", "eats", "e")
+    results = {Path(r.found.path).name: r for r in read_all(files, Limits(jobs=2))}
+    assert set(results) == {Path(one.path).name for one in files}
+    assert [name for name in results if results[name].crash is not None] == [
+        "a",
+        "b",
+        "c",
+        "d",
+        "e",
+    ]
+    assert "signal 9" in results["dies"].error
+    assert "not done after" in results["hangs"].error
+    assert results["raises"].error == "RuntimeError: odd"
+    assert "more memory" in results["eats"].error
+
+
+def test_leaving_early_ends_the_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "_LOGS_AT_ONCE", 1)
+    files = _files(tmp_path, *"abcdef")
+    reading = read_all(files, Limits(jobs=3))
+    assert next(reading).crash is not None
+    reading.close()  # type: ignore[attr-defined] # a generator
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_each_file_is_found_once(crash: Path) -> None:
+    regular = [one.path for one in find([str(crash), str(crash)]) if not one.skipped]
+    assert len(regular) == len(set(regular)) == 5
+
+
+def test_what_is_named_and_no_dump_is_said(tmp_path: Path) -> None:
+    (tmp_path / "image").write_bytes(bytes(100))
+    (tmp_path / "nothing").write_bytes(b"")
+    found = {Path(one.path).name: one.skipped for one in find(
+        [str(tmp_path / name) for name in ("image", "nothing", "missing")] + ["/dev/null"]
+    )}  # fmt: skip
+    assert found == {
+        "image": "neither a dump nor a log",
+        "nothing": "empty",
+        "missing": "No such file or directory",
+        "null": "not a file",
+    }
+
+
+def test_dump_and_its_log_are_one_crash(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    core = Path(__file__).parents[2] / "corefiles" / "6.12-amd64-null.vmcore"
+    if not core.exists():
+        pytest.skip("no bundled dump")
+    assert main(["report", str(core), "--format", "json", "-o", str(tmp_path / "r.json")]) == 0
+    capsys.readouterr()
+    assert main(["triage", str(core), "--format", "json", "--afresh"]) == 0
+    (one,) = [row for row in rows(capsys) if row["type"] == "crash"]
+    assert one["title"] == "NULL dereference in cf_level3 [cf_fault]"
+    assert one["release"] == "6.12.117+deb13-cloud-amd64"
