@@ -469,10 +469,20 @@ class Recovery:
             if _DISPATCHERS.isdisjoint(function.names):
                 return target, None
             regs = outer.env.number(before.regs[self.arch.ARGUMENTS[0]])
-            found = None if regs is None else self.text.system_call(regs)
+            table = self._entry_of(outer, "syscall_table")
+            found = None if regs is None else self.text.system_call(regs, table)
             if found is not None:
                 return found[1], found[0]
         return target, None
+
+    def _entry_of(self, frame: Walked, name: str) -> int | None:
+        """A parameter's value, by its name."""
+        if isinstance(frame.prototype, str):
+            return None
+        for param in frame.prototype.signature.params:
+            if param.name == name and len(param.registers) == 1:
+                return frame.env.entry(("entry", param.registers[0]), 64)
+        return None
 
     def _learn_number(self, outer: Walked, number: int) -> None:
         """The system call's number that the dispatcher was given."""

@@ -258,25 +258,28 @@ class Text:
         except LookupError:
             return None
 
-    def system_call(self, regs: int) -> tuple[int, int] | None:
+    def system_call(self, regs: int, table: int | None = None) -> tuple[int, int] | None:
         """
         The system call that a task is in.
 
         :param regs: Address of its struct pt_regs.
+        :param table: Address of the table of functions, if it is known.
         :return: Its number, and the address of the function that the kernel's table has for
             it; None if that cannot be told.
         """
-        table = self._session.lookup_symbols("sys_call_table")
+        if table is None:
+            found = self._session.lookup_symbols("sys_call_table")
+            table = found[0].address if len(found) == 1 else None
         member = "orig_ax" if self.machine == "x86_64" else "syscallno"
         offset = self._offset("struct pt_regs", member)
-        if len(table) != 1 or offset is None:
+        if table is None or offset is None:
             return None
         prog = self._session.prog
         try:
             number: int = prog.read_u32(regs + offset)
             if number >= _MAX_SYSTEM_CALLS:
                 return None
-            return number, prog.read_u64(table[0].address + 8 * number)
+            return number, prog.read_u64(table + 8 * number)
         except (drgn.FaultError, OverflowError):
             return None
 
