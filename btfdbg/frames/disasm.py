@@ -60,7 +60,52 @@ def open_disassembler(machine: str) -> Disassembler:
     for folder in spec.submodule_search_locations:
         made = made or _by_library(folder, machine)
     made = made or _by_classes(machine)
-    return _with_unprivileged(made) if machine == "aarch64" else made
+    return _with_unprivileged(made) if machine == "aarch64" else _with_operands_of_ud1(made)
+
+
+def _with_operands_of_ud1(disassemble: Disassembler) -> Disassembler:
+    """
+    Give ``ud1`` its whole length.
+
+    capstone (4 and 5) ends it behind its opcode, 0f b9, though a ModRM byte follows (SDM
+    volume 2, UD). Newer kernels' warnings are made of it (7.2's are).
+    """
+
+    def both(code: bytes, address: int, skip: int = 0) -> Iterator[Text]:
+        again = True
+        while again:
+            again = False
+            for insn in disassemble(code, address, skip):
+                at, size, mnemonic, operands = insn
+                if mnemonic not in ("ud0", "ud1") or operands:
+                    yield insn
+                    continue
+                behind = skip + at - address + size
+                size += _modrm_length(code[behind : behind + 6])
+                yield at, size, mnemonic, operands
+                skip += at - address + size
+                address = at + size
+                again = True
+                break
+
+    return both
+
+
+def _modrm_length(code: bytes) -> int:
+    """Bytes of a ModRM byte and what belongs to it: SIB and displacement."""
+    if not code:
+        return 0
+    mod, rm = code[0] >> 6, code[0] & 7
+    if mod == 3:
+        return 1
+    length = 1
+    if rm == 4:
+        length += 1
+        if mod == 0 and len(code) > 1 and code[1] & 7 == 5:
+            length += 4
+    elif rm == 5 and mod == 0:
+        length += 4
+    return length + (0, 1, 4)[mod]
 
 
 def _with_unprivileged(disassemble: Disassembler) -> Disassembler:

@@ -61,7 +61,7 @@ Value = tuple["Base | None", int, int]
 Bases: ``("entry", register)``, ``("stack", offset)`` (an argument on the stack, at an offset
 from the stack pointer at entry), ``("sp",)``, ``("current",)``, ``("load", pc, register,
 address or None, size)``, ``("call", pc, register, target)``, ``("def", pc, register)``,
-``("phi", block, register)``."""
+``("phi", block, register or offset of a slot)``."""
 
 MAX_BYTES = 64 << 10
 """A larger function is not looked at: its symbol is bogus, or it would take seconds."""
@@ -69,7 +69,7 @@ MAX_STEPS = 60_000
 """Instructions interpreted for one function; the kernel's longest need some 30,000."""
 _MAX_SLOTS = 256
 _MAX_DEPTH = 4
-_OUTGOING = 128  # bytes of arguments on the stack, more than any kernel function takes
+_WORD = 8
 
 _M64 = (1 << 64) - 1
 _SP: Base = ("sp",)
@@ -420,7 +420,7 @@ class FunctionFlow:
                 changed = True
         slots = old.slots
         if slots != new.slots:
-            changed |= _join_slots(slots, new.slots)
+            changed |= _join_slots(block, slots, new.slots)
         if new.escaped and not old.escaped:
             old.escaped = changed = True
         return changed
@@ -566,12 +566,14 @@ class FunctionFlow:
             if state.escaped and not mem.segment:
                 self._forget(state)
             return
+        if value is None and size <= _WORD:
+            value = (("def", insn.address, "memory"), 0, 64)
         offset = _signed(where[1])
         slots = state.slots
         end = offset + size
         for other in [o for o, s in slots.items() if o < end and offset < o + s[0]]:
             del slots[other]
-        if value is not None and size <= 8 and len(slots) < _MAX_SLOTS:
+        if value is not None and size <= _WORD and len(slots) < _MAX_SLOTS:
             base, k, bits = value
             slots[offset] = (size, (base, k, min(bits, 8 * size)), pushed)
 
@@ -625,8 +627,9 @@ class FunctionFlow:
         if base != _SP or bits < 64:
             return
         bottom = _signed(k)
-        if all(self._is_save(s) or o >= bottom + _OUTGOING for o, s in state.slots.items()):
-            return
+        lowest = state.slots.get(bottom)
+        if lowest is None or self._is_save(lowest):
+            return  # the first argument on the stack would be there
         words = self.code.stack_words(insn.target) if insn.kind == CALL else None
         slots = state.slots
         if words is not None:
@@ -706,7 +709,9 @@ _MAX_TRANSLATED = 1 << 17
 
 
 def _join_slots(
-    slots: dict[int, tuple[int, Value, bool]], others: dict[int, tuple[int, Value, bool]]
+    block: int,
+    slots: dict[int, tuple[int, Value, bool]],
+    others: dict[int, tuple[int, Value, bool]],
 ) -> bool:
     """Keep the slots that both have; whether anything changed."""
     changed = False
@@ -715,14 +720,18 @@ def _join_slots(
         if other == slot:
             continue
         size, (base, k, bits), pushed = slot
-        if other is not None and other[0] == size and other[1][:2] == (base, k):
-            merged = (size, (base, k, min(bits, other[1][2])), pushed or other[2])
-            if merged != slot:
-                slots[offset] = merged
-                changed = True
+        if other is None or other[0] != size:
+            del slots[offset]
+            changed = True
             continue
-        del slots[offset]
-        changed = True
+        if other[1][:2] == (base, k):
+            merged = (size, (base, k, min(bits, other[1][2])), pushed or other[2])
+        else:
+            # What is in it differs by the path; that it is one value stays true.
+            merged = (size, (("phi", block, offset), 0, 8 * size), pushed or other[2])
+        if merged != slot:
+            slots[offset] = merged
+            changed = True
     return changed
 
 

@@ -35,9 +35,10 @@ def with_dwarf(dump: Path, vmlinux: Path, modules: Path | None) -> drgn.Program:
         pass
     if modules is not None:
         loaded = {m.name for m, _ in prog.loaded_modules()}
-        files = [p for p in modules.rglob("*.ko*") if p.name.split(".")[0] in loaded]
-        files += [
-            p for p in modules.rglob("*.ko*") if p.name.split(".")[0].replace("-", "_") in loaded
+        files = [
+            p
+            for p in modules.rglob("*.ko*")
+            if p.name.split(".")[0].replace("-", "_") in loaded and p.suffix != ".functions"
         ]
         try:
             prog.load_debug_info([str(f) for f in dict.fromkeys(files)])

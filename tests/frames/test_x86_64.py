@@ -121,3 +121,24 @@ def _split(text: str) -> tuple[str, str]:
     prefixes = ("lock", "rep", "bnd", "notrack")
     count = next(n for n, w in enumerate(words) if w not in prefixes) + 1
     return " ".join(words[:count]), " ".join(words[count:])
+
+
+@pytest.mark.parametrize(
+    ("code", "size"),
+    [
+        ("67 48 0f b9 3a", 5),  # ud1 rdi, [edx], as the kernel's WARN() is
+        ("0f b9 c0", 3),
+        ("0f b9 40 08", 4),
+        ("0f b9 80 00 01 00 00", 7),
+        ("0f b9 44 24 08", 5),
+        ("0f b9 04 25 00 01 00 00", 8),
+        ("0f b9 05 00 01 00 00", 7),
+    ],
+)
+def test_ud1_ends_behind_its_operands(code: str, size: int) -> None:
+    pytest.importorskip("capstone")
+    from btfdbg.frames.disasm import open_disassembler
+
+    data = b"\x90" + bytes.fromhex(code) + b"\xc3"
+    found = [(a, z, m) for a, z, m, _ in open_disassembler("x86_64")(data, 0x1000)]
+    assert found == [(0x1000, 1, "nop"), (0x1001, size, "ud1"), (0x1001 + size, 1, "ret")]
