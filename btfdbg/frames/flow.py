@@ -411,7 +411,7 @@ class FunctionFlow:
                         continue
                     regs[register] = value
                 else:
-                    phi: Value = (("phi", block, register), 0, 64)
+                    phi = _meet(block, register, was, value)
                     if was == phi:
                         continue
                     if _of_stack(was) or _of_stack(value):
@@ -706,6 +706,27 @@ def _meanings(arch: Arch) -> Callable[[str, str], Meaning]:
 
 _TRANSLATED: dict[int, dict[tuple[str, str], Meaning]] = {}
 _MAX_TRANSLATED = 1 << 17
+
+
+def _meet(block: int, register: str, one: Value, other: Value) -> Value:
+    """What a register holds where two paths meet on which it holds different values."""
+    left = one[0]
+    if left is not None and left[0] == "load" and left[3] is not None and _same_place(one, other):
+        # Another value on each path, but both loaded from the same place.
+        return ("load", block, register, *left[3:]), one[1], min(one[2], other[2])
+    return ("phi", block, register), 0, 64
+
+
+def _same_place(one: Value, other: Value) -> bool:
+    """Whether two values are loads through equal chains of pointers."""
+    left, right = one[0], other[0]
+    if one[1] != other[1] or left is None or right is None:
+        return one[:2] == other[:2]
+    if left[0] != "load" or right[0] != "load":
+        return left == right
+    if left[4:] != right[4:] or left[3] is None or right[3] is None:
+        return False
+    return _same_place(left[3], right[3])  # type: ignore[arg-type]
 
 
 def _join_slots(
