@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.report.kinds import FIRST, HANG, KINDS, NOBODY, STALL
-from btfdbg.report.match import match
+from btfdbg.report.match import by_ending, match
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -104,15 +104,23 @@ def _skips(frame: Frame, *uses: str) -> Reason | None:
 
 def _first(frames: Sequence[Frame], reasons: list[Reason], *uses: str) -> tuple[Frame, str] | None:
     border: Frame | None = None
+    before: Reason | None = None  # why the frame above was passed over
     after_lock = False
     for frame in frames:
         reason = _skips(frame, "skip", *uses)
         if reason is None and after_lock:
             wrapper = _skips(frame, "wait")  # tty_lock(), around mutex_lock()
             reason = wrapper if wrapper and wrapper.rule == "wait-lock" else None
+        if reason is None or before is not None:
+            operation = _operation(before, frame)
+            if operation is not None:
+                reasons.remove(before)  # type: ignore[arg-type] # _operation() took it
+                reasons.append(operation)
+                return operation.frame, operation.frame.name
         if reason is None:
             reasons.append(Reason(frame, True, FIRST, "the first that is not machinery"))
             return frame, frame.name
+        before = reason if by_ending(frame.name) else None
         after_lock = reason.rule in _LOCKS
         if border is None and reason.rule == _BORDER:
             border = frame
@@ -124,6 +132,20 @@ def _first(frames: Sequence[Frame], reasons: list[Reason], *uses: str) -> tuple[
         reasons.append(Reason(frames[0], True, "nothing-else", "all of the stack is machinery"))
         return frames[0], frames[0].name
     return None
+
+
+def _operation(above: Reason | None, frame: Frame) -> Reason | None:
+    """
+    Return why a function that was passed over for its name is blamed after all.
+
+    What a dispatcher called is an operation that somebody registered: a driver's
+    ``foo_wait_read()`` under ``vfs_read()`` is the driver's, not a helper.
+    """
+    rule = match("anchor", frame.name)
+    if above is None or rule is None:
+        return None
+    why = f"{frame.name} called it, which {rule.why}"
+    return Reason(above.frame, True, rule.id, why)
 
 
 def _answer(frame: Frame, use: str, reasons: list[Reason]) -> tuple[Frame, str] | None:

@@ -23,10 +23,14 @@ def _translate(pattern: str) -> str:
 
 
 def _table(use: str) -> tuple[re.Pattern[str], list[Rule]]:
+    """Return a use's patterns as one; with ``!`` after it those that start with a name."""
     table = _tables.get(use)
     if table is None:
-        rows = [rule for rule in RULES if rule.use == use]
-        alternatives = ("|".join(map(_translate, rule.names.split())) for rule in rows)
+        rows = [rule for rule in RULES if rule.use == use.rstrip("!")]
+        alternatives = []
+        for rule in rows:
+            names = [n for n in rule.names.split() if use[-1] != "!" or n[0] != "*"]
+            alternatives.append("|".join(map(_translate, names)) or "(?!)")
         table = re.compile("|".join(f"({one})" for one in alternatives)), rows
         _tables[use] = table
     return table
@@ -54,3 +58,18 @@ def match(use: str, name: str) -> Rule | None:
         _answers.clear()
     _answers[key] = rule
     return rule
+
+
+def by_ending(name: str) -> bool:
+    """
+    Say whether a function is passed over only for what its name contains or ends in.
+
+    Anybody may call a function ``foo_wait_read``; only the kernel's own helpers are
+    called ``wait_for_completion``.
+
+    >>> by_ending("foo_wait_read"), by_ending("wait_for_completion")
+    (True, False)
+    """
+    if match("skip!", name) or match("wait!", name):
+        return False
+    return match("skip", name) is not None or match("wait", name) is not None

@@ -369,7 +369,8 @@ _ROWS = (
         "memcpy_from_iter memcpy_to_iter copy_mc_* csum_and_copy_* do_strncpy_from_user "
         "instrument_copy_* rep_movs_alternative import_iovec check_zeroed_user user_access_* "
         "uaccess_* access_ok copy_from_sockptr* copy_struct_from_* do_raw_copy_* asm_copy_* "
-        "fallback_scalar_usercopy* arm_copy_* arm_clear_user copy_tofrom_user* put_cmsg*",
+        "fallback_scalar_usercopy* arm_copy_* arm_clear_user copy_tofrom_user* put_cmsg* "
+        "copy_from_user* copy_to_user* copy_from_iter* copy_to_iter*",
         "copies between user space and its caller's buffer", "_copy_to_iter", "copy_net_ns",
     ),
     # ---- containers ---------------------------------------------------------------------------

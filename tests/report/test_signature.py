@@ -104,3 +104,15 @@ def test_keys_hold_nothing_of_the_one_crash() -> None:
     signature = signature_of("bug", frames)
     assert signature.title == "kernel BUG in foo"
     assert signature.stack == ("foo", "bar")
+
+
+def test_operation_of_a_driver_that_waits_is_the_driver_s() -> None:
+    for module in ("", " [demo]"):
+        frames = stack("__schedule", "schedule", f"demo_wait_read{module}", "vfs_read", "ksys_read")
+        assert signature_of("hung-task", frames).function == "demo_wait_read"
+    frames = stack("regmap_panic [demo]", "demo_panic [demo]", "process_one_work", "kthread")
+    assert signature_of("bug", frames).function == "demo_panic"
+    frames = stack("schedule", "jbd2_log_wait_commit", "ext4_sync_fs", "vfs_fsync_range")
+    assert signature_of("hung-task", frames).function == "ext4_sync_fs"
+    frames = stack("schedule", "wait_for_completion", "vfs_read", "ksys_read")
+    assert signature_of("hung-task", frames).function == "vfs_read"
