@@ -93,7 +93,7 @@ _ROWS = (
     ),
     Rule(
         "kcsan", "skip", "",
-        "kcsan_* tsan_* check_access set_reset_present_flag get_ctx read_instrumented_memory "
+        "kcsan_* tsan_* set_reset_present_flag read_instrumented_memory "
         "write_instrumented_memory",
         "KCSAN's own check or report", "__tsan_read8",
     ),
@@ -350,13 +350,14 @@ _ROWS = (
         "rep_stos* memcpy_orig memset_orig memset_erms memcpy_erms strlen strnlen strcpy "
         "strncpy strlcpy strscpy* strcat* strncat strlcat strcmp strncmp strcasecmp "
         "strncasecmp strchr* strrchr strstr strnstr strsep strspn strpbrk sized_strscpy "
-        "clear_page* copy_page copy_page_* clear_huge_page copy_highpage copy_user_highpage "
-        "pi_memcpy* pi_memset* pi_strlen arch_memcpy* crc* csum_partial* csum_and_* do_csum "
-        "checksum ip_fast_csum jhash* siphash* hsiphash* xxh* memcpy_and_pad memcpy_fromio "
-        "memcpy_toio memset_io hex_dump_to_buffer print_hex_dump* skip_spaces strim mmioset "
-        "mmiocpy memzero get_random_bytes* get_random_u* prandom_* bsearch sort sort_r "
-        "sort_nonatomic hex2bin bin2hex match_token match_int match_u64 match_strdup "
-        "match_strlcpy utf8_to_utf32 utf8s_to_utf16s utf16s_to_utf8s",
+        "copy_page clear_huge_page copy_highpage copy_user_highpage pi_memcpy* pi_memset* "
+        "pi_strlen arch_memcpy* crc* csum_partial* csum_and_* do_csum checksum ip_fast_csum "
+        "jhash* siphash* hsiphash* xxh* memcpy_and_pad memcpy_fromio memcpy_toio memset_io "
+        "hex_dump_to_buffer print_hex_dump* skip_spaces strim mmioset mmiocpy memzero "
+        "get_random_bytes* get_random_u* prandom_* bsearch sort sort_r sort_nonatomic hex2bin "
+        "bin2hex match_token match_int match_u64 match_strdup match_strlcpy utf8_to_utf32 "
+        "utf8s_to_utf16s utf16s_to_utf8s clear_page clear_page_erms clear_page_orig "
+        "clear_page_rep copy_page_regs copy_page_rep copy_page_erms",
         "copies, fills or compares what its caller hands it", "memcpy_erms", "strp_data_ready",
     ),
     Rule(
@@ -420,8 +421,8 @@ _ROWS = (
         "dev_vprintk_emit dev_printk* dev_err dev_warn dev_info dev_notice dev_crit dev_alert "
         "dev_emerg dev_level* netdev_printk netdev_err netdev_warn netdev_info netdev_notice "
         "netdev_level* msg_print_text log_store record_print_text down_trylock_console_sem* "
-        "console_lock_spinning_* pr_* seq_printf seq_vprintf nbcon_* univ8250_* *_printk "
-        "*_printk_level",
+        "console_lock_spinning_* seq_printf seq_vprintf nbcon_* *_printk *_printk_level "
+        "pr_flush pr_cont_*",
         "prints for its caller", "vprintk_emit", "console_lock",
     ),
     Rule(
@@ -464,10 +465,9 @@ _ROWS = (
         "schedule", "skip", "",
         "schedule schedule_* sched_text_start io_schedule* preempt_schedule* cond_resched* "
         "might_sleep* might_resched* context_switch switch_to* switch_to_asm need_resched* "
-        "pick_next_task* deactivate_task activate_task dequeue_task* enqueue_task* "
-        "schedule_debug schedule_bug schedule_preempt_disabled schedule_timeout* "
-        "schedule_hrtimeout* yield do_sched_yield msleep* usleep_range* ssleep do_nanosleep "
-        "might_fault cant_sleep* cant_migrate check_preemption_disabled "
+        "deactivate_task activate_task schedule_debug schedule_bug schedule_preempt_disabled "
+        "schedule_timeout* schedule_hrtimeout* yield do_sched_yield msleep* usleep_range* "
+        "ssleep do_nanosleep might_fault cant_sleep* cant_migrate check_preemption_disabled "
         "debug_smp_processor_id this_cpu_preempt_check rt_mutex_schedule prepare_to_wait* "
         "might_alloc finish_task_switch*",
         "gives the CPU away for its caller, or checks that it may",
@@ -520,11 +520,12 @@ _ROWS = (
         "driver_unregister bus_remove_driver class_destroy class_unregister class_register "
         "platform_device_add platform_device_del platform_device_unregister cdev_del cdev_put "
         "cdev_add cdev_device_add cdev_device_del misc_register misc_deregister pm_runtime_* "
-        "rpm_* hwrng_unregister hwrng_register led_classdev_unregister "
-        "power_supply_unregister bdi_unregister device_pm_* device_wakeup_* dev_pm_* "
-        "driver_sysfs_* subsys_interface_* bus_register bus_unregister device_match_* "
-        "get_device_unless_zero proc_register proc_create* proc_mkdir* proc_net_* "
-        "remove_proc_* pde_put",
+        "hwrng_unregister hwrng_register led_classdev_unregister power_supply_unregister "
+        "bdi_unregister device_pm_* device_wakeup_* dev_pm_* driver_sysfs_* "
+        "subsys_interface_* bus_register bus_unregister device_match_* get_device_unless_zero "
+        "proc_register proc_create* proc_mkdir* proc_net_* remove_proc_* pde_put rpm_callback "
+        "rpm_idle rpm_resume rpm_suspend rpm_get_suppliers rpm_put_suppliers "
+        "rpm_check_suspend_allowed",
         "the device model, which works for the driver", "kobject_add_internal", "device_find_child",
     ),
     Rule(
@@ -734,7 +735,7 @@ _ROWS = (
         "do_splice* splice_direct_to_actor iterate_dir sock_do_ioctl blkdev_ioctl "
         "compat_blkdev_ioctl *_sys_ioctl SyS_ioctl compat_SyS_ioctl sys_ioctl ksys_ioctl "
         "vfs_get_tree mount_fs kernel_read kernel_write vfs_copy_file_range vfs_dedupe* "
-        "vfs_kern_mount* file_ioctl vfs_lookup lookup_slow lookup_open",
+        "vfs_kern_mount* file_ioctl",
         "calls a file's or a file system's operation", "vfs_read",
     ),
     Rule(
@@ -742,10 +743,8 @@ _ROWS = (
         "sock_sendmsg* sock_write_iter sys_sendmsg* kernel_sendmsg rtnetlink_rcv_msg "
         "netlink_dump nfnetlink_rcv_msg nfnetlink_rcv_batch netif_receive_skb_core* "
         "netif_receive_skb_one_core netif_receive_skb_list_core deliver_skb "
-        "deliver_ptype_list_skb dev_direct_xmit dev_hard_start_xmit xmit_one "
-        "inet_csk_listen_start netdev_start_xmit sys_setsockopt do_sock_setsockopt "
-        "sys_getsockopt do_sock_getsockopt sys_connect* sys_bind* sys_listen* sys_accept4* "
-        "sock_setsockopt",
+        "deliver_ptype_list_skb sys_setsockopt do_sock_setsockopt sys_getsockopt "
+        "do_sock_getsockopt sys_connect* sys_bind* sys_listen* sys_accept4* sock_setsockopt",
         "calls a protocol's or a network driver's operation", "__netif_receive_skb_core",
     ),
     Rule(
@@ -758,7 +757,7 @@ _ROWS = (
     Rule(
         "anchor-init", "anchor", "",
         "do_one_initcall do_initcalls do_init_module load_module call_driver_probe "
-        "really_probe device_remove* ops_init ops_exit_list cleanup_net tty_ldisc_receive_buf",
+        "really_probe device_remove* tty_ldisc_receive_buf",
         "calls what a module or a driver registered", "do_one_initcall",
     ),
     Rule(
