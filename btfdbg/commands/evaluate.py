@@ -154,6 +154,9 @@ def run_python(session: Session, state: PromptState, source: str) -> None:
         sys.displayhook = hook
 
 
+_TEMPLATE = "the template of a per-CPU variable, which no CPU uses; see per_cpu(VARIABLE, CPU)"
+
+
 def show_result(session: Session, state: PromptState, value: Any) -> None:
     """Show a value and bind it to ``_`` and its number."""
     if value is None:
@@ -163,6 +166,11 @@ def show_result(session: Session, state: PromptState, value: Any) -> None:
     builtins._ = value  # type: ignore[attr-defined] # what Python's prompt does
     head: list[Fragment] = [("dim", f"${number} = ")] if state.interactive else []
     output.emit(*head, *fragments)
+    if isinstance(value, drgn.Object) and value.address_ is not None:
+        from btfdbg.program.per_cpu import in_template
+
+        if in_template(session, value.address_):
+            output.emit(("comment", f"/* {_TEMPLATE} */"))
 
 
 def format_result(value: Any) -> Iterator[Fragment]:

@@ -138,9 +138,9 @@ def run_script(session: Session, argv: Sequence[str]) -> int:
 
 
 def _keep_walks() -> None:
-    from btfdbg.patches import walks_around_damage
+    from btfdbg.patches import install
 
-    walks_around_damage.install()
+    install.install_helpers()
 
 
 def _mentions_helpers(path: str) -> bool:
@@ -179,9 +179,13 @@ def run_commands(session: Session, commands: Sequence[str], *, color: str = "aut
 
 def _guarded(session: Session, call: Callable[[], object]) -> int:
     from btfdbg.commands import reads
+    from btfdbg.patches import install
 
     with reads.counted(session, ""):
-        return _caught(session, call)
+        try:
+            return _caught(session, call)
+        finally:
+            install.note_on(session)
 
 
 def _caught(session: Session, call: Callable[[], object]) -> int:

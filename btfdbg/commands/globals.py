@@ -83,7 +83,7 @@ def all_globals(prog: drgn.Program) -> dict[str, Any]:
     """What drgn's own prompt binds: drgn's names and every helper."""
     import drgn.cli
 
-    from btfdbg.patches import walks_around_damage
+    from btfdbg.patches import install
 
-    walks_around_damage.install()
+    install.install_helpers()
     return drgn.cli.default_globals(prog)

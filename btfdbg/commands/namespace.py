@@ -34,13 +34,10 @@ from btfdbg.commands.define import NAMESPACE, own
 from btfdbg.commands.state import PromptState, state_of
 from btfdbg.commands.text import one_line
 from btfdbg.errors import BtfdbgError
-from btfdbg.patches import walks_around_damage
+from btfdbg.patches import install
+from btfdbg.patches.install import reach
 from btfdbg.patches.watchdog import watched
 from btfdbg.program.session import Session
-
-# Imported for their effect: they register drgn's commands, which is what drgn
-# does with them as plugins.
-_DRGN_COMMAND_MODULES = ("drgn.commands._builtin", "drgn.commands._crash")
 
 # Commands whose arguments are not ours to look into.
 _VERBATIM = frozenset(("sh", "py", "source", "crash", "eval"))
@@ -61,26 +58,24 @@ def load_commands() -> None:
     global _loaded
     if _loaded:
         return
-    for name in _DRGN_COMMAND_MODULES:
-        import_module(name)
+    install.import_commands()
     from btfdbg.commands import prompt
 
     for module in pkgutil.iter_modules(prompt.__path__, prompt.__name__ + "."):
         import_module(module.name)
     _loaded = True
-    walks_around_damage.install()
-    from btfdbg.patches import backtrace, mod, search, source_lines, task_commands
-
-    # The file stands in drgn's own line, the arguments below it.
-    for around in (source_lines, task_commands, mod, search, backtrace):
-        around.install()
+    install.install_commands()
     extensions.load()
 
 
 def _spaces() -> tuple[CommandNamespace, ...]:
-    from drgn.commands._crash.common import CRASH_COMMAND_NAMESPACE
+    crash = reach("drgn.commands._crash.common", "CRASH_COMMAND_NAMESPACE")
+    own = (NAMESPACE, DEFAULT_COMMAND_NAMESPACE)
+    return own if crash is None else (*own, crash)
 
-    return (NAMESPACE, DEFAULT_COMMAND_NAMESPACE, CRASH_COMMAND_NAMESPACE)
+
+def _is_crash(space: CommandNamespace) -> bool:
+    return space is not NAMESPACE and space is not DEFAULT_COMMAND_NAMESPACE
 
 
 def lookup(prog: drgn.Program, name: str) -> Command[Any]:
@@ -91,7 +86,7 @@ def lookup(prog: drgn.Program, name: str) -> Command[Any]:
     """
     load_commands()
     for space in _spaces():
-        if space is _spaces()[-1] and name in _HIDDEN:
+        if name in _HIDDEN and _is_crash(space):
             continue
         try:
             return space.lookup(prog, name)
@@ -115,13 +110,14 @@ def commands(prog: drgn.Program) -> dict[str, Command[Any]]:
     found: dict[str, Command[Any]] = {}
     for space in _spaces():
         for name, command in space.enabled(prog):
-            if not (space is _spaces()[-1] and name in _HIDDEN):
+            if not (name in _HIDDEN and _is_crash(space)):
                 found.setdefault(name, command)
     return dict(sorted(found.items()))
 
 
 def parser_of(command: Command[Any]) -> argparse.ArgumentParser | None:
     """A command's argument parser; drgn's framework does not show it, but has one for all."""
+    reach("drgn.commands", "_CustomCommand._parser")
     parser = getattr(command, "_parser", None)
     return parser if isinstance(parser, argparse.ArgumentParser) else None
 
@@ -157,7 +153,10 @@ def run(session: Session, line: str, globals_: dict[str, Any]) -> bool:
         return True
     match = _WORD.match(line)
     with reads.counted(session, match.group() if match else ""):
-        return _run_reported(session, state, line)
+        try:
+            return _run_reported(session, state, line)
+        finally:
+            install.note_on(session)
 
 
 def _run_reported(session: Session, state: PromptState, line: str) -> bool:

@@ -22,6 +22,7 @@ from typing import Any
 import drgn
 
 from btfdbg.commands.text import escape
+from btfdbg.patches.install import reach
 
 
 class TablesAsJson(io.StringIO):
@@ -67,7 +68,8 @@ def _objects(rows: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
 
 def _plain(value: Any) -> Any:
     # CellFormat has no public way back to its value.
-    value = getattr(value, "_value", value)
+    if reach("drgn.helpers.common.format", "CellFormat._value") is not None:
+        value = getattr(value, "_value", value)
     if isinstance(value, drgn.Object):
         try:
             value = value.value_()

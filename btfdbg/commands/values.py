@@ -17,6 +17,7 @@ import drgn
 from btfdbg.commands.state import state_of
 from btfdbg.commands.words import arrows
 from btfdbg.errors import BtfdbgError
+from btfdbg.program.per_cpu import copies, is_per_cpu
 from btfdbg.program.session import Session
 
 MASK = (1 << 64) - 1
@@ -25,6 +26,8 @@ _HEX = re.compile(r"(?:0x)?([0-9a-fA-F]{1,16})")
 _SURE_HEX = re.compile(r"0x[0-9a-fA-F]{1,16}|[0-9][0-9a-fA-F]{0,15}|[0-9a-fA-F]{8,16}")
 _SYMBOL = re.compile(r"([A-Za-z_.][\w.$]*)(?:\s*\+\s*(0x[0-9a-fA-F]+|\d+))?")
 _DOLLAR = re.compile(r"\$(\w*)")
+_ROOT = re.compile(r"[A-Za-z_]\w*")
+_OF_CPU = re.compile(r"([A-Za-z_]\w*):(\d{1,6})")
 
 
 class ValueErrorInCommand(BtfdbgError, ValueError):
@@ -47,9 +50,15 @@ def value(session: Session, text: str) -> int | drgn.Object:
     """
     An address as int, or the object that an argument means.
 
-    A symbol's name gives the address, not the variable.
+    A symbol's name gives the address, not the variable. ``NAME:CPU`` is a CPU's own copy.
+
+    :raises PerCpuError: a per-CPU variable is named without a CPU.
     """
     text = text.strip()
+    of_cpu = _OF_CPU.fullmatch(text)
+    if of_cpu and is_per_cpu(session, of_cpu[1]):
+        return copy_of(session, of_cpu[1], int(of_cpu[2]))
+    check_cpu(session, text)
     if _SURE_HEX.fullmatch(text):
         return int(text, 16)
     symbol = _SYMBOL.fullmatch(text)
@@ -66,6 +75,46 @@ def value(session: Session, text: str) -> int | drgn.Object:
     if isinstance(result, bool) or not isinstance(result, (int, drgn.Object)):
         raise ValueErrorInCommand(f"{text!r} is {type(result).__name__}, not an address")
     return result
+
+
+class PerCpuError(BtfdbgError, ValueError):
+    """A per-CPU variable is named without a CPU, and one answer would be wrong."""
+
+
+def per_cpu_name(session: Session, text: str) -> str | None:
+    """The per-CPU variable that an expression begins with, unless it takes the address."""
+    root = _ROOT.match(text.strip())
+    if root is None or "address_of_" in text or root[0] in state_of(session.prog).globals:
+        return None
+    return root[0] if is_per_cpu(session, root[0]) else None
+
+
+def check_cpu(session: Session, text: str) -> None:
+    """
+    Refuse an expression that would be about the template of a per-CPU variable.
+
+    :raises PerCpuError: it is.
+    """
+    name = per_cpu_name(session, text)
+    if name is None:
+        return
+    cpu, place = next(copies(session, session.prog[name].address_))
+    raise PerCpuError(
+        f"{name} is a per-CPU variable: each CPU has its own, CPU {cpu}'s is at {place:#x};"
+        f" ask for {name}:{cpu}, or p {name}:a for every CPU's"
+    )
+
+
+def copy_of(session: Session, name: str, cpu: int) -> int:
+    """
+    Address of a CPU's own copy of a per-CPU variable.
+
+    :raises ValueErrorInCommand: there is no such CPU.
+    """
+    for number, place in copies(session, session.prog[name].address_):
+        if number == cpu:
+            return place
+    raise ValueErrorInCommand(f"{name}:{cpu}: there is no CPU {cpu}")
 
 
 def address_of(obj: drgn.Object) -> int:
@@ -95,13 +144,14 @@ def dollars(source: str) -> str:
     return "".join(parts)
 
 
-def evaluate(session: Session, text: str) -> Any:
+def evaluate(session: Session, text: str, cpu: int | None = None) -> Any:
     """
     Value of an expression the user typed: Python over the prompt's names.
 
     A name that is not bound but is a variable of the kernel means the variable,
     so that ``p/x init_task.flags`` works as in crash and gdb.
 
+    :param cpu: Whose copies per-CPU variables are that are named so.
     :raises ValueErrorInCommand: it is no expression.
     """
     import ast
@@ -112,7 +162,7 @@ def evaluate(session: Session, text: str) -> Any:
         tree = ast.parse(source, mode="eval")
     except (SyntaxError, ValueError, MemoryError, RecursionError) as e:
         raise ValueErrorInCommand(f"{text!r} is neither an address nor an expression") from e
-    names = _Names(session, state.globals)
+    names = _Names(session, state.globals, cpu)
     names["__dollar__"] = state.dollar
     return eval(compile(tree, "<argument>", "eval"), {"__builtins__": __builtins__}, names)
 
@@ -120,9 +170,10 @@ def evaluate(session: Session, text: str) -> Any:
 class _Names(dict[str, Any]):
     """Names of the prompt, then builtins, then the kernel's variables."""
 
-    def __init__(self, session: Session, bound: dict[str, Any]) -> None:
+    def __init__(self, session: Session, bound: dict[str, Any], cpu: int | None) -> None:
         super().__init__()
         self._session = session
+        self._cpu = cpu
         self._bound = bound
 
     def __missing__(self, name: str) -> Any:
@@ -135,7 +186,12 @@ class _Names(dict[str, Any]):
         if hasattr(builtins, name):
             raise KeyError(name)  # Python looks at builtins next
         try:
-            return self._session.prog[name]
+            found = self._session.prog[name]
+            if self._cpu is not None and is_per_cpu(self._session, name):
+                from drgn.helpers.linux.percpu import per_cpu
+
+                return per_cpu(found, self._cpu)
+            return found
         except KeyError:
             raise NameError(
                 f"{name!r} is neither a name of the prompt nor a variable of the kernel", name=name

@@ -1,21 +1,20 @@
-"""``bt`` and ``foreach bt`` show what each frame was called with.
+"""``bt`` and ``foreach bt``: what each frame was called with, and where it is on the stack.
 
-Owns putting the line of arguments below each of drgn's lines. The values are ``frames``'; the
-lines of drgn's command stay as they are, so that what reads crash's format still can.
-
-drgn's private names here: ``drgn.commands._crash._bt._print_one_task`` and ``_print_frame``.
-Without them ``bt`` is drgn's.
+Owns putting the line of arguments below each of drgn's lines, and the frames that drgn's
+command is given. The values are found by ``frames``; the lines of drgn's command stay as they
+are, so that what reads crash's format still can. Where drgn knows no stack pointer (arm64, by
+frame pointers) it is the one that the code implies, else where the frame's record is.
 """
 
 from __future__ import annotations
 
-import functools
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import drgn
-from drgn.commands._crash import _bt
 
 from btfdbg.errors import DebugInfoError
+from btfdbg.patches.stacks import with_addresses
 from btfdbg.program.session import Session, find_session
 from btfdbg.vmcore.read_failures import unread
 
@@ -28,31 +27,24 @@ _INDENT = " " * 7
 _shown: list[Lines] = []
 
 
-def install() -> None:
-    """Put the lines into drgn's command; once, after drgn's commands were imported."""
-    one_task = getattr(_bt, "_print_one_task", None)
-    frame = getattr(_bt, "_print_frame", None)
-    if one_task is None or frame is None:
-        return
-    _bt._print_one_task = _around_task(one_task)
-    _bt._print_frame = _around_frame(frame)
+def print_one_task(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Print a stack whose frames have addresses, with what they were called with."""
 
-
-def _around_task(print_one_task: Any) -> Any:
-    @functools.wraps(print_one_task)
-    def around(trace: Any, *args: Any, **kwargs: Any) -> Any:
+    def show(trace: Any, *args: Any, **kwargs: Any) -> Any:
         session = find_session(trace.prog)
         problem = ""
-        if session is not None and not kwargs.get("drgn_style"):
-            problem = _find(session, trace)
+        if session is not None:
+            if not kwargs.get("drgn_style"):
+                problem = _find(session, trace)
+            trace = with_addresses(trace, [line.sp for line in _shown])
         try:
-            return print_one_task(trace, *args, **kwargs)
+            return original(trace, *args, **kwargs)
         finally:
             _shown.clear()
             if problem:
                 print(problem)
 
-    return around
+    return show
 
 
 def _find(session: Session, trace: Any) -> str:
@@ -73,36 +65,16 @@ def _find(session: Session, trace: Any) -> str:
     return ""
 
 
-class _WithSp:
-    """A frame of drgn's with the stack pointer that the code implies."""
+def print_frame(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Print a frame, and below it what it was called with."""
 
-    def __init__(self, frame: drgn.StackFrame, sp: int) -> None:
-        self._frame = frame
-        self.sp = sp
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._frame, name)
-
-
-def _around_frame(print_frame: Any) -> Any:
-    @functools.wraps(print_frame)
-    def around(
-        prog: drgn.Program,
-        index: int,
-        sp: int | None,
-        frame: Any,
-        sp_width: int,
-        *args: Any,
-        **kwargs: Any,
-    ) -> Any:
+    def show(prog: drgn.Program, index: int, *args: Any, **kwargs: Any) -> Any:
+        result = original(prog, index, *args, **kwargs)
         found = _shown[index] if 0 <= index < len(_shown) else None
-        if sp is None and found is not None and found.sp is not None:
-            sp, frame = found.sp, _WithSp(frame, found.sp)
-        result = print_frame(prog, index, sp, frame, sp_width, *args, **kwargs)
         if found is not None and found.arguments:
             print(f"{_INDENT}{found.arguments}")
         if found is not None and found.via:
             print(f"{_INDENT}via {found.via} (tail call)")
         return result
 
-    return around
+    return show

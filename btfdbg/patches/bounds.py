@@ -7,7 +7,6 @@ it there, neither Ctrl-C nor a timer. And the sizes of the ring of log records:
 drgn makes a mask of as many bits as the dump says and counts from one record
 number to another, whatever they are. And the size of the table of neighbours.
 
-``install()`` puts them in place; Programs without a Session are not concerned.
 What drgn's core looks up by itself (``Program.thread()``) stays out of reach.
 
 Facts: drgn ``libdrgn/linux_kernel_helpers.c``, ``linux_helper_xa_load()``, and
@@ -20,7 +19,6 @@ the shift of a node is smaller than that of the node above by what one level has
 
 from __future__ import annotations
 
-import functools
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -29,7 +27,6 @@ import drgn
 from drgn import FaultError, Object
 
 from btfdbg.errors import DebugInfoError
-from btfdbg.patches.replace import replace_in_drgn
 from btfdbg.program.session import find_session
 from btfdbg.program.walks import is_node
 
@@ -89,8 +86,10 @@ def check_log(ring: Object) -> None:
     )
 
 
-def _checked_neighbours(original: Callable[[Object], Any]) -> Any:
-    def neighbours(table: Object) -> Any:
+def neighbours(original: Callable[[Object], Any]) -> Callable[[Object], Any]:
+    """Entries of a table of neighbours, if its size can be right."""
+
+    def walk(table: Object) -> Any:
         if find_session(table.prog_) is not None:
             bits = table.hash_shift.value_()
             if bits > _MAX_NEIGHBOUR_BITS:
@@ -101,67 +100,60 @@ def _checked_neighbours(original: Callable[[Object], Any]) -> Any:
                 )
         return original(table)
 
-    return neighbours
+    return walk
 
 
-def _checked_log(original: Callable[[drgn.Program, Object], Any]) -> Any:
-    def records(prog: drgn.Program, ring: Object) -> Any:
+def printk_records(original: Callable[[drgn.Program, Object], Any]) -> Any:
+    """Records of the log, if the sizes of its ring can be right."""
+
+    def records(prog: drgn.Program, prb: Object) -> Any:
         if find_session(prog) is not None:
-            check_log(ring)
-        return original(prog, ring)
+            check_log(prb)
+        return original(prog, prb)
 
     return records
 
 
-def _guarded(original: Callable[[Object, Any], Object], path: tuple[str, ...]) -> Any:
-    def lookup(tree: Object, index: Any) -> Object:
-        if find_session(tree.prog_) is not None:
-            number = operator.index(index)
-            try:
-                found = tree
-                for member in path:
-                    if member == "idr_rt" and hasattr(found, "idr_base"):
-                        number -= found.idr_base.value_()
-                    found = found.member_(member)
-                if number >= 0:
-                    check_descent(found, number)
-            except (AttributeError, LookupError):
-                pass  # a kernel with other trees, of which drgn knows
-        return original(tree, index)
+def _guarded(*path: str) -> Callable[[Callable[[Object, Any], Object]], Any]:
+    """
+    Make a lookup that descends in Python first.
 
-    return lookup
+    :param path: Members that lead from what is looked in to the XArray.
+    """
+
+    def make(original: Callable[[Object, Any], Object]) -> Any:
+        def lookup(tree: Object, index: Any) -> Object:
+            if find_session(tree.prog_) is not None:
+                number = operator.index(index)
+                try:
+                    found = tree
+                    for member in path:
+                        if member == "idr_rt" and hasattr(found, "idr_base"):
+                            number -= found.idr_base.value_()
+                        found = found.member_(member)
+                    if number >= 0:
+                        check_descent(found, number)
+                except (AttributeError, LookupError):
+                    pass  # a kernel with other trees, of which drgn knows
+            return original(tree, index)
+
+        return lookup
+
+    return make
 
 
-def _within(original: Callable[[Object, int], Any]) -> Any:
+xa_load = _guarded()
+idr_find = _guarded("idr_rt")
+find_pid = find_task = _guarded("idr", "idr_rt")
+
+
+def within_bitmap(original: Callable[[Object, int], Any]) -> Any:
     """Bits of a set of CPUs, no more than it has; drgn goes by ``nr_cpu_ids`` alone."""
 
-    def bits(words: Object, size: int) -> Any:
-        length = words.type_.length
+    def bits(bitmap: Object, size: int) -> Any:
+        length = bitmap.type_.length
         if length:
-            size = min(size, length * 8 * drgn.sizeof(words.type_.type))
-        return original(words, size)
+            size = min(size, length * 8 * drgn.sizeof(bitmap.type_.type))
+        return original(bitmap, size)
 
     return bits
-
-
-def install() -> None:
-    """Put the checks before drgn's own code; call it once."""
-    from drgn.helpers.linux import cpumask, idr, net, pid, printk, xarray
-
-    modules: tuple[tuple[Any, str, tuple[str, ...]], ...] = (
-        (xarray, "_linux_helper_xa_load", ()),
-        (idr, "_linux_helper_idr_find", ("idr_rt",)),
-        (pid, "_linux_helper_find_pid", ("idr", "idr_rt")),
-        (pid, "_linux_helper_find_task", ("idr", "idr_rt")),
-    )
-    for module, name, path in modules:
-        setattr(module, name, _guarded(getattr(module, name), path))
-    for name in ("for_each_set_bit", "bitmap_weight"):
-        if hasattr(cpumask, name):
-            setattr(cpumask, name, _within(getattr(cpumask, name)))
-    name = "_get_printk_records_lockless"
-    if hasattr(printk, name):
-        setattr(printk, name, _checked_log(getattr(printk, name)))
-    name = "neigh_table_for_each_neighbor"
-    original = getattr(net, name)
-    replace_in_drgn({original: functools.wraps(original)(_checked_neighbours(original))})

@@ -13,13 +13,8 @@ from collections.abc import Iterator
 
 import drgn
 
-from btfdbg.patches import program_proxy
+from btfdbg.patches.program_proxy import ProgramProxy, with_proxy
 from btfdbg.program.session import find_session
-
-
-def install() -> None:
-    """Let ``mod`` take its modules from the session; once, after drgn's commands were imported."""
-    program_proxy.install("mod", _known)
 
 
 def _known(prog: drgn.Program, args: argparse.Namespace) -> _Known | None:
@@ -30,7 +25,7 @@ def _known(prog: drgn.Program, args: argparse.Namespace) -> _Known | None:
     return _Known(prog, session.loaded) if session.loaded else None
 
 
-class _Known(program_proxy.StandIn):
+class _Known(ProgramProxy):
     """A Program whose loaded modules are those that the session has."""
 
     def __init__(self, prog: drgn.Program, loaded: list[drgn.Module]) -> None:
@@ -39,3 +34,6 @@ class _Known(program_proxy.StandIn):
 
     def loaded_modules(self) -> Iterator[tuple[drgn.Module, bool]]:
         return ((module, False) for module in self._loaded)
+
+
+mod = with_proxy(_known)

@@ -1,20 +1,22 @@
 """Run a command of drgn's with another Program than the one that it is asked about.
 
 Owns the wrapping of the command and the way on to the real Program. For which commands,
-and which of a Program's answers are others, is the callers'.
+and which of a Program's answers are others, is decided by the caller.
 """
 
 from __future__ import annotations
 
 import argparse
-import functools
 from collections.abc import Callable
 from typing import Any
 
 import drgn
 
+Make = Callable[[drgn.Program, argparse.Namespace], Any]
+Command = Callable[..., Any]
 
-class StandIn:
+
+class ProgramProxy:
     """A Program of which a subclass answers some questions itself."""
 
     def __init__(self, prog: drgn.Program) -> None:
@@ -23,22 +25,23 @@ class StandIn:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._prog, name)
 
+    def __getitem__(self, name: str) -> drgn.Object:
+        return self._prog[name]
 
-def install(command: str, make: Callable[[drgn.Program, argparse.Namespace], Any]) -> None:
+
+def with_proxy(make: Make) -> Callable[[Command], Command]:
     """
-    Wrap one of drgn's crash commands; once, after they were imported.
+    Make a wrapper for the function of one of drgn's commands.
 
-    :param make: Gives what stands in for a Program, or ``None`` to leave it. Is not asked
+    :param make: Gives what stands in for a Program, or ``None`` to leave it. It is not asked
         for the drgn code of the command (``--drgn``).
     """
-    from drgn.commands._crash.common import CRASH_COMMAND_NAMESPACE
 
-    found: Any = CRASH_COMMAND_NAMESPACE._commands[command]
-    original = found._argparse_func
+    def wrap(original: Command) -> Command:
+        def run(prog: drgn.Program, name: str, args: argparse.Namespace, **kwargs: Any) -> Any:
+            other = None if getattr(args, "drgn", False) else make(prog, args)
+            return original(prog if other is None else other, name, args, **kwargs)
 
-    @functools.wraps(original)
-    def run(prog: drgn.Program, name: str, args: argparse.Namespace, **kwargs: Any) -> Any:
-        other = None if getattr(args, "drgn", False) else make(prog, args)
-        return original(prog if other is None else other, name, args, **kwargs)
+        return run
 
-    found._argparse_func = run
+    return wrap

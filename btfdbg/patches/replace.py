@@ -1,13 +1,14 @@
 """Put functions of ours in the places of drgn's, wherever drgn holds them.
 
-Owns the going round: drgn's modules import each other's functions by name, so that each
-keeps references of its own. Which functions are replaced, and by what, is the callers'.
+Owns the going round: drgn's modules import each other's functions by name, and its tables of
+commands hold functions too, so that each keeps references of its own. Which functions are
+replaced, and by what, is decided by the caller.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Any
 
 
@@ -25,3 +26,35 @@ def replace_in_drgn(replacements: Mapping[Callable[..., Any], Callable[..., Any]
                 replacement = by_id.get(id(value))
                 if replacement is not None:
                     setattr(user, name, replacement)
+
+
+def replace_in_commands(
+    replacements: Mapping[Callable[..., Any], Callable[..., Any]], commands: Iterable[Any]
+) -> None:
+    """
+    Replace functions that drgn's command objects hold.
+
+    :param commands: Objects of drgn's crash namespace.
+    """
+    by_id = {id(original): replacement for original, replacement in replacements.items()}
+    for command in commands:
+        for name, value in list(vars(command).items()):
+            replacement = by_id.get(id(value))
+            if replacement is not None:
+                setattr(command, name, replacement)
+
+
+def replace_in_subcommands(
+    replacements: Mapping[Callable[..., Any], Callable[..., Any]],
+    subcommands: MutableMapping[str, Any],
+) -> None:
+    """
+    Replace functions that ``foreach`` runs.
+
+    :param subcommands: Name to a named tuple of drgn's that has a ``func``.
+    """
+    by_id = {id(original): replacement for original, replacement in replacements.items()}
+    for name, subcommand in list(subcommands.items()):
+        replacement = by_id.get(id(subcommand.func))
+        if replacement is not None:
+            subcommands[name] = subcommand._replace(func=replacement)

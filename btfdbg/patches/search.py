@@ -11,14 +11,13 @@ addresses in the kernel's linear mapping.
 from __future__ import annotations
 
 import argparse
-import functools
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import drgn
 
-from btfdbg.patches import program_proxy
+from btfdbg.patches.program_proxy import ProgramProxy, with_proxy
 from btfdbg.program.session import find_session
 from btfdbg.vmcore.identify import DumpInfo
 from btfdbg.vmcore.kdumpfile import Kdump
@@ -34,21 +33,12 @@ _OVERLAP = 1 << 16
 _PAGE = 4096
 _KINDS = ("word", "u16", "u32", "u64", "regex")
 _END = (1 << 64) - 1
-
-
-def install() -> None:
-    """Put them around drgn's commands; once, after those were imported."""
-    from drgn.commands._crash import _kmem
-
-    program_proxy.install("search", _searched)
-    names = vars(_kmem)
-    for walk, of in (("for_each_valid_pfn_and_page", _first), ("for_each_page", None)):
-        names[walk] = _shown(names[walk], of)
+Walk = Callable[..., Iterable[Any]]
 
 
 def _searched(prog: drgn.Program, args: argparse.Namespace) -> _Searched | None:
     # Stacks are ranges of their own, and the tasks are asked of the Program itself.
-    own = args.task_stacks or args.active_task_stacks
+    own = getattr(args, "task_stacks", False) or getattr(args, "active_task_stacks", False)
     session = find_session(prog)
     live = prog.flags & drgn.ProgramFlags.IS_LIVE
     dump = None if own or live or session is None else session.dump
@@ -73,7 +63,7 @@ def held(info: DumpInfo) -> list[tuple[int, int]] | None:
     return None
 
 
-class _Searched(program_proxy.StandIn):
+class _Searched(ProgramProxy):
     """A Program whose searches are ours."""
 
     def __init__(self, prog: drgn.Program, ranges: list[tuple[int, int]]) -> None:
@@ -163,27 +153,27 @@ def _first(item: Any) -> int:
     return number
 
 
-def _shown(
-    walk: Callable[..., Iterable[Any]], number: Callable[[Any], int] | None
-) -> Callable[..., Iterator[Any]]:
+def _with_progress(number: Callable[[Any], int] | None) -> Callable[[Walk], Walk]:
     """
-    A walk over all pages that says how far it is where its output goes to a file or pipe.
+    Make a walk over all pages that says how far it is where its output goes to a file or pipe.
 
     :param number: Page frame of an item; ``None`` to count the items.
     """
 
-    @functools.wraps(walk)
-    def shown(prog: drgn.Program) -> Iterator[Any]:
-        if sys.stdout.isatty():
-            yield from walk(prog)
-            return
-        with Progress("pages", _max_pfn(prog), unit="pages") as progress:
-            for count, item in enumerate(walk(prog)):
-                if not count & 0xFF:
-                    progress(count if number is None else number(item))
-                yield item
+    def make(original: Walk) -> Walk:
+        def walk(prog: drgn.Program) -> Iterator[Any]:
+            if sys.stdout.isatty():
+                yield from original(prog)
+                return
+            with Progress("pages", _max_pfn(prog), unit="pages") as progress:
+                for count, item in enumerate(original(prog)):
+                    if not count & 0xFF:
+                        progress(count if number is None else number(item))
+                    yield item
 
-    return shown
+        return walk
+
+    return make
 
 
 def _max_pfn(prog: drgn.Program) -> int:
@@ -192,3 +182,8 @@ def _max_pfn(prog: drgn.Program) -> int:
     except (LookupError, drgn.FaultError):
         return 1
     return count
+
+
+search = with_proxy(_searched)
+for_each_page = _with_progress(None)
+for_each_valid_pfn_and_page = _with_progress(_first)

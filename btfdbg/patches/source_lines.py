@@ -2,37 +2,22 @@
 
 Owns putting the file at the end of drgn's lines, in parentheses for a frame, as drgn
 itself does where DWARF tells; where DWARF is there, the line stays drgn's. Which
-file it is, is ``frames.sources``'.
-
-drgn's private names here: ``drgn.commands._crash._bt._print_frame`` and
-``drgn.commands._crash._sym._print_symbols``. Without them the commands are drgn's.
+file it is, is found by ``frames.sources``.
 """
 
 from __future__ import annotations
 
-import functools
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from typing import Any
 
 import drgn
-from drgn.commands._crash import _bt, _sym
 
 from btfdbg.errors import BtfdbgError
 from btfdbg.program.session import find_session
 
 _NO_ANSWER = (LookupError, ValueError, drgn.FaultError, BtfdbgError)
-
-
-def install() -> None:
-    """Put the files into drgn's commands; once, after these were imported."""
-    frame = getattr(_bt, "_print_frame", None)
-    if frame is not None:
-        _bt._print_frame = _around_frame(frame)
-    symbols = getattr(_sym, "_print_symbols", None)
-    if symbols is not None:
-        _sym._print_symbols = _around_symbols(symbols)
 
 
 def file_at(prog: drgn.Program, address: int) -> str:
@@ -50,9 +35,10 @@ def file_at(prog: drgn.Program, address: int) -> str:
     return "" if found is None else str(found)
 
 
-def _around_frame(print_frame: Any) -> Any:
-    @functools.wraps(print_frame)
-    def around(
+def print_frame(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Print a frame with its source file."""
+
+    def show(
         prog: drgn.Program,
         index: int,
         sp: int | None,
@@ -62,15 +48,15 @@ def _around_frame(print_frame: Any) -> Any:
     ) -> Any:
         file = "" if _has_source(frame) else file_at(prog, _code_address(frame))
         if not file:
-            return print_frame(prog, index, sp, frame, *args, **kwargs)
+            return original(prog, index, sp, frame, *args, **kwargs)
         text = io.StringIO()
         with redirect_stdout(text):
-            result = print_frame(prog, index, sp, frame, *args, **kwargs)
+            result = original(prog, index, sp, frame, *args, **kwargs)
         first, newline, rest = text.getvalue().partition("\n")
         print(f"{first} ({file})", end=newline + rest)
         return result
 
-    return around
+    return show
 
 
 def _has_source(frame: drgn.StackFrame) -> bool:
@@ -90,25 +76,26 @@ def _code_address(frame: drgn.StackFrame) -> int:
         return 0
 
 
-def _around_symbols(print_symbols: Any) -> Any:
-    @functools.wraps(print_symbols)
-    def around(
+def print_symbols(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Print symbols with their source files (``sym -l`` and the like)."""
+
+    def show(
         prog: drgn.Program,
         symbols: Sequence[drgn.Symbol],
         indent: str = "",
         verbose: bool = False,
     ) -> None:
         if not verbose:
-            print_symbols(prog, symbols, indent, verbose)
+            original(prog, symbols, indent, verbose)
             return
         for symbol in symbols:
             text = io.StringIO()
             with redirect_stdout(text):
-                print_symbols(prog, [symbol], indent, verbose)
+                original(prog, [symbol], indent, verbose)
             line = text.getvalue().rstrip("\n")
             # drgn adds what DWARF says; ours is for where that says nothing.
             bare = line == f"{indent}{symbol.address:x} {symbol.name}"
             file = file_at(prog, symbol.address) if bare else ""
             print(f"{line} {file}" if file else line)
 
-    return around
+    return show

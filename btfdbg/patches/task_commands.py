@@ -2,61 +2,87 @@
 
 Owns the loop around ``ps``, ``foreach`` and what else shows task after task: a task that
 misses a page costs itself, is remarked on, and the others are shown. Which tasks there are
-is ``patches.walks_around_damage``'s.
+is known by ``patches.task_walks``.
 
 Why around them: drgn's loops are in the middle of its commands, but all take their tasks
-from one place, a selector, so that a command can be called again for the rest.
+from one place, a selector, so that a command can be called again for the rest. drgn's ``vm``
+returns at a kernel thread instead of going on: it is called for each task.
 """
 
 from __future__ import annotations
 
 import argparse
-import functools
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from drgn import FaultError, Object
-from drgn.commands._crash import _ps
-from drgn.commands._crash.common import _CRASH_FOREACH_SUBCOMMANDS
-from drgn.helpers.common.format import CellFormat, escape_ascii_string
-from drgn.helpers.linux.sched import task_cpu, task_state_to_char
 
-from btfdbg.patches.replace import replace_in_drgn
+from btfdbg.patches.install import reach
 from btfdbg.program.session import find_session
 from btfdbg.vmcore.read_failures import unread
 
+_PS = "drgn.commands._crash._ps"
 _WHAT = "tasks that cannot be shown in full"
 Command = Callable[..., Any]
 
 
-def install() -> None:
-    """Put the loop around drgn's commands; once, after drgn's commands were imported."""
-    replacements: dict[Command, Command] = {}
-    for name, command in list(_CRASH_FOREACH_SUBCOMMANDS.items()):
-        around = _around(name, command.func)
-        _CRASH_FOREACH_SUBCOMMANDS[name] = command._replace(func=around)
-        replacements[command.func] = around
-    replace_in_drgn(replacements)
+def _is_ours(selector: Any, args: argparse.Namespace) -> bool:
+    return find_session(selector.prog) is not None and not getattr(args, "drgn", False)
 
 
-def _around(name: str, command: Command) -> Command:
-    @functools.wraps(command)
-    def around(selector: Any, args: argparse.Namespace, **kwargs: Any) -> Any:
-        if find_session(selector.prog) is None or getattr(args, "drgn", False):
-            return command(selector, args, **kwargs)
-        if name == "ps" and _is_listing(args):
-            return _listing(command, selector, args)
+def _going_on(original: Command) -> Command:
+    """Call a command again for the rest, where it failed at a task."""
+
+    def run(selector: Any, args: argparse.Namespace, **kwargs: Any) -> Any:
+        if not _is_ours(selector, args):
+            return original(selector, args, **kwargs)
         rest = _Rest(selector)
         while True:
             try:
-                return command(rest, args, **kwargs)
+                return original(rest, args, **kwargs)
             except FaultError as e:
                 if rest.current is None:
                     raise
                 _remark(rest.current, e)
                 rest.current = None
 
-    return around
+    return run
+
+
+foreach_bt = foreach_files = foreach_set = foreach_sig = foreach_task = foreach_vtop = _going_on
+
+
+def foreach_vm(original: Command) -> Command:
+    """``vm`` for each task by itself."""
+
+    def run(selector: Any, args: argparse.Namespace, **kwargs: Any) -> Any:
+        if not _is_ours(selector, args):
+            return original(selector, args, **kwargs)
+        first = True
+        for task in selector.tasks():
+            if not first:
+                print()
+            first = False
+            try:
+                original(_One(selector, task), args, **kwargs)
+            except FaultError as e:
+                _remark(task, e)
+        return None
+
+    return run
+
+
+def foreach_ps(original: Command) -> Command:
+    """``ps``, whose table is printed when it has all rows."""
+    others = _going_on(original)
+
+    def run(selector: Any, args: argparse.Namespace, **kwargs: Any) -> Any:
+        if _is_ours(selector, args) and _is_listing(args):
+            return _listing(original, selector, args)
+        return others(selector, args, **kwargs)
+
+    return run
 
 
 def _remark(task: Object, error: FaultError) -> None:
@@ -114,9 +140,13 @@ def _listing(command: Command, selector: Any, args: argparse.Namespace) -> None:
         return
     except FaultError:
         pass
+    shown = reach(_PS, "print_table")
+    if shown is None:
+        _going_on(command)(selector, args)
+        return
     head: list[Any] = []
     rows: list[Any] = []
-    shown = vars(_ps)["print_table"]
+    names = vars(sys.modules[_PS])
 
     def collect(found: list[Any], **_: Any) -> None:
         count = 1 if args.header else 0
@@ -124,7 +154,7 @@ def _listing(command: Command, selector: Any, args: argparse.Namespace) -> None:
         rows.extend(found[count:])
 
     try:
-        vars(_ps)["print_table"] = collect
+        names["print_table"] = collect
         for task in selector.tasks():
             try:
                 command(_One(selector, task), args)
@@ -132,12 +162,15 @@ def _listing(command: Command, selector: Any, args: argparse.Namespace) -> None:
                 _remark(task, e)
                 rows.append(_short_row(task))
     finally:
-        vars(_ps)["print_table"] = shown
+        names["print_table"] = shown
     if rows:
         shown(head + rows)
 
 
 def _short_row(task: Object) -> tuple[Any, ...]:
+    from drgn.helpers.common.format import CellFormat, escape_ascii_string
+    from drgn.helpers.linux.sched import task_cpu, task_state_to_char
+
     name = escape_ascii_string(task.comm.string_(), escape_backslash=True)
     place = CellFormat(task.value_(), "^x")
     cpu, state = _shown(task_cpu, task), _shown(task_state_to_char, task)

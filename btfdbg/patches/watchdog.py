@@ -2,10 +2,11 @@
 
 Owns a look, every now and then while a command takes long, at what drgn's
 helpers are walking: their lists end where the kernel's do, and one wrong pointer
-makes a circle of them. Each kind of walk has a row in ``_WALKS``: the function,
-and how to go on from its local variables. The walk is followed from where it is,
+makes a circle of them. Each kind of walk has an entry in ``WALKS``: the function,
+and how to go on from its local variables; and a row in ``table``, which says whether
+the installed drgn still has both. The walk is followed from where it is,
 so that only what surely never ends is stopped; a list that is merely long is not.
-Lists and trees that all helpers share end by themselves (``patches.walks_around_damage``);
+Lists and trees that all helpers share end by themselves (``lists``, ``trees``);
 these are the others, each in the middle of something.
 
 Why not bounds in the walks themselves: they are drgn's, and some of them are in
@@ -113,38 +114,42 @@ def _levels(local: Locals) -> Iterator[Hashable]:
         yield None
 
 
-_WALKS: dict[tuple[str, str], tuple[Walk, ...]] = {
-    ("list_nulls.py", "hlist_nulls_for_each_entry"): (_chain("pos", "next"),),
-    ("llist.py", "llist_for_each"): (_chain("pos", "next"),),
-    ("device.py", "for_each_registered_chrdev"): (_chain("cd", "next"), _chain("probe", "next")),
-    ("device.py", "for_each_registered_blkdev"): (_chain("name", "next"),),
-    ("net.py", "netdev_ipv4_addrs"): (_chain("ifa", "ifa_next"),),
-    ("net.py", "neigh_table_for_each_neighbor"): (_chain("neigh", "next"),),
-    ("irq.py", "irq_desc_action_names"): (_chain("action", "next"),),
-    ("ioport.py", "for_each_resource"): (_chain("child", "sibling"),),
-    ("mm.py", "for_each_vma"): (_chain("vma", "vm_next"),),
-    ("kernfs.py", "kernfs_path"): (_to_root_node,),
-    ("fs.py", "super_block_for_each_mount"): (_chain("mount", "mnt_next_for_sb"),),
-    ("_ps.py", "_ps_parents"): (_resting("task", "parent"),),
-    ("fs.py", "dentry_path"): (_resting("dentry", "d_parent"),),
-    ("fs.py", "d_path"): (_path,),
-    ("xarray.py", "xa_for_each"): (_levels,),
+_LINUX = "drgn.helpers.linux."
+WALKS: dict[tuple[str, str], tuple[Walk, ...]] = {
+    (_LINUX + "list_nulls", "hlist_nulls_for_each_entry"): (_chain("pos", "next"),),
+    (_LINUX + "llist", "llist_for_each"): (_chain("pos", "next"),),
+    (_LINUX + "device", "for_each_registered_chrdev"): (
+        _chain("cd", "next"),
+        _chain("probe", "next"),
+    ),
+    (_LINUX + "device", "for_each_registered_blkdev"): (_chain("name", "next"),),
+    (_LINUX + "net", "netdev_ipv4_addrs"): (_chain("ifa", "ifa_next"),),
+    (_LINUX + "net", "neigh_table_for_each_neighbor"): (_chain("neigh", "next"),),
+    (_LINUX + "irq", "irq_desc_action_names"): (_chain("action", "next"),),
+    (_LINUX + "ioport", "for_each_resource"): (_chain("child", "sibling"),),
+    (_LINUX + "mm", "for_each_vma"): (_chain("vma", "vm_next"),),
+    (_LINUX + "kernfs", "kernfs_path"): (_to_root_node,),
+    (_LINUX + "fs", "super_block_for_each_mount"): (_chain("mount", "mnt_next_for_sb"),),
+    (_LINUX + "fs", "dentry_path"): (_resting("dentry", "d_parent"),),
+    (_LINUX + "fs", "d_path"): (_path,),
+    (_LINUX + "xarray", "xa_for_each"): (_levels,),
+    ("drgn.commands._crash._ps", "_ps_parents"): (_resting("task", "parent"),),
 }
 
 # One call takes as many steps as a tree has levels, which is microseconds. A
 # call that is found at work this many times never ends.
-_QUICK = frozenset(
+QUICK = frozenset(
     (
-        ("rbtree.py", "rb_first"),
-        ("rbtree.py", "rb_last"),
-        ("rbtree.py", "rb_next"),
-        ("rbtree.py", "rb_prev"),
-        ("rbtree.py", "rb_find"),
-        ("mapletree.py", "mtree_load"),
-        ("cgroup.py", "css_next_descendant_pre"),
-        ("fs.py", "_follow_mount"),
-        ("fs.py", "_follow_dotdot"),
-        ("kernfs.py", "_kernfs_follow_symlink"),
+        (_LINUX + "rbtree", "rb_first"),
+        (_LINUX + "rbtree", "rb_last"),
+        (_LINUX + "rbtree", "rb_next"),
+        (_LINUX + "rbtree", "rb_prev"),
+        (_LINUX + "rbtree", "rb_find"),
+        (_LINUX + "mapletree", "mtree_load"),
+        (_LINUX + "cgroup", "css_next_descendant_pre"),
+        (_LINUX + "fs", "_follow_mount"),
+        (_LINUX + "fs", "_follow_dotdot"),
+        (_LINUX + "kernfs", "_kernfs_follow_symlink"),
     )
 )
 _MAX_LOOKS = 50
@@ -208,20 +213,19 @@ class _Watch:
             return
         while frame is not None:
             if _is_of("drgn", frame):
-                code = frame.f_code
-                self._look_at(frame, (os.path.basename(code.co_filename), code.co_name))
+                self._look_at(frame, (frame.f_globals.get("__name__", ""), frame.f_code.co_name))
             frame = frame.f_back
         # Looking takes at most a fifth of the time.
         self._not_before = time.process_time() + 4 * (time.process_time() - now)
 
     def _look_at(self, frame: FrameType, place: tuple[str, str]) -> None:
-        if place in _QUICK:
+        if place in QUICK:
             # The frame is held, so that no other can be taken for it.
             self._looks = self._looks + 1 if frame is self._quick else 0
             self._quick = frame
             if self._looks >= _MAX_LOOKS:
                 raise _stop(place[1])
-        for walk in _WALKS.get(place, ()):
+        for walk in WALKS.get(place, ()):
             found = _circle(walk, frame.f_locals, self._steps)
             if found:
                 raise _stop(place[1])

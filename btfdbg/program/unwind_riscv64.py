@@ -43,11 +43,13 @@ class Frame:
     :ivar sp: Where its frame ends: the address above its saved registers.
     :ivar interrupted: The frame is where an exception or interrupt came in, so
         ``pc`` is that instruction and not a return address.
+    :ivar regs: Address of the ``struct pt_regs`` that the exception saved, if there is one.
     """
 
     pc: int
     sp: int
     interrupted: bool
+    regs: int | None = None
 
 
 def stack(task: Object) -> list[Frame]:
@@ -131,7 +133,7 @@ def _walk(s: Session, fp: int, live: int | None, low: int, high: int) -> Iterato
                 pc, caller_fp, live = regs.epc.value_(), regs.s0.value_(), regs.ra.value_()
             except (FaultError, LookupError):
                 return
-            yield Frame(pc, caller_fp, True)
+            yield Frame(pc, caller_fp, True, fp)
             if pc < 1 << 63:
                 return  # came from user space
         elif ra < 1 << 63:

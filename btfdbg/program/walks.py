@@ -9,16 +9,15 @@ Facts: ``include/linux/list.h``, ``include/linux/xarray.h`` (xa_is_node, xa_is_s
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+import struct
+from collections.abc import Callable, Iterator
 
 import drgn
 from drgn import FaultError, Object
 
 from btfdbg.vmcore.read_failures import unread
 
-# Nodes that a walk remembers to tell a circle; beyond, every node is compared with one
-# that moves on at powers of two.
+# Nodes that a walk around damage remembers at most.
 MAX_REMEMBERED = 1 << 20
 _MAX_SLOTS = 1 << 10
 # xa_mk_sibling() of the largest slot, in include/linux/xarray.h.
@@ -58,39 +57,39 @@ def ring(head: Object, way: int) -> Iterator[Object]:
     head = head.read_()
     start = head.value_()
     node_type = head.next.type_.unqualified()
-    words = _Words(prog)
-    seen = {start}
+    read, pair_of, size = _pair_reader(prog)
+    back = 1 - way
+    # A node names its neighbours on both sides, and the one that led to it is one of them: no
+    # node can come twice, and none needs to be remembered. Memory that changes is no dump's.
     previous, problem = start, ""
-    try:
-        at = words.pair(start)[way]
-    except FaultError:
-        raise  # nothing can be said of a list whose head is not there
-    count, mark, power = 0, 0, 1
+    at = pair_of(read(start, size))[way]
+    count, mark, power = 0, 0, 64
     while at != start:
-        if at in seen or at == mark:
-            problem = "runs in a circle"
-            break
         try:
-            pair = words.pair(at)
+            pair = pair_of(read(at, size))
         except (FaultError, OverflowError):
             problem = "cannot be read further"
             break
-        if pair[1 - way] != previous:
+        if pair[back] != previous:
             problem = f"leads to {at:#x}, which is not of it"
             break
-        if len(seen) < MAX_REMEMBERED:
-            seen.add(at)
-        elif count >= power:
-            mark, power = at, 2 * count
+        if at == mark:
+            problem = "runs in a circle"
+            break
         yield Object(prog, node_type, at)
         count += 1
+        if count == power:
+            mark, power = at, 2 * power
         previous, at = at, pair[way]
     if not problem:
         return
-    rest = _from_the_end(words, start, 1 - way, seen)
+    rest = _from_the_end(prog, start, back, previous)
     for address in reversed(rest):
         yield Object(prog, node_type, address)
-    joined = bool(rest) and words.pair(rest[-1])[1 - way] in seen
+    joined = bool(rest) and previous in (
+        pair_of(read(rest[-1], size))[back],
+        pair_of(read(start, size))[back],
+    )
     where = f"at {start:#x} it {problem} after {count:,} entries"
     if joined:
         remark(prog, "a list is damaged and was walked from both ends", where)
@@ -99,16 +98,21 @@ def ring(head: Object, way: int) -> Iterator[Object]:
         remark(prog, "a list is damaged and may have lost entries", where)
 
 
-def _from_the_end(words: _Words, start: int, way: int, seen: set[int]) -> list[int]:
-    """Nodes that a ring has when walked the other way, up to one that was seen."""
+def _from_the_end(prog: drgn.Program, start: int, way: int, last: int) -> list[int]:
+    """
+    Nodes that a ring has when walked the other way.
+
+    :param last: The last node of the first walk, which is where both meet.
+    """
+    read, pair_of, size = _pair_reader(prog)
     found: dict[int, None] = {}
     try:
-        previous, at = start, words.pair(start)[way]
-        while at not in seen and at not in found and len(found) < MAX_REMEMBERED:
-            pair = words.pair(at)
+        previous, at = start, pair_of(read(start, size))[way]
+        while at not in (last, start) and at not in found and len(found) < MAX_REMEMBERED:
+            pair = pair_of(read(at, size))
             if pair[1 - way] != previous:
                 # The last good one may be named wrongly by its neighbour, no other.
-                if pair[way] in seen:
+                if pair[way] == last:
                     found[at] = None
                 break
             found[at] = None
@@ -118,20 +122,17 @@ def _from_the_end(words: _Words, start: int, way: int, seen: set[int]) -> list[i
     return list(found)
 
 
-class _Words:
-    """Two pointers at once, which takes half the time of two."""
-
-    def __init__(self, prog: drgn.Program) -> None:
-        platform = prog.platform
-        assert platform is not None
-        little = platform.flags & drgn.PlatformFlags.IS_LITTLE_ENDIAN
-        self._read = prog.read
-        self._order: Any = "little" if little else "big"
-
-    def pair(self, address: int) -> tuple[int, int]:
-        data = self._read(address, 16)
-        order = self._order
-        return int.from_bytes(data[:8], order), int.from_bytes(data[8:], order)
+def _pair_reader(
+    prog: drgn.Program,
+) -> tuple[Callable[[int, int], bytes], Callable[[bytes], tuple[int, ...]], int]:
+    """What reads memory, what makes two pointers of it, and their size in bytes."""
+    platform = prog.platform
+    assert platform is not None
+    little = platform.flags & drgn.PlatformFlags.IS_LITTLE_ENDIAN
+    wide = platform.flags & drgn.PlatformFlags.IS_64_BIT
+    # Two at once take half the time of two reads.
+    pair = struct.Struct(("<" if little else ">") + ("2Q" if wide else "2I"))
+    return prog.read, pair.unpack, pair.size
 
 
 def xarray_entries(prog: drgn.Program, head: int) -> Iterator[tuple[int, int | FaultError]]:

@@ -335,13 +335,14 @@ def _import_ahead() -> None:
         "drgn.cli",
         "drgn.helpers.common",
         "drgn.helpers.linux",
-        "drgn.commands._builtin",
-        "drgn.commands._crash",
         "btfdbg.commands.evaluate",
         "btfdbg.repl.complete",
         "btfdbg.repl.highlight",
     ):
         import_module(name)
+    from btfdbg.patches import install
+
+    install.import_commands()
 
 
 def interact(session: Session, *, quiet: bool = False, color: str = "auto") -> int:

@@ -49,6 +49,7 @@ class Reason(Enum):
     USER = "user-space address"
     ERROR = "error value in place of a pointer"
     POISON = "pointer into freed memory"
+    PER_CPU = "per-CPU variable without a CPU"
     CORRUPT = "corrupt pointer"
     EXCLUDED = "page excluded from the dump"
     TRUNCATED = "the file is truncated"
@@ -104,6 +105,13 @@ def explain_address(prog: drgn.Program, info: DumpInfo | None, address: int) -> 
     for first, last, what in _POISON:
         if first | tag <= address | tag <= last | tag:
             return Explanation(Reason.POISON, address, f"{address:#x} points to {what}")
+    start, end = _per_cpu_template(prog)
+    if start <= address < end:
+        text = (
+            f"{address:#x} is where a per-CPU variable's symbol is: each CPU has its own copy,"
+            " per_cpu(VARIABLE, CPU)"
+        )
+        return Explanation(Reason.PER_CPU, address, text)
     if low_is_user and address < _USER_END:
         return Explanation(
             Reason.USER, address, f"{address:#x} is a user-space address, not a kernel pointer"
@@ -123,6 +131,18 @@ def explain_address(prog: drgn.Program, info: DumpInfo | None, address: int) -> 
         )
     found = explain_physical(info, physical)
     return Explanation(found.reason, address, f"{address:#x}: {found.text}")
+
+
+def _per_cpu_template(prog: drgn.Program) -> tuple[int, int]:
+    """Start and end of per-CPU symbols; offsets from 0 on x86-64 before v6.15."""
+    try:
+        ends: tuple[int, int] = (
+            prog.symbol("__per_cpu_start").address,
+            prog.symbol("__per_cpu_end").address,
+        )
+    except LookupError:
+        return 0, 0
+    return ends
 
 
 def _physical_reader(prog: drgn.Program) -> ReadPhysical:

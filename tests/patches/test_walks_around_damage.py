@@ -9,7 +9,7 @@ from drgn import Object
 from drgn.helpers.linux.list import list_for_each_entry
 
 from btfdbg.commands.evaluate import prepare, run_line
-from btfdbg.patches import walks_around_damage
+from btfdbg.patches import install
 from btfdbg.patches.tasks import find_tasks
 from btfdbg.program.session import Session
 from btfdbg.vmcore.read_failures import unread
@@ -20,7 +20,7 @@ WILD = 0xFFFF_DEAD_BEEF_0000
 
 @pytest.fixture
 def dump(oops_core: object) -> Dump:
-    walks_around_damage.install()
+    install.install_helpers()
     return Dump(oops_core)  # type: ignore[arg-type] # a path, as the fixture says
 
 

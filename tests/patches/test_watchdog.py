@@ -149,7 +149,7 @@ def test_a_long_list_is_no_circle() -> None:
 
 def test_a_lookup_that_is_always_at_work_is_stopped() -> None:
     """Which child of a node is next depends on the key, so that walk cannot be followed."""
-    namespace: dict[str, object] = {}
+    namespace: dict[str, object] = {"__name__": "drgn.helpers.linux.rbtree"}
     source = "def rb_find():\n    while True: pass\n"
     exec(compile(source, "/drgn/helpers/linux/rbtree.py", "exec"), namespace)
     rb_find = namespace["rb_find"]

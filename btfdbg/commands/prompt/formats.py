@@ -11,6 +11,7 @@ from drgn.commands import ParsedCommand, custom_command, parse_shell_command
 from btfdbg.commands import annotate, display, output, values
 from btfdbg.commands.define import DEFINITIONS, NAMESPACE, Definition
 from btfdbg.commands.state import state_of
+from btfdbg.program.per_cpu import copies
 from btfdbg.program.session import session
 
 _SIZES = {"b": 1, "h": 2, "w": 4, "g": 8}
@@ -98,12 +99,22 @@ def print_(
     """Run ``p/``."""
     letters, expression = _take(args)
     owner = session(prog)
+    variable = values.per_cpu_name(owner, expression)
+    if variable is not None:
+        for cpu, _ in copies(owner, prog[variable].address_):
+            text = _formatted(values.evaluate(owner, expression, cpu), expression, letters)
+            output.emit(("dim", f"[{cpu}]: "), *display.highlight(text))
+        return
     found = values.evaluate(owner, expression)
-    if not isinstance(found, (int, drgn.Object)):
-        raise FormatArgumentError(f"{expression!r} is {type(found).__name__}, not a value")
-    text = display.format_value(found, letters)
+    text = _formatted(found, expression, letters)
     number = state_of(prog).remember_result(found) if state_of(prog).interactive else None
     output.emit(("dim", f"${number} = " if number else ""), *display.highlight(text))
+
+
+def _formatted(found: object, expression: str, letters: str) -> str:
+    if not isinstance(found, (int, drgn.Object)):
+        raise FormatArgumentError(f"{expression!r} is {type(found).__name__}, not a value")
+    return display.format_value(found, letters)
 
 
 @custom_command(

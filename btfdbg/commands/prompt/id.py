@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from drgn.commands import argument
 
 from btfdbg.commands import annotate, output, values
 from btfdbg.commands.define import prompt_command
 from btfdbg.commands.text import Table
+from btfdbg.program.per_cpu import copies, is_per_cpu
 from btfdbg.program.session import Session
 
 
@@ -47,6 +49,10 @@ def identify(session: Session, args: argparse.Namespace) -> Table | None:
         styles={"address": "address", "what": "symbol", "type": "type", "why": "dim"},
     )
     for text in args.address:
+        places = _places(session, text)
+        if places:
+            table.rows.extend(places)
+            continue
         address = values.address(session, text)
         for found in annotate.identify(session, address):
             table.rows.append(
@@ -79,3 +85,17 @@ def _readable(session: Session, address: int) -> str:
     except (OverflowError, ValueError):
         return "not an address"
     return "mapped, not known"
+
+
+def _places(session: Session, text: str) -> list[tuple[Any, ...]]:
+    """A row for each CPU's copy of a per-CPU variable that is named without a CPU."""
+    name = text.strip()
+    if not is_per_cpu(session, name):
+        return []
+    variable = session.prog[name]
+    type_ = variable.type_.type_name()
+    why = f"the type of {name}: {session.variable_source(name) or 'DWARF'}"
+    return [
+        (place, "percpu", f"per_cpu({name}, {cpu})", type_, place, why)
+        for cpu, place in copies(session, variable.address_)
+    ]

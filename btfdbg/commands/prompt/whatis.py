@@ -9,7 +9,10 @@ from drgn.commands import argument
 
 from btfdbg.commands import display, output, text, values, words
 from btfdbg.commands.define import prompt_command
+from btfdbg.program.per_cpu import copies, is_per_cpu
 from btfdbg.program.session import Session
+
+_MAX_CPUS = 4
 
 
 def _code(session: Session, args: argparse.Namespace) -> str:
@@ -60,6 +63,8 @@ def whatis(session: Session, args: argparse.Namespace) -> None:
     output.emit(*display.highlight(declared.rstrip() + ";"))
     source = session.variable_source(name) if simple else None
     facts = [] if found.address_ is None else [f"at {found.address_:#x}"]
+    if simple and found.address_ is not None and is_per_cpu(session, name):
+        facts = [_places(session, found.address_)]
     try:
         facts.append(f"size: {drgn.sizeof(found)}")
     except TypeError:
@@ -90,3 +95,12 @@ def _file(session: Session, found: drgn.Object) -> list[str]:
     return (
         [] if file is None else [f"in {text.escape(file.file)} (by: {text.escape(file.evidence)})"]
     )
+
+
+def _places(session: Session, address: int) -> str:
+    """Where the copies of a per-CPU variable are, the first few."""
+    found = list(copies(session, address))
+    told = [f"CPU {cpu}'s at {place:#x}" for cpu, place in found[:_MAX_CPUS]]
+    if len(found) > _MAX_CPUS:
+        told.append(f"{len(found) - _MAX_CPUS} more")
+    return f"per-CPU: {', '.join(told)}"

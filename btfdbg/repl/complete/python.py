@@ -372,10 +372,11 @@ def _symbol_meta(sources: Sources, name: str, number: int) -> str:
         return "function"
     if len(found) > 1:
         return f"{len(found)} symbols"
+    per_cpu = ", per-CPU" if any(symbol.percpu for symbol in found) else ""
     try:
-        return display.type_name(session.prog[name].type_)
+        return display.type_name(session.prog[name].type_) + per_cpu
     except (LookupError, ValueError, drgn.FaultError):
-        return "symbol"
+        return "symbol" + per_cpu
 
 
 def types_(

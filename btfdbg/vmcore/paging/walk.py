@@ -68,12 +68,18 @@ class Paging:
     def __init__(self, levels: tuple[Level, ...], root: int) -> None:
         self.levels = levels
         self.root = root
+        self.both_halves = False
         self._entry = struct.Struct(self.entry_format)
 
-    def at(self, root: int) -> Paging:
-        """The same way from another root table, a physical address."""
+    def at(self, root: int, *, both_halves: bool = False) -> Paging:
+        """
+        The same way from another root table, a physical address.
+
+        :param both_halves: It is a process's: user-space addresses have entries as well.
+        """
         other = copy(self)
         other.root = root
+        other.both_halves = both_halves
         return other
 
     def decode(self, entry: int, level: int) -> tuple[Entry, int]:
@@ -110,7 +116,8 @@ class Paging:
         :return: Physical address, and bytes from there on that are mapped consecutively.
         :raises NotMappedError: there is no translation.
         """
-        if not self.is_kernel(address):
+        top = self.levels[0].shift + self.levels[0].bits
+        if not (self.is_kernel(address) or (self.both_halves and not address >> (top - 1))):
             raise NotMappedError(f"{address:#x} is not a kernel address", len(self.levels))
         table = self.root
         for depth, (shift, bits) in enumerate((lv.shift, lv.bits) for lv in self.levels):

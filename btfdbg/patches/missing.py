@@ -1,0 +1,167 @@
+"""What is only shown, and walks that end where memory is missing.
+
+Owns helpers of drgn's whose result goes into a cell of a table: ``?`` or a word stands for
+what cannot be read, and the rest of the table is printed. And walks of drgn's that end at the
+first page that is missing, with a remark instead of an error.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import drgn
+from drgn import FaultError, Object
+
+from btfdbg.program.session import find_session
+from btfdbg.program.walks import remark
+
+NOT_THERE = b"<not in the dump>"
+Helper = Callable[..., Any]
+Make = Callable[[Helper], Helper]
+
+
+def program_of(args: tuple[Any, ...]) -> tuple[drgn.Program, Object | None]:
+    """The Program that a helper was called for, and the object if it was given one."""
+    if args and isinstance(args[0], Object):
+        return args[0].prog_, args[0]
+    if args and isinstance(args[0], drgn.Program):
+        return args[0], args[1] if len(args) > 1 and isinstance(args[1], Object) else None
+    return drgn.get_default_prog(), None
+
+
+def _partial(what: str) -> Make:
+    """Make a walk that ends where memory is missing, with a remark."""
+
+    def make(original: Helper) -> Helper:
+        def partial(*args: Any, **kwargs: Any) -> Iterator[Any]:
+            prog = program_of(args)[0]
+            if find_session(prog) is None:
+                yield from original(*args, **kwargs)
+                return
+            count = 0
+            try:
+                for found in original(*args, **kwargs):
+                    item = found[-1] if isinstance(found, tuple) else found
+                    if isinstance(item, Object) and not _readable(item):
+                        if item:
+                            remark(prog, f"not all of {what} can be read", f"{item.value_():#x}")
+                        continue
+                    count += 1
+                    yield found
+            except FaultError as e:
+                remark(prog, f"not all of {what} can be reached", f"{e.address:#x} after {count:,}")
+
+        return partial
+
+    return make
+
+
+def _readable(pointer: Object) -> bool:
+    """Whether all that a pointer points to can be read."""
+    kind = pointer.type_.kind
+    target = pointer.type_.type if kind is drgn.TypeKind.POINTER else None
+    if target is None or target.kind is not drgn.TypeKind.STRUCT or not target.is_complete():
+        return True
+    try:
+        pointer.prog_.read(pointer.value_(), drgn.sizeof(target))
+    except (FaultError, OverflowError):
+        return False
+    return True
+
+
+for_each_file = _partial("the files of a task")
+for_each_irq_desc = _partial("the interrupts")
+for_each_disk = _partial("the disks")
+for_each_vma = _partial("the memory areas of a task")
+for_each_netdev = _partial("the network devices")
+
+
+def kernel_stack_trace(original: Helper) -> Helper:
+    """
+    A stack without frames, and a remark, for a task whose registers are lost.
+
+    Where drgn has no unwinder, ours: riscv64.
+    """
+
+    def trace(*args: Any, **kwargs: Any) -> Any:
+        prog = program_of(args)[0]
+        try:
+            return original(*args, **kwargs)
+        except NotImplementedError:
+            if find_session(prog) is None:
+                raise
+            from btfdbg.patches.stacks import unwind
+
+            found = unwind(prog, args)
+            if found is None:
+                raise
+            return found
+        except (FaultError, ValueError) as e:
+            lost = isinstance(e, FaultError) or "were not saved" in str(e)
+            if find_session(prog) is None or not lost:
+                raise
+            from drgn.helpers.linux.stack import LinuxKernelStack
+
+            why = f"{e.address:#x} cannot be read" if isinstance(e, FaultError) else str(e)
+            remark(prog, "tasks without a stack here", why)
+            return LinuxKernelStack(prog, [])
+
+    return trace
+
+
+def _leaf(unknown: Any) -> Make:
+    """Make a helper that gives ``unknown`` for what is not there."""
+
+    def make(original: Helper) -> Helper:
+        def leaf(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return original(*args, **kwargs)
+            except FaultError:
+                prog = next((a.prog_ for a in args if isinstance(a, Object)), None)
+                if prog is None or find_session(prog) is None:
+                    raise
+                return unknown() if callable(unknown) else unknown
+
+        return leaf
+
+    return make
+
+
+class _Unknown:
+    """A number that is not known; what is computed from it is not known either."""
+
+    def _same(self, other: object) -> _Unknown:
+        return self
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _same
+    __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = _same
+
+    def __str__(self) -> str:
+        return "?"
+
+    def __format__(self, spec: str) -> str:
+        layout = _LAYOUT.match(spec)
+        return format("?", layout[0] if layout else "")
+
+
+_LAYOUT = re.compile(r"(?:.?[<>^])?\d*")
+_UNKNOWN: Any = _Unknown()
+
+
+def _no_rss() -> Any:
+    from drgn.helpers.linux.mm import TaskRss
+
+    return TaskRss(*[_UNKNOWN] * 4)
+
+
+def _no_addresses() -> list[str]:
+    return [NOT_THERE.decode()]
+
+
+mount_src = mount_dst = mount_fstype = d_path = _leaf(NOT_THERE)
+decode_file_type = _leaf("?")
+task_rss = _leaf(_no_rss)
+task_vsize = _leaf(_UNKNOWN)
+netdev_ipv4_addrs = netdev_ipv6_addrs = _leaf(_no_addresses)

@@ -1,0 +1,48 @@
+"""``follow_phys()`` where drgn 0.3 cannot walk page tables: riscv64.
+
+Owns the call of ``vmcore.paging`` in drgn's place, which is asked only after drgn's own walk
+said that it is not implemented.
+
+Facts: ``include/linux/mm_types.h`` (mm_struct.pgd is a virtual address in the linear mapping);
+``arch/riscv/include/asm/page.h``.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+from drgn import FaultError, Object
+
+from btfdbg.program.session import find_session
+from btfdbg.vmcore.explain import kernel_paging
+from btfdbg.vmcore.paging import NotMappedError
+
+
+def follow_phys(original: Callable[..., Any]) -> Callable[..., Any]:
+    """The physical address of a virtual one in an address space."""
+
+    def follow(mm: Object, addr: Any) -> Object:
+        try:
+            found: Object = original(mm, addr)
+            return found
+        except NotImplementedError:
+            prog = mm.prog_
+            paging = kernel_paging(prog) if find_session(prog) is not None else None
+            if paging is None:
+                raise
+
+        def read(address: int, size: int) -> bytes:
+            data: bytes = prog.read(address, size, physical=True)
+            return data
+
+        address = operator.index(addr)
+        try:
+            root, _ = paging.translate(read, mm.pgd.value_())
+            physical, _ = paging.at(root, both_halves=True).translate(read, address)
+        except NotMappedError as e:
+            raise FaultError(str(e), address) from None
+        return Object(prog, "phys_addr_t", physical)
+
+    return follow
