@@ -7,8 +7,8 @@ there were, on the last line. The installed files stay as they are.
 
 from __future__ import annotations
 
+import importlib
 import importlib.machinery
-import importlib.util
 import re
 import sys
 from collections.abc import Sequence
@@ -73,12 +73,11 @@ def rename(module: str, name: str) -> None:
     else:
         pattern = rb"\b" + text + rb"\b" if word else rb"(?!)"
     _Loader.pattern = re.compile(pattern)
-    sys.meta_path.insert(0, _Finder("" if name else module))  # type: ignore[arg-type] # enough
-    import _drgn
-
-    if word and hasattr(_drgn, word):
-        setattr(_drgn, word + _OTHER, getattr(_drgn, word))
-        delattr(_drgn, word)
+    sys.meta_path.insert(0, _Finder("" if name else module))
+    in_c = importlib.import_module("_drgn")
+    if word and hasattr(in_c, word):
+        setattr(in_c, word + _OTHER, getattr(in_c, word))
+        delattr(in_c, word)
 
 
 def main(module: str, name: str, core: str) -> None:

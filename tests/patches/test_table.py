@@ -44,11 +44,9 @@ def test_a_row_fits_the_installed_drgn(row: Row) -> None:
     assert row.why
     assert row.lost
     if row.use is Use.ENVIRONMENT:
-        import _drgn
-        import _drgn_util.plugins
-
-        held = (_drgn.__file__, _drgn_util.plugins.__file__)
-        assert any(row.name.encode() in Path(path).read_bytes() for path in held)
+        held = (importlib.import_module(name) for name in ("_drgn", "_drgn_util.plugins"))
+        files = (Path(module.__file__ or "") for module in held)
+        assert any(row.name.encode() in file.read_bytes() for file in files)
         return
     if row.use is Use.IMPORTED:
         assert importlib.import_module(row.module)
