@@ -49,14 +49,20 @@ def hlist_for_each(original: Walk) -> Walk:
             return
         was_there = Revisit()
         count = 0
+        held: Object | None = None
         try:
             for node in original(head):
+                # drgn has read on from the one before: that is a node, this may be a wild pointer.
+                if held is not None:
+                    yield held
+                    count += 1
+                held = node
                 if was_there(node.value_()):
                     problem = "runs in a circle"
                     break
-                yield node
-                count += 1
             else:
+                if held is not None:
+                    yield held
                 return
         except FaultError:
             problem = "cannot be read further"

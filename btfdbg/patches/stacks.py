@@ -130,7 +130,9 @@ def unwind(prog: drgn.Program, args: tuple[Any, ...]) -> Any:
     if not isinstance(task, Object) or task.type_.unaliased_kind() is drgn.TypeKind.INT:
         task = find_task(prog, int(task))
     try:
-        frames = [RiscvFrame(prog, f) for f in unwind_riscv64.stack(task)]
+        low = task.stack.value_()
+        stack = range(low, low + int(prog["THREAD_SIZE"]) + 1)
+        frames = [RiscvFrame(prog, f, stack) for f in unwind_riscv64.stack(task)]
     except DebugInfoError as e:
         raise ValueError(str(e)) from e
     segments = []
@@ -162,12 +164,19 @@ class RiscvFrame:
     is_inline = False
     function_name = None
 
-    def __init__(self, prog: drgn.Program, frame: unwind_riscv64.Frame) -> None:
+    def __init__(self, prog: drgn.Program, frame: unwind_riscv64.Frame, stack: range) -> None:
         self.prog = prog
         self.pc = frame.pc
-        self.sp = frame.sp
+        self._sp = frame.sp if frame.sp in stack else None
         self.interrupted = frame.interrupted
         self._regs = frame.regs
+
+    @property
+    def sp(self) -> int:
+        """:raises LookupError: it is not known; of the outermost frame there is no record."""
+        if self._sp is None:
+            raise LookupError("stack pointer is not known")
+        return self._sp
 
     @property
     def name(self) -> str:
@@ -185,7 +194,9 @@ class RiscvFrame:
 
     def registers(self) -> dict[str, int]:
         """Registers, where an exception saved them."""
-        found = {"epc": self.pc, "sp": self.sp}
+        found = {"epc": self.pc}
+        if self._sp is not None:
+            found["sp"] = self._sp
         if self._regs is not None:
             try:
                 regs = Object(self.prog, "struct pt_regs", address=self._regs).read_()

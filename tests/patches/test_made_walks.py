@@ -12,7 +12,7 @@ import pytest
 from drgn import Object
 from drgn.helpers.linux import list as drgn_list
 from drgn.helpers.linux import rbtree as drgn_rbtree
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from btfdbg.patches import lists, trees
@@ -79,6 +79,7 @@ def test_where_nothing_is_damaged_drgns_results_are_given(
     assert remarks == []
 
 
+@settings(max_examples=400, deadline=None)
 @given(st.integers(1, 60), st.randoms(use_true_random=False), st.sampled_from(sorted(OWN)))
 def test_every_wrong_pointer_ends_and_is_told(count: int, chance: random.Random, kind: str) -> None:
     order = shuffled(count, 1)
@@ -94,6 +95,7 @@ def test_every_wrong_pointer_ends_and_is_told(count: int, chance: random.Random,
     assert set(found) <= {*order, 0}  # nothing in a chain or tree tells the head from a node
 
 
+@settings(deadline=None)
 @given(st.integers(2, 60), st.data(), st.sampled_from(["ring", "reverse"]))
 def test_a_ring_with_one_wrong_pointer_loses_nothing(
     count: int, data: st.DataObject, kind: str
@@ -108,6 +110,7 @@ def test_a_ring_with_one_wrong_pointer_loses_nothing(
     assert numbers(ours(kind)(head)) == expected
 
 
+@settings(deadline=None)
 @given(st.integers(1, 60), st.data())
 def test_a_ring_loses_only_a_node_that_cannot_be_read(count: int, data: st.DataObject) -> None:
     order = shuffled(count, 3)
@@ -117,6 +120,7 @@ def test_a_ring_loses_only_a_node_that_cannot_be_read(count: int, data: st.DataO
     assert numbers(ours("ring")(head)) == [n for n in order if n != victim]
 
 
+@settings(deadline=None)
 @given(st.integers(1, 60), st.data())
 def test_a_tree_loses_only_the_branch_of_a_node_that_cannot_be_read(
     count: int, data: st.DataObject
