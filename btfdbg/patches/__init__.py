@@ -16,7 +16,7 @@ What the rows put in place:
 * ``watchdog``: stopping walks of drgn's that never end.
 * ``cpus``: which CPUs of a dead kernel count as online.
 * ``stacks``, ``page_tables``: what drgn 0.3 lacks on arm64, riscv64 and s390x.
-* ``backtrace``: arguments and stack addresses in ``bt``.
+* ``backtrace``, ``source_lines``: arguments, stack addresses and source files in ``bt``.
 * ``program_proxy``: running a command with a Program some of whose answers are ours; with it
   ``mod``, ``search`` and ``physical``.
 * ``task_commands``, ``task_states``: ``ps``, ``foreach`` and their constraints.

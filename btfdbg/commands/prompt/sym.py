@@ -11,6 +11,7 @@ from btfdbg.commands import output, text
 from btfdbg.commands.define import prompt_command
 from btfdbg.commands.state import state_of
 from btfdbg.frames.sources.find import Regions, source_files
+from btfdbg.patches.install import reach
 from btfdbg.program.session import Session
 
 
@@ -48,14 +49,15 @@ def sym(session: Session, args: argparse.Namespace) -> None:
     if args.list:
         _functions(session, args.list)
         return
-    from drgn.commands._crash.common import CRASH_COMMAND_NAMESPACE
-
+    crash = reach("drgn.commands._crash.common", "CRASH_COMMAND_NAMESPACE")
+    if crash is None:
+        raise CommandError("this drgn has no sym")
     given = ["-l"] if args.list is not None else []
     for string in args.string or ():
         given += ["-q", string]
     given += [flag for flag, wanted in (("-p", args.prev), ("-n", args.next)) if wanted]
     given += ["--drgn"] if args.drgn else []
-    command = CRASH_COMMAND_NAMESPACE.lookup(session.prog, "sym")
+    command = crash.lookup(session.prog, "sym")
     command.run(
         session.prog,
         "sym",
