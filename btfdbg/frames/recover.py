@@ -505,14 +505,24 @@ class Recovery:
             through = next((r for r in thunks if r in self.arch.REGISTERS), None)
             if through is None:
                 return call.target
+        return self._through(outer.flow, call, through, before, outer.env)
+
+    def _through(
+        self,
+        flow: FunctionFlow | None,
+        insn: Insn,
+        through: str | Mem | None,
+        state: State,
+        env: Env,
+    ) -> int | None:
+        """The function that an indirect call or jump leads to, if its pointer can be told."""
+        value: Value | None = None
         if isinstance(through, str):
-            value = before.regs.get(through)
-        elif through is not None and outer.flow is not None:
-            where = outer.flow.address_of(before, through, call.end)
+            value = state.regs.get(through)
+        elif through is not None and flow is not None:
+            where = flow.address_of(state, through, insn.end)
             value = None if where is None else (("load", 0, "", where, 8), 0, 64)
-        else:
-            return None
-        return None if value is None else self._pointer_now(outer.env, value)
+        return None if value is None else self._pointer_now(env, value)
 
     def _pointer_now(self, env: Env, value: Value, depth: int = 0) -> int | None:
         """A pointer's number; read again from where it was loaded if need be."""
@@ -542,23 +552,27 @@ class Recovery:
         flow = self.flow(function)
         if function.start != target or flow.problem:
             return False
-        leaving = [i for i in flow.insns.values() if _leaves(flow, i)]
-        if not leaving or any(i.target != inner.function.start for i in leaving):
-            return False
-        inner.via = function.names[0]
         env = Env()
         for register in self.arch.ARGUMENTS:
             found = self._given(before.regs[register], _Given(before, outer.env, ""))
             if found is not None:
                 env.learn((("entry", register), 0, found[1]), found[0], "")
-        states = [flow.before(i.address) for i in leaving]
+        states = []
+        for insn in flow.insns.values():
+            if not _leaves(flow, insn):
+                continue
+            state = flow.before(insn.address)
+            if state is None or self._left_for(flow, insn, state, env) != inner.function.start:
+                return False
+            states.append(state)
+        if not states:
+            return False
+        inner.via = function.names[0]
         first = states[0]
-        if first is None or any(s is None for s in states):
-            return True
 
         def value_of(register: str) -> Value | None:
             value = first.regs[register]
-            same = all(s is not None and s.regs[register] == value for s in states)
+            same = all(s.regs[register] == value for s in states)
             return value if same else None
 
         given = _Given(first, env, f"call in {_name(outer)}, via {inner.via}")
@@ -568,6 +582,17 @@ class Recovery:
                 given.registers = regs, regs + self.text.registers_size()
         self._learn_arguments(inner, value_of, given)
         return True
+
+    def _left_for(self, flow: FunctionFlow, insn: Insn, state: State, env: Env) -> int | None:
+        """Where a jump out of a function leads; None if it is not known."""
+        through = insn.through
+        if insn.kind != JUMP_REGISTER:
+            names = self.text.names_at(insn.target)
+            thunks = (n.removeprefix(_THUNK) for n in names if n.startswith(_THUNK))
+            through = next((r for r in thunks if r in self.arch.REGISTERS), None)
+            if through is None:
+                return insn.target
+        return self._through(flow, insn, through, state, env)
 
     # Parameters
 

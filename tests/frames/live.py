@@ -121,7 +121,7 @@ class Comparison:
         try:
             trace = session.prog.stack_trace(own)
             dwarf = [f for f in truth.prog_.stack_trace(truth) if not f.is_inline]
-        except ValueError:
+        except (ValueError, drgn.FaultError):
             return
         start = time.process_time()
         every = arguments(session, trace)
