@@ -14,7 +14,7 @@ for the first time nothing holds the value that it is about to make.
 
 Memory of the function's own frame is followed as long as it can be nobody else's business:
 once an address in the frame has been given away, every call and every store through an unknown
-pointer forgets all slots but those of saved registers, which no C code can point to.
+pointer forgets slots; see ``_forget``.
 
 Facts: Documentation/livepatch/reliable-stacktrace.rst (what rewrites code at run time);
 ``include/linux/jump_label.h`` (either way of a static branch may have been taken).
@@ -73,6 +73,9 @@ _WORD = 8
 
 _M64 = (1 << 64) - 1
 _SP: Base = ("sp",)
+# The lowest address in the frame that was given away: none, or any.
+NOTHING = 1 << 62
+_ALL = -NOTHING
 CURRENT_TASK: Base = ("current",)
 
 
@@ -145,7 +148,7 @@ class State:
     __slots__ = ("escaped", "regs", "slots")
 
     def __init__(
-        self, regs: dict[str, Value], slots: dict[int, tuple[int, Value, bool]], escaped: bool
+        self, regs: dict[str, Value], slots: dict[int, tuple[int, Value, bool]], escaped: int
     ) -> None:
         self.regs = regs
         self.slots = slots
@@ -319,7 +322,7 @@ class FunctionFlow:
         slots: dict[int, tuple[int, Value, bool]] = {
             o: (8, (("stack", o), 0, 64), False) for o in offsets
         }
-        return State(regs, slots, False)
+        return State(regs, slots, NOTHING)
 
     def _solve(self, stack_arguments: int) -> None:
         entry = self.code.start
@@ -414,15 +417,17 @@ class FunctionFlow:
                     phi = _meet(block, register, was, value)
                     if was == phi:
                         continue
-                    if _of_stack(was) or _of_stack(value):
-                        old.escaped = new.escaped = True
+                    for lost in (was, value):
+                        if _of_stack(lost):
+                            new.escaped = min(new.escaped, _signed(lost[1]))
                     regs[register] = phi
                 changed = True
         slots = old.slots
         if slots != new.slots:
             changed |= _join_slots(block, slots, new.slots)
-        if new.escaped and not old.escaped:
-            old.escaped = changed = True
+        if new.escaped < old.escaped:
+            old.escaped = new.escaped
+            changed = True
         return changed
 
     # One instruction
@@ -502,10 +507,10 @@ class FunctionFlow:
         regs = state.regs
         for register in reads:
             if _of_stack(regs[register]):
-                state.escaped = True
+                state.escaped = _ALL
         for register in registers:
             if register == self.arch.SP:
-                state.escaped = True
+                state.escaped = _ALL
             regs[register] = (("def", insn.address, register), 0, 64)
 
     def _add(
@@ -557,13 +562,13 @@ class FunctionFlow:
         elif what is not None:
             value = state.regs[what]
             if _of_stack(value):
-                state.escaped = True
+                state.escaped = min(state.escaped, _signed(value[1]))
         where = self.address_of(state, mem, insn.end)
         if where is None or where[0] != _SP:
             names = _names(mem)
             if any(_of_stack(state.regs[r]) for r in names):
-                state.escaped = True  # an element of an array in the frame
-            if state.escaped and not mem.segment:
+                state.escaped = _ALL  # an element of an array in the frame
+            if not mem.segment:
                 self._forget(state)
             return
         if value is None and size <= _WORD:
@@ -578,10 +583,10 @@ class FunctionFlow:
             slots[offset] = (size, (base, k, min(bits, 8 * size)), pushed)
 
     def _fill(self, state: State, register: str) -> None:
-        if _of_stack(state.regs[register]):
-            state.escaped = True
-        if state.escaped:
-            self._forget(state)
+        value = state.regs[register]
+        if _of_stack(value):
+            state.escaped = min(state.escaped, _signed(value[1]))
+        self._forget(state)
 
     def _is_save(self, slot: tuple[int, Value, bool]) -> bool:
         base, k, bits = slot[1]
@@ -593,18 +598,36 @@ class FunctionFlow:
             and base[1] in self._saved
         )
 
+    def _is_spill(self, slot: tuple[int, Value, bool]) -> bool:
+        base, k, _ = slot[1]
+        return base is not None and k == 0 and base[0] in ("entry", "stack")
+
     def _forget(self, state: State) -> None:
-        """Somebody may have written to the frame: only saved registers are left."""
-        state.slots = {o: s for o, s in state.slots.items() if self._is_save(s)}
+        """
+        Somebody may have written where an address in the frame has been given away.
+
+        What is left: saved registers, which no C code can point to; and arguments as they
+        came, if they lie below the lowest such address. An object begins at its address
+        or, seldom, before it; only one that begins before it, was filled with an argument
+        and is changed through the pointer could be mistaken for such a slot.
+        """
+        lowest = state.escaped
+        if lowest != NOTHING:
+            state.slots = {
+                o: s
+                for o, s in state.slots.items()
+                if self._is_save(s) or (o + s[0] <= lowest and self._is_spill(s))
+            }
 
     def _call(self, state: State, insn: Insn) -> None:
         regs, arch = state.regs, self.arch
-        if any(_of_stack(regs[r]) for r in arch.CALLER_SAVED):
-            state.escaped = True
+        for register in arch.CALLER_SAVED:
+            value = regs[register]
+            if _of_stack(value):
+                state.escaped = min(state.escaped, _signed(value[1]))
         if insn.kind == CALL and self.code.is_tracer(insn.address, insn.target):
             return
-        if state.escaped:
-            self._forget(state)
+        self._forget(state)
         if state.slots:
             self._forget_below(state)
             self._forget_arguments(state, insn)

@@ -48,6 +48,8 @@ MAX_FRAMES = 256
 _FRAME_POINTER = "x29"
 # A return address may be signed: its upper bits are then a code.
 _ADDRESS_BITS = (1 << 48) - 1
+_MAX_VIAS = 4
+_MAX_LEAVING = 8
 _MAX_STACK_ARGUMENTS = 256
 # Functions that call the one that the system call's number says.
 _DISPATCHERS = frozenset(("do_syscall_64", "x64_sys_call", "invoke_syscall"))
@@ -168,6 +170,10 @@ class Walked:
             return None
         name = next((r for r in ("rsp", "sp") if r in self.state.regs), "")
         return self.env.number(self.state.regs[name]) if name else None
+
+
+_Arguments = dict[str, tuple[int, int, str]]
+"""Register to number, valid bits and source."""
 
 
 class _Given:
@@ -545,43 +551,81 @@ class Recovery:
         return (found + k) & _M64
 
     def _pass_through(self, outer: Walked, before: State, target: int, inner: Walked) -> bool:
-        """Whether the caller called a function that left by a jump to this one, only to it."""
-        function = self.text.function(target)
-        if isinstance(function, str) or isinstance(inner.function, str):
-            return False
-        flow = self.flow(function)
-        if function.start != target or flow.problem:
-            return False
-        env = Env()
+        """Whether the caller called a function that left by jumps for this one, only for it."""
+        assert not isinstance(inner.function, str)
+        given = {}
         for register in self.arch.ARGUMENTS:
             found = self._given(before.regs[register], _Given(before, outer.env, ""))
             if found is not None:
-                env.learn((("entry", register), 0, found[1]), found[0], "")
-        states = []
-        for insn in flow.insns.values():
-            if not _leaves(flow, insn):
-                continue
-            state = flow.before(insn.address)
-            if state is None or self._left_for(flow, insn, state, env) != inner.function.start:
-                return False
-            states.append(state)
-        if not states:
+                given[register] = found
+        arrivals = self._arrivals(target, inner.function.start, given, ())
+        if not arrivals:
             return False
-        inner.via = function.names[0]
-        first = states[0]
+        vias = {via for via, _ in arrivals}
+        if len(vias) == 1:
+            inner.via = ", ".join(vias.pop())
+        first = arrivals[0][1]
+        for register, (number, bits, source) in first.items():
+            if all(a.get(register, ())[:2] == (number, bits) for _, a in arrivals):
+                source = source or f"call in {_name(outer)}, via {inner.via or 'tail calls'}"
+                inner.env.learn((("entry", register), 0, bits), number, source)
+        return True
 
-        def value_of(register: str) -> Value | None:
-            value = first.regs[register]
-            same = all(s.regs[register] == value for s in states)
-            return value if same else None
+    def _arrivals(
+        self, target: int, goal: int, given: _Arguments, vias: tuple[str, ...]
+    ) -> list[tuple[tuple[str, ...], _Arguments]] | None:
+        """
+        How a function leaves by jumps for another one.
 
-        given = _Given(first, env, f"call in {_name(outer)}, via {inner.via}")
+        :param given: What it was called with.
+        :param vias: Functions that left before.
+        :return: For each way the functions passed and the arguments; empty if there is none;
+            None if that is not known.
+        """
+        function = self.text.function(target)
+        if isinstance(function, str) or function.start != target or len(vias) >= _MAX_VIAS:
+            return None
+        flow = self.flow(function)
+        if flow.problem:
+            return None
+        leaving = [i for i in flow.insns.values() if _leaves(flow, i)]
+        if len(leaving) > _MAX_LEAVING:
+            return None
+        env = Env()
+        for register, (number, bits, _) in given.items():
+            env.learn((("entry", register), 0, bits), number, "")
+        found: list[tuple[tuple[str, ...], _Arguments]] = []
+        passed = (*vias, function.names[0])
+        for insn in leaving:
+            state = flow.before(insn.address)
+            there = None if state is None else self._left_for(flow, insn, state, env)
+            if state is None or there is None:
+                return None
+            if isinstance(self.text.function(there), str):
+                continue  # a pointer to no function was not jumped through
+            arguments = self._arguments_at(state, env, function)
+            if there == goal:
+                found.append((passed, arguments))
+                continue
+            more = self._arrivals(there, goal, arguments, passed)
+            if more is None:
+                return None
+            found += more
+        return found
+
+    def _arguments_at(self, state: State, env: Env, function: Function) -> _Arguments:
+        """Values of the argument registers where a function is left."""
+        given = _Given(state, env, "")
         if self.text.reads_registers(function):
             regs = env.entry(("entry", self.arch.ARGUMENTS[0]), 64)
             if regs is not None:
                 given.registers = regs, regs + self.text.registers_size()
-        self._learn_arguments(inner, value_of, given)
-        return True
+        found = {}
+        for register in self.arch.ARGUMENTS:
+            value = self._given(state.regs[register], given)
+            if value is not None:
+                found[register] = value
+        return found
 
     def _left_for(self, flow: FunctionFlow, insn: Insn, state: State, env: Env) -> int | None:
         """Where a jump out of a function leads; None if it is not known."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from btfdbg.frames.flow import FunctionFlow, Value
+from btfdbg.frames.flow import NOTHING, FunctionFlow, Value
 from tests.frames.code import BASE, COLD, OTHER, STOPS, Bytes, analyse, to, x86
 
 pytest.importorskip("capstone")
@@ -94,6 +94,37 @@ def test_a_slot_is_forgotten_when_its_frame_is_given_away() -> None:
     assert -16 not in state.slots
 
 
+def test_an_argument_below_what_is_given_away_is_kept_and_a_local_is_not() -> None:
+    spill = b"\x48\x89\x3c\x24"  # mov [rsp], rdi
+    local = b"\x48\x89\x44\x24\x08"  # mov [rsp+8], rax
+    lea_rsi_rsp_16 = b"\x48\x8d\x74\x24\x10"
+    load = b"\x48\x8b\x06"  # mov rax, [rsi]: a value of its own
+    code = x86(SUB_RSP_24, load, spill, local, lea_rsi_rsp_16, (CALL, OTHER), ADD_RSP_24, RET)
+    state = analyse(Bytes(code)).before(BASE + len(code) - 5)
+    assert state is not None
+    assert state.slots == {-24: (8, RDI, False)}
+
+
+def test_slots_that_differ_by_the_path_hold_a_value_of_their_own() -> None:
+    store_rdi = b"\x48\x89\x3c\x24"
+    store_rsi = b"\x48\x89\x34\x24"
+    je_over = b"\x74\x04"
+    code = x86(SUB_RSP_24, store_rdi, TEST_RDI_RDI, je_over, store_rsi, b"\x90", ADD_RSP_24, RET)
+    state = analyse(Bytes(code)).before(BASE + 17)
+    assert state is not None
+    assert state.slots[-24][1] == (("phi", BASE + 17, -24), 0, 64)
+
+
+def test_loads_from_one_place_on_two_paths_are_a_load_from_it() -> None:
+    load = b"\x48\x8b\x47\x08"  # mov rax, [rdi+8]
+    je_other = b"\x74\x06"
+    code = x86(TEST_RDI_RDI, je_other, load, b"\xeb\x04", load, b"\x90", RET)
+    state = analyse(Bytes(code)).before(BASE + 15)
+    assert state is not None
+    place: Value = (("entry", "rdi"), 8, 64)
+    assert state.regs["rax"] == (("load", BASE + 15, "rax", place, 8), 0, 64)
+
+
 def test_saved_registers_outlive_a_frame_that_is_given_away() -> None:
     lea_rdi_rsp = b"\x48\x8d\x3c\x24"
     code = x86(PUSH_RBX, SUB_RSP_24, lea_rdi_rsp, (CALL, OTHER), ADD_RSP_24, POP_RBX, RET)
@@ -107,7 +138,7 @@ def test_a_store_through_an_index_into_the_frame_is_seen() -> None:
     mov_array = b"\x48\x89\x04\xcc"  # mov [rsp+rcx*8], rax
     state = analyse(Bytes(x86(SUB_RSP_24, spill, mov_array, ADD_RSP_24, RET))).before(BASE + 13)
     assert state is not None
-    assert state.escaped
+    assert state.escaped < NOTHING
     assert not state.slots
 
 
