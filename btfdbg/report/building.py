@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from btfdbg.report.lines import Line
 
 _SECTIONS, _FRAMES = 64, 1024  # of one report that are kept
+_TOP = 32  # frames of a report's first stack, once a log has used up its budget
 _BESIDE = 14  # lines between a message that names a defect and its BUG or WARNING
 _PANIC_AFTER = 120.0  # seconds
 
@@ -137,10 +138,28 @@ class _Section:
         return any(one.sure and one.part != "pc" for one in self.frames)
 
 
+class Budget:
+    """How many frames all reports of a log may still keep."""
+
+    __slots__ = ("left",)
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+    def room(self, section: _Section, sections: int) -> bool:
+        """Say whether one more frame may be kept; past the budget only a stack's top."""
+        self.left -= 1
+        if self.left > 0:
+            return len(section.frames) < _FRAMES
+        return sections == 1 and len(section.frames) < _TOP
+
+
 class Builder:
     """A report whose lines are being read."""
 
-    def __init__(self, row: Header, match: re.Match[str], line: Line) -> None:
+    def __init__(
+        self, row: Header, match: re.Match[str], line: Line, frames: Budget | None = None
+    ) -> None:
         groups = match.groupdict()
         self.row = row
         self.kind = KINDS[row.kind]
@@ -168,6 +187,7 @@ class Builder:
         self.done = False
         self.cut = False
         self.repeats = 0
+        self._budget = frames or Budget(_SECTIONS * _FRAMES)
         self._section: _Section | None = None
         self._context = "trace"
         self._part = "task"
@@ -285,7 +305,7 @@ class Builder:
             elif self._pending_lr is not None and self.bad_pc:
                 section.frames.append(self._pending_lr)
             self._pending_pc = self._pending_lr = None
-        if len(section.frames) < _FRAMES:
+        if self._budget.room(section, len(self.sections)):
             section.frames.append(one)
 
     def _frame(self, text: str) -> bool:

@@ -18,7 +18,7 @@ MAX_LINE = 4096  # what is longer is cut: no message of the kernel is
 _PREFIX = re.compile(
     r"\s*"
     # /dev/kmsg and netconsole: level,sequence,microseconds,flags[,caller=T1];
-    r"(?:\d{1,3},\d+,(?P<micro>\d+),[^,;\s]*(?:,caller=(?P<kcaller>[TC]\d+))?[^;\s]*;)?"
+    r"(?:\d{1,3},\d+,(?P<micro>\d{1,18}),[^,;\s]*(?:,caller=(?P<kcaller>[TC]\d+))?[^;\s]*;)?"
     # syslog and journald
     r"(?:(?:[^\W\d]{3,5}\.? +\d{1,2} [\d:.]{8,15}|\d{4}-\d\d-\d\dT\S+)"
     r" (?:(?P<host>\S+) )?kernel: ?)?"
@@ -26,10 +26,14 @@ _PREFIX = re.compile(
     r"(?:[a-z]+ *:[a-z]+ *: ?)?"
     r"(?:<\d{1,3}>)?"
     # seconds, or the date of dmesg -T and --time-format=iso
-    r"(?:\[ *(?P<seconds>\d+\.\d*)(?:@\d+)?\] ?"
+    r"(?:\[ *(?P<seconds>\d{1,12}\.\d{0,9})(?:@\d+)?\] ?"
     r"|\[[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d [\d:]{8} \d{4}\] "
     r"|\d{4}-\d\d-\d\dT[\d:,.+-]+ )?"
+    # journalctl -o short-monotonic
+    r"(?:(?P<host2>[\w.-]+) kernel: ?)?"
     r"(?:\[ *(?P<caller>[TC]\d+)\] ?)?"
+    # what some vendors' kernels add: (0)[123:comm] and [3: comm: 123]
+    r"(?: *\(\d\)\[\d+:[^\]]{1,20}\] ?| *\[\d: +[^:\]]{1,16}: +\d+\] ?)?"
     r"(?:<\d>)?"
 )
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -74,7 +78,11 @@ def parse_line(raw: str, number: int) -> Line:
         seconds = int(match["micro"]) / 1e6
     end = match.end() if match.end() > len(raw) - len(raw.lstrip()) else 0
     return Line(
-        number, seconds, match["caller"] or match["kcaller"] or "", raw[end:], match["host"] or ""
+        number,
+        seconds,
+        match["caller"] or match["kcaller"] or "",
+        raw[end:],
+        match["host"] or match["host2"] or "",
     )
 
 

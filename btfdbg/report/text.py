@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 
-from btfdbg.report.building import Builder
+from btfdbg.report.building import Budget, Builder
 from btfdbg.report.headers import ALONE, ANYWHERE, FOLLOWS, NAMES, WORDS, header
 from btfdbg.report.lines import Line, parse_line
 from btfdbg.report.stacklines import heading
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 20  # characters read together
 _PIECE = 1 << 14  # characters searched together
+MAX_FRAMES = 500_000  # of all stacks together; then only the tops of stacks are kept
 MAX_EVENTS = 10_000  # what comes after, apart from what panics, is only counted
 _IDLE = 120  # lines of one caller without news for its report
 _PAUSE = 60.0  # seconds without
@@ -59,26 +60,32 @@ class Reader:
 
     def __init__(self) -> None:
         self._rest = ""
+        self._endless = False
+        self._frames = Budget(MAX_FRAMES)
         self._number = 0
         self._callers: dict[str, _Caller] = {}
         self._reports: list[Builder] = []
         self._open = 0
-        self._seen: dict[tuple[float, str, str], Builder] = {}
+        self._seen: dict[tuple[float, str, int], Builder] = {}
         self._stalled: Builder | None = None
         self.left_out = 0  # reports beyond MAX_EVENTS
 
     def feed(self, text: str) -> None:
         """Read on; pieces may end anywhere."""
+        if self._endless:  # what is left of a line that was too long to keep
+            start = text.find("\n") + 1
+            if not start:
+                return
+            self._endless = False
+            text = text[start:]
         text = self._rest + text if self._rest else text
         end = text.rfind("\n") + 1
-        if not end:
-            if len(text) > CHUNK:  # a line without an end
-                text, end = text[:CHUNK] + "\n", CHUNK + 1
-            else:
-                self._rest = text
-                return
         self._rest = text[end:]
-        self._read(text, end)
+        if end:
+            self._read(text, end)
+        if len(self._rest) > CHUNK:
+            rest, self._rest, self._endless = self._rest[:CHUNK], "", True
+            self._read(rest + "\n", CHUNK + 1)
 
     def finish(self) -> list[Event]:
         """Return all events, in the order in which their first lines stand."""
@@ -166,7 +173,7 @@ class Reader:
             and caller.last.absorbs(row, match, line)
         ):
             return True
-        report = Builder(row, match, line)
+        report = Builder(row, match, line, self._frames)
         if row.role == NAMES and current is not None and current.may_be_named(report):
             current.named_by(report)
             return True
@@ -220,7 +227,7 @@ class Reader:
             self._stalled = report
 
     def _keep(self, report: Builder) -> None:
-        key = (report.seconds or 0.0, report.caller, report.message)
+        key = (report.seconds or 0.0, report.caller, hash(report.message))
         if report.seconds and key in self._seen:
             pass  # the console printed its buffer again: read, but not kept
         else:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from btfdbg.report import Event, Reader, events
+from btfdbg.report import Event, Reader, events, text
 from btfdbg.report.severity import main_event
 from btfdbg.report.text import MAX_EVENTS
 
@@ -161,6 +161,9 @@ PREFIXES = {
     "journald iso": "2026-11-29T21:00:36+0000 host kernel: ",
     "netconsole": "1,411,38014526,-,caller=T575;",
     "kmsg": "1,411,38014526,-;",
+    "journald monotonic": "[   38.014526] host kernel: ",
+    "vendor 1": "<6>[   38.014526]  (0)[575:sh]",
+    "vendor 2": "<6>[   38.014526]  [0:             sh:  575] ",
     "syslog in another language": "июл 27 14:08:03 host kernel: ",
     "colour": "\x1b[32m[   38.014526] \x1b[0m",
 }
@@ -341,6 +344,25 @@ def test_number_of_events_is_bounded_and_the_rest_counted() -> None:
     assert found[-1].repeats == 50
 
 
+def test_frames_of_all_reports_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text, "MAX_FRAMES", 500)
+    trace = "Call Trace:\n" + "".join(f" f{i}+0x1/0x2\n" for i in range(200))
+    log = "".join(f"kernel BUG at fs/x.c:{i}!\n{trace}" for i in range(20))
+    found = events(log)
+    assert len(found) == 20
+    assert sum(len(event.frames) for event in found) < 500 + 20 * 40
+    assert {event.function for event in found} == {"f0"}
+
+
+def test_line_without_an_end_is_one_line() -> None:
+    reader = Reader()
+    for _ in range(5):
+        reader.feed("x" * 700_000)
+    reader.feed("\n" + NULL)
+    (event,) = reader.finish()
+    assert event.line == 2
+
+
 def test_time_grows_with_the_length_only() -> None:
     noise = "[    1.000000] usb 1-1: new device, INFO: a word and BUG another\n"
 
@@ -362,10 +384,13 @@ def test_time_grows_with_the_length_only() -> None:
         "BUG: KASAN: " + "in " * 50_000,
         "[" * 100_000,
         "[<" * 50_000,
+        "[" + "9" * 5000 + "." + "9" * 5000 + "] BUG: x",
+        "1,2," + "9" * 4090 + ",-;BUG: x",
+        "INFO: task a:" + "9" * 4070 + " blocked for more than 1 seconds",
         "a.b" * 50_000 + "+0x1/0x2",
         " from " * 50_000,
     ],
-    ids=range(8),
+    ids=range(11),
 )
 def test_long_lines_cost_no_more_than_their_length(line: str) -> None:
     start = time.process_time()
@@ -382,8 +407,8 @@ def test_long_lines_cost_no_more_than_their_length(line: str) -> None:
     )
 )
 @settings(max_examples=200, deadline=None)
-def test_no_text_raises(text: str) -> None:
-    for event in events(NULL[:200] + text + ARM64[:100] + text):
+def test_no_text_raises(noise: str) -> None:
+    for event in events(NULL[:200] + noise + ARM64[:100] + noise):
         assert event.line > 0
 
 
