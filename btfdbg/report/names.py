@@ -33,9 +33,8 @@ def base_name(name: str) -> str:
     >>> base_name("foo.isra.0.cold")
     'foo'
     """
-    if name.startswith("."):  # a function's entry in the ABI v1 of powerpc
-        name = name[1:]
-    return name.partition(".")[0].partition("$")[0]
+    # A dot in front is a function's entry in the ABI v1 of powerpc.
+    return name.removeprefix(".").partition(".")[0].partition("$")[0] or name
 
 
 def canonical(name: str) -> str:

@@ -32,7 +32,7 @@ def demangle(name: str) -> str:
         path = _Reader(name[2:]).path(0)
     except (ValueError, IndexError):
         return name
-    return path if len(path) <= _LENGTH else name
+    return path if 0 < len(path) <= _LENGTH else name
 
 
 class _Reader:

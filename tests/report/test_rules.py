@@ -89,6 +89,8 @@ def test_kinds_have_words_of_their_own() -> None:
         ("foo.constprop.0.cold", "foo"),
         (".do_page_fault", "do_page_fault"),
         ("__x64_sys_", "__x64_sys_"),
+        ("..", ".."),
+        ("$x", "$x"),
     ],
 )
 def test_canonical_name_is_one_for_all_builds(name: str, expected: str) -> None:
