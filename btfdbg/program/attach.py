@@ -11,6 +11,7 @@ when nothing useful is left.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
@@ -32,6 +33,7 @@ from btfdbg.program.session import Session, find_session, remember_session
 from btfdbg.variables import VariableTypes
 from btfdbg.variables.var_offsets import VarOffsets
 from btfdbg.vmcore.identify import DumpInfo, identify
+from btfdbg.vmcore.open import open_core
 from btfdbg.vmcore.overlay import complete_memory
 from btfdbg.vmcore.platforms import machine_of
 from btfdbg.vmcore.program import vmcoreinfo_of
@@ -59,17 +61,29 @@ class Options:
 
 
 def attach(
-    prog: drgn.Program, options: Options | None = None, dump: DumpInfo | None = None
+    prog: drgn.Program | str | os.PathLike[str],
+    options: Options | None = None,
+    dump: DumpInfo | None = None,
 ) -> Session:
     """
     Register btfdbg's finders on a Program whose memory is already set.
 
     Idempotent: a second call returns the first one's Session.
 
-    :param prog: A Linux kernel Program (``set_core_dump()``, ``set_kernel()``…).
+    >>> prog = drgn.Program()
+    >>> prog.set_core_dump("vmcore")
+    >>> btfdbg.attach(prog)
+    <btfdbg Session of 6.12.117+deb13-cloud-amd64: 108407 types, 157881 symbols>
+    >>> btfdbg.attach("vmcore").prog["init_task"].comm
+    (char [16])"swapper/0"
+
+    :param prog: A Linux kernel Program (``set_core_dump()``, ``set_kernel()``…), or the
+        path of a dump, which is opened first; the Session has the Program.
     :param dump: What ``identify()`` said of its dump, if that is known already.
     :raises DebugInfoError: neither symbols nor BTF were found.
     """
+    if not isinstance(prog, drgn.Program):
+        prog, dump = open_core(prog)
     session = find_session(prog)
     if session is None:
         session = register(prog, options, dump)

@@ -28,6 +28,7 @@ from btfdbg.variables import probed
 if TYPE_CHECKING:
     from btfdbg.kallsyms import Sym
     from btfdbg.program.session import Session
+    from btfdbg.variables import TypedVariable
 
 logger = logging.getLogger("btfdbg")
 
@@ -49,6 +50,12 @@ _C_KEYWORDS = frozenset(("signed", "unsigned", "short", "int", "long", "char", "
 _PANIC_CPU = "panic_cpu"
 _MAX_KNOWN_ENUMERATORS = 4096
 _BPF = "bpf:"
+_SOURCES = (".c", ".h", ".S", ".rs")
+
+
+def is_source_file(filename: str) -> bool:
+    """Whether a file name is that of a source file, rather than a module's name."""
+    return "/" in filename or filename.endswith(_SOURCES)
 
 
 class BtfFinders:
@@ -76,10 +83,12 @@ class BtfFinders:
         """
         drgn type finder.
 
-        BTF knows no source files; a ``filename`` is taken as the name of a
-        module (``prog.type("struct x", "ext4")``), ``vmlinux`` as the kernel
-        itself, and ``bpf:`` with a BTF's id or the name of a bpf program or map
-        as what came with that.
+        A ``filename`` is taken as the name of a module
+        (``prog.type("struct x", "ext4")``), ``vmlinux`` as the kernel itself,
+        and ``bpf:`` with a BTF's id or the name of a bpf program or map as what
+        came with that. BTF knows no source files: with one
+        (``"linux/sched.h"``, ``"printk.c"``) a name is found that means one thing
+        in the whole kernel, and none that could be another file's.
         """
         btf_kinds: list[Kind] = []
         for kind in type_kinds:
@@ -91,7 +100,10 @@ class BtfFinders:
             return None
         wanted = tuple(btf_kinds)
         try:
-            for converter, type_id in self._candidates(name, wanted, filename):
+            candidates = self._candidates(name, wanted, filename)
+            if filename is not None and is_source_file(filename):
+                candidates = iter(one) if len(one := tuple(candidates)) == 1 else iter(())
+            for converter, type_id in candidates:
                 found = converter.convert(type_id)
                 # An enum without enumerators is a declaration, which DWARF does
                 # not index either; a typedef of one is a type of its own.
@@ -106,6 +118,8 @@ class BtfFinders:
         self, name: str, wanted: Collection[int], filename: str | None
     ) -> Iterator[tuple[TypeConverter, TypeId]]:
         modules = self.session.module_btfs
+        if filename is not None and is_source_file(filename):
+            filename = None
         if filename is None or filename == "vmlinux":
             for type_id in own_ids(self.vmlinux.btf, name, wanted):
                 yield self.vmlinux, type_id
@@ -138,6 +152,8 @@ class BtfFinders:
     ) -> drgn.Object | None:
         """drgn object finder: functions, variables and enumerators."""
         try:
+            if filename is not None and is_source_file(filename):
+                return self._object(name, flags) if self._is_unique(name) else None
             if filename is not None and filename != "vmlinux":
                 objects = self.session.module_objects
                 return None if objects is None else objects.find(name, flags, filename)
@@ -147,6 +163,14 @@ class BtfFinders:
         except Exception as e:  # an error must not reach whoever wrote `name in prog`
             self._failed("objects", name, e)
             return None
+
+    def _is_unique(self, name: str) -> bool:
+        """Whether at most one symbol of the kernel and its modules has a name."""
+        addresses = {s.address for s in self.session.lookup_symbols(name)}
+        if self.session.module_objects is not None:
+            self.session.ensure_modules()
+            addresses |= {s.address for s in self.session.module_objects.symbols.by_name(name)}
+        return len(addresses) < 2
 
     def _failed(self, step: str, name: str, e: Exception) -> None:
         if isinstance(e, (BtfdbgError, drgn.FaultError)):
@@ -246,11 +270,32 @@ class BtfFinders:
             var_id = self.session.own_variable(name, sym.address)
             if var_id is not None:
                 return drgn.Object(prog, self.vmlinux.convert(var_id), address=sym.address)
-        if self.session.variables is not None:
-            found = self.session.variables.find(name)
-            if found is not None:
-                return drgn.Object(prog, found.type, address=found.address)
-        return None
+        if self.session.variables is None:
+            return None
+        found = self.session.variables.find(name)
+        if found is None and sym is None:
+            found = self._first_of(name, len({s.address for s in symbols}))
+        if found is None:
+            return None
+        return drgn.Object(prog, found.type, address=found.address)
+
+    def _first_of(self, name: str, count: int) -> TypedVariable | None:
+        """
+        Of several static variables of a name the one that drgn would take: the first linked.
+
+        In one section addresses are in the order of linking, which is that of DWARF.
+        """
+        assert self.session.variables is not None
+        found = self.session.variables.of_symbols(name)
+        if len(found) != count or not self.session.variables.are_in_one_section(name):
+            return None
+        places = ", ".join(f"{v.type.type_name()} at {v.address:#x}" for v in found)
+        self.session.note(
+            "objects",
+            f"{name}: {count} variables have that name ({places}); the first one linked is given",
+            "drgn.Object(prog, TYPE, address=ADDRESS) is any of them",
+        )
+        return found[0]
 
     def _percpu_without_symbol(self, name: str) -> drgn.Object | None:
         """A per-CPU variable of a kernel whose kallsyms has no data symbols."""

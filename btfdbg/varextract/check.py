@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
 from btfdbg.btf import Btf, Kind, kinds
-from btfdbg.cdecl import CDeclError, format_type, parse_type
+from btfdbg.cdecl import Array, CDeclError, format_type, parse_type
 from btfdbg.lazy_dataclass import dataclass, field
 from btfdbg.varextract.extract import Row
 from btfdbg.variables.convert import describe
@@ -37,12 +37,14 @@ class Report:
     Counts over all variables compared.
 
     :ivar right: by source, in words.
+    :ivar open: right but for the length of an array, which is not given.
     :ivar untyped: the rows of variables without a type.
     :ivar causes: of those, by what keeps them from having one.
     """
 
     total: int = 0
     right: Counter[str] = field(default_factory=Counter)
+    open: int = 0
     wrong: list[Wrong] = field(default_factory=list)
     untyped: list[Row] = field(default_factory=list)
     causes: Counter[str] = field(default_factory=Counter)
@@ -55,6 +57,7 @@ class Report:
         for source in sorted(set(self.right) | set(wrong)):
             yield f"{source:45} {self.right[source]:8} {wrong[source]:8}"
         yield self._share("right", sum(self.right.values()))
+        yield self._share("open", self.open)
         yield self._share("wrong", len(self.wrong))
         yield self._share("untyped", len(self.untyped))
         for cause, count in self.causes.most_common():
@@ -65,11 +68,18 @@ class Report:
 
 
 def _completes(given: str, declared: str) -> bool:
-    """Whether the truth is a declaration that leaves open the length that is given."""
-    if not declared.endswith("[]"):
+    """Whether one type is the other, which leaves a length open."""
+    try:
+        whole, open_ = parse_type(given), parse_type(declared)
+    except CDeclError:
         return False
-    element, _, length = given.rpartition("[")
-    return element == declared[:-2] and length.rstrip("]").isdigit()
+    return (
+        isinstance(whole, Array)
+        and isinstance(open_, Array)
+        and whole.length is not None
+        and open_.length is None
+        and whole.element == open_.element
+    )
 
 
 def compare(
@@ -116,6 +126,8 @@ def compare(
             given = f"unspeakable: {e}"
         if given == row.type or _completes(given, row.type):
             report.right[str(found.source)] += 1
+        elif _completes(row.type, given):
+            report.open += 1
         else:
             report.wrong.append(Wrong(row.name, row.type, given, str(found.source), found.note))
     return report

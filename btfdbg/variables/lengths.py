@@ -89,6 +89,11 @@ def array_length(evidence: ArrayEvidence, tails: Mapping[str, Tail]) -> int | No
     table = tail == 1 or (tail == 0 and (same or evidence.place is Place.CONST))
     if tail == 0 and open_ and not evidence.has_pointers:
         table = False
+    if wanted is not None and tail == 1 and possible and wanted > possible[-1]:
+        return None  # the elements end in another way than such elements do
+    if evidence.element == "char" and len(evidence.rivals) > 1 and wanted is not None:
+        # Letters that count something: zeros behind them may be padding as well.
+        table = table and _fills(evidence, wanted)
     if table and wanted is not None and wanted in possible and _is_plausible(evidence, wanted):
         return wanted
     if len(possible) == 1 and (evidence.hint is not None or _fills(evidence, possible[0])):

@@ -21,6 +21,7 @@ from btfdbg.btf import Btf
 from btfdbg.cache import Cache
 from btfdbg.errors import BtfError, DebugInfoError
 from btfdbg.kallsyms.choice import is_text, only
+from btfdbg.kallsyms.model import END_MARKERS
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.vardb.database import Candidate, Database
 from btfdbg.vardb.name_patterns import MIN_MEMBERS, patterns, without_length
@@ -48,6 +49,8 @@ _MACRO_TIER = 10
 _NUMBERS = (TypeKind.INT, TypeKind.ENUM)
 _SMALL_RECORD = 4  # atomic_t
 _FAMILY_SHARE = 0.985
+# Linker symbols at which a section begins (include/asm-generic/vmlinux.lds.h).
+_SECTION_STARTS = ("__start_", "__init_begin", "__bss_start", "__per_cpu_start", "_sdata", "__brk")
 _FAMILY_MAJORITY = 0.5
 
 
@@ -119,6 +122,21 @@ class VariableTypes:
         symbol = only([s for s in self._symbols.by_name(name) if not is_text(s)])
         return None if symbol is None else self._typed(symbol)
 
+    def of_symbols(self, name: str) -> tuple[TypedVariable, ...]:
+        """Return every variable of a name whose type is known, by address."""
+        symbols = {s.address: s for s in self._symbols.by_name(name) if not is_text(s)}
+        found = (self._typed(symbols[address]) for address in sorted(symbols))
+        return tuple(variable for variable in found if variable is not None)
+
+    def are_in_one_section(self, name: str) -> bool:
+        """Whether all symbols of a name lie in memory of one kind, and of which is known."""
+        ready = self._ready
+        if ready is None:
+            ready = self._ready = self._prepare()
+        symbols = [s for s in self._symbols.by_name(name) if not is_text(s)]
+        places = {(ready.places.of(s.address), s.type_letter) for s in symbols}
+        return len(places) == 1 and places.pop()[0] is not Place.UNKNOWN
+
     def find_at(self, name: str, address: int) -> TypedVariable | None:
         """Return the variable of a name that lies at an address, of several of that name."""
         for symbol in self._symbols.by_name(name):
@@ -187,11 +205,11 @@ class VariableTypes:
             if parameter is not None:
                 guess = Proposal(str(parameter), Source.RULE, (30,), "a parameter of that type")
                 found = self._best(ready, symbol, (guess,), frozenset(), gap=False)
-        elif self._leaves_room(ready, symbol, *found):
-            found = Cause.SIZE
         if isinstance(found, Cause):
             self._causes[symbol.name, symbol.address] = found
-            return self._as_probed(ready, symbol, found)
+            return self._as_probed(ready, symbol, found) or self._without_length(
+                ready, symbol, proposals
+            )
         type_, proposal = found
         note = proposal.note
         if ready.places.of(symbol.address) is Place.INIT:
@@ -209,6 +227,23 @@ class VariableTypes:
         note = f"as drgn declares it, because not proven here: {cause.value}"
         return TypedVariable(symbol.name, chosen[1], symbol.address, Source.RULE, note)
 
+    def _without_length(
+        self, ready: _Ready, symbol: Symbol, proposals: Sequence[Proposal]
+    ) -> TypedVariable | None:
+        """An array whose elements all kernels agree on, where nothing proves how many there are."""
+        if self._causes[symbol.name, symbol.address] is not Cause.LENGTH:
+            return None
+        own = [p for p in proposals if not p.is_elsewhere and p.source is not Source.RULE]
+        checked = {ready.verdicts.open_array(p.type, symbol) for p in own if p.tier == own[0].tier}
+        found = checked.pop() if len(checked) == 1 else None
+        if found is None:
+            return None
+        type_ = ready.types.from_text(found)
+        note = "an array whose length nothing here proves"
+        if type_ is None:
+            return None
+        return TypedVariable(symbol.name, type_, symbol.address, own[0].source, note)
+
     def _leaves_room(self, ready: _Ready, symbol: Symbol, type_: Type, proposal: Proposal) -> bool:
         """Whether another kernel's number is too small for its place in this one."""
         return (
@@ -216,7 +251,13 @@ class VariableTypes:
             and proposal.source is Source.DATABASE_OTHER
             and _is_number(type_)
             and ready.neighbours.has_more(symbol, sizeof(type_))
+            and not self._is_settled(ready, symbol.name)
         )
+
+    def _is_settled(self, ready: _Ready, name: str) -> bool:
+        """Whether older and newer kernels agree, so that padding is all that follows."""
+        known = [c for c in ready.database.candidates(name) if c.kernels and not c.module]
+        return len({c.type for c in known}) == 1 and ready.kinship.surrounds(known[0].kernels)
 
     def _from_extra(self, ready: _Ready, symbol: Symbol) -> TypedVariable | None:
         if ready.extra is None or self._convert is None:
@@ -250,6 +291,8 @@ class VariableTypes:
         holds: dict[str, tuple[Type, Proposal]] = {}
         refused: dict[str, tuple[int, ...]] = {}
         roomy: Proposal | None = None
+        grown = False
+        settled = self._is_settled(ready, symbol.name)
         unknown: tuple[int, ...] | None = None
         tails = _tails(proposals, ready.database.tails)
         for proposal in proposals:
@@ -274,7 +317,24 @@ class VariableTypes:
                 gap=gap,
                 tail=tails.get(element),
                 doubt=proposal.tier[0] != _MACRO_TIER,
+                settled=settled,
             )
+            if checked is not None and self._leaves_room(ready, symbol, checked[1], proposal):
+                checked = None
+                ready.verdicts.refusal = Cause.SIZE
+                grown = True
+            elif checked is not None and grown and not _is_number(checked[1]):
+                # A number grew; what another kernel has there instead is chance.
+                checked = None
+                ready.verdicts.refusal = Cause.SIZE
+            if (
+                checked is not None
+                and proposal.is_elsewhere
+                and not ready.verdicts.fills(checked[1], symbol)
+            ):
+                # Of the same name in another module: more than the name has to agree.
+                checked = None
+                ready.verdicts.refusal = Cause.GAP
             if checked is None:
                 refused.setdefault(element, proposal.tier)
                 if cause is Cause.UNKNOWN:
@@ -397,6 +457,15 @@ class VariableTypes:
         symbols = self._symbols.by_name(name)
         return symbols[0].address if len(symbols) == 1 else None
 
+    def _ends_at(self, address: int) -> bool:
+        """Whether a section ends, or another begins, at an address; so too where unknown."""
+        if self._symbol_at is None:
+            return True
+        symbol = self._symbol_at(address)
+        if symbol is None or symbol.address != address:
+            return True
+        return symbol.name in END_MARKERS or symbol.name.startswith(_SECTION_STARTS)
+
     def _exists(self, name: str) -> bool:
         return bool(self._symbols.by_name(name))
 
@@ -413,6 +482,7 @@ class VariableTypes:
             self._problem(e)
             database = Database.build((), {}, {})
 
+        kinship = Kinship(database.kernels, self._release, self._architecture)
         places = Places(self._address_of)
         types = TypeBuilder(self._prog, self._find_type)
         shapes = contents = neighbours = None
@@ -421,7 +491,13 @@ class VariableTypes:
             start, end = self._address_of("_text"), self._address_of("_end")
             if self._symbol_at is not None and start is not None and end is not None:
                 contents = Contents(self._btf(), range(start, end), self._symbol_at)
-                neighbours = Neighbours(database, self._btf(), shapes, self._symbol_at)
+                neighbours = Neighbours(
+                    database,
+                    self._btf(),
+                    shapes,
+                    self._symbol_at,
+                    lambda candidate: kinship.nearest(candidate.kernels)[0],
+                )
         prog = self._prog
         arch = by_name(self._architecture)
         verdicts = Verdicts(
@@ -437,6 +513,7 @@ class VariableTypes:
             contents,
             self._parameters,
             self._arguments,
+            self._ends_at,
         )
         extra = None
         if self._extra is not None:
@@ -444,7 +521,6 @@ class VariableTypes:
                 extra = self._extra()
             except DebugInfoError as e:
                 self._problem(e)
-        kinship = Kinship(database.kernels, self._release, self._architecture)
         return _Ready(database, places, verdicts, kinship, extra, types, neighbours)
 
 

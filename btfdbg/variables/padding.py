@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from btfdbg.btf import Btf, Kind
 from btfdbg.cdecl import CDeclError, Named, Pointer, parse_type
-from btfdbg.vardb.database import Database
+from btfdbg.vardb.database import Candidate, Database
 from btfdbg.vardb.textdb import Marked
 from btfdbg.variables.structural_index import Shapes
 from btfdbg.variables.symbols import Symbol
@@ -30,6 +30,7 @@ class Neighbours:
     Alignments of the variables that follow others.
 
     :param symbol_at: the symbol that covers an address.
+    :param distance: how far away the nearest kernel is that a candidate is of.
     """
 
     def __init__(
@@ -38,7 +39,9 @@ class Neighbours:
         btf: Btf,
         shapes: Shapes,
         symbol_at: Callable[[int], Symbol | None],
+        distance: Callable[[Candidate], tuple[int, ...]],
     ) -> None:
+        self._distance = distance
         self._database = database
         self._btf = btf
         self._shapes = shapes
@@ -58,9 +61,16 @@ class Neighbours:
         )
 
     def _alignment(self, name: str) -> int | None:
-        """Alignment of a number, as far as all kernels agree that it is one; else None."""
+        """
+        Alignment of a number, as far as all kernels agree that it is one; else None.
+
+        Of several the nearest kernel's counts: if that is what the symbol in front is held
+        against, its neighbours are to be of the same kernel.
+        """
         found = None
-        for candidate in self._database.candidates(name):
+        candidates = self._database.candidates(name)
+        nearest = min((self._distance(c) for c in candidates), default=None)
+        for candidate in candidates:
             try:
                 tree = parse_type(Marked.parse(candidate.type).type)
             except CDeclError:
@@ -71,5 +81,6 @@ class Neighbours:
                 bare = self._btf.skip_mods_and_typedefs(id_)
                 if self._btf.kind_of(bare) not in _NUMBERS:
                     return None
-                found = max(found or 1, self._btf.resolve_size(bare))
+                if self._distance(candidate) == nearest:
+                    found = max(found or 1, self._btf.resolve_size(bare))
         return found

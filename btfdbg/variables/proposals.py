@@ -43,6 +43,8 @@ class Kinship:
         # Other images were not relocated when they were read, nor were modules.
         self._seen = sum(1 << i for i, k in enumerate(kernels) if k.machine == "x86_64")
         self.releases = [kernel.release for kernel in kernels]
+        self._mine = mine
+        self._versions = [kernel.version for kernel in kernels]
         series = sorted({kernel.version for kernel in kernels} | {mine})
         for kernel in kernels:
             distance = abs(series.index(kernel.version) - series.index(mine))
@@ -71,6 +73,11 @@ class Kinship:
             mask >>= 1
             index += 1
         return best, release
+
+    def surrounds(self, mask: int) -> bool:
+        """Whether kernels of a set are both older and newer than this one, or of its series."""
+        versions = [v for i, v in enumerate(self._versions) if mask >> i & 1]
+        return bool(versions) and min(versions) <= self._mine <= max(versions)
 
     def saw_contents(self, mask: int) -> bool:
         """Whether a kernel of a set had contents to be seen."""

@@ -42,6 +42,7 @@ _CONTENTS_LIMIT = 1 << 16
 _MAX_DEPTH = 3
 _MAX_ELEMENTS = 16
 _LARGEST_GAP = 1 << 16
+_WORD = 8
 _STATIC_KEYS = {"static_key_true": True, "static_key_false": False}
 _KEY_SIZE = 16
 _CHAR = Named("", "char")
@@ -59,6 +60,7 @@ class Verdicts:
     :param small_data: bytes up to which a constant may be among the writable data.
     :param contents: says what memory speaks against a type.
     :param parameters: the variables behind the kernel's parameters, by address.
+    :param ends_at: whether a section ends, or another begins, at an address.
     :param arguments: how many arguments a system call has that an array is named for.
     :ivar refusal: why the last type that was refused was.
     """
@@ -77,7 +79,9 @@ class Verdicts:
         contents: Contents | None = None,
         parameters: Callable[[], Mapping[int, Parameter]] | None = None,
         arguments: Callable[[str], int | None] = lambda name: None,
+        ends_at: Callable[[int], bool] = lambda address: True,
     ) -> None:
+        self._ends_at = ends_at
         self._arguments = arguments
         self._parameters = parameters
         self._words = contents
@@ -124,6 +128,7 @@ class Verdicts:
         gap: bool,
         tail: int | None = None,
         doubt: bool = True,
+        settled: bool = False,
     ) -> tuple[str, Type] | None:
         """
         Return the type in the form that holds for the symbol, None if none does.
@@ -135,6 +140,7 @@ class Verdicts:
         :param gap: the symbol may have unnamed constants behind it.
         :param tail: all-zero elements at the end of such an array, if other kernels have
             another number than arrays of this type usually have.
+        :param settled: older and newer kernels agree on it.
         :param doubt: the contents could show that it is another type.
         """
         extent = extent_at(
@@ -146,33 +152,84 @@ class Verdicts:
         if text.endswith("char []") and not open_ended:
             text = self._sized_string(text, symbol, extent)
         if trusted:
-            return self._fits(text, extent, gap=True)
+            return self._fits(text, symbol, extent, gap=True, trusted=True)
         tree = self.tree(text)
         if tree is None:
             return None
         place = self._places.of(symbol.address)
-        if (
-            place is Place.CONST
-            and not marked.readonly
-            and not is_const(tree)
-            and not _may_be_unwritten(tree, symbol)
-        ):
-            text = format_type(tree := qualified(tree, "const"))
-        elif place in _WRITABLE and is_const(tree) and not 0 < symbol.size <= self._small_data:
-            text = format_type(tree := unqualified(tree, "const"))
+        placed = self._placed(tree, marked, symbol, place)
+        if placed is not tree:
+            text = format_type(tree := placed)
         if isinstance(tree, Array) and (tree.length is not None or open_ended):
             if marked.tail is None and tail is not None:
                 found = self._array(tree, symbol, extent, place, tail, rivals, open_ended)
                 if found is not None and (tree.length or 0) <= found[1].length:
                     return found
             # What is taken for the usual end must not make an array shorter.
-            return self._array(tree, symbol, extent, place, marked.tail, rivals, open_ended)
+            found = self._array(tree, symbol, extent, place, marked.tail, rivals, open_ended)
+            if found is not None and tail == 1 and self._ends_full(found[1], symbol, place):
+                self.refusal = Cause.LENGTH
+                return None
+            return found
         if self._shapes is not None and not self._shapes.exists(tree):
             return None
         if doubt and self._is_refuted(tree, symbol, place, 1):
             self.refusal = Cause.CONTENTS
             return None
-        return self._fits(text, extent, gap=gap)
+        return self._fits(text, symbol, extent, gap=gap, doubt=doubt, settled=settled)
+
+    def _placed(self, tree: CType, marked: Marked, symbol: Symbol, place: Place) -> CType:
+        """A type with ``const`` as its place has it."""
+        if place is Place.CONST:
+            keeps = marked.readonly or _may_be_unwritten(tree, symbol)
+            return tree if keeps or is_const(tree) else qualified(tree, "const")
+        if place in _WRITABLE and is_const(tree) and not 0 < symbol.size <= self._small_data:
+            return unqualified(tree, "const")
+        return tree
+
+    def open_array(self, text: str, symbol: Symbol) -> str | None:
+        """
+        An array's type without its length, if one element holds for a symbol.
+
+        :return: ``None`` if the text is of no array, or its elements do not hold.
+        """
+        marked = Marked.parse(text)
+        tree = self.tree(marked.type)
+        if not isinstance(tree, Array):
+            return None
+        if self._shapes is not None and not self._shapes.exists(tree.element):
+            return None
+        try:
+            size = size_of(self._types.build(tree.element))
+        except (LookupError, CDeclError):
+            return None
+        if not size or 0 < symbol.size < size:
+            return None
+        place = self._places.of(symbol.address)
+        if self._is_refuted(tree.element, symbol, place, 1):
+            return None
+        placed = self._placed(tree, marked, symbol, place)
+        if not isinstance(placed, Array) or (place is Place.CONST and placed is not tree):
+            return None  # read-only here, and nowhere else: is it the same table at all?
+        return format_type(replace(placed, length=None))
+
+    def _ends_full(self, type_: Type, symbol: Symbol, place: Place) -> bool:
+        """Whether the last element holds something, where all kernels end the array in zeros."""
+        data = self._contents(symbol)
+        if data is None or place is Place.INIT or not type_.length:
+            return False
+        size = size_of(type_) or 0
+        return any(data[size - size // type_.length : size])
+
+    def fills(self, type_: Type, symbol: Symbol) -> bool:
+        """Whether an object of the type leaves no more room than alignment asks for."""
+        size = size_of(type_)
+        if size is None:
+            return True
+        extent = extent_at(
+            symbol.address, symbol.size, exact=self._exact_sizes, cache_line=self._cache_line
+        )
+        return extent.fit(size) in (Fit.EXACT, Fit.PADDED)
 
     def _sized_string(self, text: str, symbol: Symbol, extent: Extent) -> str:
         """
@@ -278,7 +335,17 @@ class Verdicts:
             return False
         return bool(self._words.word(data, _KEY_SIZE // 2) & 1) is not _STATIC_KEYS[name]
 
-    def _fits(self, text: str, extent: Extent, *, gap: bool) -> tuple[str, Type] | None:
+    def _fits(
+        self,
+        text: str,
+        symbol: Symbol,
+        extent: Extent,
+        *,
+        gap: bool,
+        trusted: bool = False,
+        doubt: bool = True,
+        settled: bool = False,
+    ) -> tuple[str, Type] | None:
         type_ = self._types.from_text(text)
         if type_ is None:
             return None
@@ -295,9 +362,29 @@ class Verdicts:
         self.refusal = Cause.GAP
         if fit in (Fit.GAP, Fit.UNKNOWN) and not gap:
             return None
-        if fit is Fit.GAP and (extent.size or 0) >= _LARGEST_GAP:
-            return None  # that much is a variable, whatever its type
+        if fit is Fit.GAP and not trusted:
+            # Structures have a shape that contents and BTF can contradict; a number, or a
+            # pointer, that is far smaller than its place is something else's first bytes.
+            believed = settled or not doubt or size > _WORD or not size
+            if not self._is_explained(symbol, extent, believed):
+                return None
         return (text, type_)
+
+    def _is_explained(self, symbol: Symbol, extent: Extent, believed: bool) -> bool:
+        """
+        Whether room behind a variable, more than alignment asks for, can be something else.
+
+        Constants without a name stand in read-only data; elsewhere a section's end does.
+
+        :param believed: there is more to say for the type than its name and place.
+        """
+        if (extent.size or 0) >= _LARGEST_GAP:
+            return False  # that much is a variable, whatever its type
+        if believed:
+            return True
+        if self._exact_sizes or self._places.of(symbol.address) is Place.CONST:
+            return True
+        return self._ends_at(symbol.address + symbol.size)
 
     def _array(
         self,

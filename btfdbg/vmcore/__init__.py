@@ -9,7 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from btfdbg.vmcore.identify import DumpInfo, Format, identify
+import drgn
+
+from btfdbg.vmcore import drgn_version
+
+drgn_version.require(getattr(drgn, "__version__", ""))
+
+from btfdbg.vmcore.identify import DumpInfo, Format, identify  # noqa: E402
 
 if TYPE_CHECKING:
     from btfdbg.vmcore.explain import (

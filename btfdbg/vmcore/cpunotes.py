@@ -90,7 +90,7 @@ def notes_only(
     little = bool(platform.flags & drgn.PlatformFlags.IS_LITTLE_ENDIAN)
     order = "<" if little else ">"
     notes = tuple(notes)
-    if needs_repair(notes, given, platform.arch):
+    if order != given or needs_repair(notes, given, platform.arch):
         wanted = list(repaired(notes, given, order))
     else:
         wanted = [note for note in notes if _is_status(note)]

@@ -6,6 +6,8 @@ are read here (``kdumppages``), because it crashes on some of those.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import drgn
 
 from btfdbg.errors import DebugInfoError
@@ -14,7 +16,7 @@ from btfdbg.vmcore.cpunotes import needs_repair
 from btfdbg.vmcore.identify import DumpInfo
 from btfdbg.vmcore.kdumpfile import Kdump
 from btfdbg.vmcore.kdumppages import KdumpPages
-from btfdbg.vmcore.paging import NotMappedError
+from btfdbg.vmcore.paging import NotMappedError, ways_to_translate
 from btfdbg.vmcore.platforms import platform_of
 from btfdbg.vmcore.program import (
     GIVEN,
@@ -29,10 +31,12 @@ from btfdbg.vmcore.program import (
     unconfirmed,
     without_vmcoreinfo,
 )
-from btfdbg.vmcore.recover import architectures_of, believable_paging
+from btfdbg.vmcore.recover import Candidate, architectures_of, believable_paging, check
 from btfdbg.vmcore.vmcoreinfo import VmcoreInfo
 
 _SAMPLE = 16
+# A distribution kernel has about 2**18 symbols; swapped, fewer than 2**24 stay so large.
+_MAX_SYMBOLS = 1 << 22
 
 
 def open_kdump(
@@ -70,7 +74,7 @@ def open_kdump(
     own = kdump.vmcoreinfo()
     if text is not None:
         info = replace(info, vmcoreinfo_source=GIVEN)
-    elif own is None or not fits(own, _platform(info, platform, own, kdump), pages):
+    elif own is None or not fits(own, _platform(info, platform, own, kdump, pages), pages):
         found = recover_text(info, pages, platform)
         if found is None and own is None:
             raise without_vmcoreinfo(info, "")
@@ -83,7 +87,7 @@ def open_kdump(
             text = found.candidate.text
             info = replace(info, vmcoreinfo_source=source_of(found))
     whole = text or (own or b"").split(b"\0")[0]
-    known = _platform(info, platform, whole, kdump)
+    known = _platform(info, platform, whole, kdump, pages)
     architecture = known.arch if known is not None else None
     info = replace(info, architecture=architecture, vmcoreinfo=whole)
     # libkdumpfile learns the machine from its notes or not at all, and reads the
@@ -92,7 +96,9 @@ def open_kdump(
     if text is None:
         attempts[:0] = [(platform, None), (known, None)]
     # It passes on QEMU's notes of s390x and ppc64 as they are.
-    wrong = known is not None and needs_repair(kdump.notes(), header.order, known.arch)
+    wrong = known is not None and (
+        needs_repair(kdump.notes(), header.order, known.arch) or order_of(known) != header.order
+    )
     failure: DebugInfoError | None = None
     for with_platform, vmcoreinfo in () if missing or wrong else attempts:
         try:
@@ -109,6 +115,11 @@ def open_kdump(
     everything = ((0, header.max_pfn * header.block_size),)
     notes, order = kdump.notes(), header.order
     return custom_program(info, known, pages, everything, whole, notes, order), info
+
+
+def order_of(platform: drgn.Platform) -> str:
+    """A platform's byte order, ``<`` or ``>``."""
+    return "<" if platform.flags & drgn.PlatformFlags.IS_LITTLE_ENDIAN else ">"
 
 
 def _reads_the_same(
@@ -138,14 +149,49 @@ def _reads_the_same(
 
 
 def _platform(
-    info: DumpInfo, given: drgn.Platform | None, text: bytes, kdump: Kdump
+    info: DumpInfo,
+    given: drgn.Platform | None,
+    text: bytes,
+    kdump: Kdump,
+    pages: KdumpPages,
 ) -> drgn.Platform | None:
     """
     The platform of a kdump file.
 
-    QEMU writes x86_64 into every header; the text knows better.
+    QEMU writes x86_64 or Unknown into every header; the text knows better. And of a
+    ppc64le guest it writes the file in big-endian order, whatever the kernel's is: its
+    memory tells.
     """
     if given is not None:
         return given
-    found = architectures_of(VmcoreInfo.parse(text))
-    return platform_of(found[0], kdump.header.order == "<") if found else info.platform
+    little = kdump.header.order == "<"
+    vmcoreinfo = VmcoreInfo.parse(text)
+    found = architectures_of(vmcoreinfo)
+    if not found:
+        return info.platform
+    believed = check(Candidate(text, 0, False), pages, found)
+    if believed is not None:
+        return platform_of(believed.architecture, believed.little_endian)
+    return platform_of(found[0], _is_little(vmcoreinfo, found[0], pages, little))
+
+
+def _is_little(
+    info: VmcoreInfo, architecture: drgn.Architecture, pages: KdumpPages, header: bool
+) -> bool:
+    """
+    The kernel's byte order where its name is not in the dump, by its number of symbols.
+
+    :param header: That of the file, for kernels whose VMCOREINFO lacks the symbol (before
+        v6.0), or where neither order gives a number that can be.
+    """
+    symbol = info.symbols.get("kallsyms_num_syms")
+    for paging in ways_to_translate(architecture, info) if symbol is not None else ():
+        try:
+            data = paging.read(pages.read, symbol or 0, 4)
+        except (NotMappedError, drgn.FaultError, OverflowError):
+            continue
+        orders: tuple[Literal["little", "big"], ...] = ("little", "big")
+        possible = [o for o in orders if 0 < int.from_bytes(data, o) <= _MAX_SYMBOLS]
+        if len(possible) == 1:
+            return possible[0] == "little"
+    return header

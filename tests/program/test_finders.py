@@ -107,3 +107,23 @@ def test_a_file_name_that_is_no_module_finds_nothing(kernel: Kernel) -> None:
 def test_drgn_makes_c_keywords_itself(kernel: Kernel) -> None:
     assert kernel.prog.type("unsigned long").name == "unsigned long"
     assert kernel.finders.find_type(kernel.prog, {drgn.TypeKind.INT}, "unsigned int", None) is None
+
+
+@pytest.mark.parametrize("filename", ["linux/pid.h", "pid.h", "kernel/pid.c", "printk.c"])
+def test_a_unique_name_is_found_whatever_the_source_file(kernel: Kernel, filename: str) -> None:
+    prog = kernel.prog
+    assert prog.type("enum pid_type", filename).tag == "pid_type"
+    assert prog.object("counter", filename=filename).address_ == 0x1000
+    assert prog.variable("counter", filename).type_.type_name() == "int"
+    assert prog.function("do_it", filename).address_ == 0xFFFF0000
+    assert prog.constant("PIDTYPE_TGID", filename).value_() == 1
+
+
+def test_a_source_file_does_not_choose_among_several_of_a_name(kernel: Kernel) -> None:
+    prog = kernel.prog
+    with pytest.raises(LookupError):
+        prog.type("struct twice", "linux/pid.h")
+    with pytest.raises(LookupError):
+        prog.function("duplicate", "kernel/pid.c")
+    with pytest.raises(LookupError):
+        prog.type("enum pid_type", "nosuchmodule")

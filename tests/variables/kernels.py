@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import drgn
@@ -28,6 +29,9 @@ class Symbols:
     def __init__(self, *symbols: Sym) -> None:
         self.asked = 0
         self._all = [Sym(s.name, BASE + s.address, s.size, s.type_letter) for s in symbols]
+
+    def __iter__(self) -> Iterator[Sym]:
+        return iter(self._all)
 
     def by_name(self, name: str) -> list[Sym]:
         self.asked += 1

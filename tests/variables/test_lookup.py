@@ -139,6 +139,16 @@ def test_an_array_takes_the_length_that_extent_and_btf_allow() -> None:
     database = _database(("v", "struct foo *[4]", "near"))
     assert _type(_variables(database, Sym("v", 0x10, 24))) == "struct foo *[3]"
     assert _type(_variables(database, Sym("v", 0x10, 40))) == "struct foo *[5]"
+    # Three or four: neither is proven, so the type says no length, and why.
+    variables = _variables(database, Sym("v", 0x18, 32))
+    assert _type(variables) == "struct foo *[]"
+    found = variables.find("v")
+    assert found is not None
+    assert "length nothing here proves" in found.note
+
+
+def test_elements_that_kernels_disagree_on_make_no_array_of_unknown_length() -> None:
+    database = _database(("v", "struct foo *[4]", "near"), ("v", "const char *[4]", "near"))
     assert _type(_variables(database, Sym("v", 0x18, 32))) is None
 
 
@@ -187,8 +197,58 @@ def test_a_curated_declaration_is_the_last_resort() -> None:
 def test_not_knowing_a_length_is_no_reason_for_an_older_type() -> None:
     database = _database(("v", "struct foo *[4]", "near"), ("v", "struct foo", "far"))
     variables = _variables(database, Sym("v", 0x10, 16))
-    assert _type(variables) is None
-    assert variables.cause("v") is Cause.LENGTH
+    assert _type(variables) == "struct foo *[]"
+
+
+OLD = FAR
+NEW = Kernel("amd64-full", "7.2", "7.2.9-amd64", "x86_64")
+
+
+def _of_kernels(*rows: tuple[str, str, tuple[Kernel, ...]]) -> Database:
+    entries = [Entry(n, "", t, frozenset(k.release for k in ks)) for n, t, ks in rows]
+    return Database.from_text(TextDatabase((OLD, NEW), entries))
+
+
+def _typed(database: Database, *symbols: Sym) -> VariableTypes:
+    """With symbols by address, which is what tells of neighbours."""
+    btf, table = make_btf(), Symbols(*symbols)
+
+    def at(address: int) -> Sym | None:
+        return next((s for s in table if s.address <= address < s.address + s.size), None)
+
+    return VariableTypes(
+        make_program(btf),
+        table,
+        release=RELEASE,
+        architecture="x86_64",
+        database=lambda: database,
+        btf=lambda: btf,
+        symbol_at=at,
+    )
+
+
+_BOUNDS = (Sym("_text", 0, 1), Sym("_end", 0x8000, 1))
+
+
+@pytest.mark.parametrize(
+    ("kernels", "given"),
+    [
+        ((OLD, NEW), "int"),  # older and newer ones agree: what follows is padding
+        ((OLD,), None),  # it may have grown since
+    ],
+)
+def test_a_number_keeps_its_type_in_front_of_padding_if_older_and_newer_kernels_agree(
+    kernels: tuple[Kernel, ...], given: str | None
+) -> None:
+    database = _of_kernels(("v", "int", kernels), ("w", "int", kernels))
+    symbols = (*_BOUNDS, Sym("v", 0x104, 12), Sym("w", 0x110, 4))
+    assert _type(_typed(database, *symbols)) == given
+
+
+def test_a_pointer_far_smaller_than_its_place_is_no_answer() -> None:
+    symbols = (*_BOUNDS, Sym("v", 0x100, 768), Sym("w", 0x400, 16))
+    assert _type(_typed(_of_kernels(("v", "struct foo *", (OLD,))), *symbols)) is None
+    assert _type(_typed(_of_kernels(("v", "struct foo *", (OLD, NEW))), *symbols)) is not None
 
 
 def test_another_modules_type_does_not_replace_one_with_room_behind_it() -> None:

@@ -101,6 +101,32 @@ def test_kdump_of_every_architecture_opens(arch: Arch, tmp_path: Path) -> None:
     assert prog.read(physical, len(MARK), physical=True) == MARK
 
 
+PPC64LE = [a for a in ARCHES if a.machine == "ppc64le"]
+
+
+@pytest.mark.parametrize("flattened", [False, True])
+@pytest.mark.parametrize("arch", PPC64LE, ids=str)
+def test_a_big_endian_kdump_file_of_a_little_endian_kernel_opens(
+    arch: Arch, flattened: bool, tmp_path: Path
+) -> None:
+    """QEMU's dump-guest-memory -z of a ppc64le guest; newer ones call the machine Unknown."""
+    kernel = Kernel(arch)
+    path = tiny.kdump(
+        tmp_path / "core", kernel, machine="Unknown", block=65536, order=">", flattened=flattened
+    )
+    prog, _ = opened(path)
+    assert prog.platform == arch.platform
+    assert prog.read(kernel.mark, len(MARK)) == MARK
+    physical = kernel.physical + 5 * 65536 + 2048
+    assert prog.read(physical, len(MARK), physical=True) == MARK
+    assert prog["UTS_RELEASE"].string_().decode() == tiny.RELEASE
+
+
+def test_an_unknown_machine_in_a_kdump_header_is_told_by_vmcoreinfo(tmp_path: Path) -> None:
+    prog, _ = opened(tiny.kdump(tmp_path / "core", Kernel(tiny.X86_64), machine="Unknown"))
+    assert prog.platform == tiny.X86_64.platform
+
+
 @pytest.mark.parametrize("arch", [a for a in ARCHES if a.page < 65536], ids=str)
 def test_kdump_opens_whose_pages_are_not_the_kernels(arch: Arch, tmp_path: Path) -> None:
     """QEMU writes pages of 64 KiB for arm64, whatever its kernel uses."""

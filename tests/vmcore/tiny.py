@@ -366,15 +366,18 @@ def kdump(
     status: int = 0,
     block: int = PAGE,
     notes: bytes = b"",
+    order: str = "",
 ) -> Path:
     """
     Write a kdump-compressed file.
+
+    :param order: The file's byte order, if it is not the kernel's.
 
     :param excluded: Page frame numbers to leave out.
     :param flag: How ``compress`` is called in a page descriptor.
     :param block: Bytes of the file's pages, whatever the kernel's are.
     """
-    order = kernel.arch.order
+    order = order or kernel.arch.order
     first = kernel.arch.ram // block
     count = len(kernel.memory) // block
     pages = [first + i for i in range(count)]
