@@ -234,8 +234,9 @@ class VariableTypes:
         if self._causes[symbol.name, symbol.address] is not Cause.LENGTH:
             return None
         own = [p for p in proposals if not p.is_elsewhere and p.source is not Source.RULE]
-        checked = {ready.verdicts.open_array(p.type, symbol) for p in own if p.tier == own[0].tier}
-        found = checked.pop() if len(checked) == 1 else None
+        if not own or not self._is_settled(ready, symbol.name, _element):
+            return None
+        found = ready.verdicts.open_array(own[0].type, symbol)
         if found is None:
             return None
         type_ = ready.types.from_text(found)
@@ -254,10 +255,23 @@ class VariableTypes:
             and not self._is_settled(ready, symbol.name)
         )
 
-    def _is_settled(self, ready: _Ready, name: str) -> bool:
-        """Whether older and newer kernels agree, so that padding is all that follows."""
-        known = [c for c in ready.database.candidates(name) if c.kernels and not c.module]
-        return len({c.type for c in known}) == 1 and ready.kinship.surrounds(known[0].kernels)
+    def _is_settled(
+        self, ready: _Ready, name: str, part: Callable[[str], str] = lambda text: text
+    ) -> bool:
+        """
+        Whether older and newer kernels of this machine agree on a variable's type.
+
+        :param part: what of a type they are to agree on.
+        """
+        known = [
+            c for c in ready.database.candidates(name) if c.kernels and c.module == self._module
+        ]
+        everywhere = 0
+        for candidate in known:
+            everywhere |= candidate.kernels
+        here = ready.kinship.on_this_machine(everywhere)
+        types = {part(c.type) for c in known if c.kernels & here}
+        return len(types) == 1 and ready.kinship.surrounds(here)
 
     def _from_extra(self, ready: _Ready, symbol: Symbol) -> TypedVariable | None:
         if ready.extra is None or self._convert is None:

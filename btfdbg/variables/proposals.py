@@ -44,6 +44,7 @@ class Kinship:
         self._seen = sum(1 << i for i, k in enumerate(kernels) if k.machine == "x86_64")
         self.releases = [kernel.release for kernel in kernels]
         self._mine = mine
+        self._machine = sum(1 << i for i, k in enumerate(kernels) if k.machine == machine)
         self._versions = [kernel.version for kernel in kernels]
         series = sorted({kernel.version for kernel in kernels} | {mine})
         for kernel in kernels:
@@ -78,6 +79,10 @@ class Kinship:
         """Whether kernels of a set are both older and newer than this one, or of its series."""
         versions = [v for i, v in enumerate(self._versions) if mask >> i & 1]
         return bool(versions) and min(versions) <= self._mine <= max(versions)
+
+    def on_this_machine(self, mask: int) -> int:
+        """The kernels of a set that are for this machine; all of them if none is."""
+        return mask & self._machine or mask
 
     def saw_contents(self, mask: int) -> bool:
         """Whether a kernel of a set had contents to be seen."""

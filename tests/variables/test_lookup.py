@@ -139,16 +139,7 @@ def test_an_array_takes_the_length_that_extent_and_btf_allow() -> None:
     database = _database(("v", "struct foo *[4]", "near"))
     assert _type(_variables(database, Sym("v", 0x10, 24))) == "struct foo *[3]"
     assert _type(_variables(database, Sym("v", 0x10, 40))) == "struct foo *[5]"
-    # Three or four: neither is proven, so the type says no length, and why.
-    variables = _variables(database, Sym("v", 0x18, 32))
-    assert _type(variables) == "struct foo *[]"
-    found = variables.find("v")
-    assert found is not None
-    assert "length nothing here proves" in found.note
-
-
-def test_elements_that_kernels_disagree_on_make_no_array_of_unknown_length() -> None:
-    database = _database(("v", "struct foo *[4]", "near"), ("v", "const char *[4]", "near"))
+    # Three or four: neither is proven.
     assert _type(_variables(database, Sym("v", 0x18, 32))) is None
 
 
@@ -197,7 +188,8 @@ def test_a_curated_declaration_is_the_last_resort() -> None:
 def test_not_knowing_a_length_is_no_reason_for_an_older_type() -> None:
     database = _database(("v", "struct foo *[4]", "near"), ("v", "struct foo", "far"))
     variables = _variables(database, Sym("v", 0x10, 16))
-    assert _type(variables) == "struct foo *[]"
+    assert _type(variables) is None
+    assert variables.cause("v") is Cause.LENGTH
 
 
 OLD = FAR
@@ -243,6 +235,28 @@ def test_a_number_keeps_its_type_in_front_of_padding_if_older_and_newer_kernels_
     database = _of_kernels(("v", "int", kernels), ("w", "int", kernels))
     symbols = (*_BOUNDS, Sym("v", 0x104, 12), Sym("w", 0x110, 4))
     assert _type(_typed(database, *symbols)) == given
+
+
+def test_an_array_whose_length_nothing_proves_has_none_and_says_so() -> None:
+    database = _of_kernels(("v", "struct foo *[4]", (OLD,)), ("v", "struct foo *[2]", (NEW,)))
+    variables = _typed(database, *_BOUNDS, Sym("v", 0x118, 32))
+    assert _type(variables) == "struct foo *[]"
+    found = variables.find("v")
+    assert found is not None
+    assert "length nothing here proves" in found.note
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        (("v", "struct foo *[4]", (OLD,)),),  # it may be another table by now
+        (("v", "struct foo *[4]", (OLD,)), ("v", "const char *[4]", (NEW,))),
+    ],
+)
+def test_elements_that_older_and_newer_kernels_do_not_agree_on_make_no_array(
+    rows: tuple[tuple[str, str, tuple[Kernel, ...]], ...],
+) -> None:
+    assert _type(_typed(_of_kernels(*rows), *_BOUNDS, Sym("v", 0x118, 32))) is None
 
 
 def test_a_pointer_far_smaller_than_its_place_is_no_answer() -> None:
