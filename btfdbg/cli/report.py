@@ -23,7 +23,7 @@ def add_log(parser: argparse.ArgumentParser) -> None:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what is reported on, and how."""
     add_log(parser)
-    parser.add_argument("--format", choices=("text", "json"), default="text")
+    parser.add_argument("--format", choices=("text", "json", "html"), default="text")
     parser.add_argument("-o", metavar="FILE", dest="out", help="write there instead of stdout")
 
 
@@ -33,16 +33,51 @@ def run(args: argparse.Namespace) -> int:
 
     :raises BtfdbgError: the dump or log cannot be used, or FILE not written.
     """
-    log, name = log_of(args)
+    text = _of_log(args) if args.log is not None else _of_dump(args)
+    return _write(text + "\n", args.out)
+
+
+def _of_log(args: argparse.Namespace) -> str:
     from btfdbg.report import log_report
 
+    log, name = log_of(args)
+    if args.format == "html":
+        raise DebugInfoError(
+            "--format html shows a dump; of a log there is text and json", step="report"
+        )
     if args.format == "json":
         import json
 
-        text = json.dumps(log_report.as_dict(log, name), indent=2)
-    else:
-        text = log_report.as_text(log, name)
-    return _write(text + "\n", args.out)
+        return json.dumps(log_report.as_dict(log, name), indent=2)
+    return log_report.as_text(log, name)
+
+
+def _of_dump(args: argparse.Namespace) -> str:
+    from btfdbg.cli.main import open_session
+    from btfdbg.report.whole import report
+
+    if args.format == "html":
+        from btfdbg.report.as_html import check_jinja
+
+        check_jinja()
+    session = open_session(args)
+    from btfdbg.commands.reads import watch
+
+    watch(session)
+    found = report(session)
+    if args.format == "json":
+        import json
+
+        from btfdbg.report.as_json import as_dict
+
+        return json.dumps(as_dict(found), indent=2, ensure_ascii=False)
+    if args.format == "html":
+        from btfdbg.report.as_html import as_html
+
+        return as_html(found)
+    from btfdbg.report.as_text import as_text
+
+    return as_text(found)
 
 
 def log_of(args: argparse.Namespace) -> tuple[Log, str]:

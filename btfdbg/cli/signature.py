@@ -26,8 +26,11 @@ def run(args: argparse.Namespace) -> int:
 
     :raises BtfdbgError: the dump or log cannot be used.
     """
-    log, _ = log_of(args)
     from btfdbg.report import log_report
+
+    if args.log is None and not args.all:
+        return _of_dump(args)
+    log, _ = log_of(args)
     from btfdbg.report.severity import main_event
     from btfdbg.report.signature import signature_of
 
@@ -45,4 +48,29 @@ def run(args: argparse.Namespace) -> int:
     print("\n\n".join(log_report.signature_text(event, args.why) for event in events), end="")
     if events:
         print()
+    return 0
+
+
+def _of_dump(args: argparse.Namespace) -> int:
+    """Name what the dump itself shows, its log being the second witness."""
+    from btfdbg.cli.main import open_session
+    from btfdbg.report import log_report
+    from btfdbg.report.happened import Happened
+    from btfdbg.report.look import Look
+
+    if args.core is None and not args.live and args.qemu is None:
+        from btfdbg.errors import DebugInfoError
+
+        raise DebugInfoError("which dump? give CORE, or --log FILE")
+    look = Look(open_session(args))
+    found = Happened(look).signature
+    if args.json:
+        import json
+
+        print(json.dumps(log_report.signature_dict(found), indent=2))
+        return 0
+    lines = log_report.title_lines(found)
+    if args.why:
+        lines += ["", *log_report.why_lines(found), *look.doubts.said]
+    print(log_report.printable_lines(lines))
     return 0

@@ -25,9 +25,8 @@ def counted(session: Session, word: str) -> Iterator[None]:
 
     :param word: Its name, which begins the line.
     """
+    watch(session)
     count = unread(session.prog)
-    if not count.watched:
-        count.watch(session.prog, session.dump, _pointer(session))
     if not count.running:
         count.forget()
     count.running += 1
@@ -36,6 +35,13 @@ def counted(session: Session, word: str) -> Iterator[None]:
     finally:
         count.running -= 1
         _say(session, word)
+
+
+def watch(session: Session) -> None:
+    """Count from now on which memory cannot be read; cheap after the first call."""
+    count = unread(session.prog)
+    if not count.watched:
+        count.watch(session.prog, session.dump, _pointer(session))
 
 
 def count_error(session: Session, error: BaseException) -> None:

@@ -13,6 +13,14 @@ rules.py       the functions that are never to blame, one row per family; match.
 choice.py      stack → function to blame, with the reason for each frame
 signature.py   kind, stack → title, alternatives and hash
 severity.py    which event the crash is about
+parts.py       the values that a report on a dump is made of, and its checks' registry
+look.py        tasks, stacks and log of a dump, each read once
+witness.py     functions on the panic's stack → kind, one row per family
+syscall.py     the system call of a task, its arguments and file
+waits.py       what a blocked task waits for; blocked.py: groups, chains, circles
+happened.py    the decision: kind, deciding stack, access; sentence.py: its words
+checks/        the sections, one file per subject; extensions.py: the user's own
+whole.py       report(session); as_text.py, as_json.py, as_html.py show it
 files.py       logs as files; log_report.py: the report on one
 triage.py      many crashes → groups and hints; known.py: local knowledge of them
 
@@ -30,15 +38,32 @@ if TYPE_CHECKING:
     from typing import Any
 
     from btfdbg.report.event import Event, Frame
+    from btfdbg.report.parts import Report, check
     from btfdbg.report.signature import Signature, joins, signature_of, similarity
     from btfdbg.report.text import Reader, events
+    from btfdbg.report.whole import report
 
-__all__ = ["Event", "Frame", "Reader", "Signature", "events", "joins", "signature_of", "similarity"]
+__all__ = [
+    "Event",
+    "Frame",
+    "Reader",
+    "Report",
+    "Signature",
+    "check",
+    "events",
+    "joins",
+    "report",
+    "signature_of",
+    "similarity",
+]
 
 _HOME = {
     "Event": "event",
     "Frame": "event",
     "Reader": "text",
+    "Report": "parts",
+    "check": "parts",
+    "report": "whole",
     "Signature": "signature",
     "events": "text",
     "joins": "signature",

@@ -12,7 +12,28 @@ from btfdbg.report.text import Reader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import drgn
+
+
+def lines_of(prog: drgn.Program) -> Iterator[str]:
+    """
+    Yield the log's lines as a console shows them, each with its time stamp and caller.
+
+    :raises LookupError, ValueError: its structures are not known, or damaged.
+    """
+    from drgn.helpers.linux.printk import get_printk_records
+
+    for record in get_printk_records(prog):
+        seconds, rest = divmod(record.timestamp, 10**9)
+        caller = ""
+        if record.caller_tid is not None:
+            caller = f"[T{record.caller_tid}]"
+        elif record.caller_cpu is not None:
+            caller = f"[C{record.caller_cpu}]"
+        for line in record.text.decode("utf-8", "replace").split("\n"):
+            yield f"[{seconds}.{rest // 1000:06}]{caller} {line}\n"
 
 
 def log_of_dump(prog: drgn.Program) -> Log:
@@ -21,19 +42,10 @@ def log_of_dump(prog: drgn.Program) -> Log:
 
     :raises DebugInfoError: The log cannot be read.
     """
-    from drgn.helpers.linux.printk import get_printk_records
-
     reader = Reader()
     try:
-        for record in get_printk_records(prog):
-            seconds, rest = divmod(record.timestamp, 10**9)
-            caller = ""
-            if record.caller_tid is not None:
-                caller = f"[T{record.caller_tid}]"
-            elif record.caller_cpu is not None:
-                caller = f"[C{record.caller_cpu}]"
-            for line in record.text.decode("utf-8", "replace").split("\n"):
-                reader.feed(f"[{seconds}.{rest // 1000:06}]{caller} {line}\n")
+        for line in lines_of(prog):
+            reader.feed(line)
     except (LookupError, ValueError) as e:
         raise DebugInfoError(f"the dump's log cannot be read: {e}", step="log") from e
     return Log(tuple(reader.finish()), reader.left_out)

@@ -116,14 +116,20 @@ def _stack(event: Event) -> list[str]:
 def signature_text(event: Event, why: bool) -> str:
     """Return the title alone on the first line, then the other keys, then the reasons."""
     found = signature(event)
+    out = title_lines(found)
+    if why:
+        out += ["", *why_lines(found)]
+    return printable_lines(out)
+
+
+def title_lines(found: Signature) -> list[str]:
+    """Return the title alone on the first line, then the other keys."""
     out = [found.title]
     out += [f"also: {key}" for key in found.alternatives]
     if found.stack_hash:
         out.append(f"stack: {found.stack_hash}")
     out.append(f"rules: {VERSION}")
-    if why:
-        out += ["", *why_lines(found)]
-    return printable_lines(out)
+    return out
 
 
 def why_lines(found: Signature) -> list[str]:

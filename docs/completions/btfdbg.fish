@@ -112,7 +112,7 @@ complete -c btfdbg -n '_shtab_btfdbg_using report' -l color -xka "auto always ne
 complete -c btfdbg -n '_shtab_btfdbg_using report' -l log-level -xka "debug info warning error critical none" -d 'messages on stderr of at least this level (default: warning)'
 complete -c btfdbg -n '_shtab_btfdbg_using report' -s q -l quiet -d 'no messages, no banner'
 complete -c btfdbg -n '_shtab_btfdbg_using report' -l log -xka "(__fish_complete_path (commandline -ct))" -d 'a kernel log instead of a dump; - for stdin'
-complete -c btfdbg -n '_shtab_btfdbg_using report' -l format -xka "text json" -d format
+complete -c btfdbg -n '_shtab_btfdbg_using report' -l format -xka "text json html" -d format
 complete -c btfdbg -n '_shtab_btfdbg_using report' -s o -xka "(__fish_complete_path (commandline -ct))" -d 'write there instead of stdout'
 complete -c btfdbg -n '_shtab_btfdbg_using report; and test $_shtab_btfdbg_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'the dump'
 complete -c btfdbg -n '_shtab_btfdbg_using; and test $_shtab_btfdbg_npos -eq 0' -a signature -d 'what the crash is called, and why (--why)'

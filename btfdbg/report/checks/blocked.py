@@ -1,0 +1,107 @@
+"""Tasks in D: by stack and lock, with who holds what, chains and circles."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from btfdbg.report.blocked import Blockage, Blocked, Group
+from btfdbg.report.look import UNREADABLE, Look
+from btfdbg.report.parts import Bars, Graph, Item, Line, Stack, check
+
+_GROUPS = 20
+_NAMED = 6
+_FRAMES = 24
+_NODES = 60
+
+
+@check("blocked", "Blocked tasks", more=("ps -m", "foreach UN bt", "waitq ADDRESS"), order=40)
+def blocked(look: Look) -> Iterator[Item]:
+    """Print groups of tasks that wait, and what for."""
+    blockage = look.happened.blockage
+    yield from _states(look)
+    if not blockage.tasks:
+        yield Line("No task is blocked (D).")
+        return
+    for circle in blockage.cycles:
+        names = " → ".join(str(one.task) for one in (*circle, circle[0]))
+        yield Line(f"Circle: {names}.", "bad")
+    for frozen in blockage.frozen:
+        yield Line(f"{frozen} is frozen.", "bad")
+    for group in blockage.groups[:_GROUPS]:
+        yield from _group(blockage, group)
+    if len(blockage.groups) > _GROUPS:
+        yield Line(f"{len(blockage.groups) - _GROUPS} more groups: foreach UN bt", "note")
+    graph = _graph(blockage)
+    if graph is not None:
+        yield graph
+
+
+def _states(look: Look) -> Iterator[Item]:
+    from drgn.helpers.linux.sched import get_task_state
+
+    count: Counter[str] = Counter()
+    for task in look.tasks:
+        try:
+            count[get_task_state(task)] += 1
+        except UNREADABLE:
+            count["?"] += 1
+    rows = tuple((name, float(number)) for name, number in count.most_common())
+    yield Bars("tasks by state", "tasks", rows)
+
+
+def _group(blockage: Blockage, group: Group) -> Iterator[Item]:
+    first = group.first
+    named = ", ".join(str(one.task) for one in group.members[:_NAMED])
+    if len(group.members) > _NAMED:
+        named += f" and {len(group.members) - _NAMED} more"
+    longest = "" if first.seconds is None else f", the longest for {first.seconds:.1f} s"
+    count = len(group.members)
+    yield Line(f"{count} task{'s' if count > 1 else ''}: {named}{longest}.")
+    if first.lock is not None:
+        holder = blockage.holder(first.lock)
+        mode = f" to {first.lock.mode}" if first.lock.mode else ""
+        held = f"held by {holder}" if holder is not None else "its holder is not recorded"
+        yield Line(f"waits for {first.lock}{mode}; {held} ({first.lock.how}).")
+        frozen = blockage.frozen_for(first.lock)
+        if frozen is not None:
+            yield Line(f"It guards {frozen}, which is frozen.", "bad")
+    else:
+        yield Line("No lock is involved that the dump shows: nobody holds anything.", "note")
+    files = Counter(one.file for one in group.members if one.file)
+    for file, number in files.most_common(_NAMED):
+        yield Line(f"{number} of them work on {file}.")
+    if not files and first.doing:
+        yield Line(f"It is {first.doing}.")
+    chain = blockage.chain(first)
+    if len(chain) > 1 and not blockage.cycles:
+        yield Line(f"Chain: {' → '.join(str(one.task) for one in chain)}.")
+    yield Stack(tuple(map(str, first.stack[:_FRAMES])), f"stack of {first.task}")
+
+
+def _graph(blockage: Blockage) -> Graph | None:
+    nodes: dict[str, tuple[str, str, str]] = {}
+    edges = []
+
+    def task_node(one: Blocked) -> str:
+        key = f"t{one.task.address:x}"
+        nodes.setdefault(key, (key, str(one.task), "task"))
+        return key
+
+    for one in blockage.tasks:
+        if one.lock is None or len(nodes) >= _NODES:
+            continue
+        lock = f"l{one.lock.address:x}"
+        nodes.setdefault(lock, (lock, str(one.lock), "lock"))
+        edges.append((task_node(one), lock, "waits for"))
+        holder = blockage.holder(one.lock)
+        if holder is not None:
+            key = f"t{holder.address:x}"
+            nodes.setdefault(key, (key, str(holder), "task"))
+            edge = (lock, key, "held by")
+            if edge not in edges:
+                edges.append(edge)
+    if not edges:
+        return None
+    cycle = tuple(f"t{one.task.address:x}" for circle in blockage.cycles for one in circle)
+    return Graph("who waits for whom", tuple(nodes.values()), tuple(edges), cycle)

@@ -1,0 +1,63 @@
+"""The task that panicked: its call, its stack, its registers, the access that faulted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from btfdbg.report.look import UNREADABLE, Look
+from btfdbg.report.parts import Item, Line, Stack, Table, check
+
+_PER_ROW = 4
+
+
+@check("crash", "The task that panicked", more=("ctx", "bt", "dis"), order=20)
+def crash(look: Look) -> Iterator[Item]:
+    """Print who, where and with what."""
+    task = look.panic_task
+    if task is None:
+        yield Line("No task panicked.")
+        return
+    happened = look.happened
+    who = look.who(task)
+    yield Line(f"{who} at {who.address:#x} on CPU {look.panic_cpu}.")
+    if happened.syscall is not None:
+        call = happened.syscall
+        yield Line(f"It is in {call}: {call.sentence}.")
+    if happened.access is not None:
+        access = happened.access
+        yield Line(f"{access}.", "bad")
+        yield Line(f"{access.function}+{access.offset:#x}: {access.instruction}")
+    yield from _registers(look)
+    calls = happened.stack
+    if not calls:
+        yield Line("Its stack cannot be unwound.", "note")
+        return
+    story = happened.calls if happened.kind not in ("hung-task", "deadlock") else calls
+    if story is not calls and len(story) < len(calls):
+        yield Stack(tuple(map(str, story)), "where it happened, innermost first")
+        yield Stack(tuple(map(str, calls[: len(calls) - len(story)])), "how it came to the panic")
+    else:
+        yield Stack(tuple(map(str, calls)), "innermost first")
+
+
+def _registers(look: Look) -> Iterator[Item]:
+    """The registers at the exception, not those of panic()."""
+    task = look.panic_task
+    trace = look.trace(task) if task is not None else None
+    if trace is None:
+        return
+    calls = look.happened.calls
+    if not calls or not calls[0].interrupted:
+        return
+    for frame in trace:
+        try:
+            if frame.pc != calls[0].pc or not frame.interrupted:
+                continue
+            values = list(frame.registers().items())
+        except UNREADABLE:
+            continue
+        rows = []
+        for name, value in values:
+            rows.append((name, f"{value:#018x}", look.symbol(value)))
+        yield Table(("register", "value", "points to"), tuple(rows), "registers where it happened")
+        return

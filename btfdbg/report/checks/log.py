@@ -1,0 +1,36 @@
+"""The kernel's log from the first trouble on, and all that it reports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from btfdbg.report.look import Look
+from btfdbg.report.parts import Item, Line, Stack, Table, check
+
+_EVENTS = 30
+_LINES = 60
+_TAIL = 25
+
+
+@check("log", "Kernel log", more=("log", "log -T"), order=90)
+def log(look: Look) -> Iterator[Item]:
+    """Print what the log reports, then its lines."""
+    from btfdbg.report.dump_log import lines_of
+
+    events = look.events
+    if events:
+        rows = tuple(
+            (
+                "" if e.seconds is None else f"{e.seconds:.3f}",
+                e.title,
+                "panic" if e.panicked else "",
+            )
+            for e in events[:_EVENTS]
+        )
+        yield Table(("s", "report", ""), rows, "reports in the log", max(len(events) - _EVENTS, 0))
+    lines = [line.rstrip("\n") for line in lines_of(look.prog)]
+    first = min((event.line for event in events), default=len(lines) - _TAIL + 1)
+    shown = lines[max(first - 1, 0) :]
+    yield Stack(tuple(shown[:_LINES]), "from the first report on" if events else "its end")
+    if len(shown) > _LINES:
+        yield Line(f"{len(shown) - _LINES} more lines: log", "note")

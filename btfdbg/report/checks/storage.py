@@ -1,0 +1,91 @@
+"""Disks with requests in flight, the oldest of them, and mounts."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import drgn
+
+from btfdbg.report.look import UNREADABLE, Look
+from btfdbg.report.parts import Item, Line, Table, check
+
+_MAX = 4096
+_REQUESTS = 1 << 16
+_SHOWN = 40
+
+
+@check("storage", "Disks and mounts", more=("dev -d", "mount"), order=70)
+def storage(look: Look) -> Iterator[Item]:
+    """Print what the disks have not answered yet."""
+    yield from _disks(look)
+    yield from _mounts(look)
+
+
+def _disks(look: Look) -> Iterator[Item]:
+    from drgn.helpers.linux.block import disk_name, for_each_disk
+
+    rows: list[tuple[str, int, str]] = []
+    lost = 0
+    disks = 0
+    for disk in itertools.islice(for_each_disk(look.prog), _MAX):
+        disks += 1
+        try:
+            name = disk_name(disk).decode("utf-8", "backslashreplace")
+            count, oldest = _in_flight(look, disk.queue)
+        except (*UNREADABLE, ImportError):
+            lost += 1
+            continue
+        if count:
+            age = "" if oldest is None else f"{oldest:.1f} s"
+            rows.append((name, count, age))
+    if rows:
+        yield Table(("disk", "in flight", "oldest"), tuple(rows), "requests not answered")
+    else:
+        yield Line(f"{disks} disks, no request in flight.")
+    if lost:
+        yield Line(f"{lost} disks cannot be read.", "note")
+
+
+def _in_flight(look: Look, queue: drgn.Object) -> tuple[int, float | None]:
+    from drgn.helpers.linux.block import request_queue_busy_iter
+
+    now = _now(look)
+    count = 0
+    oldest: float | None = None
+    for request in itertools.islice(request_queue_busy_iter(queue), _REQUESTS):
+        count += 1
+        started = int(request.start_time_ns)
+        if now is not None and 0 < started <= now:
+            oldest = max(oldest or 0.0, (now - started) / 1e9)
+    return count, oldest
+
+
+def _now(look: Look) -> int | None:
+    """Nanoseconds since boot, as requests are stamped."""
+    try:
+        from drgn.helpers.linux.timekeeping import ktime_get_coarse_ns
+
+        return int(ktime_get_coarse_ns(look.prog))
+    except (*UNREADABLE, ImportError):
+        return None
+
+
+def _mounts(look: Look) -> Iterator[Item]:
+    from drgn.helpers.linux.fs import for_each_mount, mount_dst, mount_fstype, mount_src
+
+    rows: list[tuple[str, ...]] = []
+    left_out = 0
+    for mount in itertools.islice(for_each_mount(look.prog), _MAX):
+        if len(rows) >= _SHOWN:
+            left_out += 1
+            continue
+        try:
+            cells = tuple(
+                text(mount).decode("utf-8", "backslashreplace")
+                for text in (mount_src, mount_fstype, mount_dst)
+            )
+        except UNREADABLE:
+            continue
+        rows.append(cells)
+    yield Table(("source", "type", "on"), tuple(rows), "mounts", left_out)

@@ -1,0 +1,260 @@
+"""A report's view of a dump: tasks, stacks and the log, each read once.
+
+Owns reading what several checks share, and what may go wrong with it. Judges nothing.
+
+Facts: ``kernel/panic.c`` (panic_cpu, PANIC_CPU_INVALID is -1), ``include/linux/sched.h``
+(states), drgn 0.3 stack traces: ``StackFrame.interrupted`` marks the frame that an
+exception or interrupt came in.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+import drgn
+
+from btfdbg.errors import BtfdbgError
+from btfdbg.lazy_dataclass import dataclass
+from btfdbg.report.event import Frame
+from btfdbg.report.parts import Doubts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from btfdbg.program.session import Session
+    from btfdbg.report.event import Event
+    from btfdbg.report.happened import Happened
+
+UNREADABLE = (
+    drgn.FaultError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    NotImplementedError,  # drgn unwinds no stack of this architecture
+    drgn.ObjectAbsentError,
+    BtfdbgError,
+)
+"""What a question to a damaged or unknown kernel may end in."""
+
+MAX_TASKS = 1 << 20
+MAX_FRAMES = 256
+_PANIC_CPU_INVALID = (-1, 0xFFFFFFFF)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """
+    One frame of a task's stack.
+
+    :ivar name: The function, "" where no symbol is.
+    :ivar offset: Bytes from its start to ``pc``.
+    :ivar interrupted: An exception or interrupt came in here.
+    """
+
+    name: str
+    module: str
+    pc: int
+    offset: int
+    interrupted: bool
+    sp: int
+
+    def __str__(self) -> str:
+        if not self.name:
+            return f"{self.pc:#x}"
+        return f"{self.name}+{self.offset:#x}{f' [{self.module}]' if self.module else ''}"
+
+    def frame(self, part: str = "task") -> Frame:
+        """The same for the rules of the signature."""
+        return Frame(self.name, self.module, True, part)
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """A task as a person names it."""
+
+    comm: str
+    pid: int
+    address: int
+
+    def __str__(self) -> str:
+        return f"{self.comm}({self.pid})"
+
+
+class Look:
+    """One look at one dump; see the module."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.prog = session.prog
+        self.doubts = Doubts()
+        self.happened: Happened
+        """The decision, once it is made; checks can ask it."""
+        self._stacks: dict[int, tuple[Call, ...]] = {}
+        self._traces: dict[int, drgn.StackTrace] = {}
+        session.ensure_modules()
+
+    @functools.cached_property
+    def machine(self) -> str:
+        """The architecture as ``uname -m`` prints it."""
+        from btfdbg.vmcore.platforms import machine_of
+
+        return machine_of(self.prog.platform)
+
+    @functools.cached_property
+    def panic_cpu(self) -> int | None:
+        """The CPU that panicked, ``None`` if none did or that cannot be told."""
+        for name in ("panic_cpu", "crashing_cpu"):
+            try:
+                value = self.prog[name]
+                number = int(value.counter if hasattr(value, "counter") else value)
+            except UNREADABLE:
+                continue
+            return None if number in _PANIC_CPU_INVALID else number
+        self.doubts.add("panic_cpu cannot be read: whether the kernel panicked rests on its log")
+        return None
+
+    @functools.cached_property
+    def panic_task(self) -> drgn.Object | None:
+        """``struct task_struct *`` of the task that panicked, if one did."""
+        if self.panic_cpu is None:
+            return None
+        try:
+            return self.prog.crashed_thread().object
+        except UNREADABLE as e:
+            self.doubts.add(f"the task that panicked cannot be told: {e}")
+            return None
+
+    @functools.cached_property
+    def tasks(self) -> tuple[drgn.Object, ...]:
+        """Every task but the idle ones, ``struct task_struct *``."""
+        import itertools
+
+        from drgn.helpers.linux.pid import for_each_task
+
+        found: list[drgn.Object] = []
+        try:
+            found.extend(itertools.islice(for_each_task(self.prog), MAX_TASKS))
+        except UNREADABLE as e:
+            self.doubts.add(f"the list of tasks ends after {len(found):,}: {e}")
+        return tuple(found)
+
+    @functools.cached_property
+    def task_addresses(self) -> frozenset[int]:
+        """Addresses of all tasks, those of the idle ones too."""
+        known = {task.value_() for task in self.tasks}
+        try:
+            from drgn.helpers.linux.cpumask import for_each_possible_cpu
+            from drgn.helpers.linux.sched import idle_task
+
+            known.update(
+                idle_task(self.prog, cpu).value_() for cpu in for_each_possible_cpu(self.prog)
+            )
+        except UNREADABLE:
+            pass
+        return frozenset(known)
+
+    def who(self, task: drgn.Object) -> Who:
+        """Name a task; what cannot be read of it is a question mark."""
+        try:
+            comm = task.comm.string_().decode("utf-8", "backslashreplace")
+        except UNREADABLE:
+            comm = "?"
+        try:
+            pid = int(task.pid)
+        except UNREADABLE:
+            pid = -1
+        return Who(comm, pid, task.value_())
+
+    def trace(self, task: drgn.Object) -> drgn.StackTrace | None:
+        """drgn's stack trace of a task, ``None`` if it has none here."""
+        at = task.value_()
+        if at not in self._traces:
+            try:
+                self._traces[at] = self.prog.stack_trace(task)
+            except UNREADABLE:
+                return None
+        return self._traces[at]
+
+    def stack(self, task: drgn.Object) -> tuple[Call, ...]:
+        """The kernel's frames of a task, innermost first; none if they cannot be unwound."""
+        at = task.value_()
+        if at not in self._stacks:
+            trace = self.trace(task)
+            self._stacks[at] = () if trace is None else tuple(self._calls(trace))
+        return self._stacks[at]
+
+    def _calls(self, trace: drgn.StackTrace) -> list[Call]:
+        found: list[Call] = []
+        for number, frame in enumerate(trace):
+            if number >= MAX_FRAMES:
+                break
+            try:
+                pc = frame.pc
+            except LookupError:
+                break
+            try:
+                symbol = frame.symbol()
+            except LookupError:
+                if not found:
+                    found.append(Call("", "", pc, 0, frame.interrupted, self._sp(frame)))
+                    continue
+                break  # user space, or garbage behind the end
+            found.append(
+                Call(
+                    symbol.name,
+                    self._module(pc),
+                    pc,
+                    pc - symbol.address,
+                    frame.interrupted,
+                    self._sp(frame),
+                )
+            )
+        return found
+
+    @staticmethod
+    def _sp(frame: drgn.StackFrame) -> int:
+        try:
+            return int(frame.sp)
+        except LookupError:
+            return 0
+
+    def _module(self, pc: int) -> str:
+        try:
+            module = self.prog.module(pc)
+        except LookupError:
+            return ""
+        return "" if isinstance(module, drgn.MainModule) else module.name
+
+    def symbol(self, address: int) -> str:
+        """Name of the symbol that begins at or covers an address, ``""`` if none does."""
+        try:
+            symbol = self.prog.symbol(address)
+        except LookupError:
+            return ""
+        offset = address - symbol.address
+        return f"{symbol.name}+{offset:#x}" if offset else str(symbol.name)
+
+    @functools.cached_property
+    def events(self) -> Sequence[Event]:
+        """What the kernel's log reports, in its order."""
+        from btfdbg.report.dump_log import log_of_dump
+
+        try:
+            return log_of_dump(self.prog).events
+        except UNREADABLE as e:
+            self.doubts.add(f"the kernel's log cannot be read: {e}")
+            return ()
+
+    def has(self, need: str) -> bool:
+        """Whether a type or symbol that a check needs is known."""
+        try:
+            if " " in need:
+                self.prog.type(need)
+            else:
+                self.prog[need]
+        except UNREADABLE:
+            return False
+        return True

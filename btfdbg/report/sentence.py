@@ -1,0 +1,229 @@
+"""The verdict in one sentence, and the sentences that it rests on.
+
+Owns words. What they are about is decided in ``happened``; a name that is not known is
+left out of the sentence, never guessed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from btfdbg.report.kinds import FAULT, KINDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from btfdbg.report.blocked import Blocked
+    from btfdbg.report.happened import Happened
+
+_PAGE = 4096
+_NAMED = 3
+
+
+def _many(count: int, one: str, more: str = "") -> str:
+    return f"{count:,} {one if count == 1 else more or one + 's'}"
+
+
+def _names(blocked: tuple[Blocked, ...]) -> str:
+    names = [str(one.task) for one in blocked[:_NAMED]]
+    rest = len(blocked) - len(names)
+    return ", ".join(names) + (f" and {rest:,} more" if rest else "")
+
+
+def _where(h: Happened) -> str:
+    found = h.signature
+    if not found.function:
+        return ""
+    return f" in {found.function}" + (f" of the module {found.module}" if found.module else "")
+
+
+def _while(h: Happened) -> str:
+    """Who was running, and what for."""
+    task = h.look.panic_task
+    if task is None:
+        return ""
+    who = h.look.who(task)
+    if who.pid == 0:
+        return f" on CPU {h.look.panic_cpu}, which was idle"
+    if h.syscall is not None:
+        return f" while {who} was {h.syscall.sentence}"
+    return f" in the task {who}"
+
+
+def verdict(h: Happened) -> str:
+    """Return the one sentence that says what happened."""
+    special = _SENTENCES.get(h.kind)
+    if special is not None:
+        return special(h)
+    kind = KINDS[h.kind]
+    if kind.choice == FAULT:
+        return _fault(h)
+    return f"{_capital(kind.words)}{_where(h)}{_while(h)}."
+
+
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]
+
+
+def _fault(h: Happened) -> str:
+    access = h.access
+    where = _where(h)
+    if access is None or h.kind not in (
+        "null-dereference",
+        "bad-access",
+        "general-protection-fault",
+    ):
+        return f"{_capital(KINDS[h.kind].words)}{where}{_while(h)}."
+    verb = {"read": "read", "write": "wrote", "execute": "jumped"}[access.kind]
+    what = ""
+    if access.type is not None and access.member:
+        what = f" {access.type.type_name()}.{access.member}"
+    if access.value == 0:
+        through = " through a NULL pointer"
+    elif access.state:
+        through = f" through a bad pointer ({access.state})"
+    elif access.value is not None:
+        through = f" through the pointer {access.value:#x}"
+    else:
+        through = ""
+    origin = f" ({access.origin})" if access.origin else ""
+    place = f"{h.signature.function or access.function}"
+    module = f" of the module {h.signature.module}" if h.signature.module else ""
+    return f"{place}{module} {verb}{what or ' memory'}{through}{origin}{_while(h)}."
+
+
+def _deadlock(h: Happened) -> str:
+    circle = h.blockage.cycles[0] if h.blockage.cycles else ()
+    if not circle:
+        return f"Deadlock{_where(h)}."
+    start = min(range(len(circle)), key=lambda i: circle[i].task.comm)
+    ordered = [*circle[start:], *circle[:start]]
+    words = f"Deadlock: {ordered[0].task} waits for the {ordered[0].lock}"
+    for one in ordered[1:]:
+        words += f", held by {one.task}, which waits for the {one.lock}"
+    more = len(h.blockage.tasks) - len(circle)
+    also = f"; {_many(more, 'more task is', 'more tasks are')} blocked" if more else ""
+    return f"{words}, held by {ordered[0].task}{also}."
+
+
+def _hung(h: Happened) -> str:
+    first = h.waiting
+    if first is None:
+        return f"A hung task{_where(h)}: the kernel panicked because it waited too long."
+    blockage = h.blockage
+    same = tuple(
+        one
+        for one in blockage.tasks
+        if (
+            one.lock.address == first.lock.address
+            if one.lock and first.lock
+            else one.stack == first.stack
+        )
+    )
+    frozen = blockage.frozen_for(first.lock)
+    count = _many(len(same), "task waits", "tasks wait")
+    longest = f" for {first.seconds:.0f} s" if first.seconds is not None else ""
+    if frozen is not None:
+        return f"{frozen} is frozen, and {count} for it{longest} ({_names(same)})."
+    if first.lock is not None:
+        holder = blockage.holder(first.lock)
+        held = f", held by {holder}" if holder is not None else ", whose holder is not recorded"
+        return f"{count}{longest} for the {first.lock}{held} ({_names(same)})."
+    nobody = "no lock is involved and nobody holds anything"
+    return f"{count}{longest}{_where(h)} ({_names(same)}); {nobody}."
+
+
+def _sysrq(h: Happened) -> str:
+    task = h.look.panic_task
+    if task is None:
+        return "Somebody panicked this machine on purpose."
+    who = h.look.who(task)
+    names = {call.name for call in h.stack}
+    if "write_sysrq_trigger" in names:
+        return f"Somebody panicked this machine on purpose: {who} wrote to /proc/sysrq-trigger."
+    if "unknown_nmi_error" in names:
+        return (
+            "An NMI that nobody claimed panicked this machine: a button, a watchdog or a"
+            " hypervisor sent it."
+        )
+    return "Somebody panicked this machine on purpose, by the SysRq key."
+
+
+def _snapshot(h: Happened) -> str:
+    blocked = len(h.blockage.tasks)
+    also = f" {_many(blocked, 'task was', 'tasks were')} blocked." if blocked else ""
+    return f"No crash: the kernel was running when this dump was taken.{also}"
+
+
+def _oom(h: Happened) -> str:
+    task = h.look.panic_task
+    who = f": {h.look.who(task)} asked for more" if task is not None else ""
+    return f"The kernel ran out of memory and was told to panic then{who}."
+
+
+def _lockup(words: str) -> Callable[[Happened], str]:
+    def say(h: Happened) -> str:
+        cpu = h.event.cpu if h.event is not None and h.event.cpu is not None else h.look.panic_cpu
+        where = "A CPU" if cpu is None else f"CPU {cpu}"
+        task = h.event if h.event is not None and h.event.comm else None
+        who = f", running {task.comm}({task.pid})" if task is not None else ""
+        return f"{where} {words}{_where(h)}{who}."
+
+    return say
+
+
+def _warning(h: Happened) -> str:
+    return f"A WARNING{_where(h)}{_while(h)}; the kernel was told to panic then."
+
+
+_SENTENCES: dict[str, Callable[[Happened], str]] = {
+    "deadlock": _deadlock,
+    "hung-task": _hung,
+    "sysrq": _sysrq,
+    "snapshot": _snapshot,
+    "out-of-memory": _oom,
+    "soft-lockup": _lockup("did not schedule for too long"),
+    "hard-lockup": _lockup("took no interrupts for too long"),
+    "rcu-stall": _lockup("held up RCU for too long"),
+    "warning": _warning,
+}
+
+
+def evidence(h: Happened) -> Iterator[str]:
+    """Yield what the verdict rests on, a sentence each."""
+    look = h.look
+    if look.panic_cpu is not None:
+        task = look.panic_task
+        who = f", running {look.who(task)}" if task is not None else ""
+        yield f"CPU {look.panic_cpu} panicked{who} (panic_cpu)."
+    elif h.kind == "snapshot":
+        yield "No CPU has panicked (panic_cpu is -1), and the log reports nothing that ended it."
+    if h.witness is not None:
+        name = next(
+            (c.name for c in h.stack if c.name and h.witness.functions and _is(h, c.name)), ""
+        )
+        yield f"{name or 'A function'} stands on its stack: {h.witness.why}."
+    if h.event is not None:
+        yield f"The log says: {h.event.message}"
+    if h.access is not None:
+        yield f"The code says: {h.access}."
+    if h.kind in ("hung-task", "deadlock"):
+        for circle in h.blockage.cycles:
+            for one in circle:
+                if one.lock is not None:
+                    yield (
+                        f"{one.task} waits for {one.lock} ({one.lock.how}), whose owner is"
+                        f" {h.blockage.holder(one.lock)}."
+                    )
+        first = h.waiting
+        if first is not None and not h.blockage.cycles:
+            if first.lock is not None:
+                yield f"{first.task} waits for {first.lock} ({first.lock.how})."
+            for frozen in h.blockage.frozen:
+                yield f"s_writers.frozen of {frozen} is set."
+
+
+def _is(h: Happened, name: str) -> bool:
+    from btfdbg.report.witness import witness
+
+    return witness([name]) is h.witness

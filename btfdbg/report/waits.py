@@ -1,0 +1,272 @@
+"""What a blocked task waits for, and who holds it.
+
+Owns finding the lock: first where the kernel itself notes it, then the waiter that the task
+put on its own stack, known by pointing back to this very task and by a list that closes;
+then what the frame's function was called with. A lock is believed only if what it says of
+itself fits (its owner is a task, its list has this waiter).
+
+Facts: ``include/linux/hung_task.h`` (blocker: two low bits 0 mutex, 1 semaphore, 2 and 3
+rwsem as reader and writer; in v6.16), ``kernel/locking/mutex.h`` and ``rwsem.c`` (waiters),
+``include/linux/rtmutex.h``, ``kernel/locking/percpu-rwsem.c``; owner words keep flags in
+their low bits (MUTEX_FLAGS 7, RWSEM_OWNER_FLAGS_MASK 3, rt_mutex 1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import drgn
+
+from btfdbg.lazy_dataclass import dataclass
+from btfdbg.report.look import UNREADABLE
+from btfdbg.report.names import base_name
+
+if TYPE_CHECKING:
+    from btfdbg.report.look import Call, Look
+
+_MAX_RING = 1 << 14
+_MAX_STACK = 1 << 16
+_POINTER = 8
+_BLOCKERS = (("mutex", ""), ("semaphore", ""), ("rwsem", "read"), ("rwsem", "write"))
+# A function that waits, the parameter that names what for, and its kind.
+_PARAMETERS = (
+    ("mutex_lock", "lock", "mutex"), ("mutex_lock_killable", "lock", "mutex"),
+    ("mutex_lock_interruptible", "lock", "mutex"), ("down_read", "sem", "rwsem"),
+    ("down_write", "sem", "rwsem"), ("down_read_killable", "sem", "rwsem"),
+    ("down_write_killable", "sem", "rwsem"), ("down", "sem", "semaphore"),
+    ("percpu_down_write", "sem", "percpu_rwsem"), ("__percpu_down_read", "sem", "percpu_rwsem"),
+    ("percpu_rwsem_wait", "sem", "percpu_rwsem"),
+    ("wait_for_completion", "x", "completion"), ("wait_for_completion_io", "x", "completion"),
+    ("wait_for_completion_killable", "x", "completion"),
+    ("wait_for_completion_state", "x", "completion"),
+    ("folio_wait_bit_common", "folio", "folio"), ("folio_wait_bit", "folio", "folio"),
+    ("__folio_lock", "folio", "folio"), ("__wait_on_buffer", "bh", "buffer"),
+    ("__lock_buffer", "bh", "buffer"), ("rt_mutex_lock", "lock", "rtmutex"),
+    ("submit_bio_wait", "bio", "bio"), ("blk_mq_freeze_queue_wait", "q", "request queue"),
+)  # fmt: skip
+_WAITING = tuple({name for name, _, _ in _PARAMETERS})
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """
+    What a task waits for.
+
+    :ivar kind: ``mutex``, ``rwsem``, ``rtmutex``, ``percpu_rwsem``, ``semaphore``,
+        ``completion``, ``folio``, ``buffer``…
+    :ivar name: Its symbol, "" if it has none.
+    :ivar mode: ``read`` or ``write`` where that is known.
+    :ivar owner: Address of the task that holds it, 0 if nobody is recorded.
+    :ivar how: Where this was read.
+    """
+
+    kind: str
+    address: int
+    name: str
+    mode: str
+    owner: int
+    how: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name or f'{self.address:#x}'}"
+
+
+def lock_of(look: Look, task: drgn.Object) -> Lock | None:
+    """What a task waits for, ``None`` if nothing in the dump shows it."""
+    for find in (_noted, _rt_mutex, _on_stack, _by_arguments):
+        try:
+            found = find(look, task)
+        except UNREADABLE:
+            continue
+        if found is not None:
+            return found
+    return None
+
+
+def _lock(look: Look, kind: str, address: int, mode: str, how: str) -> Lock | None:
+    """A lock that says of itself what a lock says, else nothing."""
+    owner = _owner(look, kind, address)
+    if owner is None:
+        return None
+    return Lock(kind, address, look.symbol(address), mode, owner, how)
+
+
+def _owner(look: Look, kind: str, address: int) -> int | None:
+    """The task that holds a lock, 0 for nobody; ``None`` if this is no such lock."""
+    prog = look.prog
+    try:
+        if kind == "mutex":
+            word = int(drgn.Object(prog, "struct mutex", address=address).owner.counter) & ~7
+        elif kind == "rwsem":
+            sem = drgn.Object(prog, "struct rw_semaphore", address=address)
+            if hasattr(sem, "rwbase"):  # PREEMPT_RT
+                word = int(sem.rwbase.rtmutex.owner) & ~1
+            else:
+                raw = int(sem.owner.counter if hasattr(sem.owner, "counter") else sem.owner)
+                # A reader leaves its mark behind: bit 0 says that it proves nothing.
+                word = 0 if raw & 1 else raw & ~7
+        elif kind == "rtmutex":
+            lock = drgn.Object(prog, "struct rt_mutex_base", address=address)
+            word = int(lock.owner) & ~1
+        elif kind == "percpu_rwsem":
+            sem = drgn.Object(prog, "struct percpu_rw_semaphore", address=address)
+            if int(sem.block.counter) not in (0, 1):
+                return None
+            word = 0
+        else:
+            prog.read(address, _POINTER)
+            word = 0
+    except UNREADABLE:
+        return None
+    word &= (1 << 64) - 1
+    return word if word == 0 or word in look.task_addresses else None
+
+
+def _noted(look: Look, task: drgn.Object) -> Lock | None:
+    """``task_struct.blocker`` (v6.16) and ``blocked_on``."""
+    if hasattr(task, "blocker"):
+        word = int(task.blocker)
+        if word:
+            kind, mode = _BLOCKERS[word & 3]
+            return _lock(look, kind, word & ~3, mode, "task_struct.blocker")
+    if hasattr(task, "blocked_on") and task.blocked_on:
+        target = task.blocked_on.type_.type.type_name()
+        if target == "struct mutex":
+            return _lock(look, "mutex", int(task.blocked_on), "", "task_struct.blocked_on")
+    return None
+
+
+def _rt_mutex(look: Look, task: drgn.Object) -> Lock | None:
+    if not hasattr(task, "pi_blocked_on") or not task.pi_blocked_on:
+        return None
+    waiter = task.pi_blocked_on
+    if int(waiter.task) != task.value_():
+        return None
+    return _lock(look, "rtmutex", int(waiter.lock), "", "task_struct.pi_blocked_on")
+
+
+def _on_stack(look: Look, task: drgn.Object) -> Lock | None:
+    """A waiter in the task's own stack whose ``task`` is this task."""
+    names = [base_name(call.name) for call in look.stack(task)]
+    wanted = []
+    if any(name.startswith(("__mutex_lock", "mutex_lock", "__ww_mutex")) for name in names):
+        wanted.append(("mutex", "struct mutex_waiter", "task", "struct mutex", "wait_list"))
+    if any(name.startswith(("rwsem_down", "down_read", "down_write")) for name in names):
+        wanted.append(("rwsem", "struct rwsem_waiter", "task", "struct rw_semaphore", "wait_list"))
+    if any(name.startswith(("__down", "down")) for name in names):
+        wanted.append(
+            ("semaphore", "struct semaphore_waiter", "task", "struct semaphore", "wait_list")
+        )
+    if any("percpu_" in name for name in names):
+        wanted.append(("percpu_rwsem", "struct wait_queue_entry", "private",
+                       "struct percpu_rw_semaphore", "waiters.head"))  # fmt: skip
+    if not wanted:
+        return None
+    places = list(_pointers_to(look, task))
+    for kind, waiter, member, lock, head in wanted:
+        link = "entry" if kind == "percpu_rwsem" else "list"
+        for place in places:
+            found = _by_waiter(look, kind, (waiter, member, link), (lock, head), place)
+            if found is not None:
+                return found
+    return None
+
+
+def _pointers_to(look: Look, task: drgn.Object) -> Iterator[int]:
+    """Where in its stack, above the stack pointer, a task's address stands."""
+    bottom = int(task.stack)
+    size = min(int(look.prog["THREAD_SIZE"]), _MAX_STACK)
+    sps = [call.sp for call in look.stack(task) if bottom <= call.sp < bottom + size]
+    start = min(sps, default=bottom) & ~(_POINTER - 1)
+    data = look.prog.read(start, bottom + size - start)
+    platform = look.prog.platform
+    little = platform is not None and platform.flags & drgn.PlatformFlags.IS_LITTLE_ENDIAN
+    word = task.value_().to_bytes(_POINTER, "little" if little else "big")
+    at = data.find(word)
+    while at >= 0:
+        if at % _POINTER == 0:
+            yield start + at
+        at = data.find(word, at + 1)
+
+
+def _by_waiter(
+    look: Look, kind: str, waiter: tuple[str, str, str], lock: tuple[str, str], place: int
+) -> Lock | None:
+    """The lock at whose list a waiter hangs, if both are what they should be."""
+    prog = look.prog
+    try:
+        waiter_type, lock_type = prog.type(waiter[0]), prog.type(lock[0])
+        start = place - drgn.offsetof(waiter_type, waiter[1])
+        link = start + drgn.offsetof(waiter_type, waiter[2])
+        to_head = drgn.offsetof(lock_type, lock[1])
+        ring = _ring(look, link)
+    except UNREADABLE:
+        return None
+    # All of the ring but the head are waiters of tasks; the head is part of the lock.
+    heads = []
+    for node in ring:
+        if node == link:
+            continue
+        owner_at = (
+            node - drgn.offsetof(waiter_type, waiter[2]) + drgn.offsetof(waiter_type, waiter[1])
+        )
+        try:
+            pointer = prog.read_u64(owner_at)
+        except UNREADABLE:
+            pointer = 0
+        if pointer not in look.task_addresses:
+            heads.append(node)
+    if len(heads) != 1:
+        return None
+    return _lock(look, kind, heads[0] - to_head, "", f"{waiter[0]} on its stack")
+
+
+def _ring(look: Look, link: int) -> list[int]:
+    """
+    The nodes of a list, from one of them round to it again.
+
+    :raises ValueError: it does not close.
+    """
+    nodes = [link]
+    previous, at = link, look.prog.read_u64(link)
+    while at != link:
+        if len(nodes) >= _MAX_RING or look.prog.read_u64(at + _POINTER) != previous:
+            raise ValueError("no list")
+        nodes.append(at)
+        previous, at = at, look.prog.read_u64(at)
+    if len(nodes) < 2 or look.prog.read_u64(link + _POINTER) != previous:
+        raise ValueError("no list")
+    return nodes
+
+
+def _by_arguments(look: Look, task: drgn.Object) -> Lock | None:
+    """What the function that waits was called with, as its code shows."""
+    names = [base_name(call.name) for call in look.stack(task)]
+    if not any(name in _WAITING for name in names):
+        return None
+    trace = look.trace(task)
+    if trace is None:
+        return None
+    from btfdbg.frames import arguments
+
+    for frame, values in zip(trace, arguments(look.session, trace), strict=False):
+        name = base_name(frame.name or "")
+        for function, parameter, kind in _PARAMETERS:
+            if name != function:
+                continue
+            for value in values:
+                if value.name == parameter and value.value is not None:
+                    mode = "read" if "read" in name else "write" if "write" in name else ""
+                    how = f"argument of {name}(): {value.source}"
+                    return _lock(look, kind, int(value.value), mode, how)
+    return None
+
+
+def held(look: Look, calls: tuple[Call, ...]) -> bool:
+    """Whether a stack is one that waits for some kind of lock."""
+    return any(
+        base_name(call.name).startswith(("__mutex_lock", "mutex_lock", "rwsem_down", "rt_mutex",
+                                         "__rt_mutex", "percpu_rwsem_wait", "__down"))
+        for call in calls
+    )  # fmt: skip

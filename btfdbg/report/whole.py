@@ -1,0 +1,85 @@
+"""``report(session)``: the verdict, what it rests on, and a section per check.
+
+Owns running the checks, each in its own right: one that fails or lacks what it needs says
+so in its section and costs the others nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING
+
+from btfdbg.report.happened import Happened
+from btfdbg.report.look import UNREADABLE, Look
+from btfdbg.report.parts import CHECKS, Check, Report, Section
+from btfdbg.report.sentence import evidence, verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from btfdbg.program.session import Session
+
+_loaded = False
+
+
+def load_checks() -> None:
+    """Import our checks and the user's; cheap after the first call."""
+    global _loaded
+    if _loaded:
+        return
+    _loaded = True
+    from btfdbg.report import checks
+
+    for module in iter_modules(checks.__path__, checks.__name__ + "."):
+        import_module(module.name)
+    from btfdbg.report.extensions import load
+
+    load()
+
+
+def report(session: Session, only: Collection[str] = ()) -> Report:
+    """
+    Say what a dump says.
+
+    :param session: Of a dump; see :func:`btfdbg.session`.
+    :param only: Ids of checks; all if it is empty.
+
+    >>> report(session).verdict
+    'Somebody panicked this machine on purpose: init(1) wrote to /proc/sysrq-trigger.'
+    """
+    load_checks()
+    look = Look(session)
+    happened = Happened(look)
+    look.happened = happened
+    sentence = verdict(happened)
+    grounds = tuple(evidence(happened))
+    first = "blocked" if happened.kind in ("hung-task", "deadlock") else "crash"
+    ordered = sorted(CHECKS.values(), key=lambda c: (c.id != first, c.order, c.id))
+    sections = tuple(run(look, one) for one in ordered if not only or one.id in only)
+    return Report(
+        sentence,
+        happened.kind,
+        happened.signature,
+        grounds,
+        tuple(look.doubts.said),
+        sections,
+        str(session.dump.path) if session.dump is not None else "",
+        session.release,
+    )
+
+
+def run(look: Look, check: Check) -> Section:
+    """Run one check."""
+    missing = [need for need in check.needs if not look.has(need)]
+    if missing:
+        why = f"this kernel or dump has no {', '.join(missing)}"
+        return Section(check.id, check.title, (), check.more, why)
+    items = []
+    why = ""
+    try:
+        for item in check.run(look):
+            items.append(item)
+    except UNREADABLE as e:
+        why = f"it ended early: {e}"
+    return Section(check.id, check.title, tuple(items), check.more, why)

@@ -1,0 +1,185 @@
+"""What a report says of real dumps, and that it says it in every form."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+import btfdbg
+from btfdbg.report.as_html import as_html
+from btfdbg.report.as_json import as_dict
+from btfdbg.report.as_text import as_text
+from btfdbg.report.kinds import KINDS
+from btfdbg.report.look import Look
+from btfdbg.report.parts import CHECKS, Graph, Item, Line, Report, Stack, check
+from btfdbg.report.whole import report
+from btfdbg.report.witness import FINER, WITNESSES, witness
+from tests.conftest import bundled_dumps
+
+DUMPS = {path.name.partition(".vmcore")[0]: path for path, _ in bundled_dumps()}
+EACH = pytest.mark.parametrize("name", sorted(DUMPS))
+
+
+@cache
+def reported(name: str) -> Report:
+    return report(btfdbg.session(btfdbg.program_from_core_dump(DUMPS[name])))
+
+
+def text_of(found: Report, section: str) -> str:
+    one = next(s for s in found.sections if s.id == section)
+    lines = [item.text for item in one.items if isinstance(item, Line)]
+    lines += [frame for item in one.items if isinstance(item, Stack) for frame in item.frames]
+    return "\n".join(lines)
+
+
+def test_a_null_dereference_names_function_module_pointer_and_file() -> None:
+    found = reported("6.12-amd64-null")
+    assert found.kind == "null-dereference"
+    assert found.signature.title == "NULL dereference in cf_level3 [cf_fault]"
+    for words in ("cf_level3 of the module cf_fault", "NULL pointer", "sh(575)",
+                  "writing to /sys/module/cf_fault/parameters/trigger"):  # fmt: skip
+        assert words in found.verdict
+    crash = text_of(found, "crash")
+    assert "cf_level3.constprop.0+0x1a: mov dword ptr [rdx + 0x10], eax" in crash
+    assert "write(" in crash
+
+
+def test_a_null_dereference_shows_the_registers_of_the_exception() -> None:
+    one = next(s for s in reported("6.12-amd64-null").sections if s.id == "crash")
+    table = next(i for i in one.items if getattr(i, "caption", "").startswith("registers"))
+    rows = {row[0]: str(row[1]) for row in table.rows}  # type: ignore[union-attr] # the table
+    assert int(rows["rdx"], 16) == 0
+    assert int(rows["rbx"], 16) == 0xFF1D8BF32714E780
+
+
+def test_a_frozen_file_system_is_named_with_those_that_wait() -> None:
+    found = reported("6.1-amd64-hung")
+    assert found.kind == "hung-task"
+    assert found.verdict.startswith("ext4 on loop0 is frozen, and 5 tasks wait for it for 14 s")
+    blocked = text_of(found, "blocked")
+    assert "4 tasks: init(182), init(183), init(184), init(185)" in blocked
+    assert "1 task: mkdir(186)" in blocked
+    assert "It is in openat()." in blocked
+    assert "It is in mkdir()." in blocked
+
+
+def test_a_deadlock_names_the_circle_and_its_locks() -> None:
+    found = reported("6.12-arm64-deadlock")
+    assert found.kind == "deadlock"
+    assert found.verdict == (
+        "Deadlock: cf_ab(219) waits for the mutex cf_right, held by cf_ba(220), which waits for"
+        " the mutex cf_left, held by cf_ab(219)."
+    )
+    blocked = next(s for s in found.sections if s.id == "blocked")
+    (graph,) = (item for item in blocked.items if isinstance(item, Graph))
+    assert len(graph.cycle) == 2
+    assert {label for _, label, kind in graph.nodes if kind == "lock"} == {
+        "mutex cf_left",
+        "mutex cf_right",
+    }
+
+
+@EACH
+def test_every_section_is_there_and_none_failed(name: str) -> None:
+    found = reported(name)
+    ours = {"system", "crash", "cpus", "blocked", "memory", "storage", "modules", "log", "unread"}
+    assert {section.id for section in found.sections} >= ours
+    assert [s.id for s in found.sections if not s.items] == []
+
+
+@EACH
+def test_json_is_what_its_schema_says(name: str) -> None:
+    schema = json.loads((files("btfdbg.report") / "report.schema.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(json.loads(json.dumps(as_dict(reported(name)))), schema)
+
+
+@EACH
+def test_html_is_one_file_without_script_or_network(name: str) -> None:
+    page = as_html(reported(name))
+    for word in ("<script", "http:", "https:", "src=", "@import", "url(http"):
+        assert word not in page
+    assert page.count("<section") == len(reported(name).sections)
+
+
+def test_what_a_task_calls_itself_is_text_everywhere() -> None:
+    from dataclasses import replace
+
+    evil = "<script>alert(1)</script>\x1b[31m"
+    found = reported("6.12-arm64-deadlock")
+    found = replace(found, verdict=evil, doubts=(evil,))
+    assert "<script" not in as_html(found)
+    assert "\x1b" not in as_html(found) + as_text(found) + json.dumps(as_dict(found))
+
+
+def test_a_check_of_the_users_own_is_a_section_and_its_failure_costs_no_other() -> None:
+    @check("mine", "Mine", needs=("struct task_struct",), order=1)
+    def mine(look: Look) -> Iterator[Item]:
+        yield Line("hello")
+        raise LookupError("nothing more")
+
+    @check("never", "Never", needs=("struct no_such_struct",))
+    def never(look: Look) -> Iterator[Item]:
+        raise AssertionError
+
+    try:
+        session = btfdbg.session(btfdbg.program_from_core_dump(DUMPS["6.12-amd64-null"]))
+        found = report(session, ("mine", "never", "system"))
+    finally:
+        del CHECKS["mine"], CHECKS["never"]
+    by_id = {section.id: section for section in found.sections}
+    assert by_id["mine"].items == (Line("hello"),)
+    assert "nothing more" in by_id["mine"].why
+    assert "struct no_such_struct" in by_id["never"].why
+    assert by_id["system"].items
+
+
+def test_rows_of_witnesses_name_kinds_that_exist() -> None:
+    for row in WITNESSES:
+        assert row.kind in KINDS
+        assert row.why
+    assert {kind for kinds in FINER.values() for kind in kinds} | FINER.keys() <= KINDS.keys()
+
+
+@pytest.mark.parametrize(
+    ("stack", "kind"),
+    [
+        ("delay_tsc panic watchdog.cold kthread ret_from_fork", "hung-task"),
+        ("panic sysrq_handle_crash __handle_sysrq write_sysrq_trigger vfs_write", "sysrq"),
+        ("vpanic panic watchdog_timer_fn __hrtimer_run_queues spin", "soft-lockup"),
+        ("panic out_of_memory __alloc_pages_slowpath.constprop.0 handle_mm_fault", "out-of-memory"),
+        ("crash_kexec oops_end page_fault_oops exc_page_fault asm_exc_page_fault f", "bad-access"),
+        ("panic __warn report_bug handle_bug exc_invalid_op asm_exc_invalid_op f", "warning"),
+        ("oops_end do_trap handle_bug exc_invalid_op asm_exc_invalid_op f", "bug"),
+        ("oops_end __list_del_entry_valid_or_report exc_invalid_op", "list-corruption"),
+        ("panic die bug_brk_handler call_break_hook brk_handler do_debug_exception f", "bug"),
+        ("panic handle_stack_overflow exc_double_fault asm_exc_double_fault f", "stack-overflow"),
+    ],
+)
+def test_a_stack_stands_for_a_kind(stack: str, kind: str) -> None:
+    row = witness(stack.split())
+    assert row is not None
+    assert row.kind == kind
+
+
+def test_a_stack_of_common_functions_stands_for_nothing() -> None:
+    assert witness(["vfs_write", "ksys_write", "do_syscall_64"]) is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["text", "json", "html"])
+def test_the_command_writes_each_form(form: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    argv = [sys.executable, "-m", "btfdbg.cli.main", "report"]
+    argv += [str(DUMPS["6.12-arm64-deadlock"]), "--format", form, "-o", str(out)]
+    done = subprocess.run(argv, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    assert "cf_right" in out.read_text()
