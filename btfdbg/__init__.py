@@ -28,7 +28,7 @@ _HOME = {
 
 # Methods of a Session whose code may use more than the Session's package may.
 _METHODS = {
-    "arguments": "btfdbg.frames",
+    "arguments": "btfdbg.frames.arguments",
     "source_file": "btfdbg.frames.sources",
 }
 

@@ -11,7 +11,23 @@ has a reason instead.
 
 from __future__ import annotations
 
-from btfdbg.frames.arguments import Argument, arguments, recovery
-from btfdbg.frames.sources import SourceFile, source_file
+# A plain name, which type checkers take for typing's.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
-__all__ = ("Argument", "SourceFile", "arguments", "recovery", "source_file")
+_HOME = {
+    "Argument": "btfdbg.frames.arguments",
+    "recovery": "btfdbg.frames.arguments",
+    "SourceFile": "btfdbg.frames.sources",
+    "source_file": "btfdbg.frames.sources",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Each on first use: who asks for a file needs no disassembler.
+    if name in _HOME:
+        from importlib import import_module
+
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

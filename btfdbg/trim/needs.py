@@ -152,6 +152,19 @@ def module_btf(recorder: Recorder, session: Session) -> None:
         session.modules.get(name)
 
 
+def source_files(recorder: Recorder, session: Session) -> None:
+    """The bug tables, dynamic debug's tables, and the strings of both: files and lines."""
+    from btfdbg.frames.sources.find import Regions
+
+    regions = Regions(session)
+    for region in regions.all():
+        bugs = region.bugs
+        for number in range(0 if bugs is None else len(bugs)):
+            assert bugs is not None
+            bugs.at(bugs.address(number))
+        len(region.records)
+
+
 def running_code(recorder: Recorder, session: Session) -> None:
     """The code that each CPU was executing."""
     from drgn.helpers.linux.cpumask import for_each_online_cpu
@@ -198,6 +211,7 @@ NEEDS: tuple[tuple[str, Need], ...] = (
     ("per-CPU areas", per_cpu),
     ("modules", modules),
     ("module BTF", module_btf),
+    ("source files", source_files),
     ("running code", running_code),
     ("stacks", stacks),
     ("machine name", machine_name),

@@ -100,17 +100,6 @@ class Truth:
                 self.files[function.address] = next(iter(found))
 
 
-def regions_of(s: Session) -> Iterator[Region]:
-    """The kernel and its modules."""
-    regions = Regions(s)
-    if regions.kernel is not None:
-        yield regions.kernel
-    for module in regions.modules():
-        region = regions.module(module)
-        if region is not None:
-            yield region
-
-
 def on_stacks(s: Session) -> Iterator[int]:
     """Program counters of all frames of all tasks."""
     from drgn.helpers.linux.pid import for_each_task
@@ -194,7 +183,7 @@ def main(argv: list[str] | None = None) -> int:
             if name in loaded and path.suffix != ".functions":
                 modules[name] = read_image(path, name)
     truth = Truth(read_image(args.vmlinux), modules, s)
-    everything = list(regions_of(s))
+    everything = list(Regions(s).all())
     for region in everything[1:]:
         truth.add_module(region)
     start = time.process_time()

@@ -460,7 +460,30 @@ def test_a_line_is_given_at_the_trap_and_nowhere_else() -> None:
 
 def test_a_file_that_moved_is_where_the_nearest_kernel_has_it() -> None:
     assert ask(Made(["moved"]), "moved", release="6.1.3") == "fs/cifs/file.c"
-    assert ask(Made(["moved"]), "moved", release="7.2.3") == "fs/smb/client/file.c"
+    assert ask(Made(["moved"]), "moved", release="6.12.3") == "fs/smb/client/file.c"
+
+
+def test_an_answer_of_another_series_must_fit_what_lies_around() -> None:
+    def asked(names: list[str], *bugs: tuple[int, bytes], name: str = "first") -> object:
+        region = Made(names, bugs=bugs_of(*bugs) if bugs else None)
+        return ask(region, name, release="7.2.3")
+
+    assert asked(["vfs_read", "first"]) == "fs/a.c"  # a neighbour of the same folder
+    assert asked(["x", "first", "y"]) is None  # nothing speaks for it
+    assert asked(["moved", "first"]) is None  # nor does another folder
+    assert asked(["last", "first", "last"]) is None  # both neighbours speak against it
+    # The dump itself has another file on both sides, or says that the file was split.
+    new = b"fs/new.c"
+    assert asked(["a", "vfs_read", "first", "b"], (0, new), (3, new)) is None
+    assert asked(["vfs_read", "first", "show2", "first"], (3, new), name="first") is None
+    assert asked(["a", "b", "c"], (0, new), (2, new), name="b") == "fs/new.c"
+
+
+def test_a_cold_part_is_where_its_function_is() -> None:
+    names = ["vfs_read", "x", "y", "vfs_read.cold", "z.cold"]
+    region = Made(names, bugs=bugs_of((0, b"vfs/read_write.c")))
+    assert ask(region, "vfs_read.cold") == "vfs/read_write.c"
+    assert ask(region, "z.cold", table=False) is None
 
 
 def test_a_file_that_moved_since_is_where_the_dump_has_it() -> None:

@@ -11,9 +11,11 @@ from btfdbg.commands import output, text
 from btfdbg.commands.define import prompt_command
 from btfdbg.commands.state import state_of
 from btfdbg.commands.values import address as address_of_text
-from btfdbg.frames.sources import SourceFile, source_file
-from btfdbg.frames.sources.browse import Excerpt, around, function_text, read_source
-from btfdbg.program.session import Session
+from btfdbg.program.session import Session, SourceFile
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from btfdbg.frames.sources.browse import Excerpt
 
 _HINT = "name the kernel's tree: --source FOLDER, or source = 'FOLDER' in config.toml"
 
@@ -36,6 +38,8 @@ _HINT = "name the kernel's tree: --source FOLDER, or source = 'FOLDER' in config
 )
 def list_(session: Session, args: argparse.Namespace) -> None:
     """Run the command."""
+    from btfdbg.frames.sources import source_file
+
     name = " ".join(args.place)
     address = _address(session, name)
     found = source_file(session, address)
@@ -63,6 +67,8 @@ def _address(session: Session, name: str) -> int:
 
 
 def _excerpt(session: Session, folder: Path, found: SourceFile, address: int) -> Excerpt:
+    from btfdbg.frames.sources.browse import around, function_text, read_source
+
     content = read_source(folder, found.file)
     excerpt: Excerpt | None
     if found.line is not None:

@@ -10,7 +10,6 @@ from drgn.commands import CommandError, argument
 from btfdbg.commands import output, text
 from btfdbg.commands.define import prompt_command
 from btfdbg.commands.state import state_of
-from btfdbg.frames.sources.find import Regions, source_files
 from btfdbg.patches.install import reach
 from btfdbg.program.session import Session
 
@@ -81,13 +80,11 @@ def _functions(session: Session, file: str) -> None:
 
 
 def _in_file(session: Session, file: str) -> Iterator[tuple[int, str, str, str]]:
+    from btfdbg.frames.sources.find import Regions, source_files
+
     files = source_files(session)
-    regions = Regions(session)
     ending = f"/{file}"
-    modules = (regions.module(module) for module in regions.modules())
-    for region in (regions.kernel, *modules):
-        if region is None:
-            continue
+    for region in Regions(session).all():
         for function in region.all():
             place = files.of_function(region, function)
             if place is not None and (place[0] == file or place[0].endswith(ending)):

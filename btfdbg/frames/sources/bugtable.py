@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_left
-from collections.abc import Iterable
 
 from drgn import Program, Type
 
@@ -32,6 +31,8 @@ MAX_TABLE = 16 << 20
 _TRIED = 48
 _MAX_TEXT = 1024
 _CODES = {1: "bB", 2: "hH", 4: "iI", 8: "qQ"}
+_SIZES = {code: size for size, codes in _CODES.items() for code in codes}
+_MASK = (1 << 64) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class Bug:
 
 class BugTable:
     """
-    Entries by address; names are read when they are asked for.
+    Entries by address; what they say is read when it is asked for.
 
     :ivar left_out: entries that lie in missing pages or point nowhere sensible.
     """
@@ -62,41 +63,52 @@ class BugTable:
         self,
         strings: Strings,
         layout: Layout,
-        rows: list[tuple[int, int, int, int]],
-        left_out: int,
+        start: int,
+        data: bytes,
+        places: list[tuple[int, int]],
     ) -> None:
-        """:param rows: (address, place of the entry, file, line), by address."""
+        """
+        :param start: where ``data``, the table, lies.
+        :param places: address of the trap and place of the entry, by address.
+        """
         self._strings = strings
         self._layout = layout
-        self._rows = rows
-        self._addresses = [row[0] for row in rows]
-        self.left_out = left_out
+        self._start = start
+        self._data = data
+        self._places = places
+        self.left_out = len(data) // layout.size - len(places)
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._places)
 
     def index(self, address: int) -> int:
         """Number of the first entry at or behind an address."""
-        return bisect_left(self._addresses, address)
+        return bisect_left(self._places, (address, 0))
 
     def address(self, number: int) -> int:
         """Where the trap of an entry is."""
-        return self._addresses[number]
+        return self._places[number][0]
 
     def file(self, number: int) -> str | None:
         """The file of an entry; None if it has no sensible name."""
-        name = self._strings.at(self._rows[number][2])
-        return file_of(_after_condition(name)[1])
+        return file_of(_after_condition(self._strings.at(self._row(number)[0]))[1])
+
+    def _row(self, number: int) -> tuple[int, int]:
+        """Address of the file's name, and line."""
+        at = self._places[number][1]
+        offset = at - self._start
+        return self._layout.row(at, self._data[offset : offset + self._layout.size])
 
     def at(self, address: int) -> Bug | None:
         """The entry whose trap is exactly there."""
         number = self.index(address)
-        if number >= len(self._rows) or self._addresses[number] != address:
+        if number >= len(self._places) or self._places[number][0] != address:
             return None
         file = self.file(number)
         if file is None:
             return None
-        _, entry, name, line = self._rows[number]
+        entry = self._places[number][1]
+        name, line = self._row(number)
         text = _after_condition(self._strings.at(name))[0]
         if not text:
             text = self._layout.format_text(self._strings, entry)
@@ -126,6 +138,7 @@ class Layout:
         self.relative = "bug_addr_disp" in members
         suffix = "_disp" if self.relative else ""
         self._offsets: dict[str, int] = {}
+        self._sizes: dict[str, int] = {}
         formats: list[tuple[int, int, str]] = []
         for name in (f"bug_addr{suffix}", f"file{suffix}", "line", f"format{suffix}"):
             member = members.get(name)
@@ -137,6 +150,7 @@ class Layout:
             if size not in _CODES or offset + size > self.size:
                 raise LookupError(f"struct bug_entry: {name} of {size} bytes at {offset}")
             self._offsets[name.removesuffix("_disp")] = offset
+            self._sizes[name.removesuffix("_disp")] = size
             if not name.startswith("format"):
                 signed = self.relative and name != "line"
                 formats.append((offset, size, _CODES[size][0 if signed else 1]))
@@ -150,20 +164,24 @@ class Layout:
         self._order = [offset for offset, _, _ in formats]
         self.own_field = True
 
-    def rows(self, start: int, data: bytes) -> Iterable[tuple[int, int, int, int]]:
-        """(address, place of the entry, address of the file's name, line) of each entry."""
-        bug, file = self._place("bug_addr"), self._place("file")
-        line = self._place("line") if "line" in self._offsets else None
-        file_base = self._offsets["file"] if self.own_field else 0
-        mask = (1 << 64) - 1
-        at = start
-        for values in self.entry.iter_unpack(data):
-            address, name = values[bug], values[file]
-            if self.relative:
-                address = (address + at) & mask
-                name = (name + at + file_base) & mask
-            yield address, at, name, values[line] if line is not None else 0
-            at += self.size
+    def traps(self, start: int, data: bytes) -> list[tuple[int, int]]:
+        """Address of the trap and place of the entry, of each entry of a table."""
+        size, offset = self.size, self._offsets["bug_addr"]
+        code = _CODES[self._sizes["bug_addr"]][0 if self.relative else 1]
+        column = struct.Struct(f"{self.order}{offset}x{code}{size - offset - _SIZES[code]}x")
+        places = range(start, start + len(data), size)
+        traps = zip(column.iter_unpack(data), places, strict=True)
+        if not self.relative:
+            return [(value, at) for (value,), at in traps]
+        return [(value + at & _MASK, at) for (value,), at in traps]
+
+    def row(self, at: int, entry: bytes) -> tuple[int, int]:
+        """Address of the file's name, and line, of an entry."""
+        values = self.entry.unpack(entry)
+        name = values[self._place("file")]
+        if self.relative:
+            name = name + at + (self._offsets["file"] if self.own_field else 0) & _MASK
+        return name, values[self._place("line")] if "line" in self._offsets else 0
 
     def _place(self, name: str) -> int:
         return self._order.index(self._offsets[name])
@@ -211,14 +229,13 @@ def read_table(
         )
     if not _names(strings, layout, start, data, layout.own_field):
         return None
-    rows = [
-        row
-        for row in layout.rows(start, data)
-        if any(low <= row[0] < high for low, high in code)
-        and not any(low < row[1] + layout.size and row[1] < high for low, high in missing)
-    ]
-    rows.sort()
-    return BugTable(strings, layout, rows, len(data) // layout.size - len(rows))
+    traps = sorted(layout.traps(start, data))
+    kept: list[tuple[int, int]] = []
+    for low, high in sorted(code):
+        kept += traps[bisect_left(traps, (low, 0)) : bisect_left(traps, (high, 0))]
+    for low, high in missing:
+        kept = [trap for trap in kept if trap[1] >= high or trap[1] + layout.size <= low]
+    return BugTable(strings, layout, start, data, kept)
 
 
 def _names(strings: Strings, layout: Layout, start: int, data: bytes, own_field: bool) -> int:
@@ -226,11 +243,12 @@ def _names(strings: Strings, layout: Layout, start: int, data: bytes, own_field:
     before, layout.own_field = layout.own_field, own_field
     found = 0
     count = len(data) // layout.size
-    step = max(1, count // _TRIED)
-    for row in list(layout.rows(start, data))[::step][:_TRIED]:
-        name = strings.at(row[2])
+    for number in range(0, count, max(1, count // _TRIED)):
+        at = number * layout.size
+        place, _ = layout.row(start + at, data[at : at + layout.size])
+        name = strings.at(place)
         # What stands before it tells a name from the end of one.
-        ahead = strings.bytes_at(row[2] - 1, 1) if row[2] else None
+        ahead = strings.bytes_at(place - 1, 1) if place else None
         if ahead == b"\0" and file_of(_after_condition(name)[1]) is not None:
             found += 1
     layout.own_field = before

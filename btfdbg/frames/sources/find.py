@@ -6,7 +6,7 @@ Owns that join, and the one :class:`.lookup.SourceFiles` of a Program.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from btfdbg.frames.sources.lookup import SourceFiles
 from btfdbg.frames.sources.model import SourceFile
@@ -84,10 +84,14 @@ class Regions:
             return None
         return self.module(self._ranges[number][2])
 
-    @property
-    def kernel(self) -> KernelRegion | None:
-        """The kernel image."""
-        return self._kernel
+    def all(self) -> Iterator[Region]:
+        """The kernel image, and each module whose symbols can be read."""
+        if self._kernel is not None:
+            yield self._kernel
+        for module in self.modules():
+            region = self.module(module)
+            if region is not None:
+                yield region
 
     def modules(self) -> list[LoadedModule]:
         """The loaded modules."""

@@ -13,9 +13,15 @@ Where 1 and 2 contradict each other nothing is said, except that a file which mo
 last part is the same) is where this dump has it. Same-named functions are told apart by
 their neighbours or not at all.
 
-Not trusted with 4: functions that macros make and names that occur twice (most are
-inlined from headers), and files whose code stands mixed with that of others: one that
-includes others (kernel/sched/build_policy.c).
+A kernel of a series that the table does not have may have split or moved files since, so
+there an answer of the table must fit its surroundings (:mod:`.surroundings`), and one of 4
+needs the bug table on one side.
+
+A cold part (``foo.cold``) is where its function is.
+
+Not trusted with 4: functions that macros make and names that occur twice (most are inlined
+from headers), and files whose code stands mixed with that of others: one that includes
+others (kernel/sched/build_policy.c).
 """
 
 from __future__ import annotations
@@ -28,12 +34,14 @@ from btfdbg.frames.sources.model import Function, SourceFile
 from btfdbg.frames.sources.names import definition, is_made_by_macro, key_of
 from btfdbg.frames.sources.regions import Region
 from btfdbg.frames.sources.strings import is_source
+from btfdbg.frames.sources.surroundings import Surroundings, nearest_anchors
 from btfdbg.frames.sources.table import Candidate, SourceTable
 
 _MAX_STEPS = 400
 _MAX_STEPS_TABLE = 32
 _MAX_ENTRIES = 4000
 _MIXED_RUNS = 6
+_TABLE, _TABLE_OTHER = "table", "table (other kernels)"
 
 Place = tuple[str, str]
 """File and evidence."""
@@ -91,15 +99,44 @@ class SourceFiles:
             return found
 
     def _decide(self, region: Region, function: Function) -> Place | None:
+        hot, cold, _ = function.name.partition(".cold")
+        if cold:
+            whole = region.named(hot)
+            if len(whole) == 1:
+                return self.of_function(region, whole[0])
         found = self._certain(region, function)
         if found is not None:
-            return found
+            return found if self._fits(region, function, found) else None
         candidates = self._candidates(region, function)
         if len(candidates) > 1:
             return self._told_apart(region, function, candidates)
         if candidates or not self._may_be_between(region, function):
             return None  # contradicted, or nothing that could be said
         return self._between(region, function)
+
+    @property
+    def _is_strange(self) -> bool:
+        """Whether the table has no kernel of this series."""
+        return self._near is not None and not self._near.same_series
+
+    def _fits(self, region: Region, function: Function, place: Place) -> bool:
+        """Whether what another series says may hold here."""
+        if (
+            not self._is_strange
+            or region.module
+            or place[1] not in (_TABLE, _TABLE_OTHER)
+            or not is_source(place[0])
+        ):
+            return True
+        return Surroundings(region, self._source_of, self._table_file).fits(function, place[0])
+
+    def _source_of(self, region: Region, function: Function) -> str | None:
+        place = self._certain(region, function)
+        return place[0] if place is not None and is_source(place[0]) else None
+
+    def _table_file(self, region: Region, function: Function) -> str | None:
+        candidates = self._candidates(region, function)
+        return candidates[0].file if len(candidates) == 1 else None
 
     # What needs no neighbours
 
@@ -148,8 +185,8 @@ class SourceFiles:
     def _table_evidence(self, candidate: Candidate) -> str:
         assert self._near is not None
         if candidate.kernels and not candidate.kernels & self._near.same_series:
-            return "table (other kernels)"
-        return "table"
+            return _TABLE_OTHER
+        return _TABLE
 
     # The table
 
@@ -229,6 +266,10 @@ class SourceFiles:
         above = self._neighbour(region, function, True)
         if above is None or above[0] != below[0] or self._is_mixed(region, function, above[0]):
             return None
+        if self._is_strange:
+            anchors = nearest_anchors(region, function)
+            if above[0] not in anchors:
+                return None
         return above[0], "between functions of this file"
 
     def _is_mixed(self, region: Region, function: Function, file: str) -> bool:

@@ -14,7 +14,7 @@ from btfdbg.frames.sources import retrieval
 from btfdbg.frames.sources.table import FILE_HEADER, MAGIC, VERSION
 from btfdbg.frames.sources.text import FunctionText
 
-CHECK_BITS = 7
+CHECK_BITS = 10
 # A name with more files than this says nothing.
 _MAX_FILES = 24
 
