@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 from drgn import Architecture, Platform, Program, Type, TypeMember
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from btfdbg.errors import DebugInfoError
@@ -243,6 +243,7 @@ def test_names_without_an_end_and_with_control_characters_are_left_out() -> None
     assert table.at(TEXT + 16) is None
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.binary(min_size=12, max_size=400))
 def test_a_crafted_table_gives_nothing_or_names_of_files(data: bytes) -> None:
     memory = Memory()
@@ -265,6 +266,7 @@ def test_a_table_of_no_sensible_size_is_none(size: int) -> None:
 # The map and the table
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.dictionaries(st.binary(min_size=1, max_size=20), st.integers(0, 5000), max_size=300))
 def test_the_map_gives_what_was_put_in(numbers: dict[bytes, int]) -> None:
     data = retrieval.build(numbers, 8)
