@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.matrix.checks import Row, check, entries
 
-_COLUMNS = ("open", "tasks", "modules", "mounts", "dmesg", "btf", "kallsyms", "stacks")
+_COLUMNS = ("open", "tasks", "modules", "mounts", "dmesg", "btf", "kallsyms", "stacks", "end")
 
 
 def main() -> int:

@@ -19,6 +19,7 @@ from btfdbg.errors import BtfdbgError
 from btfdbg.program.attach import attach
 from btfdbg.program.session import Session
 from btfdbg.vmcore import open_core
+from tests.matrix.ends import end
 
 Facts = dict[str, Any]
 
@@ -96,6 +97,10 @@ def check(dump: Path, entry: Facts) -> Row:
         row.problems["open"] = [str(e)]
         return row
     check_session(session, row)
+    try:
+        row.problems["end"] = end(session, entry.get("expect", {}), frame_names)
+    except (drgn.FaultError, LookupError, ValueError, BtfdbgError) as e:
+        row.problems["end"] = [f"{type(e).__name__}: {e}"]
     return row
 
 
