@@ -450,6 +450,8 @@ class Builder:
     def panic(self, line: Line) -> None:
         """Take the panic that this report ended in; the lines after it are its stack."""
         self.panicked = True
+        if "Not continuing" in line.text and "unknown reason" in self.message:
+            self.kind, self.detail = KINDS["sysrq"], "NMI"  # sent by a person or a hypervisor
         self._touch(line)
         self._section, self._context, self._part = None, "panic", "task"
         self._pending_pc = None
@@ -527,8 +529,9 @@ class Builder:
         self._classify()
         frames = tuple(self._frames())
         detail = self.detail.strip()
-        if self.kind.choice == FAULT and not detail and self.address:
-            detail = next((words for shape, words in _POISON if shape.match(self.address)), "")
+        if self.kind.choice == FAULT and self.address:
+            known = next((words for shape, words in _POISON if shape.match(self.address)), "")
+            detail = known or detail
         signature = signature_of(self.kind.id, frames, detail)
         reason = ""
         if self.kind.choice != NOBODY:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from btfdbg.report.rules import Rule
 
 _LOCKS = ("spinlock", "sleeping-lock", "wait-lock")
+_DEEP = 16  # frames from which on a stack may be called a recursion
 _BORDER = "user-border"
 _FRAMES = 1024  # more are not looked at: a stack that long goes in circles
 
@@ -59,16 +60,18 @@ def choose(kind: str, frames: Iterable[Frame]) -> Choice:
     reasons: list[Reason] = []
     sure: list[Frame] = []
     place: dict[int, int] = {}
+    registers: Frame | None = None  # the frame before, if the registers named it
     for frame in frames:
         if len(sure) == _FRAMES:
             break
         place[id(frame)] = len(place)
         if not frame.sure:
             reasons.append(Reason(frame, False, "unsure", "the unwinder does not vouch for it"))
-        elif sure and sure[-1].name == frame.name and sure[-1].part == "pc":
-            continue  # the registers and the stack both name it
+        elif registers is not None and registers.name == frame.name:
+            registers = None  # the registers and the stack both name it
         else:
             sure.append(frame)
+            registers = frame if frame.part == "pc" else None
     stack = tuple(frame for frame in sure if not _machinery(frame, how))
     if how == NOBODY:
         return Choice(None, "", (), stack)
@@ -198,6 +201,10 @@ def without_tick(frames: Sequence[Frame], reasons: list[Reason]) -> Sequence[Fra
 
 def _stall(frames: Sequence[Frame], reasons: list[Reason]) -> tuple[Frame, str] | None:
     frames = without_tick(frames, reasons)
+    again = _recursion(frames)
+    if again is not None:
+        reasons.append(Reason(again, True, "recursion", "it calls itself: most of the stack"))
+        return again, again.name
     for frame in frames:
         shared = _answer(frame, "anchor-self", reasons)
         if shared:
@@ -217,6 +224,15 @@ def _stall(frames: Sequence[Frame], reasons: list[Reason]) -> tuple[Frame, str] 
             )
             return above, above.name
     return _first(frames, reasons)
+
+
+def _recursion(frames: Sequence[Frame]) -> Frame | None:
+    """Return the frame whose function makes up most of a deep stack."""
+    names = [frame.name for frame in frames]
+    middle = sorted(names)[len(names) // 2] if len(names) >= _DEEP else None
+    if middle is None or 2 * names.count(middle) <= len(names):
+        return None
+    return frames[names.index(middle)]
 
 
 def _user_fault(frames: Sequence[Frame], i: int) -> Rule | None:

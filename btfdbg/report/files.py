@@ -20,14 +20,15 @@ from btfdbg.report.text import CHUNK, Reader
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import BinaryIO
+    from typing import BinaryIO, Literal
 
     from btfdbg.report.event import Event
 
 MAX_TEXT = 4 << 30  # characters of one log that are looked at
 _MAX_PARTS = 64 << 20  # of a pstore's text, which is put in order as a whole
 
-_DUMPS = (b"KDUMP   ", b"\x7fELF", b"makedumpfile", b"QEVM", b"DISKDUMP", b"EMiL")
+_DUMPS = (b"KDUMP   ", b"makedumpfile", b"DISKDUMP", b"EMiL")
+_ELF, _ET_CORE = b"\x7fELF", 4
 _PART = re.compile(r"^(?:\w+#\d+ Part(\d+))\r?$", re.MULTILINE)
 
 
@@ -63,6 +64,9 @@ def in_order(text: str) -> str:
 
 def is_dump(start: bytes) -> bool:
     """Say whether a file's first bytes are those of a dump."""
+    if start.startswith(_ELF):  # not a module or a program
+        order: Literal["big", "little"] = "big" if start[5:6] == b"\2" else "little"
+        return int.from_bytes(start[16:18], order) == _ET_CORE
     return start.startswith(_DUMPS)
 
 

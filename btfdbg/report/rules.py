@@ -739,6 +739,18 @@ _ROWS = (
         "calls a file's or a file system's operation", "vfs_read",
     ),
     Rule(
+        "anchor-attributes", "anchor", "",
+        "kernfs_fop_write_iter kernfs_fop_read_iter kernfs_fop_write kernfs_fop_read "
+        "kernfs_file_read_iter kernfs_seq_show sysfs_kf_write sysfs_kf_seq_show "
+        "kobj_attr_store kobj_attr_show dev_attr_store dev_attr_show module_attr_store "
+        "module_attr_show param_attr_store param_attr_show proc_reg_write proc_reg_read "
+        "proc_reg_read_iter proc_reg_unlocked_ioctl proc_sys_call_handler* full_proxy_write "
+        "full_proxy_read full_proxy_unlocked_ioctl simple_attr_write* simple_attr_read "
+        "configfs_write_iter configfs_write_file",
+        "calls what is behind a file of sysfs, procfs or debugfs",
+        "param_attr_store", "kernfs_remove",
+    ),
+    Rule(
         "anchor-net", "anchor", "",
         "sock_sendmsg* sock_write_iter sys_sendmsg* kernel_sendmsg rtnetlink_rcv_msg "
         "netlink_dump nfnetlink_rcv_msg nfnetlink_rcv_batch netif_receive_skb_core* "

@@ -32,7 +32,7 @@ TITLES = (
     (r".*NULL pointer dereference", "null-dereference"),
     (r".*paging request", "bad-access null-dereference"),
     (r"Internal error|Unhandled fault", "bad-access external-abort null-dereference"),
-    (r"general protection fault", "general-protection-fault"),
+    (r"general protection fault", "bad-access general-protection-fault"),
     (r"divide error", "divide-error"),
     (r"kernel BUG", "bug fortify"),
     (r"BUG: corrupted list", "list-corruption"),

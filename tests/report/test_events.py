@@ -201,7 +201,7 @@ def test_one_title_on_all_architectures(log: str) -> None:
 def test_poisoned_list_entry_blames_the_caller_of_the_list_helper() -> None:
     event = only(ARM64)
     assert event.title == "bad access in drop_entry [demo]"
-    assert event.detail == "paging request"
+    assert event.detail == "list entry that was already removed"
     assert event.panicked
 
 
@@ -289,6 +289,31 @@ def test_bug_message_names_its_kind() -> None:
     event = only(log)
     assert event.title == "refcount bug in put_thing [demo]"
     assert event.detail == "underflow; use-after-free"
+
+
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        ("general protection fault, probably for non-canonical address 0xdead000000000108: 0000 [#1]",
+         "bad-access"),
+        ("Oops: general protection fault, maybe for address 0xffff: 0000 [#1] SMP",
+         "general-protection-fault"),
+        ("general protection fault: 0000 [#1] SMP", "bad-access"),
+        ("general protection fault: 00b8 [#1] SMP", "general-protection-fault"),
+    ],
+)  # fmt: skip
+def test_bad_address_has_one_kind_on_all_architectures(message: str, kind: str) -> None:
+    log = f"{message}\nRIP: 0010:f+0x1/0x2\nCall Trace:\n g+0x1/0x2\n"
+    assert only(log).kind == kind
+
+
+def test_nmi_that_was_sent_is_a_panic_by_hand() -> None:
+    log = (
+        "[ 1.5] Uhhuh. NMI received for unknown reason 30 on CPU 0.\n"
+        "[ 1.5] Kernel panic - not syncing: NMI: Not continuing\n"
+    )
+    event = only(log)
+    assert (event.kind, event.panicked) == ("sysrq", True)
 
 
 def test_panic_by_hand_is_no_fault_of_the_kernel() -> None:

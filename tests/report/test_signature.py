@@ -116,3 +116,15 @@ def test_operation_of_a_driver_that_waits_is_the_driver_s() -> None:
     assert signature_of("hung-task", frames).function == "ext4_sync_fs"
     frames = stack("schedule", "wait_for_completion", "vfs_read", "ksys_read")
     assert signature_of("hung-task", frames).function == "vfs_read"
+
+
+def test_stack_overflow_blames_what_calls_itself() -> None:
+    path = stack("walk [demo]", *["descend [demo]"] * 40, "demo_open [demo]", "do_dentry_open")
+    assert signature_of("stack-overflow", path).function == "descend"
+    deep = stack("memset", "mid [demo]", "demo_write [demo]", "kernfs_fop_write_iter", "vfs_write")
+    assert signature_of("stack-overflow", deep).function == "demo_write"
+
+
+def test_registers_and_stack_name_one_frame_once() -> None:
+    frames = [Frame("f", part="pc"), Frame("f"), Frame("f"), Frame("g")]
+    assert signature_of("bug", frames).stack == ("f", "f", "g")

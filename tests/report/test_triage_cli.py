@@ -212,11 +212,15 @@ def test_each_file_is_found_once(crash: Path) -> None:
 def test_what_is_named_and_no_dump_is_said(tmp_path: Path) -> None:
     (tmp_path / "image").write_bytes(bytes(100))
     (tmp_path / "nothing").write_bytes(b"")
+    module = b"\x7fELF\2\1\1" + bytes(9) + b"\1\0" + bytes(100)
+    (tmp_path / "module.ko").write_bytes(module)
     found = {Path(one.path).name: one.skipped for one in find(
-        [str(tmp_path / name) for name in ("image", "nothing", "missing")] + ["/dev/null"]
+        [str(tmp_path / name) for name in ("image", "module.ko", "nothing", "missing")]
+        + ["/dev/null"]
     )}  # fmt: skip
     assert found == {
         "image": "neither a dump nor a log",
+        "module.ko": "neither a dump nor a log",
         "nothing": "empty",
         "missing": "No such file or directory",
         "null": "not a file",
