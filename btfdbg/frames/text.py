@@ -312,6 +312,9 @@ class Text:
 
     def module_of(self, address: int) -> str | None:
         """The module whose core text holds an address."""
+        start, end = self._kernel_range()
+        if start <= address < end or not address >> 63:
+            return None
         for name, module in self._module_texts().items():
             if module.start <= address < module.end:
                 return name
@@ -322,9 +325,13 @@ class Text:
             found: dict[str, _ModuleText] = {}
             self._modules = found
             self._session.ensure_modules()
+            try:
+                part: int | None = int(self._session.prog["MOD_TEXT"])  # since 6.4
+            except (LookupError, TypeError):
+                part = None
             for module in self._session.loaded:
                 try:
-                    text = _module_text(module)
+                    text = _module_text(module, part)
                 except (LookupError, drgn.FaultError, AttributeError, ValueError, TypeError):
                     continue
                 if text is not None:
@@ -540,14 +547,13 @@ class _ModuleText:
     jumps: tuple[int, int] | None
 
 
-def _module_text(module: drgn.Module) -> _ModuleText | None:
+def _module_text(module: drgn.Module, part: int | None) -> _ModuleText | None:
     if not isinstance(module, drgn.RelocatableModule):
         return None
     obj = module.object
-    try:
-        part = obj.mem[obj.prog_["MOD_TEXT"]]  # since 6.4
-        start, size = part.base.value_(), part.size.value_()
-    except (AttributeError, LookupError):
+    if part is not None:
+        start, size = obj.mem[part].base.value_(), obj.mem[part].size.value_()
+    else:
         try:
             start, size = obj.core_layout.base.value_(), obj.core_layout.text_size.value_()
         except AttributeError:
