@@ -10,6 +10,7 @@ Facts: Arm Architecture Reference Manual for A-profile, part C6 (base instructio
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from btfdbg.frames.ir import (
@@ -30,6 +31,8 @@ from btfdbg.frames.ir import (
     SELECT,
     STOP,
     STORE,
+    Insn,
+    JumpTable,
     Meaning,
     Mem,
     Op,
@@ -44,6 +47,7 @@ REGISTERS: tuple[str, ...] = (*CALLER_SAVED, *CALLEE_SAVED, SP)
 RETURN_ADDRESS_ON_STACK = False
 
 _UNKNOWN_SIZE = 1024
+_MAX_CASES = 1024
 _VECTOR_SIZES = {"q": 16, "d": 8, "s": 4, "h": 2, "b": 1}
 
 
@@ -185,6 +189,78 @@ def split(operands: str) -> list[Operand]:
                 continue
         found.append(_operand(text))
     return found
+
+
+def jump_table(before: Sequence[Insn]) -> JumpTable | None:
+    """
+    The table of a switch, as GCC writes it.
+
+    ``cmp wI, #last; b.hi …; adrp xT; add xT; ldrb wE, [xT, wI, uxtw]; adr xB, base;
+    add xJ, xB, wE, sxtb #2; br xJ``
+    """
+    jump = _definition(before, len(before) - 1, before[-1].text[1])
+    if jump is None or before[jump].text[0] != "add":
+        return None
+    _, _, sum_ = before[jump].text[1].partition(", ")
+    base, entry, extended = (*sum_.split(", "), "", "")[:3]
+    size = {"sxtb #2": 1, "sxth #2": 2, "sxtw #2": 4}.get(extended)
+    start = _definition(before, jump, base)
+    load = _definition(before, jump, entry)
+    if size is None or start is None or load is None or before[start].text[0] != "adr":
+        return None
+    parts = before[load].text[1].split(", [")[-1].rstrip("]").split(", ")
+    scaled = {1: "uxtw", 2: "uxtw #1", 4: "uxtw #2"}[size]
+    if len(parts) != 3 or parts[2] != scaled:
+        return None
+    if before[load].text[0] != {1: "ldrb", 2: "ldrh", 4: "ldr"}[size]:
+        return None
+    table, index, _ = parts
+    address = _address(before, load, table)
+    last = _bound(before, load, index)
+    origin = _number(before[start].text[1].rpartition(", ")[2])
+    if address is None or last is None or origin is None:
+        return None
+    return JumpTable(address, size, last + 1, origin)
+
+
+def _definition(code: Sequence[Insn], end: int, register: str) -> int | None:
+    """The last instruction before another one that writes a register, by its first operand."""
+    number = register.lstrip("wx")
+    for at in range(end - 1, -1, -1):
+        first = code[at].text[1].partition(", ")[0]
+        if code[at].kind != FALL and code[at].kind != BRANCH:
+            return None
+        if first.lstrip("wx") == number and code[at].ops:
+            return at
+    return None
+
+
+def _address(code: Sequence[Insn], end: int, register: str) -> int | None:
+    """What ``adrp`` and ``add`` made."""
+    low = _definition(code, end, register)
+    if low is None:
+        return None
+    mnemonic, operands = code[low].text
+    parts = operands.split(", ")
+    if mnemonic == "adr":
+        return _number(parts[1])
+    page = _definition(code, low, parts[1]) if mnemonic == "add" and len(parts) == 3 else None
+    if page is None or code[page].text[0] != "adrp":
+        return None
+    high, more = _number(code[page].text[1].rpartition(", ")[2]), _number(parts[2])
+    return None if high is None or more is None else high + more
+
+
+def _bound(code: Sequence[Insn], end: int, index: str) -> int | None:
+    """The largest index, by the comparison before; None if it was changed since."""
+    written = _definition(code, end, index)
+    for at in range(end - 1, -1 if written is None else written, -1):
+        mnemonic, operands = code[at].text
+        if mnemonic == "cmp" and operands.startswith(f"{index}, #"):
+            last = _number(operands.partition(", ")[2])
+            above = any(i.text[0] in ("b.hi", "b.ls") for i in code[at + 1 : end])
+            return last if above and last is not None and last < _MAX_CASES else None
+    return None
 
 
 def memory(mnemonic: str, operands: str) -> list[tuple[Mem, int]]:

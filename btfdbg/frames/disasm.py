@@ -3,8 +3,8 @@
 Owns opening capstone for an architecture and iterating over instructions as
 (address, size, mnemonic, operands). Knows no meaning of any of them.
 
-Why not always capstone's Python classes: importing them costs 120 ms of CPU (a module of
-names for each of its thirty architectures), all of a ``bt`` takes less. Its library is called
+Why not always capstone's Python classes: importing them costs 25 to 50 ms of CPU (a module of
+names for each of its thirty architectures), as much as all of a ``bt``. Its library is called
 through ctypes in 6 ms, if it is of the version whose ``cs_insn`` is written down here; any
 other version is used by its own classes.
 

@@ -48,6 +48,7 @@ from btfdbg.frames.ir import (
     STORE,
     SWAP,
     Insn,
+    JumpTable,
     Meaning,
     Mem,
     Refusal,
@@ -69,6 +70,7 @@ MAX_STEPS = 60_000
 """Instructions interpreted for one function; the kernel's longest need some 30,000."""
 _MAX_SLOTS = 256
 _MAX_DEPTH = 4
+_MAX_TABLE_CODE = 16  # instructions before a jump among which its table is named
 _WORD = 8
 
 _M64 = (1 << 64) - 1
@@ -96,6 +98,9 @@ class Arch(Protocol):
 
     def memory(self, mnemonic: str, operands: str) -> list[tuple[Mem, int]]: ...
 
+    def jump_table(self, before: Sequence[Insn]) -> JumpTable | None:
+        """The table that an indirect jump goes through, by the instructions up to it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fixup:
@@ -117,6 +122,9 @@ class Code(Protocol):
     end: int
 
     def read(self, address: int, end: int) -> bytes: ...
+
+    def read_table(self, address: int, size: int) -> bytes:
+        """Constants of the code that are not in it."""
 
     def extent(self, target: int) -> tuple[int, int] | None:
         """Start and end of code outside of the function that belongs to it (``.cold``)."""
@@ -165,6 +173,7 @@ class FunctionFlow:
 
     :ivar problem: Why nothing is said, or "".
     :ivar insns: Instructions that can be reached from the entry, by address.
+    :ivar tables: Indirect jump to the targets in its jump table.
     :ivar blocks: Address of each block's first instruction to the state before it.
     """
 
@@ -182,6 +191,7 @@ class FunctionFlow:
         self.arch = arch
         self.problem = ""
         self.insns: dict[int, Insn] = {}
+        self.tables: dict[int, list[int]] = {}
         self.blocks: dict[int, State] = {}
         self._disassemble = disassemble
         self._leaders: set[int] = set()
@@ -256,7 +266,9 @@ class FunctionFlow:
             targets = self._targets(insn)
             if kind == JUMP and address in self._branches:
                 return here, [*targets, here]
-            if kind in (JUMP, STOP, JUMP_REGISTER):
+            if kind == JUMP_REGISTER:
+                return 0, [*targets, *self._table(insn)]
+            if kind in (JUMP, STOP):
                 return 0, targets
             if kind == BREAK:
                 self._padding(insn, last, data[here - start : here - start + 1])
@@ -271,6 +283,28 @@ class FunctionFlow:
         if here < part[1] and not self._is_end(data[here - start :]):
             raise Refusal(f"the bytes at {here:#x} are no instruction")
         return 0, []
+
+    def _table(self, insn: Insn) -> list[int]:
+        """Targets of a jump through a table; none if it is another kind of jump."""
+        before = [insn]
+        at = insn.address
+        while len(before) < _MAX_TABLE_CODE and (last := self.insns.get(at - insn.size)):
+            if last.end != at:
+                break
+            before.insert(0, last)
+            at = last.address
+        table = self.arch.jump_table(before)
+        if table is None:
+            return []
+        data = self.code.read_table(table.address, table.size * table.entries)
+        targets = {
+            table.base + (int.from_bytes(data[n : n + table.size], "little", signed=True) << 2)
+            for n in range(0, len(data), table.size)
+        }
+        if any(self._inside(t) is None for t in targets):
+            raise Refusal(f"the table of the jump at {insn.address:#x} leads elsewhere")
+        self.tables[insn.address] = sorted(targets)
+        return self.tables[insn.address]
 
     def _is_end(self, rest: bytes) -> bool:
         return not rest.strip(b"\x00\xcc\x90")
@@ -350,7 +384,9 @@ class FunctionFlow:
                 if insn.kind in (BRANCH, JUMP):
                     edges.append((insn.target, state.copy()))
                 if insn.kind in (STOP, BREAK, JUMP, JUMP_REGISTER):
-                    if insn.kind == JUMP_REGISTER:
+                    if at in self.tables:
+                        edges += [(target, state.copy()) for target in self.tables[at]]
+                    elif insn.kind == JUMP_REGISTER:
                         self._leaves(state, insn)
                     if other is not None and insn.kind == JUMP:
                         edges.append((insn.end, state.copy()))

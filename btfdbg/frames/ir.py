@@ -104,6 +104,19 @@ class Insn:
         return f"<{self.address:#x}: {' '.join(self.text)}>"
 
 
+class JumpTable(NamedTuple):
+    """
+    A switch's table.
+
+    An entry is a signed number of ``size`` bytes: words of four bytes from ``base``.
+    """
+
+    address: int
+    size: int
+    entries: int
+    base: int
+
+
 Meaning = tuple[int, "str | Mem | None", tuple[Op, ...]]
 """What a translation gives: kind, through, operations."""
 

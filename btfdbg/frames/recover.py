@@ -678,7 +678,7 @@ def _leaves(flow: FunctionFlow, insn: Insn) -> bool:
     """Whether an instruction may jump out of the function."""
     if insn.kind in (BRANCH, JUMP):
         return insn.target not in flow.insns
-    return insn.kind == JUMP_REGISTER
+    return insn.kind == JUMP_REGISTER and insn.address not in flow.tables
 
 
 def _name(frame: Walked) -> str:

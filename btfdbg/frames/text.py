@@ -94,6 +94,10 @@ class Function:
         """The bytes from an address on, to the end of a part."""
         return self._text.read(address, min(end, address + MAX_BYTES) - address)
 
+    def read_table(self, address: int, size: int) -> bytes:
+        """A jump table, which is among the constants."""
+        return self._text.read(address, size)
+
     def extent(self, target: int) -> tuple[int, int] | None:
         """Start and end of a ``.cold`` part, or of an exception's fix-up code."""
         if target in self._fixups_outside:

@@ -10,7 +10,7 @@ capstone's Intel syntax.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from btfdbg.frames.ir import (
@@ -33,6 +33,8 @@ from btfdbg.frames.ir import (
     STOP,
     STORE,
     SWAP,
+    Insn,
+    JumpTable,
     Meaning,
     Mem,
     Op,
@@ -214,6 +216,11 @@ def direct(mnemonic: str, operands: str) -> tuple[int, int] | None:
 def split(operands: str) -> list[Operand]:
     """The operands of an instruction; None for what is none of these (a control register)."""
     return [_operand(text) for text in operands.split(", ")] if operands else []
+
+
+def jump_table(before: Sequence[Insn]) -> JumpTable | None:
+    """None: kernels are built without, as indirect jumps are costly there."""
+    return None
 
 
 def memory(mnemonic: str, operands: str) -> list[tuple[Mem, int]]:

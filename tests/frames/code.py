@@ -39,6 +39,9 @@ class Bytes:
             return self._cold[address - COLD : end - COLD]
         return self._code[address - BASE : end - BASE]
 
+    def read_table(self, address: int, size: int) -> bytes:
+        return self._code[address - BASE : address - BASE + size]
+
     def extent(self, target: int) -> tuple[int, int] | None:
         return (COLD, COLD + len(self._cold)) if self._cold and target >= COLD else None
 
