@@ -248,7 +248,7 @@ def _by_arguments(look: Look, task: drgn.Object) -> Lock | None:
     trace = look.trace(task)
     if trace is None:
         return None
-    from btfdbg.frames import arguments
+    from btfdbg.frames.arguments import arguments
 
     for frame, values in zip(trace, arguments(look.session, trace), strict=False):
         name = base_name(frame.name or "")
