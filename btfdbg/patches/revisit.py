@@ -37,11 +37,14 @@ class Revisit:
 
     def __call__(self, position: int) -> bool:
         """Take note of a position; whether it was met before, as far as that is known."""
-        if position in self._seen or position == self._mark:
+        seen = self._seen
+        if position in seen:
             return True
-        if len(self._seen) < _REMEMBERED:
-            self._seen.add(position)
+        if len(seen) < _REMEMBERED:
+            seen.add(position)
             return False
+        if position == self._mark:
+            return True
         self._count += 1
         if self._count > self._next:
             if self._random is None:

@@ -73,7 +73,7 @@ def _helper(
 
 
 _FAULTS = "ends in an error at the first page that is missing"
-_CIRCLES = "ends in an error at the first page that is missing, and never in a circle"
+_CIRCLES = "ends in an error at the first page that is missing, and does not end in a circle"
 
 _WALKS = (
     _helper(
@@ -147,7 +147,7 @@ _MISSING = (
     *(
         _helper(
             module, name, parameters, f"missing:{name}",
-            f"a row of a table {_FAULTS.replace('ends', 'ends the table')}",
+            "one page that is missing ends the whole table in an error",
             f"{command} ends where {name}() cannot be read",
         )
         for module, name, parameters, command in (

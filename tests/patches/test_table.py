@@ -184,3 +184,17 @@ def test_a_row_that_does_not_fit_is_left_out_with_one_note(
 def test_what_has_no_row_cannot_be_reached() -> None:
     with pytest.raises(KeyError, match="no row"):
         install.reach("drgn.helpers.linux.pid", "find_pid")
+
+
+_DOCS = Path(__file__).parents[2] / "docs"
+
+
+def test_the_page_about_drgn_is_the_table() -> None:
+    from btfdbg.patches.__main__ import lines
+
+    assert (_DOCS / "drgn.md").read_text() == "\n".join(lines()) + "\n"
+
+
+@pytest.mark.parametrize("row", [r for r in ROWS if r.upstream == "docs/upstream.md"], ids=row_id)
+def test_a_report_is_prepared_for_what_is_drgns(row: Row) -> None:
+    assert row.name.rpartition(".")[2] in (_DOCS / "upstream.md").read_text()
