@@ -42,12 +42,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from btfdbg.kallsyms import Sym
+    from btfdbg.kallsyms.lto import PromotedSymbols
     from btfdbg.program.symbol_rules import SymbolRules
     from btfdbg.variables.extra import ExtraBtf, ExtraFiles
 
 # ``btf`` and ``btf_symbol`` are taken by a drgn that is still to come (its pull
 # request #625), and registering a name twice is an error.
 FINDER = "btfdbg"
+# Bytes; init/version.c's text is some 200 long.
+_MAX_BANNER = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,18 +238,39 @@ def _char_is_signed(session: Session) -> bool | None:
     return False if (int(numbers[1]), int(numbers[2])) >= _UNSIGNED_CHAR_SINCE else None
 
 
-def _rules(session: Session) -> Callable[[str], tuple[Sym, ...]]:
-    """Symbols by rule; the rules are imported when a name is first missing."""
-    rules: list[SymbolRules] = []
+class _Missing:
+    """What answers for a name that no table has; each is made when a name is first missing."""
 
-    def by_name(name: str) -> tuple[Sym, ...]:
-        if not rules:
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._promoted: PromotedSymbols | None = None
+        self._rules: SymbolRules | None = None
+
+    def by_name(self, name: str) -> tuple[Sym, ...]:
+        """The symbol as ThinLTO renamed it, else what a rule derives."""
+        if self._rules is None:
             from btfdbg.program.symbol_rules import SymbolRules
 
-            rules.append(SymbolRules(session))
-        return rules[0].by_name(name)
+            self._rules = SymbolRules(self._session)
+            self._promoted = self._of_clang()
+        found = self._promoted.by_name(name) if self._promoted is not None else ()
+        return found or self._rules.by_name(name)
 
-    return by_name
+    def _of_clang(self) -> PromotedSymbols | None:
+        """``None`` for a kernel that its banner says is not clang's: only that has such names."""
+        symbols = self._session.symbols
+        banner = symbols.by_name("linux_banner") if symbols is not None else ()
+        if symbols is None or len(banner) != 1:
+            return None
+        try:
+            text = self._session.prog.read(banner[0].address, min(banner[0].size, _MAX_BANNER))
+        except (drgn.FaultError, ValueError):
+            return None
+        if b"clang version" not in text:
+            return None
+        from btfdbg.kallsyms.lto import PromotedSymbols
+
+        return PromotedSymbols(symbols)
 
 
 class _Symbols:
@@ -289,7 +313,7 @@ def _objects(session: Session, options: Options) -> None:
     if session.finders is None:
         return
     machine = machine_of(session.prog.platform)
-    session.symbols_by_rule = _rules(session)
+    session.symbols_by_rule = _Missing(session).by_name
     extra = _Extra(session, options.btf_extra)
     if session.symbols is not None:
         session.variables = VariableTypes(

@@ -49,6 +49,8 @@ _MACRO_TIER = 10
 _NUMBERS = (TypeKind.INT, TypeKind.ENUM)
 _SMALL_RECORD = 4  # atomic_t
 _FAMILY_SHARE = 0.985
+# Series of kernels over which a type that did not change is not expected to have just done so.
+_LASTING = 3
 # Linker symbols at which a section begins (include/asm-generic/vmlinux.lds.h).
 _SECTION_STARTS = ("__start_", "__init_begin", "__bss_start", "__per_cpu_start", "_sdata", "__brk")
 _FAMILY_MAJORITY = 0.5
@@ -259,19 +261,30 @@ class VariableTypes:
         self, ready: _Ready, name: str, part: Callable[[str], str] = lambda text: text
     ) -> bool:
         """
-        Whether older and newer kernels of this machine agree on a variable's type.
+        Whether older and newer kernels agree on a variable's type.
 
         :param part: what of a type they are to agree on.
         """
+        return any(ready.kinship.surrounds(mask) for mask in self._agreeing(ready, name, part))
+
+    def _is_lasting(self, ready: _Ready, name: str) -> bool:
+        """Whether older and newer kernels agree on a type, or those of several series."""
+        return any(
+            ready.kinship.surrounds(mask) or ready.kinship.series_of(mask) >= _LASTING
+            for mask in self._agreeing(ready, name, lambda text: text)
+        )
+
+    def _agreeing(self, ready: _Ready, name: str, part: Callable[[str], str]) -> Iterator[int]:
+        """Sets of kernels, all and those of this machine, that agree on a variable's type."""
         known = [
             c for c in ready.database.candidates(name) if c.kernels and c.module == self._module
         ]
         everywhere = 0
         for candidate in known:
             everywhere |= candidate.kernels
-        here = ready.kinship.on_this_machine(everywhere)
-        types = {part(c.type) for c in known if c.kernels & here}
-        return len(types) == 1 and ready.kinship.surrounds(here)
+        for mask in (everywhere, ready.kinship.on_this_machine(everywhere)):
+            if len({part(c.type) for c in known if c.kernels & mask}) == 1:
+                yield mask
 
     def _from_extra(self, ready: _Ready, symbol: Symbol) -> TypedVariable | None:
         if ready.extra is None or self._convert is None:
@@ -306,7 +319,7 @@ class VariableTypes:
         refused: dict[str, tuple[int, ...]] = {}
         roomy: Proposal | None = None
         grown = False
-        settled = self._is_settled(ready, symbol.name)
+        settled = self._is_lasting(ready, symbol.name)
         unknown: tuple[int, ...] | None = None
         tails = _tails(proposals, ready.database.tails)
         for proposal in proposals:

@@ -80,6 +80,10 @@ class Kinship:
         versions = [v for i, v in enumerate(self._versions) if mask >> i & 1]
         return bool(versions) and min(versions) <= self._mine <= max(versions)
 
+    def series_of(self, mask: int) -> int:
+        """How many series the kernels of a set are of."""
+        return len({v for i, v in enumerate(self._versions) if mask >> i & 1})
+
     def on_this_machine(self, mask: int) -> int:
         """The kernels of a set that are for this machine; all of them if none is."""
         return mask & self._machine or mask

@@ -140,7 +140,7 @@ class Verdicts:
         :param gap: the symbol may have unnamed constants behind it.
         :param tail: all-zero elements at the end of such an array, if other kernels have
             another number than arrays of this type usually have.
-        :param settled: older and newer kernels agree on it.
+        :param settled: it is the type of this name over many kernels.
         :param doubt: the contents could show that it is another type.
         """
         extent = extent_at(
@@ -365,7 +365,8 @@ class Verdicts:
         if fit is Fit.GAP and not trusted:
             # Structures have a shape that contents and BTF can contradict; a number, or a
             # pointer, that is far smaller than its place is something else's first bytes.
-            believed = settled or not doubt or size > _WORD or not size
+            init = self._places.of(symbol.address) is Place.INIT
+            believed = (settled and not init) or not doubt or size > _WORD or not size
             if not self._is_explained(symbol, extent, believed):
                 return None
         return (text, type_)

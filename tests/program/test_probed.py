@@ -12,6 +12,8 @@ from drgn.helpers.linux.percpu import per_cpu
 import btfdbg
 from btfdbg.errors import RefusedError
 from btfdbg.kallsyms import Sym
+from btfdbg.lazy_dataclass import replace
+from btfdbg.program.attach import _Missing
 from btfdbg.program.session import Session
 from btfdbg.vardb.database import Database
 from btfdbg.variables import probed, shipped_database
@@ -183,3 +185,36 @@ def test_every_probed_name_that_the_database_knows_has_that_type_there() -> None
         known = [" ".join(aliases.get(w, w) for w in k.split()) for k in known]
         agree = [k for k in known for d in declarations if words(d) - {"const"} <= words(k)]
         assert not known or agree or name == "irq_stack_ptr", (name, known)
+
+
+def test_a_name_that_thinlto_gave_a_suffix_is_found_by_its_c_name(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a kernel made by clang: its banner says so, and the symbol is called otherwise."""
+    prog = btfdbg.program_from_core_dump(str(session.prog.core_dump_path))
+    other = btfdbg.session(prog)
+    table = other.symbols
+    assert table is not None
+    wanted, banner = table.by_name("mod_tree"), table.by_name("linux_banner")[0]
+
+    class Renamed:
+        source, problems, count = table.source, (), table.count
+
+        def by_name(self, name: str) -> tuple[Sym, ...]:
+            if name == "mod_tree.llvm.42":
+                return tuple(replace(s, name=name) for s in wanted)
+            return () if name == "mod_tree" else table.by_name(name)
+
+        def names(self) -> list[str]:
+            return ["mod_tree.llvm.42"]
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(table, name)
+
+    monkeypatch.setattr(other, "symbols", Renamed())
+    prog.add_memory_segment(
+        banner.address, 64, lambda a, n, o, p: b"(clang version 18.1.3)".ljust(64)[o : o + n]
+    )
+    other.symbols_by_rule = _Missing(other).by_name
+    assert prog["mod_tree"].address_ == wanted[0].address
+    assert prog["mod_tree"].type_.type_name() == "struct mod_tree_root"
