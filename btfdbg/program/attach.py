@@ -31,6 +31,7 @@ from btfdbg.program.module_objects import ModuleObjects
 from btfdbg.program.modules import ModuleBtfs, create_modules
 from btfdbg.program.session import Session, find_session, remember_session
 from btfdbg.variables import VariableTypes
+from btfdbg.variables.evidence import DumpEvidence
 from btfdbg.variables.var_offsets import VarOffsets
 from btfdbg.vmcore.identify import DumpInfo, identify
 from btfdbg.vmcore.open import open_core
@@ -318,14 +319,16 @@ def _objects(session: Session, options: Options) -> None:
     if session.symbols is not None:
         session.variables = VariableTypes(
             session.prog,
-            _Symbols(session),
-            release=session.release,
-            architecture=machine,
+            DumpEvidence(
+                _Symbols(session),
+                release=session.release,
+                architecture=machine,
+                btf=lambda: session.vmlinux,
+                extra=extra.of_kernel,
+                convert=extra.convert,
+                symbol_at=session.symbols.by_address,
+            ),
             on_problem=lambda e: session.note(e.step or "variables", str(e), e.hint),
-            btf=lambda: session.vmlinux,
-            extra=extra.of_kernel,
-            convert=extra.convert,
-            symbol_at=session.symbols.by_address,
         )
     module_symbols = ModuleSymbols(
         session.prog, lambda name, what: session.note("module symbols", what)

@@ -15,6 +15,7 @@ from btfdbg.btf import Kind
 from btfdbg.kallsyms.choice import is_text, only, own_ids
 from btfdbg.program.convert import TypeConverter
 from btfdbg.variables import VariableTypes
+from btfdbg.variables.evidence import DumpEvidence
 
 if TYPE_CHECKING:
     from btfdbg.btf import Btf
@@ -127,15 +128,17 @@ class ModuleObjects:
         if variables is None:
             variables = self._variables[module] = VariableTypes(
                 self._session.prog,
-                _OneModule(self._symbols, sym.source),
-                release=self._session.release,
-                architecture=self._architecture,
+                DumpEvidence(
+                    _OneModule(self._symbols, sym.source),
+                    release=self._session.release,
+                    architecture=self._architecture,
+                    module=module,
+                    exact_sizes=True,
+                    extra=lambda: self._extra_of(module),
+                    convert=lambda btf, type_id: self._convert_extra(module, btf, type_id),
+                ),
                 find_type=self._type_finder(module),
-                module=module,
-                exact_sizes=True,
                 on_problem=lambda e: self._problem(module, e),
-                extra=lambda: self._extra_of(module),
-                convert=lambda btf, type_id: self._convert_extra(module, btf, type_id),
             )
         return variables.of_symbol(sym)
 

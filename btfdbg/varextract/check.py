@@ -16,8 +16,8 @@ from btfdbg.cdecl import Array, CDeclError, format_type, parse_type
 from btfdbg.lazy_dataclass import dataclass, field
 from btfdbg.varextract.extract import Row
 from btfdbg.variables.convert import describe
-from btfdbg.variables.provenance import Cause, Source, TypedVariable
-from btfdbg.variables.structural_index import Shapes
+from btfdbg.variables.provenance import Rejection, Source, TypedVariable
+from btfdbg.variables.structural_index import StructuralIndex
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ def compare(
     is_unique: Callable[[str], bool],
     find: Callable[[str], TypedVariable | None],
     btf: Btf,
-    cause: Callable[[str], Cause | None] = lambda name: None,
+    cause: Callable[[str], Rejection | None] = lambda name: None,
 ) -> Report:
     """
     Compare what a lookup says with what DWARF says.
@@ -98,7 +98,7 @@ def compare(
     :param cause: why a variable has no type.
     """
     report = Report()
-    shapes = Shapes(btf)
+    shapes = StructuralIndex(btf)
     for row in truth:
         if row.shared or not is_unique(row.name):
             continue

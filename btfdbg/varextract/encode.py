@@ -30,7 +30,7 @@ from btfdbg.lazy_dataclass import dataclass
 from btfdbg.varextract.elfsyms import ElfSymbols
 from btfdbg.varextract.extract import Image, Row
 from btfdbg.variables.extra import base_tag, type_tag
-from btfdbg.variables.structural_index import Shapes
+from btfdbg.variables.structural_index import StructuralIndex
 
 PROFILES = ("debug", "all")
 # What macros make by the thousand and nobody looks at in a debugger.
@@ -154,7 +154,7 @@ class _Encoder:
     def __init__(self, base: Btf) -> None:
         self.base = base
         self.builder = Builder(base)
-        self.shapes = Shapes(base, flattened=False)
+        self.shapes = StructuralIndex(base, flattened=False)
         self.skipped: list[str] = []
         self.variables = 0
         self.datasecs = 0

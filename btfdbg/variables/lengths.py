@@ -18,13 +18,9 @@ from collections.abc import Mapping
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.vardb.textdb import Tail
 from btfdbg.variables.placement import Extent, Place
+from btfdbg.variables.policy import POLICY, Policy
 
 _POINTER = 8
-_MANY = 64
-_LARGE = 64
-_GROWTH = 2
-_FEW = 8
-_USUAL = 0.97
 _KERNEL_HALF = 0xFFFF_8000_0000_0000
 
 
@@ -44,6 +40,7 @@ class ArrayEvidence:
         if that is not known.
     :ivar has_pointers: the elements are or have pointers.
     :ivar contents: the extent's bytes; None if they are not to be had.
+    :ivar policy: what is taken for enough where nothing is proof.
     :ivar string: the contents are a string that nobody changes.
     """
 
@@ -60,6 +57,7 @@ class ArrayEvidence:
     has_pointers: bool
     contents: bytes | None
     string: bool
+    policy: Policy = POLICY
 
 
 def array_length(evidence: ArrayEvidence, tails: Mapping[str, Tail]) -> int | None:
@@ -117,7 +115,10 @@ def _is_plausible(evidence: ArrayEvidence, length: int) -> bool:
     if hint is None or length == hint:
         return True
     if length > hint:
-        return evidence.has_pointers or length <= _GROWTH * hint + _FEW
+        return (
+            evidence.has_pointers
+            or length <= evidence.policy.growth * hint + evidence.policy.growth_slack
+        )
     return length > 1 and (2 * length >= hint or evidence.place is not Place.CONST)
 
 
@@ -137,7 +138,7 @@ def _possible(evidence: ArrayEvidence) -> list[int]:
     """Lengths that fill the extent, and that this kernel's BTF knows."""
     lengths = evidence.extent.lengths(evidence.element_size)
     if evidence.lengths is None:
-        return list(lengths[:_MANY])
+        return list(lengths[: evidence.policy.many_lengths])
     if len(lengths) <= len(evidence.lengths):
         return [n for n in lengths if n in evidence.lengths]
     return sorted(n for n in evidence.lengths if n in lengths)
@@ -163,8 +164,8 @@ def _after_gap(
         return None if _is_followed(evidence, contents) else hint
     if (
         contents is None
-        and size >= _LARGE
-        and longer[-1] <= _GROWTH * hint
+        and size >= evidence.policy.large_element
+        and longer[-1] <= evidence.policy.growth * hint
         and _fills(evidence, longer[-1])
     ):
         return longer[-1]
@@ -176,7 +177,7 @@ def _after_gap(
         # Zeros behind writable elements are one of them: nothing unnamed is empty.
         empty = evidence.place is not Place.CONST and not any(contents[hint * size :])
         return _only_filling(evidence, longer) if empty else hint
-    if grown and size > _POINTER and longer[0] <= _GROWTH * hint + 1:
+    if grown and size > _POINTER and longer[0] <= evidence.policy.growth * hint + 1:
         wanted = _by_contents(evidence, contents, tails)
         if wanted in longer and _alike(evidence, contents, hint, longer[0]):
             return wanted
@@ -226,7 +227,7 @@ def _tail(evidence: ArrayEvidence, tails: Mapping[str, Tail]) -> int | None:
     if evidence.tail is not None:
         return evidence.tail
     usual = tails.get(evidence.element)
-    if usual is None or usual.agree < _USUAL * usual.total:
+    if usual is None or usual.agree < evidence.policy.usual_end * usual.total:
         return None
     return usual.zeros
 

@@ -17,7 +17,6 @@ from functools import lru_cache
 from drgn import FaultError, Program, Type, TypeKind, sizeof
 
 from btfdbg.arch import CACHE_LINE, by_name
-from btfdbg.btf import Btf
 from btfdbg.cache import Cache
 from btfdbg.errors import BtfError, DebugInfoError
 from btfdbg.kallsyms.choice import is_text, only
@@ -29,89 +28,67 @@ from btfdbg.vardb.textdb import Marked, Tail
 from btfdbg.variables import macro_names, probed
 from btfdbg.variables.contents import Contents
 from btfdbg.variables.convert import TypeBuilder
+from btfdbg.variables.evidence import DumpEvidence, ImageFacts
 from btfdbg.variables.extra import ExtraBtf
 from btfdbg.variables.padding import Neighbours
 from btfdbg.variables.parameters import Parameter, read_parameters
 from btfdbg.variables.placement import Place, Places
-from btfdbg.variables.proposals import Kinship, Proposal
-from btfdbg.variables.provenance import Cause, Source, TypedVariable
-from btfdbg.variables.structural_index import Shapes
-from btfdbg.variables.symbols import Symbol, Symbols
-from btfdbg.variables.type_checker import Verdicts, size_of
+from btfdbg.variables.policy import POLICY, Policy, Tier
+from btfdbg.variables.proposals import KernelDistance, Proposal
+from btfdbg.variables.provenance import Rejection, Source, TypedVariable
+from btfdbg.variables.structural_index import StructuralIndex
+from btfdbg.variables.symbols import Symbol
+from btfdbg.variables.type_checker import TypeChecker, size_of
 
 logger = logging.getLogger("btfdbg.variables")
 
-_OTHER_TIER = 1
 _MAX_ARGUMENTS = 6
 _KNOWN_TEXTS = 1 << 14
-_CURATED_TIER = 5
-_MACRO_TIER = 10
 _NUMBERS = (TypeKind.INT, TypeKind.ENUM)
-_SMALL_RECORD = 4  # atomic_t
-_FAMILY_SHARE = 0.985
-# Series of kernels over which a type that did not change is not expected to have just done so.
-_LASTING = 3
 # Linker symbols at which a section begins (include/asm-generic/vmlinux.lds.h).
 _SECTION_STARTS = ("__start_", "__init_begin", "__bss_start", "__per_cpu_start", "_sdata", "__brk")
-_FAMILY_MAJORITY = 0.5
 
 
 class VariableTypes:
     """
     Types of the global variables of one kernel (or of one of its modules).
 
+    >>> evidence = DumpEvidence(symbols, "6.12.1-amd64", "x86_64", btf=lambda: vmlinux)
+    >>> VariableTypes(prog, evidence).find("init_task").type.type_name()
+    'struct task_struct'
+
     :param prog: for types and memory; nothing is asked of it before the first lookup.
-    :param symbols: the kernel's symbols.
-    :param release: as ``uname -r`` prints it.
-    :param architecture: as ``uname -m`` prints it.
+    :param evidence: what is known of the kernel.
     :param database: the compiled database, or how to get it; None for the shipped one.
     :param find_type: finds a named type, ``prog.type`` by default.
-    :param minimum: trust below which no type is given.
+    :param policy: what is taken for enough where nothing is proof.
     :param on_problem: told, once, what is wrong with the database.
-    :param module: name of the module whose variables these are, "" for the kernel.
-    :param btf: gives the BTF in which types must exist in every detail.
-    :param extra: gives the extra BTF of this kernel, if there is one.
-    :param convert: makes a type out of an id of extra BTF.
-    :param exact_sizes: the symbols' sizes are their own (a module's ``st_size``).
-    :param symbol_at: the symbol that covers an address, for what contents say of types.
     """
 
     def __init__(
         self,
         prog: Program,
-        symbols: Symbols,
+        evidence: DumpEvidence,
         *,
-        release: str,
-        architecture: str,
         database: Callable[[], Database] | None = None,
         find_type: Callable[[str], Type] | None = None,
-        minimum: Source = Source.RULE,
+        policy: Policy = POLICY,
         on_problem: Callable[[DebugInfoError], None] | None = None,
-        module: str = "",
-        btf: Callable[[], Btf] | None = None,
-        exact_sizes: bool = False,
-        extra: Callable[[], ExtraBtf | None] | None = None,
-        convert: Callable[[Btf, int], Type] | None = None,
-        symbol_at: Callable[[int], Symbol | None] | None = None,
     ) -> None:
-        self._symbol_at = symbol_at
         self._prog = prog
-        self._symbols = symbols
-        self._release = release
-        self._architecture = architecture
+        self._evidence = evidence
+        self._symbols = evidence.symbols
+        self._module = evidence.module
+        self._btf = evidence.btf
+        self._symbol_at = evidence.symbol_at
         self._load = database or shipped_database
         self._find_type = find_type
+        self._policy = policy
         self._on_problem = on_problem
-        self._module = module
-        self._btf = btf
-        self._exact_sizes = exact_sizes
-        self._extra = extra
-        self._convert = convert
-        self.minimum = minimum
-        self._ready: _Ready | None = None
+        self._ready: _Context | None = None
         self._found: dict[tuple[str, int], TypedVariable | None] = {}
         self._known_parameters: dict[int, Parameter] | None = None
-        self._causes: dict[tuple[str, int], Cause] = {}
+        self._causes: dict[tuple[str, int], Rejection] = {}
         self._refusals: dict[str, str] = {}
 
     def find(self, name: str) -> TypedVariable | None:
@@ -119,7 +96,7 @@ class VariableTypes:
         Return a variable by its name.
 
         :return: None if the kernel has no such symbol, or more than one of equal standing,
-            or no type holds for it, or only one that is trusted less than :attr:`minimum`.
+            or no type holds for it, or only one that is trusted less than the policy allows.
         """
         symbol = only([s for s in self._symbols.by_name(name) if not is_text(s)])
         return None if symbol is None else self._typed(symbol)
@@ -155,7 +132,7 @@ class VariableTypes:
         found = self.find(name)
         return None if found is None else found.source
 
-    def cause(self, name: str) -> Cause | None:
+    def cause(self, name: str) -> Rejection | None:
         """Return why a variable has no type; None if it has one, or is none."""
         symbol = only([s for s in self._symbols.by_name(name) if not is_text(s)])
         if symbol is None or self._typed(symbol) is not None:
@@ -182,7 +159,7 @@ class VariableTypes:
             found = self._found[key]
         except KeyError:
             found = self._found[key] = self._decide(symbol)
-        return found if found is not None and found.source >= self.minimum else None
+        return found if found is not None and found.source >= self._policy.minimum else None
 
     def _decide(self, symbol: Symbol) -> TypedVariable | None:
         ready = self._ready
@@ -195,19 +172,21 @@ class VariableTypes:
         proposals = list(self._proposals(ready, symbol, known))
         texts = {Marked.parse(p.type).type for p in proposals if p.source is not Source.RULE}
         lengths = frozenset(
-            length for t in texts if (length := ready.verdicts.length(t)) is not None
+            length for t in texts if (length := ready.checker.length(t)) is not None
         )
         found = self._best(ready, symbol, proposals, lengths, gap=False)
-        if isinstance(found, Cause) and len({p.type for p in proposals}) == 1:
+        if isinstance(found, Rejection) and len({p.type for p in proposals}) == 1:
             found = self._best(ready, symbol, proposals, lengths, gap=True)
-        if isinstance(found, Cause) and not known:
+        if isinstance(found, Rejection) and not known:
             found = self._by_family(ready, symbol, found)
-        if isinstance(found, Cause):
+        if isinstance(found, Rejection):
             parameter = self._parameters().get(symbol.address)
             if parameter is not None:
-                guess = Proposal(str(parameter), Source.RULE, (30,), "a parameter of that type")
+                guess = Proposal(
+                    str(parameter), Source.RULE, (Tier.PARAMETER,), "a parameter of that type"
+                )
                 found = self._best(ready, symbol, (guess,), frozenset(), gap=False)
-        if isinstance(found, Cause):
+        if isinstance(found, Rejection):
             self._causes[symbol.name, symbol.address] = found
             return self._as_probed(ready, symbol, found) or self._without_length(
                 ready, symbol, proposals
@@ -218,7 +197,7 @@ class VariableTypes:
             note = f"{note}; its memory was freed after boot" if note else "freed after boot"
         return TypedVariable(symbol.name, type_, symbol.address, proposal.source, note)
 
-    def _as_probed(self, ready: _Ready, symbol: Symbol, cause: Cause) -> TypedVariable | None:
+    def _as_probed(self, ready: _Context, symbol: Symbol, cause: Rejection) -> TypedVariable | None:
         """The type that drgn takes a variable to be of whose absence would mislead it."""
         if self._module or symbol.name not in probed.DECLARATIONS:
             return None
@@ -230,15 +209,15 @@ class VariableTypes:
         return TypedVariable(symbol.name, chosen[1], symbol.address, Source.RULE, note)
 
     def _without_length(
-        self, ready: _Ready, symbol: Symbol, proposals: Sequence[Proposal]
+        self, ready: _Context, symbol: Symbol, proposals: Sequence[Proposal]
     ) -> TypedVariable | None:
         """An array whose elements all kernels agree on, where nothing proves how many there are."""
-        if self._causes[symbol.name, symbol.address] is not Cause.LENGTH:
+        if self._causes[symbol.name, symbol.address] is not Rejection.LENGTH:
             return None
         own = [p for p in proposals if not p.is_elsewhere and p.source is not Source.RULE]
         if not own or not self._is_settled(ready, symbol.name, _element):
             return None
-        found = ready.verdicts.open_array(own[0].type, symbol)
+        found = ready.checker.open_array(own[0].type, symbol)
         if found is None:
             return None
         type_ = ready.types.from_text(found)
@@ -247,7 +226,9 @@ class VariableTypes:
             return None
         return TypedVariable(symbol.name, type_, symbol.address, own[0].source, note)
 
-    def _leaves_room(self, ready: _Ready, symbol: Symbol, type_: Type, proposal: Proposal) -> bool:
+    def _leaves_room(
+        self, ready: _Context, symbol: Symbol, type_: Type, proposal: Proposal
+    ) -> bool:
         """Whether another kernel's number is too small for its place in this one."""
         return (
             ready.neighbours is not None
@@ -258,23 +239,24 @@ class VariableTypes:
         )
 
     def _is_settled(
-        self, ready: _Ready, name: str, part: Callable[[str], str] = lambda text: text
+        self, ready: _Context, name: str, part: Callable[[str], str] = lambda text: text
     ) -> bool:
         """
         Whether older and newer kernels agree on a variable's type.
 
         :param part: what of a type they are to agree on.
         """
-        return any(ready.kinship.surrounds(mask) for mask in self._agreeing(ready, name, part))
+        return any(ready.distance.surrounds(mask) for mask in self._agreeing(ready, name, part))
 
-    def _is_lasting(self, ready: _Ready, name: str) -> bool:
+    def _is_lasting(self, ready: _Context, name: str) -> bool:
         """Whether older and newer kernels agree on a type, or those of several series."""
         return any(
-            ready.kinship.surrounds(mask) or ready.kinship.series_of(mask) >= _LASTING
+            ready.distance.surrounds(mask)
+            or ready.distance.series_of(mask) >= self._policy.lasting_series
             for mask in self._agreeing(ready, name, lambda text: text)
         )
 
-    def _agreeing(self, ready: _Ready, name: str, part: Callable[[str], str]) -> Iterator[int]:
+    def _agreeing(self, ready: _Context, name: str, part: Callable[[str], str]) -> Iterator[int]:
         """Sets of kernels, all and those of this machine, that agree on a variable's type."""
         known = [
             c for c in ready.database.candidates(name) if c.kernels and c.module == self._module
@@ -282,12 +264,12 @@ class VariableTypes:
         everywhere = 0
         for candidate in known:
             everywhere |= candidate.kernels
-        for mask in (everywhere, ready.kinship.on_this_machine(everywhere)):
+        for mask in (everywhere, ready.distance.on_this_machine(everywhere)):
             if len({part(c.type) for c in known if c.kernels & mask}) == 1:
                 yield mask
 
-    def _from_extra(self, ready: _Ready, symbol: Symbol) -> TypedVariable | None:
-        if ready.extra is None or self._convert is None:
+    def _from_extra(self, ready: _Context, symbol: Symbol) -> TypedVariable | None:
+        if ready.extra is None or self._evidence.convert is None:
             return None
         extra = ready.extra
         var_id = extra.find(
@@ -300,20 +282,20 @@ class VariableTypes:
         stated = extra.stated(var_id)
         type_ = None if stated is None else ready.types.from_text(stated)
         if type_ is None:
-            type_ = self._convert(extra.btf, var_id)
+            type_ = self._evidence.convert(extra.btf, var_id)
         return TypedVariable(symbol.name, type_, symbol.address, Source.EXTRA_BTF)
 
     def _best(
         self,
-        ready: _Ready,
+        ready: _Context,
         symbol: Symbol,
         proposals: Sequence[Proposal],
         rivals: frozenset[int],
         *,
         gap: bool,
-    ) -> tuple[Type, Proposal] | Cause:
+    ) -> tuple[Type, Proposal] | Rejection:
         """The one type that holds in the first tier in which any does, or why none does."""
-        cause = Cause.UNKNOWN
+        cause = Rejection.UNKNOWN
         tier: tuple[int, ...] | None = None
         holds: dict[str, tuple[Type, Proposal]] = {}
         refused: dict[str, tuple[int, ...]] = {}
@@ -325,7 +307,7 @@ class VariableTypes:
         for proposal in proposals:
             if tier is not None and proposal.tier != tier:
                 break
-            if unknown is not None and unknown < proposal.tier < (_CURATED_TIER,):
+            if unknown is not None and unknown < proposal.tier < (Tier.CURATED,):
                 # Not knowing how long it is is no reason to take what it was once.
                 continue
             if roomy is not None and proposal.is_elsewhere and not roomy.is_elsewhere:
@@ -335,86 +317,90 @@ class VariableTypes:
             if refused.get(element, proposal.tier) != proposal.tier:
                 # A nearer kernel's length does not hold; one further away is no better.
                 continue
-            checked = ready.verdicts.check(
+            checked = ready.checker.check(
                 proposal.type,
                 symbol,
                 trusted=proposal.source is Source.DATABASE_SAME,
-                open_ended=proposal.source is Source.RULE or proposal.tier[0] == _CURATED_TIER,
+                open_ended=proposal.source is Source.RULE or proposal.tier[0] == Tier.CURATED,
                 rivals=rivals,
                 gap=gap,
                 tail=tails.get(element),
-                doubt=proposal.tier[0] != _MACRO_TIER,
+                doubt=proposal.tier[0] != Tier.MACRO,
                 settled=settled,
             )
             if checked is not None and self._leaves_room(ready, symbol, checked[1], proposal):
                 checked = None
-                ready.verdicts.refusal = Cause.SIZE
+                ready.checker.rejection = Rejection.SIZE
                 grown = True
             elif checked is not None and grown and not _is_number(checked[1]):
                 # A number grew; what another kernel has there instead is chance.
                 checked = None
-                ready.verdicts.refusal = Cause.SIZE
+                ready.checker.rejection = Rejection.SIZE
             if (
                 checked is not None
                 and proposal.is_elsewhere
-                and not ready.verdicts.fills(checked[1], symbol)
+                and not ready.checker.fills(checked[1], symbol)
             ):
                 # Of the same name in another module: more than the name has to agree.
                 checked = None
-                ready.verdicts.refusal = Cause.GAP
+                ready.checker.rejection = Rejection.GAP
             if checked is None:
                 refused.setdefault(element, proposal.tier)
-                if cause is Cause.UNKNOWN:
-                    cause = ready.verdicts.refusal
-                if ready.verdicts.refusal is Cause.LENGTH and unknown is None:
+                if cause is Rejection.UNKNOWN:
+                    cause = ready.checker.rejection
+                if ready.checker.rejection is Rejection.LENGTH and unknown is None:
                     unknown = proposal.tier
-                if ready.verdicts.refusal is Cause.GAP and not gap:
+                if ready.checker.rejection is Rejection.GAP and not gap:
                     roomy = roomy or proposal
             else:
                 tier = proposal.tier
                 holds.setdefault(checked[0], (checked[1], proposal))
         if len(holds) > 1:
-            return Cause.AMBIGUOUS
+            return Rejection.AMBIGUOUS
         if not holds and roomy is not None and roomy is _nearest(proposals):
             found = self._best(ready, symbol, (roomy,), rivals, gap=True)
-            if not isinstance(found, Cause) and ready.verdicts.is_followed(found[0], symbol):
+            if not isinstance(found, Rejection) and ready.checker.is_followed(found[0], symbol):
                 return found
         return next(iter(holds.values())) if holds else cause
 
     def _proposals(
-        self, ready: _Ready, symbol: Symbol, known: tuple[Candidate, ...]
+        self, ready: _Context, symbol: Symbol, known: tuple[Candidate, ...]
     ) -> Iterator[Proposal]:
         yield from sorted(
             (self._from_candidate(ready, candidate) for candidate in known),
             key=lambda proposal: proposal.tier,
         )
         exists = self._exists
-        for order, text in enumerate(macro_names.propose(symbol.name, exists, self._architecture)):
-            yield Proposal(text, Source.RULE, (_MACRO_TIER, order), "made by a kernel macro")
+        for order, text in enumerate(
+            macro_names.propose(symbol.name, exists, self._evidence.architecture)
+        ):
+            yield Proposal(text, Source.RULE, (Tier.MACRO, order), "made by a kernel macro")
         sized = macro_names.by_size(symbol.name, self._size_of)
         if sized is not None:
-            yield Proposal(sized, Source.RULE, (11,), "sized by another type")
+            yield Proposal(sized, Source.RULE, (Tier.SIZED,), "sized by another type")
 
-    def _from_candidate(self, ready: _Ready, candidate: Candidate) -> Proposal:
+    def _from_candidate(self, ready: _Context, candidate: Candidate) -> Proposal:
         other_module = candidate.module != self._module
         if not candidate.kernels:
             return Proposal(
                 candidate.type,
                 Source.DATABASE_OTHER,
-                (_CURATED_TIER, other_module),
+                (Tier.CURATED, other_module),
                 "curated declaration",
             )
-        rank, release = ready.kinship.nearest(candidate.kernels)
+        rank, release = ready.distance.nearest(candidate.kernels)
         if rank[0] == 0 and not other_module:
-            return Proposal(candidate.type, Source.DATABASE_SAME, (0,), f"DWARF of {release}")
-        tier = (_OTHER_TIER, other_module, *rank)
-        seen = not candidate.module and ready.kinship.saw_contents(candidate.kernels)
+            return Proposal(
+                candidate.type, Source.DATABASE_SAME, (Tier.SAME_KERNEL,), f"DWARF of {release}"
+            )
+        tier = (Tier.OTHER_KERNEL, other_module, *rank)
+        seen = not candidate.module and ready.distance.saw_contents(candidate.kernels)
         note = f"DWARF of {release}"
         return Proposal(candidate.type, Source.DATABASE_OTHER, tier, note, seen, other_module)
 
     def _by_family(
-        self, ready: _Ready, symbol: Symbol, cause: Cause
-    ) -> tuple[Type, Proposal] | Cause:
+        self, ready: _Context, symbol: Symbol, cause: Rejection
+    ) -> tuple[Type, Proposal] | Rejection:
         """
         The type that the symbol's families agree on, of those that fit it.
 
@@ -428,25 +414,25 @@ class VariableTypes:
             roomy = 0  # members of a type that is not impossible, if something follows it
             total = family.members - sum(count for _, count in family.types)
             for text, count in family.types_for(symbol.name):
-                checked = ready.verdicts.check(
+                checked = ready.checker.check(
                     text, symbol, trusted=False, open_ended=True, rivals=frozenset(), gap=False
                 )
-                if checked is None and ready.verdicts.refusal is Cause.GAP:
+                if checked is None and ready.checker.rejection is Rejection.GAP:
                     roomy = max(roomy, count)
                 if checked is not None:
                     before = holds.get(checked[0], (checked[1], 0))[1]
                     holds[checked[0]] = (checked[1], before + count)
             if not holds:
-                return ready.verdicts.refusal
+                return ready.checker.rejection
             total = max(total, 0) + sum(count for _, count in holds.values())
             type_, count = max(holds.values(), key=lambda hold: hold[1])
-            if roomy > count or not ready.verdicts.may_be_empty(type_, symbol):
-                return Cause.DOUBT
-            if count >= _FAMILY_SHARE * total and count >= MIN_MEMBERS:
+            if roomy > count or not ready.checker.may_be_empty(type_, symbol):
+                return Rejection.DOUBT
+            if count >= self._policy.family_share * total and count >= MIN_MEMBERS:
                 note = f"as {count} others named {pattern}"
-                return type_, Proposal(str(type_), Source.RULE, (20,), note)
-            cause = Cause.DOUBT
-            if count < _FAMILY_MAJORITY * total:
+                return type_, Proposal(str(type_), Source.RULE, (Tier.FAMILY,), note)
+            cause = Rejection.DOUBT
+            if count < self._policy.family_majority * total:
                 break
         return cause
 
@@ -502,19 +488,21 @@ class VariableTypes:
         else:
             logger.warning("%s", error)
 
-    def _prepare(self) -> _Ready:
+    def _prepare(self) -> _Context:
         try:
             database = self._load()
         except DebugInfoError as e:
             self._problem(e)
             database = Database.build((), {}, {})
 
-        kinship = Kinship(database.kernels, self._release, self._architecture)
+        distance = KernelDistance(
+            database.kernels, self._evidence.release, self._evidence.architecture
+        )
         places = Places(self._address_of)
         types = TypeBuilder(self._prog, self._find_type)
         shapes = contents = neighbours = None
         if self._btf is not None:
-            shapes = Shapes(self._btf())
+            shapes = StructuralIndex(self._btf())
             start, end = self._address_of("_text"), self._address_of("_end")
             if self._symbol_at is not None and start is not None and end is not None:
                 contents = Contents(self._btf(), range(start, end), self._symbol_at)
@@ -523,39 +511,40 @@ class VariableTypes:
                     self._btf(),
                     shapes,
                     self._symbol_at,
-                    lambda candidate: kinship.nearest(candidate.kernels)[0],
+                    lambda candidate: distance.nearest(candidate.kernels)[0],
                 )
         prog = self._prog
-        arch = by_name(self._architecture)
-        verdicts = Verdicts(
-            types,
+        arch = by_name(self._evidence.architecture)
+        arch = by_name(self._evidence.architecture)
+        facts = ImageFacts(
             places,
             database.tails,
-            shapes,
             prog.read,
             lambda name: int(prog.constant(name).value_()),
-            self._exact_sizes,
+            self._evidence.exact_sizes,
             CACHE_LINE if arch is None else arch.cache_line,
             0 if arch is None else arch.small_data,
+            shapes,
             contents,
             self._parameters,
             self._arguments,
             self._ends_at,
         )
+        checker = TypeChecker(types, facts, self._policy)
         extra = None
-        if self._extra is not None:
+        if self._evidence.extra is not None:
             try:
-                extra = self._extra()
+                extra = self._evidence.extra()
             except DebugInfoError as e:
                 self._problem(e)
-        return _Ready(database, places, verdicts, kinship, extra, types, neighbours)
+        return _Context(database, places, checker, distance, extra, types, neighbours)
 
 
 def _is_number(type_: Type) -> bool:
     """Whether a type is a number, or no more than one in a structure."""
     kind = type_.unaliased_kind()
     if kind == TypeKind.STRUCT:
-        return bool(type_.unaliased().is_complete()) and sizeof(type_) <= _SMALL_RECORD
+        return bool(type_.unaliased().is_complete()) and sizeof(type_) <= POLICY.small_record
     return kind in _NUMBERS
 
 
@@ -592,13 +581,13 @@ def _tails(proposals: Sequence[Proposal], usually: Mapping[str, Tail]) -> dict[s
 
 
 @dataclass(frozen=True, slots=True)
-class _Ready:
+class _Context:
     """What the first lookup prepares."""
 
     database: Database
     places: Places
-    verdicts: Verdicts
-    kinship: Kinship
+    checker: TypeChecker
+    distance: KernelDistance
     extra: ExtraBtf | None
     types: TypeBuilder
     neighbours: Neighbours | None

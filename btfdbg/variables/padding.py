@@ -17,12 +17,11 @@ from btfdbg.btf import Btf, Kind
 from btfdbg.cdecl import CDeclError, Named, Pointer, parse_type
 from btfdbg.vardb.database import Candidate, Database
 from btfdbg.vardb.textdb import Marked
-from btfdbg.variables.structural_index import Shapes
+from btfdbg.variables.policy import POLICY
+from btfdbg.variables.structural_index import StructuralIndex
 from btfdbg.variables.symbols import Symbol
 
 _NUMBERS = (Kind.INT, Kind.ENUM, Kind.ENUM64, Kind.PTR)
-_OBJECT_FILE = 32
-_LARGEST = 8  # numbers of so many bytes do not grow
 
 
 class Neighbours:
@@ -37,7 +36,7 @@ class Neighbours:
         self,
         database: Database,
         btf: Btf,
-        shapes: Shapes,
+        shapes: StructuralIndex,
         symbol_at: Callable[[int], Symbol | None],
         distance: Callable[[Candidate], tuple[int, ...]],
     ) -> None:
@@ -50,7 +49,7 @@ class Neighbours:
     def has_more(self, symbol: Symbol, size: int) -> bool:
         """Whether a number of ``size`` bytes leaves room that nothing asked for."""
         end = symbol.address + symbol.size
-        if symbol.size < 2 * size or size >= _LARGEST or end % _OBJECT_FILE == 0:
+        if symbol.size < 2 * size or size >= POLICY.word or end % POLICY.object_file == 0:
             return False
         following = self._symbol_at(end)
         if following is None or following.address != end:

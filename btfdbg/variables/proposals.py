@@ -32,7 +32,7 @@ class Proposal:
     is_elsewhere: bool = False
 
 
-class Kinship:
+class KernelDistance:
     """How near each kernel of a database is to one release."""
 
     def __init__(self, kernels: Sequence[Kernel], release: str, machine: str) -> None:

@@ -52,7 +52,7 @@ _WORDS = {
 }
 
 
-class Cause(enum.Enum):
+class Rejection(enum.Enum):
     """Why a variable has no type; the value is what a table calls it."""
 
     UNKNOWN = "unknown name"

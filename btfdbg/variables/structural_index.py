@@ -53,7 +53,7 @@ _VOID_IDS = frozenset((0,))
 _NONE: frozenset[int] = frozenset()
 
 
-class Shapes:
+class StructuralIndex:
     """
     The derived types of one BTF (a module's includes its base's).
 

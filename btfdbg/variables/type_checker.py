@@ -6,8 +6,6 @@ contents that contradict it. Knows nothing of where proposals come from.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-
 import drgn
 from drgn import Type, TypeKind
 
@@ -25,24 +23,19 @@ from btfdbg.cdecl import (
     unqualified,
 )
 from btfdbg.lazy_dataclass import replace
-from btfdbg.vardb.textdb import Marked, Tail
+from btfdbg.vardb.textdb import Marked
 from btfdbg.variables import macro_names
-from btfdbg.variables.contents import Contents
 from btfdbg.variables.convert import TypeBuilder
+from btfdbg.variables.evidence import ImageFacts
 from btfdbg.variables.lengths import ArrayEvidence, array_length
-from btfdbg.variables.parameters import Parameter
-from btfdbg.variables.placement import Extent, Fit, Place, Places, extent_at
+from btfdbg.variables.placement import Extent, Fit, Place, extent_at
 from btfdbg.variables.pointer_map import Words
-from btfdbg.variables.provenance import Cause
-from btfdbg.variables.structural_index import Shapes
+from btfdbg.variables.policy import POLICY, Policy
+from btfdbg.variables.provenance import Rejection
 from btfdbg.variables.symbols import Symbol
 
 _WRITABLE = (Place.WRITABLE, Place.PERCPU, Place.RO_AFTER_INIT)
-_CONTENTS_LIMIT = 1 << 16
 _MAX_DEPTH = 3
-_MAX_ELEMENTS = 16
-_LARGEST_GAP = 1 << 16
-_WORD = 8
 _STATIC_KEYS = {"static_key_true": True, "static_key_false": False}
 _KEY_SIZE = 16
 _CHAR = Named("", "char")
@@ -50,54 +43,35 @@ _CHAR = Named("", "char")
 _KERNEL_HALF = 0xFFFF_8000_0000_0000
 
 
-class Verdicts:
+class TypeChecker:
     """
     The gates: does a proposed type hold for a symbol?
 
-    :param read: reads memory of the dump; raises :class:`drgn.FaultError`.
-    :param constant: value of an enumerator; raises :class:`LookupError`.
-    :param exact_sizes: a symbol's size is its own, not the distance to the next one.
-    :param small_data: bytes up to which a constant may be among the writable data.
-    :param contents: says what memory speaks against a type.
-    :param parameters: the variables behind the kernel's parameters, by address.
-    :param ends_at: whether a section ends, or another begins, at an address.
-    :param arguments: how many arguments a system call has that an array is named for.
-    :ivar refusal: why the last type that was refused was.
+    :param types: builds types from text.
+    :param facts: what is known of the kernel's image.
+    :param policy: what is taken for enough where nothing is proof.
+    :ivar rejection: why the last type that was refused was.
     """
 
-    def __init__(
-        self,
-        types: TypeBuilder,
-        places: Places,
-        tails: Mapping[str, Tail],
-        shapes: Shapes | None,
-        read: Callable[[int, int], bytes],
-        constant: Callable[[str], int],
-        exact_sizes: bool,
-        cache_line: int,
-        small_data: int = 0,
-        contents: Contents | None = None,
-        parameters: Callable[[], Mapping[int, Parameter]] | None = None,
-        arguments: Callable[[str], int | None] = lambda name: None,
-        ends_at: Callable[[int], bool] = lambda address: True,
-    ) -> None:
-        self._ends_at = ends_at
-        self._arguments = arguments
-        self._parameters = parameters
-        self._words = contents
-        self._cache_line = cache_line
-        self._small_data = small_data
-        self._constant = constant
-        self._exact_sizes = exact_sizes
-        self._shapes = shapes
+    def __init__(self, types: TypeBuilder, facts: ImageFacts, policy: Policy = POLICY) -> None:
+        self._policy = policy
+        self._arguments = facts.arguments
+        self._parameters = facts.parameters
+        self._words = facts.contents
+        self._cache_line = facts.cache_line
+        self._small_data = facts.small_data
+        self._constant = facts.constant
+        self._exact_sizes = facts.exact_sizes
+        self._shapes = facts.shapes
         self._types = types
-        self._tails = tails
-        self._places = places
-        self._read = read
+        self._tails = facts.tails
+        self._places = facts.places
+        self._read = facts.read
+        self._ends_at = facts.ends_at
         self._trees: dict[str, CType | None] = {}
         self._layouts: dict[CType, list[Words]] = {}
         self._last: tuple[int, bytes | None] = (0, None)
-        self.refusal = Cause.MISSING
+        self.rejection = Rejection.MISSING
 
     def tree(self, text: str) -> CType | None:
         """Return the parsed text, None if it cannot be parsed."""
@@ -148,7 +122,7 @@ class Verdicts:
         )
         marked = Marked.parse(text)
         text = marked.type
-        self.refusal = Cause.MISSING
+        self.rejection = Rejection.MISSING
         if text.endswith("char []") and not open_ended:
             text = self._sized_string(text, symbol, extent)
         if trusted:
@@ -168,13 +142,13 @@ class Verdicts:
             # What is taken for the usual end must not make an array shorter.
             found = self._array(tree, symbol, extent, place, marked.tail, rivals, open_ended)
             if found is not None and tail == 1 and self._ends_full(found[1], symbol, place):
-                self.refusal = Cause.LENGTH
+                self.rejection = Rejection.LENGTH
                 return None
             return found
         if self._shapes is not None and not self._shapes.exists(tree):
             return None
         if doubt and self._is_refuted(tree, symbol, place, 1):
-            self.refusal = Cause.CONTENTS
+            self.rejection = Rejection.CONTENTS
             return None
         return self._fits(text, symbol, extent, gap=gap, doubt=doubt, settled=settled)
 
@@ -293,7 +267,7 @@ class Verdicts:
                 return False
             if not any(
                 self._words.contradiction(layout, data[i * layout.size : (i + 1) * layout.size])
-                for i in range(min(length, _MAX_ELEMENTS))
+                for i in range(min(length, self._policy.compared_elements))
             ):
                 return False
         return True
@@ -357,16 +331,16 @@ class Verdicts:
             return None if nonsense else (text, type_)
         fit = extent.fit(size)
         if fit is Fit.OVER:
-            self.refusal = Cause.SIZE
+            self.rejection = Rejection.SIZE
             return None
-        self.refusal = Cause.GAP
+        self.rejection = Rejection.GAP
         if fit in (Fit.GAP, Fit.UNKNOWN) and not gap:
             return None
         if fit is Fit.GAP and not trusted:
             # Structures have a shape that contents and BTF can contradict; a number, or a
             # pointer, that is far smaller than its place is something else's first bytes.
             init = self._places.of(symbol.address) is Place.INIT
-            believed = (settled and not init) or not doubt or size > _WORD or not size
+            believed = (settled and not init) or not doubt or size > self._policy.word or not size
             if not self._is_explained(symbol, extent, believed):
                 return None
         return (text, type_)
@@ -379,7 +353,7 @@ class Verdicts:
 
         :param believed: there is more to say for the type than its name and place.
         """
-        if (extent.size or 0) >= _LARGEST_GAP:
+        if (extent.size or 0) >= self._policy.largest_gap:
             return False  # that much is a variable, whatever its type
         if believed:
             return True
@@ -419,6 +393,7 @@ class Verdicts:
             has_pointers=symbol.address >= _KERNEL_HALF and _has_pointers(element),
             contents=self._contents(symbol),
             string=text == "char" and (is_const(tree) or macro_names.is_string(symbol.name)),
+            policy=self._policy,
         )
         if open_ended and text == "char" and not _is_text(evidence.contents):
             return None
@@ -432,10 +407,10 @@ class Verdicts:
         if length is None:
             length = array_length(evidence, self._tails)
         if length is None:
-            self.refusal = Cause.LENGTH
+            self.rejection = Rejection.LENGTH
             return None
         if self._is_refuted(tree.element, symbol, place, length):
-            self.refusal = Cause.CONTENTS
+            self.rejection = Rejection.CONTENTS
             return None
         sized = replace(tree, length=length)
         try:
@@ -469,7 +444,7 @@ class Verdicts:
         return count if 0 < count * evidence.element_size <= room else None
 
     def _contents(self, symbol: Symbol) -> bytes | None:
-        if not 0 < symbol.size <= _CONTENTS_LIMIT:
+        if not 0 < symbol.size <= self._policy.contents_limit:
             return None
         if self._last[0] != symbol.address:
             try:

@@ -11,12 +11,13 @@ from btfdbg.btf.kinds import Param
 from btfdbg.vardb.database import Database
 from btfdbg.vardb.textdb import Entry, Kernel, TextDatabase
 from btfdbg.variables.contents import Contents
+from btfdbg.variables.evidence import DumpEvidence
 from btfdbg.variables.lookup import VariableTypes
 from btfdbg.variables.padding import Neighbours
 from btfdbg.variables.parameters import Parameter, read_parameters
 from btfdbg.variables.prototypes import Prototypes, compatible
-from btfdbg.variables.provenance import Cause
-from btfdbg.variables.structural_index import Shapes
+from btfdbg.variables.provenance import Rejection
+from btfdbg.variables.structural_index import StructuralIndex
 
 from .kernels import BASE, RELEASE, Sym, Symbols, make_program
 
@@ -151,12 +152,10 @@ def _variables(database: Database, memory: bytes, *symbols: Sym) -> VariableType
     table = Everything(*FUNCTIONS, *symbols)
     return VariableTypes(
         make_program(BTF, memory),
-        table,
-        release=RELEASE,
-        architecture="x86_64",
+        DumpEvidence(
+            table, release=RELEASE, architecture="x86_64", btf=lambda: BTF, symbol_at=table.at
+        ),
         database=lambda: database,
-        btf=lambda: BTF,
-        symbol_at=table.at,
     )
 
 
@@ -170,7 +169,7 @@ def test_a_type_that_contents_contradict_is_no_answer_and_says_so() -> None:
     memory = bytes(0x10) + _words(TEXT + 16, 0)
     variables = _variables(database, memory, Sym("v", 0x10, 16))
     assert _name(variables) is None
-    assert variables.cause("v") is Cause.CONTENTS
+    assert variables.cause("v") is Rejection.CONTENTS
     memory = bytes(0x10) + _words(TEXT, 0)
     assert _name(_variables(database, memory, Sym("v", 0x10, 16))) == "struct ops"
 
@@ -248,7 +247,7 @@ def test_a_parameter_of_another_kind_refutes_a_type_and_names_its_own() -> None:
 
 def _neighbours(*lines: tuple[str, str]) -> Neighbours:
     table = Everything(Sym("v", 0x40, 4), Sym("w", 0x44, 1), Sym("x", 0x60, 1))
-    return Neighbours(_database(*lines), BTF, Shapes(BTF), table.at, lambda c: ())
+    return Neighbours(_database(*lines), BTF, StructuralIndex(BTF), table.at, lambda c: ())
 
 
 def test_room_that_the_next_variable_did_not_ask_for_belongs_to_the_first() -> None:
@@ -270,9 +269,9 @@ def test_causes_tell_unknown_names_from_types_that_do_not_hold() -> None:
     memory = bytes(0x100)
     symbols = (Sym("v", 0x10, 8), Sym("w", 0x20, 16), Sym("x", 0x40, 4), Sym("y", 0x80, 128))
     variables = _variables(database, memory, *symbols)
-    assert variables.cause("v") is Cause.SIZE
-    assert variables.cause("w") is Cause.MISSING
-    assert variables.cause("x") is Cause.UNKNOWN
+    assert variables.cause("v") is Rejection.SIZE
+    assert variables.cause("w") is Rejection.MISSING
+    assert variables.cause("x") is Rejection.UNKNOWN
     assert variables.cause("takes_a") is None
     assert variables.cause("nowhere") is None
 

@@ -20,7 +20,7 @@ from btfdbg.varextract.elfsyms import (
 from btfdbg.varextract.encode import Encoded, encode, sections_of
 from btfdbg.varextract.extract import Image, Row, extract, module_name
 from btfdbg.variables.extra import ExtraBtf, base_tag, find_file
-from btfdbg.variables.structural_index import Shapes
+from btfdbg.variables.structural_index import StructuralIndex
 
 from .kernels import make_btf
 
@@ -57,15 +57,15 @@ def _row(name: str, type_: str, size: int, address: int) -> Row:
     ],
 )
 def test_a_shape_exists_only_if_the_btf_has_it(type_: str, exists: bool) -> None:
-    assert Shapes(make_btf()).exists(parse_type(type_)) is exists
+    assert StructuralIndex(make_btf()).exists(parse_type(type_)) is exists
 
 
 def test_a_flattened_array_is_no_exact_shape() -> None:
-    assert not Shapes(make_btf(), flattened=False).exists(parse_type("int [2][3]"))
+    assert not StructuralIndex(make_btf(), flattened=False).exists(parse_type("int [2][3]"))
 
 
 def test_lengths_of_an_elements_arrays_are_known() -> None:
-    shapes = Shapes(make_btf())
+    shapes = StructuralIndex(make_btf())
     assert shapes.lengths(parse_type("struct foo *")) == {3, 5}
     assert shapes.lengths(parse_type("int [3]")) == {2}
     assert shapes.lengths(parse_type("struct foo")) == set()

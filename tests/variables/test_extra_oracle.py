@@ -29,6 +29,7 @@ from btfdbg.varextract.elfsyms import build_id_of, read_symbols
 from btfdbg.varextract.encode import Encoded, encode
 from btfdbg.varextract.extract import extract, module_name
 from btfdbg.variables.convert import describe
+from btfdbg.variables.evidence import DumpEvidence
 from btfdbg.variables.extra import ExtraBtf
 from btfdbg.variables.lookup import VariableTypes
 from btfdbg.variables.provenance import Source
@@ -156,12 +157,14 @@ def test_a_kernels_extra_btf_has_every_variable_right(vmlinux: Path) -> None:
     converter = TypeConverter(kernel.prog, extra.btf, TypeConverter(kernel.prog, base))
     variables = VariableTypes(
         kernel.prog,
-        kernel,
-        release="",
-        architecture=kernel.machine,
-        btf=lambda: base,
-        extra=lambda: extra,
-        convert=lambda _, type_id: converter.convert(type_id),
+        DumpEvidence(
+            kernel,
+            release="",
+            architecture=kernel.machine,
+            btf=lambda: base,
+            extra=lambda: extra,
+            convert=lambda _, type_id: converter.convert(type_id),
+        ),
     )
     rows = extract(vmlinux).rows
     report = compare(rows, lambda n: len(kernel.by_name(n)) == 1, variables.find, base)

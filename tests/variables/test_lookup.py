@@ -7,8 +7,10 @@ import pytest
 from btfdbg.errors import DebugInfoError
 from btfdbg.vardb.database import Database
 from btfdbg.vardb.textdb import Entry, Kernel, TextDatabase
+from btfdbg.variables.evidence import DumpEvidence
 from btfdbg.variables.lookup import VariableTypes
-from btfdbg.variables.provenance import Cause, Source
+from btfdbg.variables.policy import Policy
+from btfdbg.variables.provenance import Rejection, Source
 
 from .kernels import BASE, RELEASE, Sym, Symbols, make_btf, make_program
 
@@ -38,12 +40,9 @@ def _variables(
     btf = make_btf()
     return VariableTypes(
         make_program(btf, memory),
-        Symbols(*symbols),
-        release=RELEASE,
-        architecture=machine,
+        DumpEvidence(Symbols(*symbols), release=RELEASE, architecture=machine, btf=lambda: btf),
         database=lambda: database,
-        btf=lambda: btf,
-        minimum=minimum,
+        policy=Policy(minimum=minimum),
     )
 
 
@@ -59,7 +58,9 @@ def test_nothing_is_read_before_the_first_question() -> None:
     symbols = Symbols()
     btf = make_btf()
     VariableTypes(
-        make_program(btf), symbols, release=RELEASE, architecture="x86_64", database=database
+        make_program(btf),
+        DumpEvidence(symbols, release=RELEASE, architecture="x86_64"),
+        database=database,
     )
     assert symbols.asked == 0
 
@@ -125,12 +126,14 @@ def test_a_module_of_the_same_name_counts_before_others() -> None:
     btf = make_btf()
     variables = VariableTypes(
         make_program(btf),
-        Symbols(Sym("v", 0x8, 8)),
-        release=RELEASE,
-        architecture="x86_64",
+        DumpEvidence(
+            Symbols(Sym("v", 0x8, 8)),
+            release=RELEASE,
+            architecture="x86_64",
+            btf=lambda: btf,
+            module="n",
+        ),
         database=lambda: database,
-        btf=lambda: btf,
-        module="n",
     )
     assert _type(variables) == "const struct foo *"
 
@@ -189,7 +192,7 @@ def test_not_knowing_a_length_is_no_reason_for_an_older_type() -> None:
     database = _database(("v", "struct foo *[4]", "near"), ("v", "struct foo", "far"))
     variables = _variables(database, Sym("v", 0x10, 16))
     assert _type(variables) is None
-    assert variables.cause("v") is Cause.LENGTH
+    assert variables.cause("v") is Rejection.LENGTH
 
 
 OLD = FAR
@@ -210,12 +213,8 @@ def _typed(database: Database, *symbols: Sym) -> VariableTypes:
 
     return VariableTypes(
         make_program(btf),
-        table,
-        release=RELEASE,
-        architecture="x86_64",
+        DumpEvidence(table, release=RELEASE, architecture="x86_64", btf=lambda: btf, symbol_at=at),
         database=lambda: database,
-        btf=lambda: btf,
-        symbol_at=at,
     )
 
 
@@ -269,7 +268,7 @@ def test_another_modules_type_does_not_replace_one_with_room_behind_it() -> None
     database = _database(("v", "int", "near"), ("v@m", "struct foo", "near"))
     variables = _variables(database, Sym("v", 0x8, 16))
     assert _type(variables) is None
-    assert variables.cause("v") is Cause.GAP
+    assert variables.cause("v") is Rejection.GAP
 
 
 def test_something_unnamed_may_stand_behind_a_variable() -> None:
@@ -346,9 +345,7 @@ def test_a_database_that_cannot_be_read_is_reported_once_and_types_nothing() -> 
 
     variables = VariableTypes(
         make_program(make_btf()),
-        Symbols(Sym("v", 4, 4)),
-        release=RELEASE,
-        architecture="x86_64",
+        DumpEvidence(Symbols(Sym("v", 4, 4)), release=RELEASE, architecture="x86_64"),
         database=database,
         on_problem=problems.append,
     )

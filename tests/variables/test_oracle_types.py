@@ -19,6 +19,7 @@ from btfdbg.varextract.check import Report, compare
 from btfdbg.varextract.elfkernel import ElfKernel
 from btfdbg.varextract.extract import Row, extract, release_of
 from btfdbg.variables import VariableTypes, shipped_database
+from btfdbg.variables.evidence import DumpEvidence
 
 pytestmark = pytest.mark.oracle
 
@@ -39,12 +40,14 @@ def _types(vmlinux: Path, database: Database) -> VariableTypes:
     kernel, _, release = _kernel(vmlinux)
     return VariableTypes(
         kernel.prog,
-        kernel,
-        release=release,
-        architecture=kernel.machine,
+        DumpEvidence(
+            kernel,
+            release=release,
+            architecture=kernel.machine,
+            btf=kernel.btf,
+            symbol_at=kernel.by_address,
+        ),
         database=lambda: database,
-        btf=kernel.btf,
-        symbol_at=kernel.by_address,
     )
 
 

@@ -15,6 +15,7 @@ from btfdbg.vardb.database import Database
 from btfdbg.varextract.elfsyms import DataSymbol, ElfSymbols, Section
 from btfdbg.varextract.encode import encode
 from btfdbg.varextract.extract import Image, Row
+from btfdbg.variables.evidence import DumpEvidence
 from btfdbg.variables.extra import ExtraBtf, ExtraFiles, base_tag
 from btfdbg.variables.lookup import VariableTypes
 from btfdbg.variables.provenance import Source
@@ -93,12 +94,14 @@ def test_an_array_without_elements_is_not_an_array_without_a_length() -> None:
     converter = TypeConverter(prog, extra.btf, TypeConverter(prog, base))
     variables = VariableTypes(
         prog,
-        Symbols(Sym("none", 0, 8), Sym("open", 8, 8)),
-        release=RELEASE,
-        architecture="x86_64",
+        DumpEvidence(
+            Symbols(Sym("none", 0, 8), Sym("open", 8, 8)),
+            release=RELEASE,
+            architecture="x86_64",
+            extra=lambda: extra,
+            convert=lambda btf, type_id: converter.convert(type_id),
+        ),
         database=lambda: Database.build((), {}, {}),
-        extra=lambda: extra,
-        convert=lambda btf, type_id: converter.convert(type_id),
     )
     found = {name: variables.find(name) for name in ("none", "open")}
     types = {n: v.type.type.type_name() for n, v in found.items() if v is not None}

@@ -10,8 +10,9 @@ from btfdbg.cdecl import CDeclError
 from btfdbg.vardb.database import Database
 from btfdbg.vardb.textdb import Entry, Kernel, TextDatabase
 from btfdbg.variables.convert import describe
+from btfdbg.variables.evidence import DumpEvidence
 from btfdbg.variables.lookup import VariableTypes
-from btfdbg.variables.structural_index import Shapes
+from btfdbg.variables.structural_index import StructuralIndex
 
 from .kernels import RELEASE, Sym, Symbols, make_btf, make_program
 
@@ -35,7 +36,7 @@ TEXTS = (
     "char []",
 )
 BTF = make_btf()
-SHAPES = Shapes(BTF)
+SHAPES = StructuralIndex(BTF)
 
 
 @st.composite
@@ -64,11 +65,10 @@ def _find(lines: list[tuple[str, int]], offset: int, size: int, memory: bytes) -
     database = Database.from_text(TextDatabase(KERNELS, entries))
     variables = VariableTypes(
         make_program(BTF, memory),
-        Symbols(Sym("v", offset, size)),
-        release=RELEASE,
-        architecture="x86_64",
+        DumpEvidence(
+            Symbols(Sym("v", offset, size)), release=RELEASE, architecture="x86_64", btf=lambda: BTF
+        ),
         database=lambda: database,
-        btf=lambda: BTF,
     )
     found = variables.find("v")
     return None if found is None else found.type

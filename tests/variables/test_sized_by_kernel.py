@@ -6,6 +6,7 @@ from btfdbg.btf import Builder
 from btfdbg.vardb.database import Database
 from btfdbg.vardb.textdb import Entry, Kernel, TextDatabase
 from btfdbg.variables import macro_names
+from btfdbg.variables.evidence import DumpEvidence
 from btfdbg.variables.lookup import VariableTypes
 
 from .kernels import RELEASE, Sym, Symbols, make_btf, make_program
@@ -25,11 +26,8 @@ def _type_of(symbol: Sym, *lengths: int) -> str | None:
     database = Database.from_text(TextDatabase([OTHER], [entry]))
     variables = VariableTypes(
         make_program(btf),
-        Symbols(symbol),
-        release=RELEASE,
-        architecture="x86_64",
+        DumpEvidence(Symbols(symbol), release=RELEASE, architecture="x86_64", btf=lambda: btf),
         database=lambda: database,
-        btf=lambda: btf,
     )
     found = variables.find(symbol.name)
     return None if found is None else found.type.type_name()

@@ -119,18 +119,21 @@ def _of_vmlinux(path: Path, database: Callable[[], Database], extra: Path | None
     from btfdbg.varextract.elfkernel import ElfKernel
     from btfdbg.varextract.extract import release_of
     from btfdbg.variables import VariableTypes
+    from btfdbg.variables.evidence import DumpEvidence
 
     kernel = ElfKernel(path)
     btf = kernel.btf()
     variables = VariableTypes(
         kernel.prog,
-        kernel,
-        release=release_of(path),
-        architecture=kernel.machine,
+        DumpEvidence(
+            kernel,
+            release=release_of(path),
+            architecture=kernel.machine,
+            btf=lambda: btf,
+            symbol_at=kernel.by_address,
+            **_with_extra(kernel.prog, btf, extra),
+        ),
         database=database,
-        btf=lambda: btf,
-        symbol_at=kernel.by_address,
-        **_with_extra(kernel.prog, btf, extra),
     )
     return lambda name: len(kernel.by_name(name)) == 1, variables, path, btf
 
@@ -141,6 +144,7 @@ def _of_core(
     from btfdbg.program.open import program_from_core_dump
     from btfdbg.program.session import session
     from btfdbg.variables import VariableTypes
+    from btfdbg.variables.evidence import DumpEvidence
     from btfdbg.vmcore.platforms import machine_of
 
     prog = program_from_core_dump(core)
@@ -160,12 +164,14 @@ def _of_core(
 
     variables = VariableTypes(
         prog,
-        Table(),
-        release=found.release,
-        architecture=machine_of(prog.platform),
+        DumpEvidence(
+            Table(),
+            release=found.release,
+            architecture=machine_of(prog.platform),
+            btf=lambda: found.vmlinux,
+            symbol_at=symbols.by_address,
+            **_with_extra(prog, found.vmlinux, extra),
+        ),
         database=database,
-        btf=lambda: found.vmlinux,
-        symbol_at=symbols.by_address,
-        **_with_extra(prog, found.vmlinux, extra),
     )
     return lambda name: len(several.get(name, ())) == 1, variables, vmlinux, found.vmlinux
