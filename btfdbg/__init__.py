@@ -26,8 +26,9 @@ _HOME = {
     "Session": "btfdbg.program.session",
 }
 
-# Methods of a Session whose code may use more than the Session's package may.
-_METHODS = {
+# Methods of a Session whose code may use more than the Session's package may, by the module
+# that has each as a function of the Session.
+SESSION_METHODS = {
     "arguments": "btfdbg.frames.arguments",
     "source_file": "btfdbg.frames.sources",
 }
@@ -41,6 +42,5 @@ def __getattr__(name: str) -> Any:
     if name in _HOME:
         from importlib import import_module
 
-        import_module("btfdbg.program.session").METHODS.update(_METHODS)
         return getattr(import_module(_HOME[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

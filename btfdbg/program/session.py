@@ -32,10 +32,6 @@ if TYPE_CHECKING:
 
 _CACHE_KEY = "btfdbg.session"
 
-METHODS: dict[str, str] = {}
-"""Name of a Session's method to the module that has it as a function of the Session: modules
-that this package may not know. ``btfdbg`` itself fills it."""
-
 
 class Argument(Protocol):
     """
@@ -275,9 +271,9 @@ class Session:
     def _method(self, name: str) -> Callable[..., Any]:
         from importlib import import_module
 
-        if name not in METHODS:
-            raise LookupError(f"import btfdbg, or Session.{name}() is not there")
-        found: Callable[..., Any] = getattr(import_module(METHODS[name]), name)
+        from btfdbg import SESSION_METHODS
+
+        found: Callable[..., Any] = getattr(import_module(SESSION_METHODS[name]), name)
         return found
 
     def _data_addresses(self, name: str) -> list[int]:
