@@ -308,8 +308,4 @@ def _return_address(session: Session, made: Recovery, frame: Walked) -> int:
     registers = frame.raw.registers
     if not made.arch.RETURN_ADDRESS_ON_STACK:
         return registers.get("x30", 0)
-    try:
-        found: int = session.prog.read_u64(registers.get(made.arch.SP, 0))
-    except (drgn.FaultError, OverflowError):
-        return 0
-    return found
+    return made.text.word(registers.get(made.arch.SP, 0)) or 0

@@ -18,8 +18,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-import drgn
-
 from btfdbg.frames.abi import Param
 from btfdbg.frames.disasm import Disassembler
 from btfdbg.frames.flow import CURRENT_TASK, Arch, Base, FunctionFlow, State, Value
@@ -314,9 +312,8 @@ class Recovery:
             env.learn((_SP, 0, 64), cfa - 8, "the unwinder")
         elif known[0] + 8 != cfa:
             return "the code and the unwinder disagree about the frame"
-        try:
-            back: int = self.session.prog.read_u64(cfa - 8)
-        except (drgn.FaultError, OverflowError):
+        back = self.text.word(cfa - 8)
+        if back is None:
             return "its stack is not in the dump"
         frame.linked = back == following.pc
         return "" if frame.linked else "its return address is another"
@@ -332,10 +329,8 @@ class Recovery:
             # It has made none yet, or makes none: the caller is not in the trace.
             return "" if frame.raw.interrupted else "it has no frame record"
         record = (entry[0] + k) & _M64
-        try:
-            outer: int = self.session.prog.read_u64(record)
-            back: int = self.session.prog.read_u64(record + 8)
-        except (drgn.FaultError, OverflowError):
+        outer, back = self.text.word(record), self.text.word(record + 8)
+        if outer is None or back is None:
             return "its stack is not in the dump"
         same = (back ^ following.pc) & _ADDRESS_BITS == 0
         if not same or following.registers.get(_FRAME_POINTER, outer) != outer:
@@ -351,9 +346,8 @@ class Recovery:
         high = max(o + s[0] for o, s in slots.items())
         if high - low > _MAX_FRAME_BYTES:
             return False
-        try:
-            data: bytes = self.session.prog.read((entry_sp + low) & _M64, high - low)
-        except (drgn.FaultError, ValueError, OverflowError):
+        data = self.text.memory((entry_sp + low) & _M64, high - low)
+        if data is None:
             return False
         for offset, (size, value, _) in slots.items():
             at = offset - low
@@ -446,9 +440,8 @@ class Recovery:
         start, end = given.registers
         if address is None or not isinstance(size, int) or not start <= address <= end - size:
             return None
-        try:
-            data: bytes = self.session.prog.read(address, size)
-        except (drgn.FaultError, ValueError):
+        data = self.text.memory(address, size)
+        if data is None:
             return None
         bits = min(bits, 8 * size)
         return (int.from_bytes(data, "little") + k) & ((1 << bits) - 1), bits, "struct pt_regs"
@@ -544,11 +537,8 @@ class Recovery:
         address = self._pointer_now(env, where, depth + 1)
         if address is None:
             return None
-        try:
-            found: int = self.session.prog.read_u64(address)
-        except (drgn.FaultError, OverflowError):
-            return None
-        return (found + k) & _M64
+        found = self.text.word(address)
+        return None if found is None else (found + k) & _M64
 
     def _pass_through(self, outer: Walked, before: State, target: int, inner: Walked) -> bool:
         """Whether the caller called a function that left by jumps for this one, only for it."""

@@ -29,6 +29,7 @@ from btfdbg.frames.abi import Signature, signature
 from btfdbg.frames.flow import MAX_BYTES, Fixup
 from btfdbg.frames.ir import Refusal
 from btfdbg.kallsyms.choice import is_text, own_ids
+from btfdbg.kallsyms.model import try_read
 from btfdbg.lazy_dataclass import dataclass
 
 if TYPE_CHECKING:
@@ -171,6 +172,15 @@ class Text:
         self._noreturn: frozenset[int] | None = None
         self._current: frozenset[int] | None = None
 
+    def memory(self, address: int, size: int) -> bytes | None:
+        """Memory of the dump, None if any byte of it cannot be read, for whatever reason."""
+        return try_read(self._session.prog.read, address, size)
+
+    def word(self, address: int, size: int = 8) -> int | None:
+        """A little-endian word, None if it cannot be read."""
+        data = self.memory(address, size)
+        return None if data is None else int.from_bytes(data, "little")
+
     # Symbols
 
     def read(self, address: int, size: int) -> bytes:
@@ -179,12 +189,9 @@ class Text:
 
         :raises Refusal: it is not in the dump.
         """
-        try:
-            data: bytes = self._session.prog.read(address, size)
-        except drgn.FaultError:
-            raise Refusal("its code is not in the dump") from None
-        except (ValueError, OverflowError, MemoryError) as e:
-            raise Refusal(f"its code cannot be read: {e}") from None
+        data = self.memory(address, size)
+        if data is None:
+            raise Refusal("its code is not in the dump")
         return data
 
     def symbol(self, address: int) -> Sym | None:
@@ -278,14 +285,11 @@ class Text:
         offset = self._offset("struct pt_regs", member)
         if table is None or offset is None:
             return None
-        prog = self._session.prog
-        try:
-            number: int = prog.read_u32(regs + offset)
-            if number >= _MAX_SYSTEM_CALLS:
-                return None
-            return number, prog.read_u64(table + 8 * number)
-        except (drgn.FaultError, OverflowError):
+        number = self.word(regs + offset, 4)
+        if number is None or number >= _MAX_SYSTEM_CALLS:
             return None
+        function = self.word(table + 8 * number)
+        return None if function is None else (number, function)
 
     def reads_registers(self, function: Function) -> bool:
         """
@@ -440,10 +444,7 @@ class Text:
         if self._clang is None:
             self._clang = ""
             for sym in self._session.lookup_symbols("linux_banner")[:1]:
-                try:
-                    banner = self._session.prog.read_c_string(sym.address, max_size=1024)
-                except drgn.FaultError:
-                    continue
+                banner = self.memory(sym.address, 256) or b""
                 self._clang = "clang" if b"clang version" in banner else ""
         return bool(self._clang)
 
@@ -479,12 +480,12 @@ class Text:
                 size *= -(type_.size or 0)
             if not 0 <= size <= _MAX_TABLE:
                 return _Sorted(None, f"the {what} is damaged")
-            data = self._session.prog.read(start, size) if size else b""
+            data = self.memory(start, size)
+            if data is None:
+                return _Sorted(None, f"the {what} is not in the dump")
             return _Sorted(sorted(rows(start, data, type_)))
         except LookupError:
             return _Sorted(None, f"the form of the {what} is not known")
-        except drgn.FaultError:
-            return _Sorted(None, f"the {what} is not in the dump")
 
     def _where(self, module: str, which: str) -> tuple[int, int] | None:
         """Start, and size in bytes or minus the number of entries."""
