@@ -194,6 +194,9 @@ def format_result(value: Any) -> Iterator[Fragment]:
     ):
         yield from display.highlight(str(value))
         return
+    if type(value).__module__ == "drgn.helpers.linux.stack":
+        yield from display.highlight(str(value))
+        return
     text = repr(value)
     if len(text) > _MAX_REPR:
         text = text[:_MAX_REPR] + "…"

@@ -51,8 +51,16 @@ def install_helpers() -> None:
 
 
 def install_commands() -> None:
-    """Put in place everything; call it when drgn's commands have been imported."""
+    """
+    Put in place everything; call it when drgn's commands have been imported.
+
+    What is only reached later is looked for now, so that one note says it all.
+    """
     _install("helpers")
+    if "commands" not in _installed:
+        for row in ROWS:
+            if row.use is Use.REACHED:
+                reach(row.module, row.name)
     _install("commands")
 
 

@@ -89,8 +89,10 @@ def main(module: str, name: str, core: str) -> None:
     from btfdbg.commands.evaluate import prepare, run_line
     from btfdbg.patches.install import skipped
     from btfdbg.program.attach import attach
+    from btfdbg.program.plugins import skip_own_plugins
     from btfdbg.vmcore import open_core
 
+    skip_own_plugins()  # as the command line does
     prog, info = open_core(core)
     session = attach(prog, None, info)
     drgn.set_default_prog(prog)

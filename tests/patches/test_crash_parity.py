@@ -299,3 +299,38 @@ def test_registers_of_riscv64_are_each_printed_once(
              *(f"s{n}" for n in range(12)), *(f"a{n}" for n in range(8))}  # fmt: skip
     printed = _printed(Architecture.RISCV64, True, names, monkeypatch, capsys)
     assert sorted(printed) == sorted(n.upper() for n in names)
+
+
+def test_a_stack_that_only_ours_can_unwind_has_the_shape_of_drgns() -> None:
+    from btfdbg.program.unwind_riscv64 import Frame
+
+    flags = PlatformFlags.IS_64_BIT | PlatformFlags.IS_LITTLE_ENDIAN
+    prog = drgn.Program(Platform(Architecture.RISCV64, flags))
+    stack = range(0xFF2000000000C000, 0xFF20000000010001)
+    inner = stacks.RiscvFrame(prog, Frame(1 << 63 | 0x1000, stack.start + 64, False), stack)
+    outer = stacks.RiscvFrame(prog, Frame(1 << 63 | 0x2000, 7, True), stack)
+    assert [len(part) for part in stacks._split([inner, outer, inner])] == [1, 2]
+    assert inner.sp == stack.start + 64
+    assert inner.name == "0x8000000000001000"
+    assert (inner.is_inline, inner.function_name, inner.locals()) == (False, None, [])
+    for unknown in (lambda: outer.sp, inner.source, lambda: inner.register("a0")):
+        with pytest.raises(LookupError):
+            unknown()
+    assert outer.registers() == {"epc": 1 << 63 | 0x2000}
+
+
+def test_follow_phys_walks_page_tables_where_drgn_cannot(session: Session) -> None:
+    from btfdbg.patches import page_tables
+
+    prog = session.prog
+    mm = prog["init_mm"].address_of_()
+    address = prog["linux_banner"].address_
+
+    def lacking(mm: drgn.Object, addr: int) -> drgn.Object:
+        raise NotImplementedError
+
+    from drgn.helpers.linux.mm import follow_phys
+
+    assert page_tables.follow_phys(lacking)(mm, address) == follow_phys(mm, address)
+    with pytest.raises(drgn.FaultError):
+        page_tables.follow_phys(lacking)(mm, 0x1000)
