@@ -45,6 +45,13 @@ class Blocked:
     file: str
     doing: str
 
+    @property
+    def what(self) -> tuple[object, ...]:
+        """What it waits for: its lock, or without one the functions that it waits in."""
+        if self.lock is not None:
+            return (self.lock.address,)
+        return tuple(canonical(call.name) for call in self.stack)
+
 
 @dataclass(frozen=True, slots=True)
 class Group:

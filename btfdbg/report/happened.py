@@ -28,6 +28,8 @@ _ADDRESS = re.compile(
 )
 # Kinds whose own stack is that of another task than the one that panicked.
 _WAITING = ("hung-task", "deadlock")
+# An NMI that nobody claimed: the log takes it for the hardware's.
+_AGREE = (("sysrq", "hardware"), ("sysrq", "panic"))
 # Kinds that the panic's stack cannot show: the log has the stack of the CPU it is about.
 _ELSEWHERE = ("rcu-stall", "hard-lockup", "workqueue-stall")
 
@@ -74,7 +76,7 @@ class Happened:
         if row is not None:
             if event is None or (event.kind != row.kind and event.kind not in self._finer(row)):
                 kind = row.kind
-                if event is not None:
+                if event is not None and (kind, event.kind) not in _AGREE:
                     look.doubts.add(
                         f"the panic's stack says {KINDS[kind].words} ({row.why}), the log"
                         f" {event.title!r}: the stack is believed"
@@ -111,7 +113,9 @@ class Happened:
         if not row.cut:
             return calls
         after = next((i for i in range(at, len(calls)) if calls[i].interrupted), None)
-        return calls if after is None else calls[after:]
+        # Where the interrupted frame is no code (a call through a bad pointer), the unwinder
+        # ends before it, and what is left is the handler's.
+        return () if after is None else calls[after:]
 
     @functools.cached_property
     def waiting(self) -> Blocked | None:
@@ -121,10 +125,9 @@ class Happened:
             return min(blockage.cycles[0], key=lambda one: one.task.comm)
         if not blockage.groups:
             return None
-        by_lock: dict[object, list[Blocked]] = {}
+        by_lock: dict[tuple[object, ...], list[Blocked]] = {}
         for one in blockage.tasks:
-            key = one.lock.address if one.lock is not None else [c.name for c in one.stack]
-            by_lock.setdefault(str(key), []).append(one)
+            by_lock.setdefault(one.what, []).append(one)
         return max(by_lock.values(), key=lambda m: (len(m), m[0].seconds or 0))[0]
 
     @functools.cached_property
@@ -134,8 +137,8 @@ class Happened:
         if event is not None and event.kind == self.kind and self.kind in _ELSEWHERE:
             return event.frames
         frames = [call.frame() for call in self.calls if call.name]
-        if frames and KINDS[self.kind].choice == FAULT:
-            frames[0] = self.calls[0].frame("pc") if self.calls[0].name else frames[0]
+        if frames and self.calls[0].name and KINDS[self.kind].choice == FAULT:
+            frames[0] = self.calls[0].frame("pc")
         if not frames and event is not None:
             return event.frames
         return tuple(frames)

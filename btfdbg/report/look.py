@@ -198,9 +198,9 @@ class Look:
             try:
                 symbol = frame.symbol()
             except LookupError:
-                if not found:
+                if frame.interrupted or not found:
                     found.append(Call("", "", pc, 0, frame.interrupted, self._sp(frame)))
-                    continue
+                    found.extend(self._caller(frame))
                 break  # user space, or garbage behind the end
             found.append(
                 Call(
@@ -213,6 +213,27 @@ class Look:
                 )
             )
         return found
+
+    def _caller(self, frame: drgn.StackFrame) -> list[Call]:
+        """
+        Who called what is no code: no unwind table tells, but the return address is there.
+
+        Before the first instruction it is at the stack pointer (x86-64) or in x30 (arm64).
+        """
+        try:
+            if self.machine == "x86_64":
+                back = self.prog.read_u64(frame.sp)
+            elif self.machine == "aarch64":
+                back = int(frame.register("x30"))
+            else:
+                return []
+            symbol = self.prog.symbol(back - 1)
+        except UNREADABLE:
+            return []
+        if symbol.kind is not drgn.SymbolKind.FUNC:
+            return []
+        offset = back - symbol.address
+        return [Call(symbol.name, self._module(back), back, offset, False, 0)]
 
     @staticmethod
     def _sp(frame: drgn.StackFrame) -> int:

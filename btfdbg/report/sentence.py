@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _PAGE = 4096
 _NAMED = 3
+_SERIOUS = 40  # severity from which an event is no mere remark
 
 
 def _many(count: int, one: str, more: str = "") -> str:
@@ -111,15 +112,7 @@ def _hung(h: Happened) -> str:
     if first is None:
         return f"A hung task{_where(h)}: the kernel panicked because it waited too long."
     blockage = h.blockage
-    same = tuple(
-        one
-        for one in blockage.tasks
-        if (
-            one.lock.address == first.lock.address
-            if one.lock and first.lock
-            else one.stack == first.stack
-        )
-    )
+    same = tuple(one for one in blockage.tasks if one.what == first.what)
     frozen = blockage.frozen_for(first.lock)
     count = _many(len(same), "task waits", "tasks wait")
     longest = f" for {first.seconds:.0f} s" if first.seconds is not None else ""
@@ -130,10 +123,33 @@ def _hung(h: Happened) -> str:
         held = f", held by {holder}" if holder is not None else ", whose holder is not recorded"
         return f"{count}{longest} for the {first.lock}{held} ({_names(same)})."
     nobody = "no lock is involved and nobody holds anything"
-    return f"{count}{longest}{_where(h)} ({_names(same)}); {nobody}."
+    files = {one.file for one in same if one.file}
+    on = f" with {files.pop()} open" if len(files) == 1 else ""
+    return f"{count}{longest}{_where(h)} ({_names(same)}){on}; {nobody}."
+
+
+def _besides(h: Happened) -> str:
+    """What else was wrong at that moment."""
+    found = []
+    blocked = len(h.blockage.tasks)
+    if blocked:
+        found.append(_many(blocked, "task was blocked", "tasks were blocked"))
+    titles = dict.fromkeys(
+        event.title
+        for event in h.look.events
+        if event is not h.event and KINDS[event.kind].severity >= _SERIOUS
+    )
+    if titles:
+        named = ", ".join(list(titles)[:_NAMED])
+        found.append(f"the log had reported {named}")
+    return f" At that moment {' and '.join(found)}." if found else ""
 
 
 def _sysrq(h: Happened) -> str:
+    return _by_hand(h) + _besides(h)
+
+
+def _by_hand(h: Happened) -> str:
     task = h.look.panic_task
     if task is None:
         return "Somebody panicked this machine on purpose."

@@ -88,7 +88,7 @@ WITNESSES = (
             "do_exception do_dat_exception do_protection_exception handle_page_fault "
             "asm_exc_page_fault", True, "arch/*/mm/fault.c"),
     Witness("trap", "exc_alignment_check exc_bounds exc_stack_segment exc_segment_not_present "
-            "do_error_trap do_sp_pc_abort do_undefinstr do_el1_undef do_trap_insn_illegal "
+            "do_sp_pc_abort do_undefinstr do_el1_undef do_trap_insn_illegal "
             "do_trap_unknown illegal_op data_exception", True, "arch/*/kernel/traps.c"),
 )  # fmt: skip
 

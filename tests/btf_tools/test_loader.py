@@ -110,7 +110,7 @@ def test_sections_that_name_what_is_no_variable_are_left_to_the_rules() -> None:
 
 def _compiled(clang: str, source: Path, tmp_path: Path) -> Path:
     out = tmp_path / f"{source.name}.{clang}.o"
-    flags = ["-w", "-g", "-O2", "-target", "bpf", "-I/usr/include/x86_64-linux-gnu"]
+    include = "-I/usr/include/x86_64-linux-gnu"
     command = [
         clang,
         "-w",

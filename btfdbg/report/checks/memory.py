@@ -20,7 +20,7 @@ _USES = (
 )  # fmt: skip
 
 
-@check("memory", "Memory", more=("kmem -i", "kmem -s"), order=60)
+@check("memory", "Memory", more=("kmem -i",), order=60)
 def memory(look: Look) -> Iterator[Item]:
     """Print what memory is used for."""
     prog = look.prog
@@ -44,10 +44,11 @@ def memory(look: Look) -> Iterator[Item]:
     victims = [event for event in look.events if event.kind == "out-of-memory"]
     if victims:
         yield Line(f"The log has {len(victims)} reports of no memory.", "bad")
-    yield from _slabs(look)
 
 
-def _slabs(look: Look) -> Iterator[Item]:
+@check("slab", "Slab caches", needs=("slab_caches",), more=("kmem -s",), order=65)
+def slab(look: Look) -> Iterator[Item]:
+    """Print the largest slab caches."""
     from drgn.helpers.linux.slab import for_each_slab_cache, slab_cache_usage
 
     found = []
@@ -67,7 +68,7 @@ def _slabs(look: Look) -> Iterator[Item]:
         for size, name, objects, active in found[:_CACHES]
     )
     head = ("cache", "MiB", "in use", "objects")
-    yield Table(head, shown, "largest slab caches", max(len(found) - _CACHES, 0))
+    yield Table(head, shown, "largest first", max(len(found) - _CACHES, 0))
     if lost:
         yield Line(f"{lost} caches cannot be read.", "note")
 

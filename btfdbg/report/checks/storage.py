@@ -1,4 +1,4 @@
-"""Disks with requests in flight, the oldest of them, and mounts."""
+"""Disks with requests in flight, the oldest of them; mounts."""
 
 from __future__ import annotations
 
@@ -15,21 +15,16 @@ _REQUESTS = 1 << 16
 _SHOWN = 40
 
 
-@check("storage", "Disks and mounts", more=("dev -d", "mount"), order=70)
-def storage(look: Look) -> Iterator[Item]:
+@check("disks", "Disks", needs=("block_class",), more=("dev -d",), order=70)
+def disks(look: Look) -> Iterator[Item]:
     """Print what the disks have not answered yet."""
-    yield from _disks(look)
-    yield from _mounts(look)
-
-
-def _disks(look: Look) -> Iterator[Item]:
     from drgn.helpers.linux.block import disk_name, for_each_disk
 
     rows: list[tuple[str, int, str]] = []
     lost = 0
-    disks = 0
+    count_of_disks = 0
     for disk in itertools.islice(for_each_disk(look.prog), _MAX):
-        disks += 1
+        count_of_disks += 1
         try:
             name = disk_name(disk).decode("utf-8", "backslashreplace")
             count, oldest = _in_flight(look, disk.queue)
@@ -42,7 +37,7 @@ def _disks(look: Look) -> Iterator[Item]:
     if rows:
         yield Table(("disk", "in flight", "oldest"), tuple(rows), "requests not answered")
     else:
-        yield Line(f"{disks} disks, no request in flight.")
+        yield Line(f"{count_of_disks} disks, no request in flight.")
     if lost:
         yield Line(f"{lost} disks cannot be read.", "note")
 
@@ -71,7 +66,9 @@ def _now(look: Look) -> int | None:
         return None
 
 
-def _mounts(look: Look) -> Iterator[Item]:
+@check("mounts", "Mounts", needs=("init_task",), more=("mount",), order=75)
+def mounts(look: Look) -> Iterator[Item]:
+    """Print the mounts of the first namespace."""
     from drgn.helpers.linux.fs import for_each_mount, mount_dst, mount_fstype, mount_src
 
     rows: list[tuple[str, ...]] = []
@@ -88,4 +85,4 @@ def _mounts(look: Look) -> Iterator[Item]:
         except UNREADABLE:
             continue
         rows.append(cells)
-    yield Table(("source", "type", "on"), tuple(rows), "mounts", left_out)
+    yield Table(("source", "type", "on"), tuple(rows), "", left_out)
