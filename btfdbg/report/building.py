@@ -13,10 +13,11 @@ from __future__ import annotations
 import re
 
 from btfdbg.report.choice import choose
-from btfdbg.report.event import Event, Frame
+from btfdbg.report.event import Event, Frame, access_class
 from btfdbg.report.headers import FOLLOWS, NAMES
 from btfdbg.report.kinds import FAULT, FIRST, HANG, KINDS, NOBODY, STALL
 from btfdbg.report.lines import printable
+from btfdbg.report.match import match
 from btfdbg.report.signature import signature_of
 from btfdbg.report.stacklines import (
     FUNCTION,
@@ -47,6 +48,8 @@ _AT = re.compile(rf".*\bat: +(?:\[<[^>]*>\] *)?(?P<bare>.*?){FUNCTION}")
 _UNLOCK = re.compile(rf"\s*\[<[^>]*>\] {FUNCTION}\s*$")
 _ACQUIRES = re.compile(r".*(?:trying to (?:acquire|release|contend)|\] takes:)")
 _LAST_FUNCTION = re.compile(r"\s*last function: (?P<fn>[\w.]+)")
+_ERROR_CODE = re.compile(r"\s*#PF: error_code\((0x[0-9a-f]{4})\)")
+_PF_MAPPED, _PF_WRITE, _PF_FETCH = 1, 2, 16  # arch/x86/include/asm/trap_pf.h
 _FAILING = re.compile(r"\s*Failing address: (?P<address>[0-9a-f]+)")
 _CONSTRAINT = re.compile(r"\s*oom-kill:constraint=(\w+)")
 _STACK_IN = re.compile(r"stack-protector: .*? in: ?(?P<fn>[A-Za-z_][\w.]*)\+0x")
@@ -114,13 +117,6 @@ _PANIC_KINDS = tuple(
         (r"bad mode", "trap", "bad mode"),
         (r"scheduling while atomic", "atomic-sleep", "scheduling"),
     )
-)
-_POISON = (
-    (re.compile(r"(?:0x)?[0-9a-f]*6b6b6b6b"), "pointer read from a freed slab object"),
-    (re.compile(r"(?:0x)?[0-9a-f]*5a5a5a5a"), "pointer read from a fresh slab object"),
-    (re.compile(r"(?:0x)?dead0000000001[0-9a-f]{2}"), "list entry that was already removed"),
-    (re.compile(r"(?:0x)?dead0000000002[0-9a-f]{2}"), "list entry that was already removed"),
-    (re.compile(r"(?:0x)?dffffc|(?:0x)?dfff[89a-f]"), "KASAN's shadow of a bad pointer"),
 )
 
 
@@ -196,6 +192,7 @@ class Builder:
         self._skip = False
         self._acquires = False
         self._joined = False
+        self._error_code = 0  # of an x86 page fault
         self._warned = False  # a WARNING came from inside this report
         self.holder: Frame | None = None
         self.detail = row.detail.format_map({k: v or "" for k, v in groups.items()})
@@ -218,6 +215,7 @@ class Builder:
             self.named = Frame(groups["fn"], groups.get("mod") or "", True, "pc")
         if groups.get("file") and not self.file:
             self.file = groups["file"].rpartition(":")[0]
+        self.address = self.address or groups.get("address") or ""
         if row.kind == "stack-overflow" and self.kind.id != "stack-overflow":
             self.kind = KINDS["stack-overflow"]
         self._touch(line)
@@ -230,6 +228,11 @@ class Builder:
             return True
         if self.kind.id == "sysrq":
             return row.kind in ("null-dereference", "bad-access")
+        if "tried to execute" in self.message and self.fresh and not self.address:
+            if row.kind not in ("bad-access", "null-dereference"):
+                return False
+            self.message = line.text.strip()  # it has the address
+            return True
         beside = line.number - self.line <= _BESIDE or not self.sections
         if row.kind in ("bug", "warning", "invalid-opcode"):
             names = self.row.role == NAMES or self.kind.id == "busy-inodes"
@@ -406,6 +409,10 @@ class Builder:
                 self.detail += f" {access[1].lower()}"
                 return True
         if self.kind.id == "bad-access":
+            code = _ERROR_CODE.match(text)
+            if code:
+                self._error_code = int(code[1], 16)
+                return True
             failing = _FAILING.match(text)
             if failing:
                 self.address = failing["address"]
@@ -494,6 +501,8 @@ class Builder:
             stack = self._stack("sharp", "trace", "panic")
         else:
             stack = self._stack("trace", "stack", "cpu", "panic")
+        if not stack and self.bad_pc and kind.choice == FAULT:
+            stack = self._top_of_stack()
         first = self.named or self.pc
         if first is not None and not (stack and stack[0] == first):
             return [first, *stack]
@@ -502,6 +511,20 @@ class Builder:
     def _held(self) -> bool:
         """Whether the report is about a lock that somebody still holds."""
         return self.detail.startswith(("held", "still", "lock held"))
+
+    def _top_of_stack(self) -> list[Frame]:
+        """
+        Return a stack that the unwinder cannot follow, of which the top can be relied on.
+
+        A call through a bad pointer leaves its return address at the very top; the
+        processor faults before anything else is pushed.
+        """
+        for section in self.sections:
+            for i, one in enumerate(section.frames):
+                if not match("skip", one.name):
+                    top = Frame(one.name, one.module, True, one.part)
+                    return [*section.frames[:i], top, *section.frames[i + 1 :]]
+        return []
 
     def _at_decides(self) -> bool:
         return (
@@ -524,14 +547,25 @@ class Builder:
             fallback = fallback or section.frames
         return fallback
 
+    def _access(self, detail: str) -> str:
+        """Return the class of a bad access, the same for all architectures."""
+        if detail in ("general protection fault", "non-canonical address") and not self.address:
+            return "non-canonical address"
+        try:
+            address = int(self.address, 16) if len(self.address) > 8 else None
+        except ValueError:
+            address = None  # (efault), (null)
+        fetch = "execute" in detail or bool(self._error_code & _PF_FETCH)
+        mapped_write = self._error_code & (_PF_MAPPED | _PF_WRITE) == _PF_MAPPED | _PF_WRITE
+        return access_class(address, fetch=fetch, read_only=mapped_write or "read-only" in detail)
+
     def event(self) -> Event:
         """Return what was read."""
         self._classify()
         frames = tuple(self._frames())
         detail = self.detail.strip()
-        if self.kind.choice == FAULT and self.address:
-            known = next((words for shape, words in _POISON if shape.match(self.address)), "")
-            detail = known or detail
+        if self.kind.id == "bad-access":
+            detail = self._access(detail)
         signature = signature_of(self.kind.id, frames, detail)
         reason = ""
         if self.kind.choice != NOBODY:

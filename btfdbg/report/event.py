@@ -79,3 +79,34 @@ class Event:
     frames: tuple[Frame, ...] = ()
     panicked: bool = False
     repeats: int = 0
+
+
+def access_class(address: int | None, *, fetch: bool = False, read_only: bool = False) -> str:
+    """
+    Return what is wrong with an address that was accessed, in words for all architectures.
+
+    :param address: 64 bits, None if it is not known.
+    :param fetch: An instruction was fetched from it.
+    :param read_only: It is mapped, and was written to without the right to.
+    :return: Empty for an address of the kernel that is just not mapped.
+
+    Source: include/linux/poison.h (POISON_FREE, LIST_POISON1, LIST_POISON2).
+
+    >>> access_class(0x7F0000001000), access_class(0x6B6B6B6B6B6B6B73)
+    ('user pointer', 'freed object')
+    """
+    if fetch:
+        return "execution of data"
+    if read_only:
+        return "read-only memory"
+    if address is None or address < 4096:
+        return ""
+    if (address >> 32) & 0xFFFFFFFF == 0x6B6B6B6B:
+        return "freed object"
+    if 0xDEAD000000000100 <= address < 0xDEAD000000000300:
+        return "removed list entry"
+    if address >> 40 == 0xDFFFFC:
+        return ""  # KASAN's shadow of the address that is meant
+    if address >> 48 == 0:
+        return "user pointer"
+    return "" if address >> 56 == 0xFF else "non-canonical address"

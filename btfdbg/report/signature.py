@@ -26,6 +26,7 @@ _HASHED = 8  # frames that the stack's hash covers
 
 # Kinds whose detail is a class of defect, and so part of the title.
 _DETAILED = (
+    "bad-access",
     "kasan",
     "kfence",
     "kmsan",
@@ -79,8 +80,9 @@ def signature_of(kind: str, frames: Iterable[Frame], detail: str = "") -> Signat
     :param frames: The stack that decides, innermost first: the function that the
         registers name, then the call trace. For a task that waits its stack; for a stall
         the stack of the CPU that does not answer.
-    :param detail: A class of defect for kinds that have some (``use-after-free read``),
-        never a value of this one crash.
+    :param detail: A class of defect for kinds that have some (``use-after-free read``; for
+        a bad access what event.py's ``access_class()`` says), never a value of this one
+        crash.
     :raises KeyError: There is no such kind.
 
     >>> signature_of("hung-task", [Frame("schedule"), Frame("jbd2_log_wait_commit")]).title

@@ -200,8 +200,8 @@ def test_one_title_on_all_architectures(log: str) -> None:
 
 def test_poisoned_list_entry_blames_the_caller_of_the_list_helper() -> None:
     event = only(ARM64)
-    assert event.title == "bad access in drop_entry [demo]"
-    assert event.detail == "list entry that was already removed"
+    assert event.title == "bad access: removed list entry in drop_entry [demo]"
+    assert event.detail == "removed list entry"
     assert event.panicked
 
 
@@ -231,7 +231,7 @@ def test_callers_that_print_at_once_do_not_mix() -> None:
     mixed += one[len(other) :] + other[len(one) :]
     assert sorted(event.title for event in events("\n".join(mixed))) == [
         "NULL dereference in leaf [demo]",
-        "bad access in drop_entry [demo]",
+        "bad access: removed list entry in drop_entry [demo]",
     ]
 
 
@@ -294,7 +294,7 @@ def test_bug_message_names_its_kind() -> None:
 @pytest.mark.parametrize(
     ("message", "kind"),
     [
-        ("general protection fault, probably for non-canonical address 0xdead000000000108: 0000 [#1]",
+        ("general protection fault, probably for non-canonical address 0xdead00000000: 0000 [#1]",
          "bad-access"),
         ("Oops: general protection fault, maybe for address 0xffff: 0000 [#1] SMP",
          "general-protection-fault"),
@@ -305,6 +305,53 @@ def test_bug_message_names_its_kind() -> None:
 def test_bad_address_has_one_kind_on_all_architectures(message: str, kind: str) -> None:
     log = f"{message}\nRIP: 0010:f+0x1/0x2\nCall Trace:\n g+0x1/0x2\n"
     assert only(log).kind == kind
+
+
+CALL = """\
+kernel tried to execute NX-protected page - exploit attempt? (uid: 0)
+BUG: unable to handle page fault for address: ff1c000000005ed9
+#PF: supervisor instruction fetch in kernel mode
+#PF: error_code(0x0011) - permissions violation
+Oops: Oops: 0011 [#1] SMP
+CPU: 1 UID: 0 PID: 635 Comm: sh Not tainted 6.12.0 #1
+RIP: 0010:0xff1c000000005ed9
+Call Trace:
+ <TASK>
+ ? __die_body+0x1/0x2
+ ? call_through+0x2a/0x40 [demo]
+ ? vfs_write+0x28c/0x440
+ </TASK>
+"""
+
+
+def test_call_through_a_bad_pointer_blames_the_caller() -> None:
+    event = only(CALL)
+    assert event.title == "bad access: execution of data in call_through [demo]"
+    assert "ff1c000000005ed9" in event.message
+    assert not event.corrupted
+
+
+@pytest.mark.parametrize(
+    ("address", "code", "words"),
+    [
+        ("00007f0000001000", "0x0000", "user pointer"),
+        ("ffff888000001000", "0x0000", ""),
+        ("ff1c000000001000", "0x0000", ""),
+        ("ffffffff81000000", "0x0003", "read-only memory"),
+        ("6b6b6b6b6b6b6b73", "0x0000", "freed object"),
+        ("dead000000000122", "0x0002", "removed list entry"),
+        ("0061616161616161", "0x0000", "non-canonical address"),
+        ("0161616161616161", "0x0000", "non-canonical address"),
+    ],
+)
+def test_bad_access_says_what_is_wrong_with_the_address(
+    address: str, code: str, words: str
+) -> None:
+    log = (
+        f"BUG: unable to handle page fault for address: {address}\n"
+        f"#PF: error_code({code}) - x\nRIP: 0010:f+0x1/0x2\nCall Trace:\n g+0x1/0x2\n"
+    )
+    assert only(log).detail == words
 
 
 def test_nmi_that_was_sent_is_a_panic_by_hand() -> None:

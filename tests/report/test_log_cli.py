@@ -32,7 +32,7 @@ def log(tmp_path: Path) -> Path:
 def test_title_is_alone_on_the_first_line(log: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["signature", "--log", str(log)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "bad access in drop_entry [demo]"
+    assert lines[0] == "bad access: removed list entry in drop_entry [demo]"
     assert any(line.startswith("stack: ") for line in lines)
 
 
@@ -47,7 +47,7 @@ def test_all_gives_a_title_for_every_report(log: Path, capsys: pytest.CaptureFix
     assert main(["signature", "--log", str(log), "--all", "--json"]) == 0
     assert [one["title"] for one in json.loads(capsys.readouterr().out)] == [
         "NULL dereference in leaf [demo]",
-        "bad access in drop_entry [demo]",
+        "bad access: removed list entry in drop_entry [demo]",
         "hung task in mnt_want_write",
     ]
 
@@ -67,7 +67,8 @@ def test_report_begins_with_the_verdict(log: Path, capsys: pytest.CaptureFixture
     assert main(["report", "--log", str(log)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == (
-        "bad access in drop_entry [demo]; running: kworker/1:1(31); the kernel panicked."
+        "bad access: removed list entry in drop_entry [demo]; running: kworker/1:1(31);"
+        " the kernel panicked."
     )
     assert "  drop_entry [demo]   ← blamed" in lines
 

@@ -59,7 +59,7 @@ def test_folder_is_grouped_and_odd_files_are_named(
     out = rows(capsys)
     groups = [(row["title"], row["count"], row["hosts"]) for row in out if row["type"] == "group"]
     assert groups == [
-        ("bad access in drop_entry [demo]", 1, {"h3": 1}),
+        ("bad access: removed list entry in drop_entry [demo]", 1, {"h3": 1}),
         ("NULL dereference in leaf [demo]", 2, {"h1": 1, "h2": 1}),
         ("hung task in mnt_want_write", 1, {}),
     ]
