@@ -17,7 +17,7 @@ from typing import Final, Literal
 from btfdbg.btf import Btf
 from btfdbg.btf.btfext import BtfExt, CoreKind, CoreRelo, parse_ext
 from btfdbg.btf.builder import Builder
-from btfdbg.btf.cheader.definitions import dump_c
+from btfdbg.btf.cheader.header import dump_c
 from btfdbg.btf.cheader.text import Texts
 from btfdbg.btf.core_relo import ENUM_KINDS, TYPE_KINDS
 from btfdbg.btf.dedup.dedup import dedup

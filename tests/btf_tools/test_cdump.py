@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from btfdbg.btf import Btf, Builder
 from btfdbg.btf import kinds as k
-from btfdbg.btf.cheader.definitions import CDump, dump_c
+from btfdbg.btf.cheader.definitions import CDump
+from btfdbg.btf.cheader.header import dump_c
 from btfdbg.btf.format import TypeId, make_info
 from btfdbg.btf.pack import pack
 from btfdbg.btf.text import rawtext

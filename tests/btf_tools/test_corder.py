@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from btfdbg.btf import Btf
-from btfdbg.btf.cheader.definitions import dump_c
+from btfdbg.btf.cheader.header import dump_c
 from btfdbg.btf.cheader.kfuncs import kfuncs
 from btfdbg.btf.cheader.order import c_order
 from btfdbg.btf.text import rawtext

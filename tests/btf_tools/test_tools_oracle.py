@@ -26,7 +26,8 @@ import pytest
 from btfdbg import images
 from btfdbg.btf import Btf
 from btfdbg.btf.cheader.asserts import bitfield_program
-from btfdbg.btf.cheader.definitions import CDump, dump_c
+from btfdbg.btf.cheader.definitions import CDump
+from btfdbg.btf.cheader.header import dump_c
 from btfdbg.btf.cheader.text import Texts
 from btfdbg.btf.dedup.dedup import dedup
 from btfdbg.btf.distill import distill_base

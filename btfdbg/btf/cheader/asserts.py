@@ -18,6 +18,7 @@ from btfdbg.btf.layouts import (
     CONST,
     ENUM,
     ENUM64,
+    FLOAT,
     MAX_CHAIN,
     PTR,
     RESTRICT,
@@ -34,10 +35,43 @@ if TYPE_CHECKING:
 # Members of one BTF, those of unnamed members once more for each that holds them.
 _LIMIT = 20_000_000
 _QUALIFIERS = frozenset({CONST, VOLATILE, RESTRICT, TYPE_TAG})
+_VA_LISTS = frozenset({"__builtin_va_list", "__gnuc_va_list"})
 _COMPOSITES = frozenset({STRUCT, UNION})
 
 # What a bit-field is called and what it is part of: type, member, first bit, bits.
 _BitField = tuple[str, str, int, int]
+
+
+def _of_target(dump: CDump) -> set[int]:
+    """
+    Return the types whose size is the target's own: ``va_list``, and what has one by value.
+
+    On x86-64 that is 24 bytes, on arm64 32, on BPF 8; ``long double`` likewise.
+    """
+    types = dump.types
+    names = types.names
+    found = {
+        type_id
+        for type_id, kind in enumerate(types.kind)
+        if (kind == TYPEDEF and names[types.record[type_id][0]] in _VA_LISTS)
+        or (kind == FLOAT and names[types.record[type_id][0]] == "long double")
+    }
+    above = set(found)
+    while above:
+        below, above = above, set()
+        for type_id, kind in enumerate(types.kind):
+            if type_id in found:
+                continue
+            if kind == TYPEDEF or kind in _QUALIFIERS:
+                has = types.record[type_id][2] in below
+            elif kind == ARRAY:
+                has = types.record[type_id][3] in below
+            else:
+                has = kind in _COMPOSITES and not below.isdisjoint(types.below[type_id])
+            if has:
+                above.add(type_id)
+        found |= above
+    return found
 
 
 class _Prover:
@@ -49,6 +83,7 @@ class _Prover:
         self.steps = Steps(_LIMIT)
         # Unnamed types that were proved already, wherever else they are used.
         self.proved: set[int] = set()
+        self.of_target = _of_target(dump)
 
     def defined(self) -> Iterator[tuple[str, int]]:
         """Yield the C name and the id of every named type that was written."""
@@ -56,19 +91,21 @@ class _Prover:
         for type_id, kind in enumerate(types.kind):
             if not self.settled[type_id] or not types.record[type_id][0]:
                 continue
+            if type_id in self.of_target:
+                continue
             if kind in _COMPOSITES:
                 yield self.decl.tag(type_id), type_id
             elif kind in (ENUM, ENUM64) and len(types.record[type_id]) > 3:
                 yield f"enum {self.decl.tag_name(type_id)}", type_id
             elif kind == TYPEDEF:
-                name = self.decl.ident_name(type_id)
-                if not name.startswith(("__builtin_va_list", "__gnuc_va_list")):
-                    yield name, type_id
+                yield self.decl.ident_name(type_id), type_id
 
     def prove(self, expression: str, type_id: int, depth: int = 0) -> Iterator[str]:
         """Yield the assertions about a type, given how C can name it."""
         types = self.types
         kind = types.kind[type_id]
+        if type_id in self.of_target:
+            return
         if kind in _COMPOSITES:
             yield f'_Static_assert(sizeof({expression}) == {types.record[type_id][2]}, "");\n'
             if depth < 16:

@@ -1,4 +1,4 @@
-"""``dump_c()``: a C header of all types, definitions before their use.
+"""``CDump``: all types as C, definitions before their use.
 
 Owns the order of definitions, which are libbpf's: a type is defined as late as
 possible but before what embeds it, and a struct that is only pointed to is declared
@@ -42,22 +42,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_HEAD = """\
-#ifndef __VMLINUX_H__
-#define __VMLINUX_H__
-
-#ifndef BPF_NO_PRESERVE_ACCESS_INDEX
-#pragma clang attribute push (__attribute__((preserve_access_index)), apply_to = record)
-#endif
-
-"""
-_TAIL = """\
-#ifndef BPF_NO_PRESERVE_ACCESS_INDEX
-#pragma clang attribute pop
-#endif
-
-#endif /* __VMLINUX_H__ */
-"""
 # What GCC takes for granted on arm64 but other compilers do not know.
 _ALIASES = {
     "__Poly8_t": "unsigned char",
@@ -65,6 +49,14 @@ _ALIASES = {
     "__Poly64_t": "unsigned long long",
     "__Poly128_t": "unsigned __int128",
 }
+
+# ``bool``, and ``enum { false, true }``: what else has these names has been given others.
+_C23 = frozenset({"bool", "false", "true"})
+# gcc 13 and clang 15 are the first to have the keywords with -std=gnu2x.
+_BEFORE_C23 = (
+    "#if !(__STDC_VERSION__ > 201710L && "
+    "(__clang_major__ >= 15 || (!defined(__clang__) && __GNUC__ >= 13)))"
+)
 
 _NEW, _ORDERING, _ORDERED, _FAILED = range(4)
 _NOT_EMITTED, _EMITTING, _EMITTED = range(3)
@@ -106,6 +98,8 @@ class CDump:
         #: Nothing more to be written where another type's definition refers to it.
         self.quiet = bytearray(self.settled)
         self.out: list[str] = []
+        #: What C cannot say, one line each; a comment stands in its place.
+        self.left_out: list[str] = []
         self.decl = Declarator(types, ms_extensions)
         self.queue: list[int] = []
         self.steps = 100_000 + 100 * types.count
@@ -142,7 +136,7 @@ class CDump:
                     self._order(type_id, False)
             except _Cycle:
                 name = self.types.names[self.words[self.start[type_id]]]
-                out.append(f"/* type {type_id} {name}: contains itself, not defined */\n\n")
+                self._leave_out(f"type {type_id} {name}: contains itself, not defined")
             if queue:
                 self._define()
                 if len(out) > _CHUNK:
@@ -157,10 +151,14 @@ class CDump:
             try:
                 self._emit(wanted, 0)
             except _Cycle:
-                self.out.append(f"/* type {wanted}: too deep, not defined */\n\n")
+                self._leave_out(f"type {wanted}: too deep, not defined")
             except Unprintable as error:
-                self.out.append(f"/* type {wanted}: not defined: {error} */\n\n")
+                self._leave_out(f"type {wanted}: not defined: {error}")
         self.queue.clear()
+
+    def _leave_out(self, what: str) -> None:
+        self.left_out.append(what)
+        self.out.append(f"/* {what} */\n\n")
 
     # Which definitions, in which order.
 
@@ -278,7 +276,7 @@ class CDump:
         else:
             if kind in _ENUMS:
                 if not container:
-                    self.out.append(self.decl.enum(type_id, 0) + ";\n\n")
+                    self.out.append(self._guarded(type_id, self.decl.enum(type_id, 0) + ";\n\n"))
             elif kind == FWD:
                 self.out.append(self.decl.forward(type_id) + ";\n\n")
             elif kind == INT:
@@ -305,11 +303,20 @@ class CDump:
             # Also while what it names is being written: a pointer to that is enough.
             text = self.decl.typedef(type_id)
             if text:
-                self.out.append(text + ";\n\n")
+                self.out.append(self._guarded(type_id, text + ";\n\n"))
             self.declared[type_id] = 1
         if state == _NOT_EMITTED:
             self.emitted[type_id] = _EMITTED
             self.settled[type_id] = self.quiet[type_id] = 1
+
+    def _guarded(self, type_id: int, text: str) -> str:
+        """Return a definition, for older compilers only if C23 has it of itself."""
+        types = self.types
+        record = types.record[type_id]
+        unnamed = self.kind[type_id] in _ENUMS and not record[0] and len(record) > 3
+        if types.names[record[3] if unnamed else record[0]] not in _C23:
+            return text
+        return f"{_BEFORE_C23}\n{text.rstrip()}\n#endif\n\n"
 
     def _declare(self, type_id: int) -> None:
         self.out.append(self.decl.tag(type_id) + ";\n\n")
@@ -352,44 +359,3 @@ class CDump:
         self.out.append(self.decl.composite(type_id, 0) + ";\n\n")
         self.emitted[type_id] = _EMITTED
         self.settled[type_id] = quiet[type_id] = 1
-
-
-def dump_c(
-    btf: Btf,
-    *,
-    roots: Iterable[int] | None = None,
-    assertions: bool = False,
-    ms_extensions: bool = False,
-    sort: bool = False,
-    kfuncs: bool = False,
-) -> Iterator[str]:
-    """
-    Return a BTF as a C header, in pieces.
-
-    :param roots: Ids to define, with all that they need; by default all types, those of
-        the bases first.
-    :param assertions: Append a ``_Static_assert`` for every size, and for the offset of
-        every member that is no bit-field.
-    :param ms_extensions: Use what a compiler understands with ``-fms-extensions`` only,
-        as libbpf does.
-    :param sort: Definitions by sort and name, see :mod:`btfdbg.btf.cheader.order`.
-    :param kfuncs: Append prototypes of what BPF programs may call.
-    :raises BtfFormatError: a type refers to what does not exist.
-    """
-    dump = CDump(btf, ms_extensions=ms_extensions)
-    yield _HEAD
-    ids = dump.types.c_types() if roots is None else roots
-    if sort:
-        from btfdbg.btf.cheader.order import c_order
-
-        ids = c_order(btf, ids)
-    yield from dump.dump_all(ids)
-    if kfuncs:
-        from btfdbg.btf.cheader.kfuncs import kfunc_prototypes
-
-        yield from kfunc_prototypes(dump)
-    if assertions:
-        from btfdbg.btf.cheader.asserts import assertions as asserted
-
-        yield from asserted(dump)
-    yield _TAIL

@@ -8,6 +8,8 @@ json  every word of every type, which `btfdbg btf assemble` reads back too
 
 from __future__ import annotations
 
+import sys
+
 from btfdbg.cli.btf.common import add_file, add_output, open_args, write_text
 
 TYPE_CHECKING = False
@@ -46,8 +48,13 @@ def run(args: argparse.Namespace) -> int:
 
         write_text(args.output, dump_json(btf))
     else:
-        from btfdbg.btf.cheader.definitions import dump_c
+        from btfdbg.btf.cheader.header import dump_c
 
-        text = dump_c(btf, assertions=args.assertions, sort=args.sort, kfuncs=args.kfuncs)
+        remarks: list[str] = []
+        text = dump_c(
+            btf, assertions=args.assertions, sort=args.sort, kfuncs=args.kfuncs, remarks=remarks
+        )
         write_text(args.output, text)
+        for remark in remarks:
+            print(f"btfdbg: {remark}", file=sys.stderr)
     return 0

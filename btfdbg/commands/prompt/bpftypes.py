@@ -49,7 +49,7 @@ def bpftypes(session: Session, args: argparse.Namespace) -> Table | None:
 
 
 def _show_types(session: Session, word: str) -> None:
-    from btfdbg.btf.cheader.definitions import dump_c
+    from btfdbg.btf.cheader.header import dump_c
 
     found = bpf.of(session).find(word)
     btf = bpf.of(session).get(found) if found is not None else None

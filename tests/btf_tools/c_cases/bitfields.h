@@ -5,6 +5,7 @@
 #pragma clang attribute push (__attribute__((preserve_access_index)), apply_to = record)
 #endif
 
+/* enum color: the encoder wrote no signs: whether 0xffffffff is -1 is not known */
 struct bits {
 	int a: 1;
 	unsigned int b: 3;

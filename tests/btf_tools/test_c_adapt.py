@@ -1,0 +1,188 @@
+"""Headers of types that C has no words for: they compile, everywhere, or say what they lack."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from btfdbg.btf import Btf, TypeId, kinds
+from btfdbg.btf.builder import Builder
+from btfdbg.btf.cheader.adapt import adapt, c_name
+from btfdbg.btf.cheader.header import dump_c
+from btfdbg.btf.format import IntEncoding
+from btfdbg.btf.text import rawtext
+from btfdbg.cli.main import main
+
+INT = "[1] INT 'int' size=4 bits_offset=0 nr_bits=32 encoding=SIGNED\n"
+BOOL = "[1] INT '_Bool' size=1 bits_offset=0 nr_bits=8 encoding=BOOL\n"
+
+CASES = {
+    "names of rust and c++": """
+[1] INT 'u8' size=1 bits_offset=0 nr_bits=8 encoding=(none)
+[2] STRUCT 'Vec<u8, Global>' size=2 vlen=2
+\t'0' type_id=1 bits_offset=0
+\t'_0' type_id=1 bits_offset=8
+[3] UNION 'Vec<u8, Global>' size=2 vlen=1
+\t'value' type_id=2 bits_offset=0
+[4] TYPEDEF 'core::Vec' type_id=3
+[5] ENUM 'Ordering::Kind' encoding=SIGNED size=1 vlen=3
+\t'Ordering::Less' val=-1
+\t'type' val=1
+\t'int' val=2
+[6] STRUCT 'operator==' size=2 vlen=1
+\t'register' type_id=4 bits_offset=0
+[7] FWD '{closure#0}' fwd_kind=struct
+[8] PTR '(anon)' type_id=7
+[9] STRUCT 'holder' size=8 vlen=1
+\t'fn' type_id=8 bits_offset=0
+""",
+    "keywords of c23": BOOL
+    + """
+[2] ENUM '(anon)' encoding=UNSIGNED size=4 vlen=2
+\t'false' val=0
+\t'true' val=1
+[3] TYPEDEF 'bool' type_id=1
+[4] STRUCT 'constexpr' size=3 vlen=3
+\t'nullptr' type_id=3 bits_offset=0
+\t'thread_local' type_id=3 bits_offset=8
+\t'b' type_id=3 bits_offset=16
+[5] ENUM 'answer' encoding=UNSIGNED size=4 vlen=3
+\t'false' val=0
+\t'true' val=1
+\t'perhaps' val=2
+[6] TYPEDEF 'alignas' type_id=5
+""",
+    "integers of other languages": """
+[1] INT 'usize' size=8 bits_offset=0 nr_bits=64 encoding=(none)
+[2] INT 'i128' size=16 bits_offset=0 nr_bits=128 encoding=SIGNED
+[3] FLOAT 'f64' size=8
+[4] FLOAT '_Float16' size=2
+[5] INT 'bool' size=1 bits_offset=0 nr_bits=8 encoding=BOOL
+[6] INT '__SANITIZED_FAKE_INT__' size=12 bits_offset=0 nr_bits=96 encoding=(none)
+[7] STRUCT 'all' size=64 vlen=6
+\t'a' type_id=1 bits_offset=0
+\t'b' type_id=2 bits_offset=128
+\t'c' type_id=3 bits_offset=256
+\t'd' type_id=4 bits_offset=320
+\t'e' type_id=5 bits_offset=336
+\t'f' type_id=6 bits_offset=352
+""",
+    "enums without values by value": INT
+    + """
+[2] ENUM 'e8' encoding=UNSIGNED size=8 vlen=0
+[3] TYPEDEF 'e8_t' type_id=2
+[4] ENUM 'e1' encoding=UNSIGNED size=1 vlen=0
+[5] STRUCT 's' size=24 vlen=3
+\t'a' type_id=3 bits_offset=0
+\t'b' type_id=2 bits_offset=64 bitfield_size=41
+\t'c' type_id=4 bits_offset=128
+[6] ENUM 'pointed_to' encoding=UNSIGNED size=4 vlen=0
+[7] PTR '(anon)' type_id=6
+[8] STRUCT 'p' size=8 vlen=1
+\t'e' type_id=7 bits_offset=0
+""",
+    "va_list by value": INT
+    + """
+[2] STRUCT '__va_list_tag' size=24 vlen=1
+\t'gp_offset' type_id=1 bits_offset=0
+[3] ARRAY '(anon)' type_id=2 index_type_id=1 nr_elems=1
+[4] TYPEDEF '__builtin_va_list' type_id=3
+[5] TYPEDEF 'va_list' type_id=4
+[6] STRUCT 'warn_args' size=32 vlen=2
+\t'fmt' type_id=1 bits_offset=0
+\t'args' type_id=5 bits_offset=64
+[7] STRUCT 'holds_it' size=32 vlen=1
+\t'w' type_id=6 bits_offset=0
+""",
+    "long double": INT
+    + """
+[2] FLOAT 'long double' size=16
+[3] STRUCT 's' size=16 vlen=1
+\t'x' type_id=2 bits_offset=0
+""",
+    "signs that were lost": INT
+    + """
+[2] ENUM 'perf_event_state' encoding=UNSIGNED size=4 vlen=1
+\t'PERF_EVENT_STATE_ERROR' val=4294967294
+[3] ENUM 'pfn' encoding=UNSIGNED size=8 vlen=1
+\t'PFN_ERROR' val=0
+""",
+}
+
+
+def compilers() -> list[list[str]]:
+    """All that are installed, each for the host and clang for BPF, in old C and new."""
+    out = []
+    for name in ("gcc", "gcc-13", "gcc-14", "clang", *(f"clang-{v}" for v in range(14, 22))):
+        if not shutil.which(name):
+            continue
+        for target in [[], ["-target", "bpf"]] if name.startswith("clang") else [[]]:
+            for std in ("gnu11", "gnu17", "gnu2x"):
+                out.append([name, *target, f"-std={std}"])
+    return out
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_header_compiles_everywhere(case: str, tmp_path: Path) -> None:
+    if not (found := compilers()):
+        pytest.skip("no C compiler is installed")
+    header = tmp_path / "a.h"
+    header.write_text("".join(dump_c(rawtext.parse(CASES[case].lstrip()), assertions=True)))
+    for compiler in found:
+        command = [*compiler, "-fsyntax-only", "-w", "-x", "c", str(header)]
+        run = subprocess.run(command, capture_output=True, text=True)
+        assert run.returncode == 0, f"{compiler}: {run.stderr[:500]}\n{header.read_text()}"
+
+
+def test_what_was_changed_is_said_in_comments_and_in_one_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    source, out = tmp_path / "in", tmp_path / "out.h"
+    source.write_bytes(rawtext.parse(CASES["names of rust and c++"].lstrip()).raw)
+    assert main(["btf", "dump", str(source), "-f", "c", "-o", str(out)]) == 0
+    text = out.read_text()
+    assert "/* struct Vec<u8, Global> is Vec_u8__Global_ here */" in text
+    assert "\tu8 _0___2;\n\tu8 _0;" in text
+    err = capfd.readouterr().err
+    assert err.count("\n") == 1
+    assert "and 5 more" in err
+
+
+def test_a_sign_that_is_known_goes_into_the_header_and_a_doubt_into_a_comment() -> None:
+    text = "".join(dump_c(rawtext.parse(CASES["signs that were lost"].lstrip())))
+    assert "PERF_EVENT_STATE_ERROR = -2," in text
+    assert "/* enum pfn: the encoder cut the values" in text
+
+
+def test_what_c_can_say_is_not_touched() -> None:
+    b = Builder()
+    b.add_int("int", 4, IntEncoding.SIGNED)
+    b.add_int("long long unsigned int", 8, IntEncoding.NONE)
+    b.add_float("double", 8)
+    b.add(kinds.Datasec(".data..percpu", 4, ()))
+    b.add(kinds.DeclTag("a b", TypeId(1), -1))
+    b.add(kinds.Func("f.isra.0", b.add(kinds.FuncProto(TypeId(0), ())), 0))
+    b.add(kinds.Struct("naïve", 4, (kinds.Member("höhe", TypeId(1), 0),)))
+    btf = Btf.parse(b.build())
+    assert [adapt(btf).changes, c_name("höhe")] == [[], "höhe"]
+    plain = Btf.parse(Builder.like(btf).build())
+    assert "".join(dump_c(plain)).count("struct naïve {\n\tint höhe;\n};") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "c"),
+    [("0", "_0"), ("a-b", "a_b"), ("int", "int_"), ("", ""), ("*mut T", "_mut_T"), ("ok", "ok")],
+)
+def test_any_name_becomes_one_of_c(name: str, c: str) -> None:
+    assert c_name(name) == c
+
+
+def test_a_split_btf_is_adapted_with_its_base() -> None:
+    base = rawtext.parse("[1] INT 'u8' size=1 bits_offset=0 nr_bits=8 encoding=(none)\n")
+    text = "[2] STRUCT 'a::b' size=1 vlen=1\n\t'x' type_id=1 bits_offset=0\n"
+    header = "".join(dump_c(rawtext.parse(text, base)))
+    assert "typedef unsigned char u8;" in header
+    assert "struct a__b {\n\tu8 x;\n};" in header
