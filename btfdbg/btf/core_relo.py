@@ -34,6 +34,14 @@ TYPE_KINDS = frozenset(
 ENUM_KINDS = frozenset({CoreKind.ENUMVAL_EXISTS, CoreKind.ENUMVAL_VALUE})
 
 
+_KEYWORDS: dict[int, str] = {
+    Kind.STRUCT: "struct ",
+    Kind.UNION: "union ",
+    Kind.ENUM: "enum ",
+    Kind.ENUM64: "enum ",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """
@@ -111,6 +119,34 @@ def parse_access(btf: Btf, relo: CoreRelo) -> list[Step]:
         else:
             raise bad(f"{type_.kind} has no elements")
     return steps
+
+
+def describe_access(btf: Btf, relo: CoreRelo) -> str:
+    """
+    Return what an access is of, as C has it.
+
+    >>> describe_access(local, relo)
+    'struct task_struct___new.__state'
+    """
+    try:
+        kind = btf.kind_of(relo.type_id)
+        name = btf.name_of(relo.type_id) or f"type {relo.type_id}"
+        keyword = _KEYWORDS.get(kind, "")
+        if relo.kind in TYPE_KINDS:
+            return keyword + name
+        if relo.kind in ENUM_KINDS:
+            enum = btf.type_by_id(btf.skip_mods_and_typedefs(relo.type_id))
+            assert isinstance(enum, kinds.Enum | kinds.Enum64)
+            return f"{keyword}{name}.{enum.values[int(relo.access)].name}"
+        text = keyword + name
+        first, *steps = parse_access(btf, relo)
+        if first.index:
+            text += f"[{first.index}]"
+        for step in steps:
+            text += f"[{step.index}]" if step.name is None else f".{step.name}"
+        return text
+    except (BtfError, AssertionError, IndexError, ValueError):
+        return f"access {relo.access} of type {relo.type_id}"  # damaged: by its numbers
 
 
 def _is_flexible(btf: Btf, array: kinds.Array, holder: tuple[int, int] | None) -> bool:

@@ -28,6 +28,7 @@ from btfdbg.btf.core_relo import (
     TYPE_KINDS,
     Step,
     candidates,
+    describe_access,
     essential_name,
     flavours_of,
     match_access,
@@ -60,11 +61,13 @@ class Minimal:
     :ivar modules: The minimal module BTFs on top of it, in the order given.
     :ivar unmatched: Relocations that no type of kernel or modules answers. That may be
         meant: a program asks for what other kernels have.
+    :ivar unmatched_names: What each of these is of, as C has it.
     """
 
     kernel: Btf
     modules: tuple[Btf, ...]
     unmatched: tuple[CoreRelo, ...]
+    unmatched_names: tuple[str, ...] = ()
 
 
 def minimize(
@@ -82,13 +85,15 @@ def minimize(
         raise BtfError("cannot minimize: a module is not split on top of this kernel")
     kept = [_Kept() for _ in (kernel, *modules)]
     targets = [(target, flavours_of(target)) for target in (kernel, *modules)]
-    unmatched = []
+    unmatched: list[CoreRelo] = []
+    names: list[str] = []
     for local, ext in objects:
         for relo in ext.core_relos:
             if relo.kind == CoreKind.TYPE_ID_LOCAL:
                 continue
             if not _keep(local, relo, targets, kept):
                 unmatched.append(relo)
+                names.append(describe_access(local, relo))
     for of_module in kept[1:]:
         _to_kernel(of_module, kept[0], kernel.type_cnt)
     small, ids = _build(kernel, None, kept[0], {})
@@ -96,7 +101,7 @@ def minimize(
         _build(module, small, of_module, ids)[0]
         for module, of_module in zip(modules, kept[1:], strict=True)
     ]
-    return Minimal(small, tuple(out), tuple(unmatched))
+    return Minimal(small, tuple(out), tuple(unmatched), tuple(names))
 
 
 def _to_kernel(of_module: _Kept, of_kernel: _Kept, limit: int) -> None:

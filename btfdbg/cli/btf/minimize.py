@@ -11,7 +11,7 @@ import os
 import sys
 
 from btfdbg.btf.btf import Btf
-from btfdbg.btf.btfext import BtfExt, parse_ext
+from btfdbg.btf.btfext import BtfExt, CoreKind, CoreRelo, parse_ext
 from btfdbg.btf.minimize import flatten, minimize
 from btfdbg.cli.btf.common import add_force, add_output, open_btf, read_bytes, write_out
 from btfdbg.errors import ImageError
@@ -20,6 +20,17 @@ from btfdbg.images import elf
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+
+
+# Questions to which "no" is an answer.
+_CHECKS = frozenset(
+    {
+        CoreKind.FIELD_EXISTS,
+        CoreKind.TYPE_EXISTS,
+        CoreKind.ENUMVAL_EXISTS,
+        CoreKind.TYPE_MATCHES,
+    }
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,17 +56,22 @@ def _object(path: str) -> tuple[Btf, BtfExt]:
     return btf, parse_ext(found[".BTF.ext"], btf)
 
 
+def _said(relo: CoreRelo, what: str) -> str:
+    if relo.kind in _CHECKS:
+        # The program goes on without it, on kernels of which this is one.
+        return (
+            f"{what} does not exist here, as the program asks ({relo.kind.name}): nothing to keep"
+        )
+    return f"{what} does not exist here, but the program needs it ({relo.kind.name})"
+
+
 def run(args: argparse.Namespace) -> int:
     kernel = open_btf(args.kernel)
     modules = [open_btf(path, kernel, force=args.force) for path in args.modules]
     objects = [_object(path) for path in args.object]
     out = minimize(kernel, objects, modules)
-    for relo in out.unmatched:
-        print(
-            f"btfdbg: {relo.section}+{relo.insn_off:#x}: no type answers {relo.kind.name} "
-            f"{relo.access}",
-            file=sys.stderr,
-        )
+    for relo, what in zip(out.unmatched, out.unmatched_names, strict=True):
+        print(f"btfdbg: {relo.section}+{relo.insn_off:#x}: {_said(relo, what)}", file=sys.stderr)
     if args.flat or not modules:
         flat = flatten(out.kernel, out.modules) if modules else out.kernel
         write_out(args.output, bytes(flat.raw))
