@@ -31,6 +31,8 @@ logger = logging.getLogger("btfdbg.variables")
 
 _RELEASE = re.compile(rb"Linux version (\S+) ")
 _VERMAGIC = re.compile(rb"(?:^|\0)vermagic=(\S+) ")
+_MODINFO_NAME = re.compile(rb"(?:^|\0)name=([A-Za-z0-9_]+)\0")
+_MODULE_NAME = re.compile(r"[A-Za-z0-9_]+")
 _LENGTH_SUFFIX = re.compile(r"\.(?:ko|debug|xz|zst|gz)$")
 
 
@@ -84,6 +86,27 @@ def module_name(path: Path) -> str:
     while (match := _LENGTH_SUFFIX.search(name)) is not None:
         name = name[: match.start()]
     return name.replace("-", "_")
+
+
+def own_module_name(path: Path) -> str:
+    """
+    Return the name of a module file as its .modinfo has it, else as its file is called.
+
+    :raises DebugInfoError: it has none, and the file's is no module's.
+    Source: ``MODULE_INFO(name, ...)`` in scripts/mod/modpost.c, since v4.12.
+    """
+    with open_elf(path) as elf:
+        found = elf.get_section_by_name(".modinfo")
+        data = b"" if found is None or found["sh_type"] == "SHT_NOBITS" else found.data()
+    match = _MODINFO_NAME.search(data)
+    name = match[1].decode("ascii") if match is not None else module_name(path)
+    if _MODULE_NAME.fullmatch(name) is None:
+        raise DebugInfoError(
+            f"{path}: it has no .modinfo, and {name!r} is no module's name",
+            step="extract",
+            hint="give the .ko file, or call it as the module",
+        )
+    return name
 
 
 def load_file(path: Path) -> Program:

@@ -6,7 +6,7 @@ from dataclasses import fields
 
 import pytest
 
-from btfdbg.btf import Btf
+from btfdbg.btf import Btf, Kind
 from btfdbg.btf.downlevel import Features, downlevel, features_of
 from btfdbg.btf.text.assemble import assemble, parse
 from btfdbg.btf.text.rawtext import dumps
@@ -29,6 +29,44 @@ REPLACED: dict[str, tuple[Features, str, str]] = {
         "[3] DATASEC '.data.?x' size=8 vlen=1\n\ttype_id=2 offset=4 size=4 (VAR 'v')\n",
         "[2] INT 'v' size=1 bits_offset=0 nr_bits=8 encoding=(none)\n"
         "[3] STRUCT '_data__x' size=8 vlen=1\n\t'v' type_id=2 bits_offset=32\n",
+    ),
+    "bit-fields": (
+        Features(kind_flag=False),
+        "[2] TYPEDEF 't' type_id=1\n"
+        "[3] ENUM 'e' encoding=UNSIGNED size=4 vlen=1\n\t'A' val=1\n"
+        "[4] STRUCT 's' size=8 vlen=4\n\t'a' type_id=1 bits_offset=0 bitfield_size=3\n"
+        "\t'b' type_id=2 bits_offset=3 bitfield_size=5\n"
+        "\t'c' type_id=3 bits_offset=8 bitfield_size=3\n"
+        "\t'd' type_id=1 bits_offset=32\n"
+        "[5] UNION 'u' size=4 vlen=1\n\t'a' type_id=1 bits_offset=0 bitfield_size=3\n"
+        "[6] FWD 'f' fwd_kind=union\n",
+        "[2] TYPEDEF 't' type_id=1\n"
+        "[3] ENUM 'e' encoding=UNSIGNED size=4 vlen=1\n\t'A' val=1\n"
+        "[4] STRUCT 's' size=8 vlen=4\n\t'a' type_id=7 bits_offset=0\n"
+        "\t'b' type_id=8 bits_offset=3\n\t'c' type_id=9 bits_offset=8\n"
+        "\t'd' type_id=1 bits_offset=32\n"
+        "[5] UNION 'u' size=4 vlen=1\n\t'a' type_id=7 bits_offset=0\n"
+        "[6] FWD 'f' fwd_kind=struct\n"
+        "[7] INT 'int' size=4 bits_offset=0 nr_bits=3 encoding=SIGNED\n"
+        "[8] INT 'int' size=4 bits_offset=0 nr_bits=5 encoding=SIGNED\n"
+        "[9] INT '(anon)' size=4 bits_offset=0 nr_bits=3 encoding=(none)\n",
+    ),
+    "integers of 16 bytes": (
+        Features(int128=False),
+        "[2] INT '__int128 unsigned' size=16 bits_offset=0 nr_bits=128 encoding=(none)\n",
+        "[2] STRUCT '(anon)' size=16 vlen=0\n",
+    ),
+    "long double": (
+        Features(float=False),
+        "[2] FLOAT 'long double' size=16\n",
+        "[2] STRUCT '(anon)' size=16 vlen=0\n",
+    ),
+    "enums of other sizes": (
+        Features(small_enums=False, enum64=False),
+        "[2] ENUM 'e' encoding=SIGNED size=1 vlen=1\n\t'A' val=-1\n"
+        "[3] ENUM64 'f' encoding=UNSIGNED size=8 vlen=1\n\t'B' val=1ULL\n",
+        "[2] INT 'e' size=1 bits_offset=0 nr_bits=8 encoding=SIGNED\n"
+        "[3] INT 'f' size=8 bits_offset=0 nr_bits=64 encoding=(none)\n",
     ),
     "name of a section": (
         Features(datasec_any_name=False),
@@ -100,7 +138,10 @@ def test_kind_is_replaced_where_the_kernel_lacks_it(case: tuple[Features, str, s
 def test_ids_and_sizes_stay() -> None:
     btf = parse(EVERY_KIND)
     old = Btf.parse(downlevel(btf, features_of("4.18")))
-    assert old.type_cnt == btf.type_cnt + 1  # the placeholder
+    added = range(btf.type_cnt, old.type_cnt)
+    assert added
+    assert {old.kind_of(type_id) for type_id in added} == {Kind.INT}
+    assert not any(old.info_of(type_id) >> 31 for type_id in old.own_ids())
     for type_id in (6, 8, 24, 29):
         assert old.resolve_size(type_id) == btf.resolve_size(type_id)
     assert list(check(downlevel(btf, features_of("4.18")), level="basic")) == []
@@ -132,3 +173,21 @@ def test_externs_which_no_kernel_takes_become_global() -> None:
     out = downlevel(parse(text), Features())
     assert dumps(Btf.parse(out)) == SINT + PROTO + types.format("global")
     assert list(check(out)) == []
+
+
+def test_a_kind_flag_without_bit_fields_goes_too() -> None:
+    words = assemble("[1] STRUCT 's' size=0 vlen=0\n")
+    flagged = bytearray(words)
+    flagged[24 + 7] |= 0x80
+    old = Btf.parse(downlevel(Btf.parse(bytes(flagged)), features_of("4.19")))
+    assert old.info_of(1) >> 31 == 0
+    kept = Btf.parse(downlevel(Btf.parse(bytes(flagged)), features_of("5.0")))
+    assert kept.info_of(1) >> 31 == 1
+
+
+def test_more_elements_than_an_old_kernel_counts_are_an_error() -> None:
+    rows = "".join(f"\t'm{i}' type_id=1 bits_offset=0\n" for i in range(70_000))
+    many = parse(INT + f"[2] UNION 'u' size=4 vlen=70000\n{rows}")
+    with pytest.raises(BtfFormatError, match="70000 elements, this kernel counts to 65535"):
+        downlevel(many, features_of("6.12"))
+    assert downlevel(many, features_of("7.3"))

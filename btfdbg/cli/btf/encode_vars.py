@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     from btfdbg.varextract.dwarfvars import more_rows
     from btfdbg.varextract.elfsyms import build_id_of, read_symbols
     from btfdbg.varextract.encode import encode
-    from btfdbg.varextract.extract import extract, module_name
+    from btfdbg.varextract.extract import extract, own_module_name
 
     symbols = read_symbols(args.file)
     if symbols.is_relocatable and len(args.base) < 1:
@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
         except BtfdbgError as e:
             raise DebugInfoError(f"{path}: {e}", step="encode-vars") from e
     assert base is not None  # at least one path
-    module = module_name(args.file) if symbols.is_relocatable else ""
+    module = own_module_name(args.file) if symbols.is_relocatable else ""
     image = extract(args.file, module=module)
     build_id = build_id_of(args.file)
     done = encode(
