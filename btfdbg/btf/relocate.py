@@ -263,7 +263,7 @@ class Matcher:
         return True
 
     def _error(self, failures: Iterable[tuple[int, str]]) -> BtfRelocateError:
-        from btfdbg.btf.text.rawtext import escape
+        from btfdbg.btf.text.notation import escape
 
         mismatches = []
         first = ""

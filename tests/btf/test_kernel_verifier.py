@@ -18,7 +18,8 @@ import pytest
 from btfdbg.btf import Btf
 from btfdbg.btf.format import Kind
 from btfdbg.btf.text.assemble import assemble
-from btfdbg.btf.validate.validate import Problem, check
+from btfdbg.btf.validate.problem import Problem
+from btfdbg.btf.validate.validate import check
 from btfdbg.errors import BtfFormatError
 from tests.btf.mutate import damage
 from tests.btf.shapes import random_shape

@@ -24,7 +24,8 @@ from btfdbg.btf.pack import with_byteorder
 from btfdbg.btf.text.assemble import assemble
 from btfdbg.btf.text.jsondump import dump_json, load_json
 from btfdbg.btf.text.rawtext import dump, dumps
-from btfdbg.btf.validate.validate import Level, check
+from btfdbg.btf.validate.problem import Level
+from btfdbg.btf.validate.validate import check
 from btfdbg.errors import BtfError, BtfRelocateError
 from btfdbg.images import load_btf
 from btfdbg.images.elf import replace_sections

@@ -9,7 +9,8 @@ import pytest
 from btfdbg.btf import Btf
 from btfdbg.btf.strings import decode_name
 from btfdbg.btf.text.assemble import assemble, parse
-from btfdbg.btf.validate.validate import Problem, check, check_types
+from btfdbg.btf.validate.problem import Problem
+from btfdbg.btf.validate.validate import check, check_types
 from tests.btf.samples import EVERY_KIND, INT, INT_STRINGS, INT_TYPES, SPLIT, header
 
 

@@ -9,7 +9,8 @@ import pytest
 from btfdbg.btf import Btf
 from btfdbg.btf.format import LAYOUTS, info_kind, info_vlen
 from btfdbg.btf.text.assemble import assemble, parse
-from btfdbg.btf.validate.validate import Problem, check
+from btfdbg.btf.validate.problem import Problem
+from btfdbg.btf.validate.validate import check
 from tests.btf.samples import EVERY_KIND, INT, INT_STRINGS, INT_TYPES, header, record
 from tests.btf.test_validate import CASES, read_cases
 

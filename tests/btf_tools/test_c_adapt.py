@@ -13,7 +13,7 @@ from btfdbg.btf.builder import Builder
 from btfdbg.btf.cheader.adapt import adapt, c_name
 from btfdbg.btf.cheader.header import dump_c
 from btfdbg.btf.format import IntEncoding
-from btfdbg.btf.text import rawtext
+from btfdbg.btf.text import assemble
 from btfdbg.cli.main import main
 
 INT = "[1] INT 'int' size=4 bits_offset=0 nr_bits=32 encoding=SIGNED\n"
@@ -130,7 +130,7 @@ def test_the_header_compiles_everywhere(case: str, tmp_path: Path) -> None:
     if not (found := compilers()):
         pytest.skip("no C compiler is installed")
     header = tmp_path / "a.h"
-    header.write_text("".join(dump_c(rawtext.parse(CASES[case].lstrip()), assertions=True)))
+    header.write_text("".join(dump_c(assemble.parse(CASES[case].lstrip()), assertions=True)))
     for compiler in found:
         command = [*compiler, "-fsyntax-only", "-w", "-x", "c", str(header)]
         run = subprocess.run(command, capture_output=True, text=True)
@@ -141,7 +141,7 @@ def test_what_was_changed_is_said_in_comments_and_in_one_line(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     source, out = tmp_path / "in", tmp_path / "out.h"
-    source.write_bytes(rawtext.parse(CASES["names of rust and c++"].lstrip()).raw)
+    source.write_bytes(assemble.parse(CASES["names of rust and c++"].lstrip()).raw)
     assert main(["btf", "dump", str(source), "-f", "c", "-o", str(out)]) == 0
     text = out.read_text()
     assert "/* struct Vec<u8, Global> is Vec_u8__Global_ here */" in text
@@ -152,7 +152,7 @@ def test_what_was_changed_is_said_in_comments_and_in_one_line(
 
 
 def test_a_sign_that_is_known_goes_into_the_header_and_a_doubt_into_a_comment() -> None:
-    text = "".join(dump_c(rawtext.parse(CASES["signs that were lost"].lstrip())))
+    text = "".join(dump_c(assemble.parse(CASES["signs that were lost"].lstrip())))
     assert "PERF_EVENT_STATE_ERROR = -2," in text
     assert "/* enum pfn: the encoder cut the values" in text
 
@@ -181,8 +181,8 @@ def test_any_name_becomes_one_of_c(name: str, c: str) -> None:
 
 
 def test_a_split_btf_is_adapted_with_its_base() -> None:
-    base = rawtext.parse("[1] INT 'u8' size=1 bits_offset=0 nr_bits=8 encoding=(none)\n")
+    base = assemble.parse("[1] INT 'u8' size=1 bits_offset=0 nr_bits=8 encoding=(none)\n")
     text = "[2] STRUCT 'a::b' size=1 vlen=1\n\t'x' type_id=1 bits_offset=0\n"
-    header = "".join(dump_c(rawtext.parse(text, base)))
+    header = "".join(dump_c(assemble.parse(text, base)))
     assert "typedef unsigned char u8;" in header
     assert "struct a__b {\n\tu8 x;\n};" in header

@@ -18,7 +18,7 @@ from btfdbg.btf.cheader.definitions import CDump
 from btfdbg.btf.cheader.header import dump_c
 from btfdbg.btf.format import TypeId, make_info
 from btfdbg.btf.pack import pack
-from btfdbg.btf.text import rawtext
+from btfdbg.btf.text import assemble
 from btfdbg.errors import BtfFormatError
 
 from .graphs import build, random_types
@@ -35,12 +35,12 @@ def body(text: str) -> str:
 
 
 def dumped(text: str, base: Btf | None = None) -> str:
-    return body("".join(dump_c(rawtext.parse(text, base))))
+    return body("".join(dump_c(assemble.parse(text, base))))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_header_equals_the_golden_one(name: str) -> None:
-    btf = rawtext.parse((CASES / f"{name}.raw").read_text())
+    btf = assemble.parse((CASES / f"{name}.raw").read_text())
     assert "".join(dump_c(btf)) == (CASES / f"{name}.h").read_text()
 
 
@@ -49,7 +49,7 @@ def test_header_equals_the_golden_one(name: str) -> None:
 def test_a_compiler_confirms_every_assertion(name: str, compiler: str, tmp_path: Path) -> None:
     if shutil.which(compiler) is None:
         pytest.skip(f"no {compiler} here")
-    btf = rawtext.parse((CASES / f"{name}.raw").read_text())
+    btf = assemble.parse((CASES / f"{name}.raw").read_text())
     header = tmp_path / "header.h"
     header.write_text("".join(dump_c(btf, assertions=True)))
     assert "_Static_assert(__builtin_offsetof(" in header.read_text()
@@ -63,7 +63,7 @@ def test_a_compiler_confirms_every_assertion(name: str, compiler: str, tmp_path:
 
 
 def test_types_are_written_once_and_later_names_get_numbers() -> None:
-    btf = rawtext.parse(
+    btf = assemble.parse(
         INT
         + "[2] STRUCT 's' size=4 vlen=1\n\t'a' type_id=1 bits_offset=0\n"
         + "[3] STRUCT 's' size=8 vlen=1\n\t'p' type_id=4 bits_offset=0\n"
@@ -78,7 +78,7 @@ def test_types_are_written_once_and_later_names_get_numbers() -> None:
 
 
 def test_only_what_a_root_needs_is_written() -> None:
-    btf = rawtext.parse(
+    btf = assemble.parse(
         INT
         + "[2] STRUCT 'other' size=4 vlen=0\n"
         + "[3] STRUCT 'inner' size=4 vlen=1\n\t'a' type_id=1 bits_offset=0\n"
@@ -93,7 +93,7 @@ def test_only_what_a_root_needs_is_written() -> None:
 
 
 def test_a_splits_types_come_after_those_of_its_base() -> None:
-    base = rawtext.parse(INT + "[2] STRUCT 's1' size=4 vlen=1\n\t'f' type_id=1 bits_offset=0\n")
+    base = assemble.parse(INT + "[2] STRUCT 's1' size=4 vlen=1\n\t'f' type_id=1 bits_offset=0\n")
     text = dumped("[3] STRUCT 's2' size=4 vlen=1\n\t'm' type_id=2 bits_offset=0\n", base)
     assert text == "struct s1 {\n\tint f;\n};\n\nstruct s2 {\n\tstruct s1 m;\n};\n"
 
@@ -109,7 +109,7 @@ def test_members_without_names_need_no_compiler_extension() -> None:
         "struct whole {\n\tstruct {\n\t\tint a;\n\t\tlong: 0;\n\t} /* struct head */;\n"
         "\tint b;\n\tlong: 0;\n};\n"
     ) or "/* struct head */;" in dumped(text)
-    assert "\tstruct head;\n" in body("".join(dump_c(rawtext.parse(text), ms_extensions=True)))
+    assert "\tstruct head;\n" in body("".join(dump_c(assemble.parse(text), ms_extensions=True)))
 
 
 def test_a_union_whose_members_are_not_known_keeps_its_size() -> None:
@@ -165,7 +165,7 @@ CYCLES = {
 
 @pytest.mark.parametrize("text", CYCLES.values(), ids=CYCLES)
 def test_what_c_cannot_say_is_left_out_with_a_comment(text: str) -> None:
-    good = len(rawtext.parse(text).offsets) + 1
+    good = len(assemble.parse(text).offsets) + 1
     out = dumped(text + f"[{good}] STRUCT 'good' size=4 vlen=0\n")
     assert "/* type " in out
     assert "struct good {" in out
@@ -218,10 +218,10 @@ def test_long_names_used_often_take_bounded_memory(what: str, step: int) -> None
 
 
 def test_names_above_a_base_and_names_of_any_bytes_are_written() -> None:
-    base = rawtext.parse(INT + "[2] STRUCT 'b' size=4 vlen=1\n\t'low' type_id=1 bits_offset=0\n")
+    base = assemble.parse(INT + "[2] STRUCT 'b' size=4 vlen=1\n\t'low' type_id=1 bits_offset=0\n")
     text = "[3] STRUCT '\xe4' size=8 vlen=2\n\t'low' type_id=1 bits_offset=0\n"
     text += "\t'h\xf6h' type_id=2 bits_offset=32\n"
-    split = rawtext.parse(text, base)
+    split = assemble.parse(text, base)
     assert "struct \xe4 {\n\tint low;\n\tstruct b h\xf6h;\n};" in "".join(dump_c(split))
 
 
@@ -268,7 +268,7 @@ def test_gaps_in_packed_structs_are_closed_in_words(compiler: str, tmp_path: Pat
         "[5] STRUCT 'bits' size=16 vlen=3\n\t'a' type_id=1 bits_offset=0 bitfield_size=3\n"
         "\t'i' type_id=1 bits_offset=8\n\t'c' type_id=2 bits_offset=72\n"
     )
-    c = "".join(dump_c(rawtext.parse(text), assertions=True))
+    c = "".join(dump_c(assemble.parse(text), assertions=True))
     assert "\tint a: 3;\n\tint i;\n" in c  # the rest of a byte closes by itself
     if shutil.which(compiler) is None:
         pytest.skip(f"no {compiler} here")

@@ -16,7 +16,7 @@ from btfdbg.btf.find import find
 from btfdbg.btf.fingerprint import Fingerprints
 from btfdbg.btf.format import Kind
 from btfdbg.btf.holes import as_text, holes
-from btfdbg.btf.text import rawtext
+from btfdbg.btf.text import assemble
 from btfdbg.btf.text.isf import spellings, to_isf
 from btfdbg.errors import BtfError, BtfFormatError
 
@@ -42,7 +42,7 @@ def changes(a: str, b: str) -> list[tuple[str, str, bool, list[str]]]:
             change.breaking,
             list(map(str, change.details)),
         )
-        for change in diff(rawtext.parse(a), rawtext.parse(b))
+        for change in diff(assemble.parse(a), assemble.parse(b))
     ]
 
 
@@ -77,7 +77,7 @@ def test_a_changed_struct_says_how(changed: str, breaking: bool, details: list[s
 
 
 def test_equal_types_in_another_order_are_no_change() -> None:
-    btf = rawtext.parse(PLAIN)
+    btf = assemble.parse(PLAIN)
     assert diff(btf, permuted(btf, [4, 3, 2, 1])) == []
 
 
@@ -121,8 +121,8 @@ def test_members_of_anonymous_members_are_the_outer_types() -> None:
 
 
 def test_a_pattern_limits_what_is_compared() -> None:
-    a = rawtext.parse("[1] STRUCT 'one' size=4 vlen=0\n[2] STRUCT 'two' size=4 vlen=0\n")
-    b = rawtext.parse("[1] STRUCT 'one' size=8 vlen=0\n[2] STRUCT 'two' size=8 vlen=0\n")
+    a = assemble.parse("[1] STRUCT 'one' size=4 vlen=0\n[2] STRUCT 'two' size=4 vlen=0\n")
+    b = assemble.parse("[1] STRUCT 'one' size=8 vlen=0\n[2] STRUCT 'two' size=8 vlen=0\n")
     assert [c.name for c in diff(a, b, names="t*")] == ["two"]
 
 
@@ -138,7 +138,7 @@ def test_nothing_differs_from_itself(seed: int) -> None:
 
 
 def test_find_by_name_pattern_kind_and_member() -> None:
-    btf = rawtext.parse(
+    btf = assemble.parse(
         PLAIN
         + "[5] TYPEDEF 's' type_id=3\n[6] STRUCT 'st' size=8 vlen=1\n"
         + "\t'(anon)' type_id=7 bits_offset=32\n"
@@ -159,7 +159,7 @@ def test_find_by_name_pattern_kind_and_member() -> None:
 
 
 def layout(text: str, type_id: int = 3) -> str:
-    return "\n".join(as_text(holes(Texts(rawtext.parse(text)), type_id)))
+    return "\n".join(as_text(holes(Texts(assemble.parse(text)), type_id)))
 
 
 def test_holes_and_padding_are_counted() -> None:
@@ -253,7 +253,7 @@ def test_what_dedup_keeps_apart_has_different_deep_fingerprints(seed: int) -> No
 
 def test_a_layout_fingerprint_looks_into_what_is_embedded_and_not_behind_pointers() -> None:
     def prints(inner_size: int) -> tuple[bytes, bytes]:
-        btf = rawtext.parse(
+        btf = assemble.parse(
             f"[1] STRUCT 'inner' size={inner_size} vlen=0\n[2] PTR '(anon)' type_id=3\n"
             "[3] CONST '(anon)' type_id=1\n"
             "[4] STRUCT 'points' size=8 vlen=1\n\t'p' type_id=2 bits_offset=0\n"
@@ -270,13 +270,13 @@ def test_a_layout_fingerprint_looks_into_what_is_embedded_and_not_behind_pointer
 
 def test_a_fingerprint_is_the_same_as_ever() -> None:
     # Stored ones must stay comparable: a new form of them is a new VERSION.
-    prints = Fingerprints(rawtext.parse(PLAIN))
+    prints = Fingerprints(assemble.parse(PLAIN))
     assert prints.layout(3).hex() == "ff3492f64ffaac35bc0d85dfaa75841f"
     assert prints.deep(3).hex() == "41f9ed7d769498735f74f089918247f5"
 
 
 def test_a_struct_that_contains_itself_has_no_layout_fingerprint() -> None:
-    btf = rawtext.parse("[1] STRUCT 's' size=8 vlen=1\n\t'm' type_id=1 bits_offset=0\n")
+    btf = assemble.parse("[1] STRUCT 's' size=8 vlen=1\n\t'm' type_id=1 bits_offset=0\n")
     with pytest.raises(BtfFormatError, match="contains itself"):
         Fingerprints(btf).layout(1)
     assert len(Fingerprints(btf).deep(1)) == 16
@@ -286,7 +286,7 @@ def test_a_struct_that_contains_itself_has_no_layout_fingerprint() -> None:
 
 
 def test_isf_describes_types_symbols_and_variables() -> None:
-    btf = rawtext.parse(
+    btf = assemble.parse(
         PLAIN
         + "[5] ARRAY '(anon)' type_id=4 index_type_id=1 nr_elems=2\n"
         + "[6] ENUM 'e' encoding=SIGNED size=4 vlen=1\n\t'M' val=-1\n"
@@ -322,7 +322,9 @@ def test_isf_describes_types_symbols_and_variables() -> None:
 
 
 def test_isf_knows_an_integer_by_all_its_spellings() -> None:
-    btf = rawtext.parse("[1] INT 'long long int' size=8 bits_offset=0 nr_bits=64 encoding=SIGNED\n")
+    btf = assemble.parse(
+        "[1] INT 'long long int' size=8 bits_offset=0 nr_bits=64 encoding=SIGNED\n"
+    )
     base = to_isf(btf)["base_types"]
     assert base["long long"] == base["long long int"] == base["signed long long"]
     assert spellings("unsigned int") == ("unsigned int", "unsigned")
@@ -333,7 +335,7 @@ def test_isf_knows_an_integer_by_all_its_spellings() -> None:
 
 
 def test_every_name_that_isf_refers_to_is_described() -> None:
-    btf = rawtext.parse(
+    btf = assemble.parse(
         PLAIN
         + "[5] FWD 'later' fwd_kind=struct\n[6] PTR '(anon)' type_id=5\n"
         + "[7] STRUCT 'u' size=8 vlen=1\n\t'l' type_id=6 bits_offset=0\n"

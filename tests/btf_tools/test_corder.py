@@ -12,7 +12,7 @@ from btfdbg.btf import Btf
 from btfdbg.btf.cheader.header import dump_c
 from btfdbg.btf.cheader.kfuncs import kfuncs
 from btfdbg.btf.cheader.order import c_order
-from btfdbg.btf.text import rawtext
+from btfdbg.btf.text import assemble
 from btfdbg.cli.main import main
 from btfdbg.errors import BtfError
 
@@ -44,11 +44,11 @@ KFUNCS = TYPES + (
 
 
 def header(text: str, **options: bool) -> str:
-    return "".join(dump_c(rawtext.parse(text), **options))  # type: ignore[arg-type] # all bool
+    return "".join(dump_c(assemble.parse(text), **options))  # type: ignore[arg-type] # all bool
 
 
 def test_types_are_sorted_by_sort_and_name_and_what_they_need_comes_first() -> None:
-    btf = rawtext.parse(TYPES)
+    btf = assemble.parse(TYPES)
     assert c_order(btf, btf.ids()) == [8, 7, 6, 1, 5, 4, 9, 2, 11, 10, 3]
     text = header(TYPES, sort=True)
     order = ("FIRST", "SECOND", "enum z {", "number;", "struct a {", "a c;", "struct b {")
@@ -57,7 +57,7 @@ def test_types_are_sorted_by_sort_and_name_and_what_they_need_comes_first() -> N
 
 
 def test_sorted_headers_of_one_kernel_are_the_same_in_any_order_of_ids() -> None:
-    btf = rawtext.parse(TYPES)
+    btf = assemble.parse(TYPES)
     turned = permuted(btf, list(btf.own_ids())[::-1])
     assert "".join(dump_c(turned, sort=True)) == header(TYPES, sort=True)
     assert "".join(dump_c(turned)) != header(TYPES)
@@ -75,16 +75,16 @@ def test_sorted_headers_of_one_kernel_are_the_same_in_any_order_of_ids() -> None
     ],
 )
 def test_any_type_has_a_place(text: str) -> None:
-    assert c_order(rawtext.parse(text), [1]) == [1]
+    assert c_order(assemble.parse(text), [1]) == [1]
 
 
 def test_a_reference_to_nothing_is_an_error() -> None:
     with pytest.raises(BtfError):
-        c_order(rawtext.parse("[1] TYPEDEF 't' type_id=9\n"), [1])
+        c_order(assemble.parse("[1] TYPEDEF 't' type_id=9\n"), [1])
 
 
 def test_kfuncs_are_functions_with_the_tag() -> None:
-    assert kfuncs(rawtext.parse(KFUNCS)) == {12: False, 15: True}
+    assert kfuncs(assemble.parse(KFUNCS)) == {12: False, 15: True}
 
 
 def test_kfuncs_have_prototypes_at_the_end() -> None:
@@ -98,8 +98,8 @@ def test_kfuncs_have_prototypes_at_the_end() -> None:
 
 
 def test_a_modules_kfunc_of_the_kernels_name_and_types_is_written_once() -> None:
-    base = rawtext.parse(KFUNCS)
-    split = rawtext.parse(
+    base = assemble.parse(KFUNCS)
+    split = assemble.parse(
         "[20] FUNC 'get' type_id=10 linkage=static\n"
         "[21] DECL_TAG 'bpf_kfunc' type_id=20 component_idx=-1\n"
         "[22] FUNC 'mine' type_id=10 linkage=static\n"
@@ -122,7 +122,7 @@ def test_both_compile(compiler: str, tmp_path: Path) -> None:
 
 
 def test_the_command_offers_both(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "b").write_bytes(rawtext.parse(KFUNCS).raw)
+    (tmp_path / "b").write_bytes(assemble.parse(KFUNCS).raw)
     assert main(["btf", "dump", "-f", "c", "--sort", "--kfuncs", str(tmp_path / "b")]) == 0
     assert capsys.readouterr().out == header(KFUNCS, sort=True, kfuncs=True)
 
@@ -133,7 +133,7 @@ def test_a_kfunc_that_c_cannot_say_is_a_comment() -> None:
         "[3] VOLATILE '(anon)' type_id=2\n[4] FUNC 'f' type_id=1 linkage=static\n"
         "[5] DECL_TAG 'bpf_kfunc' type_id=4 component_idx=-1\n"
     )
-    btf = rawtext.parse(text)
+    btf = assemble.parse(text)
     assert isinstance(btf, Btf)
     out = header(text, kfuncs=True)
     assert "/* f: type " in out

@@ -12,7 +12,7 @@ from btfdbg.btf import Btf
 from btfdbg.btf.btfext import BtfExt, CoreKind, CoreRelo
 from btfdbg.btf.core_relo import essential_name
 from btfdbg.btf.minimize import Minimal, minimize
-from btfdbg.btf.text import rawtext
+from btfdbg.btf.text import assemble, rawtext
 from btfdbg.errors import BtfError
 
 INT = "[1] INT 'int' size=4 bits_offset=0 nr_bits=32 encoding=SIGNED\n"
@@ -24,10 +24,10 @@ def minimal(
     local: str, target: str, type_id: int, access: str, kind: CoreKind, *modules: str
 ) -> Minimal:
     """Return what is kept of a target for one relocation of a local type."""
-    kernel = rawtext.parse(target)
+    kernel = assemble.parse(target)
     ext = BtfExt("little", (), (), (CoreRelo("s", 0, type_id, access, kind),))
-    splits = [rawtext.parse(module, kernel) for module in modules]
-    return minimize(kernel, [(rawtext.parse(local), ext)], splits)
+    splits = [assemble.parse(module, kernel) for module in modules]
+    return minimize(kernel, [(assemble.parse(local), ext)], splits)
 
 
 def answers(local: str, target: str, type_id: int, access: str, kind: CoreKind) -> bool:
@@ -339,10 +339,10 @@ def test_an_array_of_no_elements_does_not_become_flexible_by_minimising() -> Non
     # Its successor is asked for by nobody, but without it another access would be answered.
     local = text(array(3), struct("s", ("a", 2, 0)))
     target = text(array(0), struct("s", ("a", 2, 0), ("z", 1, 256)))
-    kernel = rawtext.parse(target)
+    kernel = assemble.parse(target)
     relos = tuple(CoreRelo("s", 0, 3, access, OFFSET) for access in ("0:0", "0:0:2"))
-    out = minimize(kernel, [(rawtext.parse(local), BtfExt("little", (), (), relos))])
+    out = minimize(kernel, [(assemble.parse(local), BtfExt("little", (), (), relos))])
     assert [relo.access for relo in out.unmatched] == ["0:0:2"]
     assert isinstance(out.kernel, Btf)
-    again = minimize(out.kernel, [(rawtext.parse(local), BtfExt("little", (), (), relos))])
+    again = minimize(out.kernel, [(assemble.parse(local), BtfExt("little", (), (), relos))])
     assert [relo.access for relo in again.unmatched] == ["0:0:2"]

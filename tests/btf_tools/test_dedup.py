@@ -19,7 +19,7 @@ from btfdbg.btf.fingerprint import Fingerprints
 from btfdbg.btf.format import Kind, TypeId
 from btfdbg.btf.kinds import Struct
 from btfdbg.btf.pack import pack, with_byteorder
-from btfdbg.btf.text import rawtext
+from btfdbg.btf.text import assemble, rawtext
 from btfdbg.errors import BtfError, BtfFormatError
 from tests.bench.undeduplicated import undeduplicated
 
@@ -29,7 +29,7 @@ from .graphs import build, permuted, random_types
 
 @pytest.mark.parametrize(("name", "types", "left"), ROWS, ids=[row[0] for row in ROWS])
 def test_dedup_leaves_what_the_row_says(name: str, types: str, left: str | None) -> None:
-    assert rawtext.dumps(dedup(rawtext.parse(types))) == (types if left is None else left)
+    assert rawtext.dumps(dedup(assemble.parse(types))) == (types if left is None else left)
 
 
 @pytest.mark.parametrize(("name", "types", "left"), ROWS, ids=[row[0] for row in ROWS])
@@ -37,7 +37,7 @@ def test_dedup_leaves_what_the_row_says(name: str, types: str, left: str | None)
 def test_a_rows_result_does_not_depend_on_the_order(
     name: str, types: str, left: str | None, shuffle: int
 ) -> None:
-    btf = rawtext.parse(types)
+    btf = assemble.parse(types)
     order = list(btf.own_ids())
     random.Random(shuffle).shuffle(order)
     assert _content(dedup(permuted(btf, order))) == _content(dedup(btf))
@@ -47,8 +47,8 @@ def test_a_rows_result_does_not_depend_on_the_order(
     ("name", "base", "types", "left"), SPLIT_ROWS, ids=[row[0] for row in SPLIT_ROWS]
 )
 def test_split_dedup_leaves_what_the_row_says(name: str, base: str, types: str, left: str) -> None:
-    parsed = rawtext.parse(base)
-    assert rawtext.dumps(dedup(rawtext.parse(types, parsed))) == left
+    parsed = assemble.parse(base)
+    assert rawtext.dumps(dedup(assemble.parse(types, parsed))) == left
 
 
 def _content(btf: Btf) -> list[bytes]:
@@ -111,13 +111,13 @@ def test_a_second_split_dedup_changes_nothing(seed: int) -> None:
 
 
 def test_what_refers_to_a_struct_that_says_more_than_the_bases_may_be_the_bases() -> None:
-    base = rawtext.parse(
+    base = assemble.parse(
         "[1] STRUCT 'dev' size=8 vlen=1\n\t'v' type_id=3 bits_offset=0\n"
         "[2] FWD 'vlan' fwd_kind=struct\n[3] PTR '(anon)' type_id=2\n"
         "[4] STRUCT 'task' size=8 vlen=1\n\t'd' type_id=5 bits_offset=0\n"
         "[5] PTR '(anon)' type_id=1\n"
     )
-    split = rawtext.parse(
+    split = assemble.parse(
         "[6] STRUCT 'dev' size=8 vlen=1\n\t'v' type_id=8 bits_offset=0\n"
         "[7] STRUCT 'vlan' size=8 vlen=1\n\t'd' type_id=9 bits_offset=0\n"
         "[8] PTR '(anon)' type_id=7\n[9] PTR '(anon)' type_id=6\n"
@@ -143,9 +143,9 @@ def test_what_only_types_of_the_base_would_refer_to_is_not_kept() -> None:
         "[{6}] FUNC_PROTO '(anon)' ret_type_id=0 vlen=1\n\t'd' type_id={7}\n"
         "[{7}] PTR '(anon)' type_id={0}\n"
     )
-    base = rawtext.parse(types.format(*range(1, 9), "FWD 'vlan' fwd_kind=struct"))
+    base = assemble.parse(types.format(*range(1, 9), "FWD 'vlan' fwd_kind=struct"))
     vlan = "STRUCT 'vlan' size=8 vlen=1\n\t'd' type_id=16 bits_offset=0"
-    split = rawtext.parse(types.format(*range(9, 17), vlan), base)
+    split = assemble.parse(types.format(*range(9, 17), vlan), base)
     deduped = dedup_with_map(split)
     # The table and what its functions take are the base's; dev and vlan know more.
     assert deduped.ids[9:] == [9, 10, 11, 4, 5, 6, 7, 12]
@@ -155,13 +155,13 @@ def test_what_only_types_of_the_base_would_refer_to_is_not_kept() -> None:
 @pytest.mark.parametrize("rich", [4, 5])
 @pytest.mark.parametrize("tag", ["dev", "own"])
 def test_of_two_definitions_the_one_that_says_more_stays(rich: int, tag: str) -> None:
-    base = rawtext.parse(
+    base = assemble.parse(
         "[1] STRUCT 'dev' size=8 vlen=1\n\t'v' type_id=3 bits_offset=0\n"
         "[2] FWD 'vlan' fwd_kind=struct\n[3] PTR '(anon)' type_id=2\n"
     )
     device = "[{}] STRUCT '{}' size=8 vlen=1\n\t'v' type_id={} bits_offset=0\n"
     vlan = "STRUCT 'vlan' size=4 vlen=0\n"
-    split = rawtext.parse(
+    split = assemble.parse(
         "".join(device.format(t, tag, 7 if t == rich else 3) for t in (4, 5))
         + f"[6] {vlan}[7] PTR '(anon)' type_id=6\n",
         base,
@@ -244,7 +244,7 @@ def test_an_ambiguous_enum_forward_means_the_least_definition_in_any_order() -> 
         "[3] ENUM 'e' encoding=UNSIGNED size=4 vlen=0\n"
         "[4] PTR '(anon)' type_id=3\n"
     )
-    btf = rawtext.parse(text)
+    btf = assemble.parse(text)
     for order in ([1, 2, 3, 4], [2, 1, 3, 4], [4, 3, 2, 1]):
         done = dedup(permuted(btf, order))
         (pointer,) = [t for i in done.own_ids() if isinstance(t := done.type_by_id(i), k.Ptr)]
@@ -274,7 +274,7 @@ def test_strings_stay_in_order_of_first_use_and_unused_ones_go() -> None:
 
 
 def test_strings_of_several_levels_compare_by_content() -> None:
-    base = rawtext.parse("[1] INT 'int' size=4 bits_offset=0 nr_bits=32 encoding=SIGNED\n")
+    base = assemble.parse("[1] INT 'int' size=4 bits_offset=0 nr_bits=32 encoding=SIGNED\n")
     own = Builder(None)
     own.add_int("int", 4, 1)
     # The middle level repeats the base's string instead of referring to it.
@@ -298,14 +298,14 @@ def test_s05_functions_stay_and_what_they_take_is_the_bases() -> None:
         "\t'n' type_id=1 bits_offset=64\n"
         "[3] PTR '(anon)' type_id=2\n[4] TYPEDEF 'sock_t' type_id=2\n"
     )
-    base = rawtext.parse(kernel)
-    copy = rawtext.dumps(_shifted(rawtext.parse(kernel), base))
+    base = assemble.parse(kernel)
+    copy = rawtext.dumps(_shifted(assemble.parse(kernel), base))
     own = (
         "[9] CONST '(anon)' type_id=8\n[10] PTR '(anon)' type_id=9\n"
         "[11] FUNC_PROTO '(anon)' ret_type_id=5 vlen=2\n\t'sk' type_id=7\n\t'c' type_id=10\n"
         "[12] FUNC 'use' type_id=11 linkage=static\n"
     )
-    out = dedup(rawtext.parse(copy + own, base))
+    out = dedup(assemble.parse(copy + own, base))
     (func,) = [t for t in out.own_ids() if out.kind_of(t) == Kind.FUNC]
     (proto,) = out.iter_type_refs(func)
     assert proto >= base.type_cnt
@@ -328,26 +328,26 @@ def _shifted(source: Btf, base: Btf) -> Btf:
 
 
 def test_what_is_only_above_a_cycle_may_equal_what_is_above_none() -> None:
-    base = rawtext.parse("[1] PTR '(anon)' type_id=1\n")
+    base = assemble.parse("[1] PTR '(anon)' type_id=1\n")
     text = (
         "[2] TYPEDEF 't' type_id=1\n[3] PTR '(anon)' type_id=4\n"
         "[4] PTR '(anon)' type_id=4\n[5] TYPEDEF 't' type_id=3\n[6] CONST '(anon)' type_id=5\n"
     )
     left = "[2] TYPEDEF 't' type_id=1\n[3] CONST '(anon)' type_id=2\n"
-    assert rawtext.dumps(dedup(rawtext.parse(text, base))) == left
+    assert rawtext.dumps(dedup(assemble.parse(text, base))) == left
 
 
 def test_a_base_may_hold_a_second_empty_string() -> None:
-    int_ = rawtext.parse("[1] INT 'int' size=4 bits_offset=0 nr_bits=32 encoding=SIGNED\n")
+    int_ = assemble.parse("[1] INT 'int' size=4 bits_offset=0 nr_bits=32 encoding=SIGNED\n")
     base = Btf.parse(pack(int_.words, int_.strings.data + b"\0", byteorder="little"))
     text = "[2] STRUCT 's' size=4 vlen=1\n\t'(anon)' type_id=1 bits_offset=0\n"
-    once = dedup(rawtext.parse(text, base))
+    once = dedup(assemble.parse(text, base))
     assert rawtext.dumps(once) == text
     assert dedup(once).raw == once.raw
 
 
 def test_every_id_of_the_source_is_accounted_for() -> None:
-    base = rawtext.parse("[1] INT 'int' size=4 bits_offset=0 nr_bits=32 encoding=SIGNED\n")
+    base = assemble.parse("[1] INT 'int' size=4 bits_offset=0 nr_bits=32 encoding=SIGNED\n")
     builder = Builder(base)
     builder.add_int("int", 4, 1)
     builder.add_ptr(2)

@@ -10,7 +10,7 @@ import pytest
 from btfdbg.btf import Btf
 from btfdbg.btf.dedup.dedup import dedup
 from btfdbg.btf.pack import with_byteorder
-from btfdbg.btf.text import rawtext
+from btfdbg.btf.text import assemble, rawtext
 from btfdbg.errors import BtfError
 
 from .graphs import permuted
@@ -34,8 +34,8 @@ CASES = _read()
 
 def _given(name: str) -> tuple[Btf, Btf | None]:
     _, base_text, types, _ = CASES[name]
-    base = rawtext.parse(base_text) if base_text else None
-    return rawtext.parse(types, base), base
+    base = assemble.parse(base_text) if base_text else None
+    return assemble.parse(types, base), base
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -76,10 +76,10 @@ def test_libbpf_leaves_the_same_but_where_it_is_known_to_err(libbpf: Libbpf, nam
 
 
 def test_a_base_that_refers_to_nothing_is_an_error() -> None:
-    base = rawtext.parse("[1] STRUCT 's' size=8 vlen=1\n\t'a' type_id=168 bits_offset=0\n")
+    base = assemble.parse("[1] STRUCT 's' size=8 vlen=1\n\t'a' type_id=168 bits_offset=0\n")
     text = (
         "[2] STRUCT 's' size=8 vlen=1\n\t'a' type_id=3 bits_offset=0\n[3] PTR '(anon)' type_id=2\n"
     )
     text += "[4] STRUCT 's' size=4 vlen=0\n"  # which makes the tag ambiguous
     with pytest.raises(BtfError, match="168"):
-        dedup(rawtext.parse(text, base))
+        dedup(assemble.parse(text, base))

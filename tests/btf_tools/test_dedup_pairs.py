@@ -17,7 +17,7 @@ from btfdbg.btf.dedup.pairs import Pairs
 from btfdbg.btf.dedup.split import PreparedBase, _Split, representatives
 from btfdbg.btf.dedup.whole import representatives as whole_representatives
 from btfdbg.btf.format import TypeId
-from btfdbg.btf.text import rawtext
+from btfdbg.btf.text import assemble
 
 from .graphs import build, random_types
 
@@ -50,7 +50,7 @@ def test_the_rounds_alone_find_the_same_classes(seed: int) -> None:
 def _two_chains(length: int) -> Btf:
     """Return a split with two chains of structs that differ in the last ones' values only."""
     builder = Builder(
-        rawtext.parse("[1] INT 'int' size=4 bits_offset=0 nr_bits=32 encoding=SIGNED")
+        assemble.parse("[1] INT 'int' size=4 bits_offset=0 nr_bits=32 encoding=SIGNED")
     )
     for size in (4, 8):
         below = builder.add_struct("s0", size)
@@ -84,8 +84,8 @@ def test_definitions_that_refer_to_each_other_in_a_cycle_are_the_bases() -> None
         "[{2}] STRUCT 'b' size=8 vlen=1\n\t'a' type_id={3} bits_offset=0\n"
         "[{3}] PTR '(anon)' type_id={0}\n"
     )
-    base = rawtext.parse(chain.format(1, 2, 3, 4) + "[5] STRUCT 'b' size=4 vlen=0\n")
-    split = rawtext.parse(chain.format(6, 7, 8, 9), base)
+    base = assemble.parse(chain.format(1, 2, 3, 4) + "[5] STRUCT 'b' size=4 vlen=0\n")
+    split = assemble.parse(chain.format(6, 7, 8, 9), base)
     pairs = _pairs(split)
     assert pairs.run(everywhere=True)
     assert len(pairs.ambiguous) == 1, "'b' has two definitions in the base"
@@ -93,27 +93,27 @@ def test_definitions_that_refer_to_each_other_in_a_cycle_are_the_bases() -> None
 
 
 def test_a_forward_declaration_is_a_definition_until_two_of_these_differ() -> None:
-    base = rawtext.parse("[1] STRUCT 'x' size=4 vlen=0\n[2] PTR '(anon)' type_id=1\n")
+    base = assemble.parse("[1] STRUCT 'x' size=4 vlen=0\n[2] PTR '(anon)' type_id=1\n")
     user = "[{0}] STRUCT 'user' size=8 vlen=1\n\t'x' type_id={1} bits_offset=0\n"
     types = user.format(3, 2) + user.format(4, 5)
     types += "[5] PTR '(anon)' type_id=6\n[6] FWD 'x' fwd_kind=struct\n"
-    assert dedup_with_map(rawtext.parse(types, base)).ids[3:] == [3, 3, 2, 1]
+    assert dedup_with_map(assemble.parse(types, base)).ids[3:] == [3, 3, 2, 1]
     types += "[7] STRUCT 'x' size=8 vlen=0\n"
-    assert dedup_with_map(rawtext.parse(types, base)).ids[3:] == [3, 4, 5, 6, 7]
+    assert dedup_with_map(assemble.parse(types, base)).ids[3:] == [3, 4, 5, 6, 7]
 
 
 def test_an_enums_forward_declaration_is_one_of_several_definitions() -> None:
-    base = rawtext.parse("[1] ENUM 'e' encoding=UNSIGNED size=4 vlen=1\n\t'A' val=0\n")
+    base = assemble.parse("[1] ENUM 'e' encoding=UNSIGNED size=4 vlen=1\n\t'A' val=0\n")
     user = "[{0}] STRUCT 'user' size=8 vlen=1\n\t'e' type_id={1} bits_offset=0\n"
     types = user.format(2, 1) + user.format(3, 5) + user.format(4, 6)
     types += "[5] ENUM 'e' encoding=UNSIGNED size=4 vlen=0\n"
     types += "[6] ENUM 'e' encoding=UNSIGNED size=4 vlen=1\n\t'B' val=0\n"
-    assert dedup_with_map(rawtext.parse(types, base)).ids[2:] == [2, 2, 3, 1, 4]
+    assert dedup_with_map(assemble.parse(types, base)).ids[2:] == [2, 2, 3, 1, 4]
 
 
 def test_very_many_definitions_that_look_alike_are_left_to_the_rounds() -> None:
     builder = Builder(
-        rawtext.parse("[1] INT 'int' size=4 bits_offset=0 nr_bits=32 encoding=SIGNED")
+        assemble.parse("[1] INT 'int' size=4 bits_offset=0 nr_bits=32 encoding=SIGNED")
     )
     for number in range(60):
         array = builder.add_array(1, 1, number % 2)

@@ -13,7 +13,7 @@ from btfdbg.btf.btfext import BtfExt, CoreKind, CoreRelo, move_ext, parse_ext
 from btfdbg.btf.core_relo import essential_name, parse_access, types_match
 from btfdbg.btf.dedup.dedup import dedup_with_map
 from btfdbg.btf.minimize import flatten, minimize
-from btfdbg.btf.text import rawtext
+from btfdbg.btf.text import assemble, rawtext
 from btfdbg.cli.main import main
 from btfdbg.errors import BtfError, BtfFormatError
 from btfdbg.images.elf import sections
@@ -46,9 +46,9 @@ def small(
     local: str, *relos: tuple[str, str, CoreKind], kernel: str = KERNEL
 ) -> tuple[str, tuple[CoreRelo, ...]]:
     """Return the minimal kernel for relocations, and those that found nothing."""
-    own = rawtext.parse(local)
+    own = assemble.parse(local)
     ext = BtfExt("little", (), (), tuple(relo(own, *r) for r in relos))
-    out = minimize(rawtext.parse(kernel), [(own, ext)])
+    out = minimize(assemble.parse(kernel), [(own, ext)])
     return rawtext.dumps(out.kernel), out.unmatched
 
 
@@ -196,9 +196,9 @@ USES = (
 
 
 def _with_modules(*relos: tuple[str, str, CoreKind]) -> tuple[Btf, Btf, Btf]:
-    kernel = rawtext.parse(KERNEL)
-    modules = [rawtext.parse(M, kernel), rawtext.parse(N, kernel)]
-    own = rawtext.parse(USES)
+    kernel = assemble.parse(KERNEL)
+    modules = [assemble.parse(M, kernel), assemble.parse(N, kernel)]
+    own = assemble.parse(USES)
     ext = BtfExt("little", (), (), tuple(relo(own, *r) for r in relos))
     out = minimize(kernel, [(own, ext)], modules)
     assert out.unmatched == ()
@@ -224,11 +224,11 @@ def test_an_access_from_a_module_into_the_kernels_types_keeps_those() -> None:
 
 
 def test_modules_are_not_asked_for_what_the_kernel_has() -> None:
-    kernel = rawtext.parse(KERNEL)
-    module = rawtext.parse(
+    kernel = assemble.parse(KERNEL)
+    module = assemble.parse(
         "[11] STRUCT 'inner' size=4 vlen=1\n\t'a' type_id=1 bits_offset=0\n", kernel
     )
-    own = rawtext.parse(USES)
+    own = assemble.parse(USES)
     ext = BtfExt("little", (), (), (relo(own, "inner", "0:0", CoreKind.FIELD_EXISTS),))
     out = minimize(kernel, [(own, ext)], [module])
     assert rawtext.dumps(out.modules[0]) == ""
@@ -244,8 +244,8 @@ def test_flattening_makes_one_btf_of_all_without_mixing() -> None:
 
 
 def test_a_module_of_another_kernel_is_refused() -> None:
-    kernel = rawtext.parse(KERNEL)
-    module = rawtext.parse(M, rawtext.parse(KERNEL))
+    kernel = assemble.parse(KERNEL)
+    module = assemble.parse(M, assemble.parse(KERNEL))
     with pytest.raises(BtfError, match="not split on top of this kernel"):
         minimize(kernel, [], [module])
 
@@ -269,14 +269,14 @@ def test_a_flavour_is_what_follows_three_underscores(name: str, essential: str) 
 
 @pytest.mark.parametrize("access", ["", "0:", "a", "0:9", "0:0:0:7", "-1"])
 def test_an_access_that_does_not_fit_its_own_types_is_an_error(access: str) -> None:
-    btf = rawtext.parse(KERNEL)
+    btf = assemble.parse(KERNEL)
     with pytest.raises(BtfError):
         parse_access(btf, relo(btf, "outer", access, CoreKind.FIELD_EXISTS))
 
 
 def test_a_declaration_behind_a_pointer_matches_a_definition() -> None:
-    local = rawtext.parse("[1] FWD 'outer' fwd_kind=struct\n[2] PTR '(anon)' type_id=1\n")
-    target = rawtext.parse(KERNEL)
+    local = assemble.parse("[1] FWD 'outer' fwd_kind=struct\n[2] PTR '(anon)' type_id=1\n")
+    target = assemble.parse(KERNEL)
     assert types_match(local, 2, target, 4)
     assert not types_match(local, 1, target, 8)
 
@@ -379,7 +379,7 @@ def test_dedup_writes_both_sections_of_an_object(tmp_path: Path) -> None:
 )
 def test_a_malformed_btf_ext_is_an_error(data: bytes) -> None:
     with pytest.raises(BtfFormatError):
-        parse_ext(data, rawtext.parse(INT))
+        parse_ext(data, assemble.parse(INT))
 
 
 def test_kept_values_are_those_of_the_kernel() -> None:
@@ -388,9 +388,9 @@ def test_kept_values_are_those_of_the_kernel() -> None:
         + "[2] STRUCT 'outer' size=4 vlen=1\n\t'p' type_id=3 bits_offset=0\n"
         + ("[3] PTR '(anon)' type_id=0\n")
     )
-    own = rawtext.parse(local)
+    own = assemble.parse(local)
     ext = BtfExt("little", (), (), (relo(own, "outer", "0:0", CoreKind.FIELD_BYTE_OFFSET),))
-    out = minimize(rawtext.parse(KERNEL), [(own, ext)]).kernel
+    out = minimize(assemble.parse(KERNEL), [(own, ext)]).kernel
     outer = out.type_by_id(out.find_by_name_kind("outer"))
     assert isinstance(outer, k.Struct)
     assert [(m.name, m.bit_offset) for m in outer.members] == [("p", 576)]

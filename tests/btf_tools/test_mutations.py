@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from btfdbg.btf import Btf, Builder
 from btfdbg.btf import kinds as k
-from btfdbg.btf.text import rawtext
+from btfdbg.btf.text import assemble
 from btfdbg.errors import BtfError, BtfFormatError
 from tests.btf.verbs import VERBS, Case
 
 _TEXT = (Path(__file__).with_name("c_cases") / "syntax.raw").read_text()
-GOOD = rawtext.parse(_TEXT)
+GOOD = assemble.parse(_TEXT)
 BLOB = bytes(GOOD.raw)
 
 

@@ -15,7 +15,7 @@ from btfdbg.btf import Btf, Builder
 from btfdbg.btf.btfext import parse_ext
 from btfdbg.btf.minimize import minimize
 from btfdbg.btf.relocate import relocate
-from btfdbg.btf.text import rawtext
+from btfdbg.btf.text import assemble, rawtext
 from btfdbg.errors import BtfError
 from tests.images.elves import elf
 
@@ -81,13 +81,13 @@ def test_libbpf_relocates_likewise(libbpf: Libbpf, seed: int) -> None:
     done = 0
     for _ in range(EACH):
         names = "fgh"[: rng.randrange(1, 4)]
-        below = rawtext.parse(_text([_named(rng, names, 0) for _ in range(rng.randrange(1, 4))]))
+        below = assemble.parse(_text([_named(rng, names, 0) for _ in range(rng.randrange(1, 4))]))
         first = below.type_cnt
         own = [_user(rng, names + "s", first + n) for n in range(rng.randrange(1, 5))]
-        split = rawtext.parse(_text(own, first), below)
+        split = assemble.parse(_text(own, first), below)
         count = rng.randrange(1, 8)
         types = [_named(rng, names, count + 1) for _ in range(count)]
-        target = rawtext.parse(_text([*types, "INT 'int' size=4 encoding=SIGNED\n"]))
+        target = assemble.parse(_text([*types, "INT 'int' size=4 encoding=SIGNED\n"]))
         theirs = libbpf("relocate", target, split, below)
         try:
             ours = relocate(split, target, "libbpf")
@@ -121,7 +121,7 @@ def _program(rng: random.Random, exact: bool) -> Btf:
     ]
     types.append(_struct(rng, "t", [1, 2, 3, 4, 5], exact))
     types.append(_struct(rng, "u", [1, 3, 5, 6], exact))
-    return rawtext.parse(_text(types))
+    return assemble.parse(_text(types))
 
 
 @pytest.mark.parametrize("seed", SEEDS)

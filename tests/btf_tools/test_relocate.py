@@ -15,7 +15,7 @@ from btfdbg.btf.distill import distill_base
 from btfdbg.btf.merge import Rebase, merge, rebase
 from btfdbg.btf.pack import with_byteorder
 from btfdbg.btf.relocate import relocate
-from btfdbg.btf.text import rawtext
+from btfdbg.btf.text import assemble, rawtext
 from btfdbg.errors import BtfError, BtfRelocateError
 
 from .graphs import build, random_types
@@ -106,14 +106,14 @@ DISTILLED = (
 def test_distilling_divides_types_as_the_row_says(
     name: str, base: str, split: str, new_base: str, new_split: str
 ) -> None:
-    own = rawtext.parse(split, rawtext.parse(base))
+    own = assemble.parse(split, assemble.parse(base))
     small, moved = distill_base(own)
     assert rawtext.dumps(small) == new_base
     assert rawtext.dumps(moved) == new_split
 
 
 def test_distilling_keeps_the_byte_order() -> None:
-    big = Btf.parse(with_byteorder(rawtext.parse(INT), "big"))
+    big = Btf.parse(with_byteorder(assemble.parse(INT), "big"))
     split = Builder(big)
     split.add_ptr(1)
     small, moved = distill_base(split.to_btf())
@@ -124,7 +124,7 @@ def test_distilling_keeps_the_byte_order() -> None:
 
 def test_only_split_btf_can_be_distilled() -> None:
     with pytest.raises(BtfError, match="not split"):
-        distill_base(rawtext.parse(INT))
+        distill_base(assemble.parse(INT))
 
 
 @pytest.mark.parametrize(
@@ -135,8 +135,8 @@ def test_only_split_btf_can_be_distilled() -> None:
     ],
 )
 def test_functions_and_variables_of_the_base_cannot_be_distilled(line: str) -> None:
-    base = rawtext.parse(INT + line)
-    split = rawtext.parse("[4] DECL_TAG 'tag' type_id=3 component_idx=-1\n", base)
+    base = assemble.parse(INT + line)
+    split = assemble.parse("[4] DECL_TAG 'tag' type_id=3 component_idx=-1\n", base)
     with pytest.raises(BtfError, match=r"cannot distill: type 4 .* refers to the base's type 3"):
         distill_base(split)
 
@@ -206,7 +206,7 @@ def _target(lines: tuple[str, ...]) -> Btf:
     for number, line in enumerate(lines, 1):
         text += f"[{number}] {line.format(int=len(lines) + 1)}\n"
     text += f"[{len(lines) + 1}] INT 'int' size=4 bits_offset=0 nr_bits=32 encoding=SIGNED\n"
-    return rawtext.parse(text)
+    return assemble.parse(text)
 
 
 @pytest.mark.parametrize(
@@ -220,8 +220,8 @@ def test_a_distilled_type_matches_as_the_row_says(
     strict: int | None,
     libbpf: int | None,
 ) -> None:
-    distilled = rawtext.parse(f"[1] {base}\n")
-    own = rawtext.parse(split, distilled)
+    distilled = assemble.parse(f"[1] {base}\n")
+    own = assemble.parse(split, distilled)
     onto = _target(target)
     for compat, wanted in (("strict", strict), ("libbpf", libbpf)):
         if wanted is None:
@@ -236,17 +236,17 @@ def test_a_distilled_type_matches_as_the_row_says(
 
 
 def test_the_error_lists_every_mismatch_and_the_candidates() -> None:
-    distilled = rawtext.parse(
+    distilled = assemble.parse(
         "[1] STRUCT 'a' size=4 vlen=0\n"
         "[2] INT 'b' size=4 bits_offset=0 nr_bits=32 encoding=(none)\n"
         "[3] STRUCT 'c' size=4 vlen=0\n"
     )
-    split = rawtext.parse(
+    split = assemble.parse(
         "[4] STRUCT 'h' size=12 vlen=3\n\t'a' type_id=1 bits_offset=0\n"
         "\t'b' type_id=2 bits_offset=32\n\t'c' type_id=3 bits_offset=64\n",
         distilled,
     )
-    target = rawtext.parse("[1] STRUCT 'a' size=8 vlen=0\n[2] UNION 'c' size=4 vlen=0\n")
+    target = assemble.parse("[1] STRUCT 'a' size=8 vlen=0\n[2] UNION 'c' size=4 vlen=0\n")
     with pytest.raises(BtfRelocateError) as caught:
         relocate(split, target)
     error = caught.value
@@ -270,27 +270,27 @@ def test_the_error_lists_every_mismatch_and_the_candidates() -> None:
     ],
 )
 def test_a_base_that_no_distilling_makes_is_refused(base: str) -> None:
-    split = rawtext.parse(POINTER, rawtext.parse(base))
+    split = assemble.parse(POINTER, assemble.parse(base))
     with pytest.raises(BtfError, match="which no distilled base holds"):
-        relocate(split, rawtext.parse(INT))
+        relocate(split, assemble.parse(INT))
 
 
 def test_relocating_onto_its_own_base_is_refused() -> None:
-    base = rawtext.parse(INT)
+    base = assemble.parse(INT)
     with pytest.raises(BtfError, match="already"):
-        relocate(rawtext.parse(POINTER, base), base)
+        relocate(assemble.parse(POINTER, base), base)
     with pytest.raises(BtfError, match="not split"):
         relocate(base, base)
 
 
 def test_a_member_that_shares_its_name_with_a_base_type_keeps_it() -> None:
-    distilled = rawtext.parse("[1] STRUCT 'foo' size=4 vlen=0\n")
-    split = rawtext.parse(
+    distilled = assemble.parse("[1] STRUCT 'foo' size=4 vlen=0\n")
+    split = assemble.parse(
         "[2] STRUCT 's' size=8 vlen=1\n\t'foo' type_id=3 bits_offset=0\n"
         "[3] PTR '(anon)' type_id=1\n",
         distilled,
     )
-    target = rawtext.parse(
+    target = assemble.parse(
         INT + "[2] STRUCT 'other' size=4 vlen=0\n[3] STRUCT 'foo' size=4 vlen=0\n"
     )
     moved = relocate(split, target)
@@ -301,12 +301,12 @@ def test_a_member_that_shares_its_name_with_a_base_type_keeps_it() -> None:
 
 
 def test_the_target_may_be_split_itself() -> None:
-    bottom = rawtext.parse(INT)
-    target = rawtext.parse("[2] STRUCT 'foo' size=4 vlen=0\n", bottom)
-    split = rawtext.parse(
+    bottom = assemble.parse(INT)
+    target = assemble.parse("[2] STRUCT 'foo' size=4 vlen=0\n", bottom)
+    split = assemble.parse(
         "[3] STRUCT 's' size=8 vlen=2\n\t'x' type_id=1 bits_offset=0\n"
         "\t'foo' type_id=2 bits_offset=32\n",
-        rawtext.parse(INT + "[2] STRUCT 'foo' size=4 vlen=0\n"),
+        assemble.parse(INT + "[2] STRUCT 'foo' size=4 vlen=0\n"),
     )
     moved = relocate(split, target)
     assert moved.start_id == 3
@@ -316,11 +316,11 @@ def test_the_target_may_be_split_itself() -> None:
 
 
 def test_a_failed_relocation_changes_nothing() -> None:
-    distilled = rawtext.parse("[1] STRUCT 'foo' size=4 vlen=0\n")
-    split = rawtext.parse(POINTER, distilled)
+    distilled = assemble.parse("[1] STRUCT 'foo' size=4 vlen=0\n")
+    split = assemble.parse(POINTER, distilled)
     before = bytes(split.raw)
     with pytest.raises(BtfRelocateError):
-        relocate(split, rawtext.parse(INT))
+        relocate(split, assemble.parse(INT))
     assert bytes(split.raw) == before
     assert split.base is distilled
 
@@ -349,11 +349,11 @@ def test_relocating_what_was_distilled_onto_its_base_gives_it_back(seed: int) ->
 
 
 def test_rebase_moves_every_level_once() -> None:
-    old = rawtext.parse(INT + "[2] STRUCT 'foo' size=4 vlen=0\n[3] PTR '(anon)' type_id=2\n")
-    module = rawtext.parse("[4] STRUCT 'm' size=8 vlen=1\n\t'p' type_id=3 bits_offset=0\n", old)
-    one = rawtext.parse("[5] PTR '(anon)' type_id=4\n[6] CONST '(anon)' type_id=3\n", module)
-    two = rawtext.parse("[5] ARRAY '(anon)' type_id=4 index_type_id=1 nr_elems=2\n", module)
-    new = rawtext.parse("[1] STRUCT 'foo' size=16 vlen=0\n" + INT.replace("[1]", "[2]"))
+    old = assemble.parse(INT + "[2] STRUCT 'foo' size=4 vlen=0\n[3] PTR '(anon)' type_id=2\n")
+    module = assemble.parse("[4] STRUCT 'm' size=8 vlen=1\n\t'p' type_id=3 bits_offset=0\n", old)
+    one = assemble.parse("[5] PTR '(anon)' type_id=4\n[6] CONST '(anon)' type_id=3\n", module)
+    two = assemble.parse("[5] ARRAY '(anon)' type_id=4 index_type_id=1 nr_elems=2\n", module)
+    new = assemble.parse("[1] STRUCT 'foo' size=16 vlen=0\n" + INT.replace("[1]", "[2]"))
     mover = Rebase(old, new)
     a, b = mover.move(one), mover.move(two)
     assert a.base is b.base
@@ -367,19 +367,19 @@ def test_rebase_moves_every_level_once() -> None:
 
 
 def test_rebase_lists_what_the_new_base_lacks() -> None:
-    old = rawtext.parse("[1] STRUCT 'foo' size=4 vlen=0\n[2] FWD 'bar' fwd_kind=struct\n")
-    split = rawtext.parse("[3] PTR '(anon)' type_id=1\n[4] PTR '(anon)' type_id=2\n", old)
+    old = assemble.parse("[1] STRUCT 'foo' size=4 vlen=0\n[2] FWD 'bar' fwd_kind=struct\n")
+    split = assemble.parse("[3] PTR '(anon)' type_id=1\n[4] PTR '(anon)' type_id=2\n", old)
     with pytest.raises(BtfRelocateError) as caught:
-        rebase(split, rawtext.parse(INT))
+        rebase(split, assemble.parse(INT))
     assert len(caught.value.mismatches) == 2
 
 
 def test_merging_modules_keeps_shared_types_once_and_different_ones_apart() -> None:
-    base = rawtext.parse(INT)
+    base = assemble.parse(INT)
     same = "[2] STRUCT 's' size=4 vlen=1\n\t'x' type_id=1 bits_offset=0\n"
-    one = rawtext.parse(same + "[3] PTR '(anon)' type_id=2\n", base)
-    two = rawtext.parse(same + "[3] STRUCT 't' size=4 vlen=0\n", base)
-    three = rawtext.parse("[2] STRUCT 's' size=8 vlen=1\n\t'x' type_id=1 bits_offset=32\n", base)
+    one = assemble.parse(same + "[3] PTR '(anon)' type_id=2\n", base)
+    two = assemble.parse(same + "[3] STRUCT 't' size=4 vlen=0\n", base)
+    three = assemble.parse("[2] STRUCT 's' size=8 vlen=1\n\t'x' type_id=1 bits_offset=32\n", base)
     merged = merge([one, two, three])
     assert rawtext.dumps(merged) == (
         same
@@ -389,21 +389,21 @@ def test_merging_modules_keeps_shared_types_once_and_different_ones_apart() -> N
 
 
 def test_only_parts_of_one_base_are_merged() -> None:
-    split = rawtext.parse("[2] PTR '(anon)' type_id=1\n", rawtext.parse(INT))
+    split = assemble.parse("[2] PTR '(anon)' type_id=1\n", assemble.parse(INT))
     with pytest.raises(BtfError, match="same base"):
-        merge([split, rawtext.parse(INT)])
+        merge([split, assemble.parse(INT)])
     with pytest.raises(BtfError, match="nothing"):
         merge([])
 
 
 def test_a_distilled_base_may_be_empty() -> None:
     # libbpf then takes the split for the base, and leaves references to nothing.
-    base = rawtext.parse(
+    base = assemble.parse(
         INT + "[2] PTR '(anon)' type_id=0\n[3] ENUM '(anon)' encoding=UNSIGNED "
         "size=4 vlen=1\n\t'A' val=1\n"
     )
     text = "[4] CONST '(anon)' type_id=2\n[5] TYPEDEF 't' type_id=3\n"
-    small, split = distill_base(rawtext.parse(text, base))
+    small, split = distill_base(assemble.parse(text, base))
     assert not small.offsets
     assert rawtext.dumps(split) == (
         "[1] CONST '(anon)' type_id=3\n[2] TYPEDEF 't' type_id=4\n[3] PTR '(anon)' type_id=0\n"

@@ -33,7 +33,7 @@ from btfdbg.btf.dedup.dedup import dedup
 from btfdbg.btf.distill import distill_base
 from btfdbg.btf.holes import as_text, holes
 from btfdbg.btf.relocate import relocate
-from btfdbg.btf.text import rawtext
+from btfdbg.btf.text import assemble, rawtext
 from btfdbg.errors import BtfRelocateError
 
 from .dedup_rows import ROWS, SPLIT_ROWS
@@ -91,7 +91,7 @@ def libbpf(tmp_path_factory: pytest.TempPathFactory) -> Libbpf:
     ids=[r[0] for r in ROWS if not r[0].startswith(KNOWN)],
 )  # fmt: skip
 def test_dedup_agrees_with_libbpf(libbpf: Libbpf, name: str, types: str, left: str) -> None:
-    out = libbpf("dedup", rawtext.parse(types))
+    out = libbpf("dedup", assemble.parse(types))
     assert out is not None
     assert rawtext.dumps(Btf.parse(out[0])) == (types if left is None else left)
 
@@ -103,8 +103,8 @@ def test_dedup_agrees_with_libbpf(libbpf: Libbpf, name: str, types: str, left: s
 def test_split_dedup_agrees_with_libbpf(
     libbpf: Libbpf, name: str, base: str, types: str, left: str
 ) -> None:
-    below = rawtext.parse(base)
-    out = libbpf("dedup", rawtext.parse(types, below), below)
+    below = assemble.parse(base)
+    out = libbpf("dedup", assemble.parse(types, below), below)
     assert out is not None
     assert rawtext.dumps(Btf.parse(out[0], below)) == left
 
@@ -114,9 +114,9 @@ def test_the_libbpf_column_of_the_matching_rows_is_what_it_does(
     libbpf: Libbpf, row: tuple[str, str, str, tuple[str, ...], int | None, int | None]
 ) -> None:
     _name, base, split, target, _strict, wanted = row
-    distilled = rawtext.parse(f"[1] {base}\n")
+    distilled = assemble.parse(f"[1] {base}\n")
     onto = _target(target)
-    out = libbpf("relocate", onto, rawtext.parse(split, distilled), distilled)
+    out = libbpf("relocate", onto, assemble.parse(split, distilled), distilled)
     found = None
     if out is not None:
         found = int(Btf.parse(out[0], onto).iter_type_refs(onto.type_cnt)[0])
@@ -197,7 +197,7 @@ def _header(text: str) -> list[str]:
 def test_c_equals_bpftools(path: str, tmp_path: Path) -> None:
     bpftool = command("BTFDBG_BPFTOOL")
     if path.endswith(".raw"):
-        btf = rawtext.parse(Path(path).read_text())
+        btf = assemble.parse(Path(path).read_text())
     else:
         btf = images.load_btf(path)
     (tmp_path / "btf").write_bytes(btf.raw)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from btfdbg.btf import Btf
-from btfdbg.btf.text import rawtext
+from btfdbg.btf.text import assemble, rawtext
 from btfdbg.cli.main import main
 
 INT = "[1] INT 'int' size=4 bits_offset=0 nr_bits=32 encoding=SIGNED\n"
@@ -24,9 +24,9 @@ SPLIT = "[3] INT 'int' size=4 bits_offset=0 nr_bits=32 encoding=SIGNED\n" + (
 
 @pytest.fixture
 def files(tmp_path: Path) -> Path:
-    base = rawtext.parse(BASE)
+    base = assemble.parse(BASE)
     (tmp_path / "base").write_bytes(base.raw)
-    (tmp_path / "split").write_bytes(rawtext.parse(SPLIT, base).raw)
+    (tmp_path / "split").write_bytes(assemble.parse(SPLIT, base).raw)
     return tmp_path
 
 
@@ -61,7 +61,7 @@ def test_distil_and_relocate(files: Path, capsys: pytest.CaptureFixture[str]) ->
     assert run("relocate", moved, "-B", small, "-t", files / "base", "-o", back) == 0
     assert read(back, files / "base") == SPLIT
     other = files / "other"
-    other.write_bytes(rawtext.parse("[1] UNION 's' size=8 vlen=0\n").raw)
+    other.write_bytes(assemble.parse("[1] UNION 's' size=8 vlen=0\n").raw)
     (files / "back").unlink()
     assert run("relocate", moved, "-B", small, "-t", other, "-o", back) == 1
     printed = capsys.readouterr()
@@ -74,7 +74,7 @@ def test_distil_and_relocate(files: Path, capsys: pytest.CaptureFixture[str]) ->
 def test_rebase_needs_no_distilled_base(files: Path) -> None:
     other, back = files / "other", files / "back"
     other.write_bytes(
-        rawtext.parse("[1] STRUCT 's' size=16 vlen=0\n" + INT.replace("1]", "2]")).raw
+        assemble.parse("[1] STRUCT 's' size=16 vlen=0\n" + INT.replace("1]", "2]")).raw
     )
     args = ("relocate", files / "split", "-B", files / "base", "-t", other, "-o", back, "--rebase")
     assert run(*args) == 0
@@ -84,12 +84,12 @@ def test_rebase_needs_no_distilled_base(files: Path) -> None:
 def test_merge_puts_splits_together(files: Path) -> None:
     out = files / "out"
     assert run("merge", files / "split", files / "split", "-B", files / "base", "-o", out) == 0
-    assert len(Btf.parse(out.read_bytes(), rawtext.parse(BASE)).offsets) == 2
+    assert len(Btf.parse(out.read_bytes(), assemble.parse(BASE)).offsets) == 2
 
 
 def test_diff_exits_as_diff_does(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     other = files / "other"
-    other.write_bytes(rawtext.parse(BASE.replace("'b'", "'c'")).raw)
+    other.write_bytes(assemble.parse(BASE.replace("'b'", "'c'")).raw)
     assert run("diff", files / "base", files / "base") == 0
     assert capsys.readouterr().out == ""
     assert run("diff", files / "base", other) == 1
@@ -100,7 +100,7 @@ def test_diff_exits_as_diff_does(files: Path, capsys: pytest.CaptureFixture[str]
 
 def test_diff_as_json(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     other = files / "other"
-    other.write_bytes(rawtext.parse(INT).raw)
+    other.write_bytes(assemble.parse(INT).raw)
     assert run("diff", files / "base", other, "--json") == 1
     assert json.loads(capsys.readouterr().out) == [
         {"kind": "struct", "name": "s", "status": "removed", "breaking": True, "details": []}

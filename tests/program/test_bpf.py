@@ -13,7 +13,7 @@ import pytest
 from drgn import Object
 
 from btfdbg.btf import TypeId
-from btfdbg.btf.text import rawtext
+from btfdbg.btf.text import assemble, rawtext
 from btfdbg.commands import info
 from btfdbg.commands.evaluate import prepare, run_line
 from btfdbg.program import bpf
@@ -41,7 +41,7 @@ def blob() -> tuple[bytes, TypeId, TypeId]:
 \t'packets' type_id=1 bits_offset=0
 \t'last' type_id=2 bits_offset=32
 """
-    return rawtext.assemble(text), TypeId(1), TypeId(3)
+    return assemble.assemble(text), TypeId(1), TypeId(3)
 
 
 def member(t: drgn.Type, name: str) -> tuple[int, int]:

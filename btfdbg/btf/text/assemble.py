@@ -20,7 +20,7 @@ from btfdbg.btf.header import ByteOrder
 from btfdbg.btf.pack import layout_section, pack
 from btfdbg.btf.string_table import StringTable
 from btfdbg.btf.strings import encode_name
-from btfdbg.btf.text.rawtext import ENCODINGS, LINKAGES
+from btfdbg.btf.text.notation import ENCODING_OF, LINKAGES, unescape
 from btfdbg.errors import BtfFormatError
 
 TYPE_LINE: Final = re.compile(
@@ -28,17 +28,9 @@ TYPE_LINE: Final = re.compile(
 )
 NAMED_ROW: Final = re.compile(r"\s+(?:'(.*)')?(?:@(0x[0-9a-f]+))?((?: .*)?)", re.DOTALL)
 LABEL: Final = re.compile(r" \(\w+ .*\)$", re.DOTALL)
-_ESCAPE: Final = re.compile(r"\\(\\|x([0-9a-f]{2}))")
 _ATTRS: Final = re.compile(r"(\w+)=(\([^)]*\)|[^\s,]+),?(?: \((\d+)\))?")
-_ENCODING_OF: Final = {text: number for number, text in ENCODINGS.items()}
 _KINDS: Final = {kind.name: kind.value for kind in Kind if kind}
 _LOC_FLAGS: Final = {str(flag.name): flag.value for flag in LocFlag if flag}
-
-
-def _unescape(text: str) -> str:
-    if "\\" not in text:
-        return text
-    return _ESCAPE.sub(lambda m: "\\" if m[1] == "\\" else chr(int(m[2], 16)), text)
 
 
 class Attrs:
@@ -114,7 +106,7 @@ class _Assembler:
             raise BtfFormatError("expected a name in quotes")
         if quoted == "(anon)":
             return 0
-        name = _unescape(quoted)
+        name = unescape(quoted)
         if not name:
             return self.strings.add_empty()
         return self.strings.add(name)
@@ -216,9 +208,9 @@ def _int_data(attrs: Attrs, size: int) -> int:
     offset = attrs.number("bits_offset", 0)
     bits = attrs.number("nr_bits", min(8 * size, 255))
     encoding = attrs.text("encoding", "(none)")
-    number = _ENCODING_OF.get(encoding, 0)
-    if encoding not in _ENCODING_OF and encoding != "UNKN":
-        raise BtfFormatError(f"encoding={encoding}: expected one of {', '.join(_ENCODING_OF)}")
+    number = ENCODING_OF.get(encoding, 0)
+    if encoding not in ENCODING_OF and encoding != "UNKN":
+        raise BtfFormatError(f"encoding={encoding}: expected one of {', '.join(ENCODING_OF)}")
     if not 0 <= offset < 256 or not 0 <= bits < 256:
         raise BtfFormatError("bits_offset and nr_bits must fit 8 bits")
     return attrs.u32("int_data", number << 24 | offset << 16 | bits)
@@ -356,7 +348,7 @@ def _row(asm: _Assembler, line: str) -> None:
         match = NAMED_ROW.fullmatch(line)
         if match is None or match[1] is None or match[3]:
             raise BtfFormatError("expected a string in quotes")
-        asm.strings.data += encode_name(_unescape(match[1])) + b"\0"
+        asm.strings.data += encode_name(unescape(match[1])) + b"\0"
         return
     parse = _ROWS.get(asm.kind, _UNKNOWN_ROW)
     asm.rows += parse(asm, line)

@@ -23,7 +23,6 @@ Facts: output of bpftool on the kernels tested; tools/bpf/bpftool/btf.c.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from itertools import accumulate, count
 from operator import sub
@@ -33,28 +32,13 @@ from btfdbg.btf.btf import Btf, string_sections
 from btfdbg.btf.format import Kind, LocFlag, kind_name
 from btfdbg.btf.string_table import StringTable
 from btfdbg.btf.strings import decode_name, encode_name
+from btfdbg.btf.text.notation import ENCODINGS, LINKAGES, SPECIAL_BYTES, escape
 from btfdbg.errors import BtfFormatError
 
 # Types to a chunk of output.
 _CHUNK = 8192
 
-_SPECIAL = re.compile(r"[\x00-\x1f\x7f\\]|^\(anon\)$")
-# The same of a whole section; a regular expression takes longer over it than all else.
-_SPECIAL_BYTES = bytes([*range(1, 32), 127, ord("\\")])
-
-ENCODINGS = {0: "(none)", 1: "SIGNED", 2: "CHAR", 4: "BOOL"}
-LINKAGES = ("static", "global", "extern")
-
 _Line: TypeAlias = "Callable[[list[int], int, int, int, dict[int, str]], str]"
-
-
-def escape(name: str) -> str:
-    """Return a name as it stands between the quotes."""
-    if _SPECIAL.search(name) is None:
-        return name
-    if name == "(anon)":
-        return "\\x28anon)"
-    return _SPECIAL.sub(lambda m: "\\\\" if m[0] == "\\" else f"\\x{ord(m[0]):02x}", name)
 
 
 _Names: TypeAlias = "dict[int, str]"
@@ -79,7 +63,7 @@ class _Quoted:
             table is None
             and len(btf.offsets) > len(data) >> 10
             and data.isascii()
-            and len(data.translate(None, _SPECIAL_BYTES)) == len(data)
+            and len(data.translate(None, SPECIAL_BYTES)) == len(data)
             and b"\0(anon)\0" not in data
         ):
             quoted = ("'" + decode_name(data[:-1]).replace("\0", "'\0'") + "'").split("\0")
@@ -355,17 +339,3 @@ def dump(btf: Btf, *, exact: bool = False) -> Iterator[str]:
 def dumps(btf: Btf, *, exact: bool = False) -> str:
     """Return the own types of a BTF as text; see :func:`dump`."""
     return "".join(dump(btf, exact=exact))
-
-
-def assemble(text: str, base: Btf | None = None) -> bytes:
-    """Return the bytes that a text describes; see :func:`btfdbg.btf.text.assemble.assemble`."""
-    from btfdbg.btf.text import assemble as reader
-
-    return reader.assemble(text, base)
-
-
-def parse(text: str, base: Btf | None = None) -> Btf:
-    """Return the BTF that a text describes; see :func:`btfdbg.btf.text.assemble.assemble`."""
-    from btfdbg.btf.text import assemble as reader
-
-    return reader.parse(text, base)

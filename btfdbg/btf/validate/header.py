@@ -14,7 +14,7 @@ from functools import cmp_to_key
 from typing import Final
 
 from btfdbg.btf.format import HEADER_LEN, HEADER_LEN_LAYOUT, MAX_NAME_OFFSET, MAX_SIZE, VERSION
-from btfdbg.btf.validate.validate import Problem
+from btfdbg.btf.validate.problem import Problem
 
 _MAGIC: Final = (b"\x9f\xeb", b"\xeb\x9f")
 

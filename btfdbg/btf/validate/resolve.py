@@ -17,7 +17,7 @@ from typing import Final, TypeAlias
 
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.format import COMPOSITES, SIZED, Kind, info_kflag, info_vlen
-from btfdbg.btf.validate.validate import Problem, Record, problem_of
+from btfdbg.btf.validate.problem import Problem, Record, problem_of
 from btfdbg.errors import BtfError
 
 MAX_DEPTH: Final = 32

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from btfdbg.btf.btf import Btf, BytesLike
 from btfdbg.btf.format import (
@@ -38,67 +38,14 @@ from btfdbg.btf.format import (
     info_vlen,
     kind_name,
 )
+from btfdbg.btf.validate.header import check_header
+from btfdbg.btf.validate.problem import Level, Problem, Record, problem_of
+from btfdbg.btf.validate.resolve import resolve_rules, type_tag_rules
 from btfdbg.errors import BtfFormatError
 
-Level: TypeAlias = Literal["basic", "strict", "kernel"]
-
-
-class Problem(NamedTuple):
-    """
-    One broken rule.
-
-    :ivar rule: The rule, in the verifier's words: ``"Invalid name"``.
-    :ivar detail: What was found.
-    :ivar type_id: Whose record breaks it; ``None`` if it is no record's.
-    :ivar offset: Byte in the blob at which that stands.
-    """
-
-    rule: str
-    detail: str = ""
-    type_id: int | None = None
-    offset: int | None = None
-    kind: int | None = None
-
-    def __str__(self) -> str:
-        where = "header" if self.type_id is None else f"type {self.type_id}"
-        if self.kind is not None:
-            where += f" ({kind_name(self.kind)})"
-        if self.offset is not None:
-            where += f" at {self.offset:#x}"
-        return f"{where}: {self.rule}" + (f": {self.detail}" if self.detail else "")
-
-
-# Since Linux kernel commit 9724160b3942 ("bpf/btf: Accept function names that contain
-# dots") (in v6.6) a dot counts as a letter.
-# To the kernel's lib/ctype.c a byte is a character of Latin-1, letters with accents are
-# letters, and all from the non-breaking space on can be printed.
-_LETTERS: Final = rb"A-Za-z_.\xc0-\xd6\xd8-\xf6\xf8-\xff"
-_IDENTIFIER: Final = re.compile(b"[" + _LETTERS + b"][" + _LETTERS + b"0-9]{0,511}")
 _SECTION: Final = re.compile(rb"[\x20-\x7e\xa0-\xff]{1,512}")
 
 _Found: TypeAlias = "Iterator[tuple[str, str]]"
-
-
-class Record(NamedTuple):
-    """One type's words and where they are."""
-
-    btf: Btf
-    type_id: int
-    pos: int
-    words: list[int]
-
-    @property
-    def kind(self) -> int:
-        return info_kind(self.words[1])
-
-    def has_string(self, offset: int) -> bool:
-        return offset < self.btf.end_str_off
-
-    def name(self, offset: int) -> bytes:
-        return self.btf.string_bytes(offset) if self.has_string(offset) else b""
-
-    def is_identifier(self, offset: int) -> bool:
-        return _IDENTIFIER.fullmatch(self.name(offset)) is not None
 
 
 def records(btf: Btf) -> Iterator[Record]:
@@ -115,8 +62,6 @@ def check(data: BytesLike, base: Btf | None = None, level: Level = "strict") -> 
     :param base: What it is split on top of.
     :param level: See the module's text.
     """
-    from btfdbg.btf.validate.header import check_header
-
     blob = bytes(data)
     found = False
     if level != "basic":
@@ -184,12 +129,6 @@ def _unknown_kind(info: int) -> str:
     return "Invalid btf_info" if info_kind(info) & 0x60 else "Invalid kind"
 
 
-def problem_of(record: Record, rule: str, detail: str) -> Problem:
-    """Return the problem of a rule that a record breaks."""
-    offset = record.btf.type_section_offset + 4 * record.pos
-    return Problem(rule, detail, record.type_id, offset, record.kind)
-
-
 def check_types(btf: Btf, level: Level = "strict") -> Iterator[Problem]:
     """Yield the rules that the types of a parsed BTF break; see :func:`check`."""
     check_one = basic_rules if level == "basic" else strict_rules
@@ -202,8 +141,6 @@ def check_types(btf: Btf, level: Level = "strict") -> Iterator[Problem]:
         return
     if btf.type_cnt - 1 > MAX_TYPE:
         yield Problem("Exceeded max num of types", f"{btf.type_cnt - 1}, limit {MAX_TYPE}")
-    from btfdbg.btf.validate.resolve import resolve_rules, type_tag_rules
-
     if level == "strict":
         yield from resolve_rules(btf, broken)
     yield from type_tag_rules(btf)

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from btfdbg.btf.base_match import of_strings
 from btfdbg.btf.btf import Btf
-from btfdbg.btf.validate.validate import Problem, check
+from btfdbg.btf.validate.problem import Problem
+from btfdbg.btf.validate.validate import check
 from btfdbg.cli.btf.common import add_file, open_base, read_bytes, read_file, wrong_base
 from btfdbg.errors import BtfError
 
