@@ -67,6 +67,7 @@ class Btf:
     """
 
     __slots__ = (
+        "_heads",
         "_names",
         "_pointer_size",
         "_signs",
@@ -100,6 +101,7 @@ class Btf:
     type_section_offset: int
     layout: dict[int, tuple[int, int]]
     alignments: dict[int, int]  # of types asked about, filled by sizing
+    _heads: bytes | None
     _names: NameIndex | None
     _pointer_size: int
     _signs: bool | None
@@ -132,6 +134,7 @@ class Btf:
         self.raw = raw
         self.base = base
         self.byteorder = header.byteorder
+        self._heads = None
         self._names = None
         self._pointer_size = 0
         self._signs = None
@@ -279,12 +282,17 @@ class Btf:
 
     def own_kinds(self) -> bytes:
         """Return the kinds of the own types, in order of their ids."""
-        return bytes(map(self.head_bytes().translate(KIND_OF_HEAD).__getitem__, self.offsets))
+        return self._own_heads().translate(KIND_OF_HEAD)
 
     def kinds_in_use(self) -> set[tuple[int, bool]]:
         """Return the kinds of the own types, each with whether kind_flag is set."""
-        heads = set(map(self.head_bytes().__getitem__, self.offsets))
-        return {(KIND_OF_HEAD[head], head > 0x7F) for head in heads}
+        return {(KIND_OF_HEAD[head], head > 0x7F) for head in set(self._own_heads())}
+
+    def _own_heads(self) -> bytes:
+        """Return kind_flag and kind of each own type; 10 ms for a kernel, once."""
+        if self._heads is None:
+            self._heads = bytes(map(self.head_bytes().__getitem__, self.offsets))
+        return self._heads
 
     def record_end(self, type_id: int) -> int:
         """Return the word after the record of an own type."""
