@@ -5,7 +5,9 @@ Owns what of a report triage needs, and the form in which it is kept between run
 
 from __future__ import annotations
 
+from btfdbg.lazy_dataclass import replace
 from btfdbg.report.files import read_log
+from btfdbg.report.kinds import KINDS, NOBODY
 from btfdbg.report.log_report import verdict
 from btfdbg.report.severity import main_event
 from btfdbg.report.signature import VERSION, Signature, signature_of
@@ -15,6 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from btfdbg.program.session import Session
     from btfdbg.report.files import Log
 
 
@@ -29,13 +32,14 @@ def crash_of_log(path: str) -> Crash:
 
 def crash_of_dump(path: str) -> Crash:
     """
-    Read a dump.
+    Read a dump: what its structures and its log say happened.
 
     :raises DebugInfoError: It cannot be opened, or its log cannot be read.
     """
     import drgn
 
     from btfdbg.program.open import program_from_core_dump
+    from btfdbg.program.session import session as session_of
     from btfdbg.report.dump_log import log_of_dump
 
     prog = program_from_core_dump(path)
@@ -46,7 +50,32 @@ def crash_of_dump(path: str) -> Crash:
         release = names.release.string_().decode("utf-8", "replace")
     except (LookupError, AttributeError, drgn.FaultError):
         pass  # the log may say
-    return _crash(path, log_of_dump(prog), host, release)
+    crash = replace(_crash(path, log_of_dump(prog), host, release), source="dump")
+    session = session_of(prog)
+    return crash if session is None else _decided(crash, session)
+
+
+def _decided(crash: Crash, session: Session) -> Crash:
+    """Let the report's decision, which looks at the structures too, stand before the log's."""
+    from btfdbg.report.happened import Happened
+    from btfdbg.report.look import UNREADABLE, Look
+    from btfdbg.report.sentence import verdict as sentence
+
+    try:
+        session.ensure_modules()
+        look = Look(session)
+        happened = look.happened = Happened(look)
+        signature = replace(happened.signature, reasons=())
+        known = signature.function is not None or KINDS[happened.kind].choice == NOBODY
+        return replace(
+            crash,
+            kind=happened.kind,
+            signature=signature,
+            verdict=sentence(happened),
+            corrupted=not known,
+        )
+    except UNREADABLE:
+        return crash
 
 
 def _crash(path: str, log: Log, host: str = "", release: str = "") -> Crash:
@@ -101,6 +130,7 @@ def to_json(crash: Crash) -> dict[str, Any]:
         "when": crash.when,
         "identity": crash.identity,
         "corrupted": crash.corrupted,
+        "source": crash.source,
     }
 
 
@@ -133,6 +163,7 @@ def from_json(row: dict[str, Any]) -> Crash:
             when=None if row["when"] is None else float(row["when"]),
             identity=str(row["identity"]),
             corrupted=bool(row["corrupted"]),
+            source=str(row["source"]),
         )
     except (KeyError, TypeError) as e:
         raise ValueError(f"not a crash: {e}") from e

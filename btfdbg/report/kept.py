@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from btfdbg.report.finding import Found
     from btfdbg.report.triage import Crash
 
-FORM = 1  # of the lines; raised when what is read from a dump changes
+FORM = 2  # of the lines; raised when what is read from a dump changes
 _MAX_FILE = 256 << 20
 
 

@@ -43,6 +43,7 @@ class Crash:
     :attr when: Seconds since 1970, None if unknown.
     :attr identity: Equal for two dumps or logs of one crash, empty if unknown.
     :attr corrupted: Its report cannot be relied on.
+    :attr source: ``dump`` or ``log``; of one crash's files a dump says more.
     """
 
     path: str
@@ -55,6 +56,7 @@ class Crash:
     when: float | None = None
     identity: str = ""
     corrupted: bool = False
+    source: str = "log"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +131,12 @@ class _Sets:
 
 
 def _keys(crash: Crash) -> list[str]:
-    """Return what a crash may be joined by; nothing if its function is unknown."""
+    """Return what a crash may be joined by: of its titles none if its function is unknown."""
     found = crash.signature
+    same = [f"identity {crash.identity}"] if crash.identity else []
     if found.function is None and KINDS[crash.kind].choice != "nobody":
-        return []
-    return [found.title, *found.alternatives]
+        return same
+    return [*same, found.title, *found.alternatives]
 
 
 def group(crashes: Iterable[Crash], known: Sequence[Known] = ()) -> tuple[Group, ...]:
@@ -174,7 +177,7 @@ def _counted(values: Iterable[str]) -> tuple[tuple[str, int], ...]:
 
 
 def _group(crashes: list[Crash], known: Sequence[Known]) -> Group:
-    crashes.sort(key=lambda c: (c.when is None, c.when or 0.0, c.path))
+    crashes.sort(key=lambda c: (c.source != "dump", c.when is None, c.when or 0.0, c.path))
     unique: dict[str, Crash] = {}
     duplicates = []
     for crash in crashes:
@@ -183,7 +186,7 @@ def _group(crashes: list[Crash], known: Sequence[Known]) -> Group:
             duplicates.append(crash)
         else:
             unique[key] = crash
-    ones = tuple(unique.values())
+    ones = tuple(sorted(unique.values(), key=lambda c: (c.when is None, c.when or 0.0, c.path)))
     titles = tuple(title for title, _ in _counted(crash.signature.title for crash in ones))
     times = [crash.when for crash in ones if crash.when is not None]
     return Group(

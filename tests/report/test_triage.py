@@ -62,7 +62,15 @@ def test_kinds_that_blame_nobody_are_joined() -> None:
 def test_two_dumps_of_one_crash_count_once() -> None:
     (only,) = group([crash("vmcore", identity="x"), crash("dmesg", identity="x"), crash("o")])
     assert only.count == 2
-    assert [one.path for one in only.duplicates] == ["vmcore"]
+    assert len(only.duplicates) == 1
+
+
+def test_dump_speaks_for_its_log() -> None:
+    log = crash("a-dmesg", "waiter", "hung-task", identity="x")
+    dump = crash("vmcore", "other", "deadlock", identity="x", source="dump")
+    (only,) = group([log, dump])
+    assert only.title == "deadlock in other"
+    assert [one.path for one in only.duplicates] == ["a-dmesg"]
 
 
 def test_what_a_group_says() -> None:
