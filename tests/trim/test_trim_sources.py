@@ -10,9 +10,10 @@ import pytest
 from btfdbg import program_from_core_dump, session
 from btfdbg.cli.main import main
 from btfdbg.frames.sources.find import Regions
+from btfdbg.frames.sources.records import Named
 
 
-def what_the_dump_says(path: Path) -> dict[str, tuple[list[object], dict[str, object]]]:
+def what_the_dump_says(path: Path) -> dict[str, tuple[list[object], dict[str, Named]]]:
     """Of each region: its bug table's entries, and its other records."""
     s = session(program_from_core_dump(path))
     found = {}
