@@ -11,7 +11,9 @@ Facts: R. P. Brent, "An improved Monte Carlo factorization algorithm", BIT 20 (1
 
 from __future__ import annotations
 
-import random
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from random import Random
 
 _REMEMBERED = 4096
 
@@ -33,7 +35,7 @@ class Revisit:
         self._mark: int | None = None
         self._next = 0
         # Not to be foreseen by whoever made the dump, and the same for every walk.
-        self._random: random.Random | None = None
+        self._random: Random | None = None
 
     def __call__(self, position: int) -> bool:
         """Take note of a position; whether it was met before, as far as that is known."""
@@ -48,7 +50,9 @@ class Revisit:
         self._count += 1
         if self._count > self._next:
             if self._random is None:
-                self._random = random.Random()
+                from random import Random
+
+                self._random = Random()
             self._mark = position
             self._next = 2 * self._count + self._random.randrange(1 + self._count)
         return False

@@ -15,14 +15,16 @@ it prints the frame's x29).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import drgn
 from drgn import Architecture, Object
 
 from btfdbg.errors import DebugInfoError
-from btfdbg.program import unwind_riscv64
 from btfdbg.program.session import find_session
+
+if TYPE_CHECKING:
+    from btfdbg.program.unwind_riscv64 import Frame
 
 _S390X = (
     ("pswm", "pswa", "r0"), ("r1", "r2", "r3"), ("r4", "r5", "r6"), ("r7", "r8", "r9"),
@@ -126,6 +128,8 @@ def unwind(prog: drgn.Program, args: tuple[Any, ...]) -> Any:
 
     if _arch(prog) is not Architecture.RISCV64:
         return None
+    from btfdbg.program import unwind_riscv64
+
     task = args[-1]
     if not isinstance(task, Object) or task.type_.unaliased_kind() is drgn.TypeKind.INT:
         task = find_task(prog, int(task))
@@ -164,7 +168,7 @@ class RiscvFrame:
     is_inline = False
     function_name = None
 
-    def __init__(self, prog: drgn.Program, frame: unwind_riscv64.Frame, stack: range) -> None:
+    def __init__(self, prog: drgn.Program, frame: Frame, stack: range) -> None:
         self.prog = prog
         self.pc = frame.pc
         self._sp = frame.sp if frame.sp in stack else None
