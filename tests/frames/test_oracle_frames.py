@@ -1,4 +1,6 @@
-"""Arguments against DWARF: ``BTFDBG_DUMPS=FOLDER BTFDBG_DEBUG=FOLDER pytest -m oracle tests/frames``.
+"""Arguments against DWARF, on whole dumps of whatever kernels there are.
+
+``BTFDBG_DUMPS=FOLDER BTFDBG_DEBUG=FOLDER python -m pytest -m oracle tests/frames``
 
 ``BTFDBG_DEBUG`` holds a folder for each release, with ``vmlinux`` and ``modules/``.
 """
