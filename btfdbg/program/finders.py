@@ -274,28 +274,25 @@ class BtfFinders:
             return None
         found = self.session.variables.find(name)
         if found is None and sym is None:
-            found = self._first_of(name, len({s.address for s in symbols}))
+            found = self._first_of(name)
         if found is None:
             return None
         return drgn.Object(prog, found.type, address=found.address)
 
-    def _first_of(self, name: str, count: int) -> TypedVariable | None:
-        """
-        Of several static variables of a name the one that drgn would take: the first linked.
-
-        In one section addresses are in the order of linking, which is that of DWARF.
-        """
-        assert self.session.variables is not None
-        found = self.session.variables.of_symbols(name)
-        if len(found) != count or not self.session.variables.are_in_one_section(name):
+    def _first_of(self, name: str) -> TypedVariable | None:
+        """Of several static variables of a name one, as drgn does with DWARF; and a note."""
+        variables = self.session.variables
+        found = None if variables is None else variables.first_linked(name)
+        if found is None or variables is None:
             return None
-        places = ", ".join(f"{v.type.type_name()} at {v.address:#x}" for v in found)
+        several = variables.of_symbols(name)
+        places = ", ".join(f"{v.type.type_name()} at {v.address:#x}" for v in several)
         self.session.note(
             "objects",
-            f"{name}: {count} variables have that name ({places}); the first one linked is given",
+            f"{name}: {len(several)} variables have that name ({places}); the first is given",
             "drgn.Object(prog, TYPE, address=ADDRESS) is any of them",
         )
-        return found[0]
+        return found
 
     def _percpu_without_symbol(self, name: str) -> drgn.Object | None:
         """A per-CPU variable of a kernel whose kallsyms has no data symbols."""

@@ -221,7 +221,9 @@ class Session:
         """
         if self.converter is not None and self._in_own_btf(name):
             return "kernel BTF"
-        found = self.variables.find(name) if self.variables is not None else None
+        found = None
+        if self.variables is not None:
+            found = self.variables.find(name) or self.variables.first_linked(name)
         if found is not None:
             return str(found.source)
         if self.module_objects is None or self.lookup_symbols(name):

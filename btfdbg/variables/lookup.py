@@ -107,7 +107,23 @@ class VariableTypes:
         found = (self._typed(symbols[address]) for address in sorted(symbols))
         return tuple(variable for variable in found if variable is not None)
 
-    def are_in_one_section(self, name: str) -> bool:
+    def first_linked(self, name: str) -> TypedVariable | None:
+        """
+        Of several static variables of a name the first one in memory.
+
+        With DWARF drgn gives one of them as well, and not the same in every run: its
+        threads race when they index (of 158 such names of Debian's 6.12 two runs differed
+        in three or more). The first is at least always the same.
+
+        :return: ``None`` if a type is not known, or they lie in different kinds of memory.
+        """
+        found = self.of_symbols(name)
+        count = len({s.address for s in self._symbols.by_name(name) if not is_text(s)})
+        if len(found) < 2 or len(found) != count or not self._are_in_one_section(name):
+            return None
+        return found[0]
+
+    def _are_in_one_section(self, name: str) -> bool:
         """Whether all symbols of a name lie in memory of one kind, and of which is known."""
         ready = self._ready
         if ready is None:
@@ -186,6 +202,10 @@ class VariableTypes:
                     str(parameter), Source.RULE, (Tier.PARAMETER,), "a parameter of that type"
                 )
                 found = self._best(ready, symbol, (guess,), frozenset(), gap=False)
+        if not isinstance(found, Rejection) and self._may_have_grown(
+            ready, symbol, proposals, *found
+        ):
+            found = Rejection.AMBIGUOUS
         if isinstance(found, Rejection):
             self._causes[symbol.name, symbol.address] = found
             return self._as_probed(ready, symbol, found) or self._without_length(
@@ -196,6 +216,27 @@ class VariableTypes:
         if ready.places.of(symbol.address) is Place.INIT:
             note = f"{note}; its memory was freed after boot" if note else "freed after boot"
         return TypedVariable(symbol.name, type_, symbol.address, proposal.source, note)
+
+    def _may_have_grown(
+        self,
+        ready: _Context,
+        symbol: Symbol,
+        proposals: Sequence[Proposal],
+        type_: Type,
+        proposal: Proposal,
+    ) -> bool:
+        """Whether a number leaves padding where another kernel's fills the place to the byte."""
+        if proposal.source is not Source.DATABASE_OTHER or symbol.size > self._policy.word:
+            return False
+        if size_of(type_) == symbol.size or not _is_number(type_):
+            return False
+        for other in proposals:
+            if other.is_elsewhere or other.source is Source.RULE:
+                continue
+            built = ready.types.from_text(Marked.parse(other.type).type)
+            if built is not None and size_of(built) == symbol.size:
+                return True
+        return False
 
     def _as_probed(self, ready: _Context, symbol: Symbol, cause: Rejection) -> TypedVariable | None:
         """The type that drgn takes a variable to be of whose absence would mislead it."""

@@ -433,7 +433,8 @@ class TypeChecker:
         room = evidence.extent.size or 0
         if macro_names.is_per_cpu_table(name):
             count = room // evidence.element_size
-            return count if evidence.lengths is not None and count in evidence.lengths else None
+            known = evidence.lengths is not None and count in evidence.lengths
+            return count if known and count > 0 else None
         enumerator = macro_names.counting_enumerator(name)
         if enumerator is None:
             return None

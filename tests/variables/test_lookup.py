@@ -258,6 +258,29 @@ def test_elements_that_older_and_newer_kernels_do_not_agree_on_make_no_array(
     assert _type(_typed(_of_kernels(*rows), *_BOUNDS, Sym("v", 0x118, 32))) is None
 
 
+def test_a_number_that_leaves_room_which_another_kernels_fills_is_not_guessed() -> None:
+    database = _of_kernels(("v", "char", (OLD,)), ("v", "int", (NEW,)))
+    padded = _typed(database, *_BOUNDS, Sym("v", 0x104, 4), Sym("w", 0x108, 16))
+    assert _type(padded) is None
+    assert padded.cause("v") is Rejection.AMBIGUOUS
+    assert _type(_typed(database, *_BOUNDS, Sym("v", 0x103, 1), Sym("w", 0x104, 16))) == "char"
+
+
+def test_of_two_static_variables_of_a_kind_the_first_one_is_given() -> None:
+    data = (Sym("_sdata", 0x80, 1), Sym("_edata", 0x4000, 1))
+    two = (Sym("v", 0x2000, 4), Sym("v", 0x100, 4))
+    database = _of_kernels(("v", "int", (OLD, NEW)))
+    variables = _typed(database, *_BOUNDS, *data, *two)
+    assert variables.find("v") is None
+    first = variables.first_linked("v")
+    assert first is not None
+    assert (first.address, len(variables.of_symbols("v"))) == (BASE + 0x100, 2)
+    # Data and what was freed after boot are no choice; of one there is nothing to choose.
+    apart = (Sym("v", 0x5000, 4), Sym("v", 0x100, 4))
+    assert _typed(database, *_BOUNDS, *data, *apart).first_linked("v") is None
+    assert _typed(database, *_BOUNDS, *data, two[0]).first_linked("v") is None
+
+
 def test_a_pointer_far_smaller_than_its_place_is_no_answer() -> None:
     symbols = (*_BOUNDS, Sym("v", 0x100, 768), Sym("w", 0x400, 16))
     assert _type(_typed(_of_kernels(("v", "struct foo *", (OLD,))), *symbols)) is None

@@ -43,6 +43,11 @@ def test_per_cpu_offsets_of_a_length_that_the_btf_does_not_have_are_not_guessed(
     assert _type_of(Sym(NAME, 0, 128), 8, 512) == "unsigned long []"
 
 
+def test_per_cpu_offsets_whose_room_is_not_known_have_no_length() -> None:
+    """The kernel's symbols are functions only, and its BTF has arrays of no elements."""
+    assert _type_of(Sym(NAME, 0, 0), 0, 512) == "unsigned long []"
+
+
 def test_other_arrays_of_words_are_not_taken_to_fill_their_room() -> None:
     assert _type_of(Sym("v", 0, 128), 15, 16) is None
 
