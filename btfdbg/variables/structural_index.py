@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from operator import contains
 
 from btfdbg.btf import Btf, Kind, kinds
+from btfdbg.btf.encoder import enum_meaning
 from btfdbg.btf.fields import INFO, NAME_OFF, SIZE_OR_TYPE, array_words, param_words
 from btfdbg.btf.format import info_vlen
 from btfdbg.cdecl import (
@@ -222,7 +223,11 @@ class StructuralIndex:
     def _has_values(self, id_: int, values: dict[str, int]) -> bool:
         enum = self._btf.type_by_id(id_)
         assert isinstance(enum, (kinds.Enum, kinds.Enum64))
-        return {value.name: value.value for value in enum.values} == values
+        meaning = enum_meaning(self._btf, enum)
+        if meaning.doubt:  # the lower half is what the encoder wrote in any case
+            low = {name: value & 0xFFFFFFFF for name, value in values.items()}
+            return {value.name: value.value & 0xFFFFFFFF for value in enum.values} == low
+        return {value.name: value.value for value in meaning.values} == values
 
     def _has_members(self, id_: int, record: Record) -> bool:
         found = self._btf.type_by_id(id_)

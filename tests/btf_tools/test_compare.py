@@ -374,3 +374,17 @@ def _or_error(job: object, btf: Btf) -> None:
         job(btf)
     except BtfError:
         pass
+
+
+def test_isf_has_the_signs_that_an_old_encoder_lost() -> None:
+    btf = assemble.parse(
+        "[1] INT 'signed char' size=1 bits_offset=0 nr_bits=8 encoding=(none)\n"
+        "[2] ENUM 'perf_event_state' encoding=UNSIGNED size=4 vlen=1\n"
+        "\t'PERF_EVENT_STATE_ERROR' val=4294967294\n"
+        "[3] STRUCT 's' size=1 vlen=1\n\t'c' type_id=1 bits_offset=0\n"
+        "[4] ENUM 'pfn' encoding=UNSIGNED size=8 vlen=1\n\t'PFN_ERROR' val=0\n"
+    )
+    isf = to_isf(btf)
+    assert isf["base_types"]["signed char"]["signed"]
+    assert isf["enums"]["perf_event_state"]["constants"] == {"PERF_EVENT_STATE_ERROR": -2}
+    assert isf["enums"]["pfn"]["constants"] == {}

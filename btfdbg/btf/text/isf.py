@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 
 from btfdbg.btf import kinds
 from btfdbg.btf.btf import Btf
+from btfdbg.btf.encoder import enum_meaning, int_meaning
 from btfdbg.btf.format import MAX_CHAIN, Kind
 from btfdbg.errors import BtfError, BtfNotFoundError
 
@@ -74,6 +75,9 @@ class _Isf:
             raise BtfError(f"type {type_id}: references are nested too deeply")
         target = self.btf.skip_mods_and_typedefs(type_id)
         type_ = self.btf.type_by_id(target)
+        if isinstance(type_, kinds.Int):
+            # ISF has one sign for char; where BTF has none, it is the compiler's default.
+            type_ = int_meaning(self.btf, type_, False)
         match type_:
             case kinds.Int():
                 kind = "bool" if type_.bool else "char" if type_.size == 1 else "int"
@@ -136,13 +140,14 @@ class _Isf:
             return 0
 
     def enum(self, type_id: int, type_: kinds.Enum | kinds.Enum64) -> None:
-        signed = type_.signed or any(value.value < 0 for value in type_.values)
+        meaning = enum_meaning(self.btf, type_)
+        signed = meaning.signed or any(value.value < 0 for value in meaning.values)
         base = f"enum_{'s' if signed else 'u'}{8 * type_.size}"
         self._base(base, type_.size, signed, "int")
         self.enums[self.name(type_id, "enum")] = {
             "size": type_.size,
             "base": base,
-            "constants": {value.name: value.value for value in type_.values},
+            "constants": {value.name: value.value for value in meaning.values},
         }
 
 
