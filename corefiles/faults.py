@@ -169,7 +169,7 @@ _ACCESS = (
     _oops(
         "invalid-opcode",
         "invalid-opcode",
-        "an instruction that no processor knows, and no BUG()",
+        "an instruction that the processor does not know, and no BUG()",
         "opcode",
         ["cf_illegal", "cf_invalid_opcode"],
     ),

@@ -213,9 +213,12 @@ def _kallsyms(session: Session, facts: Facts) -> list[str]:
 
 def _stacks(session: Session, row: Row) -> list[str]:
     from drgn.helpers.linux.pid import for_each_task
+    from drgn.helpers.linux.sched import task_state_to_char
 
     wrong = []
     for task in for_each_task(session.prog):
+        if task_state_to_char(task) in "ZX":
+            continue  # Its stack is another's by now.
         row.tasks += 1
         try:
             names = frame_names(session, task)
