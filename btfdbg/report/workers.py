@@ -155,7 +155,9 @@ def read_all(
     waiting = _batches(files)
     if any(one.what == "dump" for one in files):
         import btfdbg.program.open  # once, before the processes fork
-        import btfdbg.report.dump_log  # noqa: F401
+        import btfdbg.report.dump_log
+        import btfdbg.report.happened
+        import btfdbg.report.sentence  # noqa: F401
     running: dict[int, _Process] = {}
     try:
         while waiting or running:
