@@ -12,6 +12,7 @@ import pytest
 from hypothesis import settings
 
 from corefiles.manifest import BUNDLED, bundled
+from tests.slow import function_of, slow_tests
 
 # In CI the same examples every time: what it reports, anybody can repeat. New
 # examples are looked for wherever the tests run otherwise.
@@ -72,6 +73,14 @@ def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 def pytest_addoption(parser: pytest.Parser) -> None:
     """``--cpu-times FILE`` writes what each test took, the hungriest last."""
     parser.addoption("--cpu-times", metavar="FILE", help="CPU seconds of each test, children too")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what the fast loop leaves out."""
+    slow = slow_tests()
+    for item in items:
+        if function_of(item.nodeid) in slow:
+            item.add_marker(pytest.mark.slow)
 
 
 _CPU: dict[str, float] = {}

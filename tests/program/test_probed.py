@@ -11,7 +11,7 @@ from drgn.helpers.linux.percpu import per_cpu
 
 import btfdbg
 from btfdbg.errors import RefusedError
-from btfdbg.kallsyms import Sym
+from btfdbg.kallsyms import Sym, SymbolTable
 from btfdbg.lazy_dataclass import replace
 from btfdbg.program.attach import _Missing
 from btfdbg.program.session import Session
@@ -193,8 +193,8 @@ def test_a_name_that_thinlto_gave_a_suffix_is_found_by_its_c_name(
     """As in a kernel made by clang: its banner says so, and the symbol is called otherwise."""
     prog = btfdbg.program_from_core_dump(str(session.prog.core_dump_path))
     other = btfdbg.session(prog)
-    table = other.symbols
-    assert table is not None
+    assert other.symbols is not None
+    table: SymbolTable = other.symbols
     wanted, banner = table.by_name("mod_tree"), table.by_name("linux_banner")[0]
 
     class Renamed:
