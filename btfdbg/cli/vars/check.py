@@ -1,7 +1,8 @@
 """``btfdbg vars check``
 
 Compare the types that btfdbg gives variables with those of DWARF: how many are exactly
-right, wrong, or without a type, by source. Only symbols with a unique name count.
+right, wrong, or without a type, by source ("open": right but for an array's length, which
+is not given). Only symbols with a unique name count.
 
   btfdbg vars check CORE -s VMLINUX         a dump, and its vmlinux with DWARF
   btfdbg vars check VMLINUX                 no dump: the vmlinux's own symbols and BTF
@@ -66,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
                 {
                     "total": report.total,
                     "right": dict(report.right),
+                    "open": report.open,
                     "wrong": [asdict(w) for w in report.wrong],
                     "untyped": [asdict(row) for row in report.untyped],
                     "causes": dict(report.causes),
