@@ -38,6 +38,7 @@ _GLOBAL, _EXTERN = 1, 2
 _SECINFO_WORDS = 3
 _LINKAGE = TYPE_WORDS  # the word of a VAR
 _INT_SIZE = 4
+_M32 = 0xFFFFFFFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,8 @@ class _Loader:
             align = self.btf.align_of(row[0])
             row[1] = -(-end // align) * align
             end = row[1] + row[2]
+            if end > _M32:
+                raise BtfError("configuration values are larger than a section can be")
             if self.kind(row[0]) == VAR:
                 self.words[self.at(row[0]) + _LINKAGE] = _GLOBAL
         return end

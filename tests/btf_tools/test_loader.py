@@ -108,6 +108,15 @@ def test_sections_that_name_what_is_no_variable_are_left_to_the_rules() -> None:
     assert any(p.type_id == 2 for p in check(done.raw))
 
 
+def test_sizes_that_add_up_to_more_than_a_section_are_left_to_the_rules() -> None:
+    b = Builder()
+    b.add(INT)
+    b.add(kinds.Var("CONFIG_A", TypeId(1), 2))
+    rows = tuple(kinds.VarSecinfo(TypeId(2), 0, 0xFFFFFFFF) for _ in range(3))
+    b.add(kinds.Datasec(".kconfig", 0, rows))
+    assert any(p.type_id == 3 for p in check(loaded(Btf.parse(b.build())).raw))
+
+
 def _compiled(clang: str, source: Path, tmp_path: Path) -> Path:
     out = tmp_path / f"{source.name}.{clang}.o"
     include = "-I/usr/include/x86_64-linux-gnu"
