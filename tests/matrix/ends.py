@@ -19,6 +19,19 @@ def follows(names: Iterable[str], wanted: Iterable[str]) -> bool:
     return all(any(_plain(name) == one for name in rest) for one in wanted)
 
 
+def on_stack(session: Session, names: list[str], wanted: list[str]) -> bool:
+    """
+    Say whether a stack is as a scenario says.
+
+    A walk along frame records, as on arm64, misses the caller of a function that was
+    interrupted before it made one: the first of ours never does, where it calls nothing.
+    """
+    platform = session.prog.platform
+    assert platform is not None
+    by_records = platform.arch is drgn.Architecture.AARCH64
+    return follows(names, wanted) or (by_records and follows(names, wanted[:1] + wanted[2:]))
+
+
 def _plain(name: str) -> str:
     """Return a function's name in the source: ``cf_share.isra.0`` is ``cf_share``."""
     return name.split(".", 1)[0]
@@ -47,7 +60,7 @@ def _panic(session: Session, expect: dict[str, Any], frames: Frames) -> Iterator
     if expect.get("panic_comm", comm) != comm:
         yield f"the panic task is {comm}, not {expect['panic_comm']}"
     names = frames(session, task)
-    if not follows(names, expect.get("panic_frames", ())):
+    if not on_stack(session, names, expect.get("panic_frames", [])):
         yield f"the panic task's stack lacks {expect['panic_frames']}: {names}"
 
 
@@ -78,5 +91,5 @@ def _stuck(session: Session, expect: dict[str, Any], frames: Frames) -> Iterator
     if wanted:
         running = [task for task in _tasks(session) if task_on_cpu(task)]
         stacks = [frames(session, task) for task in running]
-        if not any(follows(names, wanted) for names in stacks):
+        if not any(on_stack(session, names, wanted) for names in stacks):
             yield f"on no CPU is {wanted}: {stacks}"
