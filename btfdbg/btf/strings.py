@@ -1,7 +1,7 @@
 """The string section: offsets to names and names to offsets.
 
-Owns how a name is found in bytes. Offsets are those of one section; the chain of
-bases is the business of ``btf``. Names may hold any byte but NUL: they are UTF-8
+Owns how a name is found in bytes. Offsets are those of one section; ``btf`` knows the
+chain of bases. Names may hold any byte but NUL: they are UTF-8
 with undecodable bytes kept as surrogates, so decoding loses nothing.
 
 Why no table: a kernel's section holds 100,000 strings, and a table of them costs
@@ -33,8 +33,8 @@ class Strings:
     """
     A string section, checked by its reader to be empty or to end in NUL.
 
-    :ivar data: Its bytes. Of a section that is a part of something larger, they are copied
-        when first asked for: who only counts or renumbers types needs none.
+    :ivar data: Its bytes. A section inside a larger blob is copied when it is first asked
+        for: counting or renumbering types needs no string.
     :ivar find: Their ``find()``.
     """
 

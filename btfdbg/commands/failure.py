@@ -1,7 +1,6 @@
 """An error as one line: what could not be read or found, and the nearest names.
 
-Owns the wording. Where the names to choose from come from is the caller's
-(``names``); a full traceback is kept by the state for ``tb``.
+Owns the wording. The caller gives the names to choose from (``names``); a full traceback is kept by the state for ``tb``.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The lines that a backtrace shows for a frame's arguments.
 
-Owns the wording; where they are shown is the callers'.
+Owns the wording; its callers decide where the lines are shown.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Files that hold BTF: ELF, modules, kernel images; read, and modules written back.
 
 Knows no drgn, and no dump but by its first bytes. pyelftools and the decompressors
-load when a file needs them; what reads files at all, when there is one to read: a dump
+load when a file needs them, the readers themselves when there is a file to read: a dump
 needs the block decompressors only.
 """
 

@@ -1,8 +1,8 @@
 """VMCOREINFO text: bytes in, values out.
 
-Owns the notation of the kernel's VMCOREINFO note and nothing else: where the
-text comes from (an ELF note, memory, a file of the user) is the business of
-``vmcore``, what the values mean is the business of those who ask for them.
+Owns the notation of the kernel's VMCOREINFO note and nothing else. The openers of this
+folder find the text (in an ELF note, in memory, in the user's file); whoever asks for a
+value knows what it means.
 Every line is optional and any line may be garbage: a dump is not trusted.
 
 Facts: include/linux/vmcore_info.h and kernel/vmcore_info.c in the kernel

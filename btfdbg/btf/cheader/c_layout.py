@@ -5,8 +5,8 @@ alignment, whether a struct has to be packed. Flat tables indexed by id over all
 made by operations on whole sections: a kernel has 100,000 types, of which C has no use
 for half, and one by one they would take as long as all the rest of a dump.
 
-Cycles and absurd depths are legal input here: what contains itself has size and
-alignment like anything else (its record says the one, 1 is the other).
+Cycles and absurd depths are legal input here: a type that contains itself has the size
+that its record says, and alignment 1.
 Facts: libbpf's btf__resolve_size, btf__align_of and btf_is_struct_packed.
 """
 

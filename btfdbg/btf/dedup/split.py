@@ -7,11 +7,11 @@ compared.
 Rounds: at first every tag is taken to have one definition. Then what refers to a tag
 refers to a known id, and each type's class is found from its references' upwards by
 looking its record up, in the base or among what was seen before. Then each tag's
-definitions must all have come out alike; a tag whose have not is *ambiguous*, what
-refers to it is compared by structure, and everything is done again. Ambiguous tags
-only become more (two or three rounds on real kernels), and none becomes so that is not
-in truth: the classes of each round are too coarse, never too fine. What is bound to become
-ambiguous because of what it refers to becomes so at once.
+definitions must all have come out alike. A tag with definitions that differ is
+*ambiguous*: types that refer to it are compared by structure, and the round starts again.
+The set of ambiguous tags only grows (two or three rounds on real kernels) and never takes
+in a tag that is not ambiguous, because the classes of each round are too coarse, never too
+fine. A tag that must become ambiguous through what it refers to is marked at once.
 
 A tag that the base only declares and the split defines counts as the base's while this
 goes on. In the end the split keeps its definition, and its own copy of each struct that
