@@ -1,6 +1,7 @@
 """An error as one line: what could not be read or found, and the nearest names.
 
-Owns the wording. The caller gives the names to choose from (``names``); a full traceback is kept by the state for ``tb``.
+Owns the wording. The caller gives the names to choose from (``names``); the state keeps the
+full traceback for ``tb``.
 """
 
 from __future__ import annotations
