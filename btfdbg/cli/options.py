@@ -175,6 +175,9 @@ SUBCOMMANDS: dict[str, Subcommand] = {
         Subcommand("triage", "PATH...", "many dumps and logs: which of them are one bug"),
         Subcommand("trim", "CORE OUT [-x COMMAND]", "a small dump, only what a session needs"),
         Subcommand("isf", "CORE -o FILE", "a symbol table for volatility3", True),
+        Subcommand("export-vmlinux", "CORE -o FILE", "a vmlinux for crash, gdb and drgn -s", True),
+        Subcommand("gdbserver", "CORE", "the dump as a remote target of gdb", True),
+        Subcommand("serve", "--stdio", "dumps for an agent (Model Context Protocol)"),
         Subcommand("btf", "VERB ...", "the BTF toolkit"),
         Subcommand("vars", "VERB ...", "the database of variable types"),
     )

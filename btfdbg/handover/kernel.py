@@ -94,10 +94,11 @@ class _Expanded:
         return iter(self._syms)
 
 
-def gather(session: Session) -> Kernel:
+def gather(session: Session, without: tuple[str, ...] = ()) -> Kernel:
     """
     Read all symbols, and the types of all variables that are known.
 
+    :param without: Beginnings of names of variables whose types nobody asks for.
     :raises DebugInfoError: the dump has no symbols or no BTF, or does not say how far the
         kernel was moved.
     """
@@ -114,7 +115,11 @@ def gather(session: Session) -> Kernel:
     try:
         # By name, as the database is sorted: it then reads each of its blocks once.
         for sym in sorted((s for s in syms if not is_text(s)), key=lambda s: s.name):
+            if sym.name.startswith(without):
+                continue
             type_id = _type_of(session, ids, sym)
+            if type_id is None and sym.name == "jiffies":
+                type_id = _jiffies(session, ids, sym)
             if type_id is None:
                 untyped += 1
             else:
@@ -147,6 +152,19 @@ def _type_of(session: Session, ids: TypeIds, sym: Sym) -> TypeId | None:
         return var.type if isinstance(var, kinds.Var) else own
     found = None if session.variables is None else session.variables.of_symbol(sym)
     return None if found is None else ids.id_of(found.type)
+
+
+def _jiffies(session: Session, ids: TypeIds, sym: Sym) -> TypeId | None:
+    """
+    The type of ``jiffies``, which the linker script defines and so no DWARF of a kernel.
+
+    It is ``jiffies_64``'s lower word, all of it on 64-bit machines
+    (include/linux/jiffies.h, arch/*/kernel/vmlinux.lds.S).
+    """
+    if all(other.address != sym.address for other in session.lookup_symbols("jiffies_64")):
+        return None
+    type_ = TypeBuilder(session.prog).from_text("volatile unsigned long")
+    return None if type_ is None else ids.id_of(type_)
 
 
 def banner(session: Session) -> bytes:

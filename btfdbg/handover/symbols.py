@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from btfdbg.program.session import Session
 
 _MASK64 = (1 << 64) - 1
+_LOWEST = 1 << 32  # no kernel of 64 bits is linked below
 _TOKENS = 256
 _ALIGN = 8  # of each table: ALGN in scripts/kallsyms.c
 
@@ -65,9 +66,18 @@ def kernel_offset(session: Session) -> int:
 
 def link_address(sym: Sym, offset: int, percpu_absolute: bool) -> int:
     """The link-time address of a symbol of memory."""
-    if sym.percpu and percpu_absolute:
+    if percpu_absolute and is_offset(sym):
         return sym.address
     return (sym.address - offset) & _MASK64
+
+
+def is_offset(sym: Sym) -> bool:
+    """
+    Whether a symbol of a kernel with absolute per-CPU symbols is one of them.
+
+    ``__per_cpu_end`` ends them and is none, but does not move either.
+    """
+    return sym.percpu or sym.address < _LOWEST
 
 
 def has_absolute_percpu(table: SymbolTable) -> bool:

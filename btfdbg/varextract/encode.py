@@ -34,7 +34,7 @@ from btfdbg.variables.structural_index import StructuralIndex
 
 PROFILES = ("debug", "all")
 # What macros make by the thousand and nobody looks at in a debugger.
-_NOISE = (
+NOISE_NAMES = (
     "TRACE_SYSTEM",
     "__SCK__",
     "__TRACE_SYSTEM",
@@ -130,13 +130,13 @@ def encode(
 
 
 def _is_noise(row: Row) -> bool:
-    return row.name.startswith(_NOISE) or _NOISE_TYPES.fullmatch(row.type) is not None
+    return row.name.startswith(NOISE_NAMES) or _NOISE_TYPES.fullmatch(row.type) is not None
 
 
 def _aliases(rows: Iterable[Row], wanted: set[str], symbols: ElfSymbols) -> Iterator[Row]:
     at = {(row.section, row.address): row for row in rows}
     for symbol in symbols.symbols:
-        if symbol.name not in wanted or symbol.section < 0 or symbol.name.startswith(_NOISE):
+        if symbol.name not in wanted or symbol.section < 0 or symbol.name.startswith(NOISE_NAMES):
             continue
         # A local one is the compiler's: an empty object may share a place with any other.
         if symbol.is_local:

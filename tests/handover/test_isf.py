@@ -28,6 +28,7 @@ def test_addresses_are_those_of_vmlinux(few: Session) -> None:
     assert few.lookup_symbols("_text")[0].address - kernel_offset(few) == 0xFFFFFFFF81000000
     # An offset into each CPU's area, which KASLR does not move.
     assert symbols["__per_cpu_start"]["address"] == 0
+    assert 0 < symbols["__per_cpu_end"]["address"] < 1 << 32
 
 
 def test_variables_have_their_types_and_the_rest_is_void(few: Session) -> None:

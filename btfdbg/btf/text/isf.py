@@ -1,8 +1,8 @@
 """ISF JSON: BTF as the symbol tables that volatility3 reads.
 
 Owns the translation of types into ISF's, and nothing of addresses: symbols are given.
-A struct, union or enum without a name gets one made of its id. Of several types of one
-name the first keeps it and the others get ``___2`` and so on, as in a C dump.
+A struct, union or enum without a name gets its typedef's, or one made of its id. Of
+several types of one name the first keeps it and the others get ``___2`` and so on, as in a C dump.
 
 Facts: volatility3's schemas/schema-6.2.0.json and its linux symbol classes.
 """
@@ -19,6 +19,8 @@ from btfdbg.btf.format import MAX_CHAIN, Kind
 from btfdbg.errors import BtfError, BtfNotFoundError
 
 Json: TypeAlias = dict[str, Any]
+_ENUMS = frozenset((Kind.ENUM, Kind.ENUM64))
+_TAGGED = frozenset((Kind.STRUCT, Kind.UNION)) | _ENUMS
 _VOID: Json = {"kind": "base", "name": "void"}
 
 
@@ -68,6 +70,31 @@ class _Isf:
             count = self._counts[space, plain] = self._counts.get((space, plain), 0) + 1
             known = self._names[type_id] = plain if count == 1 else f"{plain}___{count}"
         return known
+
+    def name_by_typedefs(self) -> None:
+        """
+        Give types without a name that of their typedef, as readers look for it.
+
+        volatility3 knows ``kernel_cap_t`` by that name, which has no tag since v6.3. A tag
+        of the same name keeps it.
+        """
+        btf = self.btf
+        found: dict[int, str] = {}
+        tags: set[str] = set()
+        for type_id in btf.ids():
+            kind = btf.kind_of(type_id)
+            if kind == Kind.TYPEDEF:
+                typedef = btf.type_by_id(type_id)
+                assert isinstance(typedef, kinds.Typedef)
+                if btf.kind_of(typedef.type) in _TAGGED and not btf.name_of(typedef.type):
+                    found.setdefault(typedef.type, typedef.name)
+            elif kind in _TAGGED:
+                tags.add(btf.name_of(type_id))
+        for target, name in found.items():
+            if name not in tags:
+                space = "enum" if btf.kind_of(target) in _ENUMS else "user"
+                count = self._counts[space, name] = self._counts.get((space, name), 0) + 1
+                self._names[target] = name if count == 1 else f"{name}___{count}"
 
     def describe(self, type_id: int, depth: int = 0) -> Json:
         """Return ISF's description of a reference to a type."""
@@ -176,6 +203,7 @@ def to_isf(
     isf = _Isf(btf)
     types: dict[str, int] = {}
     # All names first, so that the first type of a name has it, whoever refers to another.
+    isf.name_by_typedefs()
     for type_id in btf.ids():
         kind = btf.kind_of(type_id)
         if kind in (Kind.STRUCT, Kind.UNION):

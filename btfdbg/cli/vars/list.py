@@ -5,11 +5,14 @@ List the global variables of a dump: name, type, and where the type comes from.
   btfdbg vars list CORE '*_lock'          variables whose names match
   btfdbg vars list CORE --untyped         data symbols without a type
   btfdbg vars list CORE --trust database-same --counts
+  btfdbg vars list CORE --c-decls         declarations, as drgn's pull request #625 reads them
 """
 
 from __future__ import annotations
 
 import argparse
+import re
+import sys
 from collections import Counter
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from btfdbg.variables import Source
 
 _CODE = frozenset("tTwW")
+_IDENTIFIER = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("core", metavar="CORE", help="a dump")
     parser.add_argument("pattern", metavar="PATTERN", nargs="*", help="names, with * and ?")
     parser.add_argument("--untyped", action="store_true", help="only those without a type")
+    parser.add_argument(
+        "--c-decls",
+        action="store_true",
+        help="C declarations only; what its reader knows not (function pointers, records"
+        " without a name, names that are not C's) is left out and counted on stderr",
+    )
     parser.add_argument("--counts", action="store_true", help="only how many per source")
     parser.add_argument(
         "--trust",
@@ -52,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
             f"{args.core}: no symbols were found in it", step="vars", hint="give --kallsyms"
         )
     counts: Counter[str] = Counter()
+    left_out: Counter[str] = Counter()
     for name in sorted({s.name for s in found.symbols if s.type_letter not in _CODE}):
         if args.pattern and not any(fnmatchcase(name, p) for p in args.pattern):
             continue
@@ -59,11 +70,32 @@ def run(args: argparse.Namespace) -> int:
         counts[line[1] if line else "no type"] += 1
         if args.counts or (line is None) != args.untyped:
             continue
+        if args.c_decls and line is not None:
+            why = _not_plain(name, line[0])
+            if why:
+                left_out[why] += 1
+            else:
+                print(f"{line[0]};")
+            continue
         print(name if line is None else f"{line[0]}  # {line[1]}{line[2]}")
+    if left_out:
+        words = ", ".join(f"{count} {why}" for why, count in left_out.most_common())
+        print(f"left out: {words}", file=sys.stderr)
     if args.counts:
         for source, count in counts.most_common():
             print(f"{count:7} {source}")
     return 0
+
+
+def _not_plain(name: str, declaration: str) -> str:
+    """Why a declaration is none that is a type, a name and perhaps lengths; "" if it is."""
+    if not _IDENTIFIER.fullmatch(name):
+        return "names that are not C's"
+    if "{" in declaration or "<anonymous>" in declaration:
+        return "of types without a name"
+    if "(" in declaration:
+        return "function pointers"
+    return ""
 
 
 def _line(session: Session, name: str, least: Source) -> tuple[str, str, str] | None:

@@ -1,0 +1,78 @@
+"""``btfdbg serve --stdio``: dumps for an agent, over the Model Context Protocol.
+
+Owns the command line, and where the tools' answers come from: the commands of the prompt,
+``info``, ``report`` and ``signature``. The tools are ``btfdbg.handover.mcp``'s.
+
+Needs the protocol's SDK: ``pip install 'btfdbg[mcp]'``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import sys
+from typing import TYPE_CHECKING, Any
+
+from btfdbg.errors import DebugInfoError
+
+if TYPE_CHECKING:
+    from btfdbg.program.session import Session
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument(
+        "--stdio", action="store_true", help="speak on standard input and output (the only way)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """
+    Serve until standard input ends.
+
+    :raises BtfdbgError: the SDK is not installed, or ``--stdio`` was not given.
+    """
+    if not args.stdio:
+        raise DebugInfoError("serve speaks on standard input and output only: give --stdio")
+    from btfdbg.handover import mcp
+
+    made = mcp.server(mcp.Dumps(_command, _facts, _report, _signature))
+    made.run("stdio")
+    return 0
+
+
+def _command(session: Session, line: str) -> str:
+    from btfdbg.commands import execute
+
+    session.ensure_modules()
+    out = io.StringIO()
+    # Standard output is the protocol's; what a command says on stderr is about its answer.
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+        execute.run_commands(session, [line], color="never")
+    return out.getvalue()
+
+
+def _facts(session: Session) -> dict[str, Any]:
+    from btfdbg.commands import info
+
+    return info.as_dict(session)
+
+
+def _report(session: Session) -> dict[str, Any]:
+    from btfdbg.report.as_json import as_dict
+    from btfdbg.report.whole import report
+
+    with contextlib.redirect_stdout(sys.stderr):
+        return as_dict(report(session))
+
+
+def _signature(session: Session) -> dict[str, Any]:
+    from btfdbg.report import log_report
+    from btfdbg.report.dump_log import log_of_dump
+    from btfdbg.report.severity import main_event
+    from btfdbg.report.signature import signature_of
+
+    main = main_event(log_of_dump(session.prog).events)
+    found = signature_of("snapshot", ()) if main is None else log_report.signature(main)
+    return dict(log_report.signature_dict(found))

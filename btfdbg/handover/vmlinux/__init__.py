@@ -1,0 +1,12 @@
+"""An ELF of the kernel made from its dump: for crash, gdb, drgn -s and pahole.
+
+``abbrev``    the shapes of DWARF entries, and the numbers of DWARF
+``dwarf``     BTF as DWARF: one entry for each type, function and variable
+``orc``       ORC as .debug_frame, for debuggers that know DWARF only
+``sections``  which parts of the image are sections, and what could be read of them
+``elf``       the file: sections, symbols, header
+``export``    all of it together: ``btfdbg export-vmlinux``
+
+What it cannot have, because the dump has not: line numbers, inlined functions, local
+variables. Its producer string says what it is, a note says which pages could not be read.
+"""

@@ -1,0 +1,483 @@
+"""BTF as DWARF: .debug_info, .debug_abbrev and .debug_str of one unit.
+
+Owns what each kind becomes. Two passes: the first says how long each type's entry is, so
+that the second can write references. Where a kernel has 100,000 types and 400,000 members,
+a struct's members are packed at once.
+
+What BTF loses is not made up: an array of two dimensions is of one, alignment is unknown,
+and of static functions of one name all have the prototype that BTF has for the name.
+
+Facts: DWARF 4; include/uapi/linux/btf.h. ``[0]`` and ``[]`` are the same in BTF: such an
+array gets no bound. Strings keep BTF's offsets, so a name is a number that is copied.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterable, Sequence
+
+from btfdbg.btf import Btf, Kind, kinds
+from btfdbg.btf.fields import (
+    INFO,
+    NAME_OFF,
+    SIZE_OR_TYPE,
+    array_words,
+    member_words,
+    param_words,
+)
+from btfdbg.btf.format import MAX_CHAIN, info_kflag, info_kind
+from btfdbg.errors import BtfError
+from btfdbg.handover.vmlinux.abbrev import (
+    ADDRESS_EXPRESSION,
+    LANG_C99,
+    OP_ADDR,
+    At,
+    Encoding,
+    Form,
+    Shape,
+    Shapes,
+    Tag,
+)
+from btfdbg.lazy_dataclass import dataclass
+
+_HEADER = 11  # of a unit of 32-bit DWARF 4
+_MAX_INFO = 1 << 31
+_END = b"\0"  # of an entry's children
+_NAME, _TYPE = (At.NAME, Form.STRP), (At.TYPE, Form.REF4)
+_SIZE1, _SIZE4 = (At.BYTE_SIZE, Form.DATA1), (At.BYTE_SIZE, Form.DATA4)
+_PLACE = (At.DATA_MEMBER_LOCATION, Form.DATA4)
+_BITS = ((At.BIT_SIZE, Form.DATA1), (At.DATA_BIT_OFFSET, Form.DATA4))
+_WHERE = (At.LOCATION, Form.EXPRLOC)
+_PROTOTYPED = (At.PROTOTYPED, Form.FLAG_PRESENT)
+_DECLARED = (At.DECLARATION, Form.FLAG_PRESENT)
+_EXTERNAL = (At.EXTERNAL, Form.FLAG_PRESENT)
+_RANGE = ((At.LOW_PC, Form.ADDR), (At.HIGH_PC, Form.DATA8))
+_QUALIFIERS = {
+    Kind.CONST: Tag.CONST_TYPE,
+    Kind.VOLATILE: Tag.VOLATILE_TYPE,
+    Kind.RESTRICT: Tag.RESTRICT_TYPE,
+}
+_TAGS = frozenset((Kind.TYPE_TAG, Kind.DECL_TAG))
+_MASK64 = (1 << 64) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function's name, FUNC_PROTO, address, size in bytes, and whether it is global."""
+
+    name: str
+    proto: int
+    address: int
+    size: int
+    is_global: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A variable's name, type id, address, and whether it is global."""
+
+    name: str
+    type: int
+    address: int
+    is_global: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Dwarf:
+    """The sections, and how many types BTF has that became nothing (damaged ones)."""
+
+    info: bytes
+    abbrev: bytes
+    strings: bytes
+    lost: int
+
+
+class Writer:
+    """
+    DWARF of one BTF.
+
+    :param producer: Says what made the file and what it cannot have.
+    :param text: Address and size of the code.
+    """
+
+    def __init__(self, btf: Btf, producer: str, text: tuple[int, int]) -> None:
+        self._btf = btf
+        self._prefix = "<" if btf.byteorder == "little" else ">"
+        self._shapes = Shapes()
+        self._producer = producer
+        self._text = text
+        self._strings = bytearray()
+        for link in reversed(list(btf.chain())):
+            self._strings += link.strings.data
+        if not self._strings:
+            self._strings += b"\0"
+        self._added: dict[str, int] = {}
+        # Offset of each type's entry; 0: void, or nothing.
+        self._at: list[int] = [0] * btf.type_cnt
+        self._packers: dict[str, struct.Struct] = {}
+        self._legacy: dict[int, tuple[int, int]] = {}
+        self.lost = 0
+
+    def write(
+        self,
+        functions: Iterable[Function],
+        variables: Iterable[Variable],
+        constants: Iterable[tuple[str, int]] = (),
+    ) -> Dwarf:
+        """
+        Return the sections.
+
+        :param constants: Variables that the compiler folded away: name and value.
+        """
+        out: list[bytes] = []
+        head = self._unit()
+        bases, place = self._bases(_HEADER + len(head))
+        writers = self._plan(place)
+        out.append(head)
+        out.append(bases)
+        for write in writers:
+            out.append(write())
+        out.extend(self._function(f) for f in functions)
+        shapes = [
+            self._shapes.get(Tag.VARIABLE, False, _NAME, _TYPE, *more, _WHERE)
+            for more in ((), (_EXTERNAL,))
+        ]
+        for v in variables:
+            target = self._ref(v.type) or self._void
+            out.append(
+                self._pack(
+                    shapes[v.is_global], self._string(v.name), target,
+                    ADDRESS_EXPRESSION, OP_ADDR, v.address,
+                )
+            )  # fmt: skip
+        constant = self._shapes.get(Tag.VARIABLE, False, _NAME, _TYPE, (At.CONST_VALUE, Form.DATA4))
+        for name, value in constants:
+            out.append(self._pack(constant, self._string(name), self._signed, value))
+        out.append(_END)
+        body = b"".join(out)
+        if len(body) > _MAX_INFO:
+            raise BtfError(f"DWARF of {len(body)} bytes does not fit one unit")
+        unit = struct.pack(self._prefix + "IHIB", len(body) + _HEADER - 4, 4, 0, 8)
+        return Dwarf(unit + body, self._shapes.section(), bytes(self._strings), self.lost)
+
+    # What entries are made of.
+
+    def _pack(self, shape: Shape, *values: int) -> bytes:
+        return self._packer(shape.layout).pack(shape.code, *values)
+
+    def _packer(self, layout: str) -> struct.Struct:
+        found = self._packers.get(layout)
+        if found is None:
+            found = self._packers[layout] = struct.Struct(self._prefix + layout)
+        return found
+
+    def _string(self, text: str) -> int:
+        at = self._added.get(text)
+        if at is None:
+            at = self._added[text] = len(self._strings)
+            self._strings += text.encode("utf-8", "surrogateescape") + b"\0"
+        return at
+
+    def _unit(self) -> bytes:
+        shape = self._shapes.get(
+            Tag.COMPILE_UNIT, True, (At.PRODUCER, Form.STRP), (At.LANGUAGE, Form.DATA2), _NAME,
+            *_RANGE,
+        )  # fmt: skip
+        producer, name = self._string(self._producer), self._string("vmlinux from a dump")
+        return self._pack(shape, producer, LANG_C99, name, *self._text)
+
+    def _bases(self, place: int) -> tuple[bytes, int]:
+        """Types that BTF has no id for: void where there must be one, and enums' integers."""
+        void = self._shapes.get(Tag.UNSPECIFIED_TYPE, False, _NAME)
+        self._void = place
+        parts = [self._pack(void, self._string("void"))]
+        place += void.size
+        base = self._shapes.get(Tag.BASE_TYPE, False, _NAME, _SIZE1, (At.ENCODING, Form.DATA1))
+        self._integers: dict[tuple[int, bool], int] = {}
+        for size, stem in ((1, "char"), (2, "short int"), (4, "int"), (8, "long int")):
+            for signed in (True, False):
+                name = stem if signed else "unsigned char" if size == 1 else _unsigned(stem)
+                if signed and size == 1:
+                    name = "signed char"
+                encoding = Encoding.SIGNED if signed else Encoding.UNSIGNED
+                if size == 1:
+                    encoding = Encoding.SIGNED_CHAR if signed else Encoding.UNSIGNED_CHAR
+                self._integers[size, signed] = place
+                parts.append(self._pack(base, self._string(name), size, encoding))
+                place += base.size
+        self._signed = self._integers[4, True]
+        return b"".join(parts), place
+
+    def _ref(self, type_id: int) -> int:
+        """Where the entry of a type stands; 0: void."""
+        return self._at[type_id] if 0 <= type_id < len(self._at) else 0
+
+    # The first pass: how long each entry is.
+
+    def _plan(self, place: int) -> list[Callable[[], bytes]]:
+        writers: list[Callable[[], bytes]] = []
+        at = self._at
+        through: list[tuple[int, int]] = []
+        for owner in reversed(list(self._btf.chain())):
+            words = owner.words
+            type_id = int(owner.start_id)
+            for pos in owner.offsets:
+                plan = _PLANS.get(info_kind(words[pos + INFO]))
+                if plan is not None:
+                    try:
+                        planned = plan(self, words, pos, type_id)
+                    except (BtfError, IndexError, ValueError):
+                        planned = None
+                        self.lost += 1
+                    if planned is not None:
+                        size, write = planned
+                        at[type_id] = place
+                        place += size
+                        writers.append(write)
+                elif info_kind(words[pos + INFO]) in _TAGS:
+                    through.append((type_id, words[pos + SIZE_OR_TYPE]))
+                type_id += 1
+        tags = dict(through)
+        for type_id, target in through:
+            for _ in range(MAX_CHAIN):
+                if target not in tags:
+                    break
+                target = tags[target]
+            at[type_id] = self._ref(target)
+        return writers
+
+    def _int(self, words: memoryview, pos: int, type_id: int) -> tuple[int, Callable[[], bytes]]:
+        type_ = self._btf.type_by_id(type_id)
+        assert isinstance(type_, kinds.Int)
+        if type_.bool:
+            encoding = Encoding.BOOLEAN
+        elif type_.size == 1:  # gdb and drgn know char by its name
+            encoding = Encoding.SIGNED_CHAR if type_.signed else Encoding.UNSIGNED_CHAR
+        else:
+            encoding = Encoding.SIGNED if type_.signed else Encoding.UNSIGNED
+        if (type_.bits, type_.offset) != (8 * type_.size, 0) and type_.bits and not type_.bool:
+            self._legacy[type_id] = (type_.bits, type_.offset)
+        return self._base(words, pos, encoding)
+
+    def _float(self, words: memoryview, pos: int, type_id: int) -> tuple[int, Callable[[], bytes]]:
+        return self._base(words, pos, Encoding.FLOAT)
+
+    def _base(
+        self, words: memoryview, pos: int, encoding: Encoding
+    ) -> tuple[int, Callable[[], bytes]]:
+        shape = self._shapes.get(Tag.BASE_TYPE, False, _NAME, _SIZE1, (At.ENCODING, Form.DATA1))
+        name, size = words[pos + NAME_OFF], words[pos + SIZE_OR_TYPE]
+        entry = self._pack(shape, name, size & 0xFF, encoding)
+        return shape.size, lambda: entry
+
+    def _pointer(
+        self, words: memoryview, pos: int, type_id: int
+    ) -> tuple[int, Callable[[], bytes]]:
+        target = words[pos + SIZE_OR_TYPE]
+        if not target:
+            shape = self._shapes.get(Tag.POINTER_TYPE, False, _SIZE1)
+            entry = self._pack(shape, 8)
+            return shape.size, lambda: entry
+        full = self._shapes.get(Tag.POINTER_TYPE, False, _SIZE1, _TYPE)
+        void = self._void
+        return full.size, lambda: self._pack(full, 8, self._ref(target) or void)
+
+    def _qualifier(
+        self, words: memoryview, pos: int, type_id: int
+    ) -> tuple[int, Callable[[], bytes]]:
+        tag = _QUALIFIERS[Kind(info_kind(words[pos + INFO]))]
+        target = words[pos + SIZE_OR_TYPE]
+        if not target:
+            shape = self._shapes.get(tag, False)
+            entry = self._pack(shape)
+            return shape.size, lambda: entry
+        full = self._shapes.get(tag, False, _TYPE)
+        void = self._void
+        return full.size, lambda: self._pack(full, self._ref(target) or void)
+
+    def _typedef(
+        self, words: memoryview, pos: int, type_id: int
+    ) -> tuple[int, Callable[[], bytes]]:
+        name, target = words[pos + NAME_OFF], words[pos + SIZE_OR_TYPE]
+        shape = self._shapes.get(Tag.TYPEDEF, False, _NAME, _TYPE)
+        void = self._void
+        return shape.size, lambda: self._pack(shape, name, self._ref(target) or void)
+
+    def _array(self, words: memoryview, pos: int, type_id: int) -> tuple[int, Callable[[], bytes]]:
+        element, _, count = array_words(words, pos)
+        shape = self._shapes.get(Tag.ARRAY_TYPE, True, _TYPE)
+        more = ((At.UPPER_BOUND, Form.DATA4),) if count else ()
+        bound = self._shapes.get(Tag.SUBRANGE_TYPE, False, _TYPE, *more)
+        index = self._integers[8, False]
+        values = (count - 1,) if count else ()
+        tail = self._pack(bound, index, *values) + _END
+        void = self._void
+        return (
+            shape.size + len(tail),
+            lambda: self._pack(shape, self._ref(element) or void) + tail,
+        )
+
+    def _record(self, words: memoryview, pos: int, type_id: int) -> tuple[int, Callable[[], bytes]]:
+        is_struct = info_kind(words[pos + INFO]) == Kind.STRUCT
+        tag = Tag.STRUCTURE_TYPE if is_struct else Tag.UNION_TYPE
+        name, size = words[pos + NAME_OFF], words[pos + SIZE_OR_TYPE]
+        names, types, offsets, widths = member_words(words, pos)
+        named = (_NAME,) if name else ()
+        shape = self._shapes.get(tag, bool(names), *named, _SIZE4)
+        head = self._pack(shape, *((name,) if name else ()), size)
+        if not names:
+            return shape.size, lambda: head
+        if widths and not any(widths):
+            widths = []
+        plain = not widths and all(names) and self._legacy.keys().isdisjoint(types)
+        if plain:
+            # Most structs: every member has a name and none is a bit-field.
+            member = self._shapes.get(Tag.MEMBER, False, _NAME, _TYPE, _PLACE)
+            count = len(names)
+
+            def write() -> bytes:
+                at, void = self._at, self._void
+                flat = [member.code] * (4 * count)
+                flat[1::4] = names
+                flat[2::4] = [at[t] or void for t in types]
+                flat[3::4] = [offset >> 3 for offset in offsets]
+                return head + self._packer(member.layout * count).pack(*flat) + _END
+
+            return shape.size + member.size * count + 1, write
+        members = self._members(names, types, offsets, widths or [0] * len(names))
+        length = shape.size + sum(member.size for member, _, _, _ in members) + 1
+
+        def write_mixed() -> bytes:
+            void = self._void
+            parts = [head]
+            for member, start, target, end in members:
+                parts.append(self._pack(member, *start, self._ref(target) or void, *end))
+            parts.append(_END)
+            return b"".join(parts)
+
+        return length, write_mixed
+
+    def _members(
+        self,
+        names: Sequence[int],
+        types: Sequence[int],
+        offsets: Sequence[int],
+        widths: Sequence[int],
+    ) -> list[tuple[Shape, tuple[int, ...], int, tuple[int, ...]]]:
+        """Each member's shape, what stands before its type, the type, and what comes after."""
+        found: list[tuple[Shape, tuple[int, ...], int, tuple[int, ...]]] = []
+        for name, target, offset, bits in zip(names, types, offsets, widths, strict=True):
+            if not bits and target in self._legacy:
+                bits, extra = self._legacy[target]
+                offset += extra
+            named = (_NAME,) if name else ()
+            start = (name,) if name else ()
+            if bits:
+                shape = self._shapes.get(Tag.MEMBER, False, *named, _TYPE, *_BITS)
+                found.append((shape, start, target, (bits, offset)))
+            else:
+                shape = self._shapes.get(Tag.MEMBER, False, *named, _TYPE, _PLACE)
+                found.append((shape, start, target, (offset >> 3,)))
+        return found
+
+    def _enum(self, words: memoryview, pos: int, type_id: int) -> tuple[int, Callable[[], bytes]]:
+        type_ = self._btf.type_by_id(type_id)
+        assert isinstance(type_, kinds.Enum | kinds.Enum64)
+        name = words[pos + NAME_OFF]
+        named = (_NAME,) if name else ()
+        start = (name,) if name else ()
+        if not type_.values:
+            shape = self._shapes.get(Tag.ENUMERATION_TYPE, False, *named, _SIZE1, _DECLARED)
+            entry = self._pack(shape, *start, type_.size & 0xFF)
+            return len(entry), lambda: entry
+        shape = self._shapes.get(Tag.ENUMERATION_TYPE, True, *named, _SIZE1, _TYPE)
+        value = self._shapes.get(Tag.ENUMERATOR, False, _NAME, (At.CONST_VALUE, Form.DATA8))
+        signed = type_.signed or any(v.value < 0 for v in type_.values)
+        integer = self._integers.get((type_.size, signed), self._signed)
+        parts = [self._pack(shape, *start, type_.size & 0xFF, integer)]
+        offsets = self._btf.iter_str_refs(type_id)[1:]
+        for offset, enumerator in zip(offsets, type_.values, strict=True):
+            parts.append(self._pack(value, offset, enumerator.value & _MASK64))
+        parts.append(_END)
+        entry = b"".join(parts)
+        return len(entry), lambda: entry
+
+    def _fwd(self, words: memoryview, pos: int, type_id: int) -> tuple[int, Callable[[], bytes]]:
+        is_union = info_kflag(words[pos + INFO])
+        tag = Tag.UNION_TYPE if is_union else Tag.STRUCTURE_TYPE
+        shape = self._shapes.get(tag, False, _NAME, _DECLARED)
+        entry = self._pack(shape, words[pos + NAME_OFF])
+        return shape.size, lambda: entry
+
+    def _proto(self, words: memoryview, pos: int, type_id: int) -> tuple[int, Callable[[], bytes]]:
+        result = words[pos + SIZE_OR_TYPE]
+        names, types = param_words(words, pos)
+        typed = (_TYPE,) if result else ()
+        shape = self._shapes.get(Tag.SUBROUTINE_TYPE, bool(types), *typed, _PROTOTYPED)
+        parameter = self._shapes.get(Tag.FORMAL_PARAMETER, False, _TYPE)
+        rest = self._shapes.get(Tag.UNSPECIFIED_PARAMETERS, False)
+        variadic = bool(types) and not types[-1] and not names[-1]
+        if variadic:
+            types = types[:-1]
+        length = shape.size + parameter.size * len(types) + rest.size * variadic
+        length += bool(types) or variadic
+
+        def write() -> bytes:
+            void = self._void
+            parts = [self._pack(shape, *((self._ref(result) or void,) if result else ()))]
+            parts.extend(self._pack(parameter, self._ref(t) or void) for t in types)
+            if variadic:
+                parts.append(self._pack(rest))
+            if types or variadic:
+                parts.append(_END)
+            return b"".join(parts)
+
+        return length, write
+
+    # Functions and variables refer to types only, so that they need no first pass.
+
+    def _function(self, f: Function) -> bytes:
+        owner = self._btf.owner_of(f.proto)
+        pos = owner.offsets[f.proto - owner.start_id]
+        words = owner.words
+        result = words[pos + SIZE_OR_TYPE]
+        names, types = param_words(words, pos)
+        typed = (_TYPE,) if result else ()
+        flags = (_EXTERNAL,) if f.is_global else ()
+        shape = self._shapes.get(
+            Tag.SUBPROGRAM, bool(types), _NAME, *flags, _PROTOTYPED, *_RANGE, *typed
+        )
+        target = (self._ref(result) or self._void,) if result else ()
+        parts = [self._pack(shape, self._string(f.name), f.address, f.size, *target)]
+        if types:
+            parameter = self._shapes.get(Tag.FORMAL_PARAMETER, False, _NAME, _TYPE)
+            for name, type_id in zip(names, types, strict=True):
+                if not type_id and not name:
+                    parts.append(self._pack(self._shapes.get(Tag.UNSPECIFIED_PARAMETERS, False)))
+                else:
+                    parts.append(self._pack(parameter, name, self._ref(type_id) or self._void))
+            parts.append(_END)
+        return b"".join(parts)
+
+
+def _unsigned(stem: str) -> str:
+    words = stem.split()
+    return " ".join((*words[:-1], "unsigned", words[-1])) if len(words) > 1 else f"unsigned {stem}"
+
+
+_PLANS: dict[int, Callable[..., tuple[int, Callable[[], bytes]]]] = {
+    Kind.INT: Writer._int,
+    Kind.FLOAT: Writer._float,
+    Kind.PTR: Writer._pointer,
+    Kind.CONST: Writer._qualifier,
+    Kind.VOLATILE: Writer._qualifier,
+    Kind.RESTRICT: Writer._qualifier,
+    Kind.TYPEDEF: Writer._typedef,
+    Kind.ARRAY: Writer._array,
+    Kind.STRUCT: Writer._record,
+    Kind.UNION: Writer._record,
+    Kind.ENUM: Writer._enum,
+    Kind.ENUM64: Writer._enum,
+    Kind.FWD: Writer._fwd,
+    Kind.FUNC_PROTO: Writer._proto,
+}

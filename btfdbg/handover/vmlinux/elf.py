@@ -1,0 +1,155 @@
+"""An ELF file in the making: sections one after another, then headers.
+
+Owns ELF's layout. Contents go to the file as they come, so that no more than one of them
+is in memory.
+
+Facts: the ELF specification (gABI), chapter 4.
+"""
+
+from __future__ import annotations
+
+import struct
+from enum import IntEnum, IntFlag
+from typing import BinaryIO
+
+from btfdbg.lazy_dataclass import dataclass
+
+_EHDR, _SHDR, SYMBOL = 64, 64, 24
+_ET_EXEC, _EV_CURRENT, _ELFCLASS64 = 2, 1, 2
+SHN_ABS = 0xFFF1
+MAX_SECTIONS = 0xFF00
+
+
+class Type(IntEnum):
+    """``SHT_*``."""
+
+    PROGBITS = 1
+    SYMTAB = 2
+    STRTAB = 3
+    NOTE = 7
+    NOBITS = 8
+
+
+class Flag(IntFlag):
+    """``SHF_*``."""
+
+    NONE = 0
+    WRITE = 1
+    ALLOC = 2
+    EXECINSTR = 4
+    STRINGS = 0x20
+
+
+@dataclass(frozen=True, slots=True)
+class _Section:
+    name: str
+    type: int
+    flags: int
+    address: int
+    offset: int
+    size: int
+    link: int
+    info: int
+    align: int
+    entsize: int
+
+
+class Writer:
+    """
+    :param file: Open for writing, at its start, and seekable.
+    :param machine: e_machine.
+    """
+
+    def __init__(self, file: BinaryIO, machine: int, little_endian: bool, kind: int = 0) -> None:
+        self._file = file
+        self._machine = machine
+        self._little = little_endian
+        self._prefix = "<" if little_endian else ">"
+        self._type = kind or _ET_EXEC
+        self._sections = [_Section("", 0, 0, 0, 0, 0, 0, 0, 0, 0)]
+        self._segments: list[tuple[int, int, int, int, int]] = []
+        file.write(bytes(_EHDR))
+        self._at = _EHDR
+
+    def __len__(self) -> int:
+        return len(self._sections)
+
+    def add(
+        self,
+        name: str,
+        data: bytes = b"",
+        *,
+        type_: int = Type.PROGBITS,
+        flags: int = Flag.NONE,
+        address: int = 0,
+        size: int = 0,
+        link: int = 0,
+        info: int = 0,
+        align: int = 1,
+        entsize: int = 0,
+    ) -> int:
+        """Add a section and return its number; ``size`` is for one without contents."""
+        pad = -self._at % max(align, 1)
+        if data and pad:
+            self._file.write(bytes(pad))
+            self._at += pad
+        offset = self._at
+        if type_ != Type.NOBITS:
+            self._file.write(data)
+            self._at += len(data)
+            size = len(data)
+        self._sections.append(
+            _Section(name, type_, flags, address, offset, size, link, info, align, entsize)
+        )
+        return len(self._sections) - 1
+
+    def addresses(self) -> list[int]:
+        """Address of each section so far."""
+        return [section.address for section in self._sections]
+
+    def add_segment(self, section: int) -> None:
+        """Make a section a PT_LOAD segment of the same address."""
+        s = self._sections[section]
+        filed = 0 if s.type == Type.NOBITS else s.size
+        access = 4 | (2 if s.flags & Flag.WRITE else 0) | (1 if s.flags & Flag.EXECINSTR else 0)
+        self._segments.append((access, s.offset, s.address, filed, s.size))
+
+    def finish(self, entry: int = 0) -> None:
+        """Write the names of sections and all headers."""
+        names = bytearray(b"\0")
+        places = []
+        for section in self._sections:
+            places.append(len(names) if section.name else 0)
+            if section.name:
+                names += section.name.encode() + b"\0"
+        places.append(len(names))
+        names += b".shstrtab\0"
+        strings = self.add(".shstrtab", bytes(names), type_=Type.STRTAB)
+        pad = -self._at % 8
+        self._file.write(bytes(pad))
+        self._at += pad
+        headers = self._at
+        pack = struct.Struct(self._prefix + "IIQQQQIIQQ").pack
+        for place, s in zip(places, self._sections, strict=True):
+            self._file.write(
+                pack(
+                    place, s.type, s.flags, s.address, s.offset, s.size, s.link, s.info,
+                    s.align, s.entsize,
+                )
+            )  # fmt: skip
+            self._at += _SHDR
+        programs = self._at if self._segments else 0
+        program = struct.Struct(self._prefix + "IIQQQQQQ").pack
+        for access, offset, address, filed, size in self._segments:
+            self._file.write(program(1, access, offset, address, address, filed, size, 1))
+        self._file.seek(0)
+        ident = b"\x7fELF" + bytes((_ELFCLASS64, 1 if self._little else 2, 1)) + bytes(9)
+        self._file.write(
+            ident
+            + struct.pack(
+                self._prefix + "HHIQQQIHHHHHH",
+                self._type, self._machine, _EV_CURRENT, entry, programs, headers, 0, _EHDR,
+                56 if self._segments else 0, len(self._segments), _SHDR, len(self._sections),
+                strings,
+            )
+        )  # fmt: skip

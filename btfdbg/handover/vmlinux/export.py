@@ -1,0 +1,358 @@
+"""``btfdbg export-vmlinux``: put sections, symbols, DWARF and frames together.
+
+Owns the order of things in the file and what is said about it. What a symbol's or a
+variable's type is, is :mod:`btfdbg.handover.kernel`'s.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+from typing import TYPE_CHECKING, BinaryIO
+
+import drgn
+
+from btfdbg import __version__, arch
+from btfdbg.btf import Btf, Kind, kinds
+from btfdbg.errors import DebugInfoError
+from btfdbg.handover.kernel import Kernel, gather
+from btfdbg.handover.symbols import is_offset
+from btfdbg.handover.vmlinux import elf, orc
+from btfdbg.handover.vmlinux.dwarf import Function, Variable, Writer
+from btfdbg.handover.vmlinux.sections import (
+    CODE,
+    PERCPU,
+    WRITABLE,
+    Contents,
+    Index,
+    Missing,
+    cut,
+)
+from btfdbg.kallsyms.choice import is_text
+from btfdbg.kallsyms.model import END_MARKERS, Sym
+from btfdbg.lazy_dataclass import dataclass
+from btfdbg.varextract.encode import NOISE_NAMES
+
+if TYPE_CHECKING:
+    from btfdbg.program.session import Session
+
+NOTE_NAME = "btfdbg"
+NOTE_MISSING = 1
+"""Type of our note: JSON about the file."""
+
+_MASK64 = (1 << 64) - 1
+_WEAK = frozenset("vVwW")
+_FUNC, _OBJECT, _SECTION = 2, 1, 3
+_LOCAL, _GLOBAL, _WEAK_BINDING = 0, 1, 2
+_BUILD_ID = 3
+_MAX_PERCPU = 64 << 20
+_HERTZ = range(50, 10001)
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """
+    What was written.
+
+    :ivar types: Entries of BTF types in the DWARF.
+    :ivar missing: What the file has no contents of.
+    :ivar frames: Rows of .debug_frame's source; 0 without.
+    :ivar untyped: Data symbols whose type is not known.
+    """
+
+    size: int
+    symbols: int
+    functions: int
+    variables: int
+    types: int
+    lost: int
+    frames: int
+    untyped: int
+    missing: tuple[Missing, ...]
+
+
+def producer(session: Session) -> str:
+    """What the file says of itself."""
+    return (
+        f"btfdbg {__version__}: made from a dump of {session.release or 'a kernel'},"
+        " not by a compiler; types from BTF, symbols from kallsyms, types of variables from"
+        " btfdbg's database; no line numbers, inlined functions or local variables"
+    )
+
+
+def export(session: Session, path: str, *, runtime: bool = False, every: bool = False) -> Exported:
+    """
+    Write a vmlinux.
+
+    :param runtime: Addresses as in memory, for gdb; else as the kernel was linked, which
+        crash and drgn want.
+    :param every: Also type the variables that macros make by the thousand (tracepoints,
+        initcalls and the like).
+    :raises DebugInfoError: no symbols, no BTF, or no KERNELOFFSET in the dump; or the file
+        cannot be written.
+    """
+    kernel = gather(session, () if every else NOISE_NAMES)
+    temporary = f"{path}.part"
+    try:
+        with open(temporary, "wb") as file:
+            done = _Export(session, kernel, file, 0 if runtime else kernel.offset).run()
+        os.replace(temporary, path)
+    except OSError as e:
+        raise DebugInfoError(f"{path}: {e.strerror or e}", step="export-vmlinux") from e
+    finally:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+    return done
+
+
+class _Export:
+    def __init__(self, session: Session, kernel: Kernel, file: BinaryIO, shift: int) -> None:
+        self.session = session
+        self.kernel = kernel
+        self.file = file
+        self.shift = shift
+        platform = session.prog.platform
+        assert platform is not None  # a Session has one
+        row = next((a for a in arch.ARCHES if a.drgn == platform.arch.name), None)
+        if row is None:
+            raise DebugInfoError(
+                f"no ELF machine is known for {platform.arch.name}", step="export-vmlinux"
+            )
+        self.arch = row
+        self.elf = elf.Writer(file, row.e_machine, row.little_endian)
+        self.by_name: dict[str, Sym] = {}
+        for sym in kernel.symbols:
+            self.by_name.setdefault(sym.name, sym)
+        self.contents = Contents(session.prog.read, self._percpu())
+        self.held: dict[str, tuple[int, bytes]] = {}
+
+    def address(self, sym: Sym) -> int:
+        if self.kernel.percpu_absolute and is_offset(sym):
+            return sym.address
+        return (sym.address - self.shift) & _MASK64
+
+    def run(self) -> Exported:
+        places = self._image()
+        text = self._text()
+        btf = self.kernel.btf
+        functions = list(self._functions(btf))
+        variables = list(self._variables())
+        writer = Writer(btf, producer(self.session), text)
+        dwarf = writer.write(functions, variables, self._constants())
+        for name, data in (
+            (".debug_info", dwarf.info),
+            (".debug_abbrev", dwarf.abbrev),
+            (".debug_str", dwarf.strings),
+        ):
+            self.elf.add(name, data)
+        types, lost = btf.type_cnt - 1, dwarf.lost
+        del dwarf, writer
+        frames = self._frames()
+        symbols = self._symbols(places)
+        missing = tuple(self.contents.missing)
+        self._note(missing)
+        self.elf.finish(text[0])
+        self.file.seek(0, os.SEEK_END)
+        return Exported(
+            self.file.tell(), symbols, len(functions), len(variables), types, lost, frames,
+            self.kernel.untyped, missing,
+        )  # fmt: skip
+
+    # The image.
+
+    def _image(self) -> Index:
+        kernel = self.kernel
+        places: list[tuple[int, int, int]] = []
+        last = max((s.address for s in kernel.symbols if not self._is_absolute(s)), default=0)
+        for piece, data in self.contents.pieces(cut(self._boundary, last)):
+            flags = elf.Flag.ALLOC
+            if piece.base in WRITABLE or not piece.readable:
+                flags |= elf.Flag.WRITE
+            if piece.base in CODE:
+                flags |= elf.Flag.EXECINSTR
+            type_ = elf.Type.NOBITS
+            if piece.readable:
+                type_ = elf.Type.NOTE if piece.base == ".notes" else elf.Type.PROGBITS
+            if len(self.elf) >= elf.MAX_SECTIONS:
+                break
+            address = (piece.start - self.shift) & _MASK64
+            number = self.elf.add(
+                piece.name, data, type_=type_, flags=flags, address=address, size=piece.size,
+                # Notes of another alignment are read with another padding.
+                align=4 if type_ == elf.Type.NOTE else 8 if piece.readable else 1,
+            )  # fmt: skip
+            self.elf.add_segment(number)
+            places.append((address, address + piece.size, number))
+            if piece.base in (".orc_unwind", ".orc_unwind_ip") and piece.readable:
+                self.held.setdefault(piece.base, (piece.start, data))
+        if kernel.percpu_absolute and "__per_cpu_end" in self.by_name:
+            size = self.by_name["__per_cpu_end"].address
+            # Behind the image: crash takes the first section's address for the first that moves.
+            data = self.contents.percpu(0, min(size, _MAX_PERCPU))
+            type_ = elf.Type.PROGBITS if data else elf.Type.NOBITS
+            flags = elf.Flag.ALLOC | elf.Flag.WRITE
+            number = self.elf.add(PERCPU, data, type_=type_, flags=flags, size=size)
+            self.elf.add_segment(number)
+            places.append((0, size, number))
+        if self.session.build_id and any(m.section == ".notes" for m in self.contents.missing):
+            self._build_id()
+        return Index(places)
+
+    def _build_id(self) -> None:
+        """The build id that VMCOREINFO states; .notes could not be read."""
+        data = _note(
+            self.arch.little_endian, "GNU", _BUILD_ID, bytes.fromhex(self.session.build_id)
+        )
+        self.elf.add(".note.gnu.build-id", data, type_=elf.Type.NOTE, align=4)
+
+    def _percpu(self) -> int | None:
+        """``__per_cpu_offset[0]``."""
+        sym = self.by_name.get("__per_cpu_offset")
+        try:
+            return None if sym is None else self.session.prog.read_u64(sym.address)
+        except drgn.FaultError:
+            return None
+
+    def _boundary(self, name: str) -> int | None:
+        sym = self.by_name.get(name)
+        return None if sym is None else sym.address
+
+    def _is_absolute(self, sym: Sym) -> bool:
+        return sym.type_letter in "aA" or (self.kernel.percpu_absolute and is_offset(sym))
+
+    def _text(self) -> tuple[int, int]:
+        start, end = self.by_name.get("_text"), self.by_name.get("_etext")
+        if start is None or end is None or end.address <= start.address:
+            return 0, 0
+        return self.address(start), end.address - start.address
+
+    # DWARF.
+
+    def _functions(self, btf: Btf) -> Iterator[Function]:
+        protos: dict[str, set[int]] = {}
+        for type_id in btf.ids():
+            if btf.kind_of(type_id) == Kind.FUNC:
+                func = btf.type_by_id(type_id)
+                assert isinstance(func, kinds.Func)
+                if btf.kind_of(func.type) == Kind.FUNC_PROTO:
+                    protos.setdefault(func.name, set()).add(func.type)
+        for sym in self.kernel.symbols:
+            if not is_text(sym):
+                continue
+            found = protos.get(sym.name)
+            if found is not None and len(found) == 1:
+                yield Function(
+                    sym.name, next(iter(found)), self.address(sym), max(sym.size, 1),
+                    sym.type_letter.isupper(),
+                )  # fmt: skip
+
+    def _variables(self) -> Iterator[Variable]:
+        types = self.kernel.types
+        for sym in self.kernel.symbols:
+            type_id = types.get((sym.name, sym.address))
+            if type_id is not None and not is_text(sym):
+                yield Variable(sym.name, type_id, self.address(sym), sym.type_letter.isupper())
+        for own in self.kernel.tables:
+            type_id = types.get((own.name, own.address))
+            if type_id is not None:
+                yield Variable(own.name, type_id, (own.address - self.shift) & _MASK64, True)
+
+    def _constants(self) -> list[tuple[str, int]]:
+        """``write_expire``, which is 5 * HZ and by which crash learns HZ."""
+        if "write_expire" in self.by_name:
+            return []
+        try:
+            clock = self.session.prog["clocksource_jiffies"]
+            tick = clock.mult.value_() >> clock.shift.value_()
+        except (KeyError, LookupError, AttributeError, drgn.FaultError):
+            return []
+        hertz = round(1_000_000_000 / tick) if tick > 0 else 0
+        return [("write_expire", 5 * hertz)] if hertz in _HERTZ else []
+
+    def _frames(self) -> int:
+        if self.arch.name != "x86_64" or len(self.held) != 2:
+            return 0
+        table, ips = self.held[".orc_unwind_ip"]
+        _, entries = self.held[".orc_unwind"]
+        layout = orc.layout_of(entries)
+        text = self._text()
+        if layout is None or not text[1]:
+            return 0
+        starts = orc.rows(ips, table - self.shift)
+        section = orc.Frames(layout).section(starts, entries, text[0] + text[1])
+        self.elf.add(".debug_frame", section, align=8)
+        return len(starts)
+
+    # Symbols.
+
+    def _symbols(self, places: Index) -> int:
+        rows: list[tuple[int, str, int, int, int, int]] = []
+        for sym in self.kernel.symbols:
+            letter = sym.type_letter
+            address = self.address(sym)
+            if letter in _WEAK:
+                binding = _WEAK_BINDING
+            else:
+                binding = _GLOBAL if letter.isupper() else _LOCAL
+            kind = 0
+            if sym.name not in END_MARKERS:
+                kind = _FUNC if letter in "tTwW" else _OBJECT if letter in "bBdDrRvVgG" else 0
+            number = places.at(address)
+            if self.kernel.percpu_absolute and is_offset(sym):
+                # kallsyms calls them absolute; they are variables of .data..percpu.
+                kind = _OBJECT if sym.percpu else 0
+            elif letter in "aA":
+                number = elf.SHN_ABS
+            rows.append((binding, sym.name, kind, number, address, sym.size))
+        for own in self.kernel.tables:
+            address = (own.address - self.shift) & _MASK64
+            rows.append((_LOCAL, own.name, _OBJECT, places.at(address), address, own.size))
+        rows.sort(key=lambda row: row[0] != _LOCAL)  # local ones first, as ELF has it
+        sections = range(1, len(self.elf))
+        starts = self.elf.addresses()
+        first = 1 + len(sections) + sum(row[0] == _LOCAL for row in rows)
+        names = [row[1].encode("utf-8", "surrogateescape") for row in rows]
+        strings = b"\0" + b"\0".join(names) + b"\0"
+        offsets = accumulate((len(name) + 1 for name in names), initial=1)
+        flat: list[int] = [0] * 6
+        for number in sections:
+            flat += (0, _SECTION, 0, number, starts[number], 0)
+        for (binding, _, kind, number, address, size), at in zip(rows, offsets, strict=False):
+            flat += (at, binding << 4 | kind, 0, number, address, size)
+        prefix = "<" if self.arch.little_endian else ">"
+        table = struct.pack(prefix + "IBBHQQ" * (len(flat) // 6), *flat)
+        link = len(self.elf) + 1
+        self.elf.add(
+            ".symtab", table, type_=elf.Type.SYMTAB, link=link, info=first, align=8,
+            entsize=elf.SYMBOL,
+        )  # fmt: skip
+        self.elf.add(".strtab", strings, type_=elf.Type.STRTAB)
+        return len(rows)
+
+    def _note(self, missing: Sequence[Missing]) -> None:
+        said = {
+            "producer": producer(self.session),
+            "release": self.session.release,
+            "build_id": self.session.build_id,
+            "kernel_offset": self.kernel.offset,
+            "addresses": "link-time" if self.shift or not self.kernel.offset else "runtime",
+            "missing": [
+                {"section": m.section, "address": m.address, "size": m.size, "why": m.why}
+                for m in missing
+            ],
+        }
+        data = _note(self.arch.little_endian, NOTE_NAME, NOTE_MISSING, json.dumps(said).encode())
+        self.elf.add(".note.btfdbg", data, type_=elf.Type.NOTE, align=4)
+
+
+def _note(little: bool, name: str, kind: int, data: bytes) -> bytes:
+    owner = name.encode() + b"\0"
+    head = struct.pack("<III" if little else ">III", len(owner), len(data), kind)
+    return (
+        head
+        + owner.ljust(-(-len(owner) // 4) * 4, b"\0")
+        + data.ljust(-(-len(data) // 4) * 4, b"\0")
+    )

@@ -1,0 +1,268 @@
+"""ORC as .debug_frame, for debuggers that unwind by DWARF only.
+
+Owns the translation of ORC's entries into rules. An entry depends on no other, so the rows
+are cut into frames of some dozen each: a debugger runs through one to find a row.
+
+Where ORC says nothing (hand-written assembly, ``STACK_FRAME_NON_STANDARD``), the frame
+pointer is tried, as the kernel's own unwinder does.
+
+Facts: arch/x86/include/asm/orc_types.h, arch/x86/kernel/unwind_orc.c; DWARF 4, 6.4.2.
+Three layouts of the flag bits: Linux kernel commits ffb1b4a41016 ("x86/unwind/orc: Add
+'signal' field to ORC metadata") (in v6.3) and fb799447ae29 ("x86,objtool: Split
+UNWIND_HINT_EMPTY in two") (in v6.4). Which one it is shows in the entries themselves.
+"""
+
+from __future__ import annotations
+
+import struct
+from array import array
+from collections import Counter
+from collections.abc import Sequence
+
+from btfdbg.lazy_dataclass import dataclass
+
+ENTRY = 6
+"""Bytes of ``struct orc_entry``."""
+
+_ROWS = 48
+_RSP, _RBP, _RA = 7, 6, 16
+# ORC_REG_* to DWARF's numbers.
+_REGISTERS = {2: 1, 3: 5, 4: _RBP, 5: _RSP, 6: 10, 7: 13}
+_PREV_SP, _BP, _SP, _BP_INDIRECT, _SP_INDIRECT = 1, 4, 5, 8, 9
+# struct pt_regs: DWARF's number of a register by its offset in bytes.
+_PT_REGS = {
+    0: 15, 8: 14, 16: 13, 24: 12, 32: 6, 40: 3, 48: 11, 56: 10, 64: 9, 72: 8, 80: 0, 88: 2,
+    96: 1, 104: 4, 112: 5, 128: 16, 152: 7,
+}  # fmt: skip
+_IRET_RIP, _IRET_RSP = 0, 24
+_DATA_ALIGN = -8
+
+_ADVANCE4 = 0x04
+_DEF_CFA, _DEF_CFA_SF, _DEF_CFA_EXPRESSION = 0x0C, 0x12, 0x0F
+_OFFSET_EXTENDED_SF, _VAL_OFFSET_SF, _UNDEFINED, _SAME_VALUE = 0x11, 0x15, 0x07, 0x08
+_OP_BREG0, _OP_DEREF, _OP_PLUS_UCONST = 0x70, 0x06, 0x23
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """
+    Where the flags of an entry stand, in bits of its last two bytes.
+
+    :ivar type_bits: Width of the type, which starts at bit 8.
+    :ivar end_bit: The bit that ends a stack; -1: a type does.
+    :ivar undefined: The type of a place that ORC does not know; -1: register 0 says so.
+    :ivar call: The type of a call frame; those of registers follow it.
+    """
+
+    type_bits: int
+    end_bit: int
+    undefined: int
+    call: int
+
+
+LAYOUTS = (
+    Layout(3, -1, 0, 2),  # v6.4: undefined 0, end of stack 1, call 2, regs 3, partial 4
+    Layout(2, 11, -1, 0),  # v6.3: call 0, regs 1, partial 2; bit 10 is signal
+    Layout(2, 10, -1, 0),  # before
+)
+
+
+def layout_of(entries: bytes) -> Layout | None:
+    """
+    Which layout the entries have.
+
+    Nearly all places of a kernel are in ordinary functions, whose entry has the stack
+    pointer's register and the type of a call. In the layout since v6.4 that type is 2, and
+    before it 0.
+
+    :return: ``None`` if neither is common.
+    """
+    types: Counter[int] = Counter()
+    ends: Counter[int] = Counter()
+    for at in range(4, len(entries) - 1, ENTRY):
+        flags = entries[at] | entries[at + 1] << 8
+        if flags & 0xF == _SP:
+            types[flags >> 8 & 7] += 1
+        ends[flags >> 8] += 1
+    total = sum(types.values())
+    if not total:
+        return None
+    if 2 * types[2] > total:
+        return LAYOUTS[0]
+    if 2 * types[0] > total:
+        # With the signal bit, bit 10 is set together with registers; alone it ended a stack.
+        signals = sum(n for high, n in ends.items() if high & 4 and high & 3)
+        return LAYOUTS[1] if signals else LAYOUTS[2]
+    return None
+
+
+class Frames:
+    """
+    .debug_frame of a kernel's ORC.
+
+    :param layout: See :func:`layout_of`.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._rules: dict[bytes, bytes] = {}
+
+    def rules(self, entry: bytes) -> bytes:
+        """The instructions that say what an entry says."""
+        found = self._rules.get(entry)
+        if found is None:
+            found = self._rules[entry] = self._translate(entry)
+        return found
+
+    def _translate(self, entry: bytes) -> bytes:
+        sp_offset, bp_offset, flags = struct.unpack("<hhH", entry)
+        layout = self._layout
+        sp_reg, bp_reg = flags & 0xF, flags >> 4 & 0xF
+        kind = flags >> 8 & (1 << layout.type_bits) - 1
+        if layout.end_bit >= 0 and flags >> layout.end_bit & 1:
+            return _end()
+        if layout.undefined < 0:
+            unknown = sp_reg == 0
+        else:
+            unknown = kind == layout.undefined
+            if kind == layout.undefined + 1:
+                return _end()
+        if unknown:
+            return _frame_pointer()
+        cfa = _cfa(sp_reg, sp_offset)
+        if cfa is None:
+            return _end()
+        if kind == layout.call + 1:
+            saved = b"".join(_saved(reg, offset) for offset, reg in _PT_REGS.items())
+            return cfa + saved
+        if kind == layout.call + 2:
+            return cfa + _same(_RBP) + _saved(_RA, _IRET_RIP) + _saved(_RSP, _IRET_RSP)
+        if kind != layout.call:
+            return _end()
+        if bp_reg == _PREV_SP:
+            bp = _saved(_RBP, bp_offset)
+        else:
+            bp = _same(_RBP)
+        return cfa + bp + _saved(_RA, -8) + _is_cfa(_RSP)
+
+    def section(self, starts: Sequence[int], entries: bytes, end: int) -> bytes:
+        """
+        Return .debug_frame.
+
+        :param starts: Address of each row, ascending.
+        :param entries: The rows.
+        :param end: One past the last row's last address.
+        """
+        out = bytearray(_cie())
+        count = min(len(starts), len(entries) // ENTRY)
+        rules = self.rules
+        pack = struct.Struct("<BI").pack
+        for first in range(0, count, _ROWS):
+            last = min(first + _ROWS, count)
+            begin = starts[first]
+            stop = starts[last] if last < count else max(end, starts[last - 1] + 1)
+            body = bytearray()
+            place, before = begin, b""
+            for row in range(first, last):
+                text = rules(entries[ENTRY * row : ENTRY * row + ENTRY])
+                if text == before:
+                    continue
+                here = starts[row]
+                if here != place:
+                    delta = here - place
+                    # DW_CFA_advance_loc holds six bits.
+                    body += bytes((0x40 | delta,)) if delta < 64 else pack(_ADVANCE4, delta)
+                    place = here
+                body += text
+                before = text
+            out += _padded(struct.pack("<IQQ", 0, begin, stop - begin) + body)
+        return bytes(out)
+
+
+def rows(ips: bytes, table: int, byteorder_swap: bool = False) -> array[int]:
+    """
+    Addresses of .orc_unwind_ip's entries: each is relative to its own place.
+
+    :param table: Address of the section.
+    """
+    offsets = array("i", ips[: len(ips) // 4 * 4])
+    if byteorder_swap:
+        offsets.byteswap()
+    return array("Q", [table + 4 * i + offset for i, offset in enumerate(offsets)])
+
+
+def _cie() -> bytes:
+    # Version 4: no augmentation, 8-byte addresses, no segments.
+    body = struct.pack("<IB", 0xFFFFFFFF, 4) + b"\0" + bytes((8, 0, 1)) + _sleb(_DATA_ALIGN)
+    return _padded(body + bytes((_RA,)))
+
+
+def _padded(body: bytes | bytearray) -> bytes:
+    """An entry with its length, filled with DW_CFA_nop."""
+    length = -(-(len(body) + 4) // 8) * 8 - 4
+    return struct.pack("<I", length) + bytes(body).ljust(length, b"\0")
+
+
+def _cfa(register: int, offset: int) -> bytes | None:
+    if register in (_SP_INDIRECT, _BP_INDIRECT):
+        # *(sp) + offset, or *(bp + offset), as unwind_next_frame() has them.
+        if register == _SP_INDIRECT:
+            text = bytes((_OP_BREG0 + _RSP, 0, _OP_DEREF)) + _plus(offset)
+        else:
+            text = bytes((_OP_BREG0 + _RBP,)) + _sleb(offset) + bytes((_OP_DEREF,))
+        return bytes((_DEF_CFA_EXPRESSION, len(text))) + text
+    number = _REGISTERS.get(register)
+    if number is None:
+        return None
+    if offset >= 0:
+        return bytes((_DEF_CFA, number)) + _uleb(offset)
+    if offset % 8 == 0:
+        return bytes((_DEF_CFA_SF, number)) + _sleb(offset // _DATA_ALIGN)
+    text = bytes((_OP_BREG0 + number,)) + _sleb(offset)
+    return bytes((_DEF_CFA_EXPRESSION, len(text))) + text
+
+
+def _plus(offset: int) -> bytes:
+    if offset >= 0:
+        return bytes((_OP_PLUS_UCONST,)) + _uleb(offset)
+    return bytes((0x11,)) + _sleb(offset) + bytes((0x22,))  # DW_OP_consts, DW_OP_plus
+
+
+def _saved(register: int, offset: int) -> bytes:
+    return bytes((_OFFSET_EXTENDED_SF, register)) + _sleb(offset // _DATA_ALIGN)
+
+
+def _is_cfa(register: int) -> bytes:
+    return bytes((_VAL_OFFSET_SF, register, 0))
+
+
+def _same(register: int) -> bytes:
+    return bytes((_SAME_VALUE, register))
+
+
+def _end() -> bytes:
+    return bytes((_UNDEFINED, _RA))
+
+
+def _frame_pointer() -> bytes:
+    cfa = bytes((_DEF_CFA, _RBP)) + _uleb(16)
+    return cfa + _saved(_RBP, -16) + _saved(_RA, -8) + _is_cfa(_RSP)
+
+
+def _uleb(value: int) -> bytes:
+    out = bytearray()
+    while True:
+        byte, value = value & 0x7F, value >> 7
+        out.append(byte | (0x80 if value else 0))
+        if not value:
+            return bytes(out)
+
+
+def _sleb(value: int) -> bytes:
+    out = bytearray()
+    while True:
+        byte, value = value & 0x7F, value >> 7
+        done = (value == 0 and not byte & 0x40) or (value == -1 and bool(byte & 0x40))
+        out.append(byte | (0 if done else 0x80))
+        if done:
+            return bytes(out)

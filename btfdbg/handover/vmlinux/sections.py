@@ -1,0 +1,239 @@
+"""Which parts of the kernel's image are sections, and what could be read of them.
+
+Owns the cut of the image along the linker's symbols, and the honesty about memory that is
+not there: a part that could not be read is a section without contents (NOBITS), never
+zeros in one that has them. The template of the per-CPU variables was freed after boot as
+well; its section has what CPU 0's variables hold now, and the file's note says so. Code
+that was freed after boot counts as unreadable: what lies there now is somebody else's.
+
+Facts: include/asm-generic/vmlinux.lds.h (the symbols); crash wants a section that reaches
+the last symbol, and per-CPU symbols in one whose name begins with ``.data``; drgn and crash
+know a vmlinux by its ``.init.text``.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+
+import drgn
+
+from btfdbg.lazy_dataclass import dataclass
+
+PERCPU = ".data..percpu"
+# Name, first symbol, symbol after it. What comes first is cut out of what comes later.
+RANGES = (
+    (".notes", "__start_notes", "__stop_notes"),
+    (".BTF", "__start_BTF", "__stop_BTF"),
+    (".orc_unwind_ip", "__start_orc_unwind_ip", "__stop_orc_unwind_ip"),
+    (".orc_unwind", "__start_orc_unwind", "__stop_orc_unwind"),
+    (".orc_lookup", "orc_lookup", "orc_lookup_end"),
+    (".init.text", "_sinittext", "_einittext"),
+    (PERCPU, "__per_cpu_start", "__per_cpu_end"),
+    (".text", "_text", "_etext"),
+    (".rodata", "__start_rodata", "__end_rodata"),
+    (".data", "_sdata", "_edata"),
+    (".bss", "__bss_start", "__bss_stop"),
+)
+FREED = frozenset((".init.text",))
+CODE = frozenset((".text", ".init.text"))
+WRITABLE = frozenset((PERCPU, ".data", ".bss", ".orc_lookup"))
+REST = ".btfdbg.rest"
+
+_CHUNK = 1 << 20
+_PAGE = 4096
+_MAX_IMAGE = 1 << 30
+_MAX_PIECES = 8192
+
+Read = Callable[[int, int], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """
+    A part of the image that is one section.
+
+    :ivar name: Of the section.
+    :ivar base: Name of the part that it is of, ``.text`` for ``.text..2``.
+    :ivar start: Address in memory.
+    :ivar size: Bytes.
+    :ivar readable: Whether it has contents.
+    """
+
+    name: str
+    base: str
+    start: int
+    size: int
+    readable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A range of memory that the file has no contents of, and why."""
+
+    section: str
+    address: int
+    size: int
+    why: str
+
+
+def cut(address_of: Callable[[str], int | None], last: int) -> list[tuple[str, int, int]]:
+    """
+    Disjoint parts of the image by address: name, start and end.
+
+    :param address_of: Address of a symbol of the linker script, if there is one.
+    :param last: Highest address of any symbol.
+    """
+    taken: list[tuple[str, int, int]] = []
+    for name, first, after in RANGES:
+        start, end = address_of(first), address_of(after)
+        if start is None or end is None or not 0 < end - start <= _MAX_IMAGE:
+            continue
+        if name == PERCPU and start < _PAGE:
+            continue  # offsets, which are no part of the image
+        taken.extend((name, low, high) for low, high in _without(start, end, taken))
+    if not taken:
+        return []
+    taken.sort(key=lambda part: part[1])
+    start = taken[0][1]
+    end = min(max(last + 1, taken[-1][2]), start + _MAX_IMAGE)
+    rest = [(REST, low, high) for low, high in _without(start, end, taken)]
+    return sorted(taken + rest, key=lambda part: part[1])
+
+
+def _without(
+    start: int, end: int, taken: Sequence[tuple[str, int, int]]
+) -> Iterator[tuple[int, int]]:
+    """What is left of a range."""
+    for _, low, high in sorted(taken, key=lambda part: part[1]):
+        if high <= start or low >= end:
+            continue
+        if low > start:
+            yield start, low
+        start = max(start, high)
+    if start < end:
+        yield start, end
+
+
+class Contents:
+    """
+    The image's parts, read as they are asked for.
+
+    :param read: Memory of the dump.
+    :param percpu: What to add to a per-CPU variable's address to get CPU 0's.
+    :ivar missing: What could not be read.
+    """
+
+    def __init__(self, read: Read, percpu: int | None = None) -> None:
+        self._read = read
+        self._percpu = percpu
+        self.missing: list[Missing] = []
+
+    def pieces(self, parts: Sequence[tuple[str, int, int]]) -> Iterator[tuple[Piece, bytes]]:
+        """Yield each piece with its bytes; none for one without contents."""
+        counts: dict[str, int] = {}
+        total = 0
+        for base, start, end in parts:
+            if base in FREED:
+                yield self._freed(base, start, end, counts)
+                continue
+            if base == PERCPU:
+                now = self.percpu(start, end - start)
+                yield Piece(_name(base, counts), base, start, end - start, bool(now)), now
+                continue
+            if base in (REST, ".bss"):
+                # Not of the file in a real vmlinux either: zeros at boot, or between parts.
+                yield Piece(_name(base, counts), base, start, end - start, False), b""
+                continue
+            for low, high, data in self._runs(start, end):
+                total += 1
+                readable = data is not None and total < _MAX_PIECES
+                kind = base if readable else f"{base}..unreadable"
+                if not readable:
+                    self.missing.append(Missing(base, low, high - low, "not in the dump"))
+                piece = Piece(_name(kind, counts), base, low, high - low, readable)
+                yield piece, data or b"" if readable else b""
+
+    def percpu(self, start: int, size: int) -> bytes:
+        """
+        CPU 0's variables in place of their template; a page that is not there is 0xa5.
+
+        Debuggers take a per-CPU variable for one by its section's having contents.
+        """
+        if self._percpu is None:
+            self.missing.append(Missing(PERCPU, start, size, "freed after boot"))
+            return b""
+        self.missing.append(Missing(PERCPU, start, size, "freed after boot; CPU 0's instead"))
+        parts = []
+        for at, data, length in self._blocks(start + self._percpu, start + self._percpu + size):
+            if data is None:
+                here = at - self._percpu
+                self.missing.append(Missing(PERCPU, here, length, "not in the dump; filled: a5"))
+            parts.append(data if data is not None else b"\xa5" * length)
+        return b"".join(parts)
+
+    def _freed(
+        self, base: str, start: int, end: int, counts: dict[str, int]
+    ) -> tuple[Piece, bytes]:
+        self.missing.append(Missing(base, start, end - start, "freed after boot"))
+        return Piece(_name(base, counts), base, start, end - start, False), b""
+
+    def _runs(self, start: int, end: int) -> Iterator[tuple[int, int, bytes | None]]:
+        """Runs of a part that can be read, and that cannot."""
+        held: list[bytes] = []
+        low, lost = start, False
+        for at, data, _ in self._blocks(start, end):
+            if (data is None) != lost and at > low:
+                yield low, at, None if lost else b"".join(held)
+                held, low = [], at
+            lost = data is None
+            if data is not None:
+                held.append(data)
+        if low < end:
+            yield low, end, None if lost else b"".join(held)
+
+    def _blocks(self, start: int, end: int) -> Iterator[tuple[int, bytes | None, int]]:
+        at = start
+        while at < end:
+            size = min(_CHUNK - at % _CHUNK, end - at)
+            data = self._try(at, size)
+            if data is not None:
+                yield at, data, size
+                at += size
+                continue
+            stop = at + size
+            while at < stop:
+                page = min(_PAGE - at % _PAGE, stop - at)
+                yield at, self._try(at, page), page
+                at += page
+
+    def _try(self, address: int, size: int) -> bytes | None:
+        try:
+            return self._read(address, size)
+        except drgn.FaultError:
+            return None
+        except Exception:  # a page that does not decompress is a bare Exception of drgn's
+            return None
+
+
+def _name(base: str, counts: dict[str, int]) -> str:
+    count = counts[base] = counts.get(base, 0) + 1
+    return base if count == 1 else f"{base}..{count}"
+
+
+class Index:
+    """Which section an address is in."""
+
+    def __init__(self, starts: Sequence[tuple[int, int, int]]) -> None:
+        """:param starts: Start, end and number of each section, in any order."""
+        ordered = sorted(starts)
+        self._starts = [start for start, _, _ in ordered]
+        self._rest = [(end, number) for _, end, number in ordered]
+
+    def at(self, address: int) -> int:
+        """Number of the section that holds an address; 0 if none does."""
+        found = bisect_right(self._starts, address) - 1
+        if found < 0:
+            return 0
+        end, number = self._rest[found]
+        return number if address <= end else 0

@@ -1,0 +1,119 @@
+"""``btfdbg serve``: tools for an agent, bounded, and a dump's words marked as data."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from btfdbg.errors import DebugInfoError
+from btfdbg.handover import mcp
+from btfdbg.handover.mcp import MAX_TEXT, NOTICE, Dumps, walk
+from btfdbg.program.session import Session
+
+
+@pytest.fixture
+def dumps(whole: Session) -> Dumps:
+    made = Dumps(
+        lambda session, line: f"{line}\n" + "x" * (2 * MAX_TEXT),
+        lambda session: {"release": session.release},
+        lambda session: {"title": "a report"},
+        lambda session: {"title": "a title"},
+    )
+    made._open["dump"] = whole
+    return made
+
+
+def test_text_of_a_dump_is_marked_and_bounded(dumps: Dumps) -> None:
+    answer = dumps.tasks("dump")
+    assert answer["notice"] == NOTICE
+    assert answer["data"].startswith("ps\n")
+    assert len(answer["data"]) == MAX_TEXT
+    assert answer["left_out"] == f"{MAX_TEXT + 3} characters"
+    assert dumps.kernel_log("dump")["data"].endswith("x")
+
+
+def test_objects_and_addresses_have_their_evidence(dumps: Dumps, whole: Session) -> None:
+    answer = dumps.object_by_path("dump", "init_task.comm")["data"]
+    assert "swapper/0" in answer["value"]
+    assert answer["type"] == "char [16]"
+    assert "database" in answer["evidence"]
+    address = hex(whole.prog["init_task"].address_)
+    assert dumps.at_address("dump", address)["data"]["symbol"] == "init_task+0x0"
+    banner = whole.lookup_symbols("linux_banner")[0].address
+    data = dumps.memory("dump", hex(banner), 14)["data"]
+    assert bytes.fromhex(data) == b"Linux version "
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        ("tasks", ("not open",)),
+        ("memory", ("dump", "0x1000", 1 << 40)),
+        ("memory", ("dump", "0x10", 8)),
+        ("memory", ("dump", "zz", 8)),
+        ("at_address", ("dump", "-1")),
+        ("search", ("dump", "a", 5)),
+        ("search", ("dump", "aaaa", 1 << 30)),
+        ("stacks", ("dump", -5)),
+        ("object_by_path", ("dump", "init_task.no_such")),
+        ("object_by_path", ("dump", "__import__('os').system('x')")),
+        ("object_by_path", ("dump", "init_task" + ".mm" * 500)),
+        ("object_by_path", ("dump", "init_task.")),
+        ("open_dump", ("/no/such/file",)),
+    ],
+)
+def test_what_cannot_be_answered_says_why(
+    dumps: Dumps, tool: str, arguments: tuple[Any, ...]
+) -> None:
+    answer = getattr(dumps, tool)(*arguments)
+    assert set(answer) == {"error"}
+    assert answer["error"]
+
+
+def test_a_path_is_followed_and_never_evaluated(whole: Session) -> None:
+    prog = whole.prog
+    assert walk(prog, "init_task.thread_info.flags").type_.type_name() == "unsigned long"
+    assert walk(prog, "init_task.tasks.next->prev").value_() == prog["init_task"].tasks.address_
+    assert walk(prog, "init_task.comm[0]").value_() == ord("s")
+    with pytest.raises(DebugInfoError):
+        walk(prog, "init_task().x")
+
+
+def test_without_the_sdk_it_says_what_to_install(
+    dumps: Dumps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "mcp.server.mcpserver", None)
+    with pytest.raises(DebugInfoError, match="not installed") as caught:
+        mcp.server(dumps)
+    assert "btfdbg[mcp]" in caught.value.hint
+
+
+@pytest.mark.oracle
+def test_the_sdks_own_client_looks_at_a_dump(x86_core: Path) -> None:
+    sdk = pytest.importorskip("mcp")
+    anyio = pytest.importorskip("anyio")
+
+    async def talk() -> None:
+        server = sdk.StdioServerParameters(
+            command=sys.executable, args=["-m", "btfdbg.cli.main", "serve", "--stdio"]
+        )
+        async with sdk.Client(server) as client:
+            tools = {tool.name for tool in (await client.list_tools()).tools}
+            assert {"open_dump", "report", "stacks", "object_by_path", "search"} <= tools
+            path = str(x86_core)
+            opened = await client.call_tool("open_dump", {"path": path})
+            assert opened.structured_content["data"]["architecture"] == "x86_64"
+            stacks = await client.call_tool("stacks", {"path": path, "task": 1})
+            assert "#0" in stacks.structured_content["data"]
+            wrong = await client.call_tool(
+                "memory", {"path": path, "address": "0", "size": 1 << 40}
+            )
+            assert "4096" in wrong.structured_content["error"]
+            named = await client.call_tool("signature", {"path": path})
+            assert named.structured_content["data"]["title"]
+            assert (await client.call_tool("tasks", {"path": path})).structured_content["data"]
+
+    anyio.run(talk)

@@ -1,0 +1,148 @@
+"""``btfdbg export-vmlinux``: drgn reads the file and finds in it what the dump has."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import drgn
+import pytest
+from elftools.elf.elffile import ELFFile
+
+from btfdbg.errors import DebugInfoError
+from btfdbg.handover.vmlinux.export import export
+from btfdbg.handover.vmlinux.sections import Contents, Index, cut
+from btfdbg.program.session import Session
+
+TYPES = (
+    "task_struct", "mm_struct", "page", "rq", "super_block", "module", "list_head", "file",
+    "net_device", "inode", "dentry", "thread_struct", "sk_buff", "cred", "pt_regs", "irq_desc",
+)  # fmt: skip
+
+
+@pytest.fixture
+def written(few: Session, tmp_path: Path) -> Path:
+    path = tmp_path / "vmlinux"
+    done = export(few, str(path))
+    assert done.functions >= 3
+    assert done.variables >= 6
+    assert done.lost == 0
+    return path
+
+
+def look(type_: drgn.Type) -> list[tuple[str | None, int, int | None, str]]:
+    return [
+        (m.name, m.bit_offset, m.bit_field_size, m.type.type_name()) for m in type_.members or ()
+    ]
+
+
+def test_drgn_reads_types_variables_and_symbols_from_it(
+    few: Session, written: Path, x86_core: Path
+) -> None:
+    prog = drgn.Program()
+    prog.set_core_dump(str(x86_core))
+    prog.load_debug_info([str(written)])
+    for name in TYPES:
+        ours, theirs = few.prog.type(f"struct {name}"), prog.type(f"struct {name}")
+        assert theirs.size == ours.size, name
+        assert look(theirs) == look(ours), name
+    assert prog["init_task"].comm.string_() == b"swapper/0"
+    assert prog["init_task"].address_ == few.prog["init_task"].address_
+    assert prog.symbol("schedule").address == few.prog.symbol("schedule").address
+    assert prog.function("schedule").type_.type.kind == drgn.TypeKind.VOID
+
+
+def test_it_says_what_it_is_and_what_it_lacks(written: Path, few: Session) -> None:
+    with written.open("rb") as f:
+        elf = ELFFile(f)
+        notes: Any = elf.get_section_by_name(".note.btfdbg")
+        note = next(iter(notes.iter_notes()))
+        assert note["n_name"] == "btfdbg"
+        desc = note["n_desc"]
+        raw = desc.encode("latin-1") if isinstance(desc, str) else bytes(desc)
+        said = json.loads(raw.rstrip(b"\0"))
+        assert "not by a compiler" in said["producer"]
+        assert said["build_id"] == few.build_id
+        assert said["missing"]
+        # What is missing has no contents, so that nobody takes zeros for data.
+        for section in elf.iter_sections():
+            if "unreadable" in section.name or section.name == ".init.text":
+                assert section["sh_type"] == "SHT_NOBITS"
+
+
+def test_every_section_holds_what_memory_holds(written: Path, few: Session) -> None:
+    offset = few.vmcoreinfo.kernel_offset or 0
+    checked = 0
+    with written.open("rb") as f:
+        for section in ELFFile(f).iter_sections():
+            if section["sh_type"] != "SHT_PROGBITS" or not section["sh_flags"] & 2:
+                continue
+            size = min(section["sh_size"], 4096)
+            f.seek(section["sh_offset"])
+            assert f.read(size) == few.prog.read(section["sh_addr"] + offset, size)
+            checked += size
+    assert checked
+
+
+def test_runtime_addresses_are_those_of_memory(few: Session, tmp_path: Path) -> None:
+    export(few, str(tmp_path / "v"), runtime=True)
+    with (tmp_path / "v").open("rb") as f:
+        table: Any = ELFFile(f).get_section_by_name(".symtab")
+        (sym,) = table.get_symbol_by_name("init_task")
+    assert sym["st_value"] == few.prog["init_task"].address_
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing(few: Session, tmp_path: Path) -> None:
+    with pytest.raises(DebugInfoError, match="no/such"):
+        export(few, str(tmp_path / "no/such/file"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_parts_are_disjoint_and_reach_the_last_symbol() -> None:
+    symbols = {
+        "_text": 0x1000, "_etext": 0x3000, "__start_rodata": 0x4000, "__end_rodata": 0x8000,
+        "__start_notes": 0x5000, "__stop_notes": 0x5100, "_sdata": 0x9000, "_edata": 0x8000,
+    }  # fmt: skip
+
+    def address_of(name: str) -> int | None:
+        return symbols.get(name)
+
+    parts = cut(address_of, 0xA000)
+    assert parts == [
+        (".text", 0x1000, 0x3000),
+        (".btfdbg.rest", 0x3000, 0x4000),
+        (".rodata", 0x4000, 0x5000),
+        (".notes", 0x5000, 0x5100),
+        (".rodata", 0x5100, 0x8000),
+        (".btfdbg.rest", 0x8000, 0xA001),
+    ]
+    assert cut(lambda name: None, 5) == []
+
+
+def test_pages_that_are_not_there_are_sections_without_contents() -> None:
+    def read(address: int, size: int) -> bytes:
+        if address < 0x3000 and address + size > 0x2000:
+            raise drgn.FaultError("gone", address)
+        return b"x" * size
+
+    contents = Contents(read)
+    pieces = list(contents.pieces([(".data", 0x1000, 0x5000), (".init.text", 0x5000, 0x6000)]))
+    assert [(p.name, p.start, p.size, p.readable) for p, _ in pieces] == [
+        (".data", 0x1000, 0x1000, True),
+        (".data..unreadable", 0x2000, 0x1000, False),
+        (".data..2", 0x3000, 0x2000, True),
+        (".init.text", 0x5000, 0x1000, False),
+    ]
+    assert all(len(data) == (p.size if p.readable else 0) for p, data in pieces)
+    assert [(m.address, m.size, m.why) for m in contents.missing] == [
+        (0x2000, 0x1000, "not in the dump"),
+        (0x5000, 0x1000, "freed after boot"),
+    ]
+
+
+def test_a_symbol_is_in_the_section_that_holds_it() -> None:
+    index = Index([(0, 0x100, 1), (0x1000, 0x2000, 2), (0x2000, 0x3000, 3)])
+    assert [index.at(a) for a in (0, 0x100, 0x500, 0x1FFF, 0x2000, 0x3000, 0x3001)] == [
+        1, 1, 0, 2, 3, 3, 0,
+    ]  # fmt: skip
