@@ -334,6 +334,20 @@ def test_isf_knows_an_integer_by_all_its_spellings() -> None:
     assert spellings("_Bool") == ("_Bool",)
 
 
+def test_isf_names_a_type_without_a_tag_as_its_typedef() -> None:
+    btf = assemble.parse(
+        "[1] INT 'int' size=4 bits_offset=0 nr_bits=32 encoding=SIGNED\n"
+        "[2] STRUCT '(anon)' size=4 vlen=1\n\t'val' type_id=1 bits_offset=0\n"
+        "[3] TYPEDEF 'kernel_cap_t' type_id=2\n"
+        "[4] STRUCT 'taken' size=0 vlen=0\n[5] STRUCT '(anon)' size=8 vlen=0\n"
+        "[6] TYPEDEF 'taken' type_id=5\n"
+    )
+    users = to_isf(btf)["user_types"]
+    assert users["kernel_cap_t"]["fields"].keys() == {"val"}
+    assert users["taken"]["size"] == 0
+    assert users["unnamed_5"]["size"] == 8
+
+
 def test_every_name_that_isf_refers_to_is_described() -> None:
     btf = assemble.parse(
         PLAIN

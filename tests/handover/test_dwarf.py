@@ -11,7 +11,7 @@ from elftools.dwarf.die import DIE
 from elftools.dwarf.dwarfinfo import DebugSectionDescriptor, DwarfConfig, DWARFInfo
 
 from btfdbg.btf import Btf
-from btfdbg.btf.text import rawtext
+from btfdbg.btf.text import assemble
 from btfdbg.handover.vmlinux import orc
 from btfdbg.handover.vmlinux.dwarf import Function, Variable, Writer
 
@@ -101,7 +101,7 @@ def target(die: DIE) -> DIE:
 
 @pytest.fixture(scope="module")
 def all_() -> list[DIE]:
-    btf = rawtext.parse(TEXT)
+    btf = assemble.parse(TEXT)
     return dies(
         read(
             btf,
@@ -165,7 +165,7 @@ def test_functions_and_variables_have_their_addresses(all_: list[DIE]) -> None:
 
 
 def test_a_damaged_type_costs_itself_only() -> None:
-    btf = rawtext.parse("[1] INT 'int' size=4 bits_offset=0 nr_bits=32 encoding=SIGNED\n")
+    btf = assemble.parse("[1] INT 'int' size=4 bits_offset=0 nr_bits=32 encoding=SIGNED\n")
     data = bytearray(btf.raw)
     # Its name lies outside of the strings, as does nothing else.
     data[btf.type_section_offset : btf.type_section_offset + 4] = b"\xff\xff\0\0"
