@@ -202,9 +202,7 @@ class VariableTypes:
                     str(parameter), Source.RULE, (Tier.PARAMETER,), "a parameter of that type"
                 )
                 found = self._best(ready, symbol, (guess,), frozenset(), gap=False)
-        if not isinstance(found, Rejection) and self._may_have_grown(
-            ready, symbol, proposals, *found
-        ):
+        if not isinstance(found, Rejection) and self._may_have_grown(ready, symbol, *found):
             found = Rejection.AMBIGUOUS
         if isinstance(found, Rejection):
             self._causes[symbol.name, symbol.address] = found
@@ -221,7 +219,6 @@ class VariableTypes:
         self,
         ready: _Context,
         symbol: Symbol,
-        proposals: Sequence[Proposal],
         type_: Type,
         proposal: Proposal,
     ) -> bool:
@@ -230,13 +227,18 @@ class VariableTypes:
             return False
         if size_of(type_) == symbol.size or not _is_number(type_):
             return False
-        for other in proposals:
-            if other.is_elsewhere or other.source is Source.RULE:
-                continue
+        known = self._own_candidates(ready, symbol.name)
+        here = ready.distance.on_this_machine(_kernels(known))
+        for other in (c for c in known if c.kernels & here):
             built = ready.types.from_text(Marked.parse(other.type).type)
             if built is not None and size_of(built) == symbol.size:
                 return True
         return False
+
+    def _own_candidates(self, ready: _Context, name: str) -> list[Candidate]:
+        """What kernels have under a name in the same module."""
+        found = ready.database.candidates(name)
+        return [c for c in found if c.kernels and c.module == self._module]
 
     def _as_probed(self, ready: _Context, symbol: Symbol, cause: Rejection) -> TypedVariable | None:
         """The type that drgn takes a variable to be of whose absence would mislead it."""
@@ -299,12 +301,8 @@ class VariableTypes:
 
     def _agreeing(self, ready: _Context, name: str, part: Callable[[str], str]) -> Iterator[int]:
         """Sets of kernels, all and those of this machine, that agree on a variable's type."""
-        known = [
-            c for c in ready.database.candidates(name) if c.kernels and c.module == self._module
-        ]
-        everywhere = 0
-        for candidate in known:
-            everywhere |= candidate.kernels
+        known = self._own_candidates(ready, name)
+        everywhere = _kernels(known)
         for mask in (everywhere, ready.distance.on_this_machine(everywhere)):
             if len({part(c.type) for c in known if c.kernels & mask}) == 1:
                 yield mask
@@ -579,6 +577,14 @@ class VariableTypes:
             except DebugInfoError as e:
                 self._problem(e)
         return _Context(database, places, checker, distance, extra, types, neighbours)
+
+
+def _kernels(candidates: Sequence[Candidate]) -> int:
+    """All kernels that have one of some candidates."""
+    found = 0
+    for candidate in candidates:
+        found |= candidate.kernels
+    return found
 
 
 def _is_number(type_: Type) -> bool:

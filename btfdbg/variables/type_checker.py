@@ -339,8 +339,7 @@ class TypeChecker:
         if fit is Fit.GAP and not trusted:
             # Structures have a shape that contents and BTF can contradict; a number, or a
             # pointer, that is far smaller than its place is something else's first bytes.
-            init = self._places.of(symbol.address) is Place.INIT
-            believed = (settled and not init) or not doubt or size > self._policy.word or not size
+            believed = settled or not doubt or size > self._policy.word or not size
             if not self._is_explained(symbol, extent, believed):
                 return None
         return (text, type_)
