@@ -17,7 +17,7 @@ from btfdbg.report.as_json import as_dict
 from btfdbg.report.parts import Report
 
 _NODE_WIDTH, _NODE_HEIGHT = 190, 34
-_COLUMN, _ROW, _MARGIN = 260, 56, 12
+_COLUMN, _ROW, _MARGIN = 340, 64, 12
 _MAX_NODES = 80
 _LABEL = 26
 
@@ -123,15 +123,22 @@ def _depth(graph: dict[str, Any], nodes: dict[str, Any]) -> int:
 
 
 def _arrow(start: Box, end: Box, label: str) -> dict[str, Any]:
+    """A curve from one box's side to the other's: out in the upper half, back in the lower."""
     if end.x > start.x:
         x1, x2 = start.x + _NODE_WIDTH, end.x
-        y1, y2 = start.y + _NODE_HEIGHT // 2, end.y + _NODE_HEIGHT // 2
-        bend = (x2 - x1) // 2
-        path = f"M{x1},{y1} C{x1 + bend},{y1} {x2 - bend},{y2} {x2},{y2}"
-        return {"path": path, "label": label, "x": (x1 + x2) // 2, "y": (y1 + y2) // 2 - 5}
-    # Back to the left, below all that lies between.
-    x1, x2 = start.x + _NODE_WIDTH // 2, end.x + _NODE_WIDTH // 2
-    y1, y2 = start.y + _NODE_HEIGHT, end.y + _NODE_HEIGHT
-    low = max(y1, y2) + 34
-    path = f"M{x1},{y1} C{x1},{low} {x2},{low} {x2},{y2}"
-    return {"path": path, "label": label, "x": (x1 + x2) // 2, "y": low - 4}
+        y1, y2 = start.y + _NODE_HEIGHT // 3, end.y + _NODE_HEIGHT // 3
+    elif start.x - end.x == _COLUMN:
+        x1, x2 = start.x, end.x + _NODE_WIDTH
+        y1, y2 = start.y + 2 * _NODE_HEIGHT // 3, end.y + 2 * _NODE_HEIGHT // 3
+    else:
+        # Back over other columns, below all that lies between.
+        x1, x2 = start.x + _NODE_WIDTH // 2, end.x + _NODE_WIDTH // 2
+        y1, y2 = start.y + _NODE_HEIGHT, end.y + _NODE_HEIGHT
+        low = max(y1, y2) + 34
+        path = f"M{x1},{y1} C{x1},{low} {x2},{low} {x2},{y2}"
+        return {"path": path, "label": label, "x": (x1 + x2) // 2, "y": low - 4}
+    bend = (x2 - x1) // 2
+    path = f"M{x1},{y1} C{x1 + bend},{y1} {x2 - bend},{y2} {x2},{y2}"
+    # Beside where it starts, so that the labels of lines that cross do not.
+    at = y1 - 4 if x2 > x1 else y1 + 14
+    return {"path": path, "label": label, "x": x1 + (x2 - x1) // 4, "y": at}

@@ -55,14 +55,17 @@ def _group(blockage: Blockage, group: Group) -> Iterator[Item]:
     named = ", ".join(str(one.task) for one in group.members[:_NAMED])
     if len(group.members) > _NAMED:
         named += f" and {len(group.members) - _NAMED} more"
-    longest = "" if first.seconds is None else f", the longest for {first.seconds:.1f} s"
     count = len(group.members)
+    longest = ""
+    if first.seconds is not None:
+        longest = f", {'the longest ' if count > 1 else ''}for {first.seconds:.1f} s"
     yield Line(f"{count} task{'s' if count > 1 else ''}: {named}{longest}.")
     if first.lock is not None:
         holder = blockage.holder(first.lock)
         mode = f" to {first.lock.mode}" if first.lock.mode else ""
         held = f"held by {holder}" if holder is not None else "its holder is not recorded"
-        yield Line(f"waits for {first.lock}{mode}; {held} ({first.lock.how}).")
+        they = "They wait" if count > 1 else "It waits"
+        yield Line(f"{they} for {first.lock}{mode}; {held} ({first.lock.how}).")
         frozen = blockage.frozen_for(first.lock)
         if frozen is not None:
             yield Line(f"It guards {frozen}, which is frozen.", "bad")
