@@ -126,7 +126,7 @@ ROWS = (
     Row("tele --co|", ("--count",), "words"),
     Row("id --|", ("--json", "--drgn"), ""),
     Row("whatis --|", ("--drgn",), lacks=("--json",)),
-    Row("ctx -s |", ("panic", "task", "registers", "stack", "log")),
+    Row("ctx -s |", ("verdict", "panic", "task", "registers", "stack", "waiting", "log")),
     Row("ctx -s pan|", ("panic",), first="panic"),
     Row("diffstruct -t task_str|", ("struct task_struct",)),
     Row("mod -|", ("-s",)),

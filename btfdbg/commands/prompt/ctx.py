@@ -1,11 +1,16 @@
-"""``ctx``: everything about the place where the kernel stopped, on one screen."""
+"""
+``ctx``: the crash on one screen: the report's verdict, and the place where it happened.
+
+Owns what fits a screen. What happened, to whom and where is the report's to find; another
+task is shown as it stands.
+"""
 
 from __future__ import annotations
 
 import argparse
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import drgn
 from drgn.commands import argument
@@ -15,6 +20,9 @@ from btfdbg.commands.define import prompt_command
 from btfdbg.commands.text import Fragment
 from btfdbg.errors import BtfdbgError
 from btfdbg.program.session import Session
+
+if TYPE_CHECKING:
+    from btfdbg.report.happened import Happened
 
 _NO_ANSWER = (
     drgn.FaultError,
@@ -26,17 +34,28 @@ _NO_ANSWER = (
     BtfdbgError,
 )
 _MAX_FRAMES = 64
-_SECTIONS = ("panic", "task", "registers", "stack", "log")
+_MAX_GROUPS = 4
+_LINES = 20
+_SECTIONS = ("verdict", "panic", "task", "registers", "stack", "waiting", "log")
+_OF_A_CRASH = ("verdict", "panic", "task", "registers", "stack", "log")
+_OF_A_HANG = ("verdict", "panic", "waiting", "task", "stack", "log")
+_OF_A_TASK = ("panic", "task", "registers", "stack", "log")
 
 
 def _code(session: Session, args: argparse.Namespace) -> str:
-    task = "prog.crashed_thread().object" if args.task is None else f"find_task(prog, {args.task})"
+    if args.task is None:
+        return (
+            "import btfdbg\n"
+            "from btfdbg.report.as_text import as_text\n"
+            "from btfdbg.report.whole import report\n\n\n"
+            "print(as_text(report(btfdbg.session(prog), ('crash', 'blocked', 'log'))))"
+        )
     return (
         "from drgn.helpers.linux.panic import panic_message\n"
         "from drgn.helpers.linux.pid import find_task\n"
         "from drgn.helpers.linux.printk import get_dmesg\n\n\n"
         "print(panic_message(prog))\n"
-        f"task = {task}\n"
+        f"task = find_task(prog, {args.task})\n"
         "trace = prog.stack_trace(task)\n"
         "print(trace[0].registers())\n"
         "print(trace)\n"
@@ -46,23 +65,26 @@ def _code(session: Session, args: argparse.Namespace) -> str:
 
 @prompt_command(
     name="ctx",
-    description="show the crash: panic, task, registers, stack, last messages",
+    description="show the crash: verdict, task, registers and stack where it happened, log",
     long_description="""
-    Show the context of the crash, or of another task: the panic message, the
-    task, its registers with what each points to, its stack, and the last lines
-    of the kernel log. A part that this dump cannot give says why and does not
-    cost the others.
+    Show the crash on one screen: what happened in one sentence and what that rests
+    on, the task, its registers where it happened (those of the exception, not
+    panic's) with what each points to, its stack from there on, and the kernel log
+    from the first report on. For a hang or a deadlock the tasks that wait, and the
+    stack of one of them. Of another task show its registers, its stack and the last
+    lines of the log. A part that this dump cannot give says why and does not cost
+    the others.
     """,
     arguments=(
+        argument("task", nargs="?", help="pid or address of a task (default: the one it is about)"),
         argument(
-            "task", nargs="?", help="pid or address of a task (default: the one that crashed)"
+            "-n", "--lines", type=int, default=_LINES, help=f"lines of the log (default: {_LINES})"
         ),
-        argument("-n", "--lines", type=int, default=10, help="lines of the log (default: 10)"),
         argument("-s", "--section", choices=_SECTIONS, action="append", help="only this part"),
     ),
     examples=(
         ("ctx", "the crash on one screen"),
-        ("ctx -s panic -s stack", "only two parts of it"),
+        ("ctx -s verdict -s stack", "only two parts of it"),
         ("ctx 1 -n 3", "another task"),
     ),
     drgn_code=_code,
@@ -70,15 +92,30 @@ def _code(session: Session, args: argparse.Namespace) -> str:
 )
 def ctx(session: Session, args: argparse.Namespace) -> None:
     """Run the command."""
-    task = _task(session, args.task)
+    from btfdbg.report.happened import Happened
+    from btfdbg.report.look import Look
+    from btfdbg.report.place import WAITING, frame_of, task_of
+
+    happened = Happened(Look(session))
+    frame: int | None = 0
+    usual: tuple[str, ...]
+    if args.task is not None:
+        task, usual = _task(session, args.task), _OF_A_TASK
+    else:
+        task, frame = task_of(happened), frame_of(happened)
+        usual = _OF_A_HANG if happened.kind in WAITING else _OF_A_CRASH
     parts: dict[str, Callable[[], Iterator[list[Fragment]]]] = {
-        "panic": lambda: _panic(session),
+        "verdict": lambda: _verdict(happened),
+        "panic": lambda: _panic(session, causes=args.task is not None),
         "task": lambda: _task_lines(session, task),
-        "registers": lambda: _registers(session, task),
-        "stack": lambda: _stack(session, task),
-        "log": lambda: _log(session, args.lines),
+        "registers": lambda: _registers(session, task, frame),
+        "stack": lambda: _stack(session, task, frame or 0),
+        "waiting": lambda: _waiting(happened),
+        "log": lambda: (
+            _log(session, args.lines) if args.task is not None else _told(happened, args.lines)
+        ),
     }
-    for name in args.section or _SECTIONS:
+    for name in args.section or usual:
         output.emit(("heading", f"{name.upper()}"))
         try:
             for line in parts[name]():
@@ -87,6 +124,44 @@ def ctx(session: Session, args: argparse.Namespace) -> None:
             from btfdbg.commands.failure import describe
 
             output.emit("  ", ("error", describe(e)))
+
+
+def _verdict(happened: Happened) -> Iterator[list[Fragment]]:
+    from btfdbg.report.sentence import evidence, verdict
+
+    yield [("bad", verdict(happened))]
+    for sentence in evidence(happened):
+        yield [("", f"- {sentence}")]
+    for doubt in happened.look.doubts.said:
+        yield [("error", f"! {doubt}")]
+
+
+def _waiting(happened: Happened) -> Iterator[list[Fragment]]:
+    from btfdbg.report.checks.blocked import group_items
+    from btfdbg.report.parts import Line
+
+    blockage = happened.blockage
+    if not blockage.groups:
+        yield [("dim", "no task is blocked (D)")]
+    for group in blockage.groups[:_MAX_GROUPS]:
+        indent = ""
+        for item in group_items(blockage, group):
+            if isinstance(item, Line):
+                yield [("bad" if item.level == "bad" else "", f"{indent}{item.text}")]
+                indent = "  "
+    left_out = len(blockage.groups) - _MAX_GROUPS
+    if left_out > 0:
+        yield [("dim", f"… {left_out} more group{'s' * (left_out > 1)}: report -s blocked")]
+
+
+def _told(happened: Happened, lines: int) -> Iterator[list[Fragment]]:
+    from btfdbg.report.place import log_of_the_crash
+
+    told = log_of_the_crash(happened, lines)
+    if told.before:
+        yield [("dim", f"reported before: {', '.join(told.before)}")]
+    for line in told.lines:
+        yield [("", line)]
 
 
 def _task(session: Session, text: str | None) -> drgn.Object | None:
@@ -104,12 +179,12 @@ def _task(session: Session, text: str | None) -> drgn.Object | None:
     return drgn.Object(session.prog, "struct task_struct *", address)
 
 
-def _panic(session: Session) -> Iterator[list[Fragment]]:
+def _panic(session: Session, *, causes: bool) -> Iterator[list[Fragment]]:
     from drgn.helpers.linux.panic import panic_message, tainted
 
     message = panic_message(session.prog)
     lines = _text(message).splitlines() if message else []
-    for line in dict.fromkeys([*_causes(session), *lines]):
+    for line in dict.fromkeys([*(_causes(session) if causes else ()), *lines]):
         yield [("bad", line)]
     if not lines:
         yield [("dim", "no panic message in the log")]
@@ -146,7 +221,7 @@ def _causes(session: Session) -> list[str]:
 
 def _task_lines(session: Session, task: drgn.Object | None) -> Iterator[list[Fragment]]:
     if task is None:
-        raise LookupError("the crashed task cannot be told; name one: ctx PID")
+        raise LookupError("no task panicked, or it cannot be told; name one: ctx PID")
     from drgn.helpers.linux.sched import get_task_state, task_cpu
 
     yield [
@@ -159,17 +234,21 @@ def _task_lines(session: Session, task: drgn.Object | None) -> Iterator[list[Fra
         yield [("dim", "kernel thread or exiting (no mm)")]
 
 
-def _registers(session: Session, task: drgn.Object | None) -> Iterator[list[Fragment]]:
+def _registers(
+    session: Session, task: drgn.Object | None, number: int | None
+) -> Iterator[list[Fragment]]:
     if task is None:
         raise LookupError("no task")
     trace = session.prog.stack_trace(task)
     if not len(trace):
         raise LookupError("the stack cannot be unwound")
+    if number is None:
+        raise LookupError("the stack does not reach the place where it happened")
     cache: dict[Any, Any] = {}
     columns = output.current().columns or 80
     per_line = max((columns - 4) // 27, 1)
     plain: list[Fragment] = []
-    for name, value in trace[0].registers().items():
+    for name, value in trace[number].registers().items():
         what = annotate.short(session, value, cache)
         line: list[Fragment] = [("", f"{name:>7} "), ("address", f"{value:016x}")]
         if what:
@@ -181,7 +260,7 @@ def _registers(session: Session, task: drgn.Object | None) -> Iterator[list[Frag
         yield plain[i : i + 3 * per_line]
 
 
-def _stack(session: Session, task: drgn.Object | None) -> Iterator[list[Fragment]]:
+def _stack(session: Session, task: drgn.Object | None, first: int) -> Iterator[list[Fragment]]:
     if task is None:
         raise LookupError("no task")
     try:
@@ -191,8 +270,12 @@ def _stack(session: Session, task: drgn.Object | None) -> Iterator[list[Fragment
         return
     if not len(trace):
         raise LookupError("the stack cannot be unwound")
+    if first:
+        yield [("dim", f"#0 to #{first - 1} are how it came to the panic: bt")]
     for i, frame in enumerate(trace):
-        if i >= _MAX_FRAMES:
+        if i < first:
+            continue
+        if i >= first + _MAX_FRAMES:
             yield [("dim", f"… {len(trace) - i} more frames")]
             return
         name = frame.name or "???"

@@ -29,7 +29,7 @@ def blocked(look: Look) -> Iterator[Item]:
     for frozen in blockage.frozen:
         yield Line(f"{frozen} is frozen.", "bad")
     for group in blockage.groups[:_GROUPS]:
-        yield from _group(blockage, group)
+        yield from group_items(blockage, group)
     if len(blockage.groups) > _GROUPS:
         yield Line(f"{len(blockage.groups) - _GROUPS} more groups: foreach UN bt", "note")
     graph = _graph(blockage)
@@ -50,7 +50,8 @@ def _states(look: Look) -> Iterator[Item]:
     yield Bars("tasks by state", "tasks", rows)
 
 
-def _group(blockage: Blockage, group: Group) -> Iterator[Item]:
+def group_items(blockage: Blockage, group: Group) -> Iterator[Item]:
+    """Yield what a group waits for, in lines, then its stack."""
     first = group.first
     named = ", ".join(str(one.task) for one in group.members[:_NAMED])
     if len(group.members) > _NAMED:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from btfdbg.report.look import UNREADABLE, Look
+from btfdbg.report.look import Look
 from btfdbg.report.parts import Item, Line, Stack, Table, check
-
-_PER_ROW = 4
 
 
 @check("crash", "The task that panicked", more=("ctx", "bt", "dis"), order=20)
@@ -42,22 +40,13 @@ def crash(look: Look) -> Iterator[Item]:
 
 def _registers(look: Look) -> Iterator[Item]:
     """The registers at the exception, not those of panic()."""
+    from btfdbg.report.place import WAITING, frame_of
+
     task = look.panic_task
     trace = look.trace(task) if task is not None else None
-    if trace is None:
+    number = None if look.happened.kind in WAITING else frame_of(look.happened)
+    if trace is None or number is None or not trace[number].interrupted:
         return
-    calls = look.happened.calls
-    if not calls or not calls[0].interrupted:
-        return
-    for frame in trace:
-        try:
-            if frame.pc != calls[0].pc or not frame.interrupted:
-                continue
-            values = list(frame.registers().items())
-        except UNREADABLE:
-            continue
-        rows = []
-        for name, value in values:
-            rows.append((name, f"{value:#018x}", look.symbol(value)))
-        yield Table(("register", "value", "points to"), tuple(rows), "registers where it happened")
-        return
+    values = trace[number].registers().items()
+    rows = tuple((name, f"{value:#018x}", look.symbol(value)) for name, value in values)
+    yield Table(("register", "value", "points to"), rows, "registers where it happened")

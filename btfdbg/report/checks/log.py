@@ -15,7 +15,7 @@ _TAIL = 25
 @check("log", "Kernel log", more=("log", "log -T"), order=90)
 def log(look: Look) -> Iterator[Item]:
     """Print what the log reports, then its lines."""
-    from btfdbg.report.dump_log import lines_of
+    from btfdbg.report.place import log_from_first_report
 
     events = look.events
     if events:
@@ -28,9 +28,8 @@ def log(look: Look) -> Iterator[Item]:
             for e in events[:_EVENTS]
         )
         yield Table(("s", "report", ""), rows, "reports in the log", max(len(events) - _EVENTS, 0))
-    lines = [line.rstrip("\n") for line in lines_of(look.prog)]
-    first = min((event.line for event in events), default=len(lines) - _TAIL + 1)
-    shown = lines[max(first - 1, 0) :]
-    yield Stack(tuple(shown[:_LINES]), "from the first report on" if events else "its end")
+    told = log_from_first_report(look)
+    shown = told.lines if told.first else told.lines[-_TAIL:]
+    yield Stack(shown[:_LINES], "from the first report on" if told.first else "its end")
     if len(shown) > _LINES:
         yield Line(f"{len(shown) - _LINES} more lines: log", "note")
