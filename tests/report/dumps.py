@@ -2,7 +2,7 @@
 
 Reads each ``.vmcore`` with the manifest beside it (``.vmcore.json``, see ``corefiles``): its
 scenario, the kind and the guilty function or module that the builder states. Prints a line per
-dump and the figures: kinds right, one title per scenario, never two scenarios with one title.
+dump and the figures: kinds right, JSON that fits its schema, one title per scenario, never two scenarios with one title.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from typing import Any
 
 _ONE = """
 import json, resource, sys
+from importlib.resources import files
+import jsonschema
 import btfdbg
 from btfdbg.report.whole import report
 from btfdbg.report.as_json import as_dict
@@ -25,9 +27,12 @@ prog = btfdbg.program_from_core_dump(sys.argv[1])
 opened = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
 found = as_dict(report(btfdbg.session(prog)))
 spent = sum(resource.getrusage(resource.RUSAGE_SELF)[:2]) - opened
+schema = json.loads((files("btfdbg.report") / "report.schema.json").read_text())
+validator = jsonschema.Draft202012Validator(schema)
+broken = [e.json_path for e in validator.iter_errors(json.loads(json.dumps(found)))]
 failed = [s["id"] for s in found["sections"] if s["why"]]
 print(json.dumps([found["kind"], found["signature"]["title"], found["verdict"], found["doubts"],
-                  failed, spent]))
+                  failed, spent, broken]))
 """
 
 # The words of the builder's manifests for kinds of ours.
@@ -39,7 +44,7 @@ _SAME: dict[str, set[str]] = {
 
 
 def one(path: Path) -> list[Any] | str:
-    """A dump's kind, title, verdict, doubts, failed sections and CPU; or why there is none."""
+    """What ``_ONE`` prints of a dump; or why there is nothing."""
     done = subprocess.run(
         [sys.executable, "-c", _ONE, str(path)], capture_output=True, text=True, check=False
     )
@@ -56,7 +61,7 @@ def main() -> int:
     args = parser.parse_args()
     dumps = [f for p in args.paths for f in ([p] if p.is_file() else sorted(p.glob("*.vmcore")))]
     titles: dict[str, set[str]] = defaultdict(set)
-    right = judged = 0
+    right = judged = read = valid = 0
     for path in dumps:
         manifest = Path(f"{path}.json")
         entry = json.loads(manifest.read_text()) if manifest.exists() else {}
@@ -66,8 +71,10 @@ def main() -> int:
         if isinstance(found, str):
             print(f"FAILED  {path.name}: {found}")
             continue
-        said, title, verdict, doubts, failed, spent = found
+        said, title, verdict, doubts, failed, spent, broken = found
         titles[title].add(entry.get("scenario", path.name))
+        read += 1
+        valid += not broken
         fits = not kind or said in _SAME.get(kind, {kind})
         guilty = guilty if isinstance(guilty, str) else " ".join(map(str, guilty.values()))
         if kind:
@@ -81,6 +88,9 @@ def main() -> int:
             print(f"      ! {doubt}")
         if failed:
             print(f"      sections that ended early: {', '.join(failed)}")
+        if broken:
+            print(f"      JSON breaks the schema at {', '.join(broken[:5])}")
+    print(f"JSON fits the schema: {valid} of {read}")
     shared = {title: names for title, names in titles.items() if len(names) > 1}
     print(f"kinds right: {right} of {judged}; titles that several scenarios have: {shared}")
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10
