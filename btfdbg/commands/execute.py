@@ -179,13 +179,15 @@ def run_commands(session: Session, commands: Sequence[str], *, color: str = "aut
 
 def _guarded(session: Session, call: Callable[[], object]) -> int:
     from btfdbg.commands import reads
-    from btfdbg.patches import install
 
     with reads.counted(session, ""):
         try:
             return _caught(session, call)
         finally:
-            install.note_on(session)
+            # Nothing was put in place of drgn's unless the code asked for its helpers.
+            install = sys.modules.get("btfdbg.patches.install")
+            if install is not None:
+                install.note_on(session)
 
 
 def _caught(session: Session, call: Callable[[], object]) -> int:

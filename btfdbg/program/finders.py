@@ -45,6 +45,7 @@ _BTF_KINDS: dict[drgn.TypeKind, tuple[Kind, ...]] = {
 # drgn makes these itself, identically, from the platform; only plain ``char``
 # needs the kernel's word (-funsigned-char since Linux kernel commit
 # 3bc753c06dd0 ("kbuild: treat char as always unsigned") (in v6.2)).
+_EARLY = 256
 _C_KEYWORDS = frozenset(("signed", "unsigned", "short", "int", "long", "char", "_Bool", "double"))
 
 _PANIC_CPU = "panic_cpu"
@@ -98,6 +99,10 @@ class BtfFinders:
         words = name.split()
         if Kind.INT in btf_kinds and name != "char" and _C_KEYWORDS.issuperset(words):
             return None
+        if name == "char" and filename is None and btf_kinds == list(_BTF_KINDS[drgn.TypeKind.INT]):
+            early = self._early_char()
+            if early is not None:
+                return early
         wanted = tuple(btf_kinds)
         try:
             candidates = self._candidates(name, wanted, filename)
@@ -112,6 +117,19 @@ class BtfFinders:
                     return found
         except Exception as e:  # an error must not reach whoever wrote `name in prog`
             self._failed("types", name, e)
+        return None
+
+    def _early_char(self) -> drgn.Type | None:
+        """
+        The kernel's ``char`` if it stands where encoders put it: among the first types.
+
+        Looked for there since every session asks for it, and by name it costs an index of
+        all names: hundreds of strings end in it.
+        """
+        btf = self.vmlinux.btf
+        for type_id in range(1, min(btf.type_cnt, _EARLY)):
+            if btf.kind_of(TypeId(type_id)) == Kind.INT and btf.name_of(TypeId(type_id)) == "char":
+                return self.vmlinux.convert(TypeId(type_id))
         return None
 
     def _candidates(
