@@ -2,7 +2,8 @@
 
 Reads each ``.vmcore`` with the manifest beside it (``.vmcore.json``, see ``corefiles``): its
 scenario, the kind and the guilty function or module that the builder states. Prints a line per
-dump and the figures: kinds right, JSON that fits its schema, one title per scenario, never two scenarios with one title.
+dump and the figures: kinds right, JSON that fits its schema, one title per scenario, never
+two scenarios with one title.
 """
 
 from __future__ import annotations
