@@ -20,6 +20,7 @@ syscall.py     the system call of a task, its arguments and file
 waits.py       what a blocked task waits for; blocked.py: groups, chains, circles
 happened.py    the decision: kind, deciding stack, access; sentence.py: its words
 place.py       where it happened: task, frame, lines of the log
+clock.py       jiffies → seconds
 checks/        the sections, one file per subject; extensions.py: the user's own
 whole.py       report(session); as_text.py, as_json.py, as_html.py show it
 files.py       logs as files; log_report.py: the report on one

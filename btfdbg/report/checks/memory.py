@@ -1,15 +1,24 @@
-"""Memory by use, and the largest slab caches."""
+"""Memory by use, the largest slab caches, and what was killed for want of memory."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 
 from btfdbg.report.look import UNREADABLE, Look
 from btfdbg.report.parts import Bars, Item, Line, Table, check
 
 _CACHES = 15
 _MAX_CACHES = 4096
+_VICTIMS = 1 << 12
+_SHOWN = 20
+# __oom_kill_process() of mm/oom_kill.c; UID and more since 70cb6d267790, v5.4.
+_KILLED = re.compile(
+    r"(?:(?P<what>Out of memory|Memory cgroup out of memory)[^:]*: )?Killed process (?P<pid>\d+) "
+    r"\((?P<comm>.*?)\),?(?: UID \d+,)? total-vm:\d+kB, anon-rss:(?P<anon>\d+)kB, "
+    r"file-rss:(?P<file>\d+)kB(?:, shmem-rss:(?P<shmem>\d+)kB)?"
+)
 _USES = (
     ("NR_FREE_PAGES", "free", "zone"), ("NR_ANON_MAPPED", "anonymous", "node"),
     ("NR_FILE_PAGES", "page cache", "node"),
@@ -76,3 +85,27 @@ def slab(look: Look) -> Iterator[Item]:
 def _order(cache: object) -> int:
     # struct kmem_cache_order_objects: the order above 16 bits (mm/slub.c, OO_SHIFT).
     return int(cache.oo.x) >> 16  # type: ignore[attr-defined] # an Object's member
+
+
+@check("oom", "Killed for want of memory", more=("log", "ps"), order=62)
+def oom(look: Look) -> Iterator[Item]:
+    """Print the processes that the kernel killed, as its log has them."""
+    from btfdbg.report.dump_log import lines_of
+
+    rows = list(itertools.islice(victims(lines_of(look.prog)), _VICTIMS))
+    if not rows:
+        yield Line("The log tells of no process that was killed.")
+        return
+    head = ("process", "MiB resident", "memory")
+    yield Table(head, tuple(rows[-_SHOWN:]), "the last ones last", max(len(rows) - _SHOWN, 0))
+
+
+def victims(lines: Iterable[str]) -> Iterator[tuple[str, str, str]]:
+    """Yield the processes that a log says were killed: name, resident MiB, whose memory."""
+    for line in lines:
+        match = _KILLED.search(line)
+        if match is None:
+            continue
+        kib = sum(int(match[name] or 0) for name in ("anon", "file", "shmem"))
+        where = {"M": "its cgroup's", "O": "the machine's"}.get((match["what"] or "?")[0], "")
+        yield f"{match['comm']}({match['pid']})", f"{kib / 1024:,.1f}", where

@@ -1,0 +1,95 @@
+"""Sections of a report against what the dumps' makers know."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import btfdbg
+from btfdbg.report.checks.memory import victims
+from btfdbg.report.clock import Clock, hz_of
+from btfdbg.report.look import Look
+from btfdbg.report.parts import Line, Section, Table
+from btfdbg.report.whole import report
+from tests.conftest import bundled_dumps
+
+DUMPS = [path for path, _ in bundled_dumps()]
+LAB = pytest.mark.skipif("BTFDBG_DUMPS" not in os.environ, reason="BTFDBG_DUMPS is not set")
+
+
+def section(dump: Path, name: str) -> Section:
+    if not dump.exists():
+        pytest.skip(f"no {dump.name}")
+    (found,) = report(btfdbg.session(btfdbg.program_from_core_dump(dump)), (name,)).sections
+    return found
+
+
+def lab(name: str) -> Path:
+    return Path(os.environ["BTFDBG_DUMPS"]) / f"{name}-qemu-elf.vmcore"
+
+
+def rows(found: Section) -> list[tuple[str | int | float, ...]]:
+    return [row for item in found.items if isinstance(item, Table) for row in item.rows]
+
+
+@given(st.sampled_from([100, 250, 300, 1000]), st.floats(0, 1e7), st.floats(-1.5, 1.5))
+def test_hz_is_the_kernels_or_not_told(hz: int, uptime: float, skew: float) -> None:
+    jiffies = (1 << 32) + int(hz * (uptime + skew - 300))
+    assert hz_of(jiffies, uptime) in ((hz, None) if abs(uptime - 300) < 31 else (hz,))
+
+
+@pytest.mark.parametrize("dump", DUMPS, ids=lambda path: path.stem)
+def test_hz_of_debians_kernels_is_250(dump: Path) -> None:
+    clock = Clock(Look(btfdbg.session(btfdbg.program_from_core_dump(dump))))
+    assert clock.hz == 250
+    assert clock.jiffies is not None
+    assert clock.since(clock.jiffies - 500) == 2.0
+    assert clock.since(clock.jiffies + 1) is None
+
+
+def test_works_that_wait_are_named() -> None:
+    found = section(next(p for p in DUMPS if p.name.startswith("6.1-amd64")), "workqueues")
+    assert found.why == ""
+    assert any("kfree_rcu_monitor" in str(row[4]) for row in rows(found))
+
+
+@LAB
+@pytest.mark.parametrize("release", ["6.12-amd64", "6.12-arm64", "7-amd64"])
+def test_the_work_that_hogs_a_pool_is_named_with_those_behind_it(release: str) -> None:
+    found = rows(section(lab(f"{release}-stuck-work"), "workqueues"))
+    running = [row for row in found if row[1] == "cf_hog"]
+    assert len(running) == 1
+    (behind,) = [row for row in found if row[0] == running[0][0] and row is not running[0]]
+    assert "cf_patient" in str(behind[4])
+
+
+@LAB
+@pytest.mark.parametrize("release", ["6.1-amd64", "6.12-amd64", "6.12-arm64", "7-amd64"])
+def test_the_task_that_holds_rcu_up_is_named(release: str) -> None:
+    found = section(lab(f"{release}-rcu-stall"), "rcu")
+    assert any("under way for" in item.text for item in found.items if isinstance(item, Line))
+    assert any(str(row[1]).startswith("cf_rcu(") for row in rows(found))
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("Out of memory: Killed process 71 (a (b)) total-vm:9kB, anon-rss:2048kB, file-rss:1024kB,"
+         " shmem-rss:0kB, UID:0 pgtables:1kB oom_score_adj:0",
+         ("a (b)(71)", "3.0", "the machine's")),
+        ("Memory cgroup out of memory: Killed process 8 (x) total-vm:9kB, anon-rss:1024kB,"
+         " file-rss:0kB, shmem-rss:512kB, UID:5 pgtables:1kB oom_score_adj:0",
+         ("x(8)", "1.5", "its cgroup's")),
+        ("Killed process 8 (x) total-vm:9kB, anon-rss:1024kB, file-rss:0kB", ("x(8)", "1.0", "")),
+        ("Out of memory: Killed process 8 (x", None),
+        ("oom_reaper: reaped process 8 (x), now anon-rss:0kB, file-rss:0kB", None),
+    ],
+)  # fmt: skip
+def test_the_process_that_was_killed_is_read_from_its_line(
+    line: str, said: tuple[str, str, str] | None
+) -> None:
+    assert list(victims([f"[1.0][T1] {line}\n"])) == ([] if said is None else [said])
