@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 
 import btfdbg
 from btfdbg.report.checks.memory import victims
+from btfdbg.report.checks.network import _length
 from btfdbg.report.clock import Clock, hz_of
 from btfdbg.report.look import Look
 from btfdbg.report.parts import Line, Section, Table
@@ -93,3 +96,27 @@ def test_the_process_that_was_killed_is_read_from_its_line(
     line: str, said: tuple[str, str, str] | None
 ) -> None:
     assert list(victims([f"[1.0][T1] {line}\n"])) == ([] if said is None else [said])
+
+
+@pytest.mark.parametrize("dump", DUMPS, ids=lambda path: path.stem)
+def test_devices_that_send_nothing_have_no_queue_in_the_table(dump: Path) -> None:
+    found = section(dump, "network")
+    assert (found.why, rows(found)) == ("", [])
+    assert "nothing waits to be sent" in "".join(i.text for i in found.items if isinstance(i, Line))
+
+
+@pytest.mark.parametrize(
+    ("own", "per_cpu", "length"),
+    [(5, None, 5), (0, (3, 4), 7), (0, (9, 2**32 - 2), 7), (1, (0, 0), 1)],
+)
+def test_a_qdisc_without_a_lock_counts_over_all_cpus(
+    own: int, per_cpu: tuple[int, ...] | None, length: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stats(values: tuple[int, ...], cpu: int) -> Any:
+        return SimpleNamespace(qlen=values[cpu])
+
+    monkeypatch.setattr("drgn.helpers.linux.percpu.per_cpu_ptr", stats)
+    monkeypatch.setattr("drgn.helpers.linux.cpumask.for_each_possible_cpu", lambda prog: range(2))
+    qdisc: Any = SimpleNamespace(q=SimpleNamespace(qlen=own), cpu_qstats=per_cpu)
+    look: Any = SimpleNamespace(prog=None)
+    assert _length(look, qdisc) == length
