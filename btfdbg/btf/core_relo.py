@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from btfdbg.btf import kinds
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.btfext import CoreKind, CoreRelo
-from btfdbg.btf.cheader.c_layout import Steps
+from btfdbg.btf.cheader.c_layout import WorkBudget
 from btfdbg.btf.format import Kind, info_vlen
 from btfdbg.errors import BtfError, BtfFormatError
 from btfdbg.lazy_dataclass import dataclass, field
@@ -170,7 +170,7 @@ def match_access(local: Btf, steps: list[Step], target: Btf, type_id: int) -> Pa
     for number, step in enumerate(steps):
         at = _follow(target, at, path)
         if step.name is not None:
-            found = _member(local, step, target, at, path, 0, Steps())
+            found = _member(local, step, target, at, path, 0, WorkBudget())
             if found is None:
                 return None
             at = found
@@ -201,7 +201,7 @@ def _follow(target: Btf, type_id: int, path: Path) -> int:
 
 
 def _member(
-    local: Btf, step: Step, target: Btf, type_id: int, path: Path, depth: int, steps: Steps
+    local: Btf, step: Step, target: Btf, type_id: int, path: Path, depth: int, steps: WorkBudget
 ) -> int | None:
     """Find a member by name, in anonymous members too; return its type."""
     type_ = target.type_by_id(type_id)
@@ -268,10 +268,10 @@ def types_compatible(
     target: Btf,
     target_id: int,
     depth: int = 0,
-    steps: Steps | None = None,
+    steps: WorkBudget | None = None,
 ) -> bool:
     """Return whether types are the same as far as ``bpf_core_type_exists()`` looks."""
-    steps = steps or Steps()
+    steps = steps or WorkBudget()
     steps.take(local_id)
     for _ in range(_MAX_DEPTH):
         a = local.type_by_id(local.skip_mods_and_typedefs(local_id))
@@ -307,10 +307,10 @@ def types_match(
     target_id: int,
     behind_ptr: bool = False,
     depth: int = 0,
-    steps: Steps | None = None,
+    steps: WorkBudget | None = None,
 ) -> bool:
     """Return whether types are the same as far as ``bpf_core_type_matches()`` looks."""
-    steps = steps or Steps()
+    steps = steps or WorkBudget()
     steps.take(local_id)
     if depth > _MAX_DEPTH:
         raise BtfFormatError(f"type {local_id}: nested too deeply to be matched")

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Collection
 
 from btfdbg.btf.btf import Btf
-from btfdbg.btf.cheader.c_layout import Steps
+from btfdbg.btf.cheader.c_layout import WorkBudget
 from btfdbg.btf.format import COMPOSITES, TypeId
 from btfdbg.lazy_dataclass import dataclass
 
@@ -72,7 +72,13 @@ def find(
         members: list[tuple[str, int]] = []
         if member_fits is not None:
             _members(
-                btf, type_id, 0, member_fits, members, 0, Steps(20_000 + len(btf.record(type_id)))
+                btf,
+                type_id,
+                0,
+                member_fits,
+                members,
+                0,
+                WorkBudget(20_000 + len(btf.record(type_id))),
             )
             if not members:
                 continue
@@ -87,7 +93,7 @@ def _members(
     fits: Callable[[str], object],
     out: list[tuple[str, int]],
     depth: int,
-    steps: Steps,
+    steps: WorkBudget,
 ) -> None:
     words = btf.record(type_id)
     kflag = words[1] > 0x7FFFFFFF

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from btfdbg.btf.btf import Btf
-from btfdbg.btf.cheader.c_layout import Steps
+from btfdbg.btf.cheader.c_layout import WorkBudget
 from btfdbg.btf.cheader.text import Texts
 from btfdbg.btf.layouts import STRUCT
 from btfdbg.lazy_dataclass import dataclass
@@ -65,7 +65,7 @@ def holes(
     type_id: int,
     base: int = 0,
     depth: int = 0,
-    steps: Steps | None = None,
+    steps: WorkBudget | None = None,
     around: frozenset[int] = frozenset(),
 ) -> Holes:
     """
@@ -76,7 +76,7 @@ def holes(
     :param around: Types that this one stands in, none of which it can hold again.
     :raises BtfFormatError: it is absurdly large written out.
     """
-    steps = steps or Steps(20_000 + len(texts.types.record[type_id]))
+    steps = steps or WorkBudget(20_000 + len(texts.types.record[type_id]))
     types = texts.types
     around |= {type_id}
     record = types.record[type_id]

@@ -220,10 +220,10 @@ def ask(session: Session, expression: str) -> None:
         return
     try:
         found = values.evaluate(session, expression)
-    except (NameError, values.ValueErrorInCommand):
+    except (NameError, values.ArgumentError):
         try:
             found = values.find_type(session, expression)
-        except (LookupError, values.ValueErrorInCommand):
+        except (LookupError, values.ArgumentError):
             found = None
         if found is None:
             raise

@@ -30,7 +30,7 @@ _ROOT = re.compile(r"[A-Za-z_]\w*")
 _OF_CPU = re.compile(r"([A-Za-z_]\w*):(\d{1,6})")
 
 
-class ValueErrorInCommand(BtfdbgError, ValueError):
+class ArgumentError(BtfdbgError, ValueError):
     """An argument that is neither address, symbol nor expression."""
 
 
@@ -38,7 +38,7 @@ def address(session: Session, text: str) -> int:
     """
     The address that an argument means.
 
-    :raises ValueErrorInCommand: it means none.
+    :raises ArgumentError: it means none.
     """
     found = value(session, text)
     if isinstance(found, int):
@@ -73,7 +73,7 @@ def value(session: Session, text: str) -> int | drgn.Object:
         return int(text, 16)
     result = evaluate(session, text)
     if isinstance(result, bool) or not isinstance(result, (int, drgn.Object)):
-        raise ValueErrorInCommand(f"{text!r} is {type(result).__name__}, not an address")
+        raise ArgumentError(f"{text!r} is {type(result).__name__}, not an address")
     return result
 
 
@@ -109,12 +109,12 @@ def copy_of(session: Session, name: str, cpu: int) -> int:
     """
     Address of a CPU's own copy of a per-CPU variable.
 
-    :raises ValueErrorInCommand: there is no such CPU.
+    :raises ArgumentError: there is no such CPU.
     """
     for number, place in copies(session, session.prog[name].address_):
         if number == cpu:
             return place
-    raise ValueErrorInCommand(f"{name}:{cpu}: there is no CPU {cpu}")
+    raise ArgumentError(f"{name}:{cpu}: there is no CPU {cpu}")
 
 
 def address_of(obj: drgn.Object) -> int:
@@ -124,7 +124,7 @@ def address_of(obj: drgn.Object) -> int:
         number: int = int(obj.value_())
         return number & MASK
     if obj.address_ is None:
-        raise ValueErrorInCommand(f"{obj.type_.type_name()} is a value without an address")
+        raise ArgumentError(f"{obj.type_.type_name()} is a value without an address")
     place: int = obj.address_
     return place
 
@@ -152,7 +152,7 @@ def evaluate(session: Session, text: str, cpu: int | None = None) -> Any:
     so that ``p/x init_task.flags`` works as in crash and gdb.
 
     :param cpu: Whose copies per-CPU variables are that are named so.
-    :raises ValueErrorInCommand: it is no expression.
+    :raises ArgumentError: it is no expression.
     """
     import ast
 
@@ -161,7 +161,7 @@ def evaluate(session: Session, text: str, cpu: int | None = None) -> Any:
     try:
         tree = ast.parse(source, mode="eval")
     except (SyntaxError, ValueError, MemoryError, RecursionError) as e:
-        raise ValueErrorInCommand(f"{text!r} is neither an address nor an expression") from e
+        raise ArgumentError(f"{text!r} is neither an address nor an expression") from e
     names = _Names(session, state.globals, cpu)
     names["__dollar__"] = state.dollar
     return eval(compile(tree, "<argument>", "eval"), {"__builtins__": __builtins__}, names)
@@ -212,6 +212,6 @@ def find_type(session: Session, text: str) -> drgn.Type:
         except LookupError as e:
             first = first or e
         except SyntaxError:
-            raise ValueErrorInCommand(f"{text!r} is not the name of a type") from None
+            raise ArgumentError(f"{text!r} is not the name of a type") from None
     assert first is not None
     raise LookupError(f"could not find '{text}'")

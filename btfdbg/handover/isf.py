@@ -19,7 +19,7 @@ from btfdbg import __version__
 from btfdbg.btf.text.isf import Json, to_isf
 from btfdbg.errors import DebugInfoError
 from btfdbg.handover.kernel import gather
-from btfdbg.kallsyms.choice import only
+from btfdbg.kallsyms.choice import unique_symbol
 from btfdbg.lazy_dataclass import dataclass
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def table_of(session: Session) -> tuple[Json, Written]:
     types: dict[str, int] = {}
     shared = 0
     for name, syms in names.items():
-        meant = only(syms)
+        meant = unique_symbol(syms)
         shared += meant is None
         addresses[name] = kernel.link_address(meant or syms[0])
         if meant is not None:

@@ -24,7 +24,7 @@ def is_text(sym: _Symbol) -> bool:
     return sym.type_letter in _TEXT_LETTERS
 
 
-def only(symbols: Sequence[_S]) -> _S | None:
+def unique_symbol(symbols: Sequence[_S]) -> _S | None:
     """The one symbol that is meant: the only one, or the only global one."""
     if len({s.address for s in symbols}) == 1:
         return symbols[0]

@@ -21,7 +21,7 @@ import drgn
 from btfdbg.btf import Kind, TypeId, kinds
 from btfdbg.btf.enumerators import NamedValue, find_enumerators
 from btfdbg.errors import BtfdbgError, RefusedError
-from btfdbg.kallsyms.choice import is_text, only, own_ids
+from btfdbg.kallsyms.choice import is_text, own_ids, unique_symbol
 from btfdbg.program.convert import TypeConverter
 from btfdbg.variables import probed
 
@@ -268,7 +268,7 @@ class BtfFinders:
         return found
 
     def _function(self, name: str, symbols: list[Sym]) -> drgn.Object | None:
-        sym = only(symbols)
+        sym = unique_symbol(symbols)
         if sym is None:
             return None
         ids = own_ids(self.vmlinux.btf, name, (Kind.FUNC,))
@@ -283,7 +283,7 @@ class BtfFinders:
 
     def _variable(self, name: str, symbols: list[Sym]) -> drgn.Object | None:
         prog = self.session.prog
-        sym = only(symbols)
+        sym = unique_symbol(symbols)
         if sym is not None:
             var_id = self.session.own_variable(name, sym.address)
             if var_id is not None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import drgn
 
 from btfdbg.btf import Kind
-from btfdbg.kallsyms.choice import is_text, only, own_ids
+from btfdbg.kallsyms.choice import is_text, own_ids, unique_symbol
 from btfdbg.program.convert import TypeConverter
 from btfdbg.variables import VariableTypes
 from btfdbg.variables.evidence import DumpEvidence
@@ -83,7 +83,7 @@ class ModuleObjects:
         found = self._symbols.by_name(name)
         if module is not None:
             found = tuple(s for s in found if s.source == _PREFIX + module)
-        sym = only(found)
+        sym = unique_symbol(found)
         if sym is None:
             return None
         prog = self._session.prog
@@ -103,7 +103,7 @@ class ModuleObjects:
     def source(self, name: str) -> str | None:
         """Which evidence gives the type of a module's variable."""
         self._session.ensure_modules()
-        sym = only(self._symbols.by_name(name))
+        sym = unique_symbol(self._symbols.by_name(name))
         if sym is None or is_text(sym):
             return None
         if self._own_type(sym, Kind.VAR) is not None:

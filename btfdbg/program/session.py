@@ -14,7 +14,7 @@ import drgn
 
 from btfdbg.btf import Btf
 from btfdbg.errors import DebugInfoError
-from btfdbg.kallsyms.choice import is_text, only
+from btfdbg.kallsyms.choice import is_text, unique_symbol
 from btfdbg.lazy_dataclass import dataclass, field
 
 if TYPE_CHECKING:
@@ -287,7 +287,7 @@ class Session:
             from btfdbg.btf import Kind
 
             return bool(self.vmlinux.types_by_name(name, (Kind.VAR,)))
-        sym = only(symbols)
+        sym = unique_symbol(symbols)
         return sym is not None and self.own_variable(name, sym.address) is not None
 
 

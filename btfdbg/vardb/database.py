@@ -24,7 +24,7 @@ from btfdbg.errors import DebugInfoError
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.vardb.layout import Column, Found, SortedList, SortedTexts, Texts
 from btfdbg.vardb.name_patterns import Family, learn, patterns, prune
-from btfdbg.vardb.textdb import Kernel, Marked, Tail, TextDatabase
+from btfdbg.vardb.textdb import AnnotatedType, Kernel, TextDatabase, TrailingZeros
 
 BUILTIN = Path(__file__).parent / "data" / "variables.db"
 _MAGIC = b"btfdbgV\n"
@@ -42,7 +42,7 @@ class Candidate:
     """
     A type that a variable of this name has somewhere.
 
-    :ivar type: with its marks, see :class:`.textdb.Marked`.
+    :ivar type: with its marks, see :class:`.textdb.AnnotatedType`.
 
     :ivar module: "" for vmlinux.
     :ivar kernels: bit i for :attr:`Database.kernels` [i]; 0 for a curated entry.
@@ -142,7 +142,7 @@ class Database:
         sets: Sequence[int],
         candidates: Sequence[tuple[Candidate, ...]] | _Sets,
         families: Mapping[str, Family],
-        tails: Mapping[str, Tail],
+        tails: Mapping[str, TrailingZeros],
     ) -> None:
         self.kernels = tuple(kernels)
         self._names = names
@@ -188,7 +188,7 @@ class Database:
         cls,
         kernels: Iterable[Kernel],
         contents: Mapping[str, tuple[Candidate, ...]],
-        tails: Mapping[str, Tail],
+        tails: Mapping[str, TrailingZeros],
         families: Mapping[str, Family] | None = None,
     ) -> Database:
         """Make a database out of names and candidates; learns the families if not given."""
@@ -314,7 +314,7 @@ class Database:
         name_count, family_count = struct.unpack("<II", part())
         kernels = [Kernel(*row) for row in _rows(part(), 4)]
         masks = [int(row[0], 16) for row in _rows(part(), 1)]
-        tails = {e: Tail(int(z), int(a), int(t)) for z, a, t, e in _rows(part(), 4)}
+        tails = {e: TrailingZeros(int(z), int(a), int(t)) for z, a, t, e in _rows(part(), 4)}
         names = SortedTexts(*blocks(), name_count)
         sets = Column(part(), name_count)
         lengths = part()
@@ -361,7 +361,9 @@ class Database:
 
 
 def _families(contents: Mapping[str, tuple[Candidate, ...]]) -> dict[str, Family]:
-    types = {name: {Marked.parse(c.type).type for c in found} for name, found in contents.items()}
+    types = {
+        name: {AnnotatedType.parse(c.type).type for c in found} for name, found in contents.items()
+    }
     return {family.pattern: family for family in prune(learn(types))}
 
 

@@ -96,7 +96,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Marked:
+class AnnotatedType:
     """
     A type with what else a line says of the variable.
 
@@ -113,7 +113,7 @@ class Marked:
         return f"{ro}{self.type}" if self.tail is None else f"{ro}tail{self.tail} {self.type}"
 
     @classmethod
-    def parse(cls, text: str) -> Marked:
+    def parse(cls, text: str) -> AnnotatedType:
         """Split a line's type column."""
         if not text.startswith(("ro ", "tail")):
             return cls(text)
@@ -136,7 +136,7 @@ def series_version(series: str) -> tuple[int, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Tail:
+class TrailingZeros:
     """
     How the arrays of one type of element end.
 
@@ -155,7 +155,7 @@ class TextDatabase:
 
     def __init__(self, kernels: Iterable[Kernel] = (), entries: Iterable[Entry] = ()) -> None:
         self.kernels: dict[str, Kernel] = {k.release: k for k in kernels}
-        self.tails: dict[str, Tail] = {}
+        self.tails: dict[str, TrailingZeros] = {}
         self._entries: dict[tuple[str, str, str], set[str]] = {}
         # What is written by hand holds for kernels that nobody extracted, too.
         self._curated: set[tuple[str, str, str]] = set()
@@ -229,7 +229,7 @@ class TextDatabase:
         try:
             _, zeros, share, element = line.split(" ", 3)
             agree, _, total = share.partition("/")
-            self.tails[element] = Tail(int(zeros), int(agree), int(total))
+            self.tails[element] = TrailingZeros(int(zeros), int(agree), int(total))
         except ValueError:
             raise DebugInfoError(f"{where}: not 'tail N agree/total type'", step="vars") from None
 

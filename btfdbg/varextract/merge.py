@@ -18,7 +18,7 @@ from btfdbg.cdecl import (
     unqualified,
 )
 from btfdbg.lazy_dataclass import dataclass
-from btfdbg.vardb.textdb import Kernel, Marked, Tail, TextDatabase
+from btfdbg.vardb.textdb import AnnotatedType, Kernel, TextDatabase, TrailingZeros
 from btfdbg.varextract.extract import Image, Row
 from btfdbg.variables import macro_names
 
@@ -71,7 +71,7 @@ def _is_worth_a_line(row: Row, module: str, exists: Callable[[str], bool], machi
     if module and row.section.startswith(_MODULE_INIT):
         return False
     proposed = next(macro_names.propose(row.name, exists, machine), None)
-    return proposed is None or Marked.parse(proposed).type != row.type
+    return proposed is None or AnnotatedType.parse(proposed).type != row.type
 
 
 def _element(row: Row) -> str | None:
@@ -91,12 +91,12 @@ def _count_tails(text: TextDatabase, tails: dict[str, Counter[int]]) -> None:
         known = text.tails.get(element)
         usual = total >= _MIN_TABLES and agree >= _MIN_SHARE * total
         if usual and (known is None or total >= known.total):
-            text.tails[element] = Tail(zeros, agree, total)
+            text.tails[element] = TrailingZeros(zeros, agree, total)
 
 
-def _marked(row: Row, element: str | None, text: TextDatabase) -> Marked:
+def _marked(row: Row, element: str | None, text: TextDatabase) -> AnnotatedType:
     tail = row.tail
     usual = text.tails.get(element or "")
     if element in (None, "char") or (usual is not None and usual.zeros == tail):
         tail = None
-    return Marked(row.type, row.readonly, tail)
+    return AnnotatedType(row.type, row.readonly, tail)

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from btfdbg.btf import Btf, kinds
 from btfdbg.kallsyms.choice import is_text
-from btfdbg.variables.pointer_map import Layouts, Words
+from btfdbg.variables.pointer_map import PointerMap, PointerMaps
 from btfdbg.variables.prototypes import Prototypes, compatible
 
 # Pointers to per-CPU data were offsets before v6.15: neither tiny nor huge.
@@ -45,7 +45,7 @@ class Contents:
     def __init__(self, btf: Btf, image: range, symbol_at: Callable[[int], Located | None]) -> None:
         self._btf = btf
         self.pointer_size = btf.pointer_size
-        self.words = Layouts(btf)
+        self.words = PointerMaps(btf)
         self.prototypes = Prototypes(btf)
         self._image = image
         self._symbol_at = symbol_at
@@ -83,7 +83,7 @@ class Contents:
         words = struct.unpack(f"{self._order}{len(data) // 8}Q", data[: len(data) // 8 * 8])
         return bool(self._upper_half) and any(word in self._image for word in words)
 
-    def contradiction(self, layout: Words, data: bytes) -> str:
+    def contradiction(self, layout: PointerMap, data: bytes) -> str:
         """
         Return what in the contents of one object speaks against its type, "" if nothing.
 

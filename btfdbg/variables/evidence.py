@@ -13,7 +13,7 @@ from drgn import Type
 from btfdbg.arch import CACHE_LINE
 from btfdbg.btf import Btf
 from btfdbg.lazy_dataclass import dataclass
-from btfdbg.vardb.textdb import Tail
+from btfdbg.vardb.textdb import TrailingZeros
 from btfdbg.variables.contents import Contents
 from btfdbg.variables.extra import ExtraBtf
 from btfdbg.variables.parameters import Parameter
@@ -77,7 +77,7 @@ class ImageFacts:
     """
 
     places: Places
-    tails: Mapping[str, Tail]
+    tails: Mapping[str, TrailingZeros]
     read: Callable[[int, int], bytes]
     constant: Callable[[str], int]
     exact_sizes: bool = False

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from btfdbg.lazy_dataclass import dataclass
-from btfdbg.vardb.textdb import Tail
+from btfdbg.vardb.textdb import TrailingZeros
 from btfdbg.variables.placement import Extent, Place
 from btfdbg.variables.policy import POLICY, Policy
 
@@ -60,7 +60,7 @@ class ArrayEvidence:
     policy: Policy = POLICY
 
 
-def array_length(evidence: ArrayEvidence, tails: Mapping[str, Tail]) -> int | None:
+def array_length(evidence: ArrayEvidence, tails: Mapping[str, TrailingZeros]) -> int | None:
     """Return the array's length, None if more than one is possible."""
     contents = None if evidence.place is Place.INIT else evidence.contents
     if contents is not None and not any(contents):
@@ -149,7 +149,7 @@ def _after_gap(
     hint: int,
     possible: list[int],
     contents: bytes | None,
-    tails: Mapping[str, Tail],
+    tails: Mapping[str, TrailingZeros],
 ) -> int | None:
     """Decide between the hint, with something unnamed behind it, and a longer array."""
     size = evidence.element_size
@@ -211,7 +211,9 @@ def _only_filling(evidence: ArrayEvidence, longer: list[int]) -> int | None:
     return longer[0] if len(longer) == 1 and _fills(evidence, longer[0]) else None
 
 
-def _by_contents(evidence: ArrayEvidence, contents: bytes, tails: Mapping[str, Tail]) -> int | None:
+def _by_contents(
+    evidence: ArrayEvidence, contents: bytes, tails: Mapping[str, TrailingZeros]
+) -> int | None:
     """The length that the last non-zero byte and the usual end of such arrays give."""
     tail = _tail(evidence, tails)
     used = -(-len(contents.rstrip(b"\0")) // evidence.element_size)
@@ -222,7 +224,7 @@ def _by_contents(evidence: ArrayEvidence, contents: bytes, tails: Mapping[str, T
     return used + tail
 
 
-def _tail(evidence: ArrayEvidence, tails: Mapping[str, Tail]) -> int | None:
+def _tail(evidence: ArrayEvidence, tails: Mapping[str, TrailingZeros]) -> int | None:
     """How many all-zero elements the array ends in, as far as its kind says."""
     if evidence.tail is not None:
         return evidence.tail

@@ -19,18 +19,18 @@ from drgn import FaultError, Program, Type, TypeKind, sizeof
 from btfdbg.arch import CACHE_LINE, by_name
 from btfdbg.cache import Cache
 from btfdbg.errors import BtfError, DebugInfoError
-from btfdbg.kallsyms.choice import is_text, only
+from btfdbg.kallsyms.choice import is_text, unique_symbol
 from btfdbg.kallsyms.model import END_MARKERS
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.vardb.database import Candidate, Database
 from btfdbg.vardb.name_patterns import MIN_MEMBERS, patterns, without_length
-from btfdbg.vardb.textdb import Marked, Tail
+from btfdbg.vardb.textdb import AnnotatedType, TrailingZeros
 from btfdbg.variables import macro_names, probed
 from btfdbg.variables.contents import Contents
 from btfdbg.variables.convert import TypeBuilder
 from btfdbg.variables.evidence import DumpEvidence, ImageFacts
 from btfdbg.variables.extra import ExtraBtf
-from btfdbg.variables.padding import Neighbours
+from btfdbg.variables.padding import Padding
 from btfdbg.variables.parameters import Parameter, read_parameters
 from btfdbg.variables.placement import Place, Places
 from btfdbg.variables.policy import POLICY, Policy, Tier
@@ -98,7 +98,7 @@ class VariableTypes:
         :return: None if the kernel has no such symbol, or more than one of equal standing,
             or no type holds for it, or only one that is trusted less than the policy allows.
         """
-        symbol = only([s for s in self._symbols.by_name(name) if not is_text(s)])
+        symbol = unique_symbol([s for s in self._symbols.by_name(name) if not is_text(s)])
         return None if symbol is None else self._typed(symbol)
 
     def of_symbols(self, name: str) -> tuple[TypedVariable, ...]:
@@ -150,7 +150,7 @@ class VariableTypes:
 
     def cause(self, name: str) -> Rejection | None:
         """Return why a variable has no type; None if it has one, or is none."""
-        symbol = only([s for s in self._symbols.by_name(name) if not is_text(s)])
+        symbol = unique_symbol([s for s in self._symbols.by_name(name) if not is_text(s)])
         if symbol is None or self._typed(symbol) is not None:
             return None
         return self._causes.get((symbol.name, symbol.address))
@@ -186,7 +186,7 @@ class VariableTypes:
             return exact
         known = ready.database.candidates(symbol.name)
         proposals = list(self._proposals(ready, symbol, known))
-        texts = {Marked.parse(p.type).type for p in proposals if p.source is not Source.RULE}
+        texts = {AnnotatedType.parse(p.type).type for p in proposals if p.source is not Source.RULE}
         lengths = frozenset(
             length for t in texts if (length := ready.checker.length(t)) is not None
         )
@@ -230,7 +230,7 @@ class VariableTypes:
         known = self._own_candidates(ready, symbol.name)
         here = ready.distance.on_this_machine(_kernels(known))
         for other in (c for c in known if c.kernels & here):
-            built = ready.types.from_text(Marked.parse(other.type).type)
+            built = ready.types.from_text(AnnotatedType.parse(other.type).type)
             if built is not None and size_of(built) == symbol.size:
                 return True
         return False
@@ -347,7 +347,7 @@ class VariableTypes:
             if tier is not None and proposal.tier != tier:
                 break
             if unknown is not None and unknown < proposal.tier < (Tier.CURATED,):
-                # Not knowing how long it is is no reason to take what it was once.
+                # An unknown length does not justify falling back to an older kernel's type.
                 continue
             if roomy is not None and proposal.is_elsewhere and not roomy.is_elsewhere:
                 # Something unnamed may follow; another module's type fits by chance.
@@ -367,29 +367,23 @@ class VariableTypes:
                 doubt=proposal.tier[0] != Tier.MACRO,
                 settled=settled,
             )
-            if checked is not None and self._leaves_room(ready, symbol, checked[1], proposal):
-                checked = None
-                ready.checker.rejection = Rejection.SIZE
-                grown = True
-            elif checked is not None and grown and not _is_number(checked[1]):
-                # A number grew; what another kernel has there instead is chance.
-                checked = None
-                ready.checker.rejection = Rejection.SIZE
-            if (
-                checked is not None
-                and proposal.is_elsewhere
-                and not ready.checker.fills(checked[1], symbol)
-            ):
-                # Of the same name in another module: more than the name has to agree.
-                checked = None
-                ready.checker.rejection = Rejection.GAP
-            if checked is None:
+            if not isinstance(checked, Rejection):
+                if self._leaves_room(ready, symbol, checked[1], proposal):
+                    checked = Rejection.SIZE
+                    grown = True
+                elif grown and not _is_number(checked[1]):
+                    # A number grew; what another kernel has there instead is chance.
+                    checked = Rejection.SIZE
+                elif proposal.is_elsewhere and not ready.checker.fills(checked[1], symbol):
+                    # Of the same name in another module: more than the name has to agree.
+                    checked = Rejection.GAP
+            if isinstance(checked, Rejection):
                 refused.setdefault(element, proposal.tier)
                 if cause is Rejection.UNKNOWN:
-                    cause = ready.checker.rejection
-                if ready.checker.rejection is Rejection.LENGTH and unknown is None:
+                    cause = checked
+                if checked is Rejection.LENGTH and unknown is None:
                     unknown = proposal.tier
-                if ready.checker.rejection is Rejection.GAP and not gap:
+                if checked is Rejection.GAP and not gap:
                     roomy = roomy or proposal
             else:
                 tier = proposal.tier
@@ -450,19 +444,22 @@ class VariableTypes:
             if family is None:
                 continue
             holds: dict[str, tuple[Type, int]] = {}
+            last = Rejection.MISSING
             roomy = 0  # members of a type that is not impossible, if something follows it
             total = family.members - sum(count for _, count in family.types)
             for text, count in family.types_for(symbol.name):
                 checked = ready.checker.check(
                     text, symbol, trusted=False, open_ended=True, rivals=frozenset(), gap=False
                 )
-                if checked is None and ready.checker.rejection is Rejection.GAP:
-                    roomy = max(roomy, count)
-                if checked is not None:
+                if isinstance(checked, Rejection):
+                    last = checked
+                    if checked is Rejection.GAP:
+                        roomy = max(roomy, count)
+                else:
                     before = holds.get(checked[0], (checked[1], 0))[1]
                     holds[checked[0]] = (checked[1], before + count)
             if not holds:
-                return ready.checker.rejection
+                return last
             total = max(total, 0) + sum(count for _, count in holds.values())
             type_, count = max(holds.values(), key=lambda hold: hold[1])
             if roomy > count or not ready.checker.may_be_empty(type_, symbol):
@@ -545,7 +542,7 @@ class VariableTypes:
             start, end = self._address_of("_text"), self._address_of("_end")
             if self._symbol_at is not None and start is not None and end is not None:
                 contents = Contents(self._btf(), range(start, end), self._symbol_at)
-                neighbours = Neighbours(
+                neighbours = Padding(
                     database,
                     self._btf(),
                     shapes,
@@ -605,10 +602,10 @@ def _nearest(proposals: Sequence[Proposal]) -> Proposal | None:
 @lru_cache(maxsize=_KNOWN_TEXTS)
 def _element(text: str) -> str:
     """What two types that differ in length or const only have in common."""
-    return without_length(Marked.parse(text).type).removeprefix("const ")
+    return without_length(AnnotatedType.parse(text).type).removeprefix("const ")
 
 
-def _tails(proposals: Sequence[Proposal], usually: Mapping[str, Tail]) -> dict[str, int]:
+def _tails(proposals: Sequence[Proposal], usually: Mapping[str, TrailingZeros]) -> dict[str, int]:
     """
     How arrays end, by element, where all kernels that know agree.
 
@@ -616,7 +613,7 @@ def _tails(proposals: Sequence[Proposal], usually: Mapping[str, Tail]) -> dict[s
     """
     found: dict[str, set[int]] = {}
     for proposal in proposals:
-        marked = Marked.parse(proposal.type)
+        marked = AnnotatedType.parse(proposal.type)
         tail = marked.tail
         if tail is None and proposal.seen and marked.type.endswith("]"):
             element = _element(proposal.type).partition(" [")[0]
@@ -637,7 +634,7 @@ class _Context:
     distance: KernelDistance
     extra: ExtraBtf | None
     types: TypeBuilder
-    neighbours: Neighbours | None
+    neighbours: Padding | None
 
 
 _shipped: Database | None = None

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from btfdbg.btf import Btf, Kind
 from btfdbg.cdecl import CDeclError, Named, Pointer, parse_type
 from btfdbg.vardb.database import Candidate, Database
-from btfdbg.vardb.textdb import Marked
+from btfdbg.vardb.textdb import AnnotatedType
 from btfdbg.variables.policy import POLICY
 from btfdbg.variables.structural_index import StructuralIndex
 from btfdbg.variables.symbols import Symbol
@@ -24,7 +24,7 @@ from btfdbg.variables.symbols import Symbol
 _NUMBERS = (Kind.INT, Kind.ENUM, Kind.ENUM64, Kind.PTR)
 
 
-class Neighbours:
+class Padding:
     """
     Alignments of the variables that follow others.
 
@@ -71,7 +71,7 @@ class Neighbours:
         nearest = min((self._distance(c) for c in candidates), default=None)
         for candidate in candidates:
             try:
-                tree = parse_type(Marked.parse(candidate.type).type)
+                tree = parse_type(AnnotatedType.parse(candidate.type).type)
             except CDeclError:
                 return None
             if not isinstance(tree, (Named, Pointer)):

@@ -27,9 +27,9 @@ class Slot(enum.Enum):
 
 
 @dataclass(slots=True)
-class Words:
+class PointerMap:
     """
-    Words of an object of one type.
+    PointerMap of an object of one type.
 
     :ivar size: bytes of the object.
     :ivar functions: offset of a function pointer to its FUNC_PROTO's id.
@@ -47,19 +47,19 @@ class Words:
         return len(self.functions) + len(self.pointers) + len(self.other)
 
 
-class Layouts:
-    """Layouts of one BTF's types, each made once."""
+class PointerMaps:
+    """PointerMaps of one BTF's types, each made once."""
 
     def __init__(self, btf: Btf) -> None:
         self._btf = btf
         self._word = btf.pointer_size
-        self._made: dict[int, Words | None] = {}
+        self._made: dict[int, PointerMap | None] = {}
 
-    def of(self, type_id: int) -> Words | None:
+    def of(self, type_id: int) -> PointerMap | None:
         """Return the layout of a type; None if it has no size or too many words."""
         if type_id not in self._made:
             try:
-                layout: Words | None = Words(self._btf.resolve_size(type_id))
+                layout: PointerMap | None = PointerMap(self._btf.resolve_size(type_id))
                 assert layout is not None
                 if not self._add(layout, type_id, 0, _MAX_DEPTH, False):
                     layout = None
@@ -68,7 +68,7 @@ class Layouts:
             self._made[type_id] = layout
         return self._made[type_id]
 
-    def _add(self, into: Words, type_id: int, offset: int, depth: int, shared: bool) -> bool:
+    def _add(self, into: PointerMap, type_id: int, offset: int, depth: int, shared: bool) -> bool:
         """
         Add the words of a type at an offset.
 
@@ -102,7 +102,7 @@ class Layouts:
         return True
 
     def _add_array(
-        self, into: Words, type_: kinds.Array, offset: int, depth: int, shared: bool
+        self, into: PointerMap, type_: kinds.Array, offset: int, depth: int, shared: bool
     ) -> bool:
         size = self._btf.resolve_size(type_.type)
         if size < self._word:

@@ -23,13 +23,13 @@ from btfdbg.cdecl import (
     unqualified,
 )
 from btfdbg.lazy_dataclass import replace
-from btfdbg.vardb.textdb import Marked
+from btfdbg.vardb.textdb import AnnotatedType
 from btfdbg.variables import macro_names
 from btfdbg.variables.convert import TypeBuilder
 from btfdbg.variables.evidence import ImageFacts
 from btfdbg.variables.lengths import ArrayEvidence, array_length
 from btfdbg.variables.placement import Extent, Fit, Place, extent_at
-from btfdbg.variables.pointer_map import Words
+from btfdbg.variables.pointer_map import PointerMap
 from btfdbg.variables.policy import POLICY, Policy
 from btfdbg.variables.provenance import Rejection
 from btfdbg.variables.symbols import Symbol
@@ -50,7 +50,6 @@ class TypeChecker:
     :param types: builds types from text.
     :param facts: what is known of the kernel's image.
     :param policy: what is taken for enough where nothing is proof.
-    :ivar rejection: why the last type that was refused was.
     """
 
     def __init__(self, types: TypeBuilder, facts: ImageFacts, policy: Policy = POLICY) -> None:
@@ -69,9 +68,8 @@ class TypeChecker:
         self._read = facts.read
         self._ends_at = facts.ends_at
         self._trees: dict[str, CType | None] = {}
-        self._layouts: dict[CType, list[Words]] = {}
+        self._layouts: dict[CType, list[PointerMap]] = {}
         self._last: tuple[int, bytes | None] = (0, None)
-        self.rejection = Rejection.MISSING
 
     def tree(self, text: str) -> CType | None:
         """Return the parsed text, None if it cannot be parsed."""
@@ -103,9 +101,9 @@ class TypeChecker:
         tail: int | None = None,
         doubt: bool = True,
         settled: bool = False,
-    ) -> tuple[str, Type] | None:
+    ) -> tuple[str, Type] | Rejection:
         """
-        Return the type in the form that holds for the symbol, None if none does.
+        Return the type in the form that holds for the symbol, or why it does not.
 
         :param trusted: the text is of this very kernel: lengths and qualifiers included.
         :param open_ended: ``[]`` in the text stands for any length, not for an array that
@@ -120,16 +118,15 @@ class TypeChecker:
         extent = extent_at(
             symbol.address, symbol.size, exact=self._exact_sizes, cache_line=self._cache_line
         )
-        marked = Marked.parse(text)
+        marked = AnnotatedType.parse(text)
         text = marked.type
-        self.rejection = Rejection.MISSING
         if text.endswith("char []") and not open_ended:
             text = self._sized_string(text, symbol, extent)
         if trusted:
             return self._fits(text, symbol, extent, gap=True, trusted=True)
         tree = self.tree(text)
         if tree is None:
-            return None
+            return Rejection.MISSING
         place = self._places.of(symbol.address)
         placed = self._placed(tree, marked, symbol, place)
         if placed is not tree:
@@ -137,22 +134,22 @@ class TypeChecker:
         if isinstance(tree, Array) and (tree.length is not None or open_ended):
             if marked.tail is None and tail is not None:
                 found = self._array(tree, symbol, extent, place, tail, rivals, open_ended)
-                if found is not None and (tree.length or 0) <= found[1].length:
+                if not isinstance(found, Rejection) and (tree.length or 0) <= found[1].length:
                     return found
-            # What is taken for the usual end must not make an array shorter.
+            # The usual number of zeros at the end must not make an array shorter.
             found = self._array(tree, symbol, extent, place, marked.tail, rivals, open_ended)
-            if found is not None and tail == 1 and self._ends_full(found[1], symbol, place):
-                self.rejection = Rejection.LENGTH
-                return None
+            if isinstance(found, Rejection):
+                return found
+            if tail == 1 and self._ends_full(found[1], symbol, place):
+                return Rejection.LENGTH
             return found
         if self._shapes is not None and not self._shapes.exists(tree):
-            return None
+            return Rejection.MISSING
         if doubt and self._is_refuted(tree, symbol, place, 1):
-            self.rejection = Rejection.CONTENTS
-            return None
+            return Rejection.CONTENTS
         return self._fits(text, symbol, extent, gap=gap, doubt=doubt, settled=settled)
 
-    def _placed(self, tree: CType, marked: Marked, symbol: Symbol, place: Place) -> CType:
+    def _placed(self, tree: CType, marked: AnnotatedType, symbol: Symbol, place: Place) -> CType:
         """A type with ``const`` as its place has it."""
         if place is Place.CONST:
             keeps = marked.readonly or _may_be_unwritten(tree, symbol)
@@ -167,7 +164,7 @@ class TypeChecker:
 
         :return: ``None`` if the text is of no array, or its elements do not hold.
         """
-        marked = Marked.parse(text)
+        marked = AnnotatedType.parse(text)
         tree = self.tree(marked.type)
         if not isinstance(tree, Array):
             return None
@@ -319,29 +316,27 @@ class TypeChecker:
         trusted: bool = False,
         doubt: bool = True,
         settled: bool = False,
-    ) -> tuple[str, Type] | None:
+    ) -> tuple[str, Type] | Rejection:
         type_ = self._types.from_text(text)
         if type_ is None:
-            return None
+            return Rejection.MISSING
         size = size_of(type_)
         if size is None:
             # A function, or an incomplete type: extents say nothing about it.
             bare = type_.unaliased()
             nonsense = bare.kind == TypeKind.ARRAY and bare.length is not None
-            return None if nonsense else (text, type_)
+            return Rejection.MISSING if nonsense else (text, type_)
         fit = extent.fit(size)
         if fit is Fit.OVER:
-            self.rejection = Rejection.SIZE
-            return None
-        self.rejection = Rejection.GAP
+            return Rejection.SIZE
         if fit in (Fit.GAP, Fit.UNKNOWN) and not gap:
-            return None
+            return Rejection.GAP
         if fit is Fit.GAP and not trusted:
             # Structures have a shape that contents and BTF can contradict; a number, or a
             # pointer, that is far smaller than its place is something else's first bytes.
             believed = settled or not doubt or size > self._policy.word or not size
             if not self._is_explained(symbol, extent, believed):
-                return None
+                return Rejection.GAP
         return (text, type_)
 
     def _is_explained(self, symbol: Symbol, extent: Extent, believed: bool) -> bool:
@@ -369,14 +364,14 @@ class TypeChecker:
         tail: int | None,
         rivals: frozenset[int],
         open_ended: bool,
-    ) -> tuple[str, Type] | None:
+    ) -> tuple[str, Type] | Rejection:
         try:
             element = self._types.build(tree.element)
         except (LookupError, CDeclError):
-            return None
+            return Rejection.MISSING
         size = size_of(element)
         if not size:
-            return None
+            return Rejection.MISSING
         text = format_type(unqualified(tree.element, "const"))
         evidence = ArrayEvidence(
             element=text,
@@ -395,7 +390,7 @@ class TypeChecker:
             policy=self._policy,
         )
         if open_ended and text == "char" and not _is_text(evidence.contents):
-            return None
+            return Rejection.MISSING
         length = self._arguments(symbol.name)
         if length is not None and length * size > symbol.size:
             length = None
@@ -406,16 +401,14 @@ class TypeChecker:
         if length is None:
             length = array_length(evidence, self._tails)
         if length is None:
-            self.rejection = Rejection.LENGTH
-            return None
+            return Rejection.LENGTH
         if self._is_refuted(tree.element, symbol, place, length):
-            self.rejection = Rejection.CONTENTS
-            return None
+            return Rejection.CONTENTS
         sized = replace(tree, length=length)
         try:
             return format_type(sized), self._types.build(sized)
         except (LookupError, CDeclError):
-            return None
+            return Rejection.MISSING
 
     def _as_parameter(self, symbol: Symbol, element_size: int) -> int | None:
         """The length that the kernel's parameters give the array, if it has room for it."""

@@ -13,7 +13,7 @@ from btfdbg.vardb.textdb import Entry, Kernel, TextDatabase
 from btfdbg.variables.contents import Contents
 from btfdbg.variables.evidence import DumpEvidence
 from btfdbg.variables.lookup import VariableTypes
-from btfdbg.variables.padding import Neighbours
+from btfdbg.variables.padding import Padding
 from btfdbg.variables.parameters import Parameter, read_parameters
 from btfdbg.variables.prototypes import Prototypes, compatible
 from btfdbg.variables.provenance import Rejection
@@ -245,9 +245,9 @@ def test_a_parameter_of_another_kind_refutes_a_type_and_names_its_own() -> None:
     assert _name(variables) == "bool"
 
 
-def _neighbours(*lines: tuple[str, str]) -> Neighbours:
+def _neighbours(*lines: tuple[str, str]) -> Padding:
     table = Everything(Sym("v", 0x40, 4), Sym("w", 0x44, 1), Sym("x", 0x60, 1))
-    return Neighbours(_database(*lines), BTF, StructuralIndex(BTF), table.at, lambda c: ())
+    return Padding(_database(*lines), BTF, StructuralIndex(BTF), table.at, lambda c: ())
 
 
 def test_room_that_the_next_variable_did_not_ask_for_belongs_to_the_first() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from btfdbg.cache import Cache, CacheKey
 from btfdbg.errors import DebugInfoError
 from btfdbg.vardb.database import BUILTIN, Candidate, Database
-from btfdbg.vardb.textdb import Entry, Kernel, Tail, TextDatabase
+from btfdbg.vardb.textdb import Entry, Kernel, TextDatabase, TrailingZeros
 
 OLD = Kernel.of("5.10.0-46-cloud-amd64", "x86_64")
 NEW = Kernel.of("7.2.13+deb14-cloud-amd64", "x86_64")
@@ -30,7 +30,7 @@ def _database() -> Database:
     entries += [Entry(f"dev_attr_{x}", "", "struct da", both) for x in "abcd"]
     entries += [Entry(f"new_{x}", "", "struct nw", frozenset({NEW.release})) for x in "abcd"]
     text = TextDatabase((OLD, NEW), entries)
-    text.tails["char *"] = Tail(1, 9, 10)
+    text.tails["char *"] = TrailingZeros(1, 9, 10)
     return Database.from_text(text)
 
 
@@ -38,7 +38,7 @@ def test_a_packed_database_says_the_same() -> None:
     before = _database()
     after = Database.unpack(before.pack(), "test")
     assert after.kernels == before.kernels == (OLD, NEW)
-    assert after.tails == {"char *": Tail(1, 9, 10)}
+    assert after.tails == {"char *": TrailingZeros(1, 9, 10)}
     for name in ("init_task", "debug", "one", "dev_attr_a", "nothing"):
         assert after.candidates(name) == before.candidates(name)
     assert dict(after.families) == dict(before.families)

@@ -6,13 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from btfdbg.vardb.textdb import Tail
+from btfdbg.vardb.textdb import TrailingZeros
 from btfdbg.variables.lengths import ArrayEvidence, array_length
 from btfdbg.variables.placement import Extent, Fit, Place, Places, extent_at
 
 POINTER = (0xFFFF_FFFF_8200_0000).to_bytes(8, "little")
 NULL = bytes(8)
-TAILS = {"struct attribute *": Tail(1, 400, 402), "const char *": Tail(0, 1266, 1293)}
+TAILS = {
+    "struct attribute *": TrailingZeros(1, 400, 402),
+    "const char *": TrailingZeros(0, 1266, 1293),
+}
 
 
 def _evidence(element: str = "long", **more: object) -> ArrayEvidence:

@@ -8,7 +8,7 @@ import pytest
 
 from btfdbg.errors import DebugInfoError
 from btfdbg.vardb.database import Database
-from btfdbg.vardb.textdb import Entry, Kernel, Marked, Tail, TextDatabase
+from btfdbg.vardb.textdb import AnnotatedType, Entry, Kernel, TextDatabase, TrailingZeros
 from btfdbg.varextract.extract import Image, Row
 from btfdbg.varextract.merge import merge
 
@@ -81,14 +81,14 @@ def test_a_line_out_of_the_notation_is_an_error_with_its_place(tmp_path: Path, l
 @pytest.mark.parametrize(
     "marked",
     [
-        Marked("int"),
-        Marked("char *[3]", True),
-        Marked("int [4]", False, 2),
-        Marked("u8 [2]", True, 0),
+        AnnotatedType("int"),
+        AnnotatedType("char *[3]", True),
+        AnnotatedType("int [4]", False, 2),
+        AnnotatedType("u8 [2]", True, 0),
     ],
 )
-def test_marks_before_a_type_read_back(marked: Marked) -> None:
-    assert Marked.parse(str(marked)) == marked
+def test_marks_before_a_type_read_back(marked: AnnotatedType) -> None:
+    assert AnnotatedType.parse(str(marked)) == marked
 
 
 def _row(name: str, type_: str, **more: object) -> Row:
@@ -123,7 +123,7 @@ def test_only_an_unusual_end_of_an_array_is_marked() -> None:
     rows.append(_row("odd", "struct attribute *[3]", tail=2))
     merge(text, MID, [Image("", "x86_64", tuple(rows), ())])
     types = {entry.name: entry.type for entry in text}
-    assert text.tails["struct attribute *"] == Tail(1, 20, 21)
+    assert text.tails["struct attribute *"] == TrailingZeros(1, 20, 21)
     assert types["t3"] == "struct attribute *[3]"
     assert types["odd"] == "tail2 struct attribute *[3]"
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from btfdbg.btf.cheader.c_layout import Steps
+from btfdbg.btf.cheader.c_layout import WorkBudget
 from btfdbg.btf.layouts import (
     ARRAY,
     CONST,
@@ -80,7 +80,7 @@ class _Prover:
         self.decl = dump.decl
         self.settled = dump.settled
         self.bitfields: list[_BitField] = []
-        self.steps = Steps(_LIMIT)
+        self.steps = WorkBudget(_LIMIT)
         # Unnamed types that were proved already, wherever else they are used.
         self.proved: set[int] = set()
         self.of_target = _of_target(dump)

@@ -61,7 +61,7 @@ _SCALARS = frozenset({INT, ENUM, ENUM64, FLOAT})
 _SHORT = 4096
 
 
-class Steps:
+class WorkBudget:
     """
     Work that may still be done for one question.
 

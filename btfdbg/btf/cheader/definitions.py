@@ -18,7 +18,7 @@ Facts: libbpf's btf_dump.c, whose output for real kernels this equals, and its t
 from __future__ import annotations
 
 from btfdbg.btf.btf import Btf
-from btfdbg.btf.cheader.c_layout import NOTHING, Steps, Types
+from btfdbg.btf.cheader.c_layout import NOTHING, Types, WorkBudget
 from btfdbg.btf.cheader.declarations import Declarator, Unprintable
 from btfdbg.btf.layouts import (
     ARRAY,
@@ -186,7 +186,7 @@ class CDump:
             raise _Cycle
         self.steps -= 1
         if self.steps < 0:
-            Steps(0).take(type_id)
+            WorkBudget(0).take(type_id)
         depth += 1
         words = self.words
         at = self.start[type_id]
@@ -253,7 +253,7 @@ class CDump:
             raise _Cycle
         self.steps -= 1
         if self.steps < 0:
-            Steps(0).take(type_id)
+            WorkBudget(0).take(type_id)
         depth += 1
         kind = self.kind[type_id]
         quiet = self.quiet

@@ -8,7 +8,7 @@ has to compile, so equal names stay equal.
 from __future__ import annotations
 
 from btfdbg.btf.btf import Btf
-from btfdbg.btf.cheader.c_layout import Steps, Types
+from btfdbg.btf.cheader.c_layout import Types, WorkBudget
 from btfdbg.btf.cheader.declarations import Declarator
 from btfdbg.btf.layouts import (
     ARRAY,
@@ -69,10 +69,12 @@ class Texts(Declarator):
     def fields(self, type_id: int) -> list[Field]:
         """Return the members of a STRUCT or UNION."""
         out: list[Field] = []
-        self._fields(type_id, 0, 0, out, Steps(20_000 + len(self.types.record[type_id])))
+        self._fields(type_id, 0, 0, out, WorkBudget(20_000 + len(self.types.record[type_id])))
         return out
 
-    def _fields(self, type_id: int, base: int, depth: int, out: list[Field], steps: Steps) -> None:
+    def _fields(
+        self, type_id: int, base: int, depth: int, out: list[Field], steps: WorkBudget
+    ) -> None:
         types = self.types
         record = types.record[type_id]
         kflag = record[1] > 0x7FFFFFFF

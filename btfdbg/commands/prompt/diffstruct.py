@@ -83,10 +83,10 @@ def _structs(
         for value in found:
             type_name = type_name or _type_of(session, value)
     if type_name is None:
-        raise values.ValueErrorInCommand("of which type? give it with -t TYPE")
+        raise values.ArgumentError("of which type? give it with -t TYPE")
     target = struct_of(values.find_type(session, type_name))
     if target is None:
-        raise values.ValueErrorInCommand(f"{type_name} is not a struct or union")
+        raise values.ArgumentError(f"{type_name} is not a struct or union")
     objects = []
     for value in found:
         address = value if isinstance(value, int) else values.address_of(value)

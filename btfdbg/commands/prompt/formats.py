@@ -44,7 +44,7 @@ def _examples(name: str) -> str:
     return "examples:\n\n" + "\n".join(lines)
 
 
-class FormatArgumentError(values.ValueErrorInCommand):
+class FormatArgumentError(values.ArgumentError):
     """A format that cannot be used."""
 
 

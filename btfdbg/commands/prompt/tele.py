@@ -52,7 +52,7 @@ def tele(session: Session, args: argparse.Namespace) -> Table | None:
     word = _word(session.prog)
     start = values.address(session, args.address)
     if not 0 < args.count <= _MAX_COUNT:
-        raise values.ValueErrorInCommand(f"-n {args.count}: 1 to {_MAX_COUNT} words")
+        raise values.ArgumentError(f"-n {args.count}: 1 to {_MAX_COUNT} words")
     depth = min(max(args.depth, 0), 16)
     cache: dict[Any, Any] = {}
     table = Table(("address", "offset", "value", "chain"))

@@ -19,7 +19,7 @@ def _code(session: Session, args: argparse.Namespace) -> str:
     name = " ".join(args.name)
     try:
         return f"prog.type({values.find_type(session, name).type_name()!r})"
-    except (LookupError, values.ValueErrorInCommand):
+    except (LookupError, values.ArgumentError):
         return f"{words.arrows(name)}.type_"
 
 
@@ -45,7 +45,7 @@ def whatis(session: Session, args: argparse.Namespace) -> None:
     name = " ".join(args.name)
     try:
         type_ = values.find_type(session, name)
-    except (LookupError, values.ValueErrorInCommand):
+    except (LookupError, values.ArgumentError):
         pass
     else:
         output.lines(display.type_lines(type_))
