@@ -42,6 +42,7 @@ def for_each_task(original: Callable[..., Any]) -> Callable[..., Any]:
         seen = set()
         count = 0
         problem = ""
+        lost: FaultError | None = None
         try:
             for task in original(*args, **kwargs):
                 try:
@@ -53,12 +54,15 @@ def for_each_task(original: Callable[..., Any]) -> Callable[..., Any]:
                 yield task
         except FaultError as e:
             problem = f"the pid table is damaged at {e.address:#x}"
+            lost = e
         expected = task_count(prog)
         if not problem and (expected is None or count >= expected):
             return
         tasks = find_tasks(session)
         others = [task for task in tasks.tasks if task.value_() not in seen]
         yield from others
+        if lost is not None and not seen and not others:
+            raise lost  # no task at all is no list of tasks
         if problem:
             remark(prog, f"{problem}; by other ways there are {tasks}")
         elif others or (expected is not None and count < expected):

@@ -16,6 +16,7 @@ from btfdbg.frames.sources.table import SourceTable
 from btfdbg.kallsyms.loaded import LoadedModule
 from btfdbg.program.session import Session
 from btfdbg.vmcore.platforms import machine_of
+from btfdbg.vmcore.read_failures import unread
 
 _CACHE_KEY = "btfdbg.sources"
 
@@ -31,7 +32,10 @@ def source_file(session: Session, address: int) -> SourceFile | None:
 
     :return: None for what is no code, or where the evidence is not sufficient.
     """
-    return source_files(session).find(address)
+    # A file name is an addition to an answer: what is missing for it is nothing that the
+    # command which asked could not read.
+    with unread(session.prog).silent():
+        return source_files(session).find(address)
 
 
 def source_files(session: Session) -> SourceFiles:
