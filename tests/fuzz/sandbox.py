@@ -135,6 +135,8 @@ class _Watch:
         elif event.startswith(_REFUSED_EVENTS):
             first = args[0] if args else ""
             path = os.fsdecode(first) if isinstance(first, (str, bytes)) else ""
+            if event == "ctypes.dlopen" and os.path.basename(path).startswith("libcapstone"):
+                return  # the disassembler: installed along, named by no dump
             if not self._may_write(path, event):
                 self.found.append(f"{event} {args!r}"[:200])
 

@@ -17,7 +17,7 @@ from btfdbg.program.session import Session
 
 TYPES = (
     "task_struct", "mm_struct", "page", "rq", "super_block", "module", "list_head", "file",
-    "net_device", "inode", "dentry", "thread_struct", "sk_buff", "cred", "pt_regs", "irq_desc",
+    "net_device", "inode", "dentry", "thread_struct", "cred", "pt_regs", "irq_desc",
 )  # fmt: skip
 
 

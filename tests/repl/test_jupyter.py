@@ -31,6 +31,7 @@ def test_a_value_without_a_value_is_shown(prog: Program) -> None:
 
 
 def test_without_a_program_there_is_one_clear_error() -> None:
+    drgn.set_default_prog(None)  # another test of this process may have left one
     with pytest.raises(LookupError, match="set_default_prog"):
         jupyter.session_in({})
 

@@ -28,8 +28,10 @@ RUNS = {
     ("commands/values.py", "eval"): "arguments of commands: the user's",
     ("commands/values.py", "compile"): "arguments of commands: the user's",
     ("commands/extensions.py", "run_path"): "the user's commands, which only they may write",
+    ("report/extensions.py", "run_path"): "the user's checks, which only they may write",
+    ("patches/task_states.py", "call"): "not subprocess.call: the helper that was asked for",
     ("commands/output.py", "Popen"): "the user's pager and pipelines",
-    ("record.py", "exec"): "the fields of a class of ours, as dataclasses does",
+    ("lazy_dataclass.py", "exec"): "the fields of a class of ours, as dataclasses does",
     ("repl/prompt.py", "exec"): "the user's rc.py, which only they may write",
     ("repl/prompt.py", "compile"): "the user's rc.py, which only they may write",
 }
