@@ -72,7 +72,9 @@ def walk(made: Recovery, trace: Iterable[drgn.StackFrame]) -> list[Walked | None
     every = list(trace)
     frames = every[:MAX_FRAMES]
     real = [f for f in frames if not f.is_inline]
-    walked = iter(made.walk([_raw(f, made) for f in real]))
+    before: list[drgn.StackFrame | None] = [None, *real]
+    raw = [_raw(f, entry, made) for entry, f in zip(before, real, strict=False)]
+    walked = iter(made.walk(raw))
     found: list[Walked | None] = [None if f.is_inline else next(walked) for f in frames]
     return found + [None] * (len(every) - len(frames))
 
@@ -107,13 +109,19 @@ def _arch(machine: str) -> Arch:
     return arm64
 
 
-def _raw(frame: drgn.StackFrame, made: Recovery) -> RawFrame:
+def _raw(frame: drgn.StackFrame, before: drgn.StackFrame | None, made: Recovery) -> RawFrame:
     try:
         sp: int | None = frame.sp
     except LookupError:
         sp = None
     wanted = made.arch.REGISTERS
     registers = {n: v for n, v in frame.registers().items() if n in wanted}
+    if before is not None and not frame.interrupted and not made.arch.RETURN_ADDRESS_ON_STACK:
+        from btfdbg.frames.exception import interrupted_registers
+
+        found = interrupted_registers(made.session.prog, made.text.memory, before, frame)
+        if found is not None:
+            return RawFrame(frame.pc, found["sp"], True, found)
     return RawFrame(frame.pc, sp, frame.interrupted, registers)
 
 
