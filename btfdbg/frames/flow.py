@@ -23,7 +23,7 @@ Facts: Documentation/livepatch/reliable-stacktrace.rst (what rewrites code at ru
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from btfdbg.frames.disasm import Disassembler
@@ -721,6 +721,28 @@ class FunctionFlow:
             at = insn.end
         self._forget_below(state)
         return state
+
+    def states(self) -> Iterator[tuple[Insn, State]]:
+        """
+        Each instruction that can be reached, by blocks, with what holds before it.
+
+        The state becomes the next instruction's: who wants to keep one copies it.
+        """
+        if self.problem:
+            return
+        for leader in sorted(self.blocks):
+            state = self.blocks[leader].copy()
+            at = leader
+            while (insn := self.insns.get(at)) is not None:
+                yield insn, state
+                if insn.kind in (JUMP, STOP, BREAK, JUMP_REGISTER):
+                    break
+                if insn.kind == CALL and not self.code.returns(insn.target):
+                    break
+                at = insn.end
+                if at in self.blocks:
+                    break
+                self.execute(state, insn)
 
     def call_before(self, address: int) -> Insn | None:
         """The call that returns to an address."""

@@ -189,6 +189,8 @@ class Recovery:
     Recovers arguments in the dump of one Session; keeps the analysis of each function.
 
     :ivar text: The functions.
+    :ivar arch: The facts of the architecture.
+    :ivar disassemble: Bytes into instructions.
     """
 
     def __init__(
@@ -201,7 +203,7 @@ class Recovery:
         self.session = session
         self.text = text
         self.arch = arch
-        self._disassemble = disassemble
+        self.disassemble = disassemble
         self._flows: dict[int, FunctionFlow] = {}
 
     def flow(self, function: Function) -> FunctionFlow:
@@ -212,7 +214,7 @@ class Recovery:
                 self._flows.clear()
             prototype = self.text.prototype_at(function.start)
             words = 0 if isinstance(prototype, str) else prototype.signature.stack_words
-            found = FunctionFlow(function, self.arch, self._disassemble, words)
+            found = FunctionFlow(function, self.arch, self.disassemble, words)
             self._flows[function.start] = found
         return found
 

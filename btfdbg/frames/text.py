@@ -171,6 +171,7 @@ class Text:
         self._clang: str | None = None
         self._noreturn: frozenset[int] | None = None
         self._current: frozenset[int] | None = None
+        self._per_cpu: list[Sym] | None = None
 
     def memory(self, address: int, size: int) -> bytes | None:
         """Memory of the dump, None if any byte of it cannot be read, for whatever reason."""
@@ -241,6 +242,25 @@ class Text:
             return (sym.name,)
         found: tuple[str, ...] = names_at(address)
         return found or (sym.name,)
+
+    def per_cpu_symbol(self, address: int) -> Sym | None:
+        """The per-CPU variable, of the kernel or of a module, that is at an offset in an area."""
+        symbols = self._session.symbols
+        sym = symbols.by_address(address) if symbols is not None else None
+        if sym is not None and sym.percpu and address < sym.address + max(sym.size, 1):
+            return sym
+        if self._per_cpu is None:
+            from btfdbg.program.per_cpu import of_modules
+
+            ranges = of_modules(self._session)
+            every = self._session.module_symbols if ranges else None
+            self._per_cpu = [
+                s for s in every or () if any(start <= s.address < end for start, end in ranges)
+            ]
+        for sym in self._per_cpu:
+            if sym.address <= address < sym.address + max(sym.size, 1):
+                return sym
+        return None
 
     def noreturn(self) -> frozenset[int]:
         """Addresses of the functions that do not come back."""

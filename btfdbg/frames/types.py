@@ -18,11 +18,17 @@ from btfdbg.frames.flow import CURRENT_TASK, Value
 from btfdbg.lazy_dataclass import dataclass
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from btfdbg.frames.ir import Insn
     from btfdbg.frames.text import Prototype, Text
+    from btfdbg.kallsyms import Sym
     from btfdbg.program.session import Session
 
 _MAX_DEPTH = 8
 _BITS = 8
+# Functions that call what a register holds (arch/x86/include/asm/nospec-branch.h).
+THUNK = "__x86_indirect_thunk_"
 _WORD = 8
 
 
@@ -57,12 +63,20 @@ class Types:
     Types of values in one function.
 
     :param prototype: Of the function, or why there is none.
+    :param insns: Its instructions, where it is to be known which load a CPU's base (arm64).
     """
 
-    def __init__(self, session: Session, text: Text, prototype: Prototype | str) -> None:
+    def __init__(
+        self,
+        session: Session,
+        text: Text,
+        prototype: Prototype | str,
+        insns: Mapping[int, Insn] | None = None,
+    ) -> None:
         self._session = session
         self._text = text
         self._prototype = prototype
+        self._insns = insns or {}
 
     def of(self, value: Value, depth: int = 0) -> Typed | None:
         """Type and spelling of a value; None if nothing is known of where it comes from."""
@@ -80,6 +94,8 @@ class Types:
             found = self._result(base[3])
         elif base[0] == "load" and isinstance(base[3], tuple) and isinstance(base[4], int):
             found = self.at(base[3], base[4], depth + 1)
+        elif base[0] == "def" and self._is_cpu_base(base[1]):
+            return self._of_cpu(k)
         if found is None or not k:
             return found
         return self._moved(found, k)
@@ -109,6 +125,29 @@ class Types:
             return Typed(found.type, f"{pointer.text[1:]}.{found.path}")
         return Typed(found.type, f"{pointer.text}->{found.path}")
 
+    def per_cpu(self, address: int, size: int) -> Typed | None:
+        """
+        The per-CPU variable, or its member, that an instruction accesses through ``gs``.
+
+        :param address: Within a CPU's area, or of the symbol where the kernel's are such.
+        """
+        found = self._global(address, size, per_cpu=True)
+        return None if found is None else Typed(found.type, f"this_cpu({found.text})")
+
+    def _is_cpu_base(self, address: object) -> bool:
+        """Whether an instruction gives where the running CPU's variables begin (arm64)."""
+        insn = self._insns.get(address) if isinstance(address, int) else None
+        if insn is None or insn.text[0] != "mrs":
+            return False
+        return insn.text[1].rpartition(" ")[2] in ("tpidr_el1", "tpidr_el2")
+
+    def _of_cpu(self, address: int) -> Typed | None:
+        found = self._global(address, 0)
+        if found is None:
+            return None
+        type_ = None if found.type is None else self._session.prog.pointer_type(found.type)
+        return Typed(type_, f"&this_cpu({found.text})")
+
     def _parameter(self, register: str) -> Typed | None:
         if isinstance(self._prototype, str) or self._prototype.signature.problem:
             return None
@@ -131,6 +170,8 @@ class Types:
         if not isinstance(target, int):
             return None
         names = self._text.names_at(target)
+        if any(name.startswith(THUNK) for name in names):
+            return None
         prototype = self._text.prototype_at(target)
         if isinstance(prototype, str):
             return Typed(None, f"{names[0]}()") if names else None
@@ -147,13 +188,17 @@ class Types:
         type_ = None if found.type is None else self._session.prog.pointer_type(found.type)
         return Typed(type_, f"&{found.text}")
 
-    def _global(self, address: int, size: int) -> Typed | None:
+    def _global(self, address: int, size: int, *, per_cpu: bool = False) -> Typed | None:
         """The global, or its member, at an address."""
         prog = self._session.prog
+        symbol: drgn.Symbol | Sym
         try:
             symbol = prog.symbol(address)
         except LookupError:
-            return None
+            found_sym = self._text.per_cpu_symbol(address) if per_cpu else None
+            if found_sym is None:
+                return None
+            symbol = found_sym
         offset = address - symbol.address
         if symbol.size and offset >= symbol.size:
             return None
@@ -163,6 +208,8 @@ class Types:
             obj = None
         if obj is None or obj.address_ != symbol.address:
             return Typed(None, f"{symbol.name}+{offset:#x}" if offset else symbol.name)
+        if not size and not offset:
+            return Typed(obj.type_, symbol.name)
         found = member_at(obj.type_, offset, size)
         if found is None:
             return Typed(None, f"{symbol.name}+{offset:#x}" if offset else symbol.name)

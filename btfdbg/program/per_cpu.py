@@ -41,7 +41,7 @@ def is_per_cpu(session: Session, name: str) -> bool:
         return any(sym.percpu and sym.address == address for sym in symbols)
     if symbols or not name.isidentifier():
         return False
-    ranges = _of_modules(session)
+    ranges = of_modules(session)
     if not ranges:
         return False
     try:
@@ -60,7 +60,7 @@ def in_template(session: Session, address: int) -> bool:
     return starts[0].address <= address < ends[0].address
 
 
-def _of_modules(session: Session) -> list[tuple[int, int]]:
+def of_modules(session: Session) -> list[tuple[int, int]]:
     """The per-CPU templates of modules, start and end."""
     known = session.prog.cache.get(_CACHE_KEY)
     if isinstance(known, list):

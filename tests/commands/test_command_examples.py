@@ -39,8 +39,13 @@ def test_an_example_runs(
     state = prepare(session)
     if name == "mark":
         state.names["idle"] = 0
-    assert run_line(session, line)
+    worked = run_line(session, line)
     out, err = capsys.readouterr()
+    if name == "dis" and not worked:
+        # The bundled dumps have the code of few functions.
+        assert re.fullmatch(r"dis: .*its code is not in the dump; .*\n", err)
+        return
+    assert worked
     # A trimmed dump has few pages; what an example misses of them is said, and only that.
     assert all(LEFT_OUT.fullmatch(said) for said in err.splitlines()), err
     if not line.startswith("mark idle"):
