@@ -66,6 +66,8 @@ class Arch:
         one register reaches them (RISC-V's .srodata, which the kernel links into .sdata).
     :ivar char_is_signed: plain ``char`` is, where nothing says otherwise; of kernels, that
         is up to 6.1 only: commit 3bc753c06dd0 ("kbuild: treat char as always unsigned").
+    :ivar printed: names of drgn's registers as crash prints them, a string a line, where drgn
+        0.3 has no layout or a wrong one.
     :ivar repair_notes: QEMU writes the CPUs' notes wrongly; see ``vmcore.cpunotes``.
     """
 
@@ -83,6 +85,7 @@ class Arch:
     cache_line: int = 64
     small_data: int = 0
     repair_notes: bool = False
+    printed: tuple[str, ...] = ()
     char_is_signed: bool = False
 
 
@@ -115,6 +118,19 @@ ARCHES = (
         relative=3,
         markers=Markers(numbers=("phys_ram_base", "KERNEL_LINK_ADDR")),
         small_data=8,
+        printed=(
+            "epc ra sp",
+            "gp tp t0",
+            "t1 t2 s0",
+            "s1 a0 a1",
+            "a2 a3 a4",
+            "a5 a6 a7",
+            "s2 s3 s4",
+            "s5 s6 s7",
+            "s8 s9 s10",
+            "s11 t3 t4",
+            "t5 t6",
+        ),
     ),
     Arch(
         name="x86_64",
@@ -145,6 +161,14 @@ ARCHES = (
         markers=Markers(symbols=("lowcore_ptr",), values=("SAMODE31",), swapper=(1, 1 << 53)),
         cache_line=256,
         repair_notes=True,
+        printed=(
+            "pswm pswa r0",
+            "r1 r2 r3",
+            "r4 r5 r6",
+            "r7 r8 r9",
+            "r10 r11 r12",
+            "r13 r14 r15",
+        ),
     ),
     Arch(
         name="ppc64le",

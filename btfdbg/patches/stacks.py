@@ -20,22 +20,13 @@ from typing import TYPE_CHECKING, Any
 import drgn
 from drgn import Architecture, Object
 
+from btfdbg.arch import by_name
 from btfdbg.errors import DebugInfoError
 from btfdbg.program.session import find_session
+from btfdbg.vmcore.platforms import machine_of
 
 if TYPE_CHECKING:
     from btfdbg.program.unwind_riscv64 import Frame
-
-_S390X = (
-    ("pswm", "pswa", "r0"), ("r1", "r2", "r3"), ("r4", "r5", "r6"), ("r7", "r8", "r9"),
-    ("r10", "r11", "r12"), ("r13", "r14", "r15"),
-)  # fmt: skip
-_RISCV64 = (
-    ("epc", "ra", "sp"), ("gp", "tp", "t0"), ("t1", "t2", "s0"), ("s1", "a0", "a1"),
-    ("a2", "a3", "a4"), ("a5", "a6", "a7"), ("s2", "s3", "s4"), ("s5", "s6", "s7"),
-    ("s8", "s9", "s10"), ("s11", "t3", "t4"), ("t5", "t6"),
-)  # fmt: skip
-_LAYOUTS = {Architecture.S390X: _S390X, Architecture.RISCV64: _RISCV64}
 
 
 def _arch(prog: drgn.Program) -> Architecture | None:
@@ -100,13 +91,13 @@ def print_registers(original: Callable[..., Any]) -> Callable[..., Any]:
     """drgn's, in rows of ours on s390x and riscv64."""
 
     def show(prog: drgn.Program, regs: dict[str, int], indent: str = "    ") -> None:
-        layout = _LAYOUTS.get(_arch(prog) or Architecture.UNKNOWN)
-        if layout is None or find_session(prog) is None:
+        row = by_name(machine_of(prog.platform))
+        if row is None or not row.printed or find_session(prog) is None:
             original(prog, regs, indent)
             return
-        for row in layout:
+        for line in row.printed:
             cells = []
-            for name in row:
+            for name in line.split():
                 value = regs.get(name)
                 text = "?" * 16 if value is None else f"{value:016x}"
                 cells.append(f"{name.upper():>3}: {text}")
@@ -204,7 +195,8 @@ class RiscvFrame:
         if self._regs is not None:
             try:
                 regs = Object(self.prog, "struct pt_regs", address=self._regs).read_()
-                names = (n for row in _RISCV64 for n in row)
+                row = by_name("riscv64")
+                names = " ".join(row.printed if row else ()).split()
                 found |= {n: regs.member_(n).value_() for n in names}
             except (LookupError, drgn.FaultError):
                 pass
