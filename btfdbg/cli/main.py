@@ -19,6 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
+    from pathlib import Path
     from types import SimpleNamespace
 
     import drgn
@@ -199,15 +200,7 @@ def open_for(
     skip_own_plugins()
     from btfdbg.program.attach import Options, register
 
-    def path(value: str | None) -> Path | None:
-        return None if value is None else Path(value)
-
-    vmcoreinfo = None
-    if args.vmcoreinfo is not None:
-        try:
-            vmcoreinfo = Path(args.vmcoreinfo).read_bytes()
-        except OSError as e:
-            raise DebugInfoError(f"--vmcoreinfo {args.vmcoreinfo}: {e.strerror}") from e
+    vmcoreinfo = read_vmcoreinfo(args.vmcoreinfo)
     if args.live:
         from btfdbg.vmcore.live import open_live
 
@@ -230,14 +223,36 @@ def open_for(
     session = register(
         prog,
         Options(
-            btf=path(args.btf),
+            btf=optional_path(args.btf),
             btf_extra=tuple(Path(extra) for extra in args.btf_extra),
-            kallsyms=path(args.kallsyms),
-            modules_dir=path(args.modules_dir),
+            kallsyms=optional_path(args.kallsyms),
+            modules_dir=optional_path(args.modules_dir),
         ),
         info,
     )
     return prog, session
+
+
+def optional_path(value: str | None) -> Path | None:
+    """A path that an option gives, or none."""
+    from pathlib import Path
+
+    return None if value is None else Path(value)
+
+
+def read_vmcoreinfo(file: str | None) -> bytes | None:
+    """
+    The text that ``--vmcoreinfo FILE`` gives.
+
+    :raises DebugInfoError: it cannot be read.
+    """
+    if file is None:
+        return None
+    try:
+        with open(file, "rb") as f:
+            return f.read()
+    except OSError as e:
+        raise DebugInfoError(f"--vmcoreinfo {file}: {e.strerror}") from e
 
 
 def open_session(args: argparse.Namespace) -> Session:

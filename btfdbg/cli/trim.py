@@ -17,8 +17,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from btfdbg.errors import DebugInfoError
-
 if TYPE_CHECKING:
     from btfdbg.program.session import Session
     from btfdbg.trim import Result
@@ -117,19 +115,12 @@ def run(args: argparse.Namespace) -> int:
 
     :raises BtfdbgError: the dump cannot be used, or OUT not written.
     """
+    from btfdbg.cli.main import optional_path, read_vmcoreinfo
     from btfdbg.cli.sigbus import end_with_a_message
     from btfdbg.program.attach import Options
     from btfdbg.trim import trim
 
-    def path(value: str | None) -> Path | None:
-        return None if value is None else Path(value)
-
-    vmcoreinfo = None
-    if args.vmcoreinfo is not None:
-        try:
-            vmcoreinfo = Path(args.vmcoreinfo).read_bytes()
-        except OSError as e:
-            raise DebugInfoError(f"--vmcoreinfo {args.vmcoreinfo}: {e.strerror}") from e
+    vmcoreinfo = read_vmcoreinfo(args.vmcoreinfo)
     end_with_a_message(args.core)
     usual = () if args.only else DEFAULT_COMMANDS
     failed: list[str] = []
@@ -138,7 +129,7 @@ def run(args: argparse.Namespace) -> int:
         args.out,
         run_all((*usual, *args.commands), failed, set(args.commands)),
         include_user=args.include_user,
-        options=Options(btf=path(args.btf), kallsyms=path(args.kallsyms)),
+        options=Options(btf=optional_path(args.btf), kallsyms=optional_path(args.kallsyms)),
         architecture=args.architecture,
         vmcoreinfo=vmcoreinfo,
         before_done=_hold_interrupts,
