@@ -25,7 +25,7 @@ from btfdbg.errors import BtfdbgError, DebugInfoError
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.varextract.elfsyms import DataSymbol, ElfSymbols, open_elf, read_symbols
 from btfdbg.variables.convert import describe
-from btfdbg.variables.placement import Place, Places
+from btfdbg.variables.placement import SectionKind, SectionMap
 
 logger = logging.getLogger("btfdbg.variables")
 
@@ -207,13 +207,13 @@ class _Where:
             found = by_name.get(name, ())
             return found[0].value if len(found) == 1 else None
 
-        self._places = Places(address_of)
+        self._places = SectionMap(address_of)
 
     def is_readonly(self, symbol: DataSymbol) -> bool:
         if self._relocatable:
             name = self.sections[symbol.section].name if symbol.section >= 0 else ""
             return name.startswith(".rodata")
-        return self._places.of(symbol.value) is Place.CONST
+        return self._places.of(symbol.value) is SectionKind.CONST
 
     def tail(self, symbol: DataSymbol, element: int, length: int) -> int | None:
         """How many of ``length`` elements of ``element`` bytes are all zeros at the end."""

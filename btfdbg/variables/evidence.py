@@ -17,7 +17,7 @@ from btfdbg.vardb.textdb import TrailingZeros
 from btfdbg.variables.contents import Contents
 from btfdbg.variables.extra import ExtraBtf
 from btfdbg.variables.parameters import Parameter
-from btfdbg.variables.placement import Places
+from btfdbg.variables.placement import SectionMap
 from btfdbg.variables.structural_index import StructuralIndex
 from btfdbg.variables.symbols import Symbol, Symbols
 
@@ -76,7 +76,7 @@ class ImageFacts:
     :ivar ends_at: whether a section ends, or another begins, at an address.
     """
 
-    places: Places
+    places: SectionMap
     tails: Mapping[str, TrailingZeros]
     read: Callable[[int, int], bytes]
     constant: Callable[[str], int]

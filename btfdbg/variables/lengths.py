@@ -17,7 +17,7 @@ from collections.abc import Mapping
 
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.vardb.textdb import TrailingZeros
-from btfdbg.variables.placement import Extent, Place
+from btfdbg.variables.placement import Extent, SectionKind
 from btfdbg.variables.policy import POLICY, Policy
 
 _POINTER = 8
@@ -53,7 +53,7 @@ class ArrayEvidence:
     tail: int | None
     lengths: frozenset[int] | None
     extent: Extent
-    place: Place
+    place: SectionKind
     has_pointers: bool
     contents: bytes | None
     string: bool
@@ -62,7 +62,7 @@ class ArrayEvidence:
 
 def array_length(evidence: ArrayEvidence, tails: Mapping[str, TrailingZeros]) -> int | None:
     """Return the array's length, None if more than one is possible."""
-    contents = None if evidence.place is Place.INIT else evidence.contents
+    contents = None if evidence.place is SectionKind.INIT else evidence.contents
     if contents is not None and not any(contents):
         contents = None
     if evidence.string and contents is not None:
@@ -79,12 +79,12 @@ def array_length(evidence: ArrayEvidence, tails: Mapping[str, TrailingZeros]) ->
     if hint is not None and _has_more(evidence, hint, contents):
         return _after_gap(evidence, hint, possible, contents, tails)
     wanted = None if contents is None else _by_contents(evidence, contents, tails)
-    if evidence.element == "char" and hint is not None and evidence.place is not Place.CONST:
+    if evidence.element == "char" and hint is not None and evidence.place is not SectionKind.CONST:
         wanted = None  # a buffer, with something shorter in it
     tail = _tail(evidence, tails)
     open_ = any(rival != hint and rival in possible for rival in evidence.rivals)
     same = wanted == hint and (evidence.has_pointers or not open_)
-    table = tail == 1 or (tail == 0 and (same or evidence.place is Place.CONST))
+    table = tail == 1 or (tail == 0 and (same or evidence.place is SectionKind.CONST))
     if tail == 0 and open_ and not evidence.has_pointers:
         table = False
     if wanted is not None and tail == 1 and possible and wanted > possible[-1]:
@@ -100,11 +100,11 @@ def array_length(evidence: ArrayEvidence, tails: Mapping[str, TrailingZeros]) ->
         return None
     if (_fills(evidence, hint) and not open_) or (tail == 1 and wanted == hint):
         return hint
-    if evidence.place is Place.INIT and evidence.element != "char":
+    if evidence.place is SectionKind.INIT and evidence.element != "char":
         return None
     if any(_fills(evidence, n) for n in possible) and evidence.element_size > _POINTER:
         return None  # longer by one, perhaps
-    if wanted is not None and evidence.place is Place.CONST:
+    if wanted is not None and evidence.place is SectionKind.CONST:
         return None  # the contents speak against it
     return hint if evidence.stable else None
 
@@ -119,7 +119,7 @@ def _is_plausible(evidence: ArrayEvidence, length: int) -> bool:
             evidence.has_pointers
             or length <= evidence.policy.growth * hint + evidence.policy.growth_slack
         )
-    return length > 1 and (2 * length >= hint or evidence.place is not Place.CONST)
+    return length > 1 and (2 * length >= hint or evidence.place is not SectionKind.CONST)
 
 
 def _fills(evidence: ArrayEvidence, length: int) -> bool:
@@ -170,12 +170,12 @@ def _after_gap(
     ):
         return longer[-1]
     if contents is None:
-        char_in_init = evidence.place is Place.INIT and evidence.element == "char"
+        char_in_init = evidence.place is SectionKind.INIT and evidence.element == "char"
         return hint if evidence.stable and char_in_init else None
     grown = _alike(evidence, contents, hint, hint + 1) if evidence.has_pointers else None
     if grown is False:
         # Zeros behind writable elements are one of them: nothing unnamed is empty.
-        empty = evidence.place is not Place.CONST and not any(contents[hint * size :])
+        empty = evidence.place is not SectionKind.CONST and not any(contents[hint * size :])
         return _only_filling(evidence, longer) if empty else hint
     if grown and size > _POINTER and longer[0] <= evidence.policy.growth * hint + 1:
         wanted = _by_contents(evidence, contents, tails)
@@ -240,7 +240,7 @@ def _string_length(evidence: ArrayEvidence, contents: bytes) -> int | None:
     if end < 0:
         end = len(contents)
     hint = evidence.hint
-    if hint == end + 1 or (hint == end and evidence.place is Place.CONST):
+    if hint == end + 1 or (hint == end and evidence.place is SectionKind.CONST):
         return hint
     longest = evidence.extent.size or 0
     if 0 < end < longest and longest - (end + 1) < evidence.extent.slack:

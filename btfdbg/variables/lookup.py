@@ -32,7 +32,7 @@ from btfdbg.variables.evidence import DumpEvidence, ImageFacts
 from btfdbg.variables.extra import ExtraBtf
 from btfdbg.variables.padding import Padding
 from btfdbg.variables.parameters import Parameter, read_parameters
-from btfdbg.variables.placement import Place, Places
+from btfdbg.variables.placement import SectionKind, SectionMap
 from btfdbg.variables.policy import POLICY, Policy, Tier
 from btfdbg.variables.proposals import KernelDistance, Proposal
 from btfdbg.variables.provenance import Rejection, Source, TypedVariable
@@ -130,7 +130,7 @@ class VariableTypes:
             ready = self._ready = self._prepare()
         symbols = [s for s in self._symbols.by_name(name) if not is_text(s)]
         places = {(ready.places.of(s.address), s.type_letter) for s in symbols}
-        return len(places) == 1 and places.pop()[0] is not Place.UNKNOWN
+        return len(places) == 1 and places.pop()[0] is not SectionKind.UNKNOWN
 
     def find_at(self, name: str, address: int) -> TypedVariable | None:
         """Return the variable of a name that lies at an address, of several of that name."""
@@ -211,7 +211,7 @@ class VariableTypes:
             )
         type_, proposal = found
         note = proposal.note
-        if ready.places.of(symbol.address) is Place.INIT:
+        if ready.places.of(symbol.address) is SectionKind.INIT:
             note = f"{note}; its memory was freed after boot" if note else "freed after boot"
         return TypedVariable(symbol.name, type_, symbol.address, proposal.source, note)
 
@@ -534,7 +534,7 @@ class VariableTypes:
         distance = KernelDistance(
             database.kernels, self._evidence.release, self._evidence.architecture
         )
-        places = Places(self._address_of)
+        places = SectionMap(self._address_of)
         types = TypeBuilder(self._prog, self._find_type)
         shapes = contents = neighbours = None
         if self._btf is not None:
@@ -629,7 +629,7 @@ class _Context:
     """What the first lookup prepares."""
 
     database: Database
-    places: Places
+    places: SectionMap
     checker: TypeChecker
     distance: KernelDistance
     extra: ExtraBtf | None

@@ -24,7 +24,7 @@ from btfdbg.lazy_dataclass import dataclass
 _PAGE = 4096
 
 
-class Place(enum.Enum):
+class SectionKind(enum.Enum):
     """Kind of memory that a symbol lies in, as far as boundary symbols say."""
 
     UNKNOWN = "unknown"
@@ -35,7 +35,7 @@ class Place(enum.Enum):
     INIT = "freed after boot"
 
 
-class Fit(enum.Enum):
+class SizeFit(enum.Enum):
     """How a size relates to a symbol's extent."""
 
     EXACT = "fills it"
@@ -57,16 +57,16 @@ class Extent:
     size: int | None
     slack: int = 1
 
-    def fit(self, size: int) -> Fit:
+    def fit(self, size: int) -> SizeFit:
         """Say how a variable of ``size`` bytes would fit."""
         if self.size is None:
-            return Fit.UNKNOWN
+            return SizeFit.UNKNOWN
         left = self.size - size
         if left < 0:
-            return Fit.OVER
+            return SizeFit.OVER
         if left == 0:
-            return Fit.EXACT
-        return Fit.PADDED if left < self.slack else Fit.GAP
+            return SizeFit.EXACT
+        return SizeFit.PADDED if left < self.slack else SizeFit.GAP
 
     def lengths(self, element: int) -> range:
         """Return the lengths that an array of elements of ``element`` bytes could have here."""
@@ -79,20 +79,20 @@ class Extent:
 
 _BOUNDARIES = (
     # First symbol, end symbol, place; later rows override earlier ones.
-    (("_sdata",), ("_edata",), Place.WRITABLE),
-    (("__bss_start",), ("__bss_stop",), Place.WRITABLE),
-    (("__start_rodata",), ("__end_rodata",), Place.CONST),
+    (("_sdata",), ("_edata",), SectionKind.WRITABLE),
+    (("__bss_start",), ("__bss_stop",), SectionKind.WRITABLE),
+    (("__start_rodata",), ("__end_rodata",), SectionKind.CONST),
     (
         ("__start_ro_after_init", "__start_data_ro_after_init"),
         ("__end_ro_after_init", "__end_data_ro_after_init"),
-        Place.RO_AFTER_INIT,
+        SectionKind.RO_AFTER_INIT,
     ),
-    (("__init_begin",), ("__init_end",), Place.INIT),
-    (("__per_cpu_start",), ("__per_cpu_end",), Place.PERCPU),
+    (("__init_begin",), ("__init_end",), SectionKind.INIT),
+    (("__per_cpu_start",), ("__per_cpu_end",), SectionKind.PERCPU),
 )
 
 
-class Places:
+class SectionMap:
     """
     The kinds of memory of a kernel image.
 
@@ -100,16 +100,16 @@ class Places:
     """
 
     def __init__(self, lookup: Callable[[str], int | None]) -> None:
-        self._places: list[tuple[int, int, Place]] = []
+        self._places: list[tuple[int, int, SectionKind]] = []
         for starts, ends, place in _BOUNDARIES:
             start = next((a for s in starts if (a := lookup(s)) is not None), None)
             end = next((a for s in ends if (a := lookup(s)) is not None), None)
             if start is not None and end is not None and start < end:
                 self._places.append((start, end, place))
 
-    def of(self, address: int) -> Place:
+    def of(self, address: int) -> SectionKind:
         """Return the kind of memory at an address."""
-        found = Place.UNKNOWN
+        found = SectionKind.UNKNOWN
         for start, end, place in self._places:
             if start <= address < end:
                 found = place

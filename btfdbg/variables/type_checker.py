@@ -28,13 +28,13 @@ from btfdbg.variables import macro_names
 from btfdbg.variables.convert import TypeBuilder
 from btfdbg.variables.evidence import ImageFacts
 from btfdbg.variables.lengths import ArrayEvidence, array_length
-from btfdbg.variables.placement import Extent, Fit, Place, extent_at
+from btfdbg.variables.placement import Extent, SectionKind, SizeFit, extent_at
 from btfdbg.variables.pointer_map import PointerMap
 from btfdbg.variables.policy import POLICY, Policy
 from btfdbg.variables.provenance import Rejection
 from btfdbg.variables.symbols import Symbol
 
-_WRITABLE = (Place.WRITABLE, Place.PERCPU, Place.RO_AFTER_INIT)
+_WRITABLE = (SectionKind.WRITABLE, SectionKind.PERCPU, SectionKind.RO_AFTER_INIT)
 _MAX_DEPTH = 3
 _STATIC_KEYS = {"static_key_true": True, "static_key_false": False}
 _KEY_SIZE = 16
@@ -149,9 +149,11 @@ class TypeChecker:
             return Rejection.CONTENTS
         return self._fits(text, symbol, extent, gap=gap, doubt=doubt, settled=settled)
 
-    def _placed(self, tree: CType, marked: AnnotatedType, symbol: Symbol, place: Place) -> CType:
+    def _placed(
+        self, tree: CType, marked: AnnotatedType, symbol: Symbol, place: SectionKind
+    ) -> CType:
         """A type with ``const`` as its place has it."""
-        if place is Place.CONST:
+        if place is SectionKind.CONST:
             keeps = marked.readonly or _may_be_unwritten(tree, symbol)
             return tree if keeps or is_const(tree) else qualified(tree, "const")
         if place in _WRITABLE and is_const(tree) and not 0 < symbol.size <= self._small_data:
@@ -180,14 +182,14 @@ class TypeChecker:
         if self._is_refuted(tree.element, symbol, place, 1):
             return None
         placed = self._placed(tree, marked, symbol, place)
-        if not isinstance(placed, Array) or (place is Place.CONST and placed is not tree):
+        if not isinstance(placed, Array) or (place is SectionKind.CONST and placed is not tree):
             return None  # read-only here, and nowhere else: is it the same table at all?
         return format_type(replace(placed, length=None))
 
-    def _ends_full(self, type_: Type, symbol: Symbol, place: Place) -> bool:
+    def _ends_full(self, type_: Type, symbol: Symbol, place: SectionKind) -> bool:
         """Whether the last element holds something, where all kernels end the array in zeros."""
         data = self._contents(symbol)
-        if data is None or place is Place.INIT or not type_.length:
+        if data is None or place is SectionKind.INIT or not type_.length:
             return False
         size = size_of(type_) or 0
         return any(data[size - size // type_.length : size])
@@ -200,7 +202,7 @@ class TypeChecker:
         extent = extent_at(
             symbol.address, symbol.size, exact=self._exact_sizes, cache_line=self._cache_line
         )
-        return extent.fit(size) in (Fit.EXACT, Fit.PADDED)
+        return extent.fit(size) in (SizeFit.EXACT, SizeFit.PADDED)
 
     def _sized_string(self, text: str, symbol: Symbol, extent: Extent) -> str:
         """
@@ -219,7 +221,10 @@ class TypeChecker:
     def is_followed(self, type_: Type, symbol: Symbol) -> bool:
         """Whether something stands behind an object of the type, up to the next symbol."""
         size = size_of(type_)
-        if size is None or self._places.of(symbol.address) in (Place.INIT, Place.UNKNOWN):
+        if size is None or self._places.of(symbol.address) in (
+            SectionKind.INIT,
+            SectionKind.UNKNOWN,
+        ):
             return False
         data = self._contents(symbol)
         return data is not None and any(data[size:])
@@ -235,9 +240,9 @@ class TypeChecker:
         data = self._contents(symbol)
         return data is not None and any(data)
 
-    def _is_refuted(self, element: CType, symbol: Symbol, place: Place, length: int) -> bool:
+    def _is_refuted(self, element: CType, symbol: Symbol, place: SectionKind, length: int) -> bool:
         """Whether the contents of one of so many elements contradict the elements' type."""
-        if self._words is None or self._shapes is None or place is Place.INIT:
+        if self._words is None or self._shapes is None or place is SectionKind.INIT:
             return False
         if self._contradicts_parameter(element, symbol):
             return True
@@ -255,7 +260,7 @@ class TypeChecker:
         data = self._contents(symbol)
         if data is None:
             return False
-        if place is Place.CONST and self._are_addresses_of_variables(element, data, length):
+        if place is SectionKind.CONST and self._are_addresses_of_variables(element, data, length):
             return True
         for layout in layouts:
             if layout.size < self._words.pointer_size:
@@ -277,7 +282,10 @@ class TypeChecker:
             return False
         words = (self._words.word(data, at) for at in range(0, min(length * 8, len(data) - 7), 8))
         # A per-CPU address may be a small number, as an index beside pointers is.
-        return any(self._places.of(word) in (Place.WRITABLE, Place.RO_AFTER_INIT) for word in words)
+        return any(
+            self._places.of(word) in (SectionKind.WRITABLE, SectionKind.RO_AFTER_INIT)
+            for word in words
+        )
 
     def _contradicts_parameter(self, element: CType, symbol: Symbol) -> bool:
         """Whether the variable is a parameter of another size, or a bool where this is none."""
@@ -327,11 +335,11 @@ class TypeChecker:
             nonsense = bare.kind == TypeKind.ARRAY and bare.length is not None
             return Rejection.MISSING if nonsense else (text, type_)
         fit = extent.fit(size)
-        if fit is Fit.OVER:
+        if fit is SizeFit.OVER:
             return Rejection.SIZE
-        if fit in (Fit.GAP, Fit.UNKNOWN) and not gap:
+        if fit in (SizeFit.GAP, SizeFit.UNKNOWN) and not gap:
             return Rejection.GAP
-        if fit is Fit.GAP and not trusted:
+        if fit is SizeFit.GAP and not trusted:
             # Structures have a shape that contents and BTF can contradict; a number, or a
             # pointer, that is far smaller than its place is something else's first bytes.
             believed = settled or not doubt or size > self._policy.word or not size
@@ -351,7 +359,7 @@ class TypeChecker:
             return False  # that much is a variable, whatever its type
         if believed:
             return True
-        if self._exact_sizes or self._places.of(symbol.address) is Place.CONST:
+        if self._exact_sizes or self._places.of(symbol.address) is SectionKind.CONST:
             return True
         return self._ends_at(symbol.address + symbol.size)
 
@@ -360,7 +368,7 @@ class TypeChecker:
         tree: Array,
         symbol: Symbol,
         extent: Extent,
-        place: Place,
+        place: SectionKind,
         tail: int | None,
         rivals: frozenset[int],
         open_ended: bool,

@@ -8,7 +8,7 @@ import pytest
 
 from btfdbg.vardb.textdb import TrailingZeros
 from btfdbg.variables.lengths import ArrayEvidence, array_length
-from btfdbg.variables.placement import Extent, Fit, Place, Places, extent_at
+from btfdbg.variables.placement import Extent, SectionKind, SectionMap, SizeFit, extent_at
 
 POINTER = (0xFFFF_FFFF_8200_0000).to_bytes(8, "little")
 NULL = bytes(8)
@@ -29,7 +29,7 @@ def _evidence(element: str = "long", **more: object) -> ArrayEvidence:
         tail=None,
         lengths=None,
         extent=Extent(64, 32),
-        place=Place.WRITABLE,
+        place=SectionKind.WRITABLE,
         has_pointers=True,
         contents=None,
         string=False,
@@ -76,7 +76,7 @@ def test_more_than_padding_behind_the_hint_is_growth_only_if_it_looks_alike() ->
 
 def test_contents_freed_after_boot_are_not_looked_at() -> None:
     contents = b"\xcc" * 64
-    assert array_length(_evidence(hint=8, place=Place.INIT, contents=contents), TAILS) == 8
+    assert array_length(_evidence(hint=8, place=SectionKind.INIT, contents=contents), TAILS) == 8
 
 
 @pytest.mark.parametrize(
@@ -93,15 +93,16 @@ def test_a_constant_string_is_as_long_as_its_text(
     contents: bytes, hint: int | None, length: int | None
 ) -> None:
     evidence = _evidence(
-        "char", element_size=1, extent=Extent(8, 8), place=Place.CONST, contents=contents
+        "char", element_size=1, extent=Extent(8, 8), place=SectionKind.CONST, contents=contents
     )
     assert array_length(replace(evidence, hint=hint, string=True), TAILS) == length
 
 
 @pytest.mark.parametrize(
-    ("size", "fit"), [(24, Fit.EXACT), (20, Fit.PADDED), (4, Fit.GAP), (25, Fit.OVER)]
+    ("size", "fit"),
+    [(24, SizeFit.EXACT), (20, SizeFit.PADDED), (4, SizeFit.GAP), (25, SizeFit.OVER)],
 )
-def test_padding_is_less_than_the_next_symbols_alignment(size: int, fit: Fit) -> None:
+def test_padding_is_less_than_the_next_symbols_alignment(size: int, fit: SizeFit) -> None:
     assert extent_at(0x1000, 24).fit(size) == fit
 
 
@@ -111,18 +112,24 @@ def test_alignment_between_cache_line_and_page_is_chance() -> None:
 
 
 def test_a_symbols_own_size_allows_no_padding() -> None:
-    assert extent_at(0x1000, 64, exact=True).fit(63) == Fit.GAP
+    assert extent_at(0x1000, 64, exact=True).fit(63) == SizeFit.GAP
 
 
 def test_a_symbol_without_a_size_proves_nothing() -> None:
-    assert extent_at(0x1000, 0).fit(8) == Fit.UNKNOWN
+    assert extent_at(0x1000, 0).fit(8) == SizeFit.UNKNOWN
     assert not extent_at(0x1000, 0).lengths(8)
 
 
 def test_places_are_told_apart_by_boundary_symbols() -> None:
     table = {"_sdata": 100, "_edata": 200, "__start_rodata": 20, "__end_rodata": 60}
     table |= {"__start_ro_after_init": 40, "__end_ro_after_init": 50}
-    places = Places(table.get)
+    places = SectionMap(table.get)
     found = [places.of(a) for a in (20, 45, 59, 150, 999)]
-    expected = [Place.CONST, Place.RO_AFTER_INIT, Place.CONST, Place.WRITABLE, Place.UNKNOWN]
+    expected = [
+        SectionKind.CONST,
+        SectionKind.RO_AFTER_INIT,
+        SectionKind.CONST,
+        SectionKind.WRITABLE,
+        SectionKind.UNKNOWN,
+    ]
     assert found == expected
