@@ -18,6 +18,7 @@ from btfdbg.program.session import Session
 TYPES = (
     "task_struct", "mm_struct", "page", "rq", "super_block", "module", "list_head", "file",
     "net_device", "inode", "dentry", "thread_struct", "cred", "pt_regs", "irq_desc",
+    "sk_buff",
 )  # fmt: skip
 
 
@@ -32,9 +33,19 @@ def written(few: Session, tmp_path: Path) -> Path:
 
 
 def look(type_: drgn.Type) -> list[tuple[str | None, int, int | None, str]]:
-    return [
-        (m.name, m.bit_offset, m.bit_field_size, m.type.type_name()) for m in type_.members or ()
-    ]
+    """
+    The members, those without a name too.
+
+    BTF has one array for ``[]`` and ``[0]``: for drgn's reader of DWARF it is ``[]`` at a
+    struct's end and else ``[0]``, for ours always ``[]``.
+    """
+    found = []
+    for m in type_.members or ():
+        name = m.type.type_name().replace("[0]", "[]")
+        found.append((m.name, m.bit_offset, m.bit_field_size, name))
+        if m.name is None:
+            found += look(m.type)
+    return found
 
 
 def test_drgn_reads_types_variables_and_symbols_from_it(
