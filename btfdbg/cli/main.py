@@ -126,6 +126,10 @@ def _dispatch(argv: list[str]) -> int:
             return EXIT_UNUSABLE
         core, *operands = operands
     try:
+        if operands and args.code is None:
+            from btfdbg.commands.execute import check_script
+
+            check_script(operands[0])
         prog, session = open_for(args, core)
     except BtfdbgError as e:
         return unusable(e)

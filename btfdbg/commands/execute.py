@@ -12,11 +12,15 @@ import traceback
 from collections.abc import Callable, Sequence
 
 from btfdbg.commands.globals import attributes, basic_globals, code_globals
+from btfdbg.errors import DebugInfoError
 from btfdbg.program.session import Session
 
 EXIT_OK = 0
 EXIT_FAILED = 1
 _MAX_SCRIPT = 1 << 24
+_HEAD = 512
+# As files call themselves since Python 3.11, which freezes it, and before.
+_RUNPY = ("<frozen runpy>", "runpy.py")
 
 # What reaches drgn's own idea of modules without asking our finders: attributes of
 # Program, Thread and the drgn module that unwind or enumerate, or run other code.
@@ -79,11 +83,14 @@ def _is_script(session: Session, text: str) -> bool:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError):
         return False
-    words = [
-        node.value.id
-        for node in tree.body
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Name)
-    ]
+    words = []
+    for statement in tree.body:
+        node = statement.value if isinstance(statement, ast.Expr) else None
+        # ``ps | head -3`` and ``ps > file`` are expressions to Python.
+        while isinstance(node, (ast.BinOp, ast.Compare)):
+            node = node.left
+        if isinstance(node, ast.Name):
+            words.append(node.id)
     if not words:
         return True
     from btfdbg.commands.namespace import is_command
@@ -134,6 +141,27 @@ def run_script(session: Session, argv: Sequence[str]) -> int:
     return _guarded(
         session,
         lambda: runpy.run_path(path, init_globals={"prog": session.prog}, run_name="__main__"),
+    )
+
+
+def check_script(path: str) -> None:
+    """
+    Look at a script before the dump is opened: a second dump is taken for one.
+
+    :raises DebugInfoError: it is neither Python's source nor what Python runs besides.
+    """
+    try:
+        with open(path, "rb") as file:
+            head = file.read(_HEAD)
+    except OSError:
+        return  # a folder may be a package; what cannot be read is told when it is run
+    import importlib.util
+
+    if b"\0" not in head or head.startswith((importlib.util.MAGIC_NUMBER, b"PK\x03\x04")):
+        return
+    raise DebugInfoError(
+        f"{path} is no Python script: one dump at a time is opened, btfdbg CORE [SCRIPT]",
+        hint="btfdbg triage reads several dumps",
     )
 
 
@@ -204,7 +232,7 @@ def _caught(session: Session, call: Callable[[], object]) -> int:
         tb = e.__traceback__
         while tb is not None and tb.tb_frame.f_code.co_filename == __file__:
             tb = tb.tb_next
-        while tb is not None and tb.tb_frame.f_code.co_filename.endswith("runpy.py"):
+        while tb is not None and tb.tb_frame.f_code.co_filename.endswith(_RUNPY):
             tb = tb.tb_next
         traceback.print_exception(type(e), e, tb)
         reads.count_error(session, e)

@@ -1,7 +1,7 @@
 """An error as one line: what could not be read or found, and the nearest names.
 
-Owns the wording. The caller gives the names to choose from (``names``); the state keeps the
-full traceback for ``tb``.
+Owns the wording. The caller gives the names to choose from (``names``) and knows what a name
+is that is no object (``known``); the state keeps the full traceback for ``tb``.
 """
 
 from __future__ import annotations
@@ -17,6 +17,11 @@ from btfdbg.errors import BtfdbgError
 
 Names = Callable[[str], Iterable[str]]
 """``names(kind)``: candidates; kind is symbol, type, name or command."""
+Known = Callable[[str], str]
+"""
+``known(name)``: what a name is that was not found as an object, and ``known("struct NAME")``
+what is of that name where no such type was found; "" if nothing is.
+"""
 
 # Comparing 155,000 names in full takes a second; those that share a beginning
 # or an end with what was typed are a few thousand, of which we look at these.
@@ -26,12 +31,14 @@ _MISSING_TYPE = re.compile(r"could not find '(?:(struct|union|enum|typedef|class
 _MISSING_MEMBER = re.compile(r"'([^']+)' has no member '([^']+)'")
 
 
-def describe(error: BaseException, names: Names = lambda kind: ()) -> str:
+def describe(
+    error: BaseException, names: Names = lambda kind: (), known: Known = lambda name: ""
+) -> str:
     """One line about an error; never empty, never with control characters."""
-    return one_line(_describe(error, names))
+    return one_line(_describe(error, names, known))
 
 
-def _describe(error: BaseException, names: Names) -> str:
+def _describe(error: BaseException, names: Names, known: Known) -> str:
     text = str(error)
     if isinstance(error, drgn.FaultError):
         return f"cannot read memory at {error.address:#x}: {_fault_reason(error)}"
@@ -41,21 +48,28 @@ def _describe(error: BaseException, names: Names) -> str:
         hint = getattr(error, "hint", "")
         return f"{text}; {hint}" if hint else text
     if isinstance(error, drgn.ObjectNotFoundError):
-        return f"no {error.name!r} in this dump" + did_you_mean(error.name, names("symbol"))
+        return known(error.name) or f"no {error.name!r} in this dump" + did_you_mean(
+            error.name, names("symbol")
+        )
     if isinstance(error, KeyError) and error.args:
         key = error.args[0]
         if isinstance(key, str) and " " not in key:
-            return f"{key!r} was not found in this dump" + did_you_mean(key, names("symbol"))
+            return known(key) or f"{key!r} was not found in this dump" + did_you_mean(
+                key, names("symbol")
+            )
         return text if isinstance(key, str) else f"{key!r} was not found"
     if isinstance(error, NameError):
         name = getattr(error, "name", None) or ""
+        there = known(name) if name else ""
+        if there:
+            return there
         said = f"name {name!r} is not defined" if name else text
         return said + did_you_mean(name, [*names("name"), *names("command")])
     missing = _MISSING_TYPE.match(text)
     if isinstance(error, LookupError) and missing:
-        return f"no type {text.split(' ', 3)[-1]} in this dump" + did_you_mean(
-            missing[2], names("type")
-        )
+        asked = known(f"{missing[1] or 'type'} {missing[2]}")
+        said = f"no type {text.split(' ', 3)[-1]} in this dump"
+        return f"{said}; {asked}" if asked else said + did_you_mean(missing[2], names("type"))
     if isinstance(error, (AttributeError, LookupError)):
         member = _MISSING_MEMBER.match(text)
         if member:

@@ -37,6 +37,7 @@ from btfdbg.errors import BtfdbgError
 from btfdbg.patches import install
 from btfdbg.patches.install import reach
 from btfdbg.patches.watchdog import watched
+from btfdbg.program import untyped
 from btfdbg.program.session import Session
 
 # Commands whose arguments are not ours to look into.
@@ -310,6 +311,10 @@ def print_error(state: PromptState, message: str) -> None:
 def one_line_about(session: Session, error: BaseException) -> str:
     """The one line that is shown for an error."""
     names = candidates(session, _loaded_names(session.prog))
+
+    def known(name: str) -> str:
+        return untyped.explain(session, name)
+
     if isinstance(error, CommandNotFoundError):
         return f"{error}{failure.did_you_mean(error.name, names('command'))}"
     if isinstance(error, CommandArgumentError):
@@ -320,12 +325,12 @@ def one_line_about(session: Session, error: BaseException) -> str:
         return (
             one_line(str(error))
             if isinstance(error, CommandError)
-            else (failure.describe(error, names))
+            else (failure.describe(error, names, known))
         )
     group = getattr(error, "exceptions", None)
     if group:
         return one_line_about(session, group[0])
-    return failure.describe(error, names)
+    return failure.describe(error, names, known)
 
 
 def _loaded_names(prog: drgn.Program) -> list[str]:

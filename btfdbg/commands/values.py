@@ -27,6 +27,7 @@ _SURE_HEX = re.compile(r"0x[0-9a-fA-F]{1,16}|[0-9][0-9a-fA-F]{0,15}|[0-9a-fA-F]{
 _SYMBOL = re.compile(r"([A-Za-z_.][\w.$]*)(?:\s*\+\s*(0x[0-9a-fA-F]+|\d+))?")
 _DOLLAR = re.compile(r"\$(\w*)")
 _ROOT = re.compile(r"[A-Za-z_]\w*")
+_TYPE_WORDS = ("struct ", "union ", "enum ")
 _OF_CPU = re.compile(r"([A-Za-z_]\w*):(\d{1,6})")
 
 
@@ -206,7 +207,8 @@ def find_type(session: Session, text: str) -> drgn.Type:
     """
     text = text.strip()
     first: LookupError | None = None
-    for spelling in (text, f"struct {text}", f"union {text}", f"enum {text}"):
+    kinds = ("",) if text.startswith(_TYPE_WORDS) else ("", *_TYPE_WORDS)
+    for spelling in (kind + text for kind in kinds):
         try:
             return session.prog.type(spelling)
         except LookupError as e:

@@ -1,20 +1,22 @@
 """drgn's ``mod`` shows the modules that the session has, without walking their list again.
 
-Owns what ``mod`` iterates over. drgn enumerates the kernel's modules in C and allocates
-whatever sizes stand there; the session has looked at those before, went around what is
-damaged and restored what was left out (``program.modules``). The list of a running
-kernel is walked again, as it changes.
+Owns what ``mod`` iterates over, and what it says of a module's types. drgn enumerates the
+kernel's modules in C and allocates whatever sizes stand there; the session has looked at those
+before, went around what is damaged and restored what was left out (``program.modules``). The
+list of a running kernel is walked again, as it changes.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
+from typing import Any
 
 import drgn
 
 from btfdbg.patches.program_proxy import ProgramProxy, with_proxy
-from btfdbg.program.session import find_session
+from btfdbg.program.session import Session, find_session
 
 
 def _known(prog: drgn.Program, args: argparse.Namespace) -> _Known | None:
@@ -36,4 +38,43 @@ class _Known(ProgramProxy):
         return ((module, False) for module in self._loaded)
 
 
-mod = with_proxy(_known)
+_of = ContextVar[Session | None]("btfdbg.mod", default=None)
+_NOT_LOADED = "(not loaded)"
+
+
+def mod(original: Callable[..., Any]) -> Callable[..., Any]:
+    """``mod``."""
+    listed = with_proxy(_known)(original)
+
+    def run(prog: drgn.Program, name: str, args: argparse.Namespace, **kwargs: Any) -> Any:
+        token = _of.set(find_session(prog))
+        try:
+            return listed(prog, name, args, **kwargs)
+        finally:
+            _of.reset(token)
+
+    return run
+
+
+def print_table(original: Callable[..., Any]) -> Callable[..., Any]:
+    """What ``mod`` prints: a module whose types are known is not said to be without."""
+
+    def run(rows: Sequence[Any], *args: Any, **kwargs: Any) -> Any:
+        session = _of.get()
+        if session is not None:
+            rows = [_with_types(session, row) for row in rows]
+        return original(rows, *args, **kwargs)
+
+    return run
+
+
+def _with_types(session: Session, row: Any) -> Any:
+    """A row of the table; its second column is the module's name, its last the object file."""
+    if not isinstance(row, tuple) or not isinstance(row[-1], str):
+        return row
+    if not row[-1].startswith(_NOT_LOADED) or not isinstance(row[1], str):
+        return row
+    source = session.module_btf_source(row[1])
+    if source is None:
+        return row
+    return (*row[:-1], f"(types: {source}){row[-1].removeprefix(_NOT_LOADED)}")

@@ -321,6 +321,15 @@ _COMMANDS = (
         "enumerates modules in C, and allocates what their damaged sizes say",
         "mod is cut short by a damaged list of modules",
     ),
+    Row(
+        _CRASH + "_mod", "print_table", "mod:print_table", None,
+        'says "not loaded" of a module whose types come from elsewhere than a file',
+        "mod calls modules not loaded whose types are known", use=Use.IN_MODULE, stage="commands",
+    ),
+    _command(
+        "_sys", "_print_sys", ("prog", "system_fields", "context"), "system:print_sys",
+        "says that a kernel is tainted, and not by what", "sys says TAINTED without by what",
+    ),
     _command(
         "_search", "_crash_cmd_search", (*_RUN, "parser"), "search:search",
         "ends at the first page that is missing, and does not say how far it is",

@@ -23,6 +23,7 @@ from btfdbg.btf.enumerators import NamedValue, find_enumerators
 from btfdbg.errors import BtfdbgError, RefusedError
 from btfdbg.kallsyms.choice import is_text, own_ids, unique_symbol
 from btfdbg.program.convert import TypeConverter
+from btfdbg.program.walks import remark
 from btfdbg.variables import probed
 
 if TYPE_CHECKING:
@@ -309,6 +310,10 @@ class BtfFinders:
             "objects",
             f"{name}: {len(several)} variables have that name ({places}); the first is given",
             "drgn.Object(prog, TYPE, address=ADDRESS) is any of them",
+        )
+        remark(
+            self.session.prog,
+            f"{name}: given is the first of {len(several)} variables of that name ({places})",
         )
         return found
 

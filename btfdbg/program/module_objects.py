@@ -86,19 +86,23 @@ class ModuleObjects:
         sym = unique_symbol(found)
         if sym is None:
             return None
-        prog = self._session.prog
+        wanted = drgn.FindObjectFlags.VARIABLE
         if is_text(sym):
-            if not flags & drgn.FindObjectFlags.FUNCTION:
-                return None
-            type_ = self._own_type(sym, Kind.FUNC)
-            return None if type_ is None else drgn.Object(prog, type_, address=sym.address)
-        if not flags & drgn.FindObjectFlags.VARIABLE:
+            wanted = drgn.FindObjectFlags.FUNCTION
+        if not flags & wanted:
             return None
-        type_ = self._own_type(sym, Kind.VAR)
+        type_ = self.type_of(sym)
         if type_ is None:
+            return None
+        return drgn.Object(self._session.prog, type_, address=sym.address)
+
+    def type_of(self, sym: Sym) -> drgn.Type | None:
+        """The type of one symbol of a module, ``None`` if it is not known."""
+        type_ = self._own_type(sym, Kind.FUNC if is_text(sym) else Kind.VAR)
+        if type_ is None and not is_text(sym):
             typed = self._typed(sym)
             type_ = None if typed is None else typed.type
-        return None if type_ is None else drgn.Object(prog, type_, address=sym.address)
+        return type_
 
     def source(self, name: str) -> str | None:
         """Which evidence gives the type of a module's variable."""
@@ -123,6 +127,10 @@ class ModuleObjects:
         return None if btfs is None else btfs.converter(sym.source.removeprefix(_PREFIX))
 
     def _typed(self, sym: Sym) -> TypedVariable | None:
+        return self.variables_of(sym).of_symbol(sym)
+
+    def variables_of(self, sym: Sym) -> VariableTypes:
+        """What judges the variables of the module that a symbol belongs to."""
         module = sym.source.removeprefix(_PREFIX)
         variables = self._variables.get(module)
         if variables is None:
@@ -140,7 +148,7 @@ class ModuleObjects:
                 find_type=self._type_finder(module),
                 on_problem=lambda e: self._problem(module, e),
             )
-        return variables.of_symbol(sym)
+        return variables
 
     def _base_converter(self, module: str) -> TypeConverter | None:
         """Of the module's BTF, or the kernel's if the module has none."""

@@ -45,6 +45,8 @@ logger = logging.getLogger("btfdbg.variables")
 _MAX_ARGUMENTS = 6
 _KNOWN_TEXTS = 1 << 14
 _NUMBERS = (TypeKind.INT, TypeKind.ENUM)
+# struct lock_class_key is empty without LOCKDEP: what stands there is the next variable.
+_EMPTY = "__key"
 # Linker symbols at which a section begins (include/asm-generic/vmlinux.lds.h).
 _SECTION_STARTS = ("__start_", "__init_begin", "__bss_start", "__per_cpu_start", "_sdata", "__brk")
 
@@ -151,9 +153,22 @@ class VariableTypes:
     def cause(self, name: str) -> Rejection | None:
         """Return why a variable has no type; None if it has one, or is none."""
         symbol = unique_symbol([s for s in self._symbols.by_name(name) if not is_text(s)])
-        if symbol is None or self._typed(symbol) is not None:
+        return None if symbol is None else self.cause_of(symbol)
+
+    def cause_of(self, symbol: Symbol) -> Rejection | None:
+        """Return why the variable that a symbol is has no type; None if it has one."""
+        if self._typed(symbol) is not None:
             return None
         return self._causes.get((symbol.name, symbol.address))
+
+    def elsewhere(self, name: str) -> tuple[str, ...]:
+        """Return the types that other kernels' variables of a name have, nearest first."""
+        ready = self._ready
+        if ready is None:
+            ready = self._ready = self._prepare()
+        known = [self._from_candidate(ready, c) for c in self._own_or_curated(ready, name)]
+        known.sort(key=lambda proposal: proposal.tier)
+        return tuple(dict.fromkeys(AnnotatedType.parse(p.type).type for p in known))
 
     def refusal(self, name: str) -> str:
         """
@@ -197,7 +212,7 @@ class VariableTypes:
             found = self._by_family(ready, symbol, found)
         if isinstance(found, Rejection):
             parameter = self._parameters().get(symbol.address)
-            if parameter is not None:
+            if parameter is not None and not symbol.name.startswith(_EMPTY):
                 guess = Proposal(
                     str(parameter), Source.RULE, (Tier.PARAMETER,), "a parameter of that type"
                 )
@@ -239,6 +254,9 @@ class VariableTypes:
         """What kernels have under a name in the same module."""
         found = ready.database.candidates(name)
         return [c for c in found if c.kernels and c.module == self._module]
+
+    def _own_or_curated(self, ready: _Context, name: str) -> list[Candidate]:
+        return [c for c in ready.database.candidates(name) if c.module == self._module]
 
     def _as_probed(self, ready: _Context, symbol: Symbol, cause: Rejection) -> TypedVariable | None:
         """The type that drgn takes a variable to be of whose absence would mislead it."""

@@ -54,6 +54,28 @@ def test_code_that_fails_is_status_1_with_the_users_traceback(x86_core: Path) ->
     assert "execute.py" not in result.stderr
 
 
+def test_a_script_that_fails_shows_its_own_frames_only(x86_core: Path, tmp_path: Path) -> None:
+    script = tmp_path / "fails.py"
+    script.write_text("def f():\n    raise ValueError('x')\nf()\n")
+    result = run(x86_core, script)
+    assert result.returncode == 1
+    files = [line for line in result.stderr.splitlines() if line.startswith("  File ")]
+    assert files == [f'  File "{script}", line {n}, in {f}' for n, f in ((3, "<module>"), (2, "f"))]
+
+
+def test_a_second_dump_is_one_line(x86_core: Path, tmp_path: Path) -> None:
+    second = tmp_path / "second.vmcore"
+    second.write_bytes(b"\x7fELF\x02\x01\x01" + bytes(57))
+    assert_one_line(run(x86_core, second), "second.vmcore", "one dump at a time", "triage")
+
+
+def test_a_piped_command_on_standard_input_is_no_python(x86_core: Path) -> None:
+    result = run(x86_core, stdin="ps | head -1\nprint(2)\n")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.splitlines()[0].split()[0] == "PID"
+    assert result.stdout.splitlines()[-1] == "2"
+
+
 def test_an_exit_status_of_the_code_is_passed_on(x86_core: Path) -> None:
     assert run(x86_core, "-e", "raise SystemExit(7)").returncode == 7
 

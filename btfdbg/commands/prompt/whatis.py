@@ -13,6 +13,8 @@ from btfdbg.program.per_cpu import copies, is_per_cpu
 from btfdbg.program.session import Session
 
 _MAX_CPUS = 4
+# What begins with one of these can be nothing but a type.
+_TYPE_WORDS = frozenset(("struct", "union", "enum"))
 
 
 def _code(session: Session, args: argparse.Namespace) -> str:
@@ -46,7 +48,8 @@ def whatis(session: Session, args: argparse.Namespace) -> None:
     try:
         type_ = values.find_type(session, name)
     except (LookupError, values.ArgumentError):
-        pass
+        if name.partition(" ")[0] in _TYPE_WORDS and name.split()[1:]:
+            raise
     else:
         output.lines(display.type_lines(type_))
         _doubts(session, type_)

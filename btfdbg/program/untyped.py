@@ -1,0 +1,267 @@
+"""A name that the dump has, but not as an object: what it is, and why it has no type.
+
+Owns what a prompt says instead of "there is no such name": each symbol of the name with its
+place and the verdict on its type, the copies that a compiler made of a function, enumerators
+that cannot be believed. The verdict is ``variables``'; nothing here makes a type.
+
+Facts: gdb reads a symbol without debug information as the type that it is cast to; gcc
+renames changed copies of a function (``.constprop``, ``.isra``, ``.part``, ``.cold``), clang
+what LTO makes global (``.llvm.HASH``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import drgn
+
+from btfdbg.btf import Kind
+from btfdbg.btf.enumerators import find_enumerators
+from btfdbg.errors import BtfdbgError
+from btfdbg.kallsyms.choice import is_text, own_ids
+from btfdbg.lazy_dataclass import dataclass
+from btfdbg.variables.provenance import Rejection
+
+if TYPE_CHECKING:
+    from btfdbg.kallsyms import Sym
+    from btfdbg.program.session import Session
+    from btfdbg.variables import VariableTypes
+
+_MAX_NAME = 512
+_MAX_SHOWN = 4
+_MAX_TYPES = 2
+_MAX_TYPE_TEXT = 80
+_MODULE = "module "
+_CASTS = {1: "(unsigned char)", 2: "(unsigned short)", 4: "(int)", 8: "(void *)"}
+_TYPE_KINDS = {
+    Kind.STRUCT: "struct ",
+    Kind.UNION: "union ",
+    Kind.ENUM: "enum ",
+    Kind.ENUM64: "enum ",
+    Kind.TYPEDEF: "",
+}
+_NAME = re.compile(r"[A-Za-z_][\w.$]*")
+_CHANGED = re.compile(r"\.(constprop|isra|part|cold|llvm|lto_priv)\b")
+
+_WHY = {
+    Rejection.UNKNOWN: "no kernel that btfdbg knows has a variable of that name there",
+    Rejection.MISSING: "this BTF lacks the type that it has elsewhere",
+    Rejection.LENGTH: "nothing here proves the array's length",
+    Rejection.SIZE: "the type that it has elsewhere does not fit the place",
+    Rejection.GAP: "the type that it has elsewhere leaves more room than alignment explains",
+    Rejection.CONTENTS: "what stands there contradicts the type that it has elsewhere",
+    Rejection.AMBIGUOUS: "kernels differ, and more than one of their types fits",
+    Rejection.DOUBT: "variables of such names are of several types",
+}
+_POLICY = "its evidence is weaker than the policy asks for"
+_NO_PROTOTYPE = "BTF has no prototype of it"
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """
+    One symbol of a name.
+
+    :ivar size: Bytes to the next symbol, an upper bound; of a module its own.
+    :ivar module: "" for the kernel itself.
+    :ivar percpu: The address is that of the template of a per-CPU variable.
+    :ivar type: Its type's name, "" if it is not known.
+    :ivar why: Why it is not, "" if it is.
+    :ivar elsewhere: Types that other kernels have under that name, nearest first.
+    """
+
+    name: str
+    address: int
+    size: int
+    module: str
+    percpu: bool
+    is_code: bool
+    type: str = ""
+    why: str = ""
+    elsewhere: tuple[str, ...] = ()
+
+    def place(self) -> str:
+        """Address, size and owner in words."""
+        size = f", {self.size} bytes" if self.size and not self.is_code else ""
+        owner = f" in module {self.module}" if self.module else ""
+        return f"at {self.address:#x}{size}{owner}"
+
+
+def symbols_named(session: Session, name: str) -> tuple[Named, ...]:
+    """
+    Return every symbol of a name, of the kernel and of the loaded modules, by address.
+
+    >>> [named.why for named in symbols_named(session, "cf_victim")]
+    ['no kernel that btfdbg knows has a variable of that name there']
+    """
+    found: dict[int, Named] = {}
+    for sym in session.lookup_symbols(name):
+        found.setdefault(sym.address, _of_kernel(session, sym))
+    objects = session.module_objects
+    if objects is not None:
+        session.ensure_modules()
+        for sym in objects.symbols.by_name(name):
+            judge = None if is_text(sym) else objects.variables_of(sym)
+            found.setdefault(sym.address, _named(sym, objects.type_of(sym), judge))
+    return tuple(found[address] for address in sorted(found))
+
+
+def _of_kernel(session: Session, sym: Sym) -> Named:
+    converter = session.converter
+    if is_text(sym):
+        type_ = None
+        if converter is not None:
+            ids = own_ids(converter.btf, sym.name, (Kind.FUNC,))
+            type_ = converter.convert(ids[0]) if len(ids) == 1 else None
+        return _named(sym, type_, None)
+    var_id = None if converter is None else session.own_variable(sym.name, sym.address)
+    if converter is not None and var_id is not None:
+        return _named(sym, converter.convert(var_id), None)
+    judge = session.variables
+    typed = None if judge is None else judge.of_symbol(sym)
+    return _named(sym, None if typed is None else typed.type, judge)
+
+
+def _named(sym: Sym, type_: drgn.Type | None, judge: VariableTypes | None) -> Named:
+    module = sym.source.removeprefix(_MODULE) if sym.source.startswith(_MODULE) else ""
+    why = ""
+    elsewhere: tuple[str, ...] = ()
+    if type_ is None and is_text(sym):
+        why = _NO_PROTOTYPE
+    elif type_ is None:
+        cause = None if judge is None else judge.cause_of(sym)
+        why = _POLICY if cause is None else _WHY[cause]
+        elsewhere = () if judge is None else judge.elsewhere(sym.name)
+    name = "" if type_ is None else type_.type_name()
+    return Named(
+        sym.name, sym.address, sym.size, module, sym.percpu, is_text(sym), name, why, elsewhere
+    )
+
+
+def explain(session: Session, name: str) -> str:
+    """
+    Return in one line why a name that is there is no object, and what to try.
+
+    :param name: Or a kind of type and a name, of which there is no such type.
+    :return: "" if nothing of that name is in the dump.
+    """
+    kind, _, of_type = name.partition(" ")
+    bare = of_type or name
+    if len(name) > _MAX_NAME or not _NAME.fullmatch(bare):
+        return ""
+    try:
+        if of_type:
+            return _instead_of_type(session, kind, bare)
+        return (
+            _of_symbols(symbols_named(session, name), name)
+            or _of_enumerators(session, name)
+            or _of_copies(session, name)
+            or _of_types(session, name)
+        )
+    except (BtfdbgError, drgn.FaultError):
+        return ""  # what is damaged is told where it is read
+
+
+def _of_symbols(found: Sequence[Named], name: str) -> str:
+    if not found:
+        return ""
+    if len(found) == 1:
+        return _of_one(found[0])
+    told = [f"{n.type or 'type not known'} {n.place()}" for n in found[:_MAX_SHOWN]]
+    if len(found) > _MAX_SHOWN:
+        told.append(f"{len(found) - _MAX_SHOWN} more")
+    choice = next((n for n in found if n.type and not n.is_code), None)
+    hint = ""
+    if choice is not None:
+        hint = f"; choose one: p *({_pointer(choice.type)}){choice.address:#x}"
+    return f"{len(found)} symbols are named {name}: {', '.join(told)}{hint}"
+
+
+def _pointer(type_name: str) -> str:
+    """A pointer to a type, as a cast spells it; of an array to its elements."""
+    element = type_name.partition(" [")[0].partition("[")[0].removeprefix("const ")
+    return element + ("*" if element.endswith("*") else " *")
+
+
+def _of_one(named: Named) -> str:
+    name = named.name
+    if named.is_code:
+        return f"{name} is a function {named.place()}, {named.why}; try sym {name}, x/8i {name}"
+    if named.type:
+        return f"{name} is a variable of the kernel, {named.type}; try p {name}, prog[{name!r}]"
+    elsewhere = ""
+    if named.elsewhere:
+        types = [t for t in named.elsewhere if len(t) <= _MAX_TYPE_TEXT][:_MAX_TYPES]
+        elsewhere = f" ({', '.join(types)})" if types else ""
+    where = "per-CPU variable, template " if named.percpu else ""
+    return (
+        f"{name} is there ({where}{named.place()}), its type is not known: "
+        f"{named.why}{elsewhere}; try {_try(named)}"
+    )
+
+
+def _try(named: Named) -> str:
+    name = f"{named.name}:0" if named.percpu else named.name
+    read = f"rd {name} {max(1, min(-(-named.size // 8), 8))}"
+    cast = _CASTS.get(named.size)
+    if named.percpu:
+        return read
+    return f"p {cast}{name}, {read}" if cast else f"p (TYPE){name}, {read}"
+
+
+def _of_enumerators(session: Session, name: str) -> str:
+    if not session.has_btf:
+        return ""
+    doubts: list[str] = []
+    values = sorted({v.value for v in find_enumerators(session.vmlinux, name, doubts)})
+    if doubts and len(values) < 2:
+        return f"{name} is an enumerator, its value is not known: {doubts[0]}"
+    if len(values) > 1:
+        told = ", ".join(map(str, values[:_MAX_SHOWN]))
+        return f"{name} is an enumerator of several enums, with the values {told}"
+    return ""
+
+
+def _of_copies(session: Session, name: str) -> str:
+    """What a compiler made of a function, or LTO of a variable: ``NAME.constprop.0``."""
+    if session.symbols is None:
+        return ""
+    start = f"{name}."
+    copies = [n for n in session.symbols.names() if n.startswith(start) and _CHANGED.search(n)]
+    objects = session.module_objects
+    modules: Sequence[Sym] = ()
+    if not copies and objects is not None:
+        modules = [s for s in objects.symbols if s.name.startswith(start)]
+        copies = [s.name for s in modules if _CHANGED.search(s.name)]
+    if not copies:
+        return ""
+    told = ", ".join(dict.fromkeys(copies[:_MAX_SHOWN]))
+    return f"{name} is there only as the compiler changed it: {told}; try sym {copies[0]}"
+
+
+def _spelling(session: Session, name: str) -> str:
+    """How a type of the kernel's BTF is asked for, "" if there is none of that name."""
+    if not session.has_btf:
+        return ""
+    ids = own_ids(session.vmlinux, name, tuple(_TYPE_KINDS))
+    return _TYPE_KINDS[Kind(session.vmlinux.kind_of(ids[0]))] + name if ids else ""
+
+
+def _of_types(session: Session, name: str) -> str:
+    spelling = _spelling(session, name)
+    return f"{name} is a type and no variable; try whatis {spelling}" if spelling else ""
+
+
+def _instead_of_type(session: Session, kind: str, name: str) -> str:
+    spelling = _spelling(session, name)
+    if spelling and spelling != f"{kind} {name}":
+        return f"there is {spelling}"
+    if session.has_btf and own_ids(session.vmlinux, name, (Kind.FWD,)):
+        return f"{name} is declared, and its members are in no BTF of this dump"
+    found = symbols_named(session, name)
+    if not found:
+        return ""
+    what = "function" if found[0].is_code else "variable"
+    return f"{name} is a {what} {found[0].place()}; try whatis {name}"

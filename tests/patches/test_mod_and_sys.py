@@ -1,0 +1,54 @@
+"""``mod`` and ``sys`` of README's dump: what is known is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import btfdbg
+from btfdbg.commands import evaluate
+from btfdbg.patches.system import get_kernel, tainted_by
+from btfdbg.program.session import Session
+
+COREFILES = Path(__file__).resolve().parents[2] / "corefiles"
+
+
+@pytest.fixture(scope="module")
+def session() -> Session:
+    return btfdbg.session(btfdbg.program_from_core_dump(COREFILES / "6.12-amd64-null.vmcore"))
+
+
+def test_mod_says_where_types_are_from(
+    session: Session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate.run_line(session, "mod")
+    out = capsys.readouterr().out
+    lines = {line.split()[1]: line for line in out.splitlines()[1:]}
+    assert len(lines) == len(session.module_names())
+    assert "(types: struct btf " in lines["cf_fault"]
+    assert "not loaded" not in out
+
+
+def test_sys_says_what_taints_the_kernel_and_which_module(
+    session: Session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate.run_line(session, "sys")
+    assert capsys.readouterr().out.splitlines()[0].strip() == (
+        "KERNEL: [TAINTED by O: module built outside the tree (cf_fault), "
+        "E: unsigned module (cf_fault)]"
+    )
+    assert tainted_by(session.prog).startswith("O: ")
+
+
+@pytest.mark.parametrize("said", [None, "", "/boot/vmlinux"])
+def test_a_kernel_that_is_not_tainted_is_shown_as_before(
+    session: Session, said: str | None
+) -> None:
+    assert get_kernel(session.prog, said) == said
+
+
+def test_a_path_stays_before_the_taints(session: Session) -> None:
+    assert (get_kernel(session.prog, "/x/vmlinux  [TAINTED]") or "").startswith(
+        "/x/vmlinux  [TAINTED by O"
+    )
