@@ -42,9 +42,10 @@ def _of_log(args: argparse.Namespace) -> str:
 
     log, name = log_of(args)
     if args.format == "html":
-        raise DebugInfoError(
-            "--format html shows a dump; of a log there is text and json", step="report"
-        )
+        from btfdbg.report.as_html import as_html
+        from btfdbg.report.log_page import report_of_log
+
+        return as_html(report_of_log(log, name))
     if args.format == "json":
         import json
 
@@ -57,7 +58,7 @@ def _of_dump(args: argparse.Namespace) -> str:
     from btfdbg.report.whole import report
 
     if args.format == "html":
-        from btfdbg.report.as_html import check_jinja
+        from btfdbg.report.pages import check_jinja
 
         check_jinja()
     session = open_session(args)

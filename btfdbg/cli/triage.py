@@ -10,17 +10,24 @@ grouping ``btfdbg.report.triage``'s.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 
 from btfdbg.errors import DebugInfoError
+from btfdbg.report import workers
+from btfdbg.report.finding import find
+from btfdbg.report.lines import printable
+from btfdbg.report.singles import has_page, page_name
+from btfdbg.report.workers import Result
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from btfdbg.report.finding import Found
+    from btfdbg.report.kept import Kept
     from btfdbg.report.known import Known
     from btfdbg.report.triage import Crash
-    from btfdbg.report.workers import Limits, Result
+    from btfdbg.report.workers import Limits
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +35,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paths", metavar="PATH", nargs="+", help="dumps, logs, or folders of them")
     parser.add_argument("--format", choices=("text", "json"), default="text")
     parser.add_argument("-o", metavar="FILE", dest="out", help="write there instead of stdout")
+    parser.add_argument(
+        "--html",
+        metavar="FOLDER",
+        help="write an index there (index.html) whose rows open a report on each",
+    )
     parser.add_argument("-j", "--jobs", type=int, default=os.cpu_count() or 1, metavar="N")
     parser.add_argument("--known", metavar="FILE", help="known.toml: what is known of crashes")
     parser.add_argument(
@@ -45,31 +57,43 @@ def run(args: argparse.Namespace) -> int:
     """
     Triage; return the exit status: 1 if a dump or log could not be read, or there is none.
 
-    :raises DebugInfoError: known.toml cannot be used, or FILE not written.
+    :raises DebugInfoError: known.toml cannot be used, or FILE or FOLDER not written.
     """
     from btfdbg.report import triage, triage_text
     from btfdbg.report.kept import Kept, default_path
     from btfdbg.report.workers import Limits
 
     known = _known(args.known)
-    limits = Limits(max(1.0, args.seconds), max(256, args.memory) << 20, max(1, args.jobs))
-    kept = Kept(None if args.afresh else args.results or default_path())
-    crashes, errors, interrupted = _read(args, kept, limits)
-    if kept.problem:
-        print(f"btfdbg: {kept.problem}", file=sys.stderr)
-    groups = triage.group(crashes, known)
-    hints = triage.hints(groups)
-    if args.format == "json":
-        import json
+    if args.html is not None:
+        from btfdbg.report.triage_html import make_folder
 
-        lines = [json.dumps(row) for row in triage_text.rows(groups, hints, errors)]
+        make_folder(args.html)
+    limits = Limits(
+        max(1.0, args.seconds), max(256, args.memory) << 20, max(1, args.jobs), args.html
+    )
+    kept = Kept(None if args.afresh else args.results or default_path())
+    have = _read(args, kept, limits)
+    groups = triage.group(have.crashes, known)
+    hints = triage.hints(groups)
+    lines = [json.dumps(row) for row in triage_text.rows(groups, hints, have.errors)]
+    joined = "".join(line + "\n" for line in lines)
+    if args.format == "text":
+        _write(triage_text.as_text(groups, hints, have.errors) + "\n", args.out)
     else:
-        lines = [triage_text.as_text(groups, hints, errors)]
-    _write("".join(line + "\n" for line in lines), args.out)
-    if interrupted:
+        _write(joined, args.out)
+    for problem in filter(None, (kept.problem, *have.problems)):
+        print(f"btfdbg: {printable(problem)}", file=sys.stderr)
+    if args.html is not None:
+        from btfdbg.report.triage_html import write_index
+
+        index = write_index(args.html, groups, hints, have.errors, have.pages, joined)
+        if not args.quiet:
+            print(f"btfdbg: wrote {index}", file=sys.stderr)
+    if have.interrupted:
         print("btfdbg: interrupted; what was read is above, and kept", file=sys.stderr)
         return 130
-    return 1 if any(one.error for one in errors) or not crashes else 0
+    bad = any(one.error for one in have.errors) or have.problems or not have.crashes
+    return 1 if bad else 0
 
 
 def _known(path: str | None) -> tuple[Known, ...]:
@@ -84,44 +108,63 @@ def _known(path: str | None) -> tuple[Known, ...]:
         raise DebugInfoError(f"{path}: {getattr(e, 'strerror', None) or e}", step="known") from e
 
 
-def _read(
-    args: argparse.Namespace, kept: object, limits: Limits
-) -> tuple[list[Crash], list[Result], bool]:
-    """Return crashes, what could not be read, and whether Ctrl-C came."""
-    from btfdbg.report.finding import find
-    from btfdbg.report.kept import Kept
-    from btfdbg.report.workers import Result, read_all
+class _Have:
+    """What is known by now."""
 
-    assert isinstance(kept, Kept)
-    crashes: list[Crash] = []
-    errors: list[Result] = []
+    def __init__(self, pages: str | None) -> None:
+        self.crashes: list[Crash] = []
+        self.errors: list[Result] = []
+        self.pages: dict[str, str] = {}
+        self.problems: list[str] = []
+        self.interrupted = False
+        self._folder = pages
+
+    def take(self, result: Result) -> None:
+        """Take a result that was just read."""
+        if result.crash is None:
+            self.errors.append(result)
+            return
+        self.crashes.append(result.crash)
+        if result.page_error:
+            self.problems.append(f"no page for {result.found.path}: {result.page_error}")
+        elif self._folder is not None:
+            self.pages[result.found.path] = page_name(result.found)
+
+    def take_kept(self, found: Found, kept: Kept) -> bool:
+        """Take what an earlier run read; False if there is nothing, or its page is missing."""
+        crash = kept.get(found)
+        if crash is None or (self._folder is not None and not has_page(self._folder, found)):
+            return False
+        self.take(Result(found, crash))
+        return True
+
+
+def _read(args: argparse.Namespace, kept: Kept, limits: Limits) -> _Have:
+    """Read all, or as much as there was time for before Ctrl-C."""
+    from btfdbg.cli.live_table import LiveTable
+
+    have = _Have(limits.pages)
     new: list[Found] = []
-    show = sys.stderr.isatty() and not args.quiet
     try:
         for found in find(args.paths):
             if found.skipped:
-                errors.append(Result(found, None))
-                continue
-            crash = kept.get(found)
-            if crash is None:
+                have.errors.append(Result(found, None))
+            elif not have.take_kept(found, kept):
                 new.append(found)
-            else:
-                crashes.append(crash)
-        for done, result in enumerate(read_all(new, limits), 1):
-            if result.crash is None:
-                errors.append(result)
-            else:
-                crashes.append(result.crash)
-                kept.add(result.found, result.crash)
-            if show:
-                print(f"\r{done}/{len(new)}", end="", file=sys.stderr, flush=True)
+        with LiveTable(len(new), args.quiet) as table:
+            failed = 0
+            for done, result in enumerate(workers.read_all(new, limits), 1):
+                have.take(result)
+                if result.crash is None:
+                    failed += 1
+                else:
+                    kept.add(result.found, result.crash)
+                table.update(have.crashes, done, failed)
     except KeyboardInterrupt:
-        return crashes, errors, True
+        have.interrupted = True
     finally:
         kept.close()
-        if show and new:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-    return crashes, errors, False
+    return have
 
 
 def _write(text: str, out: str | None) -> None:

@@ -24,7 +24,12 @@ clock.py       jiffies → seconds
 checks/        the sections, one file per subject; extensions.py: the user's own
 whole.py       report(session); as_text.py, as_json.py, as_html.py show it
 files.py       logs as files; log_report.py: the report on one
+log_page.py    a log's report in the shape of a dump's
 triage.py      many crashes → groups and hints; known.py: local knowledge of them
+finding.py     which files are dumps and logs; workers.py reads them, kept.py keeps results
+crash_of.py    one file → its crash; singles.py: the page about it
+triage_text.py groups as text and JSON lines; triage_html.py the index; history.py its bars
+pages.py       HTML templates
 
 Why rules as data: which function is machinery is a judgement that grows with every log;
 a row is reviewed, tested and explained (``btfdbg signature --why``) by itself.

@@ -1,33 +1,23 @@
 """A report as one HTML file that needs nothing else: no network, no script.
 
-Owns the drawing of bars and of the graph of waits (plain SVG) and hands all text to
+Owns the drawing of bars and of the graph of waits (plain SVG). pages.py hands all text to
 Jinja2, which escapes it: a comm may be called ``<script>``. The page is
 ``report.html.j2`` beside this file.
 """
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
-from btfdbg.errors import DebugInfoError
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.report.as_json import as_dict
+from btfdbg.report.pages import render
 from btfdbg.report.parts import Report
 
 _NODE_WIDTH, _NODE_HEIGHT = 190, 34
 _COLUMN, _ROW, _MARGIN = 340, 64, 12
 _MAX_NODES = 80
 _LABEL = 26
-
-
-def check_jinja() -> None:
-    """:raises DebugInfoError: Jinja2 is not installed."""
-    if find_spec("jinja2") is None:
-        raise DebugInfoError(
-            "an HTML report needs Jinja2", step="report", hint="pip install 'btfdbg[html]'"
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +37,6 @@ def as_html(report: Report) -> str:
 
     :raises DebugInfoError: Jinja2 is not installed.
     """
-    check_jinja()
-    from jinja2 import Environment, StrictUndefined
-
     values = as_dict(report)
     for section in values["sections"]:
         for item in section["items"]:
@@ -59,11 +46,7 @@ def as_html(report: Report) -> str:
                 most = max((row["amount"] for row in item["rows"]), default=0)
                 for row in item["rows"]:
                     row["share"] = round(100 * row["amount"] / most, 2) if most else 0
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    template = (Path(__file__).parent / "report.html.j2").read_text(encoding="utf-8")
-    return environment.from_string(template).render(**values)
+    return render("report.html.j2", values)
 
 
 def drawing(graph: dict[str, Any]) -> dict[str, Any]:

@@ -5,8 +5,9 @@ Owns what of a report triage needs, and the form in which it is kept between run
 
 from __future__ import annotations
 
+from btfdbg.errors import DebugInfoError
 from btfdbg.lazy_dataclass import replace
-from btfdbg.report.files import read_log
+from btfdbg.report.files import Log, read_log
 from btfdbg.report.kinds import KINDS, NOBODY
 from btfdbg.report.log_report import verdict
 from btfdbg.report.severity import main_event
@@ -15,67 +16,101 @@ from btfdbg.report.triage import Crash, facts_of_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from btfdbg.program.session import Session
-    from btfdbg.report.files import Log
+    from btfdbg.report.look import Look
+    from btfdbg.report.parts import Report
+
+    Page = Callable[[Report], None]
+
+_CLOCK_IS_SET = 946_684_800  # 2000-01-01: a clock without a battery starts before it
+_CLOCK_IS_WRONG = 1 << 32
 
 
-def crash_of_log(path: str) -> Crash:
+def crash_of_log(path: str, page: Page | None = None) -> Crash:
     """
     Read a log.
 
+    :param page: Is given the report on it, to write it somewhere.
     :raises DebugInfoError: It cannot be read.
     """
-    return _crash(path, read_log(path))
+    log = read_log(path)
+    crash = _crash(path, log)
+    if page is not None:
+        from btfdbg.report.log_page import report_of_log
+
+        page(report_of_log(log, path))
+    return crash
 
 
-def crash_of_dump(path: str) -> Crash:
+def crash_of_dump(path: str, page: Page | None = None) -> Crash:
     """
     Read a dump: what its structures and its log say happened.
 
-    :raises DebugInfoError: It cannot be opened, or its log cannot be read.
+    :param page: Is given the report on it, to write it somewhere.
+    :raises DebugInfoError: It cannot be opened, or neither its structures nor its log read.
     """
-    import drgn
-
     from btfdbg.program.open import program_from_core_dump
     from btfdbg.program.session import session as session_of
-    from btfdbg.report.dump_log import log_of_dump
+    from btfdbg.report.look import UNREADABLE, Look
 
-    prog = program_from_core_dump(path)
-    host = release = ""
+    session = session_of(program_from_core_dump(path))
+    host, release, time = _facts_of_dump(session)
+    look = Look(session)
+    crash = _crash(path, Log(tuple(look.events), 0), host, release)
+    crash = replace(crash, source="dump")
     try:
-        names = prog["init_uts_ns"].name
+        crash = _decided(crash, look)
+    except UNREADABLE as e:
+        if not look.events:
+            what = f"{path}: neither its structures nor its log say what happened: {e}"
+            raise DebugInfoError(what, step="triage") from e
+    if time is not None:
+        crash = replace(crash, when=time)
+    if page is not None:
+        from btfdbg.report.whole import report_of
+
+        page(report_of(look))
+    return crash
+
+
+def _facts_of_dump(session: Session) -> tuple[str, str, float | None]:
+    """Return host, release, and the time of the crash in seconds since 1970, if it is told."""
+    import drgn
+
+    host, release = "", session.release
+    try:
+        names = session.prog["init_uts_ns"].name
         host = names.nodename.string_().decode("utf-8", "replace")
         release = names.release.string_().decode("utf-8", "replace")
     except (LookupError, AttributeError, drgn.FaultError):
         pass  # the log may say
-    crash = replace(_crash(path, log_of_dump(prog), host, release), source="dump")
-    session = session_of(prog)
-    return crash if session is None else _decided(crash, session)
+    try:
+        # kernel/vmcore_info.c, crash_save_vmcoreinfo(): only where kexec dumped.
+        seconds = int(session.vmcoreinfo.values["CRASHTIME"])
+    except (KeyError, ValueError):
+        return host, release, None
+    # A clock that nobody had set says nothing.
+    return host, release, float(seconds) if _CLOCK_IS_SET < seconds < _CLOCK_IS_WRONG else None
 
 
-def _decided(crash: Crash, session: Session) -> Crash:
+def _decided(crash: Crash, look: Look) -> Crash:
     """Let the report's decision, which looks at the structures too, stand before the log's."""
     from btfdbg.report.happened import Happened
-    from btfdbg.report.look import UNREADABLE, Look
     from btfdbg.report.sentence import verdict as sentence
 
-    try:
-        session.ensure_modules()
-        look = Look(session)
-        happened = look.happened = Happened(look)
-        signature = replace(happened.signature, reasons=())
-        known = signature.function is not None or KINDS[happened.kind].choice == NOBODY
-        return replace(
-            crash,
-            kind=happened.kind,
-            signature=signature,
-            verdict=sentence(happened),
-            corrupted=not known,
-        )
-    except UNREADABLE:
-        return crash
+    happened = look.happened = Happened(look)
+    signature = replace(happened.signature, reasons=())
+    known = signature.function is not None or KINDS[happened.kind].choice == NOBODY
+    return replace(
+        crash,
+        kind=happened.kind,
+        signature=signature,
+        verdict=sentence(happened),
+        corrupted=not known,
+    )
 
 
 def _crash(path: str, log: Log, host: str = "", release: str = "") -> Crash:

@@ -65,6 +65,15 @@ def find(paths: Iterable[str]) -> Iterator[Found]:
                 yield found
 
 
+def changed(found: Found) -> bool:
+    """Say whether a file is another one than was found: longer, say, or gone."""
+    try:
+        status = os.stat(found.path)
+    except OSError:
+        return True
+    return (status.st_size, status.st_mtime_ns) != (found.size, found.modified_ns)
+
+
 def _walk(path: str, depth: int) -> Iterator[tuple[str, bool]]:
     """Yield files, and whether they were named; links to folders only where they were named."""
     if depth == 0 and not os.path.isdir(path):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+from errno import ENOSPC
 
 from btfdbg.report.crash_of import from_json, to_json
 from btfdbg.report.signature import VERSION
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from btfdbg.report.finding import Found
     from btfdbg.report.triage import Crash
 
-FORM = 2  # of the lines; raised when what is read from a dump changes
+FORM = 3  # of the lines; raised when what is read from a dump changes
 _MAX_FILE = 256 << 20
 
 
@@ -95,8 +96,11 @@ class Kept:
                 os.makedirs(os.path.dirname(self.path) or ".", mode=0o700, exist_ok=True)
                 flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
                 self._out = os.open(self.path, flags, 0o600)
-            # One write: runs at the same time do not mix their lines.
-            os.write(self._out, json.dumps(row).encode() + b"\n")
+            # One write: runs at the same time do not mix their lines. The line begins with an
+            # end of line, so that one that a full disk has cut spoils no other.
+            line = b"\n" + json.dumps(row).encode() + b"\n"
+            if os.write(self._out, line) < len(line):
+                raise OSError(ENOSPC, os.strerror(ENOSPC))
         except OSError as e:
             self.problem = f"{self.path}: {e.strerror or e}; results are not kept"
             self.path = None

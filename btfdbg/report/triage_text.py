@@ -55,7 +55,11 @@ def _group_lines(one: Group) -> Iterator[str]:
     if one.count > _SHOWN:
         yield f"       … and {one.count - _SHOWN} more (--format json has all)"
     if one.duplicates:
-        yield f"       {len(one.duplicates)} further files of the same crashes"
+        count = len(one.duplicates)
+        files = "a further file" if count == 1 else f"{count} further files"
+        paths = ", ".join(crash.path for crash in one.duplicates[:_SHOWN])
+        more = f" and {count - _SHOWN} more" if count > _SHOWN else ""
+        yield f"       {files} of the same crash, not counted: {paths}{more}"
 
 
 def as_text(groups: Sequence[Group], hints: Sequence[Hint], errors: Sequence[Result]) -> str:

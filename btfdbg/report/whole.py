@@ -48,10 +48,19 @@ def report(session: Session, only: Collection[str] = ()) -> Report:
     >>> report(session).verdict
     'Somebody panicked this machine on purpose: init(1) wrote to /proc/sysrq-trigger.'
     """
-    load_checks()
     look = Look(session)
-    happened = Happened(look)
-    look.happened = happened
+    look.happened = Happened(look)
+    return report_of(look, only)
+
+
+def report_of(look: Look, only: Collection[str] = ()) -> Report:
+    """
+    Say what a look at a dump says, whose decision is made.
+
+    :param only: As of :func:`report`.
+    """
+    load_checks()
+    happened, session = look.happened, look.session
     sentence = verdict(happened)
     grounds = tuple(evidence(happened))
     first = "blocked" if happened.kind in ("hung-task", "deadlock") else "crash"

@@ -9,6 +9,7 @@ Facts: fork(2), setrlimit(2) (RLIMIT_AS bounds what a hostile dump may make us a
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import select
@@ -18,34 +19,53 @@ import time
 from btfdbg.errors import BtfdbgError
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.report.crash_of import crash_of_dump, crash_of_log, from_json, to_json
+from btfdbg.report.finding import changed
+from btfdbg.report.singles import write_page
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from btfdbg.report.finding import Found
+    from btfdbg.report.parts import Report
     from btfdbg.report.triage import Crash
 
 _LOGS_AT_ONCE = 24
+_FRESH = 60.0  # seconds after its last change in which a file may be unfinished
 _LOG_SECONDS = 60.0  # for one log, of those that are read together
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """``seconds`` and ``memory`` bytes that one dump may take, and processes at a time."""
+    """
+    What reading may take, and what it leaves.
+
+    :ivar seconds: For one dump.
+    :ivar memory: Bytes of address space for one dump.
+    :ivar jobs: Processes at a time.
+    :ivar pages: Folder of an index whose ``reports`` get a page for each file.
+    """
 
     seconds: float = 300.0
     memory: int = 8 << 30
     jobs: int = 1
+    pages: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of a file: a crash, or ``error`` in one line."""
+    """
+    What became of a file.
+
+    :ivar crash: What it tells of, or None.
+    :ivar error: Why there is none, in one line.
+    :ivar page_error: Why its page could not be written.
+    """
 
     found: Found
     crash: Crash | None
     error: str = ""
+    page_error: str = ""
 
 
 class _Process:
@@ -97,7 +117,7 @@ def _result(found: Found, line: bytes) -> Result:
         row = json.loads(line)
         if "error" in row:
             return Result(found, None, str(row["error"]))
-        return Result(found, from_json(row))
+        return Result(found, from_json(row), page_error=str(row.get("page_error", "")))
     except ValueError as e:
         return Result(found, None, f"reading it gave no result: {e}")
 
@@ -117,22 +137,96 @@ def _child(write: int, files: Sequence[Found], limits: Limits) -> None:
             os.dup2(null, fd)
         with os.fdopen(write, "wb", buffering=0) as out:
             for found in files:
-                out.write(json.dumps(_read(found)).encode() + b"\n")
+                out.write(json.dumps(read_one(found, limits.pages)).encode() + b"\n")
         status = 0
     finally:
         os._exit(status)
 
 
-def _read(found: Found) -> dict[str, object]:
+def read_one(found: Found, pages: str | None) -> dict[str, object]:
+    """
+    Read a file in this process.
+
+    :param pages: As of :class:`Limits`.
+    :return: A crash as JSON values, with ``page_error``; or ``error``.
+    """
+    failed = ""
+
+    def page(report: Report) -> None:
+        nonlocal failed
+        assert pages is not None
+        try:
+            write_page(pages, found, report)
+        except OSError as e:
+            failed = e.strerror or str(e)
+
+    read = crash_of_dump if found.what == "dump" else crash_of_log
     try:
-        crash = crash_of_dump(found.path) if found.what == "dump" else crash_of_log(found.path)
-        return to_json(crash)
+        row = to_json(read(found.path, None if pages is None else page))
     except BtfdbgError as e:
-        return {"error": str(e)}
+        return {"error": str(e).removeprefix(f"{found.path}: ") + _fresh(found)}
     except MemoryError:
         return {"error": "it wants more memory than a file may have"}
     except Exception as e:  # one file must not stop the rest
         return {"error": f"{type(e).__name__}: {e}"}
+    if found.what == "dump" and changed(found):
+        return {"error": "it changed while it was read: still being written"}
+    row["page_error"] = failed
+    return row
+
+
+def _fresh(found: Found) -> str:
+    """Say of a file that cannot be used whether it may only be unfinished."""
+    age = time.time() - found.modified_ns / 1e9
+    if changed(found) or 0 <= age < _FRESH:
+        return f" (written to {max(age, 0):.0f} s ago: perhaps still being written)"
+    return ""
+
+
+# What reading a dump imports sooner or later.
+_FOR_DUMPS = (
+    "btfdbg.program.open",
+    "btfdbg.report.dump_log",
+    "btfdbg.report.happened",
+    "btfdbg.report.sentence",
+    "btfdbg.frames.access",
+    "btfdbg.frames.x86_64",
+    "btfdbg.program.sysfs",
+    "btfdbg.program.symbol_rules",
+    "btfdbg.program.walks",
+    "btfdbg.btf.names",
+    "btfdbg.btf.sizing",
+    "btfdbg.vmcore.paging.x86_64",
+    "btfdbg.vmcore.paging.arm64",
+    "drgn.helpers.linux",
+    "drgn.commands._crash",  # with drgn's plugins; what is private may go away
+    "importlib.metadata",
+    "hashlib",
+    "capstone",
+)
+_FOR_PAGES = ("btfdbg.report.as_html", "btfdbg.report.log_page", "jinja2")
+
+
+def warm(files: Sequence[Found], limits: Limits) -> None:
+    """
+    Import once, before processes fork, what all of them would import.
+
+    For a small dump that is half of the work. What is not there is not missed: whoever
+    wants it will say so.
+    """
+    from importlib import import_module
+
+    wanted = _FOR_DUMPS if any(one.what == "dump" for one in files) else ()
+    for name in (*wanted, *(_FOR_PAGES if limits.pages is not None else ())):
+        try:
+            import_module(name)
+        except ImportError:
+            continue
+    if wanted and limits.pages is not None:
+        from btfdbg.report.whole import load_checks
+
+        load_checks()
+    gc.freeze()  # a collection in a child would copy the pages it shares with this process
 
 
 def _batches(files: Sequence[Found]) -> list[list[Found]]:
@@ -153,11 +247,7 @@ def read_all(
     an error. When the iteration is left early (Ctrl-C) the processes are ended.
     """
     waiting = _batches(files)
-    if any(one.what == "dump" for one in files):
-        import btfdbg.program.open  # once, before the processes fork
-        import btfdbg.report.dump_log
-        import btfdbg.report.happened
-        import btfdbg.report.sentence  # noqa: F401
+    warm(files, limits)
     running: dict[int, _Process] = {}
     try:
         while waiting or running:

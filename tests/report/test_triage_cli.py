@@ -155,7 +155,7 @@ def _files(tmp_path: Path, *names: str) -> list[Found]:
     for name in names:
         path = tmp_path / name
         path.write_text(NULL)
-        out.append(Found(str(path), "log", path.stat().st_size))
+        out.append(Found(str(path), "log", path.stat().st_size, path.stat().st_mtime_ns))
     return out
 
 
@@ -164,7 +164,7 @@ def test_process_that_dies_or_hangs_costs_one_file(
 ) -> None:
     really = crash_of_log
 
-    def odd(path: str) -> object:
+    def odd(path: str, page: object) -> object:
         name = Path(path).name
         if name == "dies":
             os.kill(os.getpid(), signal.SIGKILL)

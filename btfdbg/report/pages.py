@@ -1,0 +1,45 @@
+"""HTML pages as files that need nothing else: no network, no cookie, no foreign script.
+
+Owns the templating, its escaping and the wish for Jinja2. What a page says is for
+as_html.py (one report) and triage_html.py (many crashes).
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from btfdbg.errors import DebugInfoError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def check_jinja() -> None:
+    """:raises DebugInfoError: Jinja2 is not installed."""
+    if find_spec("jinja2") is None:
+        raise DebugInfoError(
+            "an HTML report needs Jinja2", step="report", hint="pip install 'btfdbg[html]'"
+        )
+
+
+def render(template: str, values: dict[str, Any]) -> str:
+    """
+    Fill in a template of this folder; all text is escaped.
+
+    :param template: File name, ``report.html.j2``.
+    :raises DebugInfoError: Jinja2 is not installed.
+    """
+    check_jinja()
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string(source(template)).render(**values)
+
+
+def source(name: str) -> str:
+    """Return a file of this folder as text."""
+    return (Path(__file__).parent / name).read_text(encoding="utf-8")

@@ -1,0 +1,72 @@
+"""The pages that the rows of triage's index open: one report per dump or log.
+
+Owns their names and the writing, whole or not at all. A page that an earlier run wrote for
+the same file and the same rules is taken as it is.
+"""
+
+from __future__ import annotations
+
+import os
+
+from btfdbg.report.parts import VERSION as REPORT_VERSION
+from btfdbg.report.signature import VERSION as RULES_VERSION
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from btfdbg.report.finding import Found
+    from btfdbg.report.parts import Report
+
+FOLDER = "reports"
+"""Beside the index."""
+_FORM = 1  # of the page; raised when what it shows changes
+
+
+def page_name(found: Found) -> str:
+    """
+    Return the name of a file's page: of hexadecimal digits, whatever the file is called.
+
+    It is another one when the file, the rules or the report have changed.
+    """
+    from hashlib import sha256
+
+    key = (
+        os.path.realpath(found.path), found.size, found.modified_ns,
+        REPORT_VERSION, RULES_VERSION, _FORM,
+    )  # fmt: skip
+    return sha256(repr(key).encode("utf-8", "surrogateescape")).hexdigest()[:20] + ".html"
+
+
+def has_page(folder: str, found: Found) -> bool:
+    """Say whether a file's page is there."""
+    return os.path.isfile(os.path.join(folder, FOLDER, page_name(found)))
+
+
+def write_page(folder: str, found: Found, report: Report) -> None:
+    """
+    Write a file's page.
+
+    :param folder: Of the index; its folder for the pages is there.
+    :raises OSError: It cannot be written; then there is none.
+    """
+    from btfdbg.report.as_html import as_html
+
+    write_whole(os.path.join(folder, FOLDER, page_name(found)), as_html(report) + "\n")
+
+
+def write_whole(path: str, text: str) -> None:
+    """
+    Write a file beside and put it in its place when it is whole.
+
+    :raises OSError: It cannot be written; one that was there is kept.
+    """
+    part = f"{path}.{os.getpid()}.part"
+    try:
+        with open(part, "w", encoding="utf-8", errors="backslashreplace") as f:
+            f.write(text)
+        os.replace(part, path)
+    except BaseException:
+        try:
+            os.unlink(part)
+        except OSError:
+            pass
+        raise
