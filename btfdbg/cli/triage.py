@@ -23,6 +23,8 @@ from btfdbg.report.workers import Result
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from btfdbg.report.finding import Found
     from btfdbg.report.kept import Kept
     from btfdbg.report.known import Known
@@ -41,6 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="write an index there (index.html) whose rows open a report on each",
     )
     parser.add_argument("-j", "--jobs", type=int, default=os.cpu_count() or 1, metavar="N")
+    parser.add_argument(
+        "--scheduler", metavar="ADDRESS", help="read on the workers of this Dask scheduler"
+    )
     parser.add_argument("--known", metavar="FILE", help="known.toml: what is known of crashes")
     parser.add_argument(
         "--seconds", type=float, default=300.0, metavar="N", help="for one dump (default: 300)"
@@ -64,6 +69,10 @@ def run(args: argparse.Namespace) -> int:
     from btfdbg.report.workers import Limits
 
     known = _known(args.known)
+    if args.scheduler is not None:
+        from btfdbg.report.on_dask import check_dask
+
+        check_dask()
     if args.html is not None:
         from btfdbg.report.triage_html import make_folder
 
@@ -153,7 +162,7 @@ def _read(args: argparse.Namespace, kept: Kept, limits: Limits) -> _Have:
                 new.append(found)
         with LiveTable(len(new), args.quiet) as table:
             failed = 0
-            for done, result in enumerate(workers.read_all(new, limits), 1):
+            for done, result in enumerate(_results(new, limits, args.scheduler), 1):
                 have.take(result)
                 if result.crash is None:
                     failed += 1
@@ -165,6 +174,14 @@ def _read(args: argparse.Namespace, kept: Kept, limits: Limits) -> _Have:
     finally:
         kept.close()
     return have
+
+
+def _results(new: list[Found], limits: Limits, scheduler: str | None) -> Iterator[Result]:
+    if scheduler is None:
+        return workers.read_all(new, limits)
+    from btfdbg.report.on_dask import read_on_dask
+
+    return read_on_dask(new, limits, scheduler)
 
 
 def _write(text: str, out: str | None) -> None:

@@ -27,6 +27,7 @@ files.py       logs as files; log_report.py: the report on one
 log_page.py    a log's report in the shape of a dump's
 triage.py      many crashes → groups and hints; known.py: local knowledge of them
 finding.py     which files are dumps and logs; workers.py reads them, kept.py keeps results
+on_dask.py     the same on other machines; read_batch.py: some files in a process there
 crash_of.py    one file → its crash; singles.py: the page about it
 triage_text.py groups as text and JSON lines; triage_html.py the index; history.py its bars
 pages.py       HTML templates

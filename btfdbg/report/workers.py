@@ -229,10 +229,18 @@ def warm(files: Sequence[Found], limits: Limits) -> None:
     gc.freeze()  # a collection in a child would copy the pages it shares with this process
 
 
-def _batches(files: Sequence[Found]) -> list[list[Found]]:
-    dumps = [[one] for one in files if one.what == "dump"]
-    logs = [one for one in files if one.what == "log"]
-    return dumps + [logs[i : i + _LOGS_AT_ONCE] for i in range(0, len(logs), _LOGS_AT_ONCE)]
+def batches(files: Sequence[Found], dumps: int = 1) -> list[list[Found]]:
+    """
+    Divide files into what is read by one process.
+
+    :param dumps: How many dumps at most; logs go by the dozen.
+    """
+    sizes = {"dump": dumps, "log": _LOGS_AT_ONCE}
+    out = []
+    for what, size in sizes.items():
+        of_kind = [one for one in files if one.what == what]
+        out += [of_kind[i : i + size] for i in range(0, len(of_kind), size)]
+    return out
 
 
 def read_all(
@@ -246,7 +254,7 @@ def read_all(
     A file that takes too long, too much memory, or a process with it, gives a result with
     an error. When the iteration is left early (Ctrl-C) the processes are ended.
     """
-    waiting = _batches(files)
+    waiting = batches(files)
     warm(files, limits)
     running: dict[int, _Process] = {}
     try:

@@ -51,7 +51,7 @@ function _shtab_btfdbg_using
 end
 
 set -g _shtab_btfdbg_commands info report signature triage trim isf export-vmlinux gdbserver serve btf 'btf dump' 'btf assemble' 'btf check' 'btf convert' 'btf embed' 'btf dedup' 'btf distill' 'btf relocate' 'btf merge' 'btf minimize' 'btf diff' 'btf find' 'btf holes' 'btf offset' 'btf fingerprint' 'btf isf' 'btf encode-vars' vars 'vars extract' 'vars list' 'vars check'
-set -g _shtab_btfdbg_opts_with_value --architecture --btf --btf-extra --color --database --format --html --jobs --kallsyms --known --lane --leave-out --listen --log --log-level --memory --modules-dir --only --output --qemu --release --results --save-vmcoreinfo --seconds --source --symbols --trust --vmcoreinfo -e -j -o -s -x
+set -g _shtab_btfdbg_opts_with_value --architecture --btf --btf-extra --color --database --format --html --jobs --kallsyms --known --lane --leave-out --listen --log --log-level --memory --modules-dir --only --output --qemu --release --results --save-vmcoreinfo --scheduler --seconds --source --symbols --trust --vmcoreinfo -e -j -o -s -x
 
 complete -c btfdbg -e
 complete -c btfdbg -f
@@ -143,6 +143,7 @@ complete -c btfdbg -n '_shtab_btfdbg_using triage' -l format -xka "text json" -d
 complete -c btfdbg -n '_shtab_btfdbg_using triage' -s o -xka "(__fish_complete_path (commandline -ct))" -d 'write there instead of stdout'
 complete -c btfdbg -n '_shtab_btfdbg_using triage' -l html -x -d 'write an index there (index.html) whose rows open a report on each'
 complete -c btfdbg -n '_shtab_btfdbg_using triage' -s j -l jobs -x -d N
+complete -c btfdbg -n '_shtab_btfdbg_using triage' -l scheduler -x -d 'read on the workers of this Dask scheduler'
 complete -c btfdbg -n '_shtab_btfdbg_using triage' -l known -xka "(__fish_complete_path (commandline -ct))" -d 'known.toml: what is known of crashes'
 complete -c btfdbg -n '_shtab_btfdbg_using triage' -l seconds -x -d 'for one dump (default: 300)'
 complete -c btfdbg -n '_shtab_btfdbg_using triage' -l memory -x -d 'for one dump (default: 8192)'
