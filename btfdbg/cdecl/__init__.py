@@ -1,5 +1,7 @@
 """C declarations as values: parser, printer, and the small tree between them.
 
+``expression`` has C's expressions the same way.
+
 Owns the notation in which the variable database writes types: C's own abstract
 declarators (``const char * const [9]``, ``int (*[3])(struct foo *, ...)``), with
 anonymous ``struct``/``union``/``enum`` bodies in full. Knows no drgn, no BTF and

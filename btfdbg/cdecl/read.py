@@ -24,7 +24,7 @@ from btfdbg.cdecl.tree import (
 
 _MAX_TEXT = 65536
 _TOKEN = re.compile(r"\s*(?:([A-Za-z_$][\w$.]*)|(\d\w*)|(\.\.\.|[][(){}*,;:=@.-]))")
-_BASE_WORDS = frozenset(
+BASE_WORDS = frozenset(
     {"void", "char", "short", "int", "long", "float", "double"}
     | {"signed", "unsigned", "_Bool", "bool", "__int128", "_Complex"}
 )
@@ -154,7 +154,7 @@ class _Parser:
             token = self.peek()
             if token in QUALIFIERS:
                 qualifiers.append(self.next())
-            elif token in _BASE_WORDS and found is None:
+            elif token in BASE_WORDS and found is None:
                 words.append(self.next())
             elif token in TAGS and found is None and not words:
                 found = self.tagged(self.next())

@@ -23,6 +23,7 @@ from drgn.commands import (
 )
 
 from btfdbg.commands import output, words
+from btfdbg.commands.arguments import options_first
 from btfdbg.commands.text import Table
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.program.session import Session, session
@@ -106,7 +107,7 @@ def prompt_command(
             parser: argparse.ArgumentParser,
             globals: dict[str, Any],
         ) -> None:
-            args = parser.parse_args(given)
+            args = parser.parse_args(options_first(parser, given))
             if drgn_code is not None and args.drgn:
                 print(drgn_code(session(prog), args).rstrip("\n"))
                 return

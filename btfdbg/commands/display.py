@@ -48,15 +48,18 @@ def highlight(text: str) -> list[Fragment]:
     return fragments
 
 
-def format_object(obj: drgn.Object, columns: int = 0, base: int = 10) -> str:
+def format_object(
+    obj: drgn.Object, columns: int = 0, base: int = 10, *, dereference: bool = True
+) -> str:
     """
     An object as drgn prints it; if memory is missing, as much as there is.
 
     :param columns: Width to format for, 0 for drgn's default.
     :param base: 8, 10 or 16.
+    :param dereference: Show what a pointer points to as well.
     """
     try:
-        text: str = obj.format_(columns=columns or 80, integer_base=base)
+        text: str = obj.format_(columns=columns or 80, integer_base=base, dereference=dereference)
         return text
     except drgn.FaultError:
         return _with_holes(obj, columns, base, 0)

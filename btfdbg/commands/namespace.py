@@ -29,6 +29,7 @@ from drgn.commands import (
 )
 
 from btfdbg.commands import extensions, failure, output, reads, words
+from btfdbg.commands.arguments import options_first
 from btfdbg.commands.candidates import candidates
 from btfdbg.commands.define import NAMESPACE, own
 from btfdbg.commands.state import PromptState, state_of
@@ -193,12 +194,16 @@ def _run(session: Session, state: PromptState, word: str, tail: str) -> None:
         as_json, tail = _take_json(tail)
         tail = words.arrows(_expand(state, tail))
     parsed: ParsedCommand[Any] = command.parse(tail)
+    args = parsed.args
+    parser = parser_of(command)
+    if parser is not None and isinstance(args, list) and own(prog, word) is None:
+        args = options_first(parser, args)
     with (
         output.redirected(parsed.redirections, parsed.pipeline),
         _json(as_json),
         _terse(command),
     ):
-        command.run(prog, word, parsed.args, globals=state.globals)
+        command.run(prog, word, args, globals=state.globals)
 
 
 def _wants_help(command: Command[Any], tail: str) -> bool:

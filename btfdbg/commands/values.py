@@ -2,9 +2,10 @@
 
 Owns the rule for an address, first match wins: ``0x…``; digits with at least one
 0-9 first or eight hexadecimal digits, which are hexadecimal as in crash;
-``symbol`` and ``symbol+offset``; other hexadecimal digits; a Python expression
-over the names of the prompt. Expressions are the user's own words, typed at the
-user's own prompt; nothing that comes from a dump is evaluated.
+``symbol`` and ``symbol+offset``; other hexadecimal digits; an expression of C or, where it
+is no C, of Python over the names of the prompt. Expressions are the user's own words, typed
+at the user's own prompt; C is read by a parser of our own and nothing that comes from a dump
+is evaluated.
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ from btfdbg.errors import BtfdbgError
 from btfdbg.program.per_cpu import copies, is_per_cpu
 from btfdbg.program.session import Session
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from btfdbg.cdecl.expression import Expression
+
 MASK = (1 << 64) - 1
 
 _HEX = re.compile(r"(?:0x)?([0-9a-fA-F]{1,16})")
@@ -28,6 +33,8 @@ _SYMBOL = re.compile(r"([A-Za-z_.][\w.$]*)(?:\s*\+\s*(0x[0-9a-fA-F]+|\d+))?")
 _DOLLAR = re.compile(r"\$(\w*)")
 _ROOT = re.compile(r"[A-Za-z_]\w*")
 _TYPE_WORDS = ("struct ", "union ", "enum ")
+# C has no power: what would be a dereferenced factor is Python's.
+_POWER = re.compile(r"[\w)\]]\s*\*\*\s*[-\w(]")
 _OF_CPU = re.compile(r"([A-Za-z_]\w*):(\d{1,6})")
 
 
@@ -147,22 +154,102 @@ def dollars(source: str) -> str:
 
 def evaluate(session: Session, text: str, cpu: int | None = None) -> Any:
     """
-    Value of an expression the user typed: Python over the prompt's names.
+    Value of an expression the user typed: C, as gdb takes it, or Python.
 
-    A name that is not bound but is a variable of the kernel means the variable,
-    so that ``p/x init_task.flags`` works as in crash and gdb.
+    Python is what only Python can mean: what is no C, what names something that the user
+    bound to another thing than an object, and names of the prompt that the kernel has not. A
+    name that is not bound is the kernel's variable, so that ``p/x init_task.flags`` works.
 
     :param cpu: Whose copies per-CPU variables are that are named so.
     :raises ArgumentError: it is no expression.
+    :raises btfdbg.commands.c_values.CValueError: C that has no value here, or would write.
     """
+    from btfdbg.cdecl import CDeclError, expression
+
+    state = state_of(session.prog)
+    text = text.strip()
+    why = ""
+    try:
+        tree = expression.parse_expression(text, lambda name: _names_type(session, name))
+    except CDeclError as e:
+        why = str(e).removeprefix(f"{text!r}: ")
+    else:
+        if not _is_python(session, text, tree):
+            from btfdbg.commands.c_values import Evaluator
+
+            bound = {name: state.globals[name] for name in state.own_names()}
+            return Evaluator(session, bound, state.dollar, cpu).value(tree)
+    return _python(session, text, cpu, why)
+
+
+def _names_type(session: Session, name: str) -> bool:
+    """Whether ``(name)`` is a cast: it names a type, and no variable."""
+    if name in state_of(session.prog).globals or session.lookup_symbols(name):
+        return False
+    try:
+        find_type(session, name)
+    except (LookupError, ArgumentError):
+        return False
+    return True
+
+
+def _is_python(session: Session, text: str, tree: Expression) -> bool:
+    """Whether what reads as C is meant as Python."""
+    import builtins
+
+    from btfdbg.cdecl import expression
+
+    if _POWER.search(text):
+        return True
+    from btfdbg.commands.c_values import MACROS
+
+    state = state_of(session.prog)
+    own = state.own_names()
+    for name in expression.names(tree):
+        if name in MACROS:
+            continue
+        if name in own:
+            if not isinstance(state.globals[name], (int, drgn.Object)):
+                return True
+        elif (name in state.globals or hasattr(builtins, name)) and not (
+            session.lookup_symbols(name) and not _called_in_python(session, name, tree)
+        ):
+            return True
+    return _has_python_method(tree)
+
+
+def _called_in_python(session: Session, name: str, tree: Expression) -> bool:
+    """Whether a name of the prompt is called: ``idle_task(prog, 0)`` is drgn's helper."""
+    from btfdbg.cdecl import expression
+
+    if isinstance(tree, expression.Call) and tree.function == expression.Name(name):
+        return callable(state_of(session.prog).globals.get(name))
+    return any(_called_in_python(session, name, child) for child in expression.children(tree))
+
+
+def _has_python_method(tree: Expression) -> bool:
+    """Whether an attribute of drgn's objects is used: they end with an underscore."""
+    from btfdbg.cdecl import expression
+
+    if (
+        isinstance(tree, expression.Select)
+        and tree.member.endswith("_")
+        and hasattr(drgn.Object, tree.member)
+    ):
+        return True
+    return any(_has_python_method(child) for child in expression.children(tree))
+
+
+def _python(session: Session, text: str, cpu: int | None, why: str) -> Any:
     import ast
 
     state = state_of(session.prog)
-    source = dollars(arrows(text.strip()))
+    source = dollars(arrows(text))
     try:
         tree = ast.parse(source, mode="eval")
     except (SyntaxError, ValueError, MemoryError, RecursionError) as e:
-        raise ArgumentError(f"{text!r} is neither an address nor an expression") from e
+        reason = f": {why}" if why else ""
+        raise ArgumentError(f"{text!r} is neither an address nor an expression{reason}") from e
     names = _Names(session, state.globals, cpu)
     names["__dollar__"] = state.dollar
     return eval(compile(tree, "<argument>", "eval"), {"__builtins__": __builtins__}, names)

@@ -63,6 +63,42 @@ def parse(source: str) -> ParsedCommand[Sequence[str]]:
     return ParsedCommand(words, redirections, pipeline)
 
 
+_SHELL = re.compile(r"\s(?:\||>>?|<)\s")
+
+
+def split_shell(source: str) -> ParsedCommand[str]:
+    """
+    Split a pipeline and redirections off an expression, in which ``|`` and ``>`` are operators.
+
+    They are the shell's where spaces stand around them, outside brackets and quotes, unless a
+    number follows: ``x >> 3`` and ``x > 3`` are expressions, ``(x | y)`` is one.
+    """
+    for match in _SHELL.finditer(source):
+        head, tail = source[: match.start()], source[match.start() :]
+        if (
+            not head.strip()
+            or _is_open(head)
+            or (tail.strip(" <>|").isalnum() and (tail.strip(" <>|")[:1].isdecimal()))
+        ):
+            continue
+        try:
+            parsed = parse(tail)
+        except SyntaxError:
+            continue
+        if not parsed.args:
+            return ParsedCommand(head, parsed.redirections, parsed.pipeline)
+    return ParsedCommand(source)
+
+
+def _is_open(source: str) -> bool:
+    """Whether a bracket or a quote is not closed."""
+    try:
+        parse(source)
+    except SyntaxError as e:
+        return "is not closed" in str(e) or "is missing" in str(e)
+    return False
+
+
 def _word(source: str, start: int) -> tuple[str, int]:
     """The word that starts at a position, and where it ends."""
     closing: list[str] = []

@@ -416,6 +416,14 @@ _REACHED = (
         "drgn's crash commands (bt, ps, struct, …) are not there", use=Use.IMPORTED, stage="use",
     ),
     _reached(
+        _CRASH + "common", "parse_cpuspec", "reads the CPUs of VARIABLE:CPUS",
+        "p takes no CPUs behind a colon", ("spec",),
+    ),
+    _reached(
+        _CRASH + "common", "crash_get_context", "has the task that commands are about",
+        "p -u and struct -u cannot read a task's memory", ("prog", "arg"),
+    ),
+    _reached(
         _CRASH + "common", "CRASH_COMMAND_NAMESPACE", "has drgn's crash commands",
         "drgn's crash commands (bt, ps, struct, …) are not there",
     ),

@@ -6,9 +6,9 @@ import argparse
 import re
 
 import drgn
-from drgn.commands import ParsedCommand, custom_command, parse_shell_command
+from drgn.commands import custom_command
 
-from btfdbg.commands import annotate, display, output, values
+from btfdbg.commands import annotate, display, output, values, words
 from btfdbg.commands.define import DEFINITIONS, NAMESPACE, Definition
 from btfdbg.commands.state import state_of
 from btfdbg.program.per_cpu import copies
@@ -48,24 +48,6 @@ class FormatArgumentError(values.ArgumentError):
     """A format that cannot be used."""
 
 
-def _parse(tail: str) -> ParsedCommand[str]:
-    """
-    Split redirections off an expression.
-
-    ``|`` and ``>`` are Python's as well; as in drgn's ``py`` they belong to the
-    shell if what stands before them is an expression and a space follows.
-    """
-    for match in re.finditer(r"\s[|<>]{1,2}\s", tail):
-        head, shell = tail[: match.start()], tail[match.start() :]
-        try:
-            parsed = parse_shell_command(shell)
-        except SyntaxError:
-            continue
-        if not parsed.args:
-            return ParsedCommand(head, parsed.redirections, parsed.pipeline)
-    return ParsedCommand(tail)
-
-
 def _take(tail: str) -> tuple[str, str]:
     letters, _, rest = tail.strip().partition(" ")
     if not rest.strip():
@@ -84,7 +66,7 @@ def _take(tail: str) -> tuple[str, str]:
     string, f float.
     """,
     epilog=_examples("p/"),
-    parse=_parse,
+    parse=words.split_shell,
     namespace=NAMESPACE,
 )
 def print_(
@@ -126,7 +108,7 @@ def _formatted(found: object, expression: str, letters: str) -> str:
     of p/'s letters; s shows strings, a pointers with what they point to.
     """,
     epilog=_examples("x/"),
-    parse=_parse,
+    parse=words.split_shell,
     namespace=NAMESPACE,
 )
 def examine(
