@@ -11,6 +11,7 @@ BTF has (the id) and drgn does not tell.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
 import drgn
 from drgn import Qualifiers, TypeKind
@@ -134,14 +135,17 @@ class TypeIds:
     def _ids(self, type_: drgn.Type, name: str) -> list[TypeId]:
         found: Sequence[TypeId] = self.base.types_by_name(name, _NAMED[type_.kind])
         if not found and type_.kind == TypeKind.INT:
-            words = sorted(w for w in name.split() if w not in ("int", "signed"))
-            found = [
-                id_
-                for id_ in _ints(self.base)
-                if sorted(w for w in self.base.name_of(id_).split() if w not in ("int", "signed"))
-                == words
-            ]
+            found = self._ints.get(_words_of(name), ())
         return list(found)
+
+    @cached_property
+    def _ints(self) -> dict[tuple[str, ...], list[TypeId]]:
+        """C's words of integers to their ids: ``long unsigned int`` is ``unsigned long``."""
+        found: dict[tuple[str, ...], list[TypeId]] = {}
+        for id_ in self.base.ids():
+            if self.base.kind_of(id_) == Kind.INT:
+                found.setdefault(_words_of(self.base.name_of(id_)), []).append(TypeId(id_))
+        return found
 
     def _missing(self, type_: drgn.Type, name: str) -> TypeId:
         if type_.kind == TypeKind.INT:
@@ -189,8 +193,8 @@ class TypeIds:
         return add("", type_.size or 0, members)
 
 
-def _ints(btf: Btf) -> list[TypeId]:
-    return [TypeId(id_) for id_ in btf.ids() if btf.kind_of(id_) == Kind.INT]
+def _words_of(name: str) -> tuple[str, ...]:
+    return tuple(sorted(w for w in name.split() if w not in ("int", "signed")))
 
 
 def _look(type_: drgn.Type) -> tuple[object, ...]:
