@@ -16,6 +16,8 @@ from btfdbg.errors import BtfdbgError
 from btfdbg.lazy_dataclass import dataclass, field
 from btfdbg.program.session import Session
 
+# Bytes that may lie between a variable's end and the next symbol for alignment's sake.
+_ALIGNMENT = 64
 # What answers "I do not know" on a damaged dump.
 _NO_ANSWER = (
     drgn.FaultError,
@@ -120,9 +122,17 @@ def _from_drgn(session: Session, address: int, item: Any) -> Identity | None:
     return Identity("other", str(item))
 
 
+def _own_size(obj: drgn.Object | None) -> int | None:
+    """Bytes of an object, ``None`` if its type does not tell."""
+    try:
+        return None if obj is None else drgn.sizeof(obj)
+    except TypeError:
+        return None  # an array without a length, a function
+
+
 def _symbol(session: Session, address: int, symbol: drgn.Symbol) -> Identity:
     offset = address - symbol.address
-    type_name = None
+    type_name = obj = None
     why = ""
     if symbol.kind is not drgn.SymbolKind.FUNC:
         try:
@@ -135,6 +145,13 @@ def _symbol(session: Session, address: int, symbol: drgn.Symbol) -> Identity:
         except _NO_ANSWER:
             pass
     what = "text" if symbol.kind is drgn.SymbolKind.FUNC else "data"
+    own = _own_size(obj) if type_name is not None else None
+    if own is not None and offset >= own + _ALIGNMENT:
+        # Its extent reaches to the next symbol; what lies between is without a name.
+        return Identity(
+            "symbol", f"{offset - own:#x} bytes past the {own} of {symbol.name}", offset,
+            start=symbol.address, details={"section": what},
+        )  # fmt: skip
     return Identity(
         "symbol", f"{symbol.name}{_plus(offset)}", offset, type_name, why, symbol.address,
         {"section": what, "name": symbol.name, "size": symbol.size},

@@ -8,7 +8,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 
-from btfdbg.kallsyms.model import END_MARKERS, Sym
+from btfdbg.kallsyms.model import END_MARKERS, STOP, Sym
 from btfdbg.lazy_dataclass import replace
 
 
@@ -78,7 +78,7 @@ class ListedTable:
 
     def _sym(self, index: int) -> Sym:
         sym = self._symbols[index]
-        if not self._complete or sym.name in END_MARKERS:
+        if not self._complete or sym.name in END_MARKERS or sym.name.startswith(STOP):
             return sym
         after = bisect_right(self._addresses, sym.address)
         if after == len(self._addresses):

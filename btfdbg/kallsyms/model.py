@@ -55,6 +55,9 @@ END_MARKERS = frozenset(
 )
 """Linker symbols at which something ends and nothing begins."""
 
+STOP = "__stop_"
+"""What the name of such a symbol begins with where a linker made it for a section's end."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sym:

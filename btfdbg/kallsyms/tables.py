@@ -19,8 +19,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from btfdbg.kallsyms.addresses import Addresses, Encoding
-from btfdbg.kallsyms.model import END_MARKERS, ByteOrder, Memory, Sym, text_of
-from btfdbg.kallsyms.names import Names
+from btfdbg.kallsyms.model import END_MARKERS, STOP, ByteOrder, Memory, Sym, text_of
+from btfdbg.kallsyms.names import SEQ_WIDTH, Names
 from btfdbg.lazy_dataclass import dataclass
 
 
@@ -223,10 +223,23 @@ class KallsymsTable:
     def _extent(self, index: int) -> int:
         name = self._names.at(index)
         start = self._addresses.at(index)
-        if name is None or start is None or text_of(name[1:]) in END_MARKERS:
+        if name is None or start is None:
+            return 0
+        return self._size(index, text_of(name[1:]), start)
+
+    def _size(self, index: int, name: str, start: int) -> int:
+        """Bytes to the next symbol, or to the end of a table whose size is known."""
+        if name in END_MARKERS or name.startswith(STOP):
             return 0
         after = self._addresses.next_above(index)
-        return 0 if after is None else after - start
+        size = 0 if after is None else after - start
+        layout = self.layout
+        # The last of these tables is followed by strings, which have no symbols.
+        if start == layout.seqs:
+            return min(size, SEQ_WIDTH * layout.num_syms)
+        if start == layout.addresses:
+            return min(size, layout.encoding.width * layout.num_syms)
+        return size
 
     def _sym(self, index: int, name: bytes | None = None) -> Sym | None:
         name = name or self._names.at(index)
@@ -247,8 +260,4 @@ class KallsymsTable:
             if low <= address < high:
                 letter = "d" if letter == "t" else "D"
         text = text_of(name[1:])
-        size = 0
-        if text not in END_MARKERS:
-            after = self._addresses.next_above(index)
-            size = 0 if after is None else after - address
-        return Sym(text, address, size, letter, percpu)
+        return Sym(text, address, self._size(index, text, address), letter, percpu)
