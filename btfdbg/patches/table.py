@@ -164,6 +164,18 @@ _MISSING = (
     ),
 )  # fmt: skip
 
+_SUMS = (
+    _helper(
+        "percpu", "percpu_counter_sum", ("fbc",), "kmem:percpu_counter_sum", _FAULTS,
+        "a counter is not known where one CPU's page is missing",
+    ),
+    _helper(
+        "swap", "total_swapcache_pages", ("prog",), "kmem:total_swapcache_pages",
+        "counts swap files by the length of an array, which BTF need not have",
+        "kmem -i does not know the page cache of kernels before 5.12",
+    ),
+)  # fmt: skip
+
 _UNBOUNDED = "goes on in C as long as what it reads is marked as a node; Ctrl-C cannot end it"
 
 _BOUNDS = (
@@ -331,6 +343,16 @@ _COMMANDS = (
         "says that a kernel is tainted, and not by what", "sys says TAINTED without by what",
     ),
     _command(
+        "_kmem", "_kmem_info", ("prog", "drgn_arg"), "kmem:info",
+        "one variable or page that is missing ends the whole table",
+        "kmem -i shows nothing where one line cannot be known",
+    ),
+    _command(
+        "_mm", "_crash_cmd_swap", _RUN, "kmem:swap",
+        "one cell that cannot be read ends the whole table",
+        "swap shows nothing where one cell cannot be known",
+    ),
+    _command(
         "_search", "_crash_cmd_search", (*_RUN, "parser"), "search:search",
         "ends at the first page that is missing, and does not say how far it is",
         "search ends at the first page that is missing",
@@ -493,6 +515,7 @@ _ENVIRONMENT = tuple(
 ROWS: tuple[Row, ...] = (
     *_WALKS,
     *_MISSING,
+    *_SUMS,
     *_BOUNDS,
     *_DEAD_CPUS,
     *_STACKS,

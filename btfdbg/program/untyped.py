@@ -20,6 +20,7 @@ import drgn
 from btfdbg.btf import Kind
 from btfdbg.btf.enumerators import find_enumerators
 from btfdbg.errors import BtfdbgError
+from btfdbg.kallsyms import CombinedTable
 from btfdbg.kallsyms.choice import is_text, own_ids
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.variables.provenance import Rejection
@@ -159,6 +160,7 @@ def explain(session: Session, name: str) -> str:
             or _of_enumerators(session, name)
             or _of_copies(session, name)
             or _of_types(session, name)
+            or _without_data_symbols(session, name)
         )
     except (BtfdbgError, drgn.FaultError):
         return ""  # what is damaged is told where it is read
@@ -222,6 +224,19 @@ def _of_enumerators(session: Session, name: str) -> str:
         told = ", ".join(map(str, values[:_MAX_SHOWN]))
         return f"{name} is an enumerator of several enums, with the values {told}"
     return ""
+
+
+def _without_data_symbols(session: Session, name: str) -> str:
+    """A variable that other kernels have, of a kernel whose kallsyms lists functions only."""
+    if not isinstance(session.symbols, CombinedTable) or session.variables is None:
+        return ""
+    types = [t for t in session.variables.elsewhere(name) if len(t) <= _MAX_TYPE_TEXT]
+    if not types:
+        return ""
+    return (
+        f"{name} ({types[0]} elsewhere) has no address here: this kernel's kallsyms has no data "
+        "symbols (CONFIG_KALLSYMS_ALL=n); --kallsyms FILE takes its System.map"
+    )
 
 
 def _of_copies(session: Session, name: str) -> str:
