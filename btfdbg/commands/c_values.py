@@ -23,6 +23,7 @@ from btfdbg.cdecl import CDeclError, CType, format_type
 from btfdbg.cdecl import expression as c
 from btfdbg.commands.candidates import underlying
 from btfdbg.errors import BtfdbgError
+from btfdbg.program import untyped
 from btfdbg.program.session import Session
 from btfdbg.variables.convert import TypeBuilder
 
@@ -168,7 +169,7 @@ class Evaluator:
             raise NameError(
                 f"{name!r} is neither a name of the prompt nor a variable of the kernel", name=name
             ) from None
-        raise UntypedError(name, symbol.address)
+        raise UntypedError(name, symbol.address, untyped.explain(self.session, name))
 
     # Operators
 
@@ -405,9 +406,9 @@ class Evaluator:
 class UntypedError(CValueError):
     """A symbol whose type is not known."""
 
-    def __init__(self, name: str, address: int) -> None:
+    def __init__(self, name: str, address: int, why: str) -> None:
         super().__init__(
-            f"no type is known for {name}, at {address:#x}; *(TYPE *)&{name} reads it as TYPE"
+            why or f"no type is known for {name}, at {address:#x}; *(TYPE *)&{name} reads it so"
         )
         self.address = address
 
