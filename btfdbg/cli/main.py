@@ -130,6 +130,10 @@ def _dispatch(argv: list[str]) -> int:
             from btfdbg.commands.execute import check_script
 
             check_script(operands[0])
+        if args.inputs or args.crashrc:
+            from btfdbg.commands.scripts import read_all
+
+            args.texts = read_all(args.inputs, args.crashrc)
         prog, session = open_for(args, core)
     except BtfdbgError as e:
         return unusable(e)
@@ -287,6 +291,13 @@ def _run(args: SimpleNamespace, prog: drgn.Program, session: Session, rest: Sequ
         from btfdbg.commands.state import state_of
 
         state_of(prog).source = args.source
+    if args.inputs or args.crashrc:
+        from btfdbg.commands import execute
+
+        session.ensure_modules()
+        ended = execute.run_texts(session, args.texts, color=args.color)
+        if ended is not None:
+            return ended
     if args.code is not None or args.commands or rest:
         if args.log_level != "none":
             import logging

@@ -31,6 +31,20 @@ RUN: tuple[Row, ...] = (
             "help": "run a command of the prompt and exit; may be repeated",
         },
     ),
+    (
+        ("-i",),
+        {
+            "dest": "inputs",
+            "metavar": "FILE",
+            "action": "append",
+            "default": [],
+            "help": "first run the lines of FILE as if they were typed; may be repeated",
+        },
+    ),
+    (
+        ("--crashrc",),
+        {"action": "store_true", "help": "first of all run the lines of ~/.crashrc"},
+    ),
 )
 
 GIVEN: tuple[Row, ...] = (

@@ -22,6 +22,7 @@ def _usage() -> str:
         ("[options] CORE", "look at a dump interactively"),
         ("[options] CORE -e CODE", "run Python code with `prog` bound"),
         ("[options] CORE -x 'COMMAND'", "run a command of the prompt (repeatable)"),
+        ("[options] CORE -x ctx", "where it happened: registers, stack, who waits"),
         ("[options] CORE SCRIPT [ARG...]", "run a Python script with `prog` bound"),
         *((f"{row.name} {row.usage}", row.summary) for row in SUBCOMMANDS.values()),
     ]
@@ -41,6 +42,12 @@ class Parser(argparse.ArgumentParser):
             prog="btfdbg" if command is None else f"btfdbg {command.name}",
             usage=_usage() if command is None else None,
             description="Debug any Linux kernel crash dump with nothing but the dump.",
+            epilog=(
+                "What happened? btfdbg report CORE says so, with the evidence; at the prompt type"
+                " report, then ctx. help there lists the commands, help crash those of crash."
+                if command is None
+                else None
+            ),
             allow_abbrev=False,
         )
         self._takes_value: dict[str, bool] = {"-h": False, "--help": False}

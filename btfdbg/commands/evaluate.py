@@ -20,7 +20,18 @@ from typing import Any
 import drgn
 from drgn.commands import CommandNotFoundError
 
-from btfdbg.commands import display, language, namespace, output, reads, values, words
+from btfdbg.commands import (
+    aliases,
+    display,
+    equivalents,
+    implicit,
+    language,
+    namespace,
+    output,
+    reads,
+    values,
+    words,
+)
 from btfdbg.commands.globals import all_globals
 from btfdbg.commands.language import Language
 from btfdbg.commands.state import PromptState, state_of
@@ -46,10 +57,11 @@ def prepare(session: Session) -> PromptState:
 def resolve(session: Session, line: str) -> language.Line:
     """Which language a line is in, for this Program and what the user has bound."""
     state = prepare(session)
+    own = state.own_names()
     return language.resolve(
-        line,
+        aliases.expand(line, state.aliases, own.__contains__),
         lambda word: namespace.is_command(session.prog, word),
-        state.own_names(),
+        own,
         lambda name: namespace.names_type(session.prog, name),
     )
 
@@ -63,11 +75,19 @@ def run_line(session: Session, line: str) -> bool:
     :raises KeyboardInterrupt: the user stopped it.
     """
     state = prepare(session)
+    if line.startswith("<"):
+        from btfdbg.commands import scripts
+
+        return scripts.run_file(session, line[1:].strip())
     found = resolve(session, line)
     if found.language is Language.NOTHING:
         return True
+    if found.text in namespace.LEAVE and found.text not in state.own_names():
+        raise SystemExit(namespace.EXIT_OK)
+    if found.language is Language.PYTHON:
+        found = implicit.command(session, found)
     if found.language is Language.COMMAND:
-        return namespace.run(session, found.text, state.globals)
+        return namespace.run(session, found.text, state.globals, expanded=True)
     with reads.counted(session, ""):
         return _run_typed(session, state, found)
 
@@ -92,12 +112,15 @@ def _run_typed(session: Session, state: PromptState, found: language.Line) -> bo
 def _misspelt(state: PromptState, text: str, error: Exception) -> Exception | None:
     """``pss -a`` is no Python because it was meant as a command."""
     word = language.first_word(text)
+    known = word in equivalents.INSTEAD
+    if known and isinstance(error, NameError) and error.name == word:
+        return CommandNotFoundError(word)
     if (
         isinstance(error, SyntaxError)
         and word
         and "\n" not in text.strip()
-        and text[len(word) : len(word) + 1].isspace()
-        and not keyword.iskeyword(word)
+        and (text[len(word) : len(word) + 1].isspace() or known)
+        and (known or not keyword.iskeyword(word))
         and word not in state.globals
         and not hasattr(builtins, word)
     ):
@@ -298,7 +321,7 @@ def chunks(text: str, starts_command: Callable[[str], bool]) -> Iterator[str]:
                 continue
             yield "\n".join(pending) + "\n"
             pending = []
-        if not line.strip() or line.startswith("#"):
+        if not line.strip() or line.startswith(("#", "//")):
             continue
         if starts_command(line) or not (incomplete(line) or line.startswith("@")):
             yield line

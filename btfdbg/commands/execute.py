@@ -186,7 +186,7 @@ def run_commands(session: Session, commands: Sequence[str], *, color: str = "aut
 
     A line whose first word is no command is taken as the prompt would take it.
     """
-    from btfdbg.commands import evaluate, namespace
+    from btfdbg.commands import evaluate, implicit, language, namespace
 
     status = EXIT_OK
     for line in commands:
@@ -195,7 +195,10 @@ def run_commands(session: Session, commands: Sequence[str], *, color: str = "aut
         state = evaluate.prepare(session)
         state.color = color
         word = line.strip().lstrip("%").split(None, 1)[0]
-        if namespace.is_command(session.prog, word) or word.isidentifier():
+        line_ = language.Line(language.Language.PYTHON, line)
+        if namespace.is_command(session.prog, word) or (
+            word.isidentifier() and implicit.command(session, line_) is line_
+        ):
             good = namespace.run(session, line, state.globals)
         else:
             good = evaluate.run_line(session, line)
@@ -203,6 +206,30 @@ def run_commands(session: Session, commands: Sequence[str], *, color: str = "aut
             status = EXIT_FAILED
         sys.stdout.flush()
     return status
+
+
+def run_texts(
+    session: Session, texts: Sequence[tuple[str, str]], *, color: str = "auto"
+) -> int | None:
+    """
+    Run files of command lines before anything else; what fails is said, and the next line run.
+
+    :param texts: Name and content of each.
+    :return: The exit status if a line asks to leave, else ``None``.
+    """
+    from btfdbg.commands import evaluate
+
+    state = evaluate.prepare(session)
+    state.color = color
+    state.depth += 1
+    for _, text in texts:
+        try:
+            evaluate.run_text(session, text)
+        except SystemExit as e:
+            return _status(e)
+    state.depth -= 1
+    sys.stdout.flush()
+    return None
 
 
 def _guarded(session: Session, call: Callable[[], object]) -> int:

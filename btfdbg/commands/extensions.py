@@ -45,6 +45,14 @@ def own_file(path: Path) -> bool:
     return status.st_uid in (os.getuid(), 0) and not status.st_mode & 0o002
 
 
+_loaded: list[str] = []
+
+
+def loaded() -> tuple[str, ...]:
+    """The files and entry points whose commands were loaded."""
+    return tuple(_loaded)
+
+
 def load() -> list[str]:
     """Load the user's commands; return the names of what was loaded."""
     loaded = []
@@ -63,7 +71,9 @@ def load() -> list[str]:
             logger.warning("%s: not loaded: %s: %s", file, type(e).__name__, e)
         else:
             loaded.append(str(file))
-    return loaded + _load_entry_points()
+    loaded += _load_entry_points()
+    _loaded[:] = loaded
+    return loaded
 
 
 def _load_entry_points() -> list[str]:

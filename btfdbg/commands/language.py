@@ -52,6 +52,8 @@ _ASSIGNMENT = re.compile(
 )
 _STRUCT = re.compile(r"([A-Za-z_]\w*)(?:\.[\w.,\[\]]+)?\s+(?:-|0x)?[\w-]")
 _FORMATTED = re.compile(r"([a-z]+/)\w*(?=\s|$)")
+# Python parses ``* x`` and compiles it nowhere.
+_STARRED = re.compile(r"\*\s*[\w.]+(?:\s*[|<>].*)?")
 _ASK = re.compile(r"\s*(?:\?\s*(?P<before>[^?\n]+)|(?P<after>[^?\n]+?)\s*\?)\s*")
 
 
@@ -101,7 +103,8 @@ def resolve(
             return Line(Language.COMMAND, "* " + text)
         return Line(Language.PYTHON, text)
     if word == "*":
-        return Line(Language.PYTHON if _is_python(text) else Language.COMMAND, text)
+        python = _is_python(text) and not _STARRED.fullmatch(text)
+        return Line(Language.PYTHON if python else Language.COMMAND, text)
     if rest[:1] in ("(", "[", ".") or _ASSIGNMENT.match(rest):
         return Line(Language.PYTHON, text)
     if word in own_names and _is_python(text):

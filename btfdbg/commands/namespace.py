@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import keyword
 import pkgutil
 import re
 import sys
@@ -28,7 +29,7 @@ from drgn.commands import (
     ParsedCommand,
 )
 
-from btfdbg.commands import extensions, failure, output, reads, words
+from btfdbg.commands import aliases, equivalents, extensions, failure, output, reads, words
 from btfdbg.commands.arguments import options_first
 from btfdbg.commands.candidates import candidates
 from btfdbg.commands.define import NAMESPACE, own
@@ -51,6 +52,11 @@ _WORD = re.compile(r"\*|[^\s<>|;&#'\"()]+")
 _FORMATTED = re.compile(r"(p|x)/(\w+)(?=\s|$)")
 
 _HELP = re.compile(r"\s*(--help|-h)\s*(?=$|[|>])")
+
+LEAVE = frozenset(("q", "quit", "exit"))
+"""Lines that end a session."""
+
+EXIT_OK = 0
 
 _loaded = False
 
@@ -87,6 +93,17 @@ def lookup(prog: drgn.Program, name: str) -> Command[Any]:
     :raises CommandNotFoundError: there is none.
     """
     load_commands()
+    found = _lookup(prog, name)
+    if found is None:
+        stands_for = aliases.meaning(name, state_of(prog).aliases)
+        if stands_for and name not in keyword.kwlist:
+            found = _lookup(prog, _WORD.match(stands_for)[0])  # type: ignore[index] # not empty
+    if found is None:
+        raise CommandNotFoundError(name)
+    return found
+
+
+def _lookup(prog: drgn.Program, name: str) -> Command[Any] | None:
     for space in _spaces():
         if name in _HIDDEN and _is_crash(space):
             continue
@@ -94,7 +111,7 @@ def lookup(prog: drgn.Program, name: str) -> Command[Any]:
             return space.lookup(prog, name)
         except CommandNotFoundError:
             pass
-    raise CommandNotFoundError(name)
+    return None
 
 
 def is_command(prog: drgn.Program, word: str) -> bool:
@@ -140,19 +157,25 @@ def split(line: str) -> tuple[str, str]:
     return word.group(), line[word.end() :].lstrip()
 
 
-def run(session: Session, line: str, globals_: dict[str, Any]) -> bool:
+def run(session: Session, line: str, globals_: dict[str, Any], *, expanded: bool = False) -> bool:
     """
     Run one command line; print what goes wrong in one line.
 
+    :param expanded: An alias at its start has been replaced already.
     :return: Whether it succeeded.
+    :raises SystemExit: it asks to leave.
     """
     state = state_of(session.prog)
     if not state.globals:
         state.globals = globals_
         state.given = frozenset(globals_)
     line = line.strip().removeprefix("%").lstrip()
+    if not expanded:
+        line = aliases.expand(line, state.aliases)
     if not line:
         return True
+    if line in LEAVE:
+        raise SystemExit(EXIT_OK)
     match = _WORD.match(line)
     with reads.counted(session, match.group() if match else ""):
         try:
@@ -201,7 +224,7 @@ def _run(session: Session, state: PromptState, word: str, tail: str) -> None:
     with (
         output.redirected(parsed.redirections, parsed.pipeline),
         _json(as_json),
-        _terse(command),
+        _terse(),
     ):
         command.run(prog, word, args, globals=state.globals)
 
@@ -216,17 +239,16 @@ def _wants_help(command: Command[Any], tail: str) -> bool:
 
 
 @contextlib.contextmanager
-def _terse(command: Command[Any]) -> Iterator[None]:
-    """Keep argparse from printing its usage above an error of one line."""
-    parser = parser_of(command)
-    if parser is None:
-        yield
-        return
-    parser.print_usage = lambda file=None: None  # type: ignore[method-assign] # for this run
+def _terse() -> Iterator[None]:
+    """Keep argparse from printing its usage above an error of one line; ``foreach`` has many."""
+    usage = argparse.ArgumentParser.print_usage
+    argparse.ArgumentParser.print_usage = (  # type: ignore[method-assign] # for this run
+        lambda self, file=None: None
+    )
     try:
         yield
     finally:
-        del parser.print_usage
+        argparse.ArgumentParser.print_usage = usage  # type: ignore[method-assign] # as it was
 
 
 def _take_json(tail: str) -> tuple[bool, str]:
@@ -321,6 +343,9 @@ def one_line_about(session: Session, error: BaseException) -> str:
         return untyped.explain(session, name)
 
     if isinstance(error, CommandNotFoundError):
+        instead = equivalents.INSTEAD.get(error.name)
+        if instead:
+            return f"{error}; {instead}"
         return f"{error}{failure.did_you_mean(error.name, names('command'))}"
     if isinstance(error, CommandArgumentError):
         # argparse's message has the usage above it.

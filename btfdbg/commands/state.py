@@ -27,7 +27,9 @@ class PromptState:
     :ivar results: Number to value, as ``$3`` and ``_3``.
     :ivar names: ``$name`` variables and bookmarks.
     :ivar notes: Bookmark to the words the user gave with it.
+    :ivar aliases: What the user made with ``alias``: word to the line that it stands for.
     :ivar faults: Reads that failed so far.
+    :ivar depth: How many files of commands are being read within each other.
     :ivar source: Folder of the kernel's source tree, "" without one.
     :ivar color: ``auto``, ``always`` or ``never``.
     """
@@ -37,6 +39,7 @@ class PromptState:
     results: dict[int, Any] = field(default_factory=dict)
     names: dict[str, Any] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
+    aliases: dict[str, str] = field(default_factory=dict)
     names_path: str = ""
     last_error: BaseException | None = None
     faults: int = 0
@@ -44,6 +47,7 @@ class PromptState:
     pager: bool = True
     source: str = ""
     interactive: bool = False
+    depth: int = 0
 
     def own_names(self) -> frozenset[str]:
         """Names that the user bound."""

@@ -170,7 +170,7 @@ def evaluate(session: Session, text: str, cpu: int | None = None) -> Any:
     text = text.strip()
     why = ""
     try:
-        tree = expression.parse_expression(text, lambda name: _names_type(session, name))
+        tree = expression.parse_expression(text, lambda name: names_type(session, name))
     except CDeclError as e:
         why = str(e).removeprefix(f"{text!r}: ")
     else:
@@ -182,7 +182,7 @@ def evaluate(session: Session, text: str, cpu: int | None = None) -> Any:
     return _python(session, text, cpu, why)
 
 
-def _names_type(session: Session, name: str) -> bool:
+def names_type(session: Session, name: str) -> bool:
     """Whether ``(name)`` is a cast: it names a type, and no variable."""
     if name in state_of(session.prog).globals or session.lookup_symbols(name):
         return False

@@ -51,7 +51,7 @@ function _shtab_btfdbg_using
 end
 
 set -g _shtab_btfdbg_commands info report signature triage trim isf export-vmlinux gdbserver serve btf 'btf dump' 'btf assemble' 'btf check' 'btf convert' 'btf embed' 'btf dedup' 'btf distill' 'btf relocate' 'btf merge' 'btf minimize' 'btf diff' 'btf find' 'btf holes' 'btf offset' 'btf fingerprint' 'btf isf' 'btf encode-vars' vars 'vars extract' 'vars list' 'vars check'
-set -g _shtab_btfdbg_opts_with_value --architecture --btf --btf-extra --color --database --format --html --jobs --kallsyms --known --lane --leave-out --listen --log --log-level --memory --modules-dir --only --output --qemu --release --results --save-vmcoreinfo --scheduler --seconds --source --symbols --trust --vmcoreinfo -e -j -o -s -x
+set -g _shtab_btfdbg_opts_with_value --architecture --btf --btf-extra --color --database --format --html --jobs --kallsyms --known --lane --leave-out --listen --log --log-level --memory --modules-dir --only --output --qemu --release --results --save-vmcoreinfo --scheduler --seconds --source --symbols --trust --vmcoreinfo -e -i -j -o -s -x
 
 complete -c btfdbg -e
 complete -c btfdbg -f
@@ -60,6 +60,8 @@ complete -c btfdbg -n _shtab_btfdbg_using -s h -l help -d 'show this help messag
 complete -c btfdbg -n _shtab_btfdbg_using -l version -d 'show program'"'"'s version number and exit'
 complete -c btfdbg -n _shtab_btfdbg_using -s e -x -d 'run Python code'
 complete -c btfdbg -n _shtab_btfdbg_using -s x -x -d 'run a command of the prompt and exit; may be repeated'
+complete -c btfdbg -n _shtab_btfdbg_using -s i -xka "(__fish_complete_path (commandline -ct))" -d 'first run the lines of FILE as if they were typed; may be repeated'
+complete -c btfdbg -n _shtab_btfdbg_using -l crashrc -d 'first of all run the lines of ~/.crashrc'
 complete -c btfdbg -n _shtab_btfdbg_using -l btf -xka "(__fish_complete_path (commandline -ct))" -d 'the kernel'"'"'s BTF: raw, vmlinux or vmlinuz'
 complete -c btfdbg -n _shtab_btfdbg_using -l btf-extra -xka "(__fish_complete_path (commandline -ct))" -d 'BTF of variables of the kernel or a module (btf encode-vars), or a folder; may be repeated'
 complete -c btfdbg -n _shtab_btfdbg_using -l kallsyms -xka "(__fish_complete_path (commandline -ct))" -d 'symbols: System.map or /proc/kallsyms'

@@ -12,7 +12,7 @@ from btfdbg.commands import annotate, display, output, values, words
 from btfdbg.commands.define import DEFINITIONS, NAMESPACE, Definition
 from btfdbg.commands.state import state_of
 from btfdbg.program.per_cpu import copies
-from btfdbg.program.session import session
+from btfdbg.program.session import Session, session
 
 _SIZES = {"b": 1, "h": 2, "w": 4, "g": 8}
 _MAX_COUNT = 65536
@@ -105,7 +105,7 @@ def _formatted(found: object, expression: str, letters: str) -> str:
     usage="**x/**\\ [*COUNT*][*FORMAT*][*SIZE*] *ADDRESS*",
     long_description="""
     Show COUNT units of memory. SIZE is b, h, w or g (1, 2, 4, 8 bytes), FORMAT one
-    of p/'s letters; s shows strings, a pointers with what they point to.
+    of p/'s letters; s shows strings, a pointers with what they point to, i instructions.
     """,
     epilog=_examples("x/"),
     parse=words.split_shell,
@@ -125,6 +125,9 @@ def examine(
     owner = session(prog)
     count, letter, size = _spec(spec)
     address = values.address(owner, expression)
+    if letter == "i":
+        _instructions(owner, address, count)
+        return
     if letter == "s":
         _strings(prog, address, count)
         return
@@ -154,6 +157,14 @@ def examine(
             else:
                 cells.append(display.number_as(value, size * 8, "z" if letter == "x" else letter))
         output.emit(("address", f"{at:#x}"), ":  ", "  ".join(cells))
+
+
+def _instructions(owner: Session, address: int, count: int) -> None:
+    from btfdbg.commands import namespace
+
+    command = namespace.lookup(owner.prog, "dis")
+    words_ = [f"{address:#x}", str(count)]
+    command.run(owner.prog, "dis", words_, globals=state_of(owner.prog).globals)
 
 
 def _spec(spec: str) -> tuple[int, str, int]:

@@ -6,7 +6,7 @@ import argparse
 
 from drgn.commands import Command, argument
 
-from btfdbg.commands import namespace, output, text
+from btfdbg.commands import equivalents, namespace, output, text
 from btfdbg.commands.define import own, prompt_command
 from btfdbg.program.session import Session
 
@@ -20,6 +20,16 @@ p/x EXPR prints in a format, x/8gx ADDR examines memory, tb shows the last trace
 Tab completes, Ctrl-R searches history, F1 shows the keys, Ctrl-D leaves."""
 
 
+FIRST = (
+    ("an oops, a panic, a BUG", "report, then ctx; dis -r and frame N around where it happened"),
+    ("a hang, tasks that do not move", "report -s blocked, then foreach UN bt, log"),
+    ("out of memory", "report -s memory, then kmem -i, kmem -s, ps -S"),
+    ("a lockup, a stall", "report, then bt -a, runq, timer"),
+    ("something else", "report; what you know from elsewhere: help crash, gdb or drgn"),
+)
+"""What one does not know yet, and what to type then."""
+
+
 @prompt_command(
     name="help",
     description="list the commands, or explain some of them",
@@ -27,10 +37,13 @@ Tab completes, Ctrl-R searches history, F1 shows the keys, Ctrl-D leaves."""
     Without arguments, list all commands with the rule by which a line is taken
     as a command or as Python. With names, explain those.
     """,
-    arguments=(argument("command", nargs="*", help="command, or ``all``"),),
+    arguments=(
+        argument("command", nargs="*", help="command, ``all``, ``crash``, ``gdb`` or ``drgn``"),
+    ),
     examples=(
         ("help", "all commands"),
         ("help tele bt", "two of them"),
+        ("help crash", "every command of crash, and what it is here; help gdb, help drgn"),
     ),
     complete=("command",),
 )
@@ -44,10 +57,35 @@ def help_(session: Session, args: argparse.Namespace) -> None:
     for i, name in enumerate(names):
         if i:
             output.emit("")
-        explain(session, name)
+        if name in equivalents.TABLES and (len(names) == 1 or name != "crash"):
+            _elsewhere(session, name)
+        else:
+            explain(session, name)
+
+
+def _elsewhere(session: Session, name: str) -> None:
+    """What people type elsewhere, and what that is here."""
+    rows = equivalents.TABLES[name]
+    left = max(len(row.there) for row in rows)
+    right = max(len(row.here) for row in rows)
+    output.emit(("heading", f"{name:<{left}}  here"))
+    for row in rows:
+        here = f"{row.here or '-':<{right}}  " if row.note else row.here
+        output.emit(("name", f"{row.there:<{left}}"), "  ", here, ("dim", row.note))
+    if name == "crash":
+        output.emit("")
+        output.emit("help NAME lists the options; where drgn has a command, it is drgn's.")
+        explain(session, "crash")
+    elif name == "gdb":
+        output.emit("")
+        explain(session, "gdb")
 
 
 def _overview(session: Session, known: dict[str, Command[object]]) -> None:
+    output.emit(("heading", "what happened?"))
+    for case, line in FIRST:
+        output.emit(f"  {case:<32}", ("name", line))
+    output.emit("")
     ours = [name for name in known if own(session.prog, name) is not None]
     drgns = [name for name in known if own(session.prog, name) is None]
     width = max(map(len, known))

@@ -36,11 +36,12 @@ def _code(session: Session, args: argparse.Namespace) -> str:
     """,
     arguments=(
         argument("address", help="address, symbol, $name or expression"),
+        argument("words", nargs="?", type=int, help="words to show, as with -n"),
         argument("-n", "--count", type=int, default=16, help="words to show (default: 16)"),
         argument("-d", "--depth", type=int, default=3, help="pointers to follow (default: 3)"),
     ),
     examples=(
-        ("tele init_task -n 8", "the first words of a struct"),
+        ("tele init_task 8", "the first words of a struct"),
         ('tele prog["init_task"].stack -n 4 -d 1', "the end of a stack"),
     ),
     drgn_code=_code,
@@ -51,6 +52,8 @@ def tele(session: Session, args: argparse.Namespace) -> Table | None:
     """Run the command."""
     word = _word(session.prog)
     start = values.address(session, args.address)
+    if args.words is not None:
+        args.count = args.words
     if not 0 < args.count <= _MAX_COUNT:
         raise values.ArgumentError(f"-n {args.count}: 1 to {_MAX_COUNT} words")
     depth = min(max(args.depth, 0), 16)

@@ -1,0 +1,98 @@
+"""``gdb`` and ``extend``: crash's ways to more commands, and what takes their place here."""
+
+from __future__ import annotations
+
+import argparse
+
+import drgn
+from drgn.commands import CommandError, ParsedCommand, argument, custom_command
+
+from btfdbg.commands import equivalents, extensions, output
+from btfdbg.commands.define import DEFINITIONS, NAMESPACE, Definition, prompt_command
+from btfdbg.commands.text import escape
+from btfdbg.program.session import Session, session
+
+DEFINITIONS["gdb"] = Definition(
+    "gdb",
+    (
+        ("gdb p init_task.pid", "what has an equivalent here runs"),
+        ("gdb info symbol init_task", "the same: sym init_task"),
+    ),
+    ("command",),
+)
+
+
+@custom_command(
+    name="gdb",
+    description="run the equivalent of a command of gdb's; help gdb lists them",
+    usage="**gdb** *COMMAND*",
+    long_description="""
+    There is no gdb behind this prompt. What has an equivalent is run; ``help gdb`` lists them.
+    For gdb itself, ``btfdbg gdbserver CORE`` makes the dump a remote target.
+    """,
+    epilog="examples:\n\n"
+    + "\n".join(f"|  {line.ljust(28)}  {why}" for line, why in DEFINITIONS["gdb"].examples),
+    parse=ParsedCommand,
+    namespace=NAMESPACE,
+)
+def gdb(
+    prog: drgn.Program,
+    name: str,
+    args: str,
+    /,
+    *,
+    parser: argparse.ArgumentParser,
+    globals: dict[str, object],
+) -> None:
+    """Run the command."""
+    from btfdbg.commands import evaluate
+
+    line = args.strip()
+    if not line:
+        raise CommandError("there is no gdb behind this prompt; help gdb lists what is here")
+    here = equivalents.of_gdb(line)
+    if here is None:
+        word = line.split(None, 1)[0]
+        hint = equivalents.INSTEAD.get(word) or "help gdb lists what is here"
+        raise CommandError(f"{word}: {hint}; btfdbg gdbserver CORE serves gdb itself")
+    if here != line:
+        output.emit(("dim", f"({here})"))
+    # What goes wrong has been said under the name of the command that ran.
+    evaluate.run_line(session(prog), here)
+
+
+@prompt_command(
+    name="extend",
+    description="commands that were added, and how they are",
+    long_description="""
+    crash loads shared objects that are compiled against crash itself. Here a command is a
+    file of Python: every ``*.py`` in the folder that is shown is loaded at the start, and so is
+    every module that an installed package names as entry point ``btfdbg.commands``. Without
+    arguments say where, and what was loaded.
+    """,
+    arguments=(
+        argument("file", nargs="*", help="as of crash's extend; nothing is loaded"),
+        argument("-u", dest="unload", action="store_true", help="as of crash's extend"),
+        argument("-s", dest="show", action="store_true", help="as of crash's extend"),
+    ),
+    examples=(("extend", "where commands of your own are put"),),
+)
+def extend(session: Session, args: argparse.Namespace) -> None:
+    """Run the command."""
+    folder = extensions.config_dir() / "commands"
+    for file in args.file:
+        word = file.rpartition("/")[2].partition(".")[0]
+        hint = equivalents.INSTEAD.get(word, "")
+        raise CommandError(
+            f"{file}: shared objects of crash are not loaded; "
+            + (f"{hint}; " if hint else "")
+            + f"a command of your own is a .py file in {folder}"
+        )
+    if args.unload:
+        raise CommandError("-u: what was loaded at the start stays; remove its file")
+    output.emit(f"commands of your own: {escape(str(folder))}/*.py")
+    found = extensions.loaded()
+    for name in found:
+        output.emit("  ", ("name", escape(name)))
+    if not found:
+        output.emit(("dim", "  none loaded; docs/commands.md shows how one is written"))
