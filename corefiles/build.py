@@ -44,10 +44,14 @@ class Aboard:
     What a guest carries and says besides.
 
     :ivar probes: Name of a fact and the shell that prints it.
+    :ivar errand: What its crash kernel does, if it has one.
+    :ivar disks: Name and file of further disks; they come after those for dumps.
     """
 
     programs: Sequence[initramfs.Program] = ()
     probes: Mapping[str, str] = field(default_factory=dict)
+    errand: kdump.Errand = field(default_factory=kdump.Errand)
+    disks: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,11 +203,12 @@ class Builder:
         disks = {how: work / f"disk-{how}" for how in variants}
         if variants:
             tools = self.archive(wish.tools_suite or wish.suite, wish.arch)
-            kit = kdump.kit(kernel, archive, tools, machine.console, variants)
+            errand = aboard.errand
+            kit = kdump.kit(kernel, archive, tools, machine.console, variants, errand)
             programs += kit.programs
             before = kit.load
             files |= kit.files
-            append += f" crashkernel={kdump.CRASH_MEMORY}M"
+            append += f" crashkernel={errand.memory}M"
         for disk in disks.values():
             with disk.open("wb") as file:
                 file.truncate((memory + 64) << 20)
@@ -235,7 +240,7 @@ class Builder:
             vmcoreinfo=wish.vmcoreinfo,
             ram_file=_ram_file(work) if "ram-file" in wish.hows and not variants else None,
             # Those of kdump come first: its own initramfs counts on that.
-            disks={**disks, **named},
+            disks={**disks, **named, **aboard.disks},
         )
         self.say(f"booting {kernel.release} ({memory} MiB), {scenario.name}")
         return Prepared(kernel, guest, disks, fault)

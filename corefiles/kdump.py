@@ -46,7 +46,22 @@ class Kit:
     """Shell that loads the crash kernel."""
 
 
-def crash_init(variants: Sequence[str]) -> str:
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """
+    What the crash kernel does before it dumps.
+
+    :ivar script: Shell.
+    :ivar modules: That it needs besides.
+    :ivar memory: MiB set aside for the crash kernel.
+    """
+
+    script: str = ""
+    modules: tuple[str, ...] = ()
+    memory: int = CRASH_MEMORY
+
+
+def crash_init(variants: Sequence[str], script: str = "") -> str:
     """Return the init script of the crash kernel: one dump to each disk in turn."""
     lines = [
         "#!/usr/bin/busybox sh",
@@ -59,6 +74,7 @@ def crash_init(variants: Sequence[str]) -> str:
         "for m in /m/*; do insmod $m; done",
         "sleep 1",
         "dmesg -n 4",
+        *script.splitlines(),
     ]
     for index, variant in enumerate(variants):
         disk = f"/dev/vd{chr(ord('a') + index)}"
@@ -79,7 +95,12 @@ def plain_image(image: Path) -> bytes:
 
 
 def kit(
-    kernel: Kernel, guest: Archive, tools: Archive, console: str, variants: Sequence[str]
+    kernel: Kernel,
+    guest: Archive,
+    tools: Archive,
+    console: str,
+    variants: Sequence[str],
+    errand: Errand,
 ) -> Kit:
     """
     Assemble what goes into the first initramfs.
@@ -92,9 +113,9 @@ def kit(
     kexec = program(tools, "kexec-tools", ["usr/sbin/kexec"])
     second = build(
         busybox(guest),
-        crash_init(variants),
+        crash_init(variants, errand.script),
         kernel,
-        wanted_modules(kernel, MODULES),
+        wanted_modules(kernel, (*MODULES, *errand.modules)),
         {},
         programs=[dumper],
     )

@@ -187,6 +187,7 @@ SUBCOMMANDS: dict[str, Subcommand] = {
             True,
         ),
         Subcommand("triage", "PATH...", "many dumps and logs: which of them are one bug"),
+        Subcommand("collect", "CORE FOLDER", "for a kdump hook: report, signature, small dump"),
         Subcommand("trim", "CORE OUT [-x COMMAND]", "a small dump, only what a session needs"),
         Subcommand("isf", "CORE -o FILE", "a symbol table for volatility3", True),
         Subcommand("export-vmlinux", "CORE -o FILE", "a vmlinux for crash, gdb and drgn -s", True),

@@ -15,6 +15,7 @@ Facts: drgn ``libdrgn/kdump.c``, ``drgn_program_set_kdump()``;
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -96,6 +97,12 @@ class Recorder:
         """
         data: bytes = self.memory.read(pfn << self.page_shift, self.page_size, True)
         return data
+
+    def forget_program(self) -> None:
+        """Let go of the Program that remembers, with all that is tied to it: its Session, say."""
+        self.recording = False
+        del self.prog
+        gc.collect()
 
     def touch(self, address: int, size: int) -> int:
         """

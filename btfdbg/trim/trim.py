@@ -94,9 +94,12 @@ def trim(
     recorder.recording = False
     left_out: Counter[Owner] = Counter()
     pfns = recorder.pfns
+    description = _describe(recorder, session, source, include_user)
+    # Two sessions at once are more than a crash kernel has memory for.
+    del session
+    recorder.forget_program()
     if not include_user:
         pfns, left_out = _kernel_pages(recorder, options, source)
-    description = _describe(recorder, session, source, include_user)
     part = out.with_name(out.name + ".part")
     number = itertools.count()
 

@@ -7,12 +7,13 @@
 
 _shtab_btfdbg_btf_subparsers=(dump assemble check convert embed dedup distill relocate merge minimize diff find holes offset fingerprint isf encode-vars)
 _shtab_btfdbg_vars_subparsers=(extract list check)
-_shtab_btfdbg_subparsers=(info report signature triage trim isf export-vmlinux gdbserver serve btf vars)
+_shtab_btfdbg_subparsers=(info report signature triage collect trim isf export-vmlinux gdbserver serve btf vars)
 
 _shtab_btfdbg_info_option_strings=(-h --help --version --btf --btf-extra --kallsyms --vmcoreinfo --architecture --modules-dir --source -k --live --qemu -s --symbols --no-cache --color --log-level -q --quiet --json --save-vmcoreinfo)
 _shtab_btfdbg_report_option_strings=(-h --help --version --btf --btf-extra --kallsyms --vmcoreinfo --architecture --modules-dir --source -k --live --qemu -s --symbols --no-cache --color --log-level -q --quiet --log --format -o)
 _shtab_btfdbg_signature_option_strings=(-h --help --version --btf --btf-extra --kallsyms --vmcoreinfo --architecture --modules-dir --source -k --live --qemu -s --symbols --no-cache --color --log-level -q --quiet --log --why --all --json)
 _shtab_btfdbg_triage_option_strings=(-h --help --format -o --html -j --jobs --scheduler --known --seconds --memory --results --afresh -q --quiet)
+_shtab_btfdbg_collect_option_strings=(-h --help --no-dump -x --seconds --memory -q --quiet)
 _shtab_btfdbg_trim_option_strings=(-h --help -x --only --include-user --btf --kallsyms --vmcoreinfo --architecture -q --quiet)
 _shtab_btfdbg_isf_option_strings=(-h --help --version --btf --btf-extra --kallsyms --vmcoreinfo --architecture --modules-dir --source -k --live --qemu -s --symbols --no-cache --color --log-level -q --quiet -o --output)
 _shtab_btfdbg_export_vmlinux_option_strings=(-h --help --version --btf --btf-extra --kallsyms --vmcoreinfo --architecture --modules-dir --source -k --live --qemu -s --symbols --no-cache --color --log-level -q --quiet -o --output --runtime --all-variables)
@@ -76,6 +77,7 @@ _shtab_btfdbg_signature___log_COMPGEN=_shtab_compgen_files
 _shtab_btfdbg_triage__o_COMPGEN=_shtab_compgen_files
 _shtab_btfdbg_triage___known_COMPGEN=_shtab_compgen_files
 _shtab_btfdbg_triage___results_COMPGEN=_shtab_compgen_files
+_shtab_btfdbg_collect_pos_0_COMPGEN=_shtab_compgen_files
 _shtab_btfdbg_trim_pos_0_COMPGEN=_shtab_compgen_files
 _shtab_btfdbg_trim_pos_1_COMPGEN=_shtab_compgen_files
 _shtab_btfdbg_trim___btf_COMPGEN=_shtab_compgen_files
@@ -146,7 +148,7 @@ _shtab_btfdbg_gdbserver___log_level_choices=(debug info warning error critical n
 _shtab_btfdbg_btf_pos_0_choices=(dump assemble check convert embed dedup distill relocate merge minimize diff find holes offset fingerprint isf encode-vars)
 _shtab_btfdbg_vars_extract___only_choices=(variables functions)
 _shtab_btfdbg_vars_pos_0_choices=(extract list check)
-_shtab_btfdbg_pos_0_choices=(info report signature triage trim isf export-vmlinux gdbserver serve btf vars)
+_shtab_btfdbg_pos_0_choices=(info report signature triage collect trim isf export-vmlinux gdbserver serve btf vars)
 _shtab_btfdbg___color_choices=(auto always never)
 _shtab_btfdbg___log_level_choices=(debug info warning error critical none)
 
@@ -184,6 +186,11 @@ _shtab_btfdbg_triage___help_nargs=0
 _shtab_btfdbg_triage___afresh_nargs=0
 _shtab_btfdbg_triage__q_nargs=0
 _shtab_btfdbg_triage___quiet_nargs=0
+_shtab_btfdbg_collect__h_nargs=0
+_shtab_btfdbg_collect___help_nargs=0
+_shtab_btfdbg_collect___no_dump_nargs=0
+_shtab_btfdbg_collect__q_nargs=0
+_shtab_btfdbg_collect___quiet_nargs=0
 _shtab_btfdbg_trim__h_nargs=0
 _shtab_btfdbg_trim___help_nargs=0
 _shtab_btfdbg_trim___only_nargs=0

@@ -50,7 +50,7 @@ function _shtab_btfdbg_using
   test "$_shtab_btfdbg_cmdpath" = "$argv"
 end
 
-set -g _shtab_btfdbg_commands info report signature triage trim isf export-vmlinux gdbserver serve btf 'btf dump' 'btf assemble' 'btf check' 'btf convert' 'btf embed' 'btf dedup' 'btf distill' 'btf relocate' 'btf merge' 'btf minimize' 'btf diff' 'btf find' 'btf holes' 'btf offset' 'btf fingerprint' 'btf isf' 'btf encode-vars' vars 'vars extract' 'vars list' 'vars check'
+set -g _shtab_btfdbg_commands info report signature triage collect trim isf export-vmlinux gdbserver serve btf 'btf dump' 'btf assemble' 'btf check' 'btf convert' 'btf embed' 'btf dedup' 'btf distill' 'btf relocate' 'btf merge' 'btf minimize' 'btf diff' 'btf find' 'btf holes' 'btf offset' 'btf fingerprint' 'btf isf' 'btf encode-vars' vars 'vars extract' 'vars list' 'vars check'
 set -g _shtab_btfdbg_opts_with_value --architecture --btf --btf-extra --color --database --format --html --jobs --kallsyms --known --lane --leave-out --listen --log --log-level --memory --modules-dir --only --output --qemu --release --results --save-vmcoreinfo --scheduler --seconds --source --symbols --trust --vmcoreinfo -e -i -j -o -s -x
 
 complete -c btfdbg -e
@@ -152,6 +152,14 @@ complete -c btfdbg -n '_shtab_btfdbg_using triage' -l memory -x -d 'for one dump
 complete -c btfdbg -n '_shtab_btfdbg_using triage' -l results -xka "(__fish_complete_path (commandline -ct))" -d 'where results are kept between runs'
 complete -c btfdbg -n '_shtab_btfdbg_using triage' -l afresh -d 'read all, keep nothing'
 complete -c btfdbg -n '_shtab_btfdbg_using triage' -s q -l quiet -d 'no progress on stderr'
+complete -c btfdbg -n '_shtab_btfdbg_using; and test $_shtab_btfdbg_npos -eq 0' -a collect -d 'for a kdump hook: report, signature, small dump'
+complete -c btfdbg -n '_shtab_btfdbg_using collect' -s h -l help -d 'show this help message and exit'
+complete -c btfdbg -n '_shtab_btfdbg_using collect' -l no-dump -d 'only the report and the signature, no dump'
+complete -c btfdbg -n '_shtab_btfdbg_using collect' -s x -x -d 'keep what this command of the prompt reads too; may be repeated'
+complete -c btfdbg -n '_shtab_btfdbg_using collect' -l seconds -x -d 'for all of it (default: 600)'
+complete -c btfdbg -n '_shtab_btfdbg_using collect' -l memory -x -d 'for all of it (default: most of what is free)'
+complete -c btfdbg -n '_shtab_btfdbg_using collect' -s q -l quiet -d 'say nothing about success'
+complete -c btfdbg -n '_shtab_btfdbg_using collect; and test $_shtab_btfdbg_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d '/proc/vmcore, or any dump'
 complete -c btfdbg -n '_shtab_btfdbg_using; and test $_shtab_btfdbg_npos -eq 0' -a trim -d 'a small dump, only what a session needs'
 complete -c btfdbg -n '_shtab_btfdbg_using trim' -s h -l help -d 'show this help message and exit'
 complete -c btfdbg -n '_shtab_btfdbg_using trim' -s x -x -d 'keep what this command of the prompt reads too; may be repeated'
