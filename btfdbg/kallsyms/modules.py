@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from typing import overload
 
 from drgn import (
@@ -31,8 +31,12 @@ from btfdbg.kallsyms.loaded import LoadedModule, loaded_modules
 from btfdbg.kallsyms.model import MAX_NAME, PAGE, Sym, text_of
 from btfdbg.kallsyms.symbols import SymbolFinder, to_drgn
 
-_MAX_MODULE_SYMBOLS = 1 << 20
+_MAX_MODULE_SYMBOLS = (1 << 20) - 1
 _MAX_STRTAB = 1 << 26
+# Bytes of all modules' names that are indexed; a host with 300 modules has 4 MB.
+_MAX_NAMES = 1 << 26
+_NUMBER_BITS = 20
+_MAX_NUMBER = (1 << _NUMBER_BITS) - 1
 _SYM_BYTES = 24
 _STB_GLOBAL = 1
 _STB_WEAK = 2
@@ -134,6 +138,29 @@ class ModuleTable:
             if entry[0] in places and entry[3] and self._is_name(entry[0])
         ]
 
+    def names(self, most: int) -> list[tuple[bytes, int]] | None:
+        """
+        Name and number of every symbol that can be found by name, by number.
+
+        :param most: How many bytes the names may take in all; in made-up tables one can start
+            at every byte of another.
+        :return: ``None`` if they take more.
+        """
+        strings, is_name = self._strings, self._is_name
+        names = []
+        for number, (offset, _, _, section, _, _) in enumerate(self._entries):
+            end = strings.find(0, offset, offset + MAX_NAME + 1) if section else -1
+            if end >= 0 and is_name(offset):
+                names.append((strings[offset:end], number))
+                most -= end - offset
+                if most < 0:
+                    return None
+        return names
+
+    def numbered(self, number: int) -> Sym:
+        """The symbol of a number of :meth:`names`."""
+        return self._sym(number)
+
     def _by_address(self) -> tuple[list[int], list[int]]:
         """Numbers of the symbols in the order of their addresses, and those."""
         if self._sorted is None:
@@ -182,8 +209,14 @@ class ModuleSymbols:
         self._starts: list[int] = []
         self._ends: list[tuple[int, LoadedModule]] = []
         self._tables: dict[int, ModuleTable | None] = {}
+        self._names: _NameIndex | None = None
         self._busy = False
         self.problems: dict[str, str] = {}
+
+    @property
+    def busy(self) -> bool:
+        """Whether a list or table is being read, so that nothing is found meanwhile."""
+        return self._busy
 
     def by_address(self, address: int) -> Sym | None:
         """The symbol of a module that holds an address."""
@@ -199,9 +232,13 @@ class ModuleSymbols:
         """All symbols of that name in any module. The first call reads all modules."""
         if not name or not name.isascii() or len(name) > MAX_NAME:
             return ()
-        key = name.encode()
-        tables = (self._table(module) for module in self._list())
-        return tuple(sym for table in tables if table for sym in table.by_name(key))
+        if self._names is None:
+            modules = self._list()
+            tables = [table for module in modules if (table := self._table(module))]
+            if self._busy or modules is not self._modules:
+                return ()  # a list that is being read: nothing is known yet
+            self._names = _NameIndex(tables)
+        return self._names.by_name(name.encode())
 
     def __iter__(self) -> Iterator[Sym]:
         for module in self._list():
@@ -285,6 +322,57 @@ class ModuleSymbols:
             return [] if found is None else [_local(found)]
 
         return find
+
+
+class _NameIndex:
+    """
+    Names of all modules' symbols in one dictionary.
+
+    One that no module has is the common question: drgn's helpers probe for what a kernel has.
+    """
+
+    def __init__(self, tables: Sequence[ModuleTable]) -> None:
+        self._tables = tables
+        # Table and symbol of a name in one number, or of each that has it.
+        self._found: dict[bytes, int | tuple[int, ...]] = {}
+        # Tables with more names than are kept: these are always searched.
+        self._large: list[ModuleTable] = []
+        rest = _MAX_NAMES
+        for place, table in enumerate(tables):
+            names = table.names(rest)
+            if names is None:
+                self._large.append(table)
+                continue
+            rest -= sum(len(name) for name, _ in names)
+            self._add(place << _NUMBER_BITS, names)
+
+    def _add(self, place: int, names: Iterable[tuple[bytes, int]]) -> None:
+        found = self._found
+        for name, number in names:
+            known = found.get(name)
+            if known is None:
+                found[name] = place | number
+            else:
+                others = known if isinstance(known, tuple) else (known,)
+                found[name] = (*others, place | number)
+
+    def by_name(self, name: bytes) -> tuple[Sym, ...]:
+        """All symbols of a name, in the order of the modules."""
+        found = self._found.get(name, ())
+        places = found if isinstance(found, tuple) else (found,)
+        if self._large:
+            return self._by_search(name, {place >> _NUMBER_BITS for place in places})
+        return tuple(
+            self._tables[place >> _NUMBER_BITS].numbered(place & _MAX_NUMBER) for place in places
+        )
+
+    def _by_search(self, name: bytes, having: Container[int]) -> tuple[Sym, ...]:
+        return tuple(
+            sym
+            for place, table in enumerate(self._tables)
+            if place in having or table in self._large
+            for sym in table.by_name(name)
+        )
 
 
 def load_module(module: Object, ranges: Sequence[tuple[int, int]] = ()) -> ModuleTable:

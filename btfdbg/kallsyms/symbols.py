@@ -22,6 +22,7 @@ from btfdbg.kallsyms.model import Sym, SymbolTable
 SymbolFinder = Callable[[Program, str | None, int | None, bool], list[Symbol]]
 
 _CACHED_ADDRESSES = 1 << 16
+_CACHED_NAMES = 1 << 14
 
 _OBJECT = frozenset("bcdgrv")
 
@@ -64,15 +65,27 @@ def finder(table: SymbolTable) -> SymbolFinder:
     address they would make names out of NULL and small integers.
     """
     by_address: dict[int, list[Symbol]] = {}
+    by_name: dict[tuple[str, bool], list[Symbol]] = {}
+
+    def named(name: str, address: int | None, one: bool) -> list[Symbol]:
+        syms = table.by_name(name)
+        if address is not None:
+            syms = tuple(sym for sym in syms if _holds(sym, address))
+        if one and len(syms) > 1:
+            syms = (_best(syms),)
+        return [to_drgn(sym) for sym in syms]
 
     def find(prog: Program, name: str | None, address: int | None, one: bool) -> list[Symbol]:
         if name is not None:
-            syms = table.by_name(name)
             if address is not None:
-                syms = tuple(sym for sym in syms if _holds(sym, address))
-            if one and len(syms) > 1:
-                syms = (_best(syms),)
-            return [to_drgn(sym) for sym in syms]
+                return named(name, address, one)
+            known = by_name.get((name, one))
+            if known is None:
+                known = named(name, None, one)
+                if len(by_name) >= _CACHED_NAMES:
+                    by_name.clear()
+                by_name[name, one] = known
+            return known
         if address is None:
             return [to_drgn(sym) for sym in table]
         found = by_address.get(address)

@@ -223,7 +223,8 @@ def _types(session: Session, options: Options) -> None:
     session.create_modules = create_modules
     converter.find_definition = session.module_btfs.definition
     session.finders = BtfFinders(session, converter)
-    session.prog.register_type_finder(FINDER, session.finders.find_type, enable_index=-1)
+    find_type = session.answers.of_types(session.finders.find_type)
+    session.prog.register_type_finder(FINDER, find_type, enable_index=-1)
 
 
 # The first kernel whose plain char is unsigned on every architecture: commit 3bc753c06dd0
@@ -334,6 +335,7 @@ def _objects(session: Session, options: Options) -> None:
         session.prog, lambda name, what: session.note("module symbols", what)
     )
     session.module_symbols = module_symbols
+    session.answers.watch(lambda: module_symbols.busy)
     session.module_objects = ModuleObjects(session, module_symbols, machine, extra.load)
     find_module_symbol = module_symbols.finder()
 
@@ -344,7 +346,9 @@ def _objects(session: Session, options: Options) -> None:
         return find_module_symbol(prog, name, address, one)
 
     session.prog.register_symbol_finder(f"{FINDER}_modules", find, enable_index=-1)
-    session.prog.register_object_finder(FINDER, session.finders.find_object, enable_index=-1)
+    find_object = session.answers.of_objects(session.finders.find_object)
+    session.prog.register_object_finder(FINDER, find_object, enable_index=-1)
+    session.answers.forget()
 
 
 def _settle_char(session: Session, module: drgn.Module) -> None:

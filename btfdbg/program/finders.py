@@ -192,6 +192,7 @@ class BtfFinders:
         return len(addresses) < 2
 
     def _failed(self, step: str, name: str, e: Exception) -> None:
+        self.session.answers.doubt()
         if isinstance(e, (BtfdbgError, drgn.FaultError)):
             self.session.note(step, f"{name}: {e}")
             return

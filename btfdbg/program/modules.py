@@ -65,9 +65,10 @@ class ModuleBtfs(Mapping[str, Btf]):
             self._listing = True
             found: dict[str, KernelBtf] = {}
             try:
-                for entry in kernel_btfs(self._session):
-                    if entry.kernel and entry.name != "vmlinux" and entry.name:
-                        found.setdefault(entry.name, entry)
+                with self._session.answers.unfinished():
+                    for entry in kernel_btfs(self._session):
+                        if entry.kernel and entry.name != "vmlinux" and entry.name:
+                            found.setdefault(entry.name, entry)
             except DebugInfoError as e:
                 self._session.note("module BTF", str(e), e.hint)
             finally:
@@ -99,7 +100,8 @@ class ModuleBtfs(Mapping[str, Btf]):
         if self._index is None:
             if self._listing:
                 return ModuleIndex(())
-            self._index = ModuleIndex(self.converters())
+            with self._session.answers.unfinished():
+                self._index = ModuleIndex(self.converters())
         return self._index
 
     def definition(self, name: str, is_union: bool) -> drgn.Type | None:

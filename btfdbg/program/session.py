@@ -16,6 +16,7 @@ from btfdbg.btf import Btf
 from btfdbg.errors import DebugInfoError
 from btfdbg.kallsyms.choice import is_text, unique_symbol
 from btfdbg.lazy_dataclass import dataclass, field
+from btfdbg.program.answers import Answers
 
 if TYPE_CHECKING:
     from btfdbg.btf import TypeId
@@ -106,6 +107,7 @@ class Session:
     :ivar symbols_by_rule: Symbols that no table has, by name; nothing until types are
         registered, because the rules read typed memory.
     :ivar create_modules: Makes drgn's Modules of the loaded modules; asked once.
+    :ivar answers: What the finders said so far; forgets when something is added.
     :ivar var_offsets: Tells the VARs of one name in :attr:`vmlinux` apart.
     """
 
@@ -127,6 +129,7 @@ class Session:
     variables: VariableTypes | None = None
     symbols_by_rule: Callable[[str], tuple[Sym, ...]] = _no_rule
     var_offsets: VarOffsets | None = None
+    answers: Answers = field(default_factory=Answers)
     _vmlinux: Btf | None = None
 
     def __repr__(self) -> str:
@@ -146,6 +149,9 @@ class Session:
 
     def lookup_symbols(self, name: str) -> tuple[Sym, ...]:
         """All symbols that the kernel itself has of a name; one derived by rule if it has none."""
+        return self.answers.symbols(name, self._find_symbols)
+
+    def _find_symbols(self, name: str) -> tuple[Sym, ...]:
         found = self.symbols.by_name(name) if self.symbols is not None else ()
         return found or self.symbols_by_rule(name)
 
@@ -191,7 +197,8 @@ class Session:
         self.modules_created = True
         if self.create_modules is not None:
             try:
-                self.create_modules(self)
+                with self.answers.unfinished():
+                    self.create_modules(self)
             except KeyboardInterrupt:
                 # Half a list would be wrong stacks: the next question starts again.
                 self.modules_created = False

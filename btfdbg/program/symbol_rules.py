@@ -137,7 +137,8 @@ class SymbolRules:
             return ()
         if name not in self._found:
             self._found[name] = ()  # a rule may ask for its own name
-            address = _tried(rule, self._session)
+            with self._session.answers.unfinished():
+                address = _tried(rule, self._session)
             if address is not None:
                 self._found[name] = (Sym(name, address, 0, "?", False, SOURCE),)
         return self._found[name]

@@ -66,8 +66,11 @@ class Kernel:
         self.converter = TypeConverter(self.prog, self.btf)
         self.session.converter = self.converter
         self.finders = BtfFinders(self.session, self.converter)
-        self.prog.register_type_finder("btfdbg", self.finders.find_type, enable_index=-1)
-        self.prog.register_object_finder("btfdbg", self.finders.find_object, enable_index=-1)
+        answers = self.session.answers
+        find_type = answers.of_types(self.finders.find_type)
+        find_object = answers.of_objects(self.finders.find_object)
+        self.prog.register_type_finder("btfdbg", find_type, enable_index=-1)
+        self.prog.register_object_finder("btfdbg", find_object, enable_index=-1)
 
     def memory(self, address: int, data: bytes) -> None:
         """Put bytes at an address."""
