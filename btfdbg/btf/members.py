@@ -27,7 +27,21 @@ _KEYWORDS = {"struct": Kind.STRUCT, "union": Kind.UNION, "typedef": Kind.TYPEDEF
 
 
 def _candidates(btf: Btf, name: str) -> tuple[TypeId, ...]:
-    """Return the composites, or failing that the typedefs, that a name may mean."""
+    """
+    Return the composites, or failing that the typedefs, that a name may mean.
+
+    ``NAME#N`` is the Nth of them, from 1, by id.
+    """
+    name, mark, choice = name.partition("#")
+    found = _named(btf, name)
+    if not mark:
+        return found
+    if not choice.isdecimal() or not 0 < int(choice[:9]) <= len(found):
+        raise BtfNotFoundError(f"no {name}#{choice}: there are {len(found)} of that name")
+    return (found[int(choice[:9]) - 1],)
+
+
+def _named(btf: Btf, name: str) -> tuple[TypeId, ...]:
     keyword, _, rest = name.strip().partition(" ")
     if keyword in _KEYWORDS and rest:
         found = btf.types_by_name(rest.strip(), _KEYWORDS[keyword])
@@ -65,9 +79,13 @@ def offset_of(btf: Btf, type_: str | int, path: str) -> int:
         except BtfNotFoundError as error:
             missing = error
     if len(answers) > 1:
+        numbers = {type_id: n for n, type_id in enumerate(_candidates(btf, type_), start=1)}
         raise BtfNotFoundError(
             f"{type_}.{path} is ambiguous: "
-            + ", ".join(f"bit {bit} in type {type_id}" for bit, type_id in answers.items())
+            + ", ".join(
+                f"bit {bit} in {type_}#{numbers[type_id]} ({btf.resolve_size(type_id)} bytes)"
+                for bit, type_id in answers.items()
+            )
         )
     if not answers:
         assert missing is not None  # there is at least one candidate

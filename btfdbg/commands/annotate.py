@@ -14,6 +14,7 @@ import drgn
 
 from btfdbg.errors import BtfdbgError
 from btfdbg.lazy_dataclass import dataclass, field
+from btfdbg.program import homonyms
 from btfdbg.program.session import Session
 
 # Bytes that may lie between a variable's end and the next symbol for alignment's sake.
@@ -202,11 +203,18 @@ def slab_type(session: Session, cache: str, object_size: int | None) -> tuple[st
             found = session.prog.type(f"struct {name}")
         except (LookupError, SyntaxError):
             continue
+        same = [one.type for one in homonyms.homonyms_of(session, found)]
+        fitting = [type_ for type_ in same if type_.size == object_size]
+        if same and len(fitting) != 1:
+            continue  # several of that name, and the size does not tell which
+        found = fitting[0] if fitting else found
+        which = f", {name}#{same.index(found) + 1}" if same else ""
         if found.size is not None and object_size is not None:
             # task_struct is larger than its type: the FPU state is appended.
             slack = object_size - found.size
             if slack == 0:
-                return f"struct {name}", f"cache {cache}: its name and size {object_size} agree"
+                why = f"cache {cache}: its name and size {object_size} agree{which}"
+                return f"struct {name}", why
             if name == _CACHE_TYPES.get(base) and slack > 0:
                 return (
                     f"struct {name}",

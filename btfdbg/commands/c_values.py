@@ -23,8 +23,9 @@ from btfdbg.cdecl import CDeclError, CType, format_type
 from btfdbg.cdecl import expression as c
 from btfdbg.commands.candidates import underlying
 from btfdbg.errors import BtfdbgError
-from btfdbg.program import untyped
+from btfdbg.program import homonyms, untyped
 from btfdbg.program.session import Session
+from btfdbg.program.walks import remark
 from btfdbg.variables.convert import TypeBuilder
 
 _CACHE_KEY = "btfdbg.c_types"
@@ -347,7 +348,11 @@ class Evaluator:
     def _named_type(self, name: str) -> drgn.Type:
         from btfdbg.commands.values import find_type
 
-        return self.prog.type(name) if " " in name else find_type(self.session, name)
+        found = self.prog.type(name) if " " in name else find_type(self.session, name)
+        same = homonyms.homonyms_of(self.session, found)
+        if same:
+            remark(self.prog, homonyms.told(same, homonyms.number_of(same, found) or 1))
+        return found
 
     def _scalar(self, found: Object, what: str) -> Object:
         """A value to calculate with: arrays and functions are their address."""

@@ -18,6 +18,7 @@ import drgn
 from btfdbg.commands.state import state_of
 from btfdbg.commands.words import arrows
 from btfdbg.errors import BtfdbgError
+from btfdbg.program import homonyms
 from btfdbg.program.per_cpu import copies, is_per_cpu
 from btfdbg.program.session import Session
 
@@ -290,9 +291,14 @@ def find_type(session: Session, text: str) -> drgn.Type:
     """
     A type by its name; ``struct``, ``union`` or ``enum`` may be left out.
 
+    ``NAME#N`` is the Nth of several types of the name, see ``program.homonyms``.
+
     :raises LookupError: there is none.
     """
     text = text.strip()
+    chosen = homonyms.chosen(session, text)
+    if chosen is not None:
+        return chosen
     first: LookupError | None = None
     kinds = ("",) if text.startswith(_TYPE_WORDS) else ("", *_TYPE_WORDS)
     for spelling in (kind + text for kind in kinds):

@@ -376,6 +376,11 @@ _COMMANDS = (
         "struct of a per-CPU variable needs a CPU (NAME:a) to be right", _REPORT,
     ),
     _command(
+        "_struct", "_crash_cmd_struct", ("prog", "kind", "args"), "homonyms:struct",
+        "takes the first type of a name without a word",
+        "struct and union do not tell types of one name apart",
+    ),
+    _command(
         "_rd", "_crash_cmd_rd", _RUN, "per_cpu:rd",
         "reads the template of a per-CPU variable, which no CPU uses",
         "rd of a per-CPU variable reads memory that no CPU uses", _REPORT,

@@ -9,6 +9,7 @@ from drgn.commands import argument
 
 from btfdbg.commands import display, output, text, values, words
 from btfdbg.commands.define import prompt_command
+from btfdbg.program import homonyms
 from btfdbg.program.per_cpu import copies, is_per_cpu
 from btfdbg.program.session import Session
 
@@ -52,6 +53,7 @@ def whatis(session: Session, args: argparse.Namespace) -> None:
             raise
     else:
         output.lines(display.type_lines(type_))
+        _others(session, type_)
         _doubts(session, type_)
         return
     try:
@@ -77,7 +79,21 @@ def whatis(session: Session, args: argparse.Namespace) -> None:
     facts += _file(session, found)
     if facts:
         output.emit(("comment", f"/* {', '.join(facts)} */"))
+    _others(session, found.type_)
     _doubts(session, found.type_)
+
+
+def _others(session: Session, type_: drgn.Type) -> None:
+    """Say which other types share a type's name."""
+    found = homonyms.homonyms_of(session, type_)
+    if not found:
+        return
+    given = homonyms.number_of(found, type_)
+    this = f"this is #{given}" if given else "this is a module's"
+    output.emit(("comment", f"/* {len(found)} types of the kernel are called so; {this}:"))
+    for one in found:
+        output.emit(("comment", f" *   {text.escape(one.describe())}"))
+    output.emit(("comment", " */"))
 
 
 def _doubts(session: Session, type_: drgn.Type) -> None:
