@@ -37,6 +37,7 @@ _SECTIONS, _FRAMES = 64, 1024  # of one report that are kept
 _TOP = 32  # frames of a report's first stack, once a log has used up its budget
 _BESIDE = 14  # lines between a message that names a defect and its BUG or WARNING
 _PANIC_AFTER = 120.0  # seconds
+_FIRST_PAGE = 4096
 
 _CPU = re.compile(
     r"\s*CPU: (?P<cpu>\d+) (?:UID: \d+ )?PID: (?P<pid>\d+) Comm: (?P<comm>.{1,40}?) "
@@ -101,12 +102,17 @@ _PANIC_KINDS = tuple(
         (r"corrupted stack end", "stack-overflow", "stack end overwritten"),
         (r"kernel stack overflow|stack overflow", "stack-overflow", ""),
         (r"sysrq triggered crash", "sysrq", "sysrq"),
-        (r"NMI$|NMI: (?:Not continuing|panic)|.*[Nn]on maskable interrupt", "sysrq", "NMI"),
+        (
+            r"NMI$|NMI: (?:Not continuing|panic)|.*[Nn]on maskable interrupt|An NMI occurred",
+            "sysrq",
+            "NMI",
+        ),
         (r"VFS: Unable to mount root|No working root", "no-root", ""),
         (r"Attempted to kill init|No (?:working )?init found|Requested init", "no-init", ""),
         (r"[Oo]ut of memory|System is deadlocked on memory", "out-of-memory", "panic"),
         (
-            r".*[Mm]achine check|.*[Hh]ardware error|Memory error|NMI IOCK|Asynchronous SError",
+            r".*[Mm]achine check|.*[Hh]ardware error|.*[Mm]emory error|NMI IOCK|Asynchronous SError"
+            r"|Timeout: Not all CPUs entered",
             "hardware",
             "",
         ),
@@ -416,8 +422,6 @@ class Builder:
             failing = _FAILING.match(text)
             if failing:
                 self.address = failing["address"]
-                if int(self.address, 16) < 4096:
-                    self.kind, self.detail = KINDS["null-dereference"], ""
                 return True
         if self.kind.id == "out-of-memory":
             constraint = _CONSTRAINT.match(text)
@@ -547,6 +551,12 @@ class Builder:
             fallback = fallback or section.frames
         return fallback
 
+    def _near_null(self) -> bool:
+        """Whether the address is in the first page: MIPS and LoongArch do not say so in words."""
+        return bool(re.fullmatch(r"(?:0x)?[0-9a-f]{8,16}", self.address)) and (
+            int(self.address, 16) < _FIRST_PAGE
+        )
+
     def _access(self, detail: str) -> str:
         """Return the class of a bad access, the same for all architectures."""
         if detail in ("general protection fault", "non-canonical address") and not self.address:
@@ -564,6 +574,8 @@ class Builder:
         self._classify()
         frames = tuple(self._frames())
         detail = self.detail.strip()
+        if self.kind.id == "bad-access" and self._near_null():
+            self.kind, detail = KINDS["null-dereference"], ""
         if self.kind.id == "bad-access":
             detail = self._access(detail)
         signature = signature_of(self.kind.id, frames, detail)

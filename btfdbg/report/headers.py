@@ -167,7 +167,7 @@ HEADERS: tuple[Header, ...] = (
     Header("busy-inodes", r"BUG: Dentry \S+\s+still in use", "BUG: Dentry ffff888000000000{i=0,n=x}  still in use (1) [unmount of ramfs ramfs]"),
     Header("bug", r"VFS: Close: file count is (?:0|zero)", "VFS: Close: file count is 0", "file count"),
     Header("busy-inodes", r"VFS: Busy inodes after unmount of", "VFS: Busy inodes after unmount of loop0. Self-destruct in 5 seconds.", "", ALONE),
-    Header("netdev-watchdog", r"NETDEV WATCHDOG: .*?: transmit queue \d+ timed out",
+    Header("netdev-watchdog", r"(?:\S+ \S+ \S+: )?NETDEV WATCHDOG: .*?: transmit queue \d+ timed out",
            "NETDEV WATCHDOG: eth0 (e1000e): transmit queue 0 timed out", "", NAMES),
     Header("bug", r"kernel BUG at (?P<file>\S+?:\d+)[!.]?", "kernel BUG at fs/x.c:12!", "{file}"),
     Header("bug", r"Kernel BUG(?: at (?P<file>\S+?:\d+))?\b(?! at \[)", "Kernel BUG [#1]", "", FOLLOWS),
@@ -194,6 +194,7 @@ HEADERS: tuple[Header, ...] = (
     Header("slab-corruption", r"BUG (?P<cache>\S+) (?:\(.*\))?: (?P<detail>[A-Z][\w ,-]+)",
            "BUG kmalloc-64 (Not tainted): Object already free", "{detail}"),
     Header("slab-corruption", r"(?:Slab corruption|slab error in |cache_free_debugcheck)", "Slab corruption (Not tainted): size-64 start=ffff888000000000, len=64"),
+    Header("slab-corruption", r"INFO: (?:Freed|Allocated) in \S+ age=", "INFO: Freed in foo+0x1/0x2 age=3 cpu=0 pid=12", "", FOLLOWS),
     Header("page-allocation-failure", r"(?P<comm>.{1,40}): page allocation failure: order:(?P<order>\d+)",
            "cat: page allocation failure: order:4, mode:0x40dc0(GFP_KERNEL)"),
     Header("out-of-memory", r"(?P<comm>.{1,40}) invoked oom-killer: ", "cat invoked oom-killer: gfp_mask=0x0, order=0, oom_score_adj=0"),
@@ -202,7 +203,7 @@ HEADERS: tuple[Header, ...] = (
     # ---- no progress ---------------------------------------------------------------------------
     Header("soft-lockup", r"BUG: soft lockup - CPU#(?P<cpu>\d+) stuck for \d+s! \[(?P<comm>.{1,40}):(?P<pid>\d+)\]",
            "BUG: soft lockup - CPU#1 stuck for 23s! [cat:12]"),
-    Header("hard-lockup", r"Watchdog detected hard LOCKUP on cpu\s?(?P<cpu>\d+)", "Watchdog detected hard LOCKUP on cpu 1"),
+    Header("hard-lockup", r"(?:CPU\s?\d+: )?Watchdog detected hard LOCKUP on cpu\s?(?P<cpu>\d+)", "Watchdog detected hard LOCKUP on cpu 1"),
     Header("hard-lockup", r"CPU (?P<by>\d+) (?:self-)?(?:detected )?[Hh]ard LOCKUP(?: on other CPUs (?P<cpu>\d+))?",
            "CPU 3 self-detected hard LOCKUP @ foo+0x1/0x2"),
     Header("workqueue-stall", r"BUG: workqueue lockup - pool", "BUG: workqueue lockup - pool cpus=1 node=0 flags=0x0 nice=0 stuck for 31s!"),
@@ -216,9 +217,10 @@ HEADERS: tuple[Header, ...] = (
     Header("hardware", r"EDAC \S+: (?P<detail>\d+ (?:UE|CE))", "EDAC MC0: 1 UE memory read error on CPU_SrcID#0", "EDAC", ALONE),
     Header("hardware", r"(?:AER: )?(?:Multiple )?Uncorrect(?:ed|able) \((?P<detail>Fatal|Non-Fatal)\) error",
            "AER: Uncorrected (Fatal) error received: 0000:00:01.0", "PCIe AER", ALONE),
-    Header("hardware", r"PCIe Bus Error: severity=Uncorrected", "PCIe Bus Error: severity=Uncorrected (Fatal), type=Transaction Layer", "PCIe AER", ALONE),
+    Header("hardware", r"PCIe Bus Error: severity=Uncorrect(?:ed|able)", "PCIe Bus Error: severity=Uncorrected (Fatal), type=Transaction Layer", "PCIe AER", ALONE),
     Header("hardware", r"NMI: (?P<detail>IOCK|PCI system) error|Uhhuh\. NMI received for unknown reason",
            "NMI: PCI system error (SERR) for reason a1 on CPU 0.", "NMI", ALONE),
+    Header("hardware", r"Memory failure: 0x[0-9a-f]+: (?:recovery action for .*: Failed|unhandlable page)", "Memory failure: 0x12345: recovery action for dirty page: Failed", "memory failure", ALONE),
     Header("irq-nobody-cared", r"irq \d+: nobody cared", "irq 16: nobody cared (try booting with the \"irqpoll\" option)"),
     Header("unregister-netdevice", r"unregister_netdevice: waiting for \S+ to become free", "unregister_netdevice: waiting for lo to become free. Usage count = 1", "", ALONE),
     # ---- the end ---------------------------------------------------------------------------------
@@ -238,7 +240,7 @@ HEADERS: tuple[Header, ...] = (
 )  # fmt: skip
 
 # What may stand before a message: pr_fmt prefixes and lockdep's old brackets.
-PREAMBLE = r"(?:[Kk]asan: GPF could be caused by .* access(?=\S)|(?:NMI )?watchdog: |rcu: |mm/\S+: |traps: |pcieport \S+: |\S+ \d{4}:\S+: )?\s*"
+PREAMBLE = r"(?:[Kk]asan: GPF could be caused by .* access(?=\S)|(?:NMI )?watchdog: |rcu: |mm/\S+: |traps: |pcieport \S+: |\S+ [0-9a-f]{4}:\S+: (?:\S+: )?)?\s*"
 
 # Of these at least one is in every header. Looked for one after another in a whole piece
 # of text: str.find() reads 20 times as fast as one regular expression over all of them.
@@ -250,7 +252,7 @@ WORDS = (
     "ODEBUG: ", "kobject: '", "usercopy", "NETDEV WATCHDOG", "unchecked MSR", "cannot create dup",
     "panicked at", "lab corruption", "slab error", "page allocation failure", "oom-killer",
     "ut of memory", "ard LOCKUP", "ed stall", "ticks this GP", "GPs behind", "Hardware Error", "EDAC ",
-    "Uncorrect", "PCIe Bus Error", "NMI: ", "Uhhuh", "nobody cared", "unregister_netdev",
+    "Uncorrect", "Memory failure", "PCIe Bus Error", "NMI: ", "Uhhuh", "nobody cared", "unregister_netdev",
     "Trigger a crash", "tried to execute", "illegal operation", "DEBUG_LOCKS_WARN", "Busy inodes", "file count is",
     "scheduling", "exception: ", "monitor event", "Illegal context", "operation exception",
     "Reserved instruction", "needs lockdep", "caller is ", "cache_free_debug",

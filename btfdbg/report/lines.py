@@ -22,15 +22,21 @@ _PREFIX = re.compile(
     # syslog and journald
     r"(?:(?:[^\W\d]{3,5}\.? +\d{1,2} [\d:.]{8,15}|\d{4}-\d\d-\d\dT\S+)"
     r" (?:(?P<host>\S+) )?kernel: ?)?"
+    # logread of OpenWrt
+    r"(?:[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d [\d:]{8} \d{4} \w+\.\w+ kernel: ?)?"
+    # what loggers of consoles put before each line
+    r"(?:\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?\]? +(?=[\[<]))?"
     # dmesg -x
     r"(?:[a-z]+ *:[a-z]+ *: ?)?"
     r"(?:<\d{1,3}>)?"
-    # seconds, or the date of dmesg -T and --time-format=iso
-    r"(?:\[ *(?P<seconds>\d{1,12}\.\d{0,9})(?:@\d+)?\] ?"
-    r"|\[[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d [\d:]{8} \d{4}\] "
+    # seconds, with the time since the line before (dmesg -d), or only that (dmesg -H); the
+    # date of dmesg -T, of crash's log -T and of --time-format=iso
+    r"(?:\[ *(?P<seconds>\d{1,12}\.\d{0,9})(?:@\d+)?(?: <[ \d.]{1,20}>)?\] ?"
+    r"|\[(?: *\+\d{1,9}\.\d{1,9}|[A-Z][a-z]{2} ?\d{1,2} \d\d:\d\d)\] ?"
+    r"|\[[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d [\d:]{8} (?:[A-Z]{2,5} )?\d{4}\] "
     r"|\d{4}-\d\d-\d\dT[\d:,.+-]+ )?"
     # journalctl -o short-monotonic
-    r"(?:(?P<host2>[\w.-]+) kernel: ?)?"
+    r"(?:(?:(?P<host2>[\w.-]+) )?kernel: ?)?"
     r"(?:\[ *(?P<caller>[TC]\d+)\] ?)?"
     # what some vendors' kernels add: (0)[123:comm] and [3: comm: 123]
     r"(?: *\(\d\)\[\d+:[^\]]{1,20}\] ?| *\[\d: +[^:\]]{1,16}: +\d+\] ?)?"

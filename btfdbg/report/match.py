@@ -13,6 +13,10 @@ from btfdbg.report.rules import RULES, Rule
 
 _REMEMBERED = 20_000
 _tables: dict[str, tuple[re.Pattern[str], list[Rule]]] = {}
+# How functions end that a work item, a timer, an interrupt or a grace period calls.
+_REGISTERED = re.compile(
+    r"_(?:work(?:fn|_fn|_func)?|worker|timer_fn|tasklet|softirq|callback|rcu|interrupt)(?:\.|$)"
+)
 _answers: dict[tuple[str, str], Rule | None] = {}
 
 
@@ -69,7 +73,11 @@ def by_ending(name: str) -> bool:
 
     >>> by_ending("foo_wait_read"), by_ending("wait_for_completion")
     (True, False)
+
+    So is what is called as those are that somebody registers: ``rht_deferred_worker``.
     """
+    if _REGISTERED.search(name):
+        return True
     if match("skip!", name) or match("wait!", name):
         return False
     return match("skip", name) is not None or match("wait", name) is not None

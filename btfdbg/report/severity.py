@@ -18,6 +18,7 @@ _HARMLESS = 40
 _CORRUPTION = 87
 _JUST_BEFORE = 5.0  # seconds
 _AT_ONCE = 1.0
+_BESIDE = 10  # lines
 
 
 def main_event(events: Sequence[Event]) -> Event | None:
@@ -39,7 +40,9 @@ def main_event(events: Sequence[Event]) -> Event | None:
 
 def _led_to(event: Event, fatal: Event) -> bool:
     """Say whether an event just before the fatal one is what the fatal one follows from."""
-    if event.line >= fatal.line or event.function is None:
+    if event.line >= fatal.line:
+        return False
+    if event.function is None and not _cut_short(event, fatal):
         return False
     if event.seconds is None or fatal.seconds is None:
         return False
@@ -48,3 +51,10 @@ def _led_to(event: Event, fatal: Event) -> bool:
     if kind.severity >= _CORRUPTION > end.severity:
         return before < _JUST_BEFORE
     return kind.choice == end.choice == FAULT and before < _AT_ONCE
+
+
+def _cut_short(event: Event, fatal: Event) -> bool:
+    """Say whether an event has no stack only because another CPU's worse end came between."""
+    kind, end = KINDS[event.kind], KINDS[fatal.kind]
+    beside = fatal.line - event.line <= _BESIDE
+    return beside and kind.choice == end.choice == FAULT and kind.severity >= end.severity

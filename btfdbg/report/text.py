@@ -18,6 +18,7 @@ import re
 
 from btfdbg.report.building import Budget, Builder
 from btfdbg.report.headers import ALONE, ANYWHERE, FOLLOWS, NAMES, WORDS, header
+from btfdbg.report.kinds import KINDS
 from btfdbg.report.lines import Line, parse_line
 from btfdbg.report.stacklines import heading
 
@@ -34,6 +35,7 @@ MAX_FRAMES = 500_000  # of all stacks together; then only the tops of stacks are
 MAX_EVENTS = 10_000  # what comes after, apart from what panics, is only counted
 _IDLE = 120  # lines of one caller without news for its report
 _PAUSE = 60.0  # seconds without
+_SHORTAGE = KINDS["page-allocation-failure"].severity
 _CALLERS = 4096  # remembered at a time
 
 
@@ -180,6 +182,10 @@ class Reader:
         if row.role == ALONE and current is not None:
             self._keep(report)
             return True
+        if current is not None and current.panicked and report.kind.severity <= _SHORTAGE:
+            # Others run on for a moment, and without callers their lines stand in between.
+            self._keep(report)
+            return True
         self._close(caller)
         self._add(caller, report)
         return True
@@ -259,14 +265,15 @@ _PANICS = re.compile(
     r"|(?P<warn>(?:\w+: )?(?:panic_on_\w+|\w+\.fault=panic\w*) set)"
     r"|(?P<hung>hung_task: )"
     r"|(?P<soft>softlockup: )"
-    r"|(?P<hard>[Hh]ard LOCKUP|.*hard lockup)"
+    r"|(?P<hard>.*[Hh]ard (?:LOCKUP|lockup))"
     r"|(?P<rcu>RCU Stall)"
-    r"|(?P<workqueue>workqueue: .*lockup|.*workqueue lockup)"
+    r"|(?P<workqueue>workqueue: .*(?:lockup|stall)|.*workqueue lockup)"
     r"|(?P<oom>[Oo]ut of memory|System is deadlocked on memory)"
     r"|(?P<sysrq>sysrq triggered crash)"
     r"|(?P<atomic>scheduling while atomic)"
     r"|(?P<hardware>Fatal machine check|Fatal hardware error|Fatal local machine check"
-    r"|NMI: Not continuing|[Mm]achine check|Memory error not recovered|NMI IOCK error)"
+    r"|NMI: Not continuing|[Mm]achine check|.*[Mm]emory error|NMI IOCK error"
+    r"|Timeout: Not all CPUs entered)"
 )
 
 
