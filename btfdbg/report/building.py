@@ -101,7 +101,7 @@ _PANIC_KINDS = tuple(
         (r"stack-protector", "stack-corruption", "stack protector"),
         (r"corrupted stack end", "stack-overflow", "stack end overwritten"),
         (r"kernel stack overflow|stack overflow", "stack-overflow", ""),
-        (r"sysrq triggered crash", "sysrq", "sysrq"),
+        (r"sysrq triggered crash", "sysrq", "SysRq"),
         (
             r"NMI$|NMI: (?:Not continuing|panic)|.*[Nn]on maskable interrupt|An NMI occurred",
             "sysrq",

@@ -22,6 +22,7 @@ from btfdbg.report.witness import FINER, Witness, witness
 
 if TYPE_CHECKING:
     from btfdbg.frames.access import Access
+    from btfdbg.report.trouble import Trouble
 
 _ADDRESS = re.compile(
     r"(?:address:?|at(?: virtual address)?|for address)\s+(?:0x)?([0-9a-f]{8,16})\b", re.IGNORECASE
@@ -150,9 +151,25 @@ class Happened:
 
     @property
     def detail(self) -> str:
-        """A class of defect for kinds that have some."""
+        """A class of defect for kinds that have some; for a panic by hand how, and why."""
         event = self.event
+        if self.kind == "sysrq":
+            how = self.witness.detail if self.witness is not None else ""
+            logged = event.detail if event is not None and event.kind == "sysrq" else ""
+            if self.trouble is not None:
+                how = how or logged.partition(", ")[0]
+                return f"{how}, with a {self.trouble.title}" if how else self.trouble.title
+            return logged or how
         return event.detail if event is not None and event.kind == self.kind else ""
+
+    @functools.cached_property
+    def trouble(self) -> Trouble | None:
+        """What else was wrong, for a panic by hand."""
+        if self.kind != "sysrq":
+            return None
+        from btfdbg.report.trouble import trouble_of
+
+        return trouble_of(self)
 
     @functools.cached_property
     def syscall(self) -> Syscall | None:

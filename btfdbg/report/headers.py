@@ -224,7 +224,7 @@ HEADERS: tuple[Header, ...] = (
     Header("irq-nobody-cared", r"irq \d+: nobody cared", "irq 16: nobody cared (try booting with the \"irqpoll\" option)"),
     Header("unregister-netdevice", r"unregister_netdevice: waiting for \S+ to become free", "unregister_netdevice: waiting for lo to become free. Usage count = 1", "", ALONE),
     # ---- the end ---------------------------------------------------------------------------------
-    Header("sysrq", r"(?:sysrq|SysRq) ?: Trigger a crash", "sysrq: Trigger a crash", "sysrq"),
+    Header("sysrq", r"(?:sysrq|SysRq) ?: Trigger a crash", "sysrq: Trigger a crash", "SysRq"),
     Header("panic", r"Kernel panic - not syncing: (?P<detail>.*)", "Kernel panic - not syncing: Fatal exception", "{detail}", FOLLOWS),
     Header("invalid-opcode", rf"{_OOPS}invalid opcode: [0-9a-f]{{4}} \[#\d+\]", "invalid opcode: 0000 [#1] SMP", "", FOLLOWS),
     Header("bug", r"Internal error: Oops - BUG: ", "Internal error: Oops - BUG: 00000000f2000800 [#1] SMP", "", FOLLOWS),

@@ -205,7 +205,7 @@ class Look:
             found.append(
                 Call(
                     symbol.name,
-                    self._module(pc),
+                    self.module(pc),
                     pc,
                     pc - symbol.address,
                     frame.interrupted,
@@ -233,7 +233,7 @@ class Look:
         if symbol.kind is not drgn.SymbolKind.FUNC:
             return []
         offset = back - symbol.address
-        return [Call(symbol.name, self._module(back), back, offset, False, 0)]
+        return [Call(symbol.name, self.module(back), back, offset, False, 0)]
 
     @staticmethod
     def _sp(frame: drgn.StackFrame) -> int:
@@ -242,7 +242,8 @@ class Look:
         except LookupError:
             return 0
 
-    def _module(self, pc: int) -> str:
+    def module(self, pc: int) -> str:
+        """Name of the module that an address lies in, ``""`` for the kernel itself."""
         try:
             module = self.prog.module(pc)
         except LookupError:

@@ -130,7 +130,7 @@ def _hung(h: Happened) -> str:
 
 def _besides(h: Happened) -> str:
     """What else was wrong at that moment."""
-    found = []
+    found = [] if h.trouble is None else [h.trouble.sentence]
     blocked = len(h.blockage.tasks)
     if blocked:
         found.append(_many(blocked, "task was blocked", "tasks were blocked"))
@@ -142,7 +142,7 @@ def _besides(h: Happened) -> str:
     if titles:
         named = ", ".join(list(titles)[:_NAMED])
         found.append(f"the log had reported {named}")
-    return f" At that moment {' and '.join(found)}." if found else ""
+    return f" At that moment {', and '.join(found)}." if found else ""
 
 
 def _sysrq(h: Happened) -> str:
@@ -162,6 +162,8 @@ def _by_hand(h: Happened) -> str:
             "An NMI that nobody claimed panicked this machine: a button, a watchdog or a"
             " hypervisor sent it."
         )
+    if names & {"system_reset_exception", "pnv_system_reset_exception", "do_restart"}:
+        return "A hypervisor or console panicked this machine, by a reset or restart."
     return "Somebody panicked this machine on purpose, by the SysRq key."
 
 

@@ -37,6 +37,7 @@ _DETAILED = (
     "slab-corruption",
     "out-of-memory",
     "hardware",
+    "sysrq",
 )
 
 

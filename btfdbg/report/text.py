@@ -98,7 +98,12 @@ class Reader:
             if caller.report is not None:
                 caller.report.cut = True
         self._reports.sort(key=lambda report: report.line)
-        return [report.event() for report in self._reports]
+        found: list[Event] = []
+        for report in self._reports:
+            if report.kind.id == "sysrq":
+                report.detail += _why_by_hand(report, found)
+            found.append(report.event())
+        return found
 
     def _read(self, text: str, end: int) -> None:
         """Read whole lines; between reports, pieces without any header's word are passed over."""
@@ -258,6 +263,19 @@ class Reader:
                 self._close(self._callers.pop(name))
 
 
+def _why_by_hand(report: Builder, before: list[Event]) -> str:
+    """Return what a panic by hand was probably for: what last did not get on."""
+    for event in reversed(before[-_REMEMBERED:]):
+        if event.kind in _NO_PROGRESS and event.function is not None:
+            if (report.seconds or 0.0) - (event.seconds or 0.0) > _RECENT:
+                return ""
+            return f", with a {event.title}"
+    return ""
+
+
+_NO_PROGRESS = ("hung-task", "soft-lockup", "hard-lockup", "rcu-stall", "workqueue-stall")
+_RECENT = 3600.0  # seconds
+_REMEMBERED = 256
 _PANICS = re.compile(
     r"(?P<oops>(?:Oops: )?[Ff]atal exception|bad mode|panic_on_oops"
     r"|Unrecoverable|Oops|stack overflow|kernel stack overflow|Asynchronous SError|double fault)"

@@ -28,18 +28,26 @@ class Witness:
     :ivar functions: Shell patterns of names without compiler suffixes.
     :ivar cut: The frame that an exception interrupted is where the story begins.
     :ivar why: Which file has them and what they do.
+    :ivar detail: What tells crashes of this kind apart, as a log's event has it.
     """
 
     kind: str
     functions: str
     cut: bool
     why: str
+    detail: str = ""
 
 
 WITNESSES = (
-    Witness("sysrq", "sysrq_handle_crash", False, "drivers/tty/sysrq.c: panic by hand"),
-    Witness("sysrq", "unknown_nmi_error io_check_error pci_serr_error", False,
-            "arch/x86/kernel/nmi.c: an NMI that nobody claimed, as a hypervisor sends"),
+    Witness("sysrq", "sysrq_handle_crash", False, "drivers/tty/sysrq.c: panic by hand", "SysRq"),
+    Witness("sysrq", "unknown_nmi_error hpwdt_pretimeout", False,
+            "arch/x86/kernel/nmi.c: an NMI that nobody claimed, as a hypervisor sends", "NMI"),
+    Witness("sysrq", "system_reset_exception pnv_system_reset_exception", False,
+            "arch/powerpc/kernel/traps.c: a system reset, as a hypervisor sends", "system reset"),
+    Witness("sysrq", "do_restart __do_restart", False,
+            "arch/s390/kernel/ipl.c: a restart, as a hypervisor sends", "restart"),
+    Witness("hardware", "io_check_error pci_serr_error", False,
+            "arch/x86/kernel/nmi.c: an NMI for a parity or system error"),
     Witness("out-of-memory", "out_of_memory oom_kill_process", False, "mm/oom_kill.c"),
     Witness("hung-task", "check_hung_uninterruptible_tasks check_hung_task hung_task_info watchdog",
             False, "kernel/hung_task.c"),

@@ -372,7 +372,7 @@ def test_panic_by_hand_is_no_fault_of_the_kernel() -> None:
         "---[ end Kernel panic - not syncing: sysrq triggered crash ]---\n"
     )
     event = only(log)
-    assert (event.kind, event.title, event.function) == ("sysrq", "panic by hand", None)
+    assert (event.kind, event.title, event.function) == ("sysrq", "panic by hand: SysRq", None)
     assert event.panicked
     assert not event.corrupted
 

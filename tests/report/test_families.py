@@ -239,3 +239,32 @@ def test_shortage_between_a_panics_lines_does_not_cut_its_stack() -> None:
 [  201.1]  process_one_work+0xc90/0x1c40
 """
     assert "stack overflow in demo_workfn" in [event.title for event in events(text)]
+
+
+@pytest.mark.parametrize(
+    ("before", "title"),
+    [
+        ("", "panic by hand: SysRq"),
+        (
+            "[   9.0] INFO: task cat:12 blocked for more than 120 seconds.\n"
+            "[   9.0] Call Trace:\n[   9.0]  schedule+0x1/0x2\n[   9.0]  demo_wait_page+0x1/0x2\n"
+            "[   9.0]  demo_sync+0x1/0x2\n",
+            "panic by hand: SysRq, with a hung task in demo_sync",
+        ),
+        ("[   9.0] WARNING: fs/x.c:12 at demo+0x1/0x2, CPU#0: cat/12\n", "panic by hand: SysRq"),
+    ],
+)
+def test_panic_by_hand_is_titled_by_what_did_not_get_on(before: str, title: str) -> None:
+    text = before + (
+        "[  90.0] sysrq: Trigger a crash\n"
+        "[  90.0] Kernel panic - not syncing: sysrq triggered crash\n"
+    )
+    event = main_event(events(text))
+    assert event is not None
+    assert event.title == title
+
+
+def test_panic_by_an_nmi_has_another_title() -> None:
+    event = main_event(events("Kernel panic - not syncing: NMI: Not continuing\n"))
+    assert event is not None
+    assert event.title == "panic by hand: NMI"
