@@ -94,11 +94,11 @@ def _blocked(h: Happened) -> Iterator[Trouble]:
         return
     same = [one for one in h.blockage.tasks if one.what == first.what]
     longest = max(one.seconds or 0.0 for one in same)
-    if longest < _BLOCKED:
-        return
     frozen = h.blockage.frozen_for(first.lock)
-    if frozen is not None:
+    if frozen is not None and longest >= _HELD_UP:
         yield Trouble(f"frozen {frozen.type}", f"{frozen} was frozen")
+        return
+    if longest < _BLOCKED:
         return
     title = _titled("hung-task", [call.frame() for call in first.stack if call.name])
     yield Trouble(title, f"{first.task} had waited for {longest:.0f} s")

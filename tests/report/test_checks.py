@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import btfdbg
 from btfdbg.report.checks.memory import victims
 from btfdbg.report.checks.network import _length
+from btfdbg.report.checks.timers import timers
 from btfdbg.report.clock import Clock, hz_of
 from btfdbg.report.look import Look
 from btfdbg.report.parts import Line, Section, Table
@@ -120,3 +121,41 @@ def test_a_qdisc_without_a_lock_counts_over_all_cpus(
     qdisc: Any = SimpleNamespace(q=SimpleNamespace(qlen=own), cpu_qstats=per_cpu)
     look: Any = SimpleNamespace(prog=None)
     assert _length(look, qdisc) == length
+
+
+@pytest.mark.parametrize("dump", DUMPS, ids=lambda path: path.stem)
+def test_no_timer_of_a_machine_whose_cpus_tick_is_late(dump: Path) -> None:
+    found = section(dump, "timers")
+    text = " ".join(item.text for item in found.items if isinstance(item, Line))
+    assert "none is late" in text
+    assert not text.startswith("Timers that wait: 0")
+
+
+@pytest.mark.parametrize(
+    ("late", "said", "functions"),
+    [
+        ([(4.9, 1, "wheel", "in_time")], "none is late", []),
+        ([(4.9, 1, "wheel", "in_time"), (61.0, 1, "wheel", "demo_timer"),
+          (9.0, 0, "hrtimer", "tick_nohz_handler")], "CPU 1 runs no timers: one is 61.0 s late.",
+         ["demo_timer", "tick_nohz_handler"]),
+    ],
+)  # fmt: skip
+def test_a_cpu_that_runs_no_timers_is_named(
+    late: list[tuple[float, int, str, str]],
+    said: str,
+    functions: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def of_cpu(look: Any, cpu: int, clock: Any) -> list[tuple[float, int, str, str]]:
+        return [row for row in late if row[1] == cpu]
+
+    module = "btfdbg.report.checks.timers"
+    monkeypatch.setattr("drgn.helpers.linux.cpumask.for_each_online_cpu", lambda prog: range(2))
+    monkeypatch.setattr(f"{module}.Clock", lambda look: SimpleNamespace(jiffies=1, hz=250))
+    monkeypatch.setattr(f"{module}._wheel", of_cpu)
+    monkeypatch.setattr(f"{module}._high_resolution", lambda *arguments: iter(()))
+    look: Any = SimpleNamespace(prog=None)
+    items = list(timers(look))
+    assert said in " ".join(item.text for item in items if isinstance(item, Line))
+    found = Section("timers", "", tuple(items), (), "")
+    assert [row[2] for row in rows(found)] == functions

@@ -91,7 +91,7 @@ def test_a_deadlock_names_the_circle_and_its_locks() -> None:
 def test_every_section_is_there_and_none_failed(name: str) -> None:
     found = reported(name)
     ours = {"system", "crash", "cpus", "blocked", "memory", "slab", "disks", "mounts"}
-    ours |= {"modules", "log", "unread", "workqueues", "rcu", "oom", "network"}
+    ours |= {"modules", "log", "unread", "workqueues", "rcu", "timers", "oom", "network"}
     assert {section.id for section in found.sections} >= ours
     assert [s.id for s in found.sections if not s.items] == []
 
