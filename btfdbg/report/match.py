@@ -1,7 +1,7 @@
 """Look a function's name up in the rules.
 
-Owns the translation of the rules' patterns to one regular expression per use, made when
-it is first asked for, and a bounded memory of answers.
+Owns the look-up tables of the rules' patterns, one per use and made when it is first asked
+for, and a bounded memory of answers.
 """
 
 from __future__ import annotations
@@ -12,12 +12,62 @@ from btfdbg.report.names import rule_name
 from btfdbg.report.rules import RULES, Rule
 
 _REMEMBERED = 20_000
-_tables: dict[str, tuple[re.Pattern[str], list[Rule]]] = {}
+_tables: dict[str, _Table] = {}
 # How functions end that a work item, a timer, an interrupt or a grace period calls.
 _REGISTERED = re.compile(
     r"_(?:work(?:fn|_fn|_func)?|worker|timer_fn|tasklet|softirq|callback|rcu|interrupt)(?:\.|$)"
 )
 _answers: dict[tuple[str, str], Rule | None] = {}
+
+
+class _Table:
+    """
+    A use's patterns, for a look-up that costs no more with a thousand of them than with ten.
+
+    Whole names and beginnings (``foo*``) are keys; only the few others are expressions.
+    """
+
+    __slots__ = ("beginnings", "names", "others", "rows")
+
+    def __init__(self, rows: list[Rule], *, leading: bool) -> None:
+        self.rows = rows
+        self.names: dict[str, int] = {}
+        self.beginnings: dict[str, int] = {}
+        others = []
+        for number, row in enumerate(rows):
+            for pattern in row.names.split():
+                if pattern[0] == "*" and not leading:
+                    continue
+                kind = _SPECIAL.sub("", pattern)
+                if kind == pattern:
+                    self.names.setdefault(pattern, number)
+                elif kind == pattern[:-1] and pattern[-1] == "*":
+                    self.beginnings.setdefault(kind, number)
+                else:
+                    others.append((number, pattern))
+        self.others = [
+            (number, re.compile("|".join(_translate(p) for n, p in others if n == number)))
+            for number in sorted({number for number, _ in others})
+        ]
+
+    def find(self, name: str) -> Rule | None:
+        """Return the first row that covers a name."""
+        best = self.names.get(name, len(self.rows))
+        beginnings = self.beginnings
+        for end in range(1, len(name) + 1):
+            number = beginnings.get(name[:end])
+            if number is not None and number < best:
+                best = number
+        for number, expression in self.others:
+            if number >= best:
+                break
+            if expression.fullmatch(name):
+                best = number
+                break
+        return self.rows[best] if best < len(self.rows) else None
+
+
+_SPECIAL = re.compile(r"[*#]|\[\w+\]")
 
 
 def _translate(pattern: str) -> str:
@@ -26,17 +76,12 @@ def _translate(pattern: str) -> str:
     return escaped.replace(r"\*", ".*").replace(r"\#", "[0-9a-f]")
 
 
-def _table(use: str) -> tuple[re.Pattern[str], list[Rule]]:
-    """Return a use's patterns as one; with ``!`` after it those that start with a name."""
+def _table(use: str) -> _Table:
+    """Return a use's patterns; with ``!`` after it those that start with a name."""
     table = _tables.get(use)
     if table is None:
         rows = [rule for rule in RULES if rule.use == use.rstrip("!")]
-        alternatives = []
-        for rule in rows:
-            names = [n for n in rule.names.split() if use[-1] != "!" or n[0] != "*"]
-            alternatives.append("|".join(map(_translate, names)) or "(?!)")
-        table = re.compile("|".join(f"({one})" for one in alternatives)), rows
-        _tables[use] = table
+        table = _tables[use] = _Table(rows, leading=use[-1] != "!")
     return table
 
 
@@ -55,9 +100,7 @@ def match(use: str, name: str) -> Rule | None:
         return _answers[key]
     except KeyError:
         pass
-    pattern, rows = _table(use)
-    found = pattern.fullmatch(rule_name(name))
-    rule = rows[found.lastindex - 1] if found and found.lastindex else None
+    rule = _table(use).find(rule_name(name))
     if len(_answers) >= _REMEMBERED:
         _answers.clear()
     _answers[key] = rule
