@@ -79,7 +79,7 @@ def prompt_command(
 
     :param examples: (command line, what it is for); at least one.
     :param drgn_code: Gives the code behind the command; adds ``--drgn``.
-    :param table: The command returns a ``Table``; adds ``--json``.
+    :param table: The command returns a ``Table``; adds ``--json`` and ``--json-lines``.
     :param complete: What its operands are: ``address``, ``type``, ``pid``,
         ``slab``, ``module``, ``symbol``, ``command``, ``mark``.
     :param enabled: For which Programs it exists; where it does not, a command of
@@ -90,6 +90,9 @@ def prompt_command(
     declared = list(arguments)
     if table:
         declared.append(argument("--json", action="store_true", help="print JSON"))
+        declared.append(
+            argument("--json-lines", action="store_true", help="print a JSON object per row")
+        )
     if drgn_code is not None:
         declared.append(drgn_argument)
     width = max(len(line) for line, _ in examples)
@@ -111,9 +114,12 @@ def prompt_command(
             if drgn_code is not None and args.drgn:
                 print(drgn_code(session(prog), args).rstrip("\n"))
                 return
+            as_lines = table and args.json_lines
+            if as_lines:
+                args.json = True
             found = run(session(prog), args)
             if found is not None:
-                output.show(found, as_json=table and args.json)
+                output.show(found, as_json=table and args.json, as_lines=as_lines)
 
         custom_command(
             name=name,

@@ -32,6 +32,7 @@ from drgn.commands import (
 from btfdbg.commands import aliases, equivalents, extensions, failure, output, reads, words
 from btfdbg.commands.arguments import options_first
 from btfdbg.commands.candidates import candidates
+from btfdbg.commands.crash.attach import attach
 from btfdbg.commands.define import NAMESPACE, own
 from btfdbg.commands.state import PromptState, state_of
 from btfdbg.commands.text import one_line
@@ -73,6 +74,7 @@ def load_commands() -> None:
         import_module(module.name)
     _loaded = True
     install.install_commands()
+    attach()
     extensions.load()
 
 
@@ -212,7 +214,7 @@ def _run(session: Session, state: PromptState, word: str, tail: str) -> None:
     if _wants_help(command, tail):
         rest = _HELP.sub("", tail, count=1)
         word, tail, command = "help", f"{word} {rest}", lookup(prog, "help")
-    as_json = False
+    as_json = ""
     if word not in _VERBATIM and own(prog, word) is None:
         as_json, tail = _take_json(tail)
         tail = words.arrows(_expand(state, tail))
@@ -251,22 +253,23 @@ def _terse() -> Iterator[None]:
         argparse.ArgumentParser.print_usage = usage  # type: ignore[method-assign] # as it was
 
 
-def _take_json(tail: str) -> tuple[bool, str]:
-    """Take ``--json`` off a command line of drgn's, before any redirection."""
-    match = re.search(r"(?:^|\s)--json(?=\s|$)", re.split(r"[|<>]", tail, maxsplit=1)[0])
+def _take_json(tail: str) -> tuple[str, str]:
+    """Take ``--json`` or ``--json-lines`` off a command line of drgn's, before a redirection."""
+    pattern = r"(?:^|\s)(--json(?:-lines)?)(?=\s|$)"
+    match = re.search(pattern, re.split(r"[|<>]", tail, maxsplit=1)[0])
     if not match:
-        return False, tail
-    return True, tail[: match.start()] + tail[match.end() :]
+        return "", tail
+    return match[1], tail[: match.start()] + tail[match.end() :]
 
 
 @contextlib.contextmanager
-def _json(wanted: bool) -> Iterator[None]:
+def _json(wanted: str) -> Iterator[None]:
     if not wanted:
         yield
         return
     from btfdbg.commands.tables import tables_as_json
 
-    with tables_as_json():
+    with tables_as_json(lines=wanted == "--json-lines"):
         yield
 
 

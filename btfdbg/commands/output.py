@@ -94,9 +94,13 @@ def emit(*fragments: Fragment | str) -> None:
     current().emit(*fragments, "\n")
 
 
-def show(table: Table, *, as_json: bool = False) -> None:
+def show(table: Table, *, as_json: bool = False, as_lines: bool = False) -> None:
     """Print a table, cut to the terminal's width; as JSON nothing is cut."""
     out = current()
+    if as_lines:
+        for row in table.as_json_lines():
+            print(row)
+        return
     if as_json:
         print(table.as_json())
         return

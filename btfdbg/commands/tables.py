@@ -1,10 +1,12 @@
-"""``--json`` for drgn's own table commands.
+"""``--json`` and ``--json-lines`` for the tables of all commands.
 
 drgn's commands print their tables through one function, ``print_table()``, and
 give it the values, not the text. While a command runs with ``--json`` that
 function is ours. What was printed beside the tables is kept as text, so nothing
 is dropped: one table alone is an array of objects, anything else an array of
-sections, ``{"text": […], "rows": […]}``.
+sections, ``{"text": […], "rows": […]}``. ``--json-lines`` prints an object per row and
+per line of text, ``{"text": "…"}``, as soon as it is known. ``table.schema.json`` beside
+this file describes both. Our own commands give their rows to ``section()``.
 
 Facts: drgn 0.3 ``helpers/common/format.py``: the first row holds the headings,
 a ``CellFormat`` wraps a value with its format.
@@ -17,7 +19,7 @@ import io
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import IO, Any
 
 import drgn
 
@@ -28,8 +30,9 @@ from btfdbg.patches.install import reach
 class TablesAsJson(io.StringIO):
     """Takes the place of stdout and of ``print_table`` for one command."""
 
-    def __init__(self) -> None:
+    def __init__(self, out: IO[str]) -> None:
         super().__init__()
+        self.out = out
         self.sections: list[dict[str, Any]] = []
 
     def print_table(self, rows: Sequence[Sequence[Any]], **kwargs: Any) -> None:
@@ -44,14 +47,74 @@ class TablesAsJson(io.StringIO):
         self.truncate()
         return text
 
-    def as_json(self) -> str:
-        """What the command gave."""
+    def finish(self) -> None:
+        """Print what the command gave."""
         text = self._take_text()
         if text:
             self.sections.append({"text": text, "rows": []})
         if len(self.sections) == 1 and not self.sections[0]["text"]:
-            return json.dumps(self.sections[0]["rows"], indent=2)
-        return json.dumps(self.sections, indent=2)
+            found: list[dict[str, Any]] = self.sections[0]["rows"]
+        else:
+            found = self.sections
+        print(json.dumps(found, indent=2, default=str), file=self.out)
+
+
+class TablesAsLines(TablesAsJson):
+    """The same, an object a line, printed as it comes."""
+
+    def __init__(self, out: IO[str]) -> None:
+        super().__init__(out)
+        self._begun = ""
+
+    def print_table(self, rows: Sequence[Sequence[Any]], **kwargs: Any) -> None:
+        """Stands in for drgn's function of that name."""
+        for row in _objects(rows):
+            self._line(row)
+
+    def write(self, text: str, /) -> int:
+        self._begun += text
+        while "\n" in self._begun:
+            line, _, self._begun = self._begun.partition("\n")
+            if line.strip():
+                self._line({"text": escape(line)})
+        return len(text)
+
+    def _line(self, found: dict[str, Any]) -> None:
+        print(json.dumps(found, default=str), file=self.out)
+
+    def finish(self) -> None:
+        """Print a line that was begun."""
+        if self._begun.strip():
+            self._line({"text": escape(self._begun)})
+
+
+_active: list[TablesAsJson] = []
+
+
+def wanted() -> bool:
+    """Whether the running command is to give JSON."""
+    return bool(_active)
+
+
+def section(rows: Sequence[Sequence[Any]]) -> None:
+    """
+    Print a table of a command of ours as drgn prints its own, or give it as JSON.
+
+    :param rows: The first has the headings. Numbers are decimal unless ``hexadecimal()``.
+    """
+    if _active:
+        _active[-1].print_table(rows)
+        return
+    from drgn.helpers.common.format import print_table
+
+    print_table([["-" if cell is None else cell for cell in row] for row in rows])
+
+
+def hexadecimal(number: int) -> Any:
+    """A number that a table shows in hexadecimal; in JSON it is a number."""
+    from drgn.helpers.common.format import CellFormat
+
+    return CellFormat(number, "<x")
 
 
 def _objects(rows: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
@@ -61,6 +124,8 @@ def _objects(rows: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
     keys = [name or f"column {i + 1}" for i, name in enumerate(head)]
     found = []
     for row in rows[1:]:
+        if not len(row):
+            continue  # an empty line between two tables
         extra = [f"column {i + 1}" for i in range(len(keys), len(row))]
         found.append({k: _plain(v) for k, v in zip([*keys, *extra], row, strict=False)})
     return found
@@ -79,24 +144,34 @@ def _plain(value: Any) -> Any:
         return escape(value.decode("utf-8", "surrogateescape"))
     if value is None or isinstance(value, (bool, int, float)):
         return value
+    if isinstance(value, dict):
+        return {escape(str(key)): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner) for inner in value]
     return escape(str(value))
 
 
 @contextlib.contextmanager
-def tables_as_json() -> Iterator[TablesAsJson]:
-    """Collect what drgn's commands print; print it as JSON at the end."""
-    taker = TablesAsJson()
+def tables_as_json(lines: bool = False) -> Iterator[TablesAsJson]:
+    """
+    Collect what a command prints; print it as JSON at the end.
+
+    :param lines: An object a line, as it comes.
+    """
+    before = sys.stdout
+    taker = TablesAsLines(before) if lines else TablesAsJson(before)
     patched: list[tuple[Any, Any]] = []
     for name, module in list(sys.modules.items()):
         if name.startswith("drgn.commands.") and hasattr(module, "print_table"):
             patched.append((module, module.print_table))
             module.print_table = taker.print_table  # type: ignore[attr-defined] # for a while
-    before = sys.stdout
     sys.stdout = taker
+    _active.append(taker)
     try:
         yield taker
     finally:
+        _active.pop()
         sys.stdout = before
         for module, function in patched:
             module.print_table = function
-    print(taker.as_json())
+    taker.finish()

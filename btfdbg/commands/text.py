@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO
 
 from btfdbg.lazy_dataclass import dataclass, field
@@ -162,6 +162,13 @@ class Table:
         import json
 
         return json.dumps(rows, indent=2, default=str)
+
+    def as_json_lines(self) -> Iterator[str]:
+        """A JSON object per row."""
+        import json
+
+        for row in self.rows:
+            yield json.dumps(dict(zip(self.keys, row, strict=True)), default=str)
 
     def lines(self, columns: int = 0) -> list[list[Fragment]]:
         """

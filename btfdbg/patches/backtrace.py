@@ -8,7 +8,8 @@ frame pointers) it is the one that the code implies, else where the frame's reco
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import drgn
@@ -25,6 +26,33 @@ _TOLD = "btfdbg.frames.told"
 _INDENT = " " * 7
 
 _shown: list[Lines] = []
+_offsets: list[str] = []
+
+
+@contextlib.contextmanager
+def names_with_offsets(form: str) -> Iterator[None]:
+    """Show each function with the offset in it, formatted so (``d``, ``x``), for a while."""
+    _offsets.append(form)
+    try:
+        yield
+    finally:
+        _offsets.pop()
+
+
+class _WithOffset:
+    """A frame whose name has the offset of its program counter behind it."""
+
+    def __init__(self, prog: drgn.Program, frame: Any, form: str) -> None:
+        self._frame = frame
+        self.name = frame.name
+        try:
+            start = prog.symbol(frame.pc - (not frame.interrupted)).address
+        except LookupError:
+            return
+        self.name += f"+{'0x' * (form == 'x')}{frame.pc - start:{form}}"
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._frame, name)
 
 
 def print_one_task(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -69,6 +97,9 @@ def print_frame(original: Callable[..., Any]) -> Callable[..., Any]:
     """Print a frame, and below it what it was called with."""
 
     def show(prog: drgn.Program, index: int, *args: Any, **kwargs: Any) -> Any:
+        if _offsets and len(args) > 1:
+            sp, frame, *more = args
+            args = (sp, _WithOffset(prog, frame, _offsets[-1]), *more)
         result = original(prog, index, *args, **kwargs)
         found = _shown[index] if 0 <= index < len(_shown) else None
         if found is not None and found.arguments:

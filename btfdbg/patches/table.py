@@ -454,6 +454,21 @@ _REACHED = (
         _CRASH + "common", "CRASH_COMMAND_NAMESPACE", "has drgn's crash commands",
         "drgn's crash commands (bt, ps, struct, …) are not there",
     ),
+    *(
+        _reached(_CRASH + "common", name, why, "options of crash that drgn lacks are not there")
+        for name, why in (
+            ("_TaskSelector", "gives the tasks that a command is about"),
+            ("print_task_header", "prints the line above what is shown of a task"),
+            ("parse_cpuspec", "reads 1,3-5"),
+            ("_crash_foreach_subcommand", "registers what foreach runs"),
+            ("crash_get_context", "gives the current task"),
+            ("_resolve_addr_or_sym", "gives the address of a symbol or number"),
+        )
+    ),
+    _reached(
+        _HELPERS + "slab", "for_each_page", "goes through all pages for each slab cache",
+        "kmem -S is not there",
+    ),
     _reached(
         "drgn.commands", "CommandNamespace._commands", "has what commands run",
         "the commands that btfdbg mends are drgn's own",

@@ -1,0 +1,136 @@
+"""``log`` with what a message's record has beside its text, and the logs beside the log.
+
+Owns the form of a line with level, caller and dictionary. The records are drgn's.
+
+Facts: ``kernel/printk/printk_ringbuffer.h``; ``kernel/audit.c`` (audit_queue, auditd_conn);
+``kernel/printk/printk_safe.c`` until v5.15 (safe_print_seq, nmi_print_seq).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import drgn
+from drgn.commands import CommandError
+
+from btfdbg.commands import tables
+from btfdbg.commands.crash.call import Call
+
+_MAX_RECORD = 1 << 20
+
+
+def plain(call: Call) -> Any:
+    """drgn's ``log``; as JSON a row per record."""
+    return records(call) if tables.wanted() else call.drgns()
+
+
+def records(call: Call) -> None:
+    """``-m``, ``-d``, ``-c`` in any combination, with ``-t`` and ``-T``."""
+    from drgn.helpers.linux.printk import get_printk_records
+
+    stamps = call.args.timestamps
+    if stamps == "human" and not tables.wanted():
+        raise CommandError("-T goes with none of -m -d -c; type log -T")
+    rows: list[tuple[Any, ...]] = [
+        ("seq", "timestamp", "level", "facility", "caller", "text", "dictionary")
+    ]
+    for record in get_printk_records(call.prog):
+        text = record.text.decode("utf-8", "backslashreplace")
+        caller = ""
+        if record.caller_tid is not None:
+            caller = f"T{record.caller_tid}"
+        elif record.caller_cpu is not None:
+            caller = f"C{record.caller_cpu}"
+        if tables.wanted():
+            pairs = {_text(k): _text(v) for k, v in record.context.items()}
+            rows.append((
+                record.seq, record.timestamp / 1e9, record.level, record.facility,
+                caller or None, text, pairs,
+            ))  # fmt: skip
+            continue
+        head = f"[{record.timestamp // 1000 / 1e6:>12.6f}] " if stamps else ""
+        if call.has("-c") and caller:
+            head += f"[{caller:>6}] "
+        level = f"<{record.level | record.facility << 3:x}>" if call.has("-m") else ""
+        indent = " " * len(head)
+        for i, line in enumerate(text.split("\n")):
+            print(f"{indent if i else head}{'' if i else level}{line}")
+        if call.has("-d"):
+            for key, value in record.context.items():
+                print(f"{indent}{_text(key)}={_text(value)}")
+    if tables.wanted():
+        tables.section(rows)
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "backslashreplace")
+
+
+def audit(call: Call) -> None:
+    """``-a``: struct sk_buff of the audit queues, whose data is a netlink message."""
+    prog = call.prog
+    rows: list[tuple[Any, ...]] = [("queue", "skb", "type", "text")]
+    known = False
+    for name in ("audit_queue", "audit_retry_queue", "audit_hold_queue"):
+        try:
+            queue = prog[name]
+        except LookupError:
+            continue
+        known = True
+        head = queue.address_of_().value_()
+        at, left = queue.next.read_(), queue.qlen.value_() + 1
+        while at.value_() != head and left > 0:
+            left -= 1
+            rows.append((name, tables.hexadecimal(at.value_()), *_netlink(at)))
+            at = at.next.read_()
+    if not known:
+        raise CommandError("-a: this kernel has no audit queues (or no type is known for them)")
+    if tables.wanted():
+        tables.section(rows)
+        return
+    for _, _, kind, text in rows[1:]:
+        print(f"type={kind} {text}")
+    if len(rows) == 1:
+        print("log: kernel audit log is empty")
+
+
+def _netlink(skb: drgn.Object) -> tuple[int, str]:
+    """Type and text of the netlink message that an sk_buff holds."""
+    size = min(skb.len.value_(), _MAX_RECORD)
+    data = skb.prog_.read(skb.data.value_(), size) if size else b""
+    header = skb.prog_.type("struct nlmsghdr")
+    start = header.size or 16
+    if len(data) < start:
+        return 0, ""
+    order = "little" if _little(skb.prog_) else "big"
+    return int.from_bytes(data[4:6], order), _text(data[start:].rstrip(b"\0"))  # type: ignore[arg-type] # one of the two
+
+
+def _little(prog: drgn.Program) -> bool:
+    platform = prog.platform
+    return platform is None or bool(platform.flags & drgn.PlatformFlags.IS_LITTLE_ENDIAN)
+
+
+def safe_buffers(call: Call) -> None:
+    """``-s``: printk's per-CPU buffers for messages from unsafe places."""
+    from drgn.helpers.linux.cpumask import for_each_possible_cpu
+    from drgn.helpers.linux.percpu import per_cpu
+
+    found = False
+    for name in ("nmi_print_seq", "safe_print_seq"):
+        try:
+            variable = call.prog[name]
+        except LookupError:
+            continue
+        found = True
+        for cpu in for_each_possible_cpu(call.prog):
+            buffer = per_cpu(variable, cpu)
+            size = min(buffer.len.counter.value_(), drgn.sizeof(buffer.buffer))
+            print(f"CPU: {cpu}  {name}: {size} bytes")
+            text = bytes(buffer.buffer.to_bytes_()[: max(size, 0)])
+            if text:
+                print(_text(text))
+    if not found:
+        raise CommandError(
+            "-s: this kernel has no per-CPU printk buffers (they went in v5.15); type log"
+        )
