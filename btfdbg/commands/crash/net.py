@@ -142,12 +142,16 @@ def _structs(call: Call, found: list[tuple[int, drgn.Object, drgn.Object]]) -> N
 
 
 def plain(call: Call) -> Any:
-    """drgn's ``net``, also where the dump has no symbol ``init_net`` (no KALLSYMS_ALL)."""
+    """drgn's ``net``; where the variable ``init_net`` is not known, init_task's namespace."""
     args = call.args
-    if args.arp or args.drgn or call.session.lookup_symbols("init_net"):
+    if args.arp or args.drgn:
         return call.drgns()
-    _devices(call.prog["init_task"].nsproxy.net_ns)
-    return None
+    try:
+        call.prog["init_net"]
+    except LookupError:
+        _devices(call.prog["init_task"].nsproxy.net_ns)
+        return None
+    return call.drgns()
 
 
 def devices(call: Call) -> None:
