@@ -119,9 +119,6 @@ _NOT_WRITTEN = "a dump is only read"
 
 INSTEAD: dict[str, str] = {
     # crash
-    "fuser": "foreach files -R PATH shows who has a file open",
-    "mach": "sys shows the machine, info the dump",
-    "sbitmapq": "p *(struct sbitmap_queue *)ADDR shows it",
     "wr": _NOT_WRITTEN,
     "h": "Ctrl-R searches the history, Up goes back in it",
     "r": "Ctrl-R searches the history, Up goes back in it",
