@@ -74,6 +74,7 @@ class Evaluator:
     :param bound: Names that the user bound to objects or numbers; they come first.
     :param dollar: What ``$NAME`` is.
     :param cpu: Whose copies per-CPU variables are that are named; None refuses them.
+    :param helpers: Functions of Python that C may call here: drgn's ``find_task(prog, 1)``.
     """
 
     def __init__(
@@ -82,12 +83,14 @@ class Evaluator:
         bound: Mapping[str, Any],
         dollar: Callable[[str], Any],
         cpu: int | None = None,
+        helpers: Mapping[str, Any] | None = None,
     ) -> None:
         self.session = session
         self.prog = session.prog
         self._bound = bound
         self._dollar = dollar
         self._cpu = cpu
+        self._helpers = helpers or {}
 
     def value(self, tree: c.Expression) -> Object:
         """
@@ -306,6 +309,12 @@ class Evaluator:
             raise CValueError("ARRAY_SIZE of what is no array with a length")
         if word in ("per_cpu", "per_cpu_ptr") and len(given) == 2:
             return self._of_cpu(word, *given)
+        helper = self._helpers.get(word)
+        if callable(helper):
+            arguments = [
+                self.prog if given == c.Name("prog") else self.value(given) for given in given
+            ]
+            return self._dollar_value(helper(*arguments), f"{word}()")
         if word and not self.session.lookup_symbols(word):
             raise NameError(
                 f"{word!r}: no function of the kernel, and macros leave no trace", name=word

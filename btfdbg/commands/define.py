@@ -26,6 +26,7 @@ from btfdbg.commands import output, words
 from btfdbg.commands.arguments import options_first
 from btfdbg.commands.text import Table
 from btfdbg.lazy_dataclass import dataclass
+from btfdbg.patches.install import reach
 from btfdbg.program.session import Session, session
 
 Argument = argument | argument_group | mutually_exclusive_group
@@ -40,6 +41,8 @@ class Definition:
     """
     What we know about a command of ours beyond drgn's framework.
 
+    :ivar shared: drgn's command of the same name is run for words that are meant for it.
+
     :ivar examples: (command line, what it is for); each works on any dump.
     :ivar complete: Argument's name to what completes it; see ``repl.complete``.
     """
@@ -47,6 +50,7 @@ class Definition:
     name: str
     examples: Sequence[tuple[str, str]]
     complete: Sequence[str]
+    shared: bool = False
 
 
 DEFINITIONS: dict[str, Definition] = {}
@@ -73,6 +77,7 @@ def prompt_command(
     complete: Sequence[str] = (),
     epilog: str = "",
     enabled: Callable[[drgn.Program], bool] = lambda prog: True,
+    drgns: Callable[[Session, Sequence[str]], bool] | None = None,
 ) -> Callable[[Run], Run]:
     """
     Register a command of the prompt.
@@ -84,6 +89,7 @@ def prompt_command(
         ``slab``, ``module``, ``symbol``, ``command``, ``mark``.
     :param enabled: For which Programs it exists; where it does not, a command of
         drgn of the same name is run.
+    :param drgns: Whether words are meant for drgn's command of the same name.
     """
     if not examples:
         raise TypeError(f"{name}: a command needs an example")
@@ -110,6 +116,9 @@ def prompt_command(
             parser: argparse.ArgumentParser,
             globals: dict[str, Any],
         ) -> None:
+            if drgns is not None and drgns(session(prog), given):
+                run_drgns(prog, name, given, globals)
+                return
             args = parser.parse_args(options_first(parser, given))
             if drgn_code is not None and args.drgn:
                 print(drgn_code(session(prog), args).rstrip("\n"))
@@ -131,7 +140,36 @@ def prompt_command(
             enabled=enabled,
             namespace=NAMESPACE,
         )(entry)
-        DEFINITIONS[name] = Definition(name, tuple(examples), tuple(complete))
+        DEFINITIONS[name] = Definition(name, tuple(examples), tuple(complete), drgns is not None)
         return run
 
     return decorator
+
+
+def run_drgns(
+    prog: drgn.Program, name: str, given: Sequence[str], globals_: dict[str, Any]
+) -> None:
+    """
+    Run drgn's command of a name that is ours as well.
+
+    :raises CommandNotFoundError: this drgn has none.
+    """
+    command = drgns_command(prog, name)
+    if command is None:
+        raise CommandNotFoundError(name)
+    parser = getattr(command, "_parser", None)
+    if isinstance(parser, argparse.ArgumentParser):
+        given = options_first(parser, given)
+    command.run(prog, name, given, globals=globals_)
+
+
+def drgns_command(prog: drgn.Program, name: str) -> Any | None:
+    """drgn's crash command of a name; ``None`` if it has none."""
+    crash = reach("drgn.commands._crash.common", "CRASH_COMMAND_NAMESPACE")
+    reach("drgn.commands", "_CustomCommand._parser")
+    if crash is None:
+        return None
+    try:
+        return crash.lookup(prog, name)
+    except CommandNotFoundError:
+        return None

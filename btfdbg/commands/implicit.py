@@ -21,7 +21,8 @@ from btfdbg.commands.language import Language, Line
 from btfdbg.commands.state import state_of
 from btfdbg.program.session import Session
 
-_MEMBER = re.compile(r"([A-Za-z_]\w*)\.[\w.,\[\]]+")
+# ``list_head -o`` is a difference to Python, of a name that it does not know.
+_OF_TYPE = re.compile(r"([A-Za-z_]\w*)(?:\.[\w.,\[\]]+)?(?:\s+-\w.*)?")
 
 
 def command(session: Session, line: Line) -> Line:
@@ -41,8 +42,8 @@ def command(session: Session, line: Line) -> Line:
     shell = text[len(split.args) :] if split.pipeline or split.redirections else ""
     if bare.isidentifier():
         return _word(session, bare, shell) or line
-    member = _MEMBER.fullmatch(bare)
-    if member and _is_type_only(session, member[1]):
+    of_type = _OF_TYPE.fullmatch(bare)
+    if of_type and _is_type_only(session, of_type[1]):
         return Line(Language.COMMAND, f"* {text}")
     try:
         tree = c.parse_expression(bare, lambda name: values.names_type(session, name))

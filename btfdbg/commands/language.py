@@ -52,8 +52,6 @@ _ASSIGNMENT = re.compile(
 )
 _STRUCT = re.compile(r"([A-Za-z_]\w*)(?:\.[\w.,\[\]]+)?\s+(?:-|0x)?[\w-]")
 _FORMATTED = re.compile(r"([a-z]+/)\w*(?=\s|$)")
-# Python parses ``* x`` and compiles it nowhere.
-_STARRED = re.compile(r"\*\s*[\w.]+(?:\s*[|<>].*)?")
 _ASK = re.compile(r"\s*(?:\?\s*(?P<before>[^?\n]+)|(?P<after>[^?\n]+?)\s*\?)\s*")
 
 
@@ -103,7 +101,7 @@ def resolve(
             return Line(Language.COMMAND, "* " + text)
         return Line(Language.PYTHON, text)
     if word == "*":
-        python = _is_python(text) and not _STARRED.fullmatch(text)
+        python = _is_python(text) and not _is_starred(text)
         return Line(Language.PYTHON if python else Language.COMMAND, text)
     if rest[:1] in ("(", "[", ".") or _ASSIGNMENT.match(rest):
         return Line(Language.PYTHON, text)
@@ -125,6 +123,14 @@ def _bound(text: str, own_names: Collection[str]) -> bool:
 def _pipes(text: str) -> bool:
     """Whether ``py CODE`` may carry a redirection, which drgn's own ``py`` sorts out."""
     return any(char in text for char in "|<>")
+
+
+def _is_starred(text: str) -> bool:
+    """Python parses ``* x`` alone and compiles it nowhere."""
+    return all(
+        isinstance(node, ast.Expr) and isinstance(node.value, ast.Starred)
+        for node in ast.parse(text).body
+    )
 
 
 def _is_python(text: str) -> bool:

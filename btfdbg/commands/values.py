@@ -175,11 +175,13 @@ def evaluate(session: Session, text: str, cpu: int | None = None) -> Any:
     except CDeclError as e:
         why = str(e).removeprefix(f"{text!r}: ")
     else:
-        if not _is_python(session, text, tree):
+        python = _is_python(session, text, tree)
+        if not python or not _parses(text):
             from btfdbg.commands.c_values import Evaluator
 
             bound = {name: state.globals[name] for name in state.own_names()}
-            return Evaluator(session, bound, state.dollar, cpu).value(tree)
+            helpers = state.globals if python else None
+            return Evaluator(session, bound, state.dollar, cpu, helpers).value(tree)
     return _python(session, text, cpu, why)
 
 
@@ -239,6 +241,16 @@ def _has_python_method(tree: Expression) -> bool:
     ):
         return True
     return any(_has_python_method(child) for child in expression.children(tree))
+
+
+def _parses(text: str) -> bool:
+    import ast
+
+    try:
+        ast.parse(dollars(arrows(text)), mode="eval")
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return False
+    return True
 
 
 def _python(session: Session, text: str, cpu: int | None, why: str) -> Any:

@@ -125,7 +125,7 @@ ROWS = (
     Row("tele --|", ("--count", "--depth", "--json", "--drgn"), ""),
     Row("tele --co|", ("--count",), "words"),
     Row("id --|", ("--json", "--drgn"), ""),
-    Row("whatis --|", ("--drgn",), lacks=("--json",)),
+    Row("whatis --|", ("--drgn", "--json")),
     Row("ctx -s |", ("verdict", "panic", "task", "registers", "stack", "waiting", "log")),
     Row("ctx -s pan|", ("panic",), first="panic"),
     Row("diffstruct -t task_str|", ("struct task_struct",)),

@@ -16,6 +16,7 @@ import drgn
 from drgn.commands import CommandError
 
 from btfdbg.commands import words
+from btfdbg.commands.crash import value_table
 from btfdbg.commands.crash.call import Call, dest
 from btfdbg.commands.crash.table import EXPRESSIONS, OPTIONS, SUBCOMMANDS, WORDS, Option
 from btfdbg.patches.install import reach
@@ -31,7 +32,7 @@ def attach() -> None:
         return
     reach("drgn.commands", "_CustomCommand._parser")
     by_command: dict[str, list[Option]] = {}
-    for option in OPTIONS:
+    for option in (*OPTIONS, *value_table.VALUES):
         by_command.setdefault(option.command, []).append(option)
     for name, options in by_command.items():
         command = space._commands.get(name)
@@ -87,7 +88,7 @@ def _add(parser: argparse.ArgumentParser, options: Sequence[Option]) -> list[Opt
 def _parse(name: str, inner: Callable[[str], Any]) -> Callable[[str], Any]:
     """Split a command line; refuse words that argparse would take for something else."""
     # What stands in brackets belongs together.
-    split = words.parse if name in EXPRESSIONS else inner
+    split = words.parse if name in EXPRESSIONS | value_table.EXPRESSIONS else inner
 
     def parse(source: str) -> Any:
         parsed = split(source)

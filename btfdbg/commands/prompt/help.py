@@ -7,7 +7,7 @@ import argparse
 from drgn.commands import Command, argument
 
 from btfdbg.commands import equivalents, namespace, output, text
-from btfdbg.commands.define import own, prompt_command
+from btfdbg.commands.define import drgns_command, own, prompt_command
 from btfdbg.program.session import Session
 
 _RULES = """\
@@ -111,6 +111,16 @@ def explain(session: Session, name: str) -> None:
     output.emit("usage: ", command.format_usage())
     output.emit("")
     print(command.format_help(indent="  "))
-    if own(session.prog, name) is None:
+    defined = own(session.prog, name)
+    if defined is not None and defined.shared:
+        drgns = drgns_command(session.prog, name)
+        if drgns is not None:
+            output.emit("")
+            output.emit(("heading", f"{name} as crash's"), f" - {drgns.description()}")
+            output.emit("")
+            output.emit("usage: ", drgns.format_usage())
+            output.emit("")
+            print(drgns.format_help(indent="  "))
+    if defined is None:
         output.emit("")
         output.emit(("dim", "  From drgn. --drgn shows the code behind it, --json its tables."))

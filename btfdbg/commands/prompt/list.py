@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
+import drgn
 from drgn.commands import CommandError, argument
 
 from btfdbg.commands import output, text
 from btfdbg.commands.define import prompt_command
 from btfdbg.commands.state import state_of
 from btfdbg.commands.values import address as address_of_text
+from btfdbg.errors import BtfdbgError
+from btfdbg.kallsyms.choice import is_text
+from btfdbg.kallsyms.model import Sym
 from btfdbg.program.session import Session, SourceFile
 
 TYPE_CHECKING = False
@@ -20,21 +25,55 @@ if TYPE_CHECKING:
 _HINT = "name the kernel's tree: --source FOLDER, or source = 'FOLDER' in config.toml"
 
 
+def _is_crashs(session: Session, words: Sequence[str]) -> bool:
+    """Whether ``list`` is crash's: of anything but functions, or with its options."""
+    operands = [word for word in words if not word.startswith("-")]
+    options = [word for word in words if word.startswith("-")]
+    if any(o not in ("-n", "--lines") and not o.startswith("--lines=") for o in options):
+        return True
+    if not operands:
+        return False
+    name = operands[0]
+    found: tuple[Sym, ...] = session.lookup_symbols(name.partition("+")[0])
+    if found:
+        return not any(is_text(s) for s in found)
+    try:
+        return not _is_code(session, _address(session, name))
+    except (BtfdbgError, LookupError, NameError, drgn.FaultError):
+        # crash's says what is wrong with STRUCT.MEMBER, ours about a name.
+        return len(operands) > 1 or "." in name
+
+
+def _is_code(session: Session, address: int) -> bool:
+    try:
+        return session.prog.symbol(address).kind is drgn.SymbolKind.FUNC
+    except LookupError:
+        return False
+
+
 @prompt_command(
     name="list",
-    description="show the source text of a function (with --source FOLDER)",
+    description="the source text of a function (--source FOLDER); the entries of a linked list",
     long_description="""
     Show where a function is from, and, if a tree of the kernel's sources was given
     (--source FOLDER, or source in the configuration), its text. At the address of a
     WARN or BUG the lines around it are shown, elsewhere the whole function: a dump
-    says no more about lines.
+    says no more about lines. With anything else than a function, or with options of crash's,
+    it is crash's ``list``: the entries of a linked list.
     """,
     arguments=(
         argument("place", nargs="+", help="function or address"),
         argument("-n", "--lines", type=int, default=400, help="at most so many (default: 400)"),
     ),
-    examples=(("list vfs_read", "where it is from, and its text if there is a tree"),),
+    examples=(
+        ("list vfs_read", "where it is from, and its text if there is a tree"),
+        (
+            "list task_struct.tasks -s task_struct.comm,pid -h init_task",
+            "name and pid of every task",
+        ),
+    ),
     complete=("address",),
+    drgns=_is_crashs,
 )
 def list_(session: Session, args: argparse.Namespace) -> None:
     """Run the command."""

@@ -1,26 +1,42 @@
-"""``sym``: as drgn's, which is crash's; and the functions of a source file."""
+"""``sym``: symbols by name and by address, of the kernel and of its modules, as crash shows them.
+
+Owns the options and the form of a line; the tables themselves are ``kallsyms``'s. The code
+behind it (``--drgn``) is drgn's.
+
+Facts: crash's ``help sym``; nm(1) for the letters.
+"""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 
 from drgn.commands import CommandError, argument
 
-from btfdbg.commands import output, text
+from btfdbg.commands import output, text, values
 from btfdbg.commands.define import prompt_command
 from btfdbg.commands.state import state_of
+from btfdbg.commands.text import Table
+from btfdbg.kallsyms.choice import is_text
+from btfdbg.kallsyms.model import Sym
 from btfdbg.patches.install import reach
 from btfdbg.program.session import Session
+
+_MODULE = "module "
+# Fewer digits may be a part of a name as well.
+_SHORT = 8
+_HEX = re.compile(r"(?:0x)?([0-9a-fA-F]{1,16})")
 
 
 @prompt_command(
     name="sym",
-    description="symbol table lookup; the functions of a source file",
+    description="symbols by name or address; the functions of a source file",
     long_description="""
-    Translate a symbol to its address, or an address to its symbol, with the source
-    file of a function. -l FILE lists the functions of a source file, those of the
-    loaded modules included; a last part of the path is enough.
+    Translate a symbol to its address, or an address to its symbol and offset, with the type
+    letter of nm(1), the module in brackets, and the source file of a function. -l FILE lists the
+    functions of a source file, those of the loaded modules included; a last part of the path is
+    enough.
     """,
     arguments=(
         argument(
@@ -29,8 +45,10 @@ from btfdbg.program.session import Session
             nargs="?",
             const="",
             metavar="FILE",
-            help="the functions of a file; without FILE all symbols and their values",
+            help="the functions of a file; without FILE all symbols of the kernel",
         ),
+        argument("-M", dest="modules", action="store_true", help="all symbols of all modules"),
+        argument("-m", dest="module", metavar="MODULE", help="all symbols of a module"),
         argument("-q", dest="string", action="append", help="all symbols with STRING in them"),
         argument("-p", dest="prev", action="store_true", help="also the symbol before"),
         argument("-n", dest="next", action="store_true", help="also the symbol behind"),
@@ -39,42 +57,174 @@ from btfdbg.program.session import Session
     ),
     examples=(
         ("sym vfs_read", "address and file"),
+        ("sym vfs_read+0x10", "what is there"),
+        ("sym -q vfs_read", "all that have it in their name"),
         ("sym -l fs/read_write.c", "the functions of a file"),
     ),
+    table=True,
     complete=("symbol",),
 )
-def sym(session: Session, args: argparse.Namespace) -> None:
+def sym(session: Session, args: argparse.Namespace) -> Table | None:
     """Run the command."""
+    if args.drgn:
+        _drgn_code(session, args)
+        return None
+    rows: list[tuple[Sym, int, str]] = []
     if args.list:
-        _functions(session, args.list)
-        return
+        return _table(args, list(_functions(session, args.list)))
+    if args.list is not None:
+        return _table(args, [(s, 0, "") for s in _kernel(session)])
+    if args.modules or args.module is not None:
+        return _table(args, _of_modules(session, args.module))
+    for string in args.string or ():
+        found = [s for s in (*_kernel(session), *_modules(session)) if string in s.name]
+        if not found:
+            raise CommandError(f"-q {string}: no symbol has it in its name")
+        rows += [(s, 0, "") for s in sorted(found, key=_by_address)]
+    if not args.string and not args.name_or_address:
+        raise CommandError("which? a name, an address, or -l, -M, -m MODULE, -q STRING")
+    for word in args.name_or_address:
+        rows += _around(session, _find(session, word), args.prev, args.next)
+    return _table(args, rows)
+
+
+def _table(args: argparse.Namespace, rows: Iterable[tuple[Sym, int, str]]) -> Table | None:
+    if not args.json:
+        for s, offset, file in rows:
+            _line(s, offset, file)
+        return None
+    table = Table(("address", "type", "name", "offset", "module", "file"))
+    for s, offset, file in rows:
+        module = _module(s) or None
+        table.rows.append((s.address + offset, s.type_letter, s.name, offset, module, file or None))
+    return table
+
+
+def _line(s: Sym, offset: int, file: str) -> None:
+    module = _module(s)
+    output.emit(
+        ("address", f"{s.address + offset:x}"),
+        ("dim", f" ({s.type_letter}) "),
+        ("symbol", text.escape(s.name) + (f"+{offset:#x}" if offset else "")),
+        ("type", f" [{text.escape(module)}]" if module else ""),
+        ("dim", f"  {text.escape(file)}" if file else ""),
+    )
+
+
+def _by_address(s: Sym) -> tuple[int, str]:
+    return s.address, s.name
+
+
+def _module(s: Sym) -> str:
+    return s.source.removeprefix(_MODULE) if s.source.startswith(_MODULE) else ""
+
+
+def _kernel(session: Session) -> Iterator[Sym]:
+    if session.symbols is not None:
+        yield from session.symbols
+
+
+def _modules(session: Session) -> Iterator[Sym]:
+    session.ensure_modules()
+    if session.module_objects is not None:
+        yield from session.module_objects.symbols
+
+
+def _of_modules(session: Session, wanted: str | None) -> list[tuple[Sym, int, str]]:
+    found = sorted(_modules(session), key=lambda s: (_module(s), *_by_address(s)))
+    if wanted is not None:
+        wanted = wanted.replace("-", "_")
+        known = {_module(s).replace("-", "_") for s in found} | set(session.module_names())
+        found = [s for s in found if _module(s).replace("-", "_") == wanted]
+        if not found:
+            why = "has no symbols in this dump" if wanted in known else "is not loaded"
+            raise CommandError(f"-m {wanted}: the module {why}; mod lists modules")
+    return [(s, 0, "") for s in found]
+
+
+def _find(session: Session, word: str) -> list[tuple[Sym, int, str]]:
+    named = list(session.lookup_symbols(word))
+    session.ensure_modules()
+    if session.module_objects is not None:
+        named += session.module_objects.symbols.by_name(word)
+    if named:
+        return [(s, 0, _file(session, s)) for s in named]
+    number = _HEX.fullmatch(word)
+    if number is None and word.isidentifier():
+        raise CommandError(f"no symbol is named {word}; sym -q {word} lists those that have it")
+    address = int(number[1], 16) if number else values.address(session, word)
+    found = _holding(session, address)
+    if found is None:
+        if len(word) < _SHORT:
+            raise CommandError(f"no symbol is named {word} or is there; sym -q {word} looks for it")
+        raise CommandError(f"{address:x} is in no symbol; id {address:x} says what it is")
+    return [(found, address - found.address, _file(session, found, address))]
+
+
+def _holding(session: Session, address: int) -> Sym | None:
+    tables = [session.symbols]
+    session.ensure_modules()
+    if session.module_objects is not None:
+        tables.append(session.module_objects.symbols)  # type: ignore[arg-type] # has by_address
+    for table in tables:
+        found = table.by_address(address) if table is not None else None
+        if found is not None and found.address <= address < found.address + max(found.size, 1):
+            return found
+    return None
+
+
+def _file(session: Session, s: Sym, address: int | None = None) -> str:
+    if not is_text(s):
+        return ""
+    found = session.source_file(s.address if address is None else address)
+    if found is None:
+        return ""
+    return found.file if found.line is None else f"{found.file}: {found.line}"
+
+
+def _around(
+    session: Session, found: list[tuple[Sym, int, str]], prev: bool, behind: bool
+) -> list[tuple[Sym, int, str]]:
+    """The symbols with those before and behind them, each of its own table."""
+    if not prev and not behind:
+        return found
+    rows = []
+    for row in found:
+        table = _modules(session) if _module(row[0]) else _kernel(session)
+        before = after = None
+        for s in table:
+            if s.address < row[0].address and (before is None or s.address >= before.address):
+                before = s
+            elif s.address > row[0].address and (after is None or s.address < after.address):
+                after = s
+        rows += [(before, 0, "")] if prev and before is not None else []
+        rows.append(row)
+        rows += [(after, 0, "")] if behind and after is not None else []
+    return rows
+
+
+def _drgn_code(session: Session, args: argparse.Namespace) -> None:
     crash = reach("drgn.commands._crash.common", "CRASH_COMMAND_NAMESPACE")
-    if crash is None:
-        raise CommandError("this drgn has no sym")
+    if crash is None or args.list or args.modules or args.module is not None:
+        raise CommandError("--drgn: there is no drgn code behind this")
     given = ["-l"] if args.list is not None else []
     for string in args.string or ():
         given += ["-q", string]
     given += [flag for flag, wanted in (("-p", args.prev), ("-n", args.next)) if wanted]
-    given += ["--drgn"] if args.drgn else []
     command = crash.lookup(session.prog, "sym")
-    command.run(
-        session.prog,
-        "sym",
-        [*given, *args.name_or_address],
-        globals=state_of(session.prog).globals,
-    )
+    words = [*given, "--drgn", *args.name_or_address]
+    command.run(session.prog, "sym", words, globals=state_of(session.prog).globals)
 
 
-def _functions(session: Session, file: str) -> None:
+def _functions(session: Session, file: str) -> Iterator[tuple[Sym, int, str]]:
     count = 0
-    for address, name, found, module in _in_file(session, file.lstrip("/")):
+    file = file.lstrip("/")
+    for address, name, found, module in _in_file(session, file):
         count += 1
-        output.emit(
-            ("address", f"{address:x}"),
-            ("symbol", f" {text.escape(name)}"),
-            ("type", f" [{text.escape(module)}]" if module else ""),
-            ("dim", "" if found == file else f"  {text.escape(found)}"),
-        )
+        source = f"{_MODULE}{module}" if module else "kallsyms"
+        letter = next((s.type_letter for s in session.lookup_symbols(name)
+                       if s.address == address), "t")  # fmt: skip
+        yield Sym(name, address, 0, letter, source=source), 0, "" if found == file else found
     if not count:
         raise CommandError(f"{file}: no function of this kernel is known to be in it")
 

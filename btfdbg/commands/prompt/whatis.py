@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import re
 
 import drgn
-from drgn.commands import argument
+from drgn.commands import CommandError, argument
 
 from btfdbg.commands import display, output, text, values, words
 from btfdbg.commands.define import prompt_command
+from btfdbg.commands.text import Table
 from btfdbg.program import homonyms
 from btfdbg.program.per_cpu import copies, is_per_cpu
 from btfdbg.program.session import Session
 
 _MAX_CPUS = 4
+_MAX_SIZE = 1 << 32
+_SIZES = re.compile(r"(0x[0-9a-fA-F]{1,9}|\d{1,10})(?:-(0x[0-9a-fA-F]{1,9}|\d{1,10}))?")
 # What begins with one of these can be nothing but a type.
 _TYPE_WORDS = frozenset(("struct", "union", "enum"))
 
@@ -32,20 +36,66 @@ def _code(session: Session, args: argparse.Namespace) -> str:
     long_description="""
     Show the definition of a type with the offset and size in bytes of every
     member and the holes between them; or, if no type has that name, the type of
-    a variable, function or expression and where it is known from.
+    a variable, function or expression and where it is known from. -r and -m look for
+    structs by their size and by the types of their members.
     """,
-    arguments=(argument("name", nargs="+", help="type, variable, function or expression"),),
+    arguments=(
+        argument("name", nargs="*", help="type, variable, function or expression"),
+        argument("-o", dest="offsets", action="store_true", help="as crash's: always done here"),
+        argument(
+            "-r", dest="size", metavar="SIZE|LOW-HIGH", help="all structs of this size, in bytes"
+        ),
+        argument(
+            "-m",
+            dest="member",
+            metavar="TYPE",
+            help="all structs with a member of this type, or a pointer to it; a part is enough",
+        ),
+    ),
     examples=(
         ("whatis struct list_head", "offsets and sizes"),
         ("whatis init_task", "a variable: its type and what it is known from"),
         ('whatis prog["init_task"].tasks', "any expression"),
+        ("whatis -r 16-24 -m list_head", "structs of a size that have a list_head"),
     ),
     drgn_code=_code,
+    table=True,
     complete=("type", "address"),
 )
-def whatis(session: Session, args: argparse.Namespace) -> None:
+def whatis(session: Session, args: argparse.Namespace) -> Table | None:
     """Run the command."""
     name = " ".join(args.name)
+    if args.size is not None or args.member is not None:
+        if name:
+            raise CommandError(f"{name}: -r and -m look through all structs, of no name")
+        return _search(session, args)
+    if not name:
+        raise CommandError("what? a type, variable or expression; -r and -m look for structs")
+    if args.json:
+        raise CommandError("--json is for -r and -m; btfdbg btf dump -f json has types as JSON")
+    _describe(session, name)
+    return None
+
+
+def _search(session: Session, args: argparse.Namespace) -> Table | None:
+    from btfdbg.commands.type_search import search
+
+    low, high = 0, _MAX_SIZE
+    if args.size is not None:
+        match = _SIZES.fullmatch(args.size)
+        if not match:
+            raise CommandError(f"-r {args.size}: a size in bytes, or LOW-HIGH")
+        low = int(match[1], 0)
+        high = int(match[2], 0) if match[2] else low
+    found = search(session, low, high, args.member or "")
+    table = Table(("size", "type", "kind", "module"), styles={"type": "type"})
+    table.rows += [(m.size, m.name, m.kind, m.module or None) for m in found]
+    if not found and not args.json:
+        raise CommandError("no struct of this dump is like that")
+    return table
+
+
+def _describe(session: Session, name: str) -> None:
     try:
         type_ = values.find_type(session, name)
     except (LookupError, values.ArgumentError):

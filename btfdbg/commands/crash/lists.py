@@ -1,0 +1,83 @@
+"""``list`` and ``rd`` with crash's forms: expressions as start, loops by Brent's option.
+
+Facts: crash's ``help list`` and ``help rd``; drgn ``commands/_crash/_collections.py`` (``seen``).
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import IO, Any
+
+from drgn.commands import CommandError
+
+from btfdbg.commands import output
+from btfdbg.commands.crash.call import Call
+from btfdbg.commands.crash.operands import hexadecimal, is_offset
+
+_ADDRESS = re.compile(r"[0-9a-f]{4,16}\n")
+_DUPLICATE = re.compile(r"list: duplicate list entry: ([0-9a-f]+)")
+
+
+def plain(call: Call) -> Any:
+    """drgn's ``list``, with an expression as start."""
+    args = call.args
+    for name in ("posarg", "start"):
+        text = getattr(args, name)
+        if text is not None and not is_offset(call.session, text):
+            setattr(args, name, hexadecimal(call.session, text))
+    return call.drgns()
+
+
+def brent(call: Call) -> None:
+    """``-B``: of a list that runs into itself also the loop's start and length."""
+    seen = _Watched(sys.stdout)
+    sys.stdout = seen
+    try:
+        plain(call)
+    finally:
+        sys.stdout = seen.sink
+    if seen.duplicate is None:
+        return
+    first = seen.addresses.index(seen.duplicate) if seen.duplicate in seen.addresses else 0
+    length = len(seen.addresses) - 1 - first
+    output.emit(f"loop detected, loop length: {length}")
+    output.emit(f"the loop starts at {seen.duplicate:x}, entry {first + 1} of the list")
+
+
+class _Watched(output.Output):
+    """Passes on what a command prints and keeps the addresses in it."""
+
+    def __init__(self, sink: IO[str]) -> None:
+        before = output.current()
+        super().__init__(sink, color=before.color, columns=before.columns)
+        self.addresses: list[int] = []
+        self.duplicate: int | None = None
+        self._begun = ""
+
+    def write(self, text: str, /) -> int:
+        self._begun += text
+        while "\n" in self._begun:
+            line, _, self._begun = self._begun.partition("\n")
+            if _ADDRESS.fullmatch(line + "\n"):
+                self.addresses.append(int(line, 16))
+            elif match := _DUPLICATE.search(line):
+                self.duplicate = self.addresses[-1] if self.addresses else int(match[1], 16)
+        return super().write(text)
+
+
+def rd(call: Call) -> Any:
+    """drgn's ``rd``, with an expression as address."""
+    kind, text = call.args.start
+    if kind == "sym":
+        found = hexadecimal(call.session, text)
+        if found != text:
+            call.args.start = ("addr", int(found, 16))
+    kind, start = call.args.start
+    if call.args.end is not None:
+        begin = start if kind == "addr" else call.prog.symbol(start).address
+        if call.args.end <= begin:
+            raise CommandError(f"-e {call.args.end:x}: the end is not behind the start, {begin:x}")
+    if call.args.count is not None and call.args.count < 0:
+        raise CommandError(f"a count of {call.args.count}: at least 1")
+    return call.drgns()

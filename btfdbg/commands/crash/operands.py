@@ -1,0 +1,45 @@
+"""Expressions where drgn's commands take an address or a symbol.
+
+Owns the decision what is left to drgn: numbers as crash reads them, symbols, STRUCT.MEMBER.
+"""
+
+from __future__ import annotations
+
+import re
+
+from btfdbg.commands import values
+from btfdbg.program.session import Session
+
+_HEX = re.compile(r"(?:0x)?[0-9a-fA-F]{1,16}")
+
+
+def hexadecimal(session: Session, text: str) -> str:
+    """
+    An operand as drgn's commands take it: as it is, or an expression's value in hexadecimal.
+
+    >>> hexadecimal(session, "&init_task.tasks")
+    'ffffffff82a1b1f0'
+
+    :raises BtfdbgError: it is no expression, either.
+    """
+    if _HEX.fullmatch(text):
+        return text
+    try:
+        session.prog.symbol(text)
+    except LookupError:
+        return f"{values.address(session, text):x}"
+    return text
+
+
+def is_offset(session: Session, text: str) -> bool:
+    """Whether an operand is STRUCT.MEMBER: the first word names a type and no variable."""
+    root = text.partition(".")[0]
+    if "." not in text or not root.isidentifier():
+        return False
+    if session.lookup_symbols(root):
+        return False
+    try:
+        values.find_type(session, root)
+    except (LookupError, values.ArgumentError):
+        return False
+    return True
