@@ -282,9 +282,10 @@ def _rows(prog: Program, name: str, same: list[DataSymbol], where: _Where) -> It
 def _variable(prog: Program, name: str, file: str) -> Object | None:
     try:
         return prog.variable(name, file) if file else prog.variable(name)
-    except (LookupError, drgn.BadDataError):
+    except (LookupError, drgn.BadDataError, drgn.FaultError):
         # Bad data: drgn reports DWARF that it cannot use, for instance a floating
-        # point DW_AT_const_value of a variable that was optimised away.
+        # point DW_AT_const_value of a variable that was optimised away. Fault: clang
+        # describes a variable as what memory holds, and there is no memory here.
         return None
 
 

@@ -40,8 +40,8 @@ _TAGS = {
     "": (Kind.TYPEDEF, Kind.INT, Kind.FLOAT),
 }
 _QUALIFIER_KINDS = {"const": Kind.CONST, "volatile": Kind.VOLATILE, "restrict": Kind.RESTRICT}
-# How DWARF, and so BTF, spells what drgn calls otherwise.
-_INT_NAMES = {
+# How gcc's DWARF, and so BTF, spells what drgn, and clang, call otherwise.
+_GCC_NAMES = {
     "unsigned long": "long unsigned int",
     "long": "long int",
     "unsigned long long": "long long unsigned int",
@@ -122,8 +122,12 @@ class StructuralIndex:
         return self._body(type_)
 
     def _named(self, type_: Named) -> frozenset[int]:
-        name = type_.name if type_.tag else _INT_NAMES.get(type_.name, type_.name)
-        return self._tagged(self._btf.types_by_name(name, _TAGS[type_.tag]))
+        kinds_ = _TAGS[type_.tag]
+        found = list(self._btf.types_by_name(type_.name, kinds_))
+        if not type_.tag and type_.name in _GCC_NAMES:
+            # Both where gcc's and clang's objects are linked into one kernel.
+            found += self._btf.types_by_name(_GCC_NAMES[type_.name], kinds_)
+        return self._tagged(found)
 
     def _tagged(self, ids: Iterable[int]) -> frozenset[int]:
         """The ids and what only puts a type tag before them (``__rcu``, ``__user``)."""

@@ -274,3 +274,24 @@ def test_what_is_no_elf_file_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"not ELF")
     with pytest.raises(ImageError, match="ELF"):
         read_symbols(path)
+
+
+@pytest.mark.parametrize(
+    ("gcc", "clang", "asked"),
+    [
+        ("long unsigned int", "unsigned long", "unsigned long *[3]"),
+        ("long int", "long", "long *[3]"),
+        ("short unsigned int", "unsigned short", "unsigned short *[3]"),
+        ("long long unsigned int", "unsigned long long", "unsigned long long *[3]"),
+    ],
+)
+def test_integers_are_found_as_gcc_and_as_clang_spells_them(
+    gcc: str, clang: str, asked: str
+) -> None:
+    for names in ((gcc,), (clang,), (clang, gcc)):
+        builder = Builder()
+        index = builder.add_int("int", 4)
+        for name in names:
+            element = builder.add_ptr(builder.add_int(name, 8))
+        builder.add_array(index, element, 3)
+        assert StructuralIndex(builder.to_btf()).exists(parse_type(asked)), names
