@@ -1,11 +1,11 @@
 #!/bin/sh
 # capstone 5.0.9, arm64: "cmp x0, #1" writes x0 and reads nothing.
 #   One would guess the opposite: cmp is subs with the zero register as destination, and the alias
-#   drops that operand. capstone drops the operand, and leaves its access, "write", on the one that
-#   has moved up. tst and cmn are the same; subs itself and ccmp are right.
-# Matters: a compare is what stands before each conditional branch. For an analysis of which register
-#   still holds a function's argument (a dump has no better source) the argument dies at the first
-#   test for NULL that is not a cbz.
+#   drops that operand. capstone drops the operand, and leaves its access, "write", on the one
+#   that has moved up. tst and cmn are the same; subs itself and ccmp are right.
+# Matters: a compare is what stands before each conditional branch. For an analysis of which
+#   register still holds a function's argument (a dump has no better source) the argument dies at
+#   the first test for NULL that is not a cbz.
 # Needs: python3, pip, network. Exits 1 when it has changed.
 set -eu
 folder=$(mktemp -d)

@@ -3,9 +3,9 @@
 #   One would guess both: cmovne leaves the old value if the condition is false (in 64-bit mode it
 #   then even clears the upper half of a 32-bit destination). bsf, which keeps its destination for
 #   a source of 0, is described in the same way.
-# Matters: an analysis of which register still holds an argument, or of where a value in a register
-#   dump came from, ends at the cmov as if it were a mov. GCC compiles min(), max() and error
-#   returns to it.
+# Matters: an analysis of which register still holds an argument, or of where a value in a
+#   register dump came from, ends at the cmov as if it were a mov. GCC compiles min(), max() and
+#   error returns to it.
 # Needs: python3, pip, network. Exits 1 when it has changed.
 set -eu
 folder=$(mktemp -d)

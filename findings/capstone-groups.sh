@@ -1,10 +1,12 @@
 #!/bin/sh
-# capstone 5.0.9: the groups that all architectures share (call, jump, return) differ by architecture.
-#   One would guess that CS_GRP_CALL tells a call everywhere. On x86 it does. On arm64 a call is in
-#   "jump" as well; on ppc64 it is a jump only; on s390x it is in no group; on RISC-V the plain "ret"
-#   is a call, and its compressed form a jump.
-# Matters: whoever walks the code of dumps of several architectures with one loop ends basic blocks at
-#   calls (arm64), follows calls as jumps (ppc64), and takes each return for a call (RISC-V).
+# capstone 5.0.9: the groups that all architectures share (call, jump, return) differ by
+#   architecture.
+#   One would guess that CS_GRP_CALL tells a call everywhere. On x86 it does. On arm64 a call is
+#   in "jump" as well; on ppc64 it is a jump only; on s390x it is in no group; on RISC-V the plain
+#   "ret" is a call, and its compressed form a jump.
+# Matters: whoever walks the code of dumps of several architectures with one loop ends basic
+#   blocks at calls (arm64), follows calls as jumps (ppc64), and takes each return for a call
+#   (RISC-V).
 # Needs: python3, pip, network. Exits 1 when it has changed.
 set -eu
 folder=$(mktemp -d)

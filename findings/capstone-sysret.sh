@@ -1,9 +1,11 @@
 #!/bin/sh
 # capstone 5.0.9: sysret is no member of the group "ret" but of "iret"; syscall is of "int".
 #   One would guess CS_GRP_RET for sysret (its name, and capstone's text for CS_GRP_IRET speaks of
-#   returns from interrupts), and a code walker that stops at CS_GRP_RET and CS_GRP_JUMP is common.
-# Matters: the system call path of every x86-64 kernel ends in "swapgs; sysretq", with other code or
-#   int3 behind it. Such a walker goes on there and takes the next function for a part of this one.
+#   returns from interrupts), and a code walker that stops at CS_GRP_RET and CS_GRP_JUMP is
+#   common.
+# Matters: the system call path of every x86-64 kernel ends in "swapgs; sysretq", with other code
+#   or int3 behind it. Such a walker goes on there and takes the next function for a part of this
+#   one.
 # Needs: python3, pip, network. Exits 1 when it has changed.
 set -eu
 folder=$(mktemp -d)

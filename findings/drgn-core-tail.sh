@@ -1,10 +1,11 @@
 #!/bin/sh
-# drgn 0.3.0: what lies in a PT_LOAD between p_filesz and p_memsz is zeros in one core and a fault in
-#   another; the only difference is a VMCOREINFO note.
-#   One would guess one rule (ELF's own is zeros, gdb 16 follows it for both). In a kernel core the
-#   tail reads as zeros; in the same file with the note's name spoilt it is "memory not saved".
-# Matters: a dump writer that leaves pages out may end a segment's file part there (makedumpfile -E
-#   does, zero pages or filtered ones alike). A filtered page is then zeros to drgn, with no
+# drgn 0.3.0: what lies in a PT_LOAD between p_filesz and p_memsz is zeros in one core and a fault
+#   in another; the only difference is a VMCOREINFO note.
+#   One would guess one rule (ELF's own is zeros, and gdb 16 shows them). In a kernel core
+#   the tail reads as zeros; in the same file with the note's name spoilt it is "memory not
+#   saved".
+# Matters: a dump writer that leaves pages out may end a segment's file part there (makedumpfile
+#   -E does, zero pages or filtered ones alike). A filtered page is then zeros to drgn, with no
 #   FaultError: an empty list or a NULL pointer in it may be neither.
 # Needs: python3, pip, network. Exits 1 when it has changed.
 set -eu

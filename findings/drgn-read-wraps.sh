@@ -2,9 +2,9 @@
 # drgn 0.3.0: a read that runs over the end of the address space goes on at address 0.
 #   One would guess a FaultError: no object lies there, and drgn faults on every other hole.
 #   Program.read(2**64 - 4, 8) gives four bytes of the top and four of address 0.
-# Matters: ERR_PTR() values (-1 to -4095) are addresses up there, and several dumps have memory at 0
-#   (the zero page, per-CPU symbols, a QEMU dump with physical addresses as virtual ones): a member
-#   of a structure behind an error pointer then reads as plausible data instead of a fault.
+# Matters: ERR_PTR() values (-1 to -4095) are addresses up there, and several dumps have memory at
+#   0 (the zero page, per-CPU symbols, a QEMU dump with physical addresses as virtual ones): a
+#   member of a structure behind an error pointer then reads as plausible data instead of a fault.
 # Needs: python3, pip, network. Exits 1 when it has changed.
 set -eu
 folder=$(mktemp -d)

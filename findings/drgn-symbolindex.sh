@@ -1,11 +1,12 @@
 #!/bin/sh
 # drgn 0.3.0: with symbols from a SymbolIndex, Program.symbol(address) is not the closest one and
-#   does not prefer a global symbol, though that is what Program.symbol() is documented to do.
-#   Of outer [0x100, 0x200) and inner [0x120, 0x130), address 0x125 is "outer"; of a weak, a global
+#   does not prefer a global symbol, though that is what Program.symbol() is documented to do. Of
+#   outer [0x100, 0x200) and inner [0x120, 0x130), address 0x125 is "outer"; of a weak, a global
 #   and a local one of the same range it is the weak one. Only SymbolIndex's own text says that it
 #   guarantees nothing here.
 # Matters: load_vmlinux_kallsyms() and load_module_kallsyms() return a SymbolIndex. Symbols with
-#   sizes from a module's .symtab nest (labels in assembler functions), so traces name the wrapper.
+#   sizes from a module's .symtab nest (labels in assembler functions), so traces name the
+#   wrapper.
 # Needs: python3, pip, network. Exits 1 when it has changed.
 set -eu
 folder=$(mktemp -d)

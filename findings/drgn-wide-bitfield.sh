@@ -1,5 +1,6 @@
 #!/bin/sh
-# drgn 0.3.0: a bit field wider than int stays a bit field in arithmetic, so a sum wraps at its width.
+# drgn 0.3.0: a bit field wider than int stays a bit field in arithmetic, so a sum wraps at its
+#   width.
 #   One would guess that "unsigned long f : 40" becomes unsigned long, as a narrow one becomes int
 #   (15 in 4 bits plus 1 is 16). But 2**40-1 plus 1 is 0, and the result is 40 bits wide again.
 #   (GCC gives wide bit fields a type of their own too; clang does not.)

@@ -1,10 +1,11 @@
 #!/bin/sh
 # dwat 0.7.7: a bit-field member has a width and no place.
 #   One would guess a byte offset and a bit offset, as each DWARF reader gives. With DWARF 5 (what
-#   compilers write unless told otherwise) Member.offset is None for each bit field; with DWARF 4 it
-#   is the byte offset of the storage unit, and where in the unit the field lies is not to be had.
-# Matters: the printed structure looks complete and compiles, but a flag cannot be read from a dump's
-#   bytes by it. Test for None before adding offsets up.
+#   compilers write unless told otherwise) Member.offset is None for each bit field; with DWARF 4
+#   it is the byte offset of the storage unit, and where in the unit the field lies is not to be
+#   had.
+# Matters: the printed structure looks complete and compiles, but a flag cannot be read from a
+#   dump's bytes by it. Test for None before adding offsets up.
 # Needs: python3, pip, gcc, network. Exits 1 when it has changed.
 set -eu
 folder=$(mktemp -d)

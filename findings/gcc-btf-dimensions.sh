@@ -1,10 +1,10 @@
 #!/bin/sh
 # gcc 12.2 -gbtf: writes "int a[2][3]" to BTF as an array of 3 arrays of 2, which is a[3][2].
-#   One would guess the nesting of the language and of the BTF documentation: an array of 2 elements
-#   of type int [3]. GCC 14 has it so. (pahole of that time reads it back to front and shows a[2][3],
-#   which hides it: see pahole-btf-dimensions.sh.)
-# Matters: the BTF of a module built with -gbtf and that of its kernel, which pahole made, differ on
-#   one structure; whoever reads memory by the one finds the wrong element.
+#   One would guess the nesting of the language and of the BTF documentation: an array of 2
+#   elements of type int [3]. GCC 14 has it so. (pahole of that time reads it back to front and
+#   shows a[2][3], which hides it: see pahole-btf-dimensions.sh.)
+# Matters: the BTF of a module built with -gbtf and that of its kernel, which pahole made, differ
+#   on one structure; whoever reads memory by the one finds the wrong element.
 # Needs: gcc 12, objcopy, python3. Exits 1 when it has changed.
 set -eu
 folder=$(mktemp -d)

@@ -1,10 +1,11 @@
 #!/bin/sh
-# drgn 0.3.0: the address in a FaultError is where memory is missing in an ELF dump, and where the read
-#   began in a kdump file.
+# drgn 0.3.0: the address in a FaultError is where memory is missing in an ELF dump, and where the
+#   read began in a kdump file.
 #   One would guess the former for both: FaultError.address is for the address that cannot be
-#   accessed. A read of two pages of which the second is missing names the first one, which is there.
-# Matters: what retries from error.address, or skips to the page behind it, loses a good page or goes
-#   round in circles; what prints it names memory that can be read. Read page by page.
+#   accessed. A read of two pages of which the second is missing names the first one, which is
+#   there.
+# Matters: what retries from error.address, or skips to the page behind it, loses a good page or
+#   goes round in circles; what prints it names memory that can be read. Read page by page.
 # Needs: python3, pip, network. Exits 1 when it has changed.
 set -eu
 folder=$(mktemp -d)

@@ -1,5 +1,6 @@
 #!/bin/sh
-# libkdumpfile, as in drgn 0.3.0: an address where the machine has no memory is an "Excluded page".
+# libkdumpfile, as in drgn 0.3.0: an address where the machine has no memory is an "Excluded
+#   page".
 #   One would guess that the two are told apart: a kdump file has a bitmap of the page frames that
 #   exist and a second one of those that were dumped. Only the second is looked at.
 # Matters: "excluded" makes one blame makedumpfile's dump level and ask for a fuller dump. A wild

@@ -1,10 +1,10 @@
 #!/bin/sh
-# kdumpling 0.4.0, a library that exists to make kdump files: no page of its compressed files can be
-#   read by libkdumpfile, and so by drgn 0.3.0.
-#   One would guess that its KDUMP_COMPRESSED output opens where its ELF output does. drgn opens it
-#   and finds VMCOREINFO, then each read is "Out-of-bounds PFN". A kdump file has two bitmaps of
-#   equal size (pages that exist, pages that are dumped) and bitmap_blocks counts both; kdumpling
-#   writes one, so that half of it is taken for the second one.
+# kdumpling 0.4.0, a library that exists to make kdump files: no page of its compressed files can
+#   be read by libkdumpfile, and so by drgn 0.3.0.
+#   One would guess that its KDUMP_COMPRESSED output opens where its ELF output does. drgn opens
+#   it and finds VMCOREINFO, then each read is "Out-of-bounds PFN". A kdump file has two bitmaps
+#   of equal size (pages that exist, pages that are dumped) and bitmap_blocks counts both;
+#   kdumpling writes one, so that half of it is taken for the second one.
 # Matters: test suites of dump readers are built on made-up dumps. Test with its ELF output.
 # Needs: python3, pip, network. Exits 1 when it has changed.
 set -eu

@@ -1,12 +1,14 @@
 #!/bin/sh
-# binutils 2.40 and libbpf: "ld -r" puts two .BTF sections one behind the other, and the
-#   readers take the first one only, without a word.
-#   One would guess that the linker merges them (it does for CTF), or that a reader refuses what is
-#   left behind the end of the first. pahole 1.24 (1.30 and bpftool 7.5 too) lists the types of the
-#   first object: what only the second defines is missing or a forward declaration.
-# Matters: a kernel module of several files, each compiled with -gbtf, is linked so. Its .BTF looks
-#   whole, and has the types of the file that came first. pahole -J on the linked module is right.
-# Needs: Debian 12 on x86-64 (apt-get, dpkg-deb), gcc 12, ld, network. Exits 1 when it has changed.
+# binutils 2.40 and libbpf: "ld -r" puts two .BTF sections one behind the other, and the readers
+#   take the first one only, without a word.
+#   One would guess that the linker merges them (it does for CTF), or that a reader refuses what
+#   is left behind the end of the first. pahole 1.24 (1.30 and bpftool 7.5 too) lists the types of
+#   the first object: what only the second defines is missing or a forward declaration.
+# Matters: a kernel module of several files, each compiled with -gbtf, is linked so. Its .BTF
+#   looks whole, and has the types of the file that came first. pahole -J on the linked module is
+#   right.
+# Needs: Debian 12 on x86-64 (apt-get, dpkg-deb), gcc 12, ld, network. Exits 1 when it has
+#   changed.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

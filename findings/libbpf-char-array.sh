@@ -1,6 +1,6 @@
 #!/bin/sh
-# libbpf 1.1.2 (1.5.0 too): btf_dump__dump_type_data() leaves the NUL bytes out of a char array, and
-#   what follows them moves up.
+# libbpf 1.1.2 (1.5.0 too): btf_dump__dump_type_data() leaves the NUL bytes out of a char array,
+#   and what follows them moves up.
 #   One would guess that the list ends at the first NUL or has '\0' in it: an int array keeps its
 #   zeros. The 8 bytes "ab\0cd\0\0\0" are printed as 'a','b','c','d': four of eight elements, with
 #   nothing to tell where they stood.

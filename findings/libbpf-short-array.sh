@@ -1,10 +1,10 @@
 #!/bin/sh
-# libbpf 1.1.2 (1.5.0 too): btf_dump__dump_type_data() takes too little data for an array, prints the
-#   elements that it has, and returns the size of the whole array.
-#   One would guess -E2BIG, what the documentation of the call promises for short data and a
-#   single integer gets. With 8 bytes for int[4] it prints two elements and returns 16.
-# Matters: dumps have holes, and a read that stops at one is the common case. The caller cannot see
-#   that half of a run queue's or a CPU mask's array was never there.
+# libbpf 1.1.2 (1.5.0 too): btf_dump__dump_type_data() takes too little data for an array, prints
+#   the elements that it has, and returns the size of the whole array.
+#   One would guess -E2BIG, which an integer or a structure cut short gets. With 8 bytes for
+#   int[4] it prints two elements and returns 16.
+# Matters: dumps have holes, and a read that stops at one is the common case. The caller cannot
+#   see that half of a run queue's or a CPU mask's array was never there.
 # Needs: Debian 12 (apt-get, dpkg-deb), python3, network. Exits 1 when it has changed.
 set -eu
 folder=$(mktemp -d)

@@ -1,10 +1,11 @@
 #!/bin/sh
 # LIEF 1.0.0: notes that are equal byte for byte become one.
 #   One would guess a list of all notes in their order, as pyelftools and readelf give it. Of the
-#   NT_PRSTATUS notes of tasks 5, 6, 6, 0, 0 three are left, and nothing tells that there were five.
-# Matters: a dump has one such note a CPU, and its place is the CPU's number. CPUs that saved nothing
-#   have equal ones, all zeros: the count is wrong, and each note behind the first that was dropped
-#   is taken for another CPU's registers.
+#   NT_PRSTATUS notes of tasks 5, 6, 6, 0, 0 three are left, and nothing tells that there were
+#   five.
+# Matters: a dump has one such note a CPU, and its place is the CPU's number. CPUs that saved
+#   nothing have equal ones, all zeros: the count is wrong, and each note behind the first that
+#   was dropped is taken for another CPU's registers.
 # Needs: python3, pip, network. Exits 1 when it has changed.
 set -eu
 folder=$(mktemp -d)

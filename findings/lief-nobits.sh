@@ -1,9 +1,10 @@
 #!/bin/sh
 # LIEF 1.0.0: the content of .bss is whatever stands in the file at its offset.
-#   One would guess nothing, or zeros (pyelftools gives zeros): SHT_NOBITS has no bytes in the file.
-#   Section.content returns sh_size bytes from sh_offset on, here GCC's version text of .comment.
-# Matters: most of a kernel's variables are in .bss. What looks up an initial value in a vmlinux by
-#   symbol and section gets bytes of the next section, without an error.
+#   One would guess nothing, or zeros (pyelftools gives zeros): SHT_NOBITS has no bytes in the
+#   file. Section.content returns sh_size bytes from sh_offset on, here GCC's version text of
+#   .comment.
+# Matters: most of a kernel's variables are in .bss. What looks up an initial value in a vmlinux
+#   by symbol and section gets bytes of the next section, without an error.
 # Needs: python3, pip, gcc, network. Exits 1 when it has changed.
 set -eu
 folder=$(mktemp -d)

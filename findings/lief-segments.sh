@@ -1,10 +1,10 @@
 #!/bin/sh
 # LIEF 1.0.0: of an ELF file with more than 10,000 segments only the first 10,000 exist, silently.
 #   One would guess all of them, or 65,535 where the count is in section 0 (PN_XNUM), or an error.
-#   Here a core has 12,000 (an ordinary e_phnum): len(segments) is 10,000, parse() reports success,
-#   and an address of the last segment has no content.
-# Matters: a dump of a machine with much or scattered memory, or one written with paging on, has that
-#   many PT_LOADs. Memory that is in the file is then taken for not dumped.
+#   Here a core has 12,000 (an ordinary e_phnum): len(segments) is 10,000, parse() reports
+#   success, and an address of the last segment has no content.
+# Matters: a dump of a machine with much or scattered memory, or one written with paging on, has
+#   that many PT_LOADs. Memory that is in the file is then taken for not dumped.
 # Needs: python3, pip, network. Exits 1 when it has changed.
 set -eu
 folder=$(mktemp -d)

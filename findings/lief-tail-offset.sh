@@ -1,10 +1,11 @@
 #!/bin/sh
 # LIEF 1.0.0: virtual_address_to_offset() answers for memory that is not in the file.
-#   One would guess an error for an address between p_filesz and p_memsz, as for one in no segment.
-#   It returns the offset where the bytes would be, and there the file has the next segment's.
-# Matters: a vmlinux has its .bss there, a filtered ELF dump its left-out pages. What seeks to that
-#   offset reads another page's data as this one's. (get_content_from_virtual_address() is right: it
-#   returns nothing.)
+#   One would guess an error for an address between p_filesz and p_memsz, as for one in no
+#   segment. It returns the offset where the bytes would be, and there the file has the next
+#   segment's.
+# Matters: a vmlinux has its .bss there, a filtered ELF dump its left-out pages. What seeks to
+#   that offset reads another page's data as this one's. (get_content_from_virtual_address() is
+#   right: it returns nothing.)
 # Needs: python3, pip, network. Exits 1 when it has changed.
 set -eu
 folder=$(mktemp -d)

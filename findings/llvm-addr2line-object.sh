@@ -1,10 +1,12 @@
 #!/bin/sh
-# llvm-addr2line 14 (19 too): on an object file it may pair one function's name with another's line.
-#   One would guess an answer for .text, as addr2line, eu-addr2line and gdb give it, for an address
-#   that several sections have. The line comes from .text, the name from another section.
-# Matters: a kernel module is such a file, with .text, .init.text and .exit.text that all begin at 0.
-#   An offset of a trace in a module then reads as its exit function, at a plausible line.
-# Needs: Debian 12 on x86-64 (apt-get, dpkg-deb), gcc, addr2line, network. Exits 1 when it has changed.
+# llvm-addr2line 14 (19 too): on an object file it may pair one function's name with another's
+#   line.
+#   One would guess an answer for .text, as addr2line, eu-addr2line and gdb give it, for an
+#   address that several sections have. The line comes from .text, the name from another section.
+# Matters: a kernel module is such a file, with .text, .init.text and .exit.text that all begin at
+#   0. An offset of a trace in a module then reads as its exit function, at a plausible line.
+# Needs: Debian 12 on x86-64 (apt-get, dpkg-deb), gcc, addr2line, network. Exits 1 when it has
+#   changed.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -1,10 +1,12 @@
 #!/bin/sh
 # llvm-objdump 14 (19 too): --disassemble-symbols=NAME ends at the next label inside the function.
-#   One would guess that the symbol's size counts, as with GNU objdump and gdb, which show all of it.
-# Matters: the kernel's assembler functions (system call entry, copy_to_user(), the memory routines)
-#   have global labels inside, for exception tables and stack traces. What is shown looks like a
-#   short function that falls through.
-# Needs: Debian 12 on x86-64 (apt-get, dpkg-deb), gcc, ld, objdump, network. Exits 1 when it has changed.
+#   One would guess that the symbol's size counts, as with GNU objdump and gdb, which show all of
+#   it.
+# Matters: the kernel's assembler functions (system call entry, copy_to_user(), the memory
+#   routines) have global labels inside, for exception tables and stack traces. What is shown
+#   looks like a short function that falls through.
+# Needs: Debian 12 on x86-64 (apt-get, dpkg-deb), gcc, ld, objdump, network. Exits 1 when it has
+#   changed.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -1,10 +1,10 @@
 #!/bin/sh
-# GNU objdump 2.40 (2.44 too): --disassemble=NAME prints nothing, and exits 0, if another symbol of the
-#   same address is the one that objdump would show.
-#   One would guess that each function symbol works (gdb and llvm-objdump do so). Of two names of one
-#   address only one does, and the other looks like a name that does not exist.
-# Matters: kernels are full of aliases (memcpy and __memcpy, __x64_sys_* and __se_sys_*), and a trace or
-#   kallsyms may have either. "No output" is no proof that a vmlinux lacks the function.
+# GNU objdump 2.40 (2.44 too): --disassemble=NAME prints nothing, and exits 0, if another symbol
+#   of the same address is the one that objdump would show.
+#   One would guess that each function symbol works (gdb and llvm-objdump do so). Of two names of
+#   one address only one does, and the other looks like a name that does not exist.
+# Matters: kernels are full of aliases (memcpy and __memcpy, __x64_sys_* and __se_sys_*), and a
+#   trace or kallsyms may have either. "No output" is no proof that a vmlinux lacks the function.
 # Needs: Debian 12 on x86-64 (apt-get, dpkg-deb), gcc, ld, network. Exits 1 when it has changed.
 set -eu
 folder=$(mktemp -d)

@@ -1,9 +1,10 @@
 #!/bin/sh
-# GNU objdump 2.40 (2.44 too): of two functions of one name, --disassemble=NAME shows the first only.
+# GNU objdump 2.40 (2.44 too): of two functions of one name, --disassemble=NAME shows the first
+#   only.
 #   One would guess both (llvm-objdump shows both), as they are two functions. Nothing tells that
 #   there is a second one.
-# Matters: a kernel has some 750 names of static functions that occur more than once. Code read so may
-#   be another file's function than the one in the trace: give the address range instead.
+# Matters: a kernel has some 750 names of static functions that occur more than once. Code read so
+#   may be another file's function than the one in the trace: give the address range instead.
 # Needs: Debian 12 on x86-64 (apt-get, dpkg-deb), gcc, ld, network. Exits 1 when it has changed.
 set -eu
 folder=$(mktemp -d)

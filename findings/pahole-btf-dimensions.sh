@@ -1,9 +1,9 @@
 #!/bin/sh
-# pahole 1.24 (1.30 too, not 1.32): reads the dimensions of an array in BTF back to front.
-#   BTF has "int a[2][3]" as an array of 2 arrays of 3: clang, GCC 14 for BPF, libbpf and bpftool
-#   agree on that. One would guess that the tool which writes most of the world's BTF
-#   does too: it prints a[3][2]. It went unseen as pahole itself flattened arrays to a[6] until lately;
-#   1.32 writes them as they are, and reads them right.
+# pahole 1.24 (1.30 too, not 1.32): reads the dimensions of an array in BTF back to front. BTF has
+#   "int a[2][3]" as an array of 2 arrays of 3: clang, GCC 14 for BPF, libbpf and bpftool agree on
+#   that. One would guess that the tool which writes most of the world's BTF does too: it prints
+#   a[3][2]. It went unseen as pahole itself flattened arrays to a[6] until lately; 1.32 writes
+#   them as they are, and reads them right.
 # Matters: BTF of a kernel built with a new pahole, looked at with a distribution's older one, has
 #   matrices transposed: the size is right, every index is wrong.
 # Needs: Debian 12 (apt-get, dpkg-deb), python3, network. Exits 1 when it has changed.

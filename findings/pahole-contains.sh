@@ -1,10 +1,10 @@
 #!/bin/sh
-# pahole 1.24 (1.30 and 1.32 too): "--contains in" lists only structures with a named member of the
-#   type "struct in" itself.
-#   One would guess all that contain one. An array of them, one inside an anonymous struct, and one
-#   behind a typedef are not seen, in DWARF and BTF alike.
-# Matters: "which structures hold a list_head, or a spinlock" is what one asks of an address found in
-#   a dump. struct free_area, an array of list heads, is not in the answer.
+# pahole 1.24 (1.30 and 1.32 too): "--contains in" lists only structures with a named member of
+#   the type "struct in" itself.
+#   One would guess all that contain one. An array of them, one inside an anonymous struct, and
+#   one behind a typedef are not seen, in DWARF and BTF alike.
+# Matters: "which structures hold a list_head, or a spinlock" is what one asks of an address found
+#   in a dump. struct free_area, an array of list heads, is not in the answer.
 # Needs: Debian 12 (apt-get, dpkg-deb), gcc, network. Exits 1 when it has changed.
 set -eu
 folder=$(mktemp -d)

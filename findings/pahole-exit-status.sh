@@ -3,8 +3,8 @@
 #   One would guess that the exit status tells whether the structure was found. With -C, pahole
 #   prints it in full, then says "Invalid argument" and exits 1; from BTF, or of a whole file, it
 #   exits 0.
-# Matters: 1.30 is Debian 13's. A build or triage script that stops at errors stops at the answer; one
-#   that ignores the status cannot tell a missing type from a found one.
+# Matters: 1.30 is Debian 13's. A build or triage script that stops at errors stops at the answer;
+#   one that ignores the status cannot tell a missing type from a found one.
 # Needs: Debian on x86-64 (apt-get, dpkg-deb), gcc, network. Exits 1 when it has changed.
 set -eu
 folder=$(mktemp -d)
@@ -13,7 +13,8 @@ cd "$folder"
 # Debian 13's packages beside this system's own, from the archive that it is set up for.
 mkdir -p lists/partial cache/archives/partial
 # shellcheck disable=SC2016
-archive=$(apt-get indextargets --format '$(REPO_URI)' 'Label: Debian' 'Created-By: Packages' | head -n 1)
+archive=$(apt-get indextargets --format '$(REPO_URI)' 'Label: Debian' 'Created-By: Packages' |
+  head -n 1)
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 echo "deb [signed-by=$keyring] $archive trixie main" >sources
 : >status

@@ -1,10 +1,13 @@
 #!/bin/sh
-# pahole 1.30: a feature name that --btf_features does not know switches all the others off, silently.
-#   One would guess that an unknown name is ignored, as the manual says, and the rest stays as without
-#   the option. But the list replaces the defaults: with "all" (which 1.30 does not know, later
-#   versions do), or a misspelt name alone, 64-bit enumerators are cut to 32 bits: 1 << 40 is 0.
-# Matters: kernel builds hand pahole such lists, made for one version and run with another. The BTF is
-#   valid, loads, and has wrong enumerators and no floats; only --btf_features_strict tells.
+# pahole 1.30: a feature name that --btf_features does not know switches all the others off,
+#   silently.
+#   One would guess that an unknown name is ignored, as the manual implies, and the rest stays as
+#   without the option. But the list replaces the defaults: with "all" (which 1.30 does not know,
+#   later versions do), or a misspelt name alone, 64-bit enumerators are cut to 32 bits: 1 << 40
+#   is 0.
+# Matters: kernel builds hand pahole such lists, made for one version and run with another. The
+#   BTF is valid, loads, and has wrong enumerators and no floats; only --btf_features_strict
+#   tells.
 # Needs: Debian on x86-64 (apt-get, dpkg-deb), gcc, network. Exits 1 when it has changed.
 set -eu
 folder=$(mktemp -d)
@@ -13,7 +16,8 @@ cd "$folder"
 # Debian 13's packages beside this system's own, from the archive that it is set up for.
 mkdir -p lists/partial cache/archives/partial
 # shellcheck disable=SC2016
-archive=$(apt-get indextargets --format '$(REPO_URI)' 'Label: Debian' 'Created-By: Packages' | head -n 1)
+archive=$(apt-get indextargets --format '$(REPO_URI)' 'Label: Debian' 'Created-By: Packages' |
+  head -n 1)
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 echo "deb [signed-by=$keyring] $archive trixie main" >sources
 : >status

@@ -1,10 +1,10 @@
 #!/bin/sh
 # pypcode 3.3.3 (Ghidra's SLEIGH): ud2 and ud1 end in an indirect jump.
-#   One would guess an opaque operation and no flow, or the end of the path. Lifted, ud2 is
-#   "goto [invalidInstructionException()]": BRANCHIND, the operation of jmp rax.
-# Matters: WARN() and BUG() of x86 kernels are ud2, thousands of them, and execution goes on behind a
-#   WARN(). In a control flow graph made of this p-code each is a jump table that cannot be
-#   resolved, and the code behind it is reached from nowhere.
+#   One would guess an opaque operation and no flow, or the end of the path. Lifted, ud2 is "goto
+#   [invalidInstructionException()]": BRANCHIND, the operation of jmp rax.
+# Matters: WARN() and BUG() of x86 kernels are ud2, thousands of them, and execution goes on
+#   behind a WARN(). In a control flow graph made of this p-code each is a jump table that cannot
+#   be resolved, and the code behind it is reached from nowhere.
 # Needs: python3, pip, network. Exits 1 when it has changed.
 set -eu
 folder=$(mktemp -d)

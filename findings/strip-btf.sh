@@ -1,11 +1,11 @@
 #!/bin/sh
-# elfutils 0.188: eu-strip takes .BTF out of a module, which GNU strip (binutils 2.40) keeps even with
-#   --strip-all.
-#   One would guess that all of them keep it, as with "-g": its name is not .debug_*, and the kernel
-#   needs it to be there at run time. eu-strip without -g drops each section that is not loaded, and
-#   in a module .BTF is not. (llvm-strip 19 --strip-all is on eu-strip's side.)
-# Matters: packaging tools run eu-strip. A module packaged so loads and works, and has no types in a
-#   dump, nor for BPF. Use -g, or --keep-section.
+# elfutils 0.188: eu-strip takes .BTF out of a module, which GNU strip (binutils 2.40) keeps even
+#   with --strip-all.
+#   One would guess that all of them keep it, as with "-g": its name is not .debug_*, and the
+#   kernel needs it to be there at run time. eu-strip without -g drops each section that is not
+#   loaded, and in a module .BTF is not. (llvm-strip 19 --strip-all is on eu-strip's side.)
+# Matters: packaging tools run eu-strip. A module packaged so loads and works, and has no types in
+#   a dump, nor for BPF. Use -g, or --keep-section.
 # Needs: Debian 12 (apt-get, dpkg-deb), gcc, strip, network. Exits 1 when it has changed.
 set -eu
 folder=$(mktemp -d)

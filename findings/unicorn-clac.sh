@@ -3,8 +3,8 @@
 #   One would guess that they run, or are no-ops: the same CPU has BMI2, rdrand, AVX and runs in
 #   ring 0, and endbr64 and incssp pass as no-ops. Its CPUID has no SMAP, and with another model
 #   (UC_CPU_X86_HASWELL is not enough, UC_CPU_X86_BROADWELL is) they run.
-# Matters: a kernel patches them into copy_to_user() and all its relatives at boot, so a dump's text
-#   has them where the vmlinux file has no-ops. What emulates from the file stops on a dump.
+# Matters: a kernel patches them into copy_to_user() and all its relatives at boot, so a dump's
+#   text has them where the vmlinux file has no-ops. What emulates from the file stops on a dump.
 # Needs: python3, pip, network. Exits 1 when it has changed.
 set -eu
 folder=$(mktemp -d)

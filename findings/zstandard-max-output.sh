@@ -1,10 +1,10 @@
 #!/bin/sh
 # python-zstandard 0.25.0: decompress(data, max_output_size=4096) returns 8,192 bytes.
-#   One would guess a bound. It is one only for a frame that does not state its content size; for a
-#   frame that does (what one-shot compressors write) the argument is not looked at.
-# Matters: a page of a zstd kdump must give exactly one block, and a reader of a damaged dump wants
-#   to hear of it when a page descriptor points at another frame. Compare the size stated in the
-#   frame (frame_content_size()) with the block's before, or the length after.
+#   One would guess a bound. It is one only for a frame that does not state its content size; for
+#   a frame that does (what one-shot compressors write) the argument is not looked at.
+# Matters: a page of a zstd kdump must give exactly one block, and a reader of a damaged dump
+#   wants to hear of it when a page descriptor points at another frame. Compare the size stated in
+#   the frame (frame_content_size()) with the block's before, or the length after.
 # Needs: python3, pip, network. Exits 1 when it has changed.
 set -eu
 folder=$(mktemp -d)
