@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 import drgn
 
 from btfdbg.btf import Btf, Kind
+from btfdbg.btf.names import named_types
 from btfdbg.errors import BtfdbgError
 from btfdbg.program.session import Session
 
@@ -19,6 +20,7 @@ NAMED_KINDS = frozenset(
     (Kind.STRUCT, Kind.UNION, Kind.ENUM, Kind.ENUM64, Kind.TYPEDEF, Kind.INT, Kind.FLOAT)
 )
 
+_MAX_LIKE = 40_000  # names that begin or end alike
 _MAX_DEPTH = 16  # anonymous members within anonymous members
 
 
@@ -37,8 +39,8 @@ def candidates(session: Session, command_names: Iterable[str] = ()) -> Callable[
 
 
 def _names(session: Session, kind: str, command_names: Iterable[str]) -> list[str]:
-    if kind == "symbol":
-        return list(session.symbols.names()) if session.symbols is not None else []
+    if kind.startswith("symbol "):
+        return list(_symbols_like(session, kind.removeprefix("symbol ")))
     if kind == "type":
         return [name for name, _ in type_names(session.vmlinux)] if session.has_btf else []
     if kind == "name":
@@ -53,14 +55,30 @@ def _names(session: Session, kind: str, command_names: Iterable[str]) -> list[st
     return []
 
 
+def _symbols_like(session: Session, name: str) -> Iterator[str]:
+    """
+    Symbols whose first two or last two letters are those of a name, in any case.
+
+    Underscores at the start do not count as letters, but have to be as many.
+    """
+    known = session.all_names()
+    if known is None or not name.isascii() or "\n" in name:
+        return
+    text, lower = known.text, known.text.lower()
+    start = name[: len(name) - len(name.lstrip("_")) + 2].lower()
+    for needle, inside in ((f"\n{start}", 1), (f"{name[-2:].lower()}\n", 0)):
+        at = lower.find(needle)
+        for _ in range(_MAX_LIKE):
+            if at < 0:
+                break
+            end = lower.index("\n", at + inside)
+            yield text[lower.rfind("\n", 0, at + inside) + 1 : end]
+            at = lower.find(needle, end)
+
+
 def type_names(btf: Btf) -> Iterator[tuple[str, int]]:
     """(name, kind) of BTF's named types, in the order of their ids; names repeat."""
-    for type_id in btf.own_ids():
-        kind = btf.kind_of(type_id)
-        if kind in NAMED_KINDS:
-            name = btf.name_of(type_id)
-            if name:
-                yield name, kind
+    return named_types(btf, NAMED_KINDS)
 
 
 def underlying(type_: drgn.Type) -> drgn.Type:

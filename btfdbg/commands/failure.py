@@ -16,7 +16,10 @@ from btfdbg.commands.text import one_line
 from btfdbg.errors import BtfdbgError
 
 Names = Callable[[str], Iterable[str]]
-"""``names(kind)``: candidates; kind is symbol, type, name or command."""
+"""
+``names(kind)``: candidates; kind is type, name or command, ``symbol NAME`` (those that begin
+or end like NAME) or ``member TYPE``.
+"""
 Known = Callable[[str], str]
 """
 ``known(name)``: what a name is that was not found as an object, and ``known("struct NAME")``
@@ -49,13 +52,13 @@ def _describe(error: BaseException, names: Names, known: Known) -> str:
         return f"{text}; {hint}" if hint else text
     if isinstance(error, drgn.ObjectNotFoundError):
         return known(error.name) or f"no {error.name!r} in this dump" + did_you_mean(
-            error.name, names("symbol")
+            error.name, names(f"symbol {error.name}")
         )
     if isinstance(error, KeyError) and error.args:
         key = error.args[0]
         if isinstance(key, str) and " " not in key:
             return known(key) or f"{key!r} was not found in this dump" + did_you_mean(
-                key, names("symbol")
+                key, names(f"symbol {key}")
             )
         return text if isinstance(key, str) else f"{key!r} was not found"
     if isinstance(error, NameError):

@@ -232,13 +232,22 @@ class ModuleSymbols:
         """All symbols of that name in any module. The first call reads all modules."""
         if not name or not name.isascii() or len(name) > MAX_NAME:
             return ()
+        names = self._indexed()
+        return () if names is None else names.by_name(name.encode())
+
+    def containing(self, part: str) -> Iterator[Sym]:
+        """All symbols with a text in their names."""
+        names = self._indexed() if part.isascii() else None
+        return iter(()) if names is None else names.containing(part.encode())
+
+    def _indexed(self) -> _NameIndex | None:
         if self._names is None:
             modules = self._list()
             tables = [table for module in modules if (table := self._table(module))]
             if self._busy or modules is not self._modules:
-                return ()  # a list that is being read: nothing is known yet
+                return None  # a list that is being read: nothing is known yet
             self._names = _NameIndex(tables)
-        return self._names.by_name(name.encode())
+        return self._names
 
     def __iter__(self) -> Iterator[Sym]:
         for module in self._list():
@@ -365,6 +374,18 @@ class _NameIndex:
         return tuple(
             self._tables[place >> _NUMBER_BITS].numbered(place & _MAX_NUMBER) for place in places
         )
+
+    def containing(self, part: bytes) -> Iterator[Sym]:
+        """Symbols with some bytes in their names, by module and its order of them."""
+        places = []
+        for name, found in self._found.items():
+            if part in name:
+                places += found if isinstance(found, tuple) else (found,)
+        for place in sorted(places):
+            yield self._tables[place >> _NUMBER_BITS].numbered(place & _MAX_NUMBER)
+        text = text_of(part)
+        for table in self._large:
+            yield from (sym for sym in table if text in sym.name)
 
     def _by_search(self, name: bytes, having: Container[int]) -> tuple[Sym, ...]:
         return tuple(

@@ -32,6 +32,7 @@ SEQ_WIDTH = 3
 """Bytes of an entry of ``kallsyms_seqs_of_names``."""
 
 _CACHED_NAMES = 1 << 14
+_BLOCKS_AT_ONCE = 16
 _MAX_TEXT = 1 << 27  # all names expanded; 5 MB in a distribution kernel
 
 
@@ -233,17 +234,41 @@ class Names:
 
     def __iter__(self) -> Iterator[tuple[int, bytes]]:
         """Index, and type letter with name, of every symbol that can be read."""
+        for number, text in self._expanded(self.block):
+            yield from enumerate(text[1:].split(b"\n"), number * BLOCK)
+
+    def texts(self) -> Iterator[bytes]:
+        """Names without their type letters, a newline after each; many at a time."""
+        parts = []
+        bare = [token[1:] for token in self._tokens]
+        # Not kept: a pass over all names needs no block twice, and all of them take 12 MB.
+        for number, text in self._expanded(lambda n: self._blocks.get(n) or self._load(n), bare):
+            parts.append(text)
+            if number % _BLOCKS_AT_ONCE == 0:
+                yield b"\n".join(text[1:] for text in parts) + b"\n"
+                parts.clear()
+        if parts:
+            yield b"\n".join(text[1:] for text in parts) + b"\n"
+
+    def _expanded(
+        self, block_of: Callable[[int], Block | None], first: Sequence[bytes] | None = None
+    ) -> Iterator[tuple[int, bytes]]:
+        """
+        Number and names of each block.
+
+        :param first: What a token is at the start of a name, by default the same.
+        """
         total = 0
         for number in range(len(self._markers)):
-            block = self.block(number)
+            block = block_of(number)
             if block is None:
                 continue
-            text = self._expand(block)
+            text = self._expand(block, first or self._tokens)
             total += len(text)
             if len(text) > BLOCK * (MAX_NAME + 2) or total > _MAX_TEXT:
                 self._lost += 1
                 continue
-            yield from enumerate(text[1:].split(b"\n"), number * BLOCK)
+            yield number, text
 
     def block(self, number: int) -> Block | None:
         """One block, checked against the markers on both sides."""
@@ -330,13 +355,16 @@ class Names:
                 found.append(entry[0])
         return found
 
-    def _expand(self, block: Block) -> bytes:
+    def _expand(self, block: Block, first: Sequence[bytes]) -> bytes:
         """All names of a block, each after a newline: 40 ns a token."""
-        parts = list(map(self._tokens.__getitem__, block.data))
+        data = block.data
+        parts = list(map(self._tokens.__getitem__, data))
         for start in block.starts[:-1]:
             parts[start] = b"\n"
-            if block.wide and block.data[start] & 0x80:
-                parts[start + 1] = b""
+            if block.wide and data[start] & 0x80:
+                start += 1
+                parts[start] = b""
+            parts[start + 1] = first[data[start + 1]]
         return b"".join(parts)
 
     def _find_by_ends(self, name: bytes) -> list[int]:

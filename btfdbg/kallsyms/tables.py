@@ -147,6 +147,15 @@ class KallsymsTable:
         for _, name in self._names:
             yield text_of(name[1:])
 
+    def numbered(self, number: int) -> Sym | None:
+        """The symbol of a number from 0 to :attr:`count`, as the names stand; None if lost."""
+        return self._sym(number)
+
+    def text_of_names(self) -> Iterator[str]:
+        """Names with a newline after each, a few thousand at a time."""
+        for text in self._names.texts():
+            yield text_of(text)
+
     def __iter__(self) -> Iterator[Sym]:
         for index, name in self._names:
             sym = self._sym(index, name)

@@ -21,6 +21,7 @@ from btfdbg.program.answers import Answers
 if TYPE_CHECKING:
     from btfdbg.btf import TypeId
     from btfdbg.kallsyms import Sym, SymbolTable
+    from btfdbg.kallsyms.all_names import AllNames
     from btfdbg.kallsyms.modules import ModuleSymbols
     from btfdbg.program.convert import TypeConverter
     from btfdbg.program.finders import BtfFinders
@@ -107,6 +108,7 @@ class Session:
     :ivar symbols_by_rule: Symbols that no table has, by name; nothing until types are
         registered, because the rules read typed memory.
     :ivar create_modules: Makes drgn's Modules of the loaded modules; asked once.
+    :ivar names: All names of the kernel's symbols as text, once :meth:`all_names` was asked.
     :ivar answers: What the finders said so far; forgets when something is added.
     :ivar var_offsets: Tells the VARs of one name in :attr:`vmlinux` apart.
     """
@@ -129,6 +131,7 @@ class Session:
     variables: VariableTypes | None = None
     symbols_by_rule: Callable[[str], tuple[Sym, ...]] = _no_rule
     var_offsets: VarOffsets | None = None
+    names: AllNames | None = None
     answers: Answers = field(default_factory=Answers)
     _vmlinux: Btf | None = None
 
@@ -154,6 +157,14 @@ class Session:
     def _find_symbols(self, name: str) -> tuple[Sym, ...]:
         found = self.symbols.by_name(name) if self.symbols is not None else ()
         return found or self.symbols_by_rule(name)
+
+    def all_names(self) -> AllNames | None:
+        """All names of the kernel's symbols, expanded once; ``None`` without symbols."""
+        if self.names is None and self.symbols is not None:
+            from btfdbg.kallsyms.all_names import AllNames
+
+            self.names = AllNames.of(self.symbols)
+        return self.names
 
     @property
     def vmlinux(self) -> Btf:

@@ -1,11 +1,9 @@
 """An index over many names: prefix, substring and fuzzy search in a few milliseconds.
 
-Owns one big string of sorted names and nothing of where they come from. A name
-is a slice of it; 155,000 objects of Python would cost 12 MB more and be slower:
-``str.find`` and ``re`` look at a megabyte in a millisecond or two.
-
-Order: by the name in lower case without leading underscores, so that a prefix
-is one range, and so is everything that starts with the same letter.
+Owns one big string of names and nothing of where they come from. A name is a slice of it;
+155,000 objects of Python would cost 12 MB more and be slower: ``str.find`` and ``re`` look at
+a megabyte in a millisecond or two. Not sorted: that took a second before the first answer,
+and what a menu shows is sorted among what matches.
 """
 
 from __future__ import annotations
@@ -19,6 +17,8 @@ from collections.abc import Iterable, Iterator
 # ranking them costs time at every key.
 _MAX_RANKED = 4000
 _MAX_QUERY = 64
+# Underscores that are looked behind for a name that was typed without: as __x64_sys_read.
+_UNDERSCORES = 4
 
 
 class NameIndex:
@@ -36,28 +36,40 @@ class NameIndex:
             # strings below must agree.
             if name and name.isascii() and "\n" not in name:
                 tags.setdefault(name, tag)
-        ordered = sorted(tags, key=_key)
-        self._text = "\n".join(ordered)
-        self._lower = "\n" + self._text.lower() + "\n"
-        self._tags = bytes(tags[name] & 0xFF for name in ordered)
-        starts = array("I", [0]) if ordered else array("I")
-        position = 0
-        for name in ordered[:-1]:
+        self._keep("\n".join(tags))
+        self._tags = bytes(tag & 0xFF for tag in tags.values())
+        self._starts = array("I")
+        position = 1
+        for name in tags:
+            self._starts.append(position)
             position += len(name) + 1
-            starts.append(position)
-        self._starts = starts
+
+    @classmethod
+    def of_text(cls, text: str) -> NameIndex:
+        """Names without tags, one a line (with empty ones around them); several may be the same."""
+        index = cls(())
+        if not text.isascii():
+            text = "\n".join(filter(str.isascii, text.split("\n")))
+        index._keep(text)
+        return index
+
+    def _keep(self, text: str) -> None:
+        if not (text.startswith("\n") and text.endswith("\n")):
+            text = f"\n{text}\n" if text else "\n"
+        self._text = text
+        self._lower = self._text.lower()
 
     def __len__(self) -> int:
-        return len(self._starts)
-
-    def name(self, i: int) -> str:
-        """Name by its number in the order."""
-        start = self._starts[i]
-        end = self._starts[i + 1] - 1 if i + 1 < len(self._starts) else len(self._text)
-        return self._text[start:end]
+        return self._text.count("\n") - 1
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._text.split("\n")) if self._text else iter(())
+        return iter(self._text[1:-1].split("\n")) if len(self._text) > 1 else iter(())
+
+    def _name(self, start: int) -> str:
+        return self._text[start : self._text.index("\n", start)]
+
+    def _tag(self, start: int) -> int:
+        return self._tags[bisect_right(self._starts, start) - 1] if self._tags else 0
 
     def search(
         self, query: str, limit: int, tags: frozenset[int] | None = None
@@ -70,37 +82,31 @@ class NameIndex:
         """
         if len(query) > _MAX_QUERY or not query.isascii() or "\n" in query:
             return []
-        found: dict[int, None] = {}
+        found: dict[str, int] = {}
         low = query.lower()
-        for ids in (self._prefix(low), self._inside(low, limit), self._fuzzy(low, limit)):
-            for i in ids:
-                if tags is None or self._tags[i] in tags:
-                    found.setdefault(i)
+        for find in (self._prefix, self._inside, self._fuzzy):
+            for start in find(low, limit):
+                tag = self._tag(start)
+                if tags is None or tag in tags:
+                    found.setdefault(self._name(start), tag)
             if len(found) >= limit:
                 break
-        return [(self.name(i), self._tags[i]) for i in list(found)[:limit]]
+        return list(found.items())[:limit]
 
-    def _prefix(self, low: str) -> list[int]:
-        stripped = low.lstrip("_")
-        first = self._bisect(stripped)
-        last = self._bisect(stripped + "\x7f")
-        ids = range(first, min(last, first + _MAX_RANKED))
-        named = [(i, self.name(i)) for i in ids]
-        if stripped != low:
-            named = [(i, name) for i, name in named if name.lower().startswith(low)]
-        # As typed before with underscores added, short before long.
-        named.sort(key=lambda x: (not x[1].lower().startswith(low), len(x[1])))
-        return [i for i, _ in named]
-
-    def _bisect(self, key: str) -> int:
-        low, high = 0, len(self._starts)
-        while low < high:
-            middle = (low + high) // 2
-            if _key(self.name(middle)) < key:
-                low = middle + 1
-            else:
-                high = middle
-        return low
+    def _prefix(self, low: str, limit: int) -> list[int]:
+        """Starts of names that begin so; as typed before with underscores added, short first."""
+        more = _UNDERSCORES if low and low[0] != "_" else 0
+        ranked: list[tuple[int, int, str, int]] = []
+        for underscores in range(more + 1):
+            needle = "\n" + "_" * underscores + low
+            at = self._lower.find(needle)
+            # The last newline ends the last name and starts none.
+            while 0 <= at < len(self._lower) - 1 and len(ranked) < _MAX_RANKED:
+                name = self._name(at + 1)
+                ranked.append((min(underscores, 1), len(name), name, at + 1))
+                at = self._lower.find(needle, at + 1 + len(name))
+        ranked.sort()
+        return [start for _, _, _, start in ranked]
 
     def _inside(self, low: str, limit: int) -> list[int]:
         if len(low) < 2:
@@ -109,40 +115,26 @@ class NameIndex:
         for rank, needle in enumerate(("_" + low, low)):
             position = self._lower.find(needle)
             while position >= 0 and len(found) < 2 * limit:
-                i = bisect_right(self._starts, max(position - 1 + rank, 0)) - 1
-                found.setdefault(i, rank)
+                found.setdefault(self._lower.rfind("\n", 0, position + 1) + 1, rank)
                 end = self._lower.find("\n", position + 1)
                 position = self._lower.find(needle, end) if end >= 0 else -1
-        return sorted(found, key=lambda i: (found[i], len(self.name(i))))
+        return sorted(found, key=lambda start: (found[start], len(self._name(start))))
 
     def _fuzzy(self, low: str, limit: int) -> list[int]:
         """Letters in order, anywhere in a name that starts with the first of them."""
         low = low.lstrip("_")
         if len(low) < 3:
             return []
-        first = self._bisect(low[0])
-        last = self._bisect(low[0] + "\x7f")
-        if first >= last:
-            return []
-        begin = self._starts[first]
-        end = self._starts[last] if last < len(self._starts) else len(self._text)
         # Each class stops at its letter: no backtracking, one pass.
         pattern = re.compile(
-            "^_*" + re.escape(low[0]) + "".join(
+            "\n_*" + re.escape(low[0]) + "".join(
                 f"[^{re.escape(c)}\n]*{re.escape(c)}" for c in low[1:]
-            ),
-            re.MULTILINE,
+            )
         )  # fmt: skip
-        area = self._lower[begin + 1 : end + 1]
         found = []
-        for match in pattern.finditer(area):
-            i = bisect_right(self._starts, begin + match.start()) - 1
-            found.append((match.end() - match.start(), i))
+        for match in pattern.finditer(self._lower):
+            found.append((match.end() - match.start(), match.start() + 1))
             if len(found) >= _MAX_RANKED:
                 break
         found.sort()
-        return [i for _, i in found[:limit]]
-
-
-def _key(name: str) -> str:
-    return name.lstrip("_").lower()
+        return [start for _, start in found[:limit]]

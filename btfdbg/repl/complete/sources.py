@@ -1,9 +1,8 @@
 """Where names to complete come from, per Session.
 
 Owns the indexes over types and symbols and how they are built beside the
-prompt: what touches the Program runs on the prompt's own thread, in slices of
-milliseconds while no key is pressed (drgn allows a Program one thread, and
-silently gives wrong types to a second one); sorting strings goes to a thread.
+prompt: on its own thread, in slices of milliseconds while no key is pressed (drgn
+allows a Program one thread, and silently gives wrong types to a second one).
 Small lists (tasks, slab caches, modules) are read when first asked for, within
 a budget of time, and kept: a dump does not change.
 """
@@ -12,21 +11,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
-from typing import Any
 
 import drgn
 
-from btfdbg.btf import Btf, Kind
+from btfdbg.btf import Kind
 from btfdbg.commands.candidates import type_names
 from btfdbg.commands.text import escape
 from btfdbg.errors import BtfdbgError
+from btfdbg.kallsyms.all_names import AllNames, pieces_of_names
 from btfdbg.program.session import Session
 from btfdbg.repl.complete.index import NameIndex
 
 _CACHE_KEY = "btfdbg.complete"
-_SLICE = 2048
+_SLICE = 8192
 _BUDGET = 0.15  # seconds for a list that is read at a key
 _MAX_LIST = 5000
 
@@ -58,34 +56,28 @@ class Sources:
             pass
 
     def steps(self) -> Iterator[None]:
-        """
-        Build in slices; call ``next()`` on the Program's thread when there is time.
-
-        Between a slice that reads and the result of sorting it yields until the
-        worker is done.
-        """
-        with ThreadPoolExecutor(1, "btfdbg-index") as worker:
-            if self.types is None and self.session.has_btf:
-                data = self.session.vmlinux.raw
-                # An own view over the same bytes: a Btf fills caches as it is used.
-                future = worker.submit(_index_types, bytes(data))
-                yield from _wait(future)
-                self.types = _result(future)
-            if self.symbols is None and self.session.symbols is not None:
-                names: list[tuple[str, int]] = []
-                iterator = self.session.symbols.names()
-                while True:
+        """Build in slices; call ``next()`` on the Program's thread when there is time."""
+        if self.types is None and self.session.has_btf:
+            named = type_names(self.session.vmlinux)
+            types: list[tuple[str, int]] = []
+            try:
+                while chunk := list(islice(named, _SLICE)):
+                    types += chunk
                     yield
-                    try:
-                        chunk = [(name, 0) for name in islice(iterator, _SLICE)]
-                    except _NO_ANSWER:
-                        break
-                    if not chunk:
-                        break
-                    names += chunk
-                future = worker.submit(NameIndex, names)
-                yield from _wait(future)
-                self.symbols = _result(future)
+            except _NO_ANSWER:
+                pass  # as for symbols
+            self.types = NameIndex(types)
+            types.clear()
+        table = self.session.symbols
+        if self.symbols is None and table is not None:
+            if self.session.names is None:
+                pieces = []
+                for piece in pieces_of_names(table):
+                    pieces.append(piece)
+                    yield
+                self.session.names = AllNames(table, "".join(pieces))
+                pieces.clear()
+            self.symbols = NameIndex.of_text(self.session.names.text)
 
     def _list(
         self, key: str, read: Callable[[], Iterator[tuple[str, str]]]
@@ -149,23 +141,6 @@ class Sources:
     def symbol_search(self, query: str, limit: int) -> list[str]:
         """Symbols; empty while the index is built."""
         return [name for name, _ in self.symbols.search(query, limit)] if self.symbols else []
-
-
-def _index_types(data: bytes) -> NameIndex:
-    return NameIndex(type_names(Btf.parse(data)))
-
-
-def _wait(future: Future[Any]) -> Iterator[None]:
-    while not future.done():
-        time.sleep(0.001)
-        yield
-
-
-def _result(future: Future[NameIndex]) -> NameIndex | None:
-    try:
-        return future.result()
-    except BtfdbgError:
-        return None
 
 
 def _text(data: bytes) -> str:

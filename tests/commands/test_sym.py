@@ -1,0 +1,38 @@
+"""Symbols with a text in their names, and those like a name, without making every symbol."""
+
+from __future__ import annotations
+
+import pytest
+
+from btfdbg.commands.candidates import candidates
+from btfdbg.commands.evaluate import run_line
+from btfdbg.program.session import Session
+
+
+@pytest.mark.parametrize("part", ["vfs_rea", "cf_faul", "ext4_da"])
+def test_sym_q_prints_what_a_look_at_every_symbol_finds(
+    session: Session, part: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_line(session, f"sym -q {part}")
+    assert session.symbols is not None
+    assert session.module_symbols is not None
+    found = sorted(
+        f"{s.address:x} ({s.type_letter}) {s.name}"
+        for s in (*session.symbols, *session.module_symbols)
+        if part in s.name
+    )
+    lines = capsys.readouterr().out.splitlines()
+    assert sorted(line.partition(" [")[0] for line in lines) == found
+
+
+@pytest.mark.parametrize("name", ["vfs_raed", "x", "__x64_sys_reaf", "_end", "ZZZZ", "ü"])
+def test_symbols_like_a_name_begin_or_end_as_it(session: Session, name: str) -> None:
+    assert session.symbols is not None
+    low = name.lower()
+    start = low[: len(low) - len(low.lstrip("_")) + 2]
+    alike = {
+        known
+        for known in session.symbols.names()
+        if known.lower().startswith(start) or known.lower().endswith(low[-2:])
+    }
+    assert set(candidates(session)(f"symbol {name}")) == (alike if name != "ü" else set())
