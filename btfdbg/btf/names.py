@@ -13,6 +13,8 @@ from __future__ import annotations
 import sys
 from array import array
 from collections.abc import Collection, Iterator
+from itertools import accumulate, compress
+from operator import add
 from typing import TYPE_CHECKING
 
 from btfdbg.btf.fields import INFO, NAME_OFF
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 _INDEX_AFTER = 24
 # Look-ups (1 ms each in a kernel's strings) after which a table (60 ms) is made.
 _TABLE_AFTER = 48
+# Names from which on all strings are split at once for it.
+_SPLIT_FROM = 4096
 
 
 def named_types(btf: Btf, wanted: Collection[int]) -> Iterator[tuple[str, int]]:
@@ -133,6 +137,28 @@ class NameIndex:
 
     def _make_table(self, first: dict[int, int]) -> dict[bytes, int]:
         table: dict[bytes, int] = {}
+        if self._btf.base is None and len(first) >= _SPLIT_FROM:
+            table = self._whole_strings(first)
+            if len(table) == len(first):
+                return table
+        self._add_names(table, first)
+        return table
+
+    def _whole_strings(self, first: dict[int, int]) -> dict[bytes, int]:
+        """
+        Names that stand whole in the strings, to their offsets; all at once, in C.
+
+        Of a name that stands there twice one is in it; those that are the tail of another
+        string are not.
+        """
+        pieces = self._btf.strings.data.split(b"\0")
+        # Each string starts behind those before it and the NUL of each.
+        starts = list(map(add, accumulate(map(len, pieces), initial=0), range(len(pieces))))
+        used = list(map(first.__contains__, starts))
+        return dict(zip(compress(pieces, used), compress(starts, used), strict=True))
+
+    def _add_names(self, table: dict[bytes, int], first: dict[int, int]) -> None:
+        """Add every name, and remember those that stand at several offsets."""
         string_bytes = self._btf.string_bytes
         end = self._btf.end_str_off
         for offset in first:
@@ -141,4 +167,3 @@ class NameIndex:
             name = string_bytes(offset)
             if table.setdefault(name, offset) != offset:
                 self._repeated.setdefault(name, [table[name]]).append(offset)
-        return table

@@ -30,12 +30,15 @@ def test_search_index_and_table_agree(monkeypatch: pytest.MonkeyPatch, split: bo
         btf = b.to_btf()
     asked = (b"head", b"list_head", b"ead", b"int", b"x", b"new_head", b"none", b"", b"a\0b")
     found = []
-    for index_after, table_after in ((1000, 1000), (-1, 1000), (-1, -1)):
+    for index_after, table_after, split_from in (
+        (1000, 1000, 1000), (-1, 1000, 1000), (-1, -1, 1000), (-1, -1, 0),
+    ):  # fmt: skip
         monkeypatch.setattr(names, "_INDEX_AFTER", index_after)
         monkeypatch.setattr(names, "_TABLE_AFTER", table_after)
+        monkeypatch.setattr(names, "_SPLIT_FROM", split_from)
         lookup = NameIndex(btf)
         found.append([lookup.ids(name) for name in asked])
-    assert found[0] == found[1] == found[2]
+    assert found[0] == found[1] == found[2] == found[3]
     own = list(btf.own_ids())
     assert found[0][0] == tuple(i for i in own if btf.name_of(i) == "head") != ()
 
