@@ -377,7 +377,7 @@ class _NameIndex:
 
     def containing(self, part: bytes) -> Iterator[Sym]:
         """Symbols with some bytes in their names, by module and its order of them."""
-        places = []
+        places: list[int] = []
         for name, found in self._found.items():
             if part in name:
                 places += found if isinstance(found, tuple) else (found,)
