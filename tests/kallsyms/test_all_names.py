@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from btfdbg.kallsyms import Sym
 from btfdbg.kallsyms.all_names import AllNames, pieces_of_names
 from btfdbg.program.attach import register
 from btfdbg.program.session import Session
 from btfdbg.vmcore.open import open_core
 from tests.conftest import bundled_dumps
-from tests.program.support import Sym, Table
+from tests.program.support import Table
 
 DUMPS = [path for path, _ in bundled_dumps()]
 IDS = [path.name for path in DUMPS]
