@@ -57,6 +57,8 @@ class Access:
     :ivar member: The member that was accessed, ``f_path.dentry``; "" if not known.
     :ivar origin: Where the pointer came from, as C would write it; "" if not known.
     :ivar state: What the pointer's value says of itself: NULL, an error, poison; or "".
+    :ivar holder: What the slab allocator says of the pointer's object or, where that is none,
+        of the object that the pointer was loaded from; or "".
     """
 
     frame: int
@@ -74,6 +76,7 @@ class Access:
     member: str
     origin: str
     state: str
+    holder: str = ""
 
     def __str__(self) -> str:
         where = f"{self.function}+{self.offset:#x}"
@@ -100,7 +103,7 @@ class Access:
         found = f"{self.register} is {self.origin}" if self.origin else ""
         if self.state:
             found += f"{', ' if found else f'{self.register} is '}{self.state}"
-        return found
+        return f"{found}{'; ' if found else ''}{self.holder}" if self.holder else found
 
 
 def faulting_access(
@@ -165,10 +168,11 @@ def _accesses(session: Session, made: Recovery, number: int, frame: Walked) -> I
     for mem, size in made.arch.memory(*insn.text):
         if mem.segment:
             continue
-        yield _access(frame, flow, insn, state, types, number, (mem, size), frame.raw.registers)
+        yield _access(made, frame, flow, insn, state, types, number, (mem, size))
 
 
 def _access(
+    made: Recovery,
     frame: Walked,
     flow: FunctionFlow,
     insn: Insn,
@@ -176,9 +180,9 @@ def _access(
     types: Types,
     number: int,
     operand: tuple[Mem, int],
-    registers: dict[str, int],
 ) -> Access:
     mem, size = operand
+    registers = frame.raw.registers
     kind = "write" if any(op[0] == STORE and op[1] == mem for op in insn.ops) else "read"
     register, displacement = mem.base or "", mem.disp
     value = registers.get(register) if register != "pc" else insn.end
@@ -213,7 +217,33 @@ def _access(
         member=member,
         origin=_origin(typed),
         state="" if value is None or register == "pc" else state_of(value),
+        holder=_holder(made, frame, types, pointer, None if register == "pc" else value),
     )
+
+
+def _holder(
+    made: Recovery, frame: Walked, types: Types, pointer: Value | None, value: int | None
+) -> str:
+    """The slab object that a pointer points to, or else the one that it was loaded from."""
+    from btfdbg.frames.slab_state import slab_state
+
+    prog, read = made.session.prog, made.text.memory
+    own = "" if value is None else slab_state(prog, read, value)
+    if own:
+        typed = None if pointer is None else types.of(pointer)
+        name = typed.text if typed is not None else "the pointer"
+        return f"{name} ({value:#x}) is {own}"
+    base = None if pointer is None else pointer[0]
+    if base is None or base[0] != "load" or not isinstance(base[3], tuple):
+        return ""
+    inner: Value = (base[3][0], 0, 64)
+    number = None if inner[0] is None else frame.env.number(inner)
+    found = "" if number is None else slab_state(prog, read, number)
+    if not found:
+        return ""
+    typed = types.of(inner)
+    name = typed.text if typed is not None else "what it was loaded from"
+    return f"{name} ({number:#x}) is {found}"
 
 
 def _member(
