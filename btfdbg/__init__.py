@@ -31,6 +31,7 @@ _HOME = {
 SESSION_METHODS = {
     "arguments": "btfdbg.frames.arguments",
     "source_file": "btfdbg.frames.sources",
+    "type_from_code": "btfdbg.frames.globals",
 }
 
 

@@ -252,7 +252,7 @@ class _Comments:
             return "" if value is None else _shown(self._types.of(value))
         place = self._place(state, mem, size, insn.end)
         left = _shown(place)
-        if not left or value is None or place is None:
+        if not left or value is None or place is None or place.type is None:
             return left
         right = self._value(value, place.type, size)
         return f"{left} = {right}" if right != "?" else left

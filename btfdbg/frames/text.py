@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from btfdbg.program.session import Session
 
 _MAX_TABLE = 16 << 20
+_MAX_DATA = 64 << 20
 _FIXUP_BYTES = 96
 _MAX_SYSTEM_CALLS = 1024
 _MAX_REMEMBERED = 1 << 15
@@ -337,6 +338,36 @@ class Text:
             one = len(start) == len(end) == 1
             self._kernel = (start[0].address, end[0].address) if one else (0, 0)
         return self._kernel
+
+    def ranges(self, module: str, *, everywhere: bool) -> list[tuple[int, int]]:
+        """
+        Texts, start and end.
+
+        :param module: One module's, "" for the kernel's.
+        :param everywhere: Those of all modules too.
+        """
+        texts = self._module_texts() if module or everywhere else {}
+        found = [] if module else [self._kernel_range()]
+        for name, text in texts.items():
+            if everywhere or name == module:
+                found.append((text.start, text.end))
+        return [(start, end) for start, end in found if start < end]
+
+    def data(self, module: str) -> list[tuple[int, int]]:
+        """Constants and initialised data, start and end, of the kernel ("") or of one module."""
+        if not module:
+            pairs = (("__start_rodata", "__end_rodata"), ("_sdata", "_edata"))
+            found = []
+            for first, last in pairs:
+                start, end = self._session.lookup_symbols(first), self._session.lookup_symbols(last)
+                if len(start) == len(end) == 1:
+                    found.append((start[0].address, end[0].address))
+            return [(start, end) for start, end in found if 0 < end - start <= _MAX_DATA]
+        self._session.ensure_modules()
+        for loaded in self._session.loaded:
+            if loaded.name == module:
+                return [(s, e) for s, e in loaded.address_ranges or () if 0 < e - s <= _MAX_DATA]
+        return []
 
     def module_of(self, address: int) -> str | None:
         """The module whose core text holds an address."""

@@ -111,6 +111,7 @@ def gather(session: Session, without: tuple[str, ...] = ()) -> Kernel:
     ids = TypeIds(btf, session.converter.convert)
     types: dict[tuple[str, int], TypeId] = {}
     untyped = 0
+    reads_code, session.reads_code = session.reads_code, False
     session.symbols = _Expanded(table, syms)
     try:
         # By name, as the database is sorted: it then reads each of its blocks once.
@@ -126,6 +127,7 @@ def gather(session: Session, without: tuple[str, ...] = ()) -> Kernel:
                 types[sym.name, sym.address] = type_id
     finally:
         session.symbols = table
+        session.reads_code = reads_code
     tables = tuple(symbols_.own_tables(session))
     builder = TypeBuilder(session.prog)
     for own in tables:

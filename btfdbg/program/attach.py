@@ -328,6 +328,7 @@ def _objects(session: Session, options: Options) -> None:
                 extra=extra.of_kernel,
                 convert=extra.convert,
                 symbol_at=session.symbols.by_address,
+                code=lambda symbol: session.type_from_code(symbol),
             ),
             on_problem=lambda e: session.note(e.step or "variables", str(e), e.hint),
         )

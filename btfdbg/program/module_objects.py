@@ -6,16 +6,18 @@ modules have is not guessed; ``prog.variable(name, "module")`` says which.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import drgn
+from drgn import FaultError, RelocatableModule, sizeof
 
 from btfdbg.btf import Kind
 from btfdbg.kallsyms.choice import is_text, own_ids, unique_symbol
 from btfdbg.program.convert import TypeConverter
 from btfdbg.variables import VariableTypes
 from btfdbg.variables.evidence import DumpEvidence
+from btfdbg.variables.parameters import Parameter, read_parameters
 
 if TYPE_CHECKING:
     from btfdbg.btf import Btf
@@ -113,7 +115,7 @@ class ModuleObjects:
         if self._own_type(sym, Kind.VAR) is not None:
             return f"BTF of {sym.source}"
         typed = self._typed(sym)
-        return None if typed is None else str(typed.source)
+        return None if typed is None else typed.known_from
 
     def _own_type(self, sym: Sym, kind: Kind) -> drgn.Type | None:
         converter = self._converter(sym)
@@ -144,11 +146,28 @@ class ModuleObjects:
                     exact_sizes=True,
                     extra=lambda: self._extra_of(module),
                     convert=lambda btf, type_id: self._convert_extra(module, btf, type_id),
+                    code=lambda symbol: self._session.type_from_code(symbol, module),
+                    parameters=lambda: self._parameters(module),
                 ),
                 find_type=self._type_finder(module),
                 on_problem=lambda e: self._problem(module, e),
             )
         return variables
+
+    def _parameters(self, module: str) -> Mapping[int, Parameter]:
+        """The variables behind a module's parameters, by ``struct module``'s table of them."""
+        session = self._session
+        symbols = session.symbols
+        loaded = next((m for m in session.loaded if m.name == module), None)
+        if symbols is None or not session.has_btf or not isinstance(loaded, RelocatableModule):
+            return {}
+        try:
+            table = loaded.object.kp
+            start, count = table.value_(), loaded.object.num_kp.value_()
+            ends = {"__start___param": start, "__stop___param": start + count * sizeof(table[0])}
+        except (AttributeError, LookupError, FaultError, TypeError, ValueError):
+            return {}
+        return read_parameters(session.vmlinux, session.prog.read, ends.get, symbols.by_address)
 
     def _base_converter(self, module: str) -> TypeConverter | None:
         """Of the module's BTF, or the kernel's if the module has none."""

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from btfdbg.program.module_objects import ModuleObjects
     from btfdbg.program.modules import ModuleBtfs
     from btfdbg.variables import VariableTypes
+    from btfdbg.variables.evidence import CodeType
+    from btfdbg.variables.symbols import Symbol
     from btfdbg.variables.var_offsets import VarOffsets
     from btfdbg.vmcore.identify import DumpInfo
     from btfdbg.vmcore.vmcoreinfo import VmcoreInfo
@@ -111,6 +113,8 @@ class Session:
     :ivar names: All names of the kernel's symbols as text, once :meth:`all_names` was asked.
     :ivar answers: What the finders said so far; forgets when something is added.
     :ivar var_offsets: Tells the VARs of one name in :attr:`vmlinux` apart.
+    :ivar reads_code: Whether a variable whose type nothing else knows is looked for in the
+        code, which takes some 0.1 s each: not to be done for thousands.
     """
 
     prog: drgn.Program
@@ -133,6 +137,7 @@ class Session:
     var_offsets: VarOffsets | None = None
     names: AllNames | None = None
     answers: Answers = field(default_factory=Answers)
+    reads_code: bool = True
     _vmlinux: Btf | None = None
 
     def __repr__(self) -> str:
@@ -243,7 +248,7 @@ class Session:
         if self.variables is not None:
             found = self.variables.find(name) or self.variables.first_linked(name)
         if found is not None:
-            return str(found.source)
+            return found.known_from
         if self.module_objects is None or self.lookup_symbols(name):
             return None
         return self.module_objects.source(name)
@@ -286,6 +291,20 @@ class Session:
         SourceFile(file='fs/read_write.c', line=None, evidence='table')
         """
         found: SourceFile | None = self._method("source_file")(self, address)
+        return found
+
+    def type_from_code(self, symbol: Symbol, module: str = "") -> CodeType | None:
+        """
+        What the code of this dump says of a variable; asked where nothing else knows its type.
+
+        :param module: Whose variable it is, "" for the kernel's.
+        :return: ``.type`` as C writes it and ``.why``; ``None`` if the code says nothing, or
+            cannot be read.
+        """
+        if not self.reads_code:
+            self.answers.doubt()  # it may be switched on again
+            return None
+        found: CodeType | None = self._method("type_from_code")(self, symbol, module)
         return found
 
     def _method(self, name: str) -> Callable[..., Any]:

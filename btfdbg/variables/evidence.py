@@ -7,6 +7,7 @@ the first lookup makes of it. Neither reads anything before it is asked to.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Protocol
 
 from drgn import Type
 
@@ -20,6 +21,21 @@ from btfdbg.variables.parameters import Parameter
 from btfdbg.variables.placement import SectionMap
 from btfdbg.variables.structural_index import StructuralIndex
 from btfdbg.variables.symbols import Symbol, Symbols
+
+
+class CodeType(Protocol):
+    """
+    What the code says of a variable.
+
+    Its type as C writes it, which code says so, and up to which of its bytes the code goes.
+    """
+
+    @property
+    def type(self) -> str: ...
+    @property
+    def why(self) -> str: ...
+    @property
+    def reach(self) -> int: ...
 
 
 def _no_arguments(name: str) -> int | None:
@@ -44,6 +60,8 @@ class DumpEvidence:
     :ivar convert: makes a type out of an id of extra BTF.
     :ivar exact_sizes: the symbols' sizes are their own (a module's ``st_size``).
     :ivar symbol_at: the symbol that covers an address, for what contents say of types.
+    :ivar code: what this dump's code says of a variable that nothing else knows.
+    :ivar parameters: a module's parameters, by the addresses of their variables.
     """
 
     symbols: Symbols
@@ -55,6 +73,8 @@ class DumpEvidence:
     convert: Callable[[Btf, int], Type] | None = None
     exact_sizes: bool = False
     symbol_at: Callable[[int], Symbol | None] | None = None
+    code: Callable[[Symbol], CodeType | None] | None = None
+    parameters: Callable[[], Mapping[int, Parameter]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

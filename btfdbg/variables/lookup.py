@@ -28,7 +28,7 @@ from btfdbg.vardb.textdb import AnnotatedType, TrailingZeros
 from btfdbg.variables import macro_names, probed
 from btfdbg.variables.contents import Contents
 from btfdbg.variables.convert import TypeBuilder
-from btfdbg.variables.evidence import DumpEvidence, ImageFacts
+from btfdbg.variables.evidence import CodeType, DumpEvidence, ImageFacts
 from btfdbg.variables.extra import ExtraBtf
 from btfdbg.variables.padding import Padding
 from btfdbg.variables.parameters import Parameter, read_parameters
@@ -89,7 +89,8 @@ class VariableTypes:
         self._on_problem = on_problem
         self._ready: _Context | None = None
         self._found: dict[tuple[str, int], TypedVariable | None] = {}
-        self._known_parameters: dict[int, Parameter] | None = None
+        self._known_parameters: Mapping[int, Parameter] | None = None
+        self._coded: dict[tuple[str, int], TypedVariable | None] = {}
         self._causes: dict[tuple[str, int], Rejection] = {}
         self._refusals: dict[str, str] = {}
 
@@ -190,6 +191,8 @@ class VariableTypes:
             found = self._found[key]
         except KeyError:
             found = self._found[key] = self._decide(symbol)
+        if found is None:
+            found = self._by_code(symbol)
         return found if found is not None and found.source >= self._policy.minimum else None
 
     def _decide(self, symbol: Symbol) -> TypedVariable | None:
@@ -229,6 +232,37 @@ class VariableTypes:
         if ready.places.of(symbol.address) is SectionKind.INIT:
             note = f"{note}; its memory was freed after boot" if note else "freed after boot"
         return TypedVariable(symbol.name, type_, symbol.address, proposal.source, note)
+
+    def _by_code(self, symbol: Symbol) -> TypedVariable | None:
+        """The type that this dump's code proves, where nothing else knows one."""
+        if self._evidence.code is None or self._policy.minimum > Source.CODE:
+            return None
+        key = (symbol.name, symbol.address)
+        if key in self._coded:
+            return self._coded[key]
+        ready = self._ready
+        if ready is None or ready.places.of(symbol.address) is SectionKind.INIT:
+            return None
+        # What is found while another is looked at may be cut short: only it knows.
+        claim = self._evidence.code(symbol)
+        if claim is None:
+            return None
+        self._coded[key] = None
+        type_ = self._proven(ready, symbol, claim)
+        if type_ is not None:
+            found = TypedVariable(symbol.name, type_, symbol.address, Source.CODE, claim.why)
+            self._coded[key] = found
+        return self._coded[key]
+
+    def _proven(self, ready: _Context, symbol: Symbol, claim: CodeType) -> Type | None:
+        """The type that code claims, if size, place and contents allow it."""
+        checker = ready.checker
+        checked = checker.check(
+            claim.type, symbol, trusted=False, open_ended=False, rivals=frozenset(), gap=False
+        )
+        if not isinstance(checked, Rejection) and checker.ends_in_zeros(checked[1], symbol):
+            return checked[1] if claim.reach <= (size_of(checked[1]) or 0) else None
+        return None
 
     def _may_have_grown(
         self,
@@ -514,7 +548,9 @@ class VariableTypes:
         """The kernel's parameters, read when the first number is asked for."""
         if self._known_parameters is None:
             self._known_parameters = {}
-            if self._btf is not None and self._symbol_at is not None and not self._module:
+            if self._evidence.parameters is not None:
+                self._known_parameters = self._evidence.parameters()
+            elif self._btf is not None and self._symbol_at is not None and not self._module:
                 self._known_parameters = read_parameters(
                     self._btf(), self._prog.read, self._address_of, self._symbol_at
                 )

@@ -21,10 +21,11 @@ class Source(enum.IntEnum):
     """
 
     RULE = 1
-    DATABASE_OTHER = 2
-    DATABASE_SAME = 3
-    EXTRA_BTF = 4
-    KERNEL_BTF = 5
+    CODE = 2
+    DATABASE_OTHER = 3
+    DATABASE_SAME = 4
+    EXTRA_BTF = 5
+    KERNEL_BTF = 6
 
     def __str__(self) -> str:
         return _WORDS[self]
@@ -48,6 +49,7 @@ _WORDS = {
     Source.EXTRA_BTF: "extra BTF",
     Source.DATABASE_SAME: "database, this release",
     Source.DATABASE_OTHER: "database, another release, size checked",
+    Source.CODE: "code and contents of this dump, size checked",
     Source.RULE: "naming rule, size checked",
 }
 
@@ -80,3 +82,8 @@ class TypedVariable:
     address: int
     source: Source
     note: str = ""
+
+    @property
+    def known_from(self) -> str:
+        """The source in words; of code what it does: ``code: 4 calls of mutex_lock``."""
+        return self.note if self.source is Source.CODE else str(self.source)

@@ -218,6 +218,19 @@ class TypeChecker:
             return text
         return f"{text[:-1]}{length}]" if extent.size - length < extent.slack else text
 
+    def ends_in_zeros(self, type_: Type, symbol: Symbol) -> bool:
+        """Whether there is no more behind an object of the type than padding for the next."""
+        size = size_of(type_)
+        if size is None or size > symbol.size:
+            return False
+        rest = symbol.size - size
+        if not rest:
+            return True
+        data = self._contents(symbol)
+        if self._exact_sizes or rest >= min(size, self._cache_line) or data is None:
+            return False
+        return not any(data[size:])
+
     def is_followed(self, type_: Type, symbol: Symbol) -> bool:
         """Whether something stands behind an object of the type, up to the next symbol."""
         size = size_of(type_)

@@ -1,0 +1,598 @@
+"""The type of a global variable, from what the code does with it.
+
+Owns the evidence: ``lea rdi, cf_lock; call mutex_lock`` says that ``cf_lock`` is a struct mutex,
+``mov rdi, [cf_victim]; call f(struct cf_widget *)`` that ``cf_victim`` is a pointer to a struct
+cf_widget; so do stores of typed values, typed places that get the variable's value or address,
+and what functions return. Whether size, place and contents allow a type is ``variables``'.
+
+All functions that name the variable have to agree. A struct's address is also that of its first
+member, and a pointer to a struct can be one to a struct that begins with it: of two such the
+larger is meant, and an access behind the smaller one's end refutes it. Numbers are not typed,
+as C converts them without a word.
+
+Nothing is asked of code that is not in the dump; a variable that too many functions name is
+left alone.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import drgn
+from drgn import TypeKind
+
+from btfdbg.btf import Kind, kinds
+from btfdbg.errors import BtfError, DebugInfoError
+from btfdbg.frames.arguments import recovery
+from btfdbg.frames.flow import FunctionFlow, State, Value
+from btfdbg.frames.ir import CALL, JUMP, STOP, STORE, Insn
+from btfdbg.frames.references import pointers, present, references
+from btfdbg.frames.types import Types, member_at, pointed_to, underlying
+from btfdbg.lazy_dataclass import dataclass
+
+if TYPE_CHECKING:
+    from btfdbg.btf import Btf
+    from btfdbg.frames.recover import Recovery
+    from btfdbg.frames.text import Function, Prototype
+    from btfdbg.program.session import Session
+    from btfdbg.variables.symbols import Symbol
+
+_CACHE_KEY = "btfdbg.frames.globals"
+MAX_FUNCTIONS = 200
+"""Functions that may name a variable; one that more do is left alone."""
+_MAX_SIZE = 1 << 20
+_KERNEL = 1 << 63
+_M64 = (1 << 64) - 1
+_WORD = 8
+_MAX_NAMED = 2
+_MAX_NESTED = 3
+_NEIGHBOURS = ("page",)  # objects whose neighbours are looked at (struct page[1])
+_MAX_FIRST = 4096
+_HOLDERS = (Kind.STRUCT, Kind.UNION, Kind.TYPEDEF, Kind.CONST, Kind.VOLATILE, Kind.TYPE_TAG)
+# Members that inline functions of the structs around them hand to others: a spinlock_t is
+# seen as its raw_spinlock_t, a static_key_false as its static_key, an ida as its xarray.
+_INLINE = ("raw_spinlock", "static_key", "xarray")
+_RECORDS = (TypeKind.STRUCT, TypeKind.UNION)
+
+
+@dataclass(frozen=True, slots=True)
+class CodeType:
+    """
+    What the code says of a variable.
+
+    :ivar type: As C writes it: ``struct mutex``, ``struct cf_widget *``.
+    :ivar why: ``code: 4 calls of mutex_lock``, or ``contents: cf_device.fops points to it``.
+    :ivar reach: Bytes of the variable that the code names.
+    """
+
+    type: str
+    why: str
+    reach: int = 0
+
+
+def type_from_code(session: Session, symbol: Symbol, module: str = "") -> CodeType | None:
+    """
+    The type of a variable by the code that is in the dump; None if it says nothing.
+
+    :param symbol: Of the variable.
+    :param module: Whose it is, "" for the kernel's.
+    """
+    cache: dict[Any, Any] = session.prog.cache
+    made = cache.get(_CACHE_KEY)
+    if made is None:
+        try:
+            made = CodeTypes(session, recovery(session))
+        except DebugInfoError:
+            made = False  # no capstone, or another architecture
+        cache[_CACHE_KEY] = made
+    return made.of(symbol, module) if isinstance(made, CodeTypes) else None
+
+
+class CodeTypes:
+    """Types of variables of one Session by its code; each variable is looked at once."""
+
+    def __init__(self, session: Session, made: Recovery) -> None:
+        self._session = session
+        self._made = made
+        self._known: dict[int, CodeType | None] = {}
+        self._first: dict[tuple[str, str, int | None], bool] = {}
+        self._in_dump: dict[tuple[str, str, int], list[tuple[int, int]]] = {}
+        self._asked: list[int] = []
+        self._cut_short = False
+
+    def of(self, symbol: Symbol, module: str) -> CodeType | None:
+        """See :func:`type_from_code`."""
+        address = symbol.address
+        if address in self._known:
+            return self._known[address]
+        if address < _KERNEL or not 0 < symbol.size <= _MAX_SIZE:
+            return None
+        if len(self._names_at(address, module)) > 1:
+            return None  # an empty array may be where the next variable begins
+        if address in self._asked or len(self._asked) >= _MAX_NESTED:
+            # Asked for by what is being found out about another: that answer is not kept.
+            self._cut_short = True
+            self._session.answers.doubt()
+            return None
+        if not self._asked:
+            self._cut_short = False
+        self._asked.append(address)
+        try:
+            found = self._find(symbol, module)
+        finally:
+            self._asked.pop()
+        if found is not None or not self._cut_short or not self._asked:
+            self._known[address] = found
+        return found
+
+    def _find(self, symbol: Symbol, module: str) -> CodeType | None:
+        functions = self.functions(symbol, module)
+        if functions is None:
+            return None
+        evidence = Evidence(symbol.address, symbol.size)
+        for function in functions:
+            collect(self._session, self._made, function, (evidence,))
+        self._pointed_to(evidence, module)
+        found = evidence.verdict(lambda type_, limit: self._begins(module, type_, limit))
+        if found is None and evidence.reach <= 2 * _WORD and not evidence.objects:
+            found = self._as_list(symbol)
+        return found
+
+    def _names_at(self, address: int, module: str) -> tuple[str, ...]:
+        names_at = getattr(self._session.symbols, "names_at", None)
+        return () if module or names_at is None else tuple(names_at(address))
+
+    def _begins(self, module: str, type_: drgn.Type, limit: int | None) -> bool:
+        """Whether structs of the kernel or of a module begin with one."""
+        session = self._session
+        own = session.modules.get(module) if module else None
+        key = (module, underlying(type_).type_name(), limit)
+        known = self._first.get(key)
+        if known is None:
+            found = begins_another(session.vmlinux, session.vmlinux, type_, limit)
+            if not found and own is not None:
+                found = begins_another(session.vmlinux, own, type_, limit)
+                found = found or begins_another(own, own, type_, limit)
+            known = self._first[key] = found
+        return known
+
+    def _present(
+        self, what: str, module: str, ranges: list[tuple[int, int]]
+    ) -> list[tuple[int, int]]:
+        """What is in the dump of some ranges; looked at once."""
+        key = (what, module, len(ranges))
+        known = self._in_dump.get(key)
+        if known is None:
+            known = self._in_dump[key] = present(self._made.text.memory, ranges)
+        return known
+
+    def _pointed_to(self, evidence: Evidence, module: str) -> None:
+        """What typed variables point to it: ``cf_device.fops``."""
+        text = self._made.text
+        types = Types(self._session, text, "")
+        data = self._present("data", module, text.data(module))
+        places = pointers(text.memory, data, evidence.start)
+        for place in places:
+            typed = types.at((None, place, 64), _WORD)
+            target = None if typed is None else _telling(typed.type)
+            if target is not None and typed is not None and _size(target) is not None:
+                evidence.objects.append((target, f"pointer {typed.text}"))
+
+    def _as_list(self, symbol: Symbol) -> CodeType | None:
+        """Two words that lead to neighbours which lead back are a list's head."""
+        read = self._made.text.word
+        if symbol.size != 2 * _WORD:
+            return None
+        head = symbol.address
+        following, previous = read(head), read(head + _WORD)
+        if following is None or previous is None or min(following, previous) < _KERNEL:
+            return None
+        if read(following + _WORD) != head or read(previous) != head:
+            return None
+        return CodeType("struct list_head", "contents: its links lead back to it")
+
+    def functions(self, symbol: Symbol, module: str) -> list[Function] | None:
+        """The functions that name a variable; None if they are too many."""
+        text = self._made.text
+        found: dict[int, Function] = {}
+        exported = bool(self._session.lookup_symbols(f"__ksymtab_{symbol.name}"))
+        ranges = self._present("text", module, text.ranges(module, everywhere=exported))
+        for at in references(text.memory, ranges, text.machine, symbol.address, symbol.size):
+            function = text.function(at)
+            if isinstance(function, str):
+                continue
+            found[function.start] = function
+            if len(found) > MAX_FUNCTIONS:
+                return None
+        return list(found.values())
+
+
+Begun = Callable[[drgn.Type, "int | None"], bool]
+
+
+class Evidence:
+    """
+    What is seen of one variable.
+
+    :ivar objects: What the variable is, by the functions that say so.
+    :ivar values: What its eight bytes are.
+    """
+
+    def __init__(self, start: int, size: int) -> None:
+        self.start = start
+        self.size = size
+        self.objects: list[tuple[drgn.Type, str]] = []
+        self.values: list[tuple[drgn.Type, str]] = []
+        self.reach = 0  # bytes of it that the code names
+        self.beyond = 0  # bytes behind its pointer that the code accesses
+
+    def verdict(self, begun: Begun) -> CodeType | None:
+        """
+        The one type that everything agrees on.
+
+        :param begun: Whether a struct begins others, of at most so many bytes.
+        """
+        if self.objects:
+            found = _outermost([t for t, _ in self.objects])
+            if found is None or self.reach > (_size(found) or 0):
+                return None
+            if self.values and not self._begins_with_values(found):
+                return None
+            if underlying(found).tag in _INLINE or begun(found, self.size):
+                return None
+            return self._code_type(found, self.objects, "")
+        if not self.values or self.reach > _WORD:
+            return None
+        found = _outermost([t for t, _ in self.values])
+        if found is None or (self.beyond > (_size(found) or _M64) and not _is_open(found)):
+            return None
+        # What is assigned is of the type itself; what is passed may be a first member.
+        assigned = any(why.startswith("store ") for _, why in self.values)
+        if not assigned and begun(found, None):
+            return None
+        return self._code_type(found, self.values, " *")
+
+    def _begins_with_values(self, type_: drgn.Type) -> bool:
+        first = member_at(type_, 0, _WORD)
+        target = None if first is None else pointed_to(first.type)
+        if target is None:
+            return False
+        return all(_outermost([target, value]) is not None for value, _ in self.values)
+
+    def _code_type(
+        self, type_: drgn.Type, said: Iterable[tuple[drgn.Type, str]], suffix: str
+    ) -> CodeType | None:
+        name = _spelled(type_)
+        if name is None:
+            return None
+        return CodeType(name + suffix, _why([why for _, why in said]), self.reach)
+
+
+def _why(said: list[str]) -> str:
+    """``code: 4 calls of mutex_lock, 1 call of mutex_unlock and 2 others``."""
+    counts = Counter(said)
+    shown = []
+    code = any(not text.startswith("pointer ") for text in said)
+    for text, count in counts.most_common(_MAX_NAMED):
+        kind, _, name = text.partition(" ")
+        if kind == "pointer":
+            shown.append(f"{name} points to it")
+        else:
+            shown.append(f"{count} {kind}{'' if count == 1 else 's'} of {name}")
+    others = len(counts) - len(shown)
+    more = f" and {others} other{'s' if others > 1 else ''}" if others else ""
+    return f"{'code' if code else 'contents'}: {', '.join(shown)}{more}"
+
+
+def collect(
+    session: Session, made: Recovery, function: Function, wanted: Iterable[Evidence]
+) -> None:
+    """Add what a function says to the evidence of variables that it may name."""
+    flow = made.flow(function)
+    if flow.problem:
+        return
+    prototype = made.text.prototype_at(function.start)
+    by_place = _Places(wanted)
+    reader = _Reader(session, made, flow, prototype, by_place)
+    for insn, state in flow.states():
+        reader.read(insn, state)
+
+
+class _Places:
+    """Evidence by address."""
+
+    def __init__(self, wanted: Iterable[Evidence]) -> None:
+        self._wanted = tuple(wanted)
+
+    def at(self, address: int) -> Evidence | None:
+        for evidence in self._wanted:
+            if evidence.start <= address < evidence.start + evidence.size:
+                return evidence
+        return None
+
+
+class _Reader:
+    """Reads one function's instructions."""
+
+    def __init__(
+        self,
+        session: Session,
+        made: Recovery,
+        flow: FunctionFlow,
+        prototype: Prototype | str,
+        places: _Places,
+    ) -> None:
+        self._made = made
+        self._flow = flow
+        self._prototype = prototype
+        self._places = places
+        self._name = flow.code.names[0] if hasattr(flow.code, "names") else ""
+        self._types = Types(session, made.text, prototype, flow.insns)
+
+    def read(self, insn: Insn, state: State) -> None:
+        """Take in one instruction."""
+        if insn.kind == CALL or (insn.kind == JUMP and insn.target not in self._flow.insns):
+            self._call(insn.target, state)
+        elif insn.kind == STOP:
+            self._returns(state)
+        for mem, size in self._made.arch.memory(*insn.text):
+            where = None if mem.segment else self._flow.address_of(state, mem, insn.end)
+            if where is not None:
+                self._access(where, size)
+        for op in insn.ops:
+            if op[0] == STORE:
+                self._store(op, insn, state)
+
+    # What is passed
+
+    def _call(self, target: int, state: State) -> None:
+        prototype = self._made.text.prototype_at(target)
+        if isinstance(prototype, str) or prototype.signature.problem:
+            return
+        for param in prototype.signature.params:
+            if len(param.registers) != 1 or param.by_reference or param.size != _WORD:
+                continue
+            value = state.regs.get(param.registers[0])
+            if value is None or not self._is_of_wanted(value):
+                continue
+            try:
+                type_ = prototype.converter.convert(param.type_id)
+            except BtfError:
+                continue
+            self._has(value, type_, f"call {prototype.name}")
+
+    def _returns(self, state: State) -> None:
+        if isinstance(self._prototype, str) or self._prototype.signature.problem:
+            return
+        value = state.regs.get(self._made.arch.RETURN)
+        if value is None or not self._is_of_wanted(value):
+            return
+        try:
+            type_ = self._prototype.converter.convert(self._prototype.result)
+        except BtfError:
+            return
+        self._has(value, type_, f"return {self._prototype.name}")
+
+    def _store(self, op: tuple[Any, ...], insn: Insn, state: State) -> None:
+        _, mem, what, size, _ = op
+        if size != _WORD or mem.segment or what is None:
+            return
+        where = self._flow.address_of(state, mem, insn.end)
+        if where is None:
+            return
+        value: Value = (None, what & _M64, 64) if isinstance(what, int) else state.regs[what]
+        if where[0] is None:
+            evidence = self._places.at(where[1])
+            if evidence is not None and where[1] == evidence.start:
+                self._gets(evidence, value)
+        if self._is_of_wanted(value) and where[0] != ("sp",):
+            place = self._types.at(where, size)
+            if place is not None and place.type is not None:
+                self._has(value, place.type, f"store {place.text}")
+
+    def _gets(self, evidence: Evidence, value: Value) -> None:
+        """The variable gets a value."""
+        if value[0] is None:
+            return  # NULL, or an address that says nothing of what may point there
+        typed = self._types.of(value)
+        target = None if typed is None else _telling(typed.type)
+        if target is not None and typed is not None:
+            evidence.values.append((target, f"store {typed.text}"))
+
+    # What is said
+
+    def _is_of_wanted(self, value: Value) -> bool:
+        base, k, bits = value
+        if bits < 64:
+            return False
+        if base is None:
+            return self._places.at(k) is not None
+        return k == 0 and self._loaded(base) is not None
+
+    def _loaded(self, base: tuple[Any, ...]) -> Evidence | None:
+        """The variable whose eight bytes a value is."""
+        if base[0] != "load" or base[4] != _WORD or not isinstance(base[3], tuple):
+            return None
+        inner, address, bits = base[3]
+        if inner is not None or bits != 64:
+            return None
+        evidence = self._places.at(address)
+        return evidence if evidence is not None and address == evidence.start else None
+
+    def _has(self, value: Value, type_: drgn.Type, why: str) -> None:
+        """A value of, or the address of, a variable is of a type."""
+        target = _telling(type_)
+        if target is None:
+            return
+        base, k, _ = value
+        if base is not None:
+            evidence = self._loaded(base)
+            if evidence is not None:
+                evidence.values.append((target, why))
+            return
+        evidence = self._places.at(k)
+        if evidence is None or _size(target) is None:
+            return
+        if k == evidence.start:
+            evidence.objects.append((target, why))
+
+    def _access(self, where: Value, size: int) -> None:
+        base, k, _ = where
+        if size > _WORD:
+            return
+        if base is None:
+            evidence = self._places.at(k)
+            if evidence is not None:
+                evidence.reach = max(evidence.reach, k + size - evidence.start)
+            return
+        evidence = self._loaded(base)
+        if evidence is not None and k < 1 << 20:
+            evidence.beyond = max(evidence.beyond, k + size)
+
+
+def _telling(type_: drgn.Type | None) -> drgn.Type | None:
+    """What a pointer points to, if that is a struct or union with a name."""
+    target = pointed_to(type_)
+    if target is None:
+        return None
+    return target if underlying(target).kind in _RECORDS else None
+
+
+def _size(type_: drgn.Type) -> int | None:
+    try:
+        return int(drgn.sizeof(type_))
+    except TypeError:
+        return None
+
+
+def begins_another(home: Btf, where: Btf, type_: drgn.Type, limit: int | None = None) -> bool:
+    """
+    Whether a larger struct or union with a name begins with a struct.
+
+    One of the same size has nothing else in it, so that it makes no difference which it is.
+
+    :param home: The BTF that has the struct.
+    :param where: The BTF in which others are looked for.
+    :param limit: Bytes; larger ones do not count.
+    """
+    wanted, size = underlying(type_).tag, _size(type_)
+    if wanted is None or size is None:
+        return False
+    kind = Kind.UNION if underlying(type_).kind is TypeKind.UNION else Kind.STRUCT
+    todo = [int(type_id) for type_id in home.types_by_name(wanted, (kind,))]
+    seen = set(todo)
+    while todo:
+        inner = todo.pop()
+        for word in where.find_word(inner):
+            outer = where.id_at(word)
+            if outer is None or outer in seen or where.kind_of(outer) not in _HOLDERS:
+                continue
+            t = where.type_by_id(outer)
+            if isinstance(t, (kinds.Struct, kinds.Union)):
+                begins = any(m.type == inner and not m.bit_offset for m in t.members)
+                if not begins or (limit is not None and t.size > limit):
+                    continue
+                if t.name and t.size > size:
+                    return True
+            elif t.type != inner:  # type: ignore[union-attr]
+                continue  # the number is its name
+            seen.add(outer)
+            todo.append(outer)
+            if len(seen) > _MAX_FIRST:
+                return True
+    return False
+
+
+def _is_open(type_: drgn.Type) -> bool:
+    """Whether more may follow a struct than its size says."""
+    real = underlying(type_)
+    if real.tag in _NEIGHBOURS:
+        return True
+    if not real.is_complete() or not real.members:
+        return True
+    last = underlying(real.members[-1].type)
+    return last.kind is TypeKind.ARRAY and not last.length
+
+
+def _same(one: drgn.Type, other: drgn.Type) -> bool:
+    left, right = underlying(one), underlying(other)
+    return left.kind is right.kind and left.tag is not None and left.tag == right.tag
+
+
+def _outermost(found: list[drgn.Type]) -> drgn.Type | None:
+    """The one type of some, all others of which stand at its beginning; None if there is none."""
+    best = max(found, key=lambda t: _size(t) or 0)
+    unqualified = [t for t in found if _same(t, best)]
+    best = min(unqualified, key=lambda t: len(t.type_name()))
+    return best if all(_begins_with(best, other, 0) for other in found) else None
+
+
+def _begins_with(type_: drgn.Type, inner: drgn.Type, depth: int) -> bool:
+    if _same(type_, inner):
+        return True
+    real = underlying(type_)
+    if depth > 8 or real.kind not in _RECORDS or not real.is_complete():
+        return False
+    return any(
+        member.bit_offset == 0
+        and member.bit_field_size is None
+        and _begins_with(member.type, inner, depth + 1)
+        for member in real.members
+    )
+
+
+def _spelled(type_: drgn.Type) -> str | None:
+    """As C writes it, without qualifiers; None for a type without a name."""
+    real = underlying(type_)
+    if type_.kind is TypeKind.TYPEDEF:
+        return str(type_.name)
+    if real.tag is None:
+        return None
+    return f"{'struct' if real.kind is TypeKind.STRUCT else 'union'} {real.tag}"
+
+
+def every_verdict(
+    session: Session, symbols: Iterable[Symbol], functions: Iterable[Function]
+) -> Iterator[tuple[Symbol, CodeType | None]]:
+    """
+    Verdicts of many variables in one pass over many functions.
+
+    For measuring: a whole kernel takes minutes.
+    """
+    made = recovery(session)
+    evidence = {s.address: (s, Evidence(s.address, s.size)) for s in symbols if s.size}
+    places = _Sorted([e for _, e in evidence.values()])
+    for function in functions:
+        flow = made.flow(function)
+        if not flow.problem:
+            prototype = made.text.prototype_at(function.start)
+            reader = _Reader(session, made, flow, prototype, places)
+            for insn, state in flow.states():
+                reader.read(insn, state)
+    for symbol, found in evidence.values():
+        yield (
+            symbol,
+            found.verdict(
+                lambda type_, limit: begins_another(session.vmlinux, session.vmlinux, type_, limit)
+            ),
+        )
+
+
+class _Sorted(_Places):
+    """Evidence of many variables by address."""
+
+    def __init__(self, wanted: list[Evidence]) -> None:
+        super().__init__(())
+        self._rows = sorted(wanted, key=lambda e: e.start)
+        self._starts = [e.start for e in self._rows]
+
+    def at(self, address: int) -> Evidence | None:
+        from bisect import bisect_right
+
+        index = bisect_right(self._starts, address) - 1
+        if index < 0:
+            return None
+        evidence = self._rows[index]
+        return evidence if address < evidence.start + evidence.size else None
