@@ -221,7 +221,15 @@ def open_for(
         from btfdbg.vmcore.open import open_core
 
         assert core is not None  # asked for by the caller
-        prog, info = open_core(core, architecture=args.architecture, vmcoreinfo=vmcoreinfo)
+        try:
+            prog, info = open_core(core, architecture=args.architecture, vmcoreinfo=vmcoreinfo)
+        except BtfdbgError:
+            from btfdbg.cli.unpack import unpacked
+
+            other = unpacked(core, args.unpack)
+            if other is None:
+                raise
+            prog, info = open_core(other, architecture=args.architecture, vmcoreinfo=vmcoreinfo)
     if args.symbols:
         _load_symbols(prog, args.symbols)
     if info.is_mapped:

@@ -85,6 +85,13 @@ GIVEN: tuple[Row, ...] = (
         },
     ),
     (
+        ("--unpack",),
+        {
+            "action": "store_true",
+            "help": "unpack a CORE that is compressed (.gz, .xz, .zst, .bz2) into the cache",
+        },
+    ),
+    (
         ("--no-cache",),
         {
             "action": "store_true",

@@ -72,6 +72,7 @@ complete -c btfdbg -n _shtab_btfdbg_using -l source -xka "(__fish_complete_direc
 complete -c btfdbg -n _shtab_btfdbg_using -s k -l live -d 'look at the running kernel; no CORE is given'
 complete -c btfdbg -n _shtab_btfdbg_using -l qemu -x -d 'look at a QEMU guest (QMP socket); no CORE is given'
 complete -c btfdbg -n _shtab_btfdbg_using -s s -l symbols -xka "(__fish_complete_path (commandline -ct))" -d 'a file with DWARF, used before BTF; may be repeated'
+complete -c btfdbg -n _shtab_btfdbg_using -l unpack -d 'unpack a CORE that is compressed (.gz, .xz, .zst, .bz2) into the cache'
 complete -c btfdbg -n _shtab_btfdbg_using -l no-cache -d 'neither read nor write what earlier runs found out about this kernel'
 complete -c btfdbg -n _shtab_btfdbg_using -l color -xka "auto always never" -d color
 complete -c btfdbg -n _shtab_btfdbg_using -l log-level -xka "debug info warning error critical none" -d 'messages on stderr of at least this level (default: warning)'
@@ -89,6 +90,7 @@ complete -c btfdbg -n '_shtab_btfdbg_using info' -l source -xka "(__fish_complet
 complete -c btfdbg -n '_shtab_btfdbg_using info' -s k -l live -d 'look at the running kernel; no CORE is given'
 complete -c btfdbg -n '_shtab_btfdbg_using info' -l qemu -x -d 'look at a QEMU guest (QMP socket); no CORE is given'
 complete -c btfdbg -n '_shtab_btfdbg_using info' -s s -l symbols -xka "(__fish_complete_path (commandline -ct))" -d 'a file with DWARF, used before BTF; may be repeated'
+complete -c btfdbg -n '_shtab_btfdbg_using info' -l unpack -d 'unpack a CORE that is compressed (.gz, .xz, .zst, .bz2) into the cache'
 complete -c btfdbg -n '_shtab_btfdbg_using info' -l no-cache -d 'neither read nor write what earlier runs found out about this kernel'
 complete -c btfdbg -n '_shtab_btfdbg_using info' -l color -xka "auto always never" -d color
 complete -c btfdbg -n '_shtab_btfdbg_using info' -l log-level -xka "debug info warning error critical none" -d 'messages on stderr of at least this level (default: warning)'
@@ -109,6 +111,7 @@ complete -c btfdbg -n '_shtab_btfdbg_using report' -l source -xka "(__fish_compl
 complete -c btfdbg -n '_shtab_btfdbg_using report' -s k -l live -d 'look at the running kernel; no CORE is given'
 complete -c btfdbg -n '_shtab_btfdbg_using report' -l qemu -x -d 'look at a QEMU guest (QMP socket); no CORE is given'
 complete -c btfdbg -n '_shtab_btfdbg_using report' -s s -l symbols -xka "(__fish_complete_path (commandline -ct))" -d 'a file with DWARF, used before BTF; may be repeated'
+complete -c btfdbg -n '_shtab_btfdbg_using report' -l unpack -d 'unpack a CORE that is compressed (.gz, .xz, .zst, .bz2) into the cache'
 complete -c btfdbg -n '_shtab_btfdbg_using report' -l no-cache -d 'neither read nor write what earlier runs found out about this kernel'
 complete -c btfdbg -n '_shtab_btfdbg_using report' -l color -xka "auto always never" -d color
 complete -c btfdbg -n '_shtab_btfdbg_using report' -l log-level -xka "debug info warning error critical none" -d 'messages on stderr of at least this level (default: warning)'
@@ -130,6 +133,7 @@ complete -c btfdbg -n '_shtab_btfdbg_using signature' -l source -xka "(__fish_co
 complete -c btfdbg -n '_shtab_btfdbg_using signature' -s k -l live -d 'look at the running kernel; no CORE is given'
 complete -c btfdbg -n '_shtab_btfdbg_using signature' -l qemu -x -d 'look at a QEMU guest (QMP socket); no CORE is given'
 complete -c btfdbg -n '_shtab_btfdbg_using signature' -s s -l symbols -xka "(__fish_complete_path (commandline -ct))" -d 'a file with DWARF, used before BTF; may be repeated'
+complete -c btfdbg -n '_shtab_btfdbg_using signature' -l unpack -d 'unpack a CORE that is compressed (.gz, .xz, .zst, .bz2) into the cache'
 complete -c btfdbg -n '_shtab_btfdbg_using signature' -l no-cache -d 'neither read nor write what earlier runs found out about this kernel'
 complete -c btfdbg -n '_shtab_btfdbg_using signature' -l color -xka "auto always never" -d color
 complete -c btfdbg -n '_shtab_btfdbg_using signature' -l log-level -xka "debug info warning error critical none" -d 'messages on stderr of at least this level (default: warning)'
@@ -185,6 +189,7 @@ complete -c btfdbg -n '_shtab_btfdbg_using isf' -l source -xka "(__fish_complete
 complete -c btfdbg -n '_shtab_btfdbg_using isf' -s k -l live -d 'look at the running kernel; no CORE is given'
 complete -c btfdbg -n '_shtab_btfdbg_using isf' -l qemu -x -d 'look at a QEMU guest (QMP socket); no CORE is given'
 complete -c btfdbg -n '_shtab_btfdbg_using isf' -s s -l symbols -xka "(__fish_complete_path (commandline -ct))" -d 'a file with DWARF, used before BTF; may be repeated'
+complete -c btfdbg -n '_shtab_btfdbg_using isf' -l unpack -d 'unpack a CORE that is compressed (.gz, .xz, .zst, .bz2) into the cache'
 complete -c btfdbg -n '_shtab_btfdbg_using isf' -l no-cache -d 'neither read nor write what earlier runs found out about this kernel'
 complete -c btfdbg -n '_shtab_btfdbg_using isf' -l color -xka "auto always never" -d color
 complete -c btfdbg -n '_shtab_btfdbg_using isf' -l log-level -xka "debug info warning error critical none" -d 'messages on stderr of at least this level (default: warning)'
@@ -204,6 +209,7 @@ complete -c btfdbg -n '_shtab_btfdbg_using export-vmlinux' -l source -xka "(__fi
 complete -c btfdbg -n '_shtab_btfdbg_using export-vmlinux' -s k -l live -d 'look at the running kernel; no CORE is given'
 complete -c btfdbg -n '_shtab_btfdbg_using export-vmlinux' -l qemu -x -d 'look at a QEMU guest (QMP socket); no CORE is given'
 complete -c btfdbg -n '_shtab_btfdbg_using export-vmlinux' -s s -l symbols -xka "(__fish_complete_path (commandline -ct))" -d 'a file with DWARF, used before BTF; may be repeated'
+complete -c btfdbg -n '_shtab_btfdbg_using export-vmlinux' -l unpack -d 'unpack a CORE that is compressed (.gz, .xz, .zst, .bz2) into the cache'
 complete -c btfdbg -n '_shtab_btfdbg_using export-vmlinux' -l no-cache -d 'neither read nor write what earlier runs found out about this kernel'
 complete -c btfdbg -n '_shtab_btfdbg_using export-vmlinux' -l color -xka "auto always never" -d color
 complete -c btfdbg -n '_shtab_btfdbg_using export-vmlinux' -l log-level -xka "debug info warning error critical none" -d 'messages on stderr of at least this level (default: warning)'
@@ -225,6 +231,7 @@ complete -c btfdbg -n '_shtab_btfdbg_using gdbserver' -l source -xka "(__fish_co
 complete -c btfdbg -n '_shtab_btfdbg_using gdbserver' -s k -l live -d 'look at the running kernel; no CORE is given'
 complete -c btfdbg -n '_shtab_btfdbg_using gdbserver' -l qemu -x -d 'look at a QEMU guest (QMP socket); no CORE is given'
 complete -c btfdbg -n '_shtab_btfdbg_using gdbserver' -s s -l symbols -xka "(__fish_complete_path (commandline -ct))" -d 'a file with DWARF, used before BTF; may be repeated'
+complete -c btfdbg -n '_shtab_btfdbg_using gdbserver' -l unpack -d 'unpack a CORE that is compressed (.gz, .xz, .zst, .bz2) into the cache'
 complete -c btfdbg -n '_shtab_btfdbg_using gdbserver' -l no-cache -d 'neither read nor write what earlier runs found out about this kernel'
 complete -c btfdbg -n '_shtab_btfdbg_using gdbserver' -l color -xka "auto always never" -d color
 complete -c btfdbg -n '_shtab_btfdbg_using gdbserver' -l log-level -xka "debug info warning error critical none" -d 'messages on stderr of at least this level (default: warning)'
