@@ -104,6 +104,10 @@ def show(table: Table, *, as_json: bool = False, as_lines: bool = False) -> None
     if as_json:
         print(table.as_json())
         return
+    from btfdbg.commands.tables import given_away
+
+    if given_away(table.cells()):
+        return
     for line in table.lines(out.columns):
         out.emit(*line, "\n")
 

@@ -18,7 +18,7 @@ import contextlib
 import io
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import IO, Any
 
 import drgn
@@ -88,7 +88,43 @@ class TablesAsLines(TablesAsJson):
             self._line({"text": escape(self._begun)})
 
 
+Sink = Callable[[list[str], list[list[str]]], bool]
+"""Takes a table of which all is text, headings first; whether it did."""
+
 _active: list[TablesAsJson] = []
+_sinks: list[Sink] = []
+
+
+@contextlib.contextmanager
+def tables_to(sink: Sink) -> Iterator[None]:
+    """Give every table that drgn's commands and ours would print as text to a sink instead."""
+    originals: list[tuple[Any, Any]] = []
+
+    def take(rows: Sequence[Sequence[Any]], **kwargs: Any) -> None:
+        if not given_away(rows):
+            show(rows, **kwargs)
+
+    from drgn.helpers.common.format import print_table as show
+
+    for name, module in list(sys.modules.items()):
+        if name.startswith("drgn.commands.") and hasattr(module, "print_table"):
+            originals.append((module, module.print_table))
+            module.print_table = take  # type: ignore[attr-defined] # for a while
+    _sinks.append(sink)
+    try:
+        yield
+    finally:
+        _sinks.pop()
+        for module, function in originals:
+            module.print_table = function
+
+
+def given_away(rows: Sequence[Sequence[Any]]) -> bool:
+    """Whether somebody takes a table, so that it is not to be printed."""
+    if not _sinks or not rows:
+        return False
+    text = [[escape(str(cell)).strip() for cell in row] for row in rows]
+    return _sinks[-1](text[0], text[1:])
 
 
 def wanted() -> bool:
@@ -104,6 +140,8 @@ def section(rows: Sequence[Sequence[Any]]) -> None:
     """
     if _active:
         _active[-1].print_table(rows)
+        return
+    if given_away([["-" if cell is None else cell for cell in row] for row in rows]):
         return
     from drgn.helpers.common.format import print_table
 

@@ -170,17 +170,22 @@ class Table:
         for row in self.rows:
             yield json.dumps(dict(zip(self.keys, row, strict=True)), default=str)
 
+    def cells(self) -> list[list[str]]:
+        """Headings and rows as text."""
+        head = [self.headings.get(key, key.upper().replace("_", " ")) for key in self.keys]
+        body = [
+            [self._cell(key, value) for key, value in zip(self.keys, row, strict=True)]
+            for row in self.rows
+        ]
+        return [head, *body]
+
     def lines(self, columns: int = 0) -> list[list[Fragment]]:
         """
         Lines of fragments, columns aligned; numbers right, text left.
 
         :param columns: Cut lines to this width; 0 for no limit.
         """
-        head = [self.headings.get(key, key.upper().replace("_", " ")) for key in self.keys]
-        body = [
-            [self._cell(key, value) for key, value in zip(self.keys, row, strict=True)]
-            for row in self.rows
-        ]
+        head, *body = self.cells()
         right = [
             any(isinstance(row[i], int) for row in self.rows)
             and not any(isinstance(row[i], str) for row in self.rows)

@@ -12,6 +12,7 @@ Facts: the SDK ``mcp`` (``pip install 'btfdbg[mcp]'``), 2.x.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -44,6 +45,15 @@ MAX_HITS = 100
 MAX_OPEN = 4
 _MAX_PATH = 512
 _MAX_DEPTH = 16
+TABLES = (
+    "ps", "net", "mount", "mod", "files", "irq", "kmem", "runq", "timer", "ipcs", "dev", "sys",
+    "vm", "log", "bt", "swap", "sig", "vtop", "fuser", "mach", "waitq",
+)  # fmt: skip
+"""Commands that the tool ``table`` runs: each only reads the dump."""
+# Nothing that a shell or the prompt would take for more than a word.
+_ARGUMENT = re.compile(r"[\w./:,=+-]{1,200}")
+# dev -v INDEX FILE writes a file, mod -s loads one.
+_ONLY = {"dev": {"-i", "-p", "-d", "-D", "-V"}, "mod": {"-t", "-g"}}
 
 Answer = dict[str, Any]
 Run = Callable[["Session", str], str]
@@ -117,6 +127,32 @@ class Dumps:
         """All tasks: pid, CPU, state, command."""
         return _answer(lambda: self._run(self._session(path), "ps"))
 
+    def table(self, path: str, command: str, arguments: list[str] | None = None) -> Answer:
+        """
+        The rows of a command's table, as its --json gives them: ps, net, mount, mod, files, irq,
+        kmem, runq, timer, ipcs, dev, sys, vm, log, bt, swap, sig, vtop, fuser, mach, waitq.
+        Arguments are crash's options: table(path, "net", ["-s", "226"]).
+        """
+
+        def rows() -> Any:
+            if command not in TABLES:
+                raise DebugInfoError(
+                    f"{command[:40]!r}: no table; one of {', '.join(TABLES)}", step="table"
+                )
+            for word in arguments or ():
+                if not _ARGUMENT.fullmatch(word) or word not in _ONLY.get(command, (word,)):
+                    raise DebugInfoError(f"{word[:80]!r}: no argument of a table", step="table")
+            line = " ".join([command, *(arguments or ()), "--json"])
+            said = self._run(self._session(path), line)
+            start = said.find("[")
+            try:
+                found, _ = json.JSONDecoder().raw_decode(said[max(start, 0) :])
+            except ValueError:
+                raise DebugInfoError(said.strip()[:MAX_TEXT] or "nothing", step="table") from None
+            return _first_rows(found)
+
+        return _answer(rows)
+
     def kernel_log(self, path: str) -> Answer:
         """The end of the kernel's log."""
         return _answer(lambda: self._run(self._session(path), "log"), keep_end=True)
@@ -187,6 +223,18 @@ class Dumps:
             return found
 
         return _answer(hits)
+
+
+def _first_rows(found: list[Any]) -> Answer:
+    """As many rows as may be shown, whole ones, and how many there are."""
+    kept: list[Any] = []
+    left = MAX_TEXT - 256
+    for row in found:
+        left -= len(str(row)) + 2
+        if left < 0 and kept:
+            break
+        kept.append(row)
+    return {"rows": kept, "count": len(found), "shown": len(kept)}
 
 
 def walk(prog: drgn.Program, path: str) -> drgn.Object:
@@ -291,8 +339,9 @@ def server(dumps: Dumps) -> MCPServer:
     made = MCPServer("btfdbg", instructions=INSTRUCTIONS, version=__version__, log_level="ERROR")
     reads = ToolAnnotations(read_only_hint=True, open_world_hint=False)
     for tool in (
-        dumps.open_dump, dumps.report, dumps.stacks, dumps.tasks, dumps.kernel_log, dumps.waiters,
-        dumps.signature, dumps.object_by_path, dumps.at_address, dumps.memory, dumps.search,
+        dumps.open_dump, dumps.report, dumps.stacks, dumps.tasks, dumps.table, dumps.kernel_log,
+        dumps.waiters, dumps.signature, dumps.object_by_path, dumps.at_address, dumps.memory,
+        dumps.search,
     ):  # fmt: skip
         made.tool(annotations=reads)(tool)
     return made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,32 @@ def test_text_of_a_dump_is_marked_and_bounded(dumps: Dumps) -> None:
     assert len(answer["data"]) == MAX_TEXT
     assert answer["left_out"] == f"{MAX_TEXT + 3} characters"
     assert dumps.kernel_log("dump")["data"].endswith("x")
+
+
+def test_a_table_gives_its_rows_within_bounds(whole: Session) -> None:
+    rows = [{"PID": i, "COMM": "x" * 100} for i in range(2000)]
+    made = Dumps(lambda s, line: json.dumps(rows), lambda s: {}, lambda s: {}, lambda s: {})
+    made._open["dump"] = whole
+    data = made.table("dump", "ps", ["-k"])["data"]
+    assert data["count"] == 2000
+    assert 0 < data["shown"] == len(data["rows"]) < 2000
+    assert data["rows"][0] == rows[0]
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [
+        ("sh", ["id"]), ("ps", ["| id"]), ("ps", [">x"]), ("ps", ["$(id)"]), ("dev", ["-v", "0"]),
+        ("dev", ["-v0"]), ("mod", ["-sx"]), ("bt", ["-I", "f()"]), ("source", ["x"]),
+    ],
+)  # fmt: skip
+def test_a_table_runs_nothing_else(whole: Session, command: str, arguments: list[str]) -> None:
+    def never(session: Session, line: str) -> str:
+        raise AssertionError(line)
+
+    made = Dumps(never, lambda s: {}, lambda s: {}, lambda s: {})
+    made._open["dump"] = whole
+    assert "data" not in made.table("dump", command, arguments)
 
 
 def test_objects_and_addresses_have_their_evidence(dumps: Dumps, whole: Session) -> None:

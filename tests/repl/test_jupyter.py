@@ -36,6 +36,25 @@ def test_without_a_program_there_is_one_clear_error() -> None:
         jupyter.session_in({})
 
 
+def test_a_line_of_the_prompt_gives_its_tables_apart(session: Session) -> None:
+    parts = jupyter.run(session, "log -t")
+    assert all(isinstance(part, str) for part in parts)
+    parts = jupyter.run(session, "mod")
+    (head, rows) = next(part for part in parts if not isinstance(part, str))
+    assert head[:2] == ["MODULE", "NAME"]
+    assert any("cf_fault" in row for row in rows) or rows
+    parts = jupyter.run(session, "mach")
+    assert any(not isinstance(part, str) for part in parts)
+    html = jupyter.as_html([(["<b>"], [["<script>"]]), "a < b"])
+    assert "<b>" not in html
+    assert "&lt;script&gt;" in html
+    assert "<pre>a &lt; b</pre>" in html
+
+
+def test_a_table_that_goes_through_a_pipe_is_no_html(session: Session) -> None:
+    assert not [p for p in jupyter.run(session, "mod | cat") if not isinstance(p, str)]
+
+
 def test_in_ipython(session: Session, capsys: pytest.CaptureFixture[str]) -> None:
     interactive = pytest.importorskip("IPython.core.interactiveshell")
     shell = interactive.InteractiveShell()
@@ -45,6 +64,10 @@ def test_in_ipython(session: Session, capsys: pytest.CaptureFixture[str]) -> Non
     assert 'swapper/0"' in capsys.readouterr().out
     shell.run_cell("%btf whatis struct list_head")
     assert "size: 16" in capsys.readouterr().out
+    published = []
+    shell.display_pub.publish = lambda data, **kwargs: published.append(data)
+    shell.run_cell("%btf sys -t")
+    assert "<table>" in published[0]["text/html"]
     shell.user_ns["s"] = session
     shell.run_cell("s")
     assert "release" in capsys.readouterr().out
