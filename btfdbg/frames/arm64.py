@@ -46,6 +46,8 @@ CALLER_SAVED: tuple[str, ...] = (*(f"x{n}" for n in range(19)), "x30")
 REGISTERS: tuple[str, ...] = (*CALLER_SAVED, *CALLEE_SAVED, SP)
 RETURN_ADDRESS_ON_STACK = False
 
+VENEER_BYTES = 16
+_BR_X16 = 0xD61F_0200
 _UNKNOWN_SIZE = 1024
 _MAX_CASES = 1024
 _VECTOR_SIZES = {"q": 16, "d": 8, "s": 4, "h": 2, "b": 1}
@@ -189,6 +191,33 @@ def split(operands: str) -> list[Operand]:
                 continue
         found.append(_operand(text))
     return found
+
+
+def veneer(code: bytes, address: int) -> int:
+    """
+    Where a module's entry of its ``.plt`` leads, 0 if it is none.
+
+    ``adrp x16, …; add x16, x16, …; br x16``, before 5.0 ``movn``, two ``movk`` and ``br``
+    (``arch/arm64/kernel/module-plts.c``; Linux kernel commit bdb85cd1d206 ("arm64/module:
+    switch to ADRP/ADD sequences for PLT entries")).
+    """
+    if len(code) < VENEER_BYTES:
+        return 0
+    words = [int.from_bytes(code[at : at + 4], "little") for at in range(0, VENEER_BYTES, 4)]
+    if words[0] & 0xFFFF_FC1F == 0xD503_241F:  # bti
+        words, address = words[1:], address + 4
+    first, second = words[:2]
+    if first & 0x9F00_001F == 0x9000_0010 and second & 0xFFC0_03FF == 0x9100_0210:
+        pages = (first >> 5 & 0x7_FFFF) << 2 | first >> 29 & 3
+        pages -= (pages & 1 << 20) << 1
+        target = ((address >> 12) + pages << 12) + (second >> 10 & 0xFFF)
+        return target % (1 << 64) if words[2] == _BR_X16 else 0
+    if first & 0xFFE0_001F == 0x9280_0010 and words[3] == _BR_X16:
+        low, middle, high = (word >> 5 & 0xFFFF for word in words[:3])
+        is_rest = [word & 0xFFE0_001F for word in words[1:3]] == [0xF2A0_0010, 0xF2C0_0010]
+        number = (1 << 64) - 1 & ~0xFFFF_FFFF_FFFF | high << 32 | middle << 16 | ~low & 0xFFFF
+        return number if is_rest else 0
+    return 0
 
 
 def jump_table(before: Sequence[Insn]) -> JumpTable | None:

@@ -91,6 +91,10 @@ class Arch(Protocol):
     ARGUMENTS: tuple[str, ...]
     RETURN: str
     RETURN_ADDRESS_ON_STACK: bool
+    VENEER_BYTES: int
+
+    def veneer(self, code: bytes, address: int) -> int:
+        """Where code leads that only jumps on, as a call too far away goes through; else 0."""
 
     def translate(self, mnemonic: str, operands: str) -> Meaning: ...
 
@@ -249,6 +253,7 @@ class FunctionFlow:
         start = part[0]
         insns, direct, translate = self.insns, self.arch.direct, _meanings(self.arch)
         last: Insn | None = None
+        veneers = self.arch.VENEER_BYTES
         here = at
         for address, size, mnemonic, operands in self._disassemble(data, at, at - start):
             if address in insns:
@@ -261,6 +266,8 @@ class FunctionFlow:
                 target = 0
             else:
                 (kind, target), through, ops = found, None, ()
+                if veneers and kind in (CALL, JUMP) and self._inside(target) is None:
+                    target = self._behind_veneer(target)
             insn = Insn(address, size, kind, target, through, ops, (mnemonic, operands))
             insns[address] = insn
             targets = self._targets(insn)
@@ -283,6 +290,16 @@ class FunctionFlow:
         if here < part[1] and not self._is_end(data[here - start :]):
             raise Refusal(f"the bytes at {here:#x} are no instruction")
         return 0, []
+
+    def _behind_veneer(self, target: int) -> int:
+        """What a call or jump leads to; a module's goes through a veneer if it is far away."""
+        if self.code.is_function(target):
+            return target
+        try:
+            code = self.code.read_table(target, self.arch.VENEER_BYTES)
+        except Refusal:
+            return target
+        return self.arch.veneer(code, target) or target
 
     def _table(self, insn: Insn) -> list[int]:
         """Targets of a jump through a table; none if it is another kind of jump."""

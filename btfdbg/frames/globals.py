@@ -457,7 +457,8 @@ def _telling(type_: drgn.Type | None) -> drgn.Type | None:
     target = pointed_to(type_)
     if target is None:
         return None
-    return target if underlying(target).kind in _RECORDS else None
+    real = underlying(target)
+    return target if real.kind in _RECORDS and real.tag is not None else None
 
 
 def _size(type_: drgn.Type) -> int | None:
@@ -525,6 +526,8 @@ def _outermost(found: list[drgn.Type]) -> drgn.Type | None:
     """The one type of some, all others of which stand at its beginning; None if there is none."""
     best = max(found, key=lambda t: _size(t) or 0)
     unqualified = [t for t in found if _same(t, best)]
+    if not unqualified:
+        return None  # it has no name
     best = min(unqualified, key=lambda t: len(t.type_name()))
     return best if all(_begins_with(best, other, 0) for other in found) else None
 

@@ -143,7 +143,7 @@ class Listing:
         while at < len(code):
             for here, size, mnemonic, operands in self._made.disassemble(code, address + at, at):
                 found = self._made.arch.direct(mnemonic, operands)
-                target = "" if found is None else self.place(found[1])
+                target = "" if found is None else self._target(found[1])
                 text = f"{mnemonic} {operands}".strip()
                 yield Line(here, size, text, target, comments.get(here, ""))
                 at = here + size - address
@@ -154,6 +154,15 @@ class Listing:
                 at += 4
             else:
                 return
+
+    def _target(self, address: int) -> str:
+        found = self.place(address)
+        arch = self._made.arch
+        if found or not arch.VENEER_BYTES:
+            return found
+        code = self._text.memory(address, arch.VENEER_BYTES)
+        behind = arch.veneer(code, address) if code is not None else 0
+        return self.place(behind) if behind else ""
 
     def place(self, address: int) -> str:
         """``symbol`` or ``symbol+0x1c``, "" where no symbol is."""

@@ -47,6 +47,7 @@ RETURN = "rax"
 CALLER_SAVED: tuple[str, ...] = ("rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11")
 REGISTERS: tuple[str, ...] = (*CALLER_SAVED, *CALLEE_SAVED, SP)
 RETURN_ADDRESS_ON_STACK = True
+VENEER_BYTES = 0
 
 _M64 = (1 << 64) - 1
 _SIZES = {
@@ -216,6 +217,11 @@ def direct(mnemonic: str, operands: str) -> tuple[int, int] | None:
 def split(operands: str) -> list[Operand]:
     """The operands of an instruction; None for what is none of these (a control register)."""
     return [_operand(text) for text in operands.split(", ")] if operands else []
+
+
+def veneer(code: bytes, address: int) -> int:
+    """0: modules are loaded within reach of the kernel."""
+    return 0
 
 
 def jump_table(before: Sequence[Insn]) -> JumpTable | None:

@@ -198,3 +198,25 @@ def test_a_switch_goes_through_its_table() -> None:
     state = flow.before(BASE + 0x30)
     assert state is not None
     assert state.regs["x19"] == (("entry", "x1"), 0, 64)
+
+
+def _code(*words: int) -> bytes:
+    return b"".join(word.to_bytes(4, "little") for word in words)
+
+
+@pytest.mark.parametrize(
+    ("words", "target"),
+    [
+        # adrp x16, +0x1000 pages; add x16, x16, #0x898; br x16
+        ((0x9000_8010, 0x9122_6210, 0xD61F_0200, 0), 0xFFFF_8000_0900_0898),
+        # adrp x16, -1 page
+        ((0xF0FF_FFF0, 0x9100_0210, 0xD61F_0200, 0), 0xFFFF_8000_07FF_F000),
+        # bti c before it
+        ((0xD503_245F, 0x9000_8010, 0x9122_6210, 0xD61F_0200), 0xFFFF_8000_0900_0898),
+        # movn x16, #0x1234; movk #0x0810, lsl #16; movk #0x8000, lsl #32; br x16
+        ((0x9282_4690, 0xF2A1_0210, 0xF2D0_0010, 0xD61F_0200), 0xFFFF_8000_0810_EDCB),
+        ((0xD503_201F, 0x9122_6210, 0xD61F_0200, 0), 0),
+    ],
+)
+def test_a_modules_veneer_leads_to_the_function(words: tuple[int, ...], target: int) -> None:
+    assert arm64.veneer(_code(*words), 0xFFFF_8000_0800_0040) == target

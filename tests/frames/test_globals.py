@@ -67,7 +67,8 @@ def types() -> dict[str, drgn.Type]:
     inner = prog.struct_type("inner", 8, [member(number, "a", 0)])
     outer = prog.struct_type("outer", 24, [member(inner, "i", 0), member(number, "b", 64)])
     other = prog.struct_type("other", 24, [member(number, "c", 0), member(number, "d", 64)])
-    return {"inner": inner, "outer": outer, "other": other}
+    nameless = prog.struct_type(None, 24, [member(number, "e", 0)])
+    return {"inner": inner, "outer": outer, "other": other, "nameless": nameless}
 
 
 def _objects(
@@ -110,6 +111,7 @@ def test_an_access_behind_the_end_refutes_a_type(types: dict[str, drgn.Type]) ->
 
 def test_without_evidence_there_is_no_type(types: dict[str, drgn.Type]) -> None:
     assert _objects(types) is None
+    assert _objects(types, "nameless", "nameless") is None
 
 
 def test_what_begins_a_larger_struct_is_not_taken_for_a_variable_of_its_own(
