@@ -1,10 +1,11 @@
 """Arguments of every task's stack against what DWARF says, for one dump.
 
-``python -m tests.frames.live DUMP VMLINUX [MODULES] [-v]``
+``python -m tests.frames.live DUMP VMLINUX [MODULES] [--btf FILE] [-v]``
 
 Truth is drgn with the kernel's debug files: the value that DWARF gives for a parameter where
 the frame is now. Ours is the value at the function's entry, so a parameter that the code
-changes may differ rightly: each difference is printed and wants an explanation.
+changes may differ rightly: each difference is printed and wants an explanation. With ``--btf``
+the BTF is another encoder's than the dump's (``pahole --btf_encode_detached`` of VMLINUX).
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from drgn.helpers.linux.sched import idle_task
 
 import btfdbg
 from btfdbg.frames.arguments import Argument, arguments, recovery
+from btfdbg.program.attach import Options
 from btfdbg.program.session import Session
+from btfdbg.vmcore.open import open_core
 
 
 def with_dwarf(dump: Path, vmlinux: Path, modules: Path | None) -> drgn.Program:
@@ -137,11 +140,11 @@ class Comparison:
             self.frame(frame, other, args)
 
 
-def compare(dump: Path, vmlinux: Path, modules: Path | None) -> Comparison:
+def compare(dump: Path, vmlinux: Path, modules: Path | None, btf: Path | None = None) -> Comparison:
     """Compare all tasks of a dump."""
     truth = with_dwarf(dump, vmlinux, modules)
-    prog = btfdbg.program_from_core_dump(dump)
-    session = btfdbg.session(prog)
+    prog, info = open_core(dump)
+    session = btfdbg.attach(prog, Options(btf=btf), info)
     recovery(session)
     found = Comparison()
     for task in tasks(prog):
@@ -156,9 +159,10 @@ def main() -> None:
     parser.add_argument("dump", type=Path)
     parser.add_argument("vmlinux", type=Path)
     parser.add_argument("modules", type=Path, nargs="?")
+    parser.add_argument("--btf", type=Path, help="take the kernel's BTF from here")
     parser.add_argument("-v", "--verbose", action="store_true")
     args = parser.parse_args()
-    found = compare(args.dump, args.vmlinux, args.modules)
+    found = compare(args.dump, args.vmlinux, args.modules, args.btf)
     c = found.counts
     print(*(f"{name}: {count}" for name, count in sorted(c.items())), sep="  ")
     print(
