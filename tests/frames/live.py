@@ -31,7 +31,10 @@ from btfdbg.vmcore.open import open_core
 def with_dwarf(dump: Path, vmlinux: Path, modules: Path | None) -> drgn.Program:
     """Open a dump with debug files only."""
     prog = drgn.Program()
-    prog.set_core_dump(dump)
+    try:
+        prog.set_core_dump(dump)
+    except ValueError:  # it needs a VMCOREINFO note, and we have looked for the text in memory
+        prog, _ = open_core(dump)
     try:
         prog.load_debug_info([str(vmlinux)])
     except drgn.MissingDebugInfoError:
