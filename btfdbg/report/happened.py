@@ -60,7 +60,9 @@ class Happened:
     @functools.cached_property
     def witness(self) -> Witness | None:
         """What the panic's stack says."""
-        row = witness([call.name for call in self.stack])
+        # The innermost frame of all may count as interrupted, by what stopped its CPU.
+        trapped = next((call.name for call in self.stack[1:] if call.interrupted), "")
+        row = witness([call.name for call in self.stack], trapped)
         if row is not None and row.kind == "no-init":
             task = self.look.panic_task
             if task is None or int(task.tgid) != 1:
@@ -113,7 +115,7 @@ class Happened:
         at = next((i for i, call in enumerate(calls) if witness([call.name]) is row), 0)
         if not row.cut:
             return calls
-        after = next((i for i in range(at, len(calls)) if calls[i].interrupted), None)
+        after = next((i for i in range(at + 1, len(calls)) if calls[i].interrupted), None)
         # Where the interrupted frame is no code (a call through a bad pointer), the unwinder
         # ends before it, and what is left is the handler's.
         return () if after is None else calls[after:]

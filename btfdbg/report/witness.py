@@ -122,13 +122,41 @@ FINER: dict[str, frozenset[str]] = {
 }  # fmt: skip
 
 
-def witness(names: Sequence[str]) -> Witness | None:
+# Kinds that a trap stands for whoever asked for it, and kinds whose checks end in such a trap:
+# the watchdog of work queues panics by BUG_ON(wq_panic_on_stall ...), a list's check by BUG().
+_TRAPS = frozenset(("bug", "warning"))
+_CHECKS = frozenset(
+    ("workqueue-stall", "list-corruption", "refcount", "usercopy", "fortify", "ubsan", "kfence")
+)
+
+
+def witness(names: Sequence[str], trapped: str = "") -> Witness | None:
     """
     The row that a stack stands for, ``None`` if no function on it tells.
 
     :param names: Functions, innermost first. The row whose function is innermost wins;
         of several rows with that function the first.
+    :param trapped: The function that the innermost exception interrupted, if one did. Where
+        a BUG() or WARN() is a check's own, the check tells more than the trap.
     """
+    row = _innermost(names)
+    if row is not None and row.kind in _TRAPS:
+        return check_of(trapped) or row
+    return row
+
+
+def check_of(function: str) -> Witness | None:
+    """
+    The row of a check whose BUG() or WARN() is in a function, ``None`` if it is no check's.
+
+    >>> check_of("wq_watchdog_timer_fn").kind
+    'workqueue-stall'
+    """
+    row = _innermost([function])
+    return row if row is not None and row.kind in _CHECKS else None
+
+
+def _innermost(names: Sequence[str]) -> Witness | None:
     for name in names:
         plain = base_name(name)
         for row in WITNESSES:

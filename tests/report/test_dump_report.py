@@ -14,12 +14,14 @@ import jsonschema
 import pytest
 
 import btfdbg
+from btfdbg.report import events
 from btfdbg.report.as_html import as_html
 from btfdbg.report.as_json import as_dict
 from btfdbg.report.as_text import as_text
 from btfdbg.report.kinds import KINDS
 from btfdbg.report.look import Look
 from btfdbg.report.parts import CHECKS, Graph, Item, Line, Report, Stack, check
+from btfdbg.report.severity import main_event
 from btfdbg.report.whole import report
 from btfdbg.report.witness import FINER, WITNESSES, witness
 from tests.conftest import bundled_dumps
@@ -169,6 +171,57 @@ def test_a_stack_stands_for_a_kind(stack: str, kind: str) -> None:
     row = witness(stack.split())
     assert row is not None
     assert row.kind == kind
+
+
+@pytest.mark.parametrize(
+    ("stack", "trapped", "kind"),
+    [
+        (
+            "oops_end do_trap exc_invalid_op asm_exc_invalid_op",
+            "wq_watchdog_timer_fn.llvm.12",
+            "workqueue-stall",
+        ),
+        ("panic __warn handle_bug exc_invalid_op", "refcount_warn_saturate", "refcount"),
+        ("oops_end do_trap exc_invalid_op asm_exc_invalid_op", "usercopy_abort", "usercopy"),
+        ("oops_end do_trap exc_invalid_op asm_exc_invalid_op", "cf_trigger", "bug"),
+        ("oops_end page_fault_oops exc_page_fault", "wq_watchdog_timer_fn", "bad-access"),
+    ],
+)
+def test_a_check_that_ends_in_a_trap_is_the_check(stack: str, trapped: str, kind: str) -> None:
+    row = witness(stack.split(), trapped)
+    assert row is not None
+    assert row.kind == kind
+
+
+def test_the_stall_is_the_event_and_not_the_watchdogs_bug() -> None:
+    log = """\
+[   15.584908] BUG: workqueue lockup - pool cpus=0 node=0 flags=0x0 nice=0 stuck for 4s!
+[   15.596908] Showing backtraces of running workers in stalled CPU-bound worker pools:
+[   15.596908] pool 2:
+[   15.596908] task:kworker/0:1 state:R running task stack:0 pid:9 tgid:9 ppid:2 flags:0x4008
+[   15.596908] Workqueue: events my_work [my_mod]
+[   15.596908] Call Trace:
+[   15.596908]  <TASK>
+[   15.596908]  my_spin+0x12/0x30 [my_mod]
+[   15.596908]  my_work+0x9/0x10 [my_mod]
+[   15.596908]  process_scheduled_works+0x1ef/0x370
+[   15.596908]  worker_thread+0x23a/0x2e0
+[   15.596908]  </TASK>
+[   15.608909] kernel BUG at kernel/workqueue.c:7589!
+[   15.608909] Oops: invalid opcode: 0000 [#1] SMP NOPTI
+[   15.608909] CPU: 0 UID: 0 PID: 9 Comm: kworker/0:1 Not tainted 6.12.1 #1
+[   15.608909] RIP: 0010:wq_watchdog_timer_fn+0x170/0x310
+[   15.608909] Call Trace:
+[   15.608909]  <IRQ>
+[   15.608909]  __run_timer_base+0x22d/0x390
+[   15.608909]  </IRQ>
+[   15.608909] ---[ end trace 0000000000000000 ]---
+[   15.608909] Kernel panic - not syncing: Fatal exception in interrupt
+"""
+    found = main_event(events(log))
+    assert found is not None
+    assert found.kind == "workqueue-stall"
+    assert found.module == "my_mod"
 
 
 def test_a_stack_of_common_functions_stands_for_nothing() -> None:
