@@ -186,15 +186,24 @@ def run_commands(session: Session, commands: Sequence[str], *, color: str = "aut
 
     A line whose first word is no command is taken as the prompt would take it.
     """
-    from btfdbg.commands import evaluate, implicit, language, namespace
+    from btfdbg.commands import namespace
+    from btfdbg.commands.state import state_of
 
     status = EXIT_OK
     for line in commands:
         if not line.strip():
             continue
-        state = evaluate.prepare(session)
+        state = state_of(session.prog)
         state.color = color
         word = line.strip().lstrip("%").split(None, 1)[0]
+        if namespace.stands_alone(word, state):
+            if not namespace.run(session, line, state.globals):
+                status = EXIT_FAILED
+            sys.stdout.flush()
+            continue
+        from btfdbg.commands import evaluate, implicit, language
+
+        evaluate.prepare(session)
         line_ = language.Line(language.Language.PYTHON, line)
         if namespace.is_command(session.prog, word) or (
             word.isidentifier() and implicit.command(session, line_) is line_

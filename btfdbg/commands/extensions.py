@@ -11,7 +11,10 @@ from __future__ import annotations
 import logging
 import os
 import runpy
+import sys
 from pathlib import Path
+
+from btfdbg.program.plugins import installed
 
 logger = logging.getLogger("btfdbg")
 
@@ -53,14 +56,22 @@ def loaded() -> tuple[str, ...]:
     return tuple(_loaded)
 
 
+def are_there() -> bool:
+    """Whether there is anything to load, which may have a name of one of our commands."""
+    return bool(_files()) or installed(sys.path, GROUP.encode()) != set()
+
+
+def _files() -> list[Path]:
+    try:
+        return sorted((config_dir() / "commands").glob("*.py"))
+    except OSError:
+        return []
+
+
 def load() -> list[str]:
     """Load the user's commands; return the names of what was loaded."""
     loaded = []
-    try:
-        files = sorted((config_dir() / "commands").glob("*.py"))
-    except OSError:
-        files = []
-    for file in files:
+    for file in _files():
         if not own_file(file):
             logger.warning("%s: not loaded: others may write to it", file)
             continue
@@ -77,6 +88,9 @@ def load() -> list[str]:
 
 
 def _load_entry_points() -> list[str]:
+    # importlib.metadata takes as long as opening a dump, and nearly nobody has any.
+    if installed(sys.path, GROUP.encode()) == set():
+        return []
     from importlib.metadata import entry_points
 
     loaded = []

@@ -78,6 +78,21 @@ def load_commands() -> None:
     extensions.load()
 
 
+def stands_alone(word: str, state: PromptState) -> bool:
+    """
+    Whether a word is a command that needs nothing but its own module, which is imported.
+
+    Not where something else may have that name: an alias, a command of the user's.
+    """
+    from btfdbg.commands.prompt import ALONE
+
+    if _loaded or state.aliases or word not in ALONE or extensions.are_there():
+        return False
+    import_module(f"btfdbg.commands.prompt.{ALONE[word]}")
+    install.install_helpers()
+    return True
+
+
 def _spaces() -> tuple[CommandNamespace, ...]:
     crash = reach("drgn.commands._crash.common", "CRASH_COMMAND_NAMESPACE")
     own = (NAMESPACE, DEFAULT_COMMAND_NAMESPACE)
@@ -94,6 +109,8 @@ def lookup(prog: drgn.Program, name: str) -> Command[Any]:
 
     :raises CommandNotFoundError: there is none.
     """
+    if stands_alone(name, state_of(prog)):
+        return NAMESPACE.lookup(prog, name)
     load_commands()
     found = _lookup(prog, name)
     if found is None:

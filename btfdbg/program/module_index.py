@@ -12,6 +12,8 @@ from collections.abc import Collection, Iterable
 
 from btfdbg.btf import Kind, TypeId, kinds
 from btfdbg.btf.enumerators import NamedValue
+from btfdbg.btf.fields import INFO
+from btfdbg.btf.layouts import info_kind
 from btfdbg.errors import BtfError
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.program.convert import TypeConverter
@@ -47,11 +49,12 @@ class ModuleIndex:
 
     def _add(self, converter: TypeConverter) -> None:
         btf = converter.btf
-        for type_id in btf.own_ids():
+        words = btf.words
+        for type_id, at in zip(btf.own_ids(), btf.offsets, strict=False):
+            kind = info_kind(words[at + INFO])
+            if kind not in _INDEXED:
+                continue
             try:
-                kind = btf.kind_of(type_id)
-                if kind not in _INDEXED:
-                    continue
                 name = btf.name_of(type_id)
                 if name:
                     self._types.setdefault(name, []).append(Definition(converter, TypeId(type_id)))

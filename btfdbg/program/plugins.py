@@ -35,11 +35,12 @@ def skip_own_plugins() -> None:
         os.environ[_VARIABLE] = ",".join(filter(None, (hidden, *_NOT_NEEDED)))
 
 
-def installed(path: Iterable[str]) -> set[str] | None:
+def installed(path: Iterable[str], group: bytes = _GROUP) -> set[str] | None:
     """
     Return the names of all drgn plugins that are installed.
 
     :param path: As :data:`sys.path`.
+    :param group: Of entry points; another one than drgn's for what extends btfdbg.
     :return: ``None`` if only Python's own machinery can tell.
     """
     if any(
@@ -57,7 +58,7 @@ def installed(path: Iterable[str]) -> set[str] | None:
             continue
         for entry in entries:
             if entry.endswith((".dist-info", ".egg-info")):
-                found = _read(os.path.join(folder, entry, "entry_points.txt"))
+                found = _read(os.path.join(folder, entry, "entry_points.txt"), group)
                 if found is None:
                     return None
                 names |= found
@@ -66,7 +67,7 @@ def installed(path: Iterable[str]) -> set[str] | None:
     return names
 
 
-def _read(path: str) -> set[str] | None:
+def _read(path: str, wanted: bytes) -> set[str] | None:
     try:
         with open(path, "rb", buffering=0) as file:
             text = file.read(_MAX_FILE)
@@ -74,7 +75,7 @@ def _read(path: str) -> set[str] | None:
         return set()
     except OSError:
         return None
-    if _GROUP not in text:
+    if wanted not in text:
         return set()
     names = set()
     group = b""
@@ -82,6 +83,6 @@ def _read(path: str) -> set[str] | None:
         line = line.strip()
         if line.startswith(b"[") and line.endswith(b"]"):
             group = line[1:-1].strip()
-        elif group == _GROUP and line[:1] not in (b"", b"#", b";"):
+        elif group == wanted and line[:1] not in (b"", b"#", b";"):
             names.add(line.partition(b"=")[0].strip().decode("utf-8", "replace"))
     return names

@@ -259,7 +259,7 @@ WORDS = (
 )  # fmt: skip
 ANYWHERE = re.compile("|".join(map(re.escape, WORDS)))
 
-_compiled: list[tuple[re.Pattern[str], Header]] = []
+_compiled: dict[int, re.Pattern[str]] = {}
 _gate: list[re.Pattern[str]] = []
 
 
@@ -269,17 +269,16 @@ def header(text: str) -> tuple[Header, re.Match[str]] | None:
 
     :param text: The message, prefixes taken off.
     """
-    if not _compiled:
-        _compiled.extend((re.compile(row.pattern), row) for row in HEADERS)
-        rows = "|".join(re.sub(r"\(\?P<\w+>", "(?:", row.pattern) for row in HEADERS)
+    if not _gate:
+        # Each row is a group, and no row has others: the number of the group is the row's.
+        rows = "|".join("(" + re.sub(r"\(\?P<\w+>", "(?:", row.pattern) + ")" for row in HEADERS)
         _gate.append(re.compile(rf"{PREAMBLE}(?={rows})"))
     stripped = text.strip()
     gate = _gate[0].match(stripped)
-    if gate is None:
+    if gate is None or gate.lastindex is None:
         return None
-    start = gate.end()
-    for pattern, row in _compiled:
-        match = pattern.match(stripped, start)
-        if match:
-            return row, match
-    return None
+    number = gate.lastindex - 1
+    if number not in _compiled:
+        _compiled[number] = re.compile(HEADERS[number].pattern)
+    match = _compiled[number].match(stripped, gate.end())
+    return None if match is None else (HEADERS[number], match)

@@ -14,6 +14,8 @@ import fnmatch
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.report.names import base_name
 
+_SPECIAL = frozenset("*?[")
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -160,6 +162,14 @@ def _innermost(names: Sequence[str]) -> Witness | None:
     for name in names:
         plain = base_name(name)
         for row in WITNESSES:
-            if any(fnmatch.fnmatchcase(plain, pattern) for pattern in row.functions.split()):
+            if any(_matches(plain, pattern) for pattern in row.functions.split()):
                 return row
     return None
+
+
+def _matches(name: str, pattern: str) -> bool:
+    """As fnmatchcase(), which compiles every pattern, though nearly all end in their one star."""
+    start = pattern.removesuffix("*")
+    if _SPECIAL.isdisjoint(start):
+        return name == pattern if start == pattern else name.startswith(start)
+    return fnmatch.fnmatchcase(name, pattern)

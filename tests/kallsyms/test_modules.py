@@ -10,6 +10,7 @@ import pytest
 from drgn import Architecture, Object, Platform, PlatformFlags, Program, TypeMember
 
 from btfdbg.errors import DebugInfoError
+from btfdbg.kallsyms import modules as modules_module
 from btfdbg.kallsyms.loaded import loaded_modules
 from btfdbg.kallsyms.modules import ModuleSymbols, load_module
 
@@ -285,6 +286,24 @@ def test_one_damaged_module_loses_only_itself(layout: str) -> None:
     assert prog.symbol("foo_open").binding is drgn.SymbolBinding.GLOBAL
     assert len(prog.symbols()) == 5
     assert prog.symbols("foo_open")[0].address == TEXT
+
+
+@pytest.mark.parametrize(("index_after", "most"), [(1000, 0), (0, 1 << 20), (0, 0), (0, 12)])
+def test_names_are_found_by_search_and_by_index(
+    index_after: int, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(modules_module, "_INDEX_AFTER", index_after)
+    monkeypatch.setattr(modules_module, "_MAX_NAMES", most)
+    machine = Machine()
+    machine.module()
+    symbols = ModuleSymbols(machine.prog)
+    every = list(symbols)
+    assert {sym.name for sym in every} >= {"foo_open", "foo_read"}
+    for sym in every:
+        assert symbols.by_name(sym.name) == tuple(s for s in every if s.name == sym.name)
+    assert symbols.by_name("foo_") == symbols.by_name("oo_open") == symbols.by_name("none") == ()
+    found = sorted(symbols.containing("foo_"), key=lambda sym: sym.address)
+    assert found == [sym for sym in every if "foo_" in sym.name]
 
 
 def names_of(machine: Machine) -> tuple[list[str], list[str]]:
