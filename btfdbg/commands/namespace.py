@@ -340,6 +340,8 @@ def report(session: Session, state: PromptState, word: str, error: Exception) ->
     text = one_line_about(session, error)
     if not text:
         return
+    if isinstance(error, CommandArgumentError) and "unrecognized arguments" in text and word:
+        text += f"; help {word} lists what it takes"
     prefix = "btfdbg" if isinstance(error, CommandNotFoundError) or not word else word
     if text.startswith(prefix + ":"):
         prefix = ""

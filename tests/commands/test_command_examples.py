@@ -272,7 +272,7 @@ def test_formats(
         ('prog.type("struct task_strct")', "did you mean task_struct"),
         ("find_tsk(1)", "did you mean find_task"),
         ("Object(prog, 'int', address=0x10).value_()", "cannot read memory at 0x10"),
-        ("bt --nonsense", "unrecognized arguments: --nonsense"),
+        ("bt --nonsense", "unrecognized arguments: --nonsense; help bt lists what it takes"),
         ("tele", "required: address"),
         ("tele no_such_symbol", "no_such_symbol"),
         ("tele init_task -n 99999999", "-n 99999999"),

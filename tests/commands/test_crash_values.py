@@ -61,6 +61,8 @@ WORKS = (
     ("whatis -o list_head", r"size: 16"),
     ("whatis pid_t", r"typedef __kernel_pid_t pid_t"),
     ("whatis jiffies", r"unsigned long"),
+    ("whatis task_struct.pid", r"^pid_t pid;\n/\* offset: \d+, in struct task_struct, size: 4"),
+    ("whatis init_task.pid", r"^pid_t;\n"),
     ("whatis -r 16 -m list_head", r"SIZE +TYPE"),
     ("whatis -r 256-512 -m task_struct", r"\n +\d{3}  \w+ "),
     ("whatis -m mm_struct", r" task_struct "),
@@ -78,6 +80,8 @@ WORKS = (
     ("list task_struct.tasks -s task_struct.se.on_rq -x -h init_task", r"  se.on_rq = .*0x"),
     ("list task_struct.tasks -S task_struct.pid -d -h init_task", r"  pid = \(pid_t\)0\n"),
     ("list task_struct.real_parent init_task", r"^[0-9a-f]{16}\n$"),
+    # The kernel has a variable kmem_cache as well.
+    ("list kmem_cache.list -H slab_caches", r"^[0-9a-f]{16}\n[0-9a-f]{16}\n"),
     ("list vfs_read", r"^fs/read_write\.c"),
     # tree
     ("tree -t maple -r mm_struct.mm_mt find_task(prog,1).mm", r"^[0-9a-f]{16}\n"),

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+from drgn import offsetof
+
 from btfdbg.commands import values
 from btfdbg.program.session import Session
 
@@ -32,14 +34,20 @@ def hexadecimal(session: Session, text: str) -> str:
 
 
 def is_offset(session: Session, text: str) -> bool:
-    """Whether an operand is STRUCT.MEMBER: the first word names a type and no variable."""
-    root = text.partition(".")[0]
-    if "." not in text or not root.isidentifier():
-        return False
-    if session.lookup_symbols(root):
+    """
+    Whether an operand is STRUCT.MEMBER, also where a variable is named as the struct is.
+
+    ``kmem_cache.list`` is the offset of a member, and the kernel has a variable ``kmem_cache``.
+    """
+    root, dot, member = text.partition(".")
+    if not dot or not root.isidentifier():
         return False
     try:
-        values.find_type(session, root)
+        type_ = values.find_type(session, root)
     except (LookupError, values.ArgumentError):
         return False
+    try:
+        offsetof(type_, member)
+    except (LookupError, TypeError, SyntaxError, ValueError):
+        return not session.lookup_symbols(root)
     return True

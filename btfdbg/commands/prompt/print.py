@@ -173,8 +173,9 @@ def _show(owner: Session, asked: Request, cpu: int | None) -> None:
         base = asked.base or owner.prog.config.get("crash_radix", 10)
         columns = output.current().columns
         shown = display.format_object(found, columns, base, dereference=False)
-    number = f"${state.remember_result(found)} = " if state.interactive else ""
-    output.emit(f"{what} = ", ("dim", number), *display.highlight(shown))
+    number = state.remember_result(found)
+    shown_number = f"${number} = " if state.interactive else ""
+    output.emit(f"{what} = ", ("dim", shown_number), *display.highlight(shown))
 
 
 def _check_readable(found: drgn.Object) -> None:

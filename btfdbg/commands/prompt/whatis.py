@@ -95,7 +95,27 @@ def _search(session: Session, args: argparse.Namespace) -> Table | None:
     return table
 
 
+def _member(session: Session, name: str) -> bool:
+    """``whatis task_struct.pid``: the member of a type, if it is one and no variable's."""
+    root, dot, path = name.partition(".")
+    words_ = root.split()
+    if not dot or not words_ or (len(words_) == 1 and session.lookup_symbols(words_[0])):
+        return False
+    try:
+        type_ = values.find_type(session, root)
+        found = drgn.Object(session.prog, type_, address=0).subobject_(path)
+    except (LookupError, TypeError, SyntaxError, ValueError):
+        return False
+    declared = found.type_.variable_declaration(path.rpartition(".")[2])
+    output.emit(*display.highlight(f"{declared};"))
+    facts = f"offset: {found.address_}, in {type_.type_name()}"
+    output.emit(("comment", f"/* {facts}, size: {drgn.sizeof(found)} */"))
+    return True
+
+
 def _describe(session: Session, name: str) -> None:
+    if _member(session, name):
+        return
     try:
         type_ = values.find_type(session, name)
     except (LookupError, values.ArgumentError):
