@@ -228,6 +228,11 @@ def _expression(
         found = python.symbols(typed, start, sources_of(session))
         own = [n for n in names if n.startswith(typed) and not n.startswith("_")]
         return [*found, *(Completion(n, start, n, "name") for n in own)][:MAX_SHOWN]
+    from btfdbg.repl.complete.c import complete_c
+
+    of_c = complete_c(typed, start, session)
+    if of_c:
+        return of_c
     return [
         Completion(c.text, c.start + start, c.display, c.meta)
         for c in python.complete_python(typed, len(typed), session, names, kernel_names=True)
