@@ -278,7 +278,7 @@ class FunctionFlow:
             if kind in (JUMP, STOP):
                 return 0, targets
             if kind == BREAK:
-                self._padding(insn, last, data[here - start : here - start + 1])
+                self._padding(insn, last, data[here - start :])
                 return 0, []
             if kind == CALL and not self.code.returns(target):
                 return 0, targets
@@ -326,10 +326,19 @@ class FunctionFlow:
     def _is_end(self, rest: bytes) -> bool:
         return not rest.strip(b"\x00\xcc\x90")
 
-    def _padding(self, insn: Insn, last: Insn | None, following: bytes) -> None:
-        """A breakpoint's byte is padding behind a call that does not return, else a probe."""
+    def _padding(self, insn: Insn, last: Insn | None, rest: bytes) -> None:
+        """
+        A breakpoint's byte is padding behind a call that does not return, else a probe.
+
+        clang ends a function with ``ud2`` and fills up to the next one.
+
+        :param rest: The bytes behind it, up to the end of the part.
+        """
         after_call = last is not None and last.kind in (CALL, CALL_REGISTER)
-        at_end = self._inside(insn.end) is None or following in (b"\xcc", b"\x90", b"\x66", b"\x0f")
+        after_trap = last is not None and last.text[0] in ("ud1", "ud2")
+        if after_trap and not rest.strip(b"\xcc"):
+            return
+        at_end = self._inside(insn.end) is None or rest[:1] in (b"\xcc", b"\x90", b"\x66", b"\x0f")
         if not (after_call and at_end):
             raise Refusal(f"a breakpoint at {insn.address:#x}: the code is probed")
 

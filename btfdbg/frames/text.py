@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 _MAX_TABLE = 16 << 20
 _MAX_DATA = 64 << 20
+_DATA_CHUNK = 1 << 16
 _FIXUP_BYTES = 96
 _MAX_SYSTEM_CALLS = 1024
 _MAX_REMEMBERED = 1 << 15
@@ -172,6 +173,7 @@ class Text:
         self._clang: str | None = None
         self._noreturn: frozenset[int] | None = None
         self._current: frozenset[int] | None = None
+        self._kept: frozenset[int] | None = None
         self._per_cpu: list[Sym] | None = None
 
     def memory(self, address: int, size: int) -> bytes | None:
@@ -471,7 +473,8 @@ class Text:
             if len(ids) > 1 or len({s.address for s in symbols}) != 1:
                 problem = f"there are several functions {name}"
                 continue
-            if self._is_clang() and symbols[0].type_letter.islower():
+            local = symbols[0].type_letter.islower()
+            if local and self._is_clang() and not self._is_called_by_pointer(name, address):
                 problem = "clang may have changed what a local function is passed"
                 continue
             proto = converter.btf.type_by_id(ids[0]).type  # type: ignore[union-attr]
@@ -490,6 +493,26 @@ class Text:
             return self._session.converter
         btfs = self._session.module_btfs
         return None if btfs is None else btfs.converter(module)
+
+    def _is_called_by_pointer(self, name: str, address: int) -> bool:
+        """
+        Whether a function's address is kept: then its parameters are those of its type.
+
+        Modules call what is exported; tables of operations name what they hold. With
+        link-time optimisation all of the kernel's own functions are local. LLVM changes what
+        only direct calls use (DeadArgumentElimination, ArgumentPromotion).
+        """
+        if self._session.lookup_symbols(f"__ksymtab_{name}"):
+            return True
+        if self._kept is None:
+            start, end = self._kernel_range()
+            found: set[int] = set()
+            for first, last in self.data(""):
+                for at in range(first & -8, last, _DATA_CHUNK):
+                    data = self.memory(at, min(_DATA_CHUNK, last - at) & -8) or b""
+                    found.update(w for w in memoryview(data).cast("Q") if start <= w < end)
+            self._kept = frozenset(found)
+        return address in self._kept
 
     def _is_clang(self) -> bool:
         if self._clang is None:
@@ -522,8 +545,8 @@ class Text:
         what = {"ex_table": "exception table", "jump_table": "table of static branches"}[which]
         name = "exception_table_entry" if which == "ex_table" else "jump_entry"
         where = self._where(module, which)
-        if where is None:
-            return _Sorted([])
+        if where is None or not where[1]:
+            return _Sorted([])  # a kernel without them has no type for them either
         try:
             type_ = self._session.prog.type(f"struct {name}")
             start, size = where

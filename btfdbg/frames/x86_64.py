@@ -283,7 +283,9 @@ def _memory(text: str) -> Place | None:
             except ValueError:
                 return None
     size = _SIZES.get(kind or "", _UNKNOWN_SIZE)
-    return Place(Mem(base, index, scale, disp, segment or ""), size)
+    # Only these two move an address; what was a lock prefix may be ds since boot.
+    segment = segment if segment in ("fs", "gs") else ""
+    return Place(Mem(base, index, scale, disp, segment), size)
 
 
 def _terms(inside: str) -> list[tuple[int, str]]:

@@ -198,6 +198,7 @@ def test_a_static_branch_may_have_gone_either_way() -> None:
     ("code", "why"),
     [
         (x86(PUSH_RBX, INT3, MOV_RBX_RDI, RET), "probed"),
+        (x86(PUSH_RBX, b"\x0f\x0b", INT3, MOV_RBX_RDI, RET), "probed"),  # behind a warning
         (x86(PUSH_RBX, (JMP, OTHER + 3)), "patched"),
         (x86(PUSH_RBX, b"\xff\xe0"), "table"),  # jmp rax with a frame
         (x86(b"\xff\x24\xc5\x00\x00\x00\x81"), "table"),  # jmp [rax*8 + table]
@@ -214,6 +215,12 @@ def test_doubtful_code_is_refused(code: bytes, why: str) -> None:
 
 def test_padding_behind_a_call_that_does_not_return_is_no_probe() -> None:
     flow = analyse(Bytes(x86(PUSH_RBX, MOV_RBX_RDI, (CALL, OTHER), INT3 * 4)))
+    assert flow.problem == ""
+    assert at_call(flow)["rbx"] == RDI
+
+
+def test_padding_behind_a_trap_at_the_end_is_no_probe() -> None:
+    flow = analyse(Bytes(x86(PUSH_RBX, MOV_RBX_RDI, (CALL, OTHER), b"\x0f\x0b", INT3 * 5)))
     assert flow.problem == ""
     assert at_call(flow)["rbx"] == RDI
 

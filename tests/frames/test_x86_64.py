@@ -37,6 +37,7 @@ from btfdbg.frames.ir import (
         ("mov rax, -0xe", ((CONST, "rax", (1 << 64) - 14),)),
         ("mov rax, cr2", ((DEF, ("rax",), ()),)),
         ("mov cr2, rax", ()),
+        ("mov rax, qword ptr ds:[rdi + 0x28]", ((LOAD, "rax", Mem("rdi", disp=0x28), 8),)),
         ("mov rax, qword ptr [rdi + 0x28]", ((LOAD, "rax", Mem("rdi", disp=0x28), 8),)),
         (
             "mov rax, qword ptr gs:[rip + 0x10]",
