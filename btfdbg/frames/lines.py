@@ -23,11 +23,13 @@ class Lines:
     :ivar arguments: ``name=value`` of each parameter; "" if none has a value.
     :ivar sp: Its stack pointer, None if the code does not tell.
     :ivar via: The function between this frame and its caller that left by a jump, or "".
+    :ivar caller: The function that called it, if the unwinder left that out, or "".
     """
 
     arguments: str
     via: str
     sp: int | None = None
+    caller: str = ""
 
 
 def lines(session: Session, frames: Iterable[drgn.StackFrame]) -> list[Lines]:
@@ -41,7 +43,7 @@ def lines(session: Session, frames: Iterable[drgn.StackFrame]) -> list[Lines]:
         if frame is None:
             found.append(Lines("", ""))
             continue
-        found.append(Lines(text(objects_of(session, frame)), frame.via, frame.sp))
+        found.append(Lines(text(objects_of(session, frame)), frame.via, frame.sp, frame.caller))
     return found
 
 

@@ -146,6 +146,8 @@ class Walked:
     :ivar linked: The next frame out is proven to be its caller.
     :ivar call_site: Why the caller's call says nothing.
     :ivar via: The function that its caller called and that left by a jump to this one.
+    :ivar caller: The function that called it, if the unwinder left that out.
+    :ivar is_left_out: The unwinder does not have it.
     """
 
     raw: RawFrame
@@ -159,6 +161,8 @@ class Walked:
     linked: bool = False
     call_site: str = ""
     via: str = ""
+    caller: str = ""
+    is_left_out: bool = False
     params: tuple[Found, ...] = ()
 
     @property
@@ -231,13 +235,52 @@ class Recovery:
                     known.setdefault(register, raw.registers[register])
             frame = self._walk_one(raw, following, known, number == 0)
             walked.append(frame)
+            caller = self._caller_left_out(frame, following)
+            if caller is not None:
+                walked.append(caller)
+                frame = caller
             known = self._carried(frame, following)
         self._share_current(walked)
         for outer, inner in zip(reversed(walked[1:]), reversed(walked[:-1]), strict=True):
             self._pass_in(outer, inner)
         for frame in walked:
             frame.params = tuple(self._params(frame))
-        return walked
+        return [frame for frame in walked if not frame.is_left_out]
+
+    def _caller_left_out(self, frame: Walked, following: RawFrame | None) -> Walked | None:
+        """
+        The caller of an interrupted function that has made no frame record (yet).
+
+        Its return address is in x30, and x29 is still the caller's: an unwinder that follows
+        x29 goes on with the caller's caller. It counts if that is what its own record says.
+        """
+        if self.arch.RETURN_ADDRESS_ON_STACK or not frame.raw.interrupted or frame.problem:
+            return None
+        state, env = frame.state, frame.env
+        if state is None or state.regs[_FRAME_POINTER] != (("entry", _FRAME_POINTER), 0, 64):
+            return None
+        back, sp = env.entry(("entry", "x30"), 64), env.entry(_SP, 64)
+        record = env.entry(("entry", _FRAME_POINTER), 64)
+        if back is None or sp is None or record is None or not back >> 63:
+            return None
+        pc = back | _M64 ^ _ADDRESS_BITS
+        raw = RawFrame(pc, sp, False, {_FRAME_POINTER: record})
+        frame.linked = True
+        caller = self._walk_one(raw, following, self._carried(frame, raw), False)
+        call = caller.call
+        if (
+            caller.problem
+            or not caller.linked
+            or isinstance(caller.function, str)
+            or isinstance(frame.function, str)
+            or call is None
+            or (call.target and call.target != frame.function.start)
+        ):
+            frame.linked = False
+            return None
+        caller.is_left_out = True
+        frame.caller = caller.function.names[0]
+        return caller
 
     def _walk_one(
         self, raw: RawFrame, following: RawFrame | None, known: dict[str, int], first: bool

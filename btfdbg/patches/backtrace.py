@@ -106,6 +106,8 @@ def print_frame(original: Callable[..., Any]) -> Callable[..., Any]:
             print(f"{_INDENT}{found.arguments}")
         if found is not None and found.via:
             print(f"{_INDENT}via {found.via} (tail call)")
+        if found is not None and found.caller:
+            print(f"{_INDENT}called by {found.caller}, which the unwinder leaves out")
         return result
 
     return show

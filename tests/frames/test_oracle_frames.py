@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import btfdbg
+from btfdbg.frames.lines import lines
 from tests.frames.live import compare
 
 pytestmark = pytest.mark.oracle
@@ -51,3 +52,19 @@ def test_no_argument_is_wrong_and_few_are_missing(dump: Path) -> None:
     assert wrong == []
     assert found.counts["ours"] >= 0.88 * found.counts["pairs"]
     assert found.counts["agree"] >= 0.98 * found.counts["dwarf"] - len(found.differ)
+
+
+@pytest.mark.parametrize(
+    "dump", [d for d in dumps() if "arm64-null-deref" in d.name], ids=lambda p: p.name
+)
+def test_a_leafs_caller_that_the_unwinder_leaves_out_is_found(dump: Path) -> None:
+    pytest.importorskip("capstone")
+    session = btfdbg.session(btfdbg.program_from_core_dump(dump))
+    trace = session.prog.crashed_thread().stack_trace()
+    told = lines(session, trace)
+    guilty = next(i for i, f in enumerate(trace) if (f.name or "").startswith("cf_level3"))
+    assert told[guilty].caller.startswith("cf_level2")
+    # With its registers the frames behind it have theirs.
+    trigger = next(i for i, f in enumerate(trace) if f.name == "cf_trigger")
+    assert "value=" in told[trigger].arguments
+    assert '"null\\n"' in told[trigger].arguments
