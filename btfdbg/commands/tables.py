@@ -34,12 +34,30 @@ class TablesAsJson(io.StringIO):
         super().__init__()
         self.out = out
         self.sections: list[dict[str, Any]] = []
+        self._head: Sequence[Any] = ()
 
     def print_table(self, rows: Sequence[Sequence[Any]], **kwargs: Any) -> None:
         """Stands in for drgn's function of that name."""
         text = self._take_text()
         section: dict[str, Any] = {"text": text, "rows": _objects(rows)}
         self.sections.append(section)
+        self._head = ()
+
+    def print_row(self, row: Sequence[Any], **kwargs: Any) -> None:
+        """Stands in for drgn's ``_print_table_row()``, whose first row has the headings."""
+        if str(_plain(row[0])).strip() == "PAGE":
+            self.begin([str(_plain(cell)).strip() for cell in row])
+        elif self._head:
+            self.row(row)
+
+    def begin(self, head: Sequence[Any]) -> None:
+        """Begin a table whose rows come one by one."""
+        self.sections.append({"text": self._take_text(), "rows": []})
+        self._head = head
+
+    def row(self, row: Sequence[Any]) -> None:
+        """The next row of the table that was begun."""
+        self.sections[-1]["rows"] += _objects([self._head, row])
 
     def _take_text(self) -> list[str]:
         text = [escape(line) for line in self.getvalue().splitlines() if line.strip()]
@@ -70,6 +88,15 @@ class TablesAsLines(TablesAsJson):
         """Stands in for drgn's function of that name."""
         for row in _objects(rows):
             self._line(row)
+
+    def begin(self, head: Sequence[Any]) -> None:
+        """Begin a table whose rows come one by one."""
+        self._head = head
+
+    def row(self, row: Sequence[Any]) -> None:
+        """Print the next row."""
+        for found in _objects([self._head, row]):
+            self._line(found)
 
     def write(self, text: str, /) -> int:
         self._begun += text
@@ -130,6 +157,24 @@ def given_away(rows: Sequence[Sequence[Any]]) -> bool:
 def wanted() -> bool:
     """Whether the running command is to give JSON."""
     return bool(_active)
+
+
+class RowsOfLines(io.TextIOBase):
+    """A stream that gives lines of text, ``ADDRESS: VALUE``, as rows of a table."""
+
+    def __init__(self, head: Sequence[str], cells: Callable[[str], Sequence[Any] | None]) -> None:
+        self._cells = cells
+        self._begun = ""
+        _active[-1].begin(head)
+
+    def write(self, text: str, /) -> int:
+        self._begun += text
+        while "\n" in self._begun:
+            line, _, self._begun = self._begun.partition("\n")
+            row = self._cells(line)
+            if row is not None:
+                _active[-1].row(row)
+        return len(text)
 
 
 def section(rows: Sequence[Sequence[Any]]) -> None:
@@ -198,11 +243,17 @@ def tables_as_json(lines: bool = False) -> Iterator[TablesAsJson]:
     """
     before = sys.stdout
     taker = TablesAsLines(before) if lines else TablesAsJson(before)
-    patched: list[tuple[Any, Any]] = []
+    patched: list[tuple[Any, str, Any]] = []
     for name, module in list(sys.modules.items()):
-        if name.startswith("drgn.commands.") and hasattr(module, "print_table"):
-            patched.append((module, module.print_table))
-            module.print_table = taker.print_table  # type: ignore[attr-defined] # for a while
+        if not name.startswith("drgn.commands."):
+            continue
+        for function, other in (
+            ("print_table", taker.print_table),
+            ("_print_table_row", taker.print_row),
+        ):
+            if hasattr(module, function):
+                patched.append((module, function, getattr(module, function)))
+                setattr(module, function, other)
     sys.stdout = taker
     _active.append(taker)
     try:
@@ -210,6 +261,6 @@ def tables_as_json(lines: bool = False) -> Iterator[TablesAsJson]:
     finally:
         _active.pop()
         sys.stdout = before
-        for module, function in patched:
-            module.print_table = function
+        for module, function, original in patched:
+            setattr(module, function, original)
     taker.finish()

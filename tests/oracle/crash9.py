@@ -28,7 +28,7 @@ from tests.commands.forms import FORMS, Form, command_line, places
 # Minutes in crash or here, over every page or every task's pages.
 _LONG = ("kmem -F", "kmem -p", "kmem -S", "foreach vm -p", "foreach vm -m", "foreach vm -v -x",
          "search -k", "search -V", "search -h", "search -w", "foreach bt -r", "kmem -f",
-         "foreach net -S", "bt -FF", "bt -F")  # fmt: skip
+         "foreach net -S", "bt -FF", "bt -F", "set scroll")  # fmt: skip
 _EXACT_ONLY = frozenset(("kmem -S", "kmem -p"))
 _MARK = "@@@ "
 _START, _END = "<!-- crash9 begin -->", "<!-- crash9 end -->"
@@ -72,26 +72,27 @@ def facts(text: str) -> set[str]:
     return found
 
 
-def run_crash(crash: str, vmlinux: str, dump: str, lines: Sequence[str]) -> list[str]:
-    """What crash prints for each line."""
-    with tempfile.TemporaryDirectory() as folder:
-        script = Path(folder) / "lines"
-        text = "".join(f'!echo "{_MARK}{i}"\n{line}\n' for i, line in enumerate(lines))
-        script.write_text(text + "quit\n", encoding="utf-8")
-        done = subprocess.run(
-            [crash, "-s", "-i", str(script), vmlinux, dump],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True, errors="replace", check=False,
-        )  # fmt: skip
+def run_crash(crash: str, vmlinux: str, dump: str, lines: Sequence[str], folder: Path) -> list[str]:
+    """What crash prints for each line; kept in a folder, and taken from there the next time."""
+    script, kept = folder / f"{Path(dump).name}.lines", folder / f"{Path(dump).name}.crash"
+    text = "".join(f'!echo "{_MARK}{i}"\n{line}\n' for i, line in enumerate(lines)) + "quit\n"
+    if not (kept.exists() and script.exists() and script.read_text(encoding="utf-8") == text):
+        script.write_text(text, encoding="utf-8")
+        with kept.open("wb") as out:
+            subprocess.run(
+                [crash, "-s", "-i", str(script), vmlinux, dump],
+                stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, check=False,
+            )  # fmt: skip
     found = [""] * len(lines)
-    for part in re.split(rf"(?m)^{_MARK}", done.stdout)[1:]:
+    said_by_all = kept.read_text(encoding="utf-8", errors="replace")
+    for part in re.split(rf"(?m)^{_MARK}", said_by_all)[1:]:
         number, _, said = part.partition("\n")
         if number.strip().isdecimal() and int(number) < len(found):
             found[int(number)] = said
     return found
 
 
-def compare(name: str, crash: str, vmlinux: str, dump: str) -> list[Row]:
+def compare(name: str, crash: str, vmlinux: str, dump: str, folder: Path) -> list[Row]:
     """Run every form in both; one opening of the dump each."""
     import btfdbg
     from btfdbg.commands.evaluate import prepare, run_line
@@ -101,7 +102,7 @@ def compare(name: str, crash: str, vmlinux: str, dump: str) -> list[Row]:
     known = places(session)
     forms = [(form, command_line(form, known)) for form in FORMS if _wanted(form)]
     lines = [(form, line) for form, line in forms if line is not None]
-    theirs = run_crash(crash, vmlinux, dump, [line for _, line in lines])
+    theirs = run_crash(crash, vmlinux, dump, [line for _, line in lines], folder)
     rows = []
     for (form, line), said in zip(lines, theirs, strict=True):
         ours, problem = io.StringIO(), io.StringIO()
@@ -172,9 +173,12 @@ def main() -> int:
     parser.add_argument("--pair", nargs=3, action="append", required=True,
                         metavar=("NAME", "VMLINUX", "DUMP"))  # fmt: skip
     parser.add_argument("--write", type=Path, help="file to put the table into")
+    parser.add_argument("--keep", type=Path, help="folder for what crash printed, to run it once")
     parser.add_argument("--missing", type=Path, help="file for what is missing, by form")
     args = parser.parse_args()
-    results = [compare(name, args.crash, vmlinux, dump) for name, vmlinux, dump in args.pair]
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = args.keep or Path(temporary)
+        results = [compare(name, args.crash, *files, folder) for name, *files in args.pair]
     lines = list(table([name for name, _, _ in args.pair], results))
     if args.missing:
         args.missing.write_text(

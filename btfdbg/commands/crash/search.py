@@ -9,6 +9,7 @@ Facts: drgn ``commands/_crash/_search.py`` (the values and options).
 from __future__ import annotations
 
 import argparse
+import contextlib
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -32,7 +33,20 @@ def plain(call: Call) -> Any:
     if (args.task_stacks or args.active_task_stacks) and not args.drgn and not args.context:
         _stacks(call)
         return None
-    return call.drgns()
+    return _drgns(call)
+
+
+def _drgns(call: Call) -> Any:
+    """drgn's search; as JSON a row per place, as it is found."""
+    if not tables.wanted() or call.args.context or call.args.drgn:
+        return call.drgns()
+
+    def cells(line: str) -> tuple[int, str] | None:
+        place, colon, value = line.partition(": ")
+        return (int(place, 16), value) if colon else None
+
+    with contextlib.redirect_stdout(tables.RowsOfLines(("ADDRESS", "VALUE"), cells)):
+        return call.drgns()
 
 
 def _stacks(call: Call) -> None:
@@ -83,13 +97,13 @@ def _resolve(call: Call) -> None:
 def linear(call: Call) -> Any:
     """``-K``: what drgn's own search goes through."""
     _resolve(call)
-    return call.drgns()
+    return _drgns(call)
 
 
 def kernel(call: Call) -> None:
     """``-k``: the linear mapping, then vmalloc areas."""
     _resolve(call)
-    call.drgns()
+    _drgns(call)
     args = call.args
     # A range of addresses was searched as it is, wherever it lies.
     if args.start is None and args.end is None and args.length is None:
