@@ -68,7 +68,9 @@ def facts(text: str) -> set[str]:
         rest = _ADDRESS.sub(" ", line)
         for word in _WORD.findall(rest):
             if not _HEADINGS.match(word):
-                found.add(word.rstrip(":.").lower())
+                name = word.rstrip(":.").lower()
+                # crash cuts the ending off that the compiler gave a copy of a function.
+                found |= {name, re.sub(r"\.(isra|part|constprop|cold)(\.\d+)*$", "", name)}
     return found
 
 
