@@ -61,7 +61,12 @@ class Output(io.TextIOBase):
         return self.sink.isatty()
 
     def write(self, text: str, /) -> int:
-        self.raw(escape(text))
+        # drgn writes its tables cell by cell: a kernel's pages are a million writes, nearly all
+        # plain. ASCII can be encoded by all encodings that a terminal has.
+        if text.isascii() and (text.isprintable() or text == "\n"):
+            self.sink.write(text)
+        else:
+            self.raw(escape(text))
         return len(text)
 
     def emit(self, *fragments: Fragment | str) -> None:

@@ -48,6 +48,7 @@ open({!r}, "wb").write(session(prog).vmlinux.raw)
 _OPEN = "import sys, drgn; prog = drgn.Program(); prog.set_core_dump(sys.argv[1])"
 _READ = _OPEN + "; prog.read(int(sys.argv[2]), int(sys.argv[3]))"
 _DWARF = "drgn with DWARF"
+_OBJECT = "btfdbg, a first object"
 _CRASH_ROUNDS = 1
 
 # Byte code has to be cached for all of them, as it is once installed.
@@ -93,6 +94,13 @@ class _Bench:
             environment = {**_CACHED, "DRGN_DISABLE_PLUGINS": "btfdbg"}
             found.append(Contender(_DWARF, argv, environment, stdin=f"{line}\nquit\n"))
         return found + self._crash(line)
+
+    def alone(self, line: str) -> list[Contender]:
+        """A command of ours next to a first object."""
+        return [
+            Contender(_OBJECT, [*self.btfdbg, "-e", _FIRST], _CACHED),
+            Contender("btfdbg", [*self.btfdbg, "-x", line], _CACHED),
+        ]
 
     def types(self) -> list[Contender]:
         return [Contender("btfdbg", [*self.btfdbg, "-e", _TYPES], _CACHED)]
@@ -142,6 +150,7 @@ def main() -> int:
                 f"first object, {name}": (bench.first(), _DWARF),
                 "`foreach bt`": (bench.command("foreach bt"), _DWARF),
                 "`ps`": (bench.command("ps"), _DWARF),
+                "`ctx`": (bench.alone("ctx"), _OBJECT),
             }
             if core == args.cores[0]:
                 btf = str(Path(folder) / "vmlinux.btf")

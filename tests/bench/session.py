@@ -31,7 +31,10 @@ LOOKUPS: Mapping[str, str] = {
     "absent type": "absent_type(prog)",
     "prog.symbol(address)": "prog.symbol(address)",
 }
-COMMANDS = ("ps", "runq", "kmem -s", "kmem -V", "foreach bt", "kmem -i", "files", "mount", "dev")
+COMMANDS = (
+    "ps", "runq", "kmem -s", "kmem -V", "foreach bt", "mount", "dev", "sym -q vfs_rea",
+    "p init_tsak",
+)  # fmt: skip
 _TIMES = 1000
 
 
