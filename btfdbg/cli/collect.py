@@ -4,8 +4,9 @@ For a kdump hook, with CORE /proc/vmcore: report.json, report.html, signature.tx
 trimmed.vmcore, a dump that btfdbg opens like the whole one; collect.json says what was
 written, how long it took, and its peak of memory. Each file is whole or not there.
 
-Owns the order and the bounds. The work is done by a process of its own: one that hangs or
-wants more memory than there is costs neither what it has written nor the hook the full dump.
+Owns the order and the bounds. Each step of the work is done by a process of its own, so that
+memory is free again after it; one that hangs or wants more than there is costs neither what
+was written nor the hook the full dump.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from btfdbg.errors import BtfdbgError, DebugInfoError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Sequence
     from typing import NoReturn
 
     from btfdbg.program.session import Session
@@ -29,13 +30,13 @@ SUMMARY = "collect.json"
 JSON_VERSION = 1
 
 # What people look at first, and what reads little. The report's own reads are in the dump too.
+# Those of ARGUMENTS want the most memory: the stacks alone are recorded before.
+ARGUMENTS = ("bt -a", "foreach bt")
 COMMANDS = (
     "sys",
     "log",
     "ps",
     "ps -l",
-    "bt -a",
-    "foreach bt",
     "mod",
     "mount",
     "dev -d",
@@ -49,7 +50,7 @@ COMMANDS = (
     "files",
     "vm",
 )
-_LEFT = 0.9  # the part of free memory that the work may take
+_MAX_SAID = 64 << 20  # bytes that a step may say: 8 for each page frame
 _MEMINFO = "/proc/meminfo"
 
 
@@ -94,7 +95,9 @@ def run(args: argparse.Namespace) -> int:
                     os.unlink(os.path.join(args.folder, old))
     except OSError as e:
         raise DebugInfoError(f"{args.folder}: {e.strerror or e}", step="collect") from e
-    problems, peak = _supervised(args)
+    work = Steps(args.seconds, args.memory)
+    _work(args, work)
+    problems = work.problems
     sizes = {}
     for name in (REPORT, PAGE, SIGNATURE, DUMP):
         try:
@@ -105,11 +108,12 @@ def run(args: argparse.Namespace) -> int:
         "format": "btfdbg collect",
         "version": JSON_VERSION,
         "core": args.core,
+        "core_bytes": _size(args.core),
         "files": sizes,
         "problems": problems,
         "seconds": round(time.monotonic() - start, 3),
-        "peak_kib": peak,
-        "core_bytes": _size(args.core),
+        "peak_kib": work.peak,
+        "steps": work.done,
     }
     import json
 
@@ -124,8 +128,8 @@ def run(args: argparse.Namespace) -> int:
         return 2  # with the reason on stderr, and in collect.json
     if not args.quiet:
         listed = ", ".join(f"{name} {size:,}" for name, size in sizes.items())
-        seconds = summary["seconds"]
-        print(f"{args.folder}: {listed} bytes; {seconds:.1f} s, {peak // 1024} MiB at most")
+        seconds = time.monotonic() - start
+        print(f"{args.folder}: {listed} bytes; {seconds:.1f} s, {work.peak // 1024} MiB at most")
     return 1 if problems else 0
 
 
@@ -136,56 +140,94 @@ def _size(path: str) -> int | None:
         return None
 
 
-def _supervised(args: argparse.Namespace) -> tuple[list[str], int]:
-    """Run :func:`_work` in a child; return what went wrong, and its peak of memory in KiB."""
-    import select
-    import signal
+class Steps:
+    """
+    Steps of the work, each in a process of its own: its memory is free again after it.
 
-    read, write = os.pipe()
-    pid = os.fork()
-    if not pid:
+    :param seconds: For all of them.
+    :param memory: MiB for each; None for what is free.
+    :ivar problems: What went wrong, a line each.
+    :ivar done: Name, seconds and peak of memory (VmHWM, in KiB) of each.
+    """
+
+    def __init__(self, seconds: float, memory: int | None) -> None:
+        self._seconds = max(1.0, seconds)
+        self._end = time.monotonic() + self._seconds
+        self._memory = memory
+        self.problems: list[str] = []
+        self.done: list[dict[str, object]] = []
+        self.peak = 0
+
+    def run(self, name: str, work: Callable[[Callable[[str], None]], Collection[int]]) -> set[int]:
+        """
+        Run a step.
+
+        :param work: Is given what takes a line about a problem, and returns page frames.
+        :return: The page frames; none if it failed, which is among the problems then.
+        """
+        import select
+        import signal
+        from array import array
+
+        start = time.monotonic()
+        read, write = os.pipe()
+        pid = os.fork()
+        if not pid:
+            os.close(read)
+            _child(work, write, self._memory)
+        os.close(write)
+        said = bytearray()
+        why = ""
+        try:
+            while True:
+                left = max(0.0, self._end - time.monotonic())
+                ready, _, _ = select.select([read], [], [], left)
+                piece = os.read(read, 1 << 16) if ready else b""
+                said += piece
+                if not ready:
+                    why = f"not done after {self._seconds:.0f} s"
+                if not piece or len(said) > _MAX_SAID:
+                    break
+        except KeyboardInterrupt:
+            why = "interrupted"
         os.close(read)
-        _child(args, write)
-    os.close(write)
-    said = b""
-    end = time.monotonic() + max(1.0, args.seconds)
-    why = ""
-    try:
-        while True:
-            ready, _, _ = select.select([read], [], [], max(0.0, end - time.monotonic()))
-            piece = os.read(read, 1 << 16) if ready else b""
-            said += piece
-            if not ready:
-                why = f"not done after {args.seconds:.0f} s"
-            if not piece:
-                break
-    except KeyboardInterrupt:
-        why = "interrupted"
-    os.close(read)
-    if why:
-        os.kill(pid, signal.SIGKILL)
-    _, status, usage = os.wait4(pid, 0)
-    problems = [line for line in said.decode("utf-8", "replace").split("\n") if line]
-    if not why and os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
-        why = f"the work was ended by signal {number}"
-        if number == signal.SIGKILL:
-            why += ": the kernel had too little memory left, perhaps"
-    if why:
-        problems.append(why)
-    return problems, usage.ru_maxrss
+        if why:
+            os.kill(pid, signal.SIGKILL)
+        _, status, usage = os.wait4(pid, 0)
+        if not why and os.WIFSIGNALED(status):
+            number = os.WTERMSIG(status)
+            why = f"the work was ended by signal {number}"
+            if number == signal.SIGKILL:
+                why += ": the kernel had too little memory left, perhaps"
+        text, _, frames = bytes(said).partition(b"\0")
+        lines = [line for line in text.decode("utf-8", "replace").split("\n") if line]
+        self.problems += [f"{name}: {line}" for line in (*lines, why) if line]
+        self.peak = max(self.peak, usage.ru_maxrss)
+        seconds = round(time.monotonic() - start, 3)
+        self.done.append({"name": name, "seconds": seconds, "peak_kib": usage.ru_maxrss})
+        found = array("Q")
+        found.frombytes(frames[: len(frames) // 8 * 8])
+        return set(found)
 
 
-def _child(args: argparse.Namespace, write: int) -> NoReturn:
-    """Do the work with bounds, and write a line for each thing that went wrong."""
+def _child(
+    work: Callable[[Callable[[str], None]], Collection[int]], write: int, memory: int | None
+) -> NoReturn:
+    """Do a step with bounds; write a line for each thing that went wrong, then page frames."""
     status = 1
 
     def problem(text: str) -> None:
-        os.write(write, (" ".join(text.split()) + "\n").encode("utf-8", "replace"))
+        os.write(
+            write, (" ".join(text.replace("\0", "").split()) + "\n").encode("utf-8", "replace")
+        )
 
     try:
-        _bound_memory(args.memory)
-        _work(args, problem)
+        _bound_memory(memory)
+        frames = work(problem)
+        from array import array
+
+        with os.fdopen(write, "wb", closefd=False) as out:
+            out.write(b"\0" + array("Q", frames).tobytes())
         status = 0
     except MemoryError:
         problem("it wants more memory than it may have (--memory)")
@@ -206,7 +248,7 @@ def _bound_memory(mib: int | None) -> None:
     """
     import resource
 
-    limit = mib << 20 if mib else int(free_memory() * _LEFT)
+    limit = mib << 20 if mib else free_memory()
     if limit:
         _, hard = resource.getrlimit(resource.RLIMIT_DATA)
         if hard != resource.RLIM_INFINITY:
@@ -232,47 +274,109 @@ def free_memory(path: str = _MEMINFO) -> int:
     return 0
 
 
-def _work(args: argparse.Namespace, problem: Callable[[str], None]) -> None:
-    from btfdbg.cli.sigbus import end_with_a_message
+def _work(args: argparse.Namespace, steps: Steps) -> None:
+    """Run the steps; what goes wrong is among their problems."""
 
-    end_with_a_message(args.core)
-    reported = False
+    def report(problem: Callable[[str], None]) -> Collection[int]:
+        return _reported(args, problem)
+
+    def needed(problem: Callable[[str], None]) -> Collection[int]:
+        return _recorded(args, None, problem)
+
+    def commands(
+        lines: tuple[str, ...], asked: Sequence[str] = ()
+    ) -> Callable[[Callable[[str], None]], Collection[int]]:
+        def run_them(problem: Callable[[str], None]) -> Collection[int]:
+            from btfdbg.cli.trim import run_all
+
+            failed: list[str] = []
+            exercise = run_all((*lines, *asked), failed, set(asked))
+
+            def both(session: Session) -> None:
+                _unwind(session)
+                exercise(session)
+
+            found = _recorded(args, both, problem)
+            for line in failed:
+                problem(line)
+            return found
+
+        return run_them
+
+    frames = steps.run("report", report)  # first: it is worth more than the dump
+    if args.no_dump:
+        return
+    always = steps.run("what any session reads", needed)
+    if not always:
+        return
+    frames |= always
+    frames |= steps.run("stacks and what commands read", commands(COMMANDS, args.commands))
+    frames |= steps.run("arguments of frames", commands(ARGUMENTS))
+
+    def write(problem: Callable[[str], None]) -> Collection[int]:
+        from btfdbg.trim import trim
+
+        trim(args.core, os.path.join(args.folder, DUMP), recorded=frames)
+        return ()
+
+    steps.run(DUMP, write)
+
+
+def _reported(args: argparse.Namespace, problem: Callable[[str], None]) -> Collection[int]:
+    """Write the report; return the page frames that it read, if there is to be a dump."""
+    done = False
 
     def reports(session: Session) -> None:
-        nonlocal reported
-        reported = True
+        nonlocal done
+        done = True
         _report(session, args.folder, problem)
 
     if not args.no_dump:
         try:
-            _trim(args, reports, problem)
-        except BtfdbgError as e:
-            problem(f"{DUMP}: {e}")
-    if not reported:
-        from btfdbg.program.open import program_from_core_dump
-        from btfdbg.program.session import session
+            return _recorded(args, reports, problem)
+        except BtfdbgError:
+            if done:
+                raise
+    from btfdbg.cli.sigbus import end_with_a_message
+    from btfdbg.program.open import program_from_core_dump
+    from btfdbg.program.session import session
 
-        reports(session(program_from_core_dump(args.core)))
+    end_with_a_message(args.core)
+    reports(session(program_from_core_dump(args.core)))
+    return ()
 
 
-def _trim(
+def _unwind(session: Session) -> None:
+    """Read every task's stack as far as it can be unwound."""
+    from itertools import islice
+
+    from drgn.helpers.linux.pid import for_each_task
+
+    from btfdbg.report.look import MAX_TASKS, UNREADABLE
+
+    try:
+        for task in islice(for_each_task(session.prog), MAX_TASKS):
+            try:
+                session.prog.stack_trace(task)
+            except UNREADABLE:
+                continue  # of one task; the others are recorded all the same
+    except UNREADABLE:
+        return  # the list of tasks ends here
+
+
+def _recorded(
     args: argparse.Namespace,
-    reports: Callable[[Session], None],
+    exercise: Callable[[Session], None] | None,
     problem: Callable[[str], None],
-) -> None:
-    from btfdbg.cli.trim import run_all
-    from btfdbg.trim import trim
+) -> Collection[int]:
+    from btfdbg.cli.sigbus import end_with_a_message
+    from btfdbg.trim import record
 
-    failed: list[str] = []
-    commands = run_all((*COMMANDS, *args.commands), failed, set(args.commands))
-
-    def exercise(session: Session) -> None:
-        reports(session)  # first: it is worth more than the dump
-        commands(session)
-
-    result = trim(args.core, os.path.join(args.folder, DUMP), exercise)
-    for line in (*failed, *result.problems):
-        problem(f"{DUMP}: {line}")
+    end_with_a_message(args.core)
+    frames, problems = record(args.core, exercise)
+    for line in problems:
+        problem(line)
+    return frames
 
 
 def _report(session: Session, folder: str, problem: Callable[[str], None]) -> None:

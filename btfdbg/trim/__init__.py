@@ -12,6 +12,6 @@ zeros.
 
 from __future__ import annotations
 
-from btfdbg.trim.trim import Result, trim
+from btfdbg.trim.trim import Result, record, trim
 
-__all__ = ["Result", "trim"]
+__all__ = ["Result", "record", "trim"]

@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import drgn
@@ -65,6 +65,7 @@ def trim(
     architecture: str | None = None,
     vmcoreinfo: bytes | None = None,
     before_done: Callable[[], None] = lambda: None,
+    recorded: Iterable[int] | None = None,
 ) -> Result:
     """
     Write a kdump-compressed file that holds only the pages that a session reads.
@@ -76,6 +77,8 @@ def trim(
     :param before_done: Is called last, before OUT takes its place; what it raises is the
         last that can still keep OUT from being written.
     :param include_user: Keep pages that are not the kernel's own too.
+    :param recorded: Page frames that :func:`record` found; what any session needs is
+        taken to be among them.
     :raises DebugInfoError: the dump cannot be used, or the new one not written.
     """
     core, out = Path(core), Path(out)
@@ -88,7 +91,11 @@ def trim(
     recorder = Recorder(core, architecture=architecture, vmcoreinfo=vmcoreinfo)
     session = attach(recorder.prog, options, recorder.info)
     source = read_source(recorder.info, recorder.page_size)
-    problems = needs.touch_all(recorder, session)
+    problems = []
+    if recorded is None:
+        problems = needs.touch_all(recorder, session)
+    else:
+        recorder.pfns.update(recorded)
     if exercise is not None:
         exercise(session)
     recorder.recording = False
@@ -117,6 +124,32 @@ def trim(
     finally:
         part.unlink(missing_ok=True)
     return Result(len(pfns), size, dict(left_out), tuple(problems))
+
+
+def record(
+    core: str | os.PathLike[str],
+    exercise: Callable[[Session], None] | None = None,
+    *,
+    options: Options | None = None,
+) -> tuple[set[int], tuple[str, ...]]:
+    """
+    Return the page frames that a session reads, without writing anything.
+
+    A process that has little memory records in several goes, each in a process of its
+    own, and gives all of it to :func:`trim`.
+
+    :param exercise: As of :func:`trim`; None for what any session needs.
+    :return: Page frames, and what could not be recorded.
+    :raises DebugInfoError: the dump cannot be used.
+    """
+    recorder = Recorder(core)
+    session = attach(recorder.prog, options, recorder.info)
+    problems: list[str] = []
+    if exercise is None:
+        problems = needs.touch_all(recorder, session)
+    else:
+        exercise(session)
+    return recorder.pfns, tuple(problems)
 
 
 def _kernel_pages(

@@ -118,7 +118,8 @@ def run(
         match = re.search(rf"@@@ {words}: +(\d+) kB", console)
         found[key] = int(match[1]) if match else None
     summary = json.loads((out / "collect.json").read_text())
-    found |= {name: summary[name] for name in ("files", "problems", "seconds", "peak_kib")}
+    for name in ("files", "problems", "seconds", "peak_kib", "steps"):
+        found[name] = summary[name]
     found["core_bytes"] = summary["core_bytes"]
     found["bytes"] = sum(summary["files"].values())
     found["makedumpfile_bytes"] = dumps[0].stat().st_size

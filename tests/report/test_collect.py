@@ -8,6 +8,7 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -139,18 +140,42 @@ def test_work_that_hangs_is_ended_and_what_it_wrote_stays(
         collect.write_whole(os.path.join(args.folder, collect.SIGNATURE), "a bug\n")
         time.sleep(3600)
 
-    monkeypatch.setattr(collect, "_work", hangs)
+    monkeypatch.setattr(collect, "_reported", hangs)
+    monkeypatch.setattr(collect, "_recorded", hangs)
     assert collect.run(_args(tmp_path / "out", 1.0)) == 1  # type: ignore[arg-type] # a namespace
     assert names(tmp_path / "out") == {"signature.txt", "collect.json"}
-    assert summary(tmp_path / "out")["problems"] == ["not done after 1 s"]
+    assert summary(tmp_path / "out")["problems"] == [
+        "report: not done after 1 s",
+        "what any session reads: not done after 1 s",
+    ]
 
 
-def test_work_that_the_kernel_ends_is_said(
+def test_step_that_the_kernel_ends_costs_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(collect, "_work", lambda args, problem: os.kill(os.getpid(), 9))
-    assert collect.run(_args(tmp_path / "out", 60.0)) == 2  # type: ignore[arg-type] # a namespace
-    assert "too little memory" in capsys.readouterr().err
+    def ends(args: object, problem: object) -> None:
+        os.kill(os.getpid(), 9)
+
+    monkeypatch.setattr(collect, "_reported", ends)
+    args = _args(tmp_path / "out", 60.0)
+    assert collect.run(args) == 2  # type: ignore[arg-type] # a namespace
+    said = capsys.readouterr().err
+    assert "report: the work was ended by signal 9: the kernel had too little memory left" in said
+    assert "what any session reads: /dev/null is a device" in said
+
+
+def test_step_hands_over_its_page_frames_and_problems() -> None:
+    steps = collect.Steps(60.0, None)
+
+    def work(problem: Callable[[str], None]) -> set[int]:
+        problem("one\ntwo \0three")
+        return {1 << 52, 7, 0}
+
+    assert steps.run("a step", work) == {0, 7, 1 << 52}
+    assert steps.problems == ["a step: one two three"]
+    assert steps.run("another", lambda problem: ()) == set()
+    assert [one["name"] for one in steps.done] == ["a step", "another"]
+    assert steps.peak > 1000
 
 
 def test_free_memory_is_read_in_bytes(tmp_path: Path) -> None:
