@@ -12,6 +12,7 @@ import json
 import os
 from errno import ENOSPC
 
+from btfdbg.lazy_dataclass import replace
 from btfdbg.report.crash_of import from_json, to_json
 from btfdbg.report.signature import VERSION
 
@@ -76,7 +77,9 @@ class Kept:
 
     def get(self, found: Found) -> Crash | None:
         """Return what an earlier run read from a file that has not changed since."""
-        return self._rows.get(self._key(found))
+        crash = self._rows.get(self._key(found))
+        # It may have been named in another way, relative to another folder.
+        return None if crash is None else replace(crash, path=found.path)
 
     def add(self, found: Found, crash: Crash) -> None:
         """Keep a result at once, so that nothing done is lost."""

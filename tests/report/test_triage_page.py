@@ -114,6 +114,9 @@ def test_page_that_an_earlier_run_wrote_is_kept_and_a_missing_one_made_again(
     page.unlink()
     assert main(words) == 0
     assert "NULL dereference in leaf" in page.read_text()
+    monkeypatch.chdir(tmp_path)
+    assert main(["triage", "dmesg.txt", "--html", "out"]) == 0
+    assert f'href="reports/{page.name}">dmesg.txt</a>' in Path("out/index.html").read_text()
 
 
 def test_folder_that_cannot_be_made_is_one_line(
