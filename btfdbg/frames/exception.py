@@ -14,6 +14,8 @@ from collections.abc import Callable
 
 import drgn
 
+from btfdbg.kallsyms.model import try_read
+
 ENTRIES = ("el1h_64_", "el1t_64_", "el1_sync", "el1_irq", "el1_error", "el1_dbg", "el1_fiq")
 
 
@@ -54,3 +56,24 @@ def interrupted_registers(
     if word(at["pc"]) != frame.pc or found["x29"] != outer:
         return None
     return found
+
+
+def registers_at(prog: drgn.Program, trace: drgn.StackTrace, number: int) -> dict[str, int] | None:
+    """
+    The registers where an exception came in, whether the unwinder saw that or not.
+
+    :param number: Of the frame in the trace.
+    :return: None if the frame was not interrupted.
+    """
+    frame = trace[number]
+    if frame.interrupted:
+        return dict(frame.registers())
+    platform = prog.platform
+    if not number or platform is None or platform.arch is not drgn.Architecture.AARCH64:
+        return None
+
+    def read(address: int, size: int) -> bytes | None:
+        return try_read(prog.read, address, size)
+
+    found = interrupted_registers(prog, read, trace[number - 1], frame)
+    return None if found is None else {**found, "pc": frame.pc}

@@ -208,11 +208,19 @@ class Look:
                     self.module(pc),
                     pc,
                     pc - symbol.address,
-                    frame.interrupted,
+                    self._is_interrupted(trace, number),
                     self._sp(frame),
                 )
             )
         return found
+
+    def _is_interrupted(self, trace: drgn.StackTrace, number: int) -> bool:
+        """Whether an exception came in there; on arm64 drgn does not see all of them."""
+        from btfdbg.frames.exception import registers_at
+
+        if trace[number].interrupted:
+            return True
+        return self.machine == "aarch64" and registers_at(self.prog, trace, number) is not None
 
     def _caller(self, frame: drgn.StackFrame) -> list[Call]:
         """

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import btfdbg
+from btfdbg.frames.exception import registers_at
 from btfdbg.frames.lines import lines
 from tests.frames.live import compare
 
@@ -68,3 +69,16 @@ def test_a_leafs_caller_that_the_unwinder_leaves_out_is_found(dump: Path) -> Non
     trigger = next(i for i, f in enumerate(trace) if f.name == "cf_trigger")
     assert "value=" in told[trigger].arguments
     assert '"null\\n"' in told[trigger].arguments
+
+
+@pytest.mark.parametrize(
+    "dump", [d for d in dumps() if "arm64-null-deref" in d.name], ids=lambda p: p.name
+)
+def test_the_registers_at_an_exception_are_found_without_the_unwinder(dump: Path) -> None:
+    session = btfdbg.session(btfdbg.program_from_core_dump(dump))
+    trace = session.prog.crashed_thread().stack_trace()
+    guilty = next(i for i, f in enumerate(trace) if (f.name or "").startswith("cf_level3"))
+    registers = registers_at(session.prog, trace, guilty)
+    assert registers is not None
+    assert (registers["x2"], registers["pc"]) == (0, trace[guilty].pc)
+    assert registers_at(session.prog, trace, guilty + 1) is None

@@ -237,6 +237,8 @@ def _task_lines(session: Session, task: drgn.Object | None) -> Iterator[list[Fra
 def _registers(
     session: Session, task: drgn.Object | None, number: int | None
 ) -> Iterator[list[Fragment]]:
+    from btfdbg.frames.exception import registers_at
+
     if task is None:
         raise LookupError("no task")
     trace = session.prog.stack_trace(task)
@@ -248,7 +250,8 @@ def _registers(
     columns = output.current().columns or 80
     per_line = max((columns - 4) // 27, 1)
     plain: list[Fragment] = []
-    for name, value in trace[number].registers().items():
+    values = registers_at(session.prog, trace, number) or trace[number].registers()
+    for name, value in values.items():
         what = annotate.short(session, value, cache)
         line: list[Fragment] = [("", f"{name:>7} "), ("address", f"{value:016x}")]
         if what:

@@ -40,13 +40,14 @@ def crash(look: Look) -> Iterator[Item]:
 
 def _registers(look: Look) -> Iterator[Item]:
     """The registers at the exception, not those of panic()."""
+    from btfdbg.frames.exception import registers_at
     from btfdbg.report.place import WAITING, frame_of
 
     task = look.panic_task
     trace = look.trace(task) if task is not None else None
     number = None if look.happened.kind in WAITING else frame_of(look.happened)
-    if trace is None or number is None or not trace[number].interrupted:
+    values = None if trace is None or number is None else registers_at(look.prog, trace, number)
+    if values is None:
         return
-    values = trace[number].registers().items()
-    rows = tuple((name, f"{value:#018x}", look.symbol(value)) for name, value in values)
+    rows = tuple((name, f"{value:#018x}", look.symbol(value)) for name, value in values.items())
     yield Table(("register", "value", "points to"), rows, "registers where it happened")
