@@ -180,7 +180,7 @@ def main() -> int:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = args.keep or Path(temporary)
-        results = [compare(name, args.crash, *files, folder) for name, *files in args.pair]
+        results = [compare(n, args.crash, vmlinux, dump, folder) for n, vmlinux, dump in args.pair]
     lines = list(table([name for name, _, _ in args.pair], results))
     if args.missing:
         args.missing.write_text(
