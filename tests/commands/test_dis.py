@@ -37,10 +37,11 @@ def test_the_instruction_that_faulted_is_marked_and_explained(
     oops: Session, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = _run(oops, "dis cf_level3.constprop.0", capsys)
-    marked = [line for line in out.splitlines() if line.startswith("=>")]
+    lines = out.splitlines()
+    marked = [number for number, line in enumerate(lines) if line.startswith("=>")]
     assert len(marked) == 1
-    assert "+0x1a>" in marked[0]
-    assert "writes 4 bytes at NULL+0x10; rdx is cf_victim, NULL" in marked[0]
+    assert "+0x1a>" in lines[marked[0]]
+    assert lines[marked[0] + 1] == "    writes 4 bytes at NULL+0x10; rdx is cf_victim, NULL"
 
 
 def test_globals_and_per_cpu_variables_have_names(

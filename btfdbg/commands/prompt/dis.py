@@ -257,15 +257,16 @@ def _show(
         target = f" <{line.target}>" if line.target else ""
         room = max(_COMMENT_AT - len(line.text) - len(target), 1)
         fault = faults.get(line.address, "") if mark == "=>" else ""
-        comment = "; ".join(c for c in (line.comment, fault) if c)
         output.emit(
             ("bad", f"{mark:2}"),
             ("address", f"{line.address:#x}"),
             ("dim", f" {where + ':':{width + 1}}  "),
             line.text,
             ("symbol", target),
-            ("comment", f"{' ' * room}; {comment}" if comment else ""),
+            ("comment", f"{' ' * room}; {line.comment}" if line.comment else ""),
         )
+        if fault:
+            output.emit(("bad", f"    {fault}"))
 
 
 def _where(session: Session, address: int, decimal: bool) -> str:
