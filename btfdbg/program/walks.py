@@ -98,6 +98,32 @@ def ring(head: Object, way: int) -> Iterator[Object]:
         remark(prog, "a list is damaged and may have lost entries", where)
 
 
+def closed_ring(prog: drgn.Program, link: int, limit: int) -> list[int]:
+    """
+    The nodes of a ring from one of them round to it again; its head is among them.
+
+    Leaves no remark: what is asked may be no list at all.
+
+    :param link: Address of a ``struct list_head``, of the head or of an entry.
+    :param limit: Nodes that a ring may have.
+    :raises ValueError: it does not close, is empty, or its links do not agree.
+    :raises drgn.FaultError: a link leads to no memory.
+    """
+    read, pair_of, size = _pair_reader(prog)
+    nodes = [link]
+    first = pair_of(read(link, size))
+    previous, at = link, first[0]
+    while at != link:
+        pair = pair_of(read(at, size))
+        if len(nodes) >= limit or pair[1] != previous:
+            raise ValueError(f"{link:#x} is in no list")
+        nodes.append(at)
+        previous, at = at, pair[0]
+    if len(nodes) < 2 or first[1] != previous:
+        raise ValueError(f"{link:#x} is in no list")
+    return nodes
+
+
 def _from_the_end(prog: drgn.Program, start: int, way: int, last: int) -> list[int]:
     """
     Nodes that a ring has when walked the other way.

@@ -47,8 +47,8 @@ class Blocked:
 
     @property
     def what(self) -> tuple[object, ...]:
-        """What it waits for: its lock, or without one the functions that it waits in."""
-        if self.lock is not None:
+        """What it waits for: a lock that others wait for too, else the functions that wait."""
+        if self.lock is not None and self.lock.shared:
             return (self.lock.address,)
         return tuple(canonical(call.name) for call in self.stack)
 
@@ -113,7 +113,7 @@ class Blockage:
             look.who(task),
             look.stack(task),
             lock_of(look, task),
-            _waited(task),
+            look.waited(task),
             "" if call is None else call.file,
             "" if call is None else call.sentence,
         )
@@ -123,7 +123,8 @@ class Blockage:
         """The largest group first."""
         by_key: dict[object, list[Blocked]] = {}
         for one in self.tasks:
-            key = tuple(canonical(call.name) for call in one.stack), one.lock and one.lock.address
+            shared = one.lock.address if one.lock is not None and one.lock.shared else 0
+            key = tuple(canonical(call.name) for call in one.stack), shared
             by_key.setdefault(key, []).append(one)
         groups = [Group(tuple(members)) for members in by_key.values()]
         return tuple(sorted(groups, key=lambda g: (-len(g.members), -(g.first.seconds or 0))))
@@ -217,13 +218,3 @@ def _frozen(block: drgn.Object) -> Frozen | None:
     if not name.isprintable() or not name or not device.isprintable():
         return None
     return Frozen(name, device, block.value_())
-
-
-def _waited(task: drgn.Object) -> float | None:
-    from drgn.helpers.linux.sched import task_since_last_arrival_ns
-
-    try:
-        seconds = int(task_since_last_arrival_ns(task)) / 1e9
-    except UNREADABLE:
-        return None
-    return seconds if 0 <= seconds < 1e9 else None

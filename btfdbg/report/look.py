@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from btfdbg.program.session import Session
+    from btfdbg.report.alike import Alike
     from btfdbg.report.event import Event
     from btfdbg.report.happened import Happened
+    from btfdbg.report.waits import Waits
 
 UNREADABLE = (
     drgn.FaultError,
@@ -42,6 +44,8 @@ UNREADABLE = (
 MAX_TASKS = 1 << 20
 MAX_FRAMES = 256
 _PANIC_CPU_INVALID = (-1, 0xFFFFFFFF)
+_LONGEST = 1e9  # seconds
+_STACK = (1 << 12, 1 << 18)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,11 @@ class Call:
         if not self.name:
             return f"{self.pc:#x}"
         return f"{self.name}+{self.offset:#x}{f' [{self.module}]' if self.module else ''}"
+
+    def moved(self, by: int) -> Call:
+        """The same frame on a stack that lies ``by`` bytes higher."""
+        sp = self.sp + by if self.sp else 0
+        return Call(self.name, self.module, self.pc, self.offset, self.interrupted, sp)
 
     def frame(self, part: str = "task") -> Frame:
         """The same for the rules of the signature."""
@@ -94,6 +103,7 @@ class Look:
         """The decision, once it is made; checks can ask it."""
         self._stacks: dict[int, tuple[Call, ...]] = {}
         self._traces: dict[int, drgn.StackTrace] = {}
+        self._clocks: dict[int, int] = {}
         session.ensure_modules()
 
     @functools.cached_property
@@ -159,7 +169,9 @@ class Look:
     def who(self, task: drgn.Object) -> Who:
         """Name a task; what cannot be read of it is a question mark."""
         try:
-            comm = task.comm.string_().decode("utf-8", "backslashreplace")
+            at, size = self._comm
+            name = self.prog.read(task.value_() + at, size)
+            comm = name.partition(b"\0")[0].decode("utf-8", "backslashreplace")
         except UNREADABLE:
             comm = "?"
         try:
@@ -167,6 +179,29 @@ class Look:
         except UNREADABLE:
             pid = -1
         return Who(comm, pid, task.value_())
+
+    @functools.cached_property
+    def _comm(self) -> tuple[int, int]:
+        """Where a task's name stands in it, and its length."""
+        member = self.prog.type("struct task_struct").member("comm")
+        return member.offset, drgn.sizeof(member.type)
+
+    def waited(self, task: drgn.Object) -> float | None:
+        """
+        Seconds since a task last ran.
+
+        :return: ``None`` if the kernel keeps no such count, or it is no time that can be.
+        """
+        try:
+            from drgn.helpers.linux.sched import cpu_rq, task_cpu
+
+            cpu = int(task_cpu(task))
+            if cpu not in self._clocks:
+                self._clocks[cpu] = int(cpu_rq(self.prog, cpu).clock)
+            seconds = (self._clocks[cpu] - int(task.sched_info.last_arrival)) / 1e9
+        except UNREADABLE:
+            return None
+        return seconds if 0 <= seconds < _LONGEST else None
 
     def trace(self, task: drgn.Object) -> drgn.StackTrace | None:
         """drgn's stack trace of a task, ``None`` if it has none here."""
@@ -182,9 +217,44 @@ class Look:
         """The kernel's frames of a task, innermost first; none if they cannot be unwound."""
         at = task.value_()
         if at not in self._stacks:
-            trace = self.trace(task)
-            self._stacks[at] = () if trace is None else tuple(self._calls(trace))
+            calls = self.alike.find(at)
+            if calls is None:
+                trace = self.trace(task)
+                calls = () if trace is None else tuple(self._calls(trace))
+                self.alike.learn(at, calls)
+            self._stacks[at] = calls
         return self._stacks[at]
+
+    @functools.cached_property
+    def thread_size(self) -> int:
+        """
+        Bytes of a kernel stack.
+
+        :raises LookupError: nothing tells, or it is no such size.
+        """
+        size = int(self.prog["THREAD_SIZE"])
+        if size & (size - 1) or not _STACK[0] <= size <= _STACK[1]:
+            raise LookupError(f"a kernel stack has no {size} bytes")
+        return size
+
+    @functools.cached_property
+    def pt_regs(self) -> drgn.Type:
+        """``struct pt_regs``."""
+        return self.prog.type("struct pt_regs")
+
+    @functools.cached_property
+    def waits(self) -> Waits:
+        """What was found out about locks."""
+        from btfdbg.report.waits import Waits
+
+        return Waits()
+
+    @functools.cached_property
+    def alike(self) -> Alike:
+        """Stacks that were unwound, to know others like them by."""
+        from btfdbg.report.alike import Alike
+
+        return Alike(self)
 
     def _calls(self, trace: drgn.StackTrace) -> list[Call]:
         found: list[Call] = []
@@ -198,7 +268,7 @@ class Look:
             try:
                 symbol = frame.symbol()
             except LookupError:
-                if frame.interrupted or not found:
+                if not found or (frame.interrupted and not self._is_user_space(frame)):
                     found.append(Call("", "", pc, 0, frame.interrupted, self._sp(frame)))
                     found.extend(self._caller(frame))
                 break  # user space, or garbage behind the end
@@ -221,6 +291,17 @@ class Look:
         if trace[number].interrupted:
             return True
         return self.machine == "aarch64" and registers_at(self.prog, trace, number) is not None
+
+    def _is_user_space(self, frame: drgn.StackFrame) -> bool:
+        """Whether a frame's registers are a program's: what the kernel was entered from."""
+        try:
+            if self.machine == "x86_64":
+                return int(frame.register("cs")) & 3 == 3  # the privilege of user space
+            if self.machine == "aarch64":
+                return int(frame.register("pstate")) & 0xF == 0  # EL0t
+        except UNREADABLE:
+            pass
+        return False
 
     def _caller(self, frame: drgn.StackFrame) -> list[Call]:
         """

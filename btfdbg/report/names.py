@@ -6,6 +6,7 @@ Facts: gcc's and clang's suffixes (``.isra``, ``.constprop``, ``.part``, ``.cold
 
 from __future__ import annotations
 
+import functools
 import re
 
 from btfdbg.report.rust import demangle
@@ -26,6 +27,7 @@ _GENERAL = re.compile(
 )
 
 
+@functools.lru_cache(maxsize=1 << 14)
 def base_name(name: str) -> str:
     """
     Return a function's name without what the compiler or linker added.
@@ -37,6 +39,7 @@ def base_name(name: str) -> str:
     return name.removeprefix(".").partition(".")[0].partition("$")[0] or name
 
 
+@functools.lru_cache(maxsize=1 << 14)
 def canonical(name: str) -> str:
     """
     Return the name under which a function is blamed, equal over architectures.

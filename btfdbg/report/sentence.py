@@ -118,6 +118,11 @@ def _hung(h: Happened) -> str:
     longest = f" for {first.seconds:.0f} s" if first.seconds is not None else ""
     if frozen is not None:
         return f"{frozen} is frozen, and {count} for it{longest} ({_names(same)})."
+    if first.lock is not None and not first.lock.shared and len(same) > 1:
+        each = f"each for a {first.lock.kind} of its own"
+        locks = {one.lock.address for one in same if one.lock is not None}
+        what = each if len(locks) > 1 else f"for the {first.lock}"
+        return f"{count}{longest}{_where(h)}, {what} ({_names(same)})."
     if first.lock is not None:
         holder = blockage.holder(first.lock)
         held = f", held by {holder}" if holder is not None else ", whose holder is not recorded"

@@ -99,12 +99,13 @@ def _arguments(look: Look, task: drgn.Object) -> tuple[int, ...]:
 def _user_registers(look: Look, task: drgn.Object) -> drgn.Object | None:
     """``struct pt_regs`` of user space, if what is there says so itself."""
     prog = look.prog
-    size = drgn.sizeof(prog.type("struct pt_regs"))
-    top = int(task.stack) + int(prog["THREAD_SIZE"])
+    type_ = look.pt_regs
+    size = drgn.sizeof(type_)
+    top = int(task.stack) + look.thread_size
     # Newest first: with FRED two words stay free above it (commit 65c9cc9e2c14,
     # "x86/fred: Reserve space for the FRED stack frame", in v6.9).
     for above in (16, 0, 8) if look.machine == "x86_64" else (0, 16):
-        regs = drgn.Object(prog, "struct pt_regs", address=top - above - size)
+        regs = drgn.Object(prog, type_, address=top - above - size).read_()
         if look.machine == "x86_64":
             if int(regs.cs) == 0x33 and int(regs.ss) == 0x2B:
                 return regs

@@ -13,12 +13,13 @@ their low bits (MUTEX_FLAGS 7, RWSEM_OWNER_FLAGS_MASK 3, rt_mutex 1).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import drgn
 
 from btfdbg.lazy_dataclass import dataclass
+from btfdbg.program.walks import closed_ring
 from btfdbg.report.look import UNREADABLE
 from btfdbg.report.names import base_name
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _MAX_RING = 1 << 14
 _MAX_STACK = 1 << 16
 _POINTER = 8
+_ASKED = 32  # tasks of one stack whose arguments are worked out: that takes milliseconds
 _BLOCKERS = (("mutex", ""), ("semaphore", ""), ("rwsem", "read"), ("rwsem", "write"))
 # A function that waits, the parameter that names what for, and its kind.
 _PARAMETERS = (
@@ -45,6 +47,7 @@ _PARAMETERS = (
     ("__lock_buffer", "bh", "buffer"), ("rt_mutex_lock", "lock", "rtmutex"),
     ("submit_bio_wait", "bio", "bio"), ("blk_mq_freeze_queue_wait", "q", "request queue"),
 )  # fmt: skip
+_HELD = ("mutex", "rwsem", "rtmutex", "percpu_rwsem", "semaphore", "request queue")
 _WAITING = tuple({name for name, _, _ in _PARAMETERS})
 
 
@@ -68,8 +71,23 @@ class Lock:
     owner: int
     how: str
 
+    @property
+    def shared(self) -> bool:
+        """Whether tasks that wait for it wait for each other's sake: somebody holds it."""
+        return self.kind in _HELD
+
     def __str__(self) -> str:
         return f"{self.kind} {self.name or f'{self.address:#x}'}"
+
+
+class Waits:
+    """What was found out about locks so far, so that each is read once for all its waiters."""
+
+    def __init__(self) -> None:
+        self.locks: dict[tuple[str, int], tuple[int | None, str]] = {}
+        self.heads: dict[tuple[str, int], int | None] = {}  # of a waiter's list: where it hangs
+        self.layouts: dict[str, tuple[int, int, int] | None] = {}
+        self.asked: Counter[tuple[str, ...]] = Counter()  # arguments, by stack
 
 
 def lock_of(look: Look, task: drgn.Object) -> Lock | None:
@@ -86,10 +104,12 @@ def lock_of(look: Look, task: drgn.Object) -> Lock | None:
 
 def _lock(look: Look, kind: str, address: int, mode: str, how: str) -> Lock | None:
     """A lock that says of itself what a lock says, else nothing."""
-    owner = _owner(look, kind, address)
-    if owner is None:
-        return None
-    return Lock(kind, address, look.symbol(address), mode, owner, how)
+    key = kind, address
+    known = look.waits.locks.get(key)
+    if known is None:
+        known = look.waits.locks[key] = _owner(look, kind, address), look.symbol(address)
+    owner, name = known
+    return None if owner is None else Lock(kind, address, name, mode, owner, how)
 
 
 def _owner(look: Look, kind: str, address: int) -> int | None:
@@ -163,7 +183,7 @@ def _on_stack(look: Look, task: drgn.Object) -> Lock | None:
                        "struct percpu_rw_semaphore", "waiters.head"))  # fmt: skip
     if not wanted:
         return None
-    places = list(_pointers_to(look, task))
+    places = _pointers_to(look, task)
     for kind, waiter, member, lock, head in wanted:
         link = "entry" if kind == "percpu_rwsem" else "list"
         for place in places:
@@ -173,77 +193,102 @@ def _on_stack(look: Look, task: drgn.Object) -> Lock | None:
     return None
 
 
-def _pointers_to(look: Look, task: drgn.Object) -> Iterator[int]:
+def _pointers_to(look: Look, task: drgn.Object) -> list[int]:
     """Where in its stack, above the stack pointer, a task's address stands."""
-    bottom = int(task.stack)
-    size = min(int(look.prog["THREAD_SIZE"]), _MAX_STACK)
-    sps = [call.sp for call in look.stack(task) if bottom <= call.sp < bottom + size]
-    start = min(sps, default=bottom) & ~(_POINTER - 1)
-    data = look.prog.read(start, bottom + size - start)
+    at = task.value_()
+    words = look.alike.words(at)
+    if words is not None:
+        start, data = words.start, words.data
+    else:
+        bottom = int(task.stack)
+        size = min(look.thread_size, _MAX_STACK)
+        sps = [call.sp for call in look.stack(task) if bottom <= call.sp < bottom + size]
+        start = min(sps, default=bottom) & ~(_POINTER - 1)
+        data = look.prog.read(start, bottom + size - start)
     platform = look.prog.platform
     little = platform is not None and platform.flags & drgn.PlatformFlags.IS_LITTLE_ENDIAN
-    word = task.value_().to_bytes(_POINTER, "little" if little else "big")
-    at = data.find(word)
-    while at >= 0:
-        if at % _POINTER == 0:
-            yield start + at
-        at = data.find(word, at + 1)
+    word = at.to_bytes(_POINTER, "little" if little else "big")
+    found = []
+    place = data.find(word)
+    while place >= 0:
+        if place % _POINTER == 0:
+            found.append(start + place)
+        place = data.find(word, place + 1)
+    return found
 
 
 def _by_waiter(
     look: Look, kind: str, waiter: tuple[str, str, str], lock: tuple[str, str], place: int
 ) -> Lock | None:
     """The lock at whose list a waiter hangs, if both are what they should be."""
-    prog = look.prog
+    known = look.waits
+    if kind not in known.layouts:
+        known.layouts[kind] = _layout(look, waiter, lock)
+    layout = known.layouts[kind]
+    if layout is None:
+        return None
+    task_at, link_at, head_at = layout
+    link = place - task_at + link_at
+    key = kind, link
+    if key not in known.heads:
+        _walk(look, kind, link, task_at - link_at)
+    head = known.heads[key]
+    if head is None:
+        return None
+    return _lock(look, kind, head - head_at, "", f"{waiter[0]} on its stack")
+
+
+def _layout(
+    look: Look, waiter: tuple[str, str, str], lock: tuple[str, str]
+) -> tuple[int, int, int] | None:
+    """Offsets of a waiter's task and list entry, and of the list's head in its lock."""
     try:
-        waiter_type, lock_type = prog.type(waiter[0]), prog.type(lock[0])
-        start = place - drgn.offsetof(waiter_type, waiter[1])
-        link = start + drgn.offsetof(waiter_type, waiter[2])
-        to_head = drgn.offsetof(lock_type, lock[1])
-        ring = _ring(look, link)
+        waiter_type, lock_type = look.prog.type(waiter[0]), look.prog.type(lock[0])
+        return (
+            drgn.offsetof(waiter_type, waiter[1]),
+            drgn.offsetof(waiter_type, waiter[2]),
+            drgn.offsetof(lock_type, lock[1]),
+        )
     except UNREADABLE:
         return None
-    # All of the ring but the head are waiters of tasks; the head is part of the lock.
-    heads = []
+
+
+def _walk(look: Look, kind: str, link: int, to_task: int) -> None:
+    """
+    Note where the list hangs that an entry is part of, for every entry of it.
+
+    All of a ring but the head are waiters of tasks; the head is part of the lock.
+    """
+    heads = look.waits.heads
+    heads[kind, link] = None
+    try:
+        ring = closed_ring(look.prog, link, _MAX_RING)
+    except UNREADABLE:
+        return
+    outside = []
     for node in ring:
-        if node == link:
-            continue
-        owner_at = (
-            node - drgn.offsetof(waiter_type, waiter[2]) + drgn.offsetof(waiter_type, waiter[1])
-        )
         try:
-            pointer = prog.read_u64(owner_at)
+            pointer = look.prog.read_u64(node + to_task)
         except UNREADABLE:
             pointer = 0
         if pointer not in look.task_addresses:
-            heads.append(node)
-    if len(heads) != 1:
-        return None
-    return _lock(look, kind, heads[0] - to_head, "", f"{waiter[0]} on its stack")
-
-
-def _ring(look: Look, link: int) -> list[int]:
-    """
-    The nodes of a list, from one of them round to it again.
-
-    :raises ValueError: it does not close.
-    """
-    nodes = [link]
-    previous, at = link, look.prog.read_u64(link)
-    while at != link:
-        if len(nodes) >= _MAX_RING or look.prog.read_u64(at + _POINTER) != previous:
-            raise ValueError("no list")
-        nodes.append(at)
-        previous, at = at, look.prog.read_u64(at)
-    if len(nodes) < 2 or look.prog.read_u64(link + _POINTER) != previous:
-        raise ValueError("no list")
-    return nodes
+            outside.append(node)
+    if len(outside) == 1 and outside[0] != link:
+        heads.update(((kind, node), outside[0]) for node in ring if node != outside[0])
 
 
 def _by_arguments(look: Look, task: drgn.Object) -> Lock | None:
     """What the function that waits was called with, as its code shows."""
     names = [base_name(call.name) for call in look.stack(task)]
     if not any(name in _WAITING for name in names):
+        return None
+    key = tuple(names)
+    look.waits.asked[key] += 1
+    if look.waits.asked[key] > _ASKED:
+        look.doubts.add(
+            f"more than {_ASKED} tasks have one stack: what each of the others waits for"
+            " was not worked out"
+        )
         return None
     trace = look.trace(task)
     if trace is None:

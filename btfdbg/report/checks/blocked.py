@@ -66,6 +66,9 @@ def group_items(blockage: Blockage, group: Group) -> Iterator[Item]:
         mode = f" to {first.lock.mode}" if first.lock.mode else ""
         held = f"held by {holder}" if holder is not None else "its holder is not recorded"
         they = "They wait" if count > 1 else "It waits"
+        others = {one.lock.address for one in group.members if one.lock is not None}
+        if len(others) > 1:
+            held = f"{len(others) - 1:,} others wait for one of their own"
         yield Line(f"{they} for {first.lock}{mode}; {held} ({first.lock.how}).")
         frozen = blockage.frozen_for(first.lock)
         if frozen is not None:
