@@ -75,7 +75,6 @@ class Words:
 class _Shape:
     places: tuple[tuple[int, bytes], ...]
     calls: tuple[Call, ...]
-    start: int
 
 
 class Alike:
@@ -129,23 +128,26 @@ class Alike:
             return None
         data = words.data
         for shape in self._shapes.get(self._key(words), ()):
-            if all(data[at : at + len(word)] == word for at, word in shape.places):
-                by = words.start - shape.start
-                return tuple(call.moved(by) for call in shape.calls)
+            if all(data.startswith(word, at) for at, word in shape.places):
+                return shape.calls
         return None
 
-    def learn(self, task: int, calls: Sequence[Call]) -> None:
-        """Remember a stack that was unwound, if the words that made its frames are found."""
+    def learn(self, task: int, calls: tuple[Call, ...], pointers: Sequence[int]) -> None:
+        """
+        Remember a stack that was unwound, if the words that made its frames are found.
+
+        :param pointers: Each frame's stack pointer, not asked where frame pointers lead.
+        """
         words = self.words(task)
         if words is None or not calls or self._count >= _SHAPES:
             return
         if words.fp:
             places = self._chained(words, calls)
         else:
-            places = self._places(words, calls)
+            places = self._places(words, calls, pointers)
         if places is not None:
             self._count += 1
-            shape = _Shape(places, tuple(calls), words.start)
+            shape = _Shape(places, calls)
             self._shapes.setdefault(self._key(words), []).append(shape)
 
     def _key(self, words: Words) -> object:
@@ -181,12 +183,14 @@ class Alike:
             found.append((place, words.data[place : place + _LOW]))
         return tuple(found)
 
-    def _places(self, words: Words, calls: Sequence[Call]) -> tuple[tuple[int, bytes], ...] | None:
+    def _places(
+        self, words: Words, calls: Sequence[Call], pointers: Sequence[int]
+    ) -> tuple[tuple[int, bytes], ...] | None:
         """Return where each return address stands: below the caller's stack pointer."""
         found = []
         low = 0
-        for call in calls:
-            high = call.sp - words.start
+        for call, pointer in zip(calls, pointers, strict=False):
+            high = pointer - words.start
             if call.interrupted or not low <= high <= len(words.data):
                 return None
             word = call.pc.to_bytes(_POINTER, self._order)

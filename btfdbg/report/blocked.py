@@ -82,6 +82,7 @@ class Blockage:
 
     def __init__(self, look: Look) -> None:
         self._look = look
+        self._frozen: dict[int, Frozen | None] = {}
 
     @functools.cached_property
     def tasks(self) -> tuple[Blocked, ...]:
@@ -192,6 +193,11 @@ class Blockage:
         """The frozen file system whose writers a lock stops."""
         if lock is None or lock.kind != "percpu_rwsem":
             return None
+        if lock.address not in self._frozen:
+            self._frozen[lock.address] = self._super_block(lock)
+        return self._frozen[lock.address]
+
+    def _super_block(self, lock: Lock) -> Frozen | None:
         prog = self._look.prog
         try:
             first = drgn.offsetof(prog.type("struct super_block"), "s_writers.rw_sem")

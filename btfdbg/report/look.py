@@ -10,6 +10,7 @@ exception or interrupt came in.
 from __future__ import annotations
 
 import functools
+import itertools
 from typing import TYPE_CHECKING
 
 import drgn
@@ -63,17 +64,11 @@ class Call:
     pc: int
     offset: int
     interrupted: bool
-    sp: int
 
     def __str__(self) -> str:
         if not self.name:
             return f"{self.pc:#x}"
         return f"{self.name}+{self.offset:#x}{f' [{self.module}]' if self.module else ''}"
-
-    def moved(self, by: int) -> Call:
-        """The same frame on a stack that lies ``by`` bytes higher."""
-        sp = self.sp + by if self.sp else 0
-        return Call(self.name, self.module, self.pc, self.offset, self.interrupted, sp)
 
     def frame(self, part: str = "task") -> Frame:
         """The same for the rules of the signature."""
@@ -140,8 +135,6 @@ class Look:
     @functools.cached_property
     def tasks(self) -> tuple[drgn.Object, ...]:
         """Every task but the idle ones, ``struct task_struct *``."""
-        import itertools
-
         from drgn.helpers.linux.pid import for_each_task
 
         found: list[drgn.Object] = []
@@ -206,24 +199,27 @@ class Look:
     def trace(self, task: drgn.Object) -> drgn.StackTrace | None:
         """drgn's stack trace of a task, ``None`` if it has none here."""
         at = task.value_()
-        if at not in self._traces:
+        found = self._traces.get(at)
+        if found is None:
             try:
-                self._traces[at] = self.prog.stack_trace(task)
+                found = self._traces[at] = self.prog.stack_trace(task)
             except UNREADABLE:
                 return None
-        return self._traces[at]
+        return found
 
     def stack(self, task: drgn.Object) -> tuple[Call, ...]:
         """The kernel's frames of a task, innermost first; none if they cannot be unwound."""
         at = task.value_()
-        if at not in self._stacks:
+        calls = self._stacks.get(at)
+        if calls is None:
             calls = self.alike.find(at)
             if calls is None:
                 trace = self.trace(task)
                 calls = () if trace is None else tuple(self._calls(trace))
-                self.alike.learn(at, calls)
+                if trace is not None:
+                    self.alike.learn(at, calls, stack_pointers(trace))
             self._stacks[at] = calls
-        return self._stacks[at]
+        return calls
 
     @functools.cached_property
     def thread_size(self) -> int:
@@ -269,7 +265,7 @@ class Look:
                 symbol = frame.symbol()
             except LookupError:
                 if not found or (frame.interrupted and not self._is_user_space(frame)):
-                    found.append(Call("", "", pc, 0, frame.interrupted, self._sp(frame)))
+                    found.append(Call("", "", pc, 0, frame.interrupted))
                     found.extend(self._caller(frame))
                 break  # user space, or garbage behind the end
             found.append(
@@ -279,7 +275,6 @@ class Look:
                     pc,
                     pc - symbol.address,
                     self._is_interrupted(trace, number),
-                    self._sp(frame),
                 )
             )
         return found
@@ -322,14 +317,7 @@ class Look:
         if symbol.kind is not drgn.SymbolKind.FUNC:
             return []
         offset = back - symbol.address
-        return [Call(symbol.name, self.module(back), back, offset, False, 0)]
-
-    @staticmethod
-    def _sp(frame: drgn.StackFrame) -> int:
-        try:
-            return int(frame.sp)
-        except LookupError:
-            return 0
+        return [Call(symbol.name, self.module(back), back, offset, False)]
 
     def module(self, pc: int) -> str:
         """Name of the module that an address lies in, ``""`` for the kernel itself."""
@@ -369,3 +357,14 @@ class Look:
         except UNREADABLE:
             return False
         return True
+
+
+def stack_pointers(trace: drgn.StackTrace) -> list[int]:
+    """Return the stack pointer of each frame, 0 where the unwinder has none."""
+    found = []
+    for frame in itertools.islice(trace, MAX_FRAMES):
+        try:
+            found.append(int(frame.sp))
+        except LookupError:
+            found.append(0)
+    return found

@@ -13,6 +13,7 @@ their low bits (MUTEX_FLAGS 7, RWSEM_OWNER_FLAGS_MASK 3, rt_mutex 1).
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ import drgn
 
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.program.walks import closed_ring
-from btfdbg.report.look import UNREADABLE
+from btfdbg.report.look import UNREADABLE, stack_pointers
 from btfdbg.report.names import base_name
 
 if TYPE_CHECKING:
@@ -168,7 +169,21 @@ def _rt_mutex(look: Look, task: drgn.Object) -> Lock | None:
 
 def _on_stack(look: Look, task: drgn.Object) -> Lock | None:
     """A waiter in the task's own stack whose ``task`` is this task."""
-    names = [base_name(call.name) for call in look.stack(task)]
+    wanted = _waiters(tuple(call.name for call in look.stack(task)))
+    places = _pointers_to(look, task) if wanted else []
+    for kind, waiter, member, lock, head in wanted:
+        link = "entry" if kind == "percpu_rwsem" else "list"
+        for place in places:
+            found = _by_waiter(look, kind, (waiter, member, link), (lock, head), place)
+            if found is not None:
+                return found
+    return None
+
+
+@functools.lru_cache(maxsize=1024)
+def _waiters(calls: tuple[str, ...]) -> tuple[tuple[str, str, str, str, str], ...]:
+    """Kinds of waiters that a stack's functions may have put there: kind, types, members."""
+    names = [base_name(call) for call in calls]
     wanted = []
     if any(name.startswith(("__mutex_lock", "mutex_lock", "__ww_mutex")) for name in names):
         wanted.append(("mutex", "struct mutex_waiter", "task", "struct mutex", "wait_list"))
@@ -181,16 +196,7 @@ def _on_stack(look: Look, task: drgn.Object) -> Lock | None:
     if any("percpu_" in name for name in names):
         wanted.append(("percpu_rwsem", "struct wait_queue_entry", "private",
                        "struct percpu_rw_semaphore", "waiters.head"))  # fmt: skip
-    if not wanted:
-        return None
-    places = _pointers_to(look, task)
-    for kind, waiter, member, lock, head in wanted:
-        link = "entry" if kind == "percpu_rwsem" else "list"
-        for place in places:
-            found = _by_waiter(look, kind, (waiter, member, link), (lock, head), place)
-            if found is not None:
-                return found
-    return None
+    return tuple(wanted)
 
 
 def _pointers_to(look: Look, task: drgn.Object) -> list[int]:
@@ -202,8 +208,10 @@ def _pointers_to(look: Look, task: drgn.Object) -> list[int]:
     else:
         bottom = int(task.stack)
         size = min(look.thread_size, _MAX_STACK)
-        sps = [call.sp for call in look.stack(task) if bottom <= call.sp < bottom + size]
-        start = min(sps, default=bottom) & ~(_POINTER - 1)
+        trace = look.trace(task)
+        pointers = [] if trace is None else stack_pointers(trace)
+        inside = [pointer for pointer in pointers if bottom <= pointer < bottom + size]
+        start = min(inside, default=bottom) & ~(_POINTER - 1)
         data = look.prog.read(start, bottom + size - start)
     platform = look.prog.platform
     little = platform is not None and platform.flags & drgn.PlatformFlags.IS_LITTLE_ENDIAN
