@@ -12,8 +12,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from btfdbg.commands import evaluate, extensions
+from btfdbg.commands import evaluate
 from btfdbg.errors import DebugInfoError
+from btfdbg.program.extensions import own_file
 from btfdbg.program.session import Session
 
 _MAX_SIZE = 1 << 24
@@ -53,7 +54,7 @@ def read_all(given: Sequence[str], with_crashrc: bool) -> list[tuple[str, str]]:
     paths = [Path(name) for name in given]
     if with_crashrc:
         own = crashrc()
-        if own.exists() and not extensions.own_file(own):
+        if own.exists() and not own_file(own):
             raise DebugInfoError(f"{own}: not read: others may write to it")
         paths.insert(0, own)
     return [(str(path), read(path)) for path in paths]

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from btfdbg.commands.extensions import config_dir, own_file
+from btfdbg.program.extensions import config_dir, own_file
 
 _MAX_FILE = 1 << 20
 

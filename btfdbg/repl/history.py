@@ -15,7 +15,7 @@ from pathlib import Path
 
 from prompt_toolkit.history import History
 
-from btfdbg.commands.extensions import state_dir
+from btfdbg.program.extensions import state_dir
 
 _MAX_READ = 1 << 20  # bytes from the end of the file
 _MAX_FILE = 4 << 20

@@ -112,12 +112,22 @@ class Repl:
         for i, line in enumerate(info.banner(self.session).splitlines()):
             text = escape(line)
             print(paint([("heading" if i == 0 else "dim", text)], self.color))
-        if not self.session.prog.flags & drgn.ProgramFlags.IS_LIVE:
-            text = "report says what happened and why, ctx shows where"
-            print(paint([("dim", text)], self.color))
+        for i, line in enumerate(self._crash()):
+            print(paint([("bad" if i == 0 else "dim", escape(line))], self.color))
         hint = "help lists the commands, Tab completes, F1 shows the keys"
         if not columns or columns >= 40:
             print(paint([("dim", hint)], self.color))
+
+    def _crash(self) -> list[str]:
+        """What the dump is about; nothing of a kernel that runs."""
+        if self.session.prog.flags & drgn.ProgramFlags.IS_LIVE:
+            return []
+        from btfdbg.report.first import first_lines
+
+        try:
+            return first_lines(self.session.prog)
+        except KeyboardInterrupt:
+            return []  # the prompt comes at once
 
     def _make_prompt(self) -> PromptSession[str]:
         dumb = os.environ.get("TERM") in ("dumb", "")

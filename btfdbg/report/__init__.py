@@ -17,11 +17,12 @@ parts.py       the values that a report on a dump is made of, and its checks' re
 look.py        tasks, stacks and log of a dump, each read once
 witness.py     functions on the panic's stack → kind, one row per family
 syscall.py     the system call of a task, its arguments and file
+alike.py       stacks that are alike, unwound once
 waits.py       what a blocked task waits for; blocked.py: groups, chains, circles
 happened.py    the decision: kind, deciding stack, access; sentence.py: its words
 place.py       where it happened: task, frame, lines of the log
-clock.py       jiffies → seconds
-checks/        the sections, one file per subject; extensions.py: the user's own
+clock.py       jiffies → seconds; pools.py: work queues; trouble.py: why one was panicked by hand
+checks/        the sections, one file per subject; the user's own come beside them
 whole.py       report(session); as_text.py, as_json.py, as_html.py show it
 files.py       logs as files; log_report.py: the report on one
 log_page.py    a log's report in the shape of a dump's

@@ -111,15 +111,13 @@ class Look:
     @functools.cached_property
     def panic_cpu(self) -> int | None:
         """The CPU that panicked, ``None`` if none did or that cannot be told."""
-        for name in ("panic_cpu", "crashing_cpu"):
-            try:
-                value = self.prog[name]
-                number = int(value.counter if hasattr(value, "counter") else value)
-            except UNREADABLE:
-                continue
-            return None if number in _PANIC_CPU_INVALID else number
-        self.doubts.add("panic_cpu cannot be read: whether the kernel panicked rests on its log")
-        return None
+        try:
+            return panic_cpu(self.prog)
+        except LookupError:
+            self.doubts.add(
+                "panic_cpu cannot be read: whether the kernel panicked rests on its log"
+            )
+            return None
 
     @functools.cached_property
     def panic_task(self) -> drgn.Object | None:
@@ -357,6 +355,22 @@ class Look:
         except UNREADABLE:
             return False
         return True
+
+
+def panic_cpu(prog: drgn.Program) -> int | None:
+    """
+    Return the number of the CPU that panicked, ``None`` if none did.
+
+    :raises LookupError: the kernel has no such variable, or it cannot be read.
+    """
+    for name in ("panic_cpu", "crashing_cpu"):
+        try:
+            value = prog[name]
+            number = int(value.counter if hasattr(value, "counter") else value)
+        except UNREADABLE:
+            continue
+        return None if number in _PANIC_CPU_INVALID else number
+    raise LookupError("panic_cpu cannot be read")
 
 
 def stack_pointers(trace: drgn.StackTrace) -> list[int]:

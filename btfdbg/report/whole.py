@@ -33,9 +33,9 @@ def load_checks() -> None:
 
     for module in iter_modules(checks.__path__, checks.__name__ + "."):
         import_module(module.name)
-    from btfdbg.report.extensions import load
+    from btfdbg.program.extensions import load
 
-    load()
+    load("checks", "btfdbg.checks")
 
 
 def report(session: Session, only: Collection[str] = ()) -> Report:

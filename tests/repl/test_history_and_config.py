@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from btfdbg.commands.extensions import config_dir, own_file, state_dir
+from btfdbg.program.extensions import config_dir, own_file, state_dir
 from btfdbg.repl import config
 from btfdbg.repl.history import SharedHistory, decode, encode
 from btfdbg.repl.keys import indentation

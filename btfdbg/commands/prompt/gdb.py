@@ -10,6 +10,7 @@ from drgn.commands import CommandError, ParsedCommand, argument, custom_command
 from btfdbg.commands import equivalents, extensions, output
 from btfdbg.commands.define import DEFINITIONS, NAMESPACE, Definition, prompt_command
 from btfdbg.commands.text import escape
+from btfdbg.program.extensions import config_dir
 from btfdbg.program.session import Session, session
 
 DEFINITIONS["gdb"] = Definition(
@@ -79,7 +80,7 @@ def gdb(
 )
 def extend(session: Session, args: argparse.Namespace) -> None:
     """Run the command."""
-    folder = extensions.config_dir() / "commands"
+    folder = config_dir() / extensions.FOLDER
     for file in args.file:
         word = file.rpartition("/")[2].partition(".")[0]
         hint = equivalents.INSTEAD.get(word, "")

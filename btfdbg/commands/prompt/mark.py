@@ -16,10 +16,10 @@ from drgn.commands import argument
 
 from btfdbg.commands import annotate, values
 from btfdbg.commands.define import prompt_command
-from btfdbg.commands.extensions import state_dir
 from btfdbg.commands.state import PromptState, state_of
 from btfdbg.commands.text import Table
 from btfdbg.errors import BtfdbgError
+from btfdbg.program.extensions import state_dir
 from btfdbg.program.session import Session
 
 _MAX_FILE = 1 << 20
