@@ -28,6 +28,7 @@ RUNS = {
     ("commands/values.py", "eval"): "arguments of commands: the user's",
     ("commands/values.py", "compile"): "arguments of commands: the user's",
     ("program/extensions.py", "run_path"): "the user's own, which only they may write",
+    ("cdecl/expression.py", "call"): "not subprocess.call: what parses a call in an expression",
     ("patches/task_states.py", "call"): "not subprocess.call: the helper that was asked for",
     ("commands/output.py", "Popen"): "the user's pager and pipelines",
     ("lazy_dataclass.py", "exec"): "the fields of a class of ours, as dataclasses does",
