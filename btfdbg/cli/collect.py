@@ -1,6 +1,6 @@
 """``btfdbg collect CORE FOLDER``: what a crash kernel keeps of a crash, in a few MB.
 
-For a kdump hook, with CORE /proc/vmcore: report.json, report.html, signature.txt and
+For a kdump hook, with CORE /proc/vmcore: report.json, report.html, signature and
 trimmed.vmcore, a dump that btfdbg opens like the whole one; collect.json says what was
 written, how long it took, and its peak of memory. Each file is whole or not there.
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from btfdbg.program.session import Session
 
-REPORT, PAGE, SIGNATURE, DUMP = "report.json", "report.html", "signature.txt", "trimmed.vmcore"
+REPORT, PAGE, SIGNATURE, DUMP = "report.json", "report.html", "signature", "trimmed.vmcore"
 SUMMARY = "collect.json"
 JSON_VERSION = 1
 

@@ -15,6 +15,7 @@ import os
 import sys
 
 from btfdbg.errors import DebugInfoError
+from btfdbg.lazy_dataclass import replace
 from btfdbg.report import workers
 from btfdbg.report.finding import find
 from btfdbg.report.lines import printable
@@ -132,6 +133,11 @@ class _Have:
         """Take a result that was just read."""
         if result.crash is None:
             self.errors.append(result)
+            return
+        if result.crash.source == "log" and result.crash.kind == "snapshot":
+            # A text that tells of nothing is no crash; nor is a README among the dumps.
+            skipped = "it holds no report of a crash"
+            self.errors.append(Result(replace(result.found, skipped=skipped), None))
             return
         self.crashes.append(result.crash)
         if result.page_error:

@@ -22,7 +22,7 @@ CORE = next((path for path, _ in bundled_dumps() if "6.12-amd64-null" in path.na
 HOOK = Path(__file__).parents[2] / "examples" / "kdump-tools" / "btfdbg-collect"
 needs_dump = pytest.mark.skipif(CORE is None, reason="no bundled dump")
 _MAIN = "import sys; from btfdbg.cli.main import main; sys.exit(main())"
-_ALL = {"collect.json", "report.html", "report.json", "signature.txt", "trimmed.vmcore"}
+_ALL = {"collect.json", "report.html", "report.json", "signature", "trimmed.vmcore"}
 
 
 def run(*words: str, limit: int = 0) -> subprocess.CompletedProcess[str]:
@@ -63,7 +63,7 @@ def test_small_dump_and_its_whole_say_the_same(
     peak = said["peak_kib"]
     assert isinstance(peak, int)
     assert 20_000 < peak < 192 << 10
-    signature = (out / "signature.txt").read_text()
+    signature = (out / "signature").read_text()
     assert signature.startswith("NULL dereference in cf_level3 [cf_fault]\n")
     assert main(["report", str(out / "trimmed.vmcore"), "--format", "json"]) == 0
     again = json.loads(capsys.readouterr().out)
@@ -90,7 +90,7 @@ def test_damaged_dump_is_named_and_leaves_nothing_of_an_earlier_one(tmp_path: Pa
     core, out = tmp_path / "core", tmp_path / "out"
     core.write_bytes(b"KDUMP   " + bytes(9000))
     out.mkdir()
-    (out / "signature.txt").write_text("of another crash")
+    (out / "signature").write_text("of another crash")
     (out / "trimmed.vmcore.part").write_text("of another crash")
     done = run(str(core), str(out))
     assert done.returncode == 2
@@ -143,7 +143,7 @@ def test_work_that_hangs_is_ended_and_what_it_wrote_stays(
     monkeypatch.setattr(collect, "_reported", hangs)
     monkeypatch.setattr(collect, "_recorded", hangs)
     assert collect.run(_args(tmp_path / "out", 1.0)) == 1  # type: ignore[arg-type] # a namespace
-    assert names(tmp_path / "out") == {"signature.txt", "collect.json"}
+    assert names(tmp_path / "out") == {"signature", "collect.json"}
     assert summary(tmp_path / "out")["problems"] == [
         "report: not done after 1 s",
         "what any session reads: not done after 1 s",

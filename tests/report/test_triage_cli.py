@@ -141,6 +141,17 @@ def test_nothing_to_read_is_a_failure(tmp_path: Path, capsys: pytest.CaptureFixt
     assert capsys.readouterr().out == "No crash was found.\n"
 
 
+def test_text_that_tells_of_nothing_is_no_crash(
+    crash: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (crash / "README.txt").write_text("how to read these\n")
+    for _ in range(2):  # the second time from what was kept
+        assert main(["triage", str(crash)]) == 0
+        out = capsys.readouterr().out
+        assert out.startswith("4 crashes in 3 groups\n")
+        assert "README.txt: it holds no report of a crash" in out
+
+
 def test_damaged_dump_stops_no_other(crash: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (crash / "vmcore").write_bytes(b"KDUMP   " + bytes(9000))
     assert main(["triage", str(crash), "--format", "json"]) == 1
