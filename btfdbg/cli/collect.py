@@ -222,6 +222,11 @@ def _child(
         )
 
     try:
+        import logging
+
+        # What is said here is lines of ours; drgn's log has tracebacks.
+        logging.disable(logging.CRITICAL)
+        logging.raiseExceptions = False
         _bound_memory(memory)
         frames = work(problem)
         from array import array

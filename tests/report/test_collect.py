@@ -142,11 +142,11 @@ def test_work_that_hangs_is_ended_and_what_it_wrote_stays(
 
     monkeypatch.setattr(collect, "_reported", hangs)
     monkeypatch.setattr(collect, "_recorded", hangs)
-    assert collect.run(_args(tmp_path / "out", 1.0)) == 1  # type: ignore[arg-type] # a namespace
+    assert collect.run(_args(tmp_path / "out", 8.0)) == 1  # type: ignore[arg-type] # a namespace
     assert names(tmp_path / "out") == {"signature", "collect.json"}
     assert summary(tmp_path / "out")["problems"] == [
-        "report: not done after 1 s",
-        "what any session reads: not done after 1 s",
+        "report: not done after 8 s",
+        "what any session reads: not done after 8 s",
     ]
 
 
