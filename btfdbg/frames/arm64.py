@@ -283,9 +283,17 @@ def _address(code: Sequence[Insn], end: int, register: str) -> int | None:
 def _bound(code: Sequence[Insn], end: int, index: str) -> int | None:
     """The largest index, by the comparison before; None if it was changed since."""
     written = _definition(code, end, index)
-    for at in range(end - 1, -1 if written is None else written, -1):
+    first = -1 if written is None else written
+    compared = {f"{index}, #"}
+    if written is not None and code[written].text[0] == "mov":
+        # A copy: what it was made from may be compared in its place.
+        source = code[written].text[1].partition(", ")[2]
+        changed = _definition(code, end, source)
+        if source[:1] == "w" and (changed is None or changed < written):
+            compared.add(f"{source}, #")
+    for at in range(end - 1, first, -1):
         mnemonic, operands = code[at].text
-        if mnemonic == "cmp" and operands.startswith(f"{index}, #"):
+        if mnemonic == "cmp" and operands.startswith(tuple(compared)):
             last = _number(operands.partition(", ")[2])
             above = any(i.text[0] in ("b.hi", "b.ls") for i in code[at + 1 : end])
             return last if above and last is not None and last < _MAX_CASES else None

@@ -70,7 +70,7 @@ MAX_STEPS = 60_000
 """Instructions interpreted for one function; the kernel's longest need some 30,000."""
 _MAX_SLOTS = 256
 _MAX_DEPTH = 4
-_MAX_TABLE_CODE = 16  # instructions before a jump among which its table is named
+_MAX_TABLE_CODE = 32  # instructions before a jump among which its table is named
 _WORD = 8
 
 _M64 = (1 << 64) - 1

@@ -173,29 +173,37 @@ def test_a_frame_record_and_a_saved_argument_are_followed() -> None:
     assert last.regs["sp"] == (("sp",), 0, 64)
 
 
-def test_a_switch_goes_through_its_table() -> None:
+@pytest.mark.parametrize(
+    ("compare", "load"),
+    [
+        (0x71000C1F, 0x38604863),  # cmp w0, #3; ldrb w3, [x3, w0, uxtw]
+        (0x71000C1F, 0x38744863),  # ldrb w3, [x3, w20, uxtw]: its copy
+    ],
+)
+def test_a_switch_goes_through_its_table(compare: int, load: int) -> None:
     words = [
-        0x71000C1F,  # cmp w0, #3
-        0x54000188,  # b.hi +0x30 (to 0x34)
+        0x2A0003F4,  # mov w20, w0
+        compare,
+        0x54000188,  # b.hi +0x30 (to 0x38)
         0x90000003,  # adrp x3, page
-        0x91010063,  # add x3, x3, #0x40
-        0x38604863,  # ldrb w3, [x3, w0, uxtw]
-        0x10000082,  # adr x2, +0x10 (0x24)
+        0x91011063,  # add x3, x3, #0x44
+        load,
+        0x10000082,  # adr x2, +0x10 (0x28)
         0x8B238843,  # add x3, x2, w3, sxtb #2
         0xD61F0060,  # br x3
         0xD503201F,  # nop
-        0xAA0103F3,  # 0x24: mov x19, x1
+        0xAA0103F3,  # 0x28: mov x19, x1
         0x14000002,  # b +8
-        0xAA0103F3,  # 0x2c: mov x19, x1
-        0x94000000 | (OTHER - BASE - 0x30) // 4 & 0x3FFFFFF,  # 0x30: bl OTHER
-        0xD65F03C0,  # 0x34: ret
+        0xAA0103F3,  # 0x30: mov x19, x1
+        0x94000000 | (OTHER - BASE - 0x34) // 4 & 0x3FFFFFF,  # 0x34: bl OTHER
+        0xD65F03C0,  # 0x38: ret
         0, 0,
     ]  # fmt: skip
     code = b"".join(w.to_bytes(4, "little") for w in words) + bytes((0, 2, 2, 0))
     flow = FunctionFlow(Bytes(code), arm64, open_disassembler("aarch64"))
     assert flow.problem == ""
-    assert flow.tables == {BASE + 0x1C: [BASE + 0x24, BASE + 0x2C]}
-    state = flow.before(BASE + 0x30)
+    assert flow.tables == {BASE + 0x20: [BASE + 0x28, BASE + 0x30]}
+    state = flow.before(BASE + 0x34)
     assert state is not None
     assert state.regs["x19"] == (("entry", "x1"), 0, 64)
 
