@@ -82,7 +82,7 @@ mod -d ext4; mod -D; mod -r; mod -R; mod -o; mount -f; mount -i; dev -v 0; set -
 set gdb on; set refresh on; set print_max 10; set debug 1; set hash off; set console x
 set core on; set silent on; set edit vi; set namelist x; set zero_excluded on; set null-stop on
 set scope x; set offline show; set redzone on; set error default; set unwind on
-set print_array on; mach -o; extend; extend -s; extend -u x.so
+set print_array on; mach -o
 """
 
 

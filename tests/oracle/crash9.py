@@ -37,8 +37,60 @@ _ADDRESS = re.compile(r"\b(?:0x)?([0-9a-f]{7,16})\b")
 _WORD = re.compile(r"[A-Za-z_/][\w./:@-]{2,}")
 _HEADINGS = re.compile(r"^[A-Z][A-Z0-9_%:/ ()-]+$")
 
-REASONS: dict[str, str] = {}
-"""Form to why columns differ; filled below."""
+_STACK = (
+    "a frame's address is its stack pointer, crash's the place of its return address, 8 bytes"
+    " before; crash ends with the user's registers, which bt -e shows"
+)
+_STALE = (
+    f"{_STACK}; crash lists functions too whose return addresses are stale, which its plain"
+    " foreach bt of the same dump does not"
+)
+_REGISTERS = "crash ends with the user's registers, which bt -e shows"
+_STRUCT = "a structure is printed as drgn prints it, with types; crash prints gdb's form"
+_DWARF = "crash has path and line from DWARF; here the file, where the dump proves it"
+_LINEAR = "crash goes on to vmalloc addresses and the kernel's image; search -k does here"
+REASONS: dict[str, str] = {
+    "bt": _STACK,
+    "foreach bt": _STACK,
+    "foreach bt -s": _STALE,
+    "foreach bt -f": _STALE,
+    "foreach bt -R": _STALE,
+    "foreach bt -t": _REGISTERS,
+    "foreach bt -o": _REGISTERS,
+    "foreach bt -e": "crash takes more words for an exception frame; here segments, flags, program"
+    " counter and stack pointer have to fit each other",
+    "foreach UN bt": _STACK,
+    "foreach RU bt": _STACK,
+    "foreach kernel bt": _STACK,
+    "foreach active bt": _STACK,
+    "foreach {pid} bt": _STACK,
+    "bt -l": _DWARF,
+    "bt -v": "crash reports the task without a stack as an invalid address",
+    "bt -t": _REGISTERS,
+    "bt -T": _REGISTERS,
+    "bt -o": _REGISTERS,
+    "bt -I": "drgn unwinds from there by ORC; crash takes what is on the stack, stale or not",
+    "bt -S": "the form is about another task by then: crash refuses, too",
+    "kmem -S": "slabs and objects, not struct kmem_cache_cpu and kmem_cache_node",
+    "kmem -S=0": "crash adds the slabs of the CPU's partial list; kmem -S does here",
+    "vm -m": _STRUCT,
+    "vm -x -m": _STRUCT,
+    "task": _STRUCT,
+    "mach": "the areas' bases; the CPUs' exception stacks are gone through by bt -E",
+    "sys": "crash's KERNEL is the vmlinux it was given; here there is none",
+    "sys -c": _DWARF,
+    "search": _LINEAR,
+    "vtop": "a symbol is taken here, which crash refuses",
+    "mod": "OBJECT FILE says where a module's types are from",
+    "set -v": "variables that have no meaning here say what to type",
+    "ps -s": "crash's KSTACKP is thread.sp; drgn's is the stack pointer of the frame unwound"
+    " from there",
+    "foreach files": "crash names what an anonymous inode is (eventfd, timerfd); drgn's TYPE is"
+    " that of its mode",
+    "irq -s": "drgn does not say -edge and -fasteoi",
+    "timer -r": "drgn prints no function of a clock, and not both ends of a range",
+}
+"""Beginning of a form, the longest that is there, to why columns differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +120,23 @@ def facts(text: str) -> set[str]:
         rest = _ADDRESS.sub(" ", line)
         for word in _WORD.findall(rest):
             if not _HEADINGS.match(word):
-                name = word.rstrip(":.").lower()
+                name = word.rstrip(":.").lower().removeprefix("pg_")
                 # crash cuts the ending off that the compiler gave a copy of a function.
                 found |= {name, re.sub(r"\.(isra|part|constprop|cold)(\.\d+)*$", "", name)}
     return found
 
 
-def run_crash(crash: str, vmlinux: str, dump: str, lines: Sequence[str], folder: Path) -> list[str]:
-    """What crash prints for each line; kept in a folder, and taken from there the next time."""
+def run_crash(
+    crash: str, vmlinux: str, dump: str, lines: Sequence[str], folder: Path
+) -> list[str | None]:
+    """
+    What crash prints for each line, ``None`` if it did not get there.
+
+    It is kept in a folder, and taken from there the next time.
+    """
     script, kept = folder / f"{Path(dump).name}.lines", folder / f"{Path(dump).name}.crash"
-    text = "".join(f'!echo "{_MARK}{i}"\n{line}\n' for i, line in enumerate(lines)) + "quit\n"
+    text = "".join(f'!echo "{_MARK}{i}"\n{line}\n' for i, line in enumerate(lines))
+    text += "quit\n"
     if not (kept.exists() and script.exists() and script.read_text(encoding="utf-8") == text):
         script.write_text(text, encoding="utf-8")
         with kept.open("wb") as out:
@@ -85,7 +144,7 @@ def run_crash(crash: str, vmlinux: str, dump: str, lines: Sequence[str], folder:
                 [crash, "-s", "-i", str(script), vmlinux, dump],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, check=False,
             )  # fmt: skip
-    found = [""] * len(lines)
+    found: list[str | None] = [None] * len(lines)
     said_by_all = kept.read_text(encoding="utf-8", errors="replace")
     for part in re.split(rf"(?m)^{_MARK}", said_by_all)[1:]:
         number, _, said = part.partition("\n")
@@ -107,6 +166,8 @@ def compare(name: str, crash: str, vmlinux: str, dump: str, folder: Path) -> lis
     theirs = run_crash(crash, vmlinux, dump, [line for _, line in lines], folder)
     rows = []
     for (form, line), said in zip(lines, theirs, strict=True):
+        if said is None:
+            continue
         ours, problem = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(ours), contextlib.redirect_stderr(problem):
             works = run_line(session, line)
@@ -180,7 +241,9 @@ def main() -> int:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = args.keep or Path(temporary)
-        results = [compare(n, args.crash, vmlinux, dump, folder) for n, vmlinux, dump in args.pair]
+        results = [
+            compare(name, args.crash, vmlinux, dump, folder) for name, vmlinux, dump in args.pair
+        ]
     lines = list(table([name for name, _, _ in args.pair], results))
     if args.missing:
         args.missing.write_text(

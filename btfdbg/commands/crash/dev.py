@@ -15,13 +15,37 @@ from typing import Any
 from drgn.commands import CommandError
 
 from btfdbg.commands import tables
-from btfdbg.commands.crash.call import Call
+from btfdbg.commands.crash.call import Call, name_of
 from btfdbg.errors import BtfdbgError
 from btfdbg.vmcore.identify import Format
 
 _NT_VMCOREDD = 0x700
 _NAME_SIZE = 44
 _MAX_SHOWN = 1 << 20
+
+
+def plain(call: Call) -> Any:
+    """drgn's ``dev``; ``-i`` with I/O memory below the I/O ports, as crash has it."""
+    result = call.drgns()
+    args = call.args
+    if not getattr(args, "ioport", False) or args.drgn:
+        return result
+    from drgn.helpers.linux.ioport import for_each_resource
+
+    try:
+        whole = call.prog["iomem_resource"]
+    except LookupError:
+        return result
+    if not tables.wanted():
+        print()
+    rows: list[tuple[Any, ...]] = [("RESOURCE", "RANGE", "NAME")]
+    width = 8
+    for resource in for_each_resource(whole.address_of_()):
+        start, end = resource.start.value_(), resource.end.value_()
+        shown = f"{start:0{width}x}-{end:0{width}x}"
+        rows.append((tables.hexadecimal(resource.value_()), shown, name_of(resource.name)))
+    tables.section(rows)
+    return result
 
 
 def _notes(call: Call) -> list[tuple[str, bytes]]:

@@ -183,6 +183,7 @@ _OTHERS = (
     Option("dev", ("-V",), "the device dumps that the dump holds", "dev:dumps"),
     Option("dev", ("-v",), "show one device dump, or copy it to a file", "dev:dump",
            metavar="INDEX [FILE]", nargs="+"),
+    Option("dev", (), run="dev:plain"),
     Option("set", ("-v",), "the state of crash's variables", "context:variables"),
     Option("set", ("-a",), refusal="which task ran on a CPU is read from the dump and not set;"
            " type set TASK"),
