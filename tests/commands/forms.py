@@ -43,7 +43,7 @@ kmem -o; kmem -g; kmem -h; net; net -s {pid}; net -S {pid}; net -a; net -n; log;
 log -m; log -d; log -c; vm {pid}; vm -p {pid}; vm -m {pid}; vm -v {pid}; vm -f 75; sys; sys -c
 sys -t; ?sys -i; search -t {text}; search -k {text}; ?search -u 7f; search -m ff {text}
 vtop {symbol}; vtop -u {user} -c {pid}; vtop -k {symbol}; mod; mod -t; mount; mount -n {pid}
-dev; dev -d; dev -p; dev -i; set; set {pid}; set -p; set -c 0; set -v; set radix 16
+dev; dev -d; dev -p; dev -i; set; set {pid}; set -c 0; set -p; set -v; set radix 16
 set radix 10; ps; ps -k; ps -u; ps -G; ps -p {pid}; ps -c {pid}; ps -t {pid}; ps -l; ps -m
 ps -a {pid}; ps -g {pid}; ps -r {pid}; ps -S; ps -A; ps {pid}; ps {task}; ps -s; ps -y NORMAL
 ps -H; ps -m -C 0; foreach bt; ?foreach UN bt; foreach bt -t; foreach vm; foreach files
@@ -62,7 +62,8 @@ vm -x -m {pid}; vm -d -v {pid}; vm -R {vma} {pid}; sys -c read; sys -c 3; search
 search -V {text}; search -p {text}; search -T {text}; search -c Linux -s {symbol} -l 4096
 search -s {symbol} -e {behind} {text}; search -w 57ac6e9d -s {symbol} -l 4096
 search -x 2 -s {symbol} -l 4096 {text}; search -h 6e9d -s {symbol} -l 4096; search ({symbol})
-mod -g; mount /; mount {superblock}; mount {dentry}; dev -D; set {task}; set scroll off
+mod -g; mount /; mount {superblock}; mount {dentry}; dev -D; set {task}; extend
+extend -s; set scroll off
 set scroll on; ps init; ps '.*'; foreach bt -s -x; foreach bt -e; foreach bt -r; foreach bt -f
 foreach bt -o; foreach bt -R {function}; foreach vm -p; foreach vm -m; foreach vm -v -x
 foreach vm -R {vma}; foreach net -S; foreach files -c; foreach files -R /
