@@ -7,10 +7,12 @@ import re
 import drgn
 import pytest
 
+import btfdbg
 from btfdbg.commands import namespace
 from btfdbg.commands.arguments import options_first
 from btfdbg.commands.evaluate import prepare, run_line
 from btfdbg.program.session import Session
+from tests.conftest import bundled_dumps
 
 Said = pytest.CaptureFixture[str]
 
@@ -129,6 +131,18 @@ def test_a_form_of_crash_works(line: str, pattern: str, session: Session, capsys
     assert run_line(session, line), capsys.readouterr().err
     out = capsys.readouterr().out
     assert re.search(pattern, out, re.DOTALL if "\\n.*\\n" in pattern else 0), out[:500]
+
+
+def test_the_forms_work_on_an_older_kernel(capsys: Said) -> None:
+    core = next(path for path, _ in bundled_dumps() if path.name.startswith("6.1-"))
+    older = btfdbg.session(btfdbg.program_from_core_dump(core))
+    prepare(older)
+    for line, pattern in WORKS:
+        assert run_line(older, line), line
+        out = capsys.readouterr().out
+        # Its kernel is built elsewhere: what a function's file is need not be known.
+        if not line.startswith(("sym vfs_read", "list vfs_read")):
+            assert re.search(pattern, out, re.DOTALL if "\\n.*\\n" in pattern else 0), line
 
 
 REFUSED = (
