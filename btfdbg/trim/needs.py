@@ -21,6 +21,7 @@ from btfdbg.errors import BtfdbgError, DebugInfoError
 from btfdbg.kallsyms import CombinedTable, KallsymsTable
 from btfdbg.program import unwind_riscv64
 from btfdbg.program.session import Session
+from btfdbg.trim import others
 from btfdbg.trim.recorder import Recorder
 from btfdbg.vmcore.paging import NotMappedError, ways_to_translate
 
@@ -28,6 +29,14 @@ _MAX_TABLES = 1 << 17
 _MAX_SECTION = 256 << 20
 _MAX_MODULE = 64 << 20
 _CODE_BYTES = 64
+_MAX_FUNCTION = 64 << 10
+# Facts: crash's x86_64.c (x86_64_thread_return_init(), search_for_switch_to()): it asks gdb for
+# as many instructions of __schedule() as it has bytes, and takes none if one cannot be read.
+_READ_AHEAD = 8
+_CODE_OF_CRASH = (
+    "schedule", "__schedule", "thread_return", "ret_from_fork", "ret_from_fork_asm",
+    "__do_sys_fork", "ksys_read", "sys_read", "sys_fork",
+)  # fmt: skip
 
 # Sections whose content drgn or btfdbg interprets, or a user prints variables of.
 _SECTIONS = (
@@ -40,6 +49,13 @@ _SECTIONS = (
     ("__start_notes", "__stop_notes"),
     ("__start___ex_table", "__stop___ex_table"),  # these two tell where code may go on
     ("__start___jump_table", "__stop___jump_table"),
+    # What others read first: crash stops at page_offset_base and __per_cpu_offset, which are
+    # read-only after boot; corelens at saved_command_line and at names among the constants.
+    ("__start_ro_after_init", "__end_ro_after_init"),
+    ("__start_data_ro_after_init", "__end_data_ro_after_init"),  # s390x, loongarch
+    ("__start___bug_table", "__stop___bug_table"),
+    ("__start___param", "__stop___param"),  # types of variables are known by it
+    ("__start___modver", "__stop___modver"),
     ("_sdata", "_edata"),
     ("__bss_start", "__bss_stop"),
 )
@@ -166,13 +182,35 @@ def source_files(recorder: Recorder, session: Session) -> None:
 
 
 def running_code(recorder: Recorder, session: Session) -> None:
-    """The code that each CPU was executing."""
+    """
+    The functions that the tasks are in, and what crash disassembles to open a dump.
+
+    crash finds by their code how large frames are, and by that of schedule() where a task
+    that does not run goes on.
+    """
     from drgn.helpers.linux.cpumask import for_each_online_cpu
+    from drgn.helpers.linux.pid import for_each_task
     from drgn.helpers.linux.sched import cpu_curr
 
-    for cpu in for_each_online_cpu(recorder.prog):
-        for pc in _stack(cpu_curr(recorder.prog, cpu)):
-            recorder.touch(max(0, pc - _CODE_BYTES), 2 * _CODE_BYTES)
+    prog = recorder.prog
+    functions: set[tuple[int, int]] = set()
+    for name in _CODE_OF_CRASH:
+        functions.update((s.address, _READ_AHEAD * s.size) for s in session.lookup_symbols(name))
+    running = [cpu_curr(prog, cpu) for cpu in for_each_online_cpu(prog)]
+    for task in (*running, *for_each_task(prog)):
+        try:
+            counters = _stack(task)
+        except (BtfdbgError, FaultError, ValueError, LookupError):
+            continue  # of one task; the others are recorded all the same
+        for pc in counters:
+            try:
+                symbol = prog.symbol(pc)
+            except LookupError:
+                functions.add((max(0, pc - _CODE_BYTES), 2 * _CODE_BYTES))
+            else:
+                functions.add((symbol.address, symbol.size))
+    for address, size in functions:
+        recorder.touch(address, min(max(size, _CODE_BYTES), _MAX_FUNCTION))
 
 
 def _stack(task: Object) -> list[int]:
@@ -215,6 +253,7 @@ NEEDS: tuple[tuple[str, Need], ...] = (
     ("running code", running_code),
     ("stacks", stacks),
     ("machine name", machine_name),
+    *others.NEEDS,
 )
 
 

@@ -112,6 +112,8 @@ class Recorder:
         """
         missing = 0
         end = address + size
+        if address < 0 or end > _ADDRESS_END:
+            return size
         while address < end:
             n = min(end, (address | (self.page_size - 1)) + 1) - address
             try:

@@ -21,7 +21,7 @@ from btfdbg.cache import Cache
 from btfdbg.errors import BtfError, DebugInfoError
 from btfdbg.kallsyms.choice import is_text, unique_symbol
 from btfdbg.kallsyms.model import END_MARKERS
-from btfdbg.lazy_dataclass import dataclass
+from btfdbg.lazy_dataclass import dataclass, replace
 from btfdbg.vardb.database import Candidate, Database
 from btfdbg.vardb.name_patterns import MIN_MEMBERS, patterns, without_length
 from btfdbg.vardb.textdb import AnnotatedType, TrailingZeros
@@ -44,6 +44,10 @@ logger = logging.getLogger("btfdbg.variables")
 
 _MAX_ARGUMENTS = 6
 _KNOWN_TEXTS = 1 << 14
+_KEYS = {
+    "struct static_key_true": "struct static_key_false",
+    "struct static_key_false": "struct static_key_true",
+}
 _NUMBERS = (TypeKind.INT, TypeKind.ENUM)
 # struct lock_class_key is empty without LOCKDEP: what stands there is the next variable.
 _EMPTY = "__key"
@@ -276,9 +280,8 @@ class VariableTypes:
             return False
         if size_of(type_) == symbol.size or not _is_number(type_):
             return False
-        known = self._own_candidates(ready, symbol.name)
-        here = ready.distance.on_this_machine(_kernels(known))
-        for other in (c for c in known if c.kernels & here):
+        # Of other machines as well: what they configure always, this kernel may, too.
+        for other in self._own_candidates(ready, symbol.name):
             built = ready.types.from_text(AnnotatedType.parse(other.type).type)
             if built is not None and size_of(built) == symbol.size:
                 return True
@@ -451,10 +454,8 @@ class VariableTypes:
     def _proposals(
         self, ready: _Context, symbol: Symbol, known: tuple[Candidate, ...]
     ) -> Iterator[Proposal]:
-        yield from sorted(
-            (self._from_candidate(ready, candidate) for candidate in known),
-            key=lambda proposal: proposal.tier,
-        )
+        proposals = [self._from_candidate(ready, candidate) for candidate in known]
+        yield from sorted((*proposals, *_other_keys(proposals)), key=lambda p: p.tier)
         exists = self._exists
         for order, text in enumerate(
             macro_names.propose(symbol.name, exists, self._evidence.architecture)
@@ -628,6 +629,24 @@ class VariableTypes:
             except DebugInfoError as e:
                 self._problem(e)
         return _Context(database, places, checker, distance, extra, types, neighbours)
+
+
+def _other_keys(proposals: Sequence[Proposal]) -> Iterator[Proposal]:
+    """
+    The other kind of each static key, after it.
+
+    DEFINE_STATIC_KEY_MAYBE() makes a key of the kind that the configuration asks for.
+    """
+    for proposal in proposals:
+        other = _KEYS.get(proposal.type)
+        if other is not None:
+            yield replace(
+                proposal,
+                type=other,
+                source=Source.DATABASE_OTHER,
+                tier=(*proposal.tier, 1),
+                note=f"{proposal.note}, of the kind that the contents are of",
+            )
 
 
 def _kernels(candidates: Sequence[Candidate]) -> int:

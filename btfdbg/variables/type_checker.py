@@ -38,6 +38,7 @@ _WRITABLE = (SectionKind.WRITABLE, SectionKind.PERCPU, SectionKind.RO_AFTER_INIT
 _MAX_DEPTH = 3
 _STATIC_KEYS = {"static_key_true": True, "static_key_false": False}
 _KEY_SIZE = 16
+_BSS = "bB"
 _CHAR = Named("", "char")
 # Addresses of x86-64 and arm64 kernels, whose pointers can be told from other data.
 _KERNEL_HALF = 0xFFFF_8000_0000_0000
@@ -321,7 +322,11 @@ class TypeChecker:
 
         Source: include/linux/jump_label.h: the word behind the count keeps, in its lowest
         bit, whether the key is true at first (``JUMP_TYPE_TRUE``), whatever its branches do.
+        Without that word (CONFIG_JUMP_LABEL=n) the count is 1 at first: such a key is in no
+        .bss.
         """
+        if _STATIC_KEYS[name] and symbol.type_letter in _BSS:
+            return True
         data = self._contents(symbol)
         if data is None or self._words is None or len(data) < _KEY_SIZE:
             return False

@@ -180,7 +180,15 @@ def test_a_static_key_is_of_the_kind_that_its_contents_say(bit: int, given: str)
         database = _database(("v", f"struct static_key_{kind}"))
         memory = bytes(0x10) + _words(bit, DATA | bit)
         found = _name(_variables(database, memory, Sym("v", 0x10, 16)))
-        assert found == (f"struct static_key_{kind}" if kind == given else None)
+        assert found == f"struct static_key_{given}"
+
+
+@pytest.mark.parametrize("kind", ["true", "false"])
+def test_a_static_key_that_is_zero_at_first_is_none_that_is_true(kind: str) -> None:
+    """Without CONFIG_JUMP_LABEL a key is only a count, which is 1 for a true one."""
+    database = _database(("v", f"struct static_key_{kind}"))
+    found = _name(_variables(database, bytes(0x20), Sym("v", 0x10, 16, "b")))
+    assert found == "struct static_key_false"
 
 
 @pytest.mark.parametrize(
