@@ -17,9 +17,13 @@ from btfdbg.program.session import Session
 CORE = Path(__file__).resolve().parents[2] / "corefiles" / "6.12-amd64-null.vmcore"
 
 
+def _open() -> Session:
+    return btfdbg.session(btfdbg.program_from_core_dump(CORE))
+
+
 @pytest.fixture
 def session() -> Session:
-    return btfdbg.session(btfdbg.program_from_core_dump(CORE))
+    return _open()
 
 
 def _lines(out: str) -> dict[str, str]:
@@ -64,7 +68,8 @@ def test_a_missing_variable_costs_the_lines_that_need_it(
     whole = _lines(capsys.readouterr().out)
     assert not any("?" in cells for cells in whole.values())
     _without(monkeypatch, name)
-    assert evaluate.run_line(session, "kmem -i")
+    # Another one: what a Program was answered is remembered.
+    assert evaluate.run_line(_open(), "kmem -i")
     captured = capsys.readouterr()
     partial = _lines(captured.out)
     assert partial.keys() == whole.keys()
