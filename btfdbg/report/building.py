@@ -15,9 +15,10 @@ import re
 from btfdbg.report.choice import choose
 from btfdbg.report.event import Event, Frame, access_class
 from btfdbg.report.headers import FOLLOWS, NAMES
-from btfdbg.report.kinds import FAULT, FIRST, HANG, KINDS, NOBODY, STALL
+from btfdbg.report.kinds import FAULT, HANG, KINDS, NOBODY, STALL
 from btfdbg.report.lines import printable
 from btfdbg.report.match import match
+from btfdbg.report.panics import kind_of, may_end
 from btfdbg.report.signature import signature_of
 from btfdbg.report.stacklines import (
     FUNCTION,
@@ -65,65 +66,6 @@ _FILES = {
     "kernel/lockdep.c": ("lockdep", "locking bug"),
     "mm/usercopy.c": ("usercopy", ""),
 }
-_OOPSES = frozenset(
-    (
-        "bug",
-        "list-corruption",
-        "usercopy",
-        "fortify",
-        "rust-panic",
-        "slab-corruption",
-        "sysrq",
-        "stack-corruption",
-        "stack-overflow",
-    )
-)
-# Which kinds a panic for a cause can be the end of; the causes are text.py's names.
-_CAUSES = {
-    "double": {"double-fault", "stack-overflow"},
-    "hung": {"hung-task"},
-    "soft": {"soft-lockup"},
-    "hard": {"hard-lockup"},
-    "rcu": {"rcu-stall"},
-    "workqueue": {"workqueue-stall"},
-    "oom": {"out-of-memory"},
-    "sysrq": {"sysrq"},
-    "atomic": {"atomic-sleep"},
-    "hardware": {"hardware"},
-    "warn": {kind.id for kind in KINDS.values() if kind.choice == FIRST}
-    | {"kasan", "kfence", "netdev-watchdog"},
-    "oops": {kind.id for kind in KINDS.values() if kind.choice == FAULT} | _OOPSES,
-}
-# Messages of panic() that are a kind of their own: pattern, kind, detail.
-_PANIC_KINDS = tuple(
-    (re.compile(pattern), kind, detail)
-    for pattern, kind, detail in (
-        (r"stack-protector", "stack-corruption", "stack protector"),
-        (r"corrupted stack end", "stack-overflow", "stack end overwritten"),
-        (r"kernel stack overflow|stack overflow", "stack-overflow", ""),
-        (r"sysrq triggered crash", "sysrq", "SysRq"),
-        (
-            r"NMI$|NMI: (?:Not continuing|panic)|.*[Nn]on maskable interrupt|An NMI occurred",
-            "sysrq",
-            "NMI",
-        ),
-        (r"VFS: Unable to mount root|No working root", "no-root", ""),
-        (r"Attempted to kill init|No (?:working )?init found|Requested init", "no-init", ""),
-        (r"[Oo]ut of memory|System is deadlocked on memory", "out-of-memory", "panic"),
-        (
-            r".*[Mm]achine check|.*[Hh]ardware error|.*[Mm]emory error|NMI IOCK|Asynchronous SError"
-            r"|Timeout: Not all CPUs entered",
-            "hardware",
-            "",
-        ),
-        (r".*[Hh]ard LOCKUP|.*hard lockup", "hard-lockup", ""),
-        (r"softlockup: ", "soft-lockup", ""),
-        (r"hung_task: ", "hung-task", ""),
-        (r"RCU Stall", "rcu-stall", ""),
-        (r"bad mode", "trap", "bad mode"),
-        (r"scheduling while atomic", "atomic-sleep", "scheduling"),
-    )
-)
 
 
 class _Section:
@@ -267,10 +209,9 @@ class Builder:
         self.message = message.message
 
     def _refine_panic(self, message: str) -> None:
-        for pattern, kind, detail in _PANIC_KINDS:
-            if pattern.match(message):
-                self.kind, self.detail = KINDS[kind], detail
-                break
+        found_kind = kind_of(message)
+        if found_kind is not None:
+            self.kind, self.detail = KINDS[found_kind[0]], found_kind[1]
         found = _STACK_IN.match(message)
         if found and found["fn"]:
             self.named = Frame(found["fn"], "", True, "pc")
@@ -451,12 +392,12 @@ class Builder:
         return True
 
     def may_panic(self, cause: str, line: Line) -> bool:
-        """Say whether a panic for a cause (text.py's names) is this report's end."""
+        """Say whether a panic for a cause (panics.py's names) is this report's end."""
         if self.panicked and cause != "hung":
             return False
         if (line.seconds or 0.0) - (self.last_seconds or line.seconds or 0.0) > _PANIC_AFTER:
             return False
-        return self.kind.id in _CAUSES[cause] or (cause == "warn" and self._warned)
+        return may_end(self.kind.id, cause) or (cause == "warn" and self._warned)
 
     def panic(self, line: Line) -> None:
         """Take the panic that this report ended in; the lines after it are its stack."""

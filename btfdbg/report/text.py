@@ -20,6 +20,7 @@ from btfdbg.report.building import Budget, Builder
 from btfdbg.report.headers import ALONE, ANYWHERE, FOLLOWS, NAMES, WORDS, header
 from btfdbg.report.kinds import KINDS
 from btfdbg.report.lines import Line, parse_line
+from btfdbg.report.panics import cause_of
 from btfdbg.report.stacklines import heading
 
 TYPE_CHECKING = False
@@ -197,10 +198,9 @@ class Reader:
 
     def _owner_of_panic(self, caller: _Caller, message: str, line: Line) -> Builder | None:
         """Return the report that a panic is the end of."""
-        wanted = _PANICS.match(message)
-        if wanted is None:
+        cause = cause_of(message)
+        if not cause:
             return None
-        cause = wanted.lastgroup or ""
         candidates = self._reports[-64:][::-1]
         if caller.last is not None and cause != "hung":
             if cause == "oops":
@@ -276,23 +276,6 @@ def _why_by_hand(report: Builder, before: list[Event]) -> str:
 _NO_PROGRESS = ("hung-task", "soft-lockup", "hard-lockup", "rcu-stall", "workqueue-stall")
 _RECENT = 3600.0  # seconds
 _REMEMBERED = 256
-_PANICS = re.compile(
-    r"(?P<oops>(?:Oops: )?[Ff]atal exception|bad mode|panic_on_oops"
-    r"|Unrecoverable|Oops|stack overflow|kernel stack overflow|Asynchronous SError|double fault)"
-    r"|(?P<double>Machine halted)"
-    r"|(?P<warn>(?:\w+: )?(?:panic_on_\w+|\w+\.fault=panic\w*) set)"
-    r"|(?P<hung>hung_task: )"
-    r"|(?P<soft>softlockup: )"
-    r"|(?P<hard>.*[Hh]ard (?:LOCKUP|lockup))"
-    r"|(?P<rcu>RCU Stall)"
-    r"|(?P<workqueue>workqueue: .*(?:lockup|stall)|.*workqueue lockup)"
-    r"|(?P<oom>[Oo]ut of memory|System is deadlocked on memory)"
-    r"|(?P<sysrq>sysrq triggered crash)"
-    r"|(?P<atomic>scheduling while atomic)"
-    r"|(?P<hardware>Fatal machine check|Fatal hardware error|Fatal local machine check"
-    r"|NMI: Not continuing|[Mm]achine check|.*[Mm]emory error|NMI IOCK error"
-    r"|Timeout: Not all CPUs entered)"
-)
 
 
 def pieces(text: str) -> Iterator[str]:
