@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from drgn.commands import ParsedCommand, ShellRedirection
 
 _OPEN = {"(": ")", "[": "]", "{": "}"}
-_ARROW = re.compile(r"(?<=[\w)\]])->(?=[A-Za-z_])")
+_ARROW = re.compile(r"(?<=[\w)\]])\s*->\s*(?=[A-Za-z_])")
 _REDIRECT = re.compile(r"(\d?)(>>|>|<)\s*")
 
 
@@ -51,7 +51,7 @@ def parse(source: str) -> ParsedCommand[Sequence[str]]:
             if not pipeline:
                 raise SyntaxError("a command was expected after '|'")
             break
-        elif match := _REDIRECT.match(source, i):
+        elif (match := _REDIRECT.match(source, i)) and source[i - 1 : i] != "-":
             path, i = _word(source, match.end())
             if not path:
                 raise SyntaxError(f"a file was expected after {match[2]!r}")
@@ -116,12 +116,17 @@ def _word(source: str, start: int) -> tuple[str, int]:
             closing.pop()
         elif char in _OPEN:
             closing.append(_OPEN[char])
-        elif not closing and (char.isspace() or char in "|<>"):
+        elif not closing and (char.isspace() or char in "|<" or _is_redirect(source, i)):
             break
         i += 1
     if closing:
         raise SyntaxError(f"{closing[-1]} is missing")
     return source[start:i], i
+
+
+def _is_redirect(source: str, i: int) -> bool:
+    """Whether a ``>`` stands there that is no part of an arrow."""
+    return source[i] == ">" and source[i - 1 : i] != "-"
 
 
 def _unquote(word: str) -> str:

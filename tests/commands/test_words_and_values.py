@@ -21,6 +21,8 @@ from btfdbg.commands import failure, values, words
         ('"a b"', ["a b"]),
         ("'a'+'b'", ["'a'+'b'"]),
         ("a # comment", ["a"]),
+        ("init_task -> pid", ["init_task.pid"]),
+        ("a ->-8", ["a", "->-8"]),
         ("$x.y", ["$x.y"]),
         ("x[1 > 2]", ["x[1 > 2]"]),
     ],
