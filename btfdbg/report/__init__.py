@@ -7,7 +7,8 @@ event.py       the values: Event, Frame
 lines.py       text → line: time stamp, caller, message
 stacklines.py  line → frame, register, heading
 headers.py     the messages that begin a report, one row each
-text.py        text → events; building.py is one report while it is read, panics.py what ends it
+text.py        text → events; building.py is one report while it is read, panics.py what ends it,
+               deciding.py which of its stacks decides
 names.py       names of functions as keys; rust.py: those of Rust
 rules.py       the functions that are never to blame, one row per family; match.py looks up
 choice.py      stack → function to blame, with the reason for each frame

@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import re
 
-from btfdbg.report.choice import choose
+from btfdbg.report.deciding import deciding, is_held
 from btfdbg.report.event import Event, Frame, access_class
 from btfdbg.report.headers import FOLLOWS, NAMES
 from btfdbg.report.kinds import FAULT, HANG, KINDS, NOBODY, STALL
 from btfdbg.report.lines import printable
-from btfdbg.report.match import match
 from btfdbg.report.panics import kind_of, may_end
 from btfdbg.report.signature import signature_of
 from btfdbg.report.stacklines import (
@@ -381,7 +380,7 @@ class Builder:
         if last:
             self.at = Frame(last["fn"], "", True, "pc")
             return True
-        if _ACQUIRES.match(text) or (self._held() and heading(text) == "held"):
+        if _ACQUIRES.match(text) or (is_held(self.detail) and heading(text) == "held"):
             self._acquires = True
         elif not self._acquires:
             return False
@@ -420,78 +419,6 @@ class Builder:
                 self.detail = detail or self.detail
                 return
 
-    def _stack(self, *names: str) -> list[Frame]:
-        for name in names:
-            for section in self.sections:
-                if section.name == name and section.sure:
-                    return section.frames
-        return []
-
-    def _frames(self) -> list[Frame]:
-        """Return the stack that decides."""
-        kind = self.kind
-        if kind.choice == STALL:
-            return self._stalled()
-        if kind.choice == HANG:
-            return self._stack("trace", "stack", "cpu")
-        if kind.id == "lockdep":
-            if "unsafe" in self.message:
-                usage = self._stack("usage")
-                if usage:
-                    return usage
-            stack = self._stack("stack", "trace", "panic")
-            locks = [one for one in (self.at, self.holder) if one is not None]
-            return [*locks, *stack] if self._at_decides() else stack
-        if kind.id == "kcsan":
-            stack = self._stack("sharp", "trace", "panic")
-        else:
-            stack = self._stack("trace", "stack", "cpu", "panic")
-        if not stack and self.bad_pc and kind.choice == FAULT:
-            stack = self._top_of_stack()
-        first = self.named or self.pc
-        if first is not None and not (stack and stack[0] == first):
-            return [first, *stack]
-        return stack
-
-    def _held(self) -> bool:
-        """Whether the report is about a lock that somebody still holds."""
-        return self.detail.startswith(("held", "still", "lock held"))
-
-    def _top_of_stack(self) -> list[Frame]:
-        """
-        Return a stack that the unwinder cannot follow, of which the top can be relied on.
-
-        A call through a bad pointer leaves its return address at the very top; the
-        processor faults before anything else is pushed.
-        """
-        for section in self.sections:
-            for i, one in enumerate(section.frames):
-                if not match("skip", one.name):
-                    top = Frame(one.name, one.module, True, one.part)
-                    return [*section.frames[:i], top, *section.frames[i + 1 :]]
-        return []
-
-    def _at_decides(self) -> bool:
-        return (
-            self._held()
-            or self.detail == "workqueue leaked lock"
-            or self.detail in ("possible deadlock", "inconsistent lock state")
-            or self.detail.startswith("bad ")
-        )
-
-    def _stalled(self) -> list[Frame]:
-        fallback: list[Frame] = []
-        for section in self.sections:
-            if section.name in ("kthread", "locks") or not section.sure:
-                continue
-            choice = choose(self.kind.id, section.frames)
-            if choice.frame is None:
-                continue
-            if choice.reasons[-1].rule != "first":
-                return section.frames
-            fallback = fallback or section.frames
-        return fallback
-
     def _near_null(self) -> bool:
         """Whether the address is in the first page: MIPS and LoongArch do not say so in words."""
         return bool(re.fullmatch(r"(?:0x)?[0-9a-f]{8,16}", self.address)) and (
@@ -513,7 +440,7 @@ class Builder:
     def event(self) -> Event:
         """Return what was read."""
         self._classify()
-        frames = tuple(self._frames())
+        frames = tuple(deciding(self))
         detail = self.detail.strip()
         if self.kind.id == "bad-access" and self._near_null():
             self.kind, detail = KINDS["null-dereference"], ""

@@ -1,0 +1,96 @@
+"""Which of a report's stacks decides, and with which frame it begins.
+
+Owns the choice of the stack. The function to blame on it is choice.py's matter.
+
+Facts: the order of sections in print_circular_bug(), print_other_cpu_stall(), show_regs()
+and kcsan's report.
+"""
+
+from __future__ import annotations
+
+from btfdbg.report.choice import choose
+from btfdbg.report.event import Frame
+from btfdbg.report.kinds import FAULT, HANG, STALL
+from btfdbg.report.match import match
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from btfdbg.report.building import Builder
+
+
+def _stack(report: Builder, *names: str) -> list[Frame]:
+    for name in names:
+        for section in report.sections:
+            if section.name == name and section.sure:
+                return section.frames
+    return []
+
+
+def deciding(report: Builder) -> list[Frame]:
+    """Return the frames of the stack that decides, innermost first."""
+    kind = report.kind
+    if kind.choice == STALL:
+        return _stalled(report)
+    if kind.choice == HANG:
+        return _stack(report, "trace", "stack", "cpu")
+    if kind.id == "lockdep":
+        if "unsafe" in report.message:
+            usage = _stack(report, "usage")
+            if usage:
+                return usage
+        stack = _stack(report, "stack", "trace", "panic")
+        locks = [one for one in (report.at, report.holder) if one is not None]
+        return [*locks, *stack] if _at_decides(report) else stack
+    if kind.id == "kcsan":
+        stack = _stack(report, "sharp", "trace", "panic")
+    else:
+        stack = _stack(report, "trace", "stack", "cpu", "panic")
+    if not stack and report.bad_pc and kind.choice == FAULT:
+        stack = _top_of_stack(report)
+    first = report.named or report.pc
+    if first is not None and not (stack and stack[0] == first):
+        return [first, *stack]
+    return stack
+
+
+def is_held(detail: str) -> bool:
+    """Say whether lockdep reports a lock that somebody still holds, by the report's detail."""
+    return detail.startswith(("held", "still", "lock held"))
+
+
+def _top_of_stack(report: Builder) -> list[Frame]:
+    """
+    Return a stack that the unwinder cannot follow, of which the top can be relied on.
+
+    A call through a bad pointer leaves its return address at the very top; the
+    processor faults before anything else is pushed.
+    """
+    for section in report.sections:
+        for i, one in enumerate(section.frames):
+            if not match("skip", one.name):
+                top = Frame(one.name, one.module, True, one.part)
+                return [*section.frames[:i], top, *section.frames[i + 1 :]]
+    return []
+
+
+def _at_decides(report: Builder) -> bool:
+    return (
+        is_held(report.detail)
+        or report.detail == "workqueue leaked lock"
+        or report.detail in ("possible deadlock", "inconsistent lock state")
+        or report.detail.startswith("bad ")
+    )
+
+
+def _stalled(report: Builder) -> list[Frame]:
+    fallback: list[Frame] = []
+    for section in report.sections:
+        if section.name in ("kthread", "locks") or not section.sure:
+            continue
+        choice = choose(report.kind.id, section.frames)
+        if choice.frame is None:
+            continue
+        if choice.reasons[-1].rule != "first":
+            return section.frames
+        fallback = fallback or section.frames
+    return fallback
