@@ -30,6 +30,7 @@ SUMMARY = "collect.json"
 JSON_VERSION = 1
 
 # What people look at first, and what reads little. The report's own reads are in the dump too.
+# What each command leaves in memory adds up: they run in two steps.
 # Those of ARGUMENTS want the most memory: the stacks alone are recorded before.
 ARGUMENTS = ("bt -a", "foreach bt")
 COMMANDS = (
@@ -298,7 +299,8 @@ def _work(args: argparse.Namespace, steps: Steps) -> None:
             exercise = run_all((*lines, *asked), failed, set(asked))
 
             def both(session: Session) -> None:
-                _unwind(session)
+                if lines[0] == COMMANDS[0]:
+                    _unwind(session)
                 exercise(session)
 
             found = _recorded(args, both, problem)
@@ -315,7 +317,9 @@ def _work(args: argparse.Namespace, steps: Steps) -> None:
     if not always:
         return
     frames |= always
-    frames |= steps.run("stacks and what commands read", commands(COMMANDS, args.commands))
+    half = len(COMMANDS) // 2
+    frames |= steps.run("stacks and what commands read", commands(COMMANDS[:half]))
+    frames |= steps.run("what more commands read", commands(COMMANDS[half:], args.commands))
     frames |= steps.run("arguments of frames", commands(ARGUMENTS))
 
     def write(problem: Callable[[str], None]) -> Collection[int]:
