@@ -261,8 +261,14 @@ class VariableTypes:
     def _proven(self, ready: _Context, symbol: Symbol, claim: CodeType) -> Type | None:
         """The type that code claims, if size, place and contents allow it."""
         checker = ready.checker
+        text = claim.type
+        # Code and pointers do not say whether the variable itself is const. A module's memory
+        # has no boundary symbols, but its table has the section's letter (kernel/module/
+        # kallsyms.c, elf_type()).
+        if ready.places.of(symbol.address) is SectionKind.UNKNOWN and symbol.type_letter in "rR":
+            text = f"const {text}" if not text.endswith("*") else f"{text} const"
         checked = checker.check(
-            claim.type, symbol, trusted=False, open_ended=False, rivals=frozenset(), gap=False
+            text, symbol, trusted=False, open_ended=False, rivals=frozenset(), gap=False
         )
         if not isinstance(checked, Rejection) and checker.ends_in_zeros(checked[1], symbol):
             return checked[1] if claim.reach <= (size_of(checked[1]) or 0) else None
