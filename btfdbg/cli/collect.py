@@ -394,7 +394,7 @@ def _report(session: Session, folder: str, problem: Callable[[str], None]) -> No
 
     from btfdbg.commands.reads import watch
     from btfdbg.report.as_json import as_dict
-    from btfdbg.report.log_report import printable_lines, title_lines
+    from btfdbg.report.logs.log_report import printable_lines, title_lines
     from btfdbg.report.whole import report
 
     watch(session)

@@ -10,8 +10,8 @@ import sys
 import time
 from importlib.util import find_spec
 
-from btfdbg.report.lines import printable
-from btfdbg.report.triage import group
+from btfdbg.report.logs.lines import printable
+from btfdbg.report.triage.groups import group
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rich.live import Live
     from rich.table import Table
 
-    from btfdbg.report.triage import Crash
+    from btfdbg.report.triage.groups import Crash
 
 _ROWS = 12
 _SHARE = 20  # drawing takes at most one part in so many of the time

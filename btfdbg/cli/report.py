@@ -12,7 +12,7 @@ from btfdbg.errors import DebugInfoError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from btfdbg.report.files import Log
+    from btfdbg.report.logs.files import Log
 
 
 def add_log(parser: argparse.ArgumentParser) -> None:
@@ -38,12 +38,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _of_log(args: argparse.Namespace) -> str:
-    from btfdbg.report import log_report
+    from btfdbg.report.logs import log_report
 
     log, name = log_of(args)
     if args.format == "html":
         from btfdbg.report.as_html import as_html
-        from btfdbg.report.log_page import report_of_log
+        from btfdbg.report.logs.log_page import report_of_log
 
         return as_html(report_of_log(log, name))
     if args.format == "json":
@@ -90,7 +90,7 @@ def log_of(args: argparse.Namespace) -> tuple[Log, str]:
     if args.log is not None:
         if args.core is not None:
             raise DebugInfoError("give CORE or --log FILE, not both")
-        from btfdbg.report.files import read_log
+        from btfdbg.report.logs.files import read_log
 
         return read_log(args.log), args.log
     return _log_of_dump(args), args.core or "the running kernel"

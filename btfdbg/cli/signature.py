@@ -26,13 +26,13 @@ def run(args: argparse.Namespace) -> int:
 
     :raises BtfdbgError: the dump or log cannot be used.
     """
-    from btfdbg.report import log_report
+    from btfdbg.report.logs import log_report
 
     if args.log is None and not args.all:
         return _of_dump(args)
     log, _ = log_of(args)
     from btfdbg.report.severity import main_event
-    from btfdbg.report.signature import signature_of
+    from btfdbg.report.blame.signature import signature_of
 
     main = main_event(log.events)
     events = list(log.events) if args.all else [main] if main is not None else []
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
 def _of_dump(args: argparse.Namespace) -> int:
     """Name what the dump itself shows, its log being the second witness."""
     from btfdbg.cli.main import open_session
-    from btfdbg.report import log_report
+    from btfdbg.report.logs import log_report
     from btfdbg.report.happened import Happened
     from btfdbg.report.look import Look
 

@@ -3,8 +3,8 @@
 Finds dumps and logs in folders, reads each within bounds, groups them by signature and
 says how often, since when, on which kernels, hosts and models. One bad file stops no other.
 
-Owns the command line and the progress. The reading is ``btfdbg.report.workers``', the
-grouping ``btfdbg.report.triage``'s.
+Owns the command line and the progress. The reading is ``btfdbg.report.triage.workers``', the
+grouping ``btfdbg.report.triage.groups``'s.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ import sys
 
 from btfdbg.errors import DebugInfoError
 from btfdbg.lazy_dataclass import replace
-from btfdbg.report import workers
-from btfdbg.report.finding import find
-from btfdbg.report.lines import printable
-from btfdbg.report.singles import has_page, page_name
-from btfdbg.report.workers import Result
+from btfdbg.report.triage import workers
+from btfdbg.report.triage.finding import find
+from btfdbg.report.logs.lines import printable
+from btfdbg.report.triage.singles import has_page, page_name
+from btfdbg.report.triage.workers import Result
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from btfdbg.report.finding import Found
-    from btfdbg.report.kept import Kept
-    from btfdbg.report.known import Known
-    from btfdbg.report.triage import Crash
-    from btfdbg.report.workers import Limits
+    from btfdbg.report.triage.finding import Found
+    from btfdbg.report.triage.kept import Kept
+    from btfdbg.report.triage.known import Known
+    from btfdbg.report.triage.groups import Crash
+    from btfdbg.report.triage.workers import Limits
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,17 +65,18 @@ def run(args: argparse.Namespace) -> int:
 
     :raises DebugInfoError: known.toml cannot be used, or FILE or FOLDER not written.
     """
-    from btfdbg.report import triage, triage_text
-    from btfdbg.report.kept import Kept, default_path
-    from btfdbg.report.workers import Limits
+    from btfdbg.report.triage import groups as triage
+    from btfdbg.report.triage import as_text as triage_text
+    from btfdbg.report.triage.kept import Kept, default_path
+    from btfdbg.report.triage.workers import Limits
 
     known = _known(args.known)
     if args.scheduler is not None:
-        from btfdbg.report.on_dask import check_dask
+        from btfdbg.report.triage.on_dask import check_dask
 
         check_dask()
     if args.html is not None:
-        from btfdbg.report.triage_html import make_folder
+        from btfdbg.report.triage.as_html import make_folder
 
         make_folder(args.html)
     limits = Limits(
@@ -94,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
     for problem in filter(None, (kept.problem, *have.problems)):
         print(f"btfdbg: {printable(problem)}", file=sys.stderr)
     if args.html is not None:
-        from btfdbg.report.triage_html import write_index
+        from btfdbg.report.triage.as_html import write_index
 
         index = write_index(args.html, groups, hints, have.errors, have.pages, joined)
         if not args.quiet:
@@ -109,7 +110,7 @@ def run(args: argparse.Namespace) -> int:
 def _known(path: str | None) -> tuple[Known, ...]:
     if path is None:
         return ()
-    from btfdbg.report.known import parse_known
+    from btfdbg.report.triage.known import parse_known
 
     try:
         with open(path, encoding="utf-8") as f:
@@ -185,7 +186,7 @@ def _read(args: argparse.Namespace, kept: Kept, limits: Limits) -> _Have:
 def _results(new: list[Found], limits: Limits, scheduler: str | None) -> Iterator[Result]:
     if scheduler is None:
         return workers.read_all(new, limits)
-    from btfdbg.report.on_dask import read_on_dask
+    from btfdbg.report.triage.on_dask import read_on_dask
 
     return read_on_dask(new, limits, scheduler)
 

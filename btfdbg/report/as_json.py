@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from btfdbg.report.lines import printable
-from btfdbg.report.log_report import signature_dict
+from btfdbg.report.logs.lines import printable
+from btfdbg.report.logs.log_report import signature_dict
 from btfdbg.report.parts import Bars, Graph, Item, Line, Report, Section, Stack, Table
 
 TYPE_CHECKING = False

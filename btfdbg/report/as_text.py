@@ -5,7 +5,7 @@ Owns layout. Control characters out of the dump are escaped here, for every line
 
 from __future__ import annotations
 
-from btfdbg.report.lines import printable
+from btfdbg.report.logs.lines import printable
 from btfdbg.report.parts import Bars, Graph, Item, Line, Report, Section, Stack, Table
 
 TYPE_CHECKING = False

@@ -15,7 +15,7 @@ import drgn
 
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.report.look import UNREADABLE
-from btfdbg.report.names import canonical
+from btfdbg.report.blame.names import canonical
 from btfdbg.report.waits import Lock, lock_of
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ CPUs that printed at once do not mix.
 from __future__ import annotations
 
 from btfdbg.errors import DebugInfoError
-from btfdbg.report.files import Log
-from btfdbg.report.text import Reader
+from btfdbg.report.logs.files import Log
+from btfdbg.report.logs.text import Reader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from btfdbg.report.event import Event, Frame
 from btfdbg.report.kinds import FAULT, KINDS
 from btfdbg.report.look import UNREADABLE, Call, Look
 from btfdbg.report.severity import main_event
-from btfdbg.report.signature import Signature, signature_of
+from btfdbg.report.blame.signature import Signature, signature_of
 from btfdbg.report.syscall import Syscall, syscall_of
 from btfdbg.report.witness import FINER, Witness, witness
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from btfdbg.report.look import Look
-    from btfdbg.report.signature import Signature
+    from btfdbg.report.blame.signature import Signature
 
 VERSION = 1
 """Of the report's JSON; raised when a member changes its meaning or goes away."""

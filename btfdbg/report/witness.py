@@ -12,7 +12,7 @@ from __future__ import annotations
 import fnmatch
 
 from btfdbg.lazy_dataclass import dataclass
-from btfdbg.report.names import base_name
+from btfdbg.report.blame.names import base_name
 
 _SPECIAL = frozenset("*?[")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from btfdbg.report import events
-from btfdbg.report.choice import choose
+from btfdbg.report.blame.choice import choose
 from btfdbg.report.event import Frame
 from btfdbg.report.severity import main_event
 

@@ -15,7 +15,7 @@ import pytest
 import zstandard
 
 from btfdbg.cli.main import main
-from btfdbg.report.files import in_order, read_log
+from btfdbg.report.logs.files import in_order, read_log
 from tests.report.test_events import ARM64, HUNG, NULL, stamped
 
 
@@ -77,7 +77,7 @@ def test_json_follows_its_schema(log: Path, tmp_path: Path) -> None:
     out = tmp_path / "report.json"
     assert main(["report", "--log", str(log), "--format", "json", "-o", str(out)]) == 0
     report = json.loads(out.read_text())
-    schema = json.loads(files("btfdbg.report").joinpath("log_report.schema.json").read_text())
+    schema = json.loads(files("btfdbg.report.logs").joinpath("log_report.schema.json").read_text())
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.validate(report, schema)
     assert report["events"][report["main"]]["panicked"]

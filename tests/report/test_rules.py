@@ -6,13 +6,13 @@ import re
 
 import pytest
 
-from btfdbg.report.choice import choose
+from btfdbg.report.blame.choice import choose
 from btfdbg.report.event import Frame
-from btfdbg.report.headers import ANYWHERE, HEADERS, Header, header
+from btfdbg.report.logs.headers import ANYWHERE, HEADERS, Header, header
 from btfdbg.report.kinds import KINDS
-from btfdbg.report.match import match
-from btfdbg.report.names import canonical
-from btfdbg.report.rules import RULES, Rule
+from btfdbg.report.blame.match import match
+from btfdbg.report.blame.names import canonical
+from btfdbg.report.blame.rules import RULES, Rule
 
 USES = {"skip", "wait", "shared", "tick", "tick-way", "entry", "anchor", "anchor-self", "fault"}
 

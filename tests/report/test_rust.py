@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from btfdbg.report.names import canonical
-from btfdbg.report.rust import demangle
+from btfdbg.report.blame.names import canonical
+from btfdbg.report.blame.rust import demangle
 
 PATHS = [
     (

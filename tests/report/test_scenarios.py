@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from btfdbg.report.crash_of import crash_of_dump
+from btfdbg.report.triage.crash_of import crash_of_dump
 
 COREFILES = Path(__file__).parents[2] / "corefiles"
 BUNDLED = {

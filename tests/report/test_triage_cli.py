@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from btfdbg.cli.main import main
-from btfdbg.report import workers
-from btfdbg.report.crash_of import crash_of_log
-from btfdbg.report.finding import Found, find
-from btfdbg.report.workers import Limits, read_all
+from btfdbg.report.triage import workers
+from btfdbg.report.triage.crash_of import crash_of_log
+from btfdbg.report.triage.finding import Found, find
+from btfdbg.report.triage.workers import Limits, read_all
 from tests.report.test_events import ARM64, HUNG, NULL, stamped
 
 

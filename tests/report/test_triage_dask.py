@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from btfdbg.cli.main import main
-from btfdbg.report import on_dask
+from btfdbg.report.triage import on_dask
 from tests.report.test_events import ARM64, HUNG, NULL, stamped
 
 pytest.importorskip("distributed")
@@ -24,7 +24,7 @@ _MAIN = "import sys; from btfdbg.cli.main import main; sys.exit(main())"
 # Of the processes that workers start: says which worker reads, and takes its time.
 _SITE = """
 import os, sys, time
-if "btfdbg.report.read_batch" in sys.orig_argv:
+if "btfdbg.report.triage.read_batch" in sys.orig_argv:
     open(os.path.join({folder!r}, str(os.getppid())), "a").close()
     time.sleep({seconds})
 """

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import re
 
-from btfdbg.report.rust import demangle
+from btfdbg.report.blame.rust import demangle
 
 # What one system call is called on the way from its entry to its body.
 _SYSCALL = re.compile(

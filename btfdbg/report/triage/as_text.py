@@ -6,16 +6,16 @@ Owns the words and the order. JSON lines: one object a line, ``type`` is ``crash
 
 from __future__ import annotations
 
-from btfdbg.report.crash_of import to_json
-from btfdbg.report.lines import printable
+from btfdbg.report.triage.crash_of import to_json
+from btfdbg.report.logs.lines import printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
-    from btfdbg.report.triage import Group, Hint
-    from btfdbg.report.workers import Result
+    from btfdbg.report.triage.groups import Group, Hint
+    from btfdbg.report.triage.workers import Result
 
 JSON_VERSION = 1
 _SHOWN = 4  # of hosts, kernels and the like in one line

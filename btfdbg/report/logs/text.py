@@ -16,19 +16,19 @@ from __future__ import annotations
 
 import re
 
-from btfdbg.report.building import Budget, Builder
-from btfdbg.report.headers import ALONE, ANYWHERE, FOLLOWS, NAMES, WORDS, header
+from btfdbg.report.logs.building import Budget, Builder
+from btfdbg.report.logs.headers import ALONE, ANYWHERE, FOLLOWS, NAMES, WORDS, header
 from btfdbg.report.kinds import KINDS
-from btfdbg.report.lines import Line, parse_line
-from btfdbg.report.panics import cause_of
-from btfdbg.report.stacklines import heading
+from btfdbg.report.logs.lines import Line, parse_line
+from btfdbg.report.logs.panics import cause_of
+from btfdbg.report.logs.stacklines import heading
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from btfdbg.report.event import Event
-    from btfdbg.report.headers import Header
+    from btfdbg.report.logs.headers import Header
 
 CHUNK = 1 << 20  # characters read together
 _PIECE = 1 << 14  # characters searched together

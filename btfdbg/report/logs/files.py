@@ -15,7 +15,7 @@ import sys
 
 from btfdbg.errors import DebugInfoError
 from btfdbg.lazy_dataclass import dataclass
-from btfdbg.report.text import CHUNK, Reader
+from btfdbg.report.logs.text import CHUNK, Reader
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ kind and blamed function nearly all. So the title joins, the hash tells variants
 from __future__ import annotations
 
 from btfdbg.lazy_dataclass import dataclass
-from btfdbg.report.choice import Reason, choose
+from btfdbg.report.blame.choice import Reason, choose
 from btfdbg.report.kinds import KINDS, NOBODY
-from btfdbg.report.names import canonical, is_general
+from btfdbg.report.blame.names import canonical, is_general
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import re
 import stat
 
 from btfdbg.lazy_dataclass import dataclass
-from btfdbg.report.files import beginning, is_dump
+from btfdbg.report.logs.files import beginning, is_dump
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

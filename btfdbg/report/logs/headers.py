@@ -22,7 +22,7 @@ from __future__ import annotations
 import re
 
 from btfdbg.lazy_dataclass import dataclass
-from btfdbg.report.stacklines import FUNCTION
+from btfdbg.report.logs.stacklines import FUNCTION
 
 STARTS, FOLLOWS, NAMES, ALONE = "starts", "follows", "names", "alone"
 

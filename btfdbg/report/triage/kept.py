@@ -13,13 +13,13 @@ import os
 from errno import ENOSPC
 
 from btfdbg.lazy_dataclass import replace
-from btfdbg.report.crash_of import from_json, to_json
-from btfdbg.report.signature import VERSION
+from btfdbg.report.triage.crash_of import from_json, to_json
+from btfdbg.report.blame.signature import VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from btfdbg.report.finding import Found
-    from btfdbg.report.triage import Crash
+    from btfdbg.report.triage.finding import Found
+    from btfdbg.report.triage.groups import Crash
 
 FORM = 3  # of the lines; raised when what is read from a dump changes
 _MAX_FILE = 256 << 20

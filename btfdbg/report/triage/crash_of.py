@@ -1,4 +1,4 @@
-"""One dump or log as a :class:`~btfdbg.report.triage.Crash`, and crashes as JSON values.
+"""One dump or log as a :class:`~btfdbg.report.triage.groups.Crash`, and crashes as JSON values.
 
 Owns what of a report triage needs, and the form in which it is kept between runs.
 """
@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from btfdbg.errors import DebugInfoError
 from btfdbg.lazy_dataclass import replace
-from btfdbg.report.files import Log, read_log
+from btfdbg.report.logs.files import Log, read_log
 from btfdbg.report.kinds import KINDS, NOBODY
-from btfdbg.report.log_report import verdict
+from btfdbg.report.logs.log_report import verdict
 from btfdbg.report.severity import main_event
-from btfdbg.report.signature import VERSION, Signature, signature_of
-from btfdbg.report.triage import Crash, facts_of_path
+from btfdbg.report.blame.signature import VERSION, Signature, signature_of
+from btfdbg.report.triage.groups import Crash, facts_of_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def crash_of_log(path: str, page: Page | None = None) -> Crash:
     log = read_log(path)
     crash = _crash(path, log)
     if page is not None:
-        from btfdbg.report.log_page import report_of_log
+        from btfdbg.report.logs.log_page import report_of_log
 
         page(report_of_log(log, path))
     return crash

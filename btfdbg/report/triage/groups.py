@@ -15,14 +15,14 @@ import re
 
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.report.kinds import KINDS
-from btfdbg.report.names import is_general
+from btfdbg.report.blame.names import is_general
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from btfdbg.report.known import Known
-    from btfdbg.report.signature import Signature
+    from btfdbg.report.triage.known import Known
+    from btfdbg.report.blame.signature import Signature
 
 _MANY_KINDS = 3  # different crashes of one host that point to its hardware
 _MANY_HOSTS = 3  # hosts with one crash that point to the kernel, or to their model
@@ -147,7 +147,7 @@ def group(crashes: Iterable[Crash], known: Sequence[Known] = ()) -> tuple[Group,
     function is unknown stays alone. Dumps and logs of one crash count once.
 
     :param crashes: In any order; the result does not depend on it.
-    :param known: Local knowledge, see :mod:`btfdbg.report.known`.
+    :param known: Local knowledge, see :mod:`btfdbg.report.triage.known`.
     """
     ordered = sorted(crashes, key=lambda c: (c.when is None, c.when or 0.0, c.path))
     ordered.sort(key=lambda c: c.signature.module is None)  # modules first: see _Sets

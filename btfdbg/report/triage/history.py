@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-    from btfdbg.report.triage import Group
+    from btfdbg.report.triage.groups import Group
 
 WIDTH, HEIGHT = 150, 28
 """Of a drawing, in pixels."""

@@ -12,16 +12,16 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 from btfdbg.errors import DebugInfoError
-from btfdbg.report.read_batch import request, result_of
-from btfdbg.report.workers import Result, batches
+from btfdbg.report.triage.read_batch import request, result_of
+from btfdbg.report.triage.workers import Result, batches
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import Any
 
-    from btfdbg.report.finding import Found
-    from btfdbg.report.workers import Limits
+    from btfdbg.report.triage.finding import Found
+    from btfdbg.report.triage.workers import Limits
 
 _DUMPS_AT_ONCE = 4  # by one process of a worker, one after the other
 _CONNECT_SECONDS = 20
@@ -40,7 +40,7 @@ def read_batch_here(wish: str, seconds: float) -> tuple[list[dict[str, Any]], st
     """
     Read some files in a process of their own; runs on a worker.
 
-    :param wish: See :func:`btfdbg.report.read_batch.request`.
+    :param wish: See :func:`btfdbg.report.triage.read_batch.request`.
     :param seconds: After which it is enough.
     :return: A row for each file that was read, and why there are no more.
     """
@@ -48,7 +48,7 @@ def read_batch_here(wish: str, seconds: float) -> tuple[list[dict[str, Any]], st
     import subprocess
     import sys
 
-    command = [sys.executable, "-m", "btfdbg.report.read_batch"]
+    command = [sys.executable, "-m", "btfdbg.report.triage.read_batch"]
     why = ""
     try:
         done = subprocess.run(

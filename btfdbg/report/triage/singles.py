@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 
 from btfdbg.report.parts import VERSION as REPORT_VERSION
-from btfdbg.report.signature import VERSION as RULES_VERSION
+from btfdbg.report.blame.signature import VERSION as RULES_VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from btfdbg.report.finding import Found
+    from btfdbg.report.triage.finding import Found
     from btfdbg.report.parts import Report
 
 FOLDER = "reports"

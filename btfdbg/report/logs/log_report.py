@@ -8,9 +8,9 @@ its meaning or goes away.
 from __future__ import annotations
 
 from btfdbg.report.kinds import KINDS
-from btfdbg.report.lines import printable
+from btfdbg.report.logs.lines import printable
 from btfdbg.report.severity import main_event
-from btfdbg.report.signature import VERSION, signature_of
+from btfdbg.report.blame.signature import VERSION, signature_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from btfdbg.report.event import Event, Frame
-    from btfdbg.report.files import Log
-    from btfdbg.report.signature import Signature
+    from btfdbg.report.logs.files import Log
+    from btfdbg.report.blame.signature import Signature
 
 JSON_VERSION = 1
 _LISTED = 40  # events that the text lists

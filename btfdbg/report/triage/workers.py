@@ -18,17 +18,17 @@ import time
 
 from btfdbg.errors import BtfdbgError
 from btfdbg.lazy_dataclass import dataclass
-from btfdbg.report.crash_of import crash_of_dump, crash_of_log, from_json, to_json
-from btfdbg.report.finding import changed
-from btfdbg.report.singles import write_page
+from btfdbg.report.triage.crash_of import crash_of_dump, crash_of_log, from_json, to_json
+from btfdbg.report.triage.finding import changed
+from btfdbg.report.triage.singles import write_page
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from btfdbg.report.finding import Found
+    from btfdbg.report.triage.finding import Found
     from btfdbg.report.parts import Report
-    from btfdbg.report.triage import Crash
+    from btfdbg.report.triage.groups import Crash
 
 _LOGS_AT_ONCE = 24
 _FRESH = 60.0  # seconds after its last change in which a file may be unfinished
@@ -204,7 +204,7 @@ _FOR_DUMPS = (
     "hashlib",
     "capstone",
 )
-_FOR_PAGES = ("btfdbg.report.as_html", "btfdbg.report.log_page", "jinja2")
+_FOR_PAGES = ("btfdbg.report.as_html", "btfdbg.report.logs.log_page", "jinja2")
 
 
 def warm(files: Sequence[Found], limits: Limits) -> None:

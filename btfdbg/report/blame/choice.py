@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.report.kinds import FIRST, HANG, KINDS, NOBODY, STALL
-from btfdbg.report.match import by_ending, match
+from btfdbg.report.blame.match import by_ending, match
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from btfdbg.report.event import Frame
-    from btfdbg.report.rules import Rule
+    from btfdbg.report.blame.rules import Rule
 
 _LOCKS = ("spinlock", "sleeping-lock", "wait-lock")
 _DEEP = 16  # frames from which on a stack may be called a recursion

@@ -13,19 +13,19 @@ from __future__ import annotations
 import os
 
 from btfdbg.errors import DebugInfoError
-from btfdbg.report.history import histories
+from btfdbg.report.triage.history import histories
 from btfdbg.report.kinds import KINDS
-from btfdbg.report.lines import printable
+from btfdbg.report.logs.lines import printable
 from btfdbg.report.pages import check_jinja, render, source
-from btfdbg.report.singles import FOLDER, write_whole
+from btfdbg.report.triage.singles import FOLDER, write_whole
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-    from btfdbg.report.triage import Crash, Group, Hint
-    from btfdbg.report.workers import Result
+    from btfdbg.report.triage.groups import Crash, Group, Hint
+    from btfdbg.report.triage.workers import Result
 
 INDEX, LINES = "index.html", "triage.jsonl"
 _MAX_ROWS = 5000  # crashes of one group on the page; the JSON lines have all
@@ -64,7 +64,7 @@ def write_index(
     Write the index and the JSON lines beside it.
 
     :param pages: Path of a dump or log → name of its page; one that is missing has none.
-    :param lines: As :func:`btfdbg.report.triage_text.rows` has them.
+    :param lines: As :func:`btfdbg.report.triage.as_text.rows` has them.
     :return: Path of the index.
     :raises DebugInfoError: It cannot be written; an index of an earlier run is kept.
     """

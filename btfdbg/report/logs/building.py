@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import re
 
-from btfdbg.report.deciding import deciding, is_held
+from btfdbg.report.logs.deciding import deciding, is_held
 from btfdbg.report.event import Event, Frame, access_class
-from btfdbg.report.headers import FOLLOWS, NAMES
+from btfdbg.report.logs.headers import FOLLOWS, NAMES
 from btfdbg.report.kinds import FAULT, HANG, KINDS, NOBODY, STALL
-from btfdbg.report.lines import printable
-from btfdbg.report.panics import kind_of, may_end
-from btfdbg.report.signature import signature_of
-from btfdbg.report.stacklines import (
+from btfdbg.report.logs.lines import printable
+from btfdbg.report.logs.panics import kind_of, may_end
+from btfdbg.report.blame.signature import signature_of
+from btfdbg.report.logs.stacklines import (
     FUNCTION,
     arm_frames,
     frame,
@@ -30,8 +30,8 @@ from btfdbg.report.stacklines import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from btfdbg.report.headers import Header
-    from btfdbg.report.lines import Line
+    from btfdbg.report.logs.headers import Header
+    from btfdbg.report.logs.lines import Line
 
 _SECTIONS, _FRAMES = 64, 1024  # of one report that are kept
 _TOP = 32  # frames of a report's first stack, once a log has used up its budget

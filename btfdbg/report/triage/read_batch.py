@@ -1,4 +1,4 @@
-"""Read some dumps and logs in a process of its own: ``python -m btfdbg.report.read_batch``.
+"""Read some dumps and logs in a process of its own: ``python -m btfdbg.report.triage.read_batch``.
 
 Owns the protocol: files and bounds as one JSON value on standard input, a line of JSON for
 each file on standard output. A Dask worker starts it: a process with threads must not fork.
@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import sys
 
-from btfdbg.report.crash_of import from_json, to_json
-from btfdbg.report.finding import Found
-from btfdbg.report.workers import Limits, Result, read_all
+from btfdbg.report.triage.crash_of import from_json, to_json
+from btfdbg.report.triage.finding import Found
+from btfdbg.report.triage.workers import Limits, Result, read_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

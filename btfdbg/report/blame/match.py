@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 
-from btfdbg.report.names import rule_name
-from btfdbg.report.rules import RULES, Rule
+from btfdbg.report.blame.names import rule_name
+from btfdbg.report.blame.rules import RULES, Rule
 
 _REMEMBERED = 20_000
 _tables: dict[str, _Table] = {}

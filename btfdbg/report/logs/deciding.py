@@ -8,14 +8,14 @@ and kcsan's report.
 
 from __future__ import annotations
 
-from btfdbg.report.choice import choose
+from btfdbg.report.blame.choice import choose
 from btfdbg.report.event import Frame
 from btfdbg.report.kinds import FAULT, HANG, STALL
-from btfdbg.report.match import match
+from btfdbg.report.blame.match import match
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from btfdbg.report.building import Builder
+    from btfdbg.report.logs.building import Builder
 
 
 def _stack(report: Builder, *names: str) -> list[Frame]:

@@ -1,0 +1,14 @@
+"""What a log says happened: text of a console, a pstore or a vmcore-dmesg.txt.
+
+In reading order:
+
+lines.py       text → line: time stamp, caller, message
+stacklines.py  line → frame, register, heading
+headers.py     the messages that begin a report, one row each
+text.py        text → events; building.py is one report while it is read, panics.py what ends it,
+               deciding.py which of its stacks decides
+files.py       logs as files
+log_report.py  the report on one; log_page.py: in the shape of a dump's
+
+To add a message: a row in headers.py with its sample.
+"""
