@@ -68,10 +68,10 @@ def _report(session: Session) -> dict[str, Any]:
 
 
 def _signature(session: Session) -> dict[str, Any]:
-    from btfdbg.report.logs import log_report
-    from btfdbg.report.dump_log import log_of_dump
-    from btfdbg.report.severity import main_event
     from btfdbg.report.blame.signature import signature_of
+    from btfdbg.report.dump_log import log_of_dump
+    from btfdbg.report.logs import log_report
+    from btfdbg.report.severity import main_event
 
     main = main_event(log_of_dump(session.prog).events)
     found = signature_of("snapshot", ()) if main is None else log_report.signature(main)

@@ -31,8 +31,8 @@ def run(args: argparse.Namespace) -> int:
     if args.log is None and not args.all:
         return _of_dump(args)
     log, _ = log_of(args)
-    from btfdbg.report.severity import main_event
     from btfdbg.report.blame.signature import signature_of
+    from btfdbg.report.severity import main_event
 
     main = main_event(log.events)
     events = list(log.events) if args.all else [main] if main is not None else []
@@ -54,8 +54,8 @@ def run(args: argparse.Namespace) -> int:
 def _of_dump(args: argparse.Namespace) -> int:
     """Name what the dump itself shows, its log being the second witness."""
     from btfdbg.cli.main import open_session
-    from btfdbg.report.logs import log_report
     from btfdbg.report.happened import Happened
+    from btfdbg.report.logs import log_report
     from btfdbg.report.look import Look
 
     if args.core is None and not args.live and args.qemu is None:

@@ -16,9 +16,9 @@ import sys
 
 from btfdbg.errors import DebugInfoError
 from btfdbg.lazy_dataclass import replace
+from btfdbg.report.logs.lines import printable
 from btfdbg.report.triage import workers
 from btfdbg.report.triage.finding import find
-from btfdbg.report.logs.lines import printable
 from btfdbg.report.triage.singles import has_page, page_name
 from btfdbg.report.triage.workers import Result
 
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from btfdbg.report.triage.finding import Found
+    from btfdbg.report.triage.groups import Crash
     from btfdbg.report.triage.kept import Kept
     from btfdbg.report.triage.known import Known
-    from btfdbg.report.triage.groups import Crash
     from btfdbg.report.triage.workers import Limits
 
 
@@ -65,8 +65,8 @@ def run(args: argparse.Namespace) -> int:
 
     :raises DebugInfoError: known.toml cannot be used, or FILE or FOLDER not written.
     """
-    from btfdbg.report.triage import groups as triage
     from btfdbg.report.triage import as_text as triage_text
+    from btfdbg.report.triage import groups as triage
     from btfdbg.report.triage.kept import Kept, default_path
     from btfdbg.report.triage.workers import Limits
 

@@ -35,10 +35,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from btfdbg.report.event import Event, Frame
-    from btfdbg.report.parts import Report, check
     from btfdbg.report.blame.signature import Signature, joins, signature_of, similarity
+    from btfdbg.report.event import Event, Frame
     from btfdbg.report.logs.text import Reader, events
+    from btfdbg.report.parts import Report, check
     from btfdbg.report.whole import report
 
 __all__ = [

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import drgn
 
 from btfdbg.lazy_dataclass import dataclass
-from btfdbg.report.look import UNREADABLE
 from btfdbg.report.blame.names import canonical
+from btfdbg.report.look import UNREADABLE
 from btfdbg.report.waits import Lock, lock_of
 
 if TYPE_CHECKING:

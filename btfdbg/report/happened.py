@@ -11,12 +11,12 @@ import functools
 import re
 from typing import TYPE_CHECKING
 
+from btfdbg.report.blame.signature import Signature, signature_of
 from btfdbg.report.blocked import Blockage, Blocked
 from btfdbg.report.event import Event, Frame
 from btfdbg.report.kinds import FAULT, KINDS
 from btfdbg.report.look import UNREADABLE, Call, Look
 from btfdbg.report.severity import main_event
-from btfdbg.report.blame.signature import Signature, signature_of
 from btfdbg.report.syscall import Syscall, syscall_of
 from btfdbg.report.witness import FINER, Witness, witness
 

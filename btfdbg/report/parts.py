@@ -12,8 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from btfdbg.report.look import Look
     from btfdbg.report.blame.signature import Signature
+    from btfdbg.report.look import Look
 
 VERSION = 1
 """Of the report's JSON; raised when a member changes its meaning or goes away."""

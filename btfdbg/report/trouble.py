@@ -12,11 +12,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from btfdbg.lazy_dataclass import dataclass
+from btfdbg.report.blame.signature import signature_of
 from btfdbg.report.clock import Clock
 from btfdbg.report.event import Frame
 from btfdbg.report.look import UNREADABLE
 from btfdbg.report.pools import every_pool, pending, running, stood_still
-from btfdbg.report.blame.signature import signature_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

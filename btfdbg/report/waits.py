@@ -21,8 +21,8 @@ import drgn
 
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.program.walks import closed_ring
-from btfdbg.report.look import UNREADABLE, stack_pointers
 from btfdbg.report.blame.names import base_name
+from btfdbg.report.look import UNREADABLE, stack_pointers
 
 if TYPE_CHECKING:
     from btfdbg.report.look import Call, Look

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from btfdbg.report import Event, Reader, events
 from btfdbg.report.logs import text
-from btfdbg.report.severity import main_event
 from btfdbg.report.logs.text import MAX_EVENTS
+from btfdbg.report.severity import main_event
 
 NULL = """\
 BUG: kernel NULL pointer dereference, address: 0000000000000010

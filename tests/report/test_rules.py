@@ -7,12 +7,12 @@ import re
 import pytest
 
 from btfdbg.report.blame.choice import choose
-from btfdbg.report.event import Frame
-from btfdbg.report.logs.headers import ANYWHERE, HEADERS, Header, header
-from btfdbg.report.kinds import KINDS
 from btfdbg.report.blame.match import match
 from btfdbg.report.blame.names import canonical
 from btfdbg.report.blame.rules import RULES, Rule
+from btfdbg.report.event import Frame
+from btfdbg.report.kinds import KINDS
+from btfdbg.report.logs.headers import ANYWHERE, HEADERS, Header, header
 
 USES = {"skip", "wait", "shared", "tick", "tick-way", "entry", "anchor", "anchor-self", "fault"}
 

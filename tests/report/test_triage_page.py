@@ -13,9 +13,9 @@ import pytest
 from btfdbg.cli.main import main
 from btfdbg.report.triage import as_html as triage_html
 from btfdbg.report.triage.finding import find
+from btfdbg.report.triage.groups import Group, group
 from btfdbg.report.triage.history import histories
 from btfdbg.report.triage.singles import page_name
-from btfdbg.report.triage.groups import Group, group
 from tests.report.browser import ask, needs_chromium
 from tests.report.test_events import ARM64, HUNG, NULL, stamped
 from tests.report.test_triage import crash as made

@@ -7,15 +7,15 @@ rules.py. Works on frames alone, so that a log and a dump's own stacks are judge
 from __future__ import annotations
 
 from btfdbg.lazy_dataclass import dataclass
-from btfdbg.report.kinds import FIRST, HANG, KINDS, NOBODY, STALL
 from btfdbg.report.blame.match import by_ending, match
+from btfdbg.report.kinds import FIRST, HANG, KINDS, NOBODY, STALL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from btfdbg.report.event import Frame
     from btfdbg.report.blame.rules import Rule
+    from btfdbg.report.event import Frame
 
 _LOCKS = ("spinlock", "sleeping-lock", "wait-lock")
 _DEEP = 16  # frames from which on a stack may be called a recursion

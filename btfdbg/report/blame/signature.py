@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.report.blame.choice import Reason, choose
-from btfdbg.report.kinds import KINDS, NOBODY
 from btfdbg.report.blame.names import canonical, is_general
+from btfdbg.report.kinds import KINDS, NOBODY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import re
 
-from btfdbg.report.logs.deciding import deciding, is_held
+from btfdbg.report.blame.signature import signature_of
 from btfdbg.report.event import Event, Frame, access_class
-from btfdbg.report.logs.headers import FOLLOWS, NAMES
 from btfdbg.report.kinds import FAULT, HANG, KINDS, NOBODY, STALL
+from btfdbg.report.logs.deciding import deciding, is_held
+from btfdbg.report.logs.headers import FOLLOWS, NAMES
 from btfdbg.report.logs.lines import printable
 from btfdbg.report.logs.panics import kind_of, may_end
-from btfdbg.report.blame.signature import signature_of
 from btfdbg.report.logs.stacklines import (
     FUNCTION,
     arm_frames,

@@ -9,9 +9,9 @@ and kcsan's report.
 from __future__ import annotations
 
 from btfdbg.report.blame.choice import choose
+from btfdbg.report.blame.match import match
 from btfdbg.report.event import Frame
 from btfdbg.report.kinds import FAULT, HANG, STALL
-from btfdbg.report.blame.match import match
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

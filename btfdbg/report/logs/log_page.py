@@ -5,11 +5,11 @@ Owns which facts of a log's events become which section. The sentences are log_r
 
 from __future__ import annotations
 
+from btfdbg.report.blame.signature import signature_of
 from btfdbg.report.kinds import KINDS
 from btfdbg.report.logs.log_report import signature, verdict
 from btfdbg.report.parts import Line, Report, Section, Stack, Table
 from btfdbg.report.severity import main_event
-from btfdbg.report.blame.signature import signature_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

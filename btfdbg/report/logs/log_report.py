@@ -7,19 +7,19 @@ its meaning or goes away.
 
 from __future__ import annotations
 
+from btfdbg.report.blame.signature import VERSION, signature_of
 from btfdbg.report.kinds import KINDS
 from btfdbg.report.logs.lines import printable
 from btfdbg.report.severity import main_event
-from btfdbg.report.blame.signature import VERSION, signature_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from btfdbg.report.blame.signature import Signature
     from btfdbg.report.event import Event, Frame
     from btfdbg.report.logs.files import Log
-    from btfdbg.report.blame.signature import Signature
 
 JSON_VERSION = 1
 _LISTED = 40  # events that the text lists

@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import re
 
+from btfdbg.report.kinds import KINDS
 from btfdbg.report.logs.building import Budget, Builder
 from btfdbg.report.logs.headers import ALONE, ANYWHERE, FOLLOWS, NAMES, WORDS, header
-from btfdbg.report.kinds import KINDS
 from btfdbg.report.logs.lines import Line, parse_line
 from btfdbg.report.logs.panics import cause_of
 from btfdbg.report.logs.stacklines import heading

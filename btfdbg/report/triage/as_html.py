@@ -13,10 +13,10 @@ from __future__ import annotations
 import os
 
 from btfdbg.errors import DebugInfoError
-from btfdbg.report.triage.history import histories
 from btfdbg.report.kinds import KINDS
 from btfdbg.report.logs.lines import printable
 from btfdbg.report.pages import check_jinja, render, source
+from btfdbg.report.triage.history import histories
 from btfdbg.report.triage.singles import FOLDER, write_whole
 
 TYPE_CHECKING = False

@@ -6,8 +6,8 @@ Owns the words and the order. JSON lines: one object a line, ``type`` is ``crash
 
 from __future__ import annotations
 
-from btfdbg.report.triage.crash_of import to_json
 from btfdbg.report.logs.lines import printable
+from btfdbg.report.triage.crash_of import to_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

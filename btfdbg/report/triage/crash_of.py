@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from btfdbg.errors import DebugInfoError
 from btfdbg.lazy_dataclass import replace
-from btfdbg.report.logs.files import Log, read_log
+from btfdbg.report.blame.signature import VERSION, Signature, signature_of
 from btfdbg.report.kinds import KINDS, NOBODY
+from btfdbg.report.logs.files import Log, read_log
 from btfdbg.report.logs.log_report import verdict
 from btfdbg.report.severity import main_event
-from btfdbg.report.blame.signature import VERSION, Signature, signature_of
 from btfdbg.report.triage.groups import Crash, facts_of_path
 
 TYPE_CHECKING = False

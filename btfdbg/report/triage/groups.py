@@ -14,15 +14,15 @@ from __future__ import annotations
 import re
 
 from btfdbg.lazy_dataclass import dataclass
-from btfdbg.report.kinds import KINDS
 from btfdbg.report.blame.names import is_general
+from btfdbg.report.kinds import KINDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from btfdbg.report.triage.known import Known
     from btfdbg.report.blame.signature import Signature
+    from btfdbg.report.triage.known import Known
 
 _MANY_KINDS = 3  # different crashes of one host that point to its hardware
 _MANY_HOSTS = 3  # hosts with one crash that point to the kernel, or to their model

@@ -13,8 +13,8 @@ import os
 from errno import ENOSPC
 
 from btfdbg.lazy_dataclass import replace
-from btfdbg.report.triage.crash_of import from_json, to_json
 from btfdbg.report.blame.signature import VERSION
+from btfdbg.report.triage.crash_of import from_json, to_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 
-from btfdbg.report.parts import VERSION as REPORT_VERSION
 from btfdbg.report.blame.signature import VERSION as RULES_VERSION
+from btfdbg.report.parts import VERSION as REPORT_VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from btfdbg.report.triage.finding import Found
     from btfdbg.report.parts import Report
+    from btfdbg.report.triage.finding import Found
 
 FOLDER = "reports"
 """Beside the index."""

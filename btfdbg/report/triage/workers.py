@@ -26,8 +26,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from btfdbg.report.triage.finding import Found
     from btfdbg.report.parts import Report
+    from btfdbg.report.triage.finding import Found
     from btfdbg.report.triage.groups import Crash
 
 _LOGS_AT_ONCE = 24
