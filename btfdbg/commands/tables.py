@@ -136,7 +136,7 @@ def tables_to(sink: Sink) -> Iterator[None]:
     for name, module in list(sys.modules.items()):
         if name.startswith("drgn.commands.") and hasattr(module, "print_table"):
             originals.append((module, module.print_table))
-            module.print_table = take  # type: ignore[attr-defined] # for a while
+            module.print_table = _as_printed(module.print_table, take)  # type: ignore[attr-defined] # for a while
     _sinks.append(sink)
     try:
         yield
@@ -144,6 +144,14 @@ def tables_to(sink: Sink) -> Iterator[None]:
         _sinks.pop()
         for module, function in originals:
             module.print_table = function
+
+
+def _as_printed(printer: Any, take: Callable[..., Any]) -> Callable[..., Any]:
+    """A taker of rows that gets them as a printer that changes them would print them."""
+    adjusted = getattr(printer, "adjusted", None)
+    if adjusted is None:
+        return take
+    return lambda rows, *args, **kwargs: take(adjusted(rows), *args, **kwargs)
 
 
 def given_away(rows: Sequence[Sequence[Any]]) -> bool:
@@ -252,8 +260,9 @@ def tables_as_json(lines: bool = False) -> Iterator[TablesAsJson]:
             ("_print_table_row", taker.print_row),
         ):
             if hasattr(module, function):
-                patched.append((module, function, getattr(module, function)))
-                setattr(module, function, other)
+                before_it = getattr(module, function)
+                patched.append((module, function, before_it))
+                setattr(module, function, _as_printed(before_it, other))
     sys.stdout = taker
     _active.append(taker)
     try:

@@ -59,12 +59,15 @@ def mod(original: Callable[..., Any]) -> Callable[..., Any]:
 def print_table(original: Callable[..., Any]) -> Callable[..., Any]:
     """What ``mod`` prints: a module whose types are known is not said to be without."""
 
-    def run(rows: Sequence[Any], *args: Any, **kwargs: Any) -> Any:
+    def adjusted(rows: Sequence[Any]) -> Sequence[Any]:
         session = _of.get()
-        if session is not None:
-            rows = [_with_types(session, row) for row in rows]
-        return original(rows, *args, **kwargs)
+        return rows if session is None else [_with_types(session, row) for row in rows]
 
+    def run(rows: Sequence[Any], *args: Any, **kwargs: Any) -> Any:
+        return original(adjusted(rows), *args, **kwargs)
+
+    # Whoever takes the rows instead of printing them asks for this (``commands.tables``).
+    run.adjusted = adjusted  # type: ignore[attr-defined]
     return run
 
 

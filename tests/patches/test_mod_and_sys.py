@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,10 @@ def test_mod_says_where_types_are_from(
     assert len(lines) == len(session.module_names())
     assert "(types: struct btf " in lines["cf_fault"]
     assert "not loaded" not in out
+    assert evaluate.run_line(session, "mod --json")
+    rows = json.loads(capsys.readouterr().out)
+    assert len(rows) == len(lines)
+    assert all(row["OBJECT FILE"].startswith("(types: ") for row in rows)
 
 
 def test_sys_says_what_taints_the_kernel_and_which_module(
