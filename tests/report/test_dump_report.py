@@ -52,6 +52,7 @@ def test_a_null_dereference_names_function_module_pointer_and_file() -> None:
     crash = text_of(found, "crash")
     assert "cf_level3.constprop.0+0x1a: mov dword ptr [rdx + 0x10], eax" in crash
     assert "write(" in crash
+    assert "of cf_fault's own structs this fits cf_widget.number" in crash
 
 
 def test_a_null_dereference_shows_the_registers_of_the_exception() -> None:

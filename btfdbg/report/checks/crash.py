@@ -25,6 +25,7 @@ def crash(look: Look) -> Iterator[Item]:
         access = happened.access
         yield Line(f"{access}.", "bad")
         yield Line(f"{access.function}+{access.offset:#x}: {access.instruction}")
+        yield from _what_fits(look)
     yield from _registers(look)
     calls = happened.stack
     if not calls:
@@ -36,6 +37,27 @@ def crash(look: Look) -> Iterator[Item]:
         yield Stack(tuple(map(str, calls[: len(calls) - len(story)])), "how it came to the panic")
     else:
         yield Stack(tuple(map(str, calls)), "innermost first")
+
+
+def _what_fits(look: Look) -> Iterator[Item]:
+    """Members that the access may have been to, if the type of its pointer is not known."""
+    from btfdbg.frames.own_structs import fitting_members
+
+    happened = look.happened
+    access = happened.access
+    if access is None or access.type is not None or not access.register:
+        return
+    module = happened.signature.module
+    btf = look.session.modules.get(module) if module else None
+    if btf is None:
+        return
+    found = fitting_members(btf, access.displacement, access.size)
+    if found:
+        yield Line(
+            f"what {access.origin or access.register} points to is not known; of {module}'s own"
+            f" structs this fits {' and '.join(found)}",
+            "note",
+        )
 
 
 def _registers(look: Look) -> Iterator[Item]:
