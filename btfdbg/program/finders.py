@@ -219,6 +219,11 @@ class BtfFinders:
 
                 return panic_cpu_object(self.session, name)
             found = self._in_modules(name, flags)
+            if found is None and name == "THREAD_SIZE":
+                from btfdbg.program import thread_size
+
+                unsaid = thread_size.is_unsaid(self.vmlinux.btf)
+                return thread_size.thread_size(self.session.prog) if unsaid else None
         if found is None:
             self._not_absent(name, flags, bool(symbols))
         return found
