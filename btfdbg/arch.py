@@ -66,6 +66,8 @@ class Arch:
         one register reaches them (RISC-V's .srodata, which the kernel links into .sdata).
     :ivar char_is_signed: plain ``char`` is, where nothing says otherwise; of kernels, that
         is up to 6.1 only: commit 3bc753c06dd0 ("kbuild: treat char as always unsigned").
+    :ivar folders: below the kernel's ``arch/``, where its code is from; arm64 builds Xen's
+        files of arm.
     :ivar printed: names of drgn's registers as crash prints them, a string a line, where drgn
         0.3 has no layout or a wrong one.
     :ivar repair_notes: QEMU writes the CPUs' notes wrongly; see ``vmcore.cpunotes``.
@@ -86,6 +88,7 @@ class Arch:
     small_data: int = 0
     repair_notes: bool = False
     printed: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
     char_is_signed: bool = False
 
 
@@ -102,6 +105,7 @@ ARCHES = (
         pc=_REGISTERS + 32 * 8,
         absolute={257: 8, 258: 4},
         relative=1027,
+        folders=("arm64", "arm"),
         markers=Markers(numbers=("kimage_voffset",)),
         cache_line=128,
     ),
@@ -116,6 +120,7 @@ ARCHES = (
         pc=_REGISTERS,
         absolute={2: 8, 1: 4},
         relative=3,
+        folders=("riscv",),
         markers=Markers(numbers=("phys_ram_base", "KERNEL_LINK_ADDR")),
         small_data=8,
         printed=(
@@ -143,6 +148,7 @@ ARCHES = (
         pc=_REGISTERS + 16 * 8,
         absolute={1: 8, 10: 4},
         relative=8,
+        folders=("x86",),
         markers=Markers(numbers=("phys_base",), symbols=("init_top_pgt", "init_level4_pgt")),
         char_is_signed=True,
     ),
@@ -158,6 +164,7 @@ ARCHES = (
         absolute={22: 8, 4: 4},
         relative=12,
         # The kernel has an address space of its own, which begins at 0.
+        folders=("s390",),
         markers=Markers(symbols=("lowcore_ptr",), values=("SAMODE31",), swapper=(1, 1 << 53)),
         cache_line=256,
         repair_notes=True,
@@ -181,6 +188,7 @@ ARCHES = (
         pc=_REGISTERS + 32 * 8,
         absolute={38: 8, 1: 4},
         relative=22,
+        folders=("powerpc",),
         markers=Markers(swapper=(0xC00 << 52, 0xC01 << 52)),
         cache_line=128,
         repair_notes=True,
@@ -196,6 +204,7 @@ ARCHES = (
         pc=_REGISTERS + 32 * 8,
         absolute={38: 8, 1: 4},
         relative=22,
+        folders=("powerpc",),
         markers=Markers(swapper=(0xC00 << 52, 0xC01 << 52)),
         cache_line=128,
         repair_notes=True,

@@ -587,3 +587,23 @@ def test_the_folder_of_a_file_is_its_subsystem() -> None:
         "drivers/net/ethernet"
     )
     assert SourceFile("fs/inode.c", None, "").subsystem == "fs"
+
+
+@pytest.mark.parametrize(
+    ("machine", "file"),
+    [
+        ("x86_64", "arch/x86/lib/delay.c"),
+        ("aarch64", None),
+        ("s390x", None),
+        ("mips64", "arch/x86/lib/delay.c"),  # has no row: nothing is known of its folders
+    ],
+)
+def test_a_file_of_another_architecture_is_no_candidate(machine: str, file: str | None) -> None:
+    text = FunctionText()
+    text.merge(kernel("6.12"), [image("", ("__delay", "arch/x86/lib/delay.c"))])
+    region = Made(["__delay"])
+    files = SourceFiles(
+        lambda address: region, release="6.12.3", machine=machine, load=lambda: made(text)
+    )
+    found = files.find(TEXT)
+    assert (found and found.file) == file

@@ -28,6 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from btfdbg.arch import by_name
 from btfdbg.errors import DebugInfoError
 from btfdbg.frames.sources.kernels import Nearness
 from btfdbg.frames.sources.model import Function, SourceFile
@@ -73,6 +74,8 @@ class SourceFiles:
         self._on_problem = on_problem
         self._table: SourceTable | None = None
         self._near: Nearness | None = None
+        row = by_name(machine)
+        self._folders = None if row is None else frozenset(row.folders)
         self._known: dict[int, Place | None] = {}
         self._sure: dict[int, Place | None] = {}
 
@@ -200,7 +203,12 @@ class SourceFiles:
             if files is None:
                 return []  # a stranger, whose names are others' by chance
             found = [c for c in found if c.file in files or not is_source(c.file)]
-        return self._near.nearest(found)
+        return self._near.nearest([c for c in found if self._is_of_this_machine(c.file)])
+
+    def _is_of_this_machine(self, file: str) -> bool:
+        """Whether a kernel of this architecture can have a file."""
+        top, _, rest = file.partition("/")
+        return top != "arch" or self._folders is None or rest.partition("/")[0] in self._folders
 
     def _only_file(self, region: Region, function: Function) -> Place | None:
         table = self._ready()
