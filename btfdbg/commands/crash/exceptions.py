@@ -20,6 +20,7 @@ from drgn.commands import CommandError
 
 from btfdbg.commands.crash.stack import Stack, code_at
 from btfdbg.program.session import Session
+from btfdbg.vmcore.platforms import machine_of
 
 _X86_KERNEL_CS, _X86_KERNEL_SS = 0x10, (0x18, 0)
 _X86_USER_CS, _X86_USER_SS = (0x33, 0x23), 0x2B
@@ -69,13 +70,8 @@ def frames(session: Session, stack: Stack) -> Iterator[tuple[int, str, dict[str,
 
 
 def _kinds(prog: drgn.Program) -> Callable[[Session, Stack, int, int, Read], str]:
-    platform = prog.platform
-    arch = platform.arch if platform is not None else None
-    found = {
-        drgn.Architecture.X86_64: _x86_64,
-        drgn.Architecture.AARCH64: _arm64,
-        drgn.Architecture.RISCV64: _riscv64,
-    }.get(arch)
+    readers = {"x86_64": _x86_64, "aarch64": _arm64, "riscv64": _riscv64}
+    found = readers.get(machine_of(prog.platform))
     if found is None:
         raise CommandError("how this architecture saves registers on its stack is not known here")
     return found
