@@ -1,7 +1,7 @@
 """A page-table walk with every step.
 
 Owns the steps and the names of levels; which entries are tables and which are pages is said
-by ``vmcore.paging``, what the bits are called by ``pte``.
+by ``vmcore.paging``, what the bits are called by the architecture's ``PTE`` there.
 
 Facts: ``include/linux/pgtable.h`` (the levels' names).
 """
@@ -14,7 +14,7 @@ from drgn.commands import CommandError
 from btfdbg.lazy_dataclass import dataclass, field
 from btfdbg.program.session import Session
 from btfdbg.vmcore.explain import kernel_paging
-from btfdbg.vmcore.paging import NotMappedError, Paging
+from btfdbg.vmcore.paging import NotMappedError, Paging, entry_bits
 from btfdbg.vmcore.paging.walk import Entry
 
 _LEVELS = {2: ("PGD", "PTE"), 3: ("PGD", "PMD", "PTE"), 4: ("PGD", "PUD", "PMD", "PTE"),
@@ -130,8 +130,6 @@ def _walk(session: Session, paging: Paging, address: int) -> Walk:
 
 def bits(prog: drgn.Program, entry: int) -> list[str]:
     """Names of the bits that are set in an entry; none for an architecture that is not known."""
-    from btfdbg.commands.prompt.pte import LAYOUTS
-
     platform = prog.platform
-    layout = LAYOUTS.get(platform.arch) if platform is not None else None
+    layout = entry_bits(platform.arch) if platform is not None else None
     return [] if layout is None else layout.names(entry)

@@ -1,10 +1,9 @@
 """``pte``: what the bits of a page table entry say.
 
-Owns the bits per architecture; where an entry is found is the business of ``vtop``.
+Owns what is printed. The bits stand in the architecture's file of ``vmcore.paging``; where an
+entry is found is the business of ``vtop``.
 
-Facts: Linux ``arch/x86/include/asm/pgtable_types.h`` and ``pgtable_64.h`` (swap entries since
-commit 6b28baca9b1f), ``arch/arm64/include/asm/pgtable-hwdef.h`` and ``pgtable-prot.h``,
-``arch/riscv/include/asm/pgtable-bits.h`` and ``pgtable-64.h``.
+Facts: ``arch/x86/include/asm/pgtable_64.h`` (swap entries since commit 6b28baca9b1f).
 """
 
 from __future__ import annotations
@@ -16,66 +15,10 @@ from drgn.commands import CommandError, argument
 
 from btfdbg.commands import output
 from btfdbg.commands.define import prompt_command
-from btfdbg.lazy_dataclass import dataclass
 from btfdbg.program.session import Session
+from btfdbg.vmcore.paging import entry_bits
 
 _WORD = (1 << 64) - 1
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """
-    Page table entries of an architecture.
-
-    :ivar present: Bits of which one has to be set.
-    :ivar frame: Bits of the physical address.
-    :ivar shift: How far they are shifted left for the address, in bits.
-    :ivar flags: (bit, name); a name with ``!`` in front is one of the bit that is clear.
-    """
-
-    present: int
-    frame: int
-    flags: tuple[tuple[int, str], ...]
-    shift: int = 0
-
-    def names(self, entry: int) -> list[str]:
-        """The names of an entry's bits."""
-        return [
-            name.removeprefix("!")
-            for bit, name in self.flags
-            if bool(entry >> bit & 1) is not name.startswith("!")
-        ]
-
-
-LAYOUTS = {
-    drgn.Architecture.X86_64: Layout(
-        # _PAGE_PRESENT and _PAGE_PROTNONE.
-        present=0x101,
-        frame=0x000F_FFFF_FFFF_F000,
-        flags=(
-            (0, "PRESENT"), (1, "RW"), (2, "USER"), (3, "PWT"), (4, "PCD"), (5, "ACCESSED"),
-            (6, "DIRTY"), (7, "PSE"), (8, "GLOBAL"), (9, "SOFTW1"), (10, "SOFTW2"),
-            (11, "SOFTW3"), (58, "SOFTW4"), (63, "NX"),
-        ),
-    ),
-    drgn.Architecture.AARCH64: Layout(
-        present=0x1,
-        frame=0x0000_FFFF_FFFF_F000,
-        flags=(
-            (0, "VALID"), (6, "USER"), (7, "RDONLY"), (8, "SHARED"), (10, "AF"), (11, "NG"),
-            (51, "WRITE"), (52, "CONT"), (53, "PXN"), (54, "UXN"), (55, "DIRTY"), (56, "SPECIAL"),
-        ),
-    ),
-    drgn.Architecture.RISCV64: Layout(
-        present=0x1,
-        frame=0x003F_FFFF_FFFF_FC00,
-        shift=2,
-        flags=(
-            (0, "PRESENT"), (1, "READ"), (2, "WRITE"), (3, "EXEC"), (4, "USER"), (5, "GLOBAL"),
-            (6, "ACCESSED"), (7, "DIRTY"), (8, "SPECIAL"),
-        ),
-    ),
-}  # fmt: skip
 
 
 @prompt_command(
@@ -92,7 +35,7 @@ LAYOUTS = {
 def pte(session: Session, args: argparse.Namespace) -> None:
     """Run the command."""
     platform = session.prog.platform
-    layout = None if platform is None else LAYOUTS.get(platform.arch)
+    layout = None if platform is None else entry_bits(platform.arch)
     if platform is None or layout is None:
         name = "?" if platform is None else platform.arch.name
         raise CommandError(f"the bits of {name}'s entries are not known here; vtop ADDRESS walks")

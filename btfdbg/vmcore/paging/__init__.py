@@ -20,11 +20,19 @@ from importlib import import_module
 
 from drgn import Architecture
 
+from btfdbg.vmcore.paging.bits import EntryBits
 from btfdbg.vmcore.paging.walk import NotMappedError, Paging, ReadPhysical
 from btfdbg.vmcore.platforms import arch_of
 from btfdbg.vmcore.vmcoreinfo import VmcoreInfo
 
-__all__ = ["NotMappedError", "Paging", "ReadPhysical", "ways_to_translate"]
+__all__ = [
+    "EntryBits",
+    "NotMappedError",
+    "Paging",
+    "ReadPhysical",
+    "entry_bits",
+    "ways_to_translate",
+]
 
 
 def ways_to_translate(architecture: Architecture, info: VmcoreInfo) -> Iterator[Paging]:
@@ -34,3 +42,12 @@ def ways_to_translate(architecture: Architecture, info: VmcoreInfo) -> Iterator[
         module = import_module(f"{__name__}.{row.paging}")
         ways: Callable[[VmcoreInfo], Iterator[Paging]] = module.ways
         yield from ways(info)
+
+
+def entry_bits(architecture: Architecture) -> EntryBits | None:
+    """What the bits of a page table entry say, ``None`` where that is not known here."""
+    row = arch_of(architecture)
+    found: EntryBits | None = None
+    if row is not None:
+        found = getattr(import_module(f"{__name__}.{row.paging}"), "PTE", None)
+    return found

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from btfdbg.vmcore.paging.bits import EntryBits
 from btfdbg.vmcore.paging.walk import MASK64, Entry, Level, Paging
 from btfdbg.vmcore.vmcoreinfo import VmcoreInfo
 
@@ -71,3 +72,14 @@ def ways(info: VmcoreInfo) -> Iterator[Paging]:
         return
     for bits in dict.fromkeys((va_bits, min(va_bits, 48))):
         yield Arm64Paging(page_shift, bits, root, lpa2=bits == 52 and page_shift != 16)
+
+
+# Facts: arch/arm64/include/asm/pgtable-hwdef.h and pgtable-prot.h in the kernel.
+PTE = EntryBits(
+    present=0x1,
+    frame=0x0000_FFFF_FFFF_F000,
+    flags=(
+        (0, "VALID"), (6, "USER"), (7, "RDONLY"), (8, "SHARED"), (10, "AF"), (11, "NG"),
+        (51, "WRITE"), (52, "CONT"), (53, "PXN"), (54, "UXN"), (55, "DIRTY"), (56, "SPECIAL"),
+    ),
+)  # fmt: skip

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from btfdbg.vmcore.paging.bits import EntryBits
 from btfdbg.vmcore.paging.walk import MASK64, Entry, Level, Paging, ReadPhysical
 from btfdbg.vmcore.vmcoreinfo import VmcoreInfo
 
@@ -74,3 +75,15 @@ def ways(info: VmcoreInfo) -> Iterator[Paging]:
         if 0 <= root < 1 << 56:
             for va_bits in (bits,) if bits in (39, 48, 57) else (57, 48, 39):
                 yield RiscvPaging(va_bits, root)
+
+
+# Facts: arch/riscv/include/asm/pgtable-bits.h and pgtable-64.h in the kernel.
+PTE = EntryBits(
+    present=0x1,
+    frame=0x003F_FFFF_FFFF_FC00,
+    shift=2,
+    flags=(
+        (0, "PRESENT"), (1, "READ"), (2, "WRITE"), (3, "EXEC"), (4, "USER"), (5, "GLOBAL"),
+        (6, "ACCESSED"), (7, "DIRTY"), (8, "SPECIAL"),
+    ),
+)  # fmt: skip

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from btfdbg.vmcore.paging.bits import EntryBits
 from btfdbg.vmcore.paging.walk import Entry, Paging, radix
 from btfdbg.vmcore.vmcoreinfo import VmcoreInfo
 
@@ -54,3 +55,16 @@ def ways(info: VmcoreInfo) -> Iterator[Paging]:
     if 0 <= root < 1 << 52:
         five = bool(info.numbers.get("pgtable_l5_enabled", 0))
         yield X86Paging(five, root, info.numbers.get("sme_mask", 0))
+
+
+# Facts: arch/x86/include/asm/pgtable_types.h in the kernel.
+PTE = EntryBits(
+    # _PAGE_PRESENT and _PAGE_PROTNONE.
+    present=0x101,
+    frame=0x000F_FFFF_FFFF_F000,
+    flags=(
+        (0, "PRESENT"), (1, "RW"), (2, "USER"), (3, "PWT"), (4, "PCD"), (5, "ACCESSED"),
+        (6, "DIRTY"), (7, "PSE"), (8, "GLOBAL"), (9, "SOFTW1"), (10, "SOFTW2"),
+        (11, "SOFTW3"), (58, "SOFTW4"), (63, "NX"),
+    ),
+)  # fmt: skip
