@@ -23,7 +23,8 @@ EXAMPLES = [
 ]
 LEFT_OUT = re.compile(
     r"\w+: ([\d,]+ reads? .*failed.*page excluded from the dump.*"
-    r"|a list is damaged and may have lost entries .*)"
+    r"|a list is damaged and may have lost entries .*"
+    r"|not all of the files of a task can be reached .*)"
 )
 JSON_COMMANDS = ("tele init_task -n 4", "id init_task", "diffstruct 'find_task(prog, 1)' init_task")
 DRGN_COMMANDS = (

@@ -5,11 +5,19 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 import pytest
 
 from btfdbg.program.plugins import installed, skip_own_plugins
+
+
+@pytest.fixture(autouse=True)
+def _only_pythons_own_finder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other tests' imports bring finders of their own, which only Python can ask."""
+    own = [f for f in sys.meta_path if not hasattr(f, "find_distributions")]
+    monkeypatch.setattr(sys, "meta_path", [*own, PathFinder])
 
 
 def _package(site: Path, name: str, entry_points: str | None) -> None:

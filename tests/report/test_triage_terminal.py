@@ -19,7 +19,7 @@ from tests.report.test_events import ARM64, HUNG, NULL, stamped
 _RUN = """
 import os, resource, sys, time
 from btfdbg.cli.main import main
-from btfdbg.report import workers
+from btfdbg.report.triage import workers
 if os.environ.get("PLAIN"):
     from btfdbg.cli import live_table
     live_table.find_spec = lambda name: None

@@ -14,6 +14,7 @@ from drgn.commands import CommandError
 from btfdbg.commands import output
 from btfdbg.commands.crash.call import Call
 from btfdbg.commands.crash.operands import hexadecimal, is_offset
+from btfdbg.program.per_cpu import is_per_cpu
 
 _ADDRESS = re.compile(r"[0-9a-f]{4,16}\n")
 _DUPLICATE = re.compile(r"list: duplicate list entry: ([0-9a-f]+)")
@@ -74,7 +75,8 @@ def rd(call: Call) -> Any:
         if found != text:
             call.args.start = ("addr", int(found, 16))
     kind, start = call.args.start
-    if call.args.end is not None:
+    # Of a per-CPU variable rd itself says that each CPU has its own.
+    if call.args.end is not None and not (kind == "sym" and is_per_cpu(call.session, start)):
         begin = start if kind == "addr" else call.prog.symbol(start).address
         if call.args.end <= begin:
             raise CommandError(f"-e {call.args.end:x}: the end is not behind the start, {begin:x}")
