@@ -29,7 +29,7 @@ def _package(site: Path, name: str, entry_points: str | None) -> None:
 
 
 def test_plugins_are_found_as_pythons_own_machinery_finds_them(tmp_path: Path) -> None:
-    from importlib.metadata import distributions
+    from importlib.metadata import DistributionFinder, MetadataPathFinder
 
     _package(tmp_path, "none", None)
     _package(tmp_path, "other", "[console_scripts]\nx = y:z\n[drgn.plugin]\nno = no\n")
@@ -41,7 +41,9 @@ def test_plugins_are_found_as_pythons_own_machinery_finds_them(tmp_path: Path) -
     )
     expected = {
         point.name
-        for found in distributions(path=[str(tmp_path)])
+        for found in MetadataPathFinder.find_distributions(
+            DistributionFinder.Context(path=[str(tmp_path)])
+        )
         for point in found.entry_points
         if point.group == "drgn.plugins"
     }
