@@ -136,7 +136,8 @@ def describe_access(btf: Btf, relo: CoreRelo) -> str:
             return keyword + name
         if relo.kind in ENUM_KINDS:
             enum = btf.type_by_id(btf.skip_mods_and_typedefs(relo.type_id))
-            assert isinstance(enum, kinds.Enum | kinds.Enum64)
+            if not isinstance(enum, kinds.Enum | kinds.Enum64):
+                raise BtfFormatError(f"type {relo.type_id} has no values")
             return f"{keyword}{name}.{enum.values[int(relo.access)].name}"
         text = keyword + name
         first, *steps = parse_access(btf, relo)
@@ -145,7 +146,7 @@ def describe_access(btf: Btf, relo: CoreRelo) -> str:
         for step in steps:
             text += f"[{step.index}]" if step.name is None else f".{step.name}"
         return text
-    except (BtfError, AssertionError, IndexError, ValueError):
+    except (BtfError, IndexError, ValueError):
         return f"access {relo.access} of type {relo.type_id}"  # damaged: by its numbers
 
 

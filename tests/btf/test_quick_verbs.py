@@ -13,6 +13,7 @@ import pytest
 
 from btfdbg.btf import layouts
 from btfdbg.btf.format import Kind
+from btfdbg.btf.text.assemble import assemble
 from btfdbg.cli import btf as btftool
 from btfdbg.cli.reader import read
 from tests.btf.samples import INT_BLOB
@@ -58,6 +59,18 @@ LEFT_TO_ARGPARSE = (
     "minimize k m o -o out",
 )
 
+# Names that are keywords since C23, an enum that is only declared, and one with a sign.
+OF_EVERY_KERNEL = """[1] INT '_Bool' size=1 bits_offset=0 nr_bits=8 encoding=BOOL
+[2] TYPEDEF 'bool' type_id=1
+[3] ENUM '(anon)' encoding=UNSIGNED size=4 vlen=2
+\t'false' val=0
+\t'true' val=1
+[4] ENUM 'declared' encoding=UNSIGNED size=4 vlen=0
+[5] ENUM '(anon)' encoding=SIGNED size=4 vlen=1
+\t'MINUS' val=-1
+[6] PTR '(anon)' type_id=4
+"""
+
 
 def parsed(words: list[str]) -> dict[str, object] | None:
     """What argparse makes of them, the verb left out; nothing if it refuses them."""
@@ -98,9 +111,12 @@ def test_arguments_in_any_order_mean_what_argparse_says(verb: str) -> None:
                     assert vars(found) == parsed([verb, *words]), words
 
 
-def test_a_usual_command_line_imports_no_more_than_its_verb_needs(tmp_path: Path) -> None:
+@pytest.mark.parametrize("blob", [INT_BLOB, assemble(OF_EVERY_KERNEL)])
+def test_a_usual_command_line_imports_no_more_than_its_verb_needs(
+    blob: bytes, tmp_path: Path
+) -> None:
     source = tmp_path / "small.btf"
-    source.write_bytes(INT_BLOB)
+    source.write_bytes(blob)
     out = tmp_path / "small.h"
     needless = ("argparse", "enum", "logging", "typing", "drgn", "btfdbg.btf.kinds")
     code = (

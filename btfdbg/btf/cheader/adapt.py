@@ -13,17 +13,23 @@ double`` and the like (BTFDebug.cpp).
 from __future__ import annotations
 
 from btfdbg.btf.btf import Btf
+from btfdbg.btf.fields import INFO, NAME_OFF, SIZE_OR_TYPE, array_words, int_fields
 from btfdbg.btf.layouts import (
+    ARRAY,
+    COMPOSITES,
     ENUM,
     ENUM64,
     FLOAT,
     FWD,
     INT,
     LAYOUTS,
+    MAX_CHAIN,
     STRUCT,
+    TRANSPARENT,
     TYPE_WORDS,
     TYPEDEF,
     UNION,
+    info_kind,
     info_vlen,
 )
 from btfdbg.errors import BtfFormatError
@@ -130,6 +136,8 @@ KEYWORDS = frozenset(
         "while",
     }
 )
+_BOOLEANS = {"false": 0, "true": 1}
+_BOOL = 4  # an INT's encoding
 # Names of the integers that C has, in any order of their words.
 _INT_WORDS = frozenset({"char", "short", "int", "long", "signed", "unsigned", "__int128"})
 _FLOATS = frozenset({"float", "double", "long double"})
@@ -256,11 +264,20 @@ def is_boolean(btf: Btf, type_id: int) -> bool:
     """
     Return whether a type is what C23 has of itself: ``bool``, or ``false`` and ``true``.
 
-    ``definitions`` writes these for older compilers only.
+    ``definitions`` writes these for older compilers only. Each kernel has both: its words are
+    read, so that nothing else has to be loaded for them.
     """
-    from btfdbg.btf.cheader.adapter import is_boolean
-
-    return is_boolean(btf, type_id)
+    words = btf.record(type_id)
+    kind, name = info_kind(words[INFO]), btf.string(words[NAME_OFF])
+    if kind == TYPEDEF and name == "bool":
+        target = words[SIZE_OR_TYPE]
+        if btf.kind_of(target) != INT:
+            return False
+        return bool(int_fields(btf.record(target)[TYPE_WORDS])[2] & _BOOL)
+    if kind != ENUM or name:
+        return False
+    names, values = words[TYPE_WORDS::2], words[TYPE_WORDS + 1 :: 2]
+    return dict(zip(map(btf.string, names), values, strict=True)) == _BOOLEANS
 
 
 def _has_enums(btf: Btf) -> bool:
@@ -275,15 +292,47 @@ def _enums(btf: Btf) -> tuple[set[int], dict[int, str]]:
         for type_id, at, kind in zip(level.own_ids(), level.offsets, level.own_kinds(), strict=True)
         if kind in (ENUM, ENUM64) and not info_vlen(level.words[at + 1])
     }
-    if btf.writes_enum_signs and not without:
-        return set(), {}
-    from btfdbg.btf.cheader import adapter
-
-    forwards = adapter.valued_forwards(btf, without) if without else set()
+    forwards = _valued_forwards(btf, without) if without else set()
     if btf.writes_enum_signs:
         return forwards, {}
+    from btfdbg.btf.cheader.adapter import lost_signs
+
     require_bounded_names(btf)
-    return forwards, adapter.lost_signs(btf)
+    return forwards, lost_signs(btf)
+
+
+def _valued_forwards(btf: Btf, wanted: set[int]) -> set[int]:
+    """Return which of these enums without values something has by value."""
+    # What leads to one of them, and to which.
+    leads: dict[int, int] = {type_id: type_id for type_id in wanted}
+    above = [
+        (type_id, level.words[at + SIZE_OR_TYPE])
+        for level in btf.chain()
+        for type_id, at, kind in zip(level.own_ids(), level.offsets, level.own_kinds(), strict=True)
+        if kind in TRANSPARENT
+    ]
+    for _ in range(MAX_CHAIN):
+        new = {
+            type_id: leads[target]
+            for type_id, target in above
+            if target in leads and type_id not in leads
+        }
+        if not new:
+            break
+        leads.update(new)
+    found: set[int] = set()
+    for level in btf.chain():
+        for at, kind in zip(level.offsets, level.own_kinds(), strict=True):
+            if kind in COMPOSITES:
+                first, count = at + TYPE_WORDS, info_vlen(level.words[at + INFO])
+                targets = level.words[first + 1 : first + 3 * count : 3]
+                if not leads.keys().isdisjoint(targets):
+                    found.update(leads[target] for target in targets if target in leads)
+            elif kind == ARRAY:
+                element = array_words(level.words, at)[0]
+                if element in leads:
+                    found.add(leads[element])
+    return found
 
 
 def require_bounded_names(btf: Btf) -> None:

@@ -9,78 +9,16 @@ from __future__ import annotations
 from btfdbg.btf import kinds
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.builder import Builder
-from btfdbg.btf.cheader.adapt import c_name, require_bounded_names
+from btfdbg.btf.cheader.adapt import c_name, is_boolean, require_bounded_names
 from btfdbg.btf.encoder import VALUES_CUT, enum_meaning
-from btfdbg.btf.fields import INFO, SIZE_OR_TYPE, array_words
-from btfdbg.btf.format import (
-    COMPOSITES,
-    MAX_CHAIN,
-    TRANSPARENT,
-    TYPE_WORDS,
-    IntEncoding,
-    Kind,
-    TypeId,
-    info_vlen,
-)
+from btfdbg.btf.format import IntEncoding, Kind, TypeId
 from btfdbg.btf.pack import pack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_BOOLEANS = {"false": 0, "true": 1}
 _SIGNED = {1: "signed char", 2: "short", 4: "int", 8: "long long", 16: "__int128"}
-
-
-def is_boolean(btf: Btf, type_id: int) -> bool:
-    """
-    Return whether a type is what C23 has of itself: ``bool``, or ``false`` and ``true``.
-
-    ``definitions`` writes these for older compilers only.
-    """
-    type_ = btf.type_by_id(type_id)
-    if isinstance(type_, kinds.Typedef) and type_.name == "bool":
-        target = btf.type_by_id(type_.type)
-        return isinstance(target, kinds.Int) and target.bool
-    return (
-        isinstance(type_, kinds.Enum)
-        and not type_.name
-        and {v.name: v.value for v in type_.values} == _BOOLEANS
-    )
-
-
-def valued_forwards(btf: Btf, wanted: set[int]) -> set[int]:
-    """Return which of these enums without values something has by value."""
-    # What leads to one of them, and to which.
-    leads: dict[int, int] = {type_id: type_id for type_id in wanted}
-    above = [
-        (type_id, level.words[at + SIZE_OR_TYPE])
-        for level in btf.chain()
-        for type_id, at, kind in zip(level.own_ids(), level.offsets, level.own_kinds(), strict=True)
-        if kind in TRANSPARENT
-    ]
-    for _ in range(MAX_CHAIN):
-        new = {
-            type_id: leads[target]
-            for type_id, target in above
-            if target in leads and type_id not in leads
-        }
-        if not new:
-            break
-        leads.update(new)
-    found: set[int] = set()
-    for level in btf.chain():
-        for at, kind in zip(level.offsets, level.own_kinds(), strict=True):
-            if kind in COMPOSITES:
-                first, count = at + TYPE_WORDS, info_vlen(level.words[at + INFO])
-                targets = level.words[first + 1 : first + 3 * count : 3]
-                if not leads.keys().isdisjoint(targets):
-                    found.update(leads[target] for target in targets if target in leads)
-            elif kind == Kind.ARRAY:
-                element = array_words(level.words, at)[0]
-                if element in leads:
-                    found.add(leads[element])
-    return found
 
 
 def lost_signs(btf: Btf) -> dict[int, str]:
@@ -106,8 +44,8 @@ class Adapter:
         self.forwards = forwards
         self.signs = signs
         self.changes: list[str] = []
-        self.extra: list[kinds.Type] = []
-        self.known: dict[kinds.Type, TypeId] = {}
+        #: Types at the end, by what they are.
+        self.extra: dict[kinds.Type, TypeId] = {}
 
     def run(self) -> tuple[Btf, list[str]]:
         """Return the adapted BTF and what was changed, one line each."""
@@ -127,10 +65,7 @@ class Adapter:
 
     def added(self, type_: kinds.Type) -> TypeId:
         """Return the id of a type at the end."""
-        if type_ not in self.known:
-            self.known[type_] = TypeId(self.btf.type_cnt + len(self.extra))
-            self.extra.append(type_)
-        return self.known[type_]
+        return self.extra.setdefault(type_, TypeId(self.btf.type_cnt + len(self.extra)))
 
     def adapted(self, type_id: int, type_: kinds.Type) -> kinds.Type:
         """Return what stands for a type: itself, if C can say it."""
@@ -200,8 +135,7 @@ class Adapter:
                 name = "unsigned " + name.removeprefix("signed ")
             encoding = IntEncoding.SIGNED if signed else IntEncoding.NONE
             return self.added(kinds.Int(name, size, 8 * size, 0, encoding))
-        byte = self.plain(1, False)
-        return self.added(kinds.Array(byte, self.plain(8, False), size))
+        return self.plain_bytes(size)
 
     def number(self, type_: kinds.Int | kinds.Float) -> kinds.Type:
         """Return a typedef of C's type for another language's, or for one of few targets."""
