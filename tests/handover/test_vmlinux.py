@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import drgn
 import pytest
 from elftools.elf.elffile import ELFFile
 
+from btfdbg.btf import Btf
+from btfdbg.btf.builder import Builder
+from btfdbg.btf.header import ByteOrder
 from btfdbg.errors import DebugInfoError
+from btfdbg.handover.kernel import Kernel
 from btfdbg.handover.vmlinux.export import export
 from btfdbg.handover.vmlinux.sections import Contents, Index, cut
 from btfdbg.program.session import Session
 
+IS_LITTLE_ENDIAN = drgn.PlatformFlags.IS_LITTLE_ENDIAN
 TYPES = (
     "task_struct", "mm_struct", "page", "rq", "super_block", "module", "list_head", "file",
     "net_device", "inode", "dentry", "thread_struct", "cred", "pt_regs", "irq_desc",
@@ -129,6 +135,23 @@ def test_parts_are_disjoint_and_reach_the_last_symbol() -> None:
         (".btfdbg.rest", 0x8000, 0xA001),
     ]
     assert cut(lambda name: None, 5) == []
+
+
+@pytest.mark.parametrize("flags", [IS_LITTLE_ENDIAN, drgn.PlatformFlags(0)])
+def test_the_file_is_of_the_byte_order_of_its_machine(
+    flags: drgn.PlatformFlags, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: ByteOrder = "little" if flags else "big"
+    btf = Btf.parse(Builder(byteorder=order).build())
+    kernel = Kernel((), 0, False, (), btf, {}, b"", 0)
+    monkeypatch.setattr("btfdbg.handover.vmlinux.export.gather", lambda session, without: kernel)
+    power = drgn.Platform(drgn.Architecture.PPC64, drgn.PlatformFlags.IS_64_BIT | flags)
+    session: Any = SimpleNamespace(prog=drgn.Program(power), release="", build_id="")
+    export(session, str(tmp_path / "vmlinux"))
+    with (tmp_path / "vmlinux").open("rb") as file:
+        elf = ELFFile(file)
+        assert elf.little_endian == (order == "little")
+        assert [unit["version"] for unit in elf.get_dwarf_info().iter_CUs()] == [4]
 
 
 def test_pages_that_are_not_there_are_sections_without_contents() -> None:

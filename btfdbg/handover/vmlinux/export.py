@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import drgn
 
-from btfdbg import __version__, arch
+from btfdbg import __version__
 from btfdbg.btf import Btf, Kind, kinds
 from btfdbg.errors import DebugInfoError
 from btfdbg.handover.kernel import Kernel, gather
@@ -35,6 +35,7 @@ from btfdbg.kallsyms.choice import is_text
 from btfdbg.kallsyms.model import END_MARKERS, Sym
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.varextract.encode import NOISE_NAMES
+from btfdbg.vmcore.platforms import machine_of, row_of
 
 if TYPE_CHECKING:
     from btfdbg.program.session import Session
@@ -114,12 +115,11 @@ class _Export:
         self.kernel = kernel
         self.file = file
         self.shift = shift
-        platform = session.prog.platform
-        assert platform is not None  # a Session has one
-        row = next((a for a in arch.ARCHES if a.drgn == platform.arch.name), None)
+        row = row_of(session.prog.platform)
         if row is None:
             raise DebugInfoError(
-                f"no ELF machine is known for {platform.arch.name}", step="export-vmlinux"
+                f"no ELF machine is known for {machine_of(session.prog.platform)}",
+                step="export-vmlinux",
             )
         self.arch = row
         self.elf = elf.Writer(file, row.e_machine, row.little_endian)
@@ -267,7 +267,7 @@ class _Export:
         try:
             clock = self.session.prog["clocksource_jiffies"]
             tick = clock.mult.value_() >> clock.shift.value_()
-        except (KeyError, LookupError, AttributeError, drgn.FaultError):
+        except (LookupError, AttributeError, drgn.FaultError):
             return []
         hertz = round(1_000_000_000 / tick) if tick > 0 else 0
         return [("write_expire", 5 * hertz)] if hertz in _HERTZ else []
