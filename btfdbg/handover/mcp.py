@@ -272,7 +272,7 @@ def walk(prog: drgn.Program, path: str) -> drgn.Object:
 
 def _number(text: str) -> int:
     try:
-        number = int(text, 0) if text[:2].lower() == "0x" else int(text, 16)
+        number = int(text, 16)  # with 0x or without
     except ValueError:
         raise DebugInfoError(f"{text[:80]!r}: no address", step="address") from None
     if not 0 <= number < 1 << 64:
@@ -287,8 +287,6 @@ def _answer(find: Callable[[], Any], *, keep_end: bool = False) -> Answer:
     except BtfdbgError as e:
         hint = getattr(e, "hint", "")
         return {"error": f"{e}{'; ' + hint if hint else ''}"[:MAX_TEXT]}
-    except (drgn.FaultError, LookupError, ValueError, TypeError, OverflowError) as e:
-        return {"error": f"{type(e).__name__}: {e}"[:MAX_TEXT]}
     except Exception as e:  # of drgn, over a damaged dump: the server lives
         return {"error": f"{type(e).__name__}: {e}"[:MAX_TEXT]}
     data, left = _bounded(data, keep_end)

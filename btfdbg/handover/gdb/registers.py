@@ -10,6 +10,7 @@ may end before the last register.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 from btfdbg.lazy_dataclass import dataclass
 
@@ -49,7 +50,7 @@ BY_ARCHITECTURE = {
 
 def packet(registers: Registers, values: Mapping[str, int], little_endian: bool) -> bytes:
     """The answer to ``g``."""
-    order = "little" if little_endian else "big"
+    order: Literal["little", "big"] = "little" if little_endian else "big"
     out = []
     for name, size in registers.names:
         value = values.get(name)
@@ -57,5 +58,5 @@ def packet(registers: Registers, values: Mapping[str, int], little_endian: bool)
             out.append(b"x" * (2 * size))
         else:
             masked = value & ((1 << 8 * size) - 1)
-            out.append(masked.to_bytes(size, order).hex().encode())  # type: ignore[arg-type]
+            out.append(masked.to_bytes(size, order).hex().encode())
     return b"".join(out)

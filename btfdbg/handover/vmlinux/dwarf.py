@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Sequence
+from typing import TypeAlias
 
 from btfdbg.btf import Btf, Kind, kinds
 from btfdbg.btf.fields import (
@@ -59,6 +60,20 @@ _QUALIFIERS = {
 }
 _TAGS = frozenset((Kind.TYPE_TAG, Kind.DECL_TAG))
 _MASK64 = (1 << 64) - 1
+# Integers that enums are of: bytes, sign, name.
+_INTEGERS = (
+    (1, True, "signed char", Encoding.SIGNED_CHAR),
+    (1, False, "unsigned char", Encoding.UNSIGNED_CHAR),
+    (2, True, "short int", Encoding.SIGNED),
+    (2, False, "short unsigned int", Encoding.UNSIGNED),
+    (4, True, "int", Encoding.SIGNED),
+    (4, False, "unsigned int", Encoding.UNSIGNED),
+    (8, True, "long int", Encoding.SIGNED),
+    (8, False, "long unsigned int", Encoding.UNSIGNED),
+)
+
+_Planned: TypeAlias = tuple[int, Callable[[], bytes]]
+"""How long an entry is, and what makes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,17 +209,10 @@ class Writer:
         place += void.size
         base = self._shapes.get(Tag.BASE_TYPE, False, _NAME, _SIZE1, (At.ENCODING, Form.DATA1))
         self._integers: dict[tuple[int, bool], int] = {}
-        for size, stem in ((1, "char"), (2, "short int"), (4, "int"), (8, "long int")):
-            for signed in (True, False):
-                name = stem if signed else "unsigned char" if size == 1 else _unsigned(stem)
-                if signed and size == 1:
-                    name = "signed char"
-                encoding = Encoding.SIGNED if signed else Encoding.UNSIGNED
-                if size == 1:
-                    encoding = Encoding.SIGNED_CHAR if signed else Encoding.UNSIGNED_CHAR
-                self._integers[size, signed] = place
-                parts.append(self._pack(base, self._string(name), size, encoding))
-                place += base.size
+        for size, signed, name, encoding in _INTEGERS:
+            self._integers[size, signed] = place
+            parts.append(self._pack(base, self._string(name), size, encoding))
+            place += base.size
         self._signed = self._integers[4, True]
         return b"".join(parts), place
 
@@ -246,7 +254,7 @@ class Writer:
             at[type_id] = self._ref(target)
         return writers
 
-    def _int(self, words: memoryview, pos: int, type_id: int) -> tuple[int, Callable[[], bytes]]:
+    def _int(self, words: memoryview, pos: int, type_id: int) -> _Planned:
         type_ = self._btf.type_by_id(type_id)
         assert isinstance(type_, kinds.Int)
         if type_.bool:
@@ -259,20 +267,16 @@ class Writer:
             self._legacy[type_id] = (type_.bits, type_.offset)
         return self._base(words, pos, encoding)
 
-    def _float(self, words: memoryview, pos: int, type_id: int) -> tuple[int, Callable[[], bytes]]:
+    def _float(self, words: memoryview, pos: int, type_id: int) -> _Planned:
         return self._base(words, pos, Encoding.FLOAT)
 
-    def _base(
-        self, words: memoryview, pos: int, encoding: Encoding
-    ) -> tuple[int, Callable[[], bytes]]:
+    def _base(self, words: memoryview, pos: int, encoding: Encoding) -> _Planned:
         shape = self._shapes.get(Tag.BASE_TYPE, False, _NAME, _SIZE1, (At.ENCODING, Form.DATA1))
         name, size = words[pos + NAME_OFF], words[pos + SIZE_OR_TYPE]
         entry = self._pack(shape, name, size & 0xFF, encoding)
         return shape.size, lambda: entry
 
-    def _pointer(
-        self, words: memoryview, pos: int, type_id: int
-    ) -> tuple[int, Callable[[], bytes]]:
+    def _pointer(self, words: memoryview, pos: int, type_id: int) -> _Planned:
         target = words[pos + SIZE_OR_TYPE]
         if not target:
             shape = self._shapes.get(Tag.POINTER_TYPE, False, _SIZE1)
@@ -282,9 +286,7 @@ class Writer:
         void = self._void
         return full.size, lambda: self._pack(full, 8, self._ref(target) or void)
 
-    def _qualifier(
-        self, words: memoryview, pos: int, type_id: int
-    ) -> tuple[int, Callable[[], bytes]]:
+    def _qualifier(self, words: memoryview, pos: int, type_id: int) -> _Planned:
         tag = _QUALIFIERS[Kind(info_kind(words[pos + INFO]))]
         target = words[pos + SIZE_OR_TYPE]
         if not target:
@@ -295,15 +297,13 @@ class Writer:
         void = self._void
         return full.size, lambda: self._pack(full, self._ref(target) or void)
 
-    def _typedef(
-        self, words: memoryview, pos: int, type_id: int
-    ) -> tuple[int, Callable[[], bytes]]:
+    def _typedef(self, words: memoryview, pos: int, type_id: int) -> _Planned:
         name, target = words[pos + NAME_OFF], words[pos + SIZE_OR_TYPE]
         shape = self._shapes.get(Tag.TYPEDEF, False, _NAME, _TYPE)
         void = self._void
         return shape.size, lambda: self._pack(shape, name, self._ref(target) or void)
 
-    def _array(self, words: memoryview, pos: int, type_id: int) -> tuple[int, Callable[[], bytes]]:
+    def _array(self, words: memoryview, pos: int, type_id: int) -> _Planned:
         element, _, count = array_words(words, pos)
         shape = self._shapes.get(Tag.ARRAY_TYPE, True, _TYPE)
         more = ((At.UPPER_BOUND, Form.DATA4),) if count else ()
@@ -317,7 +317,7 @@ class Writer:
             lambda: self._pack(shape, self._ref(element) or void) + tail,
         )
 
-    def _record(self, words: memoryview, pos: int, type_id: int) -> tuple[int, Callable[[], bytes]]:
+    def _record(self, words: memoryview, pos: int, type_id: int) -> _Planned:
         is_struct = info_kind(words[pos + INFO]) == Kind.STRUCT
         tag = Tag.STRUCTURE_TYPE if is_struct else Tag.UNION_TYPE
         name, size = words[pos + NAME_OFF], words[pos + SIZE_OR_TYPE]
@@ -380,7 +380,7 @@ class Writer:
                 found.append((shape, start, target, (offset >> 3,)))
         return found
 
-    def _enum(self, words: memoryview, pos: int, type_id: int) -> tuple[int, Callable[[], bytes]]:
+    def _enum(self, words: memoryview, pos: int, type_id: int) -> _Planned:
         type_ = self._btf.type_by_id(type_id)
         assert isinstance(type_, kinds.Enum | kinds.Enum64)
         name = words[pos + NAME_OFF]
@@ -402,14 +402,14 @@ class Writer:
         entry = b"".join(parts)
         return len(entry), lambda: entry
 
-    def _fwd(self, words: memoryview, pos: int, type_id: int) -> tuple[int, Callable[[], bytes]]:
+    def _fwd(self, words: memoryview, pos: int, type_id: int) -> _Planned:
         is_union = info_kflag(words[pos + INFO])
         tag = Tag.UNION_TYPE if is_union else Tag.STRUCTURE_TYPE
         shape = self._shapes.get(tag, False, _NAME, _DECLARED)
         entry = self._pack(shape, words[pos + NAME_OFF])
         return shape.size, lambda: entry
 
-    def _proto(self, words: memoryview, pos: int, type_id: int) -> tuple[int, Callable[[], bytes]]:
+    def _proto(self, words: memoryview, pos: int, type_id: int) -> _Planned:
         result = words[pos + SIZE_OR_TYPE]
         names, types = param_words(words, pos)
         typed = (_TYPE,) if result else ()
@@ -460,12 +460,7 @@ class Writer:
         return b"".join(parts)
 
 
-def _unsigned(stem: str) -> str:
-    words = stem.split()
-    return " ".join((*words[:-1], "unsigned", words[-1])) if len(words) > 1 else f"unsigned {stem}"
-
-
-_PLANS: dict[int, Callable[..., tuple[int, Callable[[], bytes]]]] = {
+_PLANS: dict[int, Callable[..., _Planned]] = {
     Kind.INT: Writer._int,
     Kind.FLOAT: Writer._float,
     Kind.PTR: Writer._pointer,

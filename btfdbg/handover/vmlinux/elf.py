@@ -60,12 +60,11 @@ class Writer:
     :param machine: e_machine.
     """
 
-    def __init__(self, file: BinaryIO, machine: int, little_endian: bool, kind: int = 0) -> None:
+    def __init__(self, file: BinaryIO, machine: int, little_endian: bool) -> None:
         self._file = file
         self._machine = machine
         self._little = little_endian
         self._prefix = "<" if little_endian else ">"
-        self._type = kind or _ET_EXEC
         self._sections = [_Section("", 0, 0, 0, 0, 0, 0, 0, 0, 0)]
         self._segments: list[tuple[int, int, int, int, int]] = []
         file.write(bytes(_EHDR))
@@ -89,10 +88,8 @@ class Writer:
         entsize: int = 0,
     ) -> int:
         """Add a section and return its number; ``size`` is for one without contents."""
-        pad = -self._at % max(align, 1)
-        if data and pad:
-            self._file.write(bytes(pad))
-            self._at += pad
+        if data:
+            self._pad(max(align, 1))
         offset = self._at
         if type_ != Type.NOBITS:
             self._file.write(data)
@@ -102,6 +99,11 @@ class Writer:
             _Section(name, type_, flags, address, offset, size, link, info, align, entsize)
         )
         return len(self._sections) - 1
+
+    def _pad(self, align: int) -> None:
+        pad = -self._at % align
+        self._file.write(bytes(pad))
+        self._at += pad
 
     def addresses(self) -> list[int]:
         """Address of each section so far."""
@@ -125,9 +127,7 @@ class Writer:
         places.append(len(names))
         names += b".shstrtab\0"
         strings = self.add(".shstrtab", bytes(names), type_=Type.STRTAB)
-        pad = -self._at % 8
-        self._file.write(bytes(pad))
-        self._at += pad
+        self._pad(8)
         headers = self._at
         pack = struct.Struct(self._prefix + "IIQQQQIIQQ").pack
         for place, s in zip(places, self._sections, strict=True):
@@ -148,7 +148,7 @@ class Writer:
             ident
             + struct.pack(
                 self._prefix + "HHIQQQIHHHHHH",
-                self._type, self._machine, _EV_CURRENT, entry, programs, headers, 0, _EHDR,
+                _ET_EXEC, self._machine, _EV_CURRENT, entry, programs, headers, 0, _EHDR,
                 56 if self._segments else 0, len(self._segments), _SHDR, len(self._sections),
                 strings,
             )

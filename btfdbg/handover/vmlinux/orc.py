@@ -40,7 +40,7 @@ _DATA_ALIGN = -8
 _ADVANCE4 = 0x04
 _DEF_CFA, _DEF_CFA_SF, _DEF_CFA_EXPRESSION = 0x0C, 0x12, 0x0F
 _OFFSET_EXTENDED_SF, _VAL_OFFSET_SF, _UNDEFINED, _SAME_VALUE = 0x11, 0x15, 0x07, 0x08
-_OP_BREG0, _OP_DEREF, _OP_PLUS_UCONST = 0x70, 0x06, 0x23
+_OP_BREG0, _OP_DEREF, _OP_PLUS_UCONST, _OP_CONSTS, _OP_PLUS = 0x70, 0x06, 0x23, 0x11, 0x22
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,15 +179,13 @@ class Frames:
         return bytes(out)
 
 
-def rows(ips: bytes, table: int, byteorder_swap: bool = False) -> array[int]:
+def rows(ips: bytes, table: int) -> array[int]:
     """
     Addresses of .orc_unwind_ip's entries: each is relative to its own place.
 
     :param table: Address of the section.
     """
     offsets = array("i", ips[: len(ips) // 4 * 4])
-    if byteorder_swap:
-        offsets.byteswap()
     return array("Q", [table + 4 * i + offset for i, offset in enumerate(offsets)])
 
 
@@ -225,7 +223,7 @@ def _cfa(register: int, offset: int) -> bytes | None:
 def _plus(offset: int) -> bytes:
     if offset >= 0:
         return bytes((_OP_PLUS_UCONST,)) + _uleb(offset)
-    return bytes((0x11,)) + _sleb(offset) + bytes((0x22,))  # DW_OP_consts, DW_OP_plus
+    return bytes((_OP_CONSTS,)) + _sleb(offset) + bytes((_OP_PLUS,))
 
 
 def _saved(register: int, offset: int) -> bytes:

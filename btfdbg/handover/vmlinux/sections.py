@@ -16,8 +16,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 
-import drgn
-
+from btfdbg.kallsyms.model import Memory, try_read
 from btfdbg.lazy_dataclass import dataclass
 
 PERCPU = ".data..percpu"
@@ -44,8 +43,6 @@ _CHUNK = 1 << 20
 _PAGE = 4096
 _MAX_IMAGE = 1 << 30
 _MAX_PIECES = 8192
-
-Read = Callable[[int, int], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +121,7 @@ class Contents:
     :ivar missing: What could not be read.
     """
 
-    def __init__(self, read: Read, percpu: int | None = None) -> None:
+    def __init__(self, read: Memory, percpu: int | None = None) -> None:
         self._read = read
         self._percpu = percpu
         self.missing: list[Missing] = []
@@ -196,7 +193,7 @@ class Contents:
         at = start
         while at < end:
             size = min(_CHUNK - at % _CHUNK, end - at)
-            data = self._try(at, size)
+            data = try_read(self._read, at, size)
             if data is not None:
                 yield at, data, size
                 at += size
@@ -204,16 +201,8 @@ class Contents:
             stop = at + size
             while at < stop:
                 page = min(_PAGE - at % _PAGE, stop - at)
-                yield at, self._try(at, page), page
+                yield at, try_read(self._read, at, page), page
                 at += page
-
-    def _try(self, address: int, size: int) -> bytes | None:
-        try:
-            return self._read(address, size)
-        except drgn.FaultError:
-            return None
-        except Exception:  # a page that does not decompress is a bare Exception of drgn's
-            return None
 
 
 def _name(base: str, counts: dict[str, int]) -> str:
