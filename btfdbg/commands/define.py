@@ -1,8 +1,8 @@
-"""How a command of ours is defined: ``@prompt_command`` on top of drgn's ``@command``.
+"""How a command of ours is defined: ``@prompt_command`` and ``@text_command`` on top of drgn's.
 
 Owns the namespace, the examples (help shows them, the tests run them) and what
 ``--drgn`` and ``--json`` mean. A command is a function of the Session and its
-parsed arguments; one that returns a ``Table`` can be printed either way.
+parsed arguments, or of its text; one that returns a ``Table`` can be printed either way.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import drgn
 from drgn.commands import (
     CommandNamespace,
     CommandNotFoundError,
+    ParsedCommand,
     argument,
     argument_group,
     custom_command,
@@ -31,6 +32,7 @@ from btfdbg.program.session import Session, session
 
 Argument = argument | argument_group | mutually_exclusive_group
 Run = Callable[[Session, argparse.Namespace], Table | None]
+RunText = Callable[[Session, str], None]
 DrgnCode = Callable[[Session, argparse.Namespace], str]
 
 NAMESPACE = CommandNamespace(func_name_prefix="_cmd_")
@@ -41,10 +43,9 @@ class Definition:
     """
     What we know about a command of ours beyond drgn's framework.
 
-    :ivar shared: drgn's command of the same name is run for words that are meant for it.
-
     :ivar examples: (command line, what it is for); each works on any dump.
     :ivar complete: Argument's name to what completes it; see ``repl.complete``.
+    :ivar shared: drgn's command of the same name is run for words that are meant for it.
     """
 
     name: str
@@ -101,10 +102,8 @@ def prompt_command(
         )
     if drgn_code is not None:
         declared.append(drgn_argument)
-    width = max(len(line) for line, _ in examples)
-    # A line that starts with a bar is not wrapped by drgn's formatter.
-    shown = "\n".join(f"|  {line.ljust(width)}  {why}" for line, why in examples)
-    epilog = f"{epilog}\n\nexamples:\n\n{shown}" if epilog else f"examples:\n\n{shown}"
+    shown = _examples(examples)
+    epilog = f"{epilog}\n\n{shown}" if epilog else shown
 
     def decorator(run: Run) -> Run:
         def entry(
@@ -144,6 +143,50 @@ def prompt_command(
         return run
 
     return decorator
+
+
+def text_command(
+    *,
+    name: str,
+    description: str,
+    usage: str,
+    long_description: str,
+    examples: Sequence[tuple[str, str]],
+    parse: Callable[[str], ParsedCommand[str]] = ParsedCommand,
+    complete: Sequence[str] = (),
+) -> Callable[[RunText], RunText]:
+    """
+    Register a command of the prompt that reads its line itself: an expression, another line.
+
+    :param usage: reStructuredText, as drgn's ``custom_command()`` takes it.
+    :param examples: As of :func:`prompt_command`; ``complete`` too.
+    :param parse: Splits redirections and a pipeline off the line; without it none are.
+    """
+
+    def decorator(run: RunText) -> RunText:
+        def entry(prog: drgn.Program, name: str, text: str, /, **kwargs: Any) -> None:
+            run(session(prog), text)
+
+        custom_command(
+            name=name,
+            description=description,
+            usage=usage,
+            long_description=long_description,
+            epilog=_examples(examples),
+            parse=parse,
+            namespace=NAMESPACE,
+        )(entry)
+        DEFINITIONS[name] = Definition(name, tuple(examples), tuple(complete))
+        return run
+
+    return decorator
+
+
+def _examples(examples: Sequence[tuple[str, str]]) -> str:
+    width = max(len(line) for line, _ in examples)
+    # A line that starts with a bar is not wrapped by drgn's formatter.
+    shown = "\n".join(f"|  {line.ljust(width)}  {why}" for line, why in examples)
+    return f"examples:\n\n{shown}"
 
 
 def run_drgns(

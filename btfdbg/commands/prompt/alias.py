@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
-
-import drgn
-from drgn.commands import CommandError, ParsedCommand, custom_command
+from drgn.commands import CommandError
 
 from btfdbg.commands import aliases, output
-from btfdbg.commands.define import DEFINITIONS, NAMESPACE, Definition
+from btfdbg.commands.define import text_command
 from btfdbg.commands.state import state_of
 from btfdbg.commands.text import Table
+from btfdbg.program.session import Session
 
 _MAX_ALIASES = 1000
 
-DEFINITIONS["alias"] = Definition(
-    "alias",
-    (
-        ("alias", "all of them"),
-        ("alias kp kmem -p", "kp is kmem -p from now on"),
-        ('alias slabs "kmem -s | sort -n"', "with a pipeline, in quotes"),
-        ('alias kp ""', "forget it"),
-    ),
-    ("command",),
-)
 
-
-@custom_command(
+@text_command(
     name="alias",
     description="another name for a command with its options",
     usage=r"**alias** [*NAME* [*COMMAND* ... | **\"\"**]]",
@@ -36,23 +23,18 @@ DEFINITIONS["alias"] = Definition(
     quotes; an empty one, ``""``, forgets the alias. To have them in every session, write them
     into a file for ``btfdbg -i FILE``; those in a ``.crashrc`` are read with ``--crashrc``.
     """,
-    epilog="examples:\n\n"
-    + "\n".join(f"|  {line.ljust(32)}  {why}" for line, why in DEFINITIONS["alias"].examples),
-    parse=ParsedCommand,
-    namespace=NAMESPACE,
+    examples=(
+        ("alias", "all of them"),
+        ("alias kp kmem -p", "kp is kmem -p from now on"),
+        ('alias slabs "kmem -s | sort -n"', "with a pipeline, in quotes"),
+        ('alias kp ""', "forget it"),
+    ),
+    complete=("command",),
 )
-def alias(
-    prog: drgn.Program,
-    name: str,
-    args: str,
-    /,
-    *,
-    parser: argparse.ArgumentParser,
-    globals: dict[str, object],
-) -> None:
+def alias(session: Session, line: str) -> None:
     """Run the command."""
-    own = state_of(prog).aliases
-    word, _, text = args.strip().partition(" ")
+    own = state_of(session.prog).aliases
+    word, _, text = line.strip().partition(" ")
     text = text.strip()
     as_json = word == "--json"
     if not word or as_json:
@@ -78,7 +60,7 @@ def alias(
     if len(own) >= _MAX_ALIASES:
         raise CommandError(f"there are {_MAX_ALIASES} aliases already")
     own[word] = text
-    if not state_of(prog).depth:
+    if not state_of(session.prog).depth:
         _show(own, word, False)
 
 

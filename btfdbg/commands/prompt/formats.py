@@ -2,46 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 
 import drgn
-from drgn.commands import custom_command
 
 from btfdbg.commands import annotate, display, output, values, words
-from btfdbg.commands.define import DEFINITIONS, NAMESPACE, Definition
+from btfdbg.commands.define import text_command
 from btfdbg.commands.state import state_of
 from btfdbg.program.per_cpu import copies
-from btfdbg.program.session import Session, session
+from btfdbg.program.session import Session
 
 _SIZES = {"b": 1, "h": 2, "w": 4, "g": 8}
 _MAX_COUNT = 65536
 _FORMAT = re.compile(r"(\d*)([a-z]*)")
-
-
-DEFINITIONS["p/"] = Definition(
-    "p/",
-    (
-        ("p/x init_task.flags", "hexadecimal"),
-        ("p/a init_task.sched_class", "with its symbol"),
-        ("p/s init_task.comm", "string"),
-    ),
-    ("symbol",),
-)
-DEFINITIONS["x/"] = Definition(
-    "x/",
-    (
-        ("x/4gx init_task", "four words"),
-        ("x/4a init_task.stack", "with what they point to"),
-        ("x/s linux_banner", "string"),
-    ),
-    ("address",),
-)
-
-
-def _examples(name: str) -> str:
-    lines = (f"|  {line.ljust(26)}  {why}" for line, why in DEFINITIONS[name].examples)
-    return "examples:\n\n" + "\n".join(lines)
 
 
 class FormatArgumentError(values.ArgumentError):
@@ -55,7 +28,7 @@ def _take(tail: str) -> tuple[str, str]:
     return letters, rest.strip()
 
 
-@custom_command(
+@text_command(
     name="p/",
     description="print an expression in a format: p/x, p/d, p/u, p/o, p/t, p/a, p/c, p/s",
     usage="**p/**\\ *FORMAT* *EXPRESSION*",
@@ -65,32 +38,28 @@ def _take(tail: str) -> tuple[str, str]:
     signed, u unsigned, o octal, t binary, a address and symbol, c character, s
     string, f float.
     """,
-    epilog=_examples("p/"),
     parse=words.split_shell,
-    namespace=NAMESPACE,
+    examples=(
+        ("p/x init_task.flags", "hexadecimal"),
+        ("p/a init_task.sched_class", "with its symbol"),
+        ("p/s init_task.comm", "string"),
+    ),
+    complete=("symbol",),
 )
-def print_(
-    prog: drgn.Program,
-    name: str,
-    args: str,
-    /,
-    *,
-    parser: argparse.ArgumentParser,
-    globals: dict[str, object],
-) -> None:
+def print_(session: Session, text: str) -> None:
     """Run ``p/``."""
-    letters, expression = _take(args)
-    owner = session(prog)
-    variable = values.per_cpu_name(owner, expression)
+    letters, expression = _take(text)
+    variable = values.per_cpu_name(session, expression)
     if variable is not None:
-        for cpu, _ in copies(owner, prog[variable].address_):
-            text = _formatted(values.evaluate(owner, expression, cpu), expression, letters)
-            output.emit(("dim", f"[{cpu}]: "), *display.highlight(text))
+        for cpu, _ in copies(session, session.prog[variable].address_):
+            shown = _formatted(values.evaluate(session, expression, cpu), expression, letters)
+            output.emit(("dim", f"[{cpu}]: "), *display.highlight(shown))
         return
-    found = values.evaluate(owner, expression)
-    text = _formatted(found, expression, letters)
-    number = state_of(prog).remember_result(found) if state_of(prog).interactive else None
-    output.emit(("dim", f"${number} = " if number else ""), *display.highlight(text))
+    found = values.evaluate(session, expression)
+    shown = _formatted(found, expression, letters)
+    state = state_of(session.prog)
+    number = state.remember_result(found) if state.interactive else None
+    output.emit(("dim", f"${number} = " if number else ""), *display.highlight(shown))
 
 
 def _formatted(found: object, expression: str, letters: str) -> str:
@@ -99,7 +68,7 @@ def _formatted(found: object, expression: str, letters: str) -> str:
     return display.format_value(found, letters)
 
 
-@custom_command(
+@text_command(
     name="x/",
     description="examine memory as gdb does: x/8gx ADDR, x/s ADDR, x/4a ADDR",
     usage="**x/**\\ [*COUNT*][*FORMAT*][*SIZE*] *ADDRESS*",
@@ -107,26 +76,22 @@ def _formatted(found: object, expression: str, letters: str) -> str:
     Show COUNT units of memory. SIZE is b, h, w or g (1, 2, 4, 8 bytes), FORMAT one
     of p/'s letters; s shows strings, a pointers with what they point to, i instructions.
     """,
-    epilog=_examples("x/"),
     parse=words.split_shell,
-    namespace=NAMESPACE,
+    examples=(
+        ("x/4gx init_task", "four words"),
+        ("x/4a init_task.stack", "with what they point to"),
+        ("x/s linux_banner", "string"),
+    ),
+    complete=("address",),
 )
-def examine(
-    prog: drgn.Program,
-    name: str,
-    args: str,
-    /,
-    *,
-    parser: argparse.ArgumentParser,
-    globals: dict[str, object],
-) -> None:
+def examine(session: Session, text: str) -> None:
     """Run ``x/``."""
-    spec, expression = _take(args)
-    owner = session(prog)
+    spec, expression = _take(text)
+    prog = session.prog
     count, letter, size = _spec(spec)
-    address = values.address(owner, expression)
+    address = values.address(session, expression)
     if letter == "i":
-        _instructions(owner, address, count)
+        _instructions(session, address, count)
         return
     if letter == "s":
         _strings(prog, address, count)
@@ -152,19 +117,19 @@ def examine(
                 continue
             value = int.from_bytes(data, "big" if order == "big" else "little")
             if letter == "a":
-                what = annotate.short(owner, value, cache)
+                what = annotate.short(session, value, cache)
                 cells.append(f"{value:#018x}{f' <{what}>' if what else ''}")
             else:
                 cells.append(display.number_as(value, size * 8, "z" if letter == "x" else letter))
         output.emit(("address", f"{at:#x}"), ":  ", "  ".join(cells))
 
 
-def _instructions(owner: Session, address: int, count: int) -> None:
+def _instructions(session: Session, address: int, count: int) -> None:
     from btfdbg.commands import namespace
 
-    command = namespace.lookup(owner.prog, "dis")
+    command = namespace.lookup(session.prog, "dis")
     words_ = [f"{address:#x}", str(count)]
-    command.run(owner.prog, "dis", words_, globals=state_of(owner.prog).globals)
+    command.run(session.prog, "dis", words_, globals=state_of(session.prog).globals)
 
 
 def _spec(spec: str) -> tuple[int, str, int]:

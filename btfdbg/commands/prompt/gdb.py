@@ -4,26 +4,16 @@ from __future__ import annotations
 
 import argparse
 
-import drgn
-from drgn.commands import CommandError, ParsedCommand, argument, custom_command
+from drgn.commands import CommandError, argument
 
 from btfdbg.commands import equivalents, extensions, output
-from btfdbg.commands.define import DEFINITIONS, NAMESPACE, Definition, prompt_command
+from btfdbg.commands.define import prompt_command, text_command
 from btfdbg.commands.text import escape
 from btfdbg.program.extensions import config_dir
-from btfdbg.program.session import Session, session
-
-DEFINITIONS["gdb"] = Definition(
-    "gdb",
-    (
-        ("gdb p init_task.pid", "what has an equivalent here runs"),
-        ("gdb info symbol init_task", "the same: sym init_task"),
-    ),
-    ("command",),
-)
+from btfdbg.program.session import Session
 
 
-@custom_command(
+@text_command(
     name="gdb",
     description="run the equivalent of a command of gdb's; help gdb lists them",
     usage="**gdb** *COMMAND*",
@@ -31,24 +21,17 @@ DEFINITIONS["gdb"] = Definition(
     There is no gdb behind this prompt. What has an equivalent is run; ``help gdb`` lists them.
     For gdb itself, ``btfdbg gdbserver CORE`` makes the dump a remote target.
     """,
-    epilog="examples:\n\n"
-    + "\n".join(f"|  {line.ljust(28)}  {why}" for line, why in DEFINITIONS["gdb"].examples),
-    parse=ParsedCommand,
-    namespace=NAMESPACE,
+    examples=(
+        ("gdb p init_task.pid", "what has an equivalent here runs"),
+        ("gdb info symbol init_task", "the same: sym init_task"),
+    ),
+    complete=("command",),
 )
-def gdb(
-    prog: drgn.Program,
-    name: str,
-    args: str,
-    /,
-    *,
-    parser: argparse.ArgumentParser,
-    globals: dict[str, object],
-) -> None:
+def gdb(session: Session, line: str) -> None:
     """Run the command."""
     from btfdbg.commands import evaluate
 
-    line = args.strip()
+    line = line.strip()
     if not line:
         raise CommandError("there is no gdb behind this prompt; help gdb lists what is here")
     here = equivalents.of_gdb(line)
@@ -59,7 +42,7 @@ def gdb(
     if here != line:
         output.emit(("dim", f"({here})"))
     # What goes wrong has been said under the name of the command that ran.
-    evaluate.run_line(session(prog), here)
+    evaluate.run_line(session, here)
 
 
 @prompt_command(

@@ -8,33 +8,20 @@ Facts: crash's ``help p``; drgn ``commands/_crash/_eval.py`` (the form of the ou
 
 from __future__ import annotations
 
-import argparse
 import re
 from collections.abc import Iterator, Sequence
 
 import drgn
-from drgn.commands import CommandError, custom_command, parse_shell_command
+from drgn.commands import CommandError
 
 from btfdbg.commands import display, output, values, words
 from btfdbg.commands.candidates import struct_of, underlying
-from btfdbg.commands.define import DEFINITIONS, NAMESPACE, Definition
+from btfdbg.commands.define import run_drgns, text_command
 from btfdbg.commands.state import state_of
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.patches.install import reach
 from btfdbg.program.per_cpu import copies, declaration, is_per_cpu
-from btfdbg.program.session import Session, session
-
-DEFINITIONS["p"] = Definition(
-    "p",
-    (
-        ("p init_task.comm", "a variable, or a member of one"),
-        ("p ((struct task_struct *)&init_task)->pid", "C, as it stands in the source"),
-        ("p sizeof(struct task_struct)", "the size of a type"),
-        ("p -x init_task.flags", "in hexadecimal; px does the same"),
-        ("p runqueues.nr_running:a", "every CPU's; :0,2-3 and : as well"),
-    ),
-    ("variable",),
-)
+from btfdbg.program.session import Session
 
 _OPTION = re.compile(r"\s*-(?P<flags>[xdu]+|-drgn)(?=\s|$)")
 _LAST_OPTION = re.compile(r"\s-(?P<flags>[xdu]+|-drgn)\s*$")
@@ -85,7 +72,7 @@ def request(text: str) -> Request:
     return Request(text, None, frozenset(flags))
 
 
-@custom_command(
+@text_command(
     name="p",
     description="print the value of an expression of C or Python",
     usage="**p** [**-x** | **-d**] [**-u**] [**--drgn**] *EXPRESSION*\\[\\ **:**\\ *CPUS*]",
@@ -96,60 +83,56 @@ def request(text: str) -> Request:
     decimal, -u reads the result from the user memory of the current task. Of a per-CPU variable
     name the CPUs behind a colon: ``:`` the current one, ``:a`` all, ``:0,2-3`` these.
     """,
-    epilog="examples:\n\n"
-    + "\n".join(f"|  {line.ljust(42)}  {why}" for line, why in DEFINITIONS["p"].examples),
     parse=words.split_shell,
-    namespace=NAMESPACE,
+    examples=(
+        ("p init_task.comm", "a variable, or a member of one"),
+        ("p ((struct task_struct *)&init_task)->pid", "C, as it stands in the source"),
+        ("p sizeof(struct task_struct)", "the size of a type"),
+        ("p -x init_task.flags", "in hexadecimal; px does the same"),
+        ("p runqueues.nr_running:a", "every CPU's; :0,2-3 and : as well"),
+    ),
+    complete=("variable",),
 )
-def print_(
-    prog: drgn.Program,
-    name: str,
-    args: str,
-    /,
-    *,
-    parser: argparse.ArgumentParser,
-    globals: dict[str, object],
-) -> None:
+def print_(session: Session, text: str) -> None:
     """Run ``p``."""
-    asked = request(args)
-    owner = session(prog)
+    asked = request(text)
     if "-drgn" in asked.flags:
-        _drgn_code(owner, asked, globals)
+        _drgn_code(session, asked)
         return
-    variable = values.per_cpu_name(owner, asked.expression)
+    variable = values.per_cpu_name(session, asked.expression)
     if variable is None or asked.cpus is not None:
-        for cpu in _cpus(owner, asked):
-            _show(owner, asked, cpu)
+        for cpu in _cpus(session, asked):
+            _show(session, asked, cpu)
         return
-    if not is_per_cpu(owner, asked.expression):
-        first, _ = next(copies(owner, _address(owner, variable)))
-        found = values.evaluate(owner, asked.expression, first)
+    if not is_per_cpu(session, asked.expression):
+        first, _ = next(copies(session, _address(session, variable)))
+        found = values.evaluate(session, asked.expression, first)
     else:
-        found = prog[asked.expression]
+        found = session.prog[asked.expression]
     if isinstance(found, drgn.Object) and drgn.sizeof(found) > _SMALL:
-        _list(owner, asked.expression, variable, found)
+        _list(session, asked.expression, variable, found)
         return
-    for cpu, _ in copies(owner, _address(owner, variable)):
-        _show(owner, asked, cpu)
+    for cpu, _ in copies(session, _address(session, variable)):
+        _show(session, asked, cpu)
 
 
-def _address(owner: Session, variable: str) -> int:
-    address: int = owner.prog[variable].address_
+def _address(session: Session, variable: str) -> int:
+    address: int = session.prog[variable].address_
     return address
 
 
-def _cpus(owner: Session, asked: Request) -> Sequence[int | None]:
+def _cpus(session: Session, asked: Request) -> Sequence[int | None]:
     if asked.cpus is None:
         return (None,)
     parse = reach("drgn.commands._crash.common", "parse_cpuspec")
     if parse is None:
         raise CommandError("this drgn cannot read CPUs")
-    if values.per_cpu_name(owner, asked.expression) is None:
+    if values.per_cpu_name(session, asked.expression) is None:
         raise CommandError(f"{asked.expression} is no per-CPU variable, and takes no CPUs")
     try:
         if any(int(number) > _MAX_CPU for number in re.findall(r"\d+", asked.cpus)):
             raise ValueError("no machine has so many CPUs")
-        found: list[int | None] = parse(asked.cpus).cpus(owner.prog)
+        found: list[int | None] = parse(asked.cpus).cpus(session.prog)
     except ValueError as e:
         raise CommandError(f":{asked.cpus}: {e}") from None
     if not found:
@@ -157,20 +140,20 @@ def _cpus(owner: Session, asked: Request) -> Sequence[int | None]:
     return found
 
 
-def _show(owner: Session, asked: Request, cpu: int | None) -> None:
-    found = values.evaluate(owner, asked.expression, cpu)
+def _show(session: Session, asked: Request, cpu: int | None) -> None:
+    found = values.evaluate(session, asked.expression, cpu)
     what = asked.expression if cpu is None else f"per_cpu({asked.expression}, {cpu})"
-    state = state_of(owner.prog)
+    state = state_of(session.prog)
     if not isinstance(found, drgn.Object):
         shown = repr(found)
         if isinstance(found, int) and not isinstance(found, bool) and asked.base == 16:
             shown = f"{found:#x}"
     else:
         if "u" in asked.flags:
-            found = _of_user(owner, found)
+            found = _of_user(session, found)
         elif not struct_of(found.type_) and found.address_ is not None:
             _check_readable(found)
-        base = asked.base or owner.prog.config.get("crash_radix", 10)
+        base = asked.base or session.prog.config.get("crash_radix", 10)
         columns = output.current().columns
         shown = display.format_object(found, columns, base, dereference=False)
     number = state.remember_result(found)
@@ -188,44 +171,42 @@ def _check_readable(found: drgn.Object) -> None:
         found.read_()
 
 
-def _of_user(owner: Session, found: drgn.Object) -> drgn.Object:
+def _of_user(session: Session, found: drgn.Object) -> drgn.Object:
     """The same object, read from the current task's memory."""
     from drgn.helpers.linux.mm import access_process_vm
 
     context = reach("drgn.commands._crash.common", "crash_get_context")
     if context is None or found.address_ is None or found.bit_field_size_ is not None:
         raise CommandError("-u: only what is in memory is read, as in p -u *(int *)0x7ffe1000")
-    data = access_process_vm(context(owner.prog), found.address_, drgn.sizeof(found))
-    return drgn.Object.from_bytes_(owner.prog, found.type_, data)
+    data = access_process_vm(context(session.prog), found.address_, drgn.sizeof(found))
+    return drgn.Object.from_bytes_(session.prog, found.type_, data)
 
 
-def _list(owner: Session, expression: str, variable: str, found: drgn.Object) -> None:
+def _list(session: Session, expression: str, variable: str, found: drgn.Object) -> None:
     """The addresses of what is too long to be shown for every CPU."""
     print("PER-CPU DATA TYPE:")
     print(f"  {declaration(found.type_, expression)};")
     print("PER-CPU ADDRESSES:")
     last = 0
-    for cpu, place in _places(owner, expression, variable):
+    for cpu, place in _places(session, expression, variable):
         print(f"  [{cpu}]: {place:x}")
         last = cpu
     print(f"(one CPU's value: {expression}:{last}; every CPU's: {expression}:a)")
 
 
-def _places(owner: Session, expression: str, variable: str) -> Iterator[tuple[int, int]]:
-    for cpu, place in copies(owner, _address(owner, variable)):
+def _places(session: Session, expression: str, variable: str) -> Iterator[tuple[int, int]]:
+    for cpu, place in copies(session, _address(session, variable)):
         if expression == variable:
             yield cpu, place
             continue
-        found = values.evaluate(owner, expression, cpu)
+        found = values.evaluate(session, expression, cpu)
         if isinstance(found, drgn.Object) and found.address_ is not None:
             yield cpu, found.address_
 
 
-def _drgn_code(owner: Session, asked: Request, globals_: dict[str, object]) -> None:
+def _drgn_code(session: Session, asked: Request) -> None:
     """drgn has the code behind VARIABLE.MEMBER:CPUS."""
-    crash = reach("drgn.commands._crash.common", "CRASH_COMMAND_NAMESPACE")
-    if crash is None or not re.fullmatch(r"[\w.\[\]]+", asked.expression):
+    if not re.fullmatch(r"[\w.\[\]]+", asked.expression):
         raise CommandError("--drgn: only for VARIABLE.MEMBER; at the prompt, x = prog['VARIABLE']")
     text = asked.expression + ("" if asked.cpus is None else f":{asked.cpus}")
-    command = crash.lookup(owner.prog, "p")
-    command.run(owner.prog, "p", parse_shell_command(f"{text} --drgn").args, globals=globals_)
+    run_drgns(session.prog, "p", [text, "--drgn"], state_of(session.prog).globals)

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 import time
 
 import drgn
-from drgn.commands import CommandError, ParsedCommand, custom_command
+from drgn.commands import CommandError
 
 from btfdbg.commands import output
-from btfdbg.commands.define import DEFINITIONS, NAMESPACE, Definition
-from btfdbg.program.session import session
+from btfdbg.commands.define import text_command
+from btfdbg.program.session import Session
 
 _SECONDS = re.compile(r"\s*-(\d{1,6})(?=\s|$)")
 
-DEFINITIONS["repeat"] = Definition(
-    "repeat", (("repeat -1 p jiffies", "once a second on a running kernel"),), ("command",)
-)
 
-
-@custom_command(
+@text_command(
     name="repeat",
     description="repeat a command until Ctrl-C; a dump is shown once",
     usage="**repeat** [**-**\\ *SECONDS*] *COMMAND*",
@@ -28,32 +23,22 @@ DEFINITIONS["repeat"] = Definition(
     Run a command again and again, with so many seconds between, until Ctrl-C. What is in a dump
     does not change: there the command runs once.
     """,
-    epilog="examples:\n\n|  repeat -1 p jiffies  once a second on a running kernel",
-    parse=ParsedCommand,
-    namespace=NAMESPACE,
+    examples=(("repeat -1 p jiffies", "once a second on a running kernel"),),
+    complete=("command",),
 )
-def repeat(
-    prog: drgn.Program,
-    name: str,
-    args: str,
-    /,
-    *,
-    parser: argparse.ArgumentParser,
-    globals: dict[str, object],
-) -> None:
+def repeat(session: Session, text: str) -> None:
     """Run the command."""
     from btfdbg.commands import evaluate
 
-    seconds = _SECONDS.match(args)
-    line = args[seconds.end() :].strip() if seconds else args.strip()
+    seconds = _SECONDS.match(text)
+    line = text[seconds.end() :].strip() if seconds else text.strip()
     if not line:
         raise CommandError("what? a command is missing")
     if line.split(None, 1)[0] == "repeat":
         raise CommandError("repeat of a repeat")
-    owner = session(prog)
-    live = bool(prog.flags & drgn.ProgramFlags.IS_LIVE)
+    live = bool(session.prog.flags & drgn.ProgramFlags.IS_LIVE)
     while True:
-        if not evaluate.run_line(owner, line):
+        if not evaluate.run_line(session, line):
             raise CommandError(f"{line.split(None, 1)[0]} failed, and is not repeated")
         if not live:
             output.emit(("dim", "(once: what is in a dump does not change)"))

@@ -15,12 +15,11 @@ from collections.abc import Iterable, Iterator
 from drgn.commands import CommandError, argument
 
 from btfdbg.commands import output, text, values
-from btfdbg.commands.define import prompt_command
+from btfdbg.commands.define import prompt_command, run_drgns
 from btfdbg.commands.state import state_of
 from btfdbg.commands.text import Table
 from btfdbg.kallsyms.choice import is_text
 from btfdbg.kallsyms.model import Sym
-from btfdbg.patches.install import reach
 from btfdbg.program.session import Session
 
 _MODULE = "module "
@@ -214,16 +213,14 @@ def _around(
 
 
 def _drgn_code(session: Session, args: argparse.Namespace) -> None:
-    crash = reach("drgn.commands._crash.common", "CRASH_COMMAND_NAMESPACE")
-    if crash is None or args.list or args.modules or args.module is not None:
+    if args.list or args.modules or args.module is not None:
         raise CommandError("--drgn: there is no drgn code behind this")
     given = ["-l"] if args.list is not None else []
     for string in args.string or ():
         given += ["-q", string]
     given += [flag for flag, wanted in (("-p", args.prev), ("-n", args.next)) if wanted]
-    command = crash.lookup(session.prog, "sym")
     words = [*given, "--drgn", *args.name_or_address]
-    command.run(session.prog, "sym", words, globals=state_of(session.prog).globals)
+    run_drgns(session.prog, "sym", words, state_of(session.prog).globals)
 
 
 def _functions(session: Session, file: str) -> Iterator[tuple[Sym, int, str]]:
