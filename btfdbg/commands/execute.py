@@ -231,12 +231,13 @@ def run_texts(
     state = evaluate.prepare(session)
     state.color = color
     state.depth += 1
-    for _, text in texts:
-        try:
+    try:
+        for _, text in texts:
             evaluate.run_text(session, text)
-        except SystemExit as e:
-            return _status(e)
-    state.depth -= 1
+    except SystemExit as e:
+        return _status(e)
+    finally:
+        state.depth -= 1
     sys.stdout.flush()
     return None
 

@@ -18,6 +18,7 @@ from btfdbg.program.extensions import own_file
 from btfdbg.program.session import Session
 
 _MAX_SIZE = 1 << 24
+_MAX_DEPTH = 8
 
 
 def crashrc() -> Path:
@@ -84,6 +85,3 @@ def run_file(session: Session, name: str) -> bool:
         return evaluate.run_text(session, text)
     finally:
         state.depth -= 1
-
-
-_MAX_DEPTH = 8

@@ -273,6 +273,7 @@ def test_a_file_of_lines_is_run_as_typed(
     file.write_text("p 1\nq\np 2\n")
     assert execute.run_texts(session, scripts.read_all([str(file)], False)) == 0
     assert capsys.readouterr().out == "1 = (int)1\n"
+    assert state_of(session.prog).depth == 0
 
 
 def test_a_file_that_reads_itself_ends(
