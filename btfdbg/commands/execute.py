@@ -191,11 +191,12 @@ def run_commands(session: Session, commands: Sequence[str], *, color: str = "aut
 
     status = EXIT_OK
     for line in commands:
-        if not line.strip():
+        words = line.strip().lstrip("%").split(None, 1)
+        if not words:
             continue
         state = state_of(session.prog)
         state.color = color
-        word = line.strip().lstrip("%").split(None, 1)[0]
+        word = words[0]
         if namespace.stands_alone(word, state):
             if not namespace.run(session, line, state.globals):
                 status = EXIT_FAILED

@@ -115,8 +115,10 @@ def lookup(prog: drgn.Program, name: str) -> Command[Any]:
     found = _lookup(prog, name)
     if found is None:
         stands_for = aliases.meaning(name, state_of(prog).aliases)
-        if stands_for and name not in keyword.kwlist:
-            found = _lookup(prog, _WORD.match(stands_for)[0])  # type: ignore[index] # not empty
+        # An alias may stand for an expression as well, which begins with no word.
+        word = _WORD.match(stands_for or "")
+        if word and name not in keyword.kwlist:
+            found = _lookup(prog, word[0])
     if found is None:
         raise CommandNotFoundError(name)
     return found

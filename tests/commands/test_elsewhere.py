@@ -83,6 +83,21 @@ def test_aliases_are_made_shown_and_forgotten(
         assert len(capsys.readouterr().err.splitlines()) == 1
 
 
+def test_an_alias_may_stand_for_an_expression(
+    session: Session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_line(session, 'alias five "(2 + 3)"')
+    assert run_line(session, "five")
+    assert capsys.readouterr().out.splitlines()[-1] == "5"
+    assert not run_line(session, "help five")
+    assert execute.run_commands(session, ["five 1"]) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 2
+
+
+def test_a_line_without_a_word_is_an_empty_one(session: Session) -> None:
+    assert execute.run_commands(session, ["", " ", "%", " % "]) == 0
+
+
 def test_an_alias_of_itself_ends(session: Session, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_line(session, "alias enum enum pid_type")
     assert run_line(session, "enum 1")
