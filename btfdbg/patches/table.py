@@ -443,12 +443,13 @@ _REACHED = (
         "drgn's crash commands (bt, ps, struct, …) are not there", use=Use.IMPORTED, stage="use",
     ),
     _reached(
-        _CRASH + "common", "parse_cpuspec", "reads the CPUs of VARIABLE:CPUS",
-        "p takes no CPUs behind a colon", ("spec",),
+        _CRASH + "common", "parse_cpuspec", "reads 1,3-5",
+        "p takes no CPUs behind a colon, bt -t and kmem -S no CPUs", ("spec",),
     ),
     _reached(
-        _CRASH + "common", "crash_get_context", "has the task that commands are about",
-        "p -u and struct -u cannot read a task's memory", ("prog", "arg"),
+        _CRASH + "common", "crash_get_context", "gives the current task",
+        "p -u and struct -u cannot read a task's memory; vtop, search -u and ipcs -M are not there",
+        ("prog", "arg"),
     ),
     _reached(
         _CRASH + "common", "CRASH_COMMAND_NAMESPACE", "has drgn's crash commands",
@@ -459,9 +460,7 @@ _REACHED = (
         for name, why in (
             ("_TaskSelector", "gives the tasks that a command is about"),
             ("print_task_header", "prints the line above what is shown of a task"),
-            ("parse_cpuspec", "reads 1,3-5"),
             ("_crash_foreach_subcommand", "registers what foreach runs"),
-            ("crash_get_context", "gives the current task"),
             ("_resolve_addr_or_sym", "gives the address of a symbol or number"),
         )
     ),

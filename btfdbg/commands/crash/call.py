@@ -9,6 +9,7 @@ Facts: drgn ``commands/_crash/common.py``: a ``_TaskSelector`` gives the tasks o
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -20,6 +21,7 @@ from btfdbg.patches.install import reach
 from btfdbg.program.session import Session, session
 
 _COMMON = "drgn.commands._crash.common"
+_MAX_CPU = 65536
 
 
 def private(name: str) -> Any:
@@ -137,20 +139,20 @@ def name_of(obj: drgn.Object) -> str:
         return "?"
 
 
-def parse_cpus(prog: drgn.Program, text: str) -> list[int]:
+def parse_cpus(prog: drgn.Program, text: str, before: str = "") -> list[int]:
     """
-    CPUs of ``1,3-5``, ``a`` or ``all``.
+    CPUs of ``1,3-5``, ``a`` or ``all``; of an empty text the current task's.
 
+    :param before: What stands in front of the text where it was typed, for the error.
     :raises CommandError: it is none, or there is no such CPU.
     """
-    from drgn.helpers.linux.cpumask import for_each_possible_cpu
-
-    possible = list(for_each_possible_cpu(prog))
-    if text in ("a", "all"):
-        return possible
+    parse = private("parse_cpuspec")
     try:
-        wanted = private("parse_cpuspec")(text)
-        found = list(wanted.cpus(prog))
+        if any(int(number) > _MAX_CPU for number in re.findall(r"\d+", text)):
+            raise ValueError("no machine has so many CPUs")
+        found: list[int] = parse(text).cpus(prog)
     except (ValueError, LookupError) as e:
-        raise CommandError(f"{text!r}: {e}") from None
-    return [cpu for cpu in found if cpu in possible]
+        raise CommandError(f"{before}{text}: {e}") from None
+    if not found:
+        raise CommandError(f"{before}{text}: no CPU")
+    return found

@@ -16,7 +16,7 @@ from drgn.commands import CommandError
 
 from btfdbg.commands import display, output, values
 from btfdbg.commands.candidates import struct_of, underlying
-from btfdbg.commands.crash.call import Call, private, run_line
+from btfdbg.commands.crash.call import Call, parse_cpus, private, run_line
 from btfdbg.commands.crash.operands import hexadecimal
 from btfdbg.lazy_dataclass import dataclass
 
@@ -261,9 +261,9 @@ def _places(call: Call, text: str) -> list[tuple[int | None, int]]:
         return [(None, values.address(call.session, text))]
     from drgn.helpers.linux.percpu import per_cpu_ptr
 
-    found = private("parse_cpuspec")(cpus)
+    found = parse_cpus(call.prog, cpus, ":")
     pointer = drgn.Object(call.prog, "void *", _template(call, head))
-    return [(cpu, int(per_cpu_ptr(pointer, cpu).value_())) for cpu in found.cpus(call.prog)]
+    return [(cpu, int(per_cpu_ptr(pointer, cpu).value_())) for cpu in found]
 
 
 def _template(call: Call, text: str) -> int:

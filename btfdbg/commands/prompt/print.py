@@ -16,10 +16,10 @@ from drgn.commands import CommandError
 
 from btfdbg.commands import display, output, values, words
 from btfdbg.commands.candidates import struct_of, underlying
+from btfdbg.commands.crash.call import parse_cpus, private
 from btfdbg.commands.define import run_drgns, text_command
 from btfdbg.commands.state import state_of
 from btfdbg.lazy_dataclass import dataclass
-from btfdbg.patches.install import reach
 from btfdbg.program.per_cpu import copies, declaration, is_per_cpu
 from btfdbg.program.session import Session
 
@@ -28,7 +28,6 @@ _LAST_OPTION = re.compile(r"\s-(?P<flags>[xdu]+|-drgn)\s*$")
 _CPUS = re.compile(r"(?P<expression>[^?]*\S):(?P<cpus>|a|all|[\d,-]+)")
 # Bytes of what is shown for every CPU at once when no CPU is named.
 _SMALL = 16
-_MAX_CPU = 65536
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,20 +123,9 @@ def _address(session: Session, variable: str) -> int:
 def _cpus(session: Session, asked: Request) -> Sequence[int | None]:
     if asked.cpus is None:
         return (None,)
-    parse = reach("drgn.commands._crash.common", "parse_cpuspec")
-    if parse is None:
-        raise CommandError("this drgn cannot read CPUs")
     if values.per_cpu_name(session, asked.expression) is None:
         raise CommandError(f"{asked.expression} is no per-CPU variable, and takes no CPUs")
-    try:
-        if any(int(number) > _MAX_CPU for number in re.findall(r"\d+", asked.cpus)):
-            raise ValueError("no machine has so many CPUs")
-        found: list[int | None] = parse(asked.cpus).cpus(session.prog)
-    except ValueError as e:
-        raise CommandError(f":{asked.cpus}: {e}") from None
-    if not found:
-        raise CommandError(f":{asked.cpus}: no CPU")
-    return found
+    return parse_cpus(session.prog, asked.cpus, ":")
 
 
 def _show(session: Session, asked: Request, cpu: int | None) -> None:
@@ -175,10 +163,10 @@ def _of_user(session: Session, found: drgn.Object) -> drgn.Object:
     """The same object, read from the current task's memory."""
     from drgn.helpers.linux.mm import access_process_vm
 
-    context = reach("drgn.commands._crash.common", "crash_get_context")
-    if context is None or found.address_ is None or found.bit_field_size_ is not None:
+    if found.address_ is None or found.bit_field_size_ is not None:
         raise CommandError("-u: only what is in memory is read, as in p -u *(int *)0x7ffe1000")
-    data = access_process_vm(context(session.prog), found.address_, drgn.sizeof(found))
+    task = private("crash_get_context")(session.prog)
+    data = access_process_vm(task, found.address_, drgn.sizeof(found))
     return drgn.Object.from_bytes_(session.prog, found.type_, data)
 
 
