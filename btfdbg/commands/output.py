@@ -109,9 +109,9 @@ def show(table: Table, *, as_json: bool = False, as_lines: bool = False) -> None
     if as_json:
         print(table.as_json())
         return
-    from btfdbg.commands.tables import given_away
+    from btfdbg.commands import tables
 
-    if given_away(table.cells()):
+    if tables.are_taken() and tables.given_away(table.cells()):
         return
     for line in table.lines(out.columns):
         out.emit(*line, "\n")

@@ -18,12 +18,12 @@ import contextlib
 import io
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO, Any
 
 import drgn
 
-from btfdbg.commands.text import escape
+from btfdbg.commands.text import Lines, escape
 from btfdbg.patches.install import reach
 
 
@@ -82,7 +82,7 @@ class TablesAsLines(TablesAsJson):
 
     def __init__(self, out: IO[str]) -> None:
         super().__init__(out)
-        self._begun = ""
+        self._lines = Lines()
 
     def print_table(self, rows: Sequence[Sequence[Any]], **kwargs: Any) -> None:
         """Stands in for drgn's function of that name."""
@@ -99,20 +99,20 @@ class TablesAsLines(TablesAsJson):
             self._line(found)
 
     def write(self, text: str, /) -> int:
-        self._begun += text
-        while "\n" in self._begun:
-            line, _, self._begun = self._begun.partition("\n")
-            if line.strip():
-                self._line({"text": escape(line)})
+        for line in self._lines.feed(text):
+            self._text(line)
         return len(text)
+
+    def _text(self, line: str) -> None:
+        if line.strip():
+            self._line({"text": escape(line)})
 
     def _line(self, found: dict[str, Any]) -> None:
         print(json.dumps(found, default=str), file=self.out)
 
     def finish(self) -> None:
         """Print a line that was begun."""
-        if self._begun.strip():
-            self._line({"text": escape(self._begun)})
+        self._text(self._lines.rest)
 
 
 Sink = Callable[[list[str], list[list[str]]], bool]
@@ -125,25 +125,37 @@ _sinks: list[Sink] = []
 @contextlib.contextmanager
 def tables_to(sink: Sink) -> Iterator[None]:
     """Give every table that drgn's commands and ours would print as text to a sink instead."""
-    originals: list[tuple[Any, Any]] = []
+    from drgn.helpers.common.format import print_table as show
 
     def take(rows: Sequence[Sequence[Any]], **kwargs: Any) -> None:
         if not given_away(rows):
             show(rows, **kwargs)
 
-    from drgn.helpers.common.format import print_table as show
+    with _printed_by({"print_table": take}):
+        _sinks.append(sink)
+        try:
+            yield
+        finally:
+            _sinks.pop()
 
+
+@contextlib.contextmanager
+def _printed_by(functions: Mapping[str, Callable[..., Any]]) -> Iterator[None]:
+    """Put functions in the place of those that drgn's commands print their tables by."""
+    originals: list[tuple[Any, str, Any]] = []
     for name, module in list(sys.modules.items()):
-        if name.startswith("drgn.commands.") and hasattr(module, "print_table"):
-            originals.append((module, module.print_table))
-            module.print_table = _as_printed(module.print_table, take)  # type: ignore[attr-defined] # for a while
-    _sinks.append(sink)
+        if not name.startswith("drgn.commands."):
+            continue
+        for function, other in functions.items():
+            original = getattr(module, function, None)
+            if original is not None:
+                originals.append((module, function, original))
+                setattr(module, function, _as_printed(original, other))
     try:
         yield
     finally:
-        _sinks.pop()
-        for module, function in originals:
-            module.print_table = function
+        for module, function, original in originals:
+            setattr(module, function, original)
 
 
 def _as_printed(printer: Any, take: Callable[..., Any]) -> Callable[..., Any]:
@@ -152,6 +164,11 @@ def _as_printed(printer: Any, take: Callable[..., Any]) -> Callable[..., Any]:
     if adjusted is None:
         return take
     return lambda rows, *args, **kwargs: take(adjusted(rows), *args, **kwargs)
+
+
+def are_taken() -> bool:
+    """Whether somebody takes tables instead of having them printed."""
+    return bool(_sinks)
 
 
 def given_away(rows: Sequence[Sequence[Any]]) -> bool:
@@ -172,13 +189,11 @@ class RowsOfLines(io.TextIOBase):
 
     def __init__(self, head: Sequence[str], cells: Callable[[str], Sequence[Any] | None]) -> None:
         self._cells = cells
-        self._begun = ""
+        self._lines = Lines()
         _active[-1].begin(head)
 
     def write(self, text: str, /) -> int:
-        self._begun += text
-        while "\n" in self._begun:
-            line, _, self._begun = self._begun.partition("\n")
+        for line in self._lines.feed(text):
             row = self._cells(line)
             if row is not None:
                 _active[-1].row(row)
@@ -194,11 +209,12 @@ def section(rows: Sequence[Sequence[Any]]) -> None:
     if _active:
         _active[-1].print_table(rows)
         return
-    if given_away([["-" if cell is None else cell for cell in row] for row in rows]):
+    shown = [["-" if cell is None else cell for cell in row] for row in rows]
+    if given_away(shown):
         return
     from drgn.helpers.common.format import print_table
 
-    print_table([["-" if cell is None else cell for cell in row] for row in rows])
+    print_table(shown)
 
 
 def hexadecimal(number: int) -> Any:
@@ -251,25 +267,12 @@ def tables_as_json(lines: bool = False) -> Iterator[TablesAsJson]:
     """
     before = sys.stdout
     taker = TablesAsLines(before) if lines else TablesAsJson(before)
-    patched: list[tuple[Any, str, Any]] = []
-    for name, module in list(sys.modules.items()):
-        if not name.startswith("drgn.commands."):
-            continue
-        for function, other in (
-            ("print_table", taker.print_table),
-            ("_print_table_row", taker.print_row),
-        ):
-            if hasattr(module, function):
-                before_it = getattr(module, function)
-                patched.append((module, function, before_it))
-                setattr(module, function, _as_printed(before_it, other))
-    sys.stdout = taker
-    _active.append(taker)
-    try:
-        yield taker
-    finally:
-        _active.pop()
-        sys.stdout = before
-        for module, function, original in patched:
-            setattr(module, function, original)
+    with _printed_by({"print_table": taker.print_table, "_print_table_row": taker.print_row}):
+        sys.stdout = taker
+        _active.append(taker)
+        try:
+            yield taker
+        finally:
+            _active.pop()
+            sys.stdout = before
     taker.finish()

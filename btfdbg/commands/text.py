@@ -138,6 +138,26 @@ def paint(fragments: Iterable[Fragment | str], color: bool) -> str:
     return "".join(parts)
 
 
+class Lines:
+    """
+    Whole lines of text that comes in pieces.
+
+    >>> lines = Lines()
+    >>> lines.feed("a\\nb"), lines.rest
+    (['a'], 'b')
+
+    :ivar rest: What the next line begins with.
+    """
+
+    def __init__(self) -> None:
+        self.rest = ""
+
+    def feed(self, text: str) -> list[str]:
+        """The lines that a piece ends, without their newlines."""
+        *lines, self.rest = (self.rest + text).split("\n")
+        return lines
+
+
 @dataclass(slots=True)
 class Table:
     """

@@ -14,9 +14,10 @@ from drgn.commands import CommandError
 from btfdbg.commands import output
 from btfdbg.commands.crash.call import Call
 from btfdbg.commands.crash.operands import hexadecimal, is_offset
+from btfdbg.commands.text import Lines
 from btfdbg.program.per_cpu import is_per_cpu
 
-_ADDRESS = re.compile(r"[0-9a-f]{4,16}\n")
+_ADDRESS = re.compile(r"[0-9a-f]{4,16}")
 _DUPLICATE = re.compile(r"list: duplicate list entry: ([0-9a-f]+)")
 
 
@@ -54,13 +55,11 @@ class _Watched(output.Output):
         super().__init__(sink, color=before.color, columns=before.columns)
         self.addresses: list[int] = []
         self.duplicate: int | None = None
-        self._begun = ""
+        self._lines = Lines()
 
     def write(self, text: str, /) -> int:
-        self._begun += text
-        while "\n" in self._begun:
-            line, _, self._begun = self._begun.partition("\n")
-            if _ADDRESS.fullmatch(line + "\n"):
+        for line in self._lines.feed(text):
+            if _ADDRESS.fullmatch(line):
                 self.addresses.append(int(line, 16))
             elif match := _DUPLICATE.search(line):
                 self.duplicate = self.addresses[-1] if self.addresses else int(match[1], 16)
