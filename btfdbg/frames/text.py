@@ -231,7 +231,7 @@ class Text:
         else:
             objects = self._session.module_objects
             every = objects.symbols.by_name(name) if objects is not None else ()
-            found = tuple(s for s in every if s.source == f"module {module}")
+            found = tuple(s for s in every if s.module == module)
         return tuple(s for s in found if is_text(s))
 
     def names_at(self, address: int) -> tuple[str, ...]:
@@ -414,7 +414,7 @@ class Text:
         return known
 
     def _function(self, sym: Sym) -> Function | str:
-        module = sym.source.removeprefix("module ") if sym.source.startswith("module ") else ""
+        module = sym.module
         parent = _parent(sym.name)
         if parent:
             found = self.by_name(parent, module)

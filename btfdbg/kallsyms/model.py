@@ -58,6 +58,9 @@ END_MARKERS = frozenset(
 STOP = "__stop_"
 """What the name of such a symbol begins with where a linker made it for a section's end."""
 
+# Before the name in the ``source`` of a module's symbol.
+_MODULE = "module "
+
 
 @dataclass(frozen=True, slots=True)
 class Sym:
@@ -83,6 +86,11 @@ class Sym:
     type_letter: str
     percpu: bool = False
     source: str = "kallsyms"
+
+    @property
+    def module(self) -> str:
+        """Name of the module that has it, "" for the kernel itself."""
+        return self.source[len(_MODULE) :] if self.source.startswith(_MODULE) else ""
 
 
 @runtime_checkable

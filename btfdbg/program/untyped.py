@@ -34,7 +34,6 @@ _MAX_NAME = 512
 _MAX_SHOWN = 4
 _MAX_TYPES = 2
 _MAX_TYPE_TEXT = 80
-_MODULE = "module "
 _CASTS = {1: "(unsigned char)", 2: "(unsigned short)", 4: "(int)", 8: "(void *)"}
 _TYPE_KINDS = {
     Kind.STRUCT: "struct ",
@@ -133,7 +132,7 @@ def _of_kernel(session: Session, sym: Sym) -> Named:
 
 
 def _named(sym: Sym, type_: drgn.Type | None, judge: VariableTypes | None) -> Named:
-    module = sym.source.removeprefix(_MODULE) if sym.source.startswith(_MODULE) else ""
+    module = sym.module
     why = ""
     elsewhere: tuple[str, ...] = ()
     if type_ is None and is_text(sym):

@@ -113,8 +113,7 @@ def _place(call: Call, pc: int) -> str:
     found = code_at(call.session, pc)
     if found is None:
         return f"{pc:x}"
-    module = found.source.removeprefix("module ") if found.source.startswith("module ") else ""
-    more = f" [{module}]" if module else ""
+    more = f" [{found.module}]" if found.module else ""
     if found.address == pc:
         # A call that never returns may be a function's last instruction.
         before = code_at(call.session, pc - 1)
@@ -347,11 +346,10 @@ def _frames_as_rows(call: Call, task: drgn.Object) -> None:
             sp: int | None = frame.sp
         except LookupError:
             sp = None
-        source = found.source if found is not None else ""
         rows.append((
             i, pid, task.value_(), comm, frame.name,
             None if found is None or pc is None else pc - found.address, pc, sp,
-            source.removeprefix("module ") if source.startswith("module ") else None,
+            None if found is None else found.module or None,
             said[i] if i < len(said) and said[i] else None,
         ))  # fmt: skip
     tables.section(rows)

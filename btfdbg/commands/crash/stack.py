@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import drgn
 from drgn.commands import CommandError
 
+from btfdbg.commands import symbols
 from btfdbg.kallsyms.choice import is_text
 from btfdbg.kallsyms.model import Sym
 from btfdbg.lazy_dataclass import dataclass
@@ -98,14 +99,7 @@ def stack_of(prog: drgn.Program, task: drgn.Object) -> Stack:
 
 def code_at(session: Session, address: int) -> Sym | None:
     """The function that a word points into, of the kernel or a module; ``None`` if none."""
-    symbols = session.symbols
-    if symbols is None or not address >> 40:
+    if session.symbols is None or not address >> 40:
         return None
-    found = symbols.by_address(address)
-    if found is None or not found.address <= address < found.address + max(found.size, 1):
-        session.ensure_modules()
-        objects = session.module_objects
-        found = objects.symbols.by_address(address) if objects is not None else None
-    if found is None or not is_text(found):
-        return None
-    return found if found.address <= address < found.address + max(found.size, 1) else None
+    found = symbols.holding(session, address)
+    return found if found is not None and is_text(found) else None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from drgn import FaultError
 from drgn.commands import CommandError, argument
 
-from btfdbg.commands import output
+from btfdbg.commands import output, symbols
 from btfdbg.commands.define import prompt_command
 from btfdbg.commands.state import state_of
 from btfdbg.commands.text import Fragment
@@ -113,7 +113,7 @@ def _split(words: list[str]) -> tuple[str, int | None]:
 
 def _address(session: Session, place: str) -> int:
     if _NAME.fullmatch(place):
-        found = {s.address: s for s in _of_name(session, place)}
+        found = {s.address: s for s in symbols.named(session, place) if is_text(s)}
         if len(found) > 1:
             raise CommandError(_several(place, list(found.values())))
         if found:
@@ -121,16 +121,9 @@ def _address(session: Session, place: str) -> int:
     return address_of_text(session, place)
 
 
-def _of_name(session: Session, name: str) -> Iterator[Sym]:
-    yield from (s for s in session.lookup_symbols(name) if is_text(s))
-    session.ensure_modules()
-    if session.module_objects is not None:
-        yield from (s for s in session.module_objects.symbols.by_name(name) if is_text(s))
-
-
 def _several(name: str, found: list[Sym]) -> str:
     shown = [
-        f"  {s.address:#x}" + (f" [{s.source[7:]}]" if s.source.startswith("module ") else "")
+        f"  {s.address:#x}" + (f" [{s.module}]" if s.module else "")
         for s in sorted(found, key=lambda s: s.address)[:_MAX_SAME]
     ]
     if len(found) > _MAX_SAME:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 
 from drgn.commands import CommandError, argument
 
-from btfdbg.commands import output, text, values
+from btfdbg.commands import output, symbols, text, values
 from btfdbg.commands.define import prompt_command, run_drgns
 from btfdbg.commands.state import state_of
 from btfdbg.commands.text import Table
@@ -22,7 +22,6 @@ from btfdbg.kallsyms.choice import is_text
 from btfdbg.kallsyms.model import Sym
 from btfdbg.program.session import Session
 
-_MODULE = "module "
 # Fewer digits may be a part of a name as well.
 _SHORT = 8
 _HEX = re.compile(r"(?:0x)?([0-9a-fA-F]{1,16})")
@@ -76,7 +75,7 @@ def sym(session: Session, args: argparse.Namespace) -> Table | None:
     if args.modules or args.module is not None:
         return _table(args, _of_modules(session, args.module))
     for string in args.string or ():
-        found = list(_containing(session, string))
+        found = list(symbols.containing(session, string))
         if not found:
             raise CommandError(f"-q {string}: no symbol has it in its name")
         rows += [(s, 0, "") for s in sorted(found, key=_by_address)]
@@ -94,13 +93,13 @@ def _table(args: argparse.Namespace, rows: Iterable[tuple[Sym, int, str]]) -> Ta
         return None
     table = Table(("address", "type", "name", "offset", "module", "file"))
     for s, offset, file in rows:
-        module = _module(s) or None
+        module = s.module or None
         table.rows.append((s.address + offset, s.type_letter, s.name, offset, module, file or None))
     return table
 
 
 def _line(s: Sym, offset: int, file: str) -> None:
-    module = _module(s)
+    module = s.module
     output.emit(
         ("address", f"{s.address + offset:x}"),
         ("dim", f" ({s.type_letter}) "),
@@ -114,37 +113,17 @@ def _by_address(s: Sym) -> tuple[int, str]:
     return s.address, s.name
 
 
-def _module(s: Sym) -> str:
-    return s.source.removeprefix(_MODULE) if s.source.startswith(_MODULE) else ""
-
-
 def _kernel(session: Session) -> Iterator[Sym]:
     if session.symbols is not None:
         yield from session.symbols
 
 
-def _modules(session: Session) -> Iterator[Sym]:
-    session.ensure_modules()
-    if session.module_objects is not None:
-        yield from session.module_objects.symbols
-
-
-def _containing(session: Session, part: str) -> Iterator[Sym]:
-    """Symbols with a text in their names; making all of them to look takes half a second."""
-    names = session.all_names()
-    if names is not None:
-        yield from names.containing(part)
-    session.ensure_modules()
-    if session.module_objects is not None:
-        yield from session.module_objects.symbols.containing(part)
-
-
 def _of_modules(session: Session, wanted: str | None) -> list[tuple[Sym, int, str]]:
-    found = sorted(_modules(session), key=lambda s: (_module(s), *_by_address(s)))
+    found = sorted(symbols.of_modules(session) or (), key=lambda s: (s.module, *_by_address(s)))
     if wanted is not None:
         wanted = wanted.replace("-", "_")
-        known = {_module(s).replace("-", "_") for s in found} | set(session.module_names())
-        found = [s for s in found if _module(s).replace("-", "_") == wanted]
+        known = {s.module.replace("-", "_") for s in found} | set(session.module_names())
+        found = [s for s in found if s.module.replace("-", "_") == wanted]
         if not found:
             why = "has no symbols in this dump" if wanted in known else "is not loaded"
             raise CommandError(f"-m {wanted}: the module {why}; mod lists modules")
@@ -152,34 +131,19 @@ def _of_modules(session: Session, wanted: str | None) -> list[tuple[Sym, int, st
 
 
 def _find(session: Session, word: str) -> list[tuple[Sym, int, str]]:
-    named = list(session.lookup_symbols(word))
-    session.ensure_modules()
-    if session.module_objects is not None:
-        named += session.module_objects.symbols.by_name(word)
+    named = [(s, 0, _file(session, s)) for s in symbols.named(session, word)]
     if named:
-        return [(s, 0, _file(session, s)) for s in named]
+        return named
     number = _HEX.fullmatch(word)
     if number is None and word.isidentifier():
         raise CommandError(f"no symbol is named {word}; sym -q {word} lists those that have it")
     address = int(number[1], 16) if number else values.address(session, word)
-    found = _holding(session, address)
+    found = symbols.holding(session, address)
     if found is None:
         if len(word) < _SHORT:
             raise CommandError(f"no symbol is named {word} or is there; sym -q {word} looks for it")
         raise CommandError(f"{address:x} is in no symbol; id {address:x} says what it is")
     return [(found, address - found.address, _file(session, found, address))]
-
-
-def _holding(session: Session, address: int) -> Sym | None:
-    tables = [session.symbols]
-    session.ensure_modules()
-    if session.module_objects is not None:
-        tables.append(session.module_objects.symbols)  # type: ignore[arg-type] # has by_address
-    for table in tables:
-        found = table.by_address(address) if table is not None else None
-        if found is not None and found.address <= address < found.address + max(found.size, 1):
-            return found
-    return None
 
 
 def _file(session: Session, s: Sym, address: int | None = None) -> str:
@@ -199,7 +163,7 @@ def _around(
         return found
     rows = []
     for row in found:
-        table = _modules(session) if _module(row[0]) else _kernel(session)
+        table = symbols.of_modules(session) or () if row[0].module else _kernel(session)
         before = after = None
         for s in table:
             if s.address < row[0].address and (before is None or s.address >= before.address):
@@ -228,7 +192,7 @@ def _functions(session: Session, file: str) -> Iterator[tuple[Sym, int, str]]:
     file = file.lstrip("/")
     for address, name, found, module in _in_file(session, file):
         count += 1
-        source = f"{_MODULE}{module}" if module else "kallsyms"
+        source = f"module {module}" if module else "kallsyms"
         letter = next((s.type_letter for s in session.lookup_symbols(name)
                        if s.address == address), "t")  # fmt: skip
         yield Sym(name, address, 0, letter, source=source), 0, "" if found == file else found
