@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from btfdbg.lazy_dataclass import dataclass
-from btfdbg.report.blame.signature import signature_of
+from btfdbg.report.blame.signature import title_of
 from btfdbg.report.clock import Clock
 from btfdbg.report.event import Frame
 from btfdbg.report.look import UNREADABLE
@@ -54,7 +54,7 @@ def trouble_of(h: Happened) -> Trouble | None:
 
 
 def _titled(kind: str, frames: list[Frame]) -> str:
-    return signature_of(kind, frames).title
+    return title_of(kind, frames)[0]
 
 
 def _deadlock(h: Happened) -> Iterator[Trouble]:

@@ -11,7 +11,7 @@ kind and blamed function nearly all. So the title joins, the hash tells variants
 from __future__ import annotations
 
 from btfdbg.lazy_dataclass import dataclass
-from btfdbg.report.blame.choice import Reason, choose
+from btfdbg.report.blame.choice import Choice, Reason, choose
 from btfdbg.report.blame.names import canonical, is_general
 from btfdbg.report.kinds import KINDS, NOBODY
 
@@ -91,27 +91,50 @@ def signature_of(kind: str, frames: Iterable[Frame], detail: str = "") -> Signat
     """
     row = KINDS[kind]
     choice = choose(kind, frames)
-    function = canonical(choice.name) if choice.frame else None
-    module = choice.frame.module if choice.frame else ""
-    words = f"{row.words}: {detail}" if detail and kind in _DETAILED else row.words
-    if function:
-        title = f"{words} in {_qualified(function, module)}"
-        alternatives = _alternatives(words, row.family, function, module)
-    else:
-        title = words if row.choice == NOBODY else f"{words} (function unknown)"
-        alternatives = ()
+    words, function, module = _named(kind, choice, detail)
     stack = tuple(
         _qualified(canonical(frame.name), frame.module) for frame in choice.stack[:_HASHED]
     )
     return Signature(
-        title,
-        alternatives,
+        _title(kind, words, function, module),
+        _alternatives(words, row.family, function, module) if function else (),
         _digest(row.id, stack),
         function,
         module or None,
         stack,
         choice.reasons,
     )
+
+
+def title_of(
+    kind: str, frames: Iterable[Frame], detail: str = ""
+) -> tuple[str, str | None, str | None]:
+    """
+    Return title, function and module of a crash's signature, without the rest of it.
+
+    Parameters and errors are those of :func:`signature_of`.
+
+    >>> title_of("hung-task", [Frame("schedule"), Frame("jbd2_log_wait_commit")])
+    ('hung task in jbd2_log_wait_commit', 'jbd2_log_wait_commit', None)
+    """
+    words, function, module = _named(kind, choose(kind, frames), detail)
+    return _title(kind, words, function, module), function, module or None
+
+
+def _named(kind: str, choice: Choice, detail: str) -> tuple[str, str | None, str]:
+    """Return the kind's words, the blamed function and its module."""
+    words = KINDS[kind].words
+    if detail and kind in _DETAILED:
+        words = f"{words}: {detail}"
+    if not choice.frame:
+        return words, None, ""
+    return words, canonical(choice.name), choice.frame.module
+
+
+def _title(kind: str, words: str, function: str | None, module: str) -> str:
+    if function:
+        return f"{words} in {_qualified(function, module)}"
+    return words if KINDS[kind].choice == NOBODY else f"{words} (function unknown)"
 
 
 def _alternatives(words: str, family: str, function: str, module: str) -> tuple[str, ...]:
