@@ -44,8 +44,7 @@ def log_of_dump(prog: drgn.Program) -> Log:
     """
     reader = Reader()
     try:
-        for line in lines_of(prog):
-            reader.feed(line)
+        reader.feed("".join(lines_of(prog)))
     except (LookupError, ValueError) as e:
         raise DebugInfoError(f"the dump's log cannot be read: {e}", step="log") from e
     return Log(tuple(reader.finish()), reader.left_out)

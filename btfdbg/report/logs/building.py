@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import re
 
-from btfdbg.report.blame.signature import signature_of
+from btfdbg.report.blame.signature import title_of
 from btfdbg.report.event import Event, Frame, access_class
 from btfdbg.report.kinds import FAULT, HANG, KINDS, NOBODY, STALL
 from btfdbg.report.logs.deciding import deciding, is_held
+from btfdbg.report.logs.expression import Expression
 from btfdbg.report.logs.headers import FOLLOWS, NAMES
 from btfdbg.report.logs.lines import printable
 from btfdbg.report.logs.panics import kind_of, may_end
@@ -39,21 +40,21 @@ _BESIDE = 14  # lines between a message that names a defect and its BUG or WARNI
 _PANIC_AFTER = 120.0  # seconds
 _FIRST_PAGE = 4096
 
-_CPU = re.compile(
+_CPU = Expression(
     r"\s*CPU: (?P<cpu>\d+) (?:UID: \d+ )?PID: (?P<pid>\d+) Comm: (?P<comm>.{1,40}?) "
     r"(?:Kdump: loaded )?(?:Not tainted|Tainted: \S.*?) +(?P<release>\d+\.\d+\S*|\S+) #"
 )
-_HARDWARE = re.compile(r"\s*Hardware name: (?P<model>.*?)(?:, BIOS .*|/\S+, BIOS .*)?$")
-_ACCESS = re.compile(r"\s*(Read|Write) of size \d+ (?:at|by)")
-_AT = re.compile(rf".*\bat: +(?:\[<[^>]*>\] *)?(?P<bare>.*?){FUNCTION}")
-_UNLOCK = re.compile(rf"\s*\[<[^>]*>\] {FUNCTION}\s*$")
-_ACQUIRES = re.compile(r".*(?:trying to (?:acquire|release|contend)|\] takes:)")
-_LAST_FUNCTION = re.compile(r"\s*last function: (?P<fn>[\w.]+)")
-_ERROR_CODE = re.compile(r"\s*#PF: error_code\((0x[0-9a-f]{4})\)")
+_HARDWARE = Expression(r"\s*Hardware name: (?P<model>.*?)(?:, BIOS .*|/\S+, BIOS .*)?$")
+_ACCESS = Expression(r"\s*(Read|Write) of size \d+ (?:at|by)")
+_AT = Expression(rf".*\bat: +(?:\[<[^>]*>\] *)?(?P<bare>.*?){FUNCTION}")
+_UNLOCK = Expression(rf"\s*\[<[^>]*>\] {FUNCTION}\s*$")
+_ACQUIRES = Expression(r".*(?:trying to (?:acquire|release|contend)|\] takes:)")
+_LAST_FUNCTION = Expression(r"\s*last function: (?P<fn>[\w.]+)")
+_ERROR_CODE = Expression(r"\s*#PF: error_code\((0x[0-9a-f]{4})\)")
 _PF_MAPPED, _PF_WRITE, _PF_FETCH = 1, 2, 16  # arch/x86/include/asm/trap_pf.h
-_FAILING = re.compile(r"\s*Failing address: (?P<address>[0-9a-f]+)")
-_CONSTRAINT = re.compile(r"\s*oom-kill:constraint=(\w+)")
-_STACK_IN = re.compile(r"stack-protector: .*? in: ?(?P<fn>[A-Za-z_][\w.]*)\+0x")
+_FAILING = Expression(r"\s*Failing address: (?P<address>[0-9a-f]+)")
+_CONSTRAINT = Expression(r"\s*oom-kill:constraint=(\w+)")
+_STACK_IN = Expression(r"stack-protector: .*? in: ?(?P<fn>[A-Za-z_][\w.]*)\+0x")
 
 # The file of a BUG or WARNING, where it tells more than the message: kind, detail.
 _FILES = {
@@ -446,18 +447,18 @@ class Builder:
             self.kind, detail = KINDS["null-dereference"], ""
         if self.kind.id == "bad-access":
             detail = self._access(detail)
-        signature = signature_of(self.kind.id, frames, detail)
+        title, function, module = title_of(self.kind.id, frames, detail)
         reason = ""
         if self.kind.choice != NOBODY:
             if not any(one.sure and one.part != "pc" for one in frames):
                 reason = "the log ends before its stack" if self.cut else "no stack belongs to it"
-            elif signature.function is None:
+            elif function is None:
                 reason = "every function of its stack is machinery"
         return Event(
             kind=self.kind.id,
-            title=signature.title,
-            function=signature.function,
-            module=signature.module,
+            title=title,
+            function=function,
+            module=module,
             detail=printable(detail),
             corrupted=bool(reason),
             line=self.line,

@@ -32,9 +32,15 @@ _OOPS = r"(?:Oops: )?"  # repeated by kernels from 6.9 on
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """One message: ``detail`` is a format over the pattern's groups."""
+    """
+    One message.
+
+    ``words`` are strings of which one is in every message that ``pattern`` matches, with
+    ``|`` between them; ``detail`` is a format over the pattern's groups.
+    """
 
     kind: str
+    words: str
     pattern: str
     sample: str
     detail: str = ""
@@ -43,224 +49,216 @@ class Header:
 
 HEADERS: tuple[Header, ...] = (
     # ---- sanitizers ---------------------------------------------------------------------
-    Header("kasan", rf"BUG: KASAN: (?P<detail>[\w -]+?) (?:in|on) (?:{FUNCTION}|(?P<rest>.*))",
+    Header("kasan", "BUG: KASAN: ", rf"BUG: KASAN: (?P<detail>[\w -]+?) (?:in|on) (?:{FUNCTION}|(?P<rest>.*))",
            "BUG: KASAN: use-after-free in foo+0x1/0x2", "{detail}"),
-    Header("kasan", r"BUG: KASan: (?P<detail>[\w -]+?) (?:in|on) ",
+    Header("kasan", "BUG: KASan: ", r"BUG: KASan: (?P<detail>[\w -]+?) (?:in|on) ",
            "BUG: KASan: use after free in foo+0x1/0x2", "{detail}"),
-    Header("kfence", rf"BUG: KFENCE: (?P<detail>[\w -]+?) in (?:{FUNCTION})?",
+    Header("kfence", "BUG: KFENCE: ", rf"BUG: KFENCE: (?P<detail>[\w -]+?) in (?:{FUNCTION})?",
            "BUG: KFENCE: use-after-free read in foo+0x1/0x2", "{detail}"),
-    Header("kmsan", rf"BUG: KMSAN: (?P<detail>[\w -]+?) in (?:{FUNCTION})?",
+    Header("kmsan", "BUG: KMSAN: ", rf"BUG: KMSAN: (?P<detail>[\w -]+?) in (?:{FUNCTION})?",
            "BUG: KMSAN: uninit-value in foo+0x1/0x2", "{detail}"),
-    Header("kcsan", rf"BUG: KCSAN: (?P<detail>[\w :-]+?) in (?:{FUNCTION})?(?: / (?P<fn3>[\w.]+))?",
+    Header("kcsan", "BUG: KCSAN: ", rf"BUG: KCSAN: (?P<detail>[\w :-]+?) in (?:{FUNCTION})?(?: / (?P<fn3>[\w.]+))?",
            "BUG: KCSAN: data-race in a+0x1/0x2 / b+0x1/0x2", "{detail}"),
-    Header("ubsan", r"(?:UBSAN|Internal error: UBSAN): (?P<detail>[\w -]+?) in (?P<file>\S+?:\d+)",
+    Header("ubsan", "UBSAN: ", r"(?:UBSAN|Internal error: UBSAN): (?P<detail>[\w -]+?) in (?P<file>\S+?:\d+)",
            "UBSAN: array-index-out-of-bounds in fs/x.c:3:4", "{detail}"),
-    Header("memory-leak", r"BUG: memory leak", "BUG: memory leak"),
-    Header("memory-leak", r"unreferenced object (?:\(percpu\) )?0x[0-9a-f]+ \(size (?P<detail>\d+)\)",
+    Header("memory-leak", "BUG: memory leak", r"BUG: memory leak", "BUG: memory leak"),
+    Header("memory-leak", "unreferenced object", r"unreferenced object (?:\(percpu\) )?0x[0-9a-f]+ \(size (?P<detail>\d+)\)",
            "unreferenced object 0xffff888100000000 (size 64):", "", FOLLOWS),
     # ---- the scheduler's and lock validator's own checks -----------------------------------
-    Header("lockdep", r"(?:WARNING: |\[ INFO: )possible (?:circular locking|irq lock inversion) dependency detected",
+    Header("lockdep", "WARNING: |INFO: ", r"(?:WARNING: |\[ INFO: )possible (?:circular locking|irq lock inversion) dependency detected",
            "WARNING: possible circular locking dependency detected", "possible deadlock"),
-    Header("lockdep", r"(?:WARNING: |\[ INFO: )possible recursive locking detected",
+    Header("lockdep", "WARNING: |INFO: ", r"(?:WARNING: |\[ INFO: )possible recursive locking detected",
            "WARNING: possible recursive locking detected", "possible deadlock"),
-    Header("lockdep", r"(?:WARNING: |\[ INFO: )[\w-]+-safe -> [\w-]+-unsafe lock order detected",
+    Header("lockdep", "WARNING: |INFO: ", r"(?:WARNING: |\[ INFO: )[\w-]+-safe -> [\w-]+-unsafe lock order detected",
            "WARNING: HARDIRQ-safe -> HARDIRQ-unsafe lock order detected", "possible deadlock"),
-    Header("lockdep", r"(?:WARNING: |\[ INFO: )inconsistent lock state",
+    Header("lockdep", "WARNING: |INFO: ", r"(?:WARNING: |\[ INFO: )inconsistent lock state",
            "WARNING: inconsistent lock state", "inconsistent lock state"),
-    Header("lockdep", r"(?:WARNING: |\[ BUG: )bad (?P<detail>unlock balance|contention) detected!",
+    Header("lockdep", "WARNING: |BUG", r"(?:WARNING: |\[ BUG: )bad (?P<detail>unlock balance|contention) detected!",
            "WARNING: bad unlock balance detected!", "bad {detail}"),
-    Header("lockdep", r"(?:WARNING: |\[ BUG: )held lock freed!",
+    Header("lockdep", "WARNING: |BUG", r"(?:WARNING: |\[ BUG: )held lock freed!",
            "WARNING: held lock freed!", "held lock freed"),
-    Header("lockdep", r"(?:WARNING: |\[ BUG: )lock held (?:when|at) (?P<detail>returning to user space|task exit time)",
+    Header("lockdep", "WARNING: |BUG", r"(?:WARNING: |\[ BUG: )lock held (?:when|at) (?P<detail>returning to user space|task exit time)",
            "WARNING: lock held when returning to user space!", "lock held {detail}"),
-    Header("lockdep", r"(?:WARNING: |\[ BUG: )(?P<comm>.{1,40}?)/(?P<pid>\d+) still has locks held!",
+    Header("lockdep", "WARNING: |BUG", r"(?:WARNING: |\[ BUG: )(?P<comm>.{1,40}?)/(?P<pid>\d+) still has locks held!",
            "WARNING: cat/12 still has locks held!", "still has locks held"),
-    Header("lockdep", r"(?:\[ BUG: |BUG: |WARNING: )Invalid wait context",
+    Header("lockdep", "BUG|WARNING: ", r"(?:\[ BUG: |BUG: |WARNING: )Invalid wait context",
            "[ BUG: Invalid wait context ]", "invalid wait context"),
-    Header("lockdep", r"(?:WARNING: |\[ BUG: )Nested lock was not taken",
+    Header("lockdep", "WARNING: |BUG", r"(?:WARNING: |\[ BUG: )Nested lock was not taken",
            "WARNING: Nested lock was not taken", "nested lock was not taken"),
-    Header("lockdep", r"INFO: trying to register non-static key",
+    Header("lockdep", "INFO: ", r"INFO: trying to register non-static key",
            "INFO: trying to register non-static key.", "non-static key"),
-    Header("lockdep", r"BUG: workqueue leaked (?:lock or atomic|atomic, lock or RCU)",
+    Header("lockdep", "BUG: workqueue leaked ", r"BUG: workqueue leaked (?:lock or atomic|atomic, lock or RCU)",
            "BUG: workqueue leaked lock or atomic: kworker/0:1/0x0/12", "workqueue leaked lock"),
-    Header("lockdep", r"BUG: (?P<detail>MAX_\w+ too low)", "BUG: MAX_LOCKDEP_KEYS too low!", "{detail}"),
-    Header("lockdep", r"BUG: (?:key \S+ (?:has not been registered|not in \.data)|looking up invalid subclass)",
+    Header("lockdep", "BUG: MAX_", r"BUG: (?P<detail>MAX_\w+ too low)", "BUG: MAX_LOCKDEP_KEYS too low!", "{detail}"),
+    Header("lockdep", "BUG: ", r"BUG: (?:key \S+ (?:has not been registered|not in \.data)|looking up invalid subclass)",
            "BUG: key ffff888000000000 has not been registered!", "unregistered key"),
-    Header("lockdep", r"DEBUG_LOCKS_WARN_ON\(", "DEBUG_LOCKS_WARN_ON(class_idx)", "locking bug", NAMES),
-    Header("lockdep", r"the code is fine but needs lockdep annotation",
+    Header("lockdep", "DEBUG_LOCKS_WARN", r"DEBUG_LOCKS_WARN_ON\(", "DEBUG_LOCKS_WARN_ON(class_idx)", "locking bug", NAMES),
+    Header("lockdep", "needs lockdep", r"the code is fine but needs lockdep annotation",
            "the code is fine but needs lockdep annotation, or maybe", "non-static key", FOLLOWS),
-    Header("suspicious-rcu", r"(?:WARNING: |\[ INFO: )suspicious RCU usage",
+    Header("suspicious-rcu", "WARNING: |INFO: ", r"(?:WARNING: |\[ INFO: )suspicious RCU usage",
            "WARNING: suspicious RCU usage"),
-    Header("suspicious-rcu", r"include/linux/rcupdate\.h:\d+ (?:Illegal|suspicious)",
+    Header("suspicious-rcu", "rcupdate.h:", r"include/linux/rcupdate\.h:\d+ (?:Illegal|suspicious)",
            "include/linux/rcupdate.h:3 Illegal context switch in RCU read-side critical section!"),
-    Header("atomic-sleep", r"BUG: sleeping function called from (?:invalid|non-preemptible) context",
+    Header("atomic-sleep", "BUG: sleeping function", r"BUG: sleeping function called from (?:invalid|non-preemptible) context",
            "BUG: sleeping function called from invalid context at mm/slab.h:1", "sleeping function"),
-    Header("atomic-sleep", rf"(?:BUG: )?scheduling while (?:in )?atomic: {_TASK}",
+    Header("atomic-sleep", "scheduling", rf"(?:BUG: )?scheduling while (?:in )?atomic: {_TASK}",
            "BUG: scheduling while atomic: cat/12/0x00000002", "scheduling"),
-    Header("atomic-sleep", r"bad: scheduling from the idle thread",
+    Header("atomic-sleep", "scheduling", r"bad: scheduling from the idle thread",
            "bad: scheduling from the idle thread!", "scheduling from idle"),
-    Header("preemptible-per-cpu", r"BUG: using (?P<detail>\w+)\(\) in preemptible(?: \[\w+\])? code: (?P<comm>.{1,40})/(?P<pid>\d+)",
+    Header("preemptible-per-cpu", "BUG: using ", r"BUG: using (?P<detail>\w+)\(\) in preemptible(?: \[\w+\])? code: (?P<comm>.{1,40})/(?P<pid>\d+)",
            "BUG: using smp_processor_id() in preemptible [00000000] code: cat/12", "{detail}"),
-    Header("preemptible-per-cpu", rf"caller is {FUNCTION}", "caller is foo+0x1/0x2", "", FOLLOWS),
-    Header("spinlock-bug", rf"BUG: (?P<detail>(?:spinlock|rwlock|raw_spinlock|mutex|semaphore|lock)[\w -]+?) on CPU#(?P<cpu>\d+), {_TASK}",
+    Header("preemptible-per-cpu", "caller is ", rf"caller is {FUNCTION}", "caller is foo+0x1/0x2", "", FOLLOWS),
+    Header("spinlock-bug", "BUG: ", rf"BUG: (?P<detail>(?:spinlock|rwlock|raw_spinlock|mutex|semaphore|lock)[\w -]+?) on CPU#(?P<cpu>\d+), {_TASK}",
            "BUG: spinlock bad magic on CPU#0, cat/12", "{detail}"),
     # ---- memory faults -----------------------------------------------------------------------
-    Header("null-dereference", r"BUG: (?:unable to handle )?kernel NULL pointer dereference",
+    Header("null-dereference", "BUG: ", r"BUG: (?:unable to handle )?kernel NULL pointer dereference",
            "BUG: kernel NULL pointer dereference, address: 0000000000000010"),
-    Header("null-dereference", r"BUG: Kernel NULL pointer dereference (?:on|at) (?P<detail>\w+)",
+    Header("null-dereference", "BUG: Kernel NULL", r"BUG: Kernel NULL pointer dereference (?:on|at) (?P<detail>\w+)",
            "BUG: Kernel NULL pointer dereference on write at 0x00000010", "{detail}"),
-    Header("null-dereference", r"(?:CPU \d+ )?Unable to handle kernel NULL pointer dereference",
+    Header("null-dereference", "Unable to handle", r"(?:CPU \d+ )?Unable to handle kernel NULL pointer dereference",
            "Unable to handle kernel NULL pointer dereference at virtual address 0000000000000010"),
-    Header("bad-access", r"BUG: unable to handle (?:kernel paging request at|page fault for address:) (?P<address>\S+)",
+    Header("bad-access", "BUG: unable to handle ", r"BUG: unable to handle (?:kernel paging request at|page fault for address:) (?P<address>\S+)",
            "BUG: unable to handle page fault for address: ffff888000000000"),
-    Header("bad-access", r"BUG: Unable to handle kernel (?:data|instruction) (?:access|fetch)",
+    Header("bad-access", "Unable to handle", r"BUG: Unable to handle kernel (?:data|instruction) (?:access|fetch)",
            "BUG: Unable to handle kernel data access on read at 0xc000000000000000"),
-    Header("bad-access", r"(?:CPU \d+ )?Unable to handle kernel (?P<detail>paging request|access to user memory"
+    Header("bad-access", "Unable to handle", r"(?:CPU \d+ )?Unable to handle kernel (?P<detail>paging request|access to user memory"
            r"|read from unreadable memory|write to read-only (?:memory|or execute-only memory)"
            r"|execute from non-executable memory|pointer dereference|data|fetch|instruction fetch|unknown"
            r"|[\w -]+) (?:at|in|for|outside) (?:virtual address (?P<address>[0-9a-f]+))?",
            "Unable to handle kernel paging request at virtual address dead000000000100", "{detail}"),
-    Header("bad-access", r"[Kk]ernel tried to execute (?P<detail>[\w-]+) (?:protected )?page",
+    Header("bad-access", "tried to execute", r"[Kk]ernel tried to execute (?P<detail>[\w-]+) (?:protected )?page",
            "kernel tried to execute exec-protected page (c000000000000000) - exploit attempt? (uid: 0)",
            "execute of {detail} page"),
-    Header("bad-access", r"Unhandled fault: (?P<detail>[\w -]+?) \(0x[0-9a-f]+\) at",
+    Header("bad-access", "Unhandled fault", r"Unhandled fault: (?P<detail>[\w -]+?) \(0x[0-9a-f]+\) at",
            "Unhandled fault: page domain fault (0x01b) at 0x00000e30", "{detail}"),
-    Header("external-abort", r"(?:Internal error|Unhandled fault): (?P<detail>synchronous external abort|synchronous parity[\w ()-]*)",
+    Header("external-abort", "Internal error|Unhandled fault", r"(?:Internal error|Unhandled fault): (?P<detail>synchronous external abort|synchronous parity[\w ()-]*)",
            "Internal error: synchronous external abort: 96000010 [#1] PREEMPT SMP", "{detail}"),
     # An address that is not canonical: other architectures call it a bad address.
-    Header("bad-access",
+    Header("bad-access", "general protection",
            rf"{_OOPS}general protection fault(?:,| maybe) ?[\w -]*?(?P<detail>non-canonical) address (?P<address>0x[0-9a-f]+)",
            "general protection fault, probably for non-canonical address 0xdead000000000100: 0000 [#1] SMP", "{detail} address"),
-    Header("bad-access", rf"{_OOPS}general protection fault: 0000 \[#\d+\]",
+    Header("bad-access", "general protection", rf"{_OOPS}general protection fault: 0000 \[#\d+\]",
            "general protection fault: 0000 [#1] SMP", "general protection fault"),
-    Header("general-protection-fault",
+    Header("general-protection-fault", "general protection",
            rf"{_OOPS}(?:segment-related )?general protection fault(?:,| maybe)?[^\[]*(?:0x[0-9a-f]+: )?[0-9a-f]{{4}} \[#\d+\]",
            "general protection fault: 00b8 [#1] SMP"),
-    Header("double-fault", r"(?:traps: )?PANIC: double fault", "PANIC: double fault, error_code: 0x0"),
-    Header("stack-overflow", r"BUG: (?:[\w#-]+ )?stack guard page was hit at",
+    Header("double-fault", "PANIC: double", r"(?:traps: )?PANIC: double fault", "PANIC: double fault, error_code: 0x0"),
+    Header("stack-overflow", "BUG: ", r"BUG: (?:[\w#-]+ )?stack guard page was hit at",
            "BUG: TASK stack guard page was hit at ffffc90000000000 (stack is ffffc90000001000..ffffc90000004fff)"),
-    Header("stack-overflow", r"(?:Insufficient stack space to handle exception!|[Kk]ernel stack overflow(?:[. ]|$)|do_IRQ: stack overflow)",
+    Header("stack-overflow", "Insufficient stack|stack overflow", r"(?:Insufficient stack space to handle exception!|[Kk]ernel stack overflow(?:[. ]|$)|do_IRQ: stack overflow)",
            "Insufficient stack space to handle exception!", "", FOLLOWS),
-    Header("trap", r"Bad mode in (?P<detail>[\w -]+?) handler detected",
+    Header("trap", "Bad mode in", r"Bad mode in (?P<detail>[\w -]+?) handler detected",
            "Bad mode in Error handler detected on CPU0, code 0xbf000000 -- SError", "bad mode: {detail}"),
-    Header("hardware", r"SError Interrupt on CPU\s?(?P<cpu>\d+)",
+    Header("hardware", "SError Interrupt", r"SError Interrupt on CPU\s?(?P<cpu>\d+)",
            "SError Interrupt on CPU0, code 0xbf000000 -- SError", "SError"),
-    Header("trap", r"CFI failure (?:at|\(target)", "CFI failure at foo+0x1/0x2 (target: bar+0x0/0x4; expected type: 0x1)", "CFI failure"),
-    Header("trap", rf"(?:traps: )?Missing ENDBR: (?:{FUNCTION})?", "traps: Missing ENDBR: foo+0x0/0x10", "missing ENDBR"),
-    Header("divide-error", rf"{_OOPS}divide[ _]error: [0-9a-f]{{4}} \[#\d+\]", "divide error: 0000 [#1] SMP"),
-    Header("divide-error", r"fixpoint divide exception: [0-9a-f]{4} ilc:\d", "fixpoint divide exception: 0009 ilc:3 [#1] SMP"),
-    Header("trap", rf"{_OOPS}(?P<detail>int3|stack segment|segment not present|invalid TSS|alignment check|bounds|overflow|debug"
+    Header("trap", "CFI failure", r"CFI failure (?:at|\(target)", "CFI failure at foo+0x1/0x2 (target: bar+0x0/0x4; expected type: 0x1)", "CFI failure"),
+    Header("trap", "Missing ENDBR", rf"(?:traps: )?Missing ENDBR: (?:{FUNCTION})?", "traps: Missing ENDBR: foo+0x0/0x10", "missing ENDBR"),
+    Header("divide-error", "divide", rf"{_OOPS}divide[ _]error: [0-9a-f]{{4}} \[#\d+\]", "divide error: 0000 [#1] SMP"),
+    Header("divide-error", "exception: ", r"fixpoint divide exception: [0-9a-f]{4} ilc:\d", "fixpoint divide exception: 0009 ilc:3 [#1] SMP"),
+    Header("trap", " [#", rf"{_OOPS}(?P<detail>int3|stack segment|segment not present|invalid TSS|alignment check|bounds|overflow|debug"
            r"|coprocessor \w+|device not available|control protection|double fault|simd exception|fpu exception)"
            r"(?: \([\w -]+\))?: [0-9a-f]{4} \[#\d+\]", "int3: 0000 [#1] SMP", "{detail}"),
     # ---- BUG and WARN ----------------------------------------------------------------------
-    Header("list-corruption", r"(?:slab )?list_(?:add|del)(?:_rcu)?(?:_valid)? (?:corruption|double add)",
+    Header("list-corruption", "list_add|list_del", r"(?:slab )?list_(?:add|del)(?:_rcu)?(?:_valid)? (?:corruption|double add)",
            "list_del corruption. prev->next should be ffff888000000000, but was 0000000000000000", "", NAMES),
-    Header("refcount", r"refcount_t: (?P<detail>[\w ;,-]+)", "refcount_t: underflow; use-after-free.", "{detail}", NAMES),
-    Header("odebug", r"ODEBUG: (?P<detail>[\w -]+?) \(?active state",
+    Header("refcount", "refcount_t: ", r"refcount_t: (?P<detail>[\w ;,-]+)", "refcount_t: underflow; use-after-free.", "{detail}", NAMES),
+    Header("odebug", "ODEBUG: ", r"ODEBUG: (?P<detail>[\w -]+?) \(?active state",
            "ODEBUG: free active (active state 0) object type: timer_list hint: f+0x0/0x1", "{detail}", NAMES),
-    Header("odebug", r"ODEBUG: (?P<detail>[\w -]+)", "ODEBUG: activate not available", "{detail}", NAMES),
-    Header("kobject", r"kobject: '.*' \(.*\): (?:is not initialized|tried to|free: )",
+    Header("odebug", "ODEBUG: ", r"ODEBUG: (?P<detail>[\w -]+)", "ODEBUG: activate not available", "{detail}", NAMES),
+    Header("kobject", "kobject: '", r"kobject: '.*' \(.*\): (?:is not initialized|tried to|free: )",
            "kobject: '(null)' (ffff888000000000): is not initialized, yet kobject_put() is being called.", "", NAMES),
-    Header("usercopy", r"usercopy: [Kk]ernel memory (?P<detail>exposure|overwrite) attempt",
+    Header("usercopy", "usercopy", r"usercopy: [Kk]ernel memory (?P<detail>exposure|overwrite) attempt",
            "usercopy: Kernel memory exposure attempt detected from SLUB object 'x' (offset 1, size 2)!", "{detail}", NAMES),
-    Header("usercopy", r"Bad or missing usercopy whitelist\?", "Bad or missing usercopy whitelist? Kernel memory exposure attempt detected", "", NAMES),
-    Header("busy-inodes", r"BUG: Dentry \S+\s+still in use", "BUG: Dentry ffff888000000000{i=0,n=x}  still in use (1) [unmount of ramfs ramfs]"),
-    Header("bug", r"VFS: Close: file count is (?:0|zero)", "VFS: Close: file count is 0", "file count"),
-    Header("busy-inodes", r"VFS: Busy inodes after unmount of", "VFS: Busy inodes after unmount of loop0. Self-destruct in 5 seconds.", "", ALONE),
-    Header("netdev-watchdog", r"(?:\S+ \S+ \S+: )?NETDEV WATCHDOG: .*?: transmit queue \d+ timed out",
+    Header("usercopy", "usercopy", r"Bad or missing usercopy whitelist\?", "Bad or missing usercopy whitelist? Kernel memory exposure attempt detected", "", NAMES),
+    Header("busy-inodes", "BUG: Dentry ", r"BUG: Dentry \S+\s+still in use", "BUG: Dentry ffff888000000000{i=0,n=x}  still in use (1) [unmount of ramfs ramfs]"),
+    Header("bug", "file count is", r"VFS: Close: file count is (?:0|zero)", "VFS: Close: file count is 0", "file count"),
+    Header("busy-inodes", "Busy inodes", r"VFS: Busy inodes after unmount of", "VFS: Busy inodes after unmount of loop0. Self-destruct in 5 seconds.", "", ALONE),
+    Header("netdev-watchdog", "NETDEV WATCHDOG", r"(?:\S+ \S+ \S+: )?NETDEV WATCHDOG: .*?: transmit queue \d+ timed out",
            "NETDEV WATCHDOG: eth0 (e1000e): transmit queue 0 timed out", "", NAMES),
-    Header("bug", r"kernel BUG at (?P<file>\S+?:\d+)[!.]?", "kernel BUG at fs/x.c:12!", "{file}"),
-    Header("bug", r"Kernel BUG(?: at (?P<file>\S+?:\d+))?\b(?! at \[)", "Kernel BUG [#1]", "", FOLLOWS),
-    Header("bug", r"Kernel bug detected\[#\d+\]", "Kernel bug detected[#1]:"),
-    Header("bug", r"BUG: failure at (?P<file>\S+?:\d+)/(?P<fn>\w+)\(\)!", "BUG: failure at fs/x.c:12/foo()!", "{file}"),
-    Header("bug", r"monitor event: 0040 ilc:\d \[#\d+\]", "monitor event: 0040 ilc:2 [#1] SMP", "", FOLLOWS),
-    Header("warning", rf"WARNING: (?:\[.*\] )?(?P<file>\S+?:\d+) at {FUNCTION}(?:, CPU#(?P<cpu>\d+): {_TASK})?",
+    Header("bug", "BUG at ", r"kernel BUG at (?P<file>\S+?:\d+)[!.]?", "kernel BUG at fs/x.c:12!", "{file}"),
+    Header("bug", "BUG", r"Kernel BUG(?: at (?P<file>\S+?:\d+))?\b(?! at \[)", "Kernel BUG [#1]", "", FOLLOWS),
+    Header("bug", "Kernel bug", r"Kernel bug detected\[#\d+\]", "Kernel bug detected[#1]:"),
+    Header("bug", "BUG: failure at ", r"BUG: failure at (?P<file>\S+?:\d+)/(?P<fn>\w+)\(\)!", "BUG: failure at fs/x.c:12/foo()!", "{file}"),
+    Header("bug", "monitor event", r"monitor event: 0040 ilc:\d \[#\d+\]", "monitor event: 0040 ilc:2 [#1] SMP", "", FOLLOWS),
+    Header("warning", "WARNING: ", rf"WARNING: (?:\[.*\] )?(?P<file>\S+?:\d+) at {FUNCTION}(?:, CPU#(?P<cpu>\d+): {_TASK})?",
            "WARNING: fs/x.c:12 at foo+0x1/0x2 [m], CPU#0: cat/12", "{file}"),
-    Header("warning", rf"WARNING: CPU: (?P<cpu>\d+) PID: (?P<pid>\d+) at (?P<file>\S+?:\d+)(?: {FUNCTION})?",
+    Header("warning", "WARNING: ", rf"WARNING: CPU: (?P<cpu>\d+) PID: (?P<pid>\d+) at (?P<file>\S+?:\d+)(?: {FUNCTION})?",
            "WARNING: CPU: 0 PID: 12 at fs/x.c:12 foo+0x1/0x2 [m]", "{file}"),
-    Header("warning", rf"WARNING: at (?P<file>\S+?:\d+)(?: {FUNCTION})?", "WARNING: at fs/x.c:12 foo+0x1/0x2()", "{file}"),
-    Header("warning", rf"WARNING: CPU: (?P<cpu>\d+) PID: (?P<pid>\d+) at {FUNCTION}", "WARNING: CPU: 0 PID: 12 at foo+0x1/0x2"),
-    Header("warning", r"unchecked MSR access error: (?P<detail>\w+) (?:from|to) 0x[0-9a-f]+",
+    Header("warning", "WARNING: ", rf"WARNING: at (?P<file>\S+?:\d+)(?: {FUNCTION})?", "WARNING: at fs/x.c:12 foo+0x1/0x2()", "{file}"),
+    Header("warning", "WARNING: ", rf"WARNING: CPU: (?P<cpu>\d+) PID: (?P<pid>\d+) at {FUNCTION}", "WARNING: CPU: 0 PID: 12 at foo+0x1/0x2"),
+    Header("warning", "unchecked MSR", r"unchecked MSR access error: (?P<detail>\w+) (?:from|to) 0x[0-9a-f]+",
            "unchecked MSR access error: RDMSR from 0x123 at rIP: 0xffffffff81000000 (foo+0x1/0x2)", "unchecked {detail}"),
-    Header("warning", r"sysfs: cannot create duplicate filename", "sysfs: cannot create duplicate filename '/devices/x'", "duplicate sysfs name"),
-    Header("warning", r"WARNING: (?:kernel stack (?:regs|frame pointer)|can't (?:access|dereference) |stack recursion|unrecognized unwind|stack going in the wrong)",
+    Header("warning", "cannot create dup", r"sysfs: cannot create duplicate filename", "sysfs: cannot create duplicate filename '/devices/x'", "duplicate sysfs name"),
+    Header("warning", "WARNING: ", r"WARNING: (?:kernel stack (?:regs|frame pointer)|can't (?:access|dereference) |stack recursion|unrecognized unwind|stack going in the wrong)",
            "WARNING: kernel stack regs at 00000000 in cat:12 has bad 'bp' value 00000000", "unwinder", ALONE),
-    Header("rust-panic", r"rust_kernel: panicked at (?P<file>[^:]+:\d+)", "rust_kernel: panicked at drivers/x.rs:12:3:", "{file}", NAMES),
+    Header("rust-panic", "panicked at", r"rust_kernel: panicked at (?P<file>[^:]+:\d+)", "rust_kernel: panicked at drivers/x.rs:12:3:", "{file}", NAMES),
     # ---- memory management --------------------------------------------------------------------
-    Header("bad-page", r"BUG: Bad page (?P<detail>state|map|cache) in process",
+    Header("bad-page", "BUG: Bad page ", r"BUG: Bad page (?P<detail>state|map|cache) in process",
            "BUG: Bad page state in process cat  pfn:12345", "{detail}"),
-    Header("bad-page", r"BUG: Bad rss-counter state", "BUG: Bad rss-counter state mm:ffff888000000000 type:MM_FILEPAGES val:1", "rss counter"),
-    Header("bad-page", r"BUG: non-zero (?:pgtables_bytes|nr_ptes)", "BUG: non-zero pgtables_bytes on freeing mm: 4096", "page tables"),
-    Header("slab-corruption", r"BUG (?P<cache>\S+) (?:\(.*\))?: (?P<detail>[A-Z][\w ,-]+)",
+    Header("bad-page", "BUG: Bad rss-counter", r"BUG: Bad rss-counter state", "BUG: Bad rss-counter state mm:ffff888000000000 type:MM_FILEPAGES val:1", "rss counter"),
+    Header("bad-page", "BUG: non-zero ", r"BUG: non-zero (?:pgtables_bytes|nr_ptes)", "BUG: non-zero pgtables_bytes on freeing mm: 4096", "page tables"),
+    Header("slab-corruption", "BUG ", r"BUG (?P<cache>\S+) (?:\(.*\))?: (?P<detail>[A-Z][\w ,-]+)",
            "BUG kmalloc-64 (Not tainted): Object already free", "{detail}"),
-    Header("slab-corruption", r"(?:Slab corruption|slab error in |cache_free_debugcheck)", "Slab corruption (Not tainted): size-64 start=ffff888000000000, len=64"),
-    Header("slab-corruption", r"INFO: (?:Freed|Allocated) in \S+ age=", "INFO: Freed in foo+0x1/0x2 age=3 cpu=0 pid=12", "", FOLLOWS),
-    Header("page-allocation-failure", r"(?P<comm>.{1,40}): page allocation failure: order:(?P<order>\d+)",
+    Header("slab-corruption", "lab corruption|slab error|cache_free_debug", r"(?:Slab corruption|slab error in |cache_free_debugcheck)", "Slab corruption (Not tainted): size-64 start=ffff888000000000, len=64"),
+    Header("slab-corruption", "INFO: ", r"INFO: (?:Freed|Allocated) in \S+ age=", "INFO: Freed in foo+0x1/0x2 age=3 cpu=0 pid=12", "", FOLLOWS),
+    Header("page-allocation-failure", "page allocation failure", r"(?P<comm>.{1,40}): page allocation failure: order:(?P<order>\d+)",
            "cat: page allocation failure: order:4, mode:0x40dc0(GFP_KERNEL)"),
-    Header("out-of-memory", r"(?P<comm>.{1,40}) invoked oom-killer: ", "cat invoked oom-killer: gfp_mask=0x0, order=0, oom_score_adj=0"),
-    Header("out-of-memory", r"(?:Memory cgroup out of memory|Out of memory(?: \([\w_]+\))?): Kill(?:ed)? process (?P<pid>\d+)",
+    Header("out-of-memory", "oom-killer", r"(?P<comm>.{1,40}) invoked oom-killer: ", "cat invoked oom-killer: gfp_mask=0x0, order=0, oom_score_adj=0"),
+    Header("out-of-memory", "ut of memory", r"(?:Memory cgroup out of memory|Out of memory(?: \([\w_]+\))?): Kill(?:ed)? process (?P<pid>\d+)",
            "Out of memory: Killed process 12 (cat) total-vm:1kB", "", FOLLOWS),
     # ---- no progress ---------------------------------------------------------------------------
-    Header("soft-lockup", r"BUG: soft lockup - CPU#(?P<cpu>\d+) stuck for \d+s! \[(?P<comm>.{1,40}):(?P<pid>\d+)\]",
+    Header("soft-lockup", "BUG: soft lockup - CPU#", r"BUG: soft lockup - CPU#(?P<cpu>\d+) stuck for \d+s! \[(?P<comm>.{1,40}):(?P<pid>\d+)\]",
            "BUG: soft lockup - CPU#1 stuck for 23s! [cat:12]"),
-    Header("hard-lockup", r"(?:CPU\s?\d+: )?Watchdog detected hard LOCKUP on cpu\s?(?P<cpu>\d+)", "Watchdog detected hard LOCKUP on cpu 1"),
-    Header("hard-lockup", r"CPU (?P<by>\d+) (?:self-)?(?:detected )?[Hh]ard LOCKUP(?: on other CPUs (?P<cpu>\d+))?",
+    Header("hard-lockup", "ard LOCKUP", r"(?:CPU\s?\d+: )?Watchdog detected hard LOCKUP on cpu\s?(?P<cpu>\d+)", "Watchdog detected hard LOCKUP on cpu 1"),
+    Header("hard-lockup", "ard LOCKUP", r"CPU (?P<by>\d+) (?:self-)?(?:detected )?[Hh]ard LOCKUP(?: on other CPUs (?P<cpu>\d+))?",
            "CPU 3 self-detected hard LOCKUP @ foo+0x1/0x2"),
-    Header("workqueue-stall", r"BUG: workqueue lockup - pool", "BUG: workqueue lockup - pool cpus=1 node=0 flags=0x0 nice=0 stuck for 31s!"),
-    Header("rcu-stall", r"(?:INFO: )?rcu_\w+ (?:self-)?detected (?:expedited )?stalls? ", "rcu: INFO: rcu_preempt self-detected stall on CPU"),
-    Header("rcu-stall", r"\d+-[.O!]{3,4}[:!].*GPs? behind\) idle=|\d+-\.{3}.*ticks this GP\) idle=",
+    Header("workqueue-stall", "BUG: workqueue lockup -", r"BUG: workqueue lockup - pool", "BUG: workqueue lockup - pool cpus=1 node=0 flags=0x0 nice=0 stuck for 31s!"),
+    Header("rcu-stall", "ed stall", r"(?:INFO: )?rcu_\w+ (?:self-)?detected (?:expedited )?stalls? ", "rcu: INFO: rcu_preempt self-detected stall on CPU"),
+    Header("rcu-stall", " behind) idle=|ticks this GP", r"\d+-[.O!]{3,4}[:!].*GPs? behind\) idle=|\d+-\.{3}.*ticks this GP\) idle=",
            "0-....: (2100 ticks this GP) idle=1/2/3 softirq=1/2 fqs=3", "", FOLLOWS),
-    Header("hung-task", rf"INFO: task {_TASK} (?:<.*> )?(?:blocked (?:in I/O wait )?|can't die )for more than \d+ seconds",
+    Header("hung-task", "INFO: ", rf"INFO: task {_TASK} (?:<.*> )?(?:blocked (?:in I/O wait )?|can't die )for more than \d+ seconds",
            "INFO: task cat:12 blocked for more than 120 seconds."),
     # ---- hardware, devices -----------------------------------------------------------------------
-    Header("hardware", r"(?:mce: |\{\d+\})?\[Hardware Error\]: (?P<rest>.*)", "mce: [Hardware Error]: CPU 0: Machine Check Exception: 5 Bank 6: be00000000800400"),
-    Header("hardware", r"EDAC \S+: (?P<detail>\d+ (?:UE|CE))", "EDAC MC0: 1 UE memory read error on CPU_SrcID#0", "EDAC", ALONE),
-    Header("hardware", r"(?:AER: )?(?:Multiple )?Uncorrect(?:ed|able) \((?P<detail>Fatal|Non-Fatal)\) error",
+    Header("hardware", "Hardware Error", r"(?:mce: |\{\d+\})?\[Hardware Error\]: (?P<rest>.*)", "mce: [Hardware Error]: CPU 0: Machine Check Exception: 5 Bank 6: be00000000800400"),
+    Header("hardware", "EDAC ", r"EDAC \S+: (?P<detail>\d+ (?:UE|CE))", "EDAC MC0: 1 UE memory read error on CPU_SrcID#0", "EDAC", ALONE),
+    Header("hardware", "Uncorrect", r"(?:AER: )?(?:Multiple )?Uncorrect(?:ed|able) \((?P<detail>Fatal|Non-Fatal)\) error",
            "AER: Uncorrected (Fatal) error received: 0000:00:01.0", "PCIe AER", ALONE),
-    Header("hardware", r"PCIe Bus Error: severity=Uncorrect(?:ed|able)", "PCIe Bus Error: severity=Uncorrected (Fatal), type=Transaction Layer", "PCIe AER", ALONE),
-    Header("hardware", r"NMI: (?P<detail>IOCK|PCI system) error|Uhhuh\. NMI received for unknown reason",
+    Header("hardware", "PCIe Bus Error", r"PCIe Bus Error: severity=Uncorrect(?:ed|able)", "PCIe Bus Error: severity=Uncorrected (Fatal), type=Transaction Layer", "PCIe AER", ALONE),
+    Header("hardware", "NMI: |Uhhuh", r"NMI: (?P<detail>IOCK|PCI system) error|Uhhuh\. NMI received for unknown reason",
            "NMI: PCI system error (SERR) for reason a1 on CPU 0.", "NMI", ALONE),
-    Header("hardware", r"Memory failure: 0x[0-9a-f]+: (?:recovery action for .*: Failed|unhandlable page)", "Memory failure: 0x12345: recovery action for dirty page: Failed", "memory failure", ALONE),
-    Header("irq-nobody-cared", r"irq \d+: nobody cared", "irq 16: nobody cared (try booting with the \"irqpoll\" option)"),
-    Header("unregister-netdevice", r"unregister_netdevice: waiting for \S+ to become free", "unregister_netdevice: waiting for lo to become free. Usage count = 1", "", ALONE),
+    Header("hardware", "Memory failure", r"Memory failure: 0x[0-9a-f]+: (?:recovery action for .*: Failed|unhandlable page)", "Memory failure: 0x12345: recovery action for dirty page: Failed", "memory failure", ALONE),
+    Header("irq-nobody-cared", "nobody cared", r"irq \d+: nobody cared", "irq 16: nobody cared (try booting with the \"irqpoll\" option)"),
+    Header("unregister-netdevice", "unregister_netdev", r"unregister_netdevice: waiting for \S+ to become free", "unregister_netdevice: waiting for lo to become free. Usage count = 1", "", ALONE),
     # ---- the end ---------------------------------------------------------------------------------
-    Header("sysrq", r"(?:sysrq|SysRq) ?: Trigger a crash", "sysrq: Trigger a crash", "SysRq"),
-    Header("panic", r"Kernel panic - not syncing: (?P<detail>.*)", "Kernel panic - not syncing: Fatal exception", "{detail}", FOLLOWS),
-    Header("invalid-opcode", rf"{_OOPS}invalid opcode: [0-9a-f]{{4}} \[#\d+\]", "invalid opcode: 0000 [#1] SMP", "", FOLLOWS),
-    Header("bug", r"Internal error: Oops - BUG: ", "Internal error: Oops - BUG: 00000000f2000800 [#1] SMP", "", FOLLOWS),
-    Header("invalid-opcode", r"(?:Internal error: )?Oops - (?:undefined|illegal) instruction", "Internal error: Oops - undefined instruction: 0 [#1] SMP", "", FOLLOWS),
-    Header("invalid-opcode", r"(?:illegal operation|operation exception|Reserved instruction in kernel code)", "illegal operation: 0001 ilc:1 [#1] SMP", "", FOLLOWS),
-    Header("trap", r"(?:Internal error: )?Oops - (?P<detail>[A-Za-z][\w ()-]+?)(?::| \[)", "Internal error: Oops - CFI: 00000000f2008260 [#1] SMP", "{detail}", FOLLOWS),
-    Header("trap", r"(?P<detail>[a-z][\w -]+ exception): [0-9a-f]{4} ilc:\d", "specification exception: 0006 ilc:3 [#1] SMP", "{detail}", FOLLOWS),
-    Header("bad-access", r"Internal error: (?P<detail>.*?)(?:: )?[0-9a-f]* \[#\d+\]", "Internal error: Oops: 0000000096000004 [#1] SMP", "", FOLLOWS),
-    Header("bad-access", r"Oops(?:: [0-9a-f]{4}| - [\w ()]+)?(?: ilc:\d)? ?\[#\d+\]|Oops: (?P<detail>[A-Z][\w ]+), sig: \d+ \[#\d+\]",
+    Header("sysrq", "Trigger a crash", r"(?:sysrq|SysRq) ?: Trigger a crash", "sysrq: Trigger a crash", "SysRq"),
+    Header("panic", "Kernel panic", r"Kernel panic - not syncing: (?P<detail>.*)", "Kernel panic - not syncing: Fatal exception", "{detail}", FOLLOWS),
+    Header("invalid-opcode", " [#", rf"{_OOPS}invalid opcode: [0-9a-f]{{4}} \[#\d+\]", "invalid opcode: 0000 [#1] SMP", "", FOLLOWS),
+    Header("bug", "Internal error", r"Internal error: Oops - BUG: ", "Internal error: Oops - BUG: 00000000f2000800 [#1] SMP", "", FOLLOWS),
+    Header("invalid-opcode", "Oops", r"(?:Internal error: )?Oops - (?:undefined|illegal) instruction", "Internal error: Oops - undefined instruction: 0 [#1] SMP", "", FOLLOWS),
+    Header("invalid-opcode", "illegal operation|operation exception|Reserved instruction", r"(?:illegal operation|operation exception|Reserved instruction in kernel code)", "illegal operation: 0001 ilc:1 [#1] SMP", "", FOLLOWS),
+    Header("trap", "Oops", r"(?:Internal error: )?Oops - (?P<detail>[A-Za-z][\w ()-]+?)(?::| \[)", "Internal error: Oops - CFI: 00000000f2008260 [#1] SMP", "{detail}", FOLLOWS),
+    Header("trap", "exception: ", r"(?P<detail>[a-z][\w -]+ exception): [0-9a-f]{4} ilc:\d", "specification exception: 0006 ilc:3 [#1] SMP", "{detail}", FOLLOWS),
+    Header("bad-access", "Internal error", r"Internal error: (?P<detail>.*?)(?:: )?[0-9a-f]* \[#\d+\]", "Internal error: Oops: 0000000096000004 [#1] SMP", "", FOLLOWS),
+    Header("bad-access", "Oops", r"Oops(?:: [0-9a-f]{4}| - [\w ()]+)?(?: ilc:\d)? ?\[#\d+\]|Oops: (?P<detail>[A-Z][\w ]+), sig: \d+ \[#\d+\]",
            "Oops: 0002 [#1] SMP", "", FOLLOWS),
     # ---- anything else that calls itself a bug ---------------------------------------------------
-    Header("bug", r"BUG: (?P<detail>[\w ].*)", "BUG: recent printk recursion!", "{detail}"),
+    Header("bug", "BUG: ", r"BUG: (?P<detail>[\w ].*)", "BUG: recent printk recursion!", "{detail}"),
 )  # fmt: skip
 
 # What may stand before a message: pr_fmt prefixes and lockdep's old brackets.
 PREAMBLE = r"(?:[Kk]asan: GPF could be caused by .* access(?=\S)|(?:NMI )?watchdog: |rcu: |mm/\S+: |traps: |pcieport \S+: |\S+ [0-9a-f]{4}:\S+: (?:\S+: )?)?\s*"
 
+_WORDS_OF = tuple(row.words.split("|") for row in HEADERS)
+_WORDS = dict.fromkeys(word for words in _WORDS_OF for word in words)
 # Of these at least one is in every header. Looked for one after another in a whole piece
 # of text: str.find() reads 20 times as fast as one regular expression over all of them.
-WORDS = (
-    "BUG", "WARNING: ", "INFO: ", "Unable to handle", "Internal error", "Unhandled fault",
-    "Kernel panic", "Kernel bug", "general protection", "divide", " [#", "PANIC: double", "Oops",
-    "UBSAN: ", "unreferenced object", "stack overflow", "Insufficient stack", "Bad mode in",
-    "SError Interrupt", "CFI failure", "Missing ENDBR", "list_add", "list_del", "refcount_t: ",
-    "ODEBUG: ", "kobject: '", "usercopy", "NETDEV WATCHDOG", "unchecked MSR", "cannot create dup",
-    "panicked at", "lab corruption", "slab error", "page allocation failure", "oom-killer",
-    "ut of memory", "ard LOCKUP", "ed stall", "ticks this GP", "GPs behind", "Hardware Error", "EDAC ",
-    "Uncorrect", "Memory failure", "PCIe Bus Error", "NMI: ", "Uhhuh", "nobody cared", "unregister_netdev",
-    "Trigger a crash", "tried to execute", "illegal operation", "DEBUG_LOCKS_WARN", "Busy inodes", "file count is",
-    "scheduling", "exception: ", "monitor event", "Illegal context", "operation exception",
-    "Reserved instruction", "needs lockdep", "caller is ", "cache_free_debug",
-)  # fmt: skip
+WORDS = tuple(word for word in _WORDS if not any(part in word for part in _WORDS if part != word))
 ANYWHERE = re.compile("|".join(map(re.escape, WORDS)))
 
+_ALL = tuple(range(len(HEADERS)))
+_GATES = 64  # kept
+_gates: dict[tuple[int, ...], re.Pattern[str]] = {}
 _compiled: dict[int, re.Pattern[str]] = {}
-_gate: list[re.Pattern[str]] = []
 
 
 def header(text: str) -> tuple[Header, re.Match[str]] | None:
@@ -269,16 +267,32 @@ def header(text: str) -> tuple[Header, re.Match[str]] | None:
 
     :param text: The message, prefixes taken off.
     """
-    if not _gate:
-        # Each row is a group, and no row has others: the number of the group is the row's.
-        rows = "|".join("(" + re.sub(r"\(\?P<\w+>", "(?:", row.pattern) + ")" for row in HEADERS)
-        _gate.append(re.compile(rf"{PREAMBLE}(?={rows})"))
     stripped = text.strip()
-    gate = _gate[0].match(stripped)
+    if not any(word in stripped for word in WORDS):
+        return None
+    numbers = tuple(
+        number for number, words in enumerate(_WORDS_OF) if any(word in stripped for word in words)
+    )
+    if numbers not in _gates and len(_gates) >= _GATES:
+        numbers = _ALL  # of a log that has too many combinations
+    gate = _gate(numbers).match(stripped)
     if gate is None or gate.lastindex is None:
         return None
-    number = gate.lastindex - 1
+    number = numbers[gate.lastindex - 1]
     if number not in _compiled:
         _compiled[number] = re.compile(HEADERS[number].pattern)
     match = _compiled[number].match(stripped, gate.end())
     return None if match is None else (HEADERS[number], match)
+
+
+def _gate(numbers: tuple[int, ...]) -> re.Pattern[str]:
+    """
+    Return one pattern for some rows of the table: a group for each, and no others.
+
+    One for the whole table takes as long to compile as a log takes to be read.
+    """
+    if numbers not in _gates:
+        patterns = (re.sub(r"\(\?P<\w+>", "(?:", HEADERS[number].pattern) for number in numbers)
+        rows = "|".join(f"({pattern})" for pattern in patterns)
+        _gates[numbers] = re.compile(rf"{PREAMBLE}(?={rows})")
+    return _gates[numbers]

@@ -42,8 +42,8 @@ _PREFIX = re.compile(
     r"(?: *\(\d\)\[\d+:[^\]]{1,20}\] ?| *\[\d: +[^:\]]{1,16}: +\d+\] ?)?"
     r"(?:<\d>)?"
 )
-_ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_ESCAPES = r"\x1b\[[0-9;]*[A-Za-z]"
+_CONTROL = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def parse_line(raw: str, number: int) -> Line:
         raw = raw[:MAX_LINE]
     raw = raw.rstrip("\r\n")
     if "\x1b" in raw:
-        raw = _ESCAPES.sub("", raw)
+        raw = re.sub(_ESCAPES, "", raw)
     match = _PREFIX.match(raw)
     assert match is not None  # every part is optional
     seconds: float | None = None
@@ -99,4 +99,6 @@ def printable(text: str) -> str:
     >>> printable("a\\x1b[2Jb")
     'a\\\\x1b[2Jb'
     """
-    return _CONTROL.sub(lambda c: f"\\x{ord(c[0]):02x}", text)
+    if text.isprintable():
+        return text
+    return re.sub(_CONTROL, lambda c: f"\\x{ord(c[0]):02x}", text)

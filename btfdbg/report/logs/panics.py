@@ -8,11 +8,10 @@ drivers/watchdog/hpwdt.c, arch/*/kernel and arch/x86/kernel/cpu/mce of Linux 3.1
 
 from __future__ import annotations
 
-import re
-
 from btfdbg.report.kinds import FAULT, FIRST, KINDS
+from btfdbg.report.logs.expression import Expression
 
-_PANICS = re.compile(
+_PANICS = Expression(
     r"(?P<oops>(?:Oops: )?[Ff]atal exception|bad mode|panic_on_oops"
     r"|Unrecoverable|Oops|stack overflow|kernel stack overflow|Asynchronous SError|double fault)"
     r"|(?P<double>Machine halted)"
@@ -61,7 +60,7 @@ _CAUSES = {
 }
 # Messages of panic() that are a kind of their own: pattern, kind, detail.
 _PANIC_KINDS = tuple(
-    (re.compile(pattern), kind, detail)
+    (Expression(pattern), kind, detail)
     for pattern, kind, detail in (
         (r"stack-protector", "stack-corruption", "stack protector"),
         (r"corrupted stack end", "stack-overflow", "stack end overwritten"),

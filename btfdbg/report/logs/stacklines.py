@@ -10,9 +10,8 @@ arch/loongarch; scripts/decode_stacktrace.sh.
 
 from __future__ import annotations
 
-import re
-
 from btfdbg.report.event import Frame
+from btfdbg.report.logs.expression import Expression
 
 _NAME = r"[A-Za-z_.$][\w.$]*"
 _OFFSET = r"\+0x[0-9a-f]+(?:/0x[0-9a-f]+)?"
@@ -21,7 +20,7 @@ _MODULE = r"(?:\s+\[(?P<mod>[A-Za-z][\w-]*)(?:\([A-Z+-]*\))?(?:\s[0-9a-f]{6,})?\
 FUNCTION = rf"(?P<fn>{_NAME}){_OFFSET}{_MODULE}"
 _ADDRESS = r"(?:\[<[^>\]]{1,40}>\]|\[[0-9a-f]{8,16}\]|0x[0-9a-f]{8,16}:?)"
 
-_FRAME = re.compile(
+_FRAME = Expression(
     rf"\s*(?:#\d+\s+)?(?P<paren>\()?(?:{_ADDRESS}\)?:?\s*){{0,2}}"
     rf"(?P<unsure>\?\s+)?(?:{FUNCTION}\)?(?P<rest>.*)"
     # decode_stacktrace.sh: no offset, but a position
@@ -29,11 +28,11 @@ _FRAME = re.compile(
     rf"|(?P<inline>[\w./+-]+:\d+\s+\[inline\])){_MODULE.replace('<mod>', '<mod2>')})"
 )
 # arm: [<c01>] (callee) from [<c02>] (caller+0x1/0x2 [module]), since 5.16 without addresses
-_FROM = re.compile(
+_FROM = Expression(
     rf"\s*(?:\[<[0-9a-f]+>\]\s+)?\(?(?P<callee>{_NAME})(?:{_OFFSET})?(?:\s+\[(?P<cmod>[\w-]+)[^\]]*\])?\)?"
     rf"\s+from\s+(?:\[<[0-9a-f]+>\]\s+)?\(?{FUNCTION}"
 )
-_PC = re.compile(
+_PC = Expression(
     r"\s*(?:"
     r"(?:RIP|EIP|IP): +(?:(?P<cs>[0-9a-f]{2,4}):)?(?:\[<[^>]*>\] *){0,2}"
     r"|EIP is at |PC is at |pc : +(?:\[<[^>]*>\] *)?"
@@ -41,11 +40,11 @@ _PC = re.compile(
     r"|NIP +\[[0-9a-f]{8,16}\] +|Krnl PSW : [0-9a-f]{8,16} [0-9a-f]{8,16} +\("
     rf")(?:{FUNCTION}|(?P<bad>0x[0-9a-f]+|\(null\)|\(nil\)|\(efault\)|Bad .*))?"
 )
-_RETURN = re.compile(
+_RETURN = Expression(
     rf"\s*(?:lr : +(?:\[<[^>]*>\] *)?|LR is at +|LR +\[[0-9a-f]{{8,16}}\] +"
     rf"|ra *: +(?:[0-9a-f]{{8,16}} +)?){FUNCTION}"
 )
-_USER_PC = re.compile(r"\s*(?:RIP|EIP): +(?:0033|0023|0073|002b|e033|001b):")
+_USER_PC = Expression(r"\s*(?:RIP|EIP): +(?:0033|0023|0073|002b|e033|001b):")
 
 HEADINGS: tuple[tuple[str, str], ...] = (
     # name, pattern at the line's start
@@ -73,7 +72,7 @@ HEADINGS: tuple[tuple[str, str], ...] = (
     ("sharp", r"\s*(?:read|write)(?: \(\w+\))* to 0x[0-9a-f]+ of \d+ bytes by|\s*(?:race at unknown origin)"),
     ("stop", r"\s*(?:-+\[ end trace|={20,}$)"),
 )  # fmt: skip
-_HEADING = re.compile("|".join(f"({pattern})" for _, pattern in HEADINGS))
+_HEADING = Expression("|".join(f"({pattern})" for _, pattern in HEADINGS))
 
 
 def frame(text: str, part: str) -> Frame | None:
