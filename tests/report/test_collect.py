@@ -56,14 +56,10 @@ def test_small_dump_and_its_whole_say_the_same(
 ) -> None:
     out = tmp_path / "out"
     done = run(str(CORE), str(out))
+    assert (done.returncode, done.stderr) == (0, "")
     assert names(out) == _ALL
     said = summary(out)
-    problems = said["problems"]
-    assert isinstance(problems, list)
-    # The bundled dump is a small one itself: what it lacks cannot be kept, which is said.
-    assert all("Excluded page" in problem for problem in problems)
-    assert done.returncode == bool(problems)
-    assert len(done.stderr.splitlines()) == len(problems)
+    assert said["problems"] == []
     peak = said["peak_kib"]
     assert isinstance(peak, int)
     assert 20_000 < peak < 192 << 10
@@ -140,7 +136,7 @@ def _args(folder: Path, seconds: float) -> SimpleNamespace:
 def test_work_that_hangs_is_ended_and_what_it_wrote_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def hangs(args: SimpleNamespace, problem: object) -> None:
+    def hangs(args: SimpleNamespace, *others: object) -> None:
         collect.write_whole(os.path.join(args.folder, collect.SIGNATURE), "a bug\n")
         time.sleep(3600)
 
