@@ -9,8 +9,8 @@ Facts: ``include/uapi/linux/magic.h`` (STACK_END_MAGIC); ``struct thread_info.cp
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 import drgn
@@ -56,13 +56,7 @@ def all_text_symbols(call: Call) -> None:
 
 def _each(call: Call, from_pointer: bool) -> None:
     numbered = call.has("-o")
-    for number, task in enumerate(_chosen(call)):
-        if number:
-            print()
-        header(task)
-        stack = _stack(call, task)
-        if stack is None:
-            continue
+    for task, stack in _stacks(call):
         start = stack.start
         if from_pointer:
             pc, start = _last_known(task, stack)
@@ -74,15 +68,21 @@ def _each(call: Call, from_pointer: bool) -> None:
             print(f"  {index}[{place:0{width}x}] {_place(call, word)}")
 
 
-def _stack(call: Call, task: drgn.Object) -> Stack | None:
-    """A task's stack; if it has none, that is an error only where it is the one task."""
-    try:
-        return stack_of(call.prog, task)
-    except CommandError as e:
-        if call.selector is None:
-            raise
-        print(f"  ({e})")
-        return None
+def _stacks(call: Call) -> Iterator[tuple[drgn.Object, Stack]]:
+    """The tasks of this run with their stacks, each after its header is printed."""
+    for number, task in enumerate(_chosen(call)):
+        if number:
+            print()
+        header(task)
+        try:
+            stack = stack_of(call.prog, task)
+        except CommandError as e:
+            # Of many tasks the others are shown.
+            if call.selector is None:
+                raise
+            print(f"  ({e})")
+        else:
+            yield task, stack
 
 
 def _last_known(task: drgn.Object, stack: Stack) -> tuple[int | None, int]:
@@ -90,8 +90,7 @@ def _last_known(task: drgn.Object, stack: Stack) -> tuple[int | None, int]:
     from drgn.helpers.linux.stack import kernel_stack_trace
 
     try:
-        trace = kernel_stack_trace(task)
-        frames = [frame for segment in trace.segments for frame in segment.frames]
+        frames = _frames(kernel_stack_trace(task))
     except (ValueError, LookupError, drgn.FaultError):
         return None, stack.start
     for frame in frames:
@@ -101,6 +100,11 @@ def _last_known(task: drgn.Object, stack: Stack) -> tuple[int | None, int]:
         except LookupError:
             continue
     return None, stack.start
+
+
+def _frames(trace: Any) -> list[drgn.StackFrame]:
+    """The frames of drgn's ``KernelStackTrace``, of all its stacks."""
+    return [frame for segment in trace.segments for frame in segment.frames]
 
 
 def _texts(call: Call, stack: Stack, start: int) -> Iterator[tuple[int, int]]:
@@ -126,12 +130,8 @@ def _place(call: Call, pc: int) -> str:
 def raw(call: Call) -> None:
     """``-r``: the words of the stack, symbols by name."""
     size = call.prog.address_size()
-    for number, task in enumerate(_chosen(call)):
-        if number:
-            print()
-        header(task)
-        stack = _stack(call, task)
-        for start in range(stack.start, stack.end, _PAGE) if stack is not None else ():
+    for _, stack in _stacks(call):
+        for start in range(stack.start, stack.end, _PAGE):
             try:
                 run_line(call.prog, "rd", ["-s", f"{start:x}", str(_PAGE // size)])
             except (drgn.FaultError, LookupError, ValueError, CommandError):
@@ -149,19 +149,15 @@ def reference(call: Call) -> None:
     except ValueError:
         number = None
     names = {str(s.name) for s in call.session.lookup_symbols(wanted)} or {wanted}
-    shown = 0
-    for task in _chosen(call):
+
+    def refers(task: drgn.Object) -> bool:
         try:
-            trace = kernel_stack_trace(task)
+            frames = _frames(kernel_stack_trace(task))
         except (ValueError, LookupError, drgn.FaultError):
-            continue
-        frames = [frame for segment in trace.segments for frame in segment.frames]
-        if any(f.name in names or (number is not None and _pc(f) == number) for f in frames):
-            if shown:
-                print()
-            shown += 1
-            _bt_of(call, task)
-    if not shown:
+            return False
+        return any(f.name in names or (number is not None and _pc(f) == number) for f in frames)
+
+    if not _bt_of_each(call, filter(refers, _chosen(call))):
         raise CommandError(f"-R {wanted}: on none of these stacks")
 
 
@@ -172,8 +168,15 @@ def _pc(frame: drgn.StackFrame) -> int | None:
         return None
 
 
-def _bt_of(call: Call, task: drgn.Object) -> None:
-    run_line(call.prog, "bt", [f"{task.value_():x}"])
+def _bt_of_each(call: Call, tasks: Iterable[drgn.Object]) -> int:
+    """drgn's ``bt`` of each task; how many there were."""
+    count = 0
+    for task in tasks:
+        if count:
+            print()
+        count += 1
+        run_line(call.prog, "bt", [f"{task.value_():x}"])
+    return count
 
 
 def group(call: Call) -> None:
@@ -184,25 +187,15 @@ def group(call: Call) -> None:
     leader = call.task()
     if not thread_group_leader(leader):
         leader = leader.group_leader.read_()
-    _bt_of(call, leader)
-    for task in for_each_task_in_group(leader):
-        if task.value_() != leader.value_():
-            print()
-            _bt_of(call, task)
+    threads = (t for t in for_each_task_in_group(leader) if t.value_() != leader.value_())
+    _bt_of_each(call, chain([leader], threads))
 
 
 def not_idle(call: Call) -> None:
     """``-n idle``: of the active tasks those that are not idle."""
     if call.option("-n") != "idle":
         raise CommandError(f"-n {call.option('-n')}: the only word that -n takes is idle")
-    shown = 0
-    for task in _chosen(call):
-        if task.pid.value_() != 0:
-            if shown:
-                print()
-            shown += 1
-            _bt_of(call, task)
-    if not shown:
+    if not _bt_of_each(call, (task for task in _chosen(call) if task.pid.value_() != 0)):
         raise CommandError("-n idle: every CPU was idle")
 
 
@@ -234,7 +227,7 @@ def overflows(call: Call) -> None:
         problems = []
         try:
             stack = stack_of(call.prog, task)
-            (magic,) = struct.unpack("<Q", call.prog.read(stack.start, 8))
+            magic = call.prog.read_word(stack.start)
             cpu = task_cpu(task)
         except (drgn.FaultError, CommandError):
             unread += 1
@@ -292,12 +285,8 @@ def unwound_from(call: Call) -> None:
 
 def exception_frames(call: Call) -> None:
     """``-e``: registers that an exception or system call left on the stack."""
-    for number, task in enumerate(_chosen(call)):
-        if number:
-            print()
-        header(task)
-        stack = _stack(call, task)
-        if stack is not None and not exceptions.print_frames(call.session, stack, "  "):
+    for _, stack in _stacks(call):
+        if not exceptions.print_frames(call.session, stack, "  "):
             print("  (none found)")
 
 
@@ -330,7 +319,7 @@ def _frames_as_rows(call: Call, task: drgn.Object) -> None:
     except ValueError as e:
         tables.section([("task", "problem"), (task.value_(), str(e))])
         return
-    frames = [frame for segment in trace.segments for frame in segment.frames]
+    frames = _frames(trace)
     try:
         said = [line.arguments for line in lines(call.session, trace)]
     except (drgn.FaultError, LookupError, ValueError, RuntimeError):
