@@ -94,7 +94,9 @@ def run_line(session: Session, line: str) -> bool:
 
 def _run_typed(session: Session, state: PromptState, found: language.Line) -> bool:
     try:
-        with output.captured(color=state.color, paged=state.interactive and state.pager):
+        with output.captured(
+            color=state.color, paged=state.paged, pager_program=state.pager_program
+        ):
             if found.language is Language.ASK:
                 ask(session, found.text)
             else:

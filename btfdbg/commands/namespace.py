@@ -209,7 +209,12 @@ def _run_reported(session: Session, state: PromptState, line: str) -> bool:
     word = ""
     try:
         word, tail = split(line)
-        with watched(), output.captured(color=state.color, paged=state.interactive and state.pager):
+        with (
+            watched(),
+            output.captured(
+                color=state.color, paged=state.paged, pager_program=state.pager_program
+            ),
+        ):
             _run(session, state, word, tail)
     except BrokenPipeError:
         if not state.interactive:

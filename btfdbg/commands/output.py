@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 # Output that takes longer than this to fill a screen is shown as it comes.
 _HOLD_SECONDS = 0.4
+_LESS = ("less", "-R", "-X", "-F")
 
 
 class OutputError(BtfdbgError):
@@ -243,8 +244,15 @@ class Pager(io.TextIOBase):
             signal.signal(signal.SIGINT, before)
 
 
-def pager_command() -> list[str] | None:
-    """The pager to use: ``$BTFDBG_PAGER``, ``$PAGER``, less; None for none."""
+def pager_command(chosen: str = "") -> list[str] | None:
+    """
+    The pager to use: ``$BTFDBG_PAGER``, ``$PAGER``, less; None for none.
+
+    :param chosen: A program of ``set scroll``, which comes before the environment's.
+    """
+    if chosen:
+        words = _LESS if chosen == "less" else [chosen]
+        return list(words) if shutil.which(chosen) else None
     for variable in ("BTFDBG_PAGER", "PAGER"):
         value = os.environ.get(variable)
         if value is not None:
@@ -257,15 +265,18 @@ def pager_command() -> list[str] | None:
             if os.path.basename(words[0]) == "less" and len(words) == 1:
                 break
             return words
-    return ["less", "-R", "-X", "-F"] if shutil.which("less") else None
+    return list(_LESS) if shutil.which("less") else None
 
 
 @contextlib.contextmanager
-def captured(*, color: str = "auto", paged: bool = False) -> Iterator[Output]:
+def captured(
+    *, color: str = "auto", paged: bool = False, pager_program: str = ""
+) -> Iterator[Output]:
     """
     Send ``sys.stdout`` through an ``Output`` for a while.
 
     :param paged: Long output goes through a pager if stdout is a terminal.
+    :param pager_program: As of :func:`pager_command`.
     """
     from btfdbg.commands.text import wants_color
 
@@ -277,7 +288,7 @@ def captured(*, color: str = "auto", paged: bool = False) -> Iterator[Output]:
     pager = None
     sink: IO[str] = before
     if paged and columns and os.environ.get("TERM") != "dumb":
-        command = pager_command()
+        command = pager_command(pager_program)
         if command is not None:
             rows = shutil.get_terminal_size((80, 24)).lines - 1
             pager = Pager(before, command, max(rows, 2))

@@ -32,6 +32,8 @@ class PromptState:
     :ivar depth: How many files of commands are being read within each other.
     :ivar source: Folder of the kernel's source tree, "" without one.
     :ivar color: ``auto``, ``always`` or ``never``.
+    :ivar pager: Whether long output goes through a pager; ``set scroll`` changes it.
+    :ivar pager_program: ``less`` or ``more`` if ``set scroll`` named one.
     """
 
     globals: dict[str, Any] = field(default_factory=dict)
@@ -45,9 +47,15 @@ class PromptState:
     faults: int = 0
     color: str = "auto"
     pager: bool = True
+    pager_program: str = ""
     source: str = ""
     interactive: bool = False
     depth: int = 0
+
+    @property
+    def paged(self) -> bool:
+        """Whether what is printed now goes through a pager when it is long."""
+        return self.interactive and self.pager
 
     def own_names(self) -> frozenset[str]:
         """Names that the user bound."""

@@ -1,6 +1,7 @@
 """``set``: crash's variables, those that mean something here and those that do not.
 
-Owns what is said of each. The context and drgn's variables (scroll, radix) are drgn's.
+Owns what is said of each. The context and radix are drgn's; scroll is
+the prompt's own pager.
 
 Facts: crash's help page of ``set``.
 """
@@ -11,7 +12,7 @@ from typing import Any
 
 from drgn.commands import CommandError
 
-from btfdbg.commands import tables
+from btfdbg.commands import output, tables
 from btfdbg.commands.crash.call import Call
 from btfdbg.commands.state import state_of
 
@@ -41,17 +42,37 @@ _NO_MEANING = {
 def plain(call: Call) -> Any:
     """drgn's ``set``; a variable of crash that has no meaning here says what to do."""
     words = list(call.args.posargs or ())
+    if words[:1] == ["scroll"] and len(words) <= 2:
+        _scroll(call, *words[1:])
+        return None
     if words and words[0] in _NO_MEANING:
         raise CommandError(f"{words[0]} has no meaning here: {_NO_MEANING[words[0]]}")
     return call.drgns()
 
 
+def _scroll(call: Call, value: str = "") -> None:
+    """``scroll``: the prompt's pager, which is not the one that drgn's variable turns off."""
+    state = state_of(call.prog)
+    if value in ("on", "off"):
+        state.pager = value == "on"
+    elif value in ("less", "more"):
+        if output.pager_command(value) is None:
+            raise CommandError(f"scroll: there is no {value} on this machine")
+        state.pager, state.pager_program = True, value
+    elif value:
+        raise CommandError(f"scroll: {value!r} is none of on, off, less and more")
+    command = output.pager_command(state.pager_program)
+    if command is None:
+        print("scroll: off (no pager: $BTFDBG_PAGER, $PAGER and less)")
+    else:
+        print(f"scroll: {'on' if state.pager else 'off'} ({' '.join(command)})")
+
+
 def variables(call: Call) -> None:
     """``-v``: all variables."""
     config = call.prog.config
-    scroll = state_of(call.prog).pager
     rows: list[tuple[Any, ...]] = [("VARIABLE", "VALUE")]
-    rows.append(("scroll", "on" if scroll and config.get("crash_scroll", True) else "off"))
+    rows.append(("scroll", "on" if state_of(call.prog).pager else "off"))
     radix = config.get("crash_radix", 10)
     rows.append(("radix", f"{radix} ({'hexadecimal' if radix == 16 else 'decimal'})"))
     rows += [(name, f"({why})") for name, why in _NO_MEANING.items()]
