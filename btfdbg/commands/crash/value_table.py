@@ -1,6 +1,6 @@
 """Options of crash(8) for values and types that drgn's commands lack, as data.
 
-Owns the rows of ``struct``, ``union``, ``*``, ``list``, ``tree``, ``rd`` and ``task``.
+Owns the rows of ``struct``, ``union``, ``*``, ``list``, ``tree``, ``rd``, ``waitq`` and ``task``.
 
 Facts: the help pages of crash 9.0.0.
 """
@@ -39,7 +39,8 @@ VALUES: tuple[Option, ...] = (
     Option("rd", ("-m",), refusal="there is no hypervisor's memory in a dump; rd -p reads"
            " physical addresses"),
     Option("rd", (), run="lists:rd"),
+    Option("waitq", (), run="waitq:plain"),
 )  # fmt: skip
 
-EXPRESSIONS = frozenset(("struct", "union", "*", "list", "tree", "rd"))
+EXPRESSIONS = frozenset(("struct", "union", "*", "list", "tree", "rd", "waitq"))
 """Commands whose operands may be expressions in brackets."""

@@ -15,7 +15,7 @@ _FRAMES = 24
 _NODES = 60
 
 
-@check("blocked", "Blocked tasks", more=("ps -m", "foreach UN bt", "waitq ADDRESS"), order=40)
+@check("blocked", "Blocked tasks", more=("ps -m", "foreach UN bt"), order=40)
 def blocked(look: Look) -> Iterator[Item]:
     """Print groups of tasks that wait, and what for."""
     blockage = look.happened.blockage
