@@ -15,7 +15,7 @@ from collections.abc import Callable
 import drgn
 from drgn import Object, TypeKind
 
-_NO_ANSWER = (
+NO_ANSWER = (
     drgn.FaultError,
     LookupError,
     ValueError,
@@ -24,6 +24,7 @@ _NO_ANSWER = (
     OverflowError,
     NotImplementedError,
 )
+"""What a question to a damaged dump may end in."""
 _MAX_TEXT = 64
 _ESCAPES = {"\n": "\\n", "\t": "\\t"}
 _MAX_SYMBOL = 1 << 14
@@ -68,7 +69,7 @@ def words(value: Object) -> str:
                 return _clean(found)
         elif target.kind is TypeKind.INT and target.size == 1 and _is_const(type_.type):
             return _string(value)
-    except _NO_ANSWER:
+    except NO_ANSWER:
         pass
     return _symbol(value)
 
@@ -76,7 +77,7 @@ def words(value: Object) -> str:
 def _symbol(value: Object) -> str:
     try:
         symbol = value.prog_.symbol(value.value_())
-    except _NO_ANSWER:
+    except NO_ANSWER:
         return ""
     offset = value.value_() - symbol.address
     if offset >= _MAX_SYMBOL:  # the nearest name before it, of something else

@@ -17,19 +17,20 @@ left alone.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import drgn
 from drgn import TypeKind
 
 from btfdbg.btf import Kind, kinds
-from btfdbg.errors import BtfError, DebugInfoError
+from btfdbg.btf.fields import SIZE_OR_TYPE
+from btfdbg.errors import DebugInfoError
 from btfdbg.frames.arguments import recovery
 from btfdbg.frames.flow import FunctionFlow, State, Value
-from btfdbg.frames.ir import CALL, JUMP, STOP, STORE, Insn
+from btfdbg.frames.ir import CALL, JUMP, STOP, STORE, Insn, Op
 from btfdbg.frames.references import pointers, present, references
-from btfdbg.frames.types import Types, member_at, pointed_to, underlying
+from btfdbg.frames.types import Types, member_at, pointed_to, size_of, underlying
 from btfdbg.lazy_dataclass import dataclass
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ class CodeTypes:
             return None
         evidence = Evidence(symbol.address, symbol.size)
         for function in functions:
-            collect(self._session, self._made, function, (evidence,))
+            collect(self._session, self._made, function, evidence)
         self._pointed_to(evidence, module)
         found = evidence.verdict(lambda type_, limit: self._begins(module, type_, limit))
         if found is None and evidence.reach <= 2 * _WORD and not evidence.objects:
@@ -177,7 +178,7 @@ class CodeTypes:
         for place in places:
             typed = types.at((None, place, 64), _WORD)
             target = None if typed is None else _telling(typed.type)
-            if target is not None and typed is not None and _size(target) is not None:
+            if target is not None and typed is not None and size_of(target) is not None:
                 evidence.objects.append((target, f"pointer {typed.text}"))
 
     def _as_list(self, symbol: Symbol) -> CodeType | None:
@@ -228,6 +229,10 @@ class Evidence:
         self.reach = 0  # bytes of it that the code names
         self.beyond = 0  # bytes behind its pointer that the code accesses
 
+    def holds(self, address: int) -> bool:
+        """Whether an address is in the variable."""
+        return self.start <= address < self.start + self.size
+
     def verdict(self, begun: Begun) -> CodeType | None:
         """
         The one type that everything agrees on.
@@ -236,7 +241,7 @@ class Evidence:
         """
         if self.objects:
             found = _outermost([t for t, _ in self.objects])
-            if found is None or self.reach > (_size(found) or 0):
+            if found is None or self.reach > (size_of(found) or 0):
                 return None
             if self.values and not self._begins_with_values(found):
                 return None
@@ -246,7 +251,7 @@ class Evidence:
         if not self.values or self.reach > _WORD:
             return None
         found = _outermost([t for t, _ in self.values])
-        if found is None or (self.beyond > (_size(found) or _M64) and not _is_open(found)):
+        if found is None or (self.beyond > (size_of(found) or _M64) and not _is_open(found)):
             return None
         # What is assigned is of the type itself; what is passed may be a first member.
         assigned = any(why.startswith("store ") for _, why in self.values)
@@ -286,31 +291,15 @@ def _why(said: list[str]) -> str:
     return f"{'code' if code else 'contents'}: {', '.join(shown)}{more}"
 
 
-def collect(
-    session: Session, made: Recovery, function: Function, wanted: Iterable[Evidence]
-) -> None:
-    """Add what a function says to the evidence of variables that it may name."""
+def collect(session: Session, made: Recovery, function: Function, evidence: Evidence) -> None:
+    """Add what a function says to the evidence of a variable that it may name."""
     flow = made.flow(function)
     if flow.problem:
         return
     prototype = made.text.prototype_at(function.start)
-    by_place = _Places(wanted)
-    reader = _Reader(session, made, flow, prototype, by_place)
+    reader = _Reader(session, made, flow, prototype, evidence)
     for insn, state in flow.states():
         reader.read(insn, state)
-
-
-class _Places:
-    """Evidence by address."""
-
-    def __init__(self, wanted: Iterable[Evidence]) -> None:
-        self._wanted = tuple(wanted)
-
-    def at(self, address: int) -> Evidence | None:
-        for evidence in self._wanted:
-            if evidence.start <= address < evidence.start + evidence.size:
-                return evidence
-        return None
 
 
 class _Reader:
@@ -322,13 +311,12 @@ class _Reader:
         made: Recovery,
         flow: FunctionFlow,
         prototype: Prototype | str,
-        places: _Places,
+        evidence: Evidence,
     ) -> None:
         self._made = made
         self._flow = flow
         self._prototype = prototype
-        self._places = places
-        self._name = flow.code.names[0] if hasattr(flow.code, "names") else ""
+        self._evidence = evidence
         self._types = Types(session, made.text, prototype, flow.insns)
 
     def read(self, insn: Insn, state: State) -> None:
@@ -357,11 +345,7 @@ class _Reader:
             value = state.regs.get(param.registers[0])
             if value is None or not self._is_of_wanted(value):
                 continue
-            try:
-                type_ = prototype.converter.convert(param.type_id)
-            except BtfError:
-                continue
-            self._has(value, type_, f"call {prototype.name}")
+            self._has(value, prototype.type_of(param.type_id), f"call {prototype.name}")
 
     def _returns(self, state: State) -> None:
         if isinstance(self._prototype, str) or self._prototype.signature.problem:
@@ -369,13 +353,10 @@ class _Reader:
         value = state.regs.get(self._made.arch.RETURN)
         if value is None or not self._is_of_wanted(value):
             return
-        try:
-            type_ = self._prototype.converter.convert(self._prototype.result)
-        except BtfError:
-            return
+        type_ = self._prototype.type_of(self._prototype.result)
         self._has(value, type_, f"return {self._prototype.name}")
 
-    def _store(self, op: tuple[Any, ...], insn: Insn, state: State) -> None:
+    def _store(self, op: Op, insn: Insn, state: State) -> None:
         _, mem, what, size, _ = op
         if size != _WORD or mem.segment or what is None:
             return
@@ -383,23 +364,21 @@ class _Reader:
         if where is None:
             return
         value: Value = (None, what & _M64, 64) if isinstance(what, int) else state.regs[what]
-        if where[0] is None:
-            evidence = self._places.at(where[1])
-            if evidence is not None and where[1] == evidence.start:
-                self._gets(evidence, value)
+        if where[0] is None and where[1] == self._evidence.start:
+            self._gets(value)
         if self._is_of_wanted(value) and where[0] != ("sp",):
             place = self._types.at(where, size)
             if place is not None and place.type is not None:
                 self._has(value, place.type, f"store {place.text}")
 
-    def _gets(self, evidence: Evidence, value: Value) -> None:
+    def _gets(self, value: Value) -> None:
         """The variable gets a value."""
         if value[0] is None:
             return  # NULL, or an address that says nothing of what may point there
         typed = self._types.of(value)
         target = None if typed is None else _telling(typed.type)
         if target is not None and typed is not None:
-            evidence.values.append((target, f"store {typed.text}"))
+            self._evidence.values.append((target, f"store {typed.text}"))
 
     # What is said
 
@@ -408,47 +387,37 @@ class _Reader:
         if bits < 64:
             return False
         if base is None:
-            return self._places.at(k) is not None
-        return k == 0 and self._loaded(base) is not None
+            return self._evidence.holds(k)
+        return k == 0 and self._is_loaded(base)
 
-    def _loaded(self, base: tuple[Any, ...]) -> Evidence | None:
-        """The variable whose eight bytes a value is."""
+    def _is_loaded(self, base: tuple[Any, ...]) -> bool:
+        """Whether a value is the variable's eight bytes."""
         if base[0] != "load" or base[4] != _WORD or not isinstance(base[3], tuple):
-            return None
+            return False
         inner, address, bits = base[3]
-        if inner is not None or bits != 64:
-            return None
-        evidence = self._places.at(address)
-        return evidence if evidence is not None and address == evidence.start else None
+        return inner is None and bits == 64 and address == self._evidence.start
 
-    def _has(self, value: Value, type_: drgn.Type, why: str) -> None:
+    def _has(self, value: Value, type_: drgn.Type | None, why: str) -> None:
         """A value of, or the address of, a variable is of a type."""
         target = _telling(type_)
         if target is None:
             return
         base, k, _ = value
         if base is not None:
-            evidence = self._loaded(base)
-            if evidence is not None:
-                evidence.values.append((target, why))
-            return
-        evidence = self._places.at(k)
-        if evidence is None or _size(target) is None:
-            return
-        if k == evidence.start:
-            evidence.objects.append((target, why))
+            if self._is_loaded(base):
+                self._evidence.values.append((target, why))
+        elif k == self._evidence.start and size_of(target) is not None:
+            self._evidence.objects.append((target, why))
 
     def _access(self, where: Value, size: int) -> None:
         base, k, _ = where
+        evidence = self._evidence
         if size > _WORD:
             return
         if base is None:
-            evidence = self._places.at(k)
-            if evidence is not None:
+            if evidence.holds(k):
                 evidence.reach = max(evidence.reach, k + size - evidence.start)
-            return
-        evidence = self._loaded(base)
-        if evidence is not None and k < 1 << 20:
+        elif k < _MAX_SIZE and self._is_loaded(base):
             evidence.beyond = max(evidence.beyond, k + size)
 
 
@@ -461,13 +430,6 @@ def _telling(type_: drgn.Type | None) -> drgn.Type | None:
     return target if real.kind in _RECORDS and real.tag is not None else None
 
 
-def _size(type_: drgn.Type) -> int | None:
-    try:
-        return int(drgn.sizeof(type_))
-    except TypeError:
-        return None
-
-
 def begins_another(home: Btf, where: Btf, type_: drgn.Type, limit: int | None = None) -> bool:
     """
     Whether a larger struct or union with a name begins with a struct.
@@ -478,7 +440,7 @@ def begins_another(home: Btf, where: Btf, type_: drgn.Type, limit: int | None = 
     :param where: The BTF in which others are looked for.
     :param limit: Bytes; larger ones do not count.
     """
-    wanted, size = underlying(type_).tag, _size(type_)
+    wanted, size = underlying(type_).tag, size_of(type_)
     if wanted is None or size is None:
         return False
     kind = Kind.UNION if underlying(type_).kind is TypeKind.UNION else Kind.STRUCT
@@ -497,7 +459,7 @@ def begins_another(home: Btf, where: Btf, type_: drgn.Type, limit: int | None = 
                     continue
                 if t.name and t.size > size:
                     return True
-            elif t.type != inner:  # type: ignore[union-attr]
+            elif where.record(outer)[SIZE_OR_TYPE] != inner:
                 continue  # the number is its name
             seen.add(outer)
             todo.append(outer)
@@ -524,7 +486,7 @@ def _same(one: drgn.Type, other: drgn.Type) -> bool:
 
 def _outermost(found: list[drgn.Type]) -> drgn.Type | None:
     """The one type of some, all others of which stand at its beginning; None if there is none."""
-    best = max(found, key=lambda t: _size(t) or 0)
+    best = max(found, key=lambda t: size_of(t) or 0)
     unqualified = [t for t in found if _same(t, best)]
     if not unqualified:
         return None  # it has no name
@@ -554,48 +516,3 @@ def _spelled(type_: drgn.Type) -> str | None:
     if real.tag is None:
         return None
     return f"{'struct' if real.kind is TypeKind.STRUCT else 'union'} {real.tag}"
-
-
-def every_verdict(
-    session: Session, symbols: Iterable[Symbol], functions: Iterable[Function]
-) -> Iterator[tuple[Symbol, CodeType | None]]:
-    """
-    Verdicts of many variables in one pass over many functions.
-
-    For measuring: a whole kernel takes minutes.
-    """
-    made = recovery(session)
-    evidence = {s.address: (s, Evidence(s.address, s.size)) for s in symbols if s.size}
-    places = _Sorted([e for _, e in evidence.values()])
-    for function in functions:
-        flow = made.flow(function)
-        if not flow.problem:
-            prototype = made.text.prototype_at(function.start)
-            reader = _Reader(session, made, flow, prototype, places)
-            for insn, state in flow.states():
-                reader.read(insn, state)
-    for symbol, found in evidence.values():
-        yield (
-            symbol,
-            found.verdict(
-                lambda type_, limit: begins_another(session.vmlinux, session.vmlinux, type_, limit)
-            ),
-        )
-
-
-class _Sorted(_Places):
-    """Evidence of many variables by address."""
-
-    def __init__(self, wanted: list[Evidence]) -> None:
-        super().__init__(())
-        self._rows = sorted(wanted, key=lambda e: e.start)
-        self._starts = [e.start for e in self._rows]
-
-    def at(self, address: int) -> Evidence | None:
-        from bisect import bisect_right
-
-        index = bisect_right(self._starts, address) - 1
-        if index < 0:
-            return None
-        evidence = self._rows[index]
-        return evidence if address < evidence.start + evidence.size else None

@@ -32,6 +32,7 @@ from btfdbg.frames.ir import (
     STORE,
     Insn,
     Mem,
+    Op,
 )
 from btfdbg.frames.types import THUNK, Typed, Types, underlying
 from btfdbg.lazy_dataclass import dataclass
@@ -212,12 +213,13 @@ class _Comments:
 
     # Operands
 
-    def _operation(self, op: tuple[object, ...], insn: Insn, state: State) -> str:
+    def _operation(self, op: Op, insn: Insn, state: State) -> str:
         code = op[0]
         if code == CURRENT:
             return "current"
         if code == LOAD:
-            return self._load(str(op[1]), op[2], int(op[3]), insn, state)  # type: ignore[arg-type,call-overload]
+            _, register, mem, size = op
+            return self._load(register, mem, size, insn, state)
         if code == STORE:
             return self._store(op, insn, state)
         if code in (ADDRESS, CONST, ADD, MOVE):
@@ -227,7 +229,7 @@ class _Comments:
                 return ""
             after = state.copy()
             self._flow.execute(after, insn)
-            value = after.regs[str(op[1])]
+            value = after.regs[op[1]]
             if code == CONST and value[1] < _KERNEL:
                 return ""
             return self._spelled(value)
@@ -245,10 +247,8 @@ class _Comments:
             return _shown(typed)
         return _shown(self._place(state, mem, size, insn.end))
 
-    def _store(self, op: tuple[object, ...], insn: Insn, state: State) -> str:
+    def _store(self, op: Op, insn: Insn, state: State) -> str:
         _, mem, what, size, pushed = op
-        assert isinstance(mem, Mem)
-        assert isinstance(size, int)
         if pushed:
             return ""
         where = self._flow.address_of(state, mem, insn.end)
@@ -340,11 +340,7 @@ class _Comments:
         value = state.regs.get(param.registers[0])
         if value is None:
             return "?"
-        try:
-            type_: drgn.Type | None = prototype.converter.convert(param.type_id)
-        except Exception:  # whatever is wrong with a type costs a word
-            type_ = None
-        return self._value(value, type_, param.size)
+        return self._value(value, prototype.type_of(param.type_id), param.size)
 
     def _value(self, value: Value, type_: drgn.Type | None, size: int) -> str:
         """A value as C would write it for a place of a type; ``?`` if it is not known."""

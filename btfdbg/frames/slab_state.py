@@ -13,19 +13,12 @@ from collections.abc import Callable
 
 import drgn
 
+from btfdbg.frames.describe import NO_ANSWER
+
 _FREE, _END, _NEW = 0x6B, 0xA5, 0x5A
 _LOOKED_AT = 256
 _LEAST = 16
 _KERNEL = 1 << 63
-_NO_ANSWER = (
-    drgn.FaultError,
-    LookupError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    OverflowError,
-    NotImplementedError,
-)
 
 
 def slab_state(prog: drgn.Program, read: Callable[[int, int], bytes | None], address: int) -> str:
@@ -46,7 +39,7 @@ def slab_state(prog: drgn.Program, read: Callable[[int, int], bytes | None], add
         name = info.slab_cache.name.string_().decode("ascii", "backslashreplace")
         size = int(info.slab_cache.object_size)
         start, allocated = info.address, info.allocated
-    except _NO_ANSWER:
+    except NO_ANSWER:
         return ""
     if not 0 < size <= 1 << 22:
         return ""

@@ -76,6 +76,13 @@ class Prototype:
     result: int
     converter: TypeConverter
 
+    def type_of(self, type_id: int) -> drgn.Type | None:
+        """The drgn type of a parameter's or the result's id; None if the BTF is damaged there."""
+        try:
+            return self.converter.convert(type_id)
+        except BtfError:
+            return None
+
 
 class Function:
     """

@@ -153,11 +153,8 @@ class Types:
             return None
         for param in self._prototype.signature.params:
             if param.registers == (register,) and not param.by_reference:
-                try:
-                    type_ = self._prototype.converter.convert(param.type_id)
-                except BtfError:
-                    return None
-                return Typed(type_, param.name or register)
+                type_ = self._prototype.type_of(param.type_id)
+                return None if type_ is None else Typed(type_, param.name or register)
         return None
 
     def _current(self) -> Typed | None:
@@ -175,10 +172,7 @@ class Types:
         prototype = self._text.prototype_at(target)
         if isinstance(prototype, str):
             return Typed(None, f"{names[0]}()") if names else None
-        try:
-            return Typed(prototype.converter.convert(prototype.result), f"{prototype.name}()")
-        except BtfError:
-            return Typed(None, f"{prototype.name}()")
+        return Typed(prototype.type_of(prototype.result), f"{prototype.name}()")
 
     def _constant(self, address: int) -> Typed | None:
         """The address of a global."""
@@ -272,7 +266,7 @@ def member_at(type_: drgn.Type, offset: int, size: int) -> Member | None:
 
 def _candidates(type_: drgn.Type, offset: int, size: int, depth: int) -> list[Member]:
     real = underlying(type_)
-    total = _size(real)
+    total = size_of(real)
     if offset < 0 or total is None or offset + max(size, 1) > total or depth > _MAX_DEPTH:
         return []
     if real.kind is TypeKind.ARRAY:
@@ -297,12 +291,12 @@ def _candidates(type_: drgn.Type, offset: int, size: int, depth: int) -> list[Me
             found.append(Member(_joined(member.name, inner.path), inner.type))
     if not found and offset == 0 and size == total:
         found.append(Member("", type_))
-    whole = [m for m in found if m.type is not None and _size(underlying(m.type)) == size]
+    whole = [m for m in found if m.type is not None and size_of(underlying(m.type)) == size]
     return whole or found
 
 
 def _elements(array: drgn.Type, offset: int, size: int, depth: int) -> list[Member]:
-    element = _size(underlying(array.type))
+    element = size_of(underlying(array.type))
     if not element:
         return []
     if not size and not offset:
@@ -320,8 +314,9 @@ def _joined(name: str | None, path: str) -> str:
     return f"{name}{'' if path.startswith('[') else '.'}{path}"
 
 
-def _size(type_: drgn.Type) -> int | None:
+def size_of(type_: drgn.Type) -> int | None:
+    """Bytes of a type; None for what has no size: incomplete, void, a function."""
     try:
         return int(drgn.sizeof(type_))
-    except TypeError:  # incomplete, void, a function
+    except TypeError:
         return None
