@@ -6,6 +6,8 @@ there.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import drgn
 
 from btfdbg.arch import ARCHES, Arch, by_name, known_names
@@ -63,6 +65,13 @@ def machine_of(platform: drgn.Platform | None) -> str:
         return ""
     row = row_of(platform)
     return row.name if row is not None else platform.arch.name.lower()
+
+
+def byte_order(platform: drgn.Platform | None) -> Literal["little", "big"]:
+    """Byte order as ``int.from_bytes()`` takes it; little where no platform is known."""
+    if platform is None or platform.flags & drgn.PlatformFlags.IS_LITTLE_ENDIAN:
+        return "little"
+    return "big"
 
 
 def platform_of(architecture: drgn.Architecture, little_endian: bool) -> drgn.Platform:

@@ -98,17 +98,12 @@ def _netlink(skb: drgn.Object) -> tuple[int, str]:
     """Type and text of the netlink message that an sk_buff holds."""
     size = min(skb.len.value_(), _MAX_RECORD)
     data = skb.prog_.read(skb.data.value_(), size) if size else b""
-    header = skb.prog_.type("struct nlmsghdr")
-    start = header.size or 16
+    type_ = skb.prog_.type("struct nlmsghdr")
+    start = drgn.sizeof(type_)
     if len(data) < start:
         return 0, ""
-    order = "little" if _little(skb.prog_) else "big"
-    return int.from_bytes(data[4:6], order), _text(data[start:].rstrip(b"\0"))  # type: ignore[arg-type] # one of the two
-
-
-def _little(prog: drgn.Program) -> bool:
-    platform = prog.platform
-    return platform is None or bool(platform.flags & drgn.PlatformFlags.IS_LITTLE_ENDIAN)
+    header = drgn.Object.from_bytes_(skb.prog_, type_, data)
+    return header.nlmsg_type.value_(), _text(data[start:].rstrip(b"\0"))
 
 
 def safe_buffers(call: Call) -> None:

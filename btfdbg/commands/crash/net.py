@@ -17,6 +17,7 @@ from drgn.commands import CommandError
 
 from btfdbg.commands import tables
 from btfdbg.commands.crash.call import Call, header
+from btfdbg.vmcore.platforms import byte_order
 
 _FAMILIES = (
     "UNSPEC", "UNIX", "INET", "AX25", "IPX", "APPLETALK", "NETROM", "BRIDGE", "ATMPVC", "X25",
@@ -185,7 +186,7 @@ def ipv4(call: Call) -> None:
     try:
         # crash takes what has a letter or 0x as hexadecimal, the rest as decimal.
         number = int(text, 10) if text.isdecimal() and not text.startswith("0") else int(text, 16)
-        data = number.to_bytes(4, "little")
+        data = number.to_bytes(4, byte_order(call.prog.platform))
     except (ValueError, OverflowError):
         raise CommandError(f"-N {text}: no number of 32 bits") from None
     print(ipaddress.IPv4Address(data))

@@ -19,6 +19,7 @@ from drgn.commands import CommandArgumentError, CommandError
 
 from btfdbg.commands import tables
 from btfdbg.commands.crash.call import Call, address, header, private
+from btfdbg.vmcore.platforms import byte_order
 
 _PAGE = 4096
 _STRING = 56
@@ -195,18 +196,19 @@ def _matcher(call: Call) -> Matches:
         needles = [value.encode() for value in args.values]
         return lambda data: _strings(data, needles)
     size = 4 if args.u32 else 2 if args.u16 else call.prog.address_size()
+    order = "<" if byte_order(call.prog.platform) == "little" else ">"
     code = {8: "Q", 4: "I", 2: "H"}[size]
     wanted, names = _values(call, args, size)
     ignore = args.ignore_mask or 0
     masked = {value & ~ignore for value in wanted}
-    plain_needles = [struct.pack(f"<{code}", value) for value in wanted] if not ignore else []
+    plain_needles = [struct.pack(f"{order}{code}", value) for value in wanted] if not ignore else []
 
     def find(data: bytes) -> list[tuple[int, str]]:
         # Most pages have none of the values: that is quick to say.
         if plain_needles and not any(needle in data for needle in plain_needles):
             return []
         count = len(data) // size
-        words = struct.unpack(f"<{count}{code}", data[: count * size])
+        words = struct.unpack(f"{order}{count}{code}", data[: count * size])
         return [
             (i * size, f"{word:x}" + (f" ({names[word]})" if word in names else ""))
             for i, word in enumerate(words)

@@ -18,6 +18,7 @@ from btfdbg.kallsyms.choice import is_text
 from btfdbg.kallsyms.model import Sym
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.program.session import Session
+from btfdbg.vmcore.platforms import byte_order
 
 _MAX_SIZE = 1 << 20
 _PAGE = 4096
@@ -50,7 +51,7 @@ class Stack:
         """(address, word) from an address on; pages that are not in the dump are left out."""
         size = prog.address_size()
         code = {8: "Q", 4: "I"}[size]
-        order = "<" if _is_little_endian(prog) else ">"
+        order = "<" if byte_order(prog.platform) == "little" else ">"
         at = max(self.start, start) & -size
         while at < self.end:
             upto = min((at | _PAGE - 1) + 1, self.end)
@@ -63,11 +64,6 @@ class Stack:
             for i, word in enumerate(struct.unpack(f"{order}{count}{code}", data[: count * size])):
                 yield at + i * size, word
             at = upto
-
-
-def _is_little_endian(prog: drgn.Program) -> bool:
-    platform = prog.platform
-    return platform is None or bool(platform.flags & drgn.PlatformFlags.IS_LITTLE_ENDIAN)
 
 
 def thread_size(prog: drgn.Program) -> int:

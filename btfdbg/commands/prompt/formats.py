@@ -11,6 +11,7 @@ from btfdbg.commands.define import text_command
 from btfdbg.commands.state import state_of
 from btfdbg.program.per_cpu import copies
 from btfdbg.program.session import Session
+from btfdbg.vmcore.platforms import byte_order
 
 _SIZES = {"b": 1, "h": 2, "w": 4, "g": 8}
 _MAX_COUNT = 65536
@@ -101,10 +102,7 @@ def examine(session: Session, text: str) -> None:
     per_line = max(16 // size, 1) if letter != "a" else 1
     if letter == "t":
         per_line = max(per_line // 4, 1)
-    order = "little"
-    platform = prog.platform
-    if platform is not None and not platform.flags & drgn.PlatformFlags.IS_LITTLE_ENDIAN:
-        order = "big"
+    order = byte_order(prog.platform)
     cache: dict[object, object] = {}
     for first in range(0, count, per_line):
         at = (address + first * size) & values.MASK
@@ -115,7 +113,7 @@ def examine(session: Session, text: str) -> None:
             except (drgn.FaultError, OverflowError):
                 cells.append("not in the dump")
                 continue
-            value = int.from_bytes(data, "big" if order == "big" else "little")
+            value = int.from_bytes(data, order)
             if letter == "a":
                 what = annotate.short(session, value, cache)
                 cells.append(f"{value:#018x}{f' <{what}>' if what else ''}")
