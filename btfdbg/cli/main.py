@@ -126,6 +126,8 @@ def _dispatch(argv: list[str]) -> int:
             return EXIT_UNUSABLE
         core, *operands = operands
     try:
+        if core is not None:
+            _check_word(core)
         if operands and args.code is None:
             from btfdbg.commands.execute import check_script
 
@@ -139,6 +141,25 @@ def _dispatch(argv: list[str]) -> int:
         return unusable(e)
     _settle()
     return _run(args, prog, session, operands)
+
+
+def _check_word(core: str) -> None:
+    """
+    Tell a mistyped subcommand from a dump, before what follows it is taken for a script.
+
+    :raises DebugInfoError: there is no file of that name, and it looks like a word.
+    """
+    if not core.isidentifier() or os.path.lexists(core):
+        return
+    from difflib import get_close_matches
+
+    from btfdbg.cli.options import SUBCOMMANDS
+
+    near = get_close_matches(core, SUBCOMMANDS, n=1)
+    raise DebugInfoError(
+        f"{core}: No such file or directory",
+        hint=f"the subcommand is {near[0]}" if near else "",
+    )
 
 
 def _settle() -> None:

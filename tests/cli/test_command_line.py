@@ -171,6 +171,17 @@ def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
     assert_one_line(run(tmp_path / "none"), "No such file")
 
 
+def test_a_mistyped_subcommand_is_named_and_its_dump_is_not_taken_for_a_script(
+    x86_core: Path,
+) -> None:
+    assert_one_line(
+        run("repotr", x86_core), "repotr: No such file or directory; the subcommand is report"
+    )
+    assert_one_line(run("exportvmlinux", x86_core), "the subcommand is export-vmlinux")
+    result = run("vmcore", x86_core)
+    assert_one_line(result, "vmcore: No such file or directory\n")
+
+
 def test_a_folder_is_one_line(tmp_path: Path) -> None:
     assert_one_line(run(tmp_path), "directory")
 
