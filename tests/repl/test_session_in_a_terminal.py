@@ -285,8 +285,12 @@ def test_the_start_file_and_the_configuration_are_read(
     assert b"broken.py: not loaded" in t.seen
 
 
-def test_the_first_prompt_costs_300_ms_and_its_words_as_much_again(dump: Path) -> None:
-    """In seconds of processor time, which do not depend on what else the machine does."""
+def test_the_first_prompt_costs_a_few_openings(dump: Path) -> None:
+    """
+    In processor time, as multiples of opening the same dump without a prompt.
+
+    Opening takes 0.22 s where this was measured, a prompt without words 0.38 s, with them 0.6 s.
+    """
 
     def opening() -> float:
         argv = [sys.executable, "-m", "btfdbg.cli.main", str(dump), "-e", "pass"]
@@ -302,6 +306,6 @@ def test_the_first_prompt_costs_300_ms_and_its_words_as_much_again(dump: Path) -
         return usage.ru_utime + usage.ru_stime
 
     opened = min(opening() for _ in range(3))
-    assert min(prompting("-q") for _ in range(3)) - opened < 0.3
+    assert min(prompting("-q") for _ in range(3)) < 3 * opened
     # With the first screen's words: the crash's name, task and time, out of the log.
-    assert min(prompting() for _ in range(3)) - opened < 0.7
+    assert min(prompting() for _ in range(3)) < 4 * opened
