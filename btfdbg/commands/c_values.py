@@ -153,7 +153,7 @@ class Evaluator:
         if not is_per_cpu(self.session, name):
             return found
         if cpu is None:
-            from btfdbg.commands.values import check_cpu
+            from btfdbg.commands.kernel_names import check_cpu
 
             check_cpu(self.session, name)
         from drgn.helpers.linux.percpu import per_cpu
@@ -355,7 +355,7 @@ class Evaluator:
             raise CValueError(f"{format_type(tree)}: {e}") from None
 
     def _named_type(self, name: str) -> drgn.Type:
-        from btfdbg.commands.values import find_type
+        from btfdbg.commands.kernel_names import find_type
 
         found = self.prog.type(name) if " " in name else find_type(self.session, name)
         same = homonyms.homonyms_of(self.session, found)

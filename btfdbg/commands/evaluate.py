@@ -12,9 +12,11 @@ import builtins
 import codeop
 import inspect
 import keyword
+import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import drgn
@@ -25,6 +27,7 @@ from btfdbg.commands import (
     display,
     equivalents,
     implicit,
+    kernel_names,
     language,
     namespace,
     output,
@@ -36,10 +39,12 @@ from btfdbg.commands.globals import all_globals
 from btfdbg.commands.language import Language
 from btfdbg.commands.state import PromptState, state_of
 from btfdbg.commands.text import Fragment
+from btfdbg.errors import DebugInfoError
 from btfdbg.program.session import Session
 
 _FILENAME = "<prompt>"
 _MAX_REPR = 1 << 20
+_MAX_DEPTH = 8  # of files that read files
 
 
 def prepare(session: Session) -> PromptState:
@@ -76,9 +81,7 @@ def run_line(session: Session, line: str) -> bool:
     """
     state = prepare(session)
     if line.startswith("<"):
-        from btfdbg.commands import scripts
-
-        return scripts.run_file(session, line[1:].strip())
+        return run_file(session, line[1:].strip())
     found = resolve(session, line)
     if found.language is Language.NOTHING:
         return True
@@ -245,10 +248,10 @@ def ask(session: Session, expression: str) -> None:
         return
     try:
         found = values.evaluate(session, expression)
-    except (NameError, values.ArgumentError):
+    except (NameError, kernel_names.ArgumentError):
         try:
-            found = values.find_type(session, expression)
-        except (LookupError, values.ArgumentError):
+            found = kernel_names.find_type(session, expression)
+        except (LookupError, kernel_names.ArgumentError):
             found = None
         if found is None:
             raise
@@ -353,3 +356,28 @@ def run_text(session: Session, text: str) -> bool:
     for chunk in chunks(text, starts_command):
         good = run_line(session, chunk) and good
     return good
+
+
+def run_file(session: Session, name: str) -> bool:
+    """
+    Run the lines of a file as if they were typed.
+
+    :return: Whether everything succeeded.
+    :raises SystemExit: a line asks to leave.
+    """
+    from btfdbg.commands import scripts
+
+    state = state_of(session.prog)
+    if state.depth >= _MAX_DEPTH:
+        namespace.print_error(state, f"btfdbg: {name}: files that read files {_MAX_DEPTH} deep")
+        return False
+    try:
+        text = scripts.read(Path(os.path.expanduser(name)))
+    except DebugInfoError as e:
+        namespace.report(session, state, "", e)
+        return False
+    state.depth += 1
+    try:
+        return run_text(session, text)
+    finally:
+        state.depth -= 1

@@ -12,13 +12,10 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from btfdbg.commands import evaluate
 from btfdbg.errors import DebugInfoError
 from btfdbg.program.extensions import own_file
-from btfdbg.program.session import Session
 
 _MAX_SIZE = 1 << 24
-_MAX_DEPTH = 8
 
 
 def crashrc() -> Path:
@@ -59,29 +56,3 @@ def read_all(given: Sequence[str], with_crashrc: bool) -> list[tuple[str, str]]:
             raise DebugInfoError(f"{own}: not read: others may write to it")
         paths.insert(0, own)
     return [(str(path), read(path)) for path in paths]
-
-
-def run_file(session: Session, name: str) -> bool:
-    """
-    Run the lines of a file as if they were typed.
-
-    :return: Whether everything succeeded.
-    :raises SystemExit: a line asks to leave.
-    """
-    from btfdbg.commands import namespace
-    from btfdbg.commands.state import state_of
-
-    state = state_of(session.prog)
-    if state.depth >= _MAX_DEPTH:
-        namespace.print_error(state, f"btfdbg: {name}: files that read files {_MAX_DEPTH} deep")
-        return False
-    try:
-        text = read(Path(os.path.expanduser(name)))
-    except DebugInfoError as e:
-        namespace.report(session, state, "", e)
-        return False
-    state.depth += 1
-    try:
-        return evaluate.run_text(session, text)
-    finally:
-        state.depth -= 1

@@ -9,7 +9,7 @@ import pytest
 
 from btfdbg.btf import Btf
 from btfdbg.btf.text.assemble import assemble
-from btfdbg.cli.btf import VERBS
+from btfdbg.cli.btf.verbs import VERBS
 from btfdbg.cli.main import main
 from btfdbg.images.elf import sections
 from tests.btf.samples import EVERY_KIND, INT, SPLIT

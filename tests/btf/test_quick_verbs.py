@@ -15,6 +15,7 @@ from btfdbg.btf import layouts
 from btfdbg.btf.format import Kind
 from btfdbg.btf.text.assemble import assemble
 from btfdbg.cli import btf as btftool
+from btfdbg.cli.btf.verbs import VERBS, verb_module
 from btfdbg.cli.reader import read
 from tests.btf.samples import INT_BLOB
 
@@ -87,7 +88,7 @@ def parsed(words: list[str]) -> dict[str, object] | None:
 @pytest.mark.parametrize("line", USUAL)
 def test_a_usual_command_line_means_what_argparse_says(line: str) -> None:
     verb, *words = line.split()
-    found = read(btftool.verb_module(verb).add_arguments, words)
+    found = read(verb_module(verb).add_arguments, words)
     assert found is not None
     assert vars(found) == parsed([verb, *words])
 
@@ -95,10 +96,10 @@ def test_a_usual_command_line_means_what_argparse_says(line: str) -> None:
 @pytest.mark.parametrize("line", LEFT_TO_ARGPARSE)
 def test_any_other_command_line_is_left_to_argparse(line: str) -> None:
     verb, *words = line.split()
-    assert read(btftool.verb_module(verb).add_arguments, words) is None
+    assert read(verb_module(verb).add_arguments, words) is None
 
 
-@pytest.mark.parametrize("verb", sorted(btftool.VERBS))
+@pytest.mark.parametrize("verb", sorted(VERBS))
 def test_arguments_in_any_order_mean_what_argparse_says(verb: str) -> None:
     # Whatever the quick reading accepts argparse accepts too, and sees the same in it.
     tokens = ("f", "-o", "out", "--json", "-B", "--min", "3", "-", "--bits", "basic")
@@ -106,7 +107,7 @@ def test_arguments_in_any_order_mean_what_argparse_says(verb: str) -> None:
         for second in tokens:
             for third in ("", *tokens):
                 words = [word for word in (first, second, third) if word]
-                found = read(btftool.verb_module(verb).add_arguments, words)
+                found = read(verb_module(verb).add_arguments, words)
                 if found is not None:
                     assert vars(found) == parsed([verb, *words]), words
 

@@ -10,7 +10,8 @@ import pytest
 
 from btfdbg.btf import Btf, TypeId, kinds
 from btfdbg.btf.builder import Builder
-from btfdbg.btf.cheader.adapt import adapt, c_name
+from btfdbg.btf.cheader.adapt import adapt
+from btfdbg.btf.cheader.c_names import c_name
 from btfdbg.btf.cheader.header import dump_c
 from btfdbg.btf.format import IntEncoding
 from btfdbg.btf.text import assemble

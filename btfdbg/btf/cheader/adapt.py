@@ -5,15 +5,15 @@ languages, enums without values that are used by value, enums whose sign the enc
 out. Ids stay; what has to be added stands at the end. A kernel's own BTF needs none of it
 and is only looked through.
 
-Facts: ISO C23 6.4.1 (keywords), gcc's and clang's own keywords; Rust and C++ names as
-rustc and clang write them into DWARF; llvm writes ``__SANITIZED_FAKE_INT__`` for ``long
-double`` and the like (BTFDebug.cpp).
+Facts: Rust and C++ names as rustc and clang write them into DWARF; llvm writes
+``__SANITIZED_FAKE_INT__`` for ``long double`` and the like (BTFDebug.cpp).
 """
 
 from __future__ import annotations
 
 from btfdbg.btf.btf import Btf
-from btfdbg.btf.fields import INFO, NAME_OFF, SIZE_OR_TYPE, array_words, int_fields
+from btfdbg.btf.cheader.c_names import KEYWORDS, is_boolean, require_bounded_names
+from btfdbg.btf.fields import INFO, SIZE_OR_TYPE, array_words
 from btfdbg.btf.layouts import (
     ARRAY,
     COMPOSITES,
@@ -29,115 +29,9 @@ from btfdbg.btf.layouts import (
     TYPE_WORDS,
     TYPEDEF,
     UNION,
-    info_kind,
     info_vlen,
 )
-from btfdbg.errors import BtfFormatError
 
-#: What no name in a header may be: keywords of C up to C23, and what compilers add.
-KEYWORDS = frozenset(
-    {
-        "_Alignas",
-        "_Alignof",
-        "_Atomic",
-        "_BitInt",
-        "_Bool",
-        "_Complex",
-        "_Decimal128",
-        "_Decimal32",
-        "_Decimal64",
-        "_Float128",
-        "_Float16",
-        "_Float32",
-        "_Float32x",
-        "_Float64",
-        "_Float64x",
-        "_Generic",
-        "_Imaginary",
-        "_Noreturn",
-        "_Static_assert",
-        "_Thread_local",
-        "__asm",
-        "__asm__",
-        "__attribute",
-        "__attribute__",
-        "__auto_type",
-        "__bf16",
-        "__builtin_offsetof",
-        "__builtin_va_arg",
-        "__const",
-        "__const__",
-        "__extension__",
-        "__float128",
-        "__fp16",
-        "__ibm128",
-        "__ieee128",
-        "__inline",
-        "__inline__",
-        "__int128",
-        "__int128_t",
-        "__label__",
-        "__mfp8",
-        "__restrict",
-        "__restrict__",
-        "__signed",
-        "__signed__",
-        "__thread",
-        "__typeof",
-        "__typeof__",
-        "__uint128_t",
-        "__volatile",
-        "__volatile__",
-        "alignas",
-        "alignof",
-        "asm",
-        "auto",
-        "bool",
-        "break",
-        "case",
-        "char",
-        "const",
-        "constexpr",
-        "continue",
-        "default",
-        "do",
-        "double",
-        "else",
-        "enum",
-        "extern",
-        "false",
-        "float",
-        "for",
-        "goto",
-        "if",
-        "inline",
-        "int",
-        "long",
-        "nullptr",
-        "register",
-        "restrict",
-        "return",
-        "short",
-        "signed",
-        "sizeof",
-        "static",
-        "static_assert",
-        "struct",
-        "switch",
-        "thread_local",
-        "true",
-        "typedef",
-        "typeof",
-        "typeof_unqual",
-        "union",
-        "unsigned",
-        "void",
-        "volatile",
-        "while",
-    }
-)
-_BOOLEANS = {"false": 0, "true": 1}
-_BOOL = 4  # an INT's encoding
 # Names of the integers that C has, in any order of their words.
 _INT_WORDS = frozenset({"char", "short", "int", "long", "signed", "unsigned", "__int128"})
 _FLOATS = frozenset({"float", "double", "long double"})
@@ -183,18 +77,6 @@ def adapt(btf: Btf) -> Adapted:
     from btfdbg.btf.cheader.adapter import Adapter
 
     return Adapted(*Adapter(btf, ints, forwards, signs).run())
-
-
-def c_name(name: str) -> str:
-    """
-    Return a C identifier for any name; the name itself if it is one.
-
-    Letters of other alphabets are letters to gcc 10, clang and C23, too.
-    """
-    out = "".join([c if ("a" + c).isidentifier() else "_" for c in name])
-    if out[:1].isdigit():
-        out = "_" + out
-    return out + "_" if out in KEYWORDS else out
 
 
 # What there is to change.
@@ -260,26 +142,6 @@ def _uses(btf: Btf, bad: bytearray) -> bool:
     return False
 
 
-def is_boolean(btf: Btf, type_id: int) -> bool:
-    """
-    Return whether a type is what C23 has of itself: ``bool``, or ``false`` and ``true``.
-
-    ``definitions`` writes these for older compilers only. Each kernel has both: its words are
-    read, so that nothing else has to be loaded for them.
-    """
-    words = btf.record(type_id)
-    kind, name = info_kind(words[INFO]), btf.string(words[NAME_OFF])
-    if kind == TYPEDEF and name == "bool":
-        target = words[SIZE_OR_TYPE]
-        if btf.kind_of(target) != INT:
-            return False
-        return bool(int_fields(btf.record(target)[TYPE_WORDS])[2] & _BOOL)
-    if kind != ENUM or name:
-        return False
-    names, values = words[TYPE_WORDS::2], words[TYPE_WORDS + 1 :: 2]
-    return dict(zip(map(btf.string, names), values, strict=True)) == _BOOLEANS
-
-
 def _has_enums(btf: Btf) -> bool:
     return any(not level.kinds_in_use().isdisjoint(_ENUMS) for level in btf.chain())
 
@@ -333,38 +195,6 @@ def _valued_forwards(btf: Btf, wanted: set[int]) -> set[int]:
                 if element in leads:
                     found.add(leads[element])
     return found
-
-
-def require_bounded_names(btf: Btf) -> None:
-    """
-    Make sure that the names of all types together are of a size to work with.
-
-    :raises BtfFormatError: many refer to long strings, or to their tails.
-    """
-    left = (1 << 20) + 64 * sum(len(level.raw) for level in btf.chain())
-    for level in btf.chain():
-        for index, kind in enumerate(level.own_kinds()):
-            row = LAYOUTS.get(kind)
-            start, end = level.offsets[index], level.record_end(level.start_id + index)
-            names = [level.words[start]]
-            for at in row.elem_str_words if row is not None else ():
-                assert row is not None
-                names += level.words[
-                    start + TYPE_WORDS + row.info_words + at : end : row.elem_words
-                ]
-            for offset in names:
-                if offset:
-                    left -= _length(btf, offset)
-            if left < 0:
-                raise BtfFormatError("the names of these types are too much larger than they are")
-
-
-def _length(btf: Btf, offset: int) -> int:
-    level = btf
-    while offset < level.start_str_off and level.base is not None:
-        level = level.base
-    at = offset - level.start_str_off
-    return level.strings.data.find(b"\0", at) - at if at < len(level.strings) else 0
 
 
 def _foreign_ints(btf: Btf) -> list[int]:

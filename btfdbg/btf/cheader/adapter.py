@@ -9,7 +9,7 @@ from __future__ import annotations
 from btfdbg.btf import kinds
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.builder import Builder
-from btfdbg.btf.cheader.adapt import c_name, is_boolean, require_bounded_names
+from btfdbg.btf.cheader.c_names import c_name, is_boolean, require_bounded_names
 from btfdbg.btf.encoder import VALUES_CUT, enum_meaning
 from btfdbg.btf.format import IntEncoding, Kind, TypeId
 from btfdbg.btf.pack import pack

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from btfdbg.cli.btf import VERBS, run_verb, verb_module
+from btfdbg.cli.btf.verbs import VERBS, run_verb, verb_module
 
 
 class _Verb(argparse.ArgumentParser):

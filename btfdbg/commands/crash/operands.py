@@ -9,7 +9,7 @@ import re
 
 from drgn import offsetof
 
-from btfdbg.commands import values
+from btfdbg.commands import kernel_names, values
 from btfdbg.program.session import Session
 
 _HEX = re.compile(r"(?:0x)?[0-9a-fA-F]{1,16}")
@@ -43,8 +43,8 @@ def is_offset(session: Session, text: str) -> bool:
     if not dot or not root.isidentifier():
         return False
     try:
-        type_ = values.find_type(session, root)
-    except (LookupError, values.ArgumentError):
+        type_ = kernel_names.find_type(session, root)
+    except (LookupError, kernel_names.ArgumentError):
         return False
     try:
         offsetof(type_, member)

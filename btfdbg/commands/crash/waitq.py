@@ -16,7 +16,7 @@ import drgn
 from drgn import FaultError, offsetof
 from drgn.commands import CommandError
 
-from btfdbg.commands import values
+from btfdbg.commands import kernel_names, values
 from btfdbg.commands.crash.call import Call
 from btfdbg.commands.crash.operands import hexadecimal
 
@@ -44,7 +44,7 @@ def plain(call: Call) -> Any:
 def _offset(call: Call, text: str) -> int | None:
     """The offset of STRUCT.MEMBER, a wait queue; None for a member of the queue's own."""
     root, _, path = text.partition(".")
-    type_ = values.find_type(call.session, root)
+    type_ = kernel_names.find_type(call.session, root)
     if _is_queue(type_):
         return None
     found = drgn.Object(call.prog, type_, address=0).subobject_(path).type_

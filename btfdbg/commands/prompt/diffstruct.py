@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import drgn
 from drgn.commands import argument
 
-from btfdbg.commands import annotate, display, text, values
+from btfdbg.commands import annotate, display, kernel_names, text, values
 from btfdbg.commands.candidates import members, struct_of, underlying
 from btfdbg.commands.define import prompt_command
 from btfdbg.commands.text import Table
@@ -83,10 +83,10 @@ def _structs(
         for value in found:
             type_name = type_name or _type_of(session, value)
     if type_name is None:
-        raise values.ArgumentError("of which type? give it with -t TYPE")
-    target = struct_of(values.find_type(session, type_name))
+        raise kernel_names.ArgumentError("of which type? give it with -t TYPE")
+    target = struct_of(kernel_names.find_type(session, type_name))
     if target is None:
-        raise values.ArgumentError(f"{type_name} is not a struct or union")
+        raise kernel_names.ArgumentError(f"{type_name} is not a struct or union")
     objects = []
     for value in found:
         address = value if isinstance(value, int) else values.address_of(value)

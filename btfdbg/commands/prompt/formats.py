@@ -6,7 +6,7 @@ import re
 
 import drgn
 
-from btfdbg.commands import annotate, display, output, values, words
+from btfdbg.commands import annotate, display, kernel_names, output, values, words
 from btfdbg.commands.define import text_command
 from btfdbg.commands.state import state_of
 from btfdbg.program.per_cpu import copies
@@ -18,7 +18,7 @@ _MAX_COUNT = 65536
 _FORMAT = re.compile(r"(\d*)([a-z]*)")
 
 
-class FormatArgumentError(values.ArgumentError):
+class FormatArgumentError(kernel_names.ArgumentError):
     """A format that cannot be used."""
 
 
@@ -50,7 +50,7 @@ def _take(tail: str) -> tuple[str, str]:
 def print_(session: Session, text: str) -> None:
     """Run ``p/``."""
     letters, expression = _take(text)
-    variable = values.per_cpu_name(session, expression)
+    variable = kernel_names.per_cpu_name(session, expression)
     if variable is not None:
         for cpu, _ in copies(session, session.prog[variable].address_):
             shown = _formatted(values.evaluate(session, expression, cpu), expression, letters)

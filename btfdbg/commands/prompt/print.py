@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 import drgn
 from drgn.commands import CommandError
 
-from btfdbg.commands import display, output, values, words
+from btfdbg.commands import display, kernel_names, output, values, words
 from btfdbg.commands.candidates import struct_of, underlying
 from btfdbg.commands.crash.call import parse_cpus, private
 from btfdbg.commands.define import run_drgns, text_command
@@ -98,7 +98,7 @@ def print_(session: Session, text: str) -> None:
     if "-drgn" in asked.flags:
         _drgn_code(session, asked)
         return
-    variable = values.per_cpu_name(session, asked.expression)
+    variable = kernel_names.per_cpu_name(session, asked.expression)
     if variable is None or asked.cpus is not None:
         for cpu in _cpus(session, asked):
             _show(session, asked, cpu)
@@ -123,7 +123,7 @@ def _address(session: Session, variable: str) -> int:
 def _cpus(session: Session, asked: Request) -> Sequence[int | None]:
     if asked.cpus is None:
         return (None,)
-    if values.per_cpu_name(session, asked.expression) is None:
+    if kernel_names.per_cpu_name(session, asked.expression) is None:
         raise CommandError(f"{asked.expression} is no per-CPU variable, and takes no CPUs")
     return parse_cpus(session.prog, asked.cpus, ":")
 

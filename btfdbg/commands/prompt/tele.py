@@ -8,7 +8,7 @@ from typing import Any
 import drgn
 from drgn.commands import argument
 
-from btfdbg.commands import annotate, output, values
+from btfdbg.commands import annotate, kernel_names, output, values
 from btfdbg.commands.define import prompt_command
 from btfdbg.commands.text import Fragment, Table
 from btfdbg.program.session import Session
@@ -55,7 +55,7 @@ def tele(session: Session, args: argparse.Namespace) -> Table | None:
     if args.words is not None:
         args.count = args.words
     if not 0 < args.count <= _MAX_COUNT:
-        raise values.ArgumentError(f"-n {args.count}: 1 to {_MAX_COUNT} words")
+        raise kernel_names.ArgumentError(f"-n {args.count}: 1 to {_MAX_COUNT} words")
     depth = min(max(args.depth, 0), 16)
     cache: dict[Any, Any] = {}
     table = Table(("address", "offset", "value", "chain"))

@@ -8,7 +8,7 @@ import re
 import drgn
 from drgn.commands import CommandError, argument
 
-from btfdbg.commands import display, output, text, values, words
+from btfdbg.commands import display, kernel_names, output, text, values, words
 from btfdbg.commands.define import prompt_command
 from btfdbg.commands.text import Table
 from btfdbg.program import homonyms
@@ -25,8 +25,8 @@ _TYPE_WORDS = frozenset(("struct", "union", "enum"))
 def _code(session: Session, args: argparse.Namespace) -> str:
     name = " ".join(args.name)
     try:
-        return f"prog.type({values.find_type(session, name).type_name()!r})"
-    except (LookupError, values.ArgumentError):
+        return f"prog.type({kernel_names.find_type(session, name).type_name()!r})"
+    except (LookupError, kernel_names.ArgumentError):
         return f"{words.arrows(name)}.type_"
 
 
@@ -102,7 +102,7 @@ def _member(session: Session, name: str) -> bool:
     if not dot or not words_ or (len(words_) == 1 and session.lookup_symbols(words_[0])):
         return False
     try:
-        type_ = values.find_type(session, root)
+        type_ = kernel_names.find_type(session, root)
         found = drgn.Object(session.prog, type_, address=0).subobject_(path)
     except (LookupError, TypeError, SyntaxError, ValueError):
         return False
@@ -117,8 +117,8 @@ def _describe(session: Session, name: str) -> None:
     if _member(session, name):
         return
     try:
-        type_ = values.find_type(session, name)
-    except (LookupError, values.ArgumentError):
+        type_ = kernel_names.find_type(session, name)
+    except (LookupError, kernel_names.ArgumentError):
         if name.partition(" ")[0] in _TYPE_WORDS and name.split()[1:]:
             raise
     else:
