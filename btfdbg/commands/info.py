@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from btfdbg.btf.encoder import remarks
@@ -63,6 +62,8 @@ def _bpf(session: Session, btf_id: int) -> dict[str, Any]:
 
 def as_json(session: Session) -> str:
     """``info --json``."""
+    import json
+
     return json.dumps(as_dict(session), indent=2)
 
 

@@ -23,17 +23,13 @@ def lines_of(prog: drgn.Program) -> Iterator[str]:
 
     :raises LookupError, ValueError: its structures are not known, or damaged.
     """
-    from drgn.helpers.linux.printk import get_printk_records
+    from btfdbg.program.log_records import log_records
 
-    for record in get_printk_records(prog):
-        seconds, rest = divmod(record.timestamp, 10**9)
-        caller = ""
-        if record.caller_tid is not None:
-            caller = f"[T{record.caller_tid}]"
-        elif record.caller_cpu is not None:
-            caller = f"[C{record.caller_cpu}]"
-        for line in record.text.decode("utf-8", "replace").split("\n"):
-            yield f"[{seconds}.{rest // 1000:06}]{caller} {line}\n"
+    for nanoseconds, caller, text in log_records(prog):
+        seconds, rest = divmod(nanoseconds, 10**9)
+        who = f"[{caller}]" if caller else ""
+        for line in text.decode("utf-8", "replace").split("\n"):
+            yield f"[{seconds}.{rest // 1000:06}]{who} {line}\n"
 
 
 def log_of_dump(prog: drgn.Program) -> Log:

@@ -6,7 +6,6 @@ Owns the order in which events are held to be the cause.
 from __future__ import annotations
 
 from btfdbg.report.kinds import FAULT, KINDS
-from btfdbg.report.witness import check_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,9 +51,12 @@ def _led_to(event: Event, fatal: Event) -> bool:
     if kind.severity >= _CORRUPTION > end.severity:
         return before < _JUST_BEFORE
     # What a check found and reported, before its own BUG() ended it all.
-    check = check_of(fatal.function or "") if fatal.kind == "bug" else None
-    if check is not None and check.kind == event.kind != fatal.kind:
-        return before < _JUST_BEFORE
+    if fatal.kind == "bug" != event.kind:
+        from btfdbg.report.witness import check_of
+
+        check = check_of(fatal.function or "")
+        if check is not None and check.kind == event.kind:
+            return before < _JUST_BEFORE
     return kind.choice == end.choice == FAULT and before < _AT_ONCE
 
 

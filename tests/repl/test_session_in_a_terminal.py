@@ -285,12 +285,17 @@ def test_the_start_file_and_the_configuration_are_read(
     assert b"broken.py: not loaded" in t.seen
 
 
-def test_the_first_prompt_costs_a_few_openings(dump: Path) -> None:
+def test_the_first_prompt_costs_a_few_openings(
+    dump: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """
     In processor time, as multiples of opening the same dump without a prompt.
 
-    Opening takes 0.22 s where this was measured, a prompt without words 0.38 s, with them 0.6 s.
+    Where this was measured: opening 0.22 s, a prompt without words 1.8 times, with them 2.1.
     """
+    # As installed: what is imported was compiled before.
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path / "compiled"))
 
     def opening() -> float:
         argv = [sys.executable, "-m", "btfdbg.cli.main", str(dump), "-e", "pass"]
@@ -305,7 +310,8 @@ def test_the_first_prompt_costs_a_few_openings(dump: Path) -> None:
         os.close(t.fd)
         return usage.ru_utime + usage.ru_stime
 
-    opened = min(opening() for _ in range(3))
-    assert min(prompting("-q") for _ in range(3)) < 3 * opened
+    rounds = [(opening(), prompting("-q"), prompting()) for _ in range(4)]
+    opened, quiet, told = (min(costs) for costs in zip(*rounds, strict=True))
+    assert quiet < 2.7 * opened
     # With the first screen's words: the crash's name, task and time, out of the log.
-    assert min(prompting() for _ in range(3)) < 4 * opened
+    assert told < 3 * opened

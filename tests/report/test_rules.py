@@ -14,7 +14,6 @@ from btfdbg.report.blame.names import canonical
 from btfdbg.report.blame.rules import RULES, Rule
 from btfdbg.report.event import Frame
 from btfdbg.report.kinds import KINDS
-from btfdbg.report.logs import headers
 from btfdbg.report.logs.headers import ANYWHERE, HEADERS, WORDS, Header, header
 
 USES = {"skip", "wait", "shared", "tick", "tick-way", "entry", "anchor", "anchor-self", "fault"}
@@ -60,22 +59,9 @@ def test_one_of_a_headers_words_is_in_all_that_its_pattern_matches(
     row: Header, data: st.DataObject
 ) -> None:
     text = data.draw(st.from_regex(row.pattern))
-    assert any(word in text for word in row.words.split("|"))
+    for words in row.words.split("&"):
+        assert any(word in text for word in words.split("|"))
     assert any(word in text for word in WORDS)
-
-
-def test_header_is_the_same_when_a_log_has_too_many_combinations_of_words(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    found = [header(row.sample) for row in HEADERS]
-    monkeypatch.setattr(headers, "_GATES", 0)
-    monkeypatch.setattr(headers, "_gates", {})
-    for row, one in zip(HEADERS, found, strict=True):
-        again = header(row.sample)
-        assert one is not None
-        assert again is not None
-        assert (again[0], again[1].groupdict()) == (one[0], one[1].groupdict())
-    assert len(headers._gates) == 1
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from __future__ import annotations
 import re
 
 from btfdbg.lazy_dataclass import dataclass
+from btfdbg.report.logs.expression import Expression
 from btfdbg.report.logs.stacklines import FUNCTION
 
 STARTS, FOLLOWS, NAMES, ALONE = "starts", "follows", "names", "alone"
@@ -36,7 +37,8 @@ class Header:
     One message.
 
     ``words`` are strings of which one is in every message that ``pattern`` matches, with
-    ``|`` between them; ``detail`` is a format over the pattern's groups.
+    ``|`` between them; after ``&`` come others of which one is in it too, for rows whose words
+    are those of many. ``detail`` is a format over the pattern's groups.
     """
 
     kind: str
@@ -65,37 +67,37 @@ HEADERS: tuple[Header, ...] = (
     Header("memory-leak", "unreferenced object", r"unreferenced object (?:\(percpu\) )?0x[0-9a-f]+ \(size (?P<detail>\d+)\)",
            "unreferenced object 0xffff888100000000 (size 64):", "", FOLLOWS),
     # ---- the scheduler's and lock validator's own checks -----------------------------------
-    Header("lockdep", "WARNING: |INFO: ", r"(?:WARNING: |\[ INFO: )possible (?:circular locking|irq lock inversion) dependency detected",
+    Header("lockdep", "WARNING: |INFO: &possible circular|possible irq lock", r"(?:WARNING: |\[ INFO: )possible (?:circular locking|irq lock inversion) dependency detected",
            "WARNING: possible circular locking dependency detected", "possible deadlock"),
-    Header("lockdep", "WARNING: |INFO: ", r"(?:WARNING: |\[ INFO: )possible recursive locking detected",
+    Header("lockdep", "WARNING: |INFO: &possible recursive", r"(?:WARNING: |\[ INFO: )possible recursive locking detected",
            "WARNING: possible recursive locking detected", "possible deadlock"),
-    Header("lockdep", "WARNING: |INFO: ", r"(?:WARNING: |\[ INFO: )[\w-]+-safe -> [\w-]+-unsafe lock order detected",
+    Header("lockdep", "WARNING: |INFO: &-unsafe lock order", r"(?:WARNING: |\[ INFO: )[\w-]+-safe -> [\w-]+-unsafe lock order detected",
            "WARNING: HARDIRQ-safe -> HARDIRQ-unsafe lock order detected", "possible deadlock"),
-    Header("lockdep", "WARNING: |INFO: ", r"(?:WARNING: |\[ INFO: )inconsistent lock state",
+    Header("lockdep", "WARNING: |INFO: &inconsistent lock", r"(?:WARNING: |\[ INFO: )inconsistent lock state",
            "WARNING: inconsistent lock state", "inconsistent lock state"),
-    Header("lockdep", "WARNING: |BUG", r"(?:WARNING: |\[ BUG: )bad (?P<detail>unlock balance|contention) detected!",
+    Header("lockdep", "WARNING: |BUG&bad unlock|bad contention", r"(?:WARNING: |\[ BUG: )bad (?P<detail>unlock balance|contention) detected!",
            "WARNING: bad unlock balance detected!", "bad {detail}"),
-    Header("lockdep", "WARNING: |BUG", r"(?:WARNING: |\[ BUG: )held lock freed!",
+    Header("lockdep", "WARNING: |BUG&held lock freed", r"(?:WARNING: |\[ BUG: )held lock freed!",
            "WARNING: held lock freed!", "held lock freed"),
-    Header("lockdep", "WARNING: |BUG", r"(?:WARNING: |\[ BUG: )lock held (?:when|at) (?P<detail>returning to user space|task exit time)",
+    Header("lockdep", "WARNING: |BUG&lock held ", r"(?:WARNING: |\[ BUG: )lock held (?:when|at) (?P<detail>returning to user space|task exit time)",
            "WARNING: lock held when returning to user space!", "lock held {detail}"),
-    Header("lockdep", "WARNING: |BUG", r"(?:WARNING: |\[ BUG: )(?P<comm>.{1,40}?)/(?P<pid>\d+) still has locks held!",
+    Header("lockdep", "WARNING: |BUG&still has locks", r"(?:WARNING: |\[ BUG: )(?P<comm>.{1,40}?)/(?P<pid>\d+) still has locks held!",
            "WARNING: cat/12 still has locks held!", "still has locks held"),
-    Header("lockdep", "BUG|WARNING: ", r"(?:\[ BUG: |BUG: |WARNING: )Invalid wait context",
+    Header("lockdep", "WARNING: |BUG&Invalid wait", r"(?:\[ BUG: |BUG: |WARNING: )Invalid wait context",
            "[ BUG: Invalid wait context ]", "invalid wait context"),
-    Header("lockdep", "WARNING: |BUG", r"(?:WARNING: |\[ BUG: )Nested lock was not taken",
+    Header("lockdep", "WARNING: |BUG&Nested lock", r"(?:WARNING: |\[ BUG: )Nested lock was not taken",
            "WARNING: Nested lock was not taken", "nested lock was not taken"),
-    Header("lockdep", "INFO: ", r"INFO: trying to register non-static key",
+    Header("lockdep", "INFO: &trying", r"INFO: trying to register non-static key",
            "INFO: trying to register non-static key.", "non-static key"),
     Header("lockdep", "BUG: workqueue leaked ", r"BUG: workqueue leaked (?:lock or atomic|atomic, lock or RCU)",
            "BUG: workqueue leaked lock or atomic: kworker/0:1/0x0/12", "workqueue leaked lock"),
     Header("lockdep", "BUG: MAX_", r"BUG: (?P<detail>MAX_\w+ too low)", "BUG: MAX_LOCKDEP_KEYS too low!", "{detail}"),
-    Header("lockdep", "BUG: ", r"BUG: (?:key \S+ (?:has not been registered|not in \.data)|looking up invalid subclass)",
+    Header("lockdep", "BUG: key |BUG: looking ", r"BUG: (?:key \S+ (?:has not been registered|not in \.data)|looking up invalid subclass)",
            "BUG: key ffff888000000000 has not been registered!", "unregistered key"),
     Header("lockdep", "DEBUG_LOCKS_WARN", r"DEBUG_LOCKS_WARN_ON\(", "DEBUG_LOCKS_WARN_ON(class_idx)", "locking bug", NAMES),
     Header("lockdep", "needs lockdep", r"the code is fine but needs lockdep annotation",
            "the code is fine but needs lockdep annotation, or maybe", "non-static key", FOLLOWS),
-    Header("suspicious-rcu", "WARNING: |INFO: ", r"(?:WARNING: |\[ INFO: )suspicious RCU usage",
+    Header("suspicious-rcu", "WARNING: |INFO: &suspicious RCU", r"(?:WARNING: |\[ INFO: )suspicious RCU usage",
            "WARNING: suspicious RCU usage"),
     Header("suspicious-rcu", "rcupdate.h:", r"include/linux/rcupdate\.h:\d+ (?:Illegal|suspicious)",
            "include/linux/rcupdate.h:3 Illegal context switch in RCU read-side critical section!"),
@@ -108,10 +110,10 @@ HEADERS: tuple[Header, ...] = (
     Header("preemptible-per-cpu", "BUG: using ", r"BUG: using (?P<detail>\w+)\(\) in preemptible(?: \[\w+\])? code: (?P<comm>.{1,40})/(?P<pid>\d+)",
            "BUG: using smp_processor_id() in preemptible [00000000] code: cat/12", "{detail}"),
     Header("preemptible-per-cpu", "caller is ", rf"caller is {FUNCTION}", "caller is foo+0x1/0x2", "", FOLLOWS),
-    Header("spinlock-bug", "BUG: ", rf"BUG: (?P<detail>(?:spinlock|rwlock|raw_spinlock|mutex|semaphore|lock)[\w -]+?) on CPU#(?P<cpu>\d+), {_TASK}",
+    Header("spinlock-bug", "BUG: &on CPU#", rf"BUG: (?P<detail>(?:spinlock|rwlock|raw_spinlock|mutex|semaphore|lock)[\w -]+?) on CPU#(?P<cpu>\d+), {_TASK}",
            "BUG: spinlock bad magic on CPU#0, cat/12", "{detail}"),
     # ---- memory faults -----------------------------------------------------------------------
-    Header("null-dereference", "BUG: ", r"BUG: (?:unable to handle )?kernel NULL pointer dereference",
+    Header("null-dereference", "BUG: unable to handle |BUG: kernel NULL", r"BUG: (?:unable to handle )?kernel NULL pointer dereference",
            "BUG: kernel NULL pointer dereference, address: 0000000000000010"),
     Header("null-dereference", "BUG: Kernel NULL", r"BUG: Kernel NULL pointer dereference (?:on|at) (?P<detail>\w+)",
            "BUG: Kernel NULL pointer dereference on write at 0x00000010", "{detail}"),
@@ -143,7 +145,7 @@ HEADERS: tuple[Header, ...] = (
            rf"{_OOPS}(?:segment-related )?general protection fault(?:,| maybe)?[^\[]*(?:0x[0-9a-f]+: )?[0-9a-f]{{4}} \[#\d+\]",
            "general protection fault: 00b8 [#1] SMP"),
     Header("double-fault", "PANIC: double", r"(?:traps: )?PANIC: double fault", "PANIC: double fault, error_code: 0x0"),
-    Header("stack-overflow", "BUG: ", r"BUG: (?:[\w#-]+ )?stack guard page was hit at",
+    Header("stack-overflow", "BUG: &stack guard page", r"BUG: (?:[\w#-]+ )?stack guard page was hit at",
            "BUG: TASK stack guard page was hit at ffffc90000000000 (stack is ffffc90000001000..ffffc90000004fff)"),
     Header("stack-overflow", "Insufficient stack|stack overflow", r"(?:Insufficient stack space to handle exception!|[Kk]ernel stack overflow(?:[. ]|$)|do_IRQ: stack overflow)",
            "Insufficient stack space to handle exception!", "", FOLLOWS),
@@ -182,14 +184,14 @@ HEADERS: tuple[Header, ...] = (
     Header("bug", "monitor event", r"monitor event: 0040 ilc:\d \[#\d+\]", "monitor event: 0040 ilc:2 [#1] SMP", "", FOLLOWS),
     Header("warning", "WARNING: ", rf"WARNING: (?:\[.*\] )?(?P<file>\S+?:\d+) at {FUNCTION}(?:, CPU#(?P<cpu>\d+): {_TASK})?",
            "WARNING: fs/x.c:12 at foo+0x1/0x2 [m], CPU#0: cat/12", "{file}"),
-    Header("warning", "WARNING: ", rf"WARNING: CPU: (?P<cpu>\d+) PID: (?P<pid>\d+) at (?P<file>\S+?:\d+)(?: {FUNCTION})?",
+    Header("warning", "WARNING: CPU: ", rf"WARNING: CPU: (?P<cpu>\d+) PID: (?P<pid>\d+) at (?P<file>\S+?:\d+)(?: {FUNCTION})?",
            "WARNING: CPU: 0 PID: 12 at fs/x.c:12 foo+0x1/0x2 [m]", "{file}"),
-    Header("warning", "WARNING: ", rf"WARNING: at (?P<file>\S+?:\d+)(?: {FUNCTION})?", "WARNING: at fs/x.c:12 foo+0x1/0x2()", "{file}"),
-    Header("warning", "WARNING: ", rf"WARNING: CPU: (?P<cpu>\d+) PID: (?P<pid>\d+) at {FUNCTION}", "WARNING: CPU: 0 PID: 12 at foo+0x1/0x2"),
+    Header("warning", "WARNING: at ", rf"WARNING: at (?P<file>\S+?:\d+)(?: {FUNCTION})?", "WARNING: at fs/x.c:12 foo+0x1/0x2()", "{file}"),
+    Header("warning", "WARNING: CPU: ", rf"WARNING: CPU: (?P<cpu>\d+) PID: (?P<pid>\d+) at {FUNCTION}", "WARNING: CPU: 0 PID: 12 at foo+0x1/0x2"),
     Header("warning", "unchecked MSR", r"unchecked MSR access error: (?P<detail>\w+) (?:from|to) 0x[0-9a-f]+",
            "unchecked MSR access error: RDMSR from 0x123 at rIP: 0xffffffff81000000 (foo+0x1/0x2)", "unchecked {detail}"),
     Header("warning", "cannot create dup", r"sysfs: cannot create duplicate filename", "sysfs: cannot create duplicate filename '/devices/x'", "duplicate sysfs name"),
-    Header("warning", "WARNING: ", r"WARNING: (?:kernel stack (?:regs|frame pointer)|can't (?:access|dereference) |stack recursion|unrecognized unwind|stack going in the wrong)",
+    Header("warning", "WARNING: &kernel stack|can't|stack |unrec", r"WARNING: (?:kernel stack (?:regs|frame pointer)|can't (?:access|dereference) |stack recursion|unrecognized unwind|stack going in the wrong)",
            "WARNING: kernel stack regs at 00000000 in cat:12 has bad 'bp' value 00000000", "unwinder", ALONE),
     Header("rust-panic", "panicked at", r"rust_kernel: panicked at (?P<file>[^:]+:\d+)", "rust_kernel: panicked at drivers/x.rs:12:3:", "{file}", NAMES),
     # ---- memory management --------------------------------------------------------------------
@@ -200,7 +202,7 @@ HEADERS: tuple[Header, ...] = (
     Header("slab-corruption", "BUG ", r"BUG (?P<cache>\S+) (?:\(.*\))?: (?P<detail>[A-Z][\w ,-]+)",
            "BUG kmalloc-64 (Not tainted): Object already free", "{detail}"),
     Header("slab-corruption", "lab corruption|slab error|cache_free_debug", r"(?:Slab corruption|slab error in |cache_free_debugcheck)", "Slab corruption (Not tainted): size-64 start=ffff888000000000, len=64"),
-    Header("slab-corruption", "INFO: ", r"INFO: (?:Freed|Allocated) in \S+ age=", "INFO: Freed in foo+0x1/0x2 age=3 cpu=0 pid=12", "", FOLLOWS),
+    Header("slab-corruption", "INFO: &Freed|Allocated", r"INFO: (?:Freed|Allocated) in \S+ age=", "INFO: Freed in foo+0x1/0x2 age=3 cpu=0 pid=12", "", FOLLOWS),
     Header("page-allocation-failure", "page allocation failure", r"(?P<comm>.{1,40}): page allocation failure: order:(?P<order>\d+)",
            "cat: page allocation failure: order:4, mode:0x40dc0(GFP_KERNEL)"),
     Header("out-of-memory", "oom-killer", r"(?P<comm>.{1,40}) invoked oom-killer: ", "cat invoked oom-killer: gfp_mask=0x0, order=0, oom_score_adj=0"),
@@ -216,7 +218,7 @@ HEADERS: tuple[Header, ...] = (
     Header("rcu-stall", "ed stall", r"(?:INFO: )?rcu_\w+ (?:self-)?detected (?:expedited )?stalls? ", "rcu: INFO: rcu_preempt self-detected stall on CPU"),
     Header("rcu-stall", " behind) idle=|ticks this GP", r"\d+-[.O!]{3,4}[:!].*GPs? behind\) idle=|\d+-\.{3}.*ticks this GP\) idle=",
            "0-....: (2100 ticks this GP) idle=1/2/3 softirq=1/2 fqs=3", "", FOLLOWS),
-    Header("hung-task", "INFO: ", rf"INFO: task {_TASK} (?:<.*> )?(?:blocked (?:in I/O wait )?|can't die )for more than \d+ seconds",
+    Header("hung-task", "INFO: &task ", rf"INFO: task {_TASK} (?:<.*> )?(?:blocked (?:in I/O wait )?|can't die )for more than \d+ seconds",
            "INFO: task cat:12 blocked for more than 120 seconds."),
     # ---- hardware, devices -----------------------------------------------------------------------
     Header("hardware", "Hardware Error", r"(?:mce: |\{\d+\})?\[Hardware Error\]: (?P<rest>.*)", "mce: [Hardware Error]: CPU 0: Machine Check Exception: 5 Bank 6: be00000000800400"),
@@ -245,20 +247,22 @@ HEADERS: tuple[Header, ...] = (
     Header("bug", "BUG: ", r"BUG: (?P<detail>[\w ].*)", "BUG: recent printk recursion!", "{detail}"),
 )  # fmt: skip
 
-# What may stand before a message: pr_fmt prefixes and lockdep's old brackets.
-PREAMBLE = r"(?:[Kk]asan: GPF could be caused by .* access(?=\S)|(?:NMI )?watchdog: |rcu: |mm/\S+: |traps: |pcieport \S+: |\S+ [0-9a-f]{4}:\S+: (?:\S+: )?)?\s*"
+# What may stand before a message: pr_fmt prefixes and what lockdep puts in brackets. The
+# second is for a driver's and its device's names, where the first took the message's own.
+_PREAMBLES = (
+    Expression(r"(?:[Kk]asan: GPF could be caused by .* access(?=\S)|(?:NMI )?watchdog: |rcu: |mm/\S+: |traps: |pcieport \S+: "
+               r"|\S+ [0-9a-f]{4}:\S+: (?:\S+: )?)\s*"),
+    Expression(r"\S+ [0-9a-f]{4}:\S+: \s*"),
+)  # fmt: skip
 
-_WORDS_OF = tuple(row.words.split("|") for row in HEADERS)
-_WORDS = dict.fromkeys(word for words in _WORDS_OF for word in words)
+_WORDS_OF = tuple([one.split("|") for one in row.words.split("&")] for row in HEADERS)
+_WORDS = dict.fromkeys(word for words in _WORDS_OF for word in words[0])
 # Of these at least one is in every header. Looked for one after another in a whole piece
 # of text: str.find() reads 20 times as fast as one regular expression over all of them.
 WORDS = tuple(word for word in _WORDS if not any(part in word for part in _WORDS if part != word))
 ANYWHERE = re.compile("|".join(map(re.escape, WORDS)))
 
-_ALL = tuple(range(len(HEADERS)))
-_GATES = 64  # kept
-_gates: dict[tuple[int, ...], re.Pattern[str]] = {}
-_compiled: dict[int, re.Pattern[str]] = {}
+_rows = tuple((row, Expression(row.pattern)) for row in HEADERS)
 
 
 def header(text: str) -> tuple[Header, re.Match[str]] | None:
@@ -270,29 +274,31 @@ def header(text: str) -> tuple[Header, re.Match[str]] | None:
     stripped = text.strip()
     if not any(word in stripped for word in WORDS):
         return None
-    numbers = tuple(
-        number for number, words in enumerate(_WORDS_OF) if any(word in stripped for word in words)
-    )
-    if numbers not in _gates and len(_gates) >= _GATES:
-        numbers = _ALL  # of a log that has too many combinations
-    gate = _gate(numbers).match(stripped)
-    if gate is None or gate.lastindex is None:
+    rows = [
+        row
+        for row, words in zip(_rows, _WORDS_OF, strict=True)
+        if all(any(word in stripped for word in one) for one in words)
+    ]
+    if not rows:
         return None
-    number = numbers[gate.lastindex - 1]
-    if number not in _compiled:
-        _compiled[number] = re.compile(HEADERS[number].pattern)
-    match = _compiled[number].match(stripped, gate.end())
-    return None if match is None else (HEADERS[number], match)
+    found = _first_row(rows, stripped)
+    if found is not None or ": " not in stripped:
+        return found
+    for preamble in _PREAMBLES:
+        before = preamble.match(stripped)
+        if before is None:
+            return None
+        found = _first_row(rows, stripped[before.end() :])
+        if found is not None:
+            return found
+    return None
 
 
-def _gate(numbers: tuple[int, ...]) -> re.Pattern[str]:
-    """
-    Return one pattern for some rows of the table: a group for each, and no others.
-
-    One for the whole table takes as long to compile as a log takes to be read.
-    """
-    if numbers not in _gates:
-        patterns = (re.sub(r"\(\?P<\w+>", "(?:", HEADERS[number].pattern) for number in numbers)
-        rows = "|".join(f"({pattern})" for pattern in patterns)
-        _gates[numbers] = re.compile(rf"{PREAMBLE}(?={rows})")
-    return _gates[numbers]
+def _first_row(
+    rows: list[tuple[Header, Expression]], message: str
+) -> tuple[Header, re.Match[str]] | None:
+    for row, pattern in rows:
+        match = pattern.match(message)
+        if match is not None:
+            return row, match
+    return None
