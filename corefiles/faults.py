@@ -341,4 +341,21 @@ _WAITS = (
     ),
 )
 
-SCENARIOS = (*_ACCESS, *_STALLS, *_WAITS)
+_MANY = (
+    Scenario(
+        "bad-accesses",
+        "some hundred kernel threads of our own module, each stopped in a bad access, then sysrq",
+        SYSRQ,
+        setup=f"echo bad >{_TRIGGER}\n",
+        settle=1,
+        own_module=True,
+        expect={
+            "kind": "panic-by-hand",
+            "panic_comm": "init",
+            "panic_frames": ["sysrq_handle_crash"],
+            "widgets": WIDGETS,
+        },
+    ),
+)
+
+SCENARIOS = (*_ACCESS, *_STALLS, *_WAITS, *_MANY)

@@ -4,9 +4,10 @@
 ``x86_64`` and ``arm64`` (instructions into that), ``disasm`` (bytes into instructions),
 ``flow`` (what registers and slots still hold), ``abi`` (where parameters are passed), ``text``
 (functions, their prototypes, what may rewrite them), ``recover`` (the walk over a stack),
-``exception`` (registers at one that the unwinder has not seen), ``types`` (of values),
-``access``, ``slab_state`` and ``own_structs`` (what faulted, on what), ``listing`` (``dis``),
-``references`` and ``globals`` (types of variables from code).
+``exception`` (registers at one that the unwinder has not seen), ``layout`` (what a type has at
+an offset), ``types`` (of values), ``members`` (which of several is meant), ``operand`` (of an
+instruction), ``access``, ``slab_state`` and ``own_structs`` (what faulted, on what), ``listing``
+(``dis``), ``references`` and ``globals`` (types of variables from code).
 
 A value is shown only if it is proven to be what the function was called with; anything else
 has a reason instead.

@@ -1,8 +1,8 @@
 """The memory access that faulted, in words: which member of what, through which pointer.
 
-Owns finding the interrupted frame that faulted, its instruction's memory operand, and the
-sentence about it. What a pointer's type and spelling are is ``types``'; what the log said of
-the fault is the caller's.
+Owns finding the interrupted frame that faulted and the sentence about its instruction. What
+its memory operand is, is ``operand``'s; what a pointer's type and spelling are is ``types``';
+what the log said of the fault is the caller's.
 
 Facts: ``include/linux/poison.h``; ``include/linux/err.h`` (MAX_ERRNO);
 ``arch/x86/include/asm/idtentry.h`` (``asm_exc_*``), ``arch/arm64/kernel/entry.S``
@@ -11,17 +11,25 @@ Facts: ``include/linux/poison.h``; ``include/linux/err.h`` (MAX_ERRNO);
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import drgn
 
 from btfdbg.frames.arguments import recovery, walk
-from btfdbg.frames.flow import FunctionFlow, State, Value
-from btfdbg.frames.ir import CALL_REGISTER, JUMP_REGISTER, STORE, Insn, Mem
+from btfdbg.frames.flow import FunctionFlow, Value
+from btfdbg.frames.ir import (
+    CALL,
+    STORE,
+    Insn,
+    Mem,
+)
+from btfdbg.frames.layout import underlying
+from btfdbg.frames.operand import operand
 from btfdbg.frames.recover import Recovery, Walked
-from btfdbg.frames.types import Typed, Types, pointed_to, underlying
-from btfdbg.lazy_dataclass import dataclass
+from btfdbg.frames.types import THUNK, Typed, Types
+from btfdbg.lazy_dataclass import dataclass, replace
 
 if TYPE_CHECKING:
     from btfdbg.program.session import Session
@@ -59,6 +67,9 @@ class Access:
     :ivar state: What the pointer's value says of itself: NULL, an error, poison; or "".
     :ivar holder: What the slab allocator says of the pointer's object or, where that is none,
         of the object that the pointer was loaded from; or "".
+    :ivar index: Bytes that an index in another register adds.
+    :ivar passed: How a caller spells the pointer, where it is an argument: ``complete passes
+        &x->wait.lock``; "" if no caller says more than the function's parameter does.
     """
 
     frame: int
@@ -77,6 +88,8 @@ class Access:
     origin: str
     state: str
     holder: str = ""
+    index: int = 0
+    passed: str = ""
 
     def __str__(self) -> str:
         where = f"{self.function}+{self.offset:#x}"
@@ -92,18 +105,19 @@ class Access:
             start = "NULL" if not self.value else f"{self.value:#x}"
             sign = "-" if self.displacement < 0 else "+"
             moved = f"{sign}{abs(self.displacement):#x}" if self.displacement else ""
-            address = f"{start}{moved}"
+            indexed = f"{'-' if self.index < 0 else '+'}{abs(self.index):#x}" if self.index else ""
+            address = f"{start}{moved}{indexed}"
         if self.type is None or not self.member:
             return address
-        return f"{address} = {self.type.type_name()}.{self.member}"
+        dot = "" if self.member.startswith("[") else "."
+        return f"{address} = {self.type.unqualified().type_name()}{dot}{self.member}"
 
     def _pointer(self) -> str:
         if not self.register:
             return ""
-        found = f"{self.register} is {self.origin}" if self.origin else ""
-        if self.state:
-            found += f"{', ' if found else f'{self.register} is '}{self.state}"
-        return f"{found}{'; ' if found else ''}{self.holder}" if self.holder else found
+        said = [word for word in (self.origin, self.state) if word]
+        found = [f"{self.register} is {', '.join(said)}"] if said else []
+        return "; ".join([*found, *filter(None, (self.passed, self.holder))])
 
 
 def faulting_access(
@@ -131,8 +145,41 @@ def faulting_access(
             continue
         for access in _accesses(session, made, number, frame):
             if fault_address is None or _hits(access, fault_address):
-                return access
+                passed = _passed(session, made, walked[number:], access.register)
+                return replace(access, passed=passed) if passed else access
     return None
+
+
+def _passed(session: Session, made: Recovery, walked: list[Walked | None], register: str) -> str:
+    """
+    How a caller spells the pointer, where the function got it as an argument.
+
+    :param walked: The frames from the one that faulted on.
+    :return: Of the innermost caller for which it is more than a parameter, or "".
+    """
+    first = walked[0]
+    value = None if first is None or first.state is None else first.state.regs.get(register)
+    for inner, outer in itertools.pairwise(walked):
+        if inner is None or outer is None or isinstance(inner.function, str):
+            break
+        if value is None or value[0] is None or value[0][0] != "entry":
+            break
+        call, flow = outer.call, outer.flow
+        if not inner.linked or inner.via or inner.caller or call is None or flow is None:
+            break
+        before = flow.before(call.address)
+        if before is None or call.kind != CALL or call.target != inner.function.start:
+            break
+        given = before.regs.get(str(value[0][1]))
+        if given is None or given[0] is None:
+            break
+        typed = Types(session, made.text, outer.prototype, flow.insns, flow).of(given)
+        if given[0][0] != "entry" or given[1]:
+            if typed is None or not typed.text or isinstance(outer.function, str):
+                break
+            return f"{outer.function.names[0]} passes {typed.text}"
+        value = given
+    return ""
 
 
 def _after_exception(walked: list[Walked | None], number: int) -> bool:
@@ -161,14 +208,13 @@ def _accesses(session: Session, made: Recovery, number: int, frame: Walked) -> I
     if flow is None or flow.problem:
         return
     insn = flow.insns.get(frame.raw.pc)
-    state = flow.before(frame.raw.pc)
-    if insn is None or state is None:
+    if insn is None:
         return
-    types = Types(session, made.text, frame.prototype)
+    types = Types(session, made.text, frame.prototype, flow.insns, flow)
     for mem, size in made.arch.memory(*insn.text):
         if mem.segment:
             continue
-        yield _access(made, frame, flow, insn, state, types, number, (mem, size))
+        yield _access(made, frame, flow, insn, types, number, mem, size)
 
 
 def _access(
@@ -176,30 +222,14 @@ def _access(
     frame: Walked,
     flow: FunctionFlow,
     insn: Insn,
-    state: State,
     types: Types,
     number: int,
-    operand: tuple[Mem, int],
+    mem: Mem,
+    size: int,
 ) -> Access:
-    mem, size = operand
-    registers = frame.raw.registers
-    kind = "write" if any(op[0] == STORE and op[1] == mem for op in insn.ops) else "read"
-    register, displacement = mem.base or "", mem.disp
-    value = registers.get(register) if register != "pc" else insn.end
-    address = None if value is None and register else (value or 0) + mem.disp
-    if mem.index_by is not None:
-        index = registers.get(mem.index_by)
-        if index is None or not mem.scale or address is None:
-            address = None
-        else:
-            address += index * mem.scale
-    pointer = state.regs.get(register)
-    typed = None if pointer is None else types.of(pointer)
-    target = pointed_to(typed.type) if typed is not None else None
-    member = ""
-    if mem.index_by is None and pointer is not None and register != "pc":
-        place = types.at((pointer[0], (pointer[1] + mem.disp) % (1 << 64), 64), size)
-        target, member = _member(types, pointer, mem, size, target, place)
+    found = operand(made.arch, flow, frame, types, insn, mem, size)
+    writes = any(op[0] == STORE and op[1] == mem for op in insn.ops)
+    typed = None if found.pointer is None else types.of(found.pointer)
     assert not isinstance(frame.function, str)
     return Access(
         frame=number,
@@ -207,17 +237,18 @@ def _access(
         offset=insn.address - frame.function.start,
         pc=insn.address,
         instruction=" ".join(insn.text).strip(),
-        kind=kind,
+        kind="write" if writes else "read",
         size=size,
-        address=None if address is None else address % (1 << 64),
-        register="" if register == "pc" else register,
-        value=None if register == "pc" else value,
-        displacement=displacement,
-        type=target,
-        member=member,
+        address=found.address,
+        register=found.register,
+        value=found.value,
+        displacement=found.displacement,
+        type=found.type,
+        member=found.member,
         origin=_origin(typed),
-        state="" if value is None or register == "pc" else state_of(value),
-        holder=_holder(made, frame, types, pointer, None if register == "pc" else value),
+        state="" if found.value is None else state_of(found.value),
+        holder=_holder(made, frame, types, found.pointer, found.value),
+        index=found.index or 0,
     )
 
 
@@ -244,31 +275,6 @@ def _holder(
     typed = types.of(inner)
     name = typed.text if typed is not None else "what it was loaded from"
     return f"{name} ({number:#x}) is {found}"
-
-
-def _member(
-    types: Types,
-    pointer: Value,
-    mem: Mem,
-    size: int,
-    target: drgn.Type | None,
-    place: Typed | None,
-) -> tuple[drgn.Type | None, str]:
-    """The struct behind the pointer and the member's path in it."""
-    from btfdbg.frames.types import member_at
-
-    if target is not None:
-        found = member_at(target, mem.disp, size)
-        return target, "" if found is None else found.path
-    # The pointer itself is one into a struct: its base tells.
-    base, k, bits = pointer
-    outer = types.of((base, 0, bits)) if base is not None else None
-    behind = pointed_to(outer.type) if outer is not None else None
-    offset = k - (1 << 64) if k >> 63 else k
-    if behind is None or place is None:
-        return None, ""
-    found = member_at(behind, offset + mem.disp, size)
-    return (None, "") if found is None else (behind, found.path)
 
 
 def _origin(typed: Typed | None) -> str:
@@ -303,10 +309,16 @@ def _wild_call(session: Session, made: Recovery, number: int, frame: Walked) -> 
     flow = made.flow(function)
     call = None if flow.problem else flow.call_before(back)
     state = None if call is None else flow.before(call.address)
-    if call is None or state is None or call.kind not in (CALL_REGISTER, JUMP_REGISTER):
+    if call is None or state is None:
         return None
-    types = Types(session, made.text, made.text.prototype_at(function.start))
     through = call.through
+    if call.kind == CALL:
+        names = (n.removeprefix(THUNK) for n in made.text.names_at(call.target))
+        through = next((n for n in names if n in made.arch.REGISTERS), None)
+    if through is None:
+        return None
+    prototype = made.text.prototype_at(function.start)
+    types = Types(session, made.text, prototype, flow.insns, flow)
     typed: Typed | None = None
     if isinstance(through, str):
         value = state.regs.get(through)

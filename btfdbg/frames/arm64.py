@@ -10,6 +10,7 @@ Facts: Arm Architecture Reference Manual for A-profile, part C6 (base instructio
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -112,6 +113,7 @@ _FIRST_OPERAND = _words(
     " pacda pacdb irg gmi subp addg subg"
 )
 _EXTENSIONS = {"sxtw": 32, "uxtw": 32, "sxth": 16, "uxth": 16, "sxtb": 8, "uxtb": 8}
+_EXTENDED = re.compile(r", w\d+, ([su])xtw(?: #(\d))?\]")
 _LOADS = ("ldr", "ldur", "ldar", "ldapr", "ldapur", "ldxr", "ldaxr", "ldtr", "ldlar")
 _STORES = ("str", "stur", "stlr", "stlur", "sttr", "stllr")
 _PAIRS = ("ldp", "ldnp", "ldpsw", "ldxp", "ldaxp")
@@ -444,6 +446,22 @@ def _and(parts: list[Operand]) -> tuple[Op, ...]:
             if kept >= 8:
                 return ((MOVE, dst, src, min(kept, bits)),)
     return _define(parts[0] if parts else None, _reads(parts[1:]))
+
+
+def extended(operands: str, index: int) -> int | None:
+    """
+    Bytes that an index of 32 bits adds to an address.
+
+    >>> extended("w0, [x1, w2, sxtw #2]", 0xFFFFFFFF)
+    -4
+    """
+    match = _EXTENDED.search(operands)
+    if match is None:
+        return None
+    index &= (1 << 32) - 1
+    if match[1] == "s" and index >> 31:
+        index -= 1 << 32
+    return index << int(match[2] or 0)
 
 
 def _memory_access(name: str, parts: list[Operand]) -> tuple[Op, ...]:

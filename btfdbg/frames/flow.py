@@ -102,6 +102,9 @@ class Arch(Protocol):
 
     def memory(self, mnemonic: str, operands: str) -> list[tuple[Mem, int]]: ...
 
+    def extended(self, operands: str, index: int) -> int | None:
+        """Bytes that a memory operand's index of fewer than 64 bits adds; None if not known."""
+
     def jump_table(self, before: Sequence[Insn]) -> JumpTable | None:
         """The table that an indirect jump goes through, by the instructions up to it."""
 
@@ -197,6 +200,7 @@ class FunctionFlow:
         self.insns: dict[int, Insn] = {}
         self.tables: dict[int, list[int]] = {}
         self.blocks: dict[int, State] = {}
+        self._meeting: dict[int, list[State]] | None = None
         self._disassemble = disassemble
         self._leaders: set[int] = set()
         self._bytes: dict[int, bytes] = {}
@@ -392,43 +396,69 @@ class FunctionFlow:
         while queue:
             block = heapq.heappop(queue)
             waiting.discard(block)
-            state = self.blocks[block].copy()
-            at = block
-            edges: list[tuple[int, State]] = []
-            while True:
-                insn = self.insns.get(at)
-                if insn is None:
-                    break
-                steps += 1
-                fixup = self._fixups.get(at)
-                if fixup is not None:
-                    edges.append((fixup.target, self._faulted(state, insn, fixup)))
-                other = self._branches.get(at)
-                if other is not None:
-                    edges.append((other, state.copy()))
-                self.execute(state, insn)
-                if insn.kind in (BRANCH, JUMP):
-                    edges.append((insn.target, state.copy()))
-                if insn.kind in (STOP, BREAK, JUMP, JUMP_REGISTER):
-                    if at in self.tables:
-                        edges += [(target, state.copy()) for target in self.tables[at]]
-                    elif insn.kind == JUMP_REGISTER:
-                        self._leaves(state, insn)
-                    if other is not None and insn.kind == JUMP:
-                        edges.append((insn.end, state.copy()))
-                    break
-                if insn.kind == CALL and not self.code.returns(insn.target):
-                    break
-                at = insn.end
-                if at in self._leaders:
-                    edges.append((at, state))
-                    break
+            count, edges = self._edges(block)
+            steps += count
             if steps > MAX_STEPS:
                 raise Refusal("it takes too many steps")
             for target, made in edges:
                 if target in self.insns and self._join(target, made) and target not in waiting:
                     waiting.add(target)
                     heapq.heappush(queue, target)
+
+    def _edges(self, block: int) -> tuple[int, list[tuple[int, State]]]:
+        """Instructions from a block's first on, and where it goes on in which states."""
+        state = self.blocks[block].copy()
+        at, steps = block, 0
+        edges: list[tuple[int, State]] = []
+        while True:
+            insn = self.insns.get(at)
+            if insn is None:
+                break
+            steps += 1
+            fixup = self._fixups.get(at)
+            if fixup is not None:
+                edges.append((fixup.target, self._faulted(state, insn, fixup)))
+            other = self._branches.get(at)
+            if other is not None:
+                edges.append((other, state.copy()))
+            self.execute(state, insn)
+            if insn.kind in (BRANCH, JUMP):
+                edges.append((insn.target, state.copy()))
+            if insn.kind in (STOP, BREAK, JUMP, JUMP_REGISTER):
+                if at in self.tables:
+                    edges += [(target, state.copy()) for target in self.tables[at]]
+                elif insn.kind == JUMP_REGISTER:
+                    self._leaves(state, insn)
+                if other is not None and insn.kind == JUMP:
+                    edges.append((insn.end, state.copy()))
+                break
+            if insn.kind == CALL and not self.code.returns(insn.target):
+                break
+            at = insn.end
+            if at in self._leaders:
+                edges.append((at, state))
+                break
+        return steps, edges
+
+    def incoming(self, block: int, place: str | int) -> list[Value | None]:
+        """
+        What each path brings that meets at a block.
+
+        :param place: A register, or the offset of a slot from the stack pointer at entry.
+        :return: One value a path, None where it is not known.
+        """
+        if self._meeting is None:
+            self._meeting = {}
+            for start in self.blocks:
+                for target, state in self._edges(start)[1]:
+                    self._meeting.setdefault(target, []).append(state)
+        states = self._meeting.get(block, [])
+        if block == self.code.start:
+            states = [*states, self.entry_state(0)]
+        if isinstance(place, str):
+            return [state.regs.get(place) for state in states]
+        slots = [state.slots.get(place) for state in states]
+        return [None if slot is None else slot[1] for slot in slots]
 
     def _faulted(self, before: State, insn: Insn, fixup: Fixup) -> State:
         state = before.copy()

@@ -29,8 +29,9 @@ from btfdbg.errors import DebugInfoError
 from btfdbg.frames.arguments import recovery
 from btfdbg.frames.flow import FunctionFlow, State, Value
 from btfdbg.frames.ir import CALL, JUMP, STOP, STORE, Insn, Op
+from btfdbg.frames.layout import member_at, pointed_to, size_of, underlying
 from btfdbg.frames.references import pointers, present, references
-from btfdbg.frames.types import Types, member_at, pointed_to, size_of, underlying
+from btfdbg.frames.types import Types
 from btfdbg.lazy_dataclass import dataclass
 
 if TYPE_CHECKING:

@@ -34,7 +34,8 @@ from btfdbg.frames.ir import (
     Mem,
     Op,
 )
-from btfdbg.frames.types import THUNK, Typed, Types, underlying
+from btfdbg.frames.layout import underlying
+from btfdbg.frames.types import THUNK, Typed, Types
 from btfdbg.lazy_dataclass import dataclass
 
 if TYPE_CHECKING:

@@ -2,7 +2,8 @@
 
 Owns the step from "what the load at that place gave" to "``file->f_op``, a pointer to struct
 file_operations": parameters by their prototype, globals by their symbol, results by the called
-function's prototype, loads by the member that is there. Where BTF leaves a choice (a union), the
+function's prototype, loads by the member that is there, values that differ by the path by what
+all paths agree on. Where BTF leaves a choice (a union), the
 spelling says the first and the type is not known.
 """
 
@@ -14,19 +15,23 @@ import drgn
 from drgn import TypeKind
 
 from btfdbg.errors import BtfError
-from btfdbg.frames.flow import CURRENT_TASK, Value
+from btfdbg.frames.flow import CURRENT_TASK, Base, Value
+from btfdbg.frames.ir import LOAD, SELECT
+from btfdbg.frames.layout import member_at, pointed_to, size_of, underlying
 from btfdbg.lazy_dataclass import dataclass
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from btfdbg.frames.flow import FunctionFlow
     from btfdbg.frames.ir import Insn
     from btfdbg.frames.text import Prototype, Text
     from btfdbg.kallsyms import Sym
     from btfdbg.program.session import Session
 
 _MAX_DEPTH = 8
-_BITS = 8
+_MAX_PATHS = 256  # values looked at, for one function
+_MAX_TEXTS = 3
 # Functions that call what a register holds (arch/x86/include/asm/nospec-branch.h).
 THUNK = "__x86_indirect_thunk_"
 _WORD = 8
@@ -45,25 +50,14 @@ class Typed:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
-    """
-    What a struct has at an offset.
-
-    :ivar path: ``f_path.dentry``; "" for the struct itself.
-    :ivar type: None if several of a union fit.
-    """
-
-    path: str
-    type: drgn.Type | None
-
-
 class Types:
     """
     Types of values in one function.
 
     :param prototype: Of the function, or why there is none.
-    :param insns: Its instructions, where it is to be known which load a CPU's base (arm64).
+    :param insns: Its instructions, where it is to be known which load a CPU's base (arm64) or a
+        CPU's variable (x86-64).
+    :param flow: Its analysis, where values are wanted that differ by the path.
     """
 
     def __init__(
@@ -72,7 +66,11 @@ class Types:
         text: Text,
         prototype: Prototype | str,
         insns: Mapping[int, Insn] | None = None,
+        flow: FunctionFlow | None = None,
     ) -> None:
+        self._flow = flow
+        self._assumed: dict[Base, Typed | None] = {}
+        self._paths_left = _MAX_PATHS
         self._session = session
         self._text = text
         self._prototype = prototype
@@ -88,14 +86,22 @@ class Types:
         found: Typed | None = None
         if base[0] == "entry":
             found = self._parameter(str(base[1]))
+        elif base[0] == "stack":
+            found = self._stack_parameter(base[1])
+        elif base[0] == "phi":
+            found = self._met(base, depth)
         elif base == CURRENT_TASK:
             found = self._current()
         elif base[0] == "call" and base[2] in ("rax", "x0"):
             found = self._result(base[3])
         elif base[0] == "load" and isinstance(base[3], tuple) and isinstance(base[4], int):
             found = self.at(base[3], base[4], depth + 1)
+        elif base[0] == "load" and base[3] is None:
+            found = self._of_segment(base[1], base[4])
         elif base[0] == "def" and self._is_cpu_base(base[1]):
             return self._of_cpu(k)
+        elif base[0] == "def" and self._flow is not None:
+            found = self._one_of(base, depth)
         if found is None or not k:
             return found
         return self._moved(found, k)
@@ -109,6 +115,8 @@ class Types:
         base, k, bits = address
         if base is None:
             return self._global(k, size)
+        if base[0] == "def" and self._is_cpu_base(base[1]):
+            return self.per_cpu(k, size)
         pointer = self.of((base, 0, bits), depth)
         if pointer is None:
             return None
@@ -118,7 +126,7 @@ class Types:
             return Typed(None, _offset_text(pointer.text, offset))
         found = member_at(target, offset, size)
         if found is None:
-            return Typed(None, _offset_text(pointer.text, offset))
+            return _entry_of(pointer, target, offset, size)
         if not found.path:
             return Typed(found.type, f"*{pointer.text}")
         if pointer.text.startswith("&"):
@@ -156,6 +164,95 @@ class Types:
                 type_ = self._prototype.type_of(param.type_id)
                 return None if type_ is None else Typed(type_, param.name or register)
         return None
+
+    def _stack_parameter(self, offset: object) -> Typed | None:
+        if isinstance(self._prototype, str) or self._prototype.signature.problem:
+            return None
+        for param in self._prototype.signature.params:
+            if param.stack == offset and param.size == _WORD and not param.by_reference:
+                type_ = self._prototype.type_of(param.type_id)
+                return None if type_ is None or not param.name else Typed(type_, param.name)
+        return None
+
+    def _of_segment(self, address: object, size: object) -> Typed | None:
+        """What an instruction loads that names a CPU's variable (x86-64's ``gs:``)."""
+        insn = self._insns.get(address) if isinstance(address, int) else None
+        if insn is None or not isinstance(size, int):
+            return None
+        for op in insn.ops:
+            if op[0] != LOAD or not op[2].segment or op[2].index_by is not None:
+                continue
+            if op[2].base in (None, "pc"):
+                place = op[2].disp + (insn.end if op[2].base else 0)
+                return self.per_cpu(place % (1 << 64), size)
+        return None
+
+    def _met(self, base: Base, depth: int) -> Typed | None:
+        """
+        A value that differs by the path: its type if it is the same on every path.
+
+        In a loop one of the paths brings what was made from the value itself: that one is looked
+        at with the others' type taken for the value's. NULL has every pointer's type.
+        """
+        flow, (_, block, place) = self._flow, base
+        if base in self._assumed:
+            return self._assumed[base]
+        if flow is None or not isinstance(block, int) or not isinstance(place, str | int):
+            return None
+        return self._agreed(base, flow.incoming(block, place), depth)
+
+    def _one_of(self, base: Base, depth: int) -> Typed | None:
+        """What an instruction chose among two registers (``cmov``, ``csel``)."""
+        flow, address = self._flow, base[1]
+        if base in self._assumed:
+            return self._assumed[base]
+        insn = self._insns.get(address) if isinstance(address, int) else None
+        state = None if insn is None or flow is None else flow.before(insn.address)
+        if insn is None or state is None:
+            return None
+        for op in insn.ops:
+            if op[0] == SELECT and op[1] == base[2] and op[4] == 64:
+                return self._agreed(base, [state.regs[op[2]], state.regs[op[3]]], depth)
+        return None
+
+    def _agreed(self, base: Base, brought: Sequence[Value | None], depth: int) -> Typed | None:
+        values = [v for v in dict.fromkeys(brought) if v != (None, 0, 64)]
+        if not values:
+            return None
+        self._assumed[base] = None
+        try:
+            texts: list[str] = []
+            agreed: drgn.Type | None = None
+            waiting = list(values)
+            for loop in (False, True):
+                todo, waiting = waiting, []
+                for value in todo:
+                    self._paths_left -= 1
+                    if value is None or self._paths_left < 0:
+                        return None
+                    if value[0] == base and not value[1]:
+                        continue
+                    found = self.of(value, depth + 1)
+                    type_ = None if found is None else found.type
+                    if found is None or type_ is None or pointed_to(type_) is None:
+                        waiting.append(value)
+                        continue
+                    type_ = _decayed(self._session.prog, type_)
+                    if agreed is not None and not _same_pointer(agreed, type_):
+                        return None
+                    agreed = agreed or type_
+                    if not loop:
+                        texts.append(found.text)
+                if agreed is None or not waiting:
+                    break
+                self._assumed[base] = Typed(agreed, texts[0])
+            if agreed is None or waiting:
+                return None
+            several = list(dict.fromkeys(texts))
+            text = " or ".join(several) if len(several) <= _MAX_TEXTS else ""
+            return Typed(agreed, f"{text}, or a later one of the loop" if loop and text else text)
+        finally:
+            del self._assumed[base]
 
     def _current(self) -> Typed | None:
         try:
@@ -231,92 +328,26 @@ def _offset_text(text: str, offset: int) -> str:
     return f"*({text}{'+' if offset > 0 else '-'}{abs(offset):#x})"
 
 
-def underlying(type_: drgn.Type) -> drgn.Type:
-    """A type without its typedefs."""
-    while type_.kind is TypeKind.TYPEDEF:
-        type_ = type_.type
-    return type_
+def _entry_of(pointer: Typed, target: drgn.Type, offset: int, size: int) -> Typed:
+    """What lies behind what a pointer points to: an entry of a table of pointers, or nothing."""
+    if underlying(target).kind is TypeKind.POINTER and size == _WORD:
+        index, rest = divmod(offset, _WORD)
+        if index > 0 and not rest:
+            return Typed(target, f"{pointer.text.removeprefix('&')}[{index}]")
+    return Typed(None, _offset_text(pointer.text, offset))
 
 
-def pointed_to(type_: drgn.Type | None) -> drgn.Type | None:
-    """The type that a pointer points to; None if it is no pointer."""
-    if type_ is None:
-        return None
-    pointer = underlying(type_)
-    return pointer.type if pointer.kind is TypeKind.POINTER else None
+def _decayed(prog: drgn.Program, pointer: drgn.Type) -> drgn.Type:
+    """A pointer to an array as one to its elements, which is what a loop over it has."""
+    target = pointed_to(pointer)
+    if target is None or underlying(target).kind is not TypeKind.ARRAY:
+        return pointer
+    return prog.pointer_type(underlying(target).type)
 
 
-def member_at(type_: drgn.Type, offset: int, size: int) -> Member | None:
-    """
-    What a type has at an offset.
-
-    :param offset: Bytes.
-    :param size: Bytes of the access: the innermost member that is at least as large is meant.
-        0: the outermost member that starts there.
-    :return: None if the type has nothing there, or is not complete.
-    """
-    found = _candidates(type_, offset, size, 0)
-    if not found:
-        return None
-    first = found[0]
-    if all(m.type is not None and m.type == first.type for m in found[1:]):
-        return first
-    return Member(first.path, None)
-
-
-def _candidates(type_: drgn.Type, offset: int, size: int, depth: int) -> list[Member]:
-    real = underlying(type_)
-    total = size_of(real)
-    if offset < 0 or total is None or offset + max(size, 1) > total or depth > _MAX_DEPTH:
-        return []
-    if real.kind is TypeKind.ARRAY:
-        return _elements(real, offset, size, depth)
-    if real.kind not in (TypeKind.STRUCT, TypeKind.UNION, TypeKind.CLASS):
-        return [Member("", type_)] if offset == 0 else []
-    found: list[Member] = []
-    for member in real.members:
-        start, bits = divmod(member.bit_offset, _BITS)
-        if member.bit_field_size is not None:
-            last = member.bit_offset + member.bit_field_size
-            inside = offset * _BITS <= member.bit_offset and last <= (offset + size) * _BITS
-            if inside and size <= _WORD:
-                found.append(Member(member.name or "", None))
-            continue
-        if bits or start > offset:
-            continue
-        if not size and start == offset and member.name:
-            found.append(Member(member.name, member.type))
-            continue
-        for inner in _candidates(member.type, offset - start, size, depth + 1):
-            found.append(Member(_joined(member.name, inner.path), inner.type))
-    if not found and offset == 0 and size == total:
-        found.append(Member("", type_))
-    whole = [m for m in found if m.type is not None and size_of(underlying(m.type)) == size]
-    return whole or found
-
-
-def _elements(array: drgn.Type, offset: int, size: int, depth: int) -> list[Member]:
-    element = size_of(underlying(array.type))
-    if not element:
-        return []
-    if not size and not offset:
-        return [Member("", array)]
-    index, rest = divmod(offset, element)
-    return [
-        Member(f"[{index}]{'.' if m.path and m.path[0] != '[' else ''}{m.path}", m.type)
-        for m in _candidates(array.type, rest, size, depth + 1)
-    ]
-
-
-def _joined(name: str | None, path: str) -> str:
-    if not name or not path:
-        return name or path
-    return f"{name}{'' if path.startswith('[') else '.'}{path}"
-
-
-def size_of(type_: drgn.Type) -> int | None:
-    """Bytes of a type; None for what has no size: incomplete, void, a function."""
-    try:
-        return int(drgn.sizeof(type_))
-    except TypeError:
-        return None
+def _same_pointer(one: drgn.Type, other: drgn.Type) -> bool:
+    left, right = pointed_to(one), pointed_to(other)
+    if left is None or right is None:
+        return False
+    one, other = underlying(left).unqualified(), underlying(right).unqualified()
+    return one.type_name() == other.type_name() and size_of(one) == size_of(other)

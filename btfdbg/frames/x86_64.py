@@ -237,6 +237,11 @@ def memory(mnemonic: str, operands: str) -> list[tuple[Mem, int]]:
     return [(p.mem, p.size) for p in split(operands) if isinstance(p, Place)]
 
 
+def extended(operands: str, index: int) -> int | None:
+    """Bytes that an index of 32 bits adds: no 64-bit kernel's code has one."""
+    return None
+
+
 def _prefixes(mnemonic: str) -> tuple[str, bool]:
     *before, name = mnemonic.split()
     repeated = any(word.startswith("rep") for word in before)

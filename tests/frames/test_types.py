@@ -6,7 +6,7 @@ import drgn
 import pytest
 from drgn import Program, TypeMember
 
-from btfdbg.frames.types import member_at
+from btfdbg.frames.layout import member_at
 
 PLATFORM = drgn.Platform(drgn.Architecture.X86_64)
 

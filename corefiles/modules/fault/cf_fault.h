@@ -57,6 +57,7 @@ extern struct mutex cf_right;
 extern const struct cf_kind cf_access_kinds[];
 extern const struct cf_kind cf_stall_kinds[];
 extern const struct cf_kind cf_wait_kinds[];
+extern const struct cf_kind cf_bad_kinds[];
 
 int cf_wait_init(void);
 

@@ -88,7 +88,7 @@ static int cf_ba(void *unused)
 static noinline int cf_run(const char *name)
 {
 	static const struct cf_kind *const tables[] = {
-		cf_access_kinds, cf_stall_kinds, cf_wait_kinds,
+		cf_access_kinds, cf_stall_kinds, cf_wait_kinds, cf_bad_kinds,
 	};
 	const struct cf_kind *kind;
 	int ret;
