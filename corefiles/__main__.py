@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import kernels, manifest, own, series
+from . import early, kernels, manifest, own, series
 from .build import Builder
 from .kernels import FLAVOURS
 from .run import BuildError
@@ -63,7 +63,13 @@ def _arguments() -> argparse.ArgumentParser:
         "series", parents=[guest], help="boot once, and crash in each of several ways"
     )
     series.add_argument("--scenario", action="append", choices=list(SCENARIOS), required=True)
-    for each in (build, series):
+    early_boot = commands.add_parser(
+        "early", parents=[guest], help="boot, and dump before the kernel wrote VMCOREINFO"
+    )
+    early_boot.add_argument(
+        "--words", default=early.WORDS, help="regular expression; stop when the console has it"
+    )
+    for each in (build, series, early_boot):
         each.add_argument("--how", action="append", choices=HOWS, help="kind; may be repeated")
 
     debug = commands.add_parser(
@@ -120,6 +126,10 @@ def _run(builder: Builder, options: argparse.Namespace) -> None:
         failed = [name for name, dumps in made.items() if not dumps]
         if failed:
             raise BuildError(f"no dump of {', '.join(failed)}")
+        return
+    if options.command == "early":
+        for dump in early.build(builder, _wish(options, "snapshot"), options.words, out):
+            print(dump)
         return
     wish = _wish(options, options.scenario)
     if options.command == "live":

@@ -239,18 +239,18 @@ def open_for(
 
         prog, info = open_qemu(args.qemu, vmcoreinfo=vmcoreinfo)
     else:
-        from btfdbg.vmcore.open import open_core
+        from btfdbg.program.open_dump import open_dump
 
         assert core is not None  # asked for by the caller
         try:
-            prog, info = open_core(core, architecture=args.architecture, vmcoreinfo=vmcoreinfo)
+            prog, info = open_dump(core, architecture=args.architecture, vmcoreinfo=vmcoreinfo)
         except BtfdbgError:
             from btfdbg.cli.unpack import unpacked
 
             other = unpacked(core, args.unpack)
             if other is None:
                 raise
-            prog, info = open_core(other, architecture=args.architecture, vmcoreinfo=vmcoreinfo)
+            prog, info = open_dump(other, architecture=args.architecture, vmcoreinfo=vmcoreinfo)
     if args.symbols:
         _load_symbols(prog, args.symbols)
     if info.is_mapped:

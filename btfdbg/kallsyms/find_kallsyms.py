@@ -227,7 +227,7 @@ def by_scan(
         if byteorder is not None and tokens.byteorder != byteorder:
             continue
         seen += 1
-        candidates = list(_candidates(read, tokens))
+        candidates = list(kallsyms_candidates(read, tokens))
         if physical:
             candidates = _with_virtual_addresses(read, candidates, info)
         for table in candidates:
@@ -274,7 +274,8 @@ def describes_itself(table: KallsymsTable) -> bool:
     return first <= table.layout.token_table + table.layout.bias < last
 
 
-def _candidates(read: Memory, tokens: TokenTable) -> Iterable[KallsymsTable]:
+def kallsyms_candidates(read: Memory, tokens: TokenTable) -> Iterable[KallsymsTable]:
+    """Tables around a token table, one for each way in which its addresses may be written."""
     names = name_tables(read, tokens)
     if names is None:
         return

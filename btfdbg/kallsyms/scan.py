@@ -102,7 +102,7 @@ def token_tables(
     done = hits = 0
     tail = b""
     expected = -1
-    for address, data in _readable(read, ranges):
+    for address, data in readable(read, ranges):
         if address == expected:
             data = tail + data
             address -= len(tail)
@@ -148,7 +148,7 @@ def decode_tokens(data: bytes, index: list[int]) -> tuple[bytes, ...] | None:
     return tuple(tokens)
 
 
-def _readable(read: Memory, ranges: Iterable[tuple[int, int]]) -> Iterator[tuple[int, bytes]]:
+def readable(read: Memory, ranges: Iterable[tuple[int, int]]) -> Iterator[tuple[int, bytes]]:
     """Readable stretches in ascending order, at most ``_CHUNK`` bytes each."""
     for start, end in ranges:
         address = start

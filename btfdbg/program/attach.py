@@ -29,12 +29,12 @@ from btfdbg.program.find_btf import byteorder
 from btfdbg.program.finders import BtfFinders
 from btfdbg.program.module_objects import ModuleObjects
 from btfdbg.program.modules import ModuleBtfs, create_modules
+from btfdbg.program.open_dump import open_dump
 from btfdbg.program.session import Session, find_session, remember_session
 from btfdbg.variables import VariableTypes
 from btfdbg.variables.evidence import DumpEvidence
 from btfdbg.variables.var_offsets import VarOffsets
 from btfdbg.vmcore.identify import DumpInfo, identify
-from btfdbg.vmcore.open import open_core
 from btfdbg.vmcore.overlay import complete_memory
 from btfdbg.vmcore.platforms import machine_of
 from btfdbg.vmcore.program import vmcoreinfo_of
@@ -87,7 +87,7 @@ def attach(
     :raises DebugInfoError: neither symbols nor BTF were found.
     """
     if not isinstance(prog, drgn.Program):
-        prog, dump = open_core(prog)
+        prog, dump = open_dump(prog)
     session = find_session(prog)
     if session is None:
         session = register(prog, options, dump)

@@ -1,4 +1,4 @@
-"""From a path to a Program that is ready to use: ``vmcore.open``, then ``attach``."""
+"""From a path to a Program that is ready to use: ``open_dump``, then ``attach``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import drgn
 
 from btfdbg.btf import Btf
 from btfdbg.program.attach import Options, attach, register
-from btfdbg.vmcore.open import open_core
+from btfdbg.program.open_dump import open_dump
 
 
 def program_from_core_dump(path: str | os.PathLike[str], **options: Any) -> drgn.Program:
@@ -23,7 +23,7 @@ def program_from_core_dump(path: str | os.PathLike[str], **options: Any) -> drgn
     :raises DebugInfoError: it cannot be opened, or gives neither symbols nor BTF.
     """
     opening = {k: options.pop(k) for k in ("architecture", "vmcoreinfo") if k in options}
-    prog, info = open_core(path, **opening)
+    prog, info = open_dump(path, **opening)
     extra = options.pop("btf_extra", None) or ()
     extra = (extra,) if isinstance(extra, (str, os.PathLike)) else extra
     paths = {k: None if v is None else Path(v) for k, v in options.items()}
@@ -37,5 +37,5 @@ def btf_of_core(path: str | os.PathLike[str]) -> Btf:
 
     :raises DebugInfoError: the dump gives none.
     """
-    prog, info = open_core(path)
+    prog, info = open_dump(path)
     return register(prog, None, info).vmlinux

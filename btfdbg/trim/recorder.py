@@ -23,7 +23,7 @@ from contextlib import contextmanager
 import drgn
 
 from btfdbg.errors import DebugInfoError
-from btfdbg.vmcore import open_core
+from btfdbg.program.open_dump import open_dump
 
 _ADDRESS_END = (1 << 64) - 1
 _THROUGH_PAGE_TABLES = {
@@ -63,15 +63,15 @@ class Recorder:
         architecture: str | None = None,
         vmcoreinfo: bytes | None = None,
     ) -> None:
-        self.memory, self.info = open_core(path, architecture=architecture, vmcoreinfo=vmcoreinfo)
+        self.memory, self.info = open_dump(path, architecture=architecture, vmcoreinfo=vmcoreinfo)
         try:
             with _environment(_THROUGH_PAGE_TABLES):
-                self.prog, _ = open_core(path, architecture=architecture, vmcoreinfo=vmcoreinfo)
+                self.prog, _ = open_dump(path, architecture=architecture, vmcoreinfo=vmcoreinfo)
         except DebugInfoError:
             # libkdumpfile finds no memory in QEMU's ELF cores of s390x, whose
             # segments have no virtual addresses that could escape.
             with _environment({"DRGN_PREFER_PGTABLE_READER": "1"}):
-                self.prog, _ = open_core(path, architecture=architecture, vmcoreinfo=vmcoreinfo)
+                self.prog, _ = open_dump(path, architecture=architecture, vmcoreinfo=vmcoreinfo)
         self.page_size: int = self.memory["PAGE_SIZE"].value_()
         self.page_shift = self.page_size.bit_length() - 1
         self.pfns: set[int] = set()

@@ -167,6 +167,11 @@ class KdumpPages:
             self._cache.popitem(last=False)
         return page
 
+    def ranges(self) -> Iterator[tuple[int, int]]:
+        """See :class:`~btfdbg.vmcore.memory.PhysicalMemory`."""
+        for start, size in self.kdump.runs():
+            yield start, start + size
+
     def search(self, pattern: bytes, progress: Callable[[int], None]) -> Iterator[int]:
         """See :class:`~btfdbg.vmcore.memory.PhysicalMemory`."""
         for address in self._peek(pattern, progress):

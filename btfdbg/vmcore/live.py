@@ -185,6 +185,11 @@ class GuestMemory:
         """See :class:`btfdbg.vmcore.memory.PhysicalMemory`."""
         return sum(size for _, size in self._runs)
 
+    def ranges(self) -> Iterator[tuple[int, int]]:
+        """See :class:`btfdbg.vmcore.memory.PhysicalMemory`."""
+        for start, size in self._runs:
+            yield start, start + size
+
     def search(self, pattern: bytes, progress: Callable[[int], None]) -> Iterator[int]:
         """See :class:`btfdbg.vmcore.memory.PhysicalMemory`."""
         done = 0

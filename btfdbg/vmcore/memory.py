@@ -68,6 +68,10 @@ class PhysicalMemory(Protocol):
         """Bytes that :meth:`search` goes through at most."""
         ...
 
+    def ranges(self) -> Iterator[tuple[int, int]]:
+        """Yield the physical ranges (start, end) that the dump may hold, ascending."""
+        ...
+
     def search(self, pattern: bytes, progress: Callable[[int], None]) -> Iterator[int]:
         """
         Yield the physical address of every occurrence of a pattern, at least of
@@ -156,6 +160,11 @@ class FileMemory:
     def total(self) -> int:
         """See :class:`PhysicalMemory`."""
         return sum(e.filled for e in self.extents)
+
+    def ranges(self) -> Iterator[tuple[int, int]]:
+        """See :class:`PhysicalMemory`; what the file does not hold reads as zeros."""
+        for e in self.extents:
+            yield e.address, e.address + e.filled
 
     def search(self, pattern: bytes, progress: Callable[[int], None]) -> Iterator[int]:
         """See :class:`PhysicalMemory`. A pattern across two extents is not found."""

@@ -74,7 +74,7 @@ def open_elf(
             )
         found = recover_text(info, memory, wanted, lambda b: _registers_agree(core, b))
         if found is None:
-            raise without_vmcoreinfo(info, writer)
+            raise without_vmcoreinfo(info, writer, (memory,), lambda b: _registers_agree(core, b))
         return _with_recovered(info, platform, found, core)
     if not fits(note, wanted, memory):
         found = recover_text(info, memory, wanted, lambda b: _registers_agree(core, b))

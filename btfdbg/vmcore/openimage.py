@@ -8,7 +8,6 @@ from pathlib import Path
 
 import drgn
 
-from btfdbg.errors import DebugInfoError
 from btfdbg.lazy_dataclass import replace
 from btfdbg.vmcore import rawimage, vmcoreinfo_cache
 from btfdbg.vmcore.identify import DumpInfo
@@ -17,6 +16,7 @@ from btfdbg.vmcore.memory import Extent, FileMemory, PhysicalMemory
 from btfdbg.vmcore.platforms import platform_of
 from btfdbg.vmcore.program import (
     GIVEN,
+    NoVmcoreinfoError,
     custom_program,
     source_of,
     truncated,
@@ -99,14 +99,16 @@ def _open(
         label, source = f"looking for VMCOREINFO in {info.path.name}", ""
         texts, found = vmcoreinfo_cache.recover(info.path, memory, label, decide)
     if not texts:
-        raise without_vmcoreinfo(info, "")
+        raise without_vmcoreinfo(info, "", tuple(layouts(VmcoreInfo.parse(b""))))
     if found is None:
         releases = ", ".join(sorted({c.info.release for c in texts}))
-        raise DebugInfoError(
+        raise NoVmcoreinfoError(
             f"{info.path} ({info.format.value}): there is a VMCOREINFO of {releases}, but that"
             " kernel's page tables are not where it says",
-            step="open",
-            hint="the memory is incomplete, of an unknown layout, or holds a copy only",
+            "the memory is incomplete, of an unknown layout, or holds a copy only",
+            info,
+            # None is left where the user's own text did not fit.
+            () if text is not None else tuple(layouts(VmcoreInfo.parse(b""))),
         )
     image = found.memory
     assert isinstance(image, FileMemory)

@@ -77,7 +77,7 @@ def open_kdump(
     elif own is None or not fits(own, _platform(info, platform, own, kdump, pages), pages):
         found = recover_text(info, pages, platform)
         if found is None and own is None:
-            raise without_vmcoreinfo(info, "")
+            raise without_vmcoreinfo(info, "", (pages,))
         if found is None:
             info = info if missing else unconfirmed(info)
         else:

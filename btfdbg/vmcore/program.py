@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import drgn
 
@@ -24,6 +24,32 @@ from btfdbg.vmcore.recover import Believed, Candidate, check, choose
 from btfdbg.vmcore.vmcoreinfo import VmcoreInfo
 
 GIVEN = "--vmcoreinfo"
+
+
+class NoVmcoreinfoError(DebugInfoError):
+    """
+    A dump has no VMCOREINFO that is of the kernel in its memory.
+
+    For ``program.open_dump``, which makes one of what else is there.
+
+    :ivar dump: What is known of the dump.
+    :ivar layouts: Its physical memory; of a file that does not say how its bytes stand for
+        memory, each way in which they may.
+    :ivar evidence: See ``recover.choose()``.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        hint: str,
+        dump: DumpInfo,
+        layouts: Sequence[PhysicalMemory],
+        evidence: Callable[[Believed], int] | None = None,
+    ) -> None:
+        super().__init__(message, step="open", hint=hint)
+        self.dump = dump
+        self.layouts = tuple(layouts)
+        self.evidence = evidence
 
 
 def set_core_dump(
@@ -187,25 +213,28 @@ def architecture_name(architecture: drgn.Architecture | None) -> str:
     return architecture.name.lower() if architecture is not None else "an unknown architecture"
 
 
-def without_vmcoreinfo(info: DumpInfo, writer: str) -> DebugInfoError:
+def without_vmcoreinfo(
+    info: DumpInfo,
+    writer: str,
+    layouts: Sequence[PhysicalMemory],
+    evidence: Callable[[Believed], int] | None = None,
+) -> NoVmcoreinfoError:
     """The error of a dump that has no VMCOREINFO, neither in the file nor in memory."""
     if writer == "Xen":
-        return DebugInfoError(
-            f"{info.path} is a Xen domain's dump and no Linux kernel was found in it",
-            step="open",
-            hint="dumps of PV domains are not read; use kdump in the guest",
+        message = f"{info.path} is a Xen domain's dump and no Linux kernel was found in it"
+        hint = "dumps of PV domains are not read; use kdump in the guest"
+    elif info.format is Format.RAW:
+        message = (
+            f"{info.path} has no known header, and no Linux kernel's VMCOREINFO was found in it"
         )
-    if info.format is Format.RAW:
-        return DebugInfoError(
-            f"{info.path} has no known header, and no Linux kernel's VMCOREINFO was found in it",
-            step="open",
-            hint="if it is a raw memory image, give --vmcoreinfo FILE and --architecture ARCH",
+        hint = "if it is a raw memory image, give --vmcoreinfo FILE and --architecture ARCH"
+    else:
+        message = (
+            f"{info.path} ({info.format.value}) carries no VMCOREINFO and none was found in its"
+            " memory"
         )
-    return DebugInfoError(
-        f"{info.path} ({info.format.value}) carries no VMCOREINFO and none was found in its memory",
-        step="open",
-        hint="give it with --vmcoreinfo FILE",
-    )
+        hint = "give it with --vmcoreinfo FILE"
+    return NoVmcoreinfoError(message, hint, info, layouts, evidence)
 
 
 def cannot_open(info: DumpInfo, e: Exception) -> DebugInfoError:

@@ -21,22 +21,34 @@ _LOW_ENDS = (0x80000000, 0xC0000000, 0xB0000000, 0xE0000000)
 
 
 def layouts(memory: FileMemory, info: VmcoreInfo) -> Iterator[FileMemory]:
-    """Yield the layouts to try for a raw image and a VMCOREINFO text, likeliest first."""
-    size = memory.size
+    """
+    Yield the layouts to try for a raw image, likeliest first.
+
+    :param info: Of the text that is tried; an empty one for those of all architectures.
+    """
     numbers = info.numbers
-    if "phys_base" in numbers or "init_top_pgt" in info.symbols:
-        yield _at(memory, 0)
-        for low in _LOW_ENDS:
-            if size > low:
-                yield memory.with_extents(
-                    (Extent(0, low, 0, low), Extent(_4G, size - low, low, size - low))
-                )
+    if not info.raw:
+        yield from _of_x86(memory)
+    elif "phys_base" in numbers or "init_top_pgt" in info.symbols:
+        yield from _of_x86(memory)
         return
     bases = [numbers.get("PHYS_OFFSET"), numbers.get("phys_ram_base"), 0]
     # arm64 rounds PHYS_OFFSET down, riscv64 may leave out the firmware before it.
     bases += [0x40000000, 0x80000000]
     for base in dict.fromkeys(b for b in bases if b is not None and 0 <= b < 1 << 52):
-        yield _at(memory, base)
+        if info.raw or base:
+            yield _at(memory, base)
+
+
+def _of_x86(memory: FileMemory) -> Iterator[FileMemory]:
+    """In one piece, or with a hole for devices below 4 GiB."""
+    yield _at(memory, 0)
+    size = memory.size
+    for low in _LOW_ENDS:
+        if size > low:
+            yield memory.with_extents(
+                (Extent(0, low, 0, low), Extent(_4G, size - low, low, size - low))
+            )
 
 
 def _at(memory: FileMemory, base: int) -> FileMemory:

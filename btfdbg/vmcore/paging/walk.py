@@ -7,7 +7,7 @@ What an entry means and where the root lies is said by a subclass per architectu
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from copy import copy
 from enum import Enum
 from typing import ClassVar
@@ -155,6 +155,43 @@ class Paging:
             address += n
             size -= n
         return b"".join(parts)
+
+    def leaves(self, read: ReadPhysical, low: int, limit: int) -> Iterator[tuple[int, int, int]]:
+        """
+        Yield what the kernel's half maps, ascending: virtual and physical address, bytes.
+
+        Tables that cannot be read, and entries that mean nothing, are passed over.
+
+        :param low: Lowest virtual address of interest.
+        :param limit: Tables to visit at most.
+        """
+        top = self.levels[0].shift + self.levels[0].bits
+        # What the bits above the translated ones are in the kernel's half.
+        high = MASK64 >> top << top
+        left = limit
+
+        def walk(table: int, depth: int, base: int) -> Iterator[tuple[int, int, int]]:
+            nonlocal left
+            if left <= 0:
+                return
+            left -= 1
+            shift, bits = self.levels[depth].shift, self.levels[depth].bits
+            try:
+                data = read(table, 8 << bits)
+            except (FaultError, OverflowError):
+                return
+            for i in range(1 << bits):
+                virtual = base | i << shift
+                if virtual + (1 << shift) <= low:
+                    continue
+                (entry,) = self._entry.unpack_from(data, i * 8)
+                kind, target = self.decode(entry, len(self.levels) - 1 - depth)
+                if kind is Entry.LEAF:
+                    yield virtual, target, 1 << shift
+                elif kind is Entry.TABLE and depth + 1 < len(self.levels):
+                    yield from walk(target, depth + 1, virtual)
+
+        yield from walk(self.root, 0, high)
 
     def damage(self, read: ReadPhysical, limit: int) -> int:
         """
