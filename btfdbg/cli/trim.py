@@ -17,9 +17,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from btfdbg.errors import BtfdbgError
+
 if TYPE_CHECKING:
     from btfdbg.program.session import Session
     from btfdbg.trim import Result
+    from btfdbg.trim.touching import Need
 
 # What people look at in the first quarter of an hour. A command that this
 # kernel does not answer is no loss.
@@ -81,6 +84,8 @@ DEFAULT_COMMANDS = (
     "vm",
 )
 
+PURPOSES = ("corelens", "report", "all")
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add CORE, OUT and what is kept."""
@@ -93,6 +98,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         help="keep what this command of the prompt reads too; may be repeated",
+    )
+    parser.add_argument(
+        "--for",
+        dest="purposes",
+        metavar="WHAT",
+        action="append",
+        choices=PURPOSES,
+        default=[],
+        help="keep what corelens' walks or the report read too, or all of both; may be repeated",
     )
     parser.add_argument(
         "--only", action="store_true", help="do not run the usual commands, only those of -x"
@@ -124,10 +138,26 @@ def run(args: argparse.Namespace) -> int:
     end_with_a_message(args.core)
     usual = () if args.only else DEFAULT_COMMANDS
     failed: list[str] = []
+    run_commands = run_all((*usual, *args.commands), failed, set(args.commands))
+    purposes = PURPOSES if "all" in args.purposes else args.purposes
+    more: tuple[tuple[str, Need], ...] = ()
+    if "corelens" in purposes:
+        from btfdbg.trim.purposes import CORELENS
+
+        more = CORELENS
+
+    def exercise(session: Session) -> None:
+        run_commands(session)
+        if "report" in purposes:
+            run_report(session, failed)
+        if "corelens" in purposes:
+            run_corelens(session)
+
     result = trim(
         args.core,
         args.out,
-        run_all((*usual, *args.commands), failed, set(args.commands)),
+        exercise,
+        more=more,
         include_user=args.include_user,
         options=Options(btf=optional_path(args.btf), kallsyms=optional_path(args.kallsyms)),
         architecture=args.architecture,
@@ -180,6 +210,41 @@ def run_all(
                     failed.append(f"-x {line!r}: {' '.join(said.getvalue().split())}")
 
     return exercise
+
+
+def run_report(session: Session, failed: list[str]) -> None:
+    """
+    Make the report for its reads.
+
+    :param failed: Gets a line if it failed.
+    """
+    from btfdbg.commands.reads import watch
+    from btfdbg.report.as_json import as_dict
+    from btfdbg.report.whole import report
+
+    watch(session)
+    session.reads_code = True  # the report names arguments, which the code tells
+    try:
+        as_dict(report(session))
+    except BtfdbgError as e:
+        failed.append(f"--for report: {e}")
+
+
+def run_corelens(session: Session) -> None:
+    """
+    Run those of corelens' modules that its own report runs, if drgn-tools is installed.
+
+    One that fails here fails over the whole dump, too.
+    Facts: drgn-tools, ``drgn_tools/corelens.py`` (default_corelens_modules()).
+    """
+    try:
+        from drgn_tools.corelens import default_corelens_modules
+    except ImportError:
+        return
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        for module, arguments in default_corelens_modules():
+            with contextlib.suppress(Exception, SystemExit):
+                module.run(session.prog, arguments)
 
 
 def summary(core: str, out: str, result: Result) -> str:

@@ -12,7 +12,7 @@ Facts: kernel ``include/asm-generic/vmlinux.lds.h`` for the section symbols,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 
 import drgn
 from drgn import FaultError, Object
@@ -21,8 +21,9 @@ from btfdbg.errors import BtfdbgError, DebugInfoError
 from btfdbg.kallsyms import CombinedTable, KallsymsTable
 from btfdbg.program import unwind_riscv64
 from btfdbg.program.session import Session
-from btfdbg.trim import others
+from btfdbg.trim import others, walks
 from btfdbg.trim.recorder import Recorder
+from btfdbg.trim.touching import Need
 from btfdbg.vmcore.paging import NotMappedError, ways_to_translate
 
 _MAX_TABLES = 1 << 17
@@ -44,6 +45,7 @@ _SECTIONS = (
     ("__start_orc_unwind_ip", "__stop_orc_unwind_ip"),
     ("__start_orc_unwind", "__stop_orc_unwind"),
     ("__start_orc_header", "__stop_orc_header"),
+    ("orc_lookup", "orc_lookup_end"),  # crash finds a function's entry by it
     ("__start___ksymtab", "__stop___ksymtab"),
     ("__start___ksymtab_gpl", "__stop___ksymtab_gpl"),
     ("__start_notes", "__stop_notes"),
@@ -240,8 +242,6 @@ def machine_name(recorder: Recorder, session: Session) -> None:
     recorder.prog["init_uts_ns"].name.read_()
 
 
-Need = Callable[[Recorder, Session], None]
-
 NEEDS: tuple[tuple[str, Need], ...] = (
     ("page tables", page_tables),
     ("symbols", symbols),
@@ -254,18 +254,22 @@ NEEDS: tuple[tuple[str, Need], ...] = (
     ("stacks", stacks),
     ("machine name", machine_name),
     *others.NEEDS,
+    *walks.NEEDS,
 )
 
 
-def touch_all(recorder: Recorder, session: Session) -> list[str]:
+def touch_all(
+    recorder: Recorder, session: Session, more: Iterable[tuple[str, Need]] = ()
+) -> list[str]:
     """
     Touch what any session needs.
 
+    :param more: What is wanted beside, as ``trim.purposes`` has it.
     :return: What could not be had wholly, one line each. A page that the dump itself lacks is
         no such thing: the new dump is as good without it.
     """
     problems = []
-    for name, need in NEEDS:
+    for name, need in (*NEEDS, *more):
         try:
             need(recorder, session)
         except FaultError:

@@ -5,7 +5,8 @@ Owns what a trimmed dump copies from its source's header: NT_PRSTATUS per CPU
 the machine had. Reads headers only; pages are read through drgn.
 
 Facts: ELF gABI, "Note Section"; kernel ``fs/proc/vmcore.c``; QEMU
-``dump/dump.c`` (a NT_PRSTATUS per CPU whose pid is the CPU's number plus one).
+``dump/dump.c`` (a NT_PRSTATUS per CPU whose pid is the CPU's number plus one),
+``target/i386/arch_dump.c`` (struct QEMUCPUState).
 """
 
 from __future__ import annotations
@@ -19,6 +20,10 @@ from btfdbg.vmcore.identify import DumpInfo, Format
 from btfdbg.vmcore.kdumpfile import Kdump, Uts
 
 NT_PRSTATUS = 1
+QEMU = "QEMU"
+_CPU_STATE_VERSION = 1
+_CPU_STATE_SIZES = (432, 440)  # without and with kernel_gs_base
+_CR3 = 416
 _NOTE_HEADER = 12
 # A bitmap of more page frames than this (256 TiB of memory) is not believable.
 _MAX_PFN = 1 << 36
@@ -42,6 +47,40 @@ class Source:
     dump_level: int = 0
     order: str = "<"
     """Byte order of the file that the notes are from, ``<`` or ``>``."""
+
+
+def kernel_qemu_notes(source: Source, root: int | None) -> list[Note]:
+    """
+    QEMU's notes of an x86-64 machine, their CR3 that of the kernel's own page tables.
+
+    Theirs is that of whatever program ran last. libkdumpfile walks from there, and a trimmed
+    dump does not have such tables. The kernel's half is the same in both.
+
+    crash knows by these notes that there are registers of every CPU; without them it takes
+    those alone whose note is in memory, which a guest that QEMU dumped has not written.
+
+    :param root: Physical address of the kernel's page table; ``None`` if it is not known.
+    :return: None of a form that is not known.
+    """
+    if root is None:
+        return []
+    return [_with_cr3(note, root) for note in source.notes if _is_cpu_state(note, source.order)]
+
+
+def _is_cpu_state(note: Note, order: str) -> bool:
+    size = len(note.desc)
+    return (
+        note.name == QEMU
+        and size in _CPU_STATE_SIZES
+        and struct.unpack_from(order + "II", note.desc) == (_CPU_STATE_VERSION, size)
+    )
+
+
+def _with_cr3(note: Note, root: int) -> Note:
+    # Little-endian, as x86-64 is.
+    return Note(
+        note.name, note.type, note.desc[:_CR3] + struct.pack("<Q", root) + note.desc[_CR3 + 8 :]
+    )
 
 
 def pack_note(note: Note, byteorder: str) -> bytes:

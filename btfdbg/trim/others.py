@@ -12,15 +12,14 @@ Facts: crash 9's ``memory.c`` (vm_init(), kmem_cache_init(), node_table_init()),
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import chain
 
 import drgn
 from drgn import FaultError, Object
 
-from btfdbg.errors import BtfdbgError
 from btfdbg.program.session import Session
 from btfdbg.trim.recorder import Recorder
+from btfdbg.trim.touching import SKIPPED, Need, whole
 
 _MAX_ROOTS = 1 << 20
 _MAX_NODES = 1 << 10
@@ -31,7 +30,6 @@ _SMALL_STACK = 16 << 10
 _IRQ_STACK = 16 << 10
 _MAX_TASKS = 1 << 16
 _MAX_CACHES = 1 << 12
-_SKIPPED = (BtfdbgError, FaultError, LookupError, ValueError, TypeError, AttributeError)
 
 
 def memory_sections(recorder: Recorder, session: Session) -> None:
@@ -90,7 +88,7 @@ def slab_caches(recorder: Recorder, session: Session) -> None:
             for node in range(min(count, cache.node.type_.length or 0)):
                 if cache.node[node]:
                     whole(recorder, cache.node[node])
-        except _SKIPPED:
+        except SKIPPED:
             continue  # of one cache; the others are recorded all the same
 
 
@@ -111,7 +109,7 @@ def tasks(recorder: Recorder, session: Session) -> None:
         try:
             whole(recorder, task)
             recorder.touch(int(task.stack.value_()), min(_stack_size(task) or size, _MAX_STACK))
-        except _SKIPPED:
+        except SKIPPED:
             continue  # of one task
 
 
@@ -127,7 +125,7 @@ def buses(recorder: Recorder, session: Session) -> None:
         try:
             whole(recorder, drgn.container_of(kobject, "struct subsys_private", "subsys.kobj"))
             kobject.name.string_()
-        except _SKIPPED:
+        except SKIPPED:
             continue  # of one bus
 
 
@@ -145,7 +143,7 @@ def _stack_size(task: Object) -> int:
     """Bytes of a task's stack where it has an area of its own (CONFIG_VMAP_STACK), else 0."""
     try:
         return int(task.stack_vm_area.nr_pages) * int(task.prog_["PAGE_SIZE"])
-    except _SKIPPED:
+    except SKIPPED:
         return 0
 
 
@@ -176,16 +174,9 @@ def interrupt_stacks(recorder: Recorder, session: Session) -> None:
                     recorder.touch(start - start % _IRQ_STACK, _IRQ_STACK)
                 else:
                     recorder.touch(start, _IRQ_STACK)
-            except _SKIPPED:
+            except SKIPPED:
                 continue  # of this architecture, or this CPU's page is missing
 
-
-def whole(recorder: Recorder, pointer: Object) -> None:
-    """What a pointer points to, from its first byte to its last."""
-    recorder.touch(int(pointer.value_()), drgn.sizeof(pointer.type_.type))
-
-
-Need = Callable[[Recorder, Session], None]
 
 NEEDS: tuple[tuple[str, Need], ...] = (
     ("memory sections", memory_sections),

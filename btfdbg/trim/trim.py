@@ -23,12 +23,14 @@ from btfdbg.program.attach import Options, attach
 from btfdbg.program.session import Session
 from btfdbg.trim import needs
 from btfdbg.trim.kdump_writer import Description, write
-from btfdbg.trim.notes import NT_PRSTATUS, Source, pack_note, read_source
+from btfdbg.trim.notes import NT_PRSTATUS, QEMU, Source, kernel_qemu_notes, pack_note, read_source
 from btfdbg.trim.privacy import Classifier, Owner
 from btfdbg.trim.recorder import Recorder
+from btfdbg.trim.touching import Need
 from btfdbg.vmcore.cpunotes import needs_repair, repaired
 from btfdbg.vmcore.elfcore import Note
 from btfdbg.vmcore.kdumpfile import Uts
+from btfdbg.vmcore.paging import ways_to_translate
 from btfdbg.vmcore.platforms import machine_of
 from btfdbg.vmcore.progress import Progress
 
@@ -66,6 +68,7 @@ def trim(
     vmcoreinfo: bytes | None = None,
     before_done: Callable[[], None] = lambda: None,
     recorded: Iterable[int] | None = None,
+    more: Iterable[tuple[str, Need]] = (),
 ) -> Result:
     """
     Write a kdump-compressed file that holds only the pages that a session reads.
@@ -79,6 +82,7 @@ def trim(
     :param include_user: Keep pages that are not the kernel's own too.
     :param recorded: Page frames that :func:`record` found; what any session needs is
         taken to be among them.
+    :param more: What is touched beside what any session needs: ``trim.purposes``.
     :raises DebugInfoError: the dump cannot be used, or the new one not written.
     """
     core, out = Path(core), Path(out)
@@ -93,7 +97,7 @@ def trim(
     source = read_source(recorder.info, recorder.page_size)
     problems = []
     if recorded is None:
-        problems = needs.touch_all(recorder, session)
+        problems = needs.touch_all(recorder, session, more)
     else:
         recorder.pfns.update(recorded)
     if exercise is not None:
@@ -187,9 +191,8 @@ def _describe(
     little = bool(platform.flags & drgn.PlatformFlags.IS_LITTLE_ENDIAN)
     byteorder = "little" if little else "big"
     text = session.vmcoreinfo.raw
-    # libkdumpfile takes CR3 out of QEMU's note and walks from there: the page
-    # tables of whatever program ran last, which are not in the new dump.
-    notes = [n for n in source.notes if n.name not in ("VMCOREINFO", "QEMU")]
+    notes = [n for n in source.notes if n.name not in ("VMCOREINFO", QEMU)]
+    notes += kernel_qemu_notes(source, _page_table(session))
     # Nobody puts the registers right once they are in a file of this kind.
     if needs_repair(notes, source.order, platform.arch):
         notes = list(repaired(notes, source.order, "<" if little else ">"))
@@ -208,6 +211,15 @@ def _describe(
         phys_base=session.vmcoreinfo.numbers.get("phys_base", 0),
         dump_level=_ALL_DATA if include_user else _NO_USER_DATA,
     )
+
+
+def _page_table(session: Session) -> int | None:
+    """Physical address of x86-64's page table for the kernel, ``None`` elsewhere."""
+    platform = session.prog.platform
+    if platform is None or platform.arch is not drgn.Architecture.X86_64:
+        return None
+    way = next(ways_to_translate(platform.arch, session.vmcoreinfo), None)
+    return None if way is None else way.root
 
 
 def _uts(session: Session, source: Source, machine: str) -> Uts:

@@ -51,7 +51,7 @@ function _shtab_btfdbg_using
 end
 
 set -g _shtab_btfdbg_commands info report signature triage collect trim isf export-vmlinux gdbserver serve btf 'btf dump' 'btf assemble' 'btf check' 'btf convert' 'btf embed' 'btf dedup' 'btf distill' 'btf relocate' 'btf merge' 'btf minimize' 'btf diff' 'btf find' 'btf holes' 'btf offset' 'btf fingerprint' 'btf isf' 'btf encode-vars' vars 'vars extract' 'vars list' 'vars check'
-set -g _shtab_btfdbg_opts_with_value --architecture --btf --btf-extra --color --database --format --html --jobs --kallsyms --known --lane --leave-out --listen --log --log-level --memory --modules-dir --only --output --qemu --release --results --save-vmcoreinfo --scheduler --seconds --source --symbols --trust --vmcoreinfo -e -i -j -o -s -x
+set -g _shtab_btfdbg_opts_with_value --architecture --btf --btf-extra --color --database --for --format --html --jobs --kallsyms --known --lane --leave-out --listen --log --log-level --memory --modules-dir --only --output --qemu --release --results --save-vmcoreinfo --scheduler --seconds --source --symbols --trust --vmcoreinfo -e -i -j -o -s -x
 
 complete -c btfdbg -e
 complete -c btfdbg -f
@@ -167,6 +167,7 @@ complete -c btfdbg -n '_shtab_btfdbg_using collect; and test $_shtab_btfdbg_npos
 complete -c btfdbg -n '_shtab_btfdbg_using; and test $_shtab_btfdbg_npos -eq 0' -a trim -d 'a small dump, only what a session needs'
 complete -c btfdbg -n '_shtab_btfdbg_using trim' -s h -l help -d 'show this help message and exit'
 complete -c btfdbg -n '_shtab_btfdbg_using trim' -s x -x -d 'keep what this command of the prompt reads too; may be repeated'
+complete -c btfdbg -n '_shtab_btfdbg_using trim' -l for -xka "corelens report all" -d 'keep what corelens'"'"' walks or the report read too, or all of both; may be repeated'
 complete -c btfdbg -n '_shtab_btfdbg_using trim' -l only -d 'do not run the usual commands, only those of -x'
 complete -c btfdbg -n '_shtab_btfdbg_using trim' -l include-user -d 'keep pages of user programs, page cache and free memory if they are read'
 complete -c btfdbg -n '_shtab_btfdbg_using trim' -l btf -xka "(__fish_complete_path (commandline -ct))" -d 'the kernel'"'"'s BTF, if CORE lacks it'

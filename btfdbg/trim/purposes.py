@@ -1,0 +1,204 @@
+"""What ``--for corelens`` keeps beyond what every trimmed dump has: whole subsystems.
+
+Owns the walks over super blocks with their inodes and dentries, disks with their queues and
+requests, work queues, devices, and cgroups. Each is bounded: a machine may have millions.
+
+To add one: a function in ``CORELENS``.
+
+Facts: the modules of drgn-tools' corelens (what they walk); include/linux/fs.h,
+include/linux/blk-mq.h, kernel/workqueue.c, drivers/base/base.h in the kernel.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import drgn
+from drgn import Object
+
+from btfdbg.program.session import Session
+from btfdbg.trim.recorder import Recorder
+from btfdbg.trim.touching import SKIPPED, Need, strings, whole
+from btfdbg.trim.walks import dentry, inode
+
+_MAX_SUPERS = 1 << 12
+_MAX_INODES = 1 << 15
+_MAX_DISKS = 1 << 12
+_MAX_PARTITIONS = 1 << 8
+_MAX_CONTEXTS = 1 << 10
+_MAX_TAGS = 1 << 12
+_MAX_QUEUES = 1 << 12
+_MAX_WORK = 1 << 12
+_MAX_DEVICES = 1 << 14
+_MAX_CGROUPS = 1 << 14
+
+
+def super_blocks(recorder: Recorder, session: Session) -> None:
+    """Each super block; its inodes with their dentries and all above them."""
+    from drgn.helpers.linux.list import hlist_for_each_entry, list_for_each_entry
+
+    seen: set[int] = set()
+    left = _MAX_INODES
+    # d_alias is in a union that has a name up to v7.0.
+    named = not recorder.prog.type("struct dentry").has_member("d_alias")
+    alias = "d_u.d_alias" if named else "d_alias"
+    head = recorder.prog["super_blocks"].address_of_()
+    supers = list_for_each_entry("struct super_block", head, "s_list")
+    for super_block in islice(supers, _MAX_SUPERS):
+        try:
+            whole(recorder, super_block)
+            inodes = super_block.s_inodes.address_of_()
+            for node in list_for_each_entry("struct inode", inodes, "i_sb_list"):
+                if not left:
+                    return
+                left -= 1
+                inode(recorder, node, seen)
+                names = node.i_dentry.address_of_()
+                for entry in hlist_for_each_entry("struct dentry", names, alias):
+                    dentry(recorder, entry, seen)
+        except SKIPPED:
+            continue  # of one super block; the others are recorded all the same
+
+
+def disks(recorder: Recorder, session: Session) -> None:
+    """Each disk with its partitions, its queue, and the requests in flight."""
+    from drgn.helpers.linux.block import for_each_disk, for_each_partition
+
+    for disk in islice(for_each_disk(recorder.prog), _MAX_DISKS):
+        try:
+            whole(recorder, disk)
+            _queue(recorder, disk.queue)
+        except SKIPPED:
+            continue  # of one disk
+    for part in islice(for_each_partition(recorder.prog), _MAX_DISKS * _MAX_PARTITIONS):
+        try:
+            whole(recorder, part)
+        except SKIPPED:
+            continue
+
+
+def _queue(recorder: Recorder, queue: Object) -> None:
+    whole(recorder, queue)
+    for context in _hardware_contexts(queue):
+        try:
+            whole(recorder, context)
+            for tags in (context.tags, context.sched_tags):
+                if tags:
+                    _tags(recorder, tags)
+        except SKIPPED:
+            continue  # of one context
+
+
+def _hardware_contexts(queue: Object) -> list[Object]:
+    from drgn.helpers.linux.xarray import xa_for_each
+
+    count = min(int(queue.nr_hw_queues), _MAX_CONTEXTS)
+    try:
+        table = queue.hctx_table.address_of_()
+    except AttributeError:
+        # Linux kernel commit 4e5cc99e1e48 ("blk-mq: manage hctx map via xarray") (in v5.19).
+        return [queue.queue_hw_ctx[number] for number in range(count)]
+    found = islice(xa_for_each(table), count)
+    return [drgn.cast("struct blk_mq_hw_ctx *", entry) for _, entry in found]
+
+
+def _tags(recorder: Recorder, tags: Object) -> None:
+    whole(recorder, tags)
+    count = min(int(tags.nr_tags), _MAX_TAGS)
+    for bitmap in (tags.bitmap_tags, tags.breserved_tags):
+        # Linux kernel commit ae0f1a732f4a ("blk-mq: Stop using pointers for
+        # blk_mq_tags bitmap tags") (in v5.16).
+        bits = bitmap.sb if bitmap.type_.kind is not drgn.TypeKind.POINTER else bitmap[0].sb
+        words = min(int(bits.map_nr), _MAX_TAGS)
+        if words:
+            recorder.touch(int(bits.map), words * drgn.sizeof(bits.map.type_.type))
+    for requests in (tags.rqs, tags.static_rqs):
+        if not requests:
+            continue
+        recorder.touch(int(requests), count * drgn.sizeof(requests.type_.type))
+        for number in range(count):
+            if requests[number]:
+                whole(recorder, requests[number])
+
+
+def work_queues(recorder: Recorder, session: Session) -> None:
+    """Each work queue with its pools, workers, and the work that waits."""
+    from drgn.helpers.linux.list import list_for_each_entry
+
+    head = recorder.prog["workqueues"].address_of_()
+    pools: set[int] = set()
+    queues = list_for_each_entry("struct workqueue_struct", head, "list")
+    for queue in islice(queues, _MAX_QUEUES):
+        try:
+            whole(recorder, queue)
+            members = queue.pwqs.address_of_()
+            for entry in islice(
+                list_for_each_entry("struct pool_workqueue", members, "pwqs_node"), _MAX_QUEUES
+            ):
+                whole(recorder, entry)
+                pool = entry.pool.read_()
+                if pool and pool.value_() not in pools:
+                    pools.add(pool.value_())
+                    _pool(recorder, pool)
+        except SKIPPED:
+            continue  # of one queue
+
+
+def _pool(recorder: Recorder, pool: Object) -> None:
+    from drgn.helpers.linux.list import list_for_each_entry
+
+    whole(recorder, pool)
+    for kind, head, member, limit in (
+        ("struct worker", pool.workers, "node", _MAX_WORK),
+        ("struct work_struct", pool.worklist, "entry", _MAX_WORK),
+    ):
+        for entry in islice(list_for_each_entry(kind, head.address_of_(), member), limit):
+            whole(recorder, entry)
+
+
+def devices(recorder: Recorder, session: Session) -> None:
+    """Each device, its name and those of its driver and bus."""
+    from drgn.helpers.linux.list import list_for_each_entry
+
+    head = recorder.prog["devices_kset"].list.address_of_()
+    kobjects = list_for_each_entry("struct kobject", head, "entry")
+    for kobject in islice(kobjects, _MAX_DEVICES):
+        try:
+            device = drgn.container_of(kobject, "struct device", "kobj")
+            whole(recorder, device)
+            strings(recorder, kobject.name)
+            if device.p:
+                whole(recorder, device.p)
+            for owner in (device.driver, device.bus):
+                if owner:
+                    whole(recorder, owner)
+                    strings(recorder, owner.name)
+        except SKIPPED:
+            continue  # of one device
+
+
+def cgroups(recorder: Recorder, session: Session) -> None:
+    """Each cgroup of the second version's tree, with its controllers and names."""
+    from drgn.helpers.linux.cgroup import cgroup_name, css_for_each_descendant_pre
+
+    top = recorder.prog["cgrp_dfl_root"].cgrp.self.address_of_()
+    for css in islice(css_for_each_descendant_pre(top), _MAX_CGROUPS):
+        try:
+            group = css.cgroup.read_()
+            whole(recorder, group)
+            whole(recorder, group.kn)
+            cgroup_name(group)
+            for controller in group.subsys:
+                if controller:
+                    whole(recorder, controller)
+        except SKIPPED:
+            continue  # of one cgroup
+
+
+CORELENS: tuple[tuple[str, Need], ...] = (
+    ("super blocks", super_blocks),
+    ("disks", disks),
+    ("work queues", work_queues),
+    ("devices", devices),
+    ("cgroups", cgroups),
+)
