@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import io
 import sys
 from collections.abc import Callable, Iterable
@@ -238,11 +239,11 @@ def run_corelens(session: Session) -> None:
     Facts: drgn-tools, ``drgn_tools/corelens.py`` (default_corelens_modules()).
     """
     try:
-        from drgn_tools.corelens import default_corelens_modules
+        corelens = importlib.import_module("drgn_tools.corelens")
     except ImportError:
         return
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        for module, arguments in default_corelens_modules():
+        for module, arguments in corelens.default_corelens_modules():
             with contextlib.suppress(Exception, SystemExit):
                 module.run(session.prog, arguments)
 
