@@ -7,7 +7,8 @@
 ``exception`` (registers at one that the unwinder has not seen), ``layout`` (what a type has at
 an offset), ``types`` (of values), ``members`` (which of several is meant), ``operand`` (of an
 instruction), ``access``, ``slab_state`` and ``own_structs`` (what faulted, on what), ``listing``
-(``dis``), ``references`` and ``globals`` (types of variables from code).
+(``dis``), ``references``, ``globals``, ``enclosing`` and ``contents`` (types of variables, from
+code and memory).
 
 A value is shown only if it is proven to be what the function was called with; anything else
 has a reason instead.

@@ -21,18 +21,20 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import drgn
-from drgn import TypeKind
+from drgn import Qualifiers, TypeKind
 
 from btfdbg.btf import Kind, kinds
 from btfdbg.btf.fields import SIZE_OR_TYPE
 from btfdbg.errors import DebugInfoError
 from btfdbg.frames.arguments import recovery
+from btfdbg.frames.contents import Mark, Shapes
 from btfdbg.frames.flow import FunctionFlow, State, Value
-from btfdbg.frames.ir import CALL, JUMP, STOP, STORE, Insn, Op
+from btfdbg.frames.ir import ADDRESS, CALL, CONST, JUMP, STOP, STORE, Insn, Op
 from btfdbg.frames.layout import member_at, pointed_to, size_of, underlying
 from btfdbg.frames.references import pointers, present, references
 from btfdbg.frames.types import Types
 from btfdbg.lazy_dataclass import dataclass
+from btfdbg.variables.placement import extent_at
 
 if TYPE_CHECKING:
     from btfdbg.btf import Btf
@@ -45,6 +47,7 @@ _CACHE_KEY = "btfdbg.frames.globals"
 MAX_FUNCTIONS = 200
 """Functions that may name a variable; one that more do is left alone."""
 _MAX_SIZE = 1 << 20
+_MAX_CONTENTS = 1 << 16
 _KERNEL = 1 << 63
 _M64 = (1 << 64) - 1
 _WORD = 8
@@ -67,11 +70,13 @@ class CodeType:
     :ivar type: As C writes it: ``struct mutex``, ``struct cf_widget *``.
     :ivar why: ``code: 4 calls of mutex_lock``, or ``contents: cf_device.fops points to it``.
     :ivar reach: Bytes of the variable that the code names.
+    :ivar size: Bytes of the type, if it is known.
     """
 
     type: str
     why: str
     reach: int = 0
+    size: int | None = None
 
 
 def type_from_code(session: Session, symbol: Symbol, module: str = "") -> CodeType | None:
@@ -101,6 +106,7 @@ class CodeTypes:
         self._known: dict[int, CodeType | None] = {}
         self._first: dict[tuple[str, str, int | None], bool] = {}
         self._in_dump: dict[tuple[str, str, int], list[tuple[int, int]]] = {}
+        self._shapes: dict[str, Shapes | None] = {}
         self._asked: list[int] = []
         self._cut_short = False
 
@@ -139,8 +145,61 @@ class CodeTypes:
         self._pointed_to(evidence, module)
         found = evidence.verdict(lambda type_, limit: self._begins(module, type_, limit))
         if found is None and evidence.reach <= 2 * _WORD and not evidence.objects:
-            found = self._as_list(symbol)
+            found = self._as_list(symbol, alone=bool(functions) and evidence.is_alone(2 * _WORD))
+        if found is None or not self._fits(found, symbol, module):
+            found = self._by_contents(symbol, module, evidence) or found
         return found
+
+    def _fits(self, found: CodeType, symbol: Symbol, module: str) -> bool:
+        """Whether there is no more room than padding takes."""
+        extent = extent_at(symbol.address, symbol.size, exact=bool(module))
+        return found.size is None or symbol.size - found.size < max(extent.slack, 1)
+
+    def _by_contents(self, symbol: Symbol, module: str, evidence: Evidence) -> CodeType | None:
+        """The only type that has what the code names where it is, and what memory shows."""
+        shapes = self._shapes_of(module)
+        data = self._made.text.memory(symbol.address, min(symbol.size, _MAX_CONTENTS))
+        if shapes is None or data is None or evidence.values:
+            return None
+        functions = shapes.functions(data, module)
+        marks, said = self._marks(module, evidence)
+        if not functions and not marks:
+            return None
+        extent = extent_at(symbol.address, symbol.size, exact=bool(module))
+        text = shapes.of(marks, functions, extent, data)
+        if text is None:
+            return None
+        if said:
+            return CodeType(text, _why(said), evidence.reach)
+        first = self._made.text.names_at(
+            int.from_bytes(data[(at := min(functions)) : at + 8], "little")
+        )
+        return CodeType(text, f"contents: it has {first[0]} at {at:#x}", evidence.reach)
+
+    def _marks(self, module: str, evidence: Evidence) -> tuple[list[Mark], list[str]]:
+        btf = self._session.modules.get(module) if module else None
+        btf = self._session.vmlinux if btf is None else btf
+        marks: dict[Mark, None] = {}
+        said = []
+        for offset, type_, why in (
+            *((0, type_, why) for type_, why in evidence.objects),
+            *evidence.inside,
+        ):
+            real = underlying(type_)
+            kind = Kind.UNION if real.kind is TypeKind.UNION else Kind.STRUCT
+            ids = frozenset(int(i) for i in btf.types_by_name(real.tag or "", (kind,)))
+            if real.tag and ids:
+                marks[Mark(offset, ids)] = None
+                said.append(why)
+        return list(marks), said
+
+    def _shapes_of(self, module: str) -> Shapes | None:
+        if module not in self._shapes:
+            session = self._session
+            btf = session.modules.get(module) if module else session.vmlinux
+            text = self._made.text
+            self._shapes[module] = None if btf is None else Shapes(btf, text, text.image())
+        return self._shapes[module]
 
     def _names_at(self, address: int, module: str) -> tuple[str, ...]:
         names_at = getattr(self._session.symbols, "names_at", None)
@@ -182,10 +241,14 @@ class CodeTypes:
             if target is not None and typed is not None and size_of(target) is not None:
                 evidence.objects.append((target, f"pointer {typed.text}"))
 
-    def _as_list(self, symbol: Symbol) -> CodeType | None:
-        """Two words that lead to neighbours which lead back are a list's head."""
+    def _as_list(self, symbol: Symbol, *, alone: bool) -> CodeType | None:
+        """
+        Two words that lead to neighbours which lead back are a list's head.
+
+        :param alone: No code knows anything behind them.
+        """
         read = self._made.text.word
-        if symbol.size != 2 * _WORD:
+        if symbol.size != 2 * _WORD and not (alone and symbol.size > 2 * _WORD):
             return None
         head = symbol.address
         following, previous = read(head), read(head + _WORD)
@@ -220,6 +283,7 @@ class Evidence:
 
     :ivar objects: What the variable is, by the functions that say so.
     :ivar values: What its eight bytes are.
+    :ivar inside: What stands in it, by offset.
     """
 
     def __init__(self, start: int, size: int) -> None:
@@ -227,12 +291,20 @@ class Evidence:
         self.size = size
         self.objects: list[tuple[drgn.Type, str]] = []
         self.values: list[tuple[drgn.Type, str]] = []
+        self.inside: list[tuple[int, drgn.Type, str]] = []
         self.reach = 0  # bytes of it that the code names
+        self.named = 0  # the last of its bytes whose address the code has
+        self.unread = False  # a function that names it cannot be analysed
+        self.constant = False  # it gets pointers to what is const
         self.beyond = 0  # bytes behind its pointer that the code accesses
 
     def holds(self, address: int) -> bool:
         """Whether an address is in the variable."""
         return self.start <= address < self.start + self.size
+
+    def is_alone(self, size: int) -> bool:
+        """Whether all code that names the variable stays within so many bytes."""
+        return not self.unread and self.named < size and self.reach <= size and not self.inside
 
     def verdict(self, begun: Begun) -> CodeType | None:
         """
@@ -248,7 +320,7 @@ class Evidence:
                 return None
             if underlying(found).tag in _INLINE or begun(found, self.size):
                 return None
-            return self._code_type(found, self.objects, "")
+            return self._code_type(found, self.objects, "", size_of(found))
         if not self.values or self.reach > _WORD:
             return None
         found = _outermost([t for t, _ in self.values])
@@ -258,7 +330,9 @@ class Evidence:
         assigned = any(why.startswith("store ") for _, why in self.values)
         if not assigned and begun(found, None):
             return None
-        return self._code_type(found, self.values, " *")
+        if self.constant:
+            return self._code_type(found, self.values, " *", _WORD, "const ")
+        return self._code_type(found, self.values, " *", _WORD)
 
     def _begins_with_values(self, type_: drgn.Type) -> bool:
         first = member_at(type_, 0, _WORD)
@@ -268,12 +342,17 @@ class Evidence:
         return all(_outermost([target, value]) is not None for value, _ in self.values)
 
     def _code_type(
-        self, type_: drgn.Type, said: Iterable[tuple[drgn.Type, str]], suffix: str
+        self,
+        type_: drgn.Type,
+        said: Iterable[tuple[drgn.Type, str]],
+        suffix: str,
+        size: int | None,
+        prefix: str = "",
     ) -> CodeType | None:
         name = _spelled(type_)
         if name is None:
             return None
-        return CodeType(name + suffix, _why([why for _, why in said]), self.reach)
+        return CodeType(prefix + name + suffix, _why([why for _, why in said]), self.reach, size)
 
 
 def _why(said: list[str]) -> str:
@@ -296,6 +375,7 @@ def collect(session: Session, made: Recovery, function: Function, evidence: Evid
     """Add what a function says to the evidence of a variable that it may name."""
     flow = made.flow(function)
     if flow.problem:
+        evidence.unread = True
         return
     prototype = made.text.prototype_at(function.start)
     reader = _Reader(session, made, flow, prototype, evidence)
@@ -333,6 +413,17 @@ class _Reader:
         for op in insn.ops:
             if op[0] == STORE:
                 self._store(op, insn, state)
+            elif op[0] == CONST:
+                self._named(op[2] & _M64)
+            elif op[0] == ADDRESS:
+                found = self._flow.address_of(state, op[2], insn.end)
+                if found is not None and found[0] is None:
+                    self._named(found[1])
+
+    def _named(self, address: int) -> None:
+        evidence = self._evidence
+        if evidence.holds(address):
+            evidence.named = max(evidence.named, address - evidence.start)
 
     # What is passed
 
@@ -379,6 +470,8 @@ class _Reader:
         typed = self._types.of(value)
         target = None if typed is None else _telling(typed.type)
         if target is not None and typed is not None:
+            if Qualifiers.CONST in target.qualifiers:
+                self._evidence.constant = True
             self._evidence.values.append((target, f"store {typed.text}"))
 
     # What is said
@@ -407,8 +500,11 @@ class _Reader:
         if base is not None:
             if self._is_loaded(base):
                 self._evidence.values.append((target, why))
-        elif k == self._evidence.start and size_of(target) is not None:
-            self._evidence.objects.append((target, why))
+        elif size_of(target) is not None:
+            if k == self._evidence.start:
+                self._evidence.objects.append((target, why))
+            else:
+                self._evidence.inside.append((k - self._evidence.start, target, why))
 
     def _access(self, where: Value, size: int) -> None:
         base, k, _ = where

@@ -495,6 +495,32 @@ class Text:
             return "its names have different prototypes"
         return problem or f"BTF has no function {names[0]}"
 
+    def function_type(self, address: int, module: str) -> int | None:
+        """
+        The FUNC_PROTO's id of the function that starts at an address; None if not known.
+
+        A function whose address somebody keeps has the prototype that its source says.
+
+        :param module: In whose BTF the id is to be, "" for the kernel's.
+        """
+        own = self.module_of(address) or ""
+        converter = self._converter(own)
+        if converter is None or own not in ("", module):
+            return None
+        found = set()
+        for name in self.names_at(address):
+            ids = own_ids(converter.btf, name, (Kind.FUNC,))
+            if len(ids) == 1 and len({s.address for s in self.by_name(name, own)}) == 1:
+                found.add(int(converter.btf.type_by_id(ids[0]).type))  # type: ignore[union-attr]
+        return found.pop() if len(found) == 1 else None
+
+    def image(self) -> range:
+        """Addresses of the kernel image."""
+        start = self._session.lookup_symbols("_stext")
+        end = self._session.lookup_symbols("_end")
+        one = len(start) == len(end) == 1
+        return range(start[0].address, end[0].address) if one else range(0)
+
     def _converter(self, module: str) -> TypeConverter | None:
         if not module:
             return self._session.converter

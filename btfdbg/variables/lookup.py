@@ -267,12 +267,36 @@ class VariableTypes:
         # kallsyms.c, elf_type()).
         if ready.places.of(symbol.address) is SectionKind.UNKNOWN and symbol.type_letter in "rR":
             text = f"const {text}" if not text.endswith("*") else f"{text} const"
+        stated = checker.length(text)
         checked = checker.check(
-            text, symbol, trusted=False, open_ended=False, rivals=frozenset(), gap=False
+            text,
+            symbol,
+            trusted=False,
+            open_ended=text.endswith("[]"),
+            rivals=frozenset() if stated is None else frozenset((stated,)),
+            gap=False,
         )
+        if checked is Rejection.LENGTH and text.endswith("[]"):
+            constant = ready.places.of(symbol.address) is SectionKind.CONST
+            open_ = checker.open_array(f"const {text}" if constant else text, symbol)
+            return None if open_ is None else ready.types.from_text(open_)
+        if stated is not None and (
+            isinstance(checked, Rejection) or checker.length(checked[0]) != stated
+        ):
+            return self._stated(ready, symbol, text)
         if not isinstance(checked, Rejection) and checker.ends_in_zeros(checked[1], symbol):
             return checked[1] if claim.reach <= (size_of(checked[1]) or 0) else None
         return None
+
+    def _stated(self, ready: _Context, symbol: Symbol, text: str) -> Type | None:
+        """An array of the length that is the only one in the dump's BTF which fits."""
+        constant = ready.places.of(symbol.address) is SectionKind.CONST
+        open_ = ready.checker.open_array(f"const {text}" if constant else text, symbol)
+        stated = ready.checker.length(text)
+        if open_ is None:
+            return None
+        type_ = ready.types.from_text(f"{open_.rpartition('[')[0]}[{stated}]")
+        return type_ if type_ is not None and ready.checker.ends_in_zeros(type_, symbol) else None
 
     def _may_have_grown(
         self,
