@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from btfdbg.btf import Btf, Kind, kinds
 from btfdbg.btf.fields import SIZE_OR_TYPE
+from btfdbg.btf.layouts import info_vlen
 from btfdbg.errors import BtfError
 from btfdbg.frames.enclosing import enclosing, size_of
 from btfdbg.lazy_dataclass import dataclass
@@ -172,7 +173,7 @@ class Shapes:
                 if target and btf.kind_of(target) in (Kind.TYPEDEF, Kind.CONST):
                     target = btf.skip_mods_and_typedefs(target)
                 if target and btf.kind_of(target) == Kind.FUNC_PROTO:
-                    length = btf.info_of(target) & 0xFFFF
+                    length = info_vlen(btf.info_of(target))
                     found.setdefault(length + 1, []).append((pointer, target))
                 at = every.find(Kind.PTR, at + 1)
         return found
