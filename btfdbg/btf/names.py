@@ -6,13 +6,16 @@ Why three ways: a first answer needs two or three names, for which a search of t
 bytes for the name and then for its offset among the types' is cheapest; a session
 looks up a few dozen, for which a table of offsets pays; a tool thousands, for which a
 table of all names does. The look-ups start the first way, and their number decides.
+Who says which kinds are wanted has only their offsets searched: a kernel's structs are one
+type of nine, its variables one of 300, and collecting all offsets costs more than the rest.
 """
 
 from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Collection, Iterator
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Iterator
 from itertools import accumulate, compress
 from operator import add
 from typing import TYPE_CHECKING
@@ -24,9 +27,12 @@ from btfdbg.btf.layouts import info_kind
 if TYPE_CHECKING:
     from btfdbg.btf.btf import Btf
 
-# Searches for offsets (0.3 ms each in a kernel; a look-up needs one for each string that
-# ends in the name) after which they are indexed (15 ms).
-_INDEX_AFTER = 24
+# What searches for offsets may cost (a look-up needs one for each string that ends in the
+# name) before they are indexed (15 ms): 0.3 ms each among all of a kernel, a tenth of that
+# among those of one kind.
+_INDEX_AFTER = 240
+_SEARCH_OF_ALL = 10
+_SEARCH_OF_KIND = 1
 # Look-ups (1 ms each in a kernel's strings) after which a table (60 ms) is made.
 _TABLE_AFTER = 48
 # Names from which on all strings are split at once for it.
@@ -52,12 +58,14 @@ def named_types(btf: Btf, wanted: Collection[int]) -> Iterator[tuple[str, int]]:
 class NameIndex:
     """Own types by name. Anonymous types are not in it."""
 
-    __slots__ = ("_asked", "_btf", "_column", "_first", "_more", "_repeated", "_searches", "_table")
+    __slots__ = (
+        "_asked", "_btf", "_by_kind", "_column", "_first", "_more", "_repeated", "_spent", "_table",
+    )  # fmt: skip
 
     def __init__(self, btf: Btf) -> None:
         self._btf = btf
         self._asked = 0
-        self._searches = 0
+        self._spent = 0
         # Name to its offset; names that stand at several offsets, to all of them.
         self._table: dict[bytes, int] | None = None
         self._repeated: dict[bytes, list[int]] = {}
@@ -66,6 +74,8 @@ class NameIndex:
         self._more: dict[int, list[int]] = {}
         # The offsets alone, as bytes in native order.
         self._column = b""
+        # Where the records of a kind start, and the offsets of their names as above.
+        self._by_kind: dict[int, tuple[list[int], bytes]] = {}
 
     def _index(self) -> dict[int, int]:
         btf = self._btf
@@ -79,8 +89,12 @@ class NameIndex:
                 self._more.setdefault(offset, []).append(type_id)
         return first
 
-    def ids(self, name: bytes) -> tuple[TypeId, ...]:
-        """Return the ids of all own types of a name, ascending."""
+    def ids(self, name: bytes, kinds: Collection[int] | None = None) -> tuple[TypeId, ...]:
+        """
+        Return the ids of own types of a name, ascending.
+
+        :param kinds: Only these; ``None`` for all.
+        """
         if not name or b"\0" in name:
             return ()
         self._asked += 1
@@ -90,11 +104,12 @@ class NameIndex:
                 for member in self._btf.chain()
                 for at in member.strings.offsets_of(name)
             ]
-            self._searches += len(offsets)
-            if self._searches <= _INDEX_AFTER:
-                return self._searched(offsets)
+            found = self._searched(offsets, kinds)
+            if found is not None:
+                return found
             self._first = self._index()
             self._column = b""
+            self._by_kind.clear()
         if self._table is None and self._asked > _TABLE_AFTER:
             self._table = self._make_table(self._first)
         out: list[int] = []
@@ -102,25 +117,46 @@ class NameIndex:
             out.append(self._first[offset])
             out += self._more.get(offset, ())
         out.sort()
+        if kinds is not None:
+            kind_of = self._btf.kind_of
+            out = [type_id for type_id in out if kind_of(type_id) in kinds]
         return tuple([TypeId(i) for i in out])
 
-    def _searched(self, offsets: list[int]) -> tuple[TypeId, ...]:
+    def _searched(
+        self, offsets: list[int], kinds: Collection[int] | None
+    ) -> tuple[TypeId, ...] | None:
+        """The types whose names stand at some offsets; ``None`` if an index is due."""
         btf = self._btf
-        column = self._column
-        if not column:
-            column = array("I", map(btf.words.__getitem__, btf.offsets)).tobytes()
-            self._column = column
-        out: list[int] = []
-        for offset in offsets:
-            pattern = offset.to_bytes(4, sys.byteorder)
-            at = column.find(pattern)
-            while at >= 0:
-                index, rest = divmod(at, 4)
-                if not rest:
-                    out.append(btf.start_id + index)
-                at = column.find(pattern, at + 1)
+        self._spent += len(offsets) * (
+            _SEARCH_OF_ALL if kinds is None else _SEARCH_OF_KIND * len(kinds)
+        )
+        if self._spent > _INDEX_AFTER:
+            return None
+        if kinds is None:
+            if not self._column:
+                self._column = self._offsets_at(btf.offsets)
+            out = [btf.start_id + i for o in offsets for i in _places(self._column, o)]
+        else:
+            out = []
+            for kind in set(kinds):
+                starts, column = self._of_kind(kind)
+                for offset in offsets:
+                    found = [starts[i] for i in _places(column, offset)]
+                    out += [btf.start_id + bisect_left(btf.offsets, at) for at in found]
         out.sort()
         return tuple([TypeId(i) for i in out])
+
+    def _of_kind(self, kind: int) -> tuple[list[int], bytes]:
+        found = self._by_kind.get(kind)
+        if found is None:
+            btf = self._btf
+            marks = btf.own_kinds().translate(bytes(i == kind for i in range(256)))
+            starts = list(compress(btf.offsets, marks))
+            found = self._by_kind[kind] = starts, self._offsets_at(starts)
+        return found
+
+    def _offsets_at(self, words: Iterable[int]) -> bytes:
+        return array("I", map(self._btf.words.__getitem__, words)).tobytes()
 
     def _offsets(self, name: bytes, first: dict[int, int]) -> list[int]:
         """Return the offsets of a name at which types of ours have theirs."""
@@ -167,3 +203,14 @@ class NameIndex:
             name = string_bytes(offset)
             if table.setdefault(name, offset) != offset:
                 self._repeated.setdefault(name, [table[name]]).append(offset)
+
+
+def _places(column: bytes, value: int) -> Iterator[int]:
+    """Where a column of u32 in native order has a value."""
+    pattern = value.to_bytes(4, sys.byteorder)
+    at = column.find(pattern)
+    while at >= 0:
+        index, rest = divmod(at, 4)
+        if not rest:
+            yield index
+        at = column.find(pattern, at + 1)

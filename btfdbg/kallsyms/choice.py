@@ -34,4 +34,4 @@ def unique_symbol(symbols: Sequence[_S]) -> _S | None:
 
 def own_ids(btf: Btf, name: str, wanted: Collection[int]) -> list[TypeId]:
     """Types of a name that a BTF itself describes, of some kinds, by id."""
-    return [i for i in btf.own_ids_by_name(name) if btf.kind_of(i) in wanted]
+    return list(btf.own_ids_by_name(name, wanted))

@@ -15,6 +15,8 @@ all that happens at the start, and a question looks at one block of some texts.
 
 from __future__ import annotations
 
+import sys
+from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, pairwise
@@ -221,10 +223,13 @@ class Column(Sequence[int]):
 
     def tolist(self) -> list[int]:
         """All numbers."""
-        values = [0] * self._count
-        for shift, plane in enumerate(self._planes):
-            values = [v | p << (8 * shift) for v, p in zip(values, plane, strict=True)]
-        return values
+        words = bytearray(4 * self._count)
+        for number, plane in enumerate(self._planes):
+            words[number::4] = plane
+        values = array("I", words)
+        if sys.byteorder == "big":
+            values.byteswap()
+        return values.tolist()
 
     @staticmethod
     def pack(values: Sequence[int]) -> bytes:

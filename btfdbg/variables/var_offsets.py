@@ -55,8 +55,7 @@ class VarOffsets:
         return ids[0] if known and not any(self._known(i, addresses_of) for i in ids) else None
 
     def _ids(self, name: str) -> list[TypeId]:
-        btf = self._btf
-        return [i for i in btf.own_ids_by_name(name) if btf.kind_of(i) == Kind.VAR]
+        return list(self._btf.own_ids_by_name(name, (Kind.VAR,)))
 
     def _type(self, var_id: int) -> int:
         var = self._btf.type_by_id(var_id)

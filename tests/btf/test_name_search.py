@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from btfdbg.btf import Btf, Builder, names
+from btfdbg.btf import Btf, Builder, Kind, TypeId, names
 from btfdbg.btf.names import NameIndex
+
+_KINDS = ((Kind.STRUCT,), (Kind.TYPEDEF, Kind.STRUCT), (Kind.VAR,), (Kind.INT, Kind.INT), (99,))
 
 
 def _btf() -> Btf:
@@ -18,6 +20,10 @@ def _btf() -> Btf:
         b.add_ptr(number % 20)
     b.add_struct("head", 4)
     return b.to_btf()
+
+
+def _rows(answers: list[tuple[TypeId, ...]]) -> list[list[tuple[TypeId, ...]]]:
+    return [answers[i : i + len(_KINDS)] for i in range(0, len(answers), len(_KINDS))]
 
 
 @pytest.mark.parametrize("split", [False, True])
@@ -37,10 +43,18 @@ def test_search_index_and_table_agree(monkeypatch: pytest.MonkeyPatch, split: bo
         monkeypatch.setattr(names, "_TABLE_AFTER", table_after)
         monkeypatch.setattr(names, "_SPLIT_FROM", split_from)
         lookup = NameIndex(btf)
-        found.append([lookup.ids(name) for name in asked])
+        of_kinds = NameIndex(btf)
+        found.append(
+            [lookup.ids(name) for name in asked]
+            + [of_kinds.ids(name, kinds) for name in asked for kinds in _KINDS]
+        )
     assert found[0] == found[1] == found[2] == found[3]
     own = list(btf.own_ids())
     assert found[0][0] == tuple(i for i in own if btf.name_of(i) == "head") != ()
+    for name, of_each in zip(asked, _rows(found[0][len(asked) :]), strict=True):
+        for kinds, ids in zip(_KINDS, of_each, strict=True):
+            wanted = [i for i in own if btf.name_of(i) == name.decode() != ""]
+            assert ids == tuple(i for i in wanted if btf.kind_of(i) in kinds)
 
 
 def test_every_word_of_a_value_is_found_and_no_other() -> None:
