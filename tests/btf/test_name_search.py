@@ -51,9 +51,9 @@ def test_search_index_and_table_agree(monkeypatch: pytest.MonkeyPatch, split: bo
     assert found[0] == found[1] == found[2] == found[3]
     own = list(btf.own_ids())
     assert found[0][0] == tuple(i for i in own if btf.name_of(i) == "head") != ()
-    for name, of_each in zip(asked, _rows(found[0][len(asked) :]), strict=True):
+    for asked_name, of_each in zip(asked, _rows(found[0][len(asked) :]), strict=True):
         for kinds, ids in zip(_KINDS, of_each, strict=True):
-            wanted = [i for i in own if btf.name_of(i) == name.decode() != ""]
+            wanted = [i for i in own if btf.name_of(i) == asked_name.decode() != ""]
             assert ids == tuple(i for i in wanted if btf.kind_of(i) in kinds)
 
 
