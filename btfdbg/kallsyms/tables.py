@@ -147,6 +147,12 @@ class KallsymsTable:
         for _, name in self._names:
             yield text_of(name[1:])
 
+    def text_names(self) -> Iterator[str]:
+        """Every name whose letter says text, in the order of the table."""
+        for _, name in self._names:
+            if name[:1] in (b"t", b"T", b"w", b"W"):
+                yield text_of(name[1:])
+
     def numbered(self, number: int) -> Sym | None:
         """The symbol of a number from 0 to :attr:`count`, as the names stand; None if lost."""
         return self._sym(number)

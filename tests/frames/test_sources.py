@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 from drgn import Architecture, Platform, Program, Type, TypeMember
@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from btfdbg.errors import DebugInfoError
 from btfdbg.frames.sources import retrieval
 from btfdbg.frames.sources.bugtable import BugTable, read_table
+from btfdbg.frames.sources.contents import functions_of
 from btfdbg.frames.sources.kernels import Nearness
 from btfdbg.frames.sources.lookup import SourceFiles
 from btfdbg.frames.sources.model import Function, SourceFile
@@ -427,6 +428,9 @@ class Made:
     def behind(self, function: Function) -> Sym | None:
         return self.at(function.address + 16)
 
+    def names(self) -> Iterator[str]:
+        return (f.name for f in self.functions)
+
     def all(self) -> Iterator[Sym]:
         return iter(self.functions)
 
@@ -449,6 +453,64 @@ def ask(region: Made, name: str, *, release: str = "6.12.3", table: bool = True)
     )
     found = files.find(region.named(name)[-1].address)
     return None if found is None else found.file
+
+
+REGIONS: dict[str, Callable[[], Made]] = {
+    "the table": lambda: Made(["first", "between", "first.cold", "last", "vfs_read"]),
+    "between": lambda: Made(
+        ["x", "a", "b", "c.cold", "d", "e", "c"], bugs=bugs_of((1, b"fs/a.c"), (5, b"fs/a.c"))
+    ),
+    "records": lambda: Made(["a", "b", "d"], records={"b": Named(("fs/a.c",), "dynamic debug")}),
+    "a module of one file": lambda: Made(["new", "vfs_read", "p.isra.0"], module="one"),
+    "a stranger": lambda: Made(
+        ["vfs_read", "b"], module="stranger", bugs=bugs_of((0, b"/src/fs/a.c"))
+    ),
+}
+
+
+@pytest.mark.parametrize("alone", [False, True])
+@pytest.mark.parametrize("region", REGIONS)
+@pytest.mark.parametrize("file", ["fs/a.c", "a.c", "read_write.c", "drivers/one.c", "none.c"])
+def test_a_files_functions_are_those_that_are_in_it(file: str, region: str, alone: bool) -> None:
+    where = REGIONS[region]()
+
+    def lookup() -> SourceFiles:
+        load = None if alone else made
+        return SourceFiles(lambda address: where, release="6.12.3", machine="x86_64", load=load)
+
+    def wanted(path: str) -> bool:
+        return path == file or path.endswith(f"/{file}")
+
+    one = lookup()
+    places = [(f, one.of_function(where, f)) for f in where.all()]
+    expected = [(f.name, place[0]) for f, place in places if place and wanted(place[0])]
+    found = functions_of(lookup(), [where], wanted)
+    assert [(function.name, path) for _, function, path in found] == expected
+
+
+def test_the_cases_of_files_have_functions_to_find() -> None:
+    files = SourceFiles(lambda address: None, release="6.12.3", machine="x86_64", load=made)
+    counts = {
+        name: len(list(functions_of(files, [build()], lambda path: path.endswith(".c"))))
+        for name, build in REGIONS.items()
+    }
+    assert all(counts.values()), counts
+
+
+def test_entries_in_missing_pages_are_left_out_and_others_stay() -> None:
+    memory = Memory()
+    count = 3 * 4096 // 12
+    entries = [(TEXT + 16 * n, b"fs/inode.c", n + 1) for n in range(count)]
+    size = made_table(memory, entries)
+    del memory.pages[TABLE // 4096 + 1]
+    table = memory.read(size)
+    assert table is not None
+    first, last = -(-4096 // 12) - 1, 2 * 4096 // 12 + 1
+    kept = {(table.address(n) - TEXT) // 16 for n in range(len(table))}
+    assert kept == {*range(first), *range(last, count)}
+    bug = table.at(TEXT + 16 * (count - 1))
+    assert bug is not None
+    assert bug.line == count
 
 
 def test_a_line_is_given_at_the_trap_and_nowhere_else() -> None:

@@ -201,12 +201,12 @@ def _functions(session: Session, file: str) -> Iterator[tuple[Sym, int, str]]:
 
 
 def _in_file(session: Session, file: str) -> Iterator[tuple[int, str, str, str]]:
+    from btfdbg.frames.sources.contents import functions_of
     from btfdbg.frames.sources.find import Regions, source_files
 
     files = source_files(session)
     ending = f"/{file}"
-    for region in Regions(session).all():
-        for function in region.all():
-            place = files.of_function(region, function)
-            if place is not None and (place[0] == file or place[0].endswith(ending)):
-                yield function.address, function.name, place[0], region.module
+    for region, function, place in functions_of(
+        files, Regions(session).all(), lambda path: path == file or path.endswith(ending)
+    ):
+        yield function.address, function.name, place, region.module

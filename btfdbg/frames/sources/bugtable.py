@@ -19,7 +19,10 @@ WARN prints.
 from __future__ import annotations
 
 import struct
+import sys
 from bisect import bisect_left
+from itertools import compress
+from operator import add
 
 from drgn import Program, Type
 
@@ -28,10 +31,9 @@ from btfdbg.lazy_dataclass import dataclass
 
 _PAGE = 4096
 MAX_TABLE = 16 << 20
-_TRIED = 48
+_TRIED = 24
 _MAX_TEXT = 1024
 _CODES = {1: "bB", 2: "hH", 4: "iI", 8: "qQ"}
-_SIZES = {code: size for size, codes in _CODES.items() for code in codes}
 _MASK = (1 << 64) - 1
 
 
@@ -65,16 +67,19 @@ class BugTable:
         layout: Layout,
         start: int,
         data: bytes,
-        places: list[tuple[int, int]],
+        traps: list[int],
+        places: list[int],
     ) -> None:
         """
         :param start: where ``data``, the table, lies.
-        :param places: address of the trap and place of the entry, by address.
+        :param traps: addresses of the traps, ascending; ``places`` has their entries'.
         """
         self._strings = strings
         self._layout = layout
         self._start = start
         self._data = data
+        # Two lists of numbers: of pairs there are so many that Python would look for garbage.
+        self._traps = traps
         self._places = places
         self.left_out = len(data) // layout.size - len(places)
 
@@ -83,11 +88,11 @@ class BugTable:
 
     def index(self, address: int) -> int:
         """Number of the first entry at or behind an address."""
-        return bisect_left(self._places, (address, 0))
+        return bisect_left(self._traps, address)
 
     def address(self, number: int) -> int:
         """Where the trap of an entry is."""
-        return self._places[number][0]
+        return self._traps[number]
 
     def file(self, number: int) -> str | None:
         """The file of an entry; None if it has no sensible name."""
@@ -95,19 +100,19 @@ class BugTable:
 
     def _row(self, number: int) -> tuple[int, int]:
         """Address of the file's name, and line."""
-        at = self._places[number][1]
+        at = self._places[number]
         offset = at - self._start
         return self._layout.row(at, self._data[offset : offset + self._layout.size])
 
     def at(self, address: int) -> Bug | None:
         """The entry whose trap is exactly there."""
         number = self.index(address)
-        if number >= len(self._places) or self._places[number][0] != address:
+        if number >= len(self._traps) or self._traps[number] != address:
             return None
         file = self.file(number)
         if file is None:
             return None
-        entry = self._places[number][1]
+        entry = self._places[number]
         name, line = self._row(number)
         text = _after_condition(self._strings.at(name))[0]
         if not text:
@@ -164,16 +169,21 @@ class Layout:
         self._order = [offset for offset, _, _ in formats]
         self.own_field = True
 
-    def traps(self, start: int, data: bytes) -> list[tuple[int, int]]:
-        """Address of the trap and place of the entry, of each entry of a table."""
+    def traps(self, start: int, data: bytes) -> list[int]:
+        """Address of the trap of each entry of a table, which has no part of an entry."""
         size, offset = self.size, self._offsets["bug_addr"]
-        code = _CODES[self._sizes["bug_addr"]][0 if self.relative else 1]
-        column = struct.Struct(f"{self.order}{offset}x{code}{size - offset - _SIZES[code]}x")
-        places = range(start, start + len(data), size)
-        traps = zip(column.iter_unpack(data), places, strict=True)
+        width = self._sizes["bug_addr"]
+        code = _CODES[width][0 if self.relative else 1]
+        native = self.order == ("<" if sys.byteorder == "little" else ">")
+        if native and not size % width and not offset % width:
+            words: memoryview[int] = memoryview(data).cast(code)  # type: ignore[call-overload]
+            values = words[offset // width :: size // width].tolist()
+        else:
+            column = struct.Struct(f"{self.order}{offset}x{code}{size - offset - width}x")
+            values = [value for (value,) in column.iter_unpack(data)]
         if not self.relative:
-            return [(value, at) for (value,), at in traps]
-        return [(value + at & _MASK, at) for (value,), at in traps]
+            return values
+        return list(map(add, values, range(start, start + len(data), size)))
 
     def row(self, at: int, entry: bytes) -> tuple[int, int]:
         """Address of the file's name, and line, of an entry."""
@@ -229,13 +239,26 @@ def read_table(
         )
     if not _names(strings, layout, start, data, layout.own_field):
         return None
-    traps = sorted(layout.traps(start, data))
-    kept: list[tuple[int, int]] = []
+    traps = layout.traps(start, data)
+    order = sorted(range(len(traps)), key=traps.__getitem__)
+    traps.sort()
+    kept: list[tuple[list[int], list[int]]] = []
     for low, high in sorted(code):
-        kept += traps[bisect_left(traps, (low, 0)) : bisect_left(traps, (high, 0))]
-    for low, high in missing:
-        kept = [trap for trap in kept if trap[1] >= high or trap[1] + layout.size <= low]
-    return BugTable(strings, layout, start, data, kept)
+        # A distance that leads past the end of all addresses is in no code either.
+        part = slice(bisect_left(traps, low), bisect_left(traps, high))
+        kept.append((traps[part], [start + number * layout.size for number in order[part]]))
+    found = [trap for part, _ in kept for trap in part]
+    places = [place for _, part in kept for place in part]
+    if missing:
+        there = [not _is_missing(missing, place, layout.size) for place in places]
+        found, places = list(compress(found, there)), list(compress(places, there))
+    return BugTable(strings, layout, start, data, found, places)
+
+
+def _is_missing(missing: list[tuple[int, int]], start: int, size: int) -> bool:
+    """Whether a part of an entry lies in one of some ranges, which ascend."""
+    number = bisect_left(missing, (start + size, 0)) - 1
+    return number >= 0 and missing[number][1] > start
 
 
 def _names(strings: Strings, layout: Layout, start: int, data: bytes, own_field: bool) -> int:

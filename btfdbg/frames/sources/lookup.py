@@ -101,6 +101,10 @@ class SourceFiles:
             found = self._known[function.address] = self._decide(region, function)
             return found
 
+    def is_certain(self, region: Region, function: Function) -> bool:
+        """Whether a function's file is a source file that needs no neighbours to be known."""
+        return self._source_of(region, function) is not None
+
     def _decide(self, region: Region, function: Function) -> Place | None:
         hot, cold, _ = function.name.partition(".cold")
         if cold:
@@ -218,6 +222,11 @@ class SourceFiles:
         if files is None or len(files) != 1 or len(region.named(function.name)) != 1:
             return None
         return next(iter(files)), "the module's only file"
+
+    @property
+    def table(self) -> SourceTable | None:
+        """The shipped table; None without one."""
+        return self._ready()
 
     def _ready(self) -> SourceTable | None:
         if self._table is None and self._load is not None:

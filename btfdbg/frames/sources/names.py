@@ -24,6 +24,7 @@ _TRACE = re.compile(
     r"(?:__traceiter_|__probestub_|__bpf_trace_|(?:do_)?trace_event_raw_event_|trace_raw_output_"
     r"|(?:do_)?perf_trace_|trace_event_get_offsets_|trace_event_define_fields_)"
 )
+_FIRST = frozenset("_dtpcs")  # letters with which those begin
 
 
 def definition(name: str) -> str:
@@ -44,6 +45,8 @@ def key_of(name: str) -> str:
     ('sys:openat', 'trace:sched_switch')
     """
     name = definition(name)
+    if name[:1] not in _FIRST:
+        return name
     match = _TRACE.match(name)
     if match is not None:
         return f"trace:{name[match.end() :]}"

@@ -69,6 +69,9 @@ class Region(Protocol):
     def behind(self, function: Function) -> Function | None:
         """The function that lies behind one."""
 
+    def names(self) -> Iterator[str]:
+        """Names of all functions, and perhaps of other things."""
+
     def all(self) -> Iterator[Function]:
         """All functions, by address."""
 
@@ -139,6 +142,11 @@ class KernelRegion:
                 return symbol
             address, size = symbol.address, symbol.size
         return None
+
+    def names(self) -> Iterator[str]:
+        # Without making symbols of them: a kernel has 160,000.
+        found: Iterator[str] = getattr(self._symbols, "text_names", self._symbols.names)()
+        return (name for name in found if not name.startswith(_PADDING))
 
     def all(self) -> Iterator[Sym]:
         for symbol in self._symbols:
@@ -212,6 +220,9 @@ class ModuleRegion:
     def behind(self, function: Function) -> Sym | None:
         number = bisect_right(self._starts, function.address)
         return self._functions[number] if number < len(self._functions) else None
+
+    def names(self) -> Iterator[str]:
+        return (function.name for function in self._functions)
 
     def all(self) -> Iterator[Sym]:
         return iter(self._functions)

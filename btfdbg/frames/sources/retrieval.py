@@ -15,7 +15,7 @@ Facts: Botelho, Pagh, Ziviani, "Simple and Space-Efficient Minimal Perfect Hash 
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 try:  # as the random module does: OpenSSL takes longer to load than a look-up takes
     from _blake2 import blake2b
@@ -74,6 +74,27 @@ class Retrieval:
         if found >> self.value_bits != check & ((1 << self.check_bits) - 1):
             return None
         return found & ((1 << self.value_bits) - 1)
+
+    def find_all(self, names: Iterable[bytes]) -> Iterator[int | None]:
+        """What :meth:`find` says of each of many names."""
+        if not self.third:
+            for _ in names:
+                yield None
+            return
+        cells, third, seed = self.cells.tobytes(), self.third, self.seed
+        width, value_bits = self.value_bits + self.check_bits, self.value_bits
+        whole, value, checked = (1 << width) - 1, (1 << value_bits) - 1, (1 << self.check_bits) - 1
+        number = int.from_bytes
+        for name in names:
+            first, second, last, check = _positions(name, seed, third)
+            first, second, last = first * width, second * width, last * width
+            at, by, on = first >> 3, second >> 3, last >> 3
+            found = (
+                number(cells[at : at + 8], "little") >> (first & 7)
+                ^ number(cells[by : by + 8], "little") >> (second & 7)
+                ^ number(cells[on : on + 8], "little") >> (last & 7)
+            ) & whole
+            yield found & value if found >> value_bits == check & checked else None
 
 
 def build(numbers: Mapping[bytes, int], check_bits: int) -> bytes:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from btfdbg.errors import DebugInfoError
@@ -97,6 +97,34 @@ class SourceTable:
             )
         except (ValueError, IndexError) as e:
             raise _damaged("the table of source files", e) from e
+
+    def numbers_of(self, wanted: Callable[[str], bool]) -> frozenset[int]:
+        """
+        Which answers of the map name some files.
+
+        :param wanted: Which file; asked once of each that the table has.
+        """
+        numbers = {number for number, path in enumerate(self._paths) if wanted(path)}
+        if not numbers:
+            return frozenset()
+        texts = {f"{number:x}" for number in numbers}
+        for number, answer in enumerate(self._answers, len(self._paths)):
+            if any(item.partition(":")[0] in texts for item in answer.split(",")):
+                numbers.add(number)
+        return frozenset(numbers)
+
+    def keys_in(self, keys: Sequence[str], numbers: frozenset[int]) -> Iterator[str]:
+        """
+        Those of many keys that may be in some files.
+
+        :param numbers: As :meth:`numbers_of` gives them.
+        """
+        if not numbers:
+            return
+        encoded = (key.encode("utf-8", "surrogateescape") for key in keys)
+        for key, found in zip(keys, self._keys.find_all(encoded), strict=True):
+            if found in numbers:
+                yield key
 
     def files_of(self, module: str) -> frozenset[str] | None:
         """Return the files that a module has code of; None for one that the table lacks."""
