@@ -36,6 +36,8 @@ _ZLIB, _LZO, _SNAPPY, _ZSTD = 0x1, 0x2, 0x4, 0x20
 _PAGE = 4096
 _PEEK = 64
 _CHUNK = 4096
+_STEP = 64  # bytes of the bitmap whose bits are counted at once
+_KNOWN_CHUNKS = 64  # each is 128 MiB of memory
 _CACHE_BYTES = 32 << 20
 _READ_AHEAD = 1 << 20
 # No page of text packs into so little.
@@ -53,6 +55,7 @@ class KdumpPages:
         self._block = h.block_size
         self._desc = struct.Struct(h.order + "qIIQ")
         self._ranks: array[int] | None = None
+        self._steps: OrderedDict[int, tuple[bytes, array[int]]] = OrderedDict()
         self._cache: OrderedDict[int, bytes] = OrderedDict()
 
     def _chunk(self, number: int) -> bytes:
@@ -70,6 +73,20 @@ class KdumpPages:
                 ranks.append(ranks[-1] + chunk.bit_count())
             self._ranks = ranks
         return self._ranks
+
+    def _counted(self, number: int) -> tuple[bytes, array[int]]:
+        """A chunk of the bitmap, and how many pages were dumped before each step of it."""
+        found = self._steps.get(number)
+        if found is None:
+            chunk = self._chunk(number)
+            ranks = array("q", [self._before()[number]])
+            for at in range(0, len(chunk), _STEP):
+                step = int.from_bytes(chunk[at : at + _STEP], "little")
+                ranks.append(ranks[-1] + step.bit_count())
+            found = self._steps[number] = chunk, ranks
+            if len(self._steps) > _KNOWN_CHUNKS:
+                self._steps.popitem(last=False)
+        return found
 
     @property
     def count(self) -> int:
@@ -115,11 +132,13 @@ class KdumpPages:
         ranks = self._before()
         if not 0 <= pfn < self.kdump.header.max_pfn or number + 1 >= len(ranks):
             return None
-        chunk = self._chunk(number)[: bit // 8 + 1]
-        if len(chunk) <= bit // 8 or not chunk[-1] >> (bit % 8) & 1:
+        chunk, steps = self._counted(number)
+        byte = bit // 8
+        if len(chunk) <= byte or not chunk[byte] >> (bit % 8) & 1:
             return None
-        upto = int.from_bytes(chunk, "little") & (1 << bit) - 1
-        return ranks[number] + upto.bit_count()
+        step = byte // _STEP
+        rest = int.from_bytes(chunk[step * _STEP : byte + 1], "little")
+        return steps[step] + (rest & (1 << bit - step * _STEP * 8) - 1).bit_count()
 
     def __contains__(self, address: object) -> bool:
         return isinstance(address, int) and self._index(address // self._block) is not None

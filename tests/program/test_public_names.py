@@ -48,7 +48,7 @@ def test_a_drgn_that_is_too_old_is_said_in_one_line(version: str, tmp_path: Path
     fake = tmp_path / "drgn"
     fake.mkdir()
     (fake / "__init__.py").write_text(f"__version__ = {version!r}\n")
-    argv = [sys.executable, "-m", "btfdbg.cli.main", "CORE"]
+    argv = [sys.executable, "-m", "btfdbg.cli.main", "./CORE"]
     result = subprocess.run(
         argv, capture_output=True, text=True, env={"PYTHONPATH": f"{tmp_path}:{Path.cwd()}"}
     )
