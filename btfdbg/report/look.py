@@ -252,6 +252,7 @@ class Look:
 
     def _calls(self, trace: drgn.StackTrace) -> list[Call]:
         found: list[Call] = []
+        leaf: Call | None = None  # who called the frame before, if no frame is his
         for number, frame in enumerate(trace):
             if number >= MAX_FRAMES:
                 break
@@ -266,16 +267,39 @@ class Look:
                     found.append(Call("", "", pc, 0, frame.interrupted))
                     found.extend(self._caller(frame))
                 break  # user space, or garbage behind the end
-            found.append(
-                Call(
-                    symbol.name,
-                    self.module(pc),
-                    pc,
-                    pc - symbol.address,
-                    self._is_interrupted(trace, number),
-                )
-            )
+            interrupted = self._is_interrupted(trace, number)
+            call = Call(symbol.name, self.module(pc), pc, pc - symbol.address, interrupted)
+            if leaf is not None and leaf.name not in (found[-1].name, call.name):
+                found.append(leaf)
+            found.append(call)
+            leaf = self._called_leaf(trace, number) if interrupted else None
         return found
+
+    def _called_leaf(self, trace: drgn.StackTrace, number: int) -> Call | None:
+        """
+        Who x30 says called an interrupted function.
+
+        A function that calls nothing makes no frame on arm64, and frames are all that the
+        unwinder goes by: it passes over who called it. In a function that did call, x30 lies
+        in the function itself.
+        """
+        if self.machine != "aarch64":
+            return None
+        from btfdbg.frames.exception import registers_at
+
+        try:
+            if trace[number].interrupted:
+                back = int(trace[number].register("x30"))
+            else:
+                back = (registers_at(self.prog, trace, number) or {})["x30"]
+            symbol = self.prog.symbol(back - 4)
+            code = self.prog.read_u32(back - 4)
+        except UNREADABLE:
+            return None
+        calls = code & 0xFC000000 == 0x94000000 or code & 0xFFFFFC1F == 0xD63F0000  # BL, BLR
+        if symbol.kind is not drgn.SymbolKind.FUNC or not calls:
+            return None
+        return Call(symbol.name, self.module(back), back, back - symbol.address, False)
 
     def _is_interrupted(self, trace: drgn.StackTrace, number: int) -> bool:
         """Whether an exception came in there; on arm64 drgn does not see all of them."""

@@ -38,6 +38,7 @@ _SECTIONS, _FRAMES = 64, 1024  # of one report that are kept
 _TOP = 32  # frames of a report's first stack, once a log has used up its budget
 _BESIDE = 14  # lines between a message that names a defect and its BUG or WARNING
 _PANIC_AFTER = 120.0  # seconds
+_KILLED_AFTER = 1.0  # from an oops to the end of its task
 _FIRST_PAGE = 4096
 
 _CPU = Expression(
@@ -69,12 +70,19 @@ _FILES = {
 
 
 class _Section:
-    """A stack of the report: its place in it, and its frames."""
+    """
+    A stack of the report: its place in it, and its frames.
 
-    __slots__ = ("frames", "name")
+    ``leaf`` is who the link register says called the first of them, while it is not known
+    whether he has a frame. A function that calls nothing need not make one; in one that did
+    call something, the link register points into the function itself.
+    """
+
+    __slots__ = ("frames", "leaf", "name")
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.leaf: Frame | None = None
         self.frames: list[Frame] = []
 
     @property
@@ -131,6 +139,7 @@ class Builder:
         self.done = False
         self.cut = False
         self.repeats = 0
+        self.guessed = False  # its stacks are what the unwinder found, not what it vouches for
         self._budget = frames or Budget(_SECTIONS * _FRAMES)
         self._section: _Section | None = None
         self._context = "trace"
@@ -176,7 +185,8 @@ class Builder:
             return True
         if self.kind.id == "sysrq":
             return row.kind in ("null-dereference", "bad-access")
-        if "tried to execute" in self.message and self.fresh and not self.address:
+        to_execute = "tried to execute" in self.message or "unable to execute" in self.message
+        if to_execute and self.fresh and not self.address:
             if row.kind not in ("bad-access", "null-dereference"):
                 return False
             self.message = line.text.strip()  # it has the address
@@ -252,9 +262,14 @@ class Builder:
             self.sections.append(section)
             if self._pending_pc is not None:
                 section.frames.append(self._pending_pc)
+                section.leaf = self._pending_lr
             elif self._pending_lr is not None and self.bad_pc:
                 section.frames.append(self._pending_lr)
             self._pending_pc = self._pending_lr = None
+        if section.leaf is not None and one.sure and one.name != section.frames[0].name:
+            if section.leaf.name not in (section.frames[0].name, one.name):
+                section.frames.append(section.leaf)
+            section.leaf = None
         if self._budget.room(section, len(self.sections)):
             section.frames.append(one)
 
@@ -395,7 +410,8 @@ class Builder:
         """Say whether a panic for a cause (panics.py's names) is this report's end."""
         if self.panicked and cause != "hung":
             return False
-        if (line.seconds or 0.0) - (self.last_seconds or line.seconds or 0.0) > _PANIC_AFTER:
+        later = (line.seconds or 0.0) - (self.last_seconds or line.seconds or 0.0)
+        if later > (_KILLED_AFTER if cause == "killed" else _PANIC_AFTER):
             return False
         return may_end(self.kind.id, cause) or (cause == "warn" and self._warned)
 
@@ -408,6 +424,31 @@ class Builder:
         self._section, self._context, self._part = None, "panic", "task"
         self._pending_pc = None
         self.done = False
+
+    # ---- a kernel whose unwinder only guesses ----------------------------------------------------
+
+    @property
+    def has_sure_frames(self) -> bool:
+        """Whether the unwinder vouches for any frame of any of its stacks."""
+        return any(section.sure for section in self.sections)
+
+    def trust_guesses(self, last: int) -> None:
+        """
+        Take the frames that the unwinder only found on the stack for the stack.
+
+        For a log in which it vouches for none: kernels without frame pointers and ORC mark
+        all of them. Not where the log ends inside the stack: the sure ones would follow.
+
+        :param last: The log's last line.
+        """
+        if self.last_line >= last:
+            return
+        for section in self.sections:
+            if len(section.frames) > 1:
+                section.frames = [
+                    Frame(one.name, one.module, True, one.part) for one in section.frames
+                ]
+                self.guessed = True
 
     # ---- the event ------------------------------------------------------------------------------
 
@@ -452,6 +493,8 @@ class Builder:
         if self.kind.choice != NOBODY:
             if not any(one.sure and one.part != "pc" for one in frames):
                 reason = "the log ends before its stack" if self.cut else "no stack belongs to it"
+            elif self.guessed:
+                reason = "the unwinder only guessed the stack"
             elif function is None:
                 reason = "every function of its stack is machinery"
         return Event(

@@ -18,10 +18,10 @@ MAX_LINE = 4096  # what is longer is cut: no message of the kernel is
 _PREFIX = re.compile(
     r"\s*"
     # /dev/kmsg and netconsole: level,sequence,microseconds,flags[,caller=T1];
-    r"(?:\d{1,3},\d+,(?P<micro>\d{1,18}),[^,;\s]*(?:,caller=(?P<kcaller>[TC]\d+))?[^;\s]*;)?"
+    r"(?:(?:\d+\.\d+[\w.+~-]{0,60},)?\d{1,3},\d+,(?P<micro>\d{1,18}),[^,;\s]*(?:,caller=(?P<kcaller>[TC]\d+))?[^;\s]*;)?"
     # syslog and journald
-    r"(?:(?:[^\W\d]{3,5}\.? +\d{1,2} [\d:.]{8,15}|\d{4}-\d\d-\d\dT\S+)"
-    r" (?:(?P<host>\S+) )?kernel: ?)?"
+    r"(?:(?:<\d{1,3}>\d )?(?:[^\W\d]{3,5}\.? +\d{1,2} (?:\d{4} )?[\d:.]{8,15}|\d{4}-\d\d-\d\dT\S+)"
+    r" (?:(?P<host>\S+) )?(?:kernel|vmunix)(?:\[\d+\])?(?:: ?| - - - ?))?"
     # logread of OpenWrt
     r"(?:[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d [\d:]{8} \d{4} \w+\.\w+ kernel: ?)?"
     # what loggers of consoles put before each line
@@ -31,17 +31,20 @@ _PREFIX = re.compile(
     r"(?:<\d{1,3}>)?"
     # seconds, with the time since the line before (dmesg -d), or only that (dmesg -H); the
     # date of dmesg -T, of crash's log -T and of --time-format=iso
-    r"(?:\[ *(?P<seconds>\d{1,12}\.\d{0,9})(?:@\d+)?(?: <[ \d.]{1,20}>)?\] ?"
+    r"(?:\[ *(?P<seconds>\d{1,12}\.\d{0,9})(?:[@,]\d+)?(?: <[ \d.]{1,20}>)?\] ?"
     r"|\[(?: *\+\d{1,9}\.\d{1,9}|[A-Z][a-z]{2} ?\d{1,2} \d\d:\d\d)\] ?"
     r"|\[[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d [\d:]{8} (?:[A-Z]{2,5} )?\d{4}\] "
     r"|\d{4}-\d\d-\d\dT[\d:,.+-]+ )?"
     # journalctl -o short-monotonic
     r"(?:(?:(?P<host2>[\w.-]+) )?kernel: ?)?"
-    r"(?:\[ *(?P<caller>[TC]\d+)\] ?)?"
-    # what some vendors' kernels add: (0)[123:comm] and [3: comm: 123]
-    r"(?: *\(\d\)\[\d+:[^\]]{1,20}\] ?| *\[\d: +[^:\]]{1,16}: +\d+\] ?)?"
+    r"(?:\[ *(?P<caller>[TC]\d+)(?:@C\d+)?\] ?)?"
+    # what some vendors' kernels add: [c3], c3 123 (comm), (0)[123:comm] and [3: comm: 123]
+    r"(?:\[[cC]\d+\] ?|[cC]\d+ +\d+ +\([^)]{1,16}\) ?"
+    r"| *-?\(\d\)\[\d+:[^\]]{1,20}\] ?| *[A-Z]?\[\d: *[^\]]{1,20}: +\d+\] ?)?"
     r"(?:<\d>)?"
 )
+# The kernel's own stamp after whatever the tool put first that recorded the console.
+_LATE = re.compile(r".{0,80}?[\s:>|\])A-Z](?=\[ *\d{1,12}\.\d{6}[\],])")
 _ESCAPES = r"\x1b\[[0-9;]*[A-Za-z]"
 _CONTROL = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"
 
@@ -76,6 +79,11 @@ def parse_line(raw: str, number: int) -> Line:
     if "\x1b" in raw:
         raw = re.sub(_ESCAPES, "", raw)
     match = _PREFIX.match(raw)
+    if "[" in raw[:90] and (match is None or not match["seconds"]):
+        late = _LATE.match(raw)
+        if late is not None:
+            raw = raw[late.end() :]
+            match = _PREFIX.match(raw)
     assert match is not None  # every part is optional
     seconds: float | None = None
     if match["seconds"]:

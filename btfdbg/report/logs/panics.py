@@ -12,8 +12,10 @@ from btfdbg.report.kinds import FAULT, FIRST, KINDS
 from btfdbg.report.logs.expression import Expression
 
 _PANICS = Expression(
-    r"(?P<oops>(?:Oops: )?[Ff]atal exception|bad mode|panic_on_oops"
-    r"|Unrecoverable|Oops|stack overflow|kernel stack overflow|Asynchronous SError|double fault)"
+    r"(?P<oops>(?:Oops: )?[Ff]atal exception|bad mode|Unhandled exception|panic_on_oops"
+    r"|Unrecoverable (?![Mm]achine)|Oops"
+    r"|stack overflow|kernel stack overflow|Asynchronous SError|double fault)"
+    r"|(?P<killed>Aiee, killing interrupt handler|Attempted to kill (?:the idle task|init)!)"
     r"|(?P<double>Machine halted)"
     r"|(?P<warn>(?:\w+: )?(?:panic_on_\w+|\w+\.fault=panic\w*) set)"
     r"|(?P<hung>hung_task: )"
@@ -25,7 +27,8 @@ _PANICS = Expression(
     r"|(?P<sysrq>sysrq triggered crash)"
     r"|(?P<atomic>scheduling while atomic)"
     r"|(?P<hardware>Fatal machine check|Fatal hardware error|Fatal local machine check"
-    r"|NMI: Not continuing|[Mm]achine check|.*[Mm]emory error|NMI IOCK error"
+    r"|NMI: Not continuing|[Mm]achine [Cc]heck"
+    r"|Unrecoverable [Mm]achine [Cc]heck|.*[Mm]emory error|NMI IOCK error"
     r"|Timeout: Not all CPUs entered)"
 )
 
@@ -58,6 +61,8 @@ _CAUSES = {
     | {"kasan", "kfence", "netdev-watchdog"},
     "oops": {kind.id for kind in KINDS.values() if kind.choice == FAULT} | _OOPSES,
 }
+# A task that an oops killed, where the kernel cannot go on without it.
+_CAUSES["killed"] = _CAUSES["oops"]
 # Messages of panic() that are a kind of their own: pattern, kind, detail.
 _PANIC_KINDS = tuple(
     (Expression(pattern), kind, detail)
@@ -71,11 +76,13 @@ _PANIC_KINDS = tuple(
             "sysrq",
             "NMI",
         ),
+        (r"System Reset$", "sysrq", "system reset"),
         (r"VFS: Unable to mount root|No working root", "no-root", ""),
         (r"Attempted to kill init|No (?:working )?init found|Requested init", "no-init", ""),
         (r"[Oo]ut of memory|System is deadlocked on memory", "out-of-memory", "panic"),
         (
-            r".*[Mm]achine check|.*[Hh]ardware error|.*[Mm]emory error|NMI IOCK|Asynchronous SError"
+            r".*[Mm]achine [Cc]heck|.*[Hh]ardware error"
+            r"|.*[Mm]emory error|NMI IOCK|Asynchronous SError"
             r"|Timeout: Not all CPUs entered",
             "hardware",
             "",

@@ -99,6 +99,9 @@ class Reader:
             if caller.report is not None:
                 caller.report.cut = True
         self._reports.sort(key=lambda report: report.line)
+        if not any(report.has_sure_frames for report in self._reports):
+            for report in self._reports:
+                report.trust_guesses(self._number)
         found: list[Event] = []
         for report in self._reports:
             if report.kind.id == "sysrq":
@@ -203,7 +206,7 @@ class Reader:
             return None
         candidates = self._reports[-64:][::-1]
         if caller.last is not None and cause != "hung":
-            if cause == "oops":
+            if cause in ("oops", "killed"):
                 candidates = [one for one in candidates if one.caller == line.caller]
             candidates = [caller.last, *candidates]
         owner: Builder | None = None
