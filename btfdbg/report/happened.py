@@ -114,7 +114,7 @@ class Happened:
             return calls
         at = next((i for i, call in enumerate(calls) if witness([call.name]) is row), 0)
         if not row.cut:
-            return calls
+            return calls[at:]  # what it called on the way to panic() tells nothing
         after = next((i for i in range(at + 1, len(calls)) if calls[i].interrupted), None)
         # Where the interrupted frame is no code (a call through a bad pointer), the unwinder
         # ends before it, and what is left is the handler's.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from btfdbg.report.blame.names import base_name
 from btfdbg.report.kinds import FAULT, KINDS
 
 if TYPE_CHECKING:
@@ -159,17 +160,19 @@ def _by_hand(h: Happened) -> str:
     if task is None:
         return "Somebody panicked this machine on purpose."
     who = h.look.who(task)
-    names = {call.name for call in h.stack}
+    names = {base_name(call.name) for call in h.stack}
     if "write_sysrq_trigger" in names:
         return f"Somebody panicked this machine on purpose: {who} wrote to /proc/sysrq-trigger."
-    if "unknown_nmi_error" in names:
+    if names & {"unknown_nmi_error", "hpwdt_pretimeout"}:
         return (
             "An NMI that nobody claimed panicked this machine: a button, a watchdog or a"
             " hypervisor sent it."
         )
     if names & {"system_reset_exception", "pnv_system_reset_exception", "do_restart"}:
         return "A hypervisor or console panicked this machine, by a reset or restart."
-    return "Somebody panicked this machine on purpose, by the SysRq key."
+    if "sysrq_handle_crash" in names:
+        return "Somebody panicked this machine on purpose, by the SysRq key."
+    return "Somebody panicked this machine on purpose."
 
 
 def _snapshot(h: Happened) -> str:

@@ -18,6 +18,9 @@ STACKS = (
     ("warning", "kref_get_unless_zero <demo_get> demo_open chrdev_open"),
     ("bug", "__list_del_entry_valid_or_report list_lru_del <demo_drop>"),
     ("bug", "rb_erase_cached <demo>"),
+    ("list-corruption", "vectors __delay __const_udelay vpanic panic die bug_brk_handler "
+     "do_el1_brk64 el1_brk64 el1h_64_sync_handler el1h_64_sync "
+     "__list_del_entry_valid_or_report <demo_drop> demo_run"),
     ("null-dereference", "rb_insert_color <demo_insert> demo_ioctl"),
     ("null-dereference", "rwsem_mark_wake rwsem_wake up_write <demo_unlock>"),
     ("null-dereference", "__ww_mutex_lock.constprop.0 ww_mutex_lock <demo_reserve>"),

@@ -195,7 +195,8 @@ _ROWS = (
         "el1_abort el1_dbg el1_da el1_undef el1_pc el1_bti el1_fpac el1_inv el1_brk64 "
         "el1_sync el1_sync_handler el1_error el1_error_handler el1_breakpt el1_softstp "
         "el1h_64_sync el1h_64_sync_handler el1t_64_sync* el1h_64_error* el1t_64_* bad_mode "
-        "handle_bad_stack bad_stack call_undef_hook do_cp15instr do_sysinstr do_ptrauth_fault "
+        "vectors tramp_vectors handle_bad_stack bad_stack call_undef_hook do_cp15instr "
+        "do_sysinstr do_ptrauth_fault "
         "arm64_enter_el1_dbg arm64_exit_el1_dbg entry_ftrace die_kernel_fault "
         "dump_kernel_instr",
         "arm64's way from a fault to its report", "el1h_64_sync_handler", "el1_copy",
