@@ -26,7 +26,7 @@ from btfdbg.frames.ir import (
     Mem,
 )
 from btfdbg.frames.layout import underlying
-from btfdbg.frames.operand import operand
+from btfdbg.frames.operand import entry, operand
 from btfdbg.frames.recover import Recovery, Walked
 from btfdbg.frames.types import THUNK, Typed, Types
 from btfdbg.lazy_dataclass import dataclass, replace
@@ -70,6 +70,8 @@ class Access:
     :ivar index: Bytes that an index in another register adds.
     :ivar passed: How a caller spells the pointer, where it is an argument: ``complete passes
         &x->wait.lock``; "" if no caller says more than the function's parameter does.
+    :ivar evidence: What says the type, where it is not the pointer's own: ``cf_note takes what
+        it is in as struct cf_node *``; or "".
     """
 
     frame: int
@@ -90,6 +92,7 @@ class Access:
     holder: str = ""
     index: int = 0
     passed: str = ""
+    evidence: str = ""
 
     def __str__(self) -> str:
         where = f"{self.function}+{self.offset:#x}"
@@ -117,7 +120,7 @@ class Access:
             return ""
         said = [word for word in (self.origin, self.state) if word]
         found = [f"{self.register} is {', '.join(said)}"] if said else []
-        return "; ".join([*found, *filter(None, (self.passed, self.holder))])
+        return "; ".join([*found, *filter(None, (self.evidence, self.passed, self.holder))])
 
 
 def faulting_access(
@@ -227,7 +230,7 @@ def _access(
     mem: Mem,
     size: int,
 ) -> Access:
-    found = operand(made.arch, flow, frame, types, insn, mem, size)
+    found = operand(made, flow, frame, types, insn, mem, size)
     writes = any(op[0] == STORE and op[1] == mem for op in insn.ops)
     typed = None if found.pointer is None else types.of(found.pointer)
     assert not isinstance(frame.function, str)
@@ -249,6 +252,7 @@ def _access(
         state="" if found.value is None else state_of(found.value),
         holder=_holder(made, frame, types, found.pointer, found.value),
         index=found.index or 0,
+        evidence=found.evidence,
     )
 
 
@@ -320,13 +324,20 @@ def _wild_call(session: Session, made: Recovery, number: int, frame: Walked) -> 
     prototype = made.text.prototype_at(function.start)
     types = Types(session, made.text, prototype, flow.insns, flow)
     typed: Typed | None = None
+    where: Value | None = None
     if isinstance(through, str):
         value = state.regs.get(through)
         typed = None if value is None else types.of(value)
-    elif through is not None:
+        base = None if value is None or value[1] else value[0]
+        if base is not None and base[0] == "load" and isinstance(base[3], tuple):
+            where = (base[3][0], base[3][1], base[3][2])
+    else:
         where = flow.address_of(state, through, call.end)
         typed = None if where is None else types.at(where, 8)
     target = None if typed is None or typed.type is None else underlying(typed.type)
+    member, evidence = "", ""
+    if target is None and where is not None:
+        target, member, evidence = entry(made, flow, where, (0, 8, 0), None)
     return Access(
         frame=number,
         function=function.names[0],
@@ -340,9 +351,10 @@ def _wild_call(session: Session, made: Recovery, number: int, frame: Walked) -> 
         value=frame.raw.pc,
         displacement=0,
         type=target,
-        member="",
+        member=member,
         origin=_origin(typed),
         state=state_of(frame.raw.pc),
+        evidence=evidence,
     )
 
 

@@ -86,6 +86,22 @@ def type_from_code(session: Session, symbol: Symbol, module: str = "") -> CodeTy
     :param symbol: Of the variable.
     :param module: Whose it is, "" for the kernel's.
     """
+    made = _code_types(session)
+    return None if made is None else made.of(symbol, module)
+
+
+def functions_naming(session: Session, symbol: Symbol, module: str = "") -> list[Function]:
+    """
+    The functions whose code names a variable; none if they are more than :data:`MAX_FUNCTIONS`.
+
+    :param symbol: Of the variable.
+    :param module: Whose it is, "" for the kernel's.
+    """
+    made = _code_types(session)
+    return [] if made is None else made.functions(symbol, module) or []
+
+
+def _code_types(session: Session) -> CodeTypes | None:
     cache: dict[Any, Any] = session.prog.cache
     made = cache.get(_CACHE_KEY)
     if made is None:
@@ -94,7 +110,7 @@ def type_from_code(session: Session, symbol: Symbol, module: str = "") -> CodeTy
         except DebugInfoError:
             made = False  # no capstone, or another architecture
         cache[_CACHE_KEY] = made
-    return made.of(symbol, module) if isinstance(made, CodeTypes) else None
+    return made if isinstance(made, CodeTypes) else None
 
 
 class CodeTypes:

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 from btfdbg.frames.ir import ADDREG, ADDRESS, DEF, Insn, Mem, Op
 from btfdbg.frames.layout import pointed_to
 from btfdbg.frames.members import path_at, used_bits
+from btfdbg.frames.uses import taken_for
 from btfdbg.lazy_dataclass import dataclass
 
 if TYPE_CHECKING:
     import drgn
 
     from btfdbg.frames.flow import Arch, FunctionFlow, State, Value
-    from btfdbg.frames.recover import Walked
+    from btfdbg.frames.recover import Recovery, Walked
     from btfdbg.frames.types import Types
 
 _M64 = (1 << 64) - 1
@@ -38,6 +39,8 @@ class Operand:
     :ivar pointer: Where the pointer came from, None if the address is fixed.
     :ivar type: What it points to, or what the place lies in; None if not known.
     :ivar member: The path in that type, "" if not known.
+    :ivar evidence: What says the type, where it is not the pointer's own: ``cf_note takes it as
+        struct cf_node *``; or "".
     """
 
     register: str
@@ -48,10 +51,11 @@ class Operand:
     pointer: Value | None
     type: drgn.Type | None
     member: str
+    evidence: str = ""
 
 
 def operand(
-    arch: Arch, flow: FunctionFlow, frame: Walked, types: Types, insn: Insn, mem: Mem, size: int
+    made: Recovery, flow: FunctionFlow, frame: Walked, types: Types, insn: Insn, mem: Mem, size: int
 ) -> Operand:
     """
     Explain a memory operand of the instruction that a frame is at.
@@ -62,7 +66,7 @@ def operand(
     registers = frame.raw.registers
     if state is not None and mem.scale == 1 and mem.base and mem.index_by:
         mem = _pointer_first(types, state, mem)
-    index = _index(arch, insn, mem, registers)
+    index = _index(made.arch, insn, mem, registers)
     if mem.base in (None, "pc"):
         fixed = mem.disp + (insn.end if mem.base else 0)
         address = None if index is None else (fixed + index) & _M64
@@ -73,14 +77,16 @@ def operand(
     pointer = None if state is None else state.regs.get(mem.base)
     if pointer is not None and value is not None:
         pointer = _on_this_path(flow, frame, pointer, value)
-    target, member = None, ""
+    target, member, evidence = None, "", ""
     if pointer is not None and state is not None and index is not None:
         fixed = _constant_of(state, mem)
         place = (mem.disp + fixed, size, index - fixed)
         target, member = _member(types, pointer, place, used_bits(flow.insns, insn, mem, size))
         if target is None and value is not None:
             target, member = _moved(flow, frame, types, pointer, value, place)
-    return Operand(mem.base, value, mem.disp, index, address, pointer, target, member)
+        if not member:
+            target, member, evidence = entry(made, flow, pointer, place, target)
+    return Operand(mem.base, value, mem.disp, index, address, pointer, target, member, evidence)
 
 
 def _pointer_first(types: Types, state: State, mem: Mem) -> Mem:
@@ -166,6 +172,28 @@ def _moved(
             if found[1]:
                 return found
     return None, ""
+
+
+def entry(
+    made: Recovery,
+    flow: FunctionFlow,
+    pointer: Value,
+    place: tuple[int, int, int],
+    target: drgn.Type | None,
+) -> tuple[drgn.Type | None, str, str]:
+    """The member of what the pointer's target is in, by what is done with the pointer elsewhere."""
+    base, k, bits = pointer
+    if base is None or bits < 64:
+        return target, "", ""
+    offset, size, index = place
+    start = _signed(k) + offset
+    found = taken_for(made, flow, base, start + index, size)
+    path = "" if found is None else path_at(found.type, start - found.offset, size, index)
+    if found is None or not path:
+        return target, "", ""
+    name = found.type.unqualified().type_name()
+    what = "it" if found.offset == _signed(k) else "what it is in"
+    return found.type, path, f"{found.name} takes {what} as {name} *"
 
 
 def _added(op: Op) -> tuple[tuple[str, ...], int]:

@@ -158,6 +158,7 @@ static cf_frame u64 cf_run_##_name(unsigned long bad)				\
 }
 
 struct cf_box *cf_new_box(void);
+u64 cf_note_all(void);
 
 /* Each ends with a row without a name. */
 extern const struct cf_bad cf_bad_members[];

@@ -16,6 +16,7 @@ struct cf_box *cf_box_table[4];
 struct cf_box cf_root_box;
 DEFINE_PER_CPU(struct cf_box *, cf_cpu_box);
 LIST_HEAD(cf_bad_list);
+LIST_HEAD(cf_shared_list);
 
 /* Lets a function of a sound box run, in which something is bad. */
 #define CF_IN_BOX(_name, _spoil, ...)						\
@@ -42,6 +43,11 @@ static cf_frame int cf_note(struct cf_box *box, int how)
 static cf_frame struct cf_box *cf_find_box(struct cf_box *box)
 {
 	return READ_ONCE(box->peer);
+}
+
+static cf_frame int cf_note_node(struct cf_node *node, int how)
+{
+	return READ_ONCE(node->key) + how;
 }
 
 static __always_inline struct cf_node *cf_node_of(struct cf_box *box)
@@ -227,6 +233,29 @@ CF_IN_BOX(list_walk, box->list.next = (void *)bad, struct cf_node *node; u64 sum
 	  list_for_each_entry(node, &box->list, link) sum += node->inner.count; return sum;)
 CF_IN_BOX(list_global, cf_bad_list.next = (void *)bad, struct cf_node *node; u64 sum = 0;
 	  list_for_each_entry(node, &cf_bad_list, link) sum += node->key; return sum;)
+CF_IN_BOX(list_noted, box->list.next = (void *)bad, struct cf_node *node; u64 sum = 0;
+	  list_for_each_entry(node, &box->list, link)
+		  if (node->inner.total > 3) sum += cf_note_node(node, 2); return sum;)
+CF_IN_BOX(hash_noted, box->heads[2].first = (void *)bad, struct cf_node *node; u64 sum = 0;
+	  hlist_for_each_entry(node, &box->heads[2], hash)
+		  if (node->inner.total > 3) sum += cf_note_node(node, 1); return sum;)
+CF_IN_BOX(tree_noted, box->tree.rb_node = (void *)bad,
+	  struct cf_node *node = rb_entry(box->tree.rb_node, struct cf_node, rb);
+	  if (node->inner.count > 3) return cf_note_node(node, 4); return 0;)
+
+/* Walks the same list as the one below, and says what is in it. */
+u64 cf_note_all(void)
+{
+	struct cf_node *node;
+	u64 sum = 0;
+
+	list_for_each_entry(node, &cf_shared_list, link)
+		sum += cf_note_node(node, 3);
+	return sum;
+}
+
+CF_IN_BOX(list_shared, cf_shared_list.next = (void *)bad, struct cf_node *node; u64 sum = 0;
+	  list_for_each_entry(node, &cf_shared_list, link) sum += node->inner.port; return sum;)
 CF_IN_BOX(list_entry_prev, box->list.prev = (void *)bad,
 	  return list_last_entry(&box->list, struct cf_box, list)->b8;)
 CF_IN_BOX(hash_walk, box->heads[1].first = (void *)bad, struct cf_node *node; u64 sum = 0;
@@ -271,6 +300,10 @@ const struct cf_bad cf_bad_ways[] = {
 	CF_BAD(list_first, cf_node, key, 0, "", 0),
 	CF_BAD(list_walk, cf_node, inner.count, 0, "", CF_FREED),
 	CF_BAD(list_global, cf_node, key, 0, "", CF_GONE),
+	CF_BAD(list_noted, cf_node, inner.total, 0, "", CF_GONE),
+	CF_BAD(hash_noted, cf_node, inner.total, 0, "", CF_FREED),
+	CF_BAD(tree_noted, cf_node, inner.count, 0, "", 0),
+	CF_BAD(list_shared, cf_node, inner.port, 0, "", CF_FREED),
 	CF_BAD(list_entry_prev, cf_box, b8, 0, "", 0x1000),
 	CF_BAD(hash_walk, cf_node, key, 0, "", CF_FREED),
 	CF_BAD(tree_root, cf_node, key, 0, "", 0),
