@@ -20,6 +20,7 @@ from tests.conftest import bundled_dumps
 
 CORE = next((path for path, _ in bundled_dumps() if "6.12-amd64-null" in path.name), None)
 HOOK = Path(__file__).parents[2] / "examples" / "kdump-tools" / "btfdbg-collect"
+FEDORAS_HOOK = Path(__file__).parents[2] / "examples" / "kdump-utils" / "btfdbg-collect"
 needs_dump = pytest.mark.skipif(CORE is None, reason="no bundled dump")
 _MAIN = "import sys; from btfdbg.cli.main import main; sys.exit(main())"
 _ALL = {"collect.json", "report.html", "report.json", "signature", "trimmed.vmcore"}
@@ -218,3 +219,40 @@ def test_hook_does_nothing_in_an_ordinary_boot(tmp_path: Path) -> None:
     done = _hook(tmp_path, VMCORE=str(tmp_path / "missing"))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert not (tmp_path / "crash").exists()
+
+
+@pytest.mark.parametrize("status", ["0", "1"])
+@pytest.mark.parametrize("there", [True, False])
+def test_hook_for_kdump_utils_works_in_the_root_file_system_and_never_stops_kdump(
+    tmp_path: Path, there: bool, status: str
+) -> None:
+    root, tools = tmp_path / "sysroot", tmp_path / "tools"
+    (root / "usr/local/bin").mkdir(parents=True)
+    tools.mkdir()
+    for tool in ("mount", "umount", "chroot", "sync"):
+        last = f"exit {status}" if tool == "chroot" else "exit 0"
+        (tools / tool).write_text(f'#!/bin/sh\necho {tool} "$@"\n{last}\n')
+        (tools / tool).chmod(0o755)
+    if there:
+        (root / "usr/local/bin/btfdbg").write_text("#!/bin/sh\n")
+        (root / "usr/local/bin/btfdbg").chmod(0o755)
+    (tmp_path / "vmcore").write_bytes(b"x")
+    environment = {
+        **os.environ, "PATH": f"{tools}:{os.environ['PATH']}", "NEWROOT": str(root),
+        "VMCORE": str(tmp_path / "vmcore"),
+    }  # fmt: skip
+    done = subprocess.run(
+        ["sh", str(FEDORAS_HOOK)], capture_output=True, text=True, check=False, env=environment
+    )
+    assert done.returncode == 0
+    calls = done.stdout.splitlines()
+    if not there:
+        assert calls == []
+        assert "no /usr/local/bin/btfdbg" in done.stderr
+        return
+    (folder,) = (root / "var/crash").iterdir()
+    inside = folder.relative_to(root)
+    assert calls[0] == f"mount -o remount,rw {root}"
+    collect_call = f"chroot {root} /usr/local/bin/btfdbg collect {tmp_path / 'vmcore'} /{inside}"
+    assert f"{collect_call} --seconds 300" in calls
+    assert calls[-2:] == [f"umount {root}/dev", f"umount {root}/proc"]

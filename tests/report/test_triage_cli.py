@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 
 from btfdbg.cli.main import main
+from btfdbg.lazy_dataclass import replace
 from btfdbg.report.triage import workers
 from btfdbg.report.triage.crash_of import crash_of_log
-from btfdbg.report.triage.finding import Found, find
+from btfdbg.report.triage.finding import Found, find, fingerprint
+from btfdbg.report.triage.groups import Crash
 from btfdbg.report.triage.workers import Limits, read_all
 from tests.report.test_events import ARM64, HUNG, NULL, stamped
 
@@ -101,6 +103,78 @@ def test_second_run_reads_only_what_is_new(
     kept = list((crash.parent / "state").rglob("triage.jsonl"))
     assert len(kept) == 1
     assert kept[0].stat().st_mode & 0o077 == 0
+
+
+def test_a_folder_that_was_moved_is_not_read_again(
+    crash: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["triage", str(crash), "--format", "json"]) == 0
+    first = [row for row in rows(capsys) if row["type"] == "group"]
+    read: list[Found] = []
+
+    def watched(files: list[Found], limits: Limits) -> Iterator[workers.Result]:
+        read.extend(files)
+        return iter(())
+
+    monkeypatch.setattr(workers, "read_all", watched)
+    crash.rename(tmp_path / "archive")
+    assert main(["triage", str(tmp_path / "archive"), "--format", "json"]) == 0
+    out = rows(capsys)
+    again = [row for row in out if row["type"] == "group"]
+    assert read == []
+    assert [row["title"] for row in again] == [row["title"] for row in first]
+    assert [row["hosts"] for row in again] == [row["hosts"] for row in first]
+    paths = [str(row["path"]) for row in out if row["type"] == "crash"]
+    assert paths
+    assert all(path.startswith(str(tmp_path / "archive")) for path in paths)
+
+
+@pytest.mark.parametrize("at", [0, 50_000, 99_999])
+def test_fingerprint_tells_files_of_one_size_and_time_apart(tmp_path: Path, at: int) -> None:
+    data = bytearray(100_000)
+    known = set()
+    for byte in (0, 1):
+        data[at] = byte
+        path = tmp_path / f"{byte}.log"
+        path.write_bytes(data)
+        os.utime(path, ns=(1, 1))
+        status = path.stat()
+        known.add(fingerprint(Found(str(path), "log", status.st_size, status.st_mtime_ns)))
+    assert len(known - {""}) == 2
+
+
+def test_a_dump_that_grows_while_it_is_read_is_named_and_not_kept(
+    crash: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    growing = crash / "vmcore.1"
+    growing.write_bytes(b"KDUMP   " + bytes(5000))
+
+    def grows(path: str, page: object = None) -> Crash:
+        found = crash_of_log(str(crash / "h1-2026-11-27-21:00:36" / "vmcore-dmesg.txt"))
+        with open(path, "ab") as f:
+            f.write(b"more")
+        return replace(found, path=path)
+
+    monkeypatch.setattr(workers, "crash_of_dump", grows)
+    kept = tmp_path / "results"
+    assert main(["triage", str(crash), "--results", str(kept), "--format", "json"]) == 1
+    out = rows(capsys)
+    (said,) = [row for row in out if row["type"] == "error" and row["path"] == str(growing)]
+    assert said["error"] == "it changed while it was read: still being written"
+    assert str(growing) not in kept.read_text()
+    assert sum(row["type"] == "group" for row in out) > 1  # the rest goes on
+
+
+def test_a_dump_that_was_cut_a_moment_ago_may_still_be_written(
+    crash: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (crash / "vmcore.2").write_bytes(b"KDUMP   " + bytes(50))
+    assert main(["triage", str(crash), "--format", "json"]) == 1
+    (said,) = [row for row in rows(capsys) if str(row.get("path", "")).endswith("vmcore.2")]
+    assert "perhaps still being written" in str(said["error"])
 
 
 def test_results_that_are_damaged_are_read_again(

@@ -69,6 +69,8 @@ def crash_of_dump(path: str, page: Page | None = None) -> Crash:
             raise DebugInfoError(what, step="triage") from e
     if time is not None:
         crash = replace(crash, when=time)
+        if not crash.identity and crash.kind != "snapshot":  # the log tells nothing
+            crash = replace(crash, identity=_digest(f"{session.build_id} {time} {host}"))
     if page is not None:
         from btfdbg.report.whole import report_of
 
@@ -140,9 +142,13 @@ def _identity(seconds: float | None, message: str, pid: int | None) -> str:
     """Return what a dump and the log beside it have in common; microseconds tell crashes apart."""
     if not seconds:
         return ""
+    return _digest(f"{seconds:.6f} {pid} {message}")
+
+
+def _digest(text: str) -> str:
     from hashlib import sha256
 
-    return sha256(f"{seconds:.6f} {pid} {message}".encode()).hexdigest()[:24]
+    return sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:24]
 
 
 def to_json(crash: Crash) -> dict[str, Any]:

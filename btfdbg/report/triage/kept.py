@@ -1,7 +1,8 @@
 """Results of earlier runs of triage, so that a grown folder costs only what is new.
 
-Owns the file: JSON lines, one per dump or log, keyed by the file's path, size and time of
-change, and by the version of the rules. A line that is not of this form is passed over; the
+Owns the file: JSON lines, one per dump or log, keyed by what the file is known by wherever it
+lies (see :func:`~btfdbg.report.triage.finding.fingerprint`), and by the version of the rules:
+a folder that was moved is not read again. A line that is not of this form is passed over; the
 file may be deleted at any time. It holds titles, hosts and kernels: only the user may
 read it.
 """
@@ -13,22 +14,24 @@ import os
 from errno import ENOSPC
 
 from btfdbg.lazy_dataclass import replace
+from btfdbg.program.extensions import state_dir
 from btfdbg.report.blame.signature import VERSION
 from btfdbg.report.triage.crash_of import from_json, to_json
+from btfdbg.report.triage.finding import fingerprint
+from btfdbg.report.triage.groups import facts_of_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from btfdbg.report.triage.finding import Found
     from btfdbg.report.triage.groups import Crash
 
-FORM = 3  # of the lines; raised when what is read from a dump changes
+FORM = 4  # of the lines; raised when what is read from a dump changes
 _MAX_FILE = 256 << 20
 
 
 def default_path() -> str:
-    """Return ``$XDG_STATE_HOME/btfdbg/triage.jsonl``."""
-    home = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
-    return os.path.join(home, "btfdbg", "triage.jsonl")
+    """Return ``triage.jsonl`` in the folder of the user's state."""
+    return str(state_dir() / "triage.jsonl")
 
 
 class Kept:
@@ -43,14 +46,16 @@ class Kept:
     def __init__(self, path: str | None) -> None:
         self.path = path
         self.problem = ""
-        self._rows: dict[tuple[object, ...], Crash] = {}
+        self._rows: dict[str, Crash] = {}
+        self._keys: dict[Found, str] = {}
         self._out: int | None = None
         if path is not None:
             self._load(path)
 
-    @staticmethod
-    def _key(found: Found) -> tuple[object, ...]:
-        return os.path.realpath(found.path), found.size, found.modified_ns
+    def _key(self, found: Found) -> str:
+        if found not in self._keys:  # before the file is read, not after
+            self._keys[found] = fingerprint(found)
+        return self._keys[found]
 
     def _load(self, path: str) -> None:
         try:
@@ -70,30 +75,32 @@ class Kept:
         try:
             row = json.loads(line)
             if row["form"] == FORM and row["rules"] == VERSION:
-                key = row["file"], row["size"], row["modified_ns"]
-                self._rows[key] = from_json(row["crash"])
+                self._rows[str(row["file"])] = from_json(row["crash"])
         except (ValueError, KeyError, TypeError, RecursionError):
             pass  # cut by a full disk, or of another version
 
     def get(self, found: Found) -> Crash | None:
         """Return what an earlier run read from a file that has not changed since."""
+        if self.path is None:
+            return None
         crash = self._rows.get(self._key(found))
-        # It may have been named in another way, relative to another folder.
-        return None if crash is None else replace(crash, path=found.path)
+        if crash is None:
+            return None
+        # It may have been named in another way, or have been moved to where a folder tells more.
+        host, when = facts_of_path(found.path)
+        return replace(
+            crash,
+            path=found.path,
+            host=crash.host or host,
+            when=when if crash.when is None else crash.when,
+        )
 
     def add(self, found: Found, crash: Crash) -> None:
         """Keep a result at once, so that nothing done is lost."""
-        if self.path is None:
+        key = "" if self.path is None else self._key(found)
+        if self.path is None or not key:
             return
-        file, size, modified = self._key(found)
-        row = {
-            "form": FORM,
-            "rules": VERSION,
-            "file": file,
-            "size": size,
-            "modified_ns": modified,
-            "crash": to_json(crash),
-        }
+        row = {"form": FORM, "rules": VERSION, "file": key, "crash": to_json(crash)}
         try:
             if self._out is None:
                 os.makedirs(os.path.dirname(self.path) or ".", mode=0o700, exist_ok=True)
