@@ -18,7 +18,9 @@ from btfdbg.kallsyms.choice import is_text
 from btfdbg.variables.pointer_map import PointerMap, PointerMaps
 from btfdbg.variables.prototypes import Prototypes, compatible
 
-# Pointers to per-CPU data were offsets before v6.15: neither tiny nor huge.
+# Pointers to per-CPU data are offsets (on x86-64 up to v6.15 from 0): neither tiny nor huge
+# in the first chunk. Those of later chunks (mm/percpu-vm.c) are from anywhere in vmalloc's
+# space, less where the first chunk is: only memory tells them from numbers.
 _SMALL = 0x1000
 _LARGEST_PERCPU = 1 << 24
 
@@ -40,15 +42,24 @@ class Contents:
 
     :param image: addresses of the kernel image.
     :param symbol_at: the symbol that covers an address.
+    :param is_per_cpu: whether a CPU has memory at an offset, so that a word that is no
+        address may point to per-CPU data.
     """
 
-    def __init__(self, btf: Btf, image: range, symbol_at: Callable[[int], Located | None]) -> None:
+    def __init__(
+        self,
+        btf: Btf,
+        image: range,
+        symbol_at: Callable[[int], Located | None],
+        is_per_cpu: Callable[[int], bool] = lambda _: False,
+    ) -> None:
         self._btf = btf
         self.pointer_size = btf.pointer_size
         self.words = PointerMaps(btf)
         self.prototypes = Prototypes(btf)
         self._image = image
         self._symbol_at = symbol_at
+        self._is_per_cpu = is_per_cpu
         self._order = "<" if btf.byteorder == "little" else ">"
         # Where the kernel has the upper half of the address space, pointers can be told
         # from numbers; s390x's kernel has an address space of its own.
@@ -109,7 +120,7 @@ class Contents:
                 if have and not any(compatible(wanted, proto) for proto in have):
                     return f"{target.name} is of another prototype"
             elif offset in layout.pointers:
-                if self._is_number(word):
+                if self._is_number(word) and not self._is_per_cpu(word):
                     return f"pointer at {offset} is {word:#x}"
             elif self._upper_half and offset not in layout.other and word in self._image:
                 return f"address {word:#x} at {offset}"

@@ -39,6 +39,7 @@ from btfdbg.variables.provenance import Rejection, Source, TypedVariable
 from btfdbg.variables.structural_index import StructuralIndex
 from btfdbg.variables.symbols import Symbol
 from btfdbg.variables.type_checker import TypeChecker, size_of
+from btfdbg.vmcore.platforms import byte_order
 
 logger = logging.getLogger("btfdbg.variables")
 
@@ -600,6 +601,18 @@ class VariableTypes:
             return True
         return symbol.name in END_MARKERS or symbol.name.startswith(_SECTION_STARTS)
 
+    def _is_per_cpu(self, word: int) -> bool:
+        """Whether the first CPU has memory where a pointer to per-CPU data would lead it."""
+        table = self._address_of("__per_cpu_offset")
+        if table is None:
+            return False
+        try:
+            base = int.from_bytes(self._prog.read(table, 8), byte_order(self._prog.platform))
+            # No offset: a kernel with one CPU, or a file without a machine's memory.
+            return bool(base) and len(self._prog.read((base + word) % (1 << 64), 1)) == 1
+        except (FaultError, LookupError, OverflowError):
+            return False
+
     def _exists(self, name: str) -> bool:
         return bool(self._symbols.by_name(name))
 
@@ -626,7 +639,9 @@ class VariableTypes:
             shapes = StructuralIndex(self._btf())
             start, end = self._address_of("_text"), self._address_of("_end")
             if self._symbol_at is not None and start is not None and end is not None:
-                contents = Contents(self._btf(), range(start, end), self._symbol_at)
+                contents = Contents(
+                    self._btf(), range(start, end), self._symbol_at, self._is_per_cpu
+                )
                 neighbours = Padding(
                     database,
                     self._btf(),

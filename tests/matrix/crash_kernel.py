@@ -49,8 +49,8 @@ umount /mnt
 """
 
 
-def root_disk(image: Path, programs: Iterable[Program]) -> None:
-    """Make an ext4 file system with programs in it."""
+def root_disk(image: Path, programs: Iterable[Program], size: int = _DISK) -> None:
+    """Make an ext4 file system of so many bytes with programs in it."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         for name in ("proc", "dev", "tmp", "out", "usr/bin", "usr/lib", "usr/lib64"):
@@ -68,7 +68,7 @@ def root_disk(image: Path, programs: Iterable[Program]) -> None:
         if not (root / "usr/bin/python3").exists():
             (root / "usr/bin/python3").symlink_to(newest.name)
         with image.open("wb") as file:
-            file.truncate(_DISK)
+            file.truncate(size)
         subprocess.run(["mke2fs", "-q", "-t", "ext4", "-d", root, image], check=True)
 
 

@@ -148,7 +148,7 @@ def _bt(facts: Facts) -> list[str]:
 def main() -> int:
     """Boot, look and compare; exit 1 if anything differs."""
     parser = argparse.ArgumentParser(prog="python -m tests.matrix.live", description=__doc__)
-    parser.add_argument("way", choices=("kcore", "qemu"))
+    parser.add_argument("way", choices=("kcore", "qemu", "drgn-tests"))
     parser.add_argument("--cache", type=Path, required=True, help="as of python -m corefiles")
     parser.add_argument("--suite", default="trixie")
     parser.add_argument("--python-suite", default="trixie", help="where the guest's Python is from")
@@ -156,13 +156,21 @@ def main() -> int:
     parser.add_argument("--release")
     parser.add_argument("--memory", type=int, default=1024)
     parser.add_argument("--no-vmcoreinfo", action="store_true")
+    parser.add_argument("--timeout", type=float, default=3600, help="seconds for the guest")
+    parser.add_argument("--drgn-source", type=Path, help="drgn's source distribution, unpacked")
+    parser.add_argument("--debug", type=Path, help="vmlinux and modules with DWARF, for drgn-tests")
     parser.add_argument("-o", "--output", type=Path, required=True, help="path without suffix")
     args = parser.parse_args()
     builder = Builder(args.cache.resolve(), lambda text: print(text, file=sys.stderr))
     wish = Wish(
         args.suite, args.arch, "sysrq-panic", (), release=args.release, memory=args.memory,
-        vmcoreinfo=not args.no_vmcoreinfo,
+        vmcoreinfo=not args.no_vmcoreinfo, timeout=args.timeout,
     )  # fmt: skip
+    if args.way == "drgn-tests":
+        # Here, for it takes root_disk from a module that takes WHEELS from this one.
+        from tests.matrix import drgn_tests
+
+        return drgn_tests.main(builder, wish, args.drgn_source, args.debug, args.output.resolve())
     start = time.monotonic()
     if args.way == "kcore":
         problems = from_within(builder, wish, args.output.resolve(), args.python_suite)

@@ -127,6 +127,28 @@ def test_contents_speak_against_types(type_: str, words: tuple[int, ...], said: 
     assert contents.contradiction(layout, _words(*words)) == said
 
 
+# struct net's ct.stat in a guest of 6.12: what lies in a later chunk than the first.
+_LATER_CHUNK = 0x6B28_AA28_A00C10
+
+
+@pytest.mark.parametrize(
+    ("type_", "words", "said"),
+    [
+        ("ops", (TEXT, _LATER_CHUNK), ""),
+        ("ops", (TEXT, _LATER_CHUNK + 1), f"pointer at 8 is {_LATER_CHUNK + 1:#x}"),
+        # No function is per-CPU data.
+        ("ops", (_LATER_CHUNK, 0), f"function pointer at 0 is {_LATER_CHUNK:#x}"),
+    ],
+)
+def test_an_offset_at_which_a_cpu_has_memory_may_point_to_per_cpu_data(
+    type_: str, words: tuple[int, ...], said: str
+) -> None:
+    contents = Contents(BTF, IMAGE, SYMBOLS.at, lambda word: word == _LATER_CHUNK)
+    layout = contents.words.of(_id(type_))
+    assert layout is not None
+    assert contents.contradiction(layout, _words(*words)) == said
+
+
 def test_nothing_is_said_of_numbers_where_the_kernel_is_not_in_the_upper_half() -> None:
     contents = Contents(BTF, range(0x10000, 0x20000), lambda address: None)
     layout = contents.words.of(_id("ops"))

@@ -1,0 +1,183 @@
+"""drgn's own tests of a live kernel, with DWARF and with btfdbg's types: which differ, and why.
+
+The tests come with drgn's source distribution at the release of the wheel and stay where
+they are; a disk with them, Debian's Python, the wheel and btfdbg is made for one guest, which
+runs each test in both ways.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import btfdbg
+from btfdbg.errors import DebugInfoError
+from corefiles import initramfs, kbuild, python, vmlinux
+from corefiles.build import Aboard, Builder
+from corefiles.initramfs import Program
+from corefiles.run import BuildError
+from corefiles.wish import Wish
+from tests.matrix import drgn_runner
+from tests.matrix.crash_kernel import collected, root_disk
+
+WHEELS = ("drgn==0.3.0", "pyelftools", "zstandard", "lz4")
+WAYS = ("dwarf", "btfdbg")
+_DISK = 1536 << 20
+_MEMORY = 3072
+# Modules whose DWARF drgn's tests need.
+_MODULES = ("loop",)
+_SHELL = """
+mount -t ext4 /dev/vda /mnt
+for name in proc sys dev; do mount -o bind /$name /mnt/$name; done
+mkdir -p /mnt/usr/lib/modules /mnt/dev/shm /mnt/etc
+mount -t tmpfs shm /mnt/dev/shm
+echo 127.0.0.1 localhost > /mnt/etc/hosts
+mount -o bind /lib/modules /mnt/usr/lib/modules
+for name in sh modprobe losetup mount umount swapon swapoff mkswap ip; do
+    ln -s busybox /mnt/usr/bin/$name
+done
+insmod /mnt/drgn/drgn_test.ko || echo drgn_test is not loaded
+for way in btfdbg dwarf; do
+    for attempt in 1 2 3 4 5 6 7 8; do
+        chroot /mnt /usr/bin/python3 /drgn/runner.py $way /drgn 2>> /mnt/out/$way.log
+        [ $? = 1 ] && break
+    done
+done
+cp /mnt/drgn/out/*.jsonl /mnt/out/
+sync
+mount -o remount,ro /mnt
+"""
+Outcomes = dict[str, tuple[str, str]]
+
+
+def run(builder: Builder, wish: Wish, source: Path, debug: Path, out: Path) -> dict[str, Outcomes]:
+    """
+    Run the tests in a guest.
+
+    :param source: drgn's source distribution, unpacked.
+    :param debug: Folder with the kernel's vmlinux and modules with DWARF.
+    :param out: Path without suffix; FOLDER ``OUT-drgn`` gets the outcomes.
+    :return: For each way, the test's name to its outcome and the reason.
+    :raises BuildError: the guest could not run them.
+    """
+    if not (source / "tests/linux_kernel/kmod").is_dir():
+        raise BuildError(f"{source} is not drgn's source distribution: no tests/linux_kernel/kmod")
+    archive = builder.archive(wish.suite, wish.arch)
+    kernel = builder.kernel(wish)
+    interpreter, version = python.interpreter(archive)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        elf = vmlinux.with_btf(kernel.image, folder / "vmlinux")
+        if elf is None:
+            raise BuildError(f"{kernel.image}: no BTF in it")
+        shutil.copytree(source / "tests/linux_kernel/kmod", folder / "drgn_test")
+        built = kbuild.build_module(kernel, archive, folder / "drgn_test", elf)
+        module = folder / "drgn_test.ko"
+        shutil.copyfile(built, module)
+        extra = folder / "drgn_test.btf-extra"
+        command = ["btf", "encode-vars", "--base", elf, "--base", module, module, "-o", extra]
+        subprocess.run([sys.executable, "-m", "btfdbg", *command], check=True)
+        files = {
+            "drgn/drgn_test.ko": module,
+            "drgn/drgn_test.btf-extra": extra,
+            "drgn/runner.py": Path(drgn_runner.__file__),
+            "drgn/util.py": source / "util.py",
+            "drgn/out/.keep": Path(drgn_runner.__file__),
+            "drgn/dwarf/vmlinux": debug / "vmlinux",
+            "usr/bin/busybox": initramfs.busybox(archive),
+            "sys/.keep": Path(drgn_runner.__file__),
+        }
+        for word in _MODULES:
+            for path in (debug / "modules").rglob(f"{word}.ko"):
+                files[f"drgn/dwarf/{path.name}"] = path
+        for part in ("tests", "tools"):
+            for path in (source / part).rglob("*.py"):
+                files[f"drgn/{path.relative_to(source).as_posix()}"] = path
+        disk = folder / "disk"
+        own = python.packages([Path(btfdbg.__file__).parent])
+        programs = (interpreter, python.wheels(archive, version, WHEELS), own, Program(files))
+        root_disk(disk, programs, _DISK)
+        aboard = Aboard(probes={"drgn_tests": _SHELL}, disks={"root": disk})
+        with builder.live(replace(wish, memory=_MEMORY), out, aboard):
+            pass
+        results = out.with_name(f"{out.name}-drgn")
+        collected(disk, results)
+    return {way: read(results / f"{way}.jsonl") for way in WAYS}
+
+
+def read(path: Path) -> Outcomes:
+    """
+    The outcomes that the guest wrote.
+
+    :raises BuildError: there are none.
+    """
+    if not path.exists():
+        log = path.with_suffix(".log")
+        end = log.read_text(errors="replace")[-2000:] if log.exists() else ""
+        raise BuildError(f"no test ran with {path.stem}:\n{end}")
+    found: Outcomes = {}
+    for line in path.read_text().splitlines():
+        row = json.loads(line)
+        known = found.get(row["test"], ("", ""))[0]
+        # A test with several subtests keeps its first failure.
+        if known not in ("failed", "error"):
+            found[row["test"]] = (row["outcome"], row.get("why", ""))
+    return found
+
+
+# Why a test may differ without a fault of btfdbg's: what BTF and kallsyms do not have.
+NEEDS_DWARF = (
+    ("line tables", r"source code location|drgn_test\\*\.c|'schedule at '"),
+    ("locals", r"test_variables|test_local"),
+    ("a file of debug info", r"debug_file|test_debug_info\.py|MissingDebugInfo"),
+)
+
+
+def reason(why: str) -> str:
+    """The last line of a failure, and of which kind it is if that is known."""
+    last = why.strip().splitlines()[-1] if why.strip() else ""
+    kind = next((k for k, pattern in NEEDS_DWARF if re.search(pattern, why)), "")
+    return f"{last} ({kind})" if kind else last
+
+
+def compare(found: dict[str, Outcomes]) -> list[str]:
+    """Lines about the tests that differ; first those that only DWARF passes."""
+    dwarf, ours = (found[way] for way in WAYS)
+    lines = []
+    for test in sorted(set(dwarf) | set(ours)):
+        first, second = dwarf.get(test, ("not run", "")), ours.get(test, ("not run", ""))
+        if first[0] == second[0]:
+            continue
+        which = second if second[0] != "passed" else first
+        name = test.removeprefix("tests.linux_kernel.")
+        lines.append(f"{name}: dwarf {first[0]}, btfdbg {second[0]}: {reason(which[1])}")
+    return sorted(lines, key=lambda line: ("dwarf passed" not in line, line))
+
+
+def summary(found: dict[str, Outcomes]) -> str:
+    """How many tests had which outcome, for each way."""
+    rows = []
+    for way in WAYS:
+        counts = Counter(outcome for outcome, _ in found[way].values())
+        rows.append(f"{way}: " + ", ".join(f"{n} {name}" for name, n in counts.most_common()))
+    return "\n".join(rows)
+
+
+def main(builder: Builder, wish: Wish, source: Path | None, debug: Path | None, out: Path) -> int:
+    """Run, compare and print; 1 if a test differs."""
+    if source is None or debug is None:
+        raise DebugInfoError("drgn-tests takes --drgn-source FOLDER and --debug FOLDER")
+    found = run(builder, wish, source.resolve(), debug.resolve(), out)
+    lines = compare(found)
+    print(summary(found))
+    print(f"{len(lines)} tests differ")
+    for line in lines:
+        print(f"    {line}")
+    return int(bool(lines))
