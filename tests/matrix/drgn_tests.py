@@ -82,8 +82,8 @@ def run(builder: Builder, wish: Wish, source: Path, debug: Path, out: Path) -> d
         module = folder / "drgn_test.ko"
         shutil.copyfile(built, module)
         extra = folder / "drgn_test.btf-extra"
-        command = ["btf", "encode-vars", "--base", elf, "--base", module, module, "-o", extra]
-        subprocess.run([sys.executable, "-m", "btfdbg", *command], check=True)
+        command = f"-m btfdbg btf encode-vars --base {elf} --base {module} {module} -o {extra}"
+        subprocess.run([sys.executable, *command.split()], check=True)
         files = {
             "drgn/drgn_test.ko": module,
             "drgn/drgn_test.btf-extra": extra,
