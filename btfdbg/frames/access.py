@@ -110,10 +110,15 @@ class Access:
             moved = f"{sign}{abs(self.displacement):#x}" if self.displacement else ""
             indexed = f"{'-' if self.index < 0 else '+'}{abs(self.index):#x}" if self.index else ""
             address = f"{start}{moved}{indexed}"
+        return f"{address} = {self.what}" if self.what else address
+
+    @property
+    def what(self) -> str:
+        """What was accessed, ``struct cf_widget.number``; "" if the member is not known."""
         if self.type is None or not self.member:
-            return address
+            return ""
         dot = "" if self.member.startswith("[") else "."
-        return f"{address} = {self.type.unqualified().type_name()}{dot}{self.member}"
+        return f"{self.type.unqualified().type_name()}{dot}{self.member}"
 
     def _pointer(self) -> str:
         if not self.register:

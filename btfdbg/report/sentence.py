@@ -76,22 +76,23 @@ def _fault(h: Happened) -> str:
         "general-protection-fault",
     ):
         return f"{_capital(KINDS[h.kind].words)}{where}{_while(h)}."
-    verb = {"read": "read", "write": "wrote", "execute": "jumped"}[access.kind]
-    what = ""
-    if access.type is not None and access.member:
-        what = f" {access.type.type_name()}.{access.member}"
+    verb = {"read": "read", "write": "wrote", "execute": "called"}[access.kind]
     if access.value == 0:
-        through = " through a NULL pointer"
+        pointer = "a NULL pointer"
     elif access.state:
-        through = f" through a bad pointer ({access.state})"
+        pointer = f"a bad pointer ({access.state})"
     elif access.value is not None:
-        through = f" through the pointer {access.value:#x}"
+        pointer = f"the pointer {access.value:#x}"
     else:
-        through = ""
+        pointer = ""
+    if access.kind == "execute":
+        did = ", ".join(word for word in (access.what, pointer or "a bad pointer") if word)
+    else:
+        did = f"{access.what or 'memory'}{f' through {pointer}' if pointer else ''}"
     origin = f" ({access.origin})" if access.origin else ""
     place = f"{h.signature.function or access.function}"
     module = f" of the module {h.signature.module}" if h.signature.module else ""
-    return f"{place}{module} {verb}{what or ' memory'}{through}{origin}{_while(h)}."
+    return f"{place}{module} {verb} {did}{origin}{_while(h)}."
 
 
 def _deadlock(h: Happened) -> str:

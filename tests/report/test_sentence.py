@@ -1,4 +1,4 @@
-"""The words for a panic by hand say what the stack shows of who did it, and nothing else."""
+"""One sentence says what happened: by whom a panic was wanted, what a bad access was to."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from btfdbg.report.look import Call
-from btfdbg.report.sentence import _by_hand
+from btfdbg.report.sentence import _by_hand, verdict
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,31 @@ def test_how_it_was_done_is_told_by_the_stack(stack: str, words: str) -> None:
     look: Any = SimpleNamespace(panic_task=object(), who=lambda task: "init(1)")
     happened: Any = SimpleNamespace(look=look, stack=calls)
     assert words in _by_hand(happened)
+
+
+@pytest.mark.parametrize(
+    ("kind", "what", "value", "state", "words"),
+    [
+        ("write", "", 0, "NULL", "wrote memory through a NULL pointer (p->q)"),
+        ("read", "struct box.in", 0, "NULL", "read struct box.in through a NULL pointer (p->q)"),
+        ("read", "", 9, "poison", "read memory through a bad pointer (poison) (p->q)"),
+        ("write", "", 0x1234, "", "wrote memory through the pointer 0x1234 (p->q)"),
+        ("read", "", None, "", "read memory (p->q)"),
+        ("execute", "", 0, "NULL", "called a NULL pointer (p->q)"),
+        ("execute", "struct box.act", 0, "NULL", "called struct box.act, a NULL pointer (p->q)"),
+        ("execute", "", 0x1234, "", "called the pointer 0x1234 (p->q)"),
+        ("execute", "", None, "", "called a bad pointer (p->q)"),
+    ],
+)
+def test_an_access_is_told_in_words(
+    kind: str, what: str, value: int | None, state: str, words: str
+) -> None:
+    access = SimpleNamespace(kind=kind, what=what, value=value, state=state, origin="p->q")
+    happened: Any = SimpleNamespace(
+        kind="null-dereference",
+        access=access,
+        signature=SimpleNamespace(function="f", module="m"),
+        syscall=None,
+        look=SimpleNamespace(panic_task=None),
+    )
+    assert verdict(happened) == f"f of the module m {words}."
