@@ -200,7 +200,7 @@ class FunctionFlow:
         self.insns: dict[int, Insn] = {}
         self.tables: dict[int, list[int]] = {}
         self.blocks: dict[int, State] = {}
-        self._meeting: dict[int, list[State]] | None = None
+        self._before: dict[int, set[int]] | None = None
         self._disassemble = disassemble
         self._leaders: set[int] = set()
         self._bytes: dict[int, bytes] = {}
@@ -447,12 +447,18 @@ class FunctionFlow:
         :param place: A register, or the offset of a slot from the stack pointer at entry.
         :return: One value a path, None where it is not known.
         """
-        if self._meeting is None:
-            self._meeting = {}
+        if self._before is None:
+            self._before = {}
             for start in self.blocks:
-                for target, state in self._edges(start)[1]:
-                    self._meeting.setdefault(target, []).append(state)
-        states = self._meeting.get(block, [])
+                for target, _ in self._edges(start)[1]:
+                    self._before.setdefault(target, set()).add(start)
+        # Made anew: the states of every edge of a large function would be a lot of memory.
+        states = [
+            state
+            for start in sorted(self._before.get(block, ()))
+            for target, state in self._edges(start)[1]
+            if target == block
+        ]
         if block == self.code.start:
             states = [*states, self.entry_state(0)]
         if isinstance(place, str):
