@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from btfdbg.report.blame import rules
 from btfdbg.report.blame.choice import choose
 from btfdbg.report.blame.match import match
 from btfdbg.report.blame.names import canonical
@@ -41,6 +43,13 @@ def test_rule_is_complete(rule: Rule) -> None:
 
 def test_rules_have_names_of_their_own() -> None:
     assert len({rule.id for rule in RULES}) == len(RULES)
+
+
+def test_chapters_of_the_rules_are_those_that_the_docstring_lists() -> None:
+    text = Path(rules.__file__).read_text()
+    chapters = re.findall(r"^    # -{4} (.+?) -+$", text, re.MULTILINE)
+    listed = re.findall(r"^\* ([^:\n]+)", rules.__doc__ or "", re.MULTILINE)
+    assert listed == chapters
 
 
 @pytest.mark.parametrize("row", HEADERS, ids=lambda row: row.sample[:60])

@@ -18,7 +18,24 @@ A function is judged by its name wherever it lives: what is built in here is a m
 ``tick-way`` on the way from an interrupt to that, meaningless without it;
 ``entry``   the stub under which an interrupt or a fault entered the kernel;
 ``anchor``  calls whatever is registered: the function just above it is the answer;
+``anchor-self`` the answer itself in a stall, wherever it stands;
 ``fault``   an anchor only where nothing lies under it but user space.
+
+Where is it? ``btfdbg signature CORE --why`` prints the ``id`` of the rule behind each frame.
+The rows stand in chapters, each begun by a comment:
+
+* what reports: stacks, warnings, panics, KASAN and its kin, tracing
+* how a fault enters the kernel: by architecture
+* locks, counts, atomics: lockdep too
+* memory: allocators, memcpy and strings, copies from and to users
+* containers: lists, trees, XArrays, socket buffers
+* printing
+* timers, work, waiting: scheduler, completions, RCU
+* the device model and other layers that act for a caller: kobjects, files, network, USB, MMIO
+* only where a task waits: ``wait``
+* waits whose waiters all have one cause: ``shared``
+* where a stall was noticed: ``tick``, ``tick-way``, ``entry``
+* what calls whatever is registered: ``anchor``, ``anchor-self``, ``fault``
 
 Facts: names of functions of Linux 3.10 to 7.0.
 """
