@@ -254,7 +254,7 @@ HEADERS: tuple[Header, ...] = (
     Header("bug", "Internal error", r"Internal error: Oops - BUG: ", "Internal error: Oops - BUG: 00000000f2000800 [#1] SMP", "", FOLLOWS),
     Header("invalid-opcode", "Oops|Internal error", r"(?:Internal error: )?(?:Oops - |Internal error: )(?:[Uu]ndefined|illegal) instruction|Oops - RI\[#\d+\]",
            "Internal error: Oops - undefined instruction: 0 [#1] SMP", "", FOLLOWS),
-    Header("invalid-opcode", "illegal operation|operation exception|Reserved instruction|sig: 4 [#", r"(?:illegal operation|operation exception|Reserved instruction in kernel code|Oops: Exception in kernel mode, sig: 4 \[)", "illegal operation: 0001 ilc:1 [#1] SMP", "", FOLLOWS),
+    Header("invalid-opcode", "illegal operation|operation exception|Reserved instruction|sig: 4 [#", r"(?:illegal operation|operation exception|Reserved instruction in kernel code|Oops: Exception in kernel mode, sig: 4 \[#)", "illegal operation: 0001 ilc:1 [#1] SMP", "", FOLLOWS),
     Header("trap", "Oops", r"(?:Internal error: )?Oops - (?P<detail>[A-Za-z][\w ()-]+?)(?::| \[)", "Internal error: Oops - CFI: 00000000f2008260 [#1] SMP", "{detail}", FOLLOWS),
     Header("trap", " ilc:", r"(?P<detail>[a-z][\w -]+): [0-9a-f]{4} ilc:\d", "specification exception: 0006 ilc:3 [#1] SMP", "{detail}", FOLLOWS),
     Header("trap", "Internal error", r"Internal error: (?P<detail>[\w ]*BRK handler|SP/PC alignment exception): [0-9a-f]+ \[#\d+\]",
