@@ -76,10 +76,18 @@ def taken_for(made: Recovery, flow: FunctionFlow, base: Base, offset: int, size:
     :param size: Bytes of it.
     :return: None if nothing says it, or not all say the same.
     """
-    own = [use for use in uses(made, flow) if use.base == base]
+    base, moved = _first_name(flow, base)
+    offset += moved
+    own = []
+    for use in uses(made, flow):
+        theirs, shift = _first_name(flow, use.base)
+        if theirs == base:
+            own.append(Use(base, use.offset + shift, use.type, use.name))
     found = _agreed(own, offset, size)
     if found is not None or any(_holds(use, offset, size) for use in own):
-        return found
+        return (
+            None if found is None else Use(found.base, found.offset - moved, found.type, found.name)
+        )
     heads = _heads(flow, base, 0)
     if len(heads) != 1:
         return None
@@ -89,10 +97,27 @@ def taken_for(made: Recovery, flow: FunctionFlow, base: Base, offset: int, size:
         if other.problem:
             continue
         for use in uses(made, other):
-            theirs = _heads(other, use.base, 0)
-            if theirs and all(start <= head < end for head in theirs):
-                others.append(use)
-    return _agreed(others, offset, size)
+            theirs, shift = _first_name(other, use.base)
+            named = _heads(other, theirs, 0)
+            if named and all(start <= head < end for head in named):
+                others.append(Use(theirs, use.offset + shift, use.type, use.name))
+    found = _agreed(others, offset, size)
+    return None if found is None else Use(found.base, found.offset - moved, found.type, found.name)
+
+
+def _first_name(flow: FunctionFlow, base: Base) -> tuple[Base, int]:
+    """What a pointer that only one path brings is called there, and the bytes added to that."""
+    moved = 0
+    for _ in range(_MAX_DEPTH):
+        block, place = base[1:3] if base[0] == "phi" else (None, None)
+        if not isinstance(block, int) or not isinstance(place, str | int):
+            break
+        brought = {v for v in flow.incoming(block, place) if v != (base, 0, 64)}
+        value = brought.pop() if len(brought) == 1 else None
+        if value is None or value[0] is None or value[2] < 64:
+            break
+        base, moved = value[0], moved + _signed(value[1])
+    return base, moved
 
 
 def _agreed(found: list[Use], offset: int, size: int) -> Use | None:
@@ -119,9 +144,21 @@ def _heads(flow: FunctionFlow, base: Base, depth: int) -> set[int]:
         return set()
     found: set[int] = set()
     for value in flow.incoming(block, place):
-        if value is not None and value[0] is not None and value[0] != base:
-            found |= _heads(flow, value[0], depth + 1)
+        if value is None or value[0] is None or value[1] or value[2] < 64:
+            return set()  # moved: another place of the entry
+        if value[0] == base:
+            continue
+        heads = _heads(flow, value[0], depth + 1)
+        if not heads and not _is_next(value[0]):
+            return set()
+        found |= heads
     return found
+
+
+def _is_next(base: Base) -> bool:
+    """Whether a pointer was loaded through one that differs by the path, as in a loop."""
+    where = base[3] if base[0] == "load" else None
+    return isinstance(where, tuple) and where[0] is not None and where[0][0] == "phi"
 
 
 def _walkers(

@@ -69,3 +69,27 @@ def test_two_that_disagree_say_nothing() -> None:
 def test_another_pointer_says_nothing() -> None:
     flow = walk(SAME, (b"\xe8", OTHER))
     assert taken_for(recovery(NODE), flow, ("entry", "rsi"), 0, 4) is None
+
+
+def test_a_pointer_that_one_path_brings_keeps_its_evidence() -> None:
+    # A loop: the block of the call is reached from the head only.
+    # L: mov rbx, [rbx]; cmp [rbx+0x28], 3 (H); jbe L; mov rdi, rbx; call; jmp L
+    code = x86(
+        LOAD,
+        bytes.fromhex("eb03"),  # to H
+        bytes.fromhex("488b1b"),
+        bytes.fromhex("837b2803"),
+        bytes.fromhex("76f7"),  # to L
+        SAME,
+        (b"\xe8", OTHER),
+        bytes.fromhex("ebed"),  # to L
+    )
+    flow = analyse(Bytes(code))
+    state = flow.before(BASE + 9)
+    assert state is not None
+    base = state.regs["rbx"][0]
+    assert base is not None
+    assert base[0] == "phi"
+    found = taken_for(recovery(NODE), flow, base, 0x28, 4)
+    assert found is not None
+    assert (found.type, found.offset) == (NODE, 0)
