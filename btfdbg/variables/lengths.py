@@ -40,6 +40,7 @@ class ArrayEvidence:
         if that is not known.
     :ivar has_pointers: the elements are or have pointers.
     :ivar contents: the extent's bytes; None if they are not to be had.
+    :ivar settled: older and newer kernels give it this length, or those of several series.
     :ivar policy: what is taken for enough where nothing is proof.
     :ivar string: the contents are a string that nobody changes.
     """
@@ -57,6 +58,7 @@ class ArrayEvidence:
     has_pointers: bool
     contents: bytes | None
     string: bool
+    settled: bool = False
     policy: Policy = POLICY
 
 
@@ -86,6 +88,8 @@ def array_length(evidence: ArrayEvidence, tails: Mapping[str, TrailingZeros]) ->
     same = wanted == hint and (evidence.has_pointers or not open_)
     table = tail == 1 or (tail == 0 and (same or evidence.place is SectionKind.CONST))
     if tail == 0 and open_ and not evidence.has_pointers:
+        table = False
+    if wanted is not None and tail == 0 and _has_room_for_null(evidence, wanted, possible):
         table = False
     if wanted is not None and tail == 1 and possible and wanted > possible[-1]:
         return None  # the elements end in another way than such elements do
@@ -124,6 +128,13 @@ def _is_plausible(evidence: ArrayEvidence, length: int) -> bool:
 
 def _fills(evidence: ArrayEvidence, length: int) -> bool:
     return length * evidence.element_size == evidence.extent.size
+
+
+def _has_room_for_null(evidence: ArrayEvidence, length: int, possible: list[int]) -> bool:
+    """Whether one more pointer, NULL, would fill the place to the byte: padding is no proof."""
+    longer = length + 1
+    is_pointer = evidence.has_pointers and evidence.element_size == _POINTER
+    return is_pointer and not evidence.settled and longer in possible and _fills(evidence, longer)
 
 
 def _has_more(evidence: ArrayEvidence, hint: int, contents: bytes | None) -> bool:

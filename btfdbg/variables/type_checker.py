@@ -134,11 +134,13 @@ class TypeChecker:
             text = format_type(tree := placed)
         if isinstance(tree, Array) and (tree.length is not None or open_ended):
             if marked.tail is None and tail is not None:
-                found = self._array(tree, symbol, extent, place, tail, rivals, open_ended)
+                found = self._array(tree, symbol, extent, place, tail, rivals, open_ended, settled)
                 if not isinstance(found, Rejection) and (tree.length or 0) <= found[1].length:
                     return found
             # The usual number of zeros at the end must not make an array shorter.
-            found = self._array(tree, symbol, extent, place, marked.tail, rivals, open_ended)
+            found = self._array(
+                tree, symbol, extent, place, marked.tail, rivals, open_ended, settled
+            )
             if isinstance(found, Rejection):
                 return found
             if tail == 1 and self._ends_full(found[1], symbol, place):
@@ -390,6 +392,7 @@ class TypeChecker:
         tail: int | None,
         rivals: frozenset[int],
         open_ended: bool,
+        settled: bool,
     ) -> tuple[str, Type] | Rejection:
         try:
             element = self._types.build(tree.element)
@@ -413,6 +416,7 @@ class TypeChecker:
             has_pointers=symbol.address >= _KERNEL_HALF and _has_pointers(element),
             contents=self._contents(symbol),
             string=text == "char" and (is_const(tree) or macro_names.is_string(symbol.name)),
+            settled=settled,
             policy=self._policy,
         )
         if open_ended and text == "char" and not _is_text(evidence.contents):

@@ -153,4 +153,7 @@ def main(way: str, folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], Path(sys.argv[2])))
+    status = main(sys.argv[1], Path(sys.argv[2]))
+    sys.stdout.flush()
+    # Not sys.exit(): that waits for the threads and children that failed tests left behind.
+    os._exit(status)

@@ -50,6 +50,18 @@ def test_a_stable_hint_decides_within_the_padding() -> None:
     assert array_length(_evidence(hint=6, stable=False), TAILS) is None
 
 
+def test_a_null_that_would_fill_the_place_leaves_a_table_of_pointers_open() -> None:
+    # amd_pstate_mode_string: five names in 7.2, in 6.12 five and a NULL in as many bytes.
+    five = b"\x01\0\0\x82\xff\xff\xff\xff" * 5
+    table = _evidence(
+        "const char *", hint=5, tail=0, extent=Extent(48, 32), contents=five + bytes(8),
+        place=SectionKind.CONST,
+    )  # fmt: skip
+    assert array_length(table, TAILS) is None
+    assert array_length(replace(table, settled=True), TAILS) == 5
+    assert array_length(replace(table, extent=Extent(40, 32), contents=five), TAILS) == 5
+
+
 def test_a_hint_too_long_for_the_extent_is_no_answer() -> None:
     assert array_length(_evidence(hint=9), TAILS) is None
 
