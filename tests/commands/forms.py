@@ -73,11 +73,13 @@ ipcs -m; ipcs -q; ipcs -n {pid}; irq 1; irq -s -c 0; sig -g {pid}; task -d; mach
 mach -c -d
 """
 _IF_ANY = """
+bpf; bpf -P; bpf -M; bpf -PM -s
 fuser /; net -s -R 3 {pid}; ipcs -M; ipcs 0; irq -d; dev -V; log -s; sys config; waitq {waitq}
 sbitmapq {sbitmap}; kmem -r; pte {entry}; pte 8000000000000063
 waitq wait_queue_head.head {waitq}
 """
 _REFUSED = """
+bpf -P -j; bpf -P -t; bpf -P -T
 bt -O; bt -A; kmem -c; kmem -C; kmem -i=shared; log -R; vm -M {mm} {pid}; sys -panic
 mod -d ext4; mod -D; mod -r; mod -R; mod -o; mount -f; mount -i; dev -v 0; set -a {pid}
 set gdb on; set refresh on; set print_max 10; set debug 1; set hash off; set console x

@@ -52,6 +52,7 @@ WORDS = {
 """(command, word) to why it is refused, where argparse would take the word for another."""
 
 _LIVE = "there is no running kernel behind a dump"
+_BYTECODE = "bytecode is not translated; type bpf -p ID -s for its address and length"
 _NO_SYMBOL_FILE = "types and symbols come from the dump itself, nothing is loaded to be dropped"
 
 
@@ -179,6 +180,15 @@ _MOUNT = (
     Option("mount", (), run="mount:selected"),
 )  # fmt: skip
 
+_BPF = (
+    Option("bpf", ("-P",), "what -p says, of all programs", "bpf:every"),
+    Option("bpf", ("-M",), "what -m says, of all maps", "bpf:every"),
+    Option("bpf", ("-j",), refusal="type bpf -p ID -s for bpf_func and jited_len, then"
+           " dis ADDRESS COUNT"),
+    Option("bpf", ("-t",), refusal=_BYTECODE),
+    Option("bpf", ("-T",), refusal=_BYTECODE),
+)  # fmt: skip
+
 _OTHERS = (
     Option("dev", ("-V",), "the device dumps that the dump holds", "dev:dumps"),
     Option("dev", ("-v",), "show one device dump, or copy it to a file", "dev:dump",
@@ -194,5 +204,5 @@ _OTHERS = (
     Option("irq", (), run="irq:plain"),
 )  # fmt: skip
 
-OPTIONS = (*_BT, *_KMEM, *_NET, *_LOG, *_VM, *_SYS, *_SEARCH, *_MOD, *_MOUNT, *_OTHERS)
+OPTIONS = (*_BT, *_KMEM, *_NET, *_LOG, *_VM, *_SYS, *_SEARCH, *_MOD, *_MOUNT, *_BPF, *_OTHERS)
 """All rows."""
