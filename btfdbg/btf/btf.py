@@ -284,6 +284,13 @@ class Btf:
         """Return the kinds of the own types, in order of their ids."""
         return self._own_heads().translate(KIND_OF_HEAD)
 
+    def own_of_kind(self, kind: int) -> Iterator[tuple[int, int]]:
+        """Return each own type of a kind by id, with the word that its record starts at."""
+        from itertools import compress
+
+        marks = self.own_kinds().translate(bytes(i == kind for i in range(256)))
+        return zip(compress(self.own_ids(), marks), compress(self.offsets, marks), strict=True)
+
     def kinds_in_use(self) -> set[tuple[int, bool]]:
         """Return the kinds of the own types, each with whether kind_flag is set."""
         return {(KIND_OF_HEAD[head], head > 0x7F) for head in set(self._own_heads())}

@@ -149,9 +149,7 @@ class NameIndex:
     def _of_kind(self, kind: int) -> tuple[list[int], bytes]:
         found = self._by_kind.get(kind)
         if found is None:
-            btf = self._btf
-            marks = btf.own_kinds().translate(bytes(i == kind for i in range(256)))
-            starts = list(compress(btf.offsets, marks))
+            starts = [at for _, at in self._btf.own_of_kind(kind)]
             found = self._by_kind[kind] = starts, self._offsets_at(starts)
         return found
 

@@ -21,6 +21,7 @@ NAMED_KINDS = frozenset(
 )
 
 _MAX_LIKE = 40_000  # names that begin or end alike
+_MAX_SLIPS = 64  # look-ups for names that a slip of the finger apart, some 0.2 ms each
 _MAX_DEPTH = 16  # anonymous members within anonymous members
 
 
@@ -39,6 +40,10 @@ def candidates(session: Session, command_names: Iterable[str] = ()) -> Callable[
 
 
 def _names(session: Session, kind: str, command_names: Iterable[str]) -> list[str]:
+    if kind.startswith("slip "):
+        table = session.symbols
+        near = slips(kind.removeprefix("slip "))
+        return [] if table is None else [name for name in near if table.by_name(name)]
     if kind.startswith("symbol "):
         return list(_symbols_like(session, kind.removeprefix("symbol ")))
     if kind == "type":
@@ -53,6 +58,20 @@ def _names(session: Session, kind: str, command_names: Iterable[str]) -> list[st
         type_ = session.prog.type(kind.removeprefix("member "))
         return [name for name, _, _ in members(type_)]
     return []
+
+
+def slips(name: str) -> list[str]:
+    """
+    What was meant if a finger slipped once: two letters swapped, one too many or not doubled.
+
+    For a search by exact name where a comparison with all names costs too much.
+    """
+    swapped = [name[:i] + name[i + 1] + name[i] + name[i + 2 :] for i in range(len(name) - 1)]
+    doubled = [name[: i + 1] + name[i:] for i in range(len(name))]
+    fewer = [name[:i] + name[i + 1 :] for i in range(len(name))]
+    near = dict.fromkeys((*swapped, *doubled, *fewer))
+    near.pop(name, None)
+    return list(near)[:_MAX_SLIPS]
 
 
 def _symbols_like(session: Session, name: str) -> Iterator[str]:

@@ -17,8 +17,9 @@ from btfdbg.errors import BtfdbgError
 
 Names = Callable[[str], Iterable[str]]
 """
-``names(kind)``: candidates; kind is type, name or command, ``symbol NAME`` (those that begin
-or end like NAME) or ``member TYPE``.
+``names(kind)``: candidates; kind is type, name or command, ``slip NAME`` (symbols that one slip
+of the finger makes NAME of), ``symbol NAME`` (those that begin or end like NAME) or
+``member TYPE``.
 """
 Known = Callable[[str], str]
 """
@@ -29,6 +30,7 @@ what is of that name where no such type was found; "" if nothing is.
 # Comparing 155,000 names in full takes a second; those that share a beginning
 # or an end with what was typed are a few thousand, of which we look at these.
 _MAX_CANDIDATES = 4000
+_MOST = 3  # that are suggested
 
 _MISSING_TYPE = re.compile(r"could not find '(?:(struct|union|enum|typedef|class) )?([^']+)'")
 _MISSING_MEMBER = re.compile(r"'([^']+)' has no member '([^']+)'")
@@ -51,15 +53,13 @@ def _describe(error: BaseException, names: Names, known: Known) -> str:
         hint = getattr(error, "hint", "")
         return f"{text}; {hint}" if hint else text
     if isinstance(error, drgn.ObjectNotFoundError):
-        return known(error.name) or f"no {error.name!r} in this dump" + did_you_mean(
-            error.name, names(f"symbol {error.name}")
+        return known(error.name) or f"no {error.name!r} in this dump" + _symbols_near(
+            error.name, names
         )
     if isinstance(error, KeyError) and error.args:
         key = error.args[0]
         if isinstance(key, str) and " " not in key:
-            return known(key) or f"{key!r} was not found in this dump" + did_you_mean(
-                key, names(f"symbol {key}")
-            )
+            return known(key) or f"{key!r} was not found in this dump" + _symbols_near(key, names)
         return text if isinstance(key, str) else f"{key!r} was not found"
     if isinstance(error, NameError):
         name = getattr(error, "name", None) or ""
@@ -67,7 +67,7 @@ def _describe(error: BaseException, names: Names, known: Known) -> str:
         if there:
             return there
         said = f"name {name!r} is not defined" if name else text
-        return said + did_you_mean(name, [*names("name"), *names("command")])
+        return said + _say([*names(f"slip {name}"), *nearest(name, _words(names))])
     missing = _MISSING_TYPE.match(text)
     if isinstance(error, LookupError) and missing:
         asked = known(f"{missing[1] or 'type'} {missing[2]}")
@@ -102,13 +102,24 @@ def _fault_reason(error: drgn.FaultError) -> str:
 
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:
     """``; did you mean …?`` with up to three names, or nothing."""
-    found = nearest(name, candidates)
-    if not found:
-        return ""
-    return f"; did you mean {', '.join(found)}?"
+    return _say(nearest(name, candidates))
 
 
-def nearest(name: str, candidates: Iterable[str], count: int = 3) -> list[str]:
+def _symbols_near(name: str, names: Names) -> str:
+    """The symbols that one slip apart are found by name; all are compared if there are none."""
+    return _say(names(f"slip {name}")) or did_you_mean(name, names(f"symbol {name}"))
+
+
+def _words(names: Names) -> list[str]:
+    return [*names("name"), *names("command")]
+
+
+def _say(found: Iterable[str]) -> str:
+    near = list(dict.fromkeys(found))[:_MOST]
+    return f"; did you mean {', '.join(near)}?" if near else ""
+
+
+def nearest(name: str, candidates: Iterable[str], count: int = _MOST) -> list[str]:
     """The names most like ``name``, best first."""
     if not name or len(name) > 200:
         return []

@@ -18,7 +18,8 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from operator import add
 from typing import TYPE_CHECKING, Any
 
 import drgn
@@ -46,12 +47,33 @@ _MAX_REMEMBERED = 1 << 15
 _CACHE_KEY = "btfdbg.frames.text"
 # Functions that do not come back; a wrong one here would hide code, a missing one only
 # joins a path that nobody takes.
-_NORETURN = (
-    "__stack_chk_fail panic do_exit make_task_dead do_group_exit rewind_stack_and_make_dead"
-    " rewind_stack_do_exit __fortify_panic fortify_panic cpu_startup_entry kthread_exit"
-    " kthread_complete_and_exit usercopy_abort __reiserfs_panic x86_64_start_kernel do_task_dead"
-    " machine_real_restart ex_handler_msr_mce nmi_panic_self_stop panic_smp_self_stop die_kernel"
-    " arm64_serror_panic bad_mode __module_put_and_kthread_exit"
+_NORETURN = frozenset(
+    {
+        "__stack_chk_fail",
+        "panic",
+        "do_exit",
+        "make_task_dead",
+        "do_group_exit",
+        "rewind_stack_and_make_dead",
+        "rewind_stack_do_exit",
+        "__fortify_panic",
+        "fortify_panic",
+        "cpu_startup_entry",
+        "kthread_exit",
+        "kthread_complete_and_exit",
+        "usercopy_abort",
+        "__reiserfs_panic",
+        "x86_64_start_kernel",
+        "do_task_dead",
+        "machine_real_restart",
+        "ex_handler_msr_mce",
+        "nmi_panic_self_stop",
+        "panic_smp_self_stop",
+        "die_kernel",
+        "arm64_serror_panic",
+        "bad_mode",
+        "__module_put_and_kthread_exit",
+    }
 )
 _TRACERS = ("__fentry__", "ftrace_caller", "ftrace_regs_caller", "ftrace_stub")
 _X86_REGISTERS = (
@@ -137,7 +159,7 @@ class Function:
 
     def returns(self, target: int) -> bool:
         """Whether a call can come back."""
-        return target not in self._text.noreturn()
+        return not self._text.is_noreturn(target)
 
     def stack_words(self, target: int) -> int | None:
         """Words on the stack that a direct call takes; None if not known."""
@@ -178,7 +200,7 @@ class Text:
         self._fixups: dict[str, _Sorted] = {}
         self._branches: dict[str, _Sorted] = {}
         self._clang: str | None = None
-        self._noreturn: frozenset[int] | None = None
+        self._noreturn: dict[int, bool] = {}
         self._current: frozenset[int] | None = None
         self._kept: frozenset[int] | None = None
         self._per_cpu: list[Sym] | None = None
@@ -272,12 +294,14 @@ class Text:
                 return sym
         return None
 
-    def noreturn(self) -> frozenset[int]:
-        """Addresses of the functions that do not come back."""
-        if self._noreturn is None:
-            found = (s.address for name in _NORETURN.split() for s in self.by_name(name, ""))
-            self._noreturn = frozenset(found)
-        return self._noreturn
+    def is_noreturn(self, address: int) -> bool:
+        """Whether the function at an address does not come back."""
+        known = self._noreturn.get(address)
+        if known is None:
+            in_kernel = self.module_of(address) is None
+            names = self.names_at(address) if in_kernel else ()
+            known = self._noreturn[address] = any(name in _NORETURN for name in names)
+        return known
 
     def current_variables(self) -> frozenset[int]:
         """Addresses, within a CPU's area, of the pointer to the running task (x86)."""
@@ -573,13 +597,13 @@ class Text:
         self,
         module: str,
         which: str,
-        rows: Callable[[int, bytes, drgn.Type], Iterator[tuple[int, Any]]],
+        rows: Callable[[int, bytes, drgn.Type], _Rows],
     ) -> _Sorted:
         what = {"ex_table": "exception table", "jump_table": "table of static branches"}[which]
         name = "exception_table_entry" if which == "ex_table" else "jump_entry"
         where = self._where(module, which)
         if where is None or not where[1]:
-            return _Sorted([])  # a kernel without them has no type for them either
+            return _Sorted(_Rows((), int))  # a kernel without them has no type for them either
         try:
             type_ = self._session.prog.type(f"struct {name}")
             start, size = where
@@ -590,7 +614,7 @@ class Text:
             data = self.memory(start, size)
             if data is None:
                 return _Sorted(None, f"the {what} is not in the dump")
-            return _Sorted(sorted(rows(start, data, type_)))
+            return _Sorted(rows(start, data, type_))
         except LookupError:
             return _Sorted(None, f"the form of the {what} is not known")
 
@@ -605,14 +629,15 @@ class Text:
             return None
         return start[0].address, stop[0].address - start[0].address
 
-    def _fixup_rows(self, start: int, data: bytes, type_: drgn.Type) -> Iterator[tuple[int, Fixup]]:
+    def _fixup_rows(self, start: int, data: bytes, type_: drgn.Type) -> _Rows:
         size = type_.size or 0
         x86 = self.machine == "x86_64"
         has_data = type_.has_member("data")
         if size not in (8, 12):
             raise LookupError(size)
-        for at in range(0, len(data) - size + 1, size):
-            insn, fixup = struct.unpack_from("<ii", data, at)
+
+        def fixup(number: int) -> Fixup:
+            at = number * size
             registers: tuple[str, ...] = ()
             if x86:
                 registers = ("rax", "rcx", "rdx")
@@ -621,32 +646,57 @@ class Text:
             elif size == 12:
                 word = struct.unpack_from("<H", data, at + 10)[0]
                 registers = tuple(f"x{n}" for n in (word & 31, word >> 5 & 31) if n < 31)
-            here = start + at
-            yield here + insn, Fixup(here + 4 + fixup, registers)
+            here = start + at + 4
+            return Fixup(here + struct.unpack_from("<i", data, at + 4)[0], registers)
+
+        return _Rows(_targets(start, data, size), fixup)
+
+
+class _Rows:
+    """Rows of a table: the address that each is of, and what makes the row of a number."""
+
+    def __init__(self, keys: Sequence[int], row: Callable[[int], Any]) -> None:
+        self.keys = keys
+        self.row = row
 
 
 class _Sorted:
-    """Rows by address; raises what is wrong with the table when it is asked."""
+    """
+    Rows by address; raises what is wrong with the table when it is asked.
 
-    def __init__(self, rows: list[tuple[int, Any]] | None, problem: str = "") -> None:
+    Numbers only until then: some ten thousand pairs would make Python look for garbage.
+    """
+
+    def __init__(self, rows: _Rows | None, problem: str = "") -> None:
         self._problem = problem
-        self._rows = rows or []
-        self._keys = [key for key, _ in self._rows]
+        keys = () if rows is None else rows.keys
+        self._order = sorted(range(len(keys)), key=keys.__getitem__)
+        self._keys = sorted(keys)
+        self._row = int if rows is None else rows.row
 
     def between(self, start: int, end: int) -> dict[int, Any]:
         if self._problem:
             raise Refusal(self._problem)
         low, high = bisect_left(self._keys, start), bisect_left(self._keys, end)
-        return dict(self._rows[low:high])
+        return {self._keys[n]: self._row(self._order[n]) for n in range(low, high)}
 
 
-def _branch_rows(start: int, data: bytes, type_: drgn.Type) -> Iterator[tuple[int, int]]:
+def _targets(start: int, data: bytes, size: int) -> list[int]:
+    """Address that the first word of each entry, a distance from itself, leads to."""
+    whole = len(data) // size * size
+    words = memoryview(data[:whole]).cast("i")[:: size // 4]
+    return list(map(add, words, range(start, start + whole, size)))
+
+
+def _branch_rows(start: int, data: bytes, type_: drgn.Type) -> _Rows:
     if type_.size != 16:
         raise LookupError(type_.size)
-    words = memoryview(data[: len(data) // 16 * 16]).cast("i")
-    for number, (code, target) in enumerate(zip(words[0::4], words[1::4], strict=True)):
-        here = start + 16 * number
-        yield here + code, here + 4 + target
+
+    def target(number: int) -> int:
+        at = 16 * number + 4
+        return int(start + at + struct.unpack_from("<i", data, at)[0])
+
+    return _Rows(_targets(start, data, 16), target)
 
 
 @dataclass(frozen=True, slots=True)

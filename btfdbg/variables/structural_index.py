@@ -6,7 +6,8 @@ it leaves the variables themselves out: so ``struct attribute *[5]`` is the type
 variable only if the BTF has an ARRAY of 5 such pointers. That tells lengths apart and
 ``const`` that came or went, where sizes cannot.
 
-Works on ids; one pass over the type section, made when the first shape is asked for.
+Works on ids; the types of a kind are gone through when the first shape that is built of such
+a one is asked for. A first variable needs pointers and a tag, not all of a kernel.
 
 Facts: include/uapi/linux/btf.h; measured: pahole makes one ARRAY of a multi-dimensional
 array, its length the product (Debian 6.12), or nests them (Debian 7.2).
@@ -14,7 +15,7 @@ array, its length the product (Debian 6.12), or nests them (Debian 7.2).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from operator import contains
 
 from btfdbg.btf import Btf, Kind, kinds
@@ -68,11 +69,13 @@ class StructuralIndex:
         self._flattened = flattened
         self._ids: dict[CType, frozenset[int]] = {VOID: _VOID_IDS}
         self._lengths: dict[CType, frozenset[int]] = {}
-        self._over: dict[int, dict[int, list[int]]] | None = None
-        self._arrays: dict[int, list[tuple[int, int]]] = {}
+        # By kind and target.
+        self._over: dict[int, dict[int, list[int]]] = {}
+        self._all_arrays: dict[int, list[tuple[int, int]]] | None = None
         # By result and number of parameters; the word at which its record starts.
-        self._protos: dict[tuple[int, int], list[tuple[int, memoryview, int]]] = {}
-        self._anonymous: dict[tuple[int, int], list[int]] = {}
+        self._all_protos: dict[tuple[int, int], list[tuple[int, memoryview, int]]] | None = None
+        # By kind and number of members.
+        self._anonymous: dict[int, dict[int, list[int]]] = {}
         self._by_members: dict[tuple[int, int], dict[tuple[tuple[str, ...], int], list[int]]] = {}
 
     def exists(self, type_: CType) -> bool:
@@ -83,7 +86,6 @@ class StructuralIndex:
         """Return the ids of all types of this shape."""
         found = self._ids.get(type_)
         if found is None:
-            self._index()
             found = self._ids[type_] = self._search(type_)
         return found
 
@@ -91,20 +93,20 @@ class StructuralIndex:
         """Return the lengths that arrays of this element have in this kernel."""
         found = self._lengths.get(element)
         if found is None:
-            self._index()
             inner = 1
             innermost = element
             while isinstance(innermost, Array):
                 inner *= innermost.length or 0
                 innermost = innermost.element
             lengths: set[int] = set()
-            for id_ in self.ids(innermost) if self._flattened or innermost is element else ():
-                for length, _ in self._arrays.get(id_, ()):
+            arrays = self._arrays
+            for id_ in self.ids(innermost) if innermost is element or self._is_flattened() else ():
+                for length, _ in arrays.get(id_, ()):
                     if inner and length % inner == 0:
                         lengths.add(length // inner)
             if innermost is not element:
                 for id_ in self.ids(element):
-                    lengths.update(length for length, _ in self._arrays.get(id_, ()))
+                    lengths.update(length for length, _ in arrays.get(id_, ()))
             found = self._lengths[element] = frozenset(lengths)
         return found
 
@@ -132,8 +134,7 @@ class StructuralIndex:
     def _tagged(self, ids: Iterable[int]) -> frozenset[int]:
         """The ids and what only puts a type tag before them (``__rcu``, ``__user``)."""
         found = set(ids)
-        assert self._over is not None
-        tags = self._over[Kind.TYPE_TAG]
+        tags = self._over_targets(Kind.TYPE_TAG)
         if tags:
             todo = list(found)
             while todo:
@@ -144,8 +145,7 @@ class StructuralIndex:
         return frozenset(found)
 
     def _derived(self, kind: int, targets: frozenset[int]) -> frozenset[int]:
-        assert self._over is not None
-        over = self._over[kind]
+        over = self._over_targets(kind)
         return self._tagged(id_ for target in targets for id_ in over.get(target, ()))
 
     def _qualified(self, type_: Qualified) -> frozenset[int]:
@@ -166,17 +166,18 @@ class StructuralIndex:
             length *= element.length or 0
             element = element.element
         found = _NONE
-        if self._flattened or element is type_.element:
+        if element is type_.element or self._is_flattened():
             found = self._array_ids(element, length)
         if element is not type_.element:
             found |= self._array_ids(type_.element, type_.length or 0)
         return found
 
     def _array_ids(self, element: CType, length: int) -> frozenset[int]:
+        arrays = self._arrays
         return frozenset(
             id_
             for target in self.ids(element)
-            for nelems, id_ in self._arrays.get(target, ())
+            for nelems, id_ in arrays.get(target, ())
             if nelems == length
         )
 
@@ -184,10 +185,11 @@ class StructuralIndex:
         wanted = [self.ids(parameter) for parameter in type_.parameters]
         if type_.variadic:
             wanted.append(_VOID_IDS)
+        protos = self._protos
         return frozenset(
             id_
             for result in self.ids(type_.result)
-            for id_, words, at in self._protos.get((result, len(wanted)), ())
+            for id_, words, at in protos.get((result, len(wanted)), ())
             if all(map(contains, wanted, param_words(words, at)[1]))
         )
 
@@ -197,7 +199,7 @@ class StructuralIndex:
             return frozenset(
                 id_
                 for kind in (Kind.ENUM, Kind.ENUM64)
-                for id_ in self._anonymous.get((kind, len(values)), ())
+                for id_ in self._bodies_of(kind).get(len(values), ())
                 if self._has_values(id_, values)
             )
         if not type_.members:
@@ -217,7 +219,7 @@ class StructuralIndex:
         found = self._by_members.get((kind, members))
         if found is None:
             found = self._by_members[kind, members] = {}
-            for id_ in self._anonymous.get((kind, members), ()):
+            for id_ in self._bodies_of(kind).get(members, ()):
                 record = self._btf.type_by_id(id_)
                 assert isinstance(record, (kinds.Struct, kinds.Union))
                 key = (tuple(m.name for m in record.members), int(record.members[-1].type))
@@ -241,35 +243,54 @@ class StructuralIndex:
             for have, want in zip(found.members, record.members, strict=True)
         )
 
-    def _index(self) -> None:
-        """Index by target what has one; about 50 ms for a whole kernel."""
-        if self._over is not None:
-            return
-        self._over = {
-            int(kind): {}
-            for kind in (Kind.PTR, Kind.CONST, Kind.VOLATILE, Kind.RESTRICT, Kind.TYPE_TAG)
-        }
-        for btf in self._btf.chain():
-            self._index_own(btf)
+    def _is_flattened(self) -> bool:
         if self._flattened is None:
-            self._flattened = not any(
-                self._btf.kind_of(target) == Kind.ARRAY for target in self._arrays
-            )
+            kind_of = self._btf.kind_of
+            self._flattened = not any(kind_of(target) == Kind.ARRAY for target in self._arrays)
+        return self._flattened
 
-    def _index_own(self, btf: Btf) -> None:
-        assert self._over is not None
-        over, words = self._over, btf.words
-        array_, proto = int(Kind.ARRAY), int(Kind.FUNC_PROTO)
-        bodies = (int(Kind.STRUCT), int(Kind.UNION), int(Kind.ENUM), int(Kind.ENUM64))
-        for id_, at, kind in zip(btf.own_ids(), btf.offsets, btf.own_kinds(), strict=True):
-            by_target = over.get(kind)
-            if by_target is not None:
-                by_target.setdefault(words[at + SIZE_OR_TYPE], []).append(id_)
-            elif kind == array_:
+    def _over_targets(self, kind: int) -> dict[int, list[int]]:
+        """Types of a kind by what they are put over; 2 ms for a kernel's pointers, once."""
+        found = self._over.get(kind)
+        if found is None:
+            found = self._over[kind] = {}
+            for id_, words, at in self._of_kind(kind):
+                found.setdefault(words[at + SIZE_OR_TYPE], []).append(id_)
+        return found
+
+    @property
+    def _arrays(self) -> dict[int, list[tuple[int, int]]]:
+        """Lengths and ids of the arrays by element."""
+        found = self._all_arrays
+        if found is None:
+            found = self._all_arrays = {}
+            for id_, words, at in self._of_kind(Kind.ARRAY):
                 element, _, count = array_words(words, at)
-                self._arrays.setdefault(element, []).append((count, id_))
-            elif kind == proto:
+                found.setdefault(element, []).append((count, id_))
+        return found
+
+    @property
+    def _protos(self) -> dict[tuple[int, int], list[tuple[int, memoryview, int]]]:
+        found = self._all_protos
+        if found is None:
+            found = self._all_protos = {}
+            for id_, words, at in self._of_kind(Kind.FUNC_PROTO):
                 key = (words[at + SIZE_OR_TYPE], info_vlen(words[at + INFO]))
-                self._protos.setdefault(key, []).append((id_, words, at))
-            elif kind in bodies and not words[at + NAME_OFF]:
-                self._anonymous.setdefault((kind, info_vlen(words[at + INFO])), []).append(id_)
+                found.setdefault(key, []).append((id_, words, at))
+        return found
+
+    def _bodies_of(self, kind: int) -> dict[int, list[int]]:
+        """Anonymous types of a kind by their number of members."""
+        found = self._anonymous.get(kind)
+        if found is None:
+            found = self._anonymous[kind] = {}
+            for id_, words, at in self._of_kind(kind):
+                if not words[at + NAME_OFF]:
+                    found.setdefault(info_vlen(words[at + INFO]), []).append(id_)
+        return found
+
+    def _of_kind(self, kind: int) -> Iterator[tuple[int, memoryview, int]]:
+        """Id, words and the word at which the record starts of each type of a kind, by id."""
+        for btf in self._btf.chain():
+            for id_, at in btf.own_of_kind(kind):
+                yield id_, btf.words, at
