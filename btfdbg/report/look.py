@@ -213,7 +213,7 @@ class Look:
             calls = self.alike.find(at)
             if calls is None:
                 trace = self.trace(task)
-                calls = () if trace is None else tuple(self._calls(trace))
+                calls = tuple(self._own_calls(task) if trace is None else self._calls(trace))
                 if trace is not None:
                     self.alike.learn(at, calls, stack_pointers(trace))
             self._stacks[at] = calls
@@ -273,6 +273,28 @@ class Look:
                 found.append(leaf)
             found.append(call)
             leaf = self._called_leaf(trace, number) if interrupted else None
+        return found
+
+    def _own_calls(self, task: drgn.Object) -> list[Call]:
+        """The kernel's frames where drgn has no unwinder and we have one: riscv64."""
+        if self.machine != "riscv64":
+            return []
+        from btfdbg.program.unwind_riscv64 import stack
+
+        found: list[Call] = []
+        try:
+            frames = stack(task)[:MAX_FRAMES]
+        except UNREADABLE:
+            return []
+        for frame in frames:
+            try:
+                # A return address may be the first byte of the next function.
+                symbol = self.prog.symbol(frame.pc - (not frame.interrupted))
+            except LookupError:
+                break  # user space, or garbage behind the end
+            offset = frame.pc - symbol.address
+            interrupted = frame.interrupted and bool(found)
+            found.append(Call(symbol.name, self.module(frame.pc), frame.pc, offset, interrupted))
         return found
 
     def _called_leaf(self, trace: drgn.StackTrace, number: int) -> Call | None:

@@ -5,7 +5,8 @@ that serves it. Guesses nothing: the registers must say that they are user space
 
 Facts: ``arch/x86/include/asm/processor.h`` (task_pt_regs; 0, 8 or 16 bytes are left above
 it), cs has privilege 3 in user space; ``arch/arm64/include/asm/ptrace.h`` (user_mode: PSR
-mode 0, orig_x0); calling conventions in ``arch/*/include/asm/syscall_wrapper.h``.
+mode 0, orig_x0); ``arch/riscv/include/asm/ptrace.h`` and ``csr.h`` (orig_a0,
+SR_SPP); calling conventions in ``arch/*/include/asm/syscall_wrapper.h``.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ from btfdbg.report.look import UNREADABLE
 if TYPE_CHECKING:
     from btfdbg.report.look import Call, Look
 
-_CALL = re.compile(r"__(x64|arm64)_sys_(\w+)|__se_sys_(\w+)|__do_sys_(\w+)|ksys_(\w+)")
+_CALL = re.compile(
+    r"__(?:x64|arm64|riscv|s390x|powerpc|loongarch|se|do)_sys_(?P<own>\w+)|ksys_(?P<inner>\w+)"
+)
+_SR_SPP = 0x100  # riscv: what was interrupted ran in supervisor mode
 _X86 = ("di", "si", "dx", "r10", "r8", "r9")
 # Calls whose first argument is a descriptor, and what the task does to the file.
 _FILE_CALLS = {
@@ -80,7 +84,7 @@ def _name(stack: tuple[Call, ...]) -> str | None:
     for call in reversed(stack):
         match = _CALL.match(call.name)
         if match:
-            return next(group for group in match.groups()[1:] if group)
+            return match["own"] or match["inner"]
     return None
 
 
@@ -91,6 +95,8 @@ def _arguments(look: Look, task: drgn.Object) -> tuple[int, ...]:
             return ()
         if look.machine == "x86_64":
             return tuple(int(regs.member_(name)) for name in _X86)
+        if look.machine == "riscv64":
+            return (int(regs.orig_a0), *(int(regs.member_(f"a{i}")) for i in range(1, 6)))
         return (int(regs.orig_x0), *(int(regs.regs[i]) for i in range(1, 6)))
     except UNREADABLE:
         return ()
@@ -106,12 +112,20 @@ def _user_registers(look: Look, task: drgn.Object) -> drgn.Object | None:
     # "x86/fred: Reserve space for the FRED stack frame", in v6.9).
     for above in (16, 0, 8) if look.machine == "x86_64" else (0, 16):
         regs = drgn.Object(prog, type_, address=top - above - size).read_()
-        if look.machine == "x86_64":
-            if int(regs.cs) == 0x33 and int(regs.ss) == 0x2B:
-                return regs
-        elif look.machine == "aarch64" and int(regs.pstate) & 0x1F == 0 and int(regs.pc) >> 56 == 0:
+        if _is_user_space(look.machine, regs):
             return regs
     return None
+
+
+def _is_user_space(machine: str, regs: drgn.Object) -> bool:
+    """Whether a ``struct pt_regs`` says itself that user space was interrupted."""
+    if machine == "x86_64":
+        return int(regs.cs) == 0x33 and int(regs.ss) == 0x2B
+    if machine == "aarch64":
+        return int(regs.pstate) & 0x1F == 0 and int(regs.pc) >> 56 == 0
+    if machine == "riscv64":
+        return not int(regs.status) & _SR_SPP and int(regs.epc) >> 63 == 0
+    return False
 
 
 def _path(task: drgn.Object, fd: int) -> str:

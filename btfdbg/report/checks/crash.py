@@ -20,7 +20,7 @@ def crash(look: Look) -> Iterator[Item]:
     yield Line(f"{who} at {who.address:#x} on CPU {look.panic_cpu}.")
     if happened.syscall is not None:
         call = happened.syscall
-        yield Line(f"It is in {call}: {call.sentence}.")
+        yield Line(f"It is in {call}: {call.sentence}." if call.file else f"It is in {call}.")
     if happened.access is not None:
         access = happened.access
         yield Line(f"{access}.", "bad")
