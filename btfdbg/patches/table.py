@@ -365,6 +365,12 @@ _COMMANDS = (
         )
         for name in ("for_each_page", "for_each_valid_pfn_and_page")
     ),
+    Row(
+        _CRASH + "_kmem", "_kmem_pages", "pages:kmem_pages",
+        ("prog", "drgn_arg", "members", "identified"),
+        "asks five objects of each page, and ends at the first that is missing",
+        "kmem -p of all pages takes five times as long", use=Use.IN_MODULE, stage="commands",
+    ),
     _command(
         "_eval", "_crash_cmd_p", _RUN, "per_cpu:p",
         "prints the template of a per-CPU variable, which no CPU uses",
@@ -495,6 +501,10 @@ _REACHED = (
     _reached(
         _CRASH + "_ps", "print_table", "prints the table of ps, which is kept back while it runs",
         "ps ends at the first task that cannot be read", ("rows", "sep", "file"),
+    ),
+    _reached(
+        _CRASH + "_kmem", "_print_table_row", "prints a row of kmem -p; --json takes it over",
+        "kmem -p of all pages is drgn's own",
     ),
     _reached(
         "drgn.helpers.common.format", "print_table", "prints tables; --json takes them over",
