@@ -117,7 +117,7 @@ def _read(f: BinaryIO, name: str) -> Log:
     cut = ""
     size = 0
     try:
-        for piece in _texts(_unpacked(f, start)):
+        for piece in _of_kernel(_texts(_unpacked(f, start))):
             size += len(piece)
             if size > MAX_TEXT:
                 cut = f"only the first {MAX_TEXT >> 20} MiB were looked at"
@@ -130,6 +130,19 @@ def _read(f: BinaryIO, name: str) -> Log:
             raise
         cut = f"reading ended after {size} characters: {e}"
     return Log(tuple(reader.finish()), reader.left_out, cut)
+
+
+def _of_kernel(texts: Iterator[str]) -> Iterator[str]:
+    """Texts as they are, or the kernel's messages out of what journald exports."""
+    from itertools import chain
+
+    from btfdbg.report.logs.journal import from_export, from_json, is_export, is_json
+
+    first = next(texts, "")
+    whole = chain((first,), texts)
+    if is_export(first):
+        return from_export(whole)
+    return from_json(whole) if is_json(first) else whole
 
 
 def _texts(pieces: Iterator[bytes]) -> Iterator[str]:

@@ -31,6 +31,8 @@ _LOG_NAME = re.compile(
 )
 # Two lines with the kernel's time stamps: a log under whatever name.
 _LINES = re.compile(rb"^(?:<\d+>)?\[ *\d+\.\d{6}\].*\n(?:<\d+>)?\[ *\d+\.\d{6}\]", re.MULTILINE)
+# What journalctl -o export and -o json begin with.
+_JOURNAL = re.compile(rb'__(?:CURSOR|REALTIME_TIMESTAMP)=|\{.*"__REALTIME_TIMESTAMP" ?:')
 _PACKED = re.compile(r"\.(?:gz|xz|zst|zstd)$")
 _UNFINISHED = re.compile(r".*(?:-incomplete|\.incomplete|\.part|\.tmp|\.partial)(?:\.\w+)?")
 
@@ -148,6 +150,6 @@ def _judge(path: str, named: bool, seen: set[tuple[int, int]]) -> Found | None:
         return Found(path, "", skipped="neither a dump nor a log") if named else None
     if named or _LOG_NAME.fullmatch(_PACKED.sub("", name)):
         return Found(path, "log", size, modified)
-    if _LINES.search(start):
+    if _LINES.search(start) or _JOURNAL.match(start):
         return Found(path, "log", size, modified)
     return None
