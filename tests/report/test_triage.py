@@ -106,6 +106,12 @@ def test_one_host_with_many_kinds_points_to_its_hardware() -> None:
     assert [(h.points_to, h.subject) for h in hints(group(crashes))] == [("hardware", "bad")]
 
 
+def test_host_name_that_several_models_have_is_no_machine() -> None:
+    crashes = [crash(f"{i}", f"f{i}", host="localhost", model="AB"[i % 2]) for i in range(3)]
+    crashes += [crash("other", "g", host="good", model="A")]
+    assert hints(group(crashes)) == ()
+
+
 def test_one_model_alone_points_to_its_firmware() -> None:
     crashes = [crash(f"{i}", host=f"h{i}", model="A") for i in range(3)]
     crashes += [crash("o", "g", host="x", model="B")]

@@ -225,7 +225,9 @@ def _bad_hosts(groups: Sequence[Group]) -> list[Hint]:
     out = []
     for host, theirs in sorted(of_host.items()):
         alone = [one for one in theirs if len(one.hosts) == 1]
-        if len(of_host) > 1 and len(alone) >= _MANY_KINDS:
+        # A name that several models have is many machines', such as localhost.
+        models = {model for one in alone for model, _ in one.models}
+        if len(of_host) > 1 and len(alone) >= _MANY_KINDS and len(models) <= 1:
             words = f"{host} had {len(alone)} different crashes that no other host had"
             out.append(Hint("hardware", host, words))
     return out
