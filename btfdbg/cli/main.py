@@ -341,7 +341,7 @@ def _run(args: SimpleNamespace, prog: drgn.Program, session: Session, rest: Sequ
         if args.commands:
             status = execute.run_commands(session, args.commands, color=args.color)
         if args.code is not None:
-            return execute.run_code(session, args.code, ["-e", *rest]) or status
+            return execute.run_code(session, "\n".join(args.code), ["-e", *rest]) or status
         if rest:
             return execute.run_script(session, rest) or status
         return status

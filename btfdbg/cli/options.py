@@ -21,7 +21,15 @@ if TYPE_CHECKING:
     """Names of an option, and the keywords of ``ArgumentParser.add_argument()``."""
 
 RUN: tuple[Row, ...] = (
-    (("-e",), {"dest": "code", "metavar": "CODE", "help": "run Python code"}),
+    (
+        ("-e",),
+        {
+            "dest": "code",
+            "metavar": "CODE",
+            "action": "append",
+            "help": "run Python code; may be repeated, each a line or more of one script",
+        },
+    ),
     (
         ("-x",),
         {

@@ -58,7 +58,7 @@ complete -c btfdbg -f
 
 complete -c btfdbg -n _shtab_btfdbg_using -s h -l help -d 'show this help message and exit'
 complete -c btfdbg -n _shtab_btfdbg_using -l version -d 'show program'"'"'s version number and exit'
-complete -c btfdbg -n _shtab_btfdbg_using -s e -x -d 'run Python code'
+complete -c btfdbg -n _shtab_btfdbg_using -s e -x -d 'run Python code; may be repeated, each a line or more of one script'
 complete -c btfdbg -n _shtab_btfdbg_using -s x -x -d 'run a command of the prompt and exit; may be repeated'
 complete -c btfdbg -n _shtab_btfdbg_using -s i -xka "(__fish_complete_path (commandline -ct))" -d 'first run the lines of FILE as if they were typed; may be repeated'
 complete -c btfdbg -n _shtab_btfdbg_using -l crashrc -d 'first of all run the lines of ~/.crashrc'

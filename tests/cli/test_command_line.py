@@ -42,6 +42,11 @@ def test_code_runs_with_prog_bound(x86_core: Path) -> None:
     assert (result.returncode, result.stdout, result.stderr) == (0, "b'swapper/0'\n", "")
 
 
+def test_code_given_twice_runs_in_turn(x86_core: Path) -> None:
+    result = run(x86_core, "-e", "x = 1", "-e", "for _ in range(2): print(x)", "-e", "print(2)")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "1\n1\n2\n", "")
+
+
 def test_code_may_use_drgns_helpers(x86_core: Path) -> None:
     result = run(x86_core, "-e", "print(find_task(1).pid.value_())")
     assert (result.returncode, result.stdout) == (0, "1\n")
