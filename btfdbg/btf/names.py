@@ -149,7 +149,8 @@ class NameIndex:
     def _of_kind(self, kind: int) -> tuple[list[int], bytes]:
         found = self._by_kind.get(kind)
         if found is None:
-            starts = [at for _, at in self._btf.own_of_kind(kind)]
+            # Where, not which: to count 110,000 ids costs more than to look a few up.
+            starts = list(compress(self._btf.offsets, self._btf.own_marks(kind)))
             found = self._by_kind[kind] = starts, self._offsets_at(starts)
         return found
 
