@@ -284,9 +284,12 @@ class Btf:
         """Return the kinds of the own types, in order of their ids."""
         return self._own_heads().translate(KIND_OF_HEAD)
 
-    def own_marks(self, kind: int) -> bytes:
-        """Return a byte for each own type by id: 1 for those of a kind, else 0."""
-        return self.own_kinds().translate(bytes(i == kind for i in range(256)))
+    def own_of_kind(self, kind: int) -> Iterator[tuple[int, int]]:
+        """Return each own type of a kind by id, with the word that its record starts at."""
+        from itertools import compress
+
+        marks = self.own_kinds().translate(bytes(i == kind for i in range(256)))
+        return zip(compress(self.own_ids(), marks), compress(self.offsets, marks), strict=True)
 
     def kinds_in_use(self) -> set[tuple[int, bool]]:
         """Return the kinds of the own types, each with whether kind_flag is set."""

@@ -149,8 +149,7 @@ class NameIndex:
     def _of_kind(self, kind: int) -> tuple[list[int], bytes]:
         found = self._by_kind.get(kind)
         if found is None:
-            # Where, not which: to count 110,000 ids costs more than to look a few up.
-            starts = list(compress(self._btf.offsets, self._btf.own_marks(kind)))
+            starts = [at for _, at in self._btf.own_of_kind(kind)]
             found = self._by_kind[kind] = starts, self._offsets_at(starts)
         return found
 

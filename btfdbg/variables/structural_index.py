@@ -16,7 +16,6 @@ array, its length the product (Debian 6.12), or nests them (Debian 7.2).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import compress
 from operator import contains
 
 from btfdbg.btf import Btf, Kind, kinds
@@ -293,7 +292,5 @@ class StructuralIndex:
     def _of_kind(self, kind: int) -> Iterator[tuple[int, memoryview, int]]:
         """Id, words and the word at which the record starts of each type of a kind, by id."""
         for btf in self._btf.chain():
-            marks = btf.own_marks(kind)
-            starts = compress(btf.offsets, marks)
-            for id_, at in zip(compress(btf.own_ids(), marks), starts, strict=True):
+            for id_, at in btf.own_of_kind(kind):
                 yield id_, btf.words, at
