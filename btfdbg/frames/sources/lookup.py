@@ -127,12 +127,17 @@ class SourceFiles:
         return self._near is not None and not self._near.same_series
 
     def _fits(self, region: Region, function: Function, place: Place) -> bool:
-        """Whether what another series says may hold here."""
+        """
+        Whether what another series says may hold here, or what was seen in a module alone.
+
+        A function that one compiler inlines and another does not is known, if at all, from
+        another file's function of its name.
+        """
         if (
-            not self._is_strange
-            or region.module
+            region.module
             or place[1] not in (_TABLE, _TABLE_OTHER)
             or not is_source(place[0])
+            or not (self._is_strange or self._is_of_a_module(place[0]))
         ):
             return True
         return Surroundings(region, self._source_of, self._table_file).fits(function, place[0])
@@ -213,6 +218,10 @@ class SourceFiles:
         """Whether a kernel of this architecture can have a file."""
         top, _, rest = file.partition("/")
         return top != "arch" or self._folders is None or rest.partition("/")[0] in self._folders
+
+    def _is_of_a_module(self, file: str) -> bool:
+        table = self._ready()
+        return table is not None and table.is_of_a_module(file)
 
     def _only_file(self, region: Region, function: Function) -> Place | None:
         table = self._ready()

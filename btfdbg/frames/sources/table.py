@@ -70,6 +70,7 @@ class SourceTable:
         self.kernels = tuple(kernels)
         self._paths = paths
         self._modules = modules
+        self._in_modules: frozenset[str] | None = None
         self._answers = answers
         self._keys = keys
 
@@ -135,6 +136,13 @@ class SourceTable:
             return frozenset(self._paths[int(n, 16)] for n in numbers.split(","))
         except (ValueError, IndexError) as e:
             raise _damaged("the table of source files", e) from e
+
+    def is_of_a_module(self, file: str) -> bool:
+        """Whether any module has code of a file."""
+        if self._in_modules is None:
+            found = (self.files_of(module) or () for module in self._modules)
+            self._in_modules = frozenset(file for files in found for file in files)
+        return file in self._in_modules
 
     @classmethod
     def load(cls, path: Path = BUILTIN) -> SourceTable:
