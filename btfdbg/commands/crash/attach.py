@@ -31,11 +31,13 @@ def attach() -> None:
     if space is None or reach("drgn.commands", "_ArgparseCommand._argparse_func") is None:
         return
     reach("drgn.commands", "_CustomCommand._parser")
+    # Another drgn may keep its commands elsewhere; what is missing is noted by reach().
+    commands: dict[str, Any] = getattr(space, "_commands", {})
     by_command: dict[str, list[Option]] = {}
     for option in (*OPTIONS, *value_table.VALUES):
         by_command.setdefault(option.command, []).append(option)
     for name, options in by_command.items():
-        command = space._commands.get(name)
+        command: Any = commands.get(name)
         parser = getattr(command, "_parser", None)
         inner = getattr(command, "_argparse_func", None)
         if isinstance(parser, argparse.ArgumentParser) and inner is not None:
