@@ -30,6 +30,7 @@ from btfdbg.errors import BtfdbgError, DebugInfoError
 from btfdbg.kallsyms.loaded import LoadedModule, loaded_modules
 from btfdbg.kallsyms.model import MAX_NAME, PAGE, Sym, text_of
 from btfdbg.kallsyms.symbols import SymbolFinder, to_drgn
+from btfdbg.vmcore.platforms import order_of
 
 _MAX_MODULE_SYMBOLS = (1 << 20) - 1
 _MAX_STRTAB = 1 << 26
@@ -419,7 +420,7 @@ def load_module(module: Object, ranges: Sequence[tuple[int, int]] = ()) -> Modul
     platform = prog.platform
     if platform is None or not platform.flags & PlatformFlags.IS_64_BIT:
         raise _bad("symbols of modules are read on 64-bit kernels only")
-    order = "<" if platform.flags & PlatformFlags.IS_LITTLE_ENDIAN else ">"
+    order = order_of(platform)
     name = text_of(module.name.string_()[:MAX_NAME])
     tables = module.kallsyms
     if not tables.value_():

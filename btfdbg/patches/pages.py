@@ -23,7 +23,7 @@ from btfdbg.lazy_dataclass import dataclass
 from btfdbg.patches.install import reach
 from btfdbg.program.session import find_session
 from btfdbg.program.walks import remark
-from btfdbg.vmcore.platforms import byte_order
+from btfdbg.vmcore.platforms import order_of
 from btfdbg.vmcore.progress import Progress
 
 Command = Callable[..., Any]
@@ -50,7 +50,7 @@ def _layout(prog: drgn.Program) -> _Layout:
     """
     page = prog.type("struct page")
     size = drgn.sizeof(page)
-    order = "<" if byte_order(prog.platform) == "little" else ">"
+    order = order_of(prog.platform)
     word = struct.Struct(order + ("Q" if prog.address_size() == 8 else "I"))
     count = struct.Struct(order + "i")
     flags, mapping = _offset(page, "flags.f", "flags"), _offset(page, "mapping")

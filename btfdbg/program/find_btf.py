@@ -27,6 +27,7 @@ from btfdbg.btf.header import Header
 from btfdbg.errors import BtfError, BtfFormatError, DebugInfoError
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.program.session import Session
+from btfdbg.vmcore.platforms import byte_order
 from btfdbg.vmcore.read_failures import unread
 
 # Debian's largest (full, 7.x) is under 8 MB; with global variables under 16.
@@ -70,7 +71,7 @@ def byteorder(prog: drgn.Program) -> Literal["little", "big"]:
     """Byte order of the dumped kernel, ``little`` or ``big``."""
     platform = prog.platform
     assert platform is not None
-    return "little" if platform.flags & drgn.PlatformFlags.IS_LITTLE_ENDIAN else "big"
+    return byte_order(platform)
 
 
 def read_btf(prog: drgn.Program, address: int, size: int, what: str) -> bytes:

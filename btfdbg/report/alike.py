@@ -20,10 +20,10 @@ import drgn
 
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.report.look import UNREADABLE
+from btfdbg.vmcore.platforms import byte_order
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Literal
 
     from btfdbg.report.look import Call, Look
 
@@ -85,9 +85,7 @@ class Alike:
         self._read = prog.read
         self._shapes: dict[object, list[_Shape]] = {}
         self._count = 0
-        platform = prog.platform
-        little = platform is not None and platform.flags & drgn.PlatformFlags.IS_LITTLE_ENDIAN
-        self._order: Literal["little", "big"] = "little" if little else "big"
+        self._order = byte_order(prog.platform)
         self._layout = _layout_of(look)
         self._last: tuple[int, Words | None] = (0, None)
 

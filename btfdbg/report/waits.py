@@ -23,6 +23,7 @@ from btfdbg.lazy_dataclass import dataclass
 from btfdbg.program.walks import closed_ring
 from btfdbg.report.blame.names import base_name
 from btfdbg.report.look import UNREADABLE, stack_pointers
+from btfdbg.vmcore.platforms import byte_order
 
 if TYPE_CHECKING:
     from btfdbg.report.look import Call, Look
@@ -213,9 +214,7 @@ def _pointers_to(look: Look, task: drgn.Object) -> list[int]:
         inside = [pointer for pointer in pointers if bottom <= pointer < bottom + size]
         start = min(inside, default=bottom) & ~(_POINTER - 1)
         data = look.prog.read(start, bottom + size - start)
-    platform = look.prog.platform
-    little = platform is not None and platform.flags & drgn.PlatformFlags.IS_LITTLE_ENDIAN
-    word = at.to_bytes(_POINTER, "little" if little else "big")
+    word = at.to_bytes(_POINTER, byte_order(look.prog.platform))
     found = []
     place = data.find(word)
     while place >= 0:

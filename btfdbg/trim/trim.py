@@ -31,7 +31,7 @@ from btfdbg.vmcore.cpunotes import needs_repair, repaired
 from btfdbg.vmcore.elfcore import Note
 from btfdbg.vmcore.kdumpfile import Uts
 from btfdbg.vmcore.paging import ways_to_translate
-from btfdbg.vmcore.platforms import machine_of
+from btfdbg.vmcore.platforms import byte_order, machine_of, order_of
 from btfdbg.vmcore.progress import Progress
 
 _NO_USER_DATA = 31
@@ -188,14 +188,13 @@ def _describe(
 ) -> Description:
     platform = recorder.prog.platform
     assert platform is not None
-    little = bool(platform.flags & drgn.PlatformFlags.IS_LITTLE_ENDIAN)
-    byteorder = "little" if little else "big"
+    byteorder = byte_order(platform)
     text = session.vmcoreinfo.raw
     notes = [n for n in source.notes if n.name not in ("VMCOREINFO", QEMU)]
     notes += kernel_qemu_notes(source, _page_table(session))
     # Nobody puts the registers right once they are in a file of this kind.
     if needs_repair(notes, source.order, platform.arch):
-        notes = list(repaired(notes, source.order, "<" if little else ">"))
+        notes = list(repaired(notes, source.order, order_of(platform)))
     notes.append(Note("VMCOREINFO", 0, text))
     cpus = sum(1 for n in notes if n.name == "CORE" and n.type == NT_PRSTATUS)
     return Description(

@@ -17,7 +17,7 @@ from btfdbg.vmcore.identify import DumpInfo
 from btfdbg.vmcore.kdumpfile import Kdump
 from btfdbg.vmcore.kdumppages import KdumpPages
 from btfdbg.vmcore.paging import NotMappedError, ways_to_translate
-from btfdbg.vmcore.platforms import platform_of
+from btfdbg.vmcore.platforms import order_of, platform_of
 from btfdbg.vmcore.program import (
     GIVEN,
     cannot_open,
@@ -115,11 +115,6 @@ def open_kdump(
     everything = ((0, header.max_pfn * header.block_size),)
     notes, order = kdump.notes(), header.order
     return custom_program(info, known, pages, everything, whole, notes, order), info
-
-
-def order_of(platform: drgn.Platform) -> str:
-    """A platform's byte order, ``<`` or ``>``."""
-    return "<" if platform.flags & drgn.PlatformFlags.IS_LITTLE_ENDIAN else ">"
 
 
 def _reads_the_same(

@@ -74,6 +74,11 @@ def byte_order(platform: drgn.Platform | None) -> Literal["little", "big"]:
     return "big"
 
 
+def order_of(platform: drgn.Platform | None) -> Literal["<", ">"]:
+    """:func:`byte_order` as formats of ``struct`` begin with it."""
+    return "<" if byte_order(platform) == "little" else ">"
+
+
 def platform_of(architecture: drgn.Architecture, little_endian: bool) -> drgn.Platform:
     """A 64-bit platform."""
     flags = drgn.PlatformFlags.IS_64_BIT

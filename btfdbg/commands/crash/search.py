@@ -19,7 +19,7 @@ from drgn.commands import CommandArgumentError, CommandError
 
 from btfdbg.commands import tables
 from btfdbg.commands.crash.call import Call, address, header, private
-from btfdbg.vmcore.platforms import byte_order
+from btfdbg.vmcore.platforms import order_of
 
 _PAGE = 4096
 _STRING = 56
@@ -196,7 +196,7 @@ def _matcher(call: Call) -> Matches:
         needles = [value.encode() for value in args.values]
         return lambda data: _strings(data, needles)
     size = 4 if args.u32 else 2 if args.u16 else call.prog.address_size()
-    order = "<" if byte_order(call.prog.platform) == "little" else ">"
+    order = order_of(call.prog.platform)
     code = {8: "Q", 4: "I", 2: "H"}[size]
     wanted, names = _values(call, args, size)
     ignore = args.ignore_mask or 0

@@ -18,7 +18,7 @@ from btfdbg.kallsyms.choice import is_text
 from btfdbg.kallsyms.model import Sym
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.program.session import Session
-from btfdbg.vmcore.platforms import byte_order
+from btfdbg.vmcore.platforms import order_of
 
 _MAX_SIZE = 1 << 20
 _PAGE = 4096
@@ -51,7 +51,7 @@ class Stack:
         """(address, word) from an address on; pages that are not in the dump are left out."""
         size = prog.address_size()
         code = {8: "Q", 4: "I"}[size]
-        order = "<" if byte_order(prog.platform) == "little" else ">"
+        order = order_of(prog.platform)
         at = max(self.start, start) & -size
         while at < self.end:
             upto = min((at | _PAGE - 1) + 1, self.end)
