@@ -164,18 +164,13 @@ class Shapes:
         found: dict[int, list[tuple[int, int]]] = {}
         btf = self._btf
         for where in btf.chain():
-            every = where.own_kinds()
-            first = where.own_ids().start
-            at = every.find(Kind.PTR)
-            while at >= 0:
-                pointer = first + at
-                target = where.record(pointer)[SIZE_OR_TYPE]
+            for pointer, at in where.own_of_kind(Kind.PTR):
+                target = where.words[at + SIZE_OR_TYPE]
                 if target and btf.kind_of(target) in (Kind.TYPEDEF, Kind.CONST):
                     target = btf.skip_mods_and_typedefs(target)
                 if target and btf.kind_of(target) == Kind.FUNC_PROTO:
                     length = info_vlen(btf.info_of(target))
                     found.setdefault(length + 1, []).append((pointer, target))
-                at = every.find(Kind.PTR, at + 1)
         return found
 
     # What speaks against a type
@@ -190,12 +185,7 @@ class Shapes:
             return False
         if any(data[size:]) or any(offset >= size for offset in functions):
             return False
-        count = 1
-        element = type_id
-        while isinstance(t := btf.type_by_id(btf.skip_mods_and_typedefs(element)), kinds.Array):
-            count *= t.nelems
-            element = t.type
-        element = btf.skip_mods_and_typedefs(element)
+        element, count = self._element(type_id)
         layout = self._maps.of(element)
         if layout is None:
             return True
@@ -208,6 +198,16 @@ class Shapes:
             and _are_true(facts, number * layout.size, data)
             for number in range(compared)
         )
+
+    def _element(self, type_id: int) -> tuple[int, int]:
+        """The innermost element of an array, bare, and how many there are; of another type it."""
+        btf = self._btf
+        count = 1
+        element = btf.skip_mods_and_typedefs(type_id)
+        while isinstance(t := btf.type_by_id(element), kinds.Array):
+            count *= t.nelems
+            element = btf.skip_mods_and_typedefs(t.type)
+        return element, count
 
     def _facts_of(self, type_id: int) -> tuple[_Fact, ...]:
         """What must be true of every object of a type."""
@@ -240,11 +240,7 @@ class Shapes:
 
     def _is_exact(self, type_id: int, functions: dict[int, tuple[Key, ...]]) -> bool:
         """Whether all functions are of the very prototypes that the type says."""
-        btf = self._btf
-        element = btf.skip_mods_and_typedefs(type_id)
-        while isinstance(t := btf.type_by_id(element), kinds.Array):
-            element = btf.skip_mods_and_typedefs(t.type)
-        layout = self._maps.of(element)
+        layout = self._maps.of(self._element(type_id)[0])
         if layout is None or not layout.size:
             return True
         wanted = {o: self._prototypes.key(p) for o, p in layout.functions.items()}

@@ -23,9 +23,7 @@ _SAME = (Kind.TYPEDEF, Kind.CONST, Kind.VOLATILE, Kind.TYPE_TAG)
 _RECORDS = (Kind.STRUCT, Kind.UNION)
 
 
-def enclosing(
-    btf: Btf, start: Iterable[int], offset: int, room: int, *, more: bool = True
-) -> frozenset[int] | None:
+def enclosing(btf: Btf, start: Iterable[int], offset: int, room: int) -> frozenset[int] | None:
     """
     Types that have one of some types at an offset.
 
@@ -33,13 +31,12 @@ def enclosing(
     :param start: Ids of the types that are to stand there.
     :param offset: Bytes.
     :param room: Bytes; larger types do not count.
-    :param more: Whether the types themselves count where the offset is 0.
     :return: Ids of structs, unions, arrays and what was begun with, each without typedefs and
         qualifiers around it; None if there is more than can be looked through.
     :raises BtfError: the BTF is damaged.
     """
     first = list(start)
-    found: set[int] = set(first) if more and not offset else set()
+    found: set[int] = set() if offset else set(first)
     todo = [(type_id, 0) for type_id in first]
     seen = set(todo)
     hits = 0

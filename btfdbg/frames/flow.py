@@ -440,6 +440,19 @@ class FunctionFlow:
                 break
         return steps, edges
 
+    def brought(self, base: Base) -> list[Value | None] | None:
+        """
+        What each path brings for a value that differs by the path.
+
+        :return: As :meth:`incoming`; None if the value does not differ so.
+        """
+        if base[0] != "phi":
+            return None
+        block, place = base[1], base[2]
+        if not isinstance(block, int) or not isinstance(place, str | int):
+            return None
+        return self.incoming(block, place)
+
     def incoming(self, block: int, place: str | int) -> list[Value | None]:
         """
         What each path brings that meets at a block.
@@ -517,7 +530,7 @@ class FunctionFlow:
                         continue
                     for lost in (was, value):
                         if _of_stack(lost):
-                            new.escaped = min(new.escaped, _signed(lost[1]))
+                            new.escaped = min(new.escaped, signed(lost[1]))
                     regs[register] = phi
                 changed = True
         slots = old.slots
@@ -625,7 +638,7 @@ class FunctionFlow:
     def _load(self, state: State, insn: Insn, dst: str, mem: Mem, size: int) -> None:
         where = self.address_of(state, mem, insn.end)
         if where is not None and where[0] == _SP:
-            offset = _signed(where[1])
+            offset = signed(where[1])
             slot = state.slots.get(offset)
             if slot is not None and slot[0] >= size:
                 base, k, bits = slot[1]
@@ -660,7 +673,7 @@ class FunctionFlow:
         elif what is not None:
             value = state.regs[what]
             if _of_stack(value):
-                state.escaped = min(state.escaped, _signed(value[1]))
+                state.escaped = min(state.escaped, signed(value[1]))
         where = self.address_of(state, mem, insn.end)
         if where is None or where[0] != _SP:
             names = _names(mem)
@@ -671,7 +684,7 @@ class FunctionFlow:
             return
         if value is None and size <= _WORD:
             value = (("def", insn.address, "memory"), 0, 64)
-        offset = _signed(where[1])
+        offset = signed(where[1])
         slots = state.slots
         end = offset + size
         for other in [o for o, s in slots.items() if o < end and offset < o + s[0]]:
@@ -683,7 +696,7 @@ class FunctionFlow:
     def _fill(self, state: State, register: str) -> None:
         value = state.regs[register]
         if _of_stack(value):
-            state.escaped = min(state.escaped, _signed(value[1]))
+            state.escaped = min(state.escaped, signed(value[1]))
         self._forget(state)
 
     def _is_save(self, slot: tuple[int, Value, bool]) -> bool:
@@ -722,7 +735,7 @@ class FunctionFlow:
         for register in arch.CALLER_SAVED:
             value = regs[register]
             if _of_stack(value):
-                state.escaped = min(state.escaped, _signed(value[1]))
+                state.escaped = min(state.escaped, signed(value[1]))
         if insn.kind == CALL and self.code.is_tracer(insn.address, insn.target):
             return
         self._forget(state)
@@ -738,7 +751,7 @@ class FunctionFlow:
         base, k, bits = state.regs[self.arch.SP]
         if base != _SP or bits < 64:
             return
-        bottom = _signed(k)
+        bottom = signed(k)
         for offset in [o for o in state.slots if o < bottom]:
             del state.slots[offset]
 
@@ -747,7 +760,7 @@ class FunctionFlow:
         base, k, bits = state.regs[self.arch.SP]
         if base != _SP or bits < 64:
             return
-        bottom = _signed(k)
+        bottom = signed(k)
         lowest = state.slots.get(bottom)
         if lowest is None or self._is_save(lowest):
             return  # the first argument on the stack would be there
@@ -907,8 +920,10 @@ def _of_stack(value: Value) -> bool:
     return value[0] == _SP
 
 
-def _signed(k: int) -> int:
-    return k - (1 << 64) if k >> 63 else k
+def signed(value: int) -> int:
+    """A number of 64 bits as C's ``long`` has it."""
+    value %= 1 << 64
+    return value - (1 << 64) if value >> 63 else value
 
 
 def _overlaps(state: State, offset: int, size: int) -> bool:

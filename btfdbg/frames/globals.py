@@ -445,15 +445,11 @@ class _Reader:
 
     def _call(self, target: int, state: State) -> None:
         prototype = self._made.text.prototype_at(target)
-        if isinstance(prototype, str) or prototype.signature.problem:
+        if isinstance(prototype, str):
             return
-        for param in prototype.signature.params:
-            if len(param.registers) != 1 or param.by_reference or param.size != _WORD:
-                continue
-            value = state.regs.get(param.registers[0])
-            if value is None or not self._is_of_wanted(value):
-                continue
-            self._has(value, prototype.type_of(param.type_id), f"call {prototype.name}")
+        for param, value in prototype.words(state.regs):
+            if self._is_of_wanted(value):
+                self._has(value, prototype.type_of(param.type_id), f"call {prototype.name}")
 
     def _returns(self, state: State) -> None:
         if isinstance(self._prototype, str) or self._prototype.signature.problem:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from btfdbg.frames.flow import signed
 from btfdbg.frames.ir import ADDREG, ADDRESS, DEF, Insn, Mem, Op
 from btfdbg.frames.layout import pointed_to
 from btfdbg.frames.members import path_at, used_bits
@@ -109,7 +110,7 @@ def _index(arch: Arch, insn: Insn, mem: Mem, registers: dict[str, int]) -> int |
         return None
     if not mem.scale:
         return arch.extended(insn.text[1], value)
-    return _signed(value) * mem.scale
+    return signed(value) * mem.scale
 
 
 def _constant_of(state: State, mem: Mem) -> int:
@@ -124,13 +125,9 @@ def _constant_of(state: State, mem: Mem) -> int:
 def _on_this_path(flow: FunctionFlow, frame: Walked, pointer: Value, value: int) -> Value:
     """What a pointer is that differs by the path, if the numbers rule out all paths but one."""
     base, k, bits = pointer
-    if base is None or base[0] != "phi" or bits < 64:
-        return pointer
-    block, place = base[1], base[2]
-    if not isinstance(block, int) or not isinstance(place, str | int):
-        return pointer
+    every = None if base is None or bits < 64 else flow.brought(base)
     brought: set[Value] = set()
-    for one in flow.incoming(block, place):
+    for one in every or ():
         if one is None or one[2] < 64:
             return pointer
         number = frame.env.number(one)
@@ -166,8 +163,8 @@ def _moved(
             number = None if inner is None else frame.env.number(inner)
             if inner is None or number is None:
                 continue
-            added = _signed(value - k - number - extra)
-            shifted = (offset + _signed(k) + extra, size, index + added)
+            added = signed(value - k - number - extra)
+            shifted = (offset + signed(k) + extra, size, index + added)
             found = _member(types, inner, shifted, None)
             if found[1]:
                 return found
@@ -186,13 +183,13 @@ def entry(
     if base is None or bits < 64:
         return target, "", ""
     offset, size, index = place
-    start = _signed(k) + offset
+    start = signed(k) + offset
     found = taken_for(made, flow, base, start + index, size)
     path = "" if found is None else path_at(found.type, start - found.offset, size, index)
     if found is None or not path:
         return target, "", ""
     name = found.type.unqualified().type_name()
-    what = "it" if found.offset == _signed(k) else "what it is in"
+    what = "it" if found.offset == signed(k) else "what it is in"
     return found.type, path, f"{found.name} takes {what} as {name} *"
 
 
@@ -216,7 +213,7 @@ def _member(
     base, k, bits = pointer
     offset, size, index = place
     # The pointer may be one into a struct to which another points: that one says more.
-    starts = [((base, 0, bits), _signed(k) + offset)] if k and base is not None else []
+    starts = [((base, 0, bits), signed(k) + offset)] if k and base is not None else []
     for start, at in (*starts, (pointer, offset)):
         typed = types.of(start)
         target = None if typed is None else pointed_to(typed.type)
@@ -226,8 +223,3 @@ def _member(
         if path or start == pointer:
             return target, path
     return None, ""
-
-
-def _signed(value: int) -> int:
-    value %= 1 << 64
-    return value - (1 << 64) if value >> 63 else value

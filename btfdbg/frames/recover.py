@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from btfdbg.frames.abi import Param
 from btfdbg.frames.disasm import Disassembler
-from btfdbg.frames.flow import CURRENT_TASK, Arch, Base, FunctionFlow, State, Value
+from btfdbg.frames.flow import CURRENT_TASK, Arch, Base, FunctionFlow, State, Value, signed
 from btfdbg.frames.ir import (
     ADDRESS,
     BRANCH,
@@ -495,7 +495,7 @@ class Recovery:
         base, k, bits = before.regs[self.arch.SP]
         if base != _SP or bits < 64:
             return
-        bottom = k - (1 << 64) if k >> 63 else k
+        bottom = signed(k)
         moved = 8 if self.arch.RETURN_ADDRESS_ON_STACK else 0
         for offset, (size, value, _) in before.slots.items():
             if size == 8 and 0 <= offset - bottom < _MAX_STACK_ARGUMENTS:

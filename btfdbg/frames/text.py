@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import add
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +26,8 @@ import drgn
 
 from btfdbg.btf import Kind
 from btfdbg.errors import BtfError
-from btfdbg.frames.abi import Signature, signature
-from btfdbg.frames.flow import MAX_BYTES, Fixup
+from btfdbg.frames.abi import Param, Signature, signature
+from btfdbg.frames.flow import MAX_BYTES, Fixup, Value
 from btfdbg.frames.ir import Refusal
 from btfdbg.kallsyms.choice import is_text, own_ids
 from btfdbg.kallsyms.model import try_read
@@ -45,6 +45,7 @@ _FIXUP_BYTES = 96
 _MAX_SYSTEM_CALLS = 1024
 _MAX_REMEMBERED = 1 << 15
 _CACHE_KEY = "btfdbg.frames.text"
+_WORD = 8
 # Functions that do not come back; a wrong one here would hide code, a missing one only
 # joins a path that nobody takes.
 _NORETURN = frozenset(
@@ -104,6 +105,14 @@ class Prototype:
             return self.converter.convert(type_id)
         except BtfError:
             return None
+
+    def words(self, regs: Mapping[str, Value]) -> Iterator[tuple[Param, Value]]:
+        """The parameters that are a word in one register each, and what registers hold for them."""
+        for param in () if self.signature.problem else self.signature.params:
+            if len(param.registers) == 1 and not param.by_reference and param.size == _WORD:
+                value = regs.get(param.registers[0])
+                if value is not None:
+                    yield param, value
 
 
 class Function:
@@ -366,11 +375,13 @@ class Text:
 
     def _kernel_range(self) -> tuple[int, int]:
         if self._kernel is None:
-            start = self._session.lookup_symbols("_stext")
-            end = self._session.lookup_symbols("_etext")
-            one = len(start) == len(end) == 1
-            self._kernel = (start[0].address, end[0].address) if one else (0, 0)
+            self._kernel = self._between("_stext", "_etext")
         return self._kernel
+
+    def _between(self, first: str, last: str) -> tuple[int, int]:
+        """Addresses of two of the kernel's symbols; (0, 0) unless there is one of each."""
+        start, end = self._session.lookup_symbols(first), self._session.lookup_symbols(last)
+        return (start[0].address, end[0].address) if len(start) == len(end) == 1 else (0, 0)
 
     def ranges(self, module: str, *, everywhere: bool) -> list[tuple[int, int]]:
         """
@@ -540,10 +551,7 @@ class Text:
 
     def image(self) -> range:
         """Addresses of the kernel image."""
-        start = self._session.lookup_symbols("_stext")
-        end = self._session.lookup_symbols("_end")
-        one = len(start) == len(end) == 1
-        return range(start[0].address, end[0].address) if one else range(0)
+        return range(*self._between("_stext", "_end"))
 
     def _converter(self, module: str) -> TypeConverter | None:
         if not module:

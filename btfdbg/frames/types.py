@@ -15,7 +15,7 @@ import drgn
 from drgn import TypeKind
 
 from btfdbg.errors import BtfError
-from btfdbg.frames.flow import CURRENT_TASK, Base, Value
+from btfdbg.frames.flow import CURRENT_TASK, Base, Value, signed
 from btfdbg.frames.ir import LOAD, SELECT
 from btfdbg.frames.layout import member_at, pointed_to, size_of, underlying
 from btfdbg.lazy_dataclass import dataclass
@@ -120,7 +120,7 @@ class Types:
         pointer = self.of((base, 0, bits), depth)
         if pointer is None:
             return None
-        offset = k - (1 << 64) if k >> 63 else k
+        offset = signed(k)
         target = pointed_to(pointer.type)
         if target is None:
             return Typed(None, _offset_text(pointer.text, offset))
@@ -194,12 +194,10 @@ class Types:
         In a loop one of the paths brings what was made from the value itself: that one is looked
         at with the others' type taken for the value's. NULL has every pointer's type.
         """
-        flow, (_, block, place) = self._flow, base
         if base in self._assumed:
             return self._assumed[base]
-        if flow is None or not isinstance(block, int) or not isinstance(place, str | int):
-            return None
-        return self._agreed(base, flow.incoming(block, place), depth)
+        brought = None if self._flow is None else self._flow.brought(base)
+        return None if brought is None else self._agreed(base, brought, depth)
 
     def _one_of(self, base: Base, depth: int) -> Typed | None:
         """What an instruction chose among two registers (``cmov``, ``csel``)."""
@@ -311,7 +309,7 @@ class Types:
 
     def _moved(self, pointer: Typed, k: int) -> Typed:
         """A pointer plus bytes: the address of a member."""
-        offset = k - (1 << 64) if k >> 63 else k
+        offset = signed(k)
         target = pointed_to(pointer.type)
         found = None if target is None else member_at(target, offset, 0)
         if found is None or not found.path:

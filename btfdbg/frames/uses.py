@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import drgn
 
+from btfdbg.frames.flow import signed
 from btfdbg.frames.ir import CALL
 from btfdbg.frames.layout import pointed_to, size_of, underlying
 from btfdbg.lazy_dataclass import dataclass
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from btfdbg.frames.flow import Base, FunctionFlow
     from btfdbg.frames.recover import Recovery
 
-_WORD = 8
 _MAX_FUNCTIONS = 64
 _MAX_DEPTH = 4
 
@@ -54,17 +54,14 @@ def uses(made: Recovery, flow: FunctionFlow) -> Iterator[Use]:
         if insn.kind != CALL:
             continue
         prototype = made.text.prototype_at(insn.target)
-        if isinstance(prototype, str) or prototype.signature.problem:
+        if isinstance(prototype, str):
             continue
-        for param in prototype.signature.params:
-            if len(param.registers) != 1 or param.by_reference or param.size != _WORD:
-                continue
-            value = state.regs.get(param.registers[0])
-            if value is None or value[0] is None or value[2] < 64:
+        for param, value in prototype.words(state.regs):
+            if value[0] is None or value[2] < 64:
                 continue
             target = pointed_to(prototype.type_of(param.type_id))
             if target is not None and size_of(underlying(target)):
-                yield Use(value[0], _signed(value[1]), target, prototype.name)
+                yield Use(value[0], signed(value[1]), target, prototype.name)
 
 
 def taken_for(made: Recovery, flow: FunctionFlow, base: Base, offset: int, size: int) -> Use | None:
@@ -109,14 +106,11 @@ def _first_name(flow: FunctionFlow, base: Base) -> tuple[Base, int]:
     """What a pointer that only one path brings is called there, and the bytes added to that."""
     moved = 0
     for _ in range(_MAX_DEPTH):
-        block, place = base[1:3] if base[0] == "phi" else (None, None)
-        if not isinstance(block, int) or not isinstance(place, str | int):
-            break
-        brought = {v for v in flow.incoming(block, place) if v != (base, 0, 64)}
+        brought = {v for v in flow.brought(base) or () if v != (base, 0, 64)}
         value = brought.pop() if len(brought) == 1 else None
         if value is None or value[0] is None or value[2] < 64:
             break
-        base, moved = value[0], moved + _signed(value[1])
+        base, moved = value[0], moved + signed(value[1])
     return base, moved
 
 
@@ -137,13 +131,9 @@ def _heads(flow: FunctionFlow, base: Base, depth: int) -> set[int]:
     """The fixed addresses that a pointer was loaded from, on any path."""
     if base[0] == "load" and isinstance(base[3], tuple) and base[3][0] is None:
         return {base[3][1]}
-    if base[0] != "phi" or depth > _MAX_DEPTH:
-        return set()
-    block, place = base[1], base[2]
-    if not isinstance(block, int) or not isinstance(place, str | int):
-        return set()
+    brought = None if depth > _MAX_DEPTH else flow.brought(base)
     found: set[int] = set()
-    for value in flow.incoming(block, place):
+    for value in brought or ():
         if value is None or value[0] is None or value[1] or value[2] < 64:
             return set()  # moved: another place of the entry
         if value[0] == base:
@@ -175,7 +165,3 @@ def _walkers(
     module = "" if isinstance(function, str) else function.module
     named = functions_naming(made.session, symbol, module)[:_MAX_FUNCTIONS]
     return symbol.address, symbol.address + symbol.size, map(made.flow, named)
-
-
-def _signed(value: int) -> int:
-    return value - (1 << 64) if value >> 63 else value

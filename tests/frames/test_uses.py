@@ -8,7 +8,9 @@ from typing import Any
 import drgn
 import pytest
 
+from btfdbg.frames.abi import Param, Signature
 from btfdbg.frames.flow import FunctionFlow
+from btfdbg.frames.text import Prototype
 from btfdbg.frames.uses import Use, taken_for, uses
 from tests.frames.code import BASE, OTHER, Bytes, analyse, x86
 
@@ -30,10 +32,8 @@ def recovery(target: drgn.Type, other: drgn.Type | None = None) -> Any:
         type_ = target if address == OTHER else other
         if type_ is None:
             return "none"
-        param = SimpleNamespace(registers=("rdi",), by_reference=False, size=8, type_id=1)
-        signature = SimpleNamespace(problem="", params=(param,))
-        pointer = PROG.pointer_type(type_)
-        return SimpleNamespace(name="note", signature=signature, type_of=lambda _: pointer)
+        converter: Any = SimpleNamespace(convert=lambda _: PROG.pointer_type(type_))
+        return Prototype("note", Signature((Param("p", 1, 8, ("rdi",)),)), 0, converter)
 
     return SimpleNamespace(text=SimpleNamespace(prototype_at=prototype_at))
 
