@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import sys
 from array import array
-from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator
 from itertools import accumulate, compress
 from operator import add
@@ -74,7 +73,7 @@ class NameIndex:
         self._more: dict[int, list[int]] = {}
         # The offsets alone, as bytes in native order.
         self._column = b""
-        # Where the records of a kind start, and the offsets of their names as above.
+        # The types of a kind, and the offsets of their names as above.
         self._by_kind: dict[int, tuple[list[int], bytes]] = {}
 
     def _index(self) -> dict[int, int]:
@@ -139,18 +138,17 @@ class NameIndex:
         else:
             out = []
             for kind in set(kinds):
-                starts, column = self._of_kind(kind)
-                for offset in offsets:
-                    found = [starts[i] for i in _places(column, offset)]
-                    out += [btf.start_id + bisect_left(btf.offsets, at) for at in found]
+                ids, column = self._of_kind(kind)
+                out += [ids[i] for offset in offsets for i in _places(column, offset)]
         out.sort()
         return tuple([TypeId(i) for i in out])
 
     def _of_kind(self, kind: int) -> tuple[list[int], bytes]:
         found = self._by_kind.get(kind)
         if found is None:
-            starts = [at for _, at in self._btf.own_of_kind(kind)]
-            found = self._by_kind[kind] = starts, self._offsets_at(starts)
+            own = list(self._btf.own_of_kind(kind))
+            column = self._offsets_at(at for _, at in own)
+            found = self._by_kind[kind] = [type_id for type_id, _ in own], column
         return found
 
     def _offsets_at(self, words: Iterable[int]) -> bytes:

@@ -43,7 +43,7 @@ from btfdbg.vmcore.memory import PhysicalMemory
 from btfdbg.vmcore.paging import Paging, ways_to_translate
 from btfdbg.vmcore.platforms import architecture_of
 from btfdbg.vmcore.progress import Progress
-from btfdbg.vmcore.recover import Candidate, check
+from btfdbg.vmcore.recover import UTS_BYTES, Candidate, check, release_and_machine
 from btfdbg.vmcore.vmcoreinfo import VmcoreInfo
 
 # ``linux_banner``; a record of the log has no end of line, a format string no release.
@@ -201,14 +201,10 @@ def _machine(memory: PhysicalMemory, image: Image) -> str:
     place = image.place("init_uts_ns")
     # A reference count stood before the name in older kernels; see ``vmcore.recover``.
     for at in (place, place + 4) if place is not None else ():
-        data = try_read(memory.read, at, 6 * 65)
-        if data is not None and _string(data[2 * 65 : 3 * 65]) == image.release:
-            return _string(data[4 * 65 : 5 * 65])
+        release, machine = release_and_machine(try_read(memory.read, at, UTS_BYTES) or b"")
+        if release == image.release:
+            return machine
     return ""
-
-
-def _string(data: bytes) -> str:
-    return data.split(b"\0")[0].decode("ascii", "replace")
 
 
 def _texts(

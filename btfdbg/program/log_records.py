@@ -23,8 +23,11 @@ import drgn
 
 from btfdbg.program.session import find_session
 from btfdbg.program.walks import remark
+from btfdbg.vmcore.platforms import order_of
 
 if TYPE_CHECKING:
+    from drgn.helpers.linux.printk import PrintkRecord
+
     from btfdbg.vmcore.vmcoreinfo import VmcoreInfo
 
 # A ring has a record for 32 bytes of text; the text of the largest has 2 GiB.
@@ -71,12 +74,14 @@ def _by_drgn(prog: drgn.Program) -> Iterator[Record]:
     from drgn.helpers.linux.printk import get_printk_records
 
     for record in get_printk_records(prog):
-        caller = ""
-        if record.caller_tid is not None:
-            caller = f"T{record.caller_tid}"
-        elif record.caller_cpu is not None:
-            caller = f"C{record.caller_cpu}"
-        yield record.timestamp, caller, record.text
+        yield record.timestamp, caller_of(record), record.text
+
+
+def caller_of(record: PrintkRecord) -> str:
+    """Who printed drgn's record: ``T12``, ``C1``, empty if that was not kept."""
+    if record.caller_tid is not None:
+        return f"T{record.caller_tid}"
+    return "" if record.caller_cpu is None else f"C{record.caller_cpu}"
 
 
 class PrintkRing:
@@ -87,8 +92,7 @@ class PrintkRing:
         if platform is None:
             raise _NotExported("the dump's platform is not known")
         wide = bool(platform.flags & drgn.PlatformFlags.IS_64_BIT)
-        little = bool(platform.flags & drgn.PlatformFlags.IS_LITTLE_ENDIAN)
-        order = "<" if little else ">"
+        order = order_of(platform)
         self._long = struct.Struct(f"{order}{'Q' if wide else 'I'}")
         self._u32 = struct.Struct(f"{order}I")
         self._u64 = struct.Struct(f"{order}Q")

@@ -33,7 +33,7 @@ _NOTE_NAME = b"VMCOREINFO\0\0"
 _HEADER = 12
 _MAX_CANDIDATES = 1 << 12
 _UTS_FIELD = 65
-_UTS_RELEASE, _UTS_MACHINE = 2 * _UTS_FIELD, 4 * _UTS_FIELD
+UTS_BYTES = 6 * _UTS_FIELD
 _SURVEY = 2000
 
 
@@ -177,16 +177,20 @@ def _machine_seen(info: VmcoreInfo, paging: Paging, memory: PhysicalMemory | _Re
     given = info.offsets.get("uts_namespace.name")
     for offset in (0, 4) if given is None else (given,):
         try:
-            data = paging.read(memory.read, symbol + offset, 6 * _UTS_FIELD)
+            data = paging.read(memory.read, symbol + offset, UTS_BYTES)
         except (NotMappedError, drgn.FaultError, OverflowError):
             continue
-        if _field(data, _UTS_RELEASE) == info.release:
-            return _field(data, _UTS_MACHINE)
+        release, machine = release_and_machine(data)
+        if release == info.release:
+            return machine
     return None
 
 
-def _field(data: bytes, offset: int) -> str:
-    return data[offset : offset + _UTS_FIELD].split(b"\0")[0].decode("ascii", "replace")
+def release_and_machine(data: bytes) -> tuple[str, str]:
+    """What the :data:`UTS_BYTES` of a ``struct new_utsname`` say of the release and machine."""
+    fields = (data[2 * _UTS_FIELD : 3 * _UTS_FIELD], data[4 * _UTS_FIELD : 5 * _UTS_FIELD])
+    release, machine = (field.split(b"\0")[0].decode("ascii", "replace") for field in fields)
+    return release, machine
 
 
 def architectures_of(info: VmcoreInfo) -> list[drgn.Architecture]:

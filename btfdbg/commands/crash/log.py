@@ -15,6 +15,7 @@ from drgn.commands import CommandError
 
 from btfdbg.commands import tables
 from btfdbg.commands.crash.call import Call
+from btfdbg.program.log_records import caller_of
 
 _MAX_RECORD = 1 << 20
 
@@ -36,11 +37,7 @@ def records(call: Call) -> None:
     ]
     for record in get_printk_records(call.prog):
         text = record.text.decode("utf-8", "backslashreplace")
-        caller = ""
-        if record.caller_tid is not None:
-            caller = f"T{record.caller_tid}"
-        elif record.caller_cpu is not None:
-            caller = f"C{record.caller_cpu}"
+        caller = caller_of(record)
         if tables.wanted():
             pairs = {_text(k): _text(v) for k, v in record.context.items()}
             rows.append((

@@ -31,8 +31,6 @@ _LOG_NAME = re.compile(
 )
 # Two lines with the kernel's time stamps: a log under whatever name.
 _LINES = re.compile(rb"^(?:<\d+>)?\[ *\d+\.\d{6}\].*\n(?:<\d+>)?\[ *\d+\.\d{6}\]", re.MULTILINE)
-# What journalctl -o export and -o json begin with.
-_JOURNAL = re.compile(rb'__(?:CURSOR|REALTIME_TIMESTAMP)=|\{.*"__REALTIME_TIMESTAMP" ?:')
 _PACKED = re.compile(r"\.(?:gz|xz|zst|zstd)$")
 _UNFINISHED = re.compile(r".*(?:-incomplete|\.incomplete|\.part|\.tmp|\.partial)(?:\.\w+)?")
 
@@ -150,6 +148,14 @@ def _judge(path: str, named: bool, seen: set[tuple[int, int]]) -> Found | None:
         return Found(path, "", skipped="neither a dump nor a log") if named else None
     if named or _LOG_NAME.fullmatch(_PACKED.sub("", name)):
         return Found(path, "log", size, modified)
-    if _LINES.search(start) or _JOURNAL.match(start):
+    if _LINES.search(start) or _is_journal(start):
         return Found(path, "log", size, modified)
     return None
+
+
+def _is_journal(start: bytes) -> bool:
+    """Whether a file is what ``journalctl`` exports, as the reader of logs takes it."""
+    from btfdbg.report.logs.journal import is_export, is_json
+
+    text = start.decode("utf-8", "replace")
+    return is_export(text) or is_json(text)
