@@ -67,7 +67,8 @@ def _describe(error: BaseException, names: Names, known: Known) -> str:
         if there:
             return there
         said = f"name {name!r} is not defined" if name else text
-        return said + _say([*names(f"slip {name}"), *nearest(name, _words(names))])
+        known_words = [*names("name"), *names("command")]
+        return said + _say([*names(f"slip {name}"), *nearest(name, known_words)])
     missing = _MISSING_TYPE.match(text)
     if isinstance(error, LookupError) and missing:
         asked = known(f"{missing[1] or 'type'} {missing[2]}")
@@ -108,10 +109,6 @@ def did_you_mean(name: str, candidates: Iterable[str]) -> str:
 def _symbols_near(name: str, names: Names) -> str:
     """The symbols that one slip apart are found by name; all are compared if there are none."""
     return _say(names(f"slip {name}")) or did_you_mean(name, names(f"symbol {name}"))
-
-
-def _words(names: Names) -> list[str]:
-    return [*names("name"), *names("command")]
 
 
 def _say(found: Iterable[str]) -> str:

@@ -369,7 +369,7 @@ _COMMANDS = (
         _CRASH + "_kmem", "_kmem_pages", "pages:kmem_pages",
         ("prog", "drgn_arg", "members", "identified"),
         "asks five objects of each page, and ends at the first that is missing",
-        "kmem -p of all pages takes five times as long", use=Use.IN_MODULE, stage="commands",
+        "kmem -p of all pages takes ten times as long", use=Use.IN_MODULE, stage="commands",
     ),
     _command(
         "_eval", "_crash_cmd_p", _RUN, "per_cpu:p",

@@ -148,11 +148,11 @@ def _pool(recorder: Recorder, pool: Object) -> None:
     from drgn.helpers.linux.list import list_for_each_entry
 
     whole(recorder, pool)
-    for kind, head, member, limit in (
-        ("struct worker", pool.workers, "node", _MAX_WORK),
-        ("struct work_struct", pool.worklist, "entry", _MAX_WORK),
+    for kind, head, member in (
+        ("struct worker", pool.workers, "node"),
+        ("struct work_struct", pool.worklist, "entry"),
     ):
-        for entry in islice(list_for_each_entry(kind, head.address_of_(), member), limit):
+        for entry in islice(list_for_each_entry(kind, head.address_of_(), member), _MAX_WORK):
             whole(recorder, entry)
 
 

@@ -1,10 +1,10 @@
 """What crash's and corelens' walks read: whole structures, where ours read a few members.
 
-Owns the walks over open files, mounts, slab counters, disks and work queues: what is walked
-is touched from its first byte to its last, with the names that it points to. Who may see a
-page is decided in ``trim.privacy``.
+Owns the walks over CPUs' notes, open files, mounts and slab counters: what is walked is
+touched from its first byte to its last, with the names that it points to. Who may see a page
+is decided in ``trim.privacy``.
 
-To add one: a function in ``NEEDS`` (every trimmed dump) or in ``DEEPER`` (with ``--for``).
+To add one: a function in ``NEEDS`` (every trimmed dump), or in ``purposes`` (with ``--for``).
 
 Facts: crash 9's ``filesys.c`` (open_files_dump() and get_mount_list() read a struct file,
 dentry, inode and mount whole), ``memory.c`` (do_slab_slub() walks each CPU's list of free
@@ -29,12 +29,7 @@ _MAX_FDS = 1 << 20
 _MAX_MOUNTS = 1 << 14
 _MAX_DEPTH = 1 << 8
 _MAX_CACHES = 1 << 12
-_MAX_FREE = 1 << 10
 _MAX_SLABS = 1 << 12
-_MAX_DISKS = 1 << 12
-_MAX_SUPERS = 1 << 12
-_MAX_INODES = 1 << 15
-_MAX_QUEUES = 1 << 12
 _WORD = 8
 
 

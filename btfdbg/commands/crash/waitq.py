@@ -17,6 +17,7 @@ from drgn import FaultError, offsetof
 from drgn.commands import CommandError
 
 from btfdbg.commands import kernel_names, values
+from btfdbg.commands.candidates import underlying
 from btfdbg.commands.crash.call import Call
 from btfdbg.commands.crash.operands import hexadecimal
 
@@ -54,9 +55,7 @@ def _offset(call: Call, text: str) -> int | None:
 
 
 def _is_queue(type_: drgn.Type) -> bool:
-    while type_.kind is drgn.TypeKind.TYPEDEF:
-        type_ = type_.type
-    return getattr(type_, "tag", None) in ("wait_queue_head", "__wait_queue_head")
+    return getattr(underlying(type_), "tag", None) in ("wait_queue_head", "__wait_queue_head")
 
 
 def _check(prog: drgn.Program, start: int, words: str) -> None:
