@@ -21,6 +21,7 @@ What the rows put in place:
   ``mod``, ``search`` and ``physical``.
 * ``task_commands``, ``task_states``: ``ps``, ``foreach`` and their constraints.
 * ``per_cpu``: a per-CPU variable named without a CPU.
+* ``kmem``, ``pages``: tables of ``kmem`` whose lines stand alone, and are read in bulk.
 
 Programs without a Session are not concerned, and only btfdbg's own command line installs
 anything: for whoever imports btfdbg, drgn stays as it is.

@@ -8,6 +8,11 @@ remembering what was read is.
 Why kdump-compressed: drgn, crash and everything on libkdumpfile open it, each
 page is compressed by itself, and pages that are left out read as errors, not as
 zeros.
+
+In reading order: ``trim`` (the steps), ``recorder`` (what is read), ``needs``, ``others`` and
+``walks`` (what any session needs; ``touching`` has what they share), ``purposes`` (what
+``--for`` adds), ``privacy`` (whose pages are left out), ``notes`` and ``kdump_writer`` (the
+new file).
 """
 
 from __future__ import annotations
