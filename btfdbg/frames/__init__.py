@@ -3,13 +3,14 @@
 ``sources`` is a package of its own. In reading order: ``ir`` (what an instruction does),
 ``x86_64`` and ``arm64`` (instructions into that), ``disasm`` (bytes into instructions),
 ``flow`` (what registers and slots still hold), ``abi`` (where parameters are passed), ``text``
-(functions, their prototypes, what may rewrite them), ``recover`` (the walk over a stack),
+and ``text_tables`` (functions, their prototypes, what may rewrite them), ``recover`` (the walk
+over a stack),
 ``exception`` (registers at one that the unwinder has not seen), ``layout`` (what a type has at
 an offset), ``types`` (of values), ``members`` (which of several is meant), ``uses`` (what a
 pointer is taken for), ``operand`` (of an instruction), ``access``, ``slab_state`` and
 ``own_structs`` (what faulted, on what), ``listing`` (``dis``), ``references``, ``globals``,
-``enclosing`` and ``contents`` (types of variables, from
-code and memory).
+``reading``, ``evidence``, ``enclosing`` and ``contents`` (types of variables, from code and
+memory).
 
 A value is shown only if it is proven to be what the function was called with; anything else
 has a reason instead.

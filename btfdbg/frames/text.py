@@ -16,10 +16,8 @@ functionality"); before, ``handler``); ``arch/arm64/include/asm/asm-extable.h`` 
 
 from __future__ import annotations
 
-import struct
-from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from operator import add
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import drgn
@@ -29,6 +27,7 @@ from btfdbg.errors import BtfError
 from btfdbg.frames.abi import Param, Signature, signature
 from btfdbg.frames.flow import MAX_BYTES, Fixup, Value
 from btfdbg.frames.ir import Refusal
+from btfdbg.frames.text_tables import Rows, SortedRows, branch_rows, fixup_rows
 from btfdbg.kallsyms.choice import is_text, own_ids
 from btfdbg.kallsyms.model import try_read
 from btfdbg.lazy_dataclass import dataclass
@@ -77,10 +76,6 @@ _NORETURN = frozenset(
     }
 )
 _TRACERS = ("__fentry__", "ftrace_caller", "ftrace_regs_caller", "ftrace_stub")
-_X86_REGISTERS = (
-    "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
-    "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,8 +201,8 @@ class Text:
         self._symbols: dict[int, Sym | None] = {}
         self._functions: dict[int, Function | str] = {}
         self._prototypes: dict[int, Prototype | str] = {}
-        self._fixups: dict[str, _Sorted] = {}
-        self._branches: dict[str, _Sorted] = {}
+        self._fixups: dict[str, SortedRows] = {}
+        self._branches: dict[str, SortedRows] = {}
         self._clang: str | None = None
         self._noreturn: dict[int, bool] = {}
         self._current: frozenset[int] | None = None
@@ -592,39 +587,40 @@ class Text:
     def fixups(self, module: str, start: int, end: int) -> Mapping[int, Fixup]:
         """Entries of the exception table between two addresses."""
         if module not in self._fixups:
-            self._fixups[module] = self._table(module, "ex_table", self._fixup_rows)
+            rows = partial(fixup_rows, self.machine)
+            self._fixups[module] = self._table(module, "ex_table", rows)
         return self._fixups[module].between(start, end)
 
     def branches(self, module: str, start: int, end: int) -> Mapping[int, int]:
         """Static branches between two addresses."""
         if module not in self._branches:
-            self._branches[module] = self._table(module, "jump_table", _branch_rows)
+            self._branches[module] = self._table(module, "jump_table", branch_rows)
         return self._branches[module].between(start, end)
 
     def _table(
         self,
         module: str,
         which: str,
-        rows: Callable[[int, bytes, drgn.Type], _Rows],
-    ) -> _Sorted:
+        rows: Callable[[int, bytes, drgn.Type], Rows],
+    ) -> SortedRows:
         what = {"ex_table": "exception table", "jump_table": "table of static branches"}[which]
         name = "exception_table_entry" if which == "ex_table" else "jump_entry"
         where = self._where(module, which)
         if where is None or not where[1]:
-            return _Sorted(_Rows((), int))  # a kernel without them has no type for them either
+            return SortedRows(Rows((), int))  # a kernel without them has no type for them either
         try:
             type_ = self._session.prog.type(f"struct {name}")
             start, size = where
             if size < 0:
                 size *= -(type_.size or 0)
             if not 0 <= size <= _MAX_TABLE:
-                return _Sorted(None, f"the {what} is damaged")
+                return SortedRows(None, f"the {what} is damaged")
             data = self.memory(start, size)
             if data is None:
-                return _Sorted(None, f"the {what} is not in the dump")
-            return _Sorted(rows(start, data, type_))
+                return SortedRows(None, f"the {what} is not in the dump")
+            return SortedRows(rows(start, data, type_))
         except LookupError:
-            return _Sorted(None, f"the form of the {what} is not known")
+            return SortedRows(None, f"the form of the {what} is not known")
 
     def _where(self, module: str, which: str) -> tuple[int, int] | None:
         """Start, and size in bytes or minus the number of entries."""
@@ -636,75 +632,6 @@ class Text:
         if len(start) != 1 or len(stop) != 1:
             return None
         return start[0].address, stop[0].address - start[0].address
-
-    def _fixup_rows(self, start: int, data: bytes, type_: drgn.Type) -> _Rows:
-        size = type_.size or 0
-        x86 = self.machine == "x86_64"
-        has_data = type_.has_member("data")
-        if size not in (8, 12):
-            raise LookupError(size)
-
-        def fixup(number: int) -> Fixup:
-            at = number * size
-            registers: tuple[str, ...] = ()
-            if x86:
-                registers = ("rax", "rcx", "rdx")
-                if has_data:
-                    registers += (_X86_REGISTERS[data[at + 9] & 0xF],)
-            elif size == 12:
-                word = struct.unpack_from("<H", data, at + 10)[0]
-                registers = tuple(f"x{n}" for n in (word & 31, word >> 5 & 31) if n < 31)
-            here = start + at + 4
-            return Fixup(here + struct.unpack_from("<i", data, at + 4)[0], registers)
-
-        return _Rows(_targets(start, data, size), fixup)
-
-
-class _Rows:
-    """Rows of a table: the address that each is of, and what makes the row of a number."""
-
-    def __init__(self, keys: Sequence[int], row: Callable[[int], Any]) -> None:
-        self.keys = keys
-        self.row = row
-
-
-class _Sorted:
-    """
-    Rows by address; raises what is wrong with the table when it is asked.
-
-    Numbers only until then: some ten thousand pairs would make Python look for garbage.
-    """
-
-    def __init__(self, rows: _Rows | None, problem: str = "") -> None:
-        self._problem = problem
-        keys = () if rows is None else rows.keys
-        self._order = sorted(range(len(keys)), key=keys.__getitem__)
-        self._keys = sorted(keys)
-        self._row = int if rows is None else rows.row
-
-    def between(self, start: int, end: int) -> dict[int, Any]:
-        if self._problem:
-            raise Refusal(self._problem)
-        low, high = bisect_left(self._keys, start), bisect_left(self._keys, end)
-        return {self._keys[n]: self._row(self._order[n]) for n in range(low, high)}
-
-
-def _targets(start: int, data: bytes, size: int) -> list[int]:
-    """Address that the first word of each entry, a distance from itself, leads to."""
-    whole = len(data) // size * size
-    words = memoryview(data[:whole]).cast("i")[:: size // 4]
-    return list(map(add, words, range(start, start + whole, size)))
-
-
-def _branch_rows(start: int, data: bytes, type_: drgn.Type) -> _Rows:
-    if type_.size != 16:
-        raise LookupError(type_.size)
-
-    def target(number: int) -> int:
-        at = 16 * number + 4
-        return int(start + at + struct.unpack_from("<i", data, at)[0])
-
-    return _Rows(_targets(start, data, 16), target)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import pytest
 import btfdbg
 from btfdbg.commands import namespace
 from btfdbg.commands.evaluate import prepare, run_line
-from btfdbg.frames.globals import Evidence
+from btfdbg.frames.evidence import Evidence
 from btfdbg.program.session import Session
 
 pytest.importorskip("capstone")

@@ -1,0 +1,179 @@
+"""What one function's code says of a variable that it names.
+
+Owns reading instructions for it: what is passed, returned, stored and accessed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import drgn
+from drgn import Qualifiers, TypeKind
+
+from btfdbg.frames.evidence import Evidence
+from btfdbg.frames.flow import FunctionFlow, State, Value
+from btfdbg.frames.ir import ADDRESS, CALL, CONST, JUMP, STOP, STORE, Insn, Op
+from btfdbg.frames.layout import pointed_to, size_of, underlying
+from btfdbg.frames.types import Types
+
+if TYPE_CHECKING:
+    from btfdbg.frames.recover import Recovery
+    from btfdbg.frames.text import Function, Prototype
+    from btfdbg.program.session import Session
+
+_MAX_SIZE = 1 << 20
+_M64 = (1 << 64) - 1
+_WORD = 8
+_RECORDS = (TypeKind.STRUCT, TypeKind.UNION)
+
+
+def collect(session: Session, made: Recovery, function: Function, evidence: Evidence) -> None:
+    """Add what a function says to the evidence of a variable that it may name."""
+    flow = made.flow(function)
+    if flow.problem:
+        evidence.unread = True
+        return
+    prototype = made.text.prototype_at(function.start)
+    reader = _Reader(session, made, flow, prototype, evidence)
+    for insn, state in flow.states():
+        reader.read(insn, state)
+
+
+class _Reader:
+    """Reads one function's instructions."""
+
+    def __init__(
+        self,
+        session: Session,
+        made: Recovery,
+        flow: FunctionFlow,
+        prototype: Prototype | str,
+        evidence: Evidence,
+    ) -> None:
+        self._made = made
+        self._flow = flow
+        self._prototype = prototype
+        self._evidence = evidence
+        self._types = Types(session, made.text, prototype, flow.insns)
+
+    def read(self, insn: Insn, state: State) -> None:
+        """Take in one instruction."""
+        if insn.kind == CALL or (insn.kind == JUMP and insn.target not in self._flow.insns):
+            self._call(insn.target, state)
+        elif insn.kind == STOP:
+            self._returns(state)
+        for mem, size in self._made.arch.memory(*insn.text):
+            where = None if mem.segment else self._flow.address_of(state, mem, insn.end)
+            if where is not None:
+                self._access(where, size)
+        for op in insn.ops:
+            if op[0] == STORE:
+                self._store(op, insn, state)
+            elif op[0] == CONST:
+                self._named(op[2] & _M64)
+            elif op[0] == ADDRESS:
+                found = self._flow.address_of(state, op[2], insn.end)
+                if found is not None and found[0] is None:
+                    self._named(found[1])
+
+    def _named(self, address: int) -> None:
+        evidence = self._evidence
+        if evidence.holds(address):
+            evidence.named = max(evidence.named, address - evidence.start)
+
+    # What is passed
+
+    def _call(self, target: int, state: State) -> None:
+        prototype = self._made.text.prototype_at(target)
+        if isinstance(prototype, str):
+            return
+        for param, value in prototype.words(state.regs):
+            if self._is_of_wanted(value):
+                self._has(value, prototype.type_of(param.type_id), f"call {prototype.name}")
+
+    def _returns(self, state: State) -> None:
+        if isinstance(self._prototype, str) or self._prototype.signature.problem:
+            return
+        value = state.regs.get(self._made.arch.RETURN)
+        if value is None or not self._is_of_wanted(value):
+            return
+        type_ = self._prototype.type_of(self._prototype.result)
+        self._has(value, type_, f"return {self._prototype.name}")
+
+    def _store(self, op: Op, insn: Insn, state: State) -> None:
+        _, mem, what, size, _ = op
+        if size != _WORD or mem.segment or what is None:
+            return
+        where = self._flow.address_of(state, mem, insn.end)
+        if where is None:
+            return
+        value: Value = (None, what & _M64, 64) if isinstance(what, int) else state.regs[what]
+        if where[0] is None and where[1] == self._evidence.start:
+            self._gets(value)
+        if self._is_of_wanted(value) and where[0] != ("sp",):
+            place = self._types.at(where, size)
+            if place is not None and place.type is not None:
+                self._has(value, place.type, f"store {place.text}")
+
+    def _gets(self, value: Value) -> None:
+        """The variable gets a value."""
+        if value[0] is None:
+            return  # NULL, or an address that says nothing of what may point there
+        typed = self._types.of(value)
+        target = None if typed is None else telling(typed.type)
+        if target is not None and typed is not None:
+            if Qualifiers.CONST in target.qualifiers:
+                self._evidence.constant = True
+            self._evidence.values.append((target, f"store {typed.text}"))
+
+    # What is said
+
+    def _is_of_wanted(self, value: Value) -> bool:
+        base, k, bits = value
+        if bits < 64:
+            return False
+        if base is None:
+            return self._evidence.holds(k)
+        return k == 0 and self._is_loaded(base)
+
+    def _is_loaded(self, base: tuple[Any, ...]) -> bool:
+        """Whether a value is the variable's eight bytes."""
+        if base[0] != "load" or base[4] != _WORD or not isinstance(base[3], tuple):
+            return False
+        inner, address, bits = base[3]
+        return inner is None and bits == 64 and address == self._evidence.start
+
+    def _has(self, value: Value, type_: drgn.Type | None, why: str) -> None:
+        """A value of, or the address of, a variable is of a type."""
+        target = telling(type_)
+        if target is None:
+            return
+        base, k, _ = value
+        if base is not None:
+            if self._is_loaded(base):
+                self._evidence.values.append((target, why))
+        elif size_of(target) is not None:
+            if k == self._evidence.start:
+                self._evidence.objects.append((target, why))
+            else:
+                self._evidence.inside.append((k - self._evidence.start, target, why))
+
+    def _access(self, where: Value, size: int) -> None:
+        base, k, _ = where
+        evidence = self._evidence
+        if size > _WORD:
+            return
+        if base is None:
+            if evidence.holds(k):
+                evidence.reach = max(evidence.reach, k + size - evidence.start)
+        elif k < _MAX_SIZE and self._is_loaded(base):
+            evidence.beyond = max(evidence.beyond, k + size)
+
+
+def telling(type_: drgn.Type | None) -> drgn.Type | None:
+    """What a pointer points to, if that is a struct or union with a name."""
+    target = pointed_to(type_)
+    if target is None:
+        return None
+    real = underlying(target)
+    return target if real.kind in _RECORDS and real.tag is not None else None
