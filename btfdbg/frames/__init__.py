@@ -1,16 +1,23 @@
 """What the code of a kernel knows: arguments of frames, source files, without DWARF.
 
-``sources`` is a package of its own. In reading order: ``ir`` (what an instruction does),
-``x86_64`` and ``arm64`` (instructions into that), ``disasm`` (bytes into instructions),
-``flow`` (what registers and slots still hold), ``abi`` (where parameters are passed), ``text``
-and ``text_tables`` (functions, their prototypes, what may rewrite them), ``recover`` (the walk
-over a stack),
-``exception`` (registers at one that the unwinder has not seen), ``layout`` (what a type has at
-an offset), ``types`` (of values), ``members`` (which of several is meant), ``uses`` (what a
-pointer is taken for), ``operand`` (of an instruction), ``access``, ``slab_state`` and
-``own_structs`` (what faulted, on what), ``listing`` (``dis``), ``references``, ``globals``,
-``reading``, ``evidence``, ``enclosing`` and ``contents`` (types of variables, from code and
-memory).
+``sources`` is a package of its own. In reading order:
+
+* instructions: ``ir`` (what one does), ``x86_64`` and ``arm64`` (their words into that),
+  ``disasm`` (bytes into instructions), ``abi`` (where parameters are passed);
+* one function: ``code`` (what is asked of it), ``blocks`` (its instructions and where they
+  lead), ``state`` (values of registers and slots), ``execute`` (what an instruction does to
+  them), ``flow`` (what still holds at each);
+* the kernel's text: ``module_text``, ``text_symbols``, ``text_tables`` (what may rewrite it),
+  ``prototypes``, ``function``, ``text``;
+* a stack: ``environment`` (numbers of values), ``walked`` (a frame), ``placing`` (is it where
+  the unwinder says), ``passing`` (what its caller passed), ``recover`` (the walk),
+  ``arguments`` (as drgn objects), ``exception`` (registers at one that the unwinder has not
+  seen), ``describe`` (a value in words), ``lines`` (as text);
+* types: ``layout`` (what a type has at an offset), ``types`` (of values), ``members`` (which of
+  several is meant), ``uses`` (what a pointer is taken for), ``operand`` (of an instruction);
+* what faulted: ``access``, ``slab_state``, ``own_structs``; the listing of ``dis``: ``listing``;
+* variables, from code and memory: ``references``, ``globals``, ``reading``, ``evidence``,
+  ``enclosing``, ``contents``.
 
 A value is shown only if it is proven to be what the function was called with; anything else
 has a reason instead.

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import drgn
 
 from btfdbg.frames.arguments import recovery, walk
-from btfdbg.frames.flow import FunctionFlow, Value
+from btfdbg.frames.flow import FunctionFlow
 from btfdbg.frames.ir import (
     CALL,
     STORE,
@@ -27,8 +27,10 @@ from btfdbg.frames.ir import (
 )
 from btfdbg.frames.layout import underlying
 from btfdbg.frames.operand import entry, operand
-from btfdbg.frames.recover import Recovery, Walked
+from btfdbg.frames.recover import Recovery
+from btfdbg.frames.state import Value
 from btfdbg.frames.types import THUNK, Typed, Types
+from btfdbg.frames.walked import Walked
 from btfdbg.lazy_dataclass import dataclass, replace
 
 if TYPE_CHECKING:

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import drgn
 
 from btfdbg.errors import BtfError
-from btfdbg.frames.recover import MAX_FRAMES, Found, RawFrame, Recovery, Walked
+from btfdbg.frames.recover import MAX_FRAMES, Recovery
+from btfdbg.frames.walked import Found, RawFrame, Walked
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.vmcore.platforms import machine_of
 
 if TYPE_CHECKING:
-    from btfdbg.frames.flow import Arch
+    from btfdbg.frames.code import Arch
     from btfdbg.program.session import Session
 
 _CACHE_KEY = "btfdbg.frames"

@@ -33,8 +33,8 @@ from btfdbg.variables.placement import extent_at
 
 if TYPE_CHECKING:
     from btfdbg.btf import Btf
+    from btfdbg.frames.function import Function
     from btfdbg.frames.recover import Recovery
-    from btfdbg.frames.text import Function
     from btfdbg.program.session import Session
     from btfdbg.variables.symbols import Symbol
 

@@ -16,7 +16,6 @@ import drgn
 from drgn import TypeKind
 
 from btfdbg.frames.arguments import recovery, walk
-from btfdbg.frames.flow import CURRENT_TASK, State, Value
 from btfdbg.frames.ir import (
     ADD,
     ADDRESS,
@@ -35,14 +34,16 @@ from btfdbg.frames.ir import (
     Op,
 )
 from btfdbg.frames.layout import underlying
+from btfdbg.frames.state import CURRENT_TASK, State, Value
 from btfdbg.frames.types import THUNK, Typed, Types
 from btfdbg.lazy_dataclass import dataclass
 
 if TYPE_CHECKING:
     from btfdbg.frames.abi import Param
     from btfdbg.frames.flow import FunctionFlow
+    from btfdbg.frames.function import Function
+    from btfdbg.frames.prototypes import Prototype
     from btfdbg.frames.recover import Recovery
-    from btfdbg.frames.text import Function, Prototype
     from btfdbg.program.session import Session
 
 MAX_BYTES = 1 << 20

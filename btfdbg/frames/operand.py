@@ -9,19 +9,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from btfdbg.frames.flow import signed
 from btfdbg.frames.ir import ADDREG, ADDRESS, DEF, Insn, Mem, Op
 from btfdbg.frames.layout import pointed_to
 from btfdbg.frames.members import path_at, used_bits
+from btfdbg.frames.state import signed
 from btfdbg.frames.uses import taken_for
 from btfdbg.lazy_dataclass import dataclass
 
 if TYPE_CHECKING:
     import drgn
 
-    from btfdbg.frames.flow import Arch, FunctionFlow, State, Value
-    from btfdbg.frames.recover import Recovery, Walked
+    from btfdbg.frames.code import Arch
+    from btfdbg.frames.flow import FunctionFlow
+    from btfdbg.frames.recover import Recovery
+    from btfdbg.frames.state import State, Value
     from btfdbg.frames.types import Types
+    from btfdbg.frames.walked import Walked
 
 _M64 = (1 << 64) - 1
 _INDEX_BITS = 32

@@ -11,14 +11,16 @@ import drgn
 from drgn import Qualifiers, TypeKind
 
 from btfdbg.frames.evidence import Evidence
-from btfdbg.frames.flow import FunctionFlow, State, Value
+from btfdbg.frames.flow import FunctionFlow
 from btfdbg.frames.ir import ADDRESS, CALL, CONST, JUMP, STOP, STORE, Insn, Op
 from btfdbg.frames.layout import pointed_to, size_of, underlying
+from btfdbg.frames.state import State, Value
 from btfdbg.frames.types import Types
 
 if TYPE_CHECKING:
+    from btfdbg.frames.function import Function
+    from btfdbg.frames.prototypes import Prototype
     from btfdbg.frames.recover import Recovery
-    from btfdbg.frames.text import Function, Prototype
     from btfdbg.program.session import Session
 
 _MAX_SIZE = 1 << 20

@@ -1,24 +1,34 @@
-"""Tables of a text, as rows that are looked up by address: exceptions and static branches.
+"""Tables of a text, looked up by address: exceptions and static branches.
 
-Owns their form, and that numbers alone are made of them until a row is asked for.
+Owns where the kernel and each module keep them, their form, and that numbers alone are made of
+them until a row is asked for.
 
-Facts: ``include/asm/extable.h`` of x86 and arm64 (entries of 12 or 8 bytes, distances from
-their own fields), ``include/linux/jump_label.h`` (entries of 16).
+Facts: ``arch/x86/include/asm/extable.h`` and ``extable_fixup_types.h`` (entries of 12 bytes,
+distances from their own fields; ``data`` since 5.17, Linux kernel commit 4b5305decc84
+("x86/extable: Extend extable functionality"); before, ``handler``);
+``arch/arm64/include/asm/asm-extable.h`` (8 bytes; ``type`` and ``data`` since 5.16, commit
+d6e2cc564775); ``include/linux/jump_label.h`` (struct jump_entry, 16 bytes).
 """
 
 from __future__ import annotations
 
 import struct
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from operator import add
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import drgn
 
-from btfdbg.frames.flow import Fixup
+from btfdbg.frames.code import Fixup
 from btfdbg.frames.ir import Refusal
 
+if TYPE_CHECKING:
+    from btfdbg.frames.text_symbols import TextSymbols
+    from btfdbg.program.session import Session
+
+_MAX_TABLE = 16 << 20
 _X86_REGISTERS = (
     "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
     "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
@@ -95,3 +105,62 @@ def fixup_rows(machine: str, start: int, data: bytes, type_: drgn.Type) -> Rows:
         return Fixup(here + struct.unpack_from("<i", data, at + 4)[0], registers)
 
     return Rows(_targets(start, data, size), fixup)
+
+
+class CodeTables:
+    """The tables of one Program's text; each is read once."""
+
+    def __init__(self, session: Session, symbols: TextSymbols) -> None:
+        self._session = session
+        self._symbols = symbols
+        self._fixups: dict[str, SortedRows] = {}
+        self._branches: dict[str, SortedRows] = {}
+
+    def fixups(self, module: str, start: int, end: int) -> Mapping[int, Fixup]:
+        """Entries of the exception table between two addresses."""
+        if module not in self._fixups:
+            rows = partial(fixup_rows, self._symbols.machine)
+            self._fixups[module] = self._table(module, "ex_table", rows)
+        return self._fixups[module].between(start, end)
+
+    def branches(self, module: str, start: int, end: int) -> Mapping[int, int]:
+        """Static branches between two addresses."""
+        if module not in self._branches:
+            self._branches[module] = self._table(module, "jump_table", branch_rows)
+        return self._branches[module].between(start, end)
+
+    def _table(
+        self,
+        module: str,
+        which: str,
+        rows: Callable[[int, bytes, drgn.Type], Rows],
+    ) -> SortedRows:
+        what = {"ex_table": "exception table", "jump_table": "table of static branches"}[which]
+        name = "exception_table_entry" if which == "ex_table" else "jump_entry"
+        where = self._where(module, which)
+        if where is None or not where[1]:
+            return SortedRows(Rows((), int))  # a kernel without them has no type for them either
+        try:
+            type_ = self._session.prog.type(f"struct {name}")
+            start, size = where
+            if size < 0:
+                size *= -(type_.size or 0)
+            if not 0 <= size <= _MAX_TABLE:
+                return SortedRows(None, f"the {what} is damaged")
+            data = self._symbols.memory(start, size)
+            if data is None:
+                return SortedRows(None, f"the {what} is not in the dump")
+            return SortedRows(rows(start, data, type_))
+        except LookupError:
+            return SortedRows(None, f"the form of the {what} is not known")
+
+    def _where(self, module: str, which: str) -> tuple[int, int] | None:
+        """Start, and size in bytes or minus the number of entries."""
+        if module:
+            text = self._symbols.module_texts()[module]
+            return text.extable if which == "ex_table" else text.jumps
+        start = self._session.lookup_symbols(f"__start___{which}")
+        stop = self._session.lookup_symbols(f"__stop___{which}")
+        if len(start) != 1 or len(stop) != 1:
+            return None
+        return start[0].address, stop[0].address - start[0].address

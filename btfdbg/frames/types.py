@@ -15,9 +15,9 @@ import drgn
 from drgn import TypeKind
 
 from btfdbg.errors import BtfError
-from btfdbg.frames.flow import CURRENT_TASK, Base, Value, signed
 from btfdbg.frames.ir import LOAD, SELECT
 from btfdbg.frames.layout import member_at, pointed_to, size_of, underlying
+from btfdbg.frames.state import CURRENT_TASK, Base, Value, signed
 from btfdbg.lazy_dataclass import dataclass
 
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from btfdbg.frames.flow import FunctionFlow
     from btfdbg.frames.ir import Insn
-    from btfdbg.frames.text import Prototype, Text
+    from btfdbg.frames.prototypes import Prototype
+    from btfdbg.frames.text import Text
     from btfdbg.kallsyms import Sym
     from btfdbg.program.session import Session
 

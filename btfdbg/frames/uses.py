@@ -16,16 +16,17 @@ from typing import TYPE_CHECKING
 
 import drgn
 
-from btfdbg.frames.flow import signed
 from btfdbg.frames.ir import CALL
 from btfdbg.frames.layout import pointed_to, size_of, underlying
+from btfdbg.frames.state import signed
 from btfdbg.lazy_dataclass import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from btfdbg.frames.flow import Base, FunctionFlow
+    from btfdbg.frames.flow import FunctionFlow
     from btfdbg.frames.recover import Recovery
+    from btfdbg.frames.state import Base
 
 _MAX_FUNCTIONS = 64
 _MAX_DEPTH = 4

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from btfdbg.frames import x86_64
+from btfdbg.frames.code import Fixup
 from btfdbg.frames.disasm import open_disassembler
-from btfdbg.frames.flow import Fixup, FunctionFlow
+from btfdbg.frames.flow import FunctionFlow
 
 BASE = 0xFFFF_FFFF_8100_0000
 OTHER = BASE + 0x10000  # another function

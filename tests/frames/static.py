@@ -22,9 +22,10 @@ import drgn
 import btfdbg
 from btfdbg.frames.abi import Param
 from btfdbg.frames.arguments import recovery
-from btfdbg.frames.flow import FunctionFlow, State
+from btfdbg.frames.flow import FunctionFlow
 from btfdbg.frames.ir import CALL, CALL_REGISTER
 from btfdbg.frames.recover import Recovery
+from btfdbg.frames.state import State
 from btfdbg.program.session import Session
 from tests.frames.live import bits_of, with_dwarf
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from btfdbg.frames.flow import NOTHING, FunctionFlow, Value
+from btfdbg.frames.flow import FunctionFlow
+from btfdbg.frames.state import NOTHING, Value
 from tests.frames.code import BASE, COLD, OTHER, STOPS, Bytes, analyse, to, x86
 
 pytest.importorskip("capstone")
@@ -174,7 +175,7 @@ def test_a_call_that_does_not_return_ends_a_path() -> None:
 
 
 def test_an_exception_leads_to_its_fixup_with_unknown_registers() -> None:
-    from btfdbg.frames.flow import Fixup
+    from btfdbg.frames.code import Fixup
 
     load = b"\x48\x8b\x06"  # mov rax, [rsi]
     mov_rbx_rdi = MOV_RBX_RDI

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from btfdbg.frames import arm64, x86_64
+from btfdbg.frames.code import Fixup
 from btfdbg.frames.disasm import open_disassembler
-from btfdbg.frames.flow import Fixup, FunctionFlow
+from btfdbg.frames.flow import FunctionFlow
 from tests.frames.code import BASE, OTHER, Bytes
 
 pytest.importorskip("capstone")

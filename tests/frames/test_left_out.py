@@ -9,7 +9,8 @@ import pytest
 
 from btfdbg.frames import arm64
 from btfdbg.frames.disasm import open_disassembler
-from btfdbg.frames.recover import RawFrame, Recovery, Walked
+from btfdbg.frames.recover import Recovery
+from btfdbg.frames.walked import RawFrame, Walked
 
 pytest.importorskip("capstone")
 

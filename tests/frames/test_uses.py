@@ -10,7 +10,7 @@ import pytest
 
 from btfdbg.frames.abi import Param, Signature
 from btfdbg.frames.flow import FunctionFlow
-from btfdbg.frames.text import Prototype
+from btfdbg.frames.prototypes import Prototype
 from btfdbg.frames.uses import Use, taken_for, uses
 from tests.frames.code import BASE, OTHER, Bytes, analyse, x86
 

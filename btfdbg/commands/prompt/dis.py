@@ -24,8 +24,8 @@ from btfdbg.kallsyms.choice import is_text
 from btfdbg.program.session import Session
 
 if TYPE_CHECKING:
+    from btfdbg.frames.function import Function
     from btfdbg.frames.listing import Line, Listing
-    from btfdbg.frames.text import Function
     from btfdbg.kallsyms import Sym
 
 _COUNT = re.compile(r"\d{1,6}|0x[0-9a-f]{1,5}")

@@ -1,0 +1,234 @@
+"""The instructions of a function that can be reached from its entry, and where blocks begin.
+
+Owns following the control flow through the bytes: direct jumps, jump tables, static branches,
+fix-ups of faults, parts that lie elsewhere (``.cold``); and refusing code that is not what the
+compiler made. Must not know what an instruction does to registers.
+
+Facts: Documentation/livepatch/reliable-stacktrace.rst (what rewrites code at run time);
+``include/linux/jump_label.h`` (either way of a static branch may have been taken).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from btfdbg.frames.code import MAX_BYTES, Arch, Code, Fixup
+from btfdbg.frames.disasm import Disassembler
+from btfdbg.frames.ir import (
+    BRANCH,
+    BREAK,
+    CALL,
+    CALL_REGISTER,
+    JUMP,
+    JUMP_REGISTER,
+    STOP,
+    Insn,
+    Meaning,
+    Refusal,
+)
+
+_MAX_TABLE_CODE = 32  # instructions before a jump among which its table is named
+
+
+class Blocks:
+    """
+    One function's code, decoded.
+
+    :ivar insns: Instructions that can be reached from the entry, by address.
+    :ivar tables: Indirect jump to the targets in its jump table.
+    :ivar leaders: Addresses at which a block begins.
+    :ivar fixups: Instruction that may fault to where it goes on then.
+    :ivar branches: Static branch to the target of its other form.
+    """
+
+    def __init__(self, code: Code, arch: Arch, disassemble: Disassembler) -> None:
+        self.code = code
+        self.arch = arch
+        self.insns: dict[int, Insn] = {}
+        self.tables: dict[int, list[int]] = {}
+        self.leaders: set[int] = set()
+        self.fixups: dict[int, Fixup] = {}
+        self.branches: dict[int, int] = {}
+        self._disassemble = disassemble
+        self._bytes: dict[int, bytes] = {}
+        self._parts: list[tuple[int, int]] = [(code.start, code.end)]
+
+    def decode(self) -> None:
+        """
+        Decode all that can be reached from the entry.
+
+        :raises Refusal: it is not what a compiler made, or not all of it is in the dump.
+        """
+        code = self.code
+        self._part(code.start, code.end)
+        todo = [code.start]
+        self.leaders.add(code.start)
+        while todo:
+            at = todo.pop()
+            while at not in self.insns:
+                at, targets = self._straight(at)
+                for target in targets:
+                    self.leaders.add(target)
+                    todo.append(target)
+                if at == 0:
+                    break
+
+    def _part(self, start: int, end: int) -> None:
+        self.fixups.update(self.code.fixups(start, end))
+        self.branches.update(self.code.branches(start, end))
+
+    def _inside(self, address: int) -> tuple[int, int] | None:
+        for start, end in self._parts:
+            if start <= address < end:
+                return start, end
+        return None
+
+    def _straight(self, at: int) -> tuple[int, list[int]]:
+        """Decode up to the end of a straight run: where it goes on (0: nowhere), and targets."""
+        part = self._inside(at)
+        if part is None:
+            return 0, []
+        data = self._bytes.get(part[0])
+        if data is None:
+            data = self._bytes[part[0]] = self.code.read(*part)
+        start = part[0]
+        insns, direct, translate = self.insns, self.arch.direct, _meanings(self.arch)
+        last: Insn | None = None
+        veneers = self.arch.VENEER_BYTES
+        here = at
+        for address, size, mnemonic, operands in self._disassemble(data, at, at - start):
+            if address in insns:
+                self.leaders.add(address)
+                return address, []
+            here = address + size
+            found = direct(mnemonic, operands)
+            if found is None:
+                kind, through, ops = translate(mnemonic, operands)
+                target = 0
+            else:
+                (kind, target), through, ops = found, None, ()
+                if veneers and kind in (CALL, JUMP) and self._inside(target) is None:
+                    target = self._behind_veneer(target)
+            insn = Insn(address, size, kind, target, through, ops, (mnemonic, operands))
+            insns[address] = insn
+            targets = self._targets(insn)
+            if kind == JUMP and address in self.branches:
+                return here, [*targets, here]
+            if kind == JUMP_REGISTER:
+                return 0, [*targets, *self._table(insn)]
+            if kind in (JUMP, STOP):
+                return 0, targets
+            if kind == BREAK:
+                self._padding(insn, last, data[here - start :])
+                return 0, []
+            if kind == CALL and not self.code.returns(target):
+                return 0, targets
+            if targets and (kind == BRANCH or address in self.branches):
+                return here, [*targets, here]
+            if targets:  # of the exception table
+                return here, targets
+            last = insn
+        if here < part[1] and not self._is_end(data[here - start :]):
+            raise Refusal(f"the bytes at {here:#x} are no instruction")
+        return 0, []
+
+    def _behind_veneer(self, target: int) -> int:
+        """What a call or jump leads to; a module's goes through a veneer if it is far away."""
+        if self.code.is_function(target):
+            return target
+        try:
+            code = self.code.read_table(target, self.arch.VENEER_BYTES)
+        except Refusal:
+            return target
+        return self.arch.veneer(code, target) or target
+
+    def _table(self, insn: Insn) -> list[int]:
+        """Targets of a jump through a table; none if it is another kind of jump."""
+        before = [insn]
+        at = insn.address
+        while len(before) < _MAX_TABLE_CODE and (last := self.insns.get(at - insn.size)):
+            if last.end != at:
+                break
+            before.insert(0, last)
+            at = last.address
+        table = self.arch.jump_table(before)
+        if table is None:
+            return []
+        data = self.code.read_table(table.address, table.size * table.entries)
+        targets = {
+            table.base + (int.from_bytes(data[n : n + table.size], "little", signed=True) << 2)
+            for n in range(0, len(data), table.size)
+        }
+        if any(self._inside(t) is None for t in targets):
+            raise Refusal(f"the table of the jump at {insn.address:#x} leads elsewhere")
+        self.tables[insn.address] = sorted(targets)
+        return self.tables[insn.address]
+
+    def _is_end(self, rest: bytes) -> bool:
+        return not rest.strip(b"\x00\xcc\x90")
+
+    def _padding(self, insn: Insn, last: Insn | None, rest: bytes) -> None:
+        """
+        A breakpoint's byte is padding behind a call that does not return, else a probe.
+
+        clang ends a function with ``ud2`` and fills up to the next one.
+
+        :param rest: The bytes behind it, up to the end of the part.
+        """
+        after_call = last is not None and last.kind in (CALL, CALL_REGISTER)
+        after_trap = last is not None and last.text[0] in ("ud1", "ud2")
+        if after_trap and not rest.strip(b"\xcc"):
+            return
+        at_end = self._inside(insn.end) is None or rest[:1] in (b"\xcc", b"\x90", b"\x66", b"\x0f")
+        if not (after_call and at_end):
+            raise Refusal(f"a breakpoint at {insn.address:#x}: the code is probed")
+
+    def _targets(self, insn: Insn) -> list[int]:
+        targets = []
+        other = self.branches.get(insn.address)
+        if other is not None:
+            targets.append(self._own(other))
+        if insn.kind in (BRANCH, JUMP):
+            targets.append(self._own(insn.target))
+        elif insn.kind == CALL and self.code.start < insn.target < self.code.end:
+            raise Refusal("the function calls into itself")
+        fixup = self.fixups.get(insn.address)
+        if fixup is not None:
+            targets.append(self._own(fixup.target))
+        return [t for t in targets if t]
+
+    def _own(self, target: int) -> int:
+        """A jump's target if it is this function's code, 0 if it is another function."""
+        if self._inside(target) is not None:
+            return target
+        part = self.code.extent(target)
+        if part is not None:
+            if sum(e - s for s, e in self._parts) + part[1] - part[0] > 2 * MAX_BYTES:
+                raise Refusal("its parts are too large")
+            self._parts.append(part)
+            self._part(*part)
+            return target
+        if self.code.is_function(target):
+            return 0
+        raise Refusal(f"it jumps to {target:#x}, which is no function: the code was patched")
+
+
+def _meanings(arch: Arch) -> Callable[[str, str], Meaning]:
+    """``arch.translate``, remembering: a kernel uses the same instructions all the time."""
+    known = _TRANSLATED.setdefault(id(arch), {})
+    if len(known) > _MAX_TRANSLATED:
+        known.clear()
+    translate = arch.translate
+
+    def look_up(mnemonic: str, operands: str) -> Meaning:
+        key = (mnemonic, operands)
+        found = known.get(key)
+        if found is None:
+            found = known[key] = translate(mnemonic, operands)
+        return found
+
+    return look_up
+
+
+_TRANSLATED: dict[int, dict[tuple[str, str], Meaning]] = {}
+_MAX_TRANSLATED = 1 << 17

@@ -1,0 +1,55 @@
+"""Numbers of named values, learned one by one from registers and memory.
+
+Owns solving ``base + k = number`` and noticing a contradiction. Knows no frame and no dump.
+"""
+
+from __future__ import annotations
+
+from btfdbg.frames.state import Base, Value
+
+
+class Env:
+    """Numbers of named values, as equations between those and registers or memory give them."""
+
+    __slots__ = ("consistent", "numbers", "sources")
+
+    def __init__(self) -> None:
+        self.numbers: dict[Base, tuple[int, int]] = {}
+        self.sources: dict[Base, str] = {}
+        self.consistent = True
+
+    def learn(self, value: Value, number: int, source: str) -> None:
+        """A value is that number."""
+        base, k, bits = value
+        mask = (1 << bits) - 1
+        if base is None:
+            if (number ^ k) & mask:
+                self.consistent = False
+            return
+        solved = (number - k) & mask
+        known = self.numbers.get(base)
+        if known is None:
+            self.numbers[base] = (solved, bits)
+            self.sources[base] = source
+            return
+        if (known[0] ^ solved) & mask & ((1 << known[1]) - 1):
+            self.consistent = False
+        elif bits > known[1]:
+            self.numbers[base] = (solved, bits)
+            self.sources[base] = source
+
+    def number(self, value: Value, bits: int = 64) -> int | None:
+        """The low bits of a value, None if they are not known."""
+        base, k, width = value
+        if width < bits:
+            return None
+        if base is None:
+            return k & ((1 << bits) - 1)
+        known = self.numbers.get(base)
+        if known is None or known[1] < bits:
+            return None
+        return (known[0] + k) & ((1 << bits) - 1)
+
+    def entry(self, base: Base, bits: int) -> int | None:
+        """The low bits of a base."""
+        return self.number((base, 0, 64), bits)

@@ -1,0 +1,167 @@
+"""BTF's prototypes of the functions at addresses, as long as they are what is in memory.
+
+Owns the doubt: several functions of one name, names that disagree, and local functions whose
+parameters clang may have changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from btfdbg.btf import Kind
+from btfdbg.errors import BtfError
+from btfdbg.frames.abi import Param, Signature, signature
+from btfdbg.kallsyms.choice import own_ids
+from btfdbg.lazy_dataclass import dataclass
+
+if TYPE_CHECKING:
+    import drgn
+
+    from btfdbg.frames.state import Value
+    from btfdbg.frames.text_symbols import TextSymbols
+    from btfdbg.program.convert import TypeConverter
+    from btfdbg.program.session import Session
+
+_DATA_CHUNK = 1 << 16
+_WORD = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Prototype:
+    """
+    What BTF says of a function.
+
+    :ivar name: The name under which BTF has it.
+    :ivar signature: Places of its parameters.
+    :ivar result: BTF id of the type that it returns.
+    :ivar converter: Makes drgn's types of the ids in it.
+    """
+
+    name: str
+    signature: Signature
+    result: int
+    converter: TypeConverter
+
+    def type_of(self, type_id: int) -> drgn.Type | None:
+        """The drgn type of a parameter's or the result's id; None if the BTF is damaged there."""
+        try:
+            return self.converter.convert(type_id)
+        except BtfError:
+            return None
+
+    def words(self, regs: Mapping[str, Value]) -> Iterator[tuple[Param, Value]]:
+        """The parameters that are a word in one register each, and what registers hold for them."""
+        for param in () if self.signature.problem else self.signature.params:
+            if len(param.registers) == 1 and not param.by_reference and param.size == _WORD:
+                value = regs.get(param.registers[0])
+                if value is not None:
+                    yield param, value
+
+
+class Prototypes:
+    """The prototypes of one Program; each is read once."""
+
+    def __init__(self, session: Session, symbols: TextSymbols) -> None:
+        self._session = session
+        self._symbols = symbols
+        self._known: dict[int, Prototype | str] = {}
+        self._clang: str | None = None
+        self._kept: frozenset[int] | None = None
+
+    def at(self, address: int) -> Prototype | str:
+        """BTF's prototype of the function that starts at an address, or why there is none."""
+        known = self._known.get(address)
+        if known is None:
+            try:
+                known = self._read(address)
+            except BtfError as e:
+                known = f"its prototype is damaged: {e}"
+            self._known[address] = known
+        return known
+
+    def _read(self, address: int) -> Prototype | str:
+        module = self._symbols.module_of(address) or ""
+        names = self._symbols.names_at(address)
+        if not names:
+            return "no function starts there"
+        converter = self._converter(module)
+        if converter is None:
+            return f"module {module} has no BTF" if module else "the dump gave no kernel BTF"
+        problem = ""
+        found: dict[tuple[object, ...], Prototype] = {}
+        for name in names:
+            ids = own_ids(converter.btf, name, (Kind.FUNC,))
+            if not ids:
+                continue
+            symbols = self._symbols.by_name(name, module)
+            if len(ids) > 1 or len({s.address for s in symbols}) != 1:
+                problem = f"there are several functions {name}"
+                continue
+            local = symbols[0].type_letter.islower()
+            if local and self._is_clang() and not self._is_called_by_pointer(name, address):
+                problem = "clang may have changed what a local function is passed"
+                continue
+            proto = converter.btf.type_by_id(ids[0]).type  # type: ignore[union-attr]
+            sig = signature(converter.btf, proto, self._symbols.machine)
+            result = converter.btf.type_by_id(proto).type  # type: ignore[union-attr]
+            key = tuple((p.type_id, p.registers, p.stack) for p in sig.params)
+            found.setdefault(key, Prototype(name, sig, result, converter))
+        if len(found) == 1 and not problem:
+            return next(iter(found.values()))
+        if found:
+            return "its names have different prototypes"
+        return problem or f"BTF has no function {names[0]}"
+
+    def function_type(self, address: int, module: str) -> int | None:
+        """
+        The FUNC_PROTO's id of the function that starts at an address; None if not known.
+
+        A function whose address somebody keeps has the prototype that its source says.
+
+        :param module: In whose BTF the id is to be, "" for the kernel's.
+        """
+        own = self._symbols.module_of(address) or ""
+        converter = self._converter(own)
+        if converter is None or own not in ("", module):
+            return None
+        found = set()
+        for name in self._symbols.names_at(address):
+            ids = own_ids(converter.btf, name, (Kind.FUNC,))
+            if len(ids) == 1 and len({s.address for s in self._symbols.by_name(name, own)}) == 1:
+                found.add(int(converter.btf.type_by_id(ids[0]).type))  # type: ignore[union-attr]
+        return found.pop() if len(found) == 1 else None
+
+    def _converter(self, module: str) -> TypeConverter | None:
+        if not module:
+            return self._session.converter
+        btfs = self._session.module_btfs
+        return None if btfs is None else btfs.converter(module)
+
+    def _is_called_by_pointer(self, name: str, address: int) -> bool:
+        """
+        Whether a function's address is kept: then its parameters are those of its type.
+
+        Modules call what is exported; tables of operations name what they hold. With
+        link-time optimisation all of the kernel's own functions are local. LLVM changes what
+        only direct calls use (DeadArgumentElimination, ArgumentPromotion).
+        """
+        if self._session.lookup_symbols(f"__ksymtab_{name}"):
+            return True
+        if self._kept is None:
+            start, end = self._symbols.kernel_range()
+            found: set[int] = set()
+            for first, last in self._symbols.data(""):
+                for at in range(first & -8, last, _DATA_CHUNK):
+                    data = self._symbols.memory(at, min(_DATA_CHUNK, last - at) & -8) or b""
+                    found.update(w for w in memoryview(data).cast("Q") if start <= w < end)
+            self._kept = frozenset(found)
+        return address in self._kept
+
+    def _is_clang(self) -> bool:
+        if self._clang is None:
+            self._clang = ""
+            for sym in self._session.lookup_symbols("linux_banner")[:1]:
+                banner = self._symbols.memory(sym.address, 256) or b""
+                self._clang = "clang" if b"clang version" in banner else ""
+        return bool(self._clang)
