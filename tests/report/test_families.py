@@ -87,6 +87,21 @@ STACKS = (
     ("rcu-stall", "a <__arm64_sys_unlinkat> invoke_syscall el0_svc_common do_el0_svc el0_svc"),
     ("rcu-stall", "a <__riscv_sys_read> do_trap_ecall_u handle_exception"),
     ("rcu-stall", "a <sys_read> system_call_exception system_call_common"),
+    # a timer's callback that another CPU looked at is no tick that noticed the stall
+    ("rcu-stall", "a <demo_timer> __run_hrtimer __hrtimer_run_queues hrtimer_interrupt "
+     "sysvec_apic_timer_interrupt asm_sysvec_apic_timer_interrupt b do_syscall_64"),
+    ("rcu-stall", "a <ip_rcv> __netif_receive_skb process_backlog __napi_poll net_rx_action"),
+    ("rcu-stall", "a <ipv6_rcv> netif_receive_skb_internal napi_gro_receive demo_poll napi_poll"),
+    ("rcu-stall", "a <demo_recvmsg> sock_recvmsg ____sys_recvmsg __sys_recvmsg do_syscall_64"),
+    ("rcu-stall", "rcu_dump_cpu_stacks rcu_sched_clock_irq update_process_times tick_sched_timer "
+     "__hrtimer_run_queues hrtimer_interrupt xen_timer_interrupt __handle_irq_event_percpu "
+     "xen_evtchn_do_upcall xen_do_hypervisor_callback a <demo_ioctl> do_vfs_ioctl"),
+    # ---- reporters of one architecture or check
+    ("kasan", "kasan_report report_tag_fault do_tag_check_fault do_mem_abort el1_abort "
+     "el1h_64_sync_handler el1h_64_sync <demo_ioctl> __arm64_sys_ioctl"),
+    ("divide-error", "dump_stack_lvl __div0 Ldiv0 <demo_scale> demo"),
+    ("bad-page", "print_bad_pte <demo_unmap> zap_pte_range"),
+    ("warning", "sysfs_remove_groups device_remove_attrs device_del <demo_remove>"),
 )  # fmt: skip
 
 

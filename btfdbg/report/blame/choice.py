@@ -177,7 +177,7 @@ def without_tick(frames: Sequence[Frame], reasons: list[Reason]) -> Sequence[Fra
         if match("entry", frames[i].name):
             end = i
             break
-        if match("tick", frames[i].name):
+        if match("tick", frames[i].name) or match("tick-way", frames[i].name):
             last = i
     else:
         end = last

@@ -92,7 +92,7 @@ _ROWS = (
         "warn warn_slowpath_* warn_printk report_bug* handle_bug fixup_bug is_valid_bugaddr* "
         "bug_handler bug_brk_handler cfi_* warn_thunk_thunk WARN_* warn_args WARN_trap "
         "add_taint find_bug bug_get_file_line generic_bug_* handle_trap_bug "
-        "reserved_fault_brk_handler refcount_report_error",
+        "reserved_fault_brk_handler refcount_report_error print_bad_pte print_bad_page_map",
         "turns a BUG or WARN into a report", "warn_slowpath_fmt", "warn_alloc_show_mem",
     ),
     Rule(
@@ -113,7 +113,7 @@ _ROWS = (
         "unpoison_slab_object object_err slab_err print_trailer print_section quarantine_put "
         "mte_check_* mte_sync_tags mte_clear_page_tags mte_copy_page_tags quarantine_reduce "
         "quarantine_remove_cache qlink_free addr_has_metadata addr_has_shadow "
-        "check_inline_region",
+        "check_inline_region report_tag_fault",
         "KASAN's own check or report", "kasan_check_range", "qlist_free_all",
     ),
     Rule(
@@ -222,7 +222,7 @@ _ROWS = (
         "fault-arm", "skip", "arm",
         "dabt_svc pabt_svc und_svc do_DataAbort do_PrefetchAbort do_undefinstr do_DataAbort* "
         "do_translation_fault do_sect_fault do_kernel_fault do_page_fault und_fault "
-        "dabt_invalid pabt_invalid arm_notify_die baddataabort",
+        "dabt_invalid pabt_invalid arm_notify_die baddataabort div0 Ldiv0*",
         "arm's way from a fault to its report", "__und_svc",
     ),
     Rule(
@@ -660,7 +660,7 @@ _ROWS = (
         "get_device_parent* tty_unregister_device tty_register_device* bus_add_device "
         "bus_probe_device bus_remove_device driver_register device_for_each_child* "
         "bus_for_each_* i2c_del_adapter i2c_unregister_device unregister_client "
-        "device_add_attrs add_uevent_var dev_uevent release_nodes devres_* "
+        "device_add_attrs device_remove_attrs add_uevent_var dev_uevent release_nodes devres_* "
         "*_notifier_call_chain notifier_chain_register notifier_chain_unregister "
         "blocking_notifier_chain_* raw_notifier_chain_* atomic_notifier_chain_* "
         "srcu_notifier_chain_* call_netdevice_notifiers* debugfs_remove* debugfs_create_* "
@@ -828,7 +828,7 @@ _ROWS = (
         "rcu_check_gp_kthread_starvation* update_process_times tick_sched_handle* "
         "tick_sched_timer tick_nohz_handler tick_periodic tick_handle_periodic "
         "watchdog_timer_fn watchdog_overflow_callback watchdog_check_hardlockup_* "
-        "watchdog_hardlockup_check hrtimer_interrupt nmi_cpu_backtrace* "
+        "watchdog_hardlockup_check nmi_cpu_backtrace* "
         "nmi_trigger_cpumask_backtrace* arch_trigger_cpumask_backtrace* "
         "arch_trigger_all_cpu_backtrace* trigger_all_cpu_backtrace* perf_event_nmi_handler "
         "intel_pmu_handle_irq nmi_handle* do_nmi default_do_nmi exc_nmi first_nmi nmi "
@@ -839,8 +839,9 @@ _ROWS = (
     Rule(
         "tick-way", "tick-way", "",
         "smp_apic_timer_interrupt sysvec_apic_timer_interrupt arch_timer_handler_* "
-        "handle_percpu_devid_irq run_hrtimer timer_handler twd_handler timer_interrupt "
-        "do_ext_irq scheduler_tick sched_tick hrtimer_run_queues local_apic_timer_interrupt "
+        "handle_percpu_devid_irq hrtimer_interrupt run_hrtimer timer_handler twd_handler "
+        "timer_interrupt xen_timer_interrupt do_ext_irq scheduler_tick sched_tick "
+        "hrtimer_run_queues local_apic_timer_interrupt "
         "gic_handle_irq handle_domain_irq generic_handle_domain_irq call_on_irq_stack "
         "do_interrupt_handler el1_interrupt el1h_64_irq_handler handle_irq_desc",
         "on the way to the tick", "sysvec_apic_timer_interrupt",
@@ -850,7 +851,8 @@ _ROWS = (
         "asm_sysvec_* apic_timer_interrupt asm_common_interrupt common_interrupt "
         "ret_from_intr asm_exc_nmi nmi end_repeat_nmi reschedule_interrupt "
         "call_function_interrupt call_function_single_interrupt irq_work_interrupt "
-        "hyperv_stimer0_callback_vector xen_hvm_callback_vector",
+        "hyperv_stimer0_callback_vector xen_hvm_callback_vector xen_do_hypervisor_callback "
+        "asm_exc_xen_hypervisor_callback",
         "x86's stub for an interrupt", "asm_sysvec_apic_timer_interrupt",
     ),
     Rule(
@@ -943,10 +945,10 @@ _ROWS = (
     Rule(
         "anchor-net", "anchor", "",
         "sock_sendmsg* sock_write_iter sys_sendmsg* kernel_sendmsg rtnetlink_rcv_msg "
-        "netlink_dump nfnetlink_rcv_msg nfnetlink_rcv_batch netif_receive_skb_core* "
-        "netif_receive_skb_one_core netif_receive_skb_list_core deliver_skb "
-        "deliver_ptype_list_skb sys_setsockopt do_sock_setsockopt sys_getsockopt "
-        "do_sock_getsockopt sys_connect* sys_bind* sys_listen* sys_accept4* sock_setsockopt",
+        "netlink_dump nfnetlink_rcv_msg nfnetlink_rcv_batch netif_receive_skb* deliver_skb "
+        "deliver_ptype_list_skb sock_recvmsg* sock_read_iter sys_setsockopt do_sock_setsockopt "
+        "sys_getsockopt do_sock_getsockopt sys_connect* sys_bind* sys_listen* sys_accept4* "
+        "sock_setsockopt",
         "calls a protocol's or a network driver's operation", "__netif_receive_skb_core",
     ),
     Rule(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from btfdbg.report.event import Frame
 
-VERSION = 3
+VERSION = 4
 _HASHED = 8  # frames that the stack's hash covers
 
 # Kinds whose detail is a class of defect, and so part of the title.

@@ -17,7 +17,7 @@ from btfdbg.report.event import Event, Frame, access_class
 from btfdbg.report.kinds import FAULT, HANG, KINDS, NOBODY, STALL
 from btfdbg.report.logs.deciding import deciding, is_held
 from btfdbg.report.logs.expression import Expression
-from btfdbg.report.logs.headers import FOLLOWS, NAMES
+from btfdbg.report.logs.headers import FOLLOWS, NAMES, STARTS
 from btfdbg.report.logs.lines import printable
 from btfdbg.report.logs.panics import kind_of, may_end
 from btfdbg.report.logs.stacklines import (
@@ -40,6 +40,7 @@ _BESIDE = 14  # lines between a message that names a defect and its BUG or WARNI
 _PANIC_AFTER = 120.0  # seconds
 _KILLED_AFTER = 1.0  # from an oops to the end of its task
 _FIRST_PAGE = 4096
+_WITH_OOPS = ("null-dereference", "bad-access")  # say what and where, then "Oops: ... [#1]"
 
 _CPU = Expression(
     r"\s*CPU: (?P<cpu>\d+) (?:UID: \d+ )?PID: (?P<pid>\d+) Comm: (?P<comm>.{1,40}?) "
@@ -48,9 +49,10 @@ _CPU = Expression(
 _HARDWARE = Expression(r"\s*Hardware name: (?P<model>.*?)(?:, BIOS .*|/\S+, BIOS .*)?$")
 _ACCESS = Expression(r"\s*(Read|Write) of size \d+ (?:at|by)")
 _AT = Expression(rf".*\bat: +(?:\[<[^>]*>\] *)?(?P<bare>.*?){FUNCTION}")
-_UNLOCK = Expression(rf"\s*\[<[^>]*>\] {FUNCTION}\s*$")
+_UNLOCK = Expression(rf"\s*\[<[^>]*>\] {FUNCTION}(?: \S+:\d+)?\s*$")
+_ACQUIRES_WITHIN = 8  # lines from "is trying to acquire" to the lock's place
 _ACQUIRES = Expression(r".*(?:trying to (?:acquire|release|contend)|\] takes:)")
-_LAST_FUNCTION = Expression(r"\s*last function: (?P<fn>[\w.]+)")
+_LAST_FUNCTION = Expression(r"\s*(?:last function: |preempt=.* workfn=)(?P<fn>[\w.]+)")
 _ERROR_CODE = Expression(r"\s*#PF: error_code\((0x[0-9a-f]{4})\)")
 _PF_MAPPED, _PF_WRITE, _PF_FETCH = 1, 2, 16  # arch/x86/include/asm/trap_pf.h
 _FAILING = Expression(r"\s*Failing address: (?P<address>[0-9a-f]+)")
@@ -147,8 +149,9 @@ class Builder:
         self._pending_pc: Frame | None = None
         self._pending_lr: Frame | None = None
         self._skip = False
-        self._acquires = False
+        self._acquires = 0  # lines in which a lock's place may still come
         self._joined = False
+        self._oopsed = False  # the line after the first was seen
         self._error_code = 0  # of an x86 page fault
         self._warned = False  # a WARNING came from inside this report
         self.holder: Frame | None = None
@@ -173,6 +176,7 @@ class Builder:
         if groups.get("file") and not self.file:
             self.file = groups["file"].rpartition(":")[0]
         self.address = self.address or groups.get("address") or ""
+        self._oopsed = self._oopsed or row.role == FOLLOWS
         if row.kind == "stack-overflow" and self.kind.id != "stack-overflow":
             self.kind = KINDS["stack-overflow"]
         self._touch(line)
@@ -182,6 +186,9 @@ class Builder:
         if row.kind == "panic" or line.number - self.line > 4000:
             return False
         if row.kind == self.kind.id and row.kind in ("hardware", "out-of-memory"):
+            return True
+        if row is self.row and "[inline]" in self.message and not self.sections:
+            self.message = line.text.strip()  # decode_stacktrace.sh: of inlined callees first
             return True
         if self.kind.id == "sysrq":
             return row.kind in ("null-dereference", "bad-access")
@@ -207,6 +214,13 @@ class Builder:
                 self.kind.choice in (FAULT, "first") or self.kind.id == "stack-overflow"
             )
         return row.kind == "trap" and self.kind.id == "double-fault" and self.fresh
+
+    @property
+    def awaits_oops(self) -> bool:
+        """Whether this is the first line of a bad access whose ``Oops:`` line is yet to come."""
+        if self.row.role != STARTS or self.kind.id not in _WITH_OOPS or self._oopsed:
+            return False
+        return self.fresh and "[#" not in self.message
 
     def may_be_named(self, message: Builder) -> bool:
         """Say whether a message tells what this BUG or WARNING is about."""
@@ -304,7 +318,7 @@ class Builder:
             self._part = name
         elif name == "trace":
             self._section, self._part = None, "task"
-            if self._context in ("chain", "usage", "alloc", "free", "origin"):
+            if self._context in ("chain", "usage", "alloc", "free", "origin", "owner"):
                 self._context = "stack"
         elif name == "held":
             pass
@@ -320,7 +334,7 @@ class Builder:
             self.done = not self.fresh and self.kind.choice not in (HANG, STALL)
         elif name == "end":
             self._section = None
-        else:  # alloc, free, origin, chain, usage, sharp: their frames follow at once
+        else:  # alloc, free, owner, origin, chain, usage, sharp: their frames follow at once
             self._section, self._context = None, name
         return True
 
@@ -397,13 +411,18 @@ class Builder:
             self.at = Frame(last["fn"], "", True, "pc")
             return True
         if _ACQUIRES.match(text) or (is_held(self.detail) and heading(text) == "held"):
-            self._acquires = True
+            self._acquires = _ACQUIRES_WITHIN
         elif not self._acquires:
             return False
+        elif heading(text) in ("trace", "again"):  # without the place: a tool rewrote the line
+            self._acquires = 0
+            return False
+        else:
+            self._acquires -= 1
         match = _AT.match(text) or _UNLOCK.match(text)
         if match:
             self.at = Frame(match["fn"], match["mod"] or "", True, "pc")
-            self._acquires = False
+            self._acquires = 0
         return True
 
     def may_panic(self, cause: str, line: Line) -> bool:

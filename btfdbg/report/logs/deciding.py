@@ -43,6 +43,9 @@ def deciding(report: Builder) -> list[Frame]:
         return [*locks, *stack] if _at_decides(report) else stack
     if kind.id == "kcsan":
         stack = _stack(report, "sharp", "trace", "panic")
+    elif kind.id == "bad-page":
+        # page_owner: who had the page last wrote to it; the trace is who met it afterwards
+        stack = _stack(report, "owner", "trace", "stack", "panic")
     else:
         stack = _stack(report, "trace", "stack", "cpu", "panic")
     if not stack and report.bad_pc and kind.choice == FAULT:

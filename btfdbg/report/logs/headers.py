@@ -183,6 +183,7 @@ HEADERS: tuple[Header, ...] = (
     Header("usercopy", "usercopy", r"usercopy: [Kk]ernel memory (?P<detail>exposure|overwrite) attempt",
            "usercopy: Kernel memory exposure attempt detected from SLUB object 'x' (offset 1, size 2)!", "{detail}", NAMES),
     Header("usercopy", "usercopy", r"Bad or missing usercopy whitelist\?", "Bad or missing usercopy whitelist? Kernel memory exposure attempt detected", "", NAMES),
+    Header("fortify", "detected buffer overflow", r"detected buffer overflow in (?P<detail>\w+)$", "detected buffer overflow in memcpy", "{detail}", NAMES),
     Header("busy-inodes", "BUG: Dentry ", r"BUG: Dentry \S+\s+still in use", "BUG: Dentry ffff888000000000{i=0,n=x}  still in use (1) [unmount of ramfs ramfs]"),
     Header("bug", "file count is", r"VFS: Close: file count is (?:0|zero)", "VFS: Close: file count is 0", "file count"),
     Header("busy-inodes", "Busy inodes", r"VFS: Busy inodes after unmount of", "VFS: Busy inodes after unmount of loop0. Self-destruct in 5 seconds.", "", ALONE),

@@ -37,17 +37,19 @@ MAX_EVENTS = 10_000  # what comes after, apart from what panics, is only counted
 _IDLE = 120  # lines of one caller without news for its report
 _PAUSE = 60.0  # seconds without
 _SHORTAGE = KINDS["page-allocation-failure"].severity
+_RESUMED = 5.0  # seconds after which a report that was interrupted goes on
 _CALLERS = 4096  # remembered at a time
 
 
 class _Caller:
     """What one caller (a task or CPU that prints) is in the middle of."""
 
-    __slots__ = ("idle", "last", "report")
+    __slots__ = ("idle", "interrupted", "last", "report")
 
     def __init__(self) -> None:
         self.report: Builder | None = None  # open: lines belong to it
         self.last: Builder | None = None  # the newest, open or not
+        self.interrupted: Builder | None = None  # another CPU's report came between its lines
         self.idle = 0
 
 
@@ -184,6 +186,8 @@ class Reader:
             and caller.last.absorbs(row, match, line)
         ):
             return True
+        if row.role == FOLLOWS and row.kind == "bad-access" and self._resume(caller, line):
+            return caller.report is not None and caller.report.absorbs(row, match, line)
         report = Builder(row, match, line, self._frames)
         if row.role == NAMES and current is not None and current.may_be_named(report):
             current.named_by(report)
@@ -195,8 +199,26 @@ class Reader:
             # Others run on for a moment, and without callers their lines stand in between.
             self._keep(report)
             return True
+        if current is not None and current.awaits_oops:
+            caller.interrupted = current
         self._close(caller)
         self._add(caller, report)
+        return True
+
+    def _resume(self, caller: _Caller, line: Line) -> bool:
+        """
+        Take up a bad access that another CPU's report came between the first two lines of.
+
+        Every ``Oops:`` line of a bad access has a line before it that says what was accessed:
+        without callers it is that of the report that still waits for one.
+        """
+        report, caller.interrupted = caller.interrupted, None
+        if report is None or (line.seconds or 0.0) - (report.seconds or 0.0) > _RESUMED:
+            return False
+        if caller.report is None:
+            self._open += 1
+        caller.report = caller.last = report
+        caller.idle = 0
         return True
 
     def _owner_of_panic(self, caller: _Caller, message: str, line: Line) -> Builder | None:
