@@ -15,6 +15,7 @@ a ``CellFormat`` wraps a value with its format.
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import json
 import sys
@@ -34,30 +35,30 @@ class TablesAsJson(io.StringIO):
         super().__init__()
         self.out = out
         self.sections: list[dict[str, Any]] = []
-        self._head: Sequence[Any] = ()
+        self._keys: Sequence[str] = ()
 
     def print_table(self, rows: Sequence[Sequence[Any]], **kwargs: Any) -> None:
         """Stands in for drgn's function of that name."""
         text = self._take_text()
         section: dict[str, Any] = {"text": text, "rows": _objects(rows)}
         self.sections.append(section)
-        self._head = ()
+        self._keys = ()
 
     def print_row(self, row: Sequence[Any], **kwargs: Any) -> None:
         """Stands in for drgn's ``_print_table_row()``, whose first row has the headings."""
         if str(_plain(row[0])).strip() == "PAGE":
             self.begin([str(_plain(cell)).strip() for cell in row])
-        elif self._head:
+        elif self._keys:
             self.row(row)
 
     def begin(self, head: Sequence[Any]) -> None:
         """Begin a table whose rows come one by one."""
         self.sections.append({"text": self._take_text(), "rows": []})
-        self._head = head
+        self._keys = _keys(head)
 
     def row(self, row: Sequence[Any]) -> None:
         """The next row of the table that was begun."""
-        self.sections[-1]["rows"] += _objects([self._head, row])
+        self.sections[-1]["rows"].append(_object(self._keys, row))
 
     def _take_text(self) -> list[str]:
         text = [escape(line) for line in self.getvalue().splitlines() if line.strip()]
@@ -83,6 +84,7 @@ class TablesAsLines(TablesAsJson):
     def __init__(self, out: IO[str]) -> None:
         super().__init__(out)
         self._lines = Lines()
+        self._encode = json.JSONEncoder(default=str).encode
 
     def print_table(self, rows: Sequence[Sequence[Any]], **kwargs: Any) -> None:
         """Stands in for drgn's function of that name."""
@@ -91,12 +93,11 @@ class TablesAsLines(TablesAsJson):
 
     def begin(self, head: Sequence[Any]) -> None:
         """Begin a table whose rows come one by one."""
-        self._head = head
+        self._keys = _keys(head)
 
     def row(self, row: Sequence[Any]) -> None:
         """Print the next row."""
-        for found in _objects([self._head, row]):
-            self._line(found)
+        self._line(_object(self._keys, row))
 
     def write(self, text: str, /) -> int:
         for line in self._lines.feed(text):
@@ -108,7 +109,7 @@ class TablesAsLines(TablesAsJson):
             self._line({"text": escape(line)})
 
     def _line(self, found: dict[str, Any]) -> None:
-        print(json.dumps(found, default=str), file=self.out)
+        self.out.write(self._encode(found) + "\n")
 
     def finish(self) -> None:
         """Print a line that was begun."""
@@ -161,9 +162,13 @@ def _printed_by(functions: Mapping[str, Callable[..., Any]]) -> Iterator[None]:
 def _as_printed(printer: Any, take: Callable[..., Any]) -> Callable[..., Any]:
     """A taker of rows that gets them as a printer that changes them would print them."""
     adjusted = getattr(printer, "adjusted", None)
-    if adjusted is None:
-        return take
-    return lambda rows, *args, **kwargs: take(adjusted(rows), *args, **kwargs)
+
+    def show(rows: Sequence[Any], *args: Any, **kwargs: Any) -> None:
+        take(rows if adjusted is None else adjusted(rows), *args, **kwargs)
+
+    # Whoever checks the printer's parameters looks at drgn's.
+    show.__wrapped__ = printer  # type: ignore[attr-defined] # as functools.wraps() does
+    return show
 
 
 def are_taken() -> bool:
@@ -224,23 +229,34 @@ def hexadecimal(number: int) -> Any:
     return CellFormat(number, "<x")
 
 
+def _keys(head: Sequence[Any]) -> list[str]:
+    names = [str(_plain(cell)).strip() for cell in head]
+    return [name or f"column {i + 1}" for i, name in enumerate(names)]
+
+
+def _object(keys: Sequence[str], row: Sequence[Any]) -> dict[str, Any]:
+    extra = [f"column {i + 1}" for i in range(len(keys), len(row))]
+    return dict(zip([*keys, *extra] if extra else keys, map(_plain, row), strict=False))
+
+
 def _objects(rows: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
     if not rows:
         return []
-    head = [str(_plain(cell)).strip() for cell in rows[0]]
-    keys = [name or f"column {i + 1}" for i, name in enumerate(head)]
-    found = []
-    for row in rows[1:]:
-        if not len(row):
-            continue  # an empty line between two tables
-        extra = [f"column {i + 1}" for i in range(len(keys), len(row))]
-        found.append({k: _plain(v) for k, v in zip([*keys, *extra], row, strict=False)})
-    return found
+    keys = _keys(rows[0])
+    # An empty row is an empty line between two tables.
+    return [_object(keys, row) for row in rows[1:] if len(row)]
+
+
+@functools.cache
+def _cells_have_values() -> bool:
+    # CellFormat has no public way back to its value; asked once, a table has 100,000s of cells.
+    return reach("drgn.helpers.common.format", "CellFormat._value") is not None
 
 
 def _plain(value: Any) -> Any:
-    # CellFormat has no public way back to its value.
-    if reach("drgn.helpers.common.format", "CellFormat._value") is not None:
+    if type(value) is int:
+        return value
+    if _cells_have_values():
         value = getattr(value, "_value", value)
     if isinstance(value, drgn.Object):
         try:

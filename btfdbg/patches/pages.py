@@ -130,7 +130,7 @@ def _show(prog: drgn.Program, layout: _Layout, row: Any) -> None:
             line = form(address, pfn << shift, mapping, index, count, flags, words(flags))
             print(line.rstrip(" "))
         else:
-            cells = [CellFormat(n, "x") for n in (pfn << shift, mapping, index, count)]
+            cells = (pfn << shift, mapping, index, count)  # a number has no base in JSON
             row((f"{address:0{digits}x}", *cells, f"{flags:x} {words(flags)}"), widths=widths)
     if missing:
         remark(prog, f"{missing} pages have no struct page in this dump")
