@@ -135,11 +135,6 @@ def _is_listing(args: argparse.Namespace) -> bool:
 
 
 def _listing(command: Command, selector: Any, args: argparse.Namespace) -> None:
-    try:
-        command(selector, args)
-        return
-    except FaultError:
-        pass
     shown = reach(_PS, "print_table")
     if shown is None:
         _going_on(command)(selector, args)
@@ -147,11 +142,27 @@ def _listing(command: Command, selector: Any, args: argparse.Namespace) -> None:
     head: list[Any] = []
     rows: list[Any] = []
     names = vars(sys.modules[_PS])
+    # --json has put its own in the place of drgn's.
+    shown = names["print_table"]
+    count = 1 if args.header else 0
+
+    def unless_empty(found: list[Any], **options: Any) -> None:
+        # A head without rows says that there are no tasks; the error says which were meant.
+        if len(found) > count:
+            shown(found, **options)
 
     def collect(found: list[Any], **_: Any) -> None:
-        count = 1 if args.header else 0
         head[:] = found[:count]
         rows.extend(found[count:])
+
+    try:
+        names["print_table"] = unless_empty
+        command(selector, args)
+        return
+    except FaultError:
+        pass
+    finally:
+        names["print_table"] = shown
 
     try:
         names["print_table"] = collect

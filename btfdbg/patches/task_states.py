@@ -53,16 +53,53 @@ _matched: _Matched | None = None
 
 
 def counted_tasks(original: Command) -> Command:
-    """``_TaskSelector.tasks()``, whose tasks are counted for the command that runs."""
+    """
+    ``_TaskSelector.tasks()``, whose tasks are counted for the command that runs.
+
+    drgn prints a line among the output for a pid that there is not, and succeeds. Here the
+    other tasks are given, and then it fails.
+    """
 
     def tasks(self: Any) -> Iterator[Object]:
         matched = _matched
-        for task in original(self):
+        missed = _take_missing(self) if find_session(self.prog) is not None else []
+        # With nothing left of what was asked for drgn would give all tasks.
+        for task in () if missed and _asks_nothing(self) else original(self):
             if matched is not None:
                 matched.take(task)
             yield task
+        # foreach and ps hold all their constraints against the tasks in the end.
+        if missed and matched is None:
+            raise NoTaskError(f"no task matches {' '.join(missed)}; ps lists tasks")
 
     return tasks
+
+
+def _take_missing(selector: Any) -> list[str]:
+    """Take pids and addresses out of a selector of which there is no task; as they are typed."""
+    find = reach(_COMMON, "crash_get_context")
+    asked = getattr(selector, "_exact_task_args", None)
+    if find is None or not asked:
+        return []
+    missed = []
+    for argument in list(asked):
+        if argument is None or argument == ("pid", 0):
+            continue
+        try:
+            find(selector.prog, argument)
+        except LookupError:
+            kind, value = argument
+            missed.append(f"{value:x}" if kind == "task" else f"{value}")
+            asked.remove(argument)
+            # Another way through the tasks compares with these, and tells of the rest itself.
+            for name in ("_pids", "_task_structs"):
+                getattr(selector, name, set()).discard(value)
+    return missed
+
+
+def _asks_nothing(selector: Any) -> bool:
+    names = ("_exact_task_args", "_commands", "_command_patterns")
+    return not any(getattr(selector, name, ()) for name in names)
 
 
 def foreach(original: Command) -> Command:
