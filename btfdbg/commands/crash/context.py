@@ -13,7 +13,7 @@ from typing import Any
 from drgn.commands import CommandError
 
 from btfdbg.commands import output, tables
-from btfdbg.commands.crash.call import Call
+from btfdbg.commands.crash.call import Call, parse_cpus
 from btfdbg.commands.state import state_of
 
 _NO_MEANING = {
@@ -47,6 +47,9 @@ def plain(call: Call) -> Any:
         return None
     if words and words[0] in _NO_MEANING:
         raise CommandError(f"{words[0]} has no meaning here: {_NO_MEANING[words[0]]}")
+    cpu = getattr(call.args, "cpu", None)
+    if cpu is not None:
+        parse_cpus(call.prog, str(cpu), before="-c ")
     return call.drgns()
 
 

@@ -1,51 +1,93 @@
-"""``dev -V``, ``dev -v``: dumps that drivers left in the vmcore.
+"""``dev -i``; ``dev -V``, ``dev -v``: dumps that drivers left in the vmcore.
 
-Owns finding them among the notes of the file, and writing one out.
+Owns the tree of resources, whose lines stand alone; finding device dumps among the notes of
+the file, and writing one out.
 
-Facts: ``include/uapi/linux/vmcore.h`` (struct vmcoredd_header: n_namesz, n_descsz, n_type,
-name[8], dump_name[44]); NT_VMCOREDD is 0x700 and its note's name ``LINUX``. Linux kernel commit
+Facts: ``include/linux/ioport.h`` (struct resource: parent, sibling, child);
+``include/uapi/linux/vmcore.h`` (struct vmcoredd_header: n_namesz, n_descsz, n_type, name[8],
+dump_name[44]); NT_VMCOREDD is 0x700 and its note's name ``LINUX``. Linux kernel commit
 7efe48df8a3d ("vmcore: append device dumps to vmcore as elf notes") (in v4.18).
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
+import drgn
 from drgn.commands import CommandError
 
 from btfdbg.commands import tables
 from btfdbg.commands.crash.call import Call, name_of
 from btfdbg.errors import BtfdbgError
+from btfdbg.program.walks import remark
 from btfdbg.vmcore.identify import Format
+from btfdbg.vmcore.read_failures import unread
 
 _NT_VMCOREDD = 0x700
 _NAME_SIZE = 44
 _MAX_SHOWN = 1 << 20
+_MAX_RESOURCES = 1 << 16
 
 
 def plain(call: Call) -> Any:
     """drgn's ``dev``; ``-i`` with I/O memory below the I/O ports, as crash has it."""
-    result = call.drgns()
     args = call.args
     if not getattr(args, "ioport", False) or args.drgn:
-        return result
-    from drgn.helpers.linux.ioport import for_each_resource
+        return call.drgns()
+    shown = 0
+    for name in ("ioport_resource", "iomem_resource"):
+        try:
+            root = call.prog[name].address_of_()
+        except LookupError:
+            continue
+        # As wide as the last port; memory as in /proc/iomem.
+        width = 8 if shown else len(f"{root.end.value_():x}")
+        if shown and not tables.wanted():
+            print()
+        shown += 1
+        rows: list[tuple[Any, ...]] = [("RESOURCE", "RANGE", "NAME")]
+        rows += (_row(resource, width) for resource in _resources(root))
+        tables.section(rows)
+    if not shown:
+        return call.drgns()
+    return None
 
+
+def _row(resource: drgn.Object, width: int) -> tuple[Any, ...]:
+    address = tables.hexadecimal(resource.value_())
     try:
-        whole = call.prog["iomem_resource"]
-    except LookupError:
-        return result
-    if not tables.wanted():
-        print()
-    rows: list[tuple[Any, ...]] = [("RESOURCE", "RANGE", "NAME")]
-    width = 8
-    for resource in for_each_resource(whole.address_of_()):
         start, end = resource.start.value_(), resource.end.value_()
-        shown = f"{start:0{width}x}-{end:0{width}x}"
-        rows.append((tables.hexadecimal(resource.value_()), shown, name_of(resource.name)))
-    tables.section(rows)
-    return result
+    except drgn.FaultError:
+        return address, "?", "?"
+    return address, f"{start:0{width}x}-{end:0{width}x}", name_of(resource.name)
+
+
+def _resources(root: drgn.Object) -> Iterator[drgn.Object]:
+    """
+    A resource and all below it, in order; one that is not in the dump ends its own level only.
+
+    :param root: ``struct resource *``.
+    """
+    seen: set[int] = set()
+    waiting = [root]
+    while waiting:
+        resource = waiting.pop()
+        place = resource.value_()
+        if not place or place in seen or len(seen) >= _MAX_RESOURCES:
+            continue
+        seen.add(place)
+        yield resource
+        try:
+            behind, below = resource.sibling.read_(), resource.child.read_()
+        except drgn.FaultError as e:
+            # The read is told as others are; what hangs on it is nowhere else.
+            unread(root.prog_).note_fault(e)
+            remark(root.prog_, "what is behind and below a resource is unknown", f"{place:#x}")
+            continue
+        # Nothing is behind the root.
+        waiting += [below] if place == root.value_() else [behind, below]
 
 
 def _notes(call: Call) -> list[tuple[str, bytes]]:

@@ -1,4 +1,4 @@
-"""``irq`` as drgn has it, where the table that it needs is the architecture's.
+"""``irq`` as drgn has it; what this machine has not is an error of one line.
 
 Facts: ``idt_table`` is x86's.
 """
@@ -22,4 +22,27 @@ def plain(call: Call) -> Any:
     )
     if getattr(call.args, "idt", False) and not x86:
         raise CommandError("-d: only x86 has an interrupt descriptor table; type irq -u")
-    return call.drgns()
+    if getattr(call.args, "drgn", False):
+        return call.drgns()
+    missing = _take_missing(call)
+    result = call.drgns() if not missing or call.args.number else None
+    if missing:
+        raise CommandError(f"no IRQ {', '.join(map(str, missing))} here; irq -u lists those in use")
+    return result
+
+
+def _take_missing(call: Call) -> list[int]:
+    """Take numbers out of the arguments that no IRQ has; drgn prints a line, and succeeds."""
+    numbers = getattr(call.args, "number", None)
+    if not numbers:
+        return []
+    count = _count(call.prog)
+    missing = [n for n in numbers if not 0 <= n < count]
+    call.args.number = [n for n in numbers if n not in missing]
+    return missing
+
+
+def _count(prog: drgn.Program) -> int:
+    from drgn.helpers.linux.irq import irq_get_nr_irqs
+
+    return irq_get_nr_irqs(prog)
