@@ -114,6 +114,39 @@ DRGN: tuple[Row, ...] = (
 
 TABLES = {"crash": CRASH, "gdb": GDB, "drgn": DRGN}
 
+_OWN_CACHES = "crash's own caches; nothing here has them"
+
+INTERNALS: dict[str, str] = {
+    "a": "alias lists the aliases",
+    "b": _OWN_CACHES,
+    "B": "btfdbg --version says what this is",
+    "c": _OWN_CACHES,
+    "d": "dev lists the devices",
+    "D": "info says what the dump holds",
+    "e": "extend says how commands are added",
+    "f": "mount lists filesystems, files what is open",
+    "g": "gdb and help gdb say what there is of gdb's",
+    "H": _OWN_CACHES,
+    "k": "sys shows the kernel, info where its types and symbols are from",
+    "K": "sys shows the kernel, info where its types and symbols are from",
+    "L": _OWN_CACHES,
+    "m": "mach shows the machine, vtop ADDR its page tables",
+    "M": "mach shows the machine, vtop ADDR its page tables",
+    "n": "info says what the dump holds",
+    "N": "net lists the network devices",
+    "o": "struct -o TYPE shows offsets, whatis TYPE sizes and holes",
+    "p": "set -v shows the settings",
+    "r": "ctx shows the registers, bt -a those of all CPUs",
+    "s": "info says where symbols are from, sym -l lists them",
+    "t": "ps lists the tasks",
+    "T": "ps lists the tasks",
+    "v": "kmem -n shows nodes and zones, mach -m the memory map",
+    "V": "kmem -n shows nodes and zones, mach -m the memory map",
+    "x": _OWN_CACHES,
+    "z": "help lists the commands",
+}
+"""crash's ``help -LETTER``, which shows its own tables, to what shows the same of the dump."""
+
 _NOTHING_RUNS = "a dump does not run; bt and ctx show where it stood"
 _NOT_WRITTEN = "a dump is only read"
 

@@ -33,6 +33,7 @@ _MAX_CANDIDATES = 4000
 _MOST = 3  # that are suggested
 
 _MISSING_TYPE = re.compile(r"could not find '(?:(struct|union|enum|typedef|class) )?([^']+)'")
+_NO_NUMBER = re.compile(r"invalid literal for int\(\) with base (\d+): (.+)")
 _MISSING_MEMBER = re.compile(r"'([^']+)' has no member '([^']+)'")
 
 
@@ -53,13 +54,13 @@ def _describe(error: BaseException, names: Names, known: Known) -> str:
         hint = getattr(error, "hint", "")
         return f"{text}; {hint}" if hint else text
     if isinstance(error, drgn.ObjectNotFoundError):
-        return known(error.name) or f"no {error.name!r} in this dump" + _symbols_near(
+        return known(error.name) or f"no {error.name!r} in this dump" + symbols_near(
             error.name, names
         )
     if isinstance(error, KeyError) and error.args:
         key = error.args[0]
         if isinstance(key, str) and " " not in key:
-            return known(key) or f"{key!r} was not found in this dump" + _symbols_near(key, names)
+            return known(key) or f"{key!r} was not found in this dump" + symbols_near(key, names)
         return text if isinstance(key, str) else f"{key!r} was not found"
     if isinstance(error, NameError):
         name = getattr(error, "name", None) or ""
@@ -67,8 +68,9 @@ def _describe(error: BaseException, names: Names, known: Known) -> str:
         if there:
             return there
         said = f"name {name!r} is not defined" if name else text
-        known_words = [*names("name"), *names("command")]
-        return said + _say([*names(f"slip {name}"), *nearest(name, known_words)])
+        slipped = list(names(f"slip {name}"))
+        known_words = [*names("name"), *names("command"), *(() if slipped else names("type"))]
+        return said + _say([*slipped, *nearest(name, known_words)])
     missing = _MISSING_TYPE.match(text)
     if isinstance(error, LookupError) and missing:
         asked = known(f"{missing[1] or 'type'} {missing[2]}")
@@ -90,6 +92,9 @@ def _describe(error: BaseException, names: Names, known: Known) -> str:
         return "recursion too deep (a list or tree that loops?)"
     if isinstance(error, MemoryError):
         return "out of memory"
+    number = _NO_NUMBER.fullmatch(text)
+    if isinstance(error, ValueError) and number:
+        return f"{number[2]} is no {'hexadecimal ' if number[1] == '16' else ''}number"
     kind = type(error).__name__
     if isinstance(error, (LookupError, ValueError, TypeError, OSError)) and text:
         return text
@@ -106,8 +111,12 @@ def did_you_mean(name: str, candidates: Iterable[str]) -> str:
     return _say(nearest(name, candidates))
 
 
-def _symbols_near(name: str, names: Names) -> str:
-    """The symbols that one slip apart are found by name; all are compared if there are none."""
+def symbols_near(name: str, names: Names) -> str:
+    """
+    ``; did you mean …?`` with symbols like a name, or nothing.
+
+    Those one slip apart are found by name; all are compared if there are none.
+    """
     return _say(names(f"slip {name}")) or did_you_mean(name, names(f"symbol {name}"))
 
 

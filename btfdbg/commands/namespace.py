@@ -29,7 +29,16 @@ from drgn.commands import (
     ParsedCommand,
 )
 
-from btfdbg.commands import aliases, equivalents, extensions, failure, output, reads, words
+from btfdbg.commands import (
+    aliases,
+    equivalents,
+    extensions,
+    failure,
+    output,
+    reads,
+    usage_errors,
+    words,
+)
 from btfdbg.commands.arguments import options_first
 from btfdbg.commands.candidates import candidates
 from btfdbg.commands.crash.attach import attach
@@ -347,8 +356,6 @@ def report(session: Session, state: PromptState, word: str, error: Exception) ->
     text = one_line_about(session, error)
     if not text:
         return
-    if isinstance(error, CommandArgumentError) and "unrecognized arguments" in text and word:
-        text += f"; help {word} lists what it takes"
     prefix = "btfdbg" if isinstance(error, CommandNotFoundError) or not word else word
     if text.startswith(prefix + ":"):
         prefix = ""
@@ -379,7 +386,11 @@ def one_line_about(session: Session, error: BaseException) -> str:
     if isinstance(error, CommandArgumentError):
         # argparse's message has the usage above it.
         said = str(error).strip()
-        return one_line(said.splitlines()[-1]) if said else ""
+
+        def near(name: str) -> str:
+            return failure.symbols_near(name, names)
+
+        return one_line(usage_errors.worded(said.splitlines()[-1], near)) if said else ""
     if isinstance(error, (CommandError, BtfdbgError)) and not isinstance(error, LookupError):
         return (
             one_line(str(error))

@@ -2,7 +2,8 @@
 
 Owns the rule for an address, first match wins: ``0x…``; digits with at least one
 0-9 first or eight hexadecimal digits, which are hexadecimal as in crash;
-``symbol`` and ``symbol+offset``; other hexadecimal digits; an expression of C or, where it
+``symbol`` and ``symbol+offset``; other hexadecimal digits; a function whose name the compiler
+gave an ending, without it; an expression of C or, where it
 is no C, of Python over the names of the prompt. Expressions are the user's own words, typed
 at the user's own prompt; C is read by a parser of our own and nothing that comes from a dump
 is evaluated.
@@ -18,6 +19,7 @@ import drgn
 from btfdbg.commands.kernel_names import ArgumentError, check_cpu, copy_of, find_type
 from btfdbg.commands.state import state_of
 from btfdbg.commands.words import arrows
+from btfdbg.program import untyped
 from btfdbg.program.per_cpu import is_per_cpu
 from btfdbg.program.session import Session
 
@@ -65,18 +67,29 @@ def value(session: Session, text: str) -> int | drgn.Object:
         return int(text, 16)
     symbol = _SYMBOL.fullmatch(text)
     if symbol:
-        try:
-            found = session.prog.symbol(symbol[1])
-        except LookupError:
-            pass
-        else:
-            return (found.address + int(symbol[2] or "0", 0)) & MASK
+        place = _address_of_symbol(session, symbol[1])
+        if place is not None:
+            return (place + int(symbol[2] or "0", 0)) & MASK
     if _HEX.fullmatch(text):
         return int(text, 16)
+    if symbol and symbol[1] not in state_of(session.prog).globals:
+        changed = untyped.copies(session, symbol[1])
+        if len(changed) == 1:
+            place = _address_of_symbol(session, changed[0])
+            if place is not None:
+                return (place + int(symbol[2] or "0", 0)) & MASK
     result = evaluate(session, text)
     if isinstance(result, bool) or not isinstance(result, (int, drgn.Object)):
         raise ArgumentError(f"{text!r} is {type(result).__name__}, not an address")
     return result
+
+
+def _address_of_symbol(session: Session, name: str) -> int | None:
+    try:
+        place: int = session.prog.symbol(name).address
+    except LookupError:
+        return None
+    return place
 
 
 def address_of(obj: drgn.Object) -> int:

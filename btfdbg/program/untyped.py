@@ -245,19 +245,29 @@ def _without_data_symbols(session: Session, name: str) -> str:
     )
 
 
-def _of_copies(session: Session, name: str) -> str:
-    """What a compiler made of a function: ``NAME.constprop.0``."""
-    if session.symbols is None:
-        return ""
+def copies(session: Session, name: str) -> tuple[str, ...]:
+    """
+    Return what a compiler made of a function that is not there by its own name.
+
+    >>> copies(session, "cf_level3")
+    ('cf_level3.constprop.0',)
+    """
+    if session.symbols is None or not _NAME.fullmatch(name) or len(name) > _MAX_NAME:
+        return ()
     # Asked for one by one: going through all names takes a third of a second.
-    copies = [n for end in _CHANGED if session.symbols.by_name(n := name + end)]
+    found = [n for end in _CHANGED if session.symbols.by_name(n := name + end)]
     objects = session.module_objects
-    if not copies and objects is not None:
-        copies = [n for end in _CHANGED if objects.symbols.by_name(n := name + end)]
-    if not copies:
+    if not found and objects is not None:
+        found = [n for end in _CHANGED if objects.symbols.by_name(n := name + end)]
+    return tuple(found)
+
+
+def _of_copies(session: Session, name: str) -> str:
+    found = copies(session, name)
+    if not found:
         return ""
-    told = ", ".join(copies[:_MAX_SHOWN])
-    return f"{name} is there only as the compiler changed it: {told}; try sym {copies[0]}"
+    told = ", ".join(found[:_MAX_SHOWN])
+    return f"{name} is there only as the compiler changed it: {told}; try sym {found[0]}"
 
 
 def _spelling(session: Session, name: str) -> str:

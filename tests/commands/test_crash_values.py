@@ -156,7 +156,7 @@ REFUSED = (
     ("struct task_struct -p", "needs an address"),
     ("struct -f task_struct 0", "xxd"),
     ("struct list_head -c 99999999 -r init_task", "99999999"),
-    ("struct list_head init_task x", "invalid int"),
+    ("struct list_head init_task x", "struct: 'x' is no number"),
     ("struct task_struct.pid -l zz -o init_task", "STRUCT.MEMBER"),
     ("struct task_struct -o no_such_symbol", "no_such_symbol"),
     ("struct rq.cpu -o runqueues:99", ":99"),

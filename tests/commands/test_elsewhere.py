@@ -204,7 +204,7 @@ def test_help_begins_with_what_to_type_first(
         ("eval", "missing"),
         ("eval 1/0", "division by zero"),
         ("eval no such", "neither"),
-        ("tele init_task x", "invalid int"),
+        ("tele init_task x", "tele: 'x' is no number"),
         ("foreach bt --nonsense", "unrecognized arguments"),
     ],
 )

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from drgn.commands import CommandError
+import re
 
-from btfdbg.commands import aliases, output
+from drgn.commands import CommandError, ParsedCommand
+
+from btfdbg.commands import aliases, output, words
 from btfdbg.commands.define import text_command
 from btfdbg.commands.state import state_of
 from btfdbg.commands.text import Table
 from btfdbg.program.session import Session
 
 _MAX_ALIASES = 1000
+
+# The list, or one of it, in a pipeline; behind a command | and > are part of the alias.
+_SHOWN = re.compile(r"\s*(?:--json\b|\w*)\s*(?=[|>])")
+
+
+def _split(source: str) -> ParsedCommand[str]:
+    shown = _SHOWN.match(source)
+    if shown is None:
+        return ParsedCommand(source)
+    parsed = words.parse(source[shown.end() :])
+    if parsed.args:
+        return ParsedCommand(source)
+    return ParsedCommand(shown[0], parsed.redirections, parsed.pipeline)
 
 
 @text_command(
@@ -29,6 +44,7 @@ _MAX_ALIASES = 1000
         ('alias slabs "kmem -s | sort -n"', "with a pipeline, in quotes"),
         ('alias kp ""', "forget it"),
     ),
+    parse=_split,
     complete=("command",),
 )
 def alias(session: Session, line: str) -> None:

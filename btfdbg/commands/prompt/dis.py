@@ -21,6 +21,7 @@ from btfdbg.commands.values import address as address_of_text
 from btfdbg.errors import DebugInfoError
 from btfdbg.frames.ir import Refusal
 from btfdbg.kallsyms.choice import is_text
+from btfdbg.program import untyped
 from btfdbg.program.session import Session
 
 if TYPE_CHECKING:
@@ -116,6 +117,14 @@ def _address(session: Session, place: str) -> int:
         found = {s.address: s for s in symbols.named(session, place) if is_text(s)}
         if len(found) > 1:
             raise CommandError(_several(place, list(found.values())))
+        if not found:
+            # crash cuts the ending off a name: what its bt shows is typed without it.
+            changed = untyped.copies(session, place)
+            found = {s.address: s for n in changed for s in symbols.named(session, n)}
+            if len(found) > 1:
+                raise CommandError(
+                    f"{place} is there only as the compiler changed it: {', '.join(changed)}"
+                )
         if found:
             return next(iter(found))
     return address_of_text(session, place)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from drgn.commands import Command, argument
+from drgn.commands import Command, CommandError, argument
 
 from btfdbg.commands import equivalents, namespace, output, text
 from btfdbg.commands.define import drgns_command, own, prompt_command
@@ -39,6 +39,16 @@ FIRST = (
     """,
     arguments=(
         argument("command", nargs="*", help="command, ``all``, ``crash``, ``gdb`` or ``drgn``"),
+        *(
+            argument(
+                f"-{letter}",
+                dest="internals",
+                action="append_const",
+                const=letter,
+                help=argparse.SUPPRESS,
+            )
+            for letter in equivalents.INTERNALS
+        ),
     ),
     examples=(
         ("help", "all commands"),
@@ -49,6 +59,11 @@ FIRST = (
 )
 def help_(session: Session, args: argparse.Namespace) -> None:
     """Run the command."""
+    if args.internals:
+        letter = args.internals[0]
+        raise CommandError(
+            f"-{letter} shows crash's own tables; here: {equivalents.INTERNALS[letter]}"
+        )
     known = namespace.commands(session.prog)
     if not args.command:
         _overview(session, known)

@@ -14,12 +14,14 @@ from collections.abc import Iterable, Iterator
 
 from drgn.commands import CommandError, argument
 
-from btfdbg.commands import output, symbols, text, values
+from btfdbg.commands import failure, output, symbols, text, values
+from btfdbg.commands.candidates import candidates
 from btfdbg.commands.define import prompt_command, run_drgns
 from btfdbg.commands.state import state_of
 from btfdbg.commands.text import Table
 from btfdbg.kallsyms.choice import is_text
 from btfdbg.kallsyms.model import Sym
+from btfdbg.program import untyped
 from btfdbg.program.session import Session
 
 # Fewer digits may be a part of a name as well.
@@ -135,8 +137,14 @@ def _find(session: Session, word: str) -> list[tuple[Sym, int, str]]:
     if named:
         return named
     number = _HEX.fullmatch(word)
+    copies = () if number else untyped.copies(session, word)
+    if len(copies) == 1:
+        # crash cuts the ending off a name: what its bt shows is typed without it.
+        return [(s, 0, _file(session, s)) for s in symbols.named(session, copies[0])]
+    if copies:
+        raise CommandError(f"{word} is there only as the compiler changed it: {', '.join(copies)}")
     if number is None and word.isidentifier():
-        raise CommandError(f"no symbol is named {word}; sym -q {word} lists those that have it")
+        raise CommandError(_no_symbol(session, word))
     address = int(number[1], 16) if number else values.address(session, word)
     found = symbols.holding(session, address)
     if found is None:
@@ -144,6 +152,13 @@ def _find(session: Session, word: str) -> list[tuple[Sym, int, str]]:
             raise CommandError(f"no symbol is named {word} or is there; sym -q {word} looks for it")
         raise CommandError(f"{address:x} is in no symbol; id {address:x} says what it is")
     return [(found, address - found.address, _file(session, found, address))]
+
+
+def _no_symbol(session: Session, name: str) -> str:
+    """What to type where no symbol has a name: one like it, or the search for a part of it."""
+    said = f"no symbol is named {name}"
+    near = failure.symbols_near(name, candidates(session))
+    return said + (near or f"; sym -q {name} lists those that have it")
 
 
 def _file(session: Session, s: Sym, address: int | None = None) -> str:
