@@ -4,8 +4,7 @@ Owns finding the interrupted frame that faulted and the sentence about its instr
 its memory operand is, is ``operand``'s; what a pointer's type and spelling are is ``types``';
 what the log said of the fault is the caller's.
 
-Facts: ``include/linux/poison.h``; ``include/linux/err.h`` (MAX_ERRNO);
-``arch/x86/include/asm/idtentry.h`` (``asm_exc_*``), ``arch/arm64/kernel/entry.S``
+Facts: ``arch/x86/include/asm/idtentry.h`` (``asm_exc_*``), ``arch/arm64/kernel/entry.S``
 (``el1h_64_sync``).
 """
 
@@ -27,6 +26,7 @@ from btfdbg.frames.ir import (
 )
 from btfdbg.frames.layout import underlying
 from btfdbg.frames.operand import entry, operand
+from btfdbg.frames.pointers import state_of
 from btfdbg.frames.recover import Recovery
 from btfdbg.frames.state import Value
 from btfdbg.frames.types import THUNK, Typed, Types
@@ -36,15 +36,7 @@ from btfdbg.lazy_dataclass import dataclass, replace
 if TYPE_CHECKING:
     from btfdbg.program.session import Session
 
-_PAGE = 4096
-_MAX_ERRNO = 4095
 _ENTRIES = ("asm_exc_", "el1h_64_sync", "el1_sync", "async_page_fault", "general_protection")
-_POISON = {
-    0xDEAD000000000100: "LIST_POISON1: a list entry that was removed",
-    0xDEAD000000000122: "LIST_POISON2: a list entry that was removed",
-    0x6B6B6B6B6B6B6B6B: "slab poison: freed memory",
-    0x5A5A5A5A5A5A5A5A: "slab poison: memory that was never initialised",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,25 +282,6 @@ def _holder(
 
 def _origin(typed: Typed | None) -> str:
     return "" if typed is None else typed.text
-
-
-def state_of(value: int) -> str:
-    """What a pointer's value says of itself: "" for one that may be good."""
-    if value < _PAGE:
-        return "NULL" if not value else f"NULL+{value:#x}"
-    if value > (1 << 64) - 1 - _MAX_ERRNO:
-        import errno
-
-        number = (1 << 64) - value
-        return f"an error: -{errno.errorcode.get(number, str(number))}"
-    poison = max((p for p in _POISON if p <= value), default=0)
-    if poison and value - poison < _PAGE // 16:
-        return _POISON[poison]
-    if not value >> 47:
-        return "a user's address"
-    if value >> 47 != (1 << 17) - 1 and value >> 56 != 0xFF:
-        return "no canonical address"
-    return ""
 
 
 def _wild_call(session: Session, made: Recovery, number: int, frame: Walked) -> Access | None:

@@ -51,6 +51,8 @@ class Event:
     :attr message: The header line, control characters escaped.
     :attr frames: The stack that decided, innermost first.
     :attr panicked: The kernel panicked because of it.
+    :attr registers: Of a fault: names as the machine code has them (``rdi``, ``x0``), values.
+    :attr code: Of a fault: the ``Code:`` line's bytes or words, the faulting one marked.
     :attr repeats: How often the very same report was left out after this one.
 
     >>> [event] = events("WARNING: CPU: 0 PID: 1 at fs/x.c:1 f+0x1/0x2 [m]\\n")
@@ -79,6 +81,8 @@ class Event:
     frames: tuple[Frame, ...] = ()
     panicked: bool = False
     repeats: int = 0
+    registers: tuple[tuple[str, int], ...] = ()
+    code: str = ""
 
 
 def access_class(address: int | None, *, fetch: bool = False, read_only: bool = False) -> str:

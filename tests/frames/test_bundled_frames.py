@@ -9,8 +9,9 @@ import pytest
 
 import btfdbg
 from btfdbg.errors import DebugInfoError
-from btfdbg.frames.access import faulting_access, state_of
+from btfdbg.frames.access import faulting_access
 from btfdbg.frames.arguments import Argument, arguments
+from btfdbg.frames.pointers import state_of
 from btfdbg.program.session import Session
 
 pytest.importorskip("capstone")

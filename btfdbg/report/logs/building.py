@@ -20,6 +20,7 @@ from btfdbg.report.logs.expression import Expression
 from btfdbg.report.logs.headers import FOLLOWS, NAMES, STARTS
 from btfdbg.report.logs.lines import printable
 from btfdbg.report.logs.panics import kind_of, may_end
+from btfdbg.report.logs.registers import Dump
 from btfdbg.report.logs.stacklines import (
     FUNCTION,
     arm_frames,
@@ -40,6 +41,7 @@ _BESIDE = 14  # lines between a message that names a defect and its BUG or WARNI
 _PANIC_AFTER = 120.0  # seconds
 _KILLED_AFTER = 1.0  # from an oops to the end of its task
 _FIRST_PAGE = 4096
+_WITH_REGISTERS = ("null-dereference", "bad-access", "general-protection-fault")
 _WITH_OOPS = ("null-dereference", "bad-access")  # say what and where, then "Oops: ... [#1]"
 
 _CPU = Expression(
@@ -146,6 +148,7 @@ class Builder:
         self._section: _Section | None = None
         self._context = "trace"
         self._part = "task"
+        self._dump = Dump()
         self._pending_pc: Frame | None = None
         self._pending_lr: Frame | None = None
         self._skip = False
@@ -260,6 +263,8 @@ class Builder:
         if self.kind.id == "lockdep" and self._lock(text):
             self._touch(line)
             return True
+        if self.kind.id in _WITH_REGISTERS:
+            self._dump.take(text)
         taken = (
             self._frame(text) or self._heading(text) or self._register(text) or self._other(text)
         )
@@ -317,6 +322,7 @@ class Builder:
         if name in ("irq", "nmi", "task"):
             self._part = name
         elif name == "trace":
+            self._dump.close(user=False)
             self._section, self._part = None, "task"
             if self._context in ("chain", "usage", "alloc", "free", "origin", "owner"):
                 self._context = "stack"
@@ -343,6 +349,7 @@ class Builder:
         if found is not None:
             one, user = found
             if user:
+                self._dump.close(user=True)
                 if self._section is not None and self._section.frames:
                     self._section = None
                 return True
@@ -538,4 +545,6 @@ class Builder:
             frames=frames,
             panicked=self.panicked,
             repeats=self.repeats,
+            registers=tuple(self._dump.values.items()),
+            code=self._dump.code,
         )

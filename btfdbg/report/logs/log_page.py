@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from btfdbg.report.blame.signature import signature_of
 from btfdbg.report.kinds import KINDS
-from btfdbg.report.logs.log_report import signature, verdict
+from btfdbg.report.logs.log_report import access_text, signature, verdict
 from btfdbg.report.parts import Line, Report, Section, Stack, Table
 from btfdbg.report.severity import main_event
 
@@ -61,6 +61,7 @@ def _release(log: Log) -> str:
 def _crash(event: Event) -> tuple[Table | Stack | Line, ...]:
     rows = (
         ("kind", KINDS[event.kind].words + (f" ({event.detail})" if event.detail else "")),
+        ("access", access_text(event)),
         ("task", f"{event.comm}({event.pid})" if event.pid is not None else event.comm),
         ("CPU", "" if event.cpu is None else str(event.cpu)),
         ("host", event.host),

@@ -89,6 +89,7 @@ def _facts(event: Event) -> list[str]:
     rows = [
         ("kind", f"{KINDS[event.kind].words}{f' ({event.detail})' if event.detail else ''}"),
         ("message", event.message),
+        ("access", access_text(event)),
         ("task", f"{event.comm}({event.pid})" if event.pid is not None else event.comm),
         ("CPU", "" if event.cpu is None else str(event.cpu)),
         ("kernel", event.release),
@@ -97,6 +98,16 @@ def _facts(event: Event) -> list[str]:
         ("lines", f"{event.line} to {event.last_line}"),
     ]
     return [f"{key + ':':9}{value}" for key, value in rows if value]
+
+
+def access_text(event: Event) -> str:
+    """Return what the faulting instruction accessed through which register, empty if not known."""
+    if not event.code:
+        return ""
+    from btfdbg.report.logs.registers import access_of
+
+    found = access_of(event)
+    return "" if found is None else str(found)
 
 
 def _stack(event: Event) -> list[str]:
@@ -178,6 +189,7 @@ def event_dict(event: Event) -> dict[str, Any]:
         "hardware": event.hardware,
         "host": event.host,
         "message": event.message,
+        "access": access_text(event),
         "panicked": event.panicked,
         "repeats": event.repeats,
         "severity": KINDS[event.kind].severity,
