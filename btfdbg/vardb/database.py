@@ -18,6 +18,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
+from typing import TypeVar, overload
 
 from btfdbg.cache import Cache, CacheKey
 from btfdbg.errors import DebugInfoError
@@ -53,10 +54,14 @@ class Candidate:
     kernels: int
 
 
+_T = TypeVar("_T")
+
+
 class _Sets:
     """Sets of candidates as columns; an object is made only for the set that is asked for."""
 
     _STEP = 64
+    _MADE = 1 << 14
 
     def __init__(
         self,
@@ -75,11 +80,20 @@ class _Sets:
         )
         if any(len(column) != self._starts[-1] for column in rows):
             raise ValueError("tables disagree")
+        self._made: dict[int, tuple[Candidate, ...]] = {}
 
     def __len__(self) -> int:
         return len(self._lengths)
 
     def __getitem__(self, index: int) -> tuple[Candidate, ...]:
+        found = self._made.get(index)
+        if found is None:
+            if len(self._made) >= self._MADE:
+                self._made.clear()
+            found = self._made[index] = self._make(index)
+        return found
+
+    def _make(self, index: int) -> tuple[Candidate, ...]:
         step, rest = divmod(index, self._STEP)
         start = self._starts[step] + sum(self._lengths[index - rest : index])
         types, modules, masks = self._rows
@@ -94,7 +108,7 @@ class _Families(Mapping[str, Family]):
 
     def __init__(self, patterns: SortedTexts, counts: Texts, types: Texts) -> None:
         self._patterns, self._counts, self._types = patterns, counts, types
-        self._read: dict[str, Family | None] = {}
+        self._read: dict[str, Family] = {}
 
     def __len__(self) -> int:
         return len(self._patterns)
@@ -103,12 +117,23 @@ class _Families(Mapping[str, Family]):
         return (pattern.decode() for pattern in self._patterns)
 
     def __getitem__(self, pattern: str) -> Family:
-        try:
-            found = self._read[pattern]
-        except KeyError:
-            found = self._read[pattern] = self._find(pattern)
+        found = self.get(pattern)
         if found is None:
             raise KeyError(pattern)
+        return found
+
+    @overload
+    def get(self, pattern: str) -> Family | None: ...
+    @overload
+    def get(self, pattern: str, default: Family | _T) -> Family | _T: ...
+    def get(self, pattern: str, default: object = None) -> object:
+        """Of ten patterns of a name hardly one is a family's: no error for each other."""
+        found = self._read.get(pattern)
+        if found is None:
+            found = self._find(pattern)
+            if found is None:
+                return default
+            self._read[pattern] = found
         return found
 
     def _find(self, pattern: str) -> Family | None:

@@ -27,6 +27,7 @@ _SHARED_BIAS = 32  # keeps the byte from being a newline
 _MOST_SHARED = 200
 _KNOWN_BLOCKS = 1024  # of those looked at, so that questions in order decode none twice
 _MANY = 512  # questions after which a list of all blocks' heads pays
+_FEW = 1 << 14  # texts of which after as many questions all are kept
 
 
 class Found(Protocol):
@@ -104,6 +105,7 @@ class SortedTexts(_Blocks):
         self._count = count
         self._known: dict[int, tuple[bytes, ...]] = {}
         self._all_heads: list[bytes] = []
+        self._all: dict[bytes, int] = {}
         self._lookups = 0
 
     def __len__(self) -> int:
@@ -125,7 +127,11 @@ class SortedTexts(_Blocks):
 
         :raises ValueError, IndexError: the file is damaged.
         """
+        if self._all:
+            return self._all.get(text, -1)
         number = self._number(text)
+        if self._lookups > _MANY and self._count <= _FEW:
+            self._all = {found: i for i, found in enumerate(self)}
         if number < 0:
             return -1
         texts = self._known.get(number)
@@ -173,6 +179,10 @@ class SortedTexts(_Blocks):
 class Texts(_Blocks):
     """See the file's header."""
 
+    def __init__(self, data: bytes, start: int, end: int, lengths: Sequence[int]) -> None:
+        super().__init__(data, start, end, lengths)
+        self._known: dict[int, list[str]] = {}
+
     def __getitem__(self, number: int) -> str:
         """
         The text of a number.
@@ -181,7 +191,13 @@ class Texts(_Blocks):
         """
         if number < 0:
             raise IndexError(number)
-        return self._block(number // BLOCK)[number % BLOCK].decode()
+        texts = self._known.get(number // BLOCK)
+        if texts is None:
+            if len(self._known) >= _KNOWN_BLOCKS:
+                self._known.clear()
+            texts = [text.decode() for text in self._block(number // BLOCK)]
+            self._known[number // BLOCK] = texts
+        return texts[number % BLOCK]
 
     @staticmethod
     def pack(texts: Iterable[str]) -> tuple[bytes, list[int]]:

@@ -61,15 +61,22 @@ def without_length(type_: str) -> str:
 
 def patterns(name: str) -> Iterator[str]:
     """Yield the families a name could belong to, longest (most specific) first."""
+    word = _WORD.search(name)
+    if word is None:
+        return
+    first, last = word.start(), len(name) - 1
+    while not (name[last].isascii() and name[last].isalnum()):
+        last -= 1
     shapes = []
-    for cut, character in enumerate(name):
-        if character != "_" or not 0 < cut < len(name) - 1:
-            continue
-        if _WORD.search(name, 0, cut):
-            shapes.append((cut + 1, f"{name[: cut + 1]}*"))
-        if _WORD.search(name, cut):
-            shapes.append((len(name) - cut, f"*{name[cut:]}"))
-    shapes.sort(key=lambda shape: (-shape[0], shape[1]))
+    size = len(name)
+    cut = name.find("_", 1)
+    while 0 < cut < size - 1:
+        if first < cut:
+            shapes.append((-cut - 1, f"{name[: cut + 1]}*"))
+        if cut < last:
+            shapes.append((cut - size, f"*{name[cut:]}"))
+        cut = name.find("_", cut + 1)
+    shapes.sort()
     for _, pattern in shapes:
         yield pattern
 

@@ -30,6 +30,7 @@ from btfdbg.variables.contents import Contents
 from btfdbg.variables.convert import TypeBuilder
 from btfdbg.variables.evidence import CodeType, DumpEvidence, ImageFacts
 from btfdbg.variables.extra import ExtraBtf
+from btfdbg.variables.forms import size_of
 from btfdbg.variables.padding import Padding
 from btfdbg.variables.parameters import Parameter, read_parameters
 from btfdbg.variables.placement import SectionKind, SectionMap
@@ -38,13 +39,14 @@ from btfdbg.variables.proposals import KernelDistance, Proposal
 from btfdbg.variables.provenance import Rejection, Source, TypedVariable
 from btfdbg.variables.structural_index import StructuralIndex
 from btfdbg.variables.symbols import Symbol
-from btfdbg.variables.type_checker import TypeChecker, size_of
+from btfdbg.variables.type_checker import TypeChecker
 from btfdbg.vmcore.platforms import byte_order
 
 logger = logging.getLogger("btfdbg.variables")
 
 _MAX_ARGUMENTS = 6
 _KNOWN_TEXTS = 1 << 14
+_KNOWN_SETS = 1 << 13
 _KEYS = {
     "struct static_key_true": "struct static_key_false",
     "struct static_key_false": "struct static_key_true",
@@ -207,16 +209,14 @@ class VariableTypes:
         exact = self._from_extra(ready, symbol)
         if exact is not None:
             return exact
-        known = ready.database.candidates(symbol.name)
-        proposals = list(self._proposals(ready, symbol, known))
-        texts = {AnnotatedType.parse(p.type).type for p in proposals if p.source is not Source.RULE}
-        lengths = frozenset(
-            length for t in texts if (length := ready.checker.length(t)) is not None
-        )
-        found = self._best(ready, symbol, proposals, lengths, gap=False)
+        known = self._known(ready, symbol.name)
+        proposals = self._proposals(symbol, known)
+        found: tuple[Type, Proposal] | Rejection = Rejection.UNKNOWN
+        if proposals:
+            found = self._best(ready, symbol, proposals, known.lengths, gap=False)
         if isinstance(found, Rejection) and len({p.type for p in proposals}) == 1:
-            found = self._best(ready, symbol, proposals, lengths, gap=True)
-        if isinstance(found, Rejection) and not known:
+            found = self._best(ready, symbol, proposals, known.lengths, gap=True)
+        if isinstance(found, Rejection) and not known.candidates:
             found = self._by_family(ready, symbol, found)
         if isinstance(found, Rejection):
             parameter = self._parameters().get(symbol.address)
@@ -312,16 +312,13 @@ class VariableTypes:
         if size_of(type_) == symbol.size or not _is_number(type_):
             return False
         # Of other machines as well: what they configure always, this kernel may, too.
-        for other in self._own_candidates(ready, symbol.name):
+        for other in self._known(ready, symbol.name).candidates:
+            if not other.kernels or other.module != self._module:
+                continue
             built = ready.types.from_text(AnnotatedType.parse(other.type).type)
             if built is not None and size_of(built) == symbol.size:
                 return True
         return False
-
-    def _own_candidates(self, ready: _Context, name: str) -> list[Candidate]:
-        """What kernels have under a name in the same module."""
-        found = ready.database.candidates(name)
-        return [c for c in found if c.kernels and c.module == self._module]
 
     def _own_or_curated(self, ready: _Context, name: str) -> list[Candidate]:
         return [c for c in ready.database.candidates(name) if c.module == self._module]
@@ -375,19 +372,24 @@ class VariableTypes:
 
         :param part: what of a type they are to agree on.
         """
-        return any(ready.distance.surrounds(mask) for mask in self._agreeing(ready, name, part))
+        candidates = self._known(ready, name).candidates
+        return any(
+            ready.distance.surrounds(mask) for mask in self._agreeing(ready, candidates, part)
+        )
 
-    def _is_lasting(self, ready: _Context, name: str) -> bool:
+    def _is_lasting(self, ready: _Context, candidates: Sequence[Candidate]) -> bool:
         """Whether older and newer kernels agree on a type, or those of several series."""
         return any(
             ready.distance.surrounds(mask)
             or ready.distance.series_of(mask) >= self._policy.lasting_series
-            for mask in self._agreeing(ready, name, lambda text: text)
+            for mask in self._agreeing(ready, candidates, lambda text: text)
         )
 
-    def _agreeing(self, ready: _Context, name: str, part: Callable[[str], str]) -> Iterator[int]:
+    def _agreeing(
+        self, ready: _Context, candidates: Sequence[Candidate], part: Callable[[str], str]
+    ) -> Iterator[int]:
         """Sets of kernels, all and those of this machine, that agree on a variable's type."""
-        known = self._own_candidates(ready, name)
+        known = [c for c in candidates if c.kernels and c.module == self._module]
         everywhere = _kernels(known)
         for mask in (everywhere, ready.distance.on_this_machine(everywhere)):
             if len({part(c.type) for c in known if c.kernels & mask}) == 1:
@@ -426,9 +428,11 @@ class VariableTypes:
         refused: dict[str, tuple[int, ...]] = {}
         roomy: Proposal | None = None
         grown = False
-        settled = self._is_lasting(ready, symbol.name)
+        known = self._known(ready, symbol.name)
+        settled, tails = known.lasting, known.tails
+        if proposals is not known.proposals:
+            tails = _tails(proposals, ready.database.tails)
         unknown: tuple[int, ...] | None = None
-        tails = _tails(proposals, ready.database.tails)
         for proposal in proposals:
             if tier is not None and proposal.tier != tier:
                 break
@@ -482,19 +486,43 @@ class VariableTypes:
                 return found
         return next(iter(holds.values())) if holds else cause
 
-    def _proposals(
-        self, ready: _Context, symbol: Symbol, known: tuple[Candidate, ...]
-    ) -> Iterator[Proposal]:
-        proposals = [self._from_candidate(ready, candidate) for candidate in known]
-        yield from sorted((*proposals, *_other_keys(proposals)), key=lambda p: p.tier)
-        exists = self._exists
-        for order, text in enumerate(
-            macro_names.propose(symbol.name, exists, self._evidence.architecture)
-        ):
-            yield Proposal(text, Source.RULE, (Tier.MACRO, order), "made by a kernel macro")
+    def _known(self, ready: _Context, name: str) -> _Known:
+        """What the database has of a name; many names have the same."""
+        candidates = ready.database.candidates(name)
+        found = ready.known.get(id(candidates))
+        if found is None or found.candidates is not candidates:
+            found = self._digest(ready, candidates)
+            if len(ready.known) >= _KNOWN_SETS:
+                ready.known.clear()
+            ready.known[id(candidates)] = found
+        return found
+
+    def _digest(self, ready: _Context, candidates: tuple[Candidate, ...]) -> _Known:
+        proposals = [self._from_candidate(ready, candidate) for candidate in candidates]
+        ordered = tuple(sorted((*proposals, *_other_keys(proposals)), key=lambda p: p.tier))
+        texts = {AnnotatedType.parse(p.type).type for p in ordered}
+        lengths = (ready.checker.length(text) for text in texts)
+        return _Known(
+            candidates,
+            ordered,
+            frozenset(length for length in lengths if length is not None),
+            _tails(ordered, ready.database.tails),
+            self._is_lasting(ready, candidates),
+        )
+
+    def _proposals(self, symbol: Symbol, known: _Known) -> Sequence[Proposal]:
+        """What the database knows, then what the kernel's macros say of a name."""
+        texts = list(macro_names.propose(symbol.name, self._exists, self._evidence.architecture))
         sized = macro_names.by_size(symbol.name, self._size_of)
+        if not texts and sized is None:
+            return known.proposals
+        made = [
+            Proposal(text, Source.RULE, (Tier.MACRO, order), "made by a kernel macro")
+            for order, text in enumerate(texts)
+        ]
         if sized is not None:
-            yield Proposal(sized, Source.RULE, (Tier.SIZED,), "sized by another type")
+            made.append(Proposal(sized, Source.RULE, (Tier.SIZED,), "sized by another type"))
+        return (*known.proposals, *made)
 
     def _from_candidate(self, ready: _Context, candidate: Candidate) -> Proposal:
         other_module = candidate.module != self._module
@@ -673,7 +701,7 @@ class VariableTypes:
                 extra = self._evidence.extra()
             except DebugInfoError as e:
                 self._problem(e)
-        return _Context(database, places, checker, distance, extra, types, neighbours)
+        return _Context(database, places, checker, distance, extra, types, neighbours, {})
 
 
 def _other_keys(proposals: Sequence[Proposal]) -> Iterator[Proposal]:
@@ -743,6 +771,23 @@ def _tails(proposals: Sequence[Proposal], usually: Mapping[str, TrailingZeros]) 
 
 
 @dataclass(frozen=True, slots=True)
+class _Known:
+    """
+    What the database has of a name, in the order in which it is tried.
+
+    :ivar lengths: that kernels give an array of the name.
+    :ivar tails: how such arrays end, by element.
+    :ivar lasting: older and newer kernels agree on the type, or those of several series.
+    """
+
+    candidates: tuple[Candidate, ...]
+    proposals: tuple[Proposal, ...]
+    lengths: frozenset[int]
+    tails: dict[str, int]
+    lasting: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _Context:
     """What the first lookup prepares."""
 
@@ -753,6 +798,7 @@ class _Context:
     extra: ExtraBtf | None
     types: TypeBuilder
     neighbours: Padding | None
+    known: dict[int, _Known]
 
 
 _shipped: Database | None = None

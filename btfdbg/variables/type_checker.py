@@ -12,14 +12,11 @@ from drgn import Type, TypeKind
 from btfdbg.cdecl import (
     QUALIFIERS,
     Array,
-    CDeclError,
     CType,
     Named,
     Pointer,
     format_type,
     is_const,
-    parse_type,
-    qualified,
     unqualified,
 )
 from btfdbg.lazy_dataclass import replace
@@ -27,15 +24,14 @@ from btfdbg.vardb.textdb import AnnotatedType
 from btfdbg.variables import macro_names
 from btfdbg.variables.convert import TypeBuilder
 from btfdbg.variables.evidence import ImageFacts
+from btfdbg.variables.forms import Form, Forms, size_of
 from btfdbg.variables.lengths import ArrayEvidence, array_length
 from btfdbg.variables.placement import Extent, SectionKind, SizeFit, extent_at
-from btfdbg.variables.pointer_map import PointerMap
 from btfdbg.variables.policy import POLICY, Policy
 from btfdbg.variables.provenance import Rejection
 from btfdbg.variables.symbols import Symbol
 
 _WRITABLE = (SectionKind.WRITABLE, SectionKind.PERCPU, SectionKind.RO_AFTER_INIT)
-_MAX_DEPTH = 3
 _STATIC_KEYS = {"static_key_true": True, "static_key_false": False}
 _KEY_SIZE = 16
 _BSS = "bB"
@@ -63,31 +59,17 @@ class TypeChecker:
         self._constant = facts.constant
         self._exact_sizes = facts.exact_sizes
         self._shapes = facts.shapes
-        self._types = types
+        self._forms = Forms(types, facts.shapes, facts.contents)
         self._tails = facts.tails
         self._places = facts.places
         self._read = facts.read
         self._ends_at = facts.ends_at
-        self._trees: dict[str, CType | None] = {}
-        self._layouts: dict[CType, list[PointerMap]] = {}
         self._last: tuple[int, bytes | None] = (0, None)
-
-    def tree(self, text: str) -> CType | None:
-        """Return the parsed text, None if it cannot be parsed."""
-        try:
-            return self._trees[text]
-        except KeyError:
-            pass
-        try:
-            parsed: CType | None = parse_type(text)
-        except CDeclError:
-            parsed = None
-        self._trees[text] = parsed
-        return parsed
+        self._place: tuple[int, int, Extent] = (0, -1, Extent(None))
 
     def length(self, text: str) -> int | None:
         """Return the outermost array's length that a text states, None without one."""
-        tree = self.tree(text) if "[" in text else None
+        tree = self._forms.of(text).tree if "[" in text else None
         return tree.length if isinstance(tree, Array) else None
 
     def check(
@@ -116,52 +98,56 @@ class TypeChecker:
         :param settled: it is the type of this name over many kernels.
         :param doubt: the contents could show that it is another type.
         """
-        extent = extent_at(
-            symbol.address, symbol.size, exact=self._exact_sizes, cache_line=self._cache_line
-        )
-        marked = AnnotatedType.parse(text)
-        text = marked.type
-        if text.endswith("char []") and not open_ended:
-            text = self._sized_string(text, symbol, extent)
+        extent = self._extent(symbol)
+        marked, form = self._forms.marked(text)
+        if not open_ended and form.text.endswith("char []"):
+            form = self._forms.of(self._sized_string(form.text, symbol, extent))
         if trusted:
-            return self._fits(text, symbol, extent, gap=True, trusted=True)
-        tree = self.tree(text)
-        if tree is None:
+            return self._fits(form, symbol, extent, gap=True, trusted=True)
+        if form.tree is None:
             return Rejection.MISSING
         place = self._places.of(symbol.address)
-        placed = self._placed(tree, marked, symbol, place)
-        if placed is not tree:
-            text = format_type(tree := placed)
+        form = self._placed(form, marked, symbol, place)
+        tree = form.tree
         if isinstance(tree, Array) and (tree.length is not None or open_ended):
             if marked.tail is None and tail is not None:
-                found = self._array(tree, symbol, extent, place, tail, rivals, open_ended, settled)
+                found = self._array(form, symbol, extent, place, tail, rivals, open_ended, settled)
                 if not isinstance(found, Rejection) and (tree.length or 0) <= found[1].length:
                     return found
             # The usual number of zeros at the end must not make an array shorter.
             found = self._array(
-                tree, symbol, extent, place, marked.tail, rivals, open_ended, settled
+                form, symbol, extent, place, marked.tail, rivals, open_ended, settled
             )
             if isinstance(found, Rejection):
                 return found
             if tail == 1 and self._ends_full(found[1], symbol, place):
                 return Rejection.LENGTH
             return found
-        if self._shapes is not None and not self._shapes.exists(tree):
+        if not form.exists:
             return Rejection.MISSING
-        if doubt and self._is_refuted(tree, symbol, place, 1):
+        if doubt and self._is_refuted(form, symbol, place, 1):
             return Rejection.CONTENTS
-        return self._fits(text, symbol, extent, gap=gap, doubt=doubt, settled=settled)
+        return self._fits(form, symbol, extent, gap=gap, doubt=doubt, settled=settled)
+
+    def _extent(self, symbol: Symbol) -> Extent:
+        """A symbol's room; several types are held against one symbol after another."""
+        address, size, extent = self._place
+        if address != symbol.address or size != symbol.size:
+            extent = extent_at(
+                symbol.address, symbol.size, exact=self._exact_sizes, cache_line=self._cache_line
+            )
+            self._place = (symbol.address, symbol.size, extent)
+        return extent
 
     def _placed(
-        self, tree: CType, marked: AnnotatedType, symbol: Symbol, place: SectionKind
-    ) -> CType:
+        self, form: Form, marked: AnnotatedType, symbol: Symbol, place: SectionKind
+    ) -> Form:
         """A type with ``const`` as its place has it."""
         if place is SectionKind.CONST:
-            keeps = marked.readonly or _may_be_unwritten(tree, symbol)
-            return tree if keeps or is_const(tree) else qualified(tree, "const")
-        if place in _WRITABLE and is_const(tree) and not 0 < symbol.size <= self._small_data:
-            return unqualified(tree, "const")
-        return tree
+            return form if marked.readonly or _may_be_unwritten(form, symbol) else form.const
+        if place in _WRITABLE and not 0 < symbol.size <= self._small_data:
+            return form.writable
+        return form
 
     def open_array(self, text: str, symbol: Symbol) -> str | None:
         """
@@ -169,25 +155,20 @@ class TypeChecker:
 
         :return: ``None`` if the text is of no array, or its elements do not hold.
         """
-        marked = AnnotatedType.parse(text)
-        tree = self.tree(marked.type)
-        if not isinstance(tree, Array):
+        marked, form = self._forms.marked(text)
+        if not isinstance(form.tree, Array) or not form.element.exists:
             return None
-        if self._shapes is not None and not self._shapes.exists(tree.element):
-            return None
-        try:
-            size = size_of(self._types.build(tree.element))
-        except (LookupError, CDeclError):
-            return None
+        size = form.element.built_size
         if not size or 0 < symbol.size < size:
             return None
         place = self._places.of(symbol.address)
-        if self._is_refuted(tree.element, symbol, place, 1):
+        if self._is_refuted(form.element, symbol, place, 1):
             return None
-        placed = self._placed(tree, marked, symbol, place)
-        if not isinstance(placed, Array) or (place is SectionKind.CONST and placed is not tree):
+        placed = self._placed(form, marked, symbol, place)
+        if place is SectionKind.CONST and placed is not form:
             return None  # read-only here, and nowhere else: is it the same table at all?
-        return format_type(replace(placed, length=None))
+        assert isinstance(placed.tree, Array)
+        return format_type(replace(placed.tree, length=None))
 
     def _ends_full(self, type_: Type, symbol: Symbol, place: SectionKind) -> bool:
         """Whether the last element holds something, where all kernels end the array in zeros."""
@@ -202,10 +183,7 @@ class TypeChecker:
         size = size_of(type_)
         if size is None:
             return True
-        extent = extent_at(
-            symbol.address, symbol.size, exact=self._exact_sizes, cache_line=self._cache_line
-        )
-        return extent.fit(size) in (SizeFit.EXACT, SizeFit.PADDED)
+        return self._extent(symbol).fit(size) in (SizeFit.EXACT, SizeFit.PADDED)
 
     def _sized_string(self, text: str, symbol: Symbol, extent: Extent) -> str:
         """
@@ -256,43 +234,45 @@ class TypeChecker:
         data = self._contents(symbol)
         return data is not None and any(data)
 
-    def _is_refuted(self, element: CType, symbol: Symbol, place: SectionKind, length: int) -> bool:
+    def _is_refuted(self, element: Form, symbol: Symbol, place: SectionKind, length: int) -> bool:
         """Whether the contents of one of so many elements contradict the elements' type."""
-        if self._words is None or self._shapes is None or place is SectionKind.INIT:
+        words = self._words
+        if words is None or self._shapes is None or place is SectionKind.INIT:
             return False
         if self._contradicts_parameter(element, symbol):
             return True
-        if isinstance(element, Named) and element.name in _STATIC_KEYS:
-            return self._is_other_key(element.name, symbol)
-        layouts = self._layouts.get(element)
-        if layouts is None:
-            found = [self._words.words.of(id_) for id_ in self._shapes.ids(element)]
-            layouts = [layout for layout in found if layout is not None and layout.size]
-            if len(layouts) != len(found):
-                layouts = []
-            self._layouts[element] = layouts
+        tree = element.tree
+        if isinstance(tree, Named) and tree.name in _STATIC_KEYS:
+            return self._is_other_key(tree.name, symbol)
+        layouts = element.layouts
         if not layouts:
             return False
         data = self._contents(symbol)
         if data is None:
             return False
-        if place is SectionKind.CONST and self._are_addresses_of_variables(element, data, length):
+        if place is SectionKind.CONST and self._are_addresses_of_variables(tree, data, length):
             return True
         for layout in layouts:
-            if layout.size < self._words.pointer_size:
-                if self._words.has_address(data[: length * layout.size], symbol.address):
+            size = layout.size
+            if size < words.pointer_size:
+                if words.has_address(data[: length * size], symbol.address):
                     continue
                 return False
-            if not any(
-                self._words.contradiction(layout, data[i * layout.size : (i + 1) * layout.size])
+            if length == 1:
+                if not words.contradiction(layout, data[:size]):
+                    return False
+            elif not any(
+                words.contradiction(layout, data[i * size : (i + 1) * size])
                 for i in range(min(length, self._policy.compared_elements))
             ):
                 return False
         return True
 
-    def _are_addresses_of_variables(self, element: CType, data: bytes, length: int) -> bool:
+    def _are_addresses_of_variables(self, element: CType | None, data: bytes, length: int) -> bool:
         """Whether a constant table of strings leads to writable data, where no literal is."""
         assert self._words is not None
+        if element is None:
+            return False
         bare = unqualified(element, *QUALIFIERS)
         if not isinstance(bare, Pointer) or unqualified(bare.target, *QUALIFIERS) != _CHAR:
             return False
@@ -303,19 +283,14 @@ class TypeChecker:
             for word in words
         )
 
-    def _contradicts_parameter(self, element: CType, symbol: Symbol) -> bool:
+    def _contradicts_parameter(self, element: Form, symbol: Symbol) -> bool:
         """Whether the variable is a parameter of another size, or a bool where this is none."""
-        if self._parameters is None or self._shapes is None or self._words is None:
-            return False
-        if not isinstance(element, (Named, Pointer)):
+        if self._parameters is None:
             return False
         parameter = self._parameters().get(symbol.address)
-        if parameter is None:
+        if parameter is None or not element.is_plain:
             return False
-        proposed, wanted = (
-            {self._words.number(id_) for id_ in self._shapes.ids(tree)}
-            for tree in (element, parse_type(parameter.type))
-        )
+        proposed, wanted = element.numbers, self._forms.of(parameter.type).numbers
         return None not in proposed | wanted and proposed.isdisjoint(wanted)
 
     def _is_other_key(self, name: str, symbol: Symbol) -> bool:
@@ -336,7 +311,7 @@ class TypeChecker:
 
     def _fits(
         self,
-        text: str,
+        form: Form,
         symbol: Symbol,
         extent: Extent,
         *,
@@ -345,10 +320,9 @@ class TypeChecker:
         doubt: bool = True,
         settled: bool = False,
     ) -> tuple[str, Type] | Rejection:
-        type_ = self._types.from_text(text)
+        type_, text, size = form.type, form.text, form.size
         if type_ is None:
             return Rejection.MISSING
-        size = size_of(type_)
         if size is None:
             # A function, or an incomplete type: extents say nothing about it.
             bare = type_.unaliased()
@@ -385,7 +359,7 @@ class TypeChecker:
 
     def _array(
         self,
-        tree: Array,
+        form: Form,
         symbol: Symbol,
         extent: Extent,
         place: SectionKind,
@@ -394,14 +368,12 @@ class TypeChecker:
         open_ended: bool,
         settled: bool,
     ) -> tuple[str, Type] | Rejection:
-        try:
-            element = self._types.build(tree.element)
-        except (LookupError, CDeclError):
-            return Rejection.MISSING
-        size = size_of(element)
+        tree, element = form.tree, form.element
+        assert isinstance(tree, Array)
+        size = element.built_size
         if not size:
             return Rejection.MISSING
-        text = format_type(unqualified(tree.element, "const"))
+        text = element.bare_text
         evidence = ArrayEvidence(
             element=text,
             element_size=size,
@@ -410,10 +382,10 @@ class TypeChecker:
             rivals=rivals,
             fixed=macro_names.is_fixed(symbol.name),
             tail=tail,
-            lengths=None if self._shapes is None else self._shapes.lengths(tree.element),
+            lengths=element.lengths,
             extent=extent,
             place=place,
-            has_pointers=symbol.address >= _KERNEL_HALF and _has_pointers(element),
+            has_pointers=symbol.address >= _KERNEL_HALF and element.has_pointers,
             contents=self._contents(symbol),
             string=text == "char" and (is_const(tree) or macro_names.is_string(symbol.name)),
             settled=settled,
@@ -432,13 +404,9 @@ class TypeChecker:
             length = array_length(evidence, self._tails)
         if length is None:
             return Rejection.LENGTH
-        if self._is_refuted(tree.element, symbol, place, length):
+        if self._is_refuted(element, symbol, place, length):
             return Rejection.CONTENTS
-        sized = replace(tree, length=length)
-        try:
-            return format_type(sized), self._types.build(sized)
-        except (LookupError, CDeclError):
-            return Rejection.MISSING
+        return form.sized(length) or Rejection.MISSING
 
     def _as_parameter(self, symbol: Symbol, element_size: int) -> int | None:
         """The length that the kernel's parameters give the array, if it has room for it."""
@@ -477,7 +445,7 @@ class TypeChecker:
         return self._last[1]
 
 
-def _may_be_unwritten(tree: CType, symbol: Symbol) -> bool:
+def _may_be_unwritten(form: Form, symbol: Symbol) -> bool:
     """
     Whether a symbol may be in read-only data without ``const``.
 
@@ -485,21 +453,13 @@ def _may_be_unwritten(tree: CType, symbol: Symbol) -> bool:
     writers are configured out. Tables and structures there have become const: in Debian's
     kernels 812 of 815 did, and no static number.
     """
+    tree = form.tree
     return isinstance(tree, Named) and not tree.tag and symbol.type_letter.islower()
 
 
 def _is_text(contents: bytes | None) -> bool:
     """Whether contents may be a string, followed by zeros."""
     return contents is None or not any(byte < 9 or byte == 127 for byte in contents.rstrip(b"\0"))
-
-
-def size_of(type_: Type) -> int | None:
-    if type_.unaliased_kind() in (TypeKind.FUNCTION, TypeKind.VOID):
-        return None
-    try:
-        return int(drgn.sizeof(type_))
-    except TypeError:
-        return None
 
 
 def _has_functions(type_: Type) -> bool:
@@ -516,15 +476,3 @@ def _has_functions(type_: Type) -> bool:
         if bare.kind == TypeKind.POINTER and bare.type.unaliased_kind() == TypeKind.FUNCTION:
             return True
     return False
-
-
-def _has_pointers(type_: Type, depth: int = 0) -> bool:
-    """Whether objects of the type hold pointers, as far as three levels of members tell."""
-    type_ = type_.unaliased()
-    if type_.kind == TypeKind.POINTER:
-        return True
-    if type_.kind == TypeKind.ARRAY:
-        return _has_pointers(type_.type, depth)
-    if type_.kind not in (TypeKind.STRUCT, TypeKind.UNION) or depth == _MAX_DEPTH:
-        return False
-    return any(_has_pointers(member.type, depth + 1) for member in type_.members or ())
