@@ -64,6 +64,8 @@ class Contents:
         # Where the kernel has the upper half of the address space, pointers can be told
         # from numbers; s390x's kernel has an address space of its own.
         self._upper_half = 1 << 63 if image.start >= 1 << 63 else 0
+        # Operations are shared: the same function stands in many objects.
+        self._judged: dict[tuple[int, int], str] = {}
 
     def number(self, type_id: int) -> tuple[int, bool] | None:
         """Size of a number or pointer and whether it is a bool; None if it is neither."""
@@ -103,27 +105,42 @@ class Contents:
         if not data.strip(b"\0"):
             return ""
         words = struct.unpack(f"{self._order}{len(data) // 8}Q", data[: len(data) // 8 * 8])
+        functions, pointers, other = layout.functions, layout.pointers, layout.other
+        image = self._image if self._upper_half else range(0)
         for index, word in enumerate(words):
             if not word:
                 continue
             offset = index * 8
-            if offset in layout.functions:
-                if self._is_number(word):
-                    return f"function pointer at {offset} is {word:#x}"
-                target = self.target(word)
-                if target is None:
-                    continue
-                if not is_text(target):
-                    return f"function pointer at {offset} points to {target.name}"
-                have = self.prototypes.of_function(target.name)
-                wanted = self.prototypes.key(layout.functions[offset])
-                if have and not any(compatible(wanted, proto) for proto in have):
-                    return f"{target.name} is of another prototype"
-            elif offset in layout.pointers:
+            if offset in functions:
+                why = self._against(word, functions[offset])
+                if why:
+                    return why.replace("{}", str(offset), 1)
+            elif offset in pointers:
                 if self._is_number(word) and not self._is_per_cpu(word):
                     return f"pointer at {offset} is {word:#x}"
-            elif self._upper_half and offset not in layout.other and word in self._image:
+            elif offset not in other and word in image:
                 return f"address {word:#x} at {offset}"
+        return ""
+
+    def _against(self, word: int, proto: int) -> str:
+        """What speaks against a word as such a pointer to functions; "{}" stands for where."""
+        found = self._judged.get((word, proto))
+        if found is None:
+            found = self._judged[word, proto] = self._judge(word, proto)
+        return found
+
+    def _judge(self, word: int, proto: int) -> str:
+        if self._is_number(word):
+            return f"function pointer at {{}} is {word:#x}"
+        target = self.target(word)
+        if target is None:
+            return ""
+        if not is_text(target):
+            return f"function pointer at {{}} points to {target.name}"
+        have = self.prototypes.of_function(target.name)
+        wanted = self.prototypes.key(proto)
+        if have and not any(compatible(wanted, other) for other in have):
+            return f"{target.name} is of another prototype"
         return ""
 
     def _is_number(self, word: int) -> bool:

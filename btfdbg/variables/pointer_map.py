@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import enum
 
-from btfdbg.btf import Btf, Kind, kinds
+from btfdbg.btf import Btf, Kind
+from btfdbg.btf.fields import SIZE_OR_TYPE, array_words, member_words
 from btfdbg.errors import BtfError
 from btfdbg.lazy_dataclass import dataclass, field
 
@@ -78,9 +79,10 @@ class PointerMaps:
         btf = self._btf
         if not depth or into.slots() > _MAX_SLOTS:
             return False
-        type_ = btf.type_by_id(btf.skip_mods_and_typedefs(type_id))
-        if isinstance(type_, kinds.Ptr):
-            target = btf.skip_mods_and_typedefs(type_.type)
+        bare = btf.skip_mods_and_typedefs(type_id)
+        kind = btf.kind_of(bare)
+        if kind == Kind.PTR:
+            target = btf.skip_mods_and_typedefs(btf.record(bare)[SIZE_OR_TYPE])
             if shared or offset % self._word or not target:
                 # ``void *`` members carry numbers, too.
                 into.other.add(offset - offset % self._word)
@@ -89,33 +91,37 @@ class PointerMaps:
             else:
                 into.pointers.add(offset)
             return True
-        if isinstance(type_, (kinds.Struct, kinds.Union)):
-            shared = shared or (isinstance(type_, kinds.Union) and len(type_.members) > 1)
+        if kind in (Kind.STRUCT, Kind.UNION):
+            owner = btf.owner_of(bare)
+            # Words, not values: 30,000 members are looked at to judge a kernel's variables.
+            _, types, offsets, _ = member_words(owner.words, owner.offsets[bare - owner.start_id])
+            shared = shared or (kind == Kind.UNION and len(types) > 1)
             return all(
-                self._add(into, m.type, offset + m.bit_offset // 8, depth - 1, shared)
-                for m in type_.members
+                self._add(into, member, offset + bit_offset // 8, depth - 1, shared)
+                for member, bit_offset in zip(types, offsets, strict=True)
             )
-        if isinstance(type_, kinds.Array):
-            return self._add_array(into, type_, offset, depth, shared)
-        if isinstance(type_, kinds.Int) and type_.size >= self._word:
+        if kind == Kind.ARRAY:
+            owner = btf.owner_of(bare)
+            element, _, count = array_words(owner.words, owner.offsets[bare - owner.start_id])
+            return self._add_array(into, element, count, offset, depth, shared)
+        if kind == Kind.INT and btf.record(bare)[SIZE_OR_TYPE] >= self._word:
             into.other.add(offset - offset % self._word)
         return True
 
     def _add_array(
-        self, into: PointerMap, type_: kinds.Array, offset: int, depth: int, shared: bool
+        self, into: PointerMap, element: int, count: int, offset: int, depth: int, shared: bool
     ) -> bool:
-        size = self._btf.resolve_size(type_.type)
+        size = self._btf.resolve_size(element)
         if size < self._word:
             # Buffers: nobody knows what is in them.
-            last = offset + size * type_.nelems
+            last = offset + size * count
             words = range(offset - offset % self._word, last, self._word)
             if len(words) > _MAX_ELEMENTS:
                 return False
             into.other.update(words)
             return True
-        if type_.nelems > _MAX_ELEMENTS:
+        if count > _MAX_ELEMENTS:
             return False
         return all(
-            self._add(into, type_.type, offset + i * size, depth - 1, shared)
-            for i in range(type_.nelems)
+            self._add(into, element, offset + i * size, depth - 1, shared) for i in range(count)
         )

@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from btfdbg.btf import Btf, Kind, kinds
+from btfdbg.btf.fields import SIZE_OR_TYPE, param_words
 from btfdbg.errors import BtfError
 
 # A type as far as it counts: a class letter, then what tells it from others of its class.
@@ -32,6 +33,7 @@ class Prototypes:
     def __init__(self, btf: Btf) -> None:
         self._btf = btf
         self._keys: dict[int, tuple[Key, ...]] = {}
+        self._values: dict[tuple[int, int], Key] = {}
         self._of_function: dict[str, tuple[tuple[Key, ...], ...]] = {}
 
     def of_function(self, name: str) -> tuple[tuple[Key, ...], ...]:
@@ -40,9 +42,7 @@ class Prototypes:
         if found is None:
             distinct = []
             for id_ in self._btf.types_by_name(name, (Kind.FUNC,)):
-                function = self._btf.type_by_id(id_)
-                assert isinstance(function, kinds.Func)
-                key = self.key(function.type)
+                key = self.key(self._btf.record(id_)[SIZE_OR_TYPE])
                 if key and key not in distinct:
                     distinct.append(key)
             found = self._of_function[name] = tuple(distinct)
@@ -52,18 +52,23 @@ class Prototypes:
         """Return a prototype's result and parameters; empty if it is no FUNC_PROTO."""
         found = self._keys.get(proto_id)
         if found is None:
-            proto = self._btf.type_by_id(proto_id)
-            if isinstance(proto, kinds.FuncProto):
-                found = (
-                    self._value(proto.type),
-                    *(self._value(parameter.type) for parameter in proto.params),
-                )
-            else:
-                found = ()
+            btf = self._btf
+            found = ()
+            if btf.kind_of(proto_id) == Kind.FUNC_PROTO:
+                owner = btf.owner_of(proto_id)
+                at = owner.offsets[proto_id - owner.start_id]
+                _, types = param_words(owner.words, at)
+                found = tuple(map(self._value, (owner.words[at + SIZE_OR_TYPE], *types)))
             self._keys[proto_id] = found
         return found
 
     def _value(self, type_id: int, depth: int = _POINTED_DEPTH) -> Key:
+        found = self._values.get((type_id, depth))
+        if found is None:
+            found = self._values[type_id, depth] = self._find_value(type_id, depth)
+        return found
+
+    def _find_value(self, type_id: int, depth: int) -> Key:
         btf = self._btf
         try:
             type_id = btf.skip_mods_and_typedefs(type_id)
