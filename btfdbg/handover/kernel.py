@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING
 
 import drgn
 
-from btfdbg.btf import Btf, TypeId, kinds
+from btfdbg.btf import Btf, Kind, TypeId, kinds
+from btfdbg.btf.names import named_types
 from btfdbg.handover import symbols as symbols_
 from btfdbg.handover.types import TypeIds
 from btfdbg.kallsyms.choice import is_text
 from btfdbg.kallsyms.model import Sym, SymbolTable
+from btfdbg.kallsyms.tables import KallsymsTable
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.variables.convert import TypeBuilder
 
@@ -56,15 +58,24 @@ class Kernel:
 
 
 class _Expanded:
-    """A symbol table with all its names at hand."""
+    """A symbol table with all its names, and what begins at an address, at hand."""
 
     def __init__(self, table: SymbolTable, syms: Sequence[Sym]) -> None:
         self._table = table
         self._syms = syms
         self._by_name: dict[str, tuple[Sym, ...]] = {}
+        by_name = self._by_name
         for sym in syms:
             name = sym.name
-            self._by_name[name] = (*self._by_name.get(name, ()), sym)
+            others = by_name.get(name)
+            by_name[name] = (sym,) if others is None else (*others, sym)
+        self._starts: dict[int, Sym] = {}
+        if isinstance(table, KallsymsTable):
+            # As by_address() has it: the first that is not only an end; no absolute per-CPU one.
+            lowest, _ = table.image_range
+            for sym in reversed(syms):
+                if sym.size and sym.address >= lowest:
+                    self._starts[sym.address] = sym
 
     @property
     def source(self) -> str:
@@ -82,7 +93,7 @@ class _Expanded:
         return self._by_name.get(name, ())
 
     def by_address(self, address: int) -> Sym | None:
-        return self._table.by_address(address)
+        return self._starts.get(address) or self._table.by_address(address)
 
     def extent(self, name_or_sym: str | Sym) -> int:
         return self._table.extent(name_or_sym)
@@ -111,6 +122,7 @@ def gather(session: Session, without: tuple[str, ...] = ()) -> Kernel:
     ids = TypeIds(btf, session.converter.convert)
     types: dict[tuple[str, int], TypeId] = {}
     untyped = 0
+    in_btf = {name for part in btf.chain() for name, _ in named_types(part, (Kind.VAR,))}
     reads_code, session.reads_code = session.reads_code, False
     session.symbols = _Expanded(table, syms)
     try:
@@ -118,7 +130,7 @@ def gather(session: Session, without: tuple[str, ...] = ()) -> Kernel:
         for sym in sorted((s for s in syms if not is_text(s)), key=lambda s: s.name):
             if sym.name.startswith(without):
                 continue
-            type_id = _type_of(session, ids, sym)
+            type_id = _type_of(session, ids, sym, sym.name in in_btf)
             if type_id is None and sym.name == "jiffies":
                 type_id = _jiffies(session, ids, sym)
             if type_id is None:
@@ -147,8 +159,8 @@ def gather(session: Session, without: tuple[str, ...] = ()) -> Kernel:
     )
 
 
-def _type_of(session: Session, ids: TypeIds, sym: Sym) -> TypeId | None:
-    own = session.own_variable(sym.name, sym.address)
+def _type_of(session: Session, ids: TypeIds, sym: Sym, in_btf: bool) -> TypeId | None:
+    own = session.own_variable(sym.name, sym.address) if in_btf else None
     if own is not None:
         var = session.vmlinux.type_by_id(own)
         return var.type if isinstance(var, kinds.Var) else own

@@ -148,6 +148,26 @@ class Addresses:
                 return other
         return None
 
+    def all_with_next(self) -> tuple[list[int | None], list[int | None]]:
+        """What :meth:`at` and :meth:`next_above` say of every index; reads all of it."""
+        found: list[int | None] = []
+        for number in range(self.window_count):
+            window = self._window(number)
+            if window is None:
+                found += [None] * min(WINDOW, self.count - number * WINDOW)
+            else:
+                found += window
+        following: list[int | None] = [None] * len(found)
+        after: int | None = None
+        above: int | None = None
+        for index in range(len(found) - 1, -1, -1):
+            address = found[index]
+            if address != after:
+                above = after
+            following[index] = above
+            after = address
+        return found, following
+
     def ascends(self) -> bool:
         """Whether all of the table can be read and never goes down; reads all of it."""
         if not self._audited:

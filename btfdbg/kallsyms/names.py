@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from btfdbg.kallsyms.model import MAX_NAME, PAGE, Memory, try_read
+from btfdbg.kallsyms.model import MAX_NAME, PAGE, Memory, text_of, try_read
 from btfdbg.lazy_dataclass import dataclass
 
 BLOCK = 256
@@ -236,6 +236,18 @@ class Names:
         """Index, and type letter with name, of every symbol that can be read."""
         for number, text in self._expanded(self.block):
             yield from enumerate(text[1:].split(b"\n"), number * BLOCK)
+
+    def blocks(self) -> Iterator[tuple[int, list[str]]]:
+        """Index of the first, and type letters with names, of what of each block can be read."""
+        # Not kept, as in texts(); block() counts one that is lost.
+        for number, data in self._expanded(
+            lambda n: self._blocks.get(n) or self._load(n) or self.block(n)
+        ):
+            if data.isascii():
+                names = data[1:].decode().split("\n")
+            else:
+                names = [chr(n[0]) + text_of(n[1:]) if n else "" for n in data[1:].split(b"\n")]
+            yield number * BLOCK, names
 
     def texts(self) -> Iterator[bytes]:
         """Names without their type letters, a newline after each; many at a time."""

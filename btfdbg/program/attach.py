@@ -280,6 +280,12 @@ class _Symbols:
 
     def __init__(self, session: Session) -> None:
         self.by_name = session.lookup_symbols
+        self._session = session
+
+    def at(self, address: int) -> Sym | None:
+        """The symbol that covers an address, by the table that the session has now."""
+        table = self._session.symbols
+        return None if table is None else table.by_address(address)
 
 
 class _Extra:
@@ -318,16 +324,17 @@ def _objects(session: Session, options: Options) -> None:
     session.symbols_by_rule = _Missing(session).by_name
     extra = _Extra(session, options.btf_extra)
     if session.symbols is not None:
+        symbols = _Symbols(session)
         session.variables = VariableTypes(
             session.prog,
             DumpEvidence(
-                _Symbols(session),
+                symbols,
                 release=session.release,
                 architecture=machine,
                 btf=lambda: session.vmlinux,
                 extra=extra.of_kernel,
                 convert=extra.convert,
-                symbol_at=session.symbols.by_address,
+                symbol_at=symbols.at,
                 code=lambda symbol: session.type_from_code(symbol),
             ),
             on_problem=lambda e: session.note(e.step or "variables", str(e), e.hint),
