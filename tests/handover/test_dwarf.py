@@ -51,6 +51,7 @@ TEXT = """\
 [20] FUNC_PROTO '(anon)' ret_type_id=0 vlen=0
 [21] STRUCT 'empty' size=0 vlen=0
 [22] VOLATILE '(anon)' type_id=18
+[23] FUNC 'g' type_id=20 linkage=global
 """
 
 
@@ -105,7 +106,10 @@ def all_() -> list[DIE]:
     return dies(
         read(
             btf,
-            functions=[Function("f", 16, 0x1010, 32, False), Function("g", 20, 0x1040, 8, True)],
+            functions=[
+                Function(btf.find_str("f"), 16, 0x1010, 32, False),
+                Function(btf.find_str("g"), 20, 0x1040, 8, True),
+            ],
             variables=[Variable("head", 4, 0xFFFF000000001234, True), Variable("v", 22, 8, False)],
             constants=[("write_expire", 1250)],
         )

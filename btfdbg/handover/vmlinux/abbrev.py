@@ -8,70 +8,69 @@ Facts: DWARF 4, sections 7.5.3 (abbreviations), 7.5.4 (attributes), 7.5.6 (forms
 
 from __future__ import annotations
 
-from enum import IntEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 
-class Tag(IntEnum):
-    """``DW_TAG_*``."""
+class Tag:
+    """``DW_TAG_*``: plain numbers, for they are hashed 300,000 times."""
 
-    ARRAY_TYPE = 0x01
-    ENUMERATION_TYPE = 0x04
-    FORMAL_PARAMETER = 0x05
-    MEMBER = 0x0D
-    POINTER_TYPE = 0x0F
-    COMPILE_UNIT = 0x11
-    STRUCTURE_TYPE = 0x13
-    SUBROUTINE_TYPE = 0x15
-    TYPEDEF = 0x16
-    UNION_TYPE = 0x17
-    UNSPECIFIED_PARAMETERS = 0x18
-    SUBRANGE_TYPE = 0x21
-    BASE_TYPE = 0x24
-    CONST_TYPE = 0x26
-    ENUMERATOR = 0x28
-    SUBPROGRAM = 0x2E
-    VARIABLE = 0x34
-    VOLATILE_TYPE = 0x35
-    RESTRICT_TYPE = 0x37
-    UNSPECIFIED_TYPE = 0x3B
+    ARRAY_TYPE: Final = 0x01
+    ENUMERATION_TYPE: Final = 0x04
+    FORMAL_PARAMETER: Final = 0x05
+    MEMBER: Final = 0x0D
+    POINTER_TYPE: Final = 0x0F
+    COMPILE_UNIT: Final = 0x11
+    STRUCTURE_TYPE: Final = 0x13
+    SUBROUTINE_TYPE: Final = 0x15
+    TYPEDEF: Final = 0x16
+    UNION_TYPE: Final = 0x17
+    UNSPECIFIED_PARAMETERS: Final = 0x18
+    SUBRANGE_TYPE: Final = 0x21
+    BASE_TYPE: Final = 0x24
+    CONST_TYPE: Final = 0x26
+    ENUMERATOR: Final = 0x28
+    SUBPROGRAM: Final = 0x2E
+    VARIABLE: Final = 0x34
+    VOLATILE_TYPE: Final = 0x35
+    RESTRICT_TYPE: Final = 0x37
+    UNSPECIFIED_TYPE: Final = 0x3B
 
 
-class At(IntEnum):
+class At:
     """``DW_AT_*``."""
 
-    LOCATION = 0x02
-    NAME = 0x03
-    BYTE_SIZE = 0x0B
-    BIT_SIZE = 0x0D
-    LOW_PC = 0x11
-    HIGH_PC = 0x12
-    LANGUAGE = 0x13
-    CONST_VALUE = 0x1C
-    PRODUCER = 0x25
-    PROTOTYPED = 0x27
-    UPPER_BOUND = 0x2F
-    DATA_MEMBER_LOCATION = 0x38
-    DECLARATION = 0x3C
-    ENCODING = 0x3E
-    EXTERNAL = 0x3F
-    TYPE = 0x49
-    DATA_BIT_OFFSET = 0x6B
+    LOCATION: Final = 0x02
+    NAME: Final = 0x03
+    BYTE_SIZE: Final = 0x0B
+    BIT_SIZE: Final = 0x0D
+    LOW_PC: Final = 0x11
+    HIGH_PC: Final = 0x12
+    LANGUAGE: Final = 0x13
+    CONST_VALUE: Final = 0x1C
+    PRODUCER: Final = 0x25
+    PROTOTYPED: Final = 0x27
+    UPPER_BOUND: Final = 0x2F
+    DATA_MEMBER_LOCATION: Final = 0x38
+    DECLARATION: Final = 0x3C
+    ENCODING: Final = 0x3E
+    EXTERNAL: Final = 0x3F
+    TYPE: Final = 0x49
+    DATA_BIT_OFFSET: Final = 0x6B
 
 
-class Form(IntEnum):
+class Form:
     """``DW_FORM_*`` of fixed length."""
 
-    ADDR = 0x01
-    DATA4 = 0x06
-    DATA8 = 0x07
-    DATA1 = 0x0B
-    STRP = 0x0E
-    DATA2 = 0x05
-    REF4 = 0x13
-    FLAG_PRESENT = 0x19
+    ADDR: Final = 0x01
+    DATA4: Final = 0x06
+    DATA8: Final = 0x07
+    DATA1: Final = 0x0B
+    STRP: Final = 0x0E
+    DATA2: Final = 0x05
+    REF4: Final = 0x13
+    FLAG_PRESENT: Final = 0x19
     # An expression of one address: a length byte, DW_OP_addr and 8 bytes.
-    EXPRLOC = 0x18
+    EXPRLOC: Final = 0x18
 
 
 _CODES = {
@@ -92,15 +91,15 @@ ADDRESS_EXPRESSION = 9
 LANG_C99 = 0x0C
 
 
-class Encoding(IntEnum):
+class Encoding:
     """``DW_ATE_*``."""
 
-    BOOLEAN = 0x02
-    FLOAT = 0x04
-    SIGNED = 0x05
-    SIGNED_CHAR = 0x06
-    UNSIGNED = 0x07
-    UNSIGNED_CHAR = 0x08
+    BOOLEAN: Final = 0x02
+    FLOAT: Final = 0x04
+    SIGNED: Final = 0x05
+    SIGNED_CHAR: Final = 0x06
+    UNSIGNED: Final = 0x07
+    UNSIGNED_CHAR: Final = 0x08
 
 
 class Shape(NamedTuple):
@@ -124,7 +123,7 @@ class Shapes:
         self._made: dict[tuple[object, ...], Shape] = {}
         self._out = bytearray()
 
-    def get(self, tag: Tag, children: bool, *attributes: tuple[At, Form]) -> Shape:
+    def get(self, tag: int, children: bool, *attributes: tuple[int, int]) -> Shape:
         """The shape of entries with these attributes, in this order."""
         key = (tag, children, attributes)
         found = self._made.get(key)

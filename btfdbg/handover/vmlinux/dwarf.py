@@ -14,7 +14,7 @@ array gets no bound. Strings keep BTF's offsets, so a name is a number that is c
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeAlias
 
 from btfdbg.btf import Btf, Kind, kinds
@@ -78,9 +78,15 @@ _Planned: TypeAlias = tuple[int, Callable[[], bytes]]
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function's name, FUNC_PROTO, address, size in bytes, and whether it is global."""
+    """
+    A function.
 
-    name: str
+    :ivar name: Offset of its name among the BTF's strings.
+    :ivar proto: Id of its FUNC_PROTO.
+    :ivar size: Bytes.
+    """
+
+    name: int
     proto: int
     address: int
     size: int
@@ -152,7 +158,7 @@ class Writer:
         out.append(bases)
         for write in writers:
             out.append(write())
-        out.extend(self._function(f) for f in functions)
+        out.extend(self._functions(functions))
         shapes = [
             self._shapes.get(Tag.VARIABLE, False, _NAME, _TYPE, *more, _WHERE)
             for more in ((), (_EXTERNAL,))
@@ -230,7 +236,8 @@ class Writer:
             words = owner.words
             type_id = int(owner.start_id)
             for pos in owner.offsets:
-                plan = _PLANS.get(info_kind(words[pos + INFO]))
+                kind = info_kind(words[pos + INFO])
+                plan = _PLANS.get(kind)
                 if plan is not None:
                     try:
                         planned = plan(self, words, pos, type_id)
@@ -242,7 +249,7 @@ class Writer:
                         at[type_id] = place
                         place += size
                         writers.append(write)
-                elif info_kind(words[pos + INFO]) in _TAGS:
+                elif kind in _TAGS:
                     through.append((type_id, words[pos + SIZE_OR_TYPE]))
                 type_id += 1
         tags = dict(through)
@@ -270,7 +277,7 @@ class Writer:
     def _float(self, words: memoryview, pos: int, type_id: int) -> _Planned:
         return self._base(words, pos, Encoding.FLOAT)
 
-    def _base(self, words: memoryview, pos: int, encoding: Encoding) -> _Planned:
+    def _base(self, words: memoryview, pos: int, encoding: int) -> _Planned:
         shape = self._shapes.get(Tag.BASE_TYPE, False, _NAME, _SIZE1, (At.ENCODING, Form.DATA1))
         name, size = words[pos + NAME_OFF], words[pos + SIZE_OR_TYPE]
         entry = self._pack(shape, name, size & 0xFF, encoding)
@@ -424,40 +431,60 @@ class Writer:
 
         def write() -> bytes:
             void = self._void
-            parts = [self._pack(shape, *((self._ref(result) or void,) if result else ()))]
-            parts.extend(self._pack(parameter, self._ref(t) or void) for t in types)
-            if variadic:
-                parts.append(self._pack(rest))
-            if types or variadic:
-                parts.append(_END)
-            return b"".join(parts)
+            head = self._pack(shape, *((self._ref(result) or void,) if result else ()))
+            if not types:
+                return head + self._pack(rest) + _END if variadic else head
+            flat = [parameter.code] * (2 * len(types))
+            flat[1::2] = [self._ref(t) or void for t in types]
+            entries = self._packer(parameter.layout * len(types)).pack(*flat)
+            return head + entries + (self._pack(rest) if variadic else b"") + _END
 
         return length, write
 
     # Functions and variables refer to types only, so that they need no first pass.
 
-    def _function(self, f: Function) -> bytes:
-        owner = self._btf.owner_of(f.proto)
-        pos = owner.offsets[f.proto - owner.start_id]
+    def _functions(self, functions: Iterable[Function]) -> Iterator[bytes]:
+        heads: dict[tuple[int, bool, bool], Shape] = {}
+        ends: dict[int, tuple[int, bytes]] = {}
+        for f in functions:
+            end = ends.get(f.proto)
+            if end is None:
+                end = ends[f.proto] = self._signature(f.proto)
+            target, children = end
+            key = (bool(target), bool(children), f.is_global)
+            shape = heads.get(key)
+            if shape is None:
+                typed = (_TYPE,) if target else ()
+                flags = (_EXTERNAL,) if f.is_global else ()
+                shape = heads[key] = self._shapes.get(
+                    Tag.SUBPROGRAM, bool(children), _NAME, *flags, _PROTOTYPED, *_RANGE, *typed
+                )
+            pack = self._packer(shape.layout).pack
+            if target:
+                yield pack(shape.code, f.name, f.address, f.size, target) + children
+            else:
+                yield pack(shape.code, f.name, f.address, f.size) + children
+
+    def _signature(self, proto: int) -> tuple[int, bytes]:
+        """Where the entry of a prototype's result stands, 0 for void; its parameters' entries."""
+        owner = self._btf.owner_of(proto)
+        pos = owner.offsets[proto - owner.start_id]
         words = owner.words
         result = words[pos + SIZE_OR_TYPE]
         names, types = param_words(words, pos)
-        typed = (_TYPE,) if result else ()
-        flags = (_EXTERNAL,) if f.is_global else ()
-        shape = self._shapes.get(
-            Tag.SUBPROGRAM, bool(types), _NAME, *flags, _PROTOTYPED, *_RANGE, *typed
-        )
-        target = (self._ref(result) or self._void,) if result else ()
-        parts = [self._pack(shape, self._string(f.name), f.address, f.size, *target)]
-        if types:
-            parameter = self._shapes.get(Tag.FORMAL_PARAMETER, False, _NAME, _TYPE)
-            for name, type_id in zip(names, types, strict=True):
-                if not type_id and not name:
-                    parts.append(self._pack(self._shapes.get(Tag.UNSPECIFIED_PARAMETERS, False)))
-                else:
-                    parts.append(self._pack(parameter, name, self._ref(type_id) or self._void))
-            parts.append(_END)
-        return b"".join(parts)
+        target = (self._ref(result) or self._void) if result else 0
+        if not types:
+            return target, b""
+        rest = b""
+        if not types[-1] and not names[-1]:
+            rest = self._pack(self._shapes.get(Tag.UNSPECIFIED_PARAMETERS, False))
+            names, types = names[:-1], types[:-1]
+        parameter = self._shapes.get(Tag.FORMAL_PARAMETER, False, _NAME, _TYPE)
+        flat = [parameter.code] * (3 * len(types))
+        flat[1::3] = names
+        flat[2::3] = [self._ref(type_id) or self._void for type_id in types]
+        entries = self._packer(parameter.layout * len(types)).pack(*flat)
+        return target, entries + rest + _END
 
 
 _PLANS: dict[int, Callable[..., _Planned]] = {

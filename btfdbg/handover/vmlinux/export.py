@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, BinaryIO
 import drgn
 
 from btfdbg import __version__
-from btfdbg.btf import Btf, Kind, kinds
+from btfdbg.btf import Btf, Kind
+from btfdbg.btf.fields import NAME_OFF, SIZE_OR_TYPE
 from btfdbg.errors import DebugInfoError
 from btfdbg.handover.kernel import Kernel, gather
 from btfdbg.handover.symbols import is_offset
@@ -232,22 +233,26 @@ class _Export:
     # DWARF.
 
     def _functions(self, btf: Btf) -> Iterator[Function]:
-        protos: dict[str, set[int]] = {}
-        for type_id in btf.ids():
-            if btf.kind_of(type_id) == Kind.FUNC:
-                func = btf.type_by_id(type_id)
-                assert isinstance(func, kinds.Func)
-                if btf.kind_of(func.type) == Kind.FUNC_PROTO:
-                    protos.setdefault(func.name, set()).add(func.type)
+        # By name: where it stands among the strings, and its prototype; 0: several.
+        protos: dict[str, tuple[int, int]] = {}
+        for part in btf.chain():
+            words, string = part.words, part.string
+            for _, at in part.own_of_kind(Kind.FUNC):
+                place, proto = words[at + NAME_OFF], words[at + SIZE_OR_TYPE]
+                if btf.kind_of(proto) == Kind.FUNC_PROTO:
+                    name = string(place)
+                    known = protos.get(name)
+                    if known is not None and known[1] != proto:
+                        proto = 0
+                    protos[name] = place, proto
         for sym in self.kernel.symbols:
             if not is_text(sym):
                 continue
-            found = protos.get(sym.name)
-            if found is not None and len(found) == 1:
+            place, proto = protos.get(sym.name, (0, 0))
+            if proto:
                 yield Function(
-                    sym.name, next(iter(found)), self.address(sym), max(sym.size, 1),
-                    sym.type_letter.isupper(),
-                )  # fmt: skip
+                    place, proto, self.address(sym), max(sym.size, 1), sym.type_letter.isupper()
+                )
 
     def _variables(self) -> Iterator[Variable]:
         types = self.kernel.types

@@ -15,9 +15,11 @@ UNWIND_HINT_EMPTY in two") (in v6.4). Which one it is shows in the entries thems
 from __future__ import annotations
 
 import struct
+import sys
 from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from operator import add
 
 from btfdbg.lazy_dataclass import dataclass
 
@@ -79,11 +81,10 @@ def layout_of(entries: bytes) -> Layout | None:
     """
     types: Counter[int] = Counter()
     ends: Counter[int] = Counter()
-    for at in range(4, len(entries) - 1, ENTRY):
-        flags = entries[at] | entries[at + 1] << 8
+    for flags, count in Counter(_halves(entries)[2::3]).items():
         if flags & 0xF == _SP:
-            types[flags >> 8 & 7] += 1
-        ends[flags >> 8] += 1
+            types[flags >> 8 & 7] += count
+        ends[flags >> 8] += count
     total = sum(types.values())
     if not total:
         return None
@@ -96,6 +97,26 @@ def layout_of(entries: bytes) -> Layout | None:
     return None
 
 
+def _halves(entries: bytes) -> array[int]:
+    """The 16-bit numbers of whole entries, which are x86's and so little-endian."""
+    found = array("H", entries[: len(entries) // ENTRY * ENTRY])
+    if sys.byteorder == "big":
+        found.byteswap()
+    return found
+
+
+class _Rules(dict[bytes, bytes]):
+    """What each entry says, found out when it is first met."""
+
+    def __init__(self, translate: Callable[[bytes], bytes]) -> None:
+        super().__init__()
+        self._translate = translate
+
+    def __missing__(self, entry: bytes) -> bytes:
+        found = self[entry] = self._translate(entry)
+        return found
+
+
 class Frames:
     """
     .debug_frame of a kernel's ORC.
@@ -105,14 +126,11 @@ class Frames:
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
-        self._rules: dict[bytes, bytes] = {}
+        self._rules = _Rules(self._translate)
 
     def rules(self, entry: bytes) -> bytes:
         """The instructions that say what an entry says."""
-        found = self._rules.get(entry)
-        if found is None:
-            found = self._rules[entry] = self._translate(entry)
-        return found
+        return self._rules[entry]
 
     def _translate(self, entry: bytes) -> bytes:
         sp_offset, bp_offset, flags = struct.unpack("<hhH", entry)
@@ -153,30 +171,31 @@ class Frames:
         :param entries: The rows.
         :param end: One past the last row's last address.
         """
-        out = bytearray(_cie())
+        out = [_cie()]
         count = min(len(starts), len(entries) // ENTRY)
-        rules = self.rules
-        pack = struct.Struct("<BI").pack
+        known = self._rules
+        rules = [known[entries[at : at + ENTRY]] for at in range(0, ENTRY * count, ENTRY)]
+        far = struct.Struct("<BI").pack
+        # DW_CFA_advance_loc holds six bits.
+        near = [bytes((0x40 | delta,)) for delta in range(64)]
+        head = struct.Struct("<IQQ").pack
         for first in range(0, count, _ROWS):
             last = min(first + _ROWS, count)
             begin = starts[first]
             stop = starts[last] if last < count else max(end, starts[last - 1] + 1)
-            body = bytearray()
+            body = [head(0, begin, stop - begin)]
             place, before = begin, b""
-            for row in range(first, last):
-                text = rules(entries[ENTRY * row : ENTRY * row + ENTRY])
+            for here, text in zip(starts[first:last], rules[first:last], strict=True):
                 if text == before:
                     continue
-                here = starts[row]
                 if here != place:
                     delta = here - place
-                    # DW_CFA_advance_loc holds six bits.
-                    body += bytes((0x40 | delta,)) if delta < 64 else pack(_ADVANCE4, delta)
+                    body.append(near[delta] if delta < 64 else far(_ADVANCE4, delta))
                     place = here
-                body += text
+                body.append(text)
                 before = text
-            out += _padded(struct.pack("<IQQ", 0, begin, stop - begin) + body)
-        return bytes(out)
+            out.append(_padded(b"".join(body)))
+        return b"".join(out)
 
 
 def rows(ips: bytes, table: int) -> array[int]:
@@ -186,7 +205,8 @@ def rows(ips: bytes, table: int) -> array[int]:
     :param table: Address of the section.
     """
     offsets = array("i", ips[: len(ips) // 4 * 4])
-    return array("Q", [table + 4 * i + offset for i, offset in enumerate(offsets)])
+    places = range(table, table + 4 * len(offsets), 4)
+    return array("Q", map(add, places, offsets))
 
 
 def _cie() -> bytes:
