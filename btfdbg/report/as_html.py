@@ -14,10 +14,10 @@ from btfdbg.report.as_json import as_dict
 from btfdbg.report.pages import render
 from btfdbg.report.parts import Report
 
-_NODE_WIDTH, _NODE_HEIGHT = 190, 34
-_COLUMN, _ROW, _MARGIN = 340, 64, 12
+_NODE_WIDTH, _NODE_HEIGHT = 214, 34
+_COLUMN, _ROW, _MARGIN = 364, 64, 12
 _MAX_NODES = 80
-_LABEL = 26
+_LABEL = 25
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ as_html.py (one report) and triage_html.py (many crashes).
 
 from __future__ import annotations
 
+import re
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,6 +15,11 @@ from btfdbg.errors import DebugInfoError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+_LONG = 12  # characters of a word that lines may end in
+_PARTS = re.compile(r"[^/_.+:,]*[/_.+:,]+|[^/_.+:,]+", re.DOTALL)
+_IDENTITY = re.compile(r"[0-9a-f]{17,}")  # a build id: no address is as long
+_DIGITS = re.compile(r"[0-9a-f]{1,16}")
 
 
 def check_jinja() -> None:
@@ -37,7 +43,30 @@ def render(template: str, values: dict[str, Any]) -> str:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.filters["parted"] = parted
     return environment.from_string(source(template)).render(**values)
+
+
+def parted(text: object) -> str:
+    """
+    Escape a text and allow lines to end inside its long words: at ``/``, ``_``, ``.``, ``+``.
+
+    A browser that may break a word anywhere breaks addresses, too, and a cut number is misread.
+
+    >>> parted("in /sys/module/demo/parameters/<x>")
+    Markup('in /<wbr>sys/<wbr>module/<wbr>demo/<wbr>parameters/<wbr>&lt;x&gt;')
+    """
+    from markupsafe import Markup, escape
+
+    return Markup(" ").join(
+        escape(word)
+        if len(word) <= _LONG
+        else Markup("<wbr>").join(
+            escape(part)
+            for part in (_DIGITS if _IDENTITY.fullmatch(word) else _PARTS).findall(word)
+        )
+        for word in str(text).split(" ")
+    )
 
 
 def source(name: str) -> str:

@@ -7,6 +7,7 @@ the same file and the same rules is taken as it is.
 from __future__ import annotations
 
 import os
+import re
 
 from btfdbg.report.blame.signature import VERSION as RULES_VERSION
 from btfdbg.report.parts import VERSION as REPORT_VERSION
@@ -18,14 +19,18 @@ if TYPE_CHECKING:
 
 FOLDER = "reports"
 """Beside the index."""
-_FORM = 1  # of the page; raised when what it shows changes
+_FORM = 2  # of the page; raised when what it shows changes
+_READABLE = 48  # characters of the path that a name keeps
+_OTHERS = re.compile(r"[^A-Za-z0-9.]+")
 
 
 def page_name(found: Found) -> str:
     """
-    Return the name of a file's page: of hexadecimal digits, whatever the file is called.
+    Return the name of a file's page: the last of its path, then hexadecimal digits.
 
-    It is another one when the file, the rules or the report have changed.
+    The digits tell files of one name apart; they are others when the file, the rules or the
+    report have changed. Of the path only letters, digits and dots are kept, whatever the file
+    is called: ``h1-2026-11-01-21-00-36-vmcore-5dab98a4ba0105ff.html``.
     """
     from hashlib import sha256
 
@@ -33,7 +38,10 @@ def page_name(found: Found) -> str:
         os.path.realpath(found.path), found.size, found.modified_ns,
         REPORT_VERSION, RULES_VERSION, _FORM,
     )  # fmt: skip
-    return sha256(repr(key).encode("utf-8", "surrogateescape")).hexdigest()[:20] + ".html"
+    digits = sha256(repr(key).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    last = "-".join(os.path.abspath(found.path).split(os.sep)[-2:])
+    readable = _OTHERS.sub("-", last)[-_READABLE:].strip("-.")
+    return f"{readable}-{digits}.html".lstrip("-")
 
 
 def has_page(folder: str, found: Found) -> bool:
