@@ -17,6 +17,11 @@ stores it keeps these rules:
         data = search()
         cache.store(key, "symbols-1", data)
 
+What cannot be held against the dump item by item (that a list is whole, say) is kept
+together with the very bytes that it was computed from, and found only where the dump has
+the same: :meth:`Cache.load_of` compares all of them, so that no crafted dump's entry is
+another's. That takes a third of the time of a digest that nobody can forge.
+
 Nothing here raises: a folder that is missing, full, read-only, somebody else's or switched
 off (``--no-cache``, or ``BTFDBG_NO_CACHE`` in the environment) means that nothing is found
 and nothing is kept. The folder may be deleted at any time. Runs at the same time are safe:
@@ -42,11 +47,14 @@ except ImportError:
     from hashlib import blake2b
 
 _MAGIC = b"btfdbgC\n"
+# An entry that ends in the bytes that it is about.
+_MAGIC_OF = b"btfdbgO\n"
 _VERSION = 1
 # magic, version, CRC-32 of the payload, bytes of payload, digest of key and kind
 _HEADER = struct.Struct("<8sIIQ32s")
 _SUFFIX = ".cache"
 _TEMPORARY = ".new-"
+_PIECE = 1 << 18
 
 MAX_ENTRY = 16 << 20
 MAX_TOTAL = 64 << 20
@@ -133,18 +141,57 @@ class Cache:
         """
         if len(data) > MAX_ENTRY:
             return False
+        return self._keep(_MAGIC, key, kind, data)
+
+    def _keep(
+        self,
+        magic: bytes,
+        key: CacheKey,
+        kind: str,
+        data: bytes,
+        subject: bytes | memoryview = b"",
+    ) -> bool:
         folder = self._open(create=True)
         if folder is None:
             return False
         try:
-            header = _HEADER.pack(_MAGIC, _VERSION, zlib.crc32(data), len(data), _digest(key, kind))
-            _write(folder, _name(key, kind), header + data)
+            header = _HEADER.pack(magic, _VERSION, zlib.crc32(data), len(data), _digest(key, kind))
+            _write(folder, _name(key, kind), header + data, subject)
             _evict(folder)
         except OSError:
             return False
         finally:
             os.close(folder)
         return True
+
+    def load_of(self, subject: bytes | memoryview, key: CacheKey, kind: str) -> memoryview | None:
+        """
+        Return what :meth:`store_of` kept about these very bytes, or ``None``.
+
+        :param subject: Bytes of the dump; each is compared, and none is kept in memory.
+        """
+        folder = self._open(create=False)
+        if folder is None:
+            return None
+        try:
+            return _read_of(folder, _name(key, kind), _digest(key, kind), subject)
+        except OSError:
+            return None
+        finally:
+            os.close(folder)
+
+    def store_of(self, subject: bytes | memoryview, key: CacheKey, kind: str, data: bytes) -> bool:
+        """
+        Keep an entry with the bytes that it is about; otherwise as :meth:`store`.
+
+        >>> cache.store_of(blob, key, "index-1", index_of(blob))
+        True
+
+        :param subject: They count in the size of the entry.
+        """
+        if len(data) + len(subject) > MAX_ENTRY:
+            return False
+        return self._keep(_MAGIC_OF, key, kind, data, subject)
 
     def forget(self, key: CacheKey, kind: str) -> None:
         """Drop an entry, for one that did not hold against the dump."""
@@ -187,22 +234,15 @@ def _name(key: CacheKey, kind: str) -> str:
 
 
 def _read(folder: int, name: str, digest: bytes) -> memoryview | None:
-    # Not a link out of the folder, and not a pipe that would never answer.
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    fd = os.open(name, flags, dir_fd=folder)
+    fd = _open_entry(folder, name)
+    if fd is None:
+        return None
     try:
-        status = os.fstat(fd)
-        if not S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
-            return None
         # Read, not mapped: a file that is cut under a mapping kills the process.
-        if status.st_size > MAX_ENTRY + _HEADER.size:
+        size = os.fstat(fd).st_size
+        if size > MAX_ENTRY + _HEADER.size:
             return None
-        raw = os.read(fd, status.st_size + 1)
-        if time.time() - status.st_mtime > _TOUCH_SECONDS:
-            try:
-                os.utime(fd)
-            except OSError:
-                pass  # read-only: the entry is as good
+        raw = os.read(fd, size + 1)
     finally:
         os.close(fd)
     if len(raw) < _HEADER.size:
@@ -214,16 +254,63 @@ def _read(folder: int, name: str, digest: bytes) -> memoryview | None:
     return data if zlib.crc32(data) == crc else None
 
 
-def _write(folder: int, name: str, data: bytes) -> None:
+def _read_of(
+    folder: int, name: str, digest: bytes, subject: bytes | memoryview
+) -> memoryview | None:
+    fd = _open_entry(folder, name)
+    if fd is None:
+        return None
+    try:
+        rest = os.fstat(fd).st_size - _HEADER.size - len(subject)
+        if not 0 <= rest <= MAX_ENTRY:
+            return None
+        raw = os.read(fd, _HEADER.size + rest)
+        if len(raw) != _HEADER.size + rest:
+            return None
+        magic, version, crc, size, written_for = _HEADER.unpack_from(raw)
+        data = memoryview(raw)[_HEADER.size :]
+        if (magic, version, size, written_for) != (_MAGIC_OF, _VERSION, rest, digest):
+            return None
+        if zlib.crc32(data) != crc:
+            return None
+        for at in range(0, len(subject), _PIECE):
+            # As bytes: two views are compared item by item, which takes 20 times as long.
+            piece = bytes(subject[at : at + _PIECE])
+            if os.read(fd, len(piece)) != piece:
+                return None
+        return data
+    finally:
+        os.close(fd)
+
+
+def _open_entry(folder: int, name: str) -> int | None:
+    """An entry's file, noted as used, if it is ours alone."""
+    # Not a link out of the folder, and not a pipe that would never answer.
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    fd = os.open(name, flags, dir_fd=folder)
+    status = os.fstat(fd)
+    if not S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
+        os.close(fd)
+        return None
+    if time.time() - status.st_mtime > _TOUCH_SECONDS:
+        try:
+            os.utime(fd)
+        except OSError:
+            pass  # read-only: the entry is as good
+    return fd
+
+
+def _write(folder: int, name: str, *parts: bytes | memoryview) -> None:
     """A file that is there as a whole or not at all."""
     temporary = f"{_TEMPORARY}{os.getpid()}-{os.urandom(8).hex()}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     fd = os.open(temporary, flags, 0o600, dir_fd=folder)
     try:
         try:
-            rest = memoryview(data)
-            while rest:
-                rest = rest[os.write(fd, rest) :]
+            for part in parts:
+                rest = memoryview(part)
+                while rest:
+                    rest = rest[os.write(fd, rest) :]
         finally:
             os.close(fd)
         os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)

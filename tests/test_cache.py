@@ -239,3 +239,55 @@ def test_runs_at_the_same_time_see_whole_entries(cache: Cache) -> None:
         assert writer.exitcode == 0
     assert seen == {True}
     assert only_file(cache)
+
+
+# Entries that hold the very bytes that they are about.
+
+SUBJECT = bytes(range(256)) * 3000  # more than one piece is compared at once
+
+
+def found_of(cache: Cache, subject: bytes | memoryview = SUBJECT) -> bytes | None:
+    data = cache.load_of(subject, KEY, "k-1")
+    return None if data is None else bytes(data)
+
+
+def test_what_is_known_of_bytes_is_found_for_those_alone(cache: Cache) -> None:
+    assert found_of(cache) is None
+    assert cache.store_of(SUBJECT, KEY, "k-1", b"payload")
+    assert found_of(cache) == b"payload"
+    assert found_of(cache, memoryview(SUBJECT)) == b"payload"
+    for at in (0, module._PIECE - 1, module._PIECE, len(SUBJECT) - 1):
+        other = bytearray(SUBJECT)
+        other[at] ^= 1
+        assert found_of(cache, bytes(other)) is None, at
+    for other_bytes in (SUBJECT[:-1], SUBJECT[1:], SUBJECT + b"\0", b"", b"payload" + SUBJECT):
+        assert found_of(cache, bytes(other_bytes)) is None
+    assert found_of(cache) == b"payload"
+    assert loaded(cache) is None  # one form is not taken for the other
+    assert cache.store(KEY, "k-1", b"payload")
+    assert found_of(cache) is None
+    assert found_of(cache, b"") is None
+
+
+def test_any_damaged_byte_makes_what_is_known_of_bytes_unknown(cache: Cache) -> None:
+    subject = b"the subject"
+    cache.store_of(subject, KEY, "k-1", b"payload")
+    path = only_file(cache)
+    good = path.read_bytes()
+    for at in range(len(good)):
+        for bad in (good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :], good[:at]):
+            path.write_bytes(bad)
+            assert found_of(cache, subject) is None, at
+    path.write_bytes(good + b"x")
+    assert found_of(cache, subject) is None
+    path.write_bytes(good)
+    assert found_of(cache, subject) == b"payload"
+
+
+def test_a_subject_counts_in_what_is_too_large(
+    cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_ENTRY", 100)
+    assert not cache.store_of(bytes(60), KEY, "k-1", bytes(41))
+    assert cache.store_of(bytes(60), KEY, "k-1", bytes(40))
+    assert found_of(cache, bytes(60)) == bytes(40)

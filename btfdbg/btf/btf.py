@@ -37,13 +37,17 @@ from btfdbg.errors import BtfFormatError, BtfNotFoundError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from mmap import mmap
     from typing import Any, TypeAlias
 
     from btfdbg.btf import kinds
     from btfdbg.btf.header import ByteOrder
+    from btfdbg.btf.known import KnownNames, RecordIndex
     from btfdbg.btf.names import NameIndex
+
+# Looking for a kind costs less than marking every type if one of so many has it.
+_RARE = 16
 
 BytesLike: TypeAlias = "bytes | bytearray | memoryview | mmap"
 
@@ -64,9 +68,11 @@ class Btf:
     :ivar offsets: For each own type, in order, the word its record starts at.
     :ivar type_section_offset: Byte of :attr:`raw` at which :attr:`words` starts.
     :ivar layout: Layout section: bytes per (record, element) by kind; empty without one.
+    :ivar known_names: Answers to earlier questions for names, where somebody keeps them.
     """
 
     __slots__ = (
+        "__weakref__",
         "_heads",
         "_names",
         "_pointer_size",
@@ -76,6 +82,7 @@ class Btf:
         "byteorder",
         "end_str_off",
         "header",
+        "known_names",
         "layout",
         "offsets",
         "raw",
@@ -96,7 +103,8 @@ class Btf:
     start_str_off: int
     end_str_off: int
     words: memoryview
-    offsets: list[int]
+    offsets: Sequence[int]
+    known_names: KnownNames | None
     strings: Strings
     type_section_offset: int
     layout: dict[int, tuple[int, int]]
@@ -110,7 +118,9 @@ class Btf:
         raise TypeError("use Btf.parse(), or btfdbg.btf.Builder to make BTF")
 
     @classmethod
-    def parse(cls, data: BytesLike, base: Btf | None = None) -> Btf:
+    def parse(
+        cls, data: BytesLike, base: Btf | None = None, *, index: RecordIndex | None = None
+    ) -> Btf:
         """
         View bytes as BTF.
 
@@ -121,6 +131,7 @@ class Btf:
         :param data: One blob, of either byte order. Writable buffers are copied.
         :param base: What the blob was split from; it must be the very one, which
             only ids and offsets out of range can betray.
+        :param index: What :class:`~btfdbg.btf.known.RecordIndex` kept of these very bytes.
         :raises BtfFormatError: the data is malformed, or split and without its base.
         """
         raw = memoryview(data)
@@ -139,8 +150,9 @@ class Btf:
         self._pointer_size = 0
         self._signs = None
         self.alignments = {}
+        self.known_names = None
         self._take_strings()
-        self._take_types()
+        self._take_types(index)
         return self
 
     def _take_strings(self) -> None:
@@ -165,7 +177,7 @@ class Btf:
         self.start_str_off = 0 if base is None else base.end_str_off
         self.end_str_off = self.start_str_off + len(data)
 
-    def _take_types(self) -> None:
+    def _take_types(self, index: RecordIndex | None) -> None:
         header, base = self.header, self.base
         start = header.hdr_len + header.type_off
         section = self.raw[start : start + header.type_len]
@@ -188,7 +200,12 @@ class Btf:
         unknown = self.layout
         if not unknown and base is not None:
             unknown = base.effective_layout
-        self.offsets = record_offsets(self.words, self.head_bytes(), unknown, self.start_id, start)
+        if index is not None and index.fits(self.words):
+            self.offsets, self._heads = index.offsets, index.heads
+        else:
+            self.offsets = record_offsets(
+                self.words, self.head_bytes(), unknown, self.start_id, start
+            )
         self.type_cnt = self.start_id + len(self.offsets)
         if self.type_cnt > MAX_LIBBPF:
             raise BtfFormatError("more than 2^31 types")
@@ -282,21 +299,31 @@ class Btf:
 
     def own_kinds(self) -> bytes:
         """Return the kinds of the own types, in order of their ids."""
-        return self._own_heads().translate(KIND_OF_HEAD)
+        return self.own_heads().translate(KIND_OF_HEAD)
 
     def own_of_kind(self, kind: int) -> Iterator[tuple[int, int]]:
         """Return each own type of a kind by id, with the word that its record starts at."""
+        own = self.own_kinds()
+        count = own.count(kind)
+        if count * _RARE < len(own):
+            return self._of_rare_kind(own, kind)
         from itertools import compress
 
-        marks = self.own_kinds().translate(bytes(i == kind for i in range(256)))
+        marks = own.translate(bytes(i == kind for i in range(256)))
         return zip(compress(self.own_ids(), marks), compress(self.offsets, marks), strict=True)
+
+    def _of_rare_kind(self, own: bytes, kind: int) -> Iterator[tuple[int, int]]:
+        at = own.find(kind)
+        while at >= 0:
+            yield self.start_id + at, self.offsets[at]
+            at = own.find(kind, at + 1)
 
     def kinds_in_use(self) -> set[tuple[int, bool]]:
         """Return the kinds of the own types, each with whether kind_flag is set."""
-        return {(KIND_OF_HEAD[head], head > 0x7F) for head in set(self._own_heads())}
+        return {(KIND_OF_HEAD[head], head > 0x7F) for head in set(self.own_heads())}
 
-    def _own_heads(self) -> bytes:
-        """Return kind_flag and kind of each own type; 3 ms for a kernel, once."""
+    def own_heads(self) -> bytes:
+        """Return kind_flag (bit 7) and kind of each own type; 3 ms for a kernel, once."""
         if self._heads is None:
             from operator import itemgetter
 
@@ -451,14 +478,18 @@ class Btf:
 
     def name_of(self, type_id: int) -> str:
         """Return the name of a type, ``""`` if it is anonymous."""
+        return decode_name(self.name_bytes_of(type_id))
+
+    def name_bytes_of(self, type_id: int) -> bytes:
+        """Return the name of a type as bytes, ``b""`` if it is anonymous."""
         if type_id == 0:
-            return ""
+            return b""
         owner = self.owner_of(type_id)
         name_off = owner.words[owner.offsets[type_id - owner.start_id]]
         if not name_off:
-            return ""
+            return b""
         try:
-            return owner.string(name_off)
+            return owner.string_bytes(name_off)
         except BtfFormatError as error:
             raise owner.record_error(type_id, f"name: {error}") from None
 

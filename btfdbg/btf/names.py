@@ -96,6 +96,17 @@ class NameIndex:
         """
         if not name or b"\0" in name:
             return ()
+        known = self._btf.known_names
+        if known is None:
+            return self._find(name, kinds)
+        found = known.ids(self._btf, name, kinds)
+        if found is not None:
+            return tuple([TypeId(i) for i in found])
+        ids = self._find(name, kinds)
+        known.add(name, kinds, ids)
+        return ids
+
+    def _find(self, name: bytes, kinds: Collection[int] | None) -> tuple[TypeId, ...]:
         self._asked += 1
         if self._first is None:
             offsets = [

@@ -8,8 +8,6 @@ Facts: libbpf's btf__resolve_size, btf__align_of, determine_ptr_size.
 
 from __future__ import annotations
 
-from bisect import bisect_left
-
 from btfdbg.btf import layouts
 from btfdbg.btf.layouts import (
     COMPOSITES,
@@ -202,20 +200,9 @@ def _align_composite(btf: Btf, type_id: int, depth: int) -> int:
 def guess_pointer_size(btf: Btf) -> int:
     """Return the size of the first ``long`` at the bottom of the chain, 8 without one."""
     bottom = btf.chain()[0]
-    words = bottom.words
     for name in _LONGS:
-        starts: list[int] = []
-        for offset in bottom.strings.offsets_of(name.encode()):
-            # The first two words of an INT of that name; an index of names costs 30 ms.
-            for pos in bottom.find_word(offset, layouts.INT << 24):
-                if _starts_record(bottom, pos) and words[pos + 2] in (4, 8):
-                    starts.append(pos)
-                    break
-        if starts:
-            return int(words[min(starts) + 2])
+        for type_id in bottom.own_ids_by_name(name, (layouts.INT,)):
+            size = bottom.record(type_id)[2]
+            if size in (4, 8):
+                return int(size)
     return 8
-
-
-def _starts_record(btf: Btf, pos: int) -> bool:
-    index = bisect_left(btf.offsets, pos)
-    return index < len(btf.offsets) and btf.offsets[index] == pos

@@ -23,7 +23,7 @@ from btfdbg.cache import Cache
 from btfdbg.errors import BtfdbgError, BtfError, DebugInfoError
 from btfdbg.kallsyms.modules import ModuleSymbols
 from btfdbg.lazy_dataclass import dataclass
-from btfdbg.program import find_btf
+from btfdbg.program import find_btf, remembered_btf
 from btfdbg.program.convert import TypeConverter
 from btfdbg.program.find_btf import byteorder
 from btfdbg.program.finders import BtfFinders
@@ -208,7 +208,7 @@ def _types(session: Session, options: Options) -> None:
     else:
         data, source = find_btf.vmlinux_btf(session)
         try:
-            btf = Btf.parse(data)
+            btf = remembered_btf.parse(data, session.build_id)
         except BtfError as e:
             raise DebugInfoError(
                 f"the kernel's BTF ({source}) is damaged: {e}",

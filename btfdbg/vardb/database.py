@@ -13,6 +13,7 @@ nothing.
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -304,9 +305,9 @@ class Database:
         return cls._believed(_content(data, origin), origin)
 
     @classmethod
-    def _believed(cls, content: bytes, origin: str) -> Database:
+    def _believed(cls, content: bytes, origin: str, start: int = 0) -> Database:
         try:
-            return cls._from_content(content)
+            return cls._from_content(content, start)
         except (
             ValueError, LookupError, TypeError, struct.error, ArithmeticError, MemoryError,
             RecursionError,
@@ -314,10 +315,11 @@ class Database:
             raise _damaged(origin, e) from e
 
     @classmethod
-    def _from_content(cls, content: bytes) -> Database:
+    def _from_content(cls, content: bytes, start: int) -> Database:
+        """The parts that bytes hold from a place on."""
         view = memoryview(content)
         spans = []
-        at = 0
+        at = start
         while at < len(content):
             (size,) = struct.unpack_from("<I", content, at)
             at += 4
@@ -364,24 +366,29 @@ class Database:
         :raises DebugInfoError: it is missing, or as :meth:`unpack`.
         """
         try:
-            data = path.read_bytes()
+            with path.open("rb", buffering=0) as file:
+                size = os.fstat(file.fileno()).st_size
+                header = file.read(_HEADER.size)
+                # The header has the size and checksum of what is in the file.
+                key = CacheKey.of("", sizes=(size,), pages=(header,))
+                kept = None if cache is None else cache.load(key, _CACHE_KIND)
+                data = header + file.read() if kept is None else b""
         except OSError as e:
             raise DebugInfoError(
                 f"{path}: {e.strerror}", step="vars", hint="the installation is incomplete"
             ) from e
-        if cache is None:
-            return cls.unpack(data, str(path))
-        # The header has the size and checksum of what is in the file.
-        key = CacheKey.of("", sizes=(len(data),), pages=(data[: _HEADER.size],))
-        kept = cache.load(key, _CACHE_KIND)
-        if kept is not None:
+        if cache is not None and kept is not None:
+            whole = kept.obj
+            assert isinstance(whole, bytes)  # what was read; no copy of 3 MB
             try:
-                return cls._believed(bytes(kept), str(path))
+                return cls._believed(whole, str(path), len(whole) - len(kept))
             except DebugInfoError:
                 cache.forget(key, _CACHE_KIND)
+                data = path.read_bytes()
         content = _content(data, str(path))
         found = cls._believed(content, str(path))
-        cache.store(key, _CACHE_KIND, content)
+        if cache is not None:
+            cache.store(key, _CACHE_KIND, content)
         return found
 
 

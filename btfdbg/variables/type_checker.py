@@ -19,6 +19,7 @@ from btfdbg.cdecl import (
     is_const,
     unqualified,
 )
+from btfdbg.errors import BtfError
 from btfdbg.lazy_dataclass import replace
 from btfdbg.vardb.textdb import AnnotatedType
 from btfdbg.variables import macro_names
@@ -287,6 +288,12 @@ class TypeChecker:
         """Whether the variable is a parameter of another size, or a bool where this is none."""
         if self._parameters is None:
             return False
+        try:
+            # Most variables are no numbers, and reading the kernel's parameters takes 20 ms.
+            if None in {self._words.number(id_) for id_ in self._shapes.ids(element)}:
+                return False
+        except BtfError:
+            pass  # damage matters where it is a parameter
         parameter = self._parameters().get(symbol.address)
         if parameter is None or not element.is_plain:
             return False

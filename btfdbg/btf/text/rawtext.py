@@ -312,7 +312,7 @@ def dump(btf: Btf, *, exact: bool = False) -> Iterator[str]:
     for first in range(0, len(offsets), _CHUNK):
         starts = offsets[first : first + _CHUNK]
         base = starts[0]
-        ends = offsets[first + 1 : first + _CHUNK + 1]
+        ends = list(offsets[first + 1 : first + _CHUNK + 1])
         if len(ends) < len(starts):
             ends.append(len(btf.words))
         w = btf.words[base : ends[-1]].tolist()

@@ -1,0 +1,136 @@
+"""What was found out about one blob before, and is not worked out again.
+
+Owns what of a :class:`~btfdbg.btf.Btf` depends on its bytes alone and takes time: where its
+records are, their kinds, and which types the names have that were asked for. Knows nothing
+of where it is kept; whoever keeps it must hand it to no other bytes than those it is of.
+An answer is held against the blob again when it is used: only that it is complete is taken
+from here.
+"""
+
+from __future__ import annotations
+
+from btfdbg.btf.layouts import TYPE_WORDS
+from btfdbg.errors import BtfFormatError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from btfdbg.btf.btf import Btf
+
+MAX_NAMES = 4096
+"""Names whose types are remembered."""
+
+_MAX_NAME = 512
+_MAX_IDS = 64
+
+
+class RecordIndex:
+    """
+    Where the records of a blob are.
+
+    :ivar offsets: For each own type, in order, the word its record starts at.
+    :ivar heads: kind_flag (bit 7) and kind of each.
+    """
+
+    __slots__ = ("heads", "offsets")
+
+    def __init__(self, offsets: memoryview, heads: bytes) -> None:
+        self.offsets = offsets
+        self.heads = heads
+
+    @classmethod
+    def unpack(cls, data: memoryview) -> RecordIndex | None:
+        """Read :meth:`pack`'s bytes; ``None`` if they cannot be such."""
+        count, rest = divmod(len(data), 5)
+        if rest or not count:
+            return None
+        return cls(data[: 4 * count].cast("I"), bytes(data[4 * count :]))
+
+    def fits(self, words: memoryview) -> bool:
+        """Whether a type section can have its records there: no proof, but safe to index."""
+        last = self.offsets[-1]
+        return self.offsets[0] == 0 and last + TYPE_WORDS <= len(words)
+
+    @staticmethod
+    def pack(btf: Btf) -> bytes:
+        """The index of a blob, in the byte order of this machine."""
+        from array import array
+
+        return array("I", btf.offsets).tobytes() + btf.own_heads()
+
+
+class KnownNames:
+    """
+    Ids of the own types that have a name, for the names that were asked for.
+
+    :ivar is_new: Whether something was added since it was read.
+    """
+
+    __slots__ = ("_ids", "is_new")
+
+    def __init__(self) -> None:
+        self._ids: dict[tuple[bytes, int], tuple[int, ...]] = {}
+        self.is_new = False
+
+    @classmethod
+    def unpack(cls, data: bytes) -> KnownNames:
+        """Read :meth:`pack`'s bytes; what is no answer in them is left out."""
+        self = cls()
+        try:
+            for line in data.split(b"\n")[:MAX_NAMES]:
+                name, kinds, *ids = line.split(b" ")
+                self._ids[name, int(kinds)] = tuple(map(int, ids))
+        except ValueError:
+            self._ids.clear()
+        return self
+
+    def pack(self) -> bytes:
+        """Return a line for each: the name, the bits of the kinds, the ids."""
+        return b"\n".join(
+            b"%b %d%b" % (name, kinds, b"".join([b" %d" % type_id for type_id in ids]))
+            for (name, kinds), ids in self._ids.items()
+        )
+
+    def ids(self, btf: Btf, name: bytes, kinds: Collection[int] | None) -> tuple[int, ...] | None:
+        """The types of a name, of some kinds or of all; ``None`` if that is not known."""
+        found = self._ids.get((name, _bits(kinds)))
+        if found is None:
+            return None
+        least = btf.start_id
+        try:
+            for type_id in found:
+                if (
+                    not least <= type_id < btf.type_cnt
+                    or btf.name_bytes_of(type_id) != name
+                    or (kinds is not None and btf.kind_of(type_id) not in kinds)
+                ):
+                    raise BtfFormatError("not what it was")
+                least = type_id + 1
+        except BtfFormatError:
+            self._ids.clear()
+            return None
+        return found
+
+    def add(self, name: bytes, kinds: Collection[int] | None, ids: tuple[int, ...]) -> None:
+        """Remember an answer, if it is a short one and there is room."""
+        if (
+            len(self._ids) >= MAX_NAMES
+            or len(ids) > _MAX_IDS
+            or len(name) > _MAX_NAME
+            or b" " in name
+            or b"\n" in name
+        ):
+            return
+        self._ids[name, _bits(kinds)] = ids
+        self.is_new = True
+
+
+def _bits(kinds: Collection[int] | None) -> int:
+    """Kinds as one number; 0 for all, -1 for none of them."""
+    if kinds is None:
+        return 0
+    bits = 0
+    for kind in kinds:
+        bits |= 1 << kind
+    return bits or -1

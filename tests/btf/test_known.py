@@ -1,0 +1,117 @@
+"""What was known of a blob gives the answers that a fresh look gives, or none."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from btfdbg.btf import Btf, Kind
+from btfdbg.btf.known import MAX_NAMES, KnownNames, RecordIndex
+from btfdbg.btf.text import assemble
+from tests.btf.samples import EVERY_KIND
+
+_KINDS = (None, (Kind.STRUCT,), (Kind.TYPEDEF, Kind.STRUCT), (Kind.VAR,), (Kind.INT, Kind.INT), ())
+
+
+def _btf() -> Btf:
+    return assemble.parse(EVERY_KIND)
+
+
+def _names(btf: Btf) -> list[str]:
+    return [*{btf.name_of(i) for i in btf.own_ids()}, "absent", "a b", "new\nline", "x" * 600]
+
+
+def _answers(btf: Btf) -> list[tuple[int, ...]]:
+    return [btf.own_ids_by_name(name, kinds) for name in _names(btf) for kinds in _KINDS]
+
+
+def _again(btf: Btf, index: RecordIndex | None = None) -> Btf:
+    return Btf.parse(bytes(btf.raw), index=index)
+
+
+def test_a_kept_index_is_the_one_that_is_made() -> None:
+    made = _btf()
+    index = RecordIndex.unpack(memoryview(RecordIndex.pack(made)))
+    kept = _again(made, index)
+    assert index is not None
+    assert kept.offsets is index.offsets
+    assert list(kept.offsets) == list(made.offsets)
+    assert kept.type_cnt == made.type_cnt
+    assert kept.own_kinds() == made.own_kinds()
+    assert kept.kinds_in_use() == made.kinds_in_use()
+    assert [kept.type_by_id(i) for i in kept.ids()] == [made.type_by_id(i) for i in made.ids()]
+    assert [list(kept.own_of_kind(kind)) for kind in range(128)] == [
+        list(made.own_of_kind(kind)) for kind in range(128)
+    ]
+    assert _answers(kept) == _answers(made)
+
+
+@pytest.mark.parametrize("size", [0, 1, 4, 6])
+def test_bytes_that_can_be_no_index_are_none(size: int) -> None:
+    assert RecordIndex.unpack(memoryview(bytes(size))) is None
+
+
+def test_an_index_that_leaves_the_section_is_made_anew() -> None:
+    made = _btf()
+    packed = bytearray(RecordIndex.pack(made))
+    for at in (0, 4 * (len(made.offsets) - 1)):
+        bad = packed[:]
+        bad[at : at + 4] = (0xFFFFFFF0).to_bytes(4, "little")
+        kept = _again(made, RecordIndex.unpack(memoryview(bytes(bad))))
+        assert list(kept.offsets) == list(made.offsets)
+
+
+def test_known_names_answer_as_a_search_does() -> None:
+    fresh = _btf()
+    first = _btf()
+    first.known_names = KnownNames()
+    wanted = _answers(fresh)
+    assert _answers(first) == wanted
+    assert first.known_names.is_new
+    assert _answers(first) == wanted
+    second = _btf()
+    second.known_names = KnownNames.unpack(first.known_names.pack())
+    assert not second.known_names.is_new
+    assert _answers(second) == wanted
+    short = [name for name in _names(fresh) if " " not in name and "\n" not in name]
+    second.known_names.is_new = False
+    for name in short:
+        if 0 < len(name) < 512:
+            assert second.known_names.ids(second, name.encode(), None) is not None, name
+    assert not second.known_names.is_new
+
+
+def test_wrong_answers_are_dropped_and_searched_anew() -> None:
+    fresh = _btf()
+    wanted = _answers(fresh)
+    first = _btf()
+    first.known_names = KnownNames()
+    _answers(first)
+    good = first.known_names.pack()
+    rng = random.Random(20)
+    for _ in range(300):
+        lines = [line.split(b" ") for line in good.split(b"\n")]
+        line = rng.choice([line for line in lines if len(line) > 2])
+        line[-1] = b"%d" % rng.choice(
+            [i for i in range(-1, fresh.type_cnt + 2) if b"%d" % i not in line[2:]]
+        )
+        btf = _btf()
+        btf.known_names = KnownNames.unpack(b"\n".join(b" ".join(line) for line in lines))
+        assert _answers(btf) == wanted
+
+
+@pytest.mark.parametrize("bad", [b"", b"\0", b"x", b"x y", b"x 1 y", b"\xff" * 40, b"int 0 1\n\n"])
+def test_bytes_that_are_no_answers_are_none(bad: bytes) -> None:
+    btf = _btf()
+    btf.known_names = KnownNames.unpack(bad)
+    assert _answers(btf) == _answers(_btf())
+
+
+def test_no_more_names_are_kept_than_there_is_room_for() -> None:
+    known = KnownNames()
+    for number in range(MAX_NAMES + 10):
+        known.add(b"n%d" % number, None, ())
+    assert len(known.pack().split(b"\n")) == MAX_NAMES
+    many = b"\n".join(b"n%d 0" % number for number in range(2 * MAX_NAMES))
+    assert len(KnownNames.unpack(many).pack().split(b"\n")) == MAX_NAMES
