@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
 from btfdbg.cdecl.tree import (
@@ -21,9 +20,10 @@ from btfdbg.cdecl.tree import (
     Record,
     qualified,
 )
+from btfdbg.lazy_pattern import pattern
 
 _MAX_TEXT = 65536
-_TOKEN = re.compile(r"\s*(?:([A-Za-z_$][\w$.]*)|(\d\w*)|(\.\.\.|[][(){}*,;:=@.-]))")
+_TOKEN = pattern(r"\s*(?:([A-Za-z_$][\w$.]*)|(\d\w*)|(\.\.\.|[][(){}*,;:=@.-]))")
 BASE_WORDS = frozenset(
     {"void", "char", "short", "int", "long", "float", "double"}
     | {"signed", "unsigned", "_Bool", "bool", "__int128", "_Complex"}

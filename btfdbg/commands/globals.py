@@ -7,14 +7,15 @@ the code's bytecode and text ask for. Knows nothing of running it.
 from __future__ import annotations
 
 import builtins
-import re
 from collections.abc import Iterator
 from types import CodeType
 from typing import Any
 
 import drgn
 
-_BARE_WORD = re.compile(r"(?<![\w.])[^\W\d]\w*")
+from btfdbg.lazy_pattern import pattern
+
+_BARE_WORD = pattern(r"(?<![\w.])[^\W\d]\w*")
 _LOADS_GLOBAL = frozenset(("LOAD_NAME", "LOAD_GLOBAL"))
 # Builtins through which code sees names that its bytecode does not tell.
 _LOOKS_AROUND = frozenset(

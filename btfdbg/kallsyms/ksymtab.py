@@ -18,7 +18,6 @@ before 5.4. The linker sorts each table by name
 
 from __future__ import annotations
 
-import re
 import sys
 from array import array
 from collections.abc import Callable, Iterator
@@ -35,6 +34,7 @@ from btfdbg.kallsyms.model import (
     try_read,
 )
 from btfdbg.kallsyms.tables import KallsymsTable
+from btfdbg.lazy_pattern import pattern
 
 # Exported for as long as there are modules; one that kallsyms knows is enough.
 # Long, so that hardly any other string of the kernel ends like one of them.
@@ -53,7 +53,7 @@ _MAX_EXPORTS = 1 << 18
 _MAX_TRIES = 16
 _CHUNK = 1 << 20
 _MASK64 = (1 << 64) - 1
-_NAME = re.compile(rb"[A-Za-z_.$][A-Za-z0-9_.$]*")
+_NAME = pattern(rb"[A-Za-z_.$][A-Za-z0-9_.$]*")
 
 
 def exports(read: Memory, kallsyms: KallsymsTable) -> ListedTable | None:

@@ -19,7 +19,6 @@ Facts: scripts/kallsyms.c, ``write_src()``. Each table is aligned to 8 bytes
 
 from __future__ import annotations
 
-import re
 import sys
 from array import array
 from collections.abc import Callable, Iterable, Iterator
@@ -39,13 +38,14 @@ from btfdbg.kallsyms.model import (
 from btfdbg.kallsyms.names import BLOCK, SEQ_WIDTH, Names, split_block
 from btfdbg.kallsyms.tables import Layout
 from btfdbg.lazy_dataclass import dataclass
+from btfdbg.lazy_pattern import pattern
 
-_ZEROS = re.compile(rb"\0{4,}")
+_ZEROS = pattern(rb"\0{4,}")
 # Characters that occur in names stand for themselves, and no kernel lacks a digit.
 _SIGNATURE = b"".join(b"%d\0" % digit for digit in range(10))
 _FIRST_DIGIT = ord("0")
 
-_TOKEN = re.compile(rb"[!-~]*")
+_TOKEN = pattern(rb"[!-~]*")
 _CHUNK = 1 << 20
 MAX_TOKEN = 128
 """Bound on one token in bytes; real ones stay below 40."""

@@ -13,12 +13,12 @@ Absolute per-CPU symbols (x86 before 6.15) do not move with KASLR.
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from btfdbg.errors import DebugInfoError
 from btfdbg.kallsyms.listed import ListedTable
 from btfdbg.kallsyms.model import MAX_NAME, MAX_SYMBOLS, Sym
+from btfdbg.lazy_pattern import pattern
 from btfdbg.vmcore.vmcoreinfo import VmcoreInfo
 
 STEP = "kallsyms"
@@ -29,9 +29,9 @@ _IMAGE = 1 << 30
 
 # VMCOREINFO_SYMBOL_ARRAY() of something that is a pointer gives its value.
 _VALUES = frozenset({"mem_section", "vmemmap"})
-_LINE = re.compile(r"([0-9A-Fa-f]{8,16}) ([A-Za-z?-]) (\S+)(?:[ \t]+\[(\S+)\])?\s*")
+_LINE = pattern(r"([0-9A-Fa-f]{8,16}) ([A-Za-z?-]) (\S+)(?:[ \t]+\[(\S+)\])?\s*")
 # "sym -l" of drgn has no letters, crash's has them in parentheses.
-_LISTED = re.compile(r"([0-9A-Fa-f]{1,16})  ?(?:\(([A-Za-z?])\) )?([^\s()]+)\s*")
+_LISTED = pattern(r"([0-9A-Fa-f]{1,16})  ?(?:\(([A-Za-z?])\) )?([^\s()]+)\s*")
 _CODE = (("_text", "_etext"), ("_stext", "_etext"), ("_sinittext", "_einittext"))
 
 

@@ -15,13 +15,14 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
+from btfdbg import lazy_pattern
 from btfdbg.lazy_dataclass import dataclass
 
 MIN_MEMBERS = 4
 MIN_MIXED = 16
 MAX_TYPES = 6
-_WORD = re.compile(r"[A-Za-z0-9]+")
-_LENGTH = re.compile(r" ?\[\d*\]$")
+_WORD = lazy_pattern.pattern(r"[A-Za-z0-9]+")
+_LENGTH = lazy_pattern.pattern(r" ?\[\d*\]$")
 _PLACE = "\x7f"
 
 

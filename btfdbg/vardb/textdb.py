@@ -31,19 +31,19 @@ names of how many that was found); only other ends are marked in the lines::
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from btfdbg.arch import by_name
 from btfdbg.errors import DebugInfoError
 from btfdbg.lazy_dataclass import dataclass
+from btfdbg.lazy_pattern import pattern
 
 CURATED = "curated"
 _ANY = "any"
-_MARKS = re.compile(r"(ro )?(?:tail(\d+) )?")
-_SERIES = re.compile(r"(\d+)\.(\d+)")
-_LINE = re.compile(r"([\w.$]+)(?:@(\S+))?: (.+?)  # (.+)")
+_MARKS = pattern(r"(ro )?(?:tail(\d+) )?")
+_SERIES = pattern(r"(\d+)\.(\d+)")
+_LINE = pattern(r"([\w.$]+)(?:@(\S+))?: (.+?)  # (.+)")
 
 
 @dataclass(frozen=True, slots=True)

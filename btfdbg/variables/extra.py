@@ -24,17 +24,18 @@ from pathlib import Path
 from btfdbg.btf import Btf, Kind, TypeId, kinds
 from btfdbg.btf.format import VERSION
 from btfdbg.errors import BtfFormatError, DebugInfoError
+from btfdbg.lazy_pattern import pattern
 from btfdbg.variables.var_offsets import AddressesOf, VarOffsets
 
 TAG = "btfdbg.base"
-_TAG = re.compile(
+_TAG = pattern(
     r"btfdbg\.base sha256=([0-9a-f]{64}) types=(\d+)(?: build-id=([0-9a-f]+))?(?: module=(\w+))?"
 )
-_OWNER = re.compile(
+_OWNER = pattern(
     rb"btfdbg\.base sha256=[0-9a-f]{64} types=\d+(?: build-id=[0-9a-f]+)? module=(\w+)\0", re.ASCII
 )
 _TYPE_TAG = "btfdbg.type="
-_BUILD_ID = re.compile(r"[0-9a-f]{8,64}")
+_BUILD_ID = pattern(r"[0-9a-f]{8,64}")
 _MAX_FILE = 256 << 20
 _VERSION_AT = 2
 

@@ -11,11 +11,11 @@ include/linux/moduleparam.h, include/linux/init.h, include/linux/compiler.h.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 
 from btfdbg.lazy_dataclass import dataclass
+from btfdbg.lazy_pattern import pattern
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ for _rule in RULES:
     _head = _rule.prefix[:4]
     _BY_HEAD[_head] = (*_BY_HEAD.get(_head, ()), _rule)
 
-_DOT_NUMBER = re.compile(r"\.\d+$")
+_DOT_NUMBER = pattern(r"\.\d+$")
 
 
 def propose(name: str, exists: Callable[[str], bool], machine: str = "") -> Iterator[str]:

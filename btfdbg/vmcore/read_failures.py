@@ -15,7 +15,6 @@ added later lies over those before it.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ import drgn
 
 from btfdbg.errors import BtfdbgError
 from btfdbg.lazy_dataclass import dataclass
+from btfdbg.lazy_pattern import pattern
 from btfdbg.vmcore.explain import (
     Explanation,
     Reason,
@@ -51,7 +51,7 @@ _MAX_HOLES = 1 << 15
 _S390_PADDING = 1 << 16
 # Addresses on which the place of the linear mapping is tried.
 _DOUBT = 64
-_RUN = re.compile(rb"\x00+|\xff+|[^\x00\xff]+")
+_RUN = pattern(rb"\x00+|\xff+|[^\x00\xff]+")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,17 +12,17 @@ architecture for the ``NUMBER()`` lines, which are decimal or ``0x`` hex.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from functools import lru_cache
 from types import MappingProxyType
 
 from btfdbg.lazy_dataclass import dataclass
+from btfdbg.lazy_pattern import pattern
 
 # The kernel reserves one page for the text (4 KiB, 64 KiB with such pages).
 MAX_BYTES = 1 << 16
 
-_CALL = re.compile(r"(SYMBOL|OFFSET|SIZE|LENGTH|NUMBER)\(([^()]{1,255})\)")
+_CALL = pattern(r"(SYMBOL|OFFSET|SIZE|LENGTH|NUMBER)\(([^()]{1,255})\)")
 _MASK64 = (1 << 64) - 1
 
 
@@ -103,7 +103,7 @@ class VmcoreInfo:
     def build_id(self) -> str:
         """Build id of vmlinux in hex (in the note since 5.9), or an empty string."""
         text = self.values.get("BUILD-ID", "")
-        return text if re.fullmatch(r"[0-9a-f]{2,128}", text) else ""
+        return text if 2 <= len(text) <= 128 and _HEX.issuperset(text) else ""
 
     @property
     def page_size(self) -> int:
@@ -117,19 +117,24 @@ class VmcoreInfo:
         return _hex(self.values.get("KERNELOFFSET", ""))
 
 
+# Sets and not patterns: to compile those takes longer than to read the whole note.
+_DIGITS = frozenset("0123456789")
+_HEX = frozenset("0123456789abcdef")
+_ANY_HEX = _HEX | frozenset("ABCDEF")
+
+
 def _hex(text: str) -> int | None:
     """A ``%lx`` value of at most 64 bits."""
-    text = text.strip()
-    if re.fullmatch(r"(?:0x)?[0-9A-Fa-f]{1,16}", text) is None:
+    digits = text.strip().removeprefix("0x")
+    if not 0 < len(digits) <= 16 or not _ANY_HEX.issuperset(digits):
         return None
-    return int(text, 16) & _MASK64
+    return int(digits, 16) & _MASK64
 
 
 def _number(text: str) -> int | None:
     """A ``%ld`` or ``0x%lx`` value of at most 64 bits."""
     text = text.strip()
-    if re.fullmatch(r"-?[0-9]{1,20}", text):
+    digits = text.removeprefix("-")
+    if 0 < len(digits) <= 20 and _DIGITS.issuperset(digits):
         return int(text)
-    if re.fullmatch(r"0x[0-9A-Fa-f]{1,16}", text):
-        return int(text, 16)
-    return None
+    return _hex(text) if text.startswith("0x") else None
