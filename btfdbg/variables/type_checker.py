@@ -286,16 +286,16 @@ class TypeChecker:
 
     def _contradicts_parameter(self, element: Form, symbol: Symbol) -> bool:
         """Whether the variable is a parameter of another size, or a bool where this is none."""
-        if self._parameters is None:
+        if self._parameters is None or not element.is_plain:
             return False
         try:
             # Most variables are no numbers, and reading the kernel's parameters takes 20 ms.
-            if None in {self._words.number(id_) for id_ in self._shapes.ids(element)}:
+            if None in element.numbers:
                 return False
         except BtfError:
             pass  # damage matters where it is a parameter
         parameter = self._parameters().get(symbol.address)
-        if parameter is None or not element.is_plain:
+        if parameter is None:
             return False
         proposed, wanted = element.numbers, self._forms.of(parameter.type).numbers
         return None not in proposed | wanted and proposed.isdisjoint(wanted)
