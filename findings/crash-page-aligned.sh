@@ -1,13 +1,14 @@
 #!/bin/sh
-# crash 8.0.2 (8.0.6 too): an ELF dump whose memory is page-aligned, and says so, has no VMCOREINFO.
-#   One would guess that p_align, which only a loader needs, does not matter to a reader of a core.
-#   crash takes a first PT_LOAD with a p_align other than 0, at a page-aligned file offset, for a
-#   netdump file, a format of 2002: "crash --osrelease" says "unknown", --log "no VMCOREINFO data".
-#   The same file with a p_align of 0, or its memory moved by four bytes (which p_align then
-#   forbids), has its release.
-# Matters: the layout that the ELF specification asks for is the one that fails, and linkers and ELF
-#   libraries write it by themselves. The kernel's and QEMU's dumps have 0 there: a converter should
-#   too.
+# crash 8.0.2 (8.0.6 too): an ELF dump whose memory is page-aligned, and says so, has no
+#   VMCOREINFO.
+#   One would guess that p_align, which only a loader needs, does not matter to a reader of a
+#   core. crash takes a first PT_LOAD with a p_align other than 0, at a page-aligned file offset,
+#   for a netdump file, a format of 2002: "crash --osrelease" says "unknown", --log "no VMCOREINFO
+#   data". The same file with a p_align of 0, or its memory moved by four bytes (which p_align
+#   then forbids), has its release.
+# Matters: the layout that the ELF specification asks for is the one that fails, and linkers and
+#   ELF libraries write it by themselves. The kernel's and QEMU's dumps have 0 there: a converter
+#   should too.
 # Needs: Debian 12 (apt-get, dpkg-deb), python3, network. Exits 1 when it has changed.
 set -eu
 folder=$(mktemp -d)

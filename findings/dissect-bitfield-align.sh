@@ -5,9 +5,9 @@
 #   other members align=True has it. In C the member behind "unsigned int flags : 8" is in the
 #   next byte; here it is behind the whole int. Of "char t; unsigned int v : 4, w : 4; short id"
 #   the fields v and w are at byte 1 in C, and at byte 4 here. Sizes are 8 and 12, of 4 and 4.
-# Matters: it is how kernel structures are copied into Python readers, and half of struct sk_buff,
-#   task_struct or page flags is bit fields with something narrower behind. No error: each member
-#   from there on is read from other bytes.
+# Matters: it is how kernel structures are copied into Python readers, and a bit field beside
+#   something narrower is in many (struct pci_dev has "u8 pm_cap; unsigned int pme_support : 5").
+#   No error: each member from there on is read from other bytes.
 # Needs: python3, pip, gcc, network. Exits 1 when it has changed.
 set -eu
 folder=$(mktemp -d)

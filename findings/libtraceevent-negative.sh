@@ -1,9 +1,10 @@
 #!/bin/sh
 # libtraceevent 1.7.1 (1.8.4 too): a signed field is never negative in a condition or a table.
 #   One would guess that "signed:1" in the event's format counts, as it does in the kernel, which
-#   compiles the same expression. "ret < 0" is false for an int or a long of -1, __print_symbolic()
-#   does not find -1, a cast to long long gives 4294967295, and a signed char of -3 is 253 even as
-#   a plain "%d". Ints and longs as a plain "%d" or "%ld" are right, which hides it.
+#   compiles the same expression. "ret < 0" is false for an int or a long of -1,
+#   __print_symbolic() does not find -1, a cast to long long gives 4294967295, and a signed char
+#   of -3 is 253 even as a plain "%d". Ints and longs as a plain "%d" or "%ld" are right, which
+#   hides it.
 # Matters: a condition on the return value, or a table of -ENOENT and the like, is how events tell
 #   errors. trace-cmd and perf report each failure as a success or as a large number, where the
 #   kernel's own trace file has the error.
