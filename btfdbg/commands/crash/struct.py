@@ -42,8 +42,11 @@ class Target:
 
 
 def plain(call: Call) -> Any:
-    """drgn's command, with an expression as address."""
+    """drgn's command, with an expression as address; members alone as crash shows them."""
     text = call.args.address_or_symbol
+    if text is None and "." in call.args.name and not call.args.drgn:
+        offsets(call)
+        return None
     if text is not None:
         head, colon, cpus = text.rpartition(":")
         head, tail = (head, colon + cpus) if colon and "?" not in text else (text, "")
@@ -59,8 +62,7 @@ def offsets(call: Call) -> None:
         if target.members:
             for path in target.members:
                 found = drgn.Object(call.prog, target.type, address=place or 0).subobject_(path)
-                name = path.rpartition(".")[2]
-                _line(target, found.type_, name, found.address_ or 0, place, 1, found)
+                _line(target, found.type_, path, found.address_ or 0, place, 1, found)
         else:
             _members(target, struct_of(target.type), place or 0, place, 1)
         output.emit("}")
@@ -78,9 +80,9 @@ def _members(
 ) -> None:
     for member in (type_.members if type_ is not None else None) or ():
         offset = start + member.bit_offset // 8
-        inner = underlying(member.type)
+        inner = member.type  # behind a typedef it has a name
         record = inner.kind in (drgn.TypeKind.STRUCT, drgn.TypeKind.UNION)
-        if record and not inner.tag and inner is member.type and level < _MAX_DEPTH:
+        if record and not inner.tag and level < _MAX_DEPTH:
             kind = "union" if inner.kind is drgn.TypeKind.UNION else "struct"
             output.emit(" " * (_width(place) + 4 * level - 3), ("keyword", kind), " {")
             _members(target, inner, offset, place, level + 1)
