@@ -7,6 +7,7 @@ process do not share them.
 
 from __future__ import annotations
 
+import re
 import traceback
 from typing import Any
 
@@ -15,6 +16,14 @@ import drgn
 from btfdbg.lazy_dataclass import dataclass, field
 
 _CACHE_KEY = "btfdbg.prompt"
+
+
+# As gdb calls them on the architectures that there are.
+_REGISTER = re.compile(r"[re]?(?:[abcd]x|[sd]i|[sb]p|ip|flags)|[rx]\d{1,2}|pc|sp|lr|cr\d|[c-gs]s")
+
+
+def _is_register(name: str) -> bool:
+    return _REGISTER.fullmatch(name) is not None
 
 
 @dataclass(slots=True)
@@ -92,7 +101,8 @@ class PromptState:
         if name in self.names:
             return self.names[name]
         known = ", ".join(f"${n}" for n in sorted(self.names)) or "none yet"
-        raise LookupError(f"there is no ${name} (known: {known})")
+        hint = "; ctx shows the registers, bt -e those on the stack" if _is_register(name) else ""
+        raise LookupError(f"there is no ${name} (known: {known}){hint}")
 
     def traceback(self) -> str:
         """The last error in full, without our own frames at its start."""

@@ -2,9 +2,9 @@
 
 Owns the rule for an address, first match wins: ``0x…``; digits with at least one
 0-9 first or eight hexadecimal digits, which are hexadecimal as in crash;
-``symbol`` and ``symbol+offset``; other hexadecimal digits; a function whose name the compiler
-gave an ending, without it; an expression of C or, where it
-is no C, of Python over the names of the prompt. Expressions are the user's own words, typed
+``symbol`` and ``symbol+offset``, also in brackets; other hexadecimal digits; a function whose
+name the compiler gave an ending, without it; an expression of C or, where it is no C, of
+Python over the names of the prompt. Expressions are the user's own words, typed
 at the user's own prompt; C is read by a parser of our own and nothing that comes from a dump
 is evaluated.
 """
@@ -31,7 +31,10 @@ MASK = (1 << 64) - 1
 
 _HEX = re.compile(r"(?:0x)?([0-9a-fA-F]{1,16})")
 _SURE_HEX = re.compile(r"0x[0-9a-fA-F]{1,16}|[0-9][0-9a-fA-F]{0,15}|[0-9a-fA-F]{8,16}")
-_SYMBOL = re.compile(r"([A-Za-z_.][\w.$]*)(?:\s*\+\s*(0x[0-9a-fA-F]+|\d+))?")
+_SYMBOL = re.compile(
+    r"(?P<open>\(\s*)?(?P<name>[A-Za-z_.][\w.$]*)"
+    r"(?:\s*(?P<sign>[-+])\s*(?P<offset>0x[0-9a-fA-F]+|\d+))?(?(open)\s*\))"
+)
 _DOLLAR = re.compile(r"\$(\w*)")
 # C has no power: what would be a dereferenced factor is Python's.
 _POWER = re.compile(r"[\w)\]]\s*\*\*\s*[-\w(]")
@@ -67,21 +70,28 @@ def value(session: Session, text: str) -> int | drgn.Object:
         return int(text, 16)
     symbol = _SYMBOL.fullmatch(text)
     if symbol:
-        place = _address_of_symbol(session, symbol[1])
+        place = _address_of_symbol(session, symbol["name"])
         if place is not None:
-            return (place + int(symbol[2] or "0", 0)) & MASK
+            return (place + _offset(symbol)) & MASK
     if _HEX.fullmatch(text):
         return int(text, 16)
-    if symbol and symbol[1] not in state_of(session.prog).globals:
-        changed = untyped.copies(session, symbol[1])
+    if symbol and symbol["name"] not in state_of(session.prog).globals:
+        changed = untyped.copies(session, symbol["name"])
         if len(changed) == 1:
             place = _address_of_symbol(session, changed[0])
             if place is not None:
-                return (place + int(symbol[2] or "0", 0)) & MASK
+                return (place + _offset(symbol)) & MASK
     result = evaluate(session, text)
     if isinstance(result, bool) or not isinstance(result, (int, drgn.Object)):
         raise ArgumentError(f"{text!r} is {type(result).__name__}, not an address")
     return result
+
+
+def _offset(symbol: re.Match[str]) -> int:
+    """What stands behind a symbol's name; 010 is decimal, as nobody writes octal offsets."""
+    text = symbol["offset"] or "0"
+    number = int(text, 16 if text.startswith("0x") else 10)
+    return -number if symbol["sign"] == "-" else number
 
 
 def _address_of_symbol(session: Session, name: str) -> int | None:

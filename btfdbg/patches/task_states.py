@@ -114,6 +114,9 @@ def foreach(original: Command) -> Command:
         args[:end] = [_state(a) for a in args[:end]]
         if "--drgn" in args:
             return original(prog, name, args, **kwargs)
+        if args and end == len(args) and not any(a.startswith("-") for a in args):
+            commands = ", ".join(sorted(reach(_COMMON, "_CRASH_FOREACH_SUBCOMMANDS") or ()))
+            raise NoTaskError(f"no command in {' '.join(quoted_args)!r}; over tasks go {commands}")
         found = [_named(a) for a in constraints if a not in _KEYWORDS and not _is_state(a)]
         exact = [] if "gleader" in constraints else found
         return _run(lambda: original(prog, name, args, **kwargs), constraints, exact)

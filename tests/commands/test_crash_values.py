@@ -8,7 +8,7 @@ import drgn
 import pytest
 
 import btfdbg
-from btfdbg.commands import namespace
+from btfdbg.commands import candidates, namespace
 from btfdbg.commands.arguments import options_first
 from btfdbg.commands.evaluate import prepare, run_line
 from btfdbg.program.session import Session
@@ -28,6 +28,10 @@ WORKS = (
     ("struct list_head", r"struct list_head \*next;\n.*\nSIZE: 16"),
     ("struct list_head -o", r"\n   \[0\] struct list_head \*next;\n   \[8\] .* \*prev;\n}"),
     ("struct -o list_head", r"SIZE: 16"),
+    ("struct page -o", r"\n       union {\n           struct {\n"),
+    ("struct page -o", r"\n   \[8\] +struct list_head lru;\n"),
+    ("struct task_struct.pid,pid", r"^struct task_struct {\n *\[\d+\] pid_t pid;\n.*pid;\n}\n$"),
+    ("struct file.f_path.dentry", r"^struct file {\n +\[\d+\] .* \*f_path.dentry;\n}\n$"),
     ("struct list_head -ox", r"\[0x8\] .*prev;\n}\nSIZE: 0x10"),
     ("list_head -o", r"\[8\]"),
     ("* list_head -o", r"\[8\]"),
@@ -215,6 +219,79 @@ def test_what_struct_o_shows_are_the_offsets(session: Session, capsys: Said) -> 
     assert len(shown) > 100
     for name in ("tasks", "pid", "comm", "mm", "stack"):
         assert shown[name] == drgn.offsetof(session.prog.type("struct task_struct"), name)
+
+
+@pytest.mark.parametrize("name", ["mm_struct", "page", "inode", "file", "sk_buff"])
+def test_struct_o_enters_anonymous_members(name: str, session: Session, capsys: Said) -> None:
+    assert run_line(session, f"struct {name} -o")
+    out = capsys.readouterr().out
+    type_ = session.prog.type(f"struct {name}")
+    shown = re.findall(r"^ *\[(\d+)\] +\S.*?\**(\w+)(?:\[\d*\])*(?: : \d+)?;$", out, re.MULTILINE)
+    named = {member for member, _, _ in candidates.members(type_)}
+    # Those of a named member without a type's name stand there, too.
+    shown = [(offset, member) for offset, member in shown if member in named]
+    assert len(named - {member for _, member in shown}) <= len(named) // 10
+    assert "\t" not in out
+    for offset, member in shown:
+        try:
+            assert int(offset) == drgn.offsetof(type_, member)
+        except ValueError:
+            pass  # a bit-field
+
+
+def test_every_copy_of_a_per_cpu_variable_is_read(session: Session, capsys: Said) -> None:
+    assert run_line(session, "rd runqueues:a")
+    every = capsys.readouterr().out
+    assert run_line(session, "rd runqueues")
+    assert capsys.readouterr().out == every
+    assert run_line(session, "rd runqueues:1")
+    assert every.endswith(capsys.readouterr().out)
+    assert every.count("per_cpu(runqueues, ") == 2
+
+
+def test_a_symbol_in_brackets_is_its_address(session: Session, capsys: Said) -> None:
+    place = session.prog.symbol("init_task").address
+    for line, at in (
+        ("rd (init_task+8)", place + 8),
+        ("rd (init_task + 0x8)", place + 8),
+        ("rd init_task-8", place - 8),
+        ("rd (init_task)", place),
+        ("rd init_task+010", place + 10),
+    ):
+        assert run_line(session, line)
+        assert capsys.readouterr().out.startswith(f"{at:x}: ")
+
+
+def test_symbols_beside_a_symbol_are_those_of_the_table(session: Session, capsys: Said) -> None:
+    assert session.symbols is not None
+    places = sorted({s.address for s in session.symbols})
+    for name in ("vfs_read", "jiffies", "init_task"):
+        at = places.index(session.prog.symbol(name).address)
+        assert run_line(session, f"sym -pn {name}")
+        found = [int(line.split()[0], 16) for line in capsys.readouterr().out.splitlines()]
+        assert found == places[at - 1 : at + 2]
+
+
+def test_kmem_takes_physical_addresses_and_symbols(session: Session, capfd: Said) -> None:
+    assert run_line(session, "kmem -p | head -2")
+    listed = capfd.readouterr().out.splitlines()[1].split()
+    assert run_line(session, f"kmem -p {listed[1]}")
+    shown = capfd.readouterr().out.splitlines()[1].split()
+    assert shown == listed
+    assert run_line(session, f"kmem {listed[1]}")
+    assert listed[0] in capfd.readouterr().out
+    # The page of its struct page need not be in the dump.
+    run_line(session, "kmem jiffies")
+    assert " jiffies" in capfd.readouterr().out
+
+
+def test_log_shows_dates_beside_level_and_caller(session: Session, capsys: Said) -> None:
+    assert run_line(session, "log -T")
+    dated = [line for line in capsys.readouterr().out.splitlines() if line.startswith("[")]
+    assert run_line(session, "log -T -m")
+    levels = [line for line in capsys.readouterr().out.splitlines() if line.startswith("[")]
+    assert [re.sub(r"^(\[.{20,40}?\] )<[0-9a-f]+>", r"\1", line) for line in levels] == dated
+    assert levels != dated
 
 
 def test_positions_of_a_maple_tree_agree_with_its_entries(session: Session, capsys: Said) -> None:

@@ -46,6 +46,17 @@ REFUSED = (
     ("bt -c", "bt: -c takes a value; help bt lists what it takes"),
     ("rd", "rd: required: address|symbol; help rd lists what it takes"),
     ("foreach bt --nonsense", "unrecognized arguments: --nonsense; help bt lists what it takes"),
+    # nothing is there
+    ("kmem -s 7fffffffffff", "kmem: 7fffffffffff: is in no slab object"),
+    ("kmem -p 7fffffffffff", "kmem: 7fffffffffff: is in no page of the machine's memory"),
+    ("kmem -v 7fffffffffff", "kmem: 7fffffffffff: is in no vmalloc area"),
+    ("kmem 7fffffffffff", "no symbol, task, page, vmalloc area or slab object is there"),
+    ("mod -s nosuch", "mod: -s nosuch: the module is not loaded; mod lists modules"),
+    ("p $sp", "there is no $sp (known: none yet); ctx shows the registers"),
+    # what goes with what
+    ("net -R 3", "net: -R goes with -s or -S"),
+    ("foreach p jiffies", "foreach: no command in 'p jiffies'; over tasks go bt, files, net, ps"),
+    ("gdb set var x=1", "gdb: set: a dump is only read"),
     # crash's own tables
     ("help -m", "here: mach shows the machine"),
     ("help -n", "here: info says what the dump holds"),

@@ -151,6 +151,6 @@ def _add_subcommand(subcommands: dict[str, Any], name: str) -> None:
         return
 
     def nothing(selector: Any, args: argparse.Namespace) -> None:
-        raise CommandError(f"foreach {name}: an option is required (foreach help {name})")
+        raise CommandError(f"foreach {name}: an option is required; help {name} lists them")
 
     decorator(name=name)(nothing)

@@ -12,11 +12,12 @@ from typing import IO, Any
 from drgn.commands import CommandError
 
 from btfdbg.commands import output
-from btfdbg.commands.crash.call import Call
+from btfdbg.commands.crash.call import Call, parse_cpus
 from btfdbg.commands.crash.operands import hexadecimal, is_offset
 from btfdbg.commands.text import Lines
 from btfdbg.program.per_cpu import is_per_cpu
 
+_COPIES = re.compile(r"([A-Za-z_]\w*):(a|all|\d+(?:[,-]\d+)+)")
 _ADDRESS = re.compile(r"[0-9a-f]{4,16}")
 _DUPLICATE = re.compile(r"list: duplicate list entry: ([0-9a-f]+)")
 
@@ -67,8 +68,17 @@ class _Watched(output.Output):
 
 
 def rd(call: Call) -> Any:
-    """drgn's ``rd``, with an expression as address."""
+    """drgn's ``rd``, with an expression as address, and CPUs behind a per-CPU variable."""
     kind, text = call.args.start
+    copies = _COPIES.fullmatch(text) if kind == "sym" and not call.args.drgn else None
+    if copies and is_per_cpu(call.session, copies[1]):
+        given = dict(vars(call.args))
+        for cpu in parse_cpus(call.prog, copies[2], ":"):
+            print(f"per_cpu({copies[1]}, {cpu}):")
+            # What the command itself makes of its options must not add up.
+            vars(call.args).update(given, start=("sym", f"{copies[1]}:{cpu}"))
+            rd(call)
+        return None
     if kind == "sym":
         found = hexadecimal(call.session, text)
         if found != text:

@@ -8,6 +8,7 @@ Facts: ``kernel/printk/printk_ringbuffer.h``; ``kernel/audit.c`` (audit_queue, a
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import drgn
@@ -30,8 +31,7 @@ def records(call: Call) -> None:
     from drgn.helpers.linux.printk import get_printk_records
 
     stamps = call.args.timestamps
-    if stamps == "human" and not tables.wanted():
-        raise CommandError("-T goes with none of -m -d -c; type log -T")
+    booted = _boot_time(call.prog) if stamps == "human" and not tables.wanted() else 0
     rows: list[tuple[Any, ...]] = [
         ("seq", "timestamp", "level", "facility", "caller", "text", "dictionary")
     ]
@@ -46,6 +46,8 @@ def records(call: Call) -> None:
             ))  # fmt: skip
             continue
         head = f"[{record.timestamp // 1000 / 1e6:>12.6f}] " if stamps else ""
+        if stamps == "human":
+            head = f"[{_date(booted + record.timestamp)}] "
         if call.has("-c") and caller:
             head += f"[{caller:>6}] "
         level = f"<{record.level | record.facility << 3:x}>" if call.has("-m") else ""
@@ -57,6 +59,19 @@ def records(call: Call) -> None:
                 print(f"{indent}{_text(key)}={_text(value)}")
     if tables.wanted():
         tables.section(rows)
+
+
+def _boot_time(prog: drgn.Program) -> int:
+    """When the kernel booted, in nanoseconds since 1970, as drgn's ``log -T`` has it."""
+    from drgn.helpers.linux.timekeeping import ktime_get_coarse_ns, ktime_get_coarse_real_ns
+
+    booted: int = ktime_get_coarse_real_ns(prog).value_() - ktime_get_coarse_ns(prog).value_()
+    return booted
+
+
+def _date(nanoseconds: int) -> str:
+    date = datetime.fromtimestamp(nanoseconds // 1_000_000_000)
+    return date.astimezone().strftime("%a %b %e %T %Z %Y")
 
 
 def _text(data: bytes) -> str:

@@ -1,4 +1,4 @@
-"""``mod -g``: where a module's sections are.
+"""``mod``; ``mod -g``: where a module's sections are.
 
 Facts: ``kernel/module/sysfs.c`` (struct module.sect_attrs); ``struct module.mem`` since v6.4.
 """
@@ -9,15 +9,39 @@ from typing import Any
 
 from drgn.commands import CommandError
 
-from btfdbg.commands import tables
+from btfdbg.commands import failure, tables
 from btfdbg.commands.crash.call import Call
+
+
+def plain(call: Call) -> Any:
+    """drgn's ``mod``; a module that is not loaded fails, where drgn prints a head alone."""
+    _named(call)
+    return call.drgns()
+
+
+def _named(call: Call) -> str | None:
+    """
+    The module that ``-s`` names, as the kernel writes it.
+
+    :raises CommandError: it is not loaded.
+    """
+    if not call.args.load or call.args.drgn:
+        return None
+    name = str(call.args.load[0]).replace("-", "_")
+    call.session.ensure_modules()
+    known = [module.name for module in call.session.loaded]
+    if name not in known:
+        near = failure.did_you_mean(name, known)
+        raise CommandError(f"-s {name}: the module is not loaded{near or '; mod lists modules'}")
+    call.args.load[0] = name
+    return name
 
 
 def sections(call: Call) -> None:
     """A row for each section of each module, as far as the kernel remembers them."""
     session = call.session
     session.ensure_modules()
-    wanted = call.args.load[0] if call.args.load else None
+    wanted = _named(call)
     rows: list[tuple[Any, ...]] = [("MODULE", "SECTION", "ADDRESS")]
     for module in session.loaded:
         if wanted is not None and module.name != wanted:

@@ -145,6 +145,8 @@ def _structs(call: Call, found: list[tuple[int, drgn.Object, drgn.Object]]) -> N
 def plain(call: Call) -> Any:
     """drgn's ``net``; where the variable ``init_net`` is not known, init_task's namespace."""
     args = call.args
+    if call.has("-R"):
+        raise CommandError("-R goes with -s or -S")
     if args.arp or args.drgn:
         return call.drgns()
     try:

@@ -1,4 +1,4 @@
-"""``kmem -S``: the slabs of caches and whether each object is in use; ``-r``, ``-P``.
+"""``kmem -S``: the slabs of caches and whether each object is in use; ``-r``.
 
 Owns the walk over a cache's slabs and its form. Which objects are free is drgn's answer.
 
@@ -8,76 +8,18 @@ struct slab; slabs that are full are on no list, and are found among the pages.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import drgn
 from drgn.commands import CommandError
 
-from btfdbg.commands import failure, tables
-from btfdbg.commands.crash.call import Call, hexadecimal, name_of, parse_cpus, run_line
+from btfdbg.commands import tables
+from btfdbg.commands.crash.call import Call, name_of, parse_cpus, run_line
 from btfdbg.patches.install import reach
 
 _MAX_OBJECTS = 1 << 16
-_HEX = re.compile(r"(0[xX])?[0-9a-fA-F]+")
 _HEAD = ("CACHE", "OBJSIZE", "ALLOCATED", "TOTAL", "SLABS", "SSIZE", "NAME")
 _SLAB_HEAD = ("SLAB", "MEMORY", "NODE", "TOTAL", "ALLOCATED", "FREE")
-
-
-def plain(call: Call) -> Any:
-    """drgn's ``kmem``, with ``-s list``: names and addresses of the caches."""
-    args = call.args
-    if args.mode == "slab" and list(args.name) == ["list"] and not args.drgn:
-        rows: list[tuple[Any, ...]] = [("CACHE", "NAME")]
-        for cache in _caches(call):
-            rows.append((tables.hexadecimal(cache.value_()), name_of(cache.name)))
-        tables.section(rows)
-        return None
-    missing = _take_missing(call) if args.mode == "slab" and args.name and not args.drgn else []
-    result = call.drgns() if args.name or not missing else None
-    if missing:
-        known = [name_of(cache.name) for cache in _caches(call)]
-        near = failure.did_you_mean(missing[0], known)
-        raise CommandError(f"-s: no slab cache is named {', '.join(missing)}{near}")
-    return result
-
-
-def _caches(call: Call) -> Iterator[drgn.Object]:
-    from drgn.helpers.linux.slab import for_each_slab_cache
-
-    yield from for_each_slab_cache(call.prog)
-
-
-def _take_missing(call: Call) -> list[str]:
-    """Take names out of the arguments that no slab cache has; drgn shows nothing, and succeeds."""
-    words = call.args.name
-    asked = [word for word in words if not _HEX.fullmatch(word)]  # the others are addresses
-    if not asked:
-        return []
-    known = {name_of(cache.name) for cache in _caches(call)}
-    missing = [name for name in asked if name not in known]
-    call.args.name = [word for word in words if word not in missing]
-    return missing
-
-
-def physical(call: Call) -> None:
-    """``-P ADDRESS``: what a physical address belongs to."""
-    words = list(call.args.name) + list(call.args.address)
-    if not words:
-        raise CommandError("-P: a physical address is required")
-    page = call.prog["PAGE_SIZE"].value_()
-    from drgn.helpers.linux.mm import phys_to_virt
-
-    for word in words:
-        address = hexadecimal(str(word), "physical address")
-        try:
-            call.prog.read(address & -page, 1, physical=True)
-        except drgn.FaultError:
-            raise CommandError(f"-P {address:x}: not in the dump's physical memory") from None
-        virtual = phys_to_virt(call.prog, address).value_()
-        mode = {"pages": ["-p"], "slab": ["-s"]}.get(call.args.mode or "", [])
-        run_line(call.prog, "kmem", [*mode, f"{virtual:x}"])
 
 
 def roots(call: Call) -> None:

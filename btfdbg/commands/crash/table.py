@@ -86,12 +86,12 @@ _KMEM = (
     Option("kmem", ("-S",), "all slabs and objects of slab caches; of these CPUs only (-S=0,1)",
            "slabs:slabs", metavar="CPUS", nargs="?"),
     Option("kmem", ("-r",), "slab usage of each root cache with its children", "slabs:roots"),
-    Option("kmem", ("-P",), "the address is a physical one", "slabs:physical"),
+    Option("kmem", ("-P",), "the address is a physical one", "kmem:physical"),
     Option("kmem", ("-c",), refusal="no kernel since 2.6 has a page_hash_table;"
            " type files -p INODE for the cached pages of a file"),
     Option("kmem", ("-C",), refusal="no kernel since 2.6 has a page_hash_table;"
            " type files -p INODE for the cached pages of a file"),
-    Option("kmem", (), run="slabs:plain"),
+    Option("kmem", (), run="kmem:plain"),
 )  # fmt: skip
 
 _NET = (
@@ -168,6 +168,7 @@ _MOD = (
            " type mod -s MODULE FILE"),
     Option("mod", ("-g",), "the addresses of a module's sections, with -s or -S too",
            "mod:sections"),
+    Option("mod", (), run="mod:plain"),
 )  # fmt: skip
 
 _MOUNT = (

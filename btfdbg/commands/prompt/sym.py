@@ -178,6 +178,12 @@ def _around(
         return found
     rows = []
     for row in found:
+        nearest = None if row[0].module else _neighbours(session, row[0])
+        if nearest is not None:
+            rows += [(nearest[0], 0, "")] if prev else []
+            rows.append(row)
+            rows += [(nearest[1], 0, "")] if behind else []
+            continue
         table = symbols.of_modules(session) or () if row[0].module else _kernel(session)
         before = after = None
         for s in table:
@@ -189,6 +195,17 @@ def _around(
         rows.append(row)
         rows += [(after, 0, "")] if behind and after is not None else []
     return rows
+
+
+def _neighbours(session: Session, s: Sym) -> tuple[Sym, Sym] | None:
+    """The symbols beside one of the kernel; ``None`` where the table has to be gone through."""
+    if session.symbols is None or not s.size:
+        return None
+    before = session.symbols.by_address(s.address - 1)
+    after = session.symbols.by_address(s.address + s.size)
+    if before is None or after is None or not before.address < s.address < after.address:
+        return None
+    return before, after
 
 
 def _drgn_code(session: Session, args: argparse.Namespace) -> None:
