@@ -122,6 +122,8 @@ class Executor:
                 self._define(state, insn, op[1], op[2])
             elif code == ADDREG:
                 self._add(state, insn, *op[1:])
+            elif code == SELECT and isinstance(op[3], Mem):
+                self._define(state, insn, (op[1],), (op[2], *_names(op[3])))
             elif code == SELECT:
                 one, other = regs[op[2]], regs[op[3]]
                 if one[:2] == other[:2]:

@@ -31,7 +31,8 @@ ADD = 5
 ADDREG = 6
 # (DEF, dsts, reads): each dst becomes something new, made from the registers read.
 DEF = 7
-# (SELECT, dst, left, right, bits): one of the two, not known which.
+# (SELECT, dst, left, right, bits): one of the two, not known which. The right one is a
+# register, or the Mem that is loaded.
 SELECT = 8
 # (SWAP, one, other, bits)
 SWAP = 9

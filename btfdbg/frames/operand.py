@@ -84,8 +84,13 @@ def operand(
     target, member, evidence = None, "", ""
     if pointer is not None and state is not None and index is not None:
         fixed = _constant_of(state, mem)
+        used = used_bits(flow.insns, insn, mem, size)
         place = (mem.disp + fixed, size, index - fixed)
-        target, member = _member(types, pointer, place, used_bits(flow.insns, insn, mem, size))
+        target, member = _member(types, pointer, place, used)
+        if fixed and not member:
+            # Of words[i - 1] the constant is the index's, and not the array's place.
+            place = (mem.disp, size, index)
+            target, member = _member(types, pointer, place, used)
         if target is None and value is not None:
             target, member = _moved(flow, frame, types, pointer, value, place)
         if not member:

@@ -15,7 +15,7 @@ import drgn
 from drgn import TypeKind
 
 from btfdbg.errors import BtfError
-from btfdbg.frames.ir import LOAD, SELECT
+from btfdbg.frames.ir import LOAD, SELECT, Mem
 from btfdbg.frames.layout import member_at, pointed_to, size_of, underlying
 from btfdbg.frames.state import CURRENT_TASK, Base, Value, signed
 from btfdbg.lazy_dataclass import dataclass
@@ -197,11 +197,31 @@ class Types:
         """
         if base in self._assumed:
             return self._assumed[base]
-        brought = None if self._flow is None else self._flow.brought(base)
-        return None if brought is None else self._agreed(base, brought, depth)
+        met, brought = self._paths(base)
+        return self._agreed(met, brought, depth) if brought else None
+
+    def _paths(self, base: Base) -> tuple[list[Base], list[Value | None]]:
+        """
+        The names of a value where paths meet before they meet again, and what it is on them.
+
+        :return: No values if they are too many, or it does not differ by the path.
+        """
+        names, values = [base], dict[Value | None, None]()
+        flow = self._flow
+        for name in names:
+            for value in (None if flow is None else flow.brought(name)) or (None,):
+                inner = None if value is None else value[0]
+                plain = value is not None and value[1:] == (0, 64) and inner not in self._assumed
+                if inner is None or inner[0] != "phi" or not plain:
+                    values[value] = None
+                elif inner not in names:
+                    names.append(inner)
+            if len(names) + len(values) > _MAX_PATHS:
+                return [], []
+        return names, list(values)
 
     def _one_of(self, base: Base, depth: int) -> Typed | None:
-        """What an instruction chose among two registers (``cmov``, ``csel``)."""
+        """What an instruction chose among two registers, or a register and memory (``cmov``)."""
         flow, address = self._flow, base[1]
         if base in self._assumed:
             return self._assumed[base]
@@ -211,14 +231,25 @@ class Types:
             return None
         for op in insn.ops:
             if op[0] == SELECT and op[1] == base[2] and op[4] == 64:
-                return self._agreed(base, [state.regs[op[2]], state.regs[op[3]]], depth)
+                other: Value | None
+                if isinstance(op[3], Mem):
+                    where = flow.address_of(state, op[3], insn.end)
+                    loaded = ("load", insn.address, op[1], where, _WORD)
+                    other = None if where is None else (loaded, 0, 64)
+                else:
+                    other = state.regs[op[3]]
+                return self._agreed([base], [state.regs[op[2]], other], depth)
         return None
 
-    def _agreed(self, base: Base, brought: Sequence[Value | None], depth: int) -> Typed | None:
+    def _agreed(
+        self, met: Sequence[Base], brought: Sequence[Value | None], depth: int
+    ) -> Typed | None:
+        """The type of values under all names that they have where paths meet."""
         values = [v for v in dict.fromkeys(brought) if v != (None, 0, 64)]
         if not values:
             return None
-        self._assumed[base] = None
+        outer = self._assumed
+        self._assumed = outer | dict.fromkeys(met)
         try:
             texts: list[str] = []
             agreed: drgn.Type | None = None
@@ -229,7 +260,7 @@ class Types:
                     self._paths_left -= 1
                     if value is None or self._paths_left < 0:
                         return None
-                    if value[0] == base and not value[1]:
+                    if value[0] in met and not value[1]:
                         continue
                     found = self.of(value, depth + 1)
                     type_ = None if found is None else found.type
@@ -244,14 +275,14 @@ class Types:
                         texts.append(found.text)
                 if agreed is None or not waiting:
                     break
-                self._assumed[base] = Typed(agreed, texts[0])
+                self._assumed |= dict.fromkeys(met, Typed(agreed, texts[0]))
             if agreed is None or waiting:
                 return None
             several = list(dict.fromkeys(texts))
             text = " or ".join(several) if len(several) <= _MAX_TEXTS else ""
             return Typed(agreed, f"{text}, or a later one of the loop" if loop and text else text)
         finally:
-            del self._assumed[base]
+            self._assumed = outer
 
     def _current(self) -> Typed | None:
         try:
@@ -281,14 +312,13 @@ class Types:
     def _global(self, address: int, size: int, *, per_cpu: bool = False) -> Typed | None:
         """The global, or its member, at an address."""
         prog = self._session.prog
-        symbol: drgn.Symbol | Sym
-        try:
-            symbol = prog.symbol(address)
-        except LookupError:
-            found_sym = self._text.per_cpu_symbol(address) if per_cpu else None
-            if found_sym is None:
+        # First: what has no size (a section's start) may be the nearest symbol of others.
+        symbol: drgn.Symbol | Sym | None = self._text.per_cpu_symbol(address) if per_cpu else None
+        if symbol is None:
+            try:
+                symbol = prog.symbol(address)
+            except LookupError:
                 return None
-            symbol = found_sym
         offset = address - symbol.address
         if symbol.size and offset >= symbol.size:
             return None

@@ -486,6 +486,8 @@ def _rest(name: str, repeated: bool, parts: list[Operand]) -> tuple[Op, ...]:
         match parts:
             case [Reg(dst, bits), Reg(src, width)] if bits == width >= 32:
                 return ((SELECT, dst, dst, src, bits),)
+            case [Reg(dst, bits), Place(mem, size)] if bits == 8 * size >= 32:
+                return ((SELECT, dst, dst, mem, bits),)
         return _first(parts)
     if name == "imul" and len(parts) == 1:
         return ((DEF, ("rax", "rdx"), _reads(parts)),)
