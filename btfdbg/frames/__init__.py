@@ -14,7 +14,8 @@
   ``arguments`` (as drgn objects), ``exception`` (registers at one that the unwinder has not
   seen), ``describe`` (a value in words), ``lines`` (as text);
 * types: ``layout`` (what a type has at an offset), ``types`` (of values), ``members`` (which of
-  several is meant), ``uses`` (what a pointer is taken for), ``operand`` (of an instruction);
+  several is meant), ``meant`` (a pointer or a number), ``lists`` (whose entry a pointer is to),
+  ``uses`` (what a pointer is taken for), ``operand`` (of an instruction);
 * what faulted: ``access``, ``pointers`` (what a value says of itself), ``slab_state``,
   ``own_structs``; the listing of ``dis``: ``listing``;
 * variables, from code and memory: ``references``, ``globals``, ``reading``, ``evidence``,

@@ -231,7 +231,7 @@ def _access(
 ) -> Access:
     found = operand(made, flow, frame, types, insn, mem, size)
     writes = any(op[0] == STORE and op[1] == mem for op in insn.ops)
-    typed = None if found.pointer is None else types.of(found.pointer)
+    typed = None if found.pointer is None else types.looked_through(found.pointer)
     assert not isinstance(frame.function, str)
     return Access(
         frame=number,

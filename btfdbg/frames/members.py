@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import drgn
 
 from btfdbg.frames.ir import STORE
-from btfdbg.frames.layout import enclosing, members_at, size_of, underlying
+from btfdbg.frames.layout import enclosing, members_at, pointed_to, size_of, underlying
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +33,12 @@ _INDEX = re.compile(r"\[\d+\]")
 
 
 def path_at(
-    type_: drgn.Type, offset: int, size: int, index: int = 0, used: int | None = None
+    type_: drgn.Type,
+    offset: int,
+    size: int,
+    index: int = 0,
+    used: int | None = None,
+    pointer: bool | None = None,
 ) -> str:
     """
     The path of what an access means in a type.
@@ -42,6 +47,7 @@ def path_at(
     :param size: Bytes of the access.
     :param index: Bytes that a register adds. They must stay in one array of the type.
     :param used: The bits of what was read that the code uses; None if not known.
+    :param pointer: Whether a pointer is meant, or a number; None if not known.
     :return: ``words[3]``, ``{low, mid}``; "" if nothing can be said.
     """
     if index:
@@ -50,6 +56,8 @@ def path_at(
     if len({m.path for m in found}) > 1 and used is not None:
         exact = _with_bits(type_, offset, used)
         found = [m for m in found if m.path in exact] or found
+    if pointer is not None and all(m.type is not None for m in found):
+        found = [m for m in found if (pointed_to(m.type) is not None) is pointer] or found
     every = list(dict.fromkeys(m.path for m in found if m.path))
     # A union that is accessed whole is among its own members.
     paths = [p for p in every if not any(q.startswith((f"{p}.", f"{p}[")) for q in every)]

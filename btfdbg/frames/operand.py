@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from btfdbg.frames.ir import ADDREG, ADDRESS, DEF, Insn, Mem, Op
 from btfdbg.frames.layout import pointed_to
+from btfdbg.frames.meant import is_pointer
 from btfdbg.frames.members import path_at, used_bits
 from btfdbg.frames.state import signed
 from btfdbg.frames.uses import taken_for
@@ -87,6 +88,9 @@ def operand(
         used = used_bits(flow.insns, insn, mem, size)
         place = (mem.disp + fixed, size, index - fixed)
         target, member = _member(types, pointer, place, used)
+        if "{" in member:
+            meant = is_pointer(made, flow, insn)
+            target, member = _member(types, pointer, place, used, meant)
         if fixed and not member:
             # Of words[i - 1] the constant is the index's, and not the array's place.
             place = (mem.disp, size, index)
@@ -196,9 +200,10 @@ def entry(
     path = "" if found is None else path_at(found.type, start - found.offset, size, index)
     if found is None or not path:
         return target, "", ""
-    name = found.type.unqualified().type_name()
-    what = "it" if found.offset == signed(k) else "what it is in"
-    return found.type, path, f"{found.name} takes {what} as {name} *"
+    said = str(found)
+    if found.offset != signed(k):
+        said = said.replace(" takes it as ", " takes what it is in as ")
+    return found.type, path, said
 
 
 def _added(op: Op) -> tuple[tuple[str, ...], int]:
@@ -211,23 +216,28 @@ def _added(op: Op) -> tuple[tuple[str, ...], int]:
 
 
 def _member(
-    types: Types, pointer: Value, place: tuple[int, int, int], used: int | None
+    types: Types,
+    pointer: Value,
+    place: tuple[int, int, int],
+    used: int | None,
+    meant: bool | None = None,
 ) -> tuple[drgn.Type | None, str]:
     """
     The struct behind the pointer and the member's path in it.
 
     :param place: Bytes from the pointer, of the access, and of an index.
+    :param used: See :func:`btfdbg.frames.members.path_at`; ``meant`` is its ``pointer``.
     """
     base, k, bits = pointer
     offset, size, index = place
     # The pointer may be one into a struct to which another points: that one says more.
     starts = [((base, 0, bits), signed(k) + offset)] if k and base is not None else []
     for start, at in (*starts, (pointer, offset)):
-        typed = types.of(start)
+        typed = types.looked_through(start)
         target = None if typed is None else pointed_to(typed.type)
         if target is None:
             continue
-        path = path_at(target, at, size, index, used)
+        path = path_at(target, at, size, index, used, meant)
         if path or start == pointer:
             return target, path
     return None, ""

@@ -3,8 +3,8 @@
 Owns the step from "what the load at that place gave" to "``file->f_op``, a pointer to struct
 file_operations": parameters by their prototype, globals by their symbol, results by the called
 function's prototype, loads by the member that is there, values that differ by the path by what
-all paths agree on. Where BTF leaves a choice (a union), the
-spelling says the first and the type is not known.
+all paths agree on. Where BTF leaves a choice (a union), the spelling says the first and the type
+is not known, until the value is looked through: then it is the union's pointer, if it has one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from drgn import TypeKind
 
 from btfdbg.errors import BtfError
 from btfdbg.frames.ir import LOAD, SELECT, Mem
-from btfdbg.frames.layout import member_at, pointed_to, size_of, underlying
+from btfdbg.frames.layout import member_at, members_at, pointed_to, size_of, underlying
 from btfdbg.frames.state import CURRENT_TASK, Base, Value, signed
 from btfdbg.lazy_dataclass import dataclass
 
@@ -107,6 +107,26 @@ class Types:
             return found
         return self._moved(found, k)
 
+    def looked_through(self, value: Value, depth: int = 0) -> Typed | None:
+        """As :meth:`of`, for a value that is used as a pointer: of a union, its only pointer."""
+        found = self.of(value, depth)
+        base, k, _ = value
+        where = None if base is None or k or base[0] != "load" else base[3]
+        if found is None or found.type is not None or not isinstance(where, tuple):
+            return found
+        assert base is not None
+        holder = self.of((where[0], 0, where[2]), depth + 1) if where[0] is not None else None
+        target = None if holder is None else pointed_to(holder.type)
+        if holder is None or target is None or not isinstance(base[4], int):
+            return found
+        every = members_at(target, signed(where[1]), base[4])
+        pointers = [m for m in every if m.type is not None and pointed_to(m.type) is not None]
+        if len(pointers) != 1:
+            return found
+        inside = holder.text.startswith("&")
+        text = f"{holder.text[1:]}." if inside else f"{holder.text}->"
+        return Typed(pointers[0].type, f"{text}{pointers[0].path}")
+
     def at(self, address: Value, size: int, depth: int = 0) -> Typed | None:
         """
         What is at an address.
@@ -118,7 +138,7 @@ class Types:
             return self._global(k, size)
         if base[0] == "def" and self._is_cpu_base(base[1]):
             return self.per_cpu(k, size)
-        pointer = self.of((base, 0, bits), depth)
+        pointer = self.looked_through((base, 0, bits), depth)
         if pointer is None:
             return None
         offset = signed(k)
@@ -233,6 +253,7 @@ class Types:
             if op[0] == SELECT and op[1] == base[2] and op[4] == 64:
                 other: Value | None
                 if isinstance(op[3], Mem):
+                    assert flow is not None
                     where = flow.address_of(state, op[3], insn.end)
                     loaded = ("load", insn.address, op[1], where, _WORD)
                     other = None if where is None else (loaded, 0, 64)

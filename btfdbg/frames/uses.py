@@ -2,10 +2,11 @@
 
 Owns the evidence for ``container_of``. The code of a walk over a list has pointers to the links
 only; but where the same pointer, moved back to the entry's start, is passed to a function that
-takes a ``struct cf_node *``, the entry is one. If the function that is looked at passes it
-nowhere, others do that walk the same list of a global head.
+takes a ``struct cf_node *``, or returned by one, the entry is one. If the function that is looked
+at does neither, others do that walk the same list (``lists``).
 
-All that say something must agree, and what is wanted must lie within what they say.
+All that say something must agree, what is wanted must lie within what they say, and nobody who
+walks the list may access anything outside of it.
 
 Facts: ``include/linux/container_of.h``, ``include/linux/list.h``.
 """
@@ -16,53 +17,74 @@ from typing import TYPE_CHECKING
 
 import drgn
 
-from btfdbg.frames.ir import CALL
+from btfdbg.frames.ir import CALL, STOP
 from btfdbg.frames.layout import pointed_to, size_of, underlying
+from btfdbg.frames.lists import Lists, first_name, same, walkers
 from btfdbg.frames.state import signed
-from btfdbg.lazy_dataclass import dataclass
+from btfdbg.lazy_dataclass import dataclass, replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from btfdbg.frames.flow import FunctionFlow
+    from btfdbg.frames.lists import List
     from btfdbg.frames.recover import Recovery
-    from btfdbg.frames.state import Base
-
-_MAX_FUNCTIONS = 64
-_MAX_DEPTH = 4
+    from btfdbg.frames.state import Base, Value
 
 
 @dataclass(frozen=True, slots=True)
 class Use:
     """
-    What a function that is called takes a pointer for.
+    What a function takes a pointer for.
 
     :ivar base: Where the pointer came from.
     :ivar offset: Bytes from there to what is passed.
     :ivar type: What is passed points to it.
-    :ivar name: The called function.
+    :ivar name: The called function, or the one that returns it.
+    :ivar walker: Another function that walks the same list and says so; "" for the own one.
     """
 
     base: Base
     offset: int
     type: drgn.Type
     name: str
+    walker: str = ""
+
+    def holds(self, offset: int, size: int) -> bool:
+        """Whether bytes at an offset from the pointer lie in it."""
+        return 0 <= offset - self.offset <= (size_of(underlying(self.type)) or 0) - size
+
+    def __str__(self) -> str:
+        name = f"{self.type.unqualified().type_name()} *"
+        if self.walker == self.name:
+            return f"{self.name} returns an entry of the same list as {name}"
+        if self.walker:
+            return f"{self.walker} passes entries of the same list to {self.name} as {name}"
+        return f"{self.name} takes it as {name}"
 
 
 def uses(made: Recovery, flow: FunctionFlow) -> Iterator[Use]:
-    """The typed pointers that a function passes to functions with a prototype."""
+    """The typed pointers that a function passes to functions with a prototype, or returns."""
+    own = made.text.prototype_at(flow.code.start)
     for insn, state in flow.states():
-        if insn.kind != CALL:
-            continue
-        prototype = made.text.prototype_at(insn.target)
-        if isinstance(prototype, str):
-            continue
-        for param, value in prototype.words(state.regs):
-            if value[0] is None or value[2] < 64:
+        given: list[tuple[drgn.Type | None, Value, str]] = []
+        if insn.kind == CALL:
+            prototype = made.text.prototype_at(insn.target)
+            if not isinstance(prototype, str):
+                given = [
+                    (prototype.type_of(param.type_id), value, prototype.name)
+                    for param, value in prototype.words(state.regs)
+                ]
+        elif insn.kind == STOP and not isinstance(own, str) and not own.signature.problem:
+            value = state.regs.get(flow.arch.RETURN)
+            if value is not None:
+                given = [(own.type_of(own.result), value, own.name)]
+        for type_, value, name in given:
+            target = pointed_to(type_)
+            if value[0] is None or value[2] < 64 or target is None:
                 continue
-            target = pointed_to(prototype.type_of(param.type_id))
-            if target is not None and size_of(underlying(target)):
-                yield Use(value[0], signed(value[1]), target, prototype.name)
+            if size_of(underlying(target)):
+                yield Use(value[0], signed(value[1]), target, name)
 
 
 def taken_for(made: Recovery, flow: FunctionFlow, base: Base, offset: int, size: int) -> Use | None:
@@ -74,49 +96,68 @@ def taken_for(made: Recovery, flow: FunctionFlow, base: Base, offset: int, size:
     :param size: Bytes of it.
     :return: None if nothing says it, or not all say the same.
     """
-    base, moved = _first_name(flow, base)
+    base, moved = first_name(flow, base)
     offset += moved
     own = []
     for use in uses(made, flow):
-        theirs, shift = _first_name(flow, use.base)
+        theirs, shift = first_name(flow, use.base)
         if theirs == base:
-            own.append(Use(base, use.offset + shift, use.type, use.name))
+            own.append(replace(use, base=base, offset=use.offset + shift))
     found = _agreed(own, offset, size)
-    if found is not None or any(_holds(use, offset, size) for use in own):
-        return (
-            None if found is None else Use(found.base, found.offset - moved, found.type, found.name)
-        )
-    heads = _heads(flow, base, 0)
-    if len(heads) != 1:
-        return None
-    others: list[Use] = []
-    start, end, functions = _walkers(made, flow, heads.pop())
-    for other in functions:
-        if other.problem:
-            continue
+    if found is None and not any(use.holds(offset, size) for use in own):
+        lists, shift = Lists(made, flow).of(base)
+        if len(lists) == 1:
+            (head,) = lists
+            found = _of_walkers(made, flow, head, (offset + shift, size))
+            moved += shift
+    return None if found is None else replace(found, offset=found.offset - moved)
+
+
+def _of_walkers(
+    made: Recovery, flow: FunctionFlow, head: List, place: tuple[int, int]
+) -> Use | None:
+    """What all functions that walk a list take its entries for."""
+    said: list[Use] = []
+    others = [(f, Lists(made, f)) for f in walkers(made, flow, head) if not f.problem]
+    for other, lists in others:
         for use in uses(made, other):
-            theirs, shift = _first_name(other, use.base)
-            named = _heads(other, theirs, 0)
-            if named and all(start <= head < end for head in named):
-                others.append(Use(theirs, use.offset + shift, use.type, use.name))
-    found = _agreed(others, offset, size)
-    return None if found is None else Use(found.base, found.offset - moved, found.type, found.name)
+            shift = _of_list(made, other, lists, head, use.base)
+            if shift is not None:
+                walker = _name(made, other)
+                said.append(replace(use, offset=use.offset + shift, walker=walker))
+    found = _agreed(said, *place)
+    if found is None:
+        return None
+    for other, lists in others:
+        for base, offset, size in _accesses(other):
+            shift = _of_list(made, other, lists, head, base)
+            if shift is not None and not found.holds(offset + shift, size):
+                return None
+    return found
 
 
-def _first_name(flow: FunctionFlow, base: Base) -> tuple[Base, int]:
-    """What a pointer that only one path brings is called there, and the bytes added to that."""
-    moved = 0
-    for _ in range(_MAX_DEPTH):
-        brought = {v for v in flow.brought(base) or () if v != (base, 0, 64)}
-        value = brought.pop() if len(brought) == 1 else None
-        if value is None or value[0] is None or value[2] < 64:
-            break
-        base, moved = value[0], moved + signed(value[1])
-    return base, moved
+def _of_list(
+    made: Recovery, flow: FunctionFlow, lists: Lists, head: List, base: Base
+) -> int | None:
+    """Bytes from a list's links to a pointer to an entry of it; None if it is to none."""
+    first, moved = first_name(flow, base)
+    named, shift = lists.of(first)
+    return moved + shift if named and all(same(made, head, one) for one in named) else None
+
+
+def _accesses(flow: FunctionFlow) -> set[tuple[Base, int, int]]:
+    """What a function accesses through pointers: where one came from, offset, bytes."""
+    found = set()
+    for insn, state in flow.states():
+        for mem, size in flow.arch.memory(*insn.text):
+            where = None if mem.segment else flow.address_of(state, mem, insn.end)
+            if where is not None and where[0] is not None:
+                found.add((where[0], signed(where[1]), size))
+    return found
 
 
 def _agreed(found: list[Use], offset: int, size: int) -> Use | None:
-    holding = [use for use in found if _holds(use, offset, size)]
+    holding = [use for use in found if use.holds(offset, size)]
     said = {
         (underlying(u.type).unqualified().type_name(), size_of(underlying(u.type)), u.offset)
         for u in holding
@@ -124,45 +165,6 @@ def _agreed(found: list[Use], offset: int, size: int) -> Use | None:
     return holding[0] if len(said) == 1 else None
 
 
-def _holds(use: Use, offset: int, size: int) -> bool:
-    return 0 <= offset - use.offset <= (size_of(underlying(use.type)) or 0) - size
-
-
-def _heads(flow: FunctionFlow, base: Base, depth: int) -> set[int]:
-    """The fixed addresses that a pointer was loaded from, on any path."""
-    if base[0] == "load" and isinstance(base[3], tuple) and base[3][0] is None:
-        return {base[3][1]}
-    brought = None if depth > _MAX_DEPTH else flow.brought(base)
-    found: set[int] = set()
-    for value in brought or ():
-        if value is None or value[0] is None or value[1] or value[2] < 64:
-            return set()  # moved: another place of the entry
-        if value[0] == base:
-            continue
-        heads = _heads(flow, value[0], depth + 1)
-        if not heads and not _is_next(value[0]):
-            return set()
-        found |= heads
-    return found
-
-
-def _is_next(base: Base) -> bool:
-    """Whether a pointer was loaded through one that differs by the path, as in a loop."""
-    where = base[3] if base[0] == "load" else None
-    return isinstance(where, tuple) and where[0] is not None and where[0][0] == "phi"
-
-
-def _walkers(
-    made: Recovery, flow: FunctionFlow, head: int
-) -> tuple[int, int, Iterator[FunctionFlow]]:
-    """Where a list's head begins and ends, and the functions that name it."""
-    from btfdbg.frames.globals import functions_naming
-
-    try:
-        symbol = made.session.prog.symbol(head)
-    except LookupError:
-        return 0, 0, iter(())
-    function = made.text.function(flow.code.start)
-    module = "" if isinstance(function, str) else function.module
-    named = functions_naming(made.session, symbol, module)[:_MAX_FUNCTIONS]
-    return symbol.address, symbol.address + symbol.size, map(made.flow, named)
+def _name(made: Recovery, flow: FunctionFlow) -> str:
+    names = made.text.names_at(flow.code.start)
+    return names[0] if names else ""

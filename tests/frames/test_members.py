@@ -116,6 +116,22 @@ def test_the_bits_that_are_used_say_which_bit_field(box: drgn.Type, used: int, p
     assert path_at(box, 0, 4, used=used) == path
 
 
+@pytest.mark.parametrize(
+    ("offset", "pointer", "path"),
+    [
+        (56, True, "either.pointer"),
+        (56, False, "either.number"),
+        (64, False, "{raw, cooked}"),
+        (64, True, "{raw, cooked}"),  # it has none
+        (72, False, "left"),
+    ],
+)
+def test_what_becomes_of_a_value_says_which_of_a_union(
+    box: drgn.Type, offset: int, pointer: bool, path: str
+) -> None:
+    assert path_at(box, offset, 8, pointer=pointer) == path
+
+
 def test_bits_count_from_the_first_byte_of_the_access(box: drgn.Type) -> None:
     assert path_at(box, 1, 1, used=0x0F) == "mid"
     assert path_at(box, 1, 1, used=0xF0) == "high"
