@@ -336,7 +336,7 @@ class Builder:
         quiet = dataclasses.replace(scenario, trigger="")
         with work_folder(out) as work:
             prepared = self.prepare(wish, kernel, quiet, [], work, aboard)
-            with prepared.guest as guest:
+            with self.alone(), prepared.guest as guest:
                 _answer(guest, scenario.asks_before_facts, wish.timeout)
                 guest.wait_for("@@@ dying", wish.timeout, but=_FAILURES)
                 entry = {"how": "live", **_entry(wish, prepared, scenario)}

@@ -1,8 +1,9 @@
 """drgn's own tests of a live kernel, with DWARF and with btfdbg's types: which differ, and why.
 
 The tests come with drgn's source distribution at the release of the wheel and stay where
-they are; a disk with them, Debian's Python, the wheel and btfdbg is made for one guest, which
-runs each test in both ways.
+they are; a disk with them, Debian's Python, the wheel and btfdbg is made, and a guest for
+each way runs them. The outcomes stay beside OUT, so a way can be run alone and compared with
+what the other one left.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,11 +46,9 @@ for name in sh modprobe losetup mount umount swapon swapoff mkswap ip; do
     ln -s busybox /mnt/usr/bin/$name
 done
 insmod /mnt/drgn/drgn_test.ko || echo drgn_test is not loaded
-for way in btfdbg dwarf; do
-    for attempt in 1 2 3 4 5 6 7 8; do
-        chroot /mnt /usr/bin/python3 /drgn/runner.py $way /drgn 2>> /mnt/out/$way.log
-        [ $? = 1 ] && break
-    done
+for attempt in 1 2 3 4 5 6 7 8; do
+    chroot /mnt /usr/bin/python3 /drgn/runner.py {way} /drgn 2>> /mnt/out/{way}.log
+    [ $? = 1 ] && break
 done
 cp /mnt/drgn/out/*.jsonl /mnt/out/
 sync
@@ -57,15 +57,16 @@ mount -o remount,ro /mnt
 Outcomes = dict[str, tuple[str, str]]
 
 
-def run(builder: Builder, wish: Wish, source: Path, debug: Path, out: Path) -> dict[str, Outcomes]:
+def run(
+    builder: Builder, wish: Wish, source: Path, debug: Path, out: Path, ways: Sequence[str] = WAYS
+) -> None:
     """
-    Run the tests in a guest.
+    Run the tests, for each way in a guest of its own.
 
     :param source: drgn's source distribution, unpacked.
     :param debug: Folder with the kernel's vmlinux and modules with DWARF.
-    :param out: Path without suffix; FOLDER ``OUT-drgn`` gets the outcomes.
-    :return: For each way, the test's name to its outcome and the reason.
-    :raises BuildError: the guest could not run them.
+    :param out: Path without suffix; :func:`results` of it gets the outcomes.
+    :raises BuildError: a guest could not run them.
     """
     if not (source / "tests/linux_kernel/kmod").is_dir():
         raise BuildError(f"{source} is not drgn's source distribution: no tests/linux_kernel/kmod")
@@ -90,26 +91,39 @@ def run(builder: Builder, wish: Wish, source: Path, debug: Path, out: Path) -> d
             "drgn/runner.py": Path(drgn_runner.__file__),
             "drgn/util.py": source / "util.py",
             "drgn/out/.keep": Path(drgn_runner.__file__),
-            "drgn/dwarf/vmlinux": debug / "vmlinux",
             "usr/bin/busybox": initramfs.busybox(archive),
             "sys/.keep": Path(drgn_runner.__file__),
         }
-        for word in _MODULES:
-            for path in (debug / "modules").rglob(f"{word}.ko"):
-                files[f"drgn/dwarf/{path.name}"] = path
         for part in ("tests", "tools"):
             for path in (source / part).rglob("*.py"):
                 files[f"drgn/{path.relative_to(source).as_posix()}"] = path
-        disk = folder / "disk"
+        wheels = python.wheels(archive, version, WHEELS)
         own = python.packages([Path(btfdbg.__file__).parent])
-        programs = (interpreter, python.wheels(archive, version, WHEELS), own, Program(files))
-        root_disk(disk, programs, _DISK)
-        aboard = Aboard(probes={"drgn_tests": _SHELL}, disks={"root": disk})
-        with builder.live(replace(wish, memory=_MEMORY), out, aboard):
-            pass
-        results = out.with_name(f"{out.name}-drgn")
-        collected(disk, results)
-    return {way: read(results / f"{way}.jsonl") for way in WAYS}
+        for way in ways:
+            # Only there, so that nothing of btfdbg's can have it from DWARF.
+            info = _with_dwarf(debug) if way == "dwarf" else {}
+            disk = folder / f"disk-{way}"
+            root_disk(disk, (interpreter, wheels, own, Program({**files, **info})), _DISK)
+            shell = _SHELL.replace("{way}", way)
+            aboard = Aboard(probes={"drgn_tests": shell}, disks={"root": disk})
+            with builder.live(replace(wish, memory=_MEMORY), out, aboard):
+                pass
+            collected(disk, results(out, way).parent)
+            disk.unlink()
+
+
+def _with_dwarf(debug: Path) -> dict[str, Path]:
+    """Files with DWARF, by their names in the guest."""
+    found = {"drgn/dwarf/vmlinux": debug / "vmlinux"}
+    for word in _MODULES:
+        for path in (debug / "modules").rglob(f"{word}.ko"):
+            found[f"drgn/dwarf/{path.name}"] = path
+    return found
+
+
+def results(out: Path, way: str) -> Path:
+    """Where the outcomes of a way are left."""
+    return out.with_name(f"{out.name}-{way}") / f"{way}.jsonl"
 
 
 def read(path: Path) -> Outcomes:
@@ -170,11 +184,23 @@ def summary(found: dict[str, Outcomes]) -> str:
     return "\n".join(rows)
 
 
-def main(builder: Builder, wish: Wish, source: Path | None, debug: Path | None, out: Path) -> int:
-    """Run, compare and print; 1 if a test differs."""
+def main(
+    builder: Builder,
+    wish: Wish,
+    source: Path | None,
+    debug: Path | None,
+    out: Path,
+    way: str | None = None,
+) -> int:
+    """
+    Run, compare and print; 1 if a test differs.
+
+    :param way: the only one to run; what the other left is compared.
+    """
     if source is None or debug is None:
         raise DebugInfoError("drgn-tests takes --drgn-source FOLDER and --debug FOLDER")
-    found = run(builder, wish, source.resolve(), debug.resolve(), out)
+    run(builder, wish, source.resolve(), debug.resolve(), out, WAYS if way is None else (way,))
+    found = {name: read(results(out, name)) for name in WAYS}
     lines = compare(found)
     print(summary(found))
     print(f"{len(lines)} tests differ")

@@ -150,6 +150,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.matrix.live", description=__doc__)
     parser.add_argument("way", choices=("kcore", "qemu", "drgn-tests"))
     parser.add_argument("--cache", type=Path, required=True, help="as of python -m corefiles")
+    parser.add_argument("--lock", type=Path, help="as of python -m corefiles")
     parser.add_argument("--suite", default="trixie")
     parser.add_argument("--python-suite", default="trixie", help="where the guest's Python is from")
     parser.add_argument("--arch", default="amd64")
@@ -159,9 +160,10 @@ def main() -> int:
     parser.add_argument("--timeout", type=float, default=3600, help="seconds for the guest")
     parser.add_argument("--drgn-source", type=Path, help="drgn's source distribution, unpacked")
     parser.add_argument("--debug", type=Path, help="vmlinux and modules with DWARF, for drgn-tests")
+    parser.add_argument("--way", choices=("dwarf", "btfdbg"), help="of drgn-tests: only this one")
     parser.add_argument("-o", "--output", type=Path, required=True, help="path without suffix")
     args = parser.parse_args()
-    builder = Builder(args.cache.resolve(), lambda text: print(text, file=sys.stderr))
+    builder = Builder(args.cache.resolve(), lambda text: print(text, file=sys.stderr), args.lock)
     wish = Wish(
         args.suite, args.arch, "sysrq-panic", (), release=args.release, memory=args.memory,
         vmcoreinfo=not args.no_vmcoreinfo, timeout=args.timeout,
@@ -170,7 +172,9 @@ def main() -> int:
         # Here, for it takes root_disk from a module that takes WHEELS from this one.
         from tests.matrix import drgn_tests
 
-        return drgn_tests.main(builder, wish, args.drgn_source, args.debug, args.output.resolve())
+        return drgn_tests.main(
+            builder, wish, args.drgn_source, args.debug, args.output.resolve(), args.way
+        )
     start = time.monotonic()
     if args.way == "kcore":
         problems = from_within(builder, wish, args.output.resolve(), args.python_suite)
