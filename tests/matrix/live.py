@@ -160,7 +160,7 @@ def main() -> int:
     parser.add_argument("--timeout", type=float, default=3600, help="seconds for the guest")
     parser.add_argument("--drgn-source", type=Path, help="drgn's source distribution, unpacked")
     parser.add_argument("--debug", type=Path, help="vmlinux and modules with DWARF, for drgn-tests")
-    parser.add_argument("--way", choices=("dwarf", "btfdbg"), help="of drgn-tests: only this one")
+    parser.add_argument("--only", choices=("dwarf", "btfdbg"), help="of drgn-tests: only this way")
     parser.add_argument("-o", "--output", type=Path, required=True, help="path without suffix")
     args = parser.parse_args()
     builder = Builder(args.cache.resolve(), lambda text: print(text, file=sys.stderr), args.lock)
@@ -173,7 +173,7 @@ def main() -> int:
         from tests.matrix import drgn_tests
 
         return drgn_tests.main(
-            builder, wish, args.drgn_source, args.debug, args.output.resolve(), args.way
+            builder, wish, args.drgn_source, args.debug, args.output.resolve(), args.only
         )
     start = time.monotonic()
     if args.way == "kcore":
