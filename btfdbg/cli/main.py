@@ -235,9 +235,9 @@ def open_for(
 
         prog, info = open_live()
     elif args.qemu is not None:
-        from btfdbg.vmcore.live import open_qemu
+        from btfdbg.program.open_dump import open_guest
 
-        prog, info = open_qemu(args.qemu, vmcoreinfo=vmcoreinfo)
+        prog, info = open_guest(args.qemu, vmcoreinfo=vmcoreinfo)
     else:
         from btfdbg.program.open_dump import open_dump
 

@@ -3,7 +3,8 @@
 ``load()`` gives a ``SymbolTable`` out of the dump itself; ``sources`` has the
 other origins (System.map, export tables, VMCOREINFO) and ``combined`` puts them
 together; ``symbols`` and ``modules`` make drgn ask them. ``early_boot`` makes the
-VMCOREINFO of a kernel that had not written it yet.
+VMCOREINFO of a kernel that had not written it yet, with the lines that ``image_lines``
+has for each architecture.
 
 Why our own reader, when drgn has one: drgn's expands all names before it
 answers the first question (0.06 to 0.45 s), needs VMCOREINFO to name the tables

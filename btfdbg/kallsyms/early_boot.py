@@ -15,36 +15,29 @@ judges every text. Place-relative tables (7.0 and later) say nothing of virtual 
 there the page tables tell which one the image is mapped at.
 
 Facts: init/version-timestamp.c (``linux_banner``), kernel/vmcore_info.c
-(``crash_save_vmcoreinfo_init()``; kernel/crash_core.c before 6.9),
-``arch_crash_save_vmcoreinfo()`` in arch/*/kernel, Documentation/arch/x86/boot.rst
-(``pref_address``), arch/arm64/mm/init.c (``memstart_addr``), include/linux/mmzone.h and
-arch/*/include/asm/sparsemem.h (``SECTION_SIZE_BITS``, ``MAX_PHYSMEM_BITS``).
+(``crash_save_vmcoreinfo_init()``; kernel/crash_core.c before 6.9).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 
 from drgn import Architecture, FaultError
 
 from btfdbg.arch import by_name
-from btfdbg.btf import Btf, Kind
-from btfdbg.errors import BtfError
 from btfdbg.kallsyms.addresses import Encoding
 from btfdbg.kallsyms.find_kallsyms import kallsyms_candidates
+from btfdbg.kallsyms.image_lines import WAYS, Image, common, number
 from btfdbg.kallsyms.model import try_read
 from btfdbg.kallsyms.scan import readable, token_tables
 from btfdbg.kallsyms.tables import KallsymsTable
 from btfdbg.lazy_dataclass import dataclass
-from btfdbg.vmcore.elfcore import parse_notes
 from btfdbg.vmcore.memory import PhysicalMemory
-from btfdbg.vmcore.paging import Paging, ways_to_translate
 from btfdbg.vmcore.platforms import architecture_of
 from btfdbg.vmcore.progress import Progress
 from btfdbg.vmcore.recover import UTS_BYTES, Candidate, check, release_and_machine
-from btfdbg.vmcore.vmcoreinfo import VmcoreInfo
 
 # ``linux_banner``; a record of the log has no end of line, a format string no release.
 _BANNER = re.compile(rb"Linux version (\d[!-~]{0,63}) \([^\n\0]{1,1500}\) #\d[^\n\0]{0,200}\n\0")
@@ -57,43 +50,6 @@ _PIECE = 16 << 20
 _MAX_FAILURES = 1 << 14
 # How far from the banner the tables are looked for, bytes: both are read-only data.
 _NEAR = 64 << 20
-_MAX_NOTES = 1 << 16
-_MAX_BTF = 128 << 20
-
-# Where x86 maps the kernel's image (__START_KERNEL_map).
-_X86_MAP = 0xFFFFFFFF80000000
-_MASK64 = (1 << 64) - 1
-_MAX_TABLE_PAGES = 1 << 14
-# Of the x86 boot protocol, bytes from the start of struct boot_params.
-_BOOT_MAGIC, _PREF_ADDRESS = 0x202, 0x258
-_NT_GNU_BUILD_ID = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Image:
-    """
-    A kernel image in physical memory.
-
-    :ivar release: By its banner.
-    :ivar banner: Physical address of ``linux_banner``.
-    :ivar table: Its symbols, as the tables have them.
-    :ivar physical: What to add to an address of ``table`` to get a physical one; 0 for
-        place-relative tables, which were read at physical addresses.
-    """
-
-    release: str
-    banner: int
-    table: KallsymsTable
-    physical: int
-
-    def place(self, name: str) -> int | None:
-        """Physical address of a symbol; ``None`` unless there is exactly one."""
-        found = self.table.by_name(name)
-        return found[0].address + self.physical if len(found) == 1 else None
-
-
-Mapped = tuple[int, list[str]]
-"""Virtual minus physical address of an image, and the lines that only its architecture writes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +84,13 @@ def make_texts(
     if not images:
         return [], f"the version text of {releases} is in memory, kallsyms tables that fit it not"
     made = [found for image in images for found in _texts(memory, image, architecture)]
+    machines = {_machine(memory, image) for image in images}
+    if not made and machines.isdisjoint(WAYS):
+        return [], (
+            f"the image and kallsyms of {releases} ({', '.join(sorted(machines))}) are in memory,"
+            f" but a text is only made for {', '.join(sorted(WAYS))}: for this one it must come"
+            " with --vmcoreinfo, or the guest must get past its initcalls before it is dumped"
+        )
     if not made:
         return [], (
             f"the image and kallsyms of {releases} are in memory, page tables that map them not"
@@ -216,218 +179,11 @@ def _texts(
     own = architecture_of(row)
     if architecture not in (None, own):
         return
-    ways = _WAYS.get(row.name)
+    ways = WAYS.get(row.name)
     for distance, lines in ways(memory, image) if ways is not None else ():
-        whole = (*_common(memory, image, distance), *lines)
+        whole = (*common(memory, image, distance), *lines)
         text = "".join(f"{line}\n" for line in whole)
         candidate = Candidate(text.encode("ascii", "replace"), image.banner, False)
         if check(candidate, memory, (own,)) is not None:
-            yield Made(candidate, _number(memory, image, "vmcoreinfo_data") == 0)
+            yield Made(candidate, number(memory, image, "vmcoreinfo_data") == 0)
             return
-
-
-def _number(memory: PhysicalMemory, image: Image, name: str, size: int = 8) -> int | None:
-    """Value of a little-endian integer variable."""
-    place = image.place(name)
-    data = try_read(memory.read, place, size) if place is not None else None
-    return None if data is None else int.from_bytes(data, "little")
-
-
-def _common(memory: PhysicalMemory, image: Image, distance: int) -> Iterator[str]:
-    """Lines that all architectures write."""
-    yield f"OSRELEASE={image.release}"
-    build_id = _build_id(memory, image)
-    if build_id:
-        yield f"BUILD-ID={build_id}"
-    for name in ("init_uts_ns", "_stext"):
-        place = image.place(name)
-        if place is not None:
-            yield f"SYMBOL({name})={place + distance & _MASK64:x}"
-
-
-def _build_id(memory: PhysicalMemory, image: Image) -> str:
-    """Build id out of the image's own notes."""
-    start, end = image.place("__start_notes"), image.place("__stop_notes")
-    if start is None or end is None or not 0 < end - start <= _MAX_NOTES:
-        return ""
-    for note in parse_notes(try_read(memory.read, start, end - start) or b"", "<"):
-        if note.name == "GNU" and note.type == _NT_GNU_BUILD_ID and 2 <= len(note.desc) <= 64:
-            return note.desc.hex()
-    return ""
-
-
-def _roots(image: Image, names: Iterable[str]) -> Iterator[int]:
-    """Physical addresses of the page tables that the image has."""
-    for name in names:
-        place = image.place(name)
-        if place is not None and place % 4096 == 0:
-            yield place
-
-
-def _distances(memory: PhysicalMemory, image: Image, paging: Paging, low: int) -> Iterator[int]:
-    """
-    Virtual minus physical address of the image.
-
-    :param low: Lowest virtual address that an image may have.
-    """
-    if image.table.layout.encoding is not Encoding.PLACE:
-        yield -image.physical
-        return
-    start = image.place("_stext")
-    if start is None:
-        return
-    for virtual, physical, size in islice(
-        paging.leaves(memory.read, low, _MAX_TABLE_PAGES), _MAX_TABLE_PAGES << 9
-    ):
-        if physical <= start < physical + size:
-            yield virtual - physical
-
-
-def _x86_64(memory: PhysicalMemory, image: Image) -> Iterator[Mapped]:
-    known = _number(memory, image, "__pgtable_l5_enabled", 4)
-    sme = _number(memory, image, "sme_me_mask") or 0
-    for root in _roots(image, ("init_top_pgt", "init_level4_pgt", "early_top_pgt")):
-        for five in (0, 1) if known is None else (int(bool(known)),):
-            base = VmcoreInfo.parse(
-                f"SYMBOL(swapper_pg_dir)={root + _X86_MAP:x}\nNUMBER(pgtable_l5_enabled)={five}\n"
-                f"NUMBER(sme_mask)={sme}\n".encode()
-            )
-            for paging in ways_to_translate(Architecture.X86_64, base):
-                for distance in _distances(memory, image, paging, _X86_MAP):
-                    virtual = root + distance & _MASK64
-                    lines = [
-                        "PAGESIZE=4096",
-                        f"SYMBOL(swapper_pg_dir)={virtual:x}",
-                        f"SYMBOL(init_top_pgt)={virtual:x}",
-                        f"NUMBER(phys_base)={_X86_MAP - distance}",
-                        f"NUMBER(pgtable_l5_enabled)={five}",
-                    ]
-                    if sme:
-                        lines.append(f"NUMBER(sme_mask)={sme}")
-                    lines += _x86_offset(memory, image, distance)
-                    yield distance, lines + _sections(memory, image, 4096, 52 if five else 46, 27)
-
-
-def _x86_offset(memory: PhysicalMemory, image: Image, distance: int) -> list[str]:
-    """KERNELOFFSET: how far from where it was linked to run the image lies."""
-    params, text = image.place("boot_params"), image.place("_text")
-    if params is None or text is None:
-        return []
-    magic = try_read(memory.read, params + _BOOT_MAGIC, 4)
-    linked = try_read(memory.read, params + _PREF_ADDRESS, 8)
-    if magic != b"HdrS" or linked is None:
-        return []
-    offset = text + distance - _X86_MAP - int.from_bytes(linked, "little")
-    return [f"KERNELOFFSET={offset:x}"] if 0 <= offset < 1 << 31 else []
-
-
-def _sections(
-    memory: PhysicalMemory, image: Image, page_size: int, physical_bits: int, section_bits: int
-) -> list[str]:
-    """How the kernel divides memory (SPARSEMEM_EXTREME), by its own BTF."""
-    start, stop = image.place("__start_BTF"), image.place("__stop_BTF")
-    if image.place("mem_section") is None or start is None or stop is None:
-        return []
-    if not 0 < stop - start <= _MAX_BTF:
-        return []
-    try:
-        btf = Btf.parse(try_read(memory.read, start, stop - start) or b"")
-        (type_id,) = btf.types_by_name("mem_section", (Kind.STRUCT,))
-        size = btf.resolve_size(type_id)
-    except (BtfError, ValueError):
-        return []
-    if not size or page_size % size:
-        return []
-    roots = (1 << physical_bits - section_bits) // (page_size // size)
-    return [
-        f"LENGTH(mem_section)={roots}",
-        f"NUMBER(SECTION_SIZE_BITS)={section_bits}",
-        f"NUMBER(MAX_PHYSMEM_BITS)={physical_bits}",
-    ]
-
-
-def _arm64(memory: PhysicalMemory, image: Image) -> Iterator[Mapped]:
-    start = _number(memory, image, "memstart_addr")
-    for root in _roots(image, ("swapper_pg_dir", "init_pg_dir")):
-        for page_size, bits in _ARM64_SIZES:
-            base = VmcoreInfo.parse(
-                f"SYMBOL(swapper_pg_dir)={root:x}\nPAGESIZE={page_size}\n"
-                f"NUMBER(kimage_voffset)=0\nNUMBER(VA_BITS)={bits}\n".encode()
-            )
-            # The image lies in the upper half of the kernel's addresses, its copy in the
-            # linear mapping in the lower.
-            low = (1 << 64) - (1 << bits - 1)
-            for paging in ways_to_translate(Architecture.AARCH64, base):
-                for distance in _distances(memory, image, paging, low):
-                    lines = [
-                        f"PAGESIZE={page_size}",
-                        f"SYMBOL(swapper_pg_dir)={root + distance & _MASK64:x}",
-                        f"NUMBER(kimage_voffset)=0x{distance & _MASK64:x}",
-                        f"NUMBER(TCR_EL1_T1SZ)=0x{64 - bits:x}",
-                        # Bits that translate nothing; where no CPU signs pointers they are set.
-                        f"NUMBER(KERNELPACMASK)=0x{(1 << 64) - (1 << bits):x}",
-                        f"NUMBER(VA_BITS)={_arm64_built_for(image, start, bits)}",
-                    ]
-                    # All ones until the kernel knows its memory.
-                    if start is not None and start != _MASK64:
-                        lines.append(f"NUMBER(PHYS_OFFSET)=0x{start:x}")
-                    yield distance, lines + _arm64_sections(memory, image, start, page_size, bits)
-
-
-def _arm64_built_for(image: Image, start: int | None, bits: int) -> int:
-    """
-    VA_BITS that the kernel was built for; a CPU may have less.
-
-    Only a kernel for 52 has a variable for what it found, and below that it moves the start
-    of memory to a negative number.
-    """
-    negative = start is not None and start != _MASK64 and start >> 63
-    return 52 if image.place("vabits_actual") is not None or negative else bits
-
-
-def _arm64_sections(
-    memory: PhysicalMemory, image: Image, start: int | None, page_size: int, bits: int
-) -> list[str]:
-    """
-    Where the configuration follows from how pages are translated.
-
-    52 bits with small pages are LPA2, which physical addresses of 52 bits alone select
-    (arch/arm64/Kconfig), and they need virtual ones of 52.
-    """
-    built = _arm64_built_for(image, start, bits)
-    if page_size == 65536 or built != bits:
-        return []
-    # Linux kernel commit f0b13ee23241 ("arm64/sparsemem: reduce SECTION_SIZE_BITS") (v5.12).
-    numbers = re.match(r"(\d+)\.(\d+)", image.release)
-    recent = numbers is not None and (int(numbers[1]), int(numbers[2])) >= (5, 12)
-    physical = 52 if bits == 52 else 48
-    return _sections(memory, image, page_size, physical, 27 if recent else 30)
-
-
-_ARM64_SIZES = (
-    (4096, 48), (4096, 39), (4096, 52), (16384, 47), (16384, 48), (16384, 52), (16384, 36),
-    (65536, 48), (65536, 52), (65536, 42),
-)  # fmt: skip
-
-
-def _riscv64(memory: PhysicalMemory, image: Image) -> Iterator[Mapped]:
-    for root in _roots(image, ("swapper_pg_dir", "early_pg_dir")):
-        for bits in (57, 48, 39):
-            base = VmcoreInfo.parse(
-                f"SYMBOL(swapper_pg_dir)={root:x}\nNUMBER(va_kernel_pa_offset)=0\n"
-                f"NUMBER(VA_BITS)={bits}\n".encode()
-            )
-            for paging in ways_to_translate(Architecture.RISCV64, base):
-                for distance in _distances(memory, image, paging, _X86_MAP):
-                    yield (
-                        distance,
-                        [
-                            "PAGESIZE=4096",
-                            f"SYMBOL(swapper_pg_dir)={root + distance & _MASK64:x}",
-                            f"NUMBER(va_kernel_pa_offset)=0x{distance & _MASK64:x}",
-                            f"NUMBER(VA_BITS)={bits}",
-                        ],
-                    )
-
-
-_WAYS = {"x86_64": _x86_64, "aarch64": _arm64, "riscv64": _riscv64}

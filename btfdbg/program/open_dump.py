@@ -1,4 +1,4 @@
-"""Open a dump: with its VMCOREINFO, or with one made of what else is in its memory.
+"""Open a dump or a guest: with its VMCOREINFO, or one made of what else is in its memory.
 
 Owns the order of the two, and the words that say which it was. The first is
 ``vmcore.open``'s; the second needs the kernel's symbols, which ``vmcore`` knows nothing of.
@@ -7,7 +7,7 @@ Owns the order of the two, and the words that say which it was. The first is
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 import drgn
@@ -18,6 +18,10 @@ from btfdbg.vmcore.memory import PhysicalMemory
 from btfdbg.vmcore.open import open_core
 from btfdbg.vmcore.program import NoVmcoreinfoError, remark
 from btfdbg.vmcore.vmcoreinfo import VmcoreInfo
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from btfdbg.vmcore.recover import Believed
 
 _SOURCE = "made from the kernel's image in memory: banner, kallsyms, page tables"
 
@@ -40,48 +44,85 @@ def open_dump(
     except NoVmcoreinfoError as e:
         if vmcoreinfo is not None:
             raise
-        text, what = _made(e)
+        platform = e.dump.platform
+        text, what = _made(
+            e.layouts,
+            platform.arch if platform is not None else None,
+            f"looking for a kernel in {e.dump.path.name}",
+            e.evidence,
+        )
+        if text is None:
+            message = f"{e}; {what}" if what else str(e)
+            raise NoVmcoreinfoError(message, e.hint, e.dump, (), e.evidence) from None
         try:
             prog, info = open_core(path, architecture=architecture, vmcoreinfo=text)
         except NoVmcoreinfoError:
             raise e from None
-    info = remark(
+    return prog, _remarked(info, what)
+
+
+def open_guest(address: str, *, vmcoreinfo: bytes | None = None) -> tuple[drgn.Program, DumpInfo]:
+    """
+    ``vmcore.live.open_qemu()``, for guests too that have not written VMCOREINFO yet.
+
+    Parameters and result as there; a remark says that the text was made, and why.
+
+    :raises DebugInfoError: QEMU does not answer, or no kernel can be proved in the guest.
+    """
+    from btfdbg.vmcore.live import open_qemu
+
+    made: list[str] = []
+
+    def otherwise(
+        memory: PhysicalMemory, architecture: drgn.Architecture | None
+    ) -> tuple[bytes | None, str]:
+        text, what = _made((memory,), architecture, f"looking for a kernel at {address}")
+        if text is not None:
+            made.append(what)
+        return text, what
+
+    prog, info = open_qemu(address, vmcoreinfo=vmcoreinfo, otherwise=otherwise)
+    return prog, _remarked(info, made[0]) if made else info
+
+
+def _remarked(info: DumpInfo, what: str) -> DumpInfo:
+    return remark(
         replace(info, vmcoreinfo_source=_SOURCE),
         f"{what}: release, addresses and page tables are those that its image in memory shows",
         "numbers that only VMCOREINFO has are not known",
     )
-    return prog, info
 
 
-def _made(e: NoVmcoreinfoError) -> tuple[bytes, str]:
+def _made(
+    layouts: Iterable[PhysicalMemory],
+    architecture: drgn.Architecture | None,
+    label: str,
+    evidence: Callable[[Believed], int] | None = None,
+) -> tuple[bytes | None, str]:
     """
     The text of the kernel in memory, and what happened to its own.
 
-    :raises NoVmcoreinfoError: there is none, with how far it came; or several.
+    :return: None if there is none, with how far it came.
+    :raises DebugInfoError: there are several.
     """
     from btfdbg.kallsyms.early_boot import make_texts
     from btfdbg.vmcore.recover import choose
 
-    platform = e.dump.platform
-    architecture = platform.arch if platform is not None else None
-    label = f"looking for a kernel in {e.dump.path.name}"
     reason = ""
-    for memory in e.layouts:
+    for memory in layouts:
         made, why = make_texts(memory, architecture, label)
         reason = reason or why
         texts = [m.candidate for m in made]
-        found = choose(texts, partial(_only, memory), architecture, e.evidence)
+        found = choose(texts, partial(_only, memory), architecture, evidence)
         if found is None:
             continue
         unwritten = any(m.unwritten for m in made if m.candidate == found.candidate)
-        what = (
+        return found.candidate.text, (
             "the kernel stopped in early boot, before it wrote VMCOREINFO"
             if unwritten
             else "the kernel's VMCOREINFO is not in the dump"
         )
-        return found.candidate.text, what
-    message = f"{e}; {reason}" if reason else str(e)
-    raise NoVmcoreinfoError(message, e.hint, e.dump, (), e.evidence) from None
+    return None, reason
 
 
 def _only(memory: PhysicalMemory, _: VmcoreInfo) -> Iterator[PhysicalMemory]:

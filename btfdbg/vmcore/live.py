@@ -53,12 +53,20 @@ def open_live() -> tuple[drgn.Program, DumpInfo]:
     )
 
 
-def open_qemu(address: str, *, vmcoreinfo: bytes | None = None) -> tuple[drgn.Program, DumpInfo]:
+Otherwise = Callable[["GuestMemory", drgn.Architecture | None], tuple[bytes | None, str]]
+"""Makes a text for a guest that has none: the text and where it is from, or None and why not."""
+
+
+def open_qemu(
+    address: str, *, vmcoreinfo: bytes | None = None, otherwise: Otherwise | None = None
+) -> tuple[drgn.Program, DumpInfo]:
     """
     A running QEMU guest.
 
     :param address: Path of a QMP UNIX socket, or ``host:port``.
     :param vmcoreinfo: VMCOREINFO text to use in place of the guest's own.
+    :param otherwise: what to ask if the guest has no text; QEMU talks to one at a time, so
+        it cannot be opened once more with one.
     :raises DebugInfoError: QEMU does not answer, or the guest runs no Linux.
     """
     fd = _connect(address)
@@ -72,7 +80,7 @@ def open_qemu(address: str, *, vmcoreinfo: bytes | None = None) -> tuple[drgn.Pr
     if not prog.flags & drgn.ProgramFlags.IS_LINUX_KERNEL:
         text = vmcoreinfo
         if text is None:
-            text, source = _from_memory(prog, address)
+            text, source = _from_memory(prog, address, otherwise)
         try:
             prog.set_linux_kernel_custom(text, True)
         except Exception as e:  # as above
@@ -122,22 +130,25 @@ def _connect(address: str) -> int:
         ) from e
 
 
-def _from_memory(prog: drgn.Program, address: str) -> tuple[bytes, str]:
+def _from_memory(
+    prog: drgn.Program, address: str, otherwise: Otherwise | None
+) -> tuple[bytes, str]:
     memory = GuestMemory(prog)
     texts = candidates(memory, f"looking for VMCOREINFO in the guest at {address}")
-    platform = prog.platform
-    found = choose(
-        texts, lambda _: iter((memory,)), platform.arch if platform is not None else None
+    architecture = prog.platform.arch if prog.platform is not None else None
+    found = choose(texts, lambda _: iter((memory,)), architecture)
+    if found is not None:
+        where = found.candidate.address
+        return found.candidate.text, f"note in the guest's memory at physical {where:#x}"
+    text, why = (None, "") if otherwise is None else otherwise(memory, architecture)
+    if text is not None:
+        return text, why
+    raise DebugInfoError(
+        f"{address}: no Linux kernel was found in the guest's memory{why and f'; {why}'}",
+        step="open",
+        hint="start QEMU with -device vmcoreinfo and load qemu_fw_cfg in the guest,"
+        " or give --vmcoreinfo FILE",
     )
-    if found is None:
-        raise DebugInfoError(
-            f"{address}: no Linux kernel was found in the guest's memory",
-            step="open",
-            hint="start QEMU with -device vmcoreinfo and load qemu_fw_cfg in the guest,"
-            " or give --vmcoreinfo FILE",
-        )
-    where = found.candidate.address
-    return found.candidate.text, f"note in the guest's memory at physical {where:#x}"
 
 
 class GuestMemory:

@@ -11,6 +11,7 @@ them out.
 
 ``--alone`` asks the dump without the table, ``--leave-out SERIES`` asks a table that never
 saw a kernel of that series (compiled anew from the source), ``--only-lane`` keeps one.
+``--row`` prints nothing but the kernel's row of docs/sources.md.
 """
 
 from __future__ import annotations
@@ -67,6 +68,18 @@ class Count:
             f"{100 * len(self.wrong) / total:5.2f} % wrong ({len(self.wrong)}), "
             f"{100 * self.none / total:5.2f} % not given"
         )
+
+
+def row(release: str, table: str, counts: tuple[Count, Count, Count]) -> str:
+    """A kernel's row of docs/sources.md."""
+    cells = [f"{release}, {counts[0].total:,} functions", table]
+    for count in counts:
+        total = count.total or 1
+        cells.append(f"{100 * count.right / total:.1f} %")
+        cells.append(f"{100 * len(count.wrong) / total:.2f} %")
+    cells[-2] += f" of {counts[2].total}"
+    cells[-1] = str(len(counts[2].wrong))
+    return f"| {' | '.join(cells)} |"
 
 
 class Truth:
@@ -157,6 +170,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--only-lane", metavar="LANE", help="such as arm64-cloud")
     parser.add_argument("--alone", action="store_true", help="without the table")
     parser.add_argument("--table", type=Path, help="compiled table (default: the shipped one)")
+    parser.add_argument("--row", action="store_true", help="of the table in docs/sources.md")
     parser.add_argument("--wrong", type=int, default=40, help="how many wrong ones to list")
     args = parser.parse_args(argv)
 
@@ -171,7 +185,8 @@ def main(argv: list[str] | None = None) -> int:
         text = FunctionText.read(SOURCE).without(
             frozenset(args.leave_out), frozenset([args.only_lane] if args.only_lane else ())
         )
-        print("table of", ", ".join(k.release for k in text.kernels))
+        if not args.row:
+            print("table of", ", ".join(k.release for k in text.kernels))
         data = pack(text)
         load = lambda: SourceTable.unpack(data, "left out")  # noqa: E731
     files = make(s, load)
@@ -189,8 +204,9 @@ def main(argv: list[str] | None = None) -> int:
     start = time.process_time()
     all_, sources = compare(files, everything, truth)
     spent = time.process_time() - start
-    print(f"all      {all_}; {1e6 * spent / (all_.total or 1):.0f} µs each")
-    print(f"not .h   {sources}")
+    if not args.row:
+        print(f"all      {all_}; {1e6 * spent / (all_.total or 1):.0f} µs each")
+        print(f"not .h   {sources}")
     stacks, functions = Count(), set()
     for pc in on_stacks(s):
         place = next(((r, f) for r in everything if (f := r.at(pc)) is not None), None)
@@ -201,6 +217,11 @@ def main(argv: list[str] | None = None) -> int:
         file = truth.files.get(function.address)
         if file is not None:
             stacks.add(function.name, file, files.of_function(region, function))
+    if args.row:
+        without = ", ".join(args.leave_out)
+        table = f"without {without}" if without else args.only_lane or "with it"
+        print(row(s.release, "none (`--alone`)" if args.alone else table, (all_, sources, stacks)))
+        return 0
     print(f"stacks   {stacks}")
     for name, file, given, evidence in (*stacks.wrong, *all_.wrong)[: args.wrong]:
         print(f"wrong: {name}: {file} | {given} | {evidence}")

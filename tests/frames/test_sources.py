@@ -15,6 +15,7 @@ from btfdbg.frames.sources import retrieval
 from btfdbg.frames.sources.bugtable import BugTable, read_table
 from btfdbg.frames.sources.contents import functions_of
 from btfdbg.frames.sources.kernels import Nearness
+from btfdbg.frames.sources.links import Links
 from btfdbg.frames.sources.lookup import SourceFiles
 from btfdbg.frames.sources.model import Function, SourceFile
 from btfdbg.frames.sources.names import definition, is_made_by_macro, key_of
@@ -409,10 +410,12 @@ class Made:
         module: str = "",
         bugs: BugTable | None = None,
         records: dict[str, Named] | None = None,
+        links: Links | None = None,
     ) -> None:
         self.module = module
         self.bugs = bugs
         self.records = records or {}
+        self.links = links
         self.functions = [Sym(n, TEXT + 16 * i, 16, "t") for i, n in enumerate(names)]
 
     def at(self, address: int) -> Sym | None:

@@ -13,13 +13,14 @@ import pytest
 
 import btfdbg
 from btfdbg.errors import DebugInfoError
-from btfdbg.kallsyms import early_boot
 from btfdbg.kallsyms.early_boot import make_texts
-from btfdbg.program.open_dump import open_dump
-from btfdbg.vmcore import DumpInfo, identify, open_core
+from btfdbg.kallsyms.image_lines import WAYS
+from btfdbg.program.open_dump import open_dump, open_guest
+from btfdbg.vmcore import DumpInfo, identify, live, open_core
 from btfdbg.vmcore.identify import Format
 from btfdbg.vmcore.memory import PhysicalMemory
 from btfdbg.vmcore.paging import ways_to_translate
+from btfdbg.vmcore.program import NoVmcoreinfoError
 from btfdbg.vmcore.vmcoreinfo import VmcoreInfo
 from corefiles.manifest import BUNDLED
 from tests.conftest import bundled_dumps
@@ -159,6 +160,57 @@ def test_a_dump_from_early_boot_opens_and_says_what_was_missing(path: Path, tmp_
     early.unlink()
 
 
+class Guest:
+    """A Program of a guest, as QEMU's monitor would give it; its memory is a dump's."""
+
+    def __init__(self, memory: PhysicalMemory, platform: drgn.Platform) -> None:
+        self.prog = drgn.Program(platform)
+        self.memory = memory
+
+    def __call__(self, vmcoreinfo: bytes | None = None) -> Guest:
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.prog, name)
+
+    def set_qemu_qmp(self, fd: int) -> None:
+        end = max(end for _, end in self.memory.ranges())
+        self.prog.add_memory_segment(0, end, self.filled, True)
+
+    def filled(self, address: int, size: int, *_: object) -> bytes:
+        """A guest has all of its memory: what the dump left out is zero."""
+        data = b""
+        for page in range(address & -PAGE, address + size, PAGE):
+            try:
+                data += self.memory.read(page, PAGE)
+            except drgn.FaultError:
+                data += bytes(PAGE)
+        return data[address % PAGE :][:size]
+
+
+@pytest.mark.parametrize("has_kernel", [True, False])
+def test_a_guest_in_early_boot_opens_as_its_dump_does(
+    has_kernel: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(NoVmcoreinfoError) as dumped:
+        open_core(lime_of_early_boot(CORES[0], tmp_path / "early.lime"))
+    memory = dumped.value.layouts[0]
+    platform = btfdbg.attach(CORES[0]).prog.platform
+    assert platform is not None
+    if not has_kernel:
+        memory = Robbed(memory, set(range(0, 1 << 32, PAGE)))
+    monkeypatch.setattr(live, "_connect", lambda _: -1)
+    monkeypatch.setattr(drgn, "Program", Guest(memory, platform))
+    if not has_kernel:
+        with pytest.raises(DebugInfoError, match="no kernel's version text was found") as error:
+            open_guest("guest")
+        assert "no Linux kernel was found in the guest's memory" in str(error.value)
+        return
+    _, info = open_guest("guest")
+    assert info.vmcoreinfo_source.startswith("made from the kernel's image in memory")
+    assert any("stopped in early boot" in word for remark in info.remarks for word in remark)
+
+
 def test_a_text_that_the_user_gives_is_not_replaced(tmp_path: Path) -> None:
     path = lime_of_early_boot(CORES[0], tmp_path / "early.lime")
     wrong = lines(opened(CORES[0])[1].raw)
@@ -191,6 +243,20 @@ def test_what_is_not_proved_is_refused_with_how_far_it_came(
     made, why = make_texts(Robbed(memory, gone), info.architecture, "")
     assert made == []
     assert reason in why
+
+
+def test_an_architecture_of_which_no_text_is_made_is_named_with_what_can_be_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """s390x and ppc64le, for which the text of another architecture's image stands in here."""
+    info, _, memory = opened(CORES[0])
+    machine = "x86_64" if info.architecture is drgn.Architecture.X86_64 else "aarch64"
+    monkeypatch.delitem(WAYS, machine)
+    made, why = make_texts(memory, info.architecture, "")
+    assert made == []
+    assert f"({machine}) are in memory" in why
+    assert "only made for" in why
+    assert "--vmcoreinfo" in why
 
 
 def test_memory_of_another_machine_than_the_header_says_is_refused() -> None:
@@ -254,4 +320,4 @@ def test_every_architecture_that_can_be_made_is_a_known_one() -> None:
     assert BUNDLED.exists()
     from btfdbg.arch import by_name
 
-    assert all(by_name(name) is not None for name in early_boot._WAYS)
+    assert all(by_name(name) is not None for name in WAYS)

@@ -111,10 +111,21 @@ class Regions:
                 None
                 if table is None
                 else ModuleRegion(
-                    self._session.prog, module, iter(table), self._strings, self._kernel
+                    self._session.prog,
+                    module,
+                    iter(table),
+                    self._strings,
+                    self._kernel,
+                    self._sections(module.name),
                 )
             )
         return self._modules[module.name]
+
+    def _sections(self, name: str) -> list[int]:
+        """Addresses of a module's sections, as far as the kernel remembers them."""
+        found = (m for m in self._session.loaded if m.name == name)
+        module = next(found, None)
+        return [] if module is None else list(getattr(module, "section_addresses", {}).values())
 
     def _loaded(self) -> list[tuple[int, int, LoadedModule]]:
         self._session.ensure_modules()

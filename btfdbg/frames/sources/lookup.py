@@ -8,6 +8,8 @@ Owns the order of trust and when nothing is said. What counts:
 3. *records*: other tables of the dump name function and file.
 4. *between*: the nearest functions on both sides that are known are of the same file, and
    the linker puts together what comes from one file.
+5. *links*: calls of static functions show what code is of one object file (:mod:`.links`),
+   and whatever is known of that is of one file.
 
 Where 1 and 2 contradict each other nothing is said, except that a file which moved (its
 last part is the same) is where this dump has it. Same-named functions are told apart by
@@ -41,6 +43,7 @@ from btfdbg.frames.sources.table import Candidate, SourceTable
 _MAX_STEPS = 400
 _MAX_STEPS_TABLE = 32
 _MAX_ENTRIES = 4000
+_MAX_OBJECT = 4000
 _MIXED_RUNS = 6
 _TABLE, _TABLE_OTHER = "table", "table (other kernels)"
 
@@ -78,6 +81,7 @@ class SourceFiles:
         self._folders = None if row is None else frozenset(row.folders)
         self._known: dict[int, Place | None] = {}
         self._sure: dict[int, Place | None] = {}
+        self._objects: dict[tuple[str, int, int], str | None] = {}
 
     def find(self, address: int) -> SourceFile | None:
         """Return where the code at an address is from, None if that is not certain."""
@@ -119,7 +123,7 @@ class SourceFiles:
             return self._told_apart(region, function, candidates)
         if candidates or not self._may_be_between(region, function):
             return None  # contradicted, or nothing that could be said
-        return self._between(region, function)
+        return self._between(region, function) or self._linked(region, function)
 
     @property
     def _is_strange(self) -> bool:
@@ -297,6 +301,34 @@ class SourceFiles:
             if above[0] not in anchors:
                 return None
         return above[0], "between functions of this file"
+
+    def _linked(self, region: Region, function: Function) -> Place | None:
+        links = region.links
+        joined = None if links is None else links.around(function)
+        if joined is None:
+            return None
+        key = (region.module, *joined)
+        if key not in self._objects:
+            self._objects[key] = self._file_of_object(region, *joined)
+        file = self._objects[key]
+        return None if file is None else (file, "calls link it to functions of this file")
+
+    def _file_of_object(self, region: Region, start: int, end: int) -> str | None:
+        """The one file that is known of functions in a range; None if there are several."""
+        bugs = region.bugs
+        here = [] if bugs is None else [f for f in bugs.files(start, end) if is_source(f)]
+        if self._is_strange and not here:
+            return None
+        files = set(here)
+        function: Function | None = region.at(start)
+        for _ in range(_MAX_OBJECT):
+            if function is None or function.address >= end or len(files) > 1:
+                break
+            place = self._certain(region, function)
+            if place is not None and is_source(place[0]):
+                files.add(place[0])
+            function = region.behind(function)
+        return files.pop() if len(files) == 1 else None
 
     def _is_mixed(self, region: Region, function: Function, file: str) -> bool:
         """

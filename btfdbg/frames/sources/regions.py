@@ -11,23 +11,36 @@ Facts: section symbols ``__start___bug_table`` and ``__stop___bug_table``
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from drgn import FaultError, Program
 
 from btfdbg.frames.sources.bugtable import MAX_TABLE, BugTable, read_table
+from btfdbg.frames.sources.links import Links, pointers, static_calls
 from btfdbg.frames.sources.model import Function
 from btfdbg.frames.sources.records import Named, Records
 from btfdbg.frames.sources.strings import Strings
 from btfdbg.kallsyms.choice import is_text
 from btfdbg.kallsyms.loaded import LoadedModule
 from btfdbg.kallsyms.model import Sym, SymbolTable
+from btfdbg.vmcore.platforms import byte_order, machine_of
 
 # Padding in front of functions has names of its own.
 _PADDING = ("__pfx_", "__cfi_")
 _MODULE_ALIASES = ("init_module", "cleanup_module")
 _MAX_PADDING = 8
+_MAX_OPS = 4096
+# Between these the linker has put one part of each object file's text.
+_PARTS = (
+    "_stext", "_etext", "_sinittext", "_einittext",
+    "__noinstr_text_start", "__noinstr_text_end", "__sched_text_start", "__sched_text_end",
+    "__cpuidle_text_start", "__cpuidle_text_end", "__lock_text_start", "__lock_text_end",
+    "__kprobes_text_start", "__kprobes_text_end", "__entry_text_start", "__entry_text_end",
+    "__irqentry_text_start", "__irqentry_text_end", "__static_call_text_start",
+    "__softirqentry_text_start", "__softirqentry_text_end", "__static_call_text_end",
+    "__exittext_begin", "__exittext_end", "__indirect_thunk_start", "__indirect_thunk_end",
+)  # fmt: skip
 
 
 def image_range(symbols: SymbolTable) -> tuple[int, int]:
@@ -56,6 +69,10 @@ class Region(Protocol):
     @property
     def records(self) -> dict[str, Named]:
         """What other tables say of its functions, by name."""
+
+    @property
+    def links(self) -> Links | None:
+        """What its calls say of which code belongs together, None if they cannot be read."""
 
     def at(self, address: int) -> Function | None:
         """The function that holds an address."""
@@ -88,6 +105,59 @@ class KernelRegion:
         self._records = Records(prog, strings, self._address_of)
         self._bugs: BugTable | None = None
         self._read = False
+        self._links: Links | None = None
+        self._linked = False
+
+    @property
+    def links(self) -> Links | None:
+        if not self._linked:
+            self._linked = True
+            self._links = self._read_links()
+        return self._links
+
+    def _read_links(self) -> Links | None:
+        """None if what the kernel wrote into its own code is not known."""
+        start = self._address_of("__start_static_call_sites")
+        sites = self._between(start, self._address_of("__stop_static_call_sites"))
+        patched = self._symbols.by_name("pv_ops")
+        first = patched[0].address if patched else None
+        ops = self._between(first, first and first + min(patched[0].size, _MAX_OPS))
+        if sites is None or ops is None:
+            return None
+        order = "<" if byte_order(self._prog.platform) == "little" else ">"
+        return Links(
+            self,
+            self._strings.bytes_at,
+            machine_of(self._prog.platform),
+            sorted({a for n in _PARTS if (a := self._address_of(n)) is not None}),
+            static_calls(sites, start or 0, order),
+            pointers(ops, order),
+            (self._address_of("_sinittext") or 0, self._address_of("_einittext") or 0),
+        )
+
+    def _between(self, start: int | None, end: int | None) -> bytes | None:
+        """Memory from one symbol to another; nothing if there are none, None if it is missing."""
+        if start is None or end is None or start == end:
+            return b""
+        if not start < end <= start + MAX_TABLE:
+            return None
+        return self._strings.bytes_at(start, end - start)
+
+    def is_static(self, address: int) -> bool:
+        """Whether every symbol at an address is local."""
+        names_at: Callable[[int], tuple[str, ...]] | None
+        names_at = getattr(self._symbols, "names_at", None)
+        symbol = self._symbols.by_address(address)
+        if symbol is None or symbol.type_letter != "t":
+            return False
+        names = () if names_at is None else names_at(address)
+        return all(
+            alias.type_letter.islower()
+            for name in names
+            if len(names) > 1
+            for alias in self._symbols.by_name(name)
+            if alias.address == address
+        )
 
     @property
     def bugs(self) -> BugTable | None:
@@ -164,7 +234,9 @@ class ModuleRegion:
         symbols: Iterator[Sym],
         strings: Strings,
         kernel: KernelRegion | None,
+        sections: Sequence[int] = (),
     ) -> None:
+        """:param sections: their addresses, as far as they are known."""
         self.module = module.name
         self._prog = prog
         self._module = module
@@ -173,15 +245,25 @@ class ModuleRegion:
         self._bugs: BugTable | None = None
         self._read = False
         by_address: dict[int, Sym] = {}
+        shared = set()
         for symbol in symbols:
             if not is_text(symbol) or symbol.percpu or symbol.name.startswith(_PADDING):
                 continue
+            if not symbol.type_letter.islower():
+                shared.add(symbol.address)
             if symbol.address not in by_address or by_address[symbol.address].name in (
                 _MODULE_ALIASES
             ):
                 by_address[symbol.address] = symbol
         self._functions = [by_address[address] for address in sorted(by_address)]
         self._starts = [function.address for function in self._functions]
+        self._shared = frozenset(shared)
+        # Without them a call into another section would look like one within an object file.
+        self.links = (
+            Links(self, strings.bytes_at, machine_of(prog.platform), sorted(sections))
+            if sections
+            else None
+        )
 
     @property
     def bugs(self) -> BugTable | None:
@@ -201,6 +283,10 @@ class ModuleRegion:
     @property
     def records(self) -> dict[str, Named]:
         return {} if self._kernel is None else self._kernel.module_records(self._module)
+
+    def is_static(self, address: int) -> bool:
+        """Whether every symbol at an address is local."""
+        return address not in self._shared
 
     def at(self, address: int) -> Sym | None:
         number = bisect_right(self._starts, address) - 1

@@ -1,0 +1,215 @@
+"""Code that is of one object file, shown by calls of functions that no other file can name.
+
+Owns one fact: a static function is called by its own object file alone, and the linker puts
+the text of an object file together. So whatever lies between a call and the static function
+that it leads to is of that file. Knows no file's name.
+
+What would show the same without being so is left out: calls that the kernel wrote into
+itself (static calls, those that ``pv_ops`` names), functions that ThinLTO made reachable
+from other files (``.llvm.``), and whatever spans a border between parts of the text that
+the linker fills one after the other, or two source files of the bug table.
+
+Facts: Intel SDM volume 2, CALL and JMP (E8, E9: a distance from the end of the
+instruction); Arm ARM C6.2, BL and B (words, from the instruction itself);
+include/linux/static_call_types.h (``struct static_call_site``: distances from their own
+fields); arch/x86/include/asm/paravirt_types.h (``pv_ops``);
+include/asm-generic/vmlinux.lds.h (the parts of ``.text``). nm's letter of a local symbol is
+lower case.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+
+from btfdbg.frames.sources.bugtable import BugTable
+from btfdbg.frames.sources.model import Function
+from btfdbg.frames.sources.strings import is_source
+
+_CHUNK = 1 << 16
+_REACH = 1 << 18
+"""How far a call may lead, in bytes: the text of a large object file."""
+_MAX_OBJECT = 1 << 20
+_PAGE = 4096
+_OVERLAP = 8
+# Distances up to _REACH, either way: all but 18 bits are those of the sign.
+_X86_64 = re.compile(rb"(?=[\xe8\xe9]..(?:[\x00-\x03]\x00|[\xfc-\xff]\xff))", re.S)
+_AARCH64 = re.compile(rb"(?=..(?:[\x00\x01][\x14\x94]|[\xfe\xff][\x17\x97]))", re.S)
+
+Range = tuple[int, int]
+"""First address, and the one behind the last."""
+
+
+class Code(Protocol):
+    """The functions in question and the bug table that covers them."""
+
+    @property
+    def bugs(self) -> BugTable | None: ...
+    def at(self, address: int) -> Function | None: ...
+    def is_static(self, address: int) -> bool:
+        """Whether every symbol at the start of a function is local."""
+
+
+class Links:
+    """
+    What belongs together in one region.
+
+    :param read: memory, None if any byte of it is missing.
+    :param machine: as ``uname -m`` prints it.
+    :param borders: addresses at which one part of the text ends, ascending.
+    :param written: addresses of calls that the kernel itself wrote.
+    :param patched: addresses of functions to which it may have written a call anywhere.
+    :param freed: the text of start-up, whose memory has been used for other things.
+    """
+
+    def __init__(
+        self,
+        code: Code,
+        read: Callable[[int, int], bytes | None],
+        machine: str,
+        borders: Sequence[int] = (),
+        written: frozenset[int] = frozenset(),
+        patched: frozenset[int] = frozenset(),
+        freed: Range = (0, 0),
+    ) -> None:
+        self._code = code
+        self._read = read
+        self._targets = {"x86_64": _x86_64, "aarch64": _aarch64}.get(machine)
+        self._borders = borders
+        self._written = written
+        self._patched = patched
+        self._freed = freed
+        self._chunks: dict[int, list[Range]] = {}
+        self._found: list[Range] = []
+
+    def around(self, function: Function) -> Range | None:
+        """
+        Return the code that is shown to be of one object file with a function.
+
+        :return: from the start of its first function to the end of its last; None if
+            nothing is shown, or what is shown contradicts the bug table.
+        """
+        if self._targets is None or not function.size:
+            return None
+        start, end = function.address, function.address + function.size
+        number = bisect_right(self._found, (start, 1 << 64)) - 1
+        if number >= 0 and self._found[number][1] >= end:
+            return self._found[number]
+        while end - start <= _MAX_OBJECT:
+            near = [
+                (low, high)
+                for low, high in self._near(start - _REACH, end + _REACH)
+                if low < end and high > start
+            ]
+            low = min((low for low, _ in near), default=start)
+            high = max((high for _, high in near), default=end)
+            if (min(low, start), max(high, end)) == (start, end):
+                break
+            start, end = min(low, start), max(high, end)
+        else:
+            return None
+        if (start, end) == (function.address, function.address + function.size):
+            return None
+        if not self._is_one_file(start, end):
+            return None
+        self._found.insert(bisect_left(self._found, (start, end)), (start, end))
+        return start, end
+
+    def _near(self, start: int, end: int) -> Iterator[Range]:
+        for chunk in range(max(start, 0) & -_CHUNK, end, _CHUNK):
+            found = self._chunks.get(chunk)
+            if found is None:
+                found = self._chunks[chunk] = _joined(self._links(chunk))
+            yield from found
+
+    def _links(self, chunk: int) -> Iterator[Range]:
+        """What the calls in one piece of memory show."""
+        if self._targets is None:
+            return
+        data = self._read(chunk, _CHUNK + _OVERLAP)
+        if data is None:
+            data = b"".join(
+                self._read(at, _PAGE) or bytes(_PAGE)
+                for at in range(chunk, chunk + _CHUNK + _OVERLAP, _PAGE)
+            )
+        calls: dict[int, list[int]] = {}
+        for at, target in self._targets(data[: _CHUNK + _OVERLAP], chunk):
+            if at not in self._written and not self._freed[0] <= at < self._freed[1]:
+                calls.setdefault(target, []).append(at)
+        for target, places in calls.items():
+            callee = self._code.at(target)
+            if callee is None or callee.address != target or target in self._patched:
+                continue
+            if ".llvm." in callee.name or not self._code.is_static(target):
+                continue
+            # The farthest first: it shows what the others do, unless it is left out.
+            for side in (
+                sorted(place for place in places if place < target),
+                sorted((place for place in places if place >= target), reverse=True),
+            ):
+                for place in side:
+                    link = self._link(place, callee)
+                    if link is not None:
+                        yield link
+                        break
+
+    def _link(self, place: int, callee: Function) -> Range | None:
+        caller = self._code.at(place)
+        if caller is None or caller.address == callee.address:
+            return None
+        start = min(caller.address, callee.address)
+        end = max(caller.address + caller.size, callee.address + callee.size)
+        if bisect_right(self._borders, start) != bisect_left(self._borders, end):
+            return None
+        return (start, end) if self._is_one_file(start, end) else None
+
+    def _is_one_file(self, start: int, end: int) -> bool:
+        bugs = self._code.bugs
+        if bugs is None:
+            return True
+        return sum(map(is_source, bugs.files(start, end))) <= 1
+
+
+def static_calls(data: bytes, start: int, order: str) -> frozenset[int]:
+    """Addresses of the calls in a table of ``struct static_call_site``."""
+    words = struct.iter_unpack(f"{order}i4x", data[: len(data) // 8 * 8])
+    return frozenset(start + 8 * number + word for number, (word,) in enumerate(words))
+
+
+def pointers(data: bytes, order: str) -> frozenset[int]:
+    """The words of 8 bytes in some data."""
+    words = struct.iter_unpack(f"{order}Q", data[: len(data) // 8 * 8])
+    return frozenset(word for (word,) in words)
+
+
+def _x86_64(data: bytes, address: int) -> Iterator[tuple[int, int]]:
+    """Place and target of what may be calls and jumps; a few are parts of other instructions."""
+    for match in _X86_64.finditer(data, 0, len(data) - 4):
+        at = match.start()
+        if at < _CHUNK:
+            distance = int.from_bytes(data[at + 1 : at + 5], "little", signed=True)
+            yield address + at, address + at + 5 + distance
+
+
+def _aarch64(data: bytes, address: int) -> Iterator[tuple[int, int]]:
+    words = array("I", data[:_CHUNK])
+    for match in _AARCH64.finditer(data, 0, _CHUNK):
+        at = match.start()
+        if at % 4 == 0 and at < _CHUNK:
+            distance = words[at // 4] & 0x3FF_FFFF
+            yield address + at, address + at + 4 * (distance - ((distance & 0x200_0000) << 1))
+
+
+def _joined(links: Iterator[Range]) -> list[Range]:
+    """Ranges that share code, made one."""
+    found: list[Range] = []
+    for start, end in sorted(links):
+        if found and start < found[-1][1]:
+            found[-1] = found[-1][0], max(found[-1][1], end)
+        else:
+            found.append((start, end))
+    return found
