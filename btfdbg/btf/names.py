@@ -17,12 +17,11 @@ from array import array
 from collections.abc import Collection, Iterable, Iterator
 from itertools import accumulate, compress
 from operator import add
-from typing import TYPE_CHECKING
 
 from btfdbg.btf.fields import INFO, NAME_OFF
-from btfdbg.btf.format import TypeId
-from btfdbg.btf.layouts import info_kind
+from btfdbg.btf.layouts import TypeId, info_kind
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from btfdbg.btf.btf import Btf
 
