@@ -6,6 +6,7 @@ Owns the command line and its words; the file is ``btfdbg.handover.vmlinux``'s.
 from __future__ import annotations
 
 import argparse
+import gc
 
 _SHOWN = 3
 
@@ -34,6 +35,7 @@ def run(args: argparse.Namespace) -> int:
     from btfdbg.cli.main import open_session
     from btfdbg.handover.vmlinux.export import export
 
+    gc.disable()  # what is made is there to stay: looking through it is an eighth of the time
     session = open_session(args)
     done = export(session, args.output, runtime=args.runtime, every=args.all_variables)
     if args.log_level == "none":

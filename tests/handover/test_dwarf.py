@@ -73,9 +73,9 @@ def read(btf: Btf, **what: Any) -> DWARFInfo:
     ]  # fmt: skip
     return DWARFInfo(
         config=DwarfConfig(little, "x64", 8),
-        debug_info_sec=section(".debug_info", made.info),
+        debug_info_sec=section(".debug_info", bytes(made.info)),
         debug_abbrev_sec=section(".debug_abbrev", made.abbrev),
-        debug_str_sec=section(".debug_str", made.strings),
+        debug_str_sec=section(".debug_str", bytes(made.strings)),
         **dict.fromkeys(names),
     )
 

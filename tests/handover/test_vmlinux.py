@@ -168,7 +168,7 @@ def test_pages_that_are_not_there_are_sections_without_contents() -> None:
         (".data..2", 0x3000, 0x2000, True),
         (".init.text", 0x5000, 0x1000, False),
     ]
-    assert all(len(data) == (p.size if p.readable else 0) for p, data in pieces)
+    assert all(sum(map(len, data)) == (p.size if p.readable else 0) for p, data in pieces)
     assert [(m.address, m.size, m.why) for m in contents.missing] == [
         (0x2000, 0x1000, "not in the dump"),
         (0x5000, 0x1000, "freed after boot"),

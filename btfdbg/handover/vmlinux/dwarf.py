@@ -105,11 +105,17 @@ class Variable:
 
 @dataclass(frozen=True, slots=True)
 class Dwarf:
-    """The sections, and how many types BTF has that became nothing (damaged ones)."""
+    """
+    The sections, and what is in them.
 
-    info: bytes
+    :ivar lost: Types that BTF has and that became nothing (damaged ones).
+    """
+
+    info: bytearray
     abbrev: bytes
-    strings: bytes
+    strings: bytearray
+    functions: int
+    variables: int
     lost: int
 
 
@@ -150,36 +156,40 @@ class Writer:
 
         :param constants: Variables that the compiler folded away: name and value.
         """
-        out: list[bytes] = []
         head = self._unit()
         bases, place = self._bases(_HEADER + len(head))
         writers = self._plan(place)
-        out.append(head)
-        out.append(bases)
+        # One buffer: 200,000 pieces and what joins them would be twice as much.
+        out = bytearray(_HEADER)
+        out += head + bases
         for write in writers:
-            out.append(write())
-        out.extend(self._functions(functions))
+            out += write()
+        del writers
+        function_count = variable_count = 0
+        for entry in self._functions(functions):
+            out += entry
+            function_count += 1
         shapes = [
             self._shapes.get(Tag.VARIABLE, False, _NAME, _TYPE, *more, _WHERE)
             for more in ((), (_EXTERNAL,))
         ]
         for v in variables:
             target = self._ref(v.type) or self._void
-            out.append(
-                self._pack(
-                    shapes[v.is_global], self._string(v.name), target,
-                    ADDRESS_EXPRESSION, OP_ADDR, v.address,
-                )
+            out += self._pack(
+                shapes[v.is_global], self._string(v.name), target,
+                ADDRESS_EXPRESSION, OP_ADDR, v.address,
             )  # fmt: skip
+            variable_count += 1
         constant = self._shapes.get(Tag.VARIABLE, False, _NAME, _TYPE, (At.CONST_VALUE, Form.DATA4))
         for name, value in constants:
-            out.append(self._pack(constant, self._string(name), self._signed, value))
-        out.append(_END)
-        body = b"".join(out)
-        if len(body) > _MAX_INFO:
-            raise BtfError(f"DWARF of {len(body)} bytes does not fit one unit")
-        unit = struct.pack(self._prefix + "IHIB", len(body) + _HEADER - 4, 4, 0, 8)
-        return Dwarf(unit + body, self._shapes.section(), bytes(self._strings), self.lost)
+            out += self._pack(constant, self._string(name), self._signed, value)
+        out += _END
+        if len(out) > _MAX_INFO:
+            raise BtfError(f"DWARF of {len(out)} bytes does not fit one unit")
+        struct.pack_into(self._prefix + "IHIB", out, 0, len(out) - 4, 4, 0, 8)
+        return Dwarf(
+            out, self._shapes.section(), self._strings, function_count, variable_count, self.lost
+        )
 
     # What entries are made of.
 

@@ -9,6 +9,7 @@ Facts: the ELF specification (gABI), chapter 4.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from enum import IntEnum, IntFlag
 from typing import BinaryIO
 
@@ -76,7 +77,7 @@ class Writer:
     def add(
         self,
         name: str,
-        data: bytes = b"",
+        data: bytes | bytearray | Sequence[bytes] = b"",
         *,
         type_: int = Type.PROGBITS,
         flags: int = Flag.NONE,
@@ -87,14 +88,20 @@ class Writer:
         align: int = 1,
         entsize: int = 0,
     ) -> int:
-        """Add a section and return its number; ``size`` is for one without contents."""
-        if data:
+        """
+        Add a section and return its number.
+
+        :param data: Its contents, whole or in parts.
+        :param size: Bytes of one without contents.
+        """
+        parts = (data,) if isinstance(data, bytes | bytearray) else data
+        if any(parts):
             self._pad(max(align, 1))
         offset = self._at
         if type_ != Type.NOBITS:
-            self._file.write(data)
-            self._at += len(data)
-            size = len(data)
+            size = sum(map(len, parts))
+            self._file.writelines(parts)
+            self._at += size
         self._sections.append(
             _Section(name, type_, flags, address, offset, size, link, info, align, entsize)
         )

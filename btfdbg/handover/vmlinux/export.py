@@ -10,7 +10,6 @@ import json
 import os
 import struct
 from collections.abc import Iterator, Sequence
-from itertools import accumulate
 from typing import TYPE_CHECKING, BinaryIO
 
 import drgn
@@ -48,7 +47,8 @@ NOTE_MISSING = 1
 _MASK64 = (1 << 64) - 1
 _WEAK = frozenset("vVwW")
 _FUNC, _OBJECT, _SECTION = 2, 1, 3
-_LOCAL, _GLOBAL, _WEAK_BINDING = 0, 1, 2
+_GLOBAL, _WEAK_BINDING = 1, 2
+_KINDS = dict.fromkeys("tTwW", _FUNC) | dict.fromkeys("bBdDrRvVgG", _OBJECT)
 _BUILD_ID = 3
 _MAX_PERCPU = 64 << 20
 _HERTZ = range(50, 10001)
@@ -139,10 +139,8 @@ class _Export:
         places = self._image()
         text = self._text()
         btf = self.kernel.btf
-        functions = list(self._functions(btf))
-        variables = list(self._variables())
         writer = Writer(btf, producer(self.session), text)
-        dwarf = writer.write(functions, variables, self._constants())
+        dwarf = writer.write(self._functions(btf), self._variables(), self._constants())
         for name, data in (
             (".debug_info", dwarf.info),
             (".debug_abbrev", dwarf.abbrev),
@@ -150,6 +148,7 @@ class _Export:
         ):
             self.elf.add(name, data)
         types, lost = btf.type_cnt - 1, dwarf.lost
+        functions, variables = dwarf.functions, dwarf.variables
         del dwarf, writer
         frames = self._frames()
         symbols = self._symbols(places)
@@ -158,7 +157,7 @@ class _Export:
         self.elf.finish(text[0])
         self.file.seek(0, os.SEEK_END)
         return Exported(
-            self.file.tell(), symbols, len(functions), len(variables), types, lost, frames,
+            self.file.tell(), symbols, functions, variables, types, lost, frames,
             self.kernel.untyped, missing,
         )  # fmt: skip
 
@@ -188,14 +187,14 @@ class _Export:
             self.elf.add_segment(number)
             places.append((address, address + piece.size, number))
             if piece.base in (".orc_unwind", ".orc_unwind_ip") and piece.readable:
-                self.held.setdefault(piece.base, (piece.start, data))
+                self.held.setdefault(piece.base, (piece.start, b"".join(data)))
         if kernel.percpu_absolute and "__per_cpu_end" in self.by_name:
             size = self.by_name["__per_cpu_end"].address
             # Behind the image: crash takes the first section's address for the first that moves.
-            data = self.contents.percpu(0, min(size, _MAX_PERCPU))
-            type_ = elf.Type.PROGBITS if data else elf.Type.NOBITS
+            held = self.contents.percpu(0, min(size, _MAX_PERCPU))
+            type_ = elf.Type.PROGBITS if held else elf.Type.NOBITS
             flags = elf.Flag.ALLOC | elf.Flag.WRITE
-            number = self.elf.add(PERCPU, data, type_=type_, flags=flags, size=size)
+            number = self.elf.add(PERCPU, held, type_=type_, flags=flags, size=size)
             self.elf.add_segment(number)
             places.append((0, size, number))
         if self.session.build_id and any(m.section == ".notes" for m in self.contents.missing):
@@ -294,48 +293,48 @@ class _Export:
     # Symbols.
 
     def _symbols(self, places: Index) -> int:
-        rows: list[tuple[int, str, int, int, int, int]] = []
-        for sym in self.kernel.symbols:
-            letter = sym.type_letter
-            address = self.address(sym)
-            if letter in _WEAK:
-                binding = _WEAK_BINDING
-            else:
-                binding = _GLOBAL if letter.isupper() else _LOCAL
-            kind = 0
-            if sym.name not in END_MARKERS:
-                kind = _FUNC if letter in "tTwW" else _OBJECT if letter in "bBdDrRvVgG" else 0
-            number = places.at(address)
-            if self.kernel.percpu_absolute and is_offset(sym):
-                # kallsyms calls them absolute; they are variables of .data..percpu.
-                kind = _OBJECT if sym.percpu else 0
-            elif letter in "aA":
-                number = elf.SHN_ABS
-            rows.append((binding, sym.name, kind, number, address, sym.size))
-        for own in self.kernel.tables:
-            address = (own.address - self.shift) & _MASK64
-            rows.append((_LOCAL, own.name, _OBJECT, places.at(address), address, own.size))
-        rows.sort(key=lambda row: row[0] != _LOCAL)  # local ones first, as ELF has it
-        sections = range(1, len(self.elf))
-        starts = self.elf.addresses()
-        first = 1 + len(sections) + sum(row[0] == _LOCAL for row in rows)
-        names = [row[1].encode("utf-8", "surrogateescape") for row in rows]
-        strings = b"\0" + b"\0".join(names) + b"\0"
-        offsets = accumulate((len(name) + 1 for name in names), initial=1)
-        flat: list[int] = [0] * 6
-        for number in sections:
-            flat += (0, _SECTION, 0, number, starts[number], 0)
-        for (binding, _, kind, number, address, size), at in zip(rows, offsets, strict=False):
-            flat += (at, binding << 4 | kind, 0, number, address, size)
+        kernel, shift = self.kernel, self.shift
         prefix = "<" if self.arch.little_endian else ">"
-        table = struct.pack(prefix + "IBBHQQ" * (len(flat) // 6), *flat)
-        link = len(self.elf) + 1
+        pack = struct.Struct(prefix + "IBBHQQ").pack
+        # Local ones first, as ELF has it.
+        local, others, strings = bytearray(24), bytearray(), bytearray(1)
+        starts = self.elf.addresses()
+        for number in range(1, len(self.elf)):
+            local += pack(0, _SECTION, 0, number, starts[number], 0)
+        absolute = kernel.percpu_absolute
+        for sym in kernel.symbols:
+            letter, name, address = sym.type_letter, sym.name, sym.address
+            kind = 0
+            if absolute and is_offset(sym):
+                # kallsyms calls them absolute; they are variables of .data..percpu.
+                number = places.at(address)
+                kind = _OBJECT if sym.percpu else 0
+            else:
+                address = (address - shift) & _MASK64
+                number = elf.SHN_ABS if letter in "aA" else places.at(address)
+                if name not in END_MARKERS:
+                    kind = _KINDS.get(letter, 0)
+            place = len(strings)
+            strings += name.encode("utf-8", "surrogateescape")
+            strings += b"\0"
+            if letter in _WEAK:
+                others += pack(place, _WEAK_BINDING << 4 | kind, 0, number, address, sym.size)
+            elif letter.isupper():
+                others += pack(place, _GLOBAL << 4 | kind, 0, number, address, sym.size)
+            else:
+                local += pack(place, kind, 0, number, address, sym.size)
+        for own in kernel.tables:
+            address = (own.address - shift) & _MASK64
+            local += pack(len(strings), _OBJECT, 0, places.at(address), address, own.size)
+            strings += own.name.encode() + b"\0"
+        link, first = len(self.elf) + 1, len(local) // elf.SYMBOL
+        local += others
         self.elf.add(
-            ".symtab", table, type_=elf.Type.SYMTAB, link=link, info=first, align=8,
+            ".symtab", local, type_=elf.Type.SYMTAB, link=link, info=first, align=8,
             entsize=elf.SYMBOL,
         )  # fmt: skip
         self.elf.add(".strtab", strings, type_=elf.Type.STRTAB)
-        return len(rows)
+        return len(kernel.symbols) + len(kernel.tables)
 
     def _note(self, missing: Sequence[Missing]) -> None:
         said = {

@@ -126,8 +126,10 @@ class Contents:
         self._percpu = percpu
         self.missing: list[Missing] = []
 
-    def pieces(self, parts: Sequence[tuple[str, int, int]]) -> Iterator[tuple[Piece, bytes]]:
-        """Yield each piece with its bytes; none for one without contents."""
+    def pieces(
+        self, parts: Sequence[tuple[str, int, int]]
+    ) -> Iterator[tuple[Piece, Sequence[bytes]]]:
+        """Yield each piece with its bytes, in parts; none for one without contents."""
         counts: dict[str, int] = {}
         total = 0
         for base, start, end in parts:
@@ -136,11 +138,11 @@ class Contents:
                 continue
             if base == PERCPU:
                 now = self.percpu(start, end - start)
-                yield Piece(_name(base, counts), base, start, end - start, bool(now)), now
+                yield Piece(_name(base, counts), base, start, end - start, bool(now)), (now,)
                 continue
             if base in (REST, ".bss"):
                 # Not of the file in a real vmlinux either: zeros at boot, or between parts.
-                yield Piece(_name(base, counts), base, start, end - start, False), b""
+                yield Piece(_name(base, counts), base, start, end - start, False), ()
                 continue
             for low, high, data in self._runs(start, end):
                 total += 1
@@ -149,7 +151,7 @@ class Contents:
                 if not readable:
                     self.missing.append(Missing(base, low, high - low, "not in the dump"))
                 piece = Piece(_name(kind, counts), base, low, high - low, readable)
-                yield piece, data or b"" if readable else b""
+                yield piece, data or () if readable else ()
 
     def percpu(self, start: int, size: int) -> bytes:
         """
@@ -171,23 +173,23 @@ class Contents:
 
     def _freed(
         self, base: str, start: int, end: int, counts: dict[str, int]
-    ) -> tuple[Piece, bytes]:
+    ) -> tuple[Piece, Sequence[bytes]]:
         self.missing.append(Missing(base, start, end - start, "freed after boot"))
-        return Piece(_name(base, counts), base, start, end - start, False), b""
+        return Piece(_name(base, counts), base, start, end - start, False), ()
 
-    def _runs(self, start: int, end: int) -> Iterator[tuple[int, int, bytes | None]]:
+    def _runs(self, start: int, end: int) -> Iterator[tuple[int, int, Sequence[bytes] | None]]:
         """Runs of a part that can be read, and that cannot."""
-        held: list[bytes] = []
+        held: list[bytes] = []  # not joined: .text is 20 MB
         low, lost = start, False
         for at, data, _ in self._blocks(start, end):
             if (data is None) != lost and at > low:
-                yield low, at, None if lost else b"".join(held)
+                yield low, at, None if lost else held
                 held, low = [], at
             lost = data is None
             if data is not None:
                 held.append(data)
         if low < end:
-            yield low, end, None if lost else b"".join(held)
+            yield low, end, None if lost else held
 
     def _blocks(self, start: int, end: int) -> Iterator[tuple[int, bytes | None, int]]:
         at = start
