@@ -216,7 +216,8 @@ class VariableTypes:
             found = self._best(ready, symbol, proposals, known.lengths, gap=False)
         if isinstance(found, Rejection) and len({p.type for p in proposals}) == 1:
             found = self._best(ready, symbol, proposals, known.lengths, gap=True)
-        if isinstance(found, Rejection) and not known.candidates:
+        has_kin = not known.candidates and not macro_names.is_export(symbol.name)
+        if isinstance(found, Rejection) and has_kin:
             found = self._by_family(ready, symbol, found)
         if isinstance(found, Rejection):
             parameter = self._parameters().get(symbol.address)

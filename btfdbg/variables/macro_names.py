@@ -133,6 +133,16 @@ def propose(name: str, exists: Callable[[str], bool], machine: str = "") -> Iter
         yield text
 
 
+def is_export(name: str) -> bool:
+    """
+    Whether a name is that of a row in the table of exported symbols.
+
+    The rest of it is the exported symbol's, whose kin say nothing of the row
+    (include/linux/export.h, ``__EXPORT_SYMBOL()``).
+    """
+    return name.startswith("__ksymtab_")
+
+
 def is_string(name: str) -> bool:
     """Whether a ``char`` array of this name holds a string and nothing more."""
     return name.startswith(_STRINGS)

@@ -55,6 +55,7 @@ class PointerMaps:
         self._btf = btf
         self._word = btf.pointer_size
         self._made: dict[int, PointerMap | None] = {}
+        self._bare: dict[int, tuple[int, int]] = {}
 
     def of(self, type_id: int) -> PointerMap | None:
         """Return the layout of a type; None if it has no size or too many words."""
@@ -79,14 +80,13 @@ class PointerMaps:
         btf = self._btf
         if not depth or into.slots() > _MAX_SLOTS:
             return False
-        bare = btf.skip_mods_and_typedefs(type_id)
-        kind = btf.kind_of(bare)
+        bare, kind = self._skip(type_id)
         if kind == Kind.PTR:
-            target = btf.skip_mods_and_typedefs(btf.record(bare)[SIZE_OR_TYPE])
+            target, target_kind = self._skip(btf.record(bare)[SIZE_OR_TYPE])
             if shared or offset % self._word or not target:
                 # ``void *`` members carry numbers, too.
                 into.other.add(offset - offset % self._word)
-            elif btf.kind_of(target) == Kind.FUNC_PROTO:
+            elif target_kind == Kind.FUNC_PROTO:
                 into.functions[offset] = int(target)
             else:
                 into.pointers.add(offset)
@@ -107,6 +107,14 @@ class PointerMaps:
         if kind == Kind.INT and btf.record(bare)[SIZE_OR_TYPE] >= self._word:
             into.other.add(offset - offset % self._word)
         return True
+
+    def _skip(self, type_id: int) -> tuple[int, int]:
+        """What a type is without qualifiers and typedefs, and its kind; the same few again."""
+        found = self._bare.get(type_id)
+        if found is None:
+            bare = self._btf.skip_mods_and_typedefs(type_id)
+            found = self._bare[type_id] = bare, self._btf.kind_of(bare)
+        return found
 
     def _add_array(
         self, into: PointerMap, element: int, count: int, offset: int, depth: int, shared: bool

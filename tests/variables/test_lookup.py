@@ -360,6 +360,13 @@ def test_a_family_that_does_not_fit_gives_nothing() -> None:
     assert _type(_variables(_database(*names), Sym("new_foo", 0x4, 4)), "new_foo") is None
 
 
+def test_a_row_of_the_export_table_is_no_kin_of_what_is_exported() -> None:
+    names = [(f"{n}_foo", "struct foo", "near") for n in "abcd"]
+    rows = _variables(_database(*names), Sym("__ksymtab_new_foo", 0x8, 16))
+    assert rows.find("__ksymtab_new_foo") is None
+    assert rows.cause("__ksymtab_new_foo") is Rejection.UNKNOWN
+
+
 def test_a_database_that_cannot_be_read_is_reported_once_and_types_nothing() -> None:
     problems: list[DebugInfoError] = []
 
