@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 REPORT, PAGE, SIGNATURE, DUMP = "report.json", "report.html", "signature", "trimmed.vmcore"
 SUMMARY = "collect.json"
+_NAMES = (REPORT, PAGE, SIGNATURE, DUMP, SUMMARY)
+_PARTS = tuple(f"{name}.part" for name in _NAMES)
 JSON_VERSION = 1
 
 # What people look at first, and what reads little. The report's own reads are in the dump too.
@@ -89,16 +91,18 @@ def run(args: argparse.Namespace) -> int:
     start = time.monotonic()
     try:
         os.makedirs(args.folder, exist_ok=True)
-        for name in (REPORT, PAGE, SIGNATURE, DUMP, SUMMARY):
-            # An earlier crash's must not be taken for this one's.
-            for old in (name, f"{name}.part"):
-                if os.path.lexists(os.path.join(args.folder, old)):
-                    os.unlink(os.path.join(args.folder, old))
+        # An earlier crash's must not be taken for this one's.
+        _unlink(args.folder, _NAMES)
+        _unlink(args.folder, _PARTS)
     except OSError as e:
         raise DebugInfoError(f"{args.folder}: {e.strerror or e}", step="collect") from e
     work = Steps(args.seconds, args.memory)
     _work(args, work)
     problems = work.problems
+    try:
+        _unlink(args.folder, _PARTS)  # of a step that was killed while it wrote
+    except OSError as e:
+        problems.append(f"{args.folder}: {e.strerror or e}")
     sizes = {}
     for name in (REPORT, PAGE, SIGNATURE, DUMP):
         try:
@@ -132,6 +136,13 @@ def run(args: argparse.Namespace) -> int:
         seconds = time.monotonic() - start
         print(f"{args.folder}: {listed} bytes; {seconds:.1f} s, {work.peak // 1024} MiB at most")
     return 1 if problems else 0
+
+
+def _unlink(folder: str, names: Sequence[str]) -> None:
+    for name in names:
+        path = os.path.join(folder, name)
+        if os.path.lexists(path):
+            os.unlink(path)
 
 
 def _size(path: str) -> int | None:

@@ -151,6 +151,19 @@ def test_work_that_hangs_is_ended_and_what_it_wrote_stays(
     ]
 
 
+def test_step_that_is_killed_while_it_writes_leaves_no_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def writes(args: SimpleNamespace, *others: object) -> None:
+        Path(args.folder, f"{collect.SIGNATURE}.part").write_text("a b")
+        os.kill(os.getpid(), 9)
+
+    monkeypatch.setattr(collect, "_reported", writes)
+    monkeypatch.setattr(collect, "_recorded", writes)
+    assert collect.run(_args(tmp_path / "out", 60.0)) == 2  # type: ignore[arg-type] # a namespace
+    assert names(tmp_path / "out") == {"collect.json"}
+
+
 def test_step_that_the_kernel_ends_costs_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
