@@ -68,6 +68,7 @@ class Shapes:
         self._prototypes = Prototypes(btf)
         self._maps = PointerMaps(btf)
         self._pointers: dict[int, list[tuple[int, int]]] | None = None
+        self._to_records: dict[int, list[int]] | None = None
         self._known: dict[tuple[Key, ...], frozenset[int]] = {}
         self._facts: dict[int, tuple[_Fact, ...]] = {}
 
@@ -159,6 +160,19 @@ class Shapes:
             )
         return known
 
+    def pointers_to(self, ids: frozenset[int]) -> frozenset[int]:
+        """All pointers to one of some types, const or not."""
+        if self._to_records is None:
+            found: dict[int, list[int]] = {}
+            for where in self._btf.chain():
+                for pointer, at in where.own_of_kind(Kind.PTR):
+                    target = where.words[at + SIZE_OR_TYPE]
+                    if target:
+                        bare = self._btf.skip_mods_and_typedefs(target)
+                        found.setdefault(bare, []).append(pointer)
+            self._to_records = found
+        return frozenset(p for type_id in ids for p in self._to_records.get(type_id, ()))
+
     def _index(self) -> dict[int, list[tuple[int, int]]]:
         """(pointer, prototype) of all pointers to functions, by the length of their keys."""
         found: dict[int, list[tuple[int, int]]] = {}
@@ -186,6 +200,8 @@ class Shapes:
         if any(data[size:]) or any(offset >= size for offset in functions):
             return False
         element, count = self._element(type_id)
+        if btf.kind_of(element) == Kind.PTR:
+            return not functions and _are_pointers(data[: _WORD * count])
         layout = self._maps.of(element)
         if layout is None:
             return True
@@ -333,9 +349,20 @@ class Shapes:
             element = btf.skip_mods_and_typedefs(t.type)
             inner = None if btf.kind_of(element) == Kind.ARRAY else self._spelled(element)
             return None if inner is None else f"{inner} [{t.nelems}]"
+        if isinstance(t, kinds.Ptr):
+            target = btf.skip_mods_and_typedefs(t.type) if t.type else 0
+            inner = self._spelled(target) if target and btf.kind_of(target) in _RECORDS else None
+            const = "const " if t.type and btf.kind_of(t.type) == Kind.CONST else ""
+            return None if inner is None else f"{const}{inner} *"
         if btf.kind_of(type_id) in _RECORDS and (name := btf.name_of(type_id)):
             return f"{'struct' if btf.kind_of(type_id) == Kind.STRUCT else 'union'} {name}"
         return None
+
+
+def _are_pointers(data: bytes) -> bool:
+    """Whether words are NULL or point into the kernel, if into no number of a per-CPU's area."""
+    words = (int.from_bytes(data[at : at + _WORD], "little") for at in range(0, len(data), _WORD))
+    return all(not w or w >= _KERNEL or _SMALL <= w < _LARGEST_PER_CPU for w in words)
 
 
 def _tells(key: tuple[Key, ...]) -> int:

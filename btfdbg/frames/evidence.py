@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 
 import drgn
-from drgn import TypeKind
+from drgn import Qualifiers, TypeKind
 
 from btfdbg.frames.layout import member_at, pointed_to, size_of, underlying
 from btfdbg.lazy_dataclass import dataclass
@@ -55,6 +55,7 @@ class Evidence:
     :ivar objects: What the variable is, by the functions that say so.
     :ivar values: What its eight bytes are.
     :ivar inside: What stands in it, by offset.
+    :ivar words: What pointers in it point to, by offset.
     """
 
     def __init__(self, start: int, size: int) -> None:
@@ -63,15 +64,32 @@ class Evidence:
         self.objects: list[tuple[drgn.Type, str]] = []
         self.values: list[tuple[drgn.Type, str]] = []
         self.inside: list[tuple[int, drgn.Type, str]] = []
+        self.words: list[tuple[int, drgn.Type, str]] = []
         self.reach = 0  # bytes of it that the code names
         self.named = 0  # the last of its bytes whose address the code has
         self.unread = False  # a function that names it cannot be analysed
         self.constant = False  # it gets pointers to what is const
         self.beyond = 0  # bytes behind its pointer that the code accesses
+        self.exact = False  # where a pointer to its own pointer is wanted, it is no other
 
     def holds(self, address: int) -> bool:
         """Whether an address is in the variable."""
         return self.start <= address < self.start + self.size
+
+    def points_to_word(self, offset: int, target: drgn.Type, why: str) -> None:
+        """
+        Take in that somebody wants the address of a word as that of a pointer to a type.
+
+        C converts no ``T **``: the word is a ``T *``, or a table or a struct begins with it.
+
+        :param offset: Of the word in the variable.
+        :param target: What that pointer points to.
+        """
+        self.words.append((offset, target, why))
+        if not offset and self.size == _WORD:
+            self.exact = True
+            self.constant |= Qualifiers.CONST in target.qualifiers
+            self.values.append((target, why))
 
     def is_alone(self, size: int) -> bool:
         """Whether all code that names the variable stays within so many bytes."""
@@ -98,7 +116,7 @@ class Evidence:
         if found is None or (self.beyond > (size_of(found) or _M64) and not _is_open(found)):
             return None
         # What is assigned is of the type itself; what is passed may be a first member.
-        assigned = any(why.startswith("store ") for _, why in self.values)
+        assigned = self.exact or any(why.startswith("store ") for _, why in self.values)
         if not assigned and begun(found, None):
             return None
         if self.constant:

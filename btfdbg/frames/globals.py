@@ -146,10 +146,10 @@ class CodeTypes:
         """The only type that has what the code names where it is, and what memory shows."""
         shapes = self._shapes_of(module)
         data = self._made.text.memory(symbol.address, min(symbol.size, _MAX_CONTENTS))
-        if shapes is None or data is None or evidence.values:
+        if shapes is None or data is None or (evidence.values and symbol.size <= _WORD):
             return None
         functions = shapes.functions(data, module)
-        marks, said = self._marks(module, evidence)
+        marks, said = self._marks(module, evidence, shapes)
         if not functions and not marks:
             return None
         extent = extent_at(symbol.address, symbol.size, exact=bool(module))
@@ -163,18 +163,20 @@ class CodeTypes:
         )
         return CodeType(text, f"contents: it has {first[0]} at {at:#x}", evidence.reach)
 
-    def _marks(self, module: str, evidence: Evidence) -> tuple[list[Mark], list[str]]:
+    def _marks(
+        self, module: str, evidence: Evidence, shapes: Shapes
+    ) -> tuple[list[Mark], list[str]]:
         btf = self._session.modules.get(module) if module else None
         btf = self._session.vmlinux if btf is None else btf
         marks: dict[Mark, None] = {}
         said = []
-        for offset, type_, why in (
-            *((0, type_, why) for type_, why in evidence.objects),
-            *evidence.inside,
-        ):
+        stand = [(0, type_, why) for type_, why in evidence.objects] + evidence.inside
+        for n, (offset, type_, why) in enumerate(stand + evidence.words):
             real = underlying(type_)
             kind = Kind.UNION if real.kind is TypeKind.UNION else Kind.STRUCT
             ids = frozenset(int(i) for i in btf.types_by_name(real.tag or "", (kind,)))
+            if n >= len(stand):
+                ids = shapes.pointers_to(ids)
             if real.tag and ids:
                 marks[Mark(offset, ids)] = None
                 said.append(why)

@@ -110,20 +110,23 @@ class _Reader:
         if where is None:
             return
         value: Value = (None, what & _M64, 64) if isinstance(what, int) else state.regs[what]
-        if where[0] is None and where[1] == self._evidence.start:
-            self._gets(value)
+        if where[0] is None and self._evidence.holds(where[1]):
+            self._gets(value, where[1] - self._evidence.start)
         if self._is_of_wanted(value) and where[0] != ("sp",):
             place = self._types.at(where, size)
             if place is not None and place.type is not None:
                 self._has(value, place.type, f"store {place.text}")
 
-    def _gets(self, value: Value) -> None:
-        """The variable gets a value."""
+    def _gets(self, value: Value, offset: int) -> None:
+        """The variable gets a value, at an offset."""
         if value[0] is None:
             return  # NULL, or an address that says nothing of what may point there
         typed = self._types.of(value)
         target = None if typed is None else telling(typed.type)
         if target is not None and typed is not None:
+            self._evidence.words.append((offset, target, f"store {typed.text}"))
+            if offset:
+                return
             if Qualifiers.CONST in target.qualifiers:
                 self._evidence.constant = True
             self._evidence.values.append((target, f"store {typed.text}"))
@@ -136,29 +139,38 @@ class _Reader:
             return False
         if base is None:
             return self._evidence.holds(k)
-        return k == 0 and self._is_loaded(base)
+        return k == 0 and self._loaded(base) is not None
 
-    def _is_loaded(self, base: tuple[Any, ...]) -> bool:
-        """Whether a value is the variable's eight bytes."""
+    def _loaded(self, base: tuple[Any, ...]) -> int | None:
+        """From which offset of the variable a value's eight bytes are; None if from elsewhere."""
         if base[0] != "load" or base[4] != _WORD or not isinstance(base[3], tuple):
-            return False
+            return None
         inner, address, bits = base[3]
-        return inner is None and bits == 64 and address == self._evidence.start
+        if inner is not None or bits != 64 or not self._evidence.holds(address):
+            return None
+        return int(address) - self._evidence.start
 
     def _has(self, value: Value, type_: drgn.Type | None, why: str) -> None:
         """A value of, or the address of, a variable is of a type."""
+        base, k, _ = value
+        evidence = self._evidence
         target = telling(type_)
         if target is None:
+            word = telling(pointed_to(type_)) if base is None else None
+            if word is not None:
+                evidence.points_to_word(k - evidence.start, word, why)
             return
-        base, k, _ = value
         if base is not None:
-            if self._is_loaded(base):
-                self._evidence.values.append((target, why))
+            offset = self._loaded(base)
+            if offset is not None:
+                evidence.words.append((offset, target, why))
+            if offset == 0:
+                evidence.values.append((target, why))
         elif size_of(target) is not None:
-            if k == self._evidence.start:
-                self._evidence.objects.append((target, why))
+            if k == evidence.start:
+                evidence.objects.append((target, why))
             else:
-                self._evidence.inside.append((k - self._evidence.start, target, why))
+                evidence.inside.append((k - evidence.start, target, why))
 
     def _access(self, where: Value, size: int) -> None:
         base, k, _ = where
@@ -168,7 +180,7 @@ class _Reader:
         if base is None:
             if evidence.holds(k):
                 evidence.reach = max(evidence.reach, k + size - evidence.start)
-        elif k < _MAX_SIZE and self._is_loaded(base):
+        elif k < _MAX_SIZE and self._loaded(base) == 0:
             evidence.beyond = max(evidence.beyond, k + size)
 
 

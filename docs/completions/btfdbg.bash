@@ -39,7 +39,7 @@ _shtab_btfdbg_btf_encode_vars_option_strings=(-h --help)
 _shtab_btfdbg_btf_option_strings=(-h --help)
 _shtab_btfdbg_vars_extract_option_strings=(-h --help --source --release --lane --only -o --output)
 _shtab_btfdbg_vars_list_option_strings=(-h --help --untyped --c-decls --code --counts --trust)
-_shtab_btfdbg_vars_check_option_strings=(-h --help -s --symbols --leave-out --database --btf-extra --wrong --untyped --json)
+_shtab_btfdbg_vars_check_option_strings=(-h --help -s --symbols --leave-out --database --btf-extra --code --wrong --untyped --json)
 _shtab_btfdbg_vars_option_strings=(-h --help)
 _shtab_btfdbg_option_strings=(-h --help --version -e -x -i --crashrc --btf --btf-extra --kallsyms --vmcoreinfo --architecture --modules-dir --source -k --live --qemu -s --symbols --unpack --no-cache --color --log-level -q --quiet)
 
@@ -284,6 +284,7 @@ _shtab_btfdbg_vars_list___code_nargs=0
 _shtab_btfdbg_vars_list___counts_nargs=0
 _shtab_btfdbg_vars_check__h_nargs=0
 _shtab_btfdbg_vars_check___help_nargs=0
+_shtab_btfdbg_vars_check___code_nargs=0
 _shtab_btfdbg_vars_check___wrong_nargs=0
 _shtab_btfdbg_vars_check___untyped_nargs=0
 _shtab_btfdbg_vars_check___json_nargs=0

@@ -303,6 +303,7 @@ complete -c btfdbg -n '_shtab_btfdbg_using vars check' -s s -l symbols -x -d 'wi
 complete -c btfdbg -n '_shtab_btfdbg_using vars check' -l leave-out -x -d 'use the database as if it had no kernel of this series (6.12); repeat'
 complete -c btfdbg -n '_shtab_btfdbg_using vars check' -l database -xka "(__fish_complete_path (commandline -ct))" -d 'instead of the shipped one'
 complete -c btfdbg -n '_shtab_btfdbg_using vars check' -l btf-extra -xka "(__fish_complete_path (commandline -ct))" -d 'extra BTF of this kernel (btf encode-vars)'
+complete -c btfdbg -n '_shtab_btfdbg_using vars check' -l code -d 'ask the dump'"'"'s code, too, where nothing else knows'
 complete -c btfdbg -n '_shtab_btfdbg_using vars check' -l wrong -d 'list the wrong ones'
 complete -c btfdbg -n '_shtab_btfdbg_using vars check' -l untyped -d 'list those without a type'
 complete -c btfdbg -n '_shtab_btfdbg_using vars check' -l json -d machine-readable

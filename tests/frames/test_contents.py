@@ -52,6 +52,13 @@ class _Kernel:
             b.add_struct("flag", 16)
             b.add_field("word", letters, 0)
             b.add_field("call", slot, 64)
+        self.thing = thing
+        if "things" in rivals:
+            b.add_array(number, pointer, 4)
+        if "one thing" in rivals:
+            b.add_struct("holder", 32)
+            b.add_field("thing", pointer, 0)
+            b.add_field("left", text, 64)
         self.btf: Btf = b.to_btf()
 
     # What Shapes asks of a Text.
@@ -111,6 +118,23 @@ def test_what_the_code_says_narrows_it_down() -> None:
     kernel = _Kernel("same")
     mark = Mark(0, frozenset({int(kernel.row)}))
     assert _verdict(kernel, _words(DATA, TEXT), marks=(mark,)) == "struct row"
+
+
+def _of_things(kernel: _Kernel, data: bytes, offset: int = 0) -> str | None:
+    shapes = kernel.shapes()
+    mark = Mark(offset, shapes.pointers_to(frozenset({int(kernel.thing)})))
+    return shapes.of((mark,), {}, Extent(len(data)), data)
+
+
+def test_a_table_of_pointers_is_told_by_one_of_them() -> None:
+    things = _words(DATA, 0, DATA, 0)
+    assert _of_things(_Kernel("things"), things) == "struct thing * [4]"
+    assert _of_things(_Kernel("things"), things, 16) == "struct thing * [4]"
+    assert _of_things(_Kernel("things"), things, 4) is None
+    assert _of_things(_Kernel("things"), _words(DATA, 0)) is None  # there is no [2]
+    assert _of_things(_Kernel("things"), _words(DATA, 0, 5, 0)) is None  # no pointer
+    assert _of_things(_Kernel("things", "one thing"), _words(DATA, 0, 0, 0)) is None
+    assert _of_things(_Kernel("things", "one thing"), things, 16) == "struct thing * [4]"
 
 
 def test_data_where_a_function_should_be_refutes_every_struct() -> None:

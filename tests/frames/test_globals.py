@@ -120,3 +120,18 @@ def test_what_begins_a_larger_struct_is_not_taken_for_a_variable_of_its_own(
     assert _objects(types, "inner", begun=("inner",)) is None
     assert _objects(types, "inner", "outer", begun=("inner",)) == "struct outer"
     assert _values(types, "inner", begun=("inner",)) is None
+
+
+def test_where_a_pointer_to_the_variable_is_wanted_the_variable_is_no_other(
+    types: dict[str, drgn.Type],
+) -> None:
+    evidence = Evidence(0xFFFF_FFFF_8200_0000, 8)
+    evidence.points_to_word(0, types["inner"], "call f")
+    found = evidence.verdict(lambda type_, limit: True)
+    assert found is not None
+    assert found.type == "struct inner *"
+    # A larger variable only begins with such a pointer.
+    evidence = Evidence(0xFFFF_FFFF_8200_0000, 16)
+    evidence.points_to_word(0, types["inner"], "call f")
+    assert evidence.verdict(lambda type_, limit: False) is None
+    assert [offset for offset, _, _ in evidence.words] == [0]

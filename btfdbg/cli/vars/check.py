@@ -5,6 +5,7 @@ right, wrong, or without a type, by source ("open": right but for an array's len
 is not given). Only symbols with a unique name count.
 
   btfdbg vars check CORE -s VMLINUX         a dump, and its vmlinux with DWARF
+  btfdbg vars check CORE -s VMLINUX --code  with what the dump's code says; some minutes
   btfdbg vars check VMLINUX                 no dump: the vmlinux's own symbols and BTF
   btfdbg vars check VMLINUX --leave-out 6.12
   btfdbg vars check VMLINUX --btf-extra vmlinux-btf-extra
@@ -44,6 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--btf-extra", metavar="FILE", type=Path, help="extra BTF of this kernel (btf encode-vars)"
     )
+    parser.add_argument(
+        "--code", action="store_true", help="ask the dump's code, too, where nothing else knows"
+    )
     parser.add_argument("--wrong", action="store_true", help="list the wrong ones")
     parser.add_argument("--untyped", action="store_true", help="list those without a type")
     parser.add_argument("--json", action="store_true", help="machine-readable")
@@ -54,11 +58,13 @@ def run(args: argparse.Namespace) -> int:
     from btfdbg.varextract.check import compare
     from btfdbg.varextract.extract import extract
 
+    if args.code and args.symbols is None:
+        raise DebugInfoError("--code: the code is read from a dump", step="vars", hint="add -s")
     database = _database(args)
     unique, variables, vmlinux, btf = (
         _of_vmlinux(args.core, database, args.btf_extra)
         if args.symbols is None
-        else _of_core(args.core, args.symbols, database, args.btf_extra)
+        else _of_core(args.core, args.symbols, database, args.btf_extra, code=args.code)
     )
     report = compare(extract(vmlinux).rows, unique, variables.find, btf, variables.cause)
     if args.json:
@@ -141,7 +147,12 @@ def _of_vmlinux(path: Path, database: Callable[[], Database], extra: Path | None
 
 
 def _of_core(
-    core: Path, vmlinux: Path, database: Callable[[], Database], extra: Path | None
+    core: Path,
+    vmlinux: Path,
+    database: Callable[[], Database],
+    extra: Path | None,
+    *,
+    code: bool,
 ) -> _Kernel:
     from btfdbg.program.open import program_from_core_dump
     from btfdbg.program.session import session
@@ -172,8 +183,12 @@ def _of_core(
             architecture=machine_of(prog.platform),
             btf=lambda: found.vmlinux,
             symbol_at=symbols.by_address,
+            code=found.type_from_code if code else None,
             **_with_extra(prog, found.vmlinux, extra),
         ),
         database=database,
     )
+    if code:
+        # What code says of one variable depends on the types of others: of this database's.
+        found.variables = variables
     return lambda name: len(several.get(name, ())) == 1, variables, vmlinux, found.vmlinux
