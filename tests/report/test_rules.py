@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from btfdbg.report.blame import rules
 from btfdbg.report.blame.choice import choose
-from btfdbg.report.blame.match import match
+from btfdbg.report.blame.match import covers, match
 from btfdbg.report.blame.names import canonical
 from btfdbg.report.blame.rules import RULES, Rule
 from btfdbg.report.event import Frame
 from btfdbg.report.kinds import KINDS
-from btfdbg.report.logs.headers import ANYWHERE, HEADERS, WORDS, Header, header
+from btfdbg.report.logs.headers import HEADERS, WORDS, Header, _Search, header, next_word
 
 USES = {"skip", "wait", "shared", "tick", "tick-way", "entry", "anchor", "anchor-self", "fault"}
 
@@ -41,6 +41,21 @@ def test_rule_is_complete(rule: Rule) -> None:
     assert not [name for name in names if name.startswith("_") and not name.startswith("_R")]
 
 
+@settings(max_examples=300)
+@given(st.text("ab_*", max_size=6), st.integers(0, 3), st.text("ab_0g", max_size=8))
+def test_patterns_cover_what_shell_patterns_cover(text: str, digits: int, name: str) -> None:
+    first, star, rest = text.partition("*")
+    pattern = first + "#" * digits + star + rest
+    wanted = re.escape(pattern).replace(r"\*", ".*").replace(r"\#", "[0-9a-f]")
+    assert covers(pattern, name) == (re.fullmatch(wanted, name) is not None)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
+def test_patterns_are_of_the_forms_that_are_looked_up(rule: Rule) -> None:
+    for pattern in rule.names.split():
+        assert re.fullmatch(r"[\w*]+|\w+\[\w+\]|\w+#+\*?", pattern)
+
+
 def test_rules_have_names_of_their_own() -> None:
     assert len({rule.id for rule in RULES}) == len(RULES)
 
@@ -54,11 +69,21 @@ def test_chapters_of_the_rules_are_those_that_the_docstring_lists() -> None:
 
 @pytest.mark.parametrize("row", HEADERS, ids=lambda row: row.sample[:60])
 def test_header_is_found_by_its_own_row(row: Header) -> None:
-    assert ANYWHERE.search(row.sample), "the search of whole chunks would pass over it"
+    assert next_word(row.sample, 0, len(row.sample)) >= 0, "whole chunks would be passed over"
     found = header(row.sample)
     assert found is not None
     assert found[0] is row
     assert row.kind in KINDS
+
+
+@settings(max_examples=60)
+@given(st.lists(st.sampled_from([*WORDS, "x", " ", "BU", "Oop", "\n"]), max_size=12))
+def test_first_word_is_found_the_same_way_with_an_expression_and_without(parts: list[str]) -> None:
+    text = "".join(parts)
+    one, other = _Search(), _Search()
+    other.times = 1 << 30
+    assert one(text, 0, len(text)) == other(text, 0, len(text))
+    assert one(text, 3, len(text) - 2) == other(text, 3, len(text) - 2)
 
 
 @pytest.mark.parametrize("row", HEADERS, ids=lambda row: row.sample[:60])

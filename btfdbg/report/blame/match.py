@@ -24,7 +24,8 @@ class _Table:
     """
     A use's patterns, for a look-up that costs no more with a thousand of them than with ten.
 
-    Whole names and beginnings (``foo*``) are keys; only the few others are expressions.
+    Whole names and beginnings (``foo*``) are keys; only the few others are tried one by one.
+    No regular expressions: compiling them took longer than a log's or a prompt's few look-ups.
     """
 
     __slots__ = ("beginnings", "names", "others", "rows")
@@ -33,22 +34,19 @@ class _Table:
         self.rows = rows
         self.names: dict[str, int] = {}
         self.beginnings: dict[str, int] = {}
-        others = []
+        self.others: list[tuple[int, str]] = []
         for number, row in enumerate(rows):
             for pattern in row.names.split():
-                if pattern[0] == "*" and not leading:
-                    continue
-                kind = _SPECIAL.sub("", pattern)
-                if kind == pattern:
+                if pattern.isidentifier():
                     self.names.setdefault(pattern, number)
-                elif kind == pattern[:-1] and pattern[-1] == "*":
-                    self.beginnings.setdefault(kind, number)
-                else:
-                    others.append((number, pattern))
-        self.others = [
-            (number, re.compile("|".join(_translate(p) for n, p in others if n == number)))
-            for number in sorted({number for number, _ in others})
-        ]
+                elif pattern[-1] == "*" and pattern[:-1].isidentifier():
+                    self.beginnings.setdefault(pattern[:-1], number)
+                elif pattern[-1] == "]":
+                    stem, _, ends = pattern[:-1].partition("[")
+                    for end in ends:
+                        self.names.setdefault(stem + end, number)
+                elif leading or pattern[0] != "*":
+                    self.others.append((number, pattern))
 
     def find(self, name: str) -> Rule | None:
         """Return the first row that covers a name."""
@@ -58,22 +56,42 @@ class _Table:
             number = beginnings.get(name[:end])
             if number is not None and number < best:
                 best = number
-        for number, expression in self.others:
+        for number, pattern in self.others:
             if number >= best:
                 break
-            if expression.fullmatch(name):
+            if covers(pattern, name):
                 best = number
                 break
         return self.rows[best] if best < len(self.rows) else None
 
 
-_SPECIAL = re.compile(r"[*#]|\[\w+\]")
+def covers(pattern: str, name: str) -> bool:
+    """
+    Say whether a shell pattern covers a name: ``*`` is anything, ``#`` a hexadecimal digit.
 
-
-def _translate(pattern: str) -> str:
-    """Return a shell pattern (``*``, ``[abc]``, ``#``: a hex digit) as a regular expression."""
-    escaped = re.sub(r"\\\[(\w+)\\\]", r"[\1]", re.escape(pattern))
-    return escaped.replace(r"\*", ".*").replace(r"\#", "[0-9a-f]")
+    >>> covers("print_*_bug", "print_deadlock_bug"), covers("f_##*", "f_0ax")
+    (True, True)
+    """
+    first, *middle = pattern.split("*")
+    if "#" in first:
+        stem = first.rstrip("#")
+        digits = name[len(stem) : len(first)]
+        if len(digits) < len(first) - len(stem) or digits.strip("0123456789abcdef"):
+            return False
+        first = stem + digits
+    if not middle:
+        return name == first
+    last = middle.pop()
+    end = len(name) - len(last)
+    at = len(first)
+    if end < at or not name.startswith(first) or not name.endswith(last):
+        return False
+    for part in middle:
+        at = name.find(part, at, end)
+        if at < 0:
+            return False
+        at += len(part)
+    return True
 
 
 def _table(use: str) -> _Table:

@@ -290,7 +290,29 @@ _WORDS = dict.fromkeys(word for words in _WORDS_OF for word in words[0])
 # Of these at least one is in every header. Looked for one after another in a whole piece
 # of text: str.find() reads 20 times as fast as one regular expression over all of them.
 WORDS = tuple(word for word in _WORDS if not any(part in word for part in _WORDS if part != word))
-ANYWHERE = re.compile("|".join(map(re.escape, WORDS)))
+_FEW = 8  # searches until an expression is worth its compilation, which takes a ms
+
+
+class _Search:
+    """Looks for any header's word: word by word at first, then by one expression over all."""
+
+    def __init__(self) -> None:
+        self.times = 0
+        self.compiled: re.Pattern[str] | None = None
+
+    def __call__(self, text: str, start: int, end: int) -> int:
+        """Return where in a text the first word of any header begins, -1 if there is none."""
+        if self.compiled is None:
+            self.times += 1
+            if self.times <= _FEW:
+                found = [at for word in WORDS if (at := text.find(word, start, end)) >= 0]
+                return min(found, default=-1)
+            self.compiled = re.compile("|".join(map(re.escape, WORDS)))
+        match = self.compiled.search(text, start, end)
+        return -1 if match is None else match.start()
+
+
+next_word = _Search()
 
 _rows = tuple((row, Expression(row.pattern)) for row in HEADERS)
 

@@ -14,6 +14,7 @@ KASAN_SHADOW_OFFSET of arch/x86/include/asm/kasan.h and arch/arm64/Kconfig.
 
 from __future__ import annotations
 
+import itertools
 import re
 
 from btfdbg.lazy_dataclass import dataclass
@@ -25,10 +26,12 @@ if TYPE_CHECKING:
     from btfdbg.frames.disasm import Disassembler
     from btfdbg.report.event import Event
 
-_X86 = re.compile(r"(?<![\w_])(R[A-D]X|R[SD]I|RBP|R\d\d|RSP): (?:[0-9a-f]{4}:)?([0-9a-f]{16})\b")
-_ARM64 = re.compile(r"(?<!\w)(x\d{1,2}|sp)\s*: ([0-9a-f]{16})\b")
-_CODE = re.compile(r"\s*Code: ((?:[<(]?[0-9a-f]{2}(?:[0-9a-f]{6})?[>)]? ?){4,128})")
-_ADDRESS = re.compile(r"(?:address:?|dereference at|request at) (?:0x)?([0-9a-f]{8,16})\b")
+# As a dump of registers spells them, and as machine code does.
+_NAMES = {name.upper(): name for name in ("rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp")}
+_NAMES |= {f"R{number:02}": f"r{number}" for number in range(8, 16)}
+_NAMES |= {name: name for name in ("sp", *(f"x{number}" for number in range(31)))}
+_HEX = frozenset("0123456789abcdef")
+_ADDRESS = r"(?:address:?|dereference at|request at) (?:0x)?([0-9a-f]{8,16})\b"
 _MASK = (1 << 64) - 1
 _UNTAGGED = (1 << 56) - 1  # arm64 ignores the top byte of a pointer
 _TAG = 0xFF << 56
@@ -57,28 +60,28 @@ class Dump:
     def take(self, text: str) -> bool:
         """Take a line's registers or code; return False if it has neither."""
         user, self._user = self._user, False
-        if "Code: " in text:
-            match = _CODE.match(text)
-            if match is not None and not self.code and not user:
-                self.code = match[1].strip()
-            return match is not None
-        if ": " not in text:
+        if "Code: " in text and text.lstrip().startswith("Code: "):
+            words = text.split()[1:]
+            if all(set(word.strip("<>()")) <= _HEX for word in words):
+                if not self.code and not user:
+                    self.code = " ".join(words)
+                return True
             return False
-        pairs = (_X86 if "R" in text else _ARM64).findall(text)
-        if pairs and not self._closed:
-            for name, value in pairs:
-                self.values.setdefault(_name(name), int(value, 16))
-        return bool(pairs)
+        if self._closed or ":" not in text:
+            return False
+        words = text.replace(" :", ":").split()
+        before = len(self.values)
+        for word, following in itertools.pairwise(words):
+            name = _NAMES.get(word[:-1]) if word[-1] == ":" else None
+            value = following.rpartition(":")[2]  # RSP: 0018:ff1c0000003b7d68
+            if name is not None and len(value) == 16 and _HEX.issuperset(value):
+                self.values.setdefault(name, int(value, 16))
+        return len(self.values) > before
 
     def close(self, *, user: bool) -> None:
         """End the registers: at the call trace, or at ``user`` space's program counter."""
         self._closed = bool(self.values) or user
         self._user = user
-
-
-def _name(name: str) -> str:
-    name = name.lower()
-    return f"r{int(name[1:])}" if name[0] == "r" and name[1:].isdigit() else name
 
 
 def address_in(message: str) -> int | None:
@@ -88,7 +91,7 @@ def address_in(message: str) -> int | None:
     >>> hex(address_in("BUG: kernel NULL pointer dereference, address: 0000000000000010"))
     '0x10'
     """
-    match = _ADDRESS.search(message)
+    match = re.search(_ADDRESS, message)
     return int(match[1], 16) if match else None
 
 

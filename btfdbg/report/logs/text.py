@@ -18,7 +18,7 @@ import re
 
 from btfdbg.report.kinds import KINDS
 from btfdbg.report.logs.building import Budget, Builder
-from btfdbg.report.logs.headers import ALONE, ANYWHERE, FOLLOWS, NAMES, WORDS, header
+from btfdbg.report.logs.headers import ALONE, FOLLOWS, NAMES, WORDS, header, next_word
 from btfdbg.report.logs.lines import Line, parse_line
 from btfdbg.report.logs.panics import cause_of
 from btfdbg.report.logs.stacklines import heading
@@ -123,11 +123,11 @@ class Reader:
                         self._number += text.count("\n", at, searched)
                         at = searched
                         continue
-                hit = ANYWHERE.search(text, at, searched)
-                start = searched if hit is None else text.rfind("\n", at, hit.start()) + 1 or at
+                hit = next_word(text, at, searched)
+                start = searched if hit < 0 else text.rfind("\n", at, hit) + 1 or at
                 self._number += text.count("\n", at, start)
                 at = start
-                if hit is None:
+                if hit < 0:
                     continue
             stop = text.index("\n", at)
             self._number += 1
