@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from drgn.helpers.common.memory import identify_address
 
 from btfdbg import __version__
 from btfdbg.errors import BtfdbgError, DebugInfoError
+from btfdbg.program.memory_search import Search, searched
 
 if TYPE_CHECKING:
     from mcp.server.mcpserver import MCPServer
@@ -215,12 +217,14 @@ class Dumps:
                 raise DebugInfoError(
                     f"text of 4 to 256 characters, limit 1 to {MAX_HITS}", step="search"
                 )
-            found = []
-            for address in self._session(path).prog.search_memory(text.encode()):
-                found.append(hex(address))
-                if len(found) >= limit:
-                    break
-            return found
+            session, pattern = self._session(path), re.escape(text.encode())
+            ranges = searched(session)
+            places: Iterable[tuple[int, Any]] = (
+                session.prog.search_memory_regex(pattern)
+                if ranges is None
+                else Search(session.prog, ranges, lambda prog: prog.search_memory_regex(pattern))
+            )
+            return [hex(address) for address, _ in islice(places, limit)]
 
         return _answer(hits)
 

@@ -10,7 +10,9 @@ import sys
 import threading
 from pathlib import Path
 
+import drgn
 import pytest
+from drgn.helpers.linux.mm import phys_to_virt
 from drgn.helpers.linux.pid import find_task
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -133,6 +135,32 @@ def test_a_client_that_sends_garbage_leaves_the_server_alive(stub: Stub) -> None
     client = Client(stub)
     assert client.ask(b"qAttached") == b"1"
     client.close()
+
+
+def test_a_packet_sent_again_before_it_was_taken_is_answered_once(stub: Stub) -> None:
+    client = Client(stub)
+    again = b"$qAttached#" + checksum(b"qAttached")
+    client.socket.sendall(again * 3)
+    assert client.answer() == b"1"
+    assert client.ask(b"qC").startswith(b"QC")
+    client.close()
+
+
+def test_a_search_goes_round_what_the_dump_lacks(stub: Stub, whole: Session) -> None:
+    banner = whole.lookup_symbols("linux_banner")[0].address
+    near = b"qSearch:memory:%x;%x;Linux version" % (banner - 0x2000, 0x4000)
+    assert stub.answer(near) == b"1,%x" % banner
+    base = phys_to_virt(whole.prog, 0).value_()
+    with pytest.raises(drgn.FaultError):
+        whole.prog.read(base, 1)
+    far = stub.answer(b"qSearch:memory:%x;%x;Linux version" % (base, 1 << 32))
+    place = int(far.removeprefix(b"1,"), 16)
+    assert base < place < base + (1 << 32)
+    assert whole.prog.read(place, 13) == b"Linux version"
+    # Any byte may be in a pattern, and stands for itself.
+    assert stub.answer(b"qSearch:memory:%x;100;L.nux;*" % banner) == b"0"
+    for wrong in (b"", b"0;0;x", b"1;8;", b"-1;8;x", b"fffffffffffffff8;9;x", b"0;8"):
+        assert stub.answer(b"qSearch:memory:" + wrong) == b"E16"
 
 
 @pytest.mark.oracle

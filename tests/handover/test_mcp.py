@@ -74,6 +74,13 @@ def test_objects_and_addresses_have_their_evidence(dumps: Dumps, whole: Session)
     assert bytes.fromhex(data) == b"Linux version "
 
 
+def test_a_text_is_found_behind_pages_that_the_dump_lacks(dumps: Dumps, whole: Session) -> None:
+    found = [int(place, 16) for place in dumps.search("dump", "Linux version")["data"]]
+    assert len(found) > 1
+    assert {bytes(whole.prog.read(place, 13)) for place in found} == {b"Linux version"}
+    assert dumps.search("dump", "Linux version", 1)["data"] == [hex(found[0])]
+
+
 @pytest.mark.parametrize(
     ("tool", "arguments"),
     [

@@ -10,7 +10,7 @@ import drgn
 import pytest
 
 from btfdbg.commands import execute
-from btfdbg.patches import search as searching
+from btfdbg.program import memory_search as searching
 from btfdbg.program.attach import attach
 from btfdbg.program.session import Session
 from btfdbg.vmcore import Format, open_core, progress
@@ -67,6 +67,41 @@ def test_a_range_is_searched_and_nothing_else(
     first, last = places[10], places[20]
     command = f"search -p -s {first:x} -e {last:x} {_POISON:x}"
     assert addresses(session, command, capsys) == places[10:20]
+
+
+def test_a_range_of_the_linear_mapping_goes_on_behind_missing_pages(
+    session: Session, places: list[int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """drgn's own search of such a range ends at its first page, which is not in the dump."""
+    from drgn.helpers.linux.mm import phys_to_virt
+
+    base = phys_to_virt(session.prog, 0).value_()
+    with pytest.raises(drgn.FaultError):
+        session.prog.read(base, 1)
+    upto = base + places[-1] + 8
+    found = addresses(session, f"search -s {base:x} -e {upto:x} {_POISON:x}", capsys)
+    assert found == [base + at for at in places]
+
+
+def test_the_kernels_image_is_searched_where_it_is(
+    session: Session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    banner = session.prog.symbol("linux_banner").address
+    for start in (banner, banner & ~0xFFF, banner - 0x100000):
+        found = addresses(session, f'search -s {start:x} -e {banner + 64:x} -c "Linux v"', capsys)
+        assert found == [banner]
+
+
+def test_virtual_text_across_two_runs_is_found_once(
+    session: Session, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = [session.prog.symbol(name).address for name in ("_text", "_end")]
+    command = f"search -s {image[0]:x} -e {image[1]:x} -c Linux"
+    whole = addresses(session, command, capsys)
+    assert len(whole) > 5
+    monkeypatch.setattr(searching, "_RUN", 8192)
+    monkeypatch.setattr(searching, "_OVERLAP", 100)
+    assert addresses(session, command, capsys) == whole
 
 
 def test_text_across_two_pieces_is_found_once(

@@ -77,9 +77,13 @@ class Connection:
                 break
             if len(self._held) > MAX_PACKET or not self._fill():
                 return None
-        data = bytes(self._held[1:end])
-        given = bytes(self._held[end + 1 : end + 3])
-        del self._held[: end + 3]
+        packet = bytes(self._held[: end + 3])
+        del self._held[: len(packet)]
+        # A client that waits for an acknowledgement sends a packet again, as gdb does every
+        # two seconds while a dump is being opened; it waits for one answer.
+        while self.acknowledges and self._held.startswith(packet):
+            del self._held[: len(packet)]
+        data, given = packet[1:end], packet[end + 1 :]
         return unescape(data), given.lower() == checksum(data)
 
     def _fill(self) -> bool:

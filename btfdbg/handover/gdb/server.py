@@ -10,6 +10,7 @@ Facts: the GDB manual, "Remote Protocol", sections Packets, General Query Packet
 from __future__ import annotations
 
 import logging
+import re
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -21,6 +22,7 @@ from btfdbg.errors import DebugInfoError
 from btfdbg.handover.gdb import registers as registers_
 from btfdbg.handover.gdb.packets import INTERRUPT, MAX_PACKET, Connection
 from btfdbg.handover.gdb.threads import Thread, Threads
+from btfdbg.program.memory_search import Search, searched
 
 if TYPE_CHECKING:
     from btfdbg.program.session import Session
@@ -56,6 +58,7 @@ class Stub:
             )
         session.ensure_modules()
         self._prog = prog
+        self._held = searched(session) or []
         self._registers = found
         self._little = bool(platform.flags & drgn.PlatformFlags.IS_LITTLE_ENDIAN)
         self.threads = Threads(prog)
@@ -195,6 +198,18 @@ class Stub:
                 return _EFAULT
             return bytes(self._prog.read(address, first)).hex().encode()
 
+    def _search(self, rest: bytes) -> bytes:
+        # Without an answer gdb reads in pieces itself, and gives up each that has a hole.
+        text, length, pattern = rest.split(b";", 2)
+        first, size = int(text, 16), int(length, 16)
+        if first < 0 or size <= 0 or first + size > 1 << 64 or not pattern:
+            return _EINVAL
+        escaped = re.escape(pattern)
+        search = Search(self._prog, self._held, lambda prog: prog.search_memory_regex(escaped))
+        for address, _ in search.set_address_range(first, first + size - 1):
+            return b"1,%x" % address
+        return b"0"
+
 
 _ANSWERS: tuple[tuple[bytes, Callable[[Stub, bytes], bytes]], ...] = (
     (b"qSupported", Stub._supported),
@@ -214,6 +229,7 @@ _ANSWERS: tuple[tuple[bytes, Callable[[Stub, bytes], bytes]], ...] = (
     (b"g", Stub._all_registers),
     (b"p", Stub._one_register),
     (b"m", Stub._memory),
+    (b"qSearch:memory:", Stub._search),
 )
 
 
