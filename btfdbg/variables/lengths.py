@@ -33,7 +33,7 @@ class ArrayEvidence:
     :ivar element_size: bytes.
     :ivar hint: length that a kernel of the database gives it, None without one.
     :ivar stable: all kernels that have it give it the hinted length.
-    :ivar rivals: lengths that kernels give an array of this name.
+    :ivar other_lengths: lengths that kernels give an array of this name.
     :ivar fixed: a table whose length hardly ever changes.
     :ivar tail: all-zero elements at its end in that kernel; None for the usual number.
     :ivar lengths: lengths that arrays of such elements have in this kernel's BTF; None
@@ -49,7 +49,7 @@ class ArrayEvidence:
     element_size: int
     hint: int | None
     stable: bool
-    rivals: frozenset[int]
+    other_lengths: frozenset[int]
     fixed: bool
     tail: int | None
     lengths: frozenset[int] | None
@@ -84,7 +84,7 @@ def array_length(evidence: ArrayEvidence, tails: Mapping[str, TrailingZeros]) ->
     if evidence.element == "char" and hint is not None and evidence.place is not SectionKind.CONST:
         wanted = None  # a buffer, with something shorter in it
     tail = _tail(evidence, tails)
-    open_ = any(rival != hint and rival in possible for rival in evidence.rivals)
+    open_ = any(other != hint and other in possible for other in evidence.other_lengths)
     same = wanted == hint and (evidence.has_pointers or not open_)
     table = tail == 1 or (tail == 0 and (same or evidence.place is SectionKind.CONST))
     if tail == 0 and open_ and not evidence.has_pointers:
@@ -93,7 +93,7 @@ def array_length(evidence: ArrayEvidence, tails: Mapping[str, TrailingZeros]) ->
         table = False
     if wanted is not None and tail == 1 and possible and wanted > possible[-1]:
         return None  # the elements end in another way than such elements do
-    if evidence.element == "char" and len(evidence.rivals) > 1 and wanted is not None:
+    if evidence.element == "char" and len(evidence.other_lengths) > 1 and wanted is not None:
         # Letters that count something: zeros behind them may be padding as well.
         table = table and _fills(evidence, wanted)
     if table and wanted is not None and wanted in possible and _is_plausible(evidence, wanted):

@@ -1,14 +1,13 @@
-"""Proposals and their order: which kernel's types are asked first.
+"""A type that a symbol may have, and all that the database has of one name.
 
-Owns the distance between kernels. Whether a proposal holds is decided in :mod:`.verdicts`.
+Owns the values. ``propose`` makes them, ``type_checker`` says whether one holds, ``choose``
+which one is taken.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from btfdbg.lazy_dataclass import dataclass
-from btfdbg.vardb.textdb import Kernel, series_version
+from btfdbg.vardb.database import Candidate
 from btfdbg.variables.provenance import Source
 
 
@@ -32,62 +31,18 @@ class Proposal:
     is_elsewhere: bool = False
 
 
-class KernelDistance:
-    """How near each kernel of a database is to one release."""
+@dataclass(frozen=True, slots=True)
+class KnownName:
+    """
+    What the database has of a name, in the order in which it is tried.
 
-    def __init__(self, kernels: Sequence[Kernel], release: str, machine: str) -> None:
-        me = Kernel.of(release, machine)
-        mine = series_version(release)
-        self._order: list[tuple[int, ...]] = []
-        self._nearest: dict[int, tuple[tuple[int, ...], str]] = {}
-        # Other images were not relocated when they were read, nor were modules.
-        self._seen = sum(1 << i for i, k in enumerate(kernels) if k.machine == "x86_64")
-        self.releases = [kernel.release for kernel in kernels]
-        self._mine = mine
-        self._machine = sum(1 << i for i, k in enumerate(kernels) if k.machine == machine)
-        self._versions = [kernel.version for kernel in kernels]
-        series = sorted({kernel.version for kernel in kernels} | {mine})
-        for kernel in kernels:
-            distance = abs(series.index(kernel.version) - series.index(mine))
-            self._order.append(
-                (
-                    kernel.release != release,
-                    2 * distance + (kernel.machine != machine),
-                    kernel.lane != me.lane,
-                )
-            )
+    :ivar lengths: that kernels give an array of the name.
+    :ivar tails: how such arrays end, by element.
+    :ivar lasting: older and newer kernels agree on the type, or those of several series.
+    """
 
-    def nearest(self, mask: int) -> tuple[tuple[int, ...], str]:
-        """Return the rank of the nearest kernel of a set, and its release."""
-        found = self._nearest.get(mask)
-        if found is None:
-            found = self._nearest[mask] = self._find_nearest(mask)
-        return found
-
-    def _find_nearest(self, mask: int) -> tuple[tuple[int, ...], str]:
-        best: tuple[int, ...] = (9,)
-        release = ""
-        index = 0
-        while mask:
-            if mask & 1 and self._order[index] < best:
-                best, release = self._order[index], self.releases[index]
-            mask >>= 1
-            index += 1
-        return best, release
-
-    def surrounds(self, mask: int) -> bool:
-        """Whether kernels of a set are both older and newer than this one, or of its series."""
-        versions = [v for i, v in enumerate(self._versions) if mask >> i & 1]
-        return bool(versions) and min(versions) <= self._mine <= max(versions)
-
-    def series_of(self, mask: int) -> int:
-        """How many series the kernels of a set are of."""
-        return len({v for i, v in enumerate(self._versions) if mask >> i & 1})
-
-    def on_this_machine(self, mask: int) -> int:
-        """The kernels of a set that are for this machine; all of them if none is."""
-        return mask & self._machine or mask
-
-    def saw_contents(self, mask: int) -> bool:
-        """Whether a kernel of a set had contents to be seen."""
-        return bool(mask & self._seen)
+    candidates: tuple[Candidate, ...]
+    proposals: tuple[Proposal, ...]
+    lengths: frozenset[int]
+    tails: dict[str, int]
+    lasting: bool

@@ -80,7 +80,7 @@ class TypeChecker:
         *,
         trusted: bool,
         open_ended: bool,
-        rivals: frozenset[int],
+        other_lengths: frozenset[int],
         gap: bool,
         tail: int | None = None,
         doubt: bool = True,
@@ -92,7 +92,7 @@ class TypeChecker:
         :param trusted: the text is of this very kernel: lengths and qualifiers included.
         :param open_ended: ``[]`` in the text stands for any length, not for an array that
             was declared without one.
-        :param rivals: the lengths that kernels give an array of this name.
+        :param other_lengths: the lengths that kernels give an array of this name.
         :param gap: the symbol may have unnamed constants behind it.
         :param tail: all-zero elements at the end of such an array, if other kernels have
             another number than arrays of this type usually have.
@@ -112,12 +112,14 @@ class TypeChecker:
         tree = form.tree
         if isinstance(tree, Array) and (tree.length is not None or open_ended):
             if marked.tail is None and tail is not None:
-                found = self._array(form, symbol, extent, place, tail, rivals, open_ended, settled)
+                found = self._array(
+                    form, symbol, extent, place, tail, other_lengths, open_ended, settled
+                )
                 if not isinstance(found, Rejection) and (tree.length or 0) <= found[1].length:
                     return found
             # The usual number of zeros at the end must not make an array shorter.
             found = self._array(
-                form, symbol, extent, place, marked.tail, rivals, open_ended, settled
+                form, symbol, extent, place, marked.tail, other_lengths, open_ended, settled
             )
             if isinstance(found, Rejection):
                 return found
@@ -371,7 +373,7 @@ class TypeChecker:
         extent: Extent,
         place: SectionKind,
         tail: int | None,
-        rivals: frozenset[int],
+        other_lengths: frozenset[int],
         open_ended: bool,
         settled: bool,
     ) -> tuple[str, Type] | Rejection:
@@ -385,8 +387,8 @@ class TypeChecker:
             element=text,
             element_size=size,
             hint=tree.length,
-            stable=len(rivals) <= 1,
-            rivals=rivals,
+            stable=len(other_lengths) <= 1,
+            other_lengths=other_lengths,
             fixed=macro_names.is_fixed(symbol.name),
             tail=tail,
             lengths=element.lengths,

@@ -34,7 +34,7 @@ def unknown(session: Session) -> drgn.Program:
     other = btfdbg.session(prog)
     assert other.variables is not None
     other.variables._load = lambda: Database.build((), {}, {})
-    other.variables._ready = None
+    other.variables._context = None
     other.variables._found.clear()
     return prog
 

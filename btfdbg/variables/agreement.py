@@ -1,0 +1,80 @@
+"""What kernels agree on: whether a variable's type has lasted from one to the next.
+
+Owns comparing what the database's kernels have under one name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+
+from drgn import Type, TypeKind, sizeof
+
+from btfdbg.vardb.database import Candidate
+from btfdbg.vardb.name_patterns import without_length
+from btfdbg.vardb.textdb import AnnotatedType
+from btfdbg.variables.context import Context
+from btfdbg.variables.policy import POLICY
+
+_KNOWN_TEXTS = 1 << 14
+_NUMBERS = (TypeKind.INT, TypeKind.ENUM)
+
+
+def own_or_curated(context: Context, name: str) -> list[Candidate]:
+    """What kernels have, and what was declared by hand, under a name in the same module."""
+    return [c for c in context.database.candidates(name) if c.module == context.evidence.module]
+
+
+def is_settled(
+    context: Context,
+    candidates: Sequence[Candidate],
+    part: Callable[[str], str] = lambda text: text,
+) -> bool:
+    """
+    Whether older and newer kernels agree on a variable's type.
+
+    :param part: what of a type they are to agree on.
+    """
+    return any(context.distance.surrounds(mask) for mask in _agreeing(context, candidates, part))
+
+
+def is_lasting(context: Context, candidates: Sequence[Candidate]) -> bool:
+    """Whether older and newer kernels agree on a type, or those of several series."""
+    return any(
+        context.distance.surrounds(mask)
+        or context.distance.series_of(mask) >= context.policy.lasting_series
+        for mask in _agreeing(context, candidates, lambda text: text)
+    )
+
+
+def _agreeing(
+    context: Context, candidates: Sequence[Candidate], part: Callable[[str], str]
+) -> Iterator[int]:
+    """Sets of kernels, all and those of this machine, that agree on a variable's type."""
+    known = [c for c in candidates if c.kernels and c.module == context.evidence.module]
+    everywhere = _kernels(known)
+    for mask in (everywhere, context.distance.on_this_machine(everywhere)):
+        if len({part(c.type) for c in known if c.kernels & mask}) == 1:
+            yield mask
+
+
+def _kernels(candidates: Sequence[Candidate]) -> int:
+    """All kernels that have one of some candidates."""
+    found = 0
+    for candidate in candidates:
+        found |= candidate.kernels
+    return found
+
+
+def is_number(type_: Type) -> bool:
+    """Whether a type is a number, or no more than one in a structure."""
+    kind = type_.unaliased_kind()
+    if kind == TypeKind.STRUCT:
+        return bool(type_.unaliased().is_complete()) and sizeof(type_) <= POLICY.small_record
+    return kind in _NUMBERS
+
+
+@lru_cache(maxsize=_KNOWN_TEXTS)
+def element_of(text: str) -> str:
+    """What two types that differ in length or const only have in common."""
+    return without_length(AnnotatedType.parse(text).type).removeprefix("const ")

@@ -1,0 +1,177 @@
+"""Which of the proposed types a symbol has, if any.
+
+Owns the choice: the one type that holds in the first tier in which any does; or the one that
+nearly all variables named alike have. What is left in doubt has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from drgn import Type, sizeof
+
+from btfdbg.vardb.name_patterns import MIN_MEMBERS, patterns
+from btfdbg.vardb.textdb import AnnotatedType
+from btfdbg.variables.agreement import element_of, is_number, is_settled
+from btfdbg.variables.context import Context
+from btfdbg.variables.forms import size_of
+from btfdbg.variables.policy import Tier
+from btfdbg.variables.proposals import Proposal
+from btfdbg.variables.propose import known_name, tails_of
+from btfdbg.variables.provenance import Rejection, Source
+from btfdbg.variables.symbols import Symbol
+
+
+def best(
+    context: Context,
+    symbol: Symbol,
+    proposals: Sequence[Proposal],
+    other_lengths: frozenset[int],
+    *,
+    gap: bool,
+) -> tuple[Type, Proposal] | Rejection:
+    """The one type that holds in the first tier in which any does, or why none does."""
+    cause = Rejection.UNKNOWN
+    tier: tuple[int, ...] | None = None
+    holds: dict[str, tuple[Type, Proposal]] = {}
+    refused: dict[str, tuple[int, ...]] = {}
+    too_small: Proposal | None = None
+    grown = False
+    known = known_name(context, symbol.name)
+    settled, tails = known.lasting, known.tails
+    if proposals is not known.proposals:
+        tails = tails_of(proposals, context.database.tails)
+    unknown: tuple[int, ...] | None = None
+    for proposal in proposals:
+        if tier is not None and proposal.tier != tier:
+            break
+        if unknown is not None and unknown < proposal.tier < (Tier.CURATED,):
+            # An unknown length does not justify falling back to an older kernel's type.
+            continue
+        if too_small is not None and proposal.is_elsewhere and not too_small.is_elsewhere:
+            # Something unnamed may follow; another module's type fits by chance.
+            break
+        element = element_of(proposal.type)
+        if refused.get(element, proposal.tier) != proposal.tier:
+            # A nearer kernel's length does not hold; one further away is no better.
+            continue
+        checked = context.checker.check(
+            proposal.type,
+            symbol,
+            trusted=proposal.source is Source.DATABASE_SAME,
+            open_ended=proposal.source is Source.RULE or proposal.tier[0] == Tier.CURATED,
+            other_lengths=other_lengths,
+            gap=gap,
+            tail=tails.get(element),
+            doubt=proposal.tier[0] != Tier.MACRO,
+            settled=settled,
+        )
+        if not isinstance(checked, Rejection):
+            if _leaves_room(context, symbol, checked[1], proposal):
+                checked = Rejection.SIZE
+                grown = True
+            elif grown and not is_number(checked[1]):
+                # A number grew; what another kernel has there instead is chance.
+                checked = Rejection.SIZE
+            elif proposal.is_elsewhere and not context.checker.fills(checked[1], symbol):
+                # Of the same name in another module: more than the name has to agree.
+                checked = Rejection.GAP
+        if isinstance(checked, Rejection):
+            refused.setdefault(element, proposal.tier)
+            if cause is Rejection.UNKNOWN:
+                cause = checked
+            if checked is Rejection.LENGTH and unknown is None:
+                unknown = proposal.tier
+            if checked is Rejection.GAP and not gap:
+                too_small = too_small or proposal
+        else:
+            tier = proposal.tier
+            holds.setdefault(checked[0], (checked[1], proposal))
+    if len(holds) > 1:
+        return Rejection.AMBIGUOUS
+    if not holds and too_small is not None and too_small is _nearest(proposals):
+        found = best(context, symbol, (too_small,), other_lengths, gap=True)
+        if not isinstance(found, Rejection) and context.checker.is_followed(found[0], symbol):
+            return found
+    return next(iter(holds.values())) if holds else cause
+
+
+def by_family(
+    context: Context, symbol: Symbol, cause: Rejection
+) -> tuple[Type, Proposal] | Rejection:
+    """
+    The type that the symbol's families agree on, of those that fit it.
+
+    The most specific family that knows enough decides; a wider one may add nothing.
+    """
+    for pattern in patterns(symbol.name):
+        family = context.database.families.get(pattern)
+        if family is None:
+            continue
+        holds: dict[str, tuple[Type, int]] = {}
+        last = Rejection.MISSING
+        too_small = 0  # members of a type that is not impossible, if something follows it
+        total = family.members - sum(count for _, count in family.types)
+        for text, count in family.types_for(symbol.name):
+            checked = context.checker.check(
+                text, symbol, trusted=False, open_ended=True, other_lengths=frozenset(), gap=False
+            )
+            if isinstance(checked, Rejection):
+                last = checked
+                if checked is Rejection.GAP:
+                    too_small = max(too_small, count)
+            else:
+                before = holds.get(checked[0], (checked[1], 0))[1]
+                holds[checked[0]] = (checked[1], before + count)
+        if not holds:
+            return last
+        total = max(total, 0) + sum(count for _, count in holds.values())
+        type_, count = max(holds.values(), key=lambda hold: hold[1])
+        if too_small > count or not context.checker.may_be_empty(type_, symbol):
+            return Rejection.DOUBT
+        if count >= context.policy.family_share * total and count >= MIN_MEMBERS:
+            note = f"as {count} others named {pattern}"
+            return type_, Proposal(str(type_), Source.RULE, (Tier.FAMILY,), note)
+        cause = Rejection.DOUBT
+        if count < context.policy.family_majority * total:
+            break
+    return cause
+
+
+def may_have_grown(
+    context: Context,
+    symbol: Symbol,
+    type_: Type,
+    proposal: Proposal,
+) -> bool:
+    """Whether a number leaves padding where another kernel's fills the place to the byte."""
+    if proposal.source is not Source.DATABASE_OTHER or symbol.size > context.policy.word:
+        return False
+    if size_of(type_) == symbol.size or not is_number(type_):
+        return False
+    # Of other machines as well: what they configure always, this kernel may, too.
+    for other in known_name(context, symbol.name).candidates:
+        if not other.kernels or other.module != context.evidence.module:
+            continue
+        built = context.types.from_text(AnnotatedType.parse(other.type).type)
+        if built is not None and size_of(built) == symbol.size:
+            return True
+    return False
+
+
+def _leaves_room(context: Context, symbol: Symbol, type_: Type, proposal: Proposal) -> bool:
+    """Whether another kernel's number is too small for its place in this one."""
+    return (
+        context.padding is not None
+        and proposal.source is Source.DATABASE_OTHER
+        and is_number(type_)
+        and context.padding.has_more(symbol, sizeof(type_))
+        and not is_settled(context, known_name(context, symbol.name).candidates)
+    )
+
+
+def _nearest(proposals: Sequence[Proposal]) -> Proposal | None:
+    """The first proposal, if none of its tier is of another type."""
+    first = proposals[0]
+    same = all(p.type == first.type for p in proposals if p.tier == first.tier)
+    return first if same else None

@@ -1,0 +1,57 @@
+"""The type that this dump's code claims for a variable, held against the variable.
+
+Owns what code cannot say: whether a variable is const, and how long an array is.
+"""
+
+from __future__ import annotations
+
+from drgn import Type
+
+from btfdbg.variables.context import Context
+from btfdbg.variables.evidence import CodeType
+from btfdbg.variables.forms import size_of
+from btfdbg.variables.placement import SectionKind
+from btfdbg.variables.provenance import Rejection
+from btfdbg.variables.symbols import Symbol
+
+
+def proven_by_code(context: Context, symbol: Symbol, claim: CodeType) -> Type | None:
+    """The type that code claims, if size, place and contents allow it."""
+    checker = context.checker
+    text = claim.type
+    # Code and pointers do not say whether the variable itself is const. A module's memory
+    # has no boundary symbols, but its table has the section's letter (kernel/module/
+    # kallsyms.c, elf_type()).
+    if context.places.of(symbol.address) is SectionKind.UNKNOWN and symbol.type_letter in "rR":
+        text = f"const {text}" if not text.endswith("*") else f"{text} const"
+    stated = checker.length(text)
+    checked = checker.check(
+        text,
+        symbol,
+        trusted=False,
+        open_ended=text.endswith("[]"),
+        other_lengths=frozenset() if stated is None else frozenset((stated,)),
+        gap=False,
+    )
+    if checked is Rejection.LENGTH and text.endswith("[]"):
+        constant = context.places.of(symbol.address) is SectionKind.CONST
+        open_ = checker.open_array(f"const {text}" if constant else text, symbol)
+        return None if open_ is None else context.types.from_text(open_)
+    if stated is not None and (
+        isinstance(checked, Rejection) or checker.length(checked[0]) != stated
+    ):
+        return _stated(context, symbol, text)
+    if not isinstance(checked, Rejection) and checker.ends_in_zeros(checked[1], symbol):
+        return checked[1] if claim.reach <= (size_of(checked[1]) or 0) else None
+    return None
+
+
+def _stated(context: Context, symbol: Symbol, text: str) -> Type | None:
+    """An array of the length that is the only one in the dump's BTF which fits."""
+    constant = context.places.of(symbol.address) is SectionKind.CONST
+    open_ = context.checker.open_array(f"const {text}" if constant else text, symbol)
+    stated = context.checker.length(text)
+    if open_ is None:
+        return None
+    type_ = context.types.from_text(f"{open_.rpartition('[')[0]}[{stated}]")
+    return type_ if type_ is not None and context.checker.ends_in_zeros(type_, symbol) else None

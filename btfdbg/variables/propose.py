@@ -1,0 +1,127 @@
+"""Which types a symbol may have, and which is asked first.
+
+Owns making proposals: of what other kernels have, of kernel macros, of other types' sizes; and
+digesting what the database has of a name once for all names that have the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from btfdbg.lazy_dataclass import replace
+from btfdbg.vardb.database import Candidate
+from btfdbg.vardb.textdb import AnnotatedType, TrailingZeros
+from btfdbg.variables import macro_names
+from btfdbg.variables.agreement import element_of, is_lasting
+from btfdbg.variables.context import Context
+from btfdbg.variables.policy import Tier
+from btfdbg.variables.proposals import KnownName, Proposal
+from btfdbg.variables.provenance import Source
+from btfdbg.variables.symbols import Symbol
+
+_KNOWN_SETS = 1 << 13
+_KEYS = {
+    "struct static_key_true": "struct static_key_false",
+    "struct static_key_false": "struct static_key_true",
+}
+
+
+def known_name(context: Context, name: str) -> KnownName:
+    """What the database has of a name; many names have the same."""
+    candidates = context.database.candidates(name)
+    found = context.known.get(id(candidates))
+    if found is None or found.candidates is not candidates:
+        found = _digest(context, candidates)
+        if len(context.known) >= _KNOWN_SETS:
+            context.known.clear()
+        context.known[id(candidates)] = found
+    return found
+
+
+def _digest(context: Context, candidates: tuple[Candidate, ...]) -> KnownName:
+    proposals = [from_candidate(context, candidate) for candidate in candidates]
+    ordered = tuple(sorted((*proposals, *_other_keys(proposals)), key=lambda p: p.tier))
+    texts = {AnnotatedType.parse(p.type).type for p in ordered}
+    lengths = (context.checker.length(text) for text in texts)
+    return KnownName(
+        candidates,
+        ordered,
+        frozenset(length for length in lengths if length is not None),
+        tails_of(ordered, context.database.tails),
+        is_lasting(context, candidates),
+    )
+
+
+def proposals_for(context: Context, symbol: Symbol, known: KnownName) -> Sequence[Proposal]:
+    """What the database knows, then what the kernel's macros say of a name."""
+    texts = list(
+        macro_names.propose(symbol.name, context.facts.exists, context.evidence.architecture)
+    )
+    sized = macro_names.by_size(symbol.name, context.facts.size_of)
+    if not texts and sized is None:
+        return known.proposals
+    made = [
+        Proposal(text, Source.RULE, (Tier.MACRO, order), "made by a kernel macro")
+        for order, text in enumerate(texts)
+    ]
+    if sized is not None:
+        made.append(Proposal(sized, Source.RULE, (Tier.SIZED,), "sized by another type"))
+    return (*known.proposals, *made)
+
+
+def from_candidate(context: Context, candidate: Candidate) -> Proposal:
+    """What the database has under a name, as a proposal: the nearer its kernels, the earlier."""
+    other_module = candidate.module != context.evidence.module
+    if not candidate.kernels:
+        return Proposal(
+            candidate.type,
+            Source.DATABASE_OTHER,
+            (Tier.CURATED, other_module),
+            "curated declaration",
+        )
+    rank, release = context.distance.nearest(candidate.kernels)
+    if rank[0] == 0 and not other_module:
+        return Proposal(
+            candidate.type, Source.DATABASE_SAME, (Tier.SAME_KERNEL,), f"DWARF of {release}"
+        )
+    tier = (Tier.OTHER_KERNEL, other_module, *rank)
+    seen = not candidate.module and context.distance.saw_contents(candidate.kernels)
+    note = f"DWARF of {release}"
+    return Proposal(candidate.type, Source.DATABASE_OTHER, tier, note, seen, other_module)
+
+
+def _other_keys(proposals: Sequence[Proposal]) -> Iterator[Proposal]:
+    """
+    The other kind of each static key, after it.
+
+    DEFINE_STATIC_KEY_MAYBE() makes a key of the kind that the configuration asks for.
+    """
+    for proposal in proposals:
+        other = _KEYS.get(proposal.type)
+        if other is not None:
+            yield replace(
+                proposal,
+                type=other,
+                source=Source.DATABASE_OTHER,
+                tier=(*proposal.tier, 1),
+                note=f"{proposal.note}, of the kind that the contents are of",
+            )
+
+
+def tails_of(proposals: Sequence[Proposal], usually: Mapping[str, TrailingZeros]) -> dict[str, int]:
+    """
+    How arrays end, by element, where all kernels that know agree.
+
+    No mark means the usual end, if contents were seen, and else nothing.
+    """
+    found: dict[str, set[int]] = {}
+    for proposal in proposals:
+        marked = AnnotatedType.parse(proposal.type)
+        tail = marked.tail
+        if tail is None and proposal.seen and marked.type.endswith("]"):
+            element = element_of(proposal.type).partition(" [")[0]
+            usual = usually.get(element)
+            tail = None if usual is None else usual.zeros
+        if tail is not None:
+            found.setdefault(element_of(proposal.type), set()).add(tail)
+    return {element: min(tails) for element, tails in found.items() if len(tails) == 1}
