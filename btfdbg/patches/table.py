@@ -324,6 +324,19 @@ _COMMANDS = (
         "asks for the clocks of online CPUs only, though a task may have run on another",
         "ps -m may end in a KeyError", _REPORT, use=Use.IN_MODULE, stage="commands",
     ),
+    *(
+        _command(
+            module, f"_crash_cmd_{name}", _RUN, "cpus:over_tasks",
+            "follows the NULL task of a CPU that was not brought up",
+            f"{name} ends at a CPU that was not brought up", _REPORT,
+        )
+        for module, name in (("_bt", "bt"), ("_sched", "runq"))
+    ),
+    _command(
+        "common", "Cpuspec.cpus", ("self", "prog"), "cpus:cpus_with_tasks",
+        "gives CPUs that were not brought up to commands of tasks",
+        "bt -a and runq end at a CPU that was not brought up", _REPORT,
+    ),
     _command(
         "_rd", "_crash_cmd_rd", _RUN, "physical:rd",
         "rd -p reads virtual memory", "rd -p reads virtual memory", _REPORT,

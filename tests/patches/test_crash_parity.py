@@ -8,6 +8,7 @@ from pathlib import Path
 import drgn
 import pytest
 from drgn import Architecture, Platform, PlatformFlags
+from drgn.helpers.linux.percpu import per_cpu
 
 from btfdbg.commands.evaluate import prepare, run_line
 from btfdbg.patches import cpus, stacks
@@ -98,6 +99,30 @@ def test_a_kernel_that_did_not_panic_is_believed(oops_core: Path) -> None:
     session = dump.attach()
     assert not cpus._has_died(session.prog)
     assert list(for_each_online_cpu(session.prog)) == [0]
+
+
+def test_a_cpu_that_was_not_brought_up_is_named_and_passed_over(
+    oops_core: Path, capsys: Text
+) -> None:
+    dump = Dump(oops_core)
+    queue = per_cpu(dump.twin.prog["runqueues"], 0)
+    for member in (queue.curr, queue.idle):
+        dump.put(member.address_, bytes(8))
+    session = dump.attach()
+    prepare(session)
+    for line in ("bt -a", "bt -a -t", "bt -a -n idle", "bt -c 0,1", "runq", "runq -t", "runq -m",
+                 "runq -g", "search -T 0"):  # fmt: skip
+        assert run_line(session, line), line
+        out, err = capsys.readouterr()
+        assert "575" in out, line
+        assert err == (
+            f"{line.split()[0]}: CPU 0 has no task: it was not brought up before the dump\n"
+        )
+    for line in ("bt -c 0", "bt -t -c 0", "runq -c 0", "set -c 0"):
+        assert not run_line(session, line), line
+        out, err = capsys.readouterr()
+        assert not out
+        assert "CPU 0 has no task: it was not brought up before the dump\n" in err
 
 
 # Constraints

@@ -20,6 +20,7 @@ from btfdbg.commands import tables
 from btfdbg.commands.crash import exceptions
 from btfdbg.commands.crash.call import Call, address, header, hexadecimal, parse_cpus, run_line
 from btfdbg.commands.crash.stack import Stack, code_at, stack_of
+from btfdbg.patches.cpus import with_tasks
 
 _END_MAGIC = 0x57AC6E9D
 _PAGE = 4096
@@ -207,9 +208,11 @@ def _chosen(call: Call) -> Iterable[drgn.Object]:
 
     args = call.args
     if getattr(args, "all_cpus", False):
-        return [cpu_curr(call.prog, cpu) for cpu in for_each_online_cpu(call.prog)]
+        online = list(for_each_online_cpu(call.prog))
+        return [cpu_curr(call.prog, cpu) for cpu in with_tasks(call.prog, online)]
     if getattr(args, "cpus", None):
-        return [cpu_curr(call.prog, cpu) for cpu in parse_cpus(call.prog, args.cpus)]
+        named = parse_cpus(call.prog, args.cpus)
+        return [cpu_curr(call.prog, cpu) for cpu in with_tasks(call.prog, named)]
     if getattr(args, "panic", False):
         return [panic_task(call.prog)]
     return call.tasks()

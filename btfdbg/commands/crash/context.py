@@ -15,6 +15,7 @@ from drgn.commands import CommandError
 from btfdbg.commands import output, tables
 from btfdbg.commands.crash.call import Call, parse_cpus
 from btfdbg.commands.state import state_of
+from btfdbg.patches.cpus import with_tasks
 
 _NO_MEANING = {
     "refresh": "a dump's tasks do not change",
@@ -49,7 +50,7 @@ def plain(call: Call) -> Any:
         raise CommandError(f"{words[0]} has no meaning here: {_NO_MEANING[words[0]]}")
     cpu = getattr(call.args, "cpu", None)
     if cpu is not None:
-        parse_cpus(call.prog, str(cpu), before="-c ")
+        with_tasks(call.prog, parse_cpus(call.prog, str(cpu), before="-c "))
     return call.drgns()
 
 

@@ -19,6 +19,7 @@ from drgn.commands import CommandArgumentError, CommandError
 
 from btfdbg.commands import tables
 from btfdbg.commands.crash.call import Call, address, header, private
+from btfdbg.patches.cpus import with_tasks
 from btfdbg.vmcore.platforms import order_of
 
 _PAGE = 4096
@@ -64,7 +65,7 @@ def _stacks(call: Call) -> None:
     tasks = (
         for_each_task(prog, idle=True)
         if call.args.task_stacks
-        else (cpu_curr(prog, cpu) for cpu in for_each_online_cpu(prog))
+        else (cpu_curr(prog, cpu) for cpu in with_tasks(prog, list(for_each_online_cpu(prog))))
     )
     matches = _matcher(call)
     rows: list[tuple[Any, ...]] = [("PID", "TASK", "ADDRESS", "VALUE")]
