@@ -152,15 +152,12 @@ def _asked(core: str, name: str, folder: Path) -> bool:
         return False
     size = os.path.getsize(core) / (1 << 20)
     # The name is the user's own; it is shown as the shell would need it.
-    print(
-        f"{shlex.quote(core)} is {name}-compressed ({size:.1f} MiB). Unpack it to {folder}? [y/N] ",
-        end="",
-        file=sys.stderr,
-        flush=True,
-    )
+    question = f"{shlex.quote(core)} is {name}-compressed ({size:.1f} MiB). Unpack it to {folder}?"
     try:
+        print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
         return sys.stdin.readline().strip().lower() in ("y", "yes")
     except KeyboardInterrupt:
+        print(file=sys.stderr)  # what is said next begins a line
         return False
 
 

@@ -20,6 +20,7 @@ import os
 import sys
 import threading
 from collections.abc import AsyncGenerator, Iterable, Iterator
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import drgn
@@ -194,7 +195,8 @@ class Repl:
         if self._steps is None:
             from btfdbg.repl.complete import sources_of
 
-            self._steps = sources_of(self.session).steps()
+            sources = sources_of(self.session)
+            self._steps = chain(sources.steps(), sources.module_steps())
         for _ in self._steps:
             await asyncio.sleep(0.002)
         self._indexed = True

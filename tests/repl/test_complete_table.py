@@ -50,6 +50,8 @@ ROWS = (
     Row("|", lacks=("bt", "prog")),
     Row("__imp|", ("__import__",)),
     Row("imp|", lacks=("__import__",)),
+    # Symbols of modules among the kernel's.
+    Row("sym cf_trigg|", ("cf_trigger",), first="cf_trigger"),
     # Types after the commands that take them.
     Row("struct task_st|", ("task_struct",), "struct", first="task_struct"),
     Row("struct list_h|", ("list_head",), "struct", lacks=("struct list_head",)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gzip
 import os
 import pty
 import re
@@ -315,3 +316,52 @@ def test_the_first_prompt_costs_a_few_openings(
     assert quiet < 2.7 * opened
     # With the first screen's words: the crash's name, task and time, out of the log.
     assert told < 3 * opened
+
+
+def test_a_compressed_dump_is_unpacked_after_a_question(tmp_path: Path) -> None:
+    packed = tmp_path / "dump.gz"
+    packed.write_bytes(gzip.compress(Path(dump_path("x86_64")).read_bytes(), 1))
+    argv = [sys.executable, "-m", "btfdbg", str(packed), "-x", "sys"]
+    folder = tmp_path / "cache" / "btfdbg" / "unpacked"
+    for answer, expected, status in (
+        ("n\r", f"gunzip -c {packed}", 2),
+        ("\x03", "\nbtfdbg: ", 2),
+        ("y\r", "RELEASE: 6.12", 0),
+    ):
+        terminal = Terminal(argv, 40, 400, XDG_CACHE_HOME=str(tmp_path / "cache"))
+        try:
+            terminal.wait("[y/N] ")
+            terminal.type(answer)
+            terminal.wait(expected)
+            assert terminal.end() == status
+        finally:
+            terminal.close()
+        assert len(list(folder.glob("*"))) == (status == 0)
+
+
+def test_a_crashrc_is_read_when_it_is_asked_for_and_never_of_this_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / ".crashrc").write_text("alias kp kmem -p\np 40+1\nnosuch\np 41+1\n")
+    (tmp_path / ".crashrc").write_text("p 6*111\n")
+    monkeypatch.chdir(tmp_path)
+    argv = [sys.executable, "-m", "btfdbg", str(dump_path("x86_64"))]
+    for option, first in (((), "btfdbg>"), (("--crashrc",), "40+1 = (int)41")):
+        terminal = Terminal([*argv, *option], 40, 200, HOME=str(home))
+        try:
+            terminal.wait(first)
+            if option:
+                # A line that fails is said, and the next is read.
+                terminal.wait("nosuch")
+                terminal.wait("41+1 = (int)42")
+                terminal.wait("btfdbg>")
+                terminal.run("alias kp", "kmem -p")
+            else:
+                terminal.run("alias kp", "kp is no alias")
+            terminal.type("\x04")
+            assert terminal.end() == 0
+        finally:
+            terminal.close()
+        assert b"666" not in terminal.seen

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from itertools import islice
+from itertools import chain, islice
 
 import drgn
 
@@ -27,6 +27,7 @@ _CACHE_KEY = "btfdbg.complete"
 _SLICE = 8192
 _BUDGET = 0.15  # seconds for a list that is read at a key
 _MAX_LIST = 5000
+_MAX_MODULE_NAMES = 1 << 24  # bytes of them
 
 KIND_NAMES = {
     Kind.STRUCT: "struct",
@@ -48,11 +49,12 @@ class Sources:
         self.session = session
         self.types: NameIndex | None = None
         self.symbols: NameIndex | None = None
+        self.of_modules: NameIndex | None = None
         self._lists: dict[str, list[tuple[str, str]]] = {}
 
     def build(self) -> None:
         """Build everything now; for tests and for who can wait."""
-        for _ in self.steps():
+        for _ in chain(self.steps(), self.module_steps()):
             pass
 
     def steps(self) -> Iterator[None]:
@@ -78,6 +80,25 @@ class Sources:
                 self.session.names = AllNames(table, "".join(pieces))
                 pieces.clear()
             self.symbols = NameIndex.of_text(self.session.names.text)
+
+    def module_steps(self) -> Iterator[None]:
+        """Build what comes after: names of the loaded modules' symbols, a module a step."""
+        modules = self.session.module_symbols
+        if modules is None or self.of_modules is not None:
+            return
+        names: dict[str, None] = {}
+        rest = _MAX_MODULE_NAMES
+        try:
+            for module in modules.modules():
+                table = modules.table_of(module)
+                found = None if table is None else table.names(rest)
+                for name, _ in found or ():
+                    names[name.decode("ascii", "replace")] = None
+                    rest -= len(name)
+                yield
+        except _NO_ANSWER:
+            pass  # as for symbols
+        self.of_modules = NameIndex.of_text("\n".join(names))
 
     def _list(
         self, key: str, read: Callable[[], Iterator[tuple[str, str]]]
@@ -139,8 +160,16 @@ class Sources:
         ]
 
     def symbol_search(self, query: str, limit: int) -> list[str]:
-        """Symbols; empty while the index is built."""
-        return [name for name, _ in self.symbols.search(query, limit)] if self.symbols else []
+        """Symbols of the kernel and of its modules, best first; empty while they are read."""
+        found = [
+            name
+            for index in (self.symbols, self.of_modules)
+            for name, _ in (index.search(query, limit) if index is not None else ())
+        ]
+        low = query.lower().lstrip("_")
+        # What begins so comes before what has it inside, whichever of the two it is of.
+        found.sort(key=lambda name: not name.lower().lstrip("_").startswith(low))
+        return list(dict.fromkeys(found))[:limit]
 
 
 def _text(data: bytes) -> str:
