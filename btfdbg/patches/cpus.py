@@ -117,8 +117,8 @@ def with_tasks(prog: drgn.Program, cpus: Sequence[int]) -> list[int]:
     """
     from drgn.helpers.linux.sched import cpu_curr
 
-    found = []
-    missing = []
+    found: list[int] = []
+    missing: list[int] = []
     for cpu in cpus:
         try:
             task = cpu_curr(prog, cpu).value_()
