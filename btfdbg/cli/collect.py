@@ -372,7 +372,8 @@ def _unwind(session: Session) -> None:
 
     from drgn.helpers.linux.pid import for_each_task
 
-    from btfdbg.report.look import MAX_TASKS, UNREADABLE
+    from btfdbg.report.calls import UNREADABLE
+    from btfdbg.report.look import MAX_TASKS
 
     try:
         for task in islice(for_each_task(session.prog), MAX_TASKS):

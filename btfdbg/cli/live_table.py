@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rich.live import Live
     from rich.table import Table
 
-    from btfdbg.report.triage.groups import Crash
+    from btfdbg.report.triage.crash import Crash
 
 _ROWS = 12
 _SHARE = 20  # drawing takes at most one part in so many of the time

@@ -26,8 +26,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from btfdbg.report.triage.crash import Crash
     from btfdbg.report.triage.finding import Found
-    from btfdbg.report.triage.groups import Crash
     from btfdbg.report.triage.kept import Kept
     from btfdbg.report.triage.known import Known
     from btfdbg.report.triage.workers import Limits

@@ -7,7 +7,8 @@ event.py     the values: Event, Frame
 logs/        text → events
 blame/       stack → function to blame, title, signature
 severity.py  which event the crash is about
-parts.py     the values that a report on a dump is made of, and its checks' registry
+parts.py     the values that a report on a dump is made of
+calls.py     a frame, a task's name, what a question may end in; locks.py: a lock
 look.py      tasks, stacks and log of a dump, each read once; dump_log.py: its log
 witness.py   functions on the panic's stack → kind, one row per family
 syscall.py   the system call of a task, its arguments and file
@@ -17,6 +18,7 @@ happened.py  the decision: kind, deciding stack, access; sentence.py: its words
 place.py     where it happened: task, frame, lines of the log
 clock.py     jiffies → seconds; pools.py: work queues; trouble.py: why one was panicked by hand
 first.py     the first lines of a prompt, before anybody asked
+registry.py  what a check is, and all of them
 checks/      the sections, one file per subject; the user's own come beside them
 whole.py     report(session); as_text.py, as_json.py, as_html.py show it
 pages.py     HTML templates
@@ -38,7 +40,8 @@ if TYPE_CHECKING:
     from btfdbg.report.blame.signature import Signature, joins, signature_of, similarity
     from btfdbg.report.event import Event, Frame
     from btfdbg.report.logs.text import Reader, events
-    from btfdbg.report.parts import Report, check
+    from btfdbg.report.parts import Report
+    from btfdbg.report.registry import check
     from btfdbg.report.whole import report
 
 __all__ = [
@@ -60,7 +63,7 @@ _HOME = {
     "Frame": "event",
     "Reader": "logs.text",
     "Report": "parts",
-    "check": "parts",
+    "check": "registry",
     "report": "whole",
     "Signature": "blame.signature",
     "events": "logs.text",

@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING
 import drgn
 
 from btfdbg.lazy_dataclass import dataclass
-from btfdbg.report.look import UNREADABLE
+from btfdbg.report.calls import UNREADABLE, thread_size
 from btfdbg.vmcore.platforms import byte_order
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from btfdbg.report.look import Call, Look
+    from btfdbg.report.calls import Call
 
 _POINTER = 8
 _MAX_STACK = 1 << 16
@@ -80,13 +80,12 @@ class _Shape:
 class Alike:
     """The stacks of one dump that were seen."""
 
-    def __init__(self, look: Look) -> None:
-        prog = look.prog
+    def __init__(self, prog: drgn.Program) -> None:
         self._read = prog.read
         self._shapes: dict[object, list[_Shape]] = {}
         self._count = 0
         self._order = byte_order(prog.platform)
-        self._layout = _layout_of(look)
+        self._layout = _layout_of(prog)
         self._last: tuple[int, Words | None] = (0, None)
 
     def _number(self, address: int, size: int = _POINTER) -> int:
@@ -200,9 +199,8 @@ class Alike:
         return tuple(found)
 
 
-def _layout_of(look: Look) -> Layout | None:
+def _layout_of(prog: drgn.Program) -> Layout | None:
     """Return where a task keeps what is needed here, ``None`` if that is not known."""
-    prog = look.prog
     platform = prog.platform
     if platform is None or not platform.flags & drgn.PlatformFlags.IS_64_BIT:
         return None
@@ -210,7 +208,7 @@ def _layout_of(look: Look) -> Layout | None:
         task = prog.type("struct task_struct")
         stack, on_cpu = drgn.offsetof(task, "stack"), drgn.offsetof(task, "on_cpu")
         running = drgn.sizeof(task.member("on_cpu").type)
-        size = min(look.thread_size, _MAX_STACK)
+        size = min(thread_size(prog), _MAX_STACK)
     except UNREADABLE:
         return None
     for names in _SAVED:

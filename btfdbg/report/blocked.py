@@ -15,11 +15,13 @@ import drgn
 
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.report.blame.names import canonical
-from btfdbg.report.look import UNREADABLE
-from btfdbg.report.waits import Lock, lock_of
+from btfdbg.report.calls import UNREADABLE
+from btfdbg.report.locks import Lock
+from btfdbg.report.waits import lock_of
 
 if TYPE_CHECKING:
-    from btfdbg.report.look import Call, Look, Who
+    from btfdbg.report.calls import Call, Who
+    from btfdbg.report.look import Look
 
 MAX_UNWOUND = 20_000
 _MAX_CHAIN = 64

@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING
 
-from btfdbg.report.look import UNREADABLE
+from btfdbg.report.calls import UNREADABLE
 
 if TYPE_CHECKING:
     from btfdbg.report.look import Look

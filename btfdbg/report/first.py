@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from btfdbg.report.calls import UNREADABLE
 from btfdbg.report.kinds import FAULT, FIRST, KINDS
-from btfdbg.report.look import UNREADABLE, panic_cpu
+from btfdbg.report.look import panic_cpu
 from btfdbg.report.severity import main_event
 
 if TYPE_CHECKING:

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 from btfdbg.report.blame.signature import Signature, signature_of
 from btfdbg.report.blocked import Blockage, Blocked
+from btfdbg.report.calls import UNREADABLE, Call
 from btfdbg.report.event import Event, Frame
 from btfdbg.report.kinds import FAULT, KINDS
-from btfdbg.report.look import UNREADABLE, Call, Look
+from btfdbg.report.look import Look
 from btfdbg.report.severity import main_event
 from btfdbg.report.syscall import Syscall, syscall_of
 from btfdbg.report.witness import FINER, Witness, witness
@@ -204,3 +205,13 @@ class Happened:
         except UNREADABLE as e:
             self.look.doubts.add(f"the faulting instruction cannot be explained: {e}")
             return None
+
+
+class DecidedLook(Look):
+    """
+    A look at a dump whose decision is made: what checks are given.
+
+    :ivar happened: The decision.
+    """
+
+    happened: Happened

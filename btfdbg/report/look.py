@@ -15,9 +15,14 @@ from typing import TYPE_CHECKING
 
 import drgn
 
-from btfdbg.errors import BtfdbgError
-from btfdbg.lazy_dataclass import dataclass
-from btfdbg.report.event import Frame
+from btfdbg.report.calls import (
+    MAX_FRAMES,
+    UNREADABLE,
+    Call,
+    Who,
+    stack_pointers,
+    thread_size,
+)
 from btfdbg.report.parts import Doubts
 
 if TYPE_CHECKING:
@@ -26,65 +31,12 @@ if TYPE_CHECKING:
     from btfdbg.program.session import Session
     from btfdbg.report.alike import Alike
     from btfdbg.report.event import Event
-    from btfdbg.report.happened import Happened
-    from btfdbg.report.waits import Waits
+    from btfdbg.report.locks import LocksRead
 
-UNREADABLE = (
-    drgn.FaultError,
-    LookupError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    OverflowError,
-    NotImplementedError,  # drgn unwinds no stack of this architecture
-    drgn.ObjectAbsentError,
-    BtfdbgError,
-)
-"""What a question to a damaged or unknown kernel may end in."""
 
 MAX_TASKS = 1 << 20
-MAX_FRAMES = 256
 _PANIC_CPU_INVALID = (-1, 0xFFFFFFFF)
 _LONGEST = 1e9  # seconds
-_STACK = (1 << 12, 1 << 18)
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """
-    One frame of a task's stack.
-
-    :ivar name: The function, "" where no symbol is.
-    :ivar offset: Bytes from its start to ``pc``.
-    :ivar interrupted: An exception or interrupt came in here.
-    """
-
-    name: str
-    module: str
-    pc: int
-    offset: int
-    interrupted: bool
-
-    def __str__(self) -> str:
-        if not self.name:
-            return f"{self.pc:#x}"
-        return f"{self.name}+{self.offset:#x}{f' [{self.module}]' if self.module else ''}"
-
-    def frame(self, part: str = "task") -> Frame:
-        """The same for the rules of the signature."""
-        return Frame(self.name, self.module, True, part)
-
-
-@dataclass(frozen=True, slots=True)
-class Who:
-    """A task as a person names it."""
-
-    comm: str
-    pid: int
-    address: int
-
-    def __str__(self) -> str:
-        return f"{self.comm}({self.pid})"
 
 
 class Look:
@@ -94,8 +46,6 @@ class Look:
         self.session = session
         self.prog = session.prog
         self.doubts = Doubts()
-        self.happened: Happened
-        """The decision, once it is made; checks can ask it."""
         self._stacks: dict[int, tuple[Call, ...]] = {}
         self._traces: dict[int, drgn.StackTrace] = {}
         self._clocks: dict[int, int] = {}
@@ -226,10 +176,7 @@ class Look:
 
         :raises LookupError: nothing tells, or it is no such size.
         """
-        size = int(self.prog["THREAD_SIZE"])
-        if size & (size - 1) or not _STACK[0] <= size <= _STACK[1]:
-            raise LookupError(f"a kernel stack has no {size} bytes")
-        return size
+        return thread_size(self.prog)
 
     @functools.cached_property
     def pt_regs(self) -> drgn.Type:
@@ -237,18 +184,18 @@ class Look:
         return self.prog.type("struct pt_regs")
 
     @functools.cached_property
-    def waits(self) -> Waits:
+    def locks(self) -> LocksRead:
         """What was found out about locks."""
-        from btfdbg.report.waits import Waits
+        from btfdbg.report.locks import LocksRead
 
-        return Waits()
+        return LocksRead()
 
     @functools.cached_property
     def alike(self) -> Alike:
         """Stacks that were unwound, to know others like them by."""
         from btfdbg.report.alike import Alike
 
-        return Alike(self)
+        return Alike(self.prog)
 
     def _calls(self, trace: drgn.StackTrace) -> list[Call]:
         found: list[Call] = []
@@ -417,14 +364,3 @@ def panic_cpu(prog: drgn.Program) -> int | None:
             continue
         return None if number in _PANIC_CPU_INVALID else number
     raise LookupError("panic_cpu cannot be read")
-
-
-def stack_pointers(trace: drgn.StackTrace) -> list[int]:
-    """Return the stack pointer of each frame, 0 where the unwinder has none."""
-    found = []
-    for frame in itertools.islice(trace, MAX_FRAMES):
-        try:
-            found.append(int(frame.sp))
-        except LookupError:
-            found.append(0)
-    return found

@@ -1,4 +1,4 @@
-"""What a report on a dump is made of: frozen values, and the registry of its checks.
+"""What a report on a dump is made of: frozen values.
 
 Owns the shapes that text, JSON and HTML are made from. Knows no dump. Strings here come
 out of a dump as they are; whoever prints them escapes them.
@@ -10,10 +10,7 @@ from btfdbg.lazy_dataclass import dataclass, field
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
     from btfdbg.report.blame.signature import Signature
-    from btfdbg.report.look import Look
 
 VERSION = 1
 """Of the report's JSON; raised when a member changes its meaning or goes away."""
@@ -112,54 +109,6 @@ class Report:
     source: str = ""
     release: str = ""
     version: int = VERSION
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """
-    One check of a report.
-
-    :ivar needs: Types and symbols without which it cannot run, ``struct request_queue``
-        or ``slab_caches``; what is missing is said instead.
-    """
-
-    id: str
-    title: str
-    run: Callable[[Look], Iterable[Item]]
-    needs: tuple[str, ...] = ()
-    more: tuple[str, ...] = ()
-    order: int = 100
-
-
-CHECKS: dict[str, Check] = {}
-"""All checks by id: ours, and what a user's file or package registered."""
-
-
-def check(
-    id: str,
-    title: str,
-    *,
-    needs: tuple[str, ...] = (),
-    more: tuple[str, ...] = (),
-    order: int = 100,
-) -> Callable[[Callable[[Look], Iterable[Item]]], Callable[[Look], Iterable[Item]]]:
-    """
-    Make a function a check of every report.
-
-    :param needs: See :class:`Check`.
-    :param more: Commands of the prompt that show more.
-    :param order: Where its section stands; ours are at 10, 20, ….
-
-    >>> @check("zombies", "Zombies", needs=("struct task_struct",), more=("ps",))
-    ... def zombies(look):
-    ...     yield Line(f"{sum(1 for task in look.tasks if task.exit_state)} zombies")
-    """
-
-    def register(run: Callable[[Look], Iterable[Item]]) -> Callable[[Look], Iterable[Item]]:
-        CHECKS[id] = Check(id, title, run, needs, more, order)
-        return run
-
-    return register
 
 
 @dataclass(slots=True)

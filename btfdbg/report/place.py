@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import drgn
 
 from btfdbg.lazy_dataclass import dataclass
-from btfdbg.report.look import UNREADABLE
+from btfdbg.report.calls import UNREADABLE
 
 if TYPE_CHECKING:
     from btfdbg.report.happened import Happened

@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING
 import drgn
 
 from btfdbg.lazy_dataclass import dataclass
-from btfdbg.report.look import UNREADABLE
+from btfdbg.report.calls import UNREADABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from btfdbg.report.calls import Who
     from btfdbg.report.clock import Clock
-    from btfdbg.report.look import Look, Who
+    from btfdbg.report.look import Look
 
 MAX_WORKS = 1 << 14
 _MAX_POOLS = 1 << 14

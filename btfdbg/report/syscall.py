@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING
 import drgn
 
 from btfdbg.lazy_dataclass import dataclass
-from btfdbg.report.look import UNREADABLE
+from btfdbg.report.calls import UNREADABLE
 
 if TYPE_CHECKING:
-    from btfdbg.report.look import Call, Look
+    from btfdbg.report.calls import Call
+    from btfdbg.report.look import Look
 
 _CALL = re.compile(
     r"__(?:x64|arm64|riscv|s390x|powerpc|loongarch|se|do)_sys_(?P<own>\w+)|ksys_(?P<inner>\w+)"

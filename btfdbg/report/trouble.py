@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.report.blame.signature import title_of
+from btfdbg.report.calls import UNREADABLE
 from btfdbg.report.clock import Clock
 from btfdbg.report.event import Frame
-from btfdbg.report.look import UNREADABLE
 from btfdbg.report.pools import every_pool, pending, running, stood_still
 
 if TYPE_CHECKING:

@@ -14,19 +14,19 @@ their low bits (MUTEX_FLAGS 7, RWSEM_OWNER_FLAGS_MASK 3, rt_mutex 1).
 from __future__ import annotations
 
 import functools
-from collections import Counter
 from typing import TYPE_CHECKING
 
 import drgn
 
-from btfdbg.lazy_dataclass import dataclass
 from btfdbg.program.walks import closed_ring
 from btfdbg.report.blame.names import base_name
-from btfdbg.report.look import UNREADABLE, stack_pointers
+from btfdbg.report.calls import UNREADABLE, stack_pointers
+from btfdbg.report.locks import Lock
 from btfdbg.vmcore.platforms import byte_order
 
 if TYPE_CHECKING:
-    from btfdbg.report.look import Call, Look
+    from btfdbg.report.calls import Call
+    from btfdbg.report.look import Look
 
 _MAX_RING = 1 << 14
 _MAX_STACK = 1 << 16
@@ -49,47 +49,7 @@ _PARAMETERS = (
     ("__lock_buffer", "bh", "buffer"), ("rt_mutex_lock", "lock", "rtmutex"),
     ("submit_bio_wait", "bio", "bio"), ("blk_mq_freeze_queue_wait", "q", "request queue"),
 )  # fmt: skip
-_HELD = ("mutex", "rwsem", "rtmutex", "percpu_rwsem", "semaphore", "request queue")
 _WAITING = tuple({name for name, _, _ in _PARAMETERS})
-
-
-@dataclass(frozen=True, slots=True)
-class Lock:
-    """
-    What a task waits for.
-
-    :ivar kind: ``mutex``, ``rwsem``, ``rtmutex``, ``percpu_rwsem``, ``semaphore``,
-        ``completion``, ``folio``, ``buffer``…
-    :ivar name: Its symbol, "" if it has none.
-    :ivar mode: ``read`` or ``write`` where that is known.
-    :ivar owner: Address of the task that holds it, 0 if nobody is recorded.
-    :ivar how: Where this was read.
-    """
-
-    kind: str
-    address: int
-    name: str
-    mode: str
-    owner: int
-    how: str
-
-    @property
-    def shared(self) -> bool:
-        """Whether tasks that wait for it wait for each other's sake: somebody holds it."""
-        return self.kind in _HELD
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.name or f'{self.address:#x}'}"
-
-
-class Waits:
-    """What was found out about locks so far, so that each is read once for all its waiters."""
-
-    def __init__(self) -> None:
-        self.locks: dict[tuple[str, int], tuple[int | None, str]] = {}
-        self.heads: dict[tuple[str, int], int | None] = {}  # of a waiter's list: where it hangs
-        self.layouts: dict[str, tuple[int, int, int] | None] = {}
-        self.asked: Counter[tuple[str, ...]] = Counter()  # arguments, by stack
 
 
 def lock_of(look: Look, task: drgn.Object) -> Lock | None:
@@ -107,9 +67,9 @@ def lock_of(look: Look, task: drgn.Object) -> Lock | None:
 def _lock(look: Look, kind: str, address: int, mode: str, how: str) -> Lock | None:
     """A lock that says of itself what a lock says, else nothing."""
     key = kind, address
-    known = look.waits.locks.get(key)
+    known = look.locks.locks.get(key)
     if known is None:
-        known = look.waits.locks[key] = _owner(look, kind, address), look.symbol(address)
+        known = look.locks.locks[key] = _owner(look, kind, address), look.symbol(address)
     owner, name = known
     return None if owner is None else Lock(kind, address, name, mode, owner, how)
 
@@ -228,7 +188,7 @@ def _by_waiter(
     look: Look, kind: str, waiter: tuple[str, str, str], lock: tuple[str, str], place: int
 ) -> Lock | None:
     """The lock at whose list a waiter hangs, if both are what they should be."""
-    known = look.waits
+    known = look.locks
     if kind not in known.layouts:
         known.layouts[kind] = _layout(look, waiter, lock)
     layout = known.layouts[kind]
@@ -266,7 +226,7 @@ def _walk(look: Look, kind: str, link: int, to_task: int) -> None:
 
     All of a ring but the head are waiters of tasks; the head is part of the lock.
     """
-    heads = look.waits.heads
+    heads = look.locks.heads
     heads[kind, link] = None
     try:
         ring = closed_ring(look.prog, link, _MAX_RING)
@@ -290,8 +250,8 @@ def _by_arguments(look: Look, task: drgn.Object) -> Lock | None:
     if not any(name in _WAITING for name in names):
         return None
     key = tuple(names)
-    look.waits.asked[key] += 1
-    if look.waits.asked[key] > _ASKED:
+    look.locks.asked[key] += 1
+    if look.locks.asked[key] > _ASKED:
         look.doubts.add(
             f"more than {_ASKED} tasks have one stack: what each of the others waits for"
             " was not worked out"

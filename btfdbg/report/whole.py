@@ -10,9 +10,10 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
-from btfdbg.report.happened import Happened
-from btfdbg.report.look import UNREADABLE, Look
-from btfdbg.report.parts import CHECKS, Check, Report, Section
+from btfdbg.report.calls import UNREADABLE
+from btfdbg.report.happened import DecidedLook, Happened
+from btfdbg.report.parts import Report, Section
+from btfdbg.report.registry import CHECKS, Check
 from btfdbg.report.sentence import evidence, verdict
 
 if TYPE_CHECKING:
@@ -48,12 +49,12 @@ def report(session: Session, only: Collection[str] = ()) -> Report:
     >>> report(session).verdict
     'Somebody panicked this machine on purpose: init(1) wrote to /proc/sysrq-trigger.'
     """
-    look = Look(session)
+    look = DecidedLook(session)
     look.happened = Happened(look)
     return report_of(look, only)
 
 
-def report_of(look: Look, only: Collection[str] = ()) -> Report:
+def report_of(look: DecidedLook, only: Collection[str] = ()) -> Report:
     """
     Say what a look at a dump says, whose decision is made.
 
@@ -78,7 +79,7 @@ def report_of(look: Look, only: Collection[str] = ()) -> Report:
     )
 
 
-def run(look: Look, check: Check) -> Section:
+def run(look: DecidedLook, check: Check) -> Section:
     """Run one check."""
     missing = [need for need in check.needs if not look.has(need)]
     if missing:

@@ -20,7 +20,8 @@ from btfdbg.report.as_json import as_dict
 from btfdbg.report.as_text import as_text
 from btfdbg.report.kinds import KINDS
 from btfdbg.report.look import Look
-from btfdbg.report.parts import CHECKS, Graph, Item, Line, Report, Stack, check
+from btfdbg.report.parts import Graph, Item, Line, Report, Stack
+from btfdbg.report.registry import CHECKS, check
 from btfdbg.report.severity import main_event
 from btfdbg.report.whole import report
 from btfdbg.report.witness import FINER, WITNESSES, witness

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from btfdbg.report.look import Call
+from btfdbg.report.calls import Call
 from btfdbg.report.sentence import _by_hand, verdict
 
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from btfdbg.errors import DebugInfoError
 from btfdbg.report import Frame, joins, signature_of
-from btfdbg.report.triage.groups import Crash, facts_of_path, group, hints
+from btfdbg.report.triage.crash import Crash
+from btfdbg.report.triage.groups import facts_of_path, group, hints
 from btfdbg.report.triage.known import parse_known
 
 

@@ -15,9 +15,9 @@ import pytest
 from btfdbg.cli.main import main
 from btfdbg.lazy_dataclass import replace
 from btfdbg.report.triage import workers
+from btfdbg.report.triage.crash import Crash
 from btfdbg.report.triage.crash_of import crash_of_log
 from btfdbg.report.triage.finding import Found, find, fingerprint
-from btfdbg.report.triage.groups import Crash
 from btfdbg.report.triage.workers import Limits, read_all
 from tests.report.test_events import ARM64, HUNG, NULL, stamped
 

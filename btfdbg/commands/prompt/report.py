@@ -48,7 +48,7 @@ def report(session: Session, args: argparse.Namespace) -> None:
     """Run the command."""
     from btfdbg.report import whole
     from btfdbg.report.as_text import as_text
-    from btfdbg.report.parts import CHECKS
+    from btfdbg.report.registry import CHECKS
 
     whole.load_checks()
     if args.list:

@@ -6,8 +6,10 @@ from collections import Counter
 from collections.abc import Iterator
 
 from btfdbg.report.blocked import Blockage, Blocked, Group
-from btfdbg.report.look import UNREADABLE, Look
-from btfdbg.report.parts import Bars, Graph, Item, Line, Stack, check
+from btfdbg.report.calls import UNREADABLE
+from btfdbg.report.happened import DecidedLook
+from btfdbg.report.parts import Bars, Graph, Item, Line, Stack
+from btfdbg.report.registry import check
 
 _GROUPS = 20
 _NAMED = 6
@@ -16,7 +18,7 @@ _NODES = 60
 
 
 @check("blocked", "Blocked tasks", more=("ps -m", "foreach UN bt"), order=40)
-def blocked(look: Look) -> Iterator[Item]:
+def blocked(look: DecidedLook) -> Iterator[Item]:
     """Print groups of tasks that wait, and what for."""
     blockage = look.happened.blockage
     yield from _states(look)
@@ -37,7 +39,7 @@ def blocked(look: Look) -> Iterator[Item]:
         yield graph
 
 
-def _states(look: Look) -> Iterator[Item]:
+def _states(look: DecidedLook) -> Iterator[Item]:
     from drgn.helpers.linux.sched import get_task_state
 
     count: Counter[str] = Counter()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from btfdbg.report.look import UNREADABLE, Look
-from btfdbg.report.parts import Bars, Item, Line, Stack, Table, check
+from btfdbg.report.calls import UNREADABLE
+from btfdbg.report.look import Look
+from btfdbg.report.parts import Bars, Item, Line, Stack, Table
+from btfdbg.report.registry import check
 
 _MAX_CPUS = 4096
 _SHOWN = 16

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from btfdbg.report.look import Look
-from btfdbg.report.parts import Item, Line, Stack, Table, check
+from btfdbg.report.happened import DecidedLook
+from btfdbg.report.parts import Item, Line, Stack, Table
+from btfdbg.report.registry import check
 
 
 @check("crash", "The task that panicked", more=("ctx", "bt", "dis"), order=20)
-def crash(look: Look) -> Iterator[Item]:
+def crash(look: DecidedLook) -> Iterator[Item]:
     """Print who, where and with what."""
     task = look.panic_task
     if task is None:
@@ -39,7 +40,7 @@ def crash(look: Look) -> Iterator[Item]:
         yield Stack(tuple(map(str, calls)), "innermost first")
 
 
-def _what_fits(look: Look) -> Iterator[Item]:
+def _what_fits(look: DecidedLook) -> Iterator[Item]:
     """Members that the access may have been to, if the type of its pointer is not known."""
     from btfdbg.frames.own_structs import fitting_members
 
@@ -60,7 +61,7 @@ def _what_fits(look: Look) -> Iterator[Item]:
         )
 
 
-def _registers(look: Look) -> Iterator[Item]:
+def _registers(look: DecidedLook) -> Iterator[Item]:
     """The registers at the exception, not those of panic()."""
     from btfdbg.frames.exception import registers_at
     from btfdbg.report.place import WAITING, frame_of

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from btfdbg.report.look import Look
-from btfdbg.report.parts import Item, Line, Stack, Table, check
+from btfdbg.report.parts import Item, Line, Stack, Table
+from btfdbg.report.registry import check
 
 _EVENTS = 30
 _LINES = 60

@@ -6,8 +6,10 @@ import itertools
 import re
 from collections.abc import Iterable, Iterator
 
-from btfdbg.report.look import UNREADABLE, Look
-from btfdbg.report.parts import Bars, Item, Line, Table, check
+from btfdbg.report.calls import UNREADABLE
+from btfdbg.report.look import Look
+from btfdbg.report.parts import Bars, Item, Line, Table
+from btfdbg.report.registry import check
 
 _CACHES = 15
 _MAX_CACHES = 4096

@@ -5,8 +5,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-from btfdbg.report.look import UNREADABLE, Look
-from btfdbg.report.parts import Item, Line, Table, check
+from btfdbg.report.calls import UNREADABLE
+from btfdbg.report.look import Look
+from btfdbg.report.parts import Item, Line, Table
+from btfdbg.report.registry import check
 
 _MAX = 1 << 14
 # include/linux/panic.h: bits of module.taints.

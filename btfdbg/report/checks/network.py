@@ -13,8 +13,10 @@ from collections.abc import Iterator
 
 import drgn
 
-from btfdbg.report.look import UNREADABLE, Look
-from btfdbg.report.parts import Item, Line, Table, check
+from btfdbg.report.calls import UNREADABLE
+from btfdbg.report.look import Look
+from btfdbg.report.parts import Item, Line, Table
+from btfdbg.report.registry import check
 
 _DEVICES = 1 << 12
 _QUEUES = 1 << 12

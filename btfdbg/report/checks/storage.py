@@ -7,8 +7,10 @@ from collections.abc import Iterator
 
 import drgn
 
-from btfdbg.report.look import UNREADABLE, Look
-from btfdbg.report.parts import Item, Line, Table, check
+from btfdbg.report.calls import UNREADABLE
+from btfdbg.report.look import Look
+from btfdbg.report.parts import Item, Line, Table
+from btfdbg.report.registry import check
 
 _MAX = 4096
 _REQUESTS = 1 << 16

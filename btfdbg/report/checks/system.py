@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from btfdbg.report.look import UNREADABLE, Look
-from btfdbg.report.parts import Item, Line, Table, check
+from btfdbg.report.calls import UNREADABLE
+from btfdbg.report.look import Look
+from btfdbg.report.parts import Item, Line, Table
+from btfdbg.report.registry import check
 
 # include/linux/panic.h and kernel/panic.c: taint_flags[].
 _TAINTS = {

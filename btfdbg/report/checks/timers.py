@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 
 import drgn
 
+from btfdbg.report.calls import UNREADABLE
 from btfdbg.report.clock import Clock
-from btfdbg.report.look import UNREADABLE, Look
-from btfdbg.report.parts import Item, Line, Table, check
+from btfdbg.report.look import Look
+from btfdbg.report.parts import Item, Line, Table
+from btfdbg.report.registry import check
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

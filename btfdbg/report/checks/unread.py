@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from btfdbg.report.look import Look
-from btfdbg.report.parts import Item, Line, check
+from btfdbg.report.parts import Item, Line
+from btfdbg.report.registry import check
 
 
 @check("unread", "What could not be read", more=("info",), order=100)

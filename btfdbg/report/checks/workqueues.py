@@ -10,10 +10,12 @@ from collections.abc import Iterator
 
 import drgn
 
+from btfdbg.report.calls import UNREADABLE
 from btfdbg.report.clock import Clock
-from btfdbg.report.look import UNREADABLE, Look
-from btfdbg.report.parts import Item, Line, Table, check
+from btfdbg.report.look import Look
+from btfdbg.report.parts import Item, Line, Table
 from btfdbg.report.pools import MAX_WORKS, every_pool, pending, running, stood_still
+from btfdbg.report.registry import check
 
 _SHOWN = 30
 _NAMED = 3

@@ -7,7 +7,8 @@ stacklines.py  line → frame, register, heading
 headers.py     the messages that begin a report, one row each
 expression.py  a regular expression that is compiled when it is first needed
 text.py        text → events; building.py is one report while it is read, panics.py what ends it,
-               deciding.py which of its stacks decides, registers.py what its fault accessed
+               sections.py its stacks, deciding.py which of them decides, registers.py what its
+               fault accessed
 files.py       logs as files; journal.py: what journalctl exports, as lines
 log_report.py  the report on one; log_page.py: in the shape of a dump's
 

@@ -21,6 +21,7 @@ from btfdbg.report.logs.headers import FOLLOWS, NAMES, STARTS
 from btfdbg.report.logs.lines import printable
 from btfdbg.report.logs.panics import kind_of, may_end
 from btfdbg.report.logs.registers import Dump
+from btfdbg.report.logs.sections import FRAMES, Budget, Section
 from btfdbg.report.logs.stacklines import (
     FUNCTION,
     arm_frames,
@@ -35,8 +36,7 @@ if TYPE_CHECKING:
     from btfdbg.report.logs.headers import Header
     from btfdbg.report.logs.lines import Line
 
-_SECTIONS, _FRAMES = 64, 1024  # of one report that are kept
-_TOP = 32  # frames of a report's first stack, once a log has used up its budget
+_SECTIONS = 64  # of one report that are kept
 _BESIDE = 14  # lines between a message that names a defect and its BUG or WARNING
 _PANIC_AFTER = 120.0  # seconds
 _KILLED_AFTER = 1.0  # from an oops to the end of its task
@@ -73,43 +73,6 @@ _FILES = {
 }
 
 
-class _Section:
-    """
-    A stack of the report: its place in it, and its frames.
-
-    ``leaf`` is who the link register says called the first of them, while it is not known
-    whether he has a frame. A function that calls nothing need not make one; in one that did
-    call something, the link register points into the function itself.
-    """
-
-    __slots__ = ("frames", "leaf", "name")
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.leaf: Frame | None = None
-        self.frames: list[Frame] = []
-
-    @property
-    def sure(self) -> bool:
-        return any(one.sure and one.part != "pc" for one in self.frames)
-
-
-class Budget:
-    """How many frames all reports of a log may still keep."""
-
-    __slots__ = ("left",)
-
-    def __init__(self, left: int) -> None:
-        self.left = left
-
-    def room(self, section: _Section, sections: int) -> bool:
-        """Say whether one more frame may be kept; past the budget only a stack's top."""
-        self.left -= 1
-        if self.left > 0:
-            return len(section.frames) < _FRAMES
-        return sections == 1 and len(section.frames) < _TOP
-
-
 class Builder:
     """A report whose lines are being read."""
 
@@ -136,7 +99,7 @@ class Builder:
         if groups.get("fn"):
             self.named = Frame(groups["fn"], groups.get("mod") or "", True, "pc")
         self.at: Frame | None = None  # where lockdep's lock is taken
-        self.sections: list[_Section] = []
+        self.sections: list[Section] = []
         self.pc: Frame | None = None
         self.bad_pc = False
         self.panicked = False
@@ -144,8 +107,8 @@ class Builder:
         self.cut = False
         self.repeats = 0
         self.guessed = False  # its stacks are what the unwinder found, not what it vouches for
-        self._budget = frames or Budget(_SECTIONS * _FRAMES)
-        self._section: _Section | None = None
+        self._budget = frames or Budget(_SECTIONS * FRAMES)
+        self._section: Section | None = None
         self._context = "trace"
         self._part = "task"
         self._dump = Dump()
@@ -277,7 +240,7 @@ class Builder:
         if section is None:
             if len(self.sections) >= _SECTIONS:
                 return
-            section = self._section = _Section(self._context)
+            section = self._section = Section(self._context)
             self.sections.append(section)
             if self._pending_pc is not None:
                 section.frames.append(self._pending_pc)

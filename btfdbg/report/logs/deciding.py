@@ -15,10 +15,29 @@ from btfdbg.report.kinds import FAULT, HANG, STALL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from btfdbg.report.logs.building import Builder
+    from collections.abc import Sequence
+    from typing import Protocol
+
+    from btfdbg.report.kinds import Kind
+    from btfdbg.report.logs.sections import Section
+
+    class Read(Protocol):
+        """What was read of a report; ``building`` has it."""
+
+        kind: Kind
+        message: str
+        detail: str
+        bad_pc: bool
+        at: Frame | None
+        holder: Frame | None
+        named: Frame | None
+        pc: Frame | None
+
+        @property
+        def sections(self) -> Sequence[Section]: ...
 
 
-def _stack(report: Builder, *names: str) -> list[Frame]:
+def _stack(report: Read, *names: str) -> list[Frame]:
     for name in names:
         for section in report.sections:
             if section.name == name and section.sure:
@@ -26,7 +45,7 @@ def _stack(report: Builder, *names: str) -> list[Frame]:
     return []
 
 
-def deciding(report: Builder) -> list[Frame]:
+def deciding(report: Read) -> list[Frame]:
     """Return the frames of the stack that decides, innermost first."""
     kind = report.kind
     if kind.choice == STALL:
@@ -61,7 +80,7 @@ def is_held(detail: str) -> bool:
     return detail.startswith(("held", "still", "lock held"))
 
 
-def _top_of_stack(report: Builder) -> list[Frame]:
+def _top_of_stack(report: Read) -> list[Frame]:
     """
     Return a stack that the unwinder cannot follow, of which the top can be relied on.
 
@@ -76,7 +95,7 @@ def _top_of_stack(report: Builder) -> list[Frame]:
     return []
 
 
-def _at_decides(report: Builder) -> bool:
+def _at_decides(report: Read) -> bool:
     return (
         is_held(report.detail)
         or report.detail == "workqueue leaked lock"
@@ -85,7 +104,7 @@ def _at_decides(report: Builder) -> bool:
     )
 
 
-def _stalled(report: Builder) -> list[Frame]:
+def _stalled(report: Read) -> list[Frame]:
     fallback: list[Frame] = []
     for section in report.sections:
         if section.name in ("kthread", "locks") or not section.sure:

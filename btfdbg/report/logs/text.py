@@ -17,10 +17,11 @@ from __future__ import annotations
 import re
 
 from btfdbg.report.kinds import KINDS
-from btfdbg.report.logs.building import Budget, Builder
+from btfdbg.report.logs.building import Builder
 from btfdbg.report.logs.headers import ALONE, FOLLOWS, NAMES, WORDS, header, next_word
 from btfdbg.report.logs.lines import Line, parse_line
 from btfdbg.report.logs.panics import cause_of
+from btfdbg.report.logs.sections import Budget
 from btfdbg.report.logs.stacklines import heading
 
 TYPE_CHECKING = False

@@ -2,6 +2,7 @@
 
 In reading order:
 
+crash.py     one crash, the value
 groups.py    many crashes → groups and hints; known.py: local knowledge of them
 finding.py   which files are dumps and logs
 crash_of.py  one file → its crash; singles.py: the page about it

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-    from btfdbg.report.triage.groups import Crash, Group, Hint
+    from btfdbg.report.triage.crash import Crash
+    from btfdbg.report.triage.groups import Group, Hint
     from btfdbg.report.triage.workers import Result
 
 INDEX, LINES = "index.html", "triage.jsonl"

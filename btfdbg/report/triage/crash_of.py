@@ -12,7 +12,8 @@ from btfdbg.report.kinds import KINDS, NOBODY
 from btfdbg.report.logs.files import Log, read_log
 from btfdbg.report.logs.log_report import verdict
 from btfdbg.report.severity import main_event
-from btfdbg.report.triage.groups import Crash, facts_of_path
+from btfdbg.report.triage.crash import Crash
+from btfdbg.report.triage.groups import facts_of_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from btfdbg.program.session import Session
-    from btfdbg.report.look import Look
+    from btfdbg.report.happened import DecidedLook
     from btfdbg.report.parts import Report
 
     Page = Callable[[Report], None]
@@ -54,11 +55,12 @@ def crash_of_dump(path: str, page: Page | None = None) -> Crash:
     """
     from btfdbg.program.open import program_from_core_dump
     from btfdbg.program.session import session as session_of
-    from btfdbg.report.look import UNREADABLE, Look
+    from btfdbg.report.calls import UNREADABLE
+    from btfdbg.report.happened import DecidedLook
 
     session = session_of(program_from_core_dump(path))
     host, release, time = _facts_of_dump(session)
-    look = Look(session)
+    look = DecidedLook(session)
     crash = _crash(path, Log(tuple(look.events), 0), host, release)
     crash = replace(crash, source="dump")
     try:
@@ -98,7 +100,7 @@ def _facts_of_dump(session: Session) -> tuple[str, str, float | None]:
     return host, release, float(seconds) if _CLOCK_IS_SET < seconds < _CLOCK_IS_WRONG else None
 
 
-def _decided(crash: Crash, look: Look) -> Crash:
+def _decided(crash: Crash, look: DecidedLook) -> Crash:
     """Let the report's decision, which looks at the structures too, stand before the log's."""
     from btfdbg.report.happened import Happened
     from btfdbg.report.sentence import verdict as sentence

@@ -22,8 +22,8 @@ from btfdbg.report.triage.groups import facts_of_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from btfdbg.report.triage.crash import Crash
     from btfdbg.report.triage.finding import Found
-    from btfdbg.report.triage.groups import Crash
 
 FORM = 4  # of the lines; raised when what is read from a dump changes
 _MAX_FILE = 256 << 20

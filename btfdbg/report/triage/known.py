@@ -27,7 +27,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from btfdbg.report.triage.groups import Crash
+    from btfdbg.report.triage.crash import Crash
 
 _MAX_ROWS = 10_000
 _CONDITIONS = ("title", "kind", "function", "module", "release", "host", "model", "stack")

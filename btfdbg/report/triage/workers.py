@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from btfdbg.report.parts import Report
+    from btfdbg.report.triage.crash import Crash
     from btfdbg.report.triage.finding import Found
-    from btfdbg.report.triage.groups import Crash
 
 _LOGS_AT_ONCE = 24
 _FRESH = 60.0  # seconds after its last change in which a file may be unfinished
