@@ -7,6 +7,11 @@ from __future__ import annotations
 
 import argparse
 import gc
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from btfdbg.handover.vmlinux.modules import ExportedModule
 
 _SHOWN = 3
 
@@ -18,6 +23,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--runtime",
         action="store_true",
         help="addresses as in memory, KASLR applied (for gdb); crash and drgn want the others",
+    )
+    parser.add_argument(
+        "--modules",
+        metavar="DIR",
+        help="also write DIR/NAME.ko for each loaded module, for crash's mod -S DIR",
     )
     parser.add_argument(
         "--all-variables",
@@ -34,10 +44,12 @@ def run(args: argparse.Namespace) -> int:
     """
     from btfdbg.cli.main import open_session
     from btfdbg.handover.vmlinux.export import export
+    from btfdbg.handover.vmlinux.modules import export_modules
 
     gc.disable()  # what is made is there to stay: looking through it is an eighth of the time
     session = open_session(args)
     done = export(session, args.output, runtime=args.runtime, every=args.all_variables)
+    modules = export_modules(session, args.modules) if args.modules else []
     if args.log_level == "none":
         return 0
     print(
@@ -55,4 +67,30 @@ def run(args: argparse.Namespace) -> int:
             print(f"  and {len(lost) - _SHOWN} more; all are in its note .note.btfdbg")
     if done.lost:
         print(f"{done.lost} damaged types were left out")
+    if modules:
+        _print_modules(args.modules, modules)
     return 0
+
+
+def _print_modules(folder: str, modules: Sequence[ExportedModule]) -> None:
+    written = [m for m in modules if not m.why]
+    print(
+        f"{folder}: {len(written)} of {len(modules)} modules,"
+        f" {sum(m.symbols for m in written)} symbols,"
+        f" {sum(m.functions for m in written)} functions,"
+        f" {sum(m.variables for m in written)} variables with a type"
+    )
+    by_reason: dict[str, list[str]] = {}
+    for m in modules:
+        if m.why:
+            by_reason.setdefault(m.why, []).append(m.name)
+    for why, names in by_reason.items():
+        print(f"without a file, because {why}: {' '.join(names)}")
+    lacking = [m for m in written if m.missing]
+    if lacking:
+        first = lacking[0]
+        print(
+            f"not in the dump: some sections of {len(lacking)} modules, as"
+            f" {' '.join(x.section for x in first.missing[:_SHOWN])} of {first.name}; each file's"
+            " note .note.btfdbg has its own"
+        )

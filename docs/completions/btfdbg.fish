@@ -51,7 +51,7 @@ function _shtab_btfdbg_using
 end
 
 set -g _shtab_btfdbg_commands info report signature triage collect trim isf export-vmlinux gdbserver serve btf 'btf dump' 'btf assemble' 'btf check' 'btf convert' 'btf embed' 'btf dedup' 'btf distill' 'btf relocate' 'btf merge' 'btf minimize' 'btf diff' 'btf find' 'btf holes' 'btf offset' 'btf fingerprint' 'btf isf' 'btf encode-vars' vars 'vars extract' 'vars list' 'vars check'
-set -g _shtab_btfdbg_opts_with_value --architecture --btf --btf-extra --color --database --for --format --html --jobs --kallsyms --known --lane --leave-out --listen --log --log-level --memory --modules-dir --only --output --qemu --release --results --save-vmcoreinfo --scheduler --seconds --source --symbols --trust --vmcoreinfo -e -i -j -o -s -x
+set -g _shtab_btfdbg_opts_with_value --architecture --btf --btf-extra --color --database --for --format --html --jobs --kallsyms --known --lane --leave-out --listen --log --log-level --memory --modules --modules-dir --only --output --qemu --release --results --save-vmcoreinfo --scheduler --seconds --source --symbols --trust --vmcoreinfo -e -i -j -o -s -x
 
 complete -c btfdbg -e
 complete -c btfdbg -f
@@ -217,6 +217,7 @@ complete -c btfdbg -n '_shtab_btfdbg_using export-vmlinux' -l log-level -xka "de
 complete -c btfdbg -n '_shtab_btfdbg_using export-vmlinux' -s q -l quiet -d 'no messages, no banner'
 complete -c btfdbg -n '_shtab_btfdbg_using export-vmlinux' -s o -l output -xka "(__fish_complete_path (commandline -ct))" -d 'where to write it'
 complete -c btfdbg -n '_shtab_btfdbg_using export-vmlinux' -l runtime -d 'addresses as in memory, KASLR applied (for gdb); crash and drgn want the others'
+complete -c btfdbg -n '_shtab_btfdbg_using export-vmlinux' -l modules -xka "(__fish_complete_directories)" -d 'also write DIR/NAME.ko for each loaded module, for crash'"'"'s mod -S DIR'
 complete -c btfdbg -n '_shtab_btfdbg_using export-vmlinux' -l all-variables -d 'also the variables that macros make by the thousand (tracepoints, initcalls)'
 complete -c btfdbg -n '_shtab_btfdbg_using export-vmlinux; and test $_shtab_btfdbg_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'the dump'
 complete -c btfdbg -n '_shtab_btfdbg_using; and test $_shtab_btfdbg_npos -eq 0' -a gdbserver -d 'the dump as a remote target of gdb'

@@ -5,7 +5,11 @@
 ``orc``       ORC as .debug_frame, for debuggers that know DWARF only
 ``sections``  which parts of the image are sections, and what could be read of them
 ``elf``       the file: sections, symbols, header
+``symtab``    its symbols
+``about``     what the file says of itself
 ``export``    all of it together: ``btfdbg export-vmlinux``
+``closure``   what a module's types need of the kernel's
+``modules``   a file for each loaded module: ``--modules``
 
 What it cannot have, because the dump has not: line numbers, inlined functions, local
 variables. Its producer string says what it is, a note says which pages could not be read.

@@ -14,6 +14,7 @@ array gets no bound. Strings keep BTF's offsets, so a name is a number that is c
 from __future__ import annotations
 
 import struct
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeAlias
 
@@ -43,6 +44,9 @@ from btfdbg.lazy_dataclass import dataclass
 
 _HEADER = 11  # of a unit of 32-bit DWARF 4
 _MAX_INFO = 1 << 31
+# Where an entry's first address stands: behind code, producer, language and name in a
+# unit's, behind code and name in a function's; a variable's ends with it.
+_UNIT_ADDRESS, _FUNCTION_ADDRESS, _ADDRESS_BYTES = 11, 5, 8
 _END = b"\0"  # of an entry's children
 _NAME, _TYPE = (At.NAME, Form.STRP), (At.TYPE, Form.REF4)
 _SIZE1, _SIZE4 = (At.BYTE_SIZE, Form.DATA1), (At.BYTE_SIZE, Form.DATA4)
@@ -109,6 +113,7 @@ class Dwarf:
     The sections, and what is in them.
 
     :ivar lost: Types that BTF has and that became nothing (damaged ones).
+    :ivar places: Where in ``info`` addresses stand, if that was asked for.
     """
 
     info: bytearray
@@ -117,6 +122,7 @@ class Dwarf:
     functions: int
     variables: int
     lost: int
+    places: array[int]
 
 
 class Writer:
@@ -150,11 +156,14 @@ class Writer:
         functions: Iterable[Function],
         variables: Iterable[Variable],
         constants: Iterable[tuple[str, int]] = (),
+        *,
+        keep_places: bool = False,
     ) -> Dwarf:
         """
         Return the sections.
 
         :param constants: Variables that the compiler folded away: name and value.
+        :param keep_places: Say where in .debug_info addresses stand.
         """
         head = self._unit()
         bases, place = self._bases(_HEADER + len(head))
@@ -166,7 +175,10 @@ class Writer:
             out += write()
         del writers
         function_count = variable_count = 0
+        places = array("Q", [_HEADER + _UNIT_ADDRESS])
         for entry in self._functions(functions):
+            if keep_places:
+                places.append(len(out) + _FUNCTION_ADDRESS)
             out += entry
             function_count += 1
         shapes = [
@@ -175,6 +187,8 @@ class Writer:
         ]
         for v in variables:
             target = self._ref(v.type) or self._void
+            if keep_places:
+                places.append(len(out) + shapes[v.is_global].size - _ADDRESS_BYTES)
             out += self._pack(
                 shapes[v.is_global], self._string(v.name), target,
                 ADDRESS_EXPRESSION, OP_ADDR, v.address,
@@ -188,8 +202,9 @@ class Writer:
             raise BtfError(f"DWARF of {len(out)} bytes does not fit one unit")
         struct.pack_into(self._prefix + "IHIB", out, 0, len(out) - 4, 4, 0, 8)
         return Dwarf(
-            out, self._shapes.section(), self._strings, function_count, variable_count, self.lost
-        )
+            out, self._shapes.section(), self._strings, function_count, variable_count, self.lost,
+            places if keep_places else array("Q"),
+        )  # fmt: skip
 
     # What entries are made of.
 

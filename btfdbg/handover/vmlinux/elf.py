@@ -15,8 +15,10 @@ from typing import BinaryIO
 
 from btfdbg.lazy_dataclass import dataclass
 
-_EHDR, _SHDR, SYMBOL = 64, 64, 24
-_ET_EXEC, _EV_CURRENT, _ELFCLASS64 = 2, 1, 2
+_EHDR, _SHDR = 64, 64
+SYMBOL, RELA = 24, 24
+"""Bytes of a row of .symtab, and of one of .rela."""
+_ET_REL, _ET_EXEC, _EV_CURRENT, _ELFCLASS64 = 1, 2, 1, 2
 SHN_ABS = 0xFFF1
 MAX_SECTIONS = 0xFF00
 
@@ -27,6 +29,7 @@ class Type(IntEnum):
     PROGBITS = 1
     SYMTAB = 2
     STRTAB = 3
+    RELA = 4
     NOTE = 7
     NOBITS = 8
 
@@ -39,6 +42,7 @@ class Flag(IntFlag):
     ALLOC = 2
     EXECINSTR = 4
     STRINGS = 0x20
+    INFO_LINK = 0x40
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +63,14 @@ class Writer:
     """
     :param file: Open for writing, at its start, and seekable.
     :param machine: e_machine.
+    :ivar prefix: The byte order, as :mod:`struct` has it.
     """
 
     def __init__(self, file: BinaryIO, machine: int, little_endian: bool) -> None:
         self._file = file
         self._machine = machine
         self._little = little_endian
-        self._prefix = "<" if little_endian else ">"
+        self.prefix = "<" if little_endian else ">"
         self._sections = [_Section("", 0, 0, 0, 0, 0, 0, 0, 0, 0)]
         self._segments: list[tuple[int, int, int, int, int]] = []
         file.write(bytes(_EHDR))
@@ -123,8 +128,12 @@ class Writer:
         access = 4 | (2 if s.flags & Flag.WRITE else 0) | (1 if s.flags & Flag.EXECINSTR else 0)
         self._segments.append((access, s.offset, s.address, filed, s.size))
 
-    def finish(self, entry: int = 0) -> None:
-        """Write the names of sections and all headers."""
+    def finish(self, entry: int = 0, *, relocatable: bool = False) -> None:
+        """
+        Write the names of sections and all headers.
+
+        :param relocatable: A file whose sections have no address yet, as a .ko.
+        """
         names = bytearray(b"\0")
         places = []
         for section in self._sections:
@@ -136,7 +145,7 @@ class Writer:
         strings = self.add(".shstrtab", bytes(names), type_=Type.STRTAB)
         self._pad(8)
         headers = self._at
-        pack = struct.Struct(self._prefix + "IIQQQQIIQQ").pack
+        pack = struct.Struct(self.prefix + "IIQQQQIIQQ").pack
         for place, s in zip(places, self._sections, strict=True):
             self._file.write(
                 pack(
@@ -146,7 +155,7 @@ class Writer:
             )  # fmt: skip
             self._at += _SHDR
         programs = self._at if self._segments else 0
-        program = struct.Struct(self._prefix + "IIQQQQQQ").pack
+        program = struct.Struct(self.prefix + "IIQQQQQQ").pack
         for access, offset, address, filed, size in self._segments:
             self._file.write(program(1, access, offset, address, address, filed, size, 1))
         self._file.seek(0)
@@ -154,8 +163,9 @@ class Writer:
         self._file.write(
             ident
             + struct.pack(
-                self._prefix + "HHIQQQIHHHHHH",
-                _ET_EXEC, self._machine, _EV_CURRENT, entry, programs, headers, 0, _EHDR,
+                self.prefix + "HHIQQQIHHHHHH",
+                _ET_REL if relocatable else _ET_EXEC, self._machine, _EV_CURRENT,
+                entry, programs, headers, 0, _EHDR,
                 56 if self._segments else 0, len(self._segments), _SHDR, len(self._sections),
                 strings,
             )

@@ -6,21 +6,19 @@ variable's type is, is :mod:`btfdbg.handover.kernel`'s.
 
 from __future__ import annotations
 
-import json
 import os
-import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO
 
 import drgn
 
-from btfdbg import __version__
 from btfdbg.btf import Btf, Kind
 from btfdbg.btf.fields import NAME_OFF, SIZE_OR_TYPE
 from btfdbg.errors import DebugInfoError
 from btfdbg.handover.kernel import Kernel, gather
 from btfdbg.handover.symbols import is_offset
 from btfdbg.handover.vmlinux import elf, orc
+from btfdbg.handover.vmlinux.about import add_note, note, producer
 from btfdbg.handover.vmlinux.dwarf import Function, Variable, Writer
 from btfdbg.handover.vmlinux.sections import (
     CODE,
@@ -31,8 +29,9 @@ from btfdbg.handover.vmlinux.sections import (
     Missing,
     cut,
 )
+from btfdbg.handover.vmlinux.symtab import OBJECT, Symtab, kind_of
 from btfdbg.kallsyms.choice import is_text
-from btfdbg.kallsyms.model import END_MARKERS, Sym
+from btfdbg.kallsyms.model import Sym
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.varextract.encode import NOISE_NAMES
 from btfdbg.vmcore.platforms import machine_of, row_of
@@ -40,15 +39,7 @@ from btfdbg.vmcore.platforms import machine_of, row_of
 if TYPE_CHECKING:
     from btfdbg.program.session import Session
 
-NOTE_NAME = "btfdbg"
-NOTE_MISSING = 1
-"""Type of our note: JSON about the file."""
-
 _MASK64 = (1 << 64) - 1
-_WEAK = frozenset("vVwW")
-_FUNC, _OBJECT, _SECTION = 2, 1, 3
-_GLOBAL, _WEAK_BINDING = 1, 2
-_KINDS = dict.fromkeys("tTwW", _FUNC) | dict.fromkeys("bBdDrRvVgG", _OBJECT)
 _BUILD_ID = 3
 _MAX_PERCPU = 64 << 20
 _HERTZ = range(50, 10001)
@@ -74,15 +65,6 @@ class Exported:
     frames: int
     untyped: int
     missing: tuple[Missing, ...]
-
-
-def producer(session: Session) -> str:
-    """What the file says of itself."""
-    return (
-        f"btfdbg {__version__}: made from a dump of {session.release or 'a kernel'},"
-        " not by a compiler; types from BTF, symbols from kallsyms, types of variables from"
-        " btfdbg's database; no line numbers, inlined functions or local variables"
-    )
 
 
 def export(session: Session, path: str, *, runtime: bool = False, every: bool = False) -> Exported:
@@ -153,7 +135,12 @@ class _Export:
         frames = self._frames()
         symbols = self._symbols(places)
         missing = tuple(self.contents.missing)
-        self._note(missing)
+        said = {
+            "build_id": self.session.build_id,
+            "kernel_offset": self.kernel.offset,
+            "addresses": "link-time" if self.shift or not self.kernel.offset else "runtime",
+        }
+        add_note(self.elf, self.session, missing, said)
         self.elf.finish(text[0])
         self.file.seek(0, os.SEEK_END)
         return Exported(
@@ -203,9 +190,7 @@ class _Export:
 
     def _build_id(self) -> None:
         """The build id that VMCOREINFO states; .notes could not be read."""
-        data = _note(
-            self.arch.little_endian, "GNU", _BUILD_ID, bytes.fromhex(self.session.build_id)
-        )
+        data = note(self.elf.prefix, "GNU", _BUILD_ID, bytes.fromhex(self.session.build_id))
         self.elf.add(".note.gnu.build-id", data, type_=elf.Type.NOTE, align=4)
 
     def _percpu(self) -> int | None:
@@ -294,69 +279,21 @@ class _Export:
 
     def _symbols(self, places: Index) -> int:
         kernel, shift = self.kernel, self.shift
-        prefix = "<" if self.arch.little_endian else ">"
-        pack = struct.Struct(prefix + "IBBHQQ").pack
-        # Local ones first, as ELF has it.
-        local, others, strings = bytearray(24), bytearray(), bytearray(1)
-        starts = self.elf.addresses()
-        for number in range(1, len(self.elf)):
-            local += pack(0, _SECTION, 0, number, starts[number], 0)
+        table = Symtab(self.elf)
         absolute = kernel.percpu_absolute
         for sym in kernel.symbols:
-            letter, name, address = sym.type_letter, sym.name, sym.address
-            kind = 0
+            letter, address = sym.type_letter, sym.address
             if absolute and is_offset(sym):
                 # kallsyms calls them absolute; they are variables of .data..percpu.
                 number = places.at(address)
-                kind = _OBJECT if sym.percpu else 0
+                kind = OBJECT if sym.percpu else 0
             else:
                 address = (address - shift) & _MASK64
                 number = elf.SHN_ABS if letter in "aA" else places.at(address)
-                if name not in END_MARKERS:
-                    kind = _KINDS.get(letter, 0)
-            place = len(strings)
-            strings += name.encode("utf-8", "surrogateescape")
-            strings += b"\0"
-            if letter in _WEAK:
-                others += pack(place, _WEAK_BINDING << 4 | kind, 0, number, address, sym.size)
-            elif letter.isupper():
-                others += pack(place, _GLOBAL << 4 | kind, 0, number, address, sym.size)
-            else:
-                local += pack(place, kind, 0, number, address, sym.size)
+                kind = kind_of(sym.name, letter)
+            table.add(sym.name, letter, kind, number, address, sym.size)
         for own in kernel.tables:
             address = (own.address - shift) & _MASK64
-            local += pack(len(strings), _OBJECT, 0, places.at(address), address, own.size)
-            strings += own.name.encode() + b"\0"
-        link, first = len(self.elf) + 1, len(local) // elf.SYMBOL
-        local += others
-        self.elf.add(
-            ".symtab", local, type_=elf.Type.SYMTAB, link=link, info=first, align=8,
-            entsize=elf.SYMBOL,
-        )  # fmt: skip
-        self.elf.add(".strtab", strings, type_=elf.Type.STRTAB)
+            table.add(own.name, "r", OBJECT, places.at(address), address, own.size)
+        table.write()
         return len(kernel.symbols) + len(kernel.tables)
-
-    def _note(self, missing: Sequence[Missing]) -> None:
-        said = {
-            "producer": producer(self.session),
-            "release": self.session.release,
-            "build_id": self.session.build_id,
-            "kernel_offset": self.kernel.offset,
-            "addresses": "link-time" if self.shift or not self.kernel.offset else "runtime",
-            "missing": [
-                {"section": m.section, "address": m.address, "size": m.size, "why": m.why}
-                for m in missing
-            ],
-        }
-        data = _note(self.arch.little_endian, NOTE_NAME, NOTE_MISSING, json.dumps(said).encode())
-        self.elf.add(".note.btfdbg", data, type_=elf.Type.NOTE, align=4)
-
-
-def _note(little: bool, name: str, kind: int, data: bytes) -> bytes:
-    owner = name.encode() + b"\0"
-    head = struct.pack("<III" if little else ">III", len(owner), len(data), kind)
-    return (
-        head
-        + owner.ljust(-(-len(owner) // 4) * 4, b"\0")
-        + data.ljust(-(-len(data) // 4) * 4, b"\0")
-    )
