@@ -15,6 +15,9 @@ import pytest
 
 from btfdbg.cli.main import main
 from btfdbg.report.triage import on_dask
+from btfdbg.report.triage.finding import find
+from btfdbg.report.triage.read_batch import request
+from btfdbg.report.triage.workers import Limits
 from tests.report.test_events import ARM64, HUNG, NULL, stamped
 
 pytest.importorskip("distributed")
@@ -142,3 +145,44 @@ def test_without_dask_it_is_said_what_to_install(
     monkeypatch.setattr(on_dask, "find_spec", lambda name: None)
     assert main(["triage", str(logs), "--scheduler", "x", "--afresh"]) == 2
     assert "pip install 'btfdbg[dask]'" in capsys.readouterr().err
+
+
+def _wish(logs: Path, number: int) -> str:
+    found = find([str(logs / f"{number:02}.log")])
+    return request(list(found), Limits())
+
+
+def test_one_process_reads_one_batch_after_the_other(logs: Path) -> None:
+    try:
+        for number in range(3):
+            rows, why = on_dask.read_batch_here(_wish(logs, number), 300)
+            assert (len(rows), why) == (1, "")
+            assert rows[0]["crash"]["path"].endswith(f"{number:02}.log")
+        (reader,) = on_dask._idle
+        # One that has ended in the meantime is not missed.
+        reader.process.kill()
+        reader.process.wait()
+        rows, why = on_dask.read_batch_here(_wish(logs, 3), 300)
+        assert (len(rows), why) == (1, "")
+        assert on_dask._idle != [reader]
+    finally:
+        while on_dask._idle:
+            on_dask._idle.pop().end()
+
+
+def test_process_that_takes_too_long_is_ended(logs: Path) -> None:
+    assert on_dask.read_batch_here(_wish(logs, 0), 300)[1] == ""
+    (reader,) = on_dask._idle
+    os.kill(reader.process.pid, signal.SIGSTOP)
+    assert on_dask.read_batch_here(_wish(logs, 1), 1) == ([], "not done after 1 s")
+    assert not on_dask._idle
+    assert reader.process.returncode == -signal.SIGKILL
+
+
+def test_reader_ends_with_whom_it_reads_for() -> None:
+    reader = on_dask._Reader()
+    assert reader.process.stdin is not None
+    assert reader.process.stdout is not None
+    with reader.process.stdout:
+        reader.process.stdin.close()
+        assert reader.process.wait(300) == 0

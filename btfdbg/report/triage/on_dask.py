@@ -9,10 +9,11 @@ Facts: distributed's Client, as_completed and KilledWorker (its documentation, "
 
 from __future__ import annotations
 
+import time
 from importlib.util import find_spec
 
 from btfdbg.errors import DebugInfoError
-from btfdbg.report.triage.read_batch import request, result_of
+from btfdbg.report.triage.read_batch import DONE, request, result_of
 from btfdbg.report.triage.workers import Result, batches
 
 TYPE_CHECKING = False
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from btfdbg.report.triage.finding import Found
     from btfdbg.report.triage.workers import Limits
 
-_DUMPS_AT_ONCE = 4  # by one process of a worker, one after the other
+_DUMPS_AT_ONCE = 1  # so that no worker waits for another's last batch
 _CONNECT_SECONDS = 20
 _SLACK = 60.0  # seconds for starting Python, besides what the files may take
 
@@ -36,6 +37,61 @@ def check_dask() -> None:
         )
 
 
+class _Reader:
+    """A process that reads for this worker, one batch after the other."""
+
+    def __init__(self) -> None:
+        import subprocess
+        import sys
+
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "btfdbg.report.triage.read_batch"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,
+        )
+
+    def rows(self, wish: str, seconds: float) -> tuple[list[dict[str, Any]], str]:
+        """Return what it answers, and why that is not all; then it is of no more use."""
+        import json
+        import select
+
+        end = time.monotonic() + seconds
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        rows: list[dict[str, Any]] = []
+        rest = b""
+        try:
+            self.process.stdin.write(wish.encode() + b"\n")
+        except BrokenPipeError:
+            pass  # it has ended: nothing will come
+        while True:
+            left = end - time.monotonic()
+            if left <= 0 or not select.select([self.process.stdout], [], [], left)[0]:
+                return rows, f"not done after {seconds:.0f} s"
+            data = self.process.stdout.read(1 << 16)
+            if not data:
+                return rows, f"reading it ended with status {self.process.wait()}"
+            *lines, rest = (rest + data).split(b"\n")
+            for line in lines:
+                try:
+                    row = json.loads(line)
+                except ValueError:
+                    return rows, "reading it gave no result"
+                if row == DONE:
+                    return rows, ""
+                rows.append(row)
+
+    def end(self) -> None:
+        """End it, whatever it does."""
+        self.process.kill()
+        self.process.communicate()
+
+
+_idle: list[_Reader] = []  # of this worker; as many as it has threads
+
+
 def read_batch_here(wish: str, seconds: float) -> tuple[list[dict[str, Any]], str]:
     """
     Read some files in a process of their own; runs on a worker.
@@ -44,29 +100,19 @@ def read_batch_here(wish: str, seconds: float) -> tuple[list[dict[str, Any]], st
     :param seconds: After which it is enough.
     :return: A row for each file that was read, and why there are no more.
     """
-    import json
-    import subprocess
-    import sys
-
-    command = [sys.executable, "-m", "btfdbg.report.triage.read_batch"]
-    why = ""
-    try:
-        done = subprocess.run(
-            command, input=wish, capture_output=True, text=True, timeout=seconds, check=False
-        )
-        text = done.stdout
-        if done.returncode:
-            why = f"reading it ended with status {done.returncode}"
-    except subprocess.TimeoutExpired as e:
-        text = e.stdout.decode() if isinstance(e.stdout, bytes) else e.stdout or ""
-        why = f"not done after {seconds:.0f} s"
-    rows = []
-    for line in text.splitlines():
+    while True:
         try:
-            rows.append(json.loads(line))
-        except ValueError:
-            break
-    return rows, why
+            reader, fresh = _idle.pop(), False
+        except IndexError:
+            reader, fresh = _Reader(), True
+        rows, why = reader.rows(wish, seconds)
+        if not why:
+            _idle.append(reader)
+            return rows, ""
+        reader.end()
+        # One that was idle may have ended before it was asked.
+        if fresh or rows or not why.startswith("reading it ended"):
+            return rows, why
 
 
 def read_on_dask(files: Sequence[Found], limits: Limits, address: str) -> Iterator[Result]:

@@ -1,12 +1,16 @@
-"""Read some dumps and logs in a process of its own: ``python -m btfdbg.report.triage.read_batch``.
+"""Read dumps and logs in a process of their own: ``python -m btfdbg.report.triage.read_batch``.
 
-Owns the protocol: files and bounds as one JSON value on standard input, a line of JSON for
-each file on standard output. A Dask worker starts it: a process with threads must not fork.
+Owns the protocol: a line of JSON on standard input names files and bounds; a line of JSON for
+each file, and :data:`DONE` behind them, come on standard output. A Dask worker starts it: a
+process with threads must not fork. It stays for the next files, so that what all reading imports
+is imported once, and ends with the worker, or when nobody has asked for a minute.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import select
 import sys
 
 from btfdbg.report.triage.crash_of import from_json, to_json
@@ -54,15 +58,23 @@ def result_of(files: Sequence[Found], row: dict[str, Any]) -> Result:
     return Result(found, crash, str(row["error"]), str(row["page_error"]))
 
 
+DONE = {"done": True}
+"""Behind the answers to one request."""
+_IDLE = 60.0  # seconds
+
+
 def main() -> int:
-    """Read the files that standard input names; return the exit status."""
-    wish = json.load(sys.stdin)
-    files = [Found(*row) for row in wish["files"]]
-    number = {one.path: i for i, one in enumerate(files)}
-    seconds, memory, pages = wish["limits"]
-    for result in read_all(files, Limits(seconds, memory, 1, pages)):
-        row = answer(number[result.found.path], result)
-        print(json.dumps(row), flush=True)
+    """Answer requests until standard input ends or nothing comes; return the exit status."""
+    read = os.fdopen(os.dup(0), "r", encoding="utf-8")
+    while select.select([read], [], [], _IDLE)[0] and (line := read.readline()):
+        wish = json.loads(line)
+        files = [Found(*row) for row in wish["files"]]
+        number = {one.path: i for i, one in enumerate(files)}
+        seconds, memory, pages = wish["limits"]
+        for result in read_all(files, Limits(seconds, memory, 1, pages)):
+            row = answer(number[result.found.path], result)
+            print(json.dumps(row), flush=True)
+        print(json.dumps(DONE), flush=True)
     return 0
 
 

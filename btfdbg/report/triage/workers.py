@@ -238,7 +238,8 @@ def batches(files: Sequence[Found], dumps: int = 1) -> list[list[Found]]:
     sizes = {"dump": dumps, "log": _LOGS_AT_ONCE}
     out = []
     for what, size in sizes.items():
-        of_kind = [one for one in files if one.what == what]
+        # The largest first: then no process is left alone with a large one at the end.
+        of_kind = sorted((one for one in files if one.what == what), key=lambda one: -one.size)
         out += [of_kind[i : i + size] for i in range(0, len(of_kind), size)]
     return out
 
