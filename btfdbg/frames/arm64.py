@@ -370,6 +370,13 @@ def _through(plain: bool, parts: list[Operand]) -> str | None:
     return what.name if isinstance(what, Reg) else None
 
 
+def halves(mnemonic: str, operands: str) -> str:
+    """The register of which an instruction writes 32 bits, and thereby clears the others."""
+    register = _REGISTERS.get(operands.partition(",")[0].strip())
+    stores = mnemonic.startswith(("st", "cas", "ldp", "swp"))
+    return register.name if register is not None and register.bits == 32 and not stores else ""
+
+
 def _reads(parts: list[Operand]) -> tuple[str, ...]:
     return tuple(p.name for p in parts if isinstance(p, Reg) and p.name != "zr")
 

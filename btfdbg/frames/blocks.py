@@ -15,18 +15,30 @@ from collections.abc import Callable
 from btfdbg.frames.code import MAX_BYTES, Arch, Code, Fixup
 from btfdbg.frames.disasm import Disassembler
 from btfdbg.frames.ir import (
+    ADD,
     BRANCH,
     BREAK,
     CALL,
     CALL_REGISTER,
+    DEF,
+    FALL,
+    FILL,
     JUMP,
     JUMP_REGISTER,
+    LOAD,
     STOP,
+    STORE,
+    SWAP,
     Insn,
     Meaning,
+    Mem,
+    Op,
     Refusal,
 )
 
+_WORD = 8
+_MAX_KEPT = 16  # instructions between those that keep a register and take it back
+_MAX_SEEN = 128  # instructions among which an index is given its value
 _MAX_TABLE_CODE = 32  # instructions before a jump among which its table is named
 
 
@@ -52,6 +64,7 @@ class Blocks:
         self._disassemble = disassemble
         self._bytes: dict[int, bytes] = {}
         self._parts: list[tuple[int, int]] = [(code.start, code.end)]
+        self._sources: dict[int, list[Insn]] | None = None
 
     def decode(self) -> None:
         """
@@ -72,6 +85,72 @@ class Blocks:
                     todo.append(target)
                 if at == 0:
                     break
+
+    def is_unsigned(self, insn: Insn, register: str) -> bool:
+        """
+        Whether a register is no negative number before an instruction.
+
+        Half a register that is written clears the other half. That must be seen on every way to
+        the instruction; what is added since then only counts up.
+        """
+        todo, seen = [(insn, register)], {(insn.address, register)}
+        while todo:
+            at, name = todo.pop()
+            before = self._before(at.address)
+            if not before or len(seen) > _MAX_SEEN:
+                return False
+            for last in before:
+                written = any(_writes(op, name) for op in last.ops)
+                if written and self.arch.halves(*last.text) == name:
+                    continue
+                found = self._from(last, name)
+                if found is None:
+                    return False
+                if (found[0].address, found[1]) not in seen:
+                    seen.add((found[0].address, found[1]))
+                    todo.append(found)
+        return True
+
+    def _from(self, last: Insn, register: str) -> tuple[Insn, str] | None:
+        """The register that holds a register's value before an instruction; None if unknown."""
+        if last.kind == CALL and register not in self.arch.CALLER_SAVED:
+            return last, register
+        if last.kind not in (FALL, BRANCH, JUMP) or last.address in self.fixups:
+            return None
+        writes = [op for op in last.ops if _writes(op, register)]
+        if not writes or all(_counts_up(op, register) for op in writes):
+            return last, register
+        if len(writes) == 1 and writes[0][0] == LOAD and writes[0][3] == _WORD:
+            return self._spilled(last, writes[0][2])
+        return None
+
+    def _spilled(self, load: Insn, mem: Mem) -> tuple[Insn, str] | None:
+        """The instruction that kept a register in the frame, and the register."""
+        at = load
+        for _ in range(_MAX_KEPT if mem.base == self.arch.SP and mem.index_by is None else 0):
+            before = self._before(at.address)
+            if len(before) != 1 or any(_writes(op, self.arch.SP) for op in before[0].ops):
+                return None
+            at = before[0]
+            for op in at.ops:
+                if op[0] == STORE and op[1] == mem:
+                    return (at, op[2]) if isinstance(op[2], str) and op[3] == _WORD else None
+        return None
+
+    def _before(self, address: int) -> list[Insn]:
+        """The instructions from which one is reached; none if not all of them are known."""
+        if self._sources is None:
+            self._sources = {}
+            for last in self.insns.values():
+                if last.kind in (BRANCH, JUMP):
+                    self._sources.setdefault(last.target, []).append(last)
+                ends = last.kind == CALL and not self.code.returns(last.target)
+                if last.kind not in (JUMP, STOP, BREAK, JUMP_REGISTER) and not ends:
+                    self._sources.setdefault(last.end, []).append(last)
+            odd = {f.target for f in self.fixups.values()} | set(self.branches.values())
+            for target in odd.union(*self.tables.values()) | {self.code.start}:
+                self._sources[target] = []
+        return self._sources.get(address, [])
 
     def _part(self, start: int, end: int) -> None:
         self.fixups.update(self.code.fixups(start, end))
@@ -211,6 +290,18 @@ class Blocks:
         if self.code.is_function(target):
             return 0
         raise Refusal(f"it jumps to {target:#x}, which is no function: the code was patched")
+
+
+def _writes(op: Op, register: str) -> bool:
+    if op[0] in (STORE, FILL):
+        return False
+    if op[0] == DEF:
+        return register in op[1]
+    return bool(op[1] == register or (op[0] == SWAP and op[2] == register))
+
+
+def _counts_up(op: Op, register: str) -> bool:
+    return op[:3] == (ADD, register, register) and 0 < op[3] < 1 << 31 and op[4] == 64
 
 
 def _meanings(arch: Arch) -> Callable[[str, str], Meaning]:

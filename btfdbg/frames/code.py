@@ -40,6 +40,9 @@ class Arch(Protocol):
     def extended(self, operands: str, index: int) -> int | None:
         """Bytes that a memory operand's index of fewer than 64 bits adds; None if not known."""
 
+    def halves(self, mnemonic: str, operands: str) -> str:
+        """The register whose lower 32 bits an instruction writes, clearing the others; or ""."""
+
     def jump_table(self, before: Sequence[Insn]) -> JumpTable | None:
         """The table that an indirect jump goes through, by the instructions up to it."""
 

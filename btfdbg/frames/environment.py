@@ -5,7 +5,7 @@ Owns solving ``base + k = number`` and noticing a contradiction. Knows no frame 
 
 from __future__ import annotations
 
-from btfdbg.frames.state import Base, Value
+from btfdbg.frames.state import ALIGNED, ALIGNED_SP, SP, Base, Value, is_aligned
 
 
 class Env:
@@ -21,6 +21,8 @@ class Env:
     def learn(self, value: Value, number: int, source: str) -> None:
         """A value is that number."""
         base, k, bits = value
+        if base == SP and is_aligned(k):
+            base, k = ALIGNED_SP, k + ALIGNED
         mask = (1 << bits) - 1
         if base is None:
             if (number ^ k) & mask:
@@ -41,6 +43,8 @@ class Env:
     def number(self, value: Value, bits: int = 64) -> int | None:
         """The low bits of a value, None if they are not known."""
         base, k, width = value
+        if base == SP and is_aligned(k):
+            base, k = ALIGNED_SP, k + ALIGNED
         if width < bits:
             return None
         if base is None:

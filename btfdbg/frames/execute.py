@@ -11,7 +11,7 @@ pointer forgets slots; see ``_forget``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from btfdbg.frames.code import Arch, Code
 from btfdbg.frames.ir import (
@@ -54,7 +54,11 @@ _WORD = 8
 class Executor:
     """Executes instructions of one function."""
 
-    def __init__(self, code: Code, arch: Arch) -> None:
+    def __init__(
+        self, code: Code, arch: Arch, is_unsigned: Callable[[Insn, str], bool] | None = None
+    ) -> None:
+        """:param is_unsigned: Whether a register is no negative number before an instruction."""
+        self._is_unsigned = is_unsigned
         self.code = code
         self.arch = arch
         self._saved = frozenset(arch.CALLEE_SAVED) | frozenset(
@@ -112,7 +116,10 @@ class Executor:
             elif code == ADDRESS:
                 found = self.address_of(state, op[2], insn.end)
                 if found is None:
-                    self._define(state, insn, (op[1],), _names(op[2]))
+                    names = _names(op[2])
+                    if any(of_stack(regs[r]) for r in names):
+                        state.escaped = min(state.escaped, self._lowest(state, insn, op[2]))
+                    self._define(state, insn, (op[1],), ())
                 else:
                     base, k, bits = found
                     regs[op[1]] = (base, k, bits if bits < op[3] else op[3])
@@ -123,13 +130,18 @@ class Executor:
             elif code == ADDREG:
                 self._add(state, insn, *op[1:])
             elif code == SELECT and isinstance(op[3], Mem):
-                self._define(state, insn, (op[1],), (op[2], *_names(op[3])))
+                if of_stack(regs[op[2]]):
+                    state.escaped = min(state.escaped, signed(regs[op[2]][1]))
+                self._define(state, insn, (op[1],), ())
             elif code == SELECT:
                 one, other = regs[op[2]], regs[op[3]]
                 if one[:2] == other[:2]:
                     regs[op[1]] = (one[0], one[1], min(one[2], other[2], op[4]))
                 else:
-                    self._define(state, insn, (op[1],), (op[2], op[3]))
+                    for lost in (one, other):
+                        if of_stack(lost):  # as where two paths meet: it is one of them
+                            state.escaped = min(state.escaped, signed(lost[1]))
+                    self._define(state, insn, (op[1],), ())
             elif code == SWAP:
                 left, right = regs[op[1]], regs[op[2]]
                 regs[op[1]] = (right[0], right[1], min(right[2], op[3]))
@@ -207,7 +219,8 @@ class Executor:
         if where is None or where[0] != SP:
             names = _names(mem)
             if any(of_stack(state.regs[r]) for r in names):
-                state.escaped = ALL  # an element of an array in the frame
+                # An element of an array in the frame.
+                state.escaped = min(state.escaped, self._lowest(state, insn, mem))
             if not mem.segment:
                 self._forget(state)
             return
@@ -221,6 +234,17 @@ class Executor:
         if value is not None and size <= _WORD and len(slots) < _MAX_SLOTS:
             base, k, bits = value
             slots[offset] = (size, (base, k, min(bits, 8 * size)), pushed)
+
+    def _lowest(self, state: State, insn: Insn, mem: Mem) -> int:
+        """The lowest offset that an indexed operand may mean, of the stack pointer at entry."""
+        base, index = mem.base, mem.index_by
+        if base is None or base == "pc" or index is None or not mem.scale:
+            return ALL
+        if not of_stack(state.regs[base]) or of_stack(state.regs[index]):
+            return ALL
+        if self._is_unsigned is None or not self._is_unsigned(insn, index):
+            return ALL
+        return signed(state.regs[base][1] + mem.disp)
 
     def _fill(self, state: State, register: str) -> None:
         value = state.regs[register]

@@ -76,7 +76,7 @@ class FunctionFlow:
         self._decoded = Blocks(code, arch, disassemble)
         self.insns = self._decoded.insns
         self.tables = self._decoded.tables
-        self._executor = Executor(code, arch)
+        self._executor = Executor(code, arch, self._decoded.is_unsigned)
         # Called for every instruction: the executor's own, not a method around it.
         self.execute = self._executor.execute
         self.address_of = self._executor.address_of

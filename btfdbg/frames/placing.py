@@ -9,7 +9,16 @@ from __future__ import annotations
 
 from btfdbg.frames.code import Arch
 from btfdbg.frames.environment import Env
-from btfdbg.frames.state import M64, SP, State
+from btfdbg.frames.state import (
+    ALIGNED,
+    ALIGNED_SP,
+    M64,
+    MAX_ALIGNMENT,
+    SP,
+    Slot,
+    State,
+    is_aligned,
+)
 from btfdbg.frames.text import Text
 from btfdbg.frames.walked import ADDRESS_BITS, FRAME_POINTER, RawFrame, Walked
 
@@ -40,9 +49,10 @@ class Placing:
             env.numbers.clear()
             return problem
         entry_sp = env.numbers[SP][0]
-        if not self._read_slots(env, state, entry_sp):
+        problem = self._read_both(env, state.slots, entry_sp)
+        if problem:
             env.numbers.clear()
-            return "its stack is not in the dump"
+            return problem
         if not env.consistent:
             env.numbers.clear()
             return "registers and stack contradict the code"
@@ -97,8 +107,21 @@ class Placing:
         frame.linked = True
         return ""
 
-    def _read_slots(self, env: Env, state: State, entry_sp: int) -> bool:
-        slots = state.slots
+    def _read_both(self, env: Env, slots: dict[int, Slot], entry_sp: int) -> str:
+        """Read the slots before and behind an alignment's gap; why they cannot be, or ""."""
+        behind = {o + ALIGNED: slot for o, slot in slots.items() if is_aligned(o)}
+        aligned_sp = env.numbers.get(ALIGNED_SP, (entry_sp, 0))[0]
+        if not 0 <= entry_sp - aligned_sp < MAX_ALIGNMENT:
+            return "the code and the unwinder disagree about the frame"
+        if behind:
+            if ALIGNED_SP not in env.numbers:
+                return "how its stack is aligned is not known"
+            slots = {o: slot for o, slot in slots.items() if not is_aligned(o)}
+        if self._read_slots(env, slots, entry_sp) and self._read_slots(env, behind, aligned_sp):
+            return ""
+        return "its stack is not in the dump"
+
+    def _read_slots(self, env: Env, slots: dict[int, Slot], entry_sp: int) -> bool:
         if not slots:
             return True
         low = min(slots)

@@ -20,6 +20,11 @@ M64 = (1 << 64) - 1
 MAX_DEPTH = 4
 """Loads through each other that a value's name may tell of; a longer chain has no address."""
 SP: Base = ("sp",)
+ALIGNED = 1 << 40
+"""Bytes that count for those, not known, which a function skips to align its stack: what it has
+behind the gap lies that much lower, and so beside nothing that it has before it."""
+ALIGNED_SP: Base = ("sp", "aligned")
+MAX_ALIGNMENT = 64
 CURRENT_TASK: Base = ("current",)
 # The lowest address in the frame that was given away: none, or any.
 NOTHING = 1 << 62
@@ -85,6 +90,11 @@ def signed(value: int) -> int:
     """A number of 64 bits as C's ``long`` has it."""
     value %= 1 << 64
     return value - (1 << 64) if value >> 63 else value
+
+
+def is_aligned(k: int) -> bool:
+    """Whether an offset from the stack pointer at entry is one behind an alignment's gap."""
+    return -2 * ALIGNED < signed(k) < -ALIGNED // 2
 
 
 def of_stack(value: Value) -> bool:

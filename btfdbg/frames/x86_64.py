@@ -39,6 +39,7 @@ from btfdbg.frames.ir import (
     Mem,
     Op,
 )
+from btfdbg.frames.state import ALIGNED
 
 SP = "rsp"
 CALLEE_SAVED: tuple[str, ...] = ("rbx", "rbp", "r12", "r13", "r14", "r15")
@@ -324,6 +325,14 @@ def _write(what: Operand, reads: tuple[str, ...] = ()) -> tuple[Op, ...]:
     return ()
 
 
+def halves(mnemonic: str, operands: str) -> str:
+    """The register of which an instruction writes 32 bits, and thereby clears the others."""
+    name = mnemonic.rpartition(" ")[2]
+    register = _REGISTERS.get(operands.partition(",")[0].strip())
+    # cmov may leave the register, but clears its upper half all the same.
+    return register.name if register is not None and register.bits == 32 and name != "xchg" else ""
+
+
 def _first(parts: list[Operand]) -> tuple[Op, ...]:
     return _write(parts[0], _reads(parts)) if parts else ()
 
@@ -411,6 +420,10 @@ def _xor(parts: list[Operand]) -> tuple[Op, ...]:
     return _first(parts)
 
 
+# A function that aligns its stack finds what is before and behind the gap by different registers.
+_ALIGNMENTS = frozenset(-size % (1 << 64) for size in (16, 32, 64))
+
+
 def _and(parts: list[Operand]) -> tuple[Op, ...]:
     match parts:
         case [Reg(name, bits), int(number)] if bits >= 32:
@@ -418,6 +431,8 @@ def _and(parts: list[Operand]) -> tuple[Op, ...]:
             kept = (~mask & (mask + 1)).bit_length() - 1  # low bits that stay
             if kept >= 8 and name != SP:
                 return ((MOVE, name, name, min(kept, bits)),)
+            if name == SP and bits == 64 and mask in _ALIGNMENTS:
+                return ((ADD, SP, SP, -ALIGNED, 64),)
     return _first(parts)
 
 

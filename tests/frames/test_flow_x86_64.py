@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from btfdbg.frames.environment import Env
 from btfdbg.frames.flow import FunctionFlow
-from btfdbg.frames.state import NOTHING, Value
+from btfdbg.frames.state import NOTHING, SP, Value, is_aligned
 from tests.frames.code import BASE, COLD, OTHER, STOPS, Bytes, analyse, to, x86
 
 pytest.importorskip("capstone")
@@ -141,6 +142,76 @@ def test_a_store_through_an_index_into_the_frame_is_seen() -> None:
     assert state is not None
     assert state.escaped < NOTHING
     assert not state.slots
+
+
+def spilled(*parts: bytes | tuple[bytes, int]) -> bool:
+    """Whether an argument that was kept at the frame's bottom is there behind the last call."""
+    keep = bytes.fromhex("4883ec48 48893c24")  # sub rsp, 0x48; mov [rsp], rdi
+    flow = analyse(Bytes(x86(keep, *parts, (CALL, OTHER), bytes.fromhex("4883c448"), RET)))
+    assert flow.problem == ""
+    call = max(a for a, i in flow.insns.items() if i.text[0] == "call")
+    state = flow.before(call)
+    assert state is not None
+    flow.execute(state, flow.insns[call])
+    return state.slots.get(-0x48, (0, None))[1] == RDI
+
+
+CLEAR = bytes.fromhex("31c0 89c2 83c020 48c744141800000000 83f840 72ed")
+"""L: mov edx, eax; add eax, 32; mov qword ptr [rsp + rdx + 0x18], 0; cmp eax, 64; jb L"""
+
+
+@pytest.mark.parametrize(
+    ("code", "kept"),
+    [
+        pytest.param(CLEAR, True, id="a loop clears a struct"),
+        pytest.param(CLEAR.replace(b"\x89\xc2", b"\x48\x63\xd0"), False, id="a signed index"),
+        pytest.param(
+            bytes.fromhex("39d6 48c744141800000000"), False, id="half the index is only compared"
+        ),
+        pytest.param(
+            bytes.fromhex("8b16 39d6 4883c201 48c744d41800000000"), True, id="it counts up"
+        ),
+        pytest.param(bytes.fromhex("8b16 4883ea01 48c744d41800000000"), False, id="it counts down"),
+        pytest.param(
+            bytes.fromhex("0fb616 4889542408 31d2 488b542408 48c744d42000000000"),
+            True,
+            id="kept in the frame meanwhile",
+        ),
+        pytest.param(
+            bytes.fromhex("4889542408 31d2 488b542408 48c744d42000000000"),
+            False,
+            id="kept, and of any sign",
+        ),
+        pytest.param(bytes.fromhex("488d5c2420 480f44f3"), True, id="cmov of an address"),
+        pytest.param(bytes.fromhex("8b16 488d5c2420 488d1cd3"), True, id="an element's address"),
+        pytest.param(bytes.fromhex("488d5c2420 488d1cd3"), False, id="with a signed index"),
+        pytest.param(bytes.fromhex("488d1c24 480f44f3"), False, id="cmov of the slot's address"),
+    ],
+)
+def test_a_slot_below_what_may_be_written_is_kept(code: bytes, kept: bool) -> None:
+    assert spilled(code) is kept
+
+
+def test_a_frame_that_is_aligned_keeps_its_slots_beside_those_before() -> None:
+    # push rbp; mov rbp, rsp; push rbx; and rsp, -16; sub rsp, 0x20; mov [rsp+8], rdi;
+    # lea rdi, [rsp+0x10]; call; mov rbx, [rbp-8]; leave; ret
+    start = bytes.fromhex("55 4889e5 53 4883e4f0 4883ec20 48897c2408 488d7c2410")
+    flow = analyse(Bytes(x86(start, (CALL, OTHER), bytes.fromhex("488b5df8 c9 c3"))))
+    assert flow.problem == ""
+    call = next(a for a, i in flow.insns.items() if i.text[0] == "call")
+    state = flow.before(call)
+    assert state is not None
+    flow.execute(state, flow.insns[call])
+    far = {offset for offset in state.slots if is_aligned(offset)}
+    assert [state.slots[offset][1] for offset in far] == [RDI]
+    assert state.slots[-16][1] == (("entry", "rbx"), 0, 64)
+    env = Env()
+    env.learn((SP, 0, 64), 0x1008, "")
+    env.learn(state.regs["rsp"], 0xFC0, "")  # 0xff8, aligned to 0xff0, less 0x30
+    at = far.pop()
+    assert env.number((SP, at, 64)) == 0xFC8
+    assert env.number((SP, -16 % (1 << 64), 64)) == 0xFF8
+    assert env.consistent
 
 
 def test_a_callee_may_write_to_its_arguments_on_the_stack() -> None:
