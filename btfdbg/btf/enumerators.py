@@ -8,6 +8,8 @@ enums of one. Facts: ``struct btf_enum`` and ``struct btf_enum64`` in
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from btfdbg.btf import kinds
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.encoder import enum_meaning
@@ -40,14 +42,46 @@ def find_enumerators(
     data = name.encode("utf-8", "surrogateescape")
     if not data or b"\0" in data:
         return ()
+    ids, is_known = _enums_with(btf, data)
+    found: list[NamedValue] = []
+    for type_id in ids:
+        t = btf.type_by_id(type_id)
+        assert isinstance(t, (kinds.Enum, kinds.Enum64))
+        meaning = enum_meaning(btf, t)
+        values = meaning.values
+        places = [at for at, value in enumerate(t.values) if value.name == name]
+        if is_known and not places:
+            assert btf.known_names is not None
+            btf.known_names.clear()
+            return find_enumerators(btf, name, doubts)
+        for position in places:
+            if meaning.doubt and doubts is not None:
+                doubts.append(meaning.doubt)
+            if position < len(values):
+                found.append(NamedValue(type_id, values[position].value))
+    return tuple(found)
+
+
+def _enums_with(btf: Btf, name: bytes) -> tuple[Collection[TypeId], bool]:
+    """Own enums that have an enumerator of a name, by id; and whether that was known before."""
+    known = btf.known_names
+    if known is None:
+        return _search(btf, name), False
+    ids = known.enums(btf, name)
+    if ids is not None:
+        return [TypeId(i) for i in ids], True
+    found = _search(btf, name)
+    known.add_enums(name, found)
+    return found, False
+
+
+def _search(btf: Btf, name: bytes) -> tuple[TypeId, ...]:
     offsets = [
         member.start_str_off + at
         for member in btf.chain()
-        for at in member.strings.offsets_of(data)
+        for at in member.strings.offsets_of(name)
     ]
-    if not offsets:
-        return ()
-    found: dict[tuple[TypeId, int], int] = {}
+    found: set[TypeId] = set()
     for offset in offsets:
         for word in btf.find_word(offset):
             type_id = btf.id_at(word)
@@ -58,14 +92,6 @@ def find_enumerators(
                 continue
             first = btf.offsets[type_id - btf.start_id] + TYPE_WORDS
             position, rest = divmod(word - first, LAYOUTS[kind].elem_words)
-            if rest or position < 0:
-                continue
-            t = btf.type_by_id(type_id)
-            assert isinstance(t, (kinds.Enum, kinds.Enum64))
-            meaning = enum_meaning(btf, t)
-            values = meaning.values
-            if meaning.doubt and doubts is not None and position < len(t.values):
-                doubts.append(meaning.doubt)
-            if position < len(values):
-                found[type_id, position] = values[position].value
-    return tuple(NamedValue(type_id, value) for (type_id, _), value in sorted(found.items()))
+            if not rest and position >= 0:
+                found.add(type_id)
+    return tuple(sorted(found))

@@ -9,7 +9,7 @@ from here.
 
 from __future__ import annotations
 
-from btfdbg.btf.layouts import TYPE_WORDS
+from btfdbg.btf.layouts import ENUM, ENUM64, TYPE_WORDS
 from btfdbg.errors import BtfFormatError
 
 TYPE_CHECKING = False
@@ -23,6 +23,8 @@ MAX_NAMES = 4096
 
 _MAX_NAME = 512
 _MAX_IDS = 64
+# In the place of kinds: the enums with an enumerator of the name.
+_ENUMERATOR = -2
 
 
 class RecordIndex:
@@ -62,7 +64,7 @@ class RecordIndex:
 
 class KnownNames:
     """
-    Ids of the own types that have a name, for the names that were asked for.
+    Ids of the own types that have a name, or an enumerator of it, for names that were asked for.
 
     :ivar is_new: Whether something was added since it was read.
     """
@@ -94,26 +96,56 @@ class KnownNames:
 
     def ids(self, btf: Btf, name: bytes, kinds: Collection[int] | None) -> tuple[int, ...] | None:
         """The types of a name, of some kinds or of all; ``None`` if that is not known."""
-        found = self._ids.get((name, _bits(kinds)))
+        found = self._ascending(btf, name, _bits(kinds))
         if found is None:
             return None
-        least = btf.start_id
         try:
-            for type_id in found:
-                if (
-                    not least <= type_id < btf.type_cnt
-                    or btf.name_bytes_of(type_id) != name
-                    or (kinds is not None and btf.kind_of(type_id) not in kinds)
-                ):
-                    raise BtfFormatError("not what it was")
-                least = type_id + 1
+            if all(
+                btf.name_bytes_of(type_id) == name
+                and (kinds is None or btf.kind_of(type_id) in kinds)
+                for type_id in found
+            ):
+                return found
         except BtfFormatError:
-            self._ids.clear()
+            pass
+        self.clear()
+        return None
+
+    def enums(self, btf: Btf, name: bytes) -> tuple[int, ...] | None:
+        """
+        The enums with an enumerator of a name; ``None`` if that is not known.
+
+        That each has one is to be seen by the caller, who looks at them anyway.
+        """
+        found = self._ascending(btf, name, _ENUMERATOR)
+        if found is not None and any(btf.kind_of(i) not in (ENUM, ENUM64) for i in found):
+            self.clear()
             return None
         return found
 
+    def _ascending(self, btf: Btf, name: bytes, what: int) -> tuple[int, ...] | None:
+        found = self._ids.get((name, what))
+        least = btf.start_id
+        for type_id in found or ():
+            if not least <= type_id < btf.type_cnt:
+                self.clear()
+                return None
+            least = type_id + 1
+        return found
+
+    def clear(self) -> None:
+        """Drop all answers: one of them did not hold."""
+        self._ids.clear()
+
     def add(self, name: bytes, kinds: Collection[int] | None, ids: tuple[int, ...]) -> None:
         """Remember an answer, if it is a short one and there is room."""
+        self._add(name, _bits(kinds), ids)
+
+    def add_enums(self, name: bytes, ids: tuple[int, ...]) -> None:
+        """Remember which enums have an enumerator of a name; as above."""
+        self._add(name, _ENUMERATOR, ids)
+
+    def _add(self, name: bytes, what: int, ids: tuple[int, ...]) -> None:
         if (
             len(self._ids) >= MAX_NAMES
             or len(ids) > _MAX_IDS
@@ -122,7 +154,7 @@ class KnownNames:
             or b"\n" in name
         ):
             return
-        self._ids[name, _bits(kinds)] = ids
+        self._ids[name, what] = ids
         self.is_new = True
 
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from btfdbg.cache import Cache
+from btfdbg.kallsyms import known
 from btfdbg.kallsyms.combined import CombinedTable
 from btfdbg.kallsyms.find_kallsyms import locate
 from btfdbg.kallsyms.ksymtab import exports
@@ -63,6 +64,7 @@ def load(
     """
     info = vmcoreinfo if isinstance(vmcoreinfo, VmcoreInfo) else VmcoreInfo.parse(vmcoreinfo)
     table = locate(read, info, byteorder, ranges=ranges, progress=progress, cache=cache)
+    table.remember(known.remember(table, cache, info.build_id, table.count))
     if table.has_data:
         return table
     return CombinedTable(table, lambda: exports(read, table), from_vmcoreinfo(info))

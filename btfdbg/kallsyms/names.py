@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from btfdbg.kallsyms.known import Positions
 from btfdbg.kallsyms.model import MAX_NAME, PAGE, Memory, text_of, try_read
 from btfdbg.lazy_dataclass import dataclass
 
@@ -153,6 +154,8 @@ class Names:
         self._lost = 0
         self._problems: list[str] = []
         self.count = count
+        #: Where names were found before, if somebody keeps that.
+        self.positions: Positions | None = None
 
     @property
     def problems(self) -> list[str]:
@@ -341,7 +344,11 @@ class Names:
             cannot be read, or a name outside the two between which it must lie.
         """
         wanted = key(name)
+        order = int(key is _whole)
         low, high = 0, self.count
+        hint = None if self.positions is None else self.positions.get(name, order)
+        if hint is not None and self._belongs_at(hint, wanted, key):
+            low = high = hint
         least: bytes | None = None
         most: bytes | None = None
         while low < high:
@@ -356,6 +363,8 @@ class Names:
                 low, least = middle + 1, got
             else:
                 high, most = middle, got
+        if self.positions is not None and low != hint:
+            self.positions.add(name, order, low)
         found: list[int] = []
         for position in range(low, self.count):
             entry = self._entry(position)
@@ -366,6 +375,20 @@ class Names:
             if entry[1] == name:
                 found.append(entry[0])
         return found
+
+    def _belongs_at(self, position: int, wanted: bytes, key: Callable[[bytes], bytes]) -> bool:
+        """Whether what stands before a position is less than what is wanted, and no more is."""
+        if not 0 <= position <= self.count:
+            return False
+        if position < self.count:
+            entry = self._entry(position)
+            if entry is None or key(entry[1]) < wanted:
+                return False
+        if position > 0:
+            entry = self._entry(position - 1)
+            if entry is None or key(entry[1]) >= wanted:
+                return False
+        return True
 
     def _expand(self, block: Block, first: Sequence[bytes]) -> bytes:
         """All names of a block, each after a newline: 40 ns a token."""

@@ -7,10 +7,12 @@ import random
 import pytest
 
 from btfdbg.btf import Btf, Kind
+from btfdbg.btf.enumerators import find_enumerators
 from btfdbg.btf.known import MAX_NAMES, KnownNames, RecordIndex
 from btfdbg.btf.text import assemble
 from tests.btf.samples import EVERY_KIND
 
+_VALUES = ("RED", "BLUE", "MINUS", "SMALL", "HUGE", "BOTTOM", "ED")
 _KINDS = (None, (Kind.STRUCT,), (Kind.TYPEDEF, Kind.STRUCT), (Kind.VAR,), (Kind.INT, Kind.INT), ())
 
 
@@ -22,8 +24,14 @@ def _names(btf: Btf) -> list[str]:
     return [*{btf.name_of(i) for i in btf.own_ids()}, "absent", "a b", "new\nline", "x" * 600]
 
 
-def _answers(btf: Btf) -> list[tuple[int, ...]]:
-    return [btf.own_ids_by_name(name, kinds) for name in _names(btf) for kinds in _KINDS]
+def _answers(btf: Btf) -> list[tuple[object, ...]]:
+    names = _names(btf)
+    doubts: list[str] = []
+    found: list[tuple[object, ...]] = [
+        btf.own_ids_by_name(name, kinds) for name in names for kinds in _KINDS
+    ]
+    found += [find_enumerators(btf, name, doubts) for name in (*names, *_VALUES)]
+    return [*found, tuple(doubts)]
 
 
 def _again(btf: Btf, index: RecordIndex | None = None) -> Btf:

@@ -1,0 +1,85 @@
+"""Where names stand in a kernel's sorted index of symbols, from one run to the next.
+
+Owns the positions of the names that were asked for, and their keeping under the build id.
+A position is a hint: it is taken only where the name before it sorts before the one that is
+asked for and the name at it does not, which is what a binary search ends with. So it costs
+two names to read where the search takes 17, each in another block, and no crafted dump can
+make another one's answers with it.
+"""
+
+from __future__ import annotations
+
+from btfdbg.cache import Cache, CacheKey
+
+MAX_NAMES = 8192
+"""Names whose positions are remembered."""
+
+_KIND = "kallsyms-positions-1"
+_MAX_NAME = 512
+
+
+class Positions:
+    """
+    Position by name and order of the index; an order is 0 (to the first dot) or 1 (whole).
+
+    :ivar is_new: Whether something was added since it was read.
+    """
+
+    __slots__ = ("_at", "is_new")
+
+    def __init__(self) -> None:
+        self._at: dict[tuple[bytes, int], int] = {}
+        self.is_new = False
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Positions:
+        """Read :meth:`pack`'s bytes; what is no position in them is left out."""
+        self = cls()
+        try:
+            for line in data.split(b"\n")[:MAX_NAMES]:
+                name, order, position = line.split(b" ")
+                self._at[name, int(order)] = int(position)
+        except ValueError:
+            self._at.clear()
+        return self
+
+    def pack(self) -> bytes:
+        """Return a line for each: the name, the order, the position."""
+        return b"\n".join(b"%b %d %d" % (*key, position) for key, position in self._at.items())
+
+    def get(self, name: bytes, order: int) -> int | None:
+        """Where a name stands, or would stand."""
+        return self._at.get((name, order))
+
+    def add(self, name: bytes, order: int, position: int) -> None:
+        """Remember a position, if there is room; one that did not hold is replaced."""
+        key = name, order
+        if (len(self._at) >= MAX_NAMES and key not in self._at) or len(name) > _MAX_NAME:
+            return
+        if b" " not in name and b"\n" not in name:
+            self._at[key] = position
+            self.is_new = True
+
+
+def remember(owner: object, cache: Cache | None, build_id: str, count: int) -> Positions | None:
+    """
+    The positions of a kernel's names; what is added is kept when their owner goes.
+
+    :param owner: The table of symbols.
+    :param count: Its symbols.
+    """
+    if cache is None or cache.folder is None or not build_id:
+        return None
+    import weakref
+
+    key = CacheKey.of(build_id, sizes=(count,))
+    kept = cache.load(key, _KIND)
+    positions = Positions() if kept is None else Positions.unpack(bytes(kept))
+    weakref.finalize(owner, _store, positions, cache, key)
+    return positions
+
+
+def _store(positions: Positions, cache: Cache, key: CacheKey) -> None:
+    if positions.is_new:
+        positions.is_new = False
+        cache.store(key, _KIND, positions.pack())
