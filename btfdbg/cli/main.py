@@ -171,7 +171,7 @@ def _settle() -> None:
     """
     if not gc.isenabled():
         gc.freeze()
-        gc.set_threshold(20_000, 10, 50)
+        gc.set_threshold(50_000, 20, 50)
         gc.enable()
 
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from btfdbg.lazy_pattern import pattern
+
 _TYPES = {
     "hexadecimal": "{} is no hexadecimal number",
     "decimal_or_hexadecimal": "{} is no number",
@@ -22,14 +24,14 @@ _TYPES = {
 _BY_NAME = frozenset(("bt", "files", "net", "sig", "task", "vm"))
 """Commands of tasks that take no name themselves, while ``foreach NAME COMMAND`` does."""
 
-_INVALID = re.compile(r"argument (?P<name>.+?): invalid '?(?P<type>\w+)'? value: (?P<value>.+)")
-_CHOICE = re.compile(
+_INVALID = pattern(r"argument (?P<name>.+?): invalid '?(?P<type>\w+)'? value: (?P<value>.+)")
+_CHOICE = pattern(
     r"argument (?P<name>.+?): invalid choice: (?P<value>.+) \(choose from (?P<known>.+)\)"
 )
-_EXCLUDED = re.compile(r"argument (?P<name>.+?): not allowed with argument (?P<other>.+)")
-_VALUE = re.compile(r"argument (?P<name>.+?): expected (?P<count>.+)")
-_MISSING = re.compile(r"the following arguments are required: (?P<names>.+)")
-_MANY = re.compile(r"argument (?P<name>.+?): ignored explicit argument (?P<value>.+)")
+_EXCLUDED = pattern(r"argument (?P<name>.+?): not allowed with argument (?P<other>.+)")
+_VALUE = pattern(r"argument (?P<name>.+?): expected (?P<count>.+)")
+_MISSING = pattern(r"the following arguments are required: (?P<names>.+)")
+_MANY = pattern(r"argument (?P<name>.+?): ignored explicit argument (?P<value>.+)")
 
 
 def worded(said: str, near: Callable[[str], str] = lambda name: "") -> str:

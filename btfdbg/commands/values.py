@@ -19,6 +19,7 @@ import drgn
 from btfdbg.commands.kernel_names import ArgumentError, check_cpu, copy_of, find_type
 from btfdbg.commands.state import state_of
 from btfdbg.commands.words import arrows
+from btfdbg.lazy_pattern import pattern
 from btfdbg.program import untyped
 from btfdbg.program.per_cpu import is_per_cpu
 from btfdbg.program.session import Session
@@ -29,16 +30,16 @@ if TYPE_CHECKING:
 
 MASK = (1 << 64) - 1
 
-_HEX = re.compile(r"(?:0x)?([0-9a-fA-F]{1,16})")
-_SURE_HEX = re.compile(r"0x[0-9a-fA-F]{1,16}|[0-9][0-9a-fA-F]{0,15}|[0-9a-fA-F]{8,16}")
-_SYMBOL = re.compile(
+_HEX = pattern(r"(?:0x)?([0-9a-fA-F]{1,16})")
+_SURE_HEX = pattern(r"0x[0-9a-fA-F]{1,16}|[0-9][0-9a-fA-F]{0,15}|[0-9a-fA-F]{8,16}")
+_SYMBOL = pattern(
     r"(?P<open>\(\s*)?(?P<name>[A-Za-z_.][\w.$]*)"
     r"(?:\s*(?P<sign>[-+])\s*(?P<offset>0x[0-9a-fA-F]+|\d+))?(?(open)\s*\))"
 )
-_DOLLAR = re.compile(r"\$(\w*)")
+_DOLLAR = pattern(r"\$(\w*)")
 # C has no power: what would be a dereferenced factor is Python's.
-_POWER = re.compile(r"[\w)\]]\s*\*\*\s*[-\w(]")
-_OF_CPU = re.compile(r"([A-Za-z_]\w*):(\d{1,6})")
+_POWER = pattern(r"[\w)\]]\s*\*\*\s*[-\w(]")
+_OF_CPU = pattern(r"([A-Za-z_]\w*):(\d{1,6})")
 
 
 def address(session: Session, text: str) -> int:

@@ -13,9 +13,11 @@ from collections.abc import Sequence
 
 from drgn.commands import ParsedCommand, ShellRedirection
 
+from btfdbg.lazy_pattern import pattern
+
 _OPEN = {"(": ")", "[": "]", "{": "}"}
-_ARROW = re.compile(r"(?<=[\w)\]])\s*->\s*(?=[A-Za-z_])")
-_REDIRECT = re.compile(r"(\d?)(>>|>|<)\s*")
+_ARROW = pattern(r"(?<=[\w)\]])\s*->\s*(?=[A-Za-z_])")
+_REDIRECT = pattern(r"(\d?)(>>|>|<)\s*")
 
 
 def arrows(source: str) -> str:
@@ -63,7 +65,7 @@ def parse(source: str) -> ParsedCommand[Sequence[str]]:
     return ParsedCommand(words, redirections, pipeline)
 
 
-_SHELL = re.compile(r"\s(?:\||>>?|<)\s")
+_SHELL = pattern(r"\s(?:\||>>?|<)\s")
 
 
 def split_shell(source: str) -> ParsedCommand[str]:

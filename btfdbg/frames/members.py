@@ -19,6 +19,7 @@ import drgn
 
 from btfdbg.frames.ir import STORE
 from btfdbg.frames.layout import enclosing, members_at, pointed_to, size_of, underlying
+from btfdbg.lazy_pattern import pattern
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +30,7 @@ _BITS = 8
 _MAX_NAMES = 4
 _PAIR = 16  # bytes that arm64's ldp and stp access
 _LOOK_AHEAD = 6
-_INDEX = re.compile(r"\[\d+\]")
+_INDEX = pattern(r"\[\d+\]")
 
 
 def path_at(

@@ -7,13 +7,13 @@ first page that is missing, with a remark instead of an error.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import drgn
 from drgn import FaultError, Object
 
+from btfdbg.lazy_pattern import pattern
 from btfdbg.program.session import find_session
 from btfdbg.program.walks import remark
 
@@ -146,7 +146,7 @@ class _Unknown:
         return format("?", layout[0] if layout else "")
 
 
-_LAYOUT = re.compile(r"(?:.?[<>^])?\d*")
+_LAYOUT = pattern(r"(?:.?[<>^])?\d*")
 _UNKNOWN: Any = _Unknown()
 
 

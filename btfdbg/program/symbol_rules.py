@@ -11,7 +11,6 @@ Facts: ``kernel/params.c`` (``/sys/module``).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -20,13 +19,14 @@ from drgn import FaultError, Object, container_of
 from btfdbg.btf import Kind, kinds
 from btfdbg.errors import BtfdbgError
 from btfdbg.kallsyms import Sym
+from btfdbg.lazy_pattern import pattern
 from btfdbg.program import sysfs
 
 if TYPE_CHECKING:
     from btfdbg.program.session import Session
 
 SOURCE = "derived"
-_BACKTRACE_HEAD = re.compile(rb"CPU: (\d{1,5}) (?:UID: \d+ )?PID: (\d{1,10}) Comm: ")
+_BACKTRACE_HEAD = pattern(rb"CPU: (\d{1,5}) (?:UID: \d+ )?PID: (\d{1,10}) Comm: ")
 _PANIC = b"Kernel panic - not syncing"
 
 

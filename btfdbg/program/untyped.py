@@ -11,7 +11,6 @@ what LTO makes global (``.llvm.HASH``).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -23,6 +22,7 @@ from btfdbg.errors import BtfdbgError
 from btfdbg.kallsyms import CombinedTable
 from btfdbg.kallsyms.choice import is_text, own_ids
 from btfdbg.lazy_dataclass import dataclass
+from btfdbg.lazy_pattern import pattern
 from btfdbg.variables.provenance import Rejection
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ _TYPE_KINDS = {
     Kind.ENUM64: "enum ",
     Kind.TYPEDEF: "",
 }
-_NAME = re.compile(r"[A-Za-z_][\w.$]*")
+_NAME = pattern(r"[A-Za-z_][\w.$]*")
 _CHANGED = tuple(
     f".{first}{second}"
     for first in (

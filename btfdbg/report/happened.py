@@ -11,6 +11,7 @@ import functools
 import re
 from typing import TYPE_CHECKING
 
+from btfdbg.lazy_pattern import pattern
 from btfdbg.report.blame.signature import Signature, signature_of
 from btfdbg.report.blocked import Blockage, Blocked
 from btfdbg.report.calls import UNREADABLE, Call
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from btfdbg.frames.access import Access
     from btfdbg.report.trouble import Trouble
 
-_ADDRESS = re.compile(
+_ADDRESS = pattern(
     r"(?:address:?|at(?: virtual address)?|for address)\s+(?:0x)?([0-9a-f]{8,16})\b", re.IGNORECASE
 )
 # Kinds whose own stack is that of another task than the one that panicked.

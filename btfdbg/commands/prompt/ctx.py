@@ -8,7 +8,6 @@ task is shown as it stands.
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from btfdbg.commands import annotate, output, values
 from btfdbg.commands.define import prompt_command
 from btfdbg.commands.text import Fragment
 from btfdbg.errors import BtfdbgError
+from btfdbg.lazy_pattern import pattern
 from btfdbg.program.session import Session
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ def _panic(session: Session, *, causes: bool) -> Iterator[list[Fragment]]:
 
 
 # What the kernel prints when it finds the fault, before it panics because of it.
-_CAUSE = re.compile(
+_CAUSE = pattern(
     rb"(?:BUG: |Unable to handle |[Kk]ernel BUG at |general protection fault|Internal error: "
     rb"|watchdog: BUG|INFO: task .* blocked|double fault|Unexpected kernel BRK|Oops: |Oops \[#).*"
 )

@@ -29,6 +29,7 @@ from typing import Protocol
 from btfdbg.frames.sources.bugtable import BugTable
 from btfdbg.frames.sources.model import Function
 from btfdbg.frames.sources.strings import is_source
+from btfdbg.lazy_pattern import pattern
 
 _CHUNK = 1 << 16
 _REACH = 1 << 18
@@ -37,8 +38,8 @@ _MAX_OBJECT = 1 << 20
 _PAGE = 4096
 _OVERLAP = 8
 # Distances up to _REACH, either way: all but 18 bits are those of the sign.
-_X86_64 = re.compile(rb"(?=[\xe8\xe9]..(?:[\x00-\x03]\x00|[\xfc-\xff]\xff))", re.S)
-_AARCH64 = re.compile(rb"(?=..(?:[\x00\x01][\x14\x94]|[\xfe\xff][\x17\x97]))", re.S)
+_X86_64 = pattern(rb"(?=[\xe8\xe9]..(?:[\x00-\x03]\x00|[\xfc-\xff]\xff))", re.S)
+_AARCH64 = pattern(rb"(?=..(?:[\x00\x01][\x14\x94]|[\xfe\xff][\x17\x97]))", re.S)
 
 Range = tuple[int, int]
 """First address, and the one behind the last."""

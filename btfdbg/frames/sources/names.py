@@ -10,17 +10,17 @@ names that include/linux/syscalls.h and arch/*/include/asm/syscall_wrapper.h mak
 
 from __future__ import annotations
 
-import re
+from btfdbg.lazy_pattern import pattern
 
-_CLONE = re.compile(
+_CLONE = pattern(
     r"\.(?:cold|part|constprop|isra|localalias|lto_priv|llvm|cfi_jt|cfi|warn|resolver)"
     r"(?:\.\d+)*(?=\.|$)"
 )
-_SYSCALL = re.compile(
+_SYSCALL = pattern(
     r"(?:__(?:x64|ia32|x32|arm64|s390x|s390|riscv|powerpc|loongarch|se|do)_)?(compat_)?sys_"
 )
 # Of an event: these are made where its header makes the code of its tracepoints.
-_TRACE = re.compile(
+_TRACE = pattern(
     r"(?:__traceiter_|__probestub_|__bpf_trace_|(?:do_)?trace_event_raw_event_|trace_raw_output_"
     r"|(?:do_)?perf_trace_|trace_event_get_offsets_|trace_event_define_fields_)"
 )

@@ -17,7 +17,8 @@ from btfdbg.report.kinds import KINDS, NOBODY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+    from typing import Any
 
     from btfdbg.report.event import Frame
 
@@ -150,9 +151,24 @@ def _alternatives(words: str, family: str, function: str, module: str) -> tuple[
 def _digest(kind: str, stack: tuple[str, ...]) -> str:
     if not stack:
         return ""
+    text = "\n".join((f"v{VERSION}", kind, *stack))
+    digest: str = _sha256()(text.encode()).hexdigest()
+    return digest[:16]
+
+
+def _sha256() -> Callable[[bytes], Any]:
+    """SHA-256 without OpenSSL, which takes 14 ms to load, where Python has its own."""
+    from importlib import import_module
+
+    for name in ("_sha2", "_sha256"):  # since 3.12, before
+        try:
+            found: Callable[[bytes], Any] = import_module(name).sha256
+        except (ImportError, AttributeError):
+            continue
+        return found
     from hashlib import sha256
 
-    return sha256("\n".join((f"v{VERSION}", kind, *stack)).encode()).hexdigest()[:16]
+    return sha256
 
 
 def joins(one: Signature, other: Signature) -> bool:

@@ -15,6 +15,7 @@ import sys
 
 from btfdbg.errors import DebugInfoError
 from btfdbg.lazy_dataclass import dataclass
+from btfdbg.lazy_pattern import pattern
 from btfdbg.report.logs.text import CHUNK, Reader
 
 TYPE_CHECKING = False
@@ -29,7 +30,7 @@ _MAX_PARTS = 64 << 20  # of a pstore's text, which is put in order as a whole
 
 _DUMPS = (b"KDUMP   ", b"makedumpfile", b"DISKDUMP", b"EMiL")
 _ELF, _ET_CORE = b"\x7fELF", 4
-_PART = re.compile(r"^(?:\w+#\d+ Part(\d+))\r?$", re.MULTILINE)
+_PART = pattern(r"^(?:\w+#\d+ Part(\d+))\r?$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)

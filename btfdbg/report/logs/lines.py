@@ -12,10 +12,11 @@ from __future__ import annotations
 import re
 
 from btfdbg.lazy_dataclass import dataclass
+from btfdbg.lazy_pattern import pattern
 
 MAX_LINE = 4096  # what is longer is cut: no message of the kernel is
 
-_PREFIX = re.compile(
+_PREFIX = pattern(
     r"\s*"
     # /dev/kmsg and netconsole: level,sequence,microseconds,flags[,caller=T1];
     r"(?:(?:\d+\.\d+[\w.+~-]{0,60},)?\d{1,3},\d+,(?P<micro>\d{1,18}),[^,;\s]*(?:,caller=(?P<kcaller>[TC]\d+))?[^;\s]*;)?"
@@ -44,7 +45,7 @@ _PREFIX = re.compile(
     r"(?:<\d>)?"
 )
 # The kernel's own stamp after whatever the tool put first that recorded the console.
-_LATE = re.compile(r".{0,80}?[\s:>|\])A-Z](?=\[ *\d{1,12}\.\d{6}[\],])")
+_LATE = pattern(r".{0,80}?[\s:>|\])A-Z](?=\[ *\d{1,12}\.\d{6}[\],])")
 _ESCAPES = r"\x1b\[[0-9;]*[A-Za-z]"
 _CONTROL = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"
 
