@@ -517,11 +517,18 @@ class Btf:
 
         :param kinds: Only these kinds, which is much faster for the first names asked.
         """
+        return self._name_index().ids(encode_name(name), kinds)
+
+    def own_ids_at(self, offsets: Iterable[int]) -> tuple[TypeId, ...]:
+        """Return the own types whose names stand at some string offsets of the chain, by id."""
+        return self._name_index().ids_at(offsets)
+
+    def _name_index(self) -> NameIndex:
         if self._names is None:
             from btfdbg.btf.names import NameIndex
 
             self._names = NameIndex(self)
-        return self._names.ids(encode_name(name), kinds)
+        return self._names
 
     def types_by_name(
         self, name: str, kinds: Iterable[int] | int | None = None

@@ -135,23 +135,27 @@ class NameIndex:
         self, offsets: list[int], kinds: Collection[int] | None
     ) -> tuple[TypeId, ...] | None:
         """The types whose names stand at some offsets; ``None`` if an index is due."""
-        btf = self._btf
         self._spent += len(offsets) * (
             _SEARCH_OF_ALL if kinds is None else _SEARCH_OF_KIND * len(kinds)
         )
         if self._spent > _INDEX_AFTER:
             return None
         if kinds is None:
-            if not self._column:
-                self._column = self._offsets_at(btf.offsets)
-            out = [btf.start_id + i for o in offsets for i in _places(self._column, o)]
-        else:
-            out = []
-            for kind in set(kinds):
-                ids, column = self._of_kind(kind)
-                out += [ids[i] for offset in offsets for i in _places(column, offset)]
+            return self.ids_at(offsets)
+        out = []
+        for kind in set(kinds):
+            ids, column = self._of_kind(kind)
+            out += [ids[i] for offset in offsets for i in _places(column, offset)]
         out.sort()
         return tuple([TypeId(i) for i in out])
+
+    def ids_at(self, offsets: Iterable[int]) -> tuple[TypeId, ...]:
+        """Return the own types whose names stand at some offsets, ascending."""
+        btf = self._btf
+        if not self._column:
+            self._column = self._offsets_at(btf.offsets)
+        out = {btf.start_id + i for o in offsets for i in _places(self._column, o)}
+        return tuple([TypeId(i) for i in sorted(out)])
 
     def _of_kind(self, kind: int) -> tuple[list[int], bytes]:
         found = self._by_kind.get(kind)
