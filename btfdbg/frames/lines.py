@@ -5,14 +5,20 @@ Owns the wording; its callers decide where the lines are shown.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable
 
 import drgn
 
 from btfdbg.frames.arguments import Argument, objects_of, recovery, walk
 from btfdbg.frames.describe import plain, words
+from btfdbg.frames.recover import MAX_FRAMES
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.program.session import Session
+
+_CACHE_KEY = "btfdbg.frames.lines"
+# Some 3 KB each.
+_MAX_STACKS = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +44,62 @@ def lines(session: Session, frames: Iterable[drgn.StackFrame]) -> list[Lines]:
 
     :raises DebugInfoError: see :func:`btfdbg.frames.arguments`.
     """
+    every = list(frames)
+    kept = _kept(session.prog)
+    key = None if kept is None else kept.key(every)
+    if kept is not None and key in kept.lines:
+        return list(kept.lines[key])
     found = []
-    for frame in walk(recovery(session), frames):
+    for frame in walk(recovery(session), every):
         if frame is None:
             found.append(Lines("", ""))
             continue
         found.append(Lines(text(objects_of(session, frame)), frame.via, frame.sp, frame.caller))
+    if kept is not None and key is not None:
+        kept.add(key, found)
+    return found
+
+
+class _Kept:
+    """
+    Lines of stacks that were shown before: a dump does not change.
+
+    They depend on memory and on what the frames are: program counters, registers.
+    """
+
+    def __init__(self) -> None:
+        self.lines: dict[bytes | None, tuple[Lines, ...]] = {}
+        self._names: dict[tuple[str, ...], int] = {}
+
+    def key(self, frames: list[drgn.StackFrame]) -> bytes | None:
+        """What the frames are, in bytes; ``None`` for more of them than are looked at."""
+        if len(frames) > MAX_FRAMES:
+            return None
+        words = array("Q")
+        try:
+            for frame in frames:
+                registers = frame.registers()
+                names = self._names.setdefault(tuple(registers), len(self._names))
+                words.extend((names, frame.is_inline << 1 | frame.interrupted, frame.pc))
+                words.extend(registers.values())
+        except (LookupError, OverflowError):
+            return None
+        return words.tobytes()
+
+    def add(self, key: bytes, lines: list[Lines]) -> None:
+        """Keep the lines of a stack, within bounds."""
+        if len(self.lines) >= _MAX_STACKS:
+            self.lines.clear()
+        self.lines[key] = tuple(lines)
+
+
+def _kept(prog: drgn.Program) -> _Kept | None:
+    """What is kept for a Program; nothing for one whose memory changes."""
+    if prog.flags & drgn.ProgramFlags.IS_LIVE:
+        return None
+    found = prog.cache.get(_CACHE_KEY)
+    if not isinstance(found, _Kept):
+        found = prog.cache[_CACHE_KEY] = _Kept()
     return found
 
 

@@ -45,6 +45,8 @@ _MAX_STEPS_TABLE = 32
 _MAX_ENTRIES = 4000
 _MAX_OBJECT = 4000
 _MIXED_RUNS = 6
+# Addresses whose answers are kept, some 200 bytes each.
+_MAX_FOUND = 1 << 14
 _TABLE, _TABLE_OTHER = "table", "table (other kernels)"
 
 Place = tuple[str, str]
@@ -79,15 +81,26 @@ class SourceFiles:
         self._near: Nearness | None = None
         row = by_name(machine)
         self._folders = None if row is None else frozenset(row.folders)
+        self._found: dict[int, SourceFile | None] = {}
         self._known: dict[int, Place | None] = {}
         self._sure: dict[int, Place | None] = {}
         self._objects: dict[tuple[str, int, int], str | None] = {}
 
     def find(self, address: int) -> SourceFile | None:
         """Return where the code at an address is from, None if that is not certain."""
+        try:
+            return self._found[address]
+        except KeyError:
+            pass
         region = self._region_of(address)
         if region is None:
-            return None
+            return None  # a module may be known later
+        if len(self._found) >= _MAX_FOUND:
+            self._found.clear()
+        found = self._found[address] = self._find(region, address)
+        return found
+
+    def _find(self, region: Region, address: int) -> SourceFile | None:
         bugs = region.bugs
         bug = None if bugs is None else bugs.at(address)
         if bug is not None and bug.line:
