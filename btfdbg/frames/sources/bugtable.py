@@ -21,8 +21,9 @@ from __future__ import annotations
 import struct
 import sys
 from bisect import bisect_left
-from itertools import compress
-from operator import add
+from collections.abc import Sequence
+from itertools import compress, islice
+from operator import add, gt
 
 from drgn import Program, Type
 
@@ -233,15 +234,17 @@ def read_table(
     if not 0 < size <= MAX_TABLE or not layout.size:
         return None
     data, missing = _read(strings, start, size - size % layout.size)
+    names = _names(strings, layout, start, data, True)
     if layout.relative:
-        layout.own_field = _names(strings, layout, start, data, True) >= _names(
-            strings, layout, start, data, False
-        )
-    if not _names(strings, layout, start, data, layout.own_field):
+        others = _names(strings, layout, start, data, False)
+        layout.own_field, names = names >= others, max(names, others)
+    if not names:
         return None
     traps = layout.traps(start, data)
-    order = sorted(range(len(traps)), key=traps.__getitem__)
-    traps.sort()
+    order: Sequence[int] = range(len(traps))
+    if any(map(gt, traps, islice(traps, 1, None))):
+        order = sorted(order, key=traps.__getitem__)
+        traps.sort()
     kept: list[tuple[list[int], list[int]]] = []
     for low, high in sorted(code):
         # A distance that leads past the end of all addresses is in no code either.
