@@ -93,7 +93,8 @@ def array_length(evidence: ArrayEvidence, tails: Mapping[str, TrailingZeros]) ->
         table = False
     if wanted is not None and tail == 1 and possible and wanted > possible[-1]:
         return None  # the elements end in another way than such elements do
-    if evidence.element == "char" and len(evidence.other_lengths) > 1 and wanted is not None:
+    letters = evidence.element == "char" and len(evidence.other_lengths) > 1
+    if letters and wanted is not None:
         # Letters that count something: zeros behind them may be padding as well.
         table = table and _fills(evidence, wanted)
     if table and wanted is not None and wanted in possible and _is_plausible(evidence, wanted):
@@ -102,12 +103,16 @@ def array_length(evidence: ArrayEvidence, tails: Mapping[str, TrailingZeros]) ->
         return possible[0] if _is_plausible(evidence, possible[0]) else None
     if hint is None or hint not in possible:
         return None
-    if (_fills(evidence, hint) and not open_) or (tail == 1 and wanted == hint):
+    if tail == 0 and evidence.has_pointers and wanted not in (None, hint) and not evidence.settled:
+        return None  # its last element would be empty, where such elements are not
+    if (_fills(evidence, hint) and not open_) or (tail == 1 and wanted == hint and not letters):
         return hint
     if evidence.place is SectionKind.INIT and evidence.element != "char":
         return None
     if any(_fills(evidence, n) for n in possible) and evidence.element_size > _POINTER:
         return None  # longer by one, perhaps
+    if evidence.element_size == _POINTER and _has_room_for_one(evidence, hint, possible):
+        return None
     if wanted is not None and evidence.place is SectionKind.CONST:
         return None  # the contents speak against it
     return hint if evidence.stable else None
@@ -132,9 +137,14 @@ def _fills(evidence: ArrayEvidence, length: int) -> bool:
 
 def _has_room_for_null(evidence: ArrayEvidence, length: int, possible: list[int]) -> bool:
     """Whether one more pointer, NULL, would fill the place to the byte: padding is no proof."""
-    longer = length + 1
     is_pointer = evidence.has_pointers and evidence.element_size == _POINTER
-    return is_pointer and not evidence.settled and longer in possible and _fills(evidence, longer)
+    return is_pointer and _has_room_for_one(evidence, length, possible)
+
+
+def _has_room_for_one(evidence: ArrayEvidence, length: int, possible: list[int]) -> bool:
+    """Whether one more element would fill the place, where few kernels give the length."""
+    longer = length + 1
+    return not evidence.settled and longer in possible and _fills(evidence, longer)
 
 
 def _has_more(evidence: ArrayEvidence, hint: int, contents: bytes | None) -> bool:

@@ -111,12 +111,16 @@ class TypeChecker:
         form = self._placed(form, marked, symbol, place)
         tree = form.tree
         if isinstance(tree, Array) and (tree.length is not None or open_ended):
+            shorter = 0
             if marked.tail is None and tail is not None:
                 found = self._array(
                     form, symbol, extent, place, tail, other_lengths, open_ended, settled
                 )
-                if not isinstance(found, Rejection) and (tree.length or 0) <= found[1].length:
-                    return found
+                if not isinstance(found, Rejection):
+                    if (tree.length or 0) <= found[1].length:
+                        return found
+                    if tail == 0 and not settled:
+                        shorter = found[1].length or 0
             # The usual number of zeros at the end must not make an array shorter.
             found = self._array(
                 form, symbol, extent, place, marked.tail, other_lengths, open_ended, settled
@@ -125,6 +129,8 @@ class TypeChecker:
                 return found
             if tail == 1 and self._ends_full(found[1], symbol, place):
                 return Rejection.LENGTH
+            if 0 < shorter < (found[1].length or 0):
+                return Rejection.LENGTH  # its last element is empty, and nowhere else is one
             return found
         if not form.exists:
             return Rejection.MISSING

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 # Of one test; software emulation is slow.
-_SECONDS = 120
+_SECONDS = 300
 _MODULE = "drgn_test.ko"
 
 

@@ -62,6 +62,38 @@ def test_a_null_that_would_fill_the_place_leaves_a_table_of_pointers_open() -> N
     assert array_length(replace(table, extent=Extent(40, 32), contents=five), TAILS) == 5
 
 
+def test_a_length_with_which_the_last_element_is_empty_is_none_where_such_elements_are_not() -> (
+    None
+):
+    # sched_feat_names: 28 in 6.12, in 6.1 27 and padding in as many bytes.
+    names = b"\x01\0\0\x82\xff\xff\xff\xff" * 27
+    table = _evidence(
+        "const char *", hint=28, stable=False, other_lengths=frozenset({24, 28, 29}),
+        extent=Extent(224, 32), contents=names + bytes(8), place=SectionKind.CONST,
+    )  # fmt: skip
+    assert array_length(table, TAILS) is None
+    assert array_length(replace(table, contents=names + names[:8]), TAILS) == 28
+
+
+def test_letters_that_count_something_may_have_padding_behind_them() -> None:
+    # slot_type_char: four letters and an end in 6.1, five in 6.12.
+    letters = _evidence(
+        "char", element_size=1, hint=6, stable=False, other_lengths=frozenset({4, 6, 8}), tail=1,
+        extent=Extent(24, 32), contents=b"-iuMU".ljust(24, b"\0"), place=SectionKind.CONST,
+        has_pointers=False,
+    )  # fmt: skip
+    assert array_length(letters, TAILS) is None
+    assert array_length(replace(letters, other_lengths=frozenset({6})), TAILS) == 6
+
+
+def test_a_word_more_that_fills_the_place_leaves_a_length_of_few_kernels_open() -> None:
+    # misc_minors: one word in 5.10, two in 6.1.
+    words = _evidence("unsigned long", hint=1, tail=0, extent=Extent(16, 16), has_pointers=False)
+    assert array_length(words, TAILS) is None
+    assert array_length(replace(words, settled=True), TAILS) == 1
+    assert array_length(replace(words, extent=Extent(8, 16)), TAILS) == 1
+
+
 def test_a_hint_too_long_for_the_extent_is_no_answer() -> None:
     assert array_length(_evidence(hint=9), TAILS) is None
 

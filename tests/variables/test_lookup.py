@@ -7,7 +7,9 @@ import pytest
 from btfdbg.errors import DebugInfoError
 from btfdbg.vardb.database import Database
 from btfdbg.vardb.textdb import Entry, Kernel, TextDatabase
+from btfdbg.variables import type_checker
 from btfdbg.variables.evidence import DumpEvidence
+from btfdbg.variables.lengths import ArrayEvidence
 from btfdbg.variables.lookup import VariableTypes
 from btfdbg.variables.policy import Policy
 from btfdbg.variables.provenance import Rejection, Source
@@ -144,6 +146,30 @@ def test_an_array_takes_the_length_that_extent_and_btf_allow() -> None:
     assert _type(_variables(database, Sym("v", 0x10, 40))) == "struct foo *[5]"
     # Three or four: neither is proven.
     assert _type(_variables(database, Sym("v", 0x18, 32))) is None
+
+
+@pytest.mark.parametrize(
+    ("by_own_end", "settled", "given"),
+    [(3, False, None), (3, True, 5), (5, False, 5)],
+)
+def test_a_length_with_which_the_last_element_is_empty_is_not_believed_where_none_is(
+    by_own_end: int, settled: bool, given: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By how this name's array ends in other kernels it is shorter than by their length."""
+    variables = _variables(_database(("v", "struct foo *[5]", "near")), Sym("v", 0x18, 40))
+    assert _type(variables) == "struct foo *[5]"
+    assert variables._context is not None
+    checker = variables._context.checker
+
+    def length(evidence: ArrayEvidence, _: object) -> int:
+        return by_own_end if evidence.tail == 0 else 5
+
+    monkeypatch.setattr(type_checker, "array_length", length)
+    found = checker.check(
+        "struct foo *[5]", Sym("v", BASE + 0x18, 40), trusted=False, open_ended=False,
+        other_lengths=frozenset({5}), gap=False, tail=0, settled=settled,
+    )  # fmt: skip
+    assert (None if isinstance(found, Rejection) else found[1].length) == given
 
 
 def test_const_follows_the_section() -> None:
