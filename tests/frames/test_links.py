@@ -120,6 +120,7 @@ SHOWS_NOTHING: dict[str, Callable[[], Linked]] = {
         "abc", {"a": "c"}, bugs=bugs_of((0, b"fs/a.c"), (2, b"fs/c.c"))
     ),
     "a function of ThinLTO's": lambda: Linked(["a", "b", "c.llvm.77"], {"a": "c.llvm.77"}),
+    "the cold part of a function": lambda: Linked(["a", "b", "a.cold"], {"a": "a.cold"}),
     "a call of itself": lambda: Linked("abc", {"b": "b"}),
 }
 

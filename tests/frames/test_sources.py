@@ -591,6 +591,20 @@ def test_files_that_stand_mixed_are_not_trusted_between() -> None:
     assert ask(Made([f"f{i}" for i in range(8)], bugs=bugs), "f3", table=False) is None
 
 
+@pytest.mark.parametrize(
+    ("header", "given"),
+    [(b"fs/inode_more.h", None), (b"include/linux/fs.h", "fs/inode.c"), (b"mm/a.h", "fs/inode.c")],
+)
+def test_beside_code_of_a_header_in_the_files_own_folder_nothing_is_said(
+    header: bytes, given: str | None
+) -> None:
+    """Such a header holds whole functions (kernel/rcu/tree_exp.h)."""
+    bugs = bugs_of((0, b"fs/inode.c"), (2, header), (5, b"fs/inode.c"))
+    names = ["a", "b", "c", "d", "e", "f"]
+    assert ask(Made(names, bugs=bugs), "d", table=False) == given
+    assert ask(Made(names, bugs=bugs), "e", table=False) == given
+
+
 def test_headers_do_not_say_where_a_function_is() -> None:
     region = Made(["a"], bugs=bugs_of((0, b"include/linux/fs.h")))
     assert ask(region, "a", table=False) is None

@@ -154,25 +154,61 @@ NEEDS_DWARF = (
 )
 
 
+def needs(why: str) -> str:
+    """What of DWARF a failure is about, "" if that is not known."""
+    return next((kind for kind, pattern in NEEDS_DWARF if re.search(pattern, why)), "")
+
+
 def reason(why: str) -> str:
     """The last line of a failure, and of which kind it is if that is known."""
     last = why.strip().splitlines()[-1] if why.strip() else ""
-    kind = next((k for k, pattern in NEEDS_DWARF if re.search(pattern, why)), "")
+    kind = needs(why)
     return f"{last} ({kind})" if kind else last
 
 
-def compare(found: dict[str, Outcomes]) -> list[str]:
-    """Lines about the tests that differ; first those that only DWARF passes."""
+def differing(found: dict[str, Outcomes]) -> list[tuple[str, str, str, str]]:
+    """Tests that differ, first those that only DWARF passes: name, both outcomes, why."""
     dwarf, ours = (found[way] for way in WAYS)
-    lines = []
+    rows = []
     for test in sorted(set(dwarf) | set(ours)):
         first, second = dwarf.get(test, ("not run", "")), ours.get(test, ("not run", ""))
-        if first[0] == second[0]:
-            continue
-        which = second if second[0] != "passed" else first
-        name = test.removeprefix("tests.linux_kernel.")
-        lines.append(f"{name}: dwarf {first[0]}, btfdbg {second[0]}: {reason(which[1])}")
-    return sorted(lines, key=lambda line: ("dwarf passed" not in line, line))
+        if first[0] != second[0]:
+            why = second[1] if second[0] != "passed" else first[1]
+            rows.append((test.removeprefix("tests.linux_kernel."), first[0], second[0], why))
+    return sorted(rows, key=lambda row: (row[1] != "passed", row))
+
+
+def compare(found: dict[str, Outcomes]) -> list[str]:
+    """Lines about the tests that differ."""
+    return [
+        f"{name}: dwarf {first}, btfdbg {second}: {reason(why)}"
+        for name, first, second, why in differing(found)
+    ]
+
+
+def document(found: dict[str, Outcomes], kernel: str) -> str:
+    """docs/drgn-tests.md."""
+    lines = [
+        "# drgn's own tests, with DWARF and with btfdbg's types",
+        "",
+        "Made by `python -m tests.matrix.drgn_tests OUT KERNEL > docs/drgn-tests.md` out of what",
+        "`python -m tests.matrix.live drgn-tests --drgn-source F --debug F --cache F -o OUT` left:",
+        "the tests of a live kernel in drgn's source distribution, those of /proc/vmcore left out,",
+        f"in a guest with {kernel}. Both ways fail where a test wants what the guest does not have",
+        "(a root that is no chroot, tracefs, pyroute2, a disk to swap on).",
+        "",
+        "| types | passed | skipped | failed | error |",
+        "|---|---|---|---|---|",
+    ]
+    for way in WAYS:
+        counts = Counter(outcome for outcome, _ in found[way].values())
+        cells = " | ".join(str(counts[name]) for name in ("passed", "skipped", "failed", "error"))
+        lines.append(f"| {way} | {cells} |")
+    lines += ["", "Those that differ, and what of DWARF's they ask for:", ""]
+    lines += ["| test | dwarf | btfdbg | asks for |", "|---|---|---|---|"]
+    for name, first, second, why in differing(found):
+        lines.append(f"| `{name}` | {first} | {second} | {needs(why) or '**nothing**'} |")
+    return "\n".join(lines)
 
 
 def summary(found: dict[str, Outcomes]) -> str:
@@ -207,3 +243,8 @@ def main(
     for line in lines:
         print(f"    {line}")
     return int(bool(lines))
+
+
+if __name__ == "__main__":
+    made = Path(sys.argv[1])
+    print(document({way: read(results(made, way)) for way in WAYS}, sys.argv[2]))

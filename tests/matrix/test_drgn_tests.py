@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from corefiles.run import BuildError
-from tests.matrix.drgn_tests import compare, read, reason, summary
+from tests.matrix.drgn_tests import compare, document, read, reason, summary
 
 _NO_LINES = "Traceback ...\nLookupError: source code location not available"
 _NO_NET = "Traceback ...\n_drgn.ObjectNotFoundError: could not find 'init_net'"
@@ -36,6 +36,21 @@ def test_only_tests_with_different_outcomes_are_listed_with_the_reason() -> None
         "d: dwarf error, btfdbg passed: no DWARF of a module",
     ]
     assert summary(found).splitlines()[0] == "dwarf: 2 passed, 1 failed, 1 error"
+
+
+def test_the_document_says_what_each_test_that_differs_asks_for() -> None:
+    passed = {f"tests.linux_kernel.{name}": ("passed", "") for name in "abc"}
+    ours = {
+        **passed,
+        "tests.linux_kernel.b": ("error", _NO_LINES),
+        "tests.linux_kernel.c": ("error", _NO_NET),
+    }
+    text = document({"dwarf": passed, "btfdbg": ours}, "6.12.1")
+    assert "| dwarf | 3 | 0 | 0 | 0 |" in text
+    assert "| btfdbg | 1 | 0 | 0 | 2 |" in text
+    assert "| `b` | passed | error | line tables |" in text
+    assert "| `c` | passed | error | **nothing** |" in text
+    assert "`a`" not in text
 
 
 def test_a_failed_part_of_a_test_is_not_forgotten(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ that it leads to is of that file. Knows no file's name.
 What would show the same without being so is left out: calls that the kernel wrote into
 itself (static calls, those that ``pv_ops`` names), functions that ThinLTO made reachable
 from other files (``.llvm.``), and whatever spans a border between parts of the text that
-the linker fills one after the other, or two source files of the bug table.
+the linker fills one after the other (the ``.cold`` part of a function is in another one), or
+two source files of the bug table.
 
 Facts: Intel SDM volume 2, CALL and JMP (E8, E9: a distance from the end of the
 instruction); Arm ARM C6.2, BL and B (words, from the instruction itself);
@@ -36,6 +37,7 @@ _REACH = 1 << 18
 """How far a call may lead, in bytes: the text of a large object file."""
 _MAX_OBJECT = 1 << 20
 _PAGE = 4096
+_COLD = ".cold"
 _OVERLAP = 8
 # Distances up to _REACH, either way: all but 18 bits are those of the sign.
 _X86_64 = pattern(rb"(?=[\xe8\xe9]..(?:[\x00-\x03]\x00|[\xfc-\xff]\xff))", re.S)
@@ -161,6 +163,8 @@ class Links:
     def _link(self, place: int, callee: Function) -> Range | None:
         caller = self._code.at(place)
         if caller is None or caller.address == callee.address:
+            return None
+        if (_COLD in caller.name) != (_COLD in callee.name):
             return None
         start = min(caller.address, callee.address)
         end = max(caller.address + caller.size, callee.address + callee.size)

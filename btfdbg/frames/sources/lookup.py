@@ -136,7 +136,10 @@ class SourceFiles:
             return self._told_apart(region, function, candidates)
         if candidates or not self._may_be_between(region, function):
             return None  # contradicted, or nothing that could be said
-        return self._between(region, function) or self._linked(region, function)
+        found = self._between(region, function) or self._linked(region, function)
+        if found is None or _is_beside_a_header(region, function, found[0]):
+            return None
+        return found
 
     @property
     def _is_strange(self) -> bool:
@@ -360,6 +363,21 @@ class SourceFiles:
                 return True
             sides.append(runs)
         return any(run in sides[1] for run in sides[0])
+
+
+def _is_beside_a_header(region: Region, function: Function, file: str) -> bool:
+    """
+    Whether the bug table has code of a header of a file's own folder next to a function.
+
+    Such headers hold whole functions (kernel/rcu/tree_exp.h), which stand among the file's.
+    """
+    bugs = region.bugs
+    if bugs is None:
+        return False
+    folder = file.rpartition("/")[0]
+    sides = bugs.index(function.address) - 1, bugs.index(function.address + function.size)
+    near = [bugs.file(number) for number in sides if 0 <= number < len(bugs)]
+    return any(f is not None and f.endswith(".h") and f.rpartition("/")[0] == folder for f in near)
 
 
 def _runs(files: Iterator[str | None], own: str) -> Iterator[str]:

@@ -258,10 +258,13 @@ class ModuleRegion:
         self._functions = [by_address[address] for address in sorted(by_address)]
         self._starts = [function.address for function in self._functions]
         self._shared = frozenset(shared)
-        # Without them a call into another section would look like one within an object file.
+        # Without sections a call into another one would look like one within an object file;
+        # before 5.2 no symbol of a module says that it is global (see ``kallsyms.modules``).
+        cold = [f.address for f in self._functions if ".cold" in f.name][:1]
+        borders = sorted([*sections, *cold])
         self.links = (
-            Links(self, strings.bytes_at, machine_of(prog.platform), sorted(sections))
-            if sections
+            Links(self, strings.bytes_at, machine_of(prog.platform), borders)
+            if sections and shared
             else None
         )
 
