@@ -10,10 +10,13 @@ from __future__ import annotations
 import dataclasses
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from . import collect
 from .build import Builder, work_folder
+from .guest import Guest
 from .run import BuildError
 from .scenarios import SCENARIOS
 from .wish import Wish
@@ -28,6 +31,17 @@ _STEP = 0.005
 def build(builder: Builder, wish: Wish, words: str, out: Path) -> list[Path]:
     """
     Stop a guest in early boot and dump it in every wished way that QEMU has.
+
+    :raises BuildError: the words did not come.
+    """
+    with stopped(builder, wish, words, out) as guest:
+        return list(collect.from_monitor(wish, guest, out, builder.say).values())
+
+
+@contextmanager
+def stopped(builder: Builder, wish: Wish, words: str, out: Path) -> Iterator[Guest]:
+    """
+    A guest that stands still in early boot.
 
     :param words: Regular expression; the guest is stopped once its console has it.
     :raises BuildError: the words did not come.
@@ -44,4 +58,4 @@ def build(builder: Builder, wish: Wish, words: str, out: Path) -> list[Path]:
                     raise BuildError(f"guest: {words!r} did not come")
                 time.sleep(_STEP)
             guest.qmp("stop")
-            return list(collect.from_monitor(wish, guest, out, builder.say).values())
+            yield guest

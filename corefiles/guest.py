@@ -197,6 +197,12 @@ class Guest:
         answer: dict[str, Any] = json.loads(line)
         return answer
 
+    def hang_up(self) -> None:
+        """Leave the monitor, which talks to one at a time, to somebody else."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
     def qmp(self, execute: str, **arguments: object) -> Any:
         """
         Run one monitor command.

@@ -20,8 +20,9 @@ from typing import Any
 
 import btfdbg
 from btfdbg.program.attach import attach
+from btfdbg.program.open_dump import open_guest
 from btfdbg.vmcore import open_qemu
-from corefiles import manifest, python
+from corefiles import early, manifest, python
 from corefiles.build import Aboard, Builder
 from corefiles.wish import Wish
 from tests.matrix.checks import Row, check_session
@@ -74,6 +75,22 @@ def from_without(builder: Builder, wish: Wish, out: Path) -> Row:
         row = Row(entry)
         check_session(attach(prog, None, info), row)
     return row
+
+
+def in_early_boot(builder: Builder, wish: Wish, out: Path) -> list[str]:
+    """Stop a guest before it wrote VMCOREINFO and look at it through QEMU's monitor."""
+    wrong = []
+    with early.stopped(builder, wish, early.WORDS, out) as guest:
+        guest.hang_up()
+        prog, info = open_guest(str(guest.monitor))
+        session = attach(prog, None, info)
+        if not prog["init_task"].comm.string_().startswith(b"swapper"):
+            wrong.append(f"init_task is {prog['init_task'].comm}")
+        if prog["system_state"].value_() >= prog.constant("SYSTEM_RUNNING").value_():
+            wrong.append(f"the guest has booted: {prog['system_state']}")
+        if not any("early boot" in note.what for note in session.notes):
+            wrong.append("nothing says that VMCOREINFO was made")
+    return wrong
 
 
 def compare(facts: Facts) -> dict[str, list[str]]:
@@ -148,7 +165,7 @@ def _bt(facts: Facts) -> list[str]:
 def main() -> int:
     """Boot, look and compare; exit 1 if anything differs."""
     parser = argparse.ArgumentParser(prog="python -m tests.matrix.live", description=__doc__)
-    parser.add_argument("way", choices=("kcore", "qemu", "drgn-tests"))
+    parser.add_argument("way", choices=("kcore", "qemu", "early", "drgn-tests"))
     parser.add_argument("--cache", type=Path, required=True, help="as of python -m corefiles")
     parser.add_argument("--lock", type=Path, help="as of python -m corefiles")
     parser.add_argument("--suite", default="trixie")
@@ -176,7 +193,9 @@ def main() -> int:
             builder, wish, args.drgn_source, args.debug, args.output.resolve(), args.only
         )
     start = time.monotonic()
-    if args.way == "kcore":
+    if args.way == "early":
+        problems = {"early boot": in_early_boot(builder, wish, args.output.resolve())}
+    elif args.way == "kcore":
         problems = from_within(builder, wish, args.output.resolve(), args.python_suite)
     else:
         row = from_without(builder, wish, args.output.resolve())
