@@ -1,4 +1,4 @@
-"""Other names of commands: crash's and gdb's, and those that the user makes with ``alias``.
+"""Other names of commands: crash's, gdb's, former ones, and the user's, made with ``alias``.
 
 Owns the built-in ones and what an alias does to a line: its first word is replaced, once. A name
 that the user bound, and a line that is Python by its form (``hex(5)``, ``print(x)``), stay.
@@ -41,10 +41,15 @@ GDB = {
 }
 """What gdb calls commands that are here under crash's name."""
 
+FORMER = {"id": "xinfo"}
+"""Commands' own earlier names. Typed as they are used to: ``id (struct page *)x`` too."""
+
 NAME = re.compile(r"[A-Za-z_]\w*")
 
 # What stands directly behind a word that is Python's, and assignment.
 _PYTHON = re.compile(r"\s*[(\[.,:]|\s*[-+*/%&|^@]?=(?!=)|\s*(?://|\*\*|<<|>>)=")
+# What makes a command's own name Python's: see language.py.
+_PYTHON_DIRECTLY = re.compile(r"[(\[.]|\s*[-+*/%&|^@]?=(?!=)|\s*(?://|\*\*|<<|>>)=")
 _FOR = re.compile(r"for\s.*\bin\b", re.DOTALL)
 _FORMAT = re.compile(r"/[a-z]")
 
@@ -55,7 +60,7 @@ def meaning(word: str, own: dict[str, str]) -> str | None:
 
     :param own: The user's, which come first.
     """
-    return own.get(word) or BUILTIN.get(word) or GDB.get(word)
+    return own.get(word) or BUILTIN.get(word) or GDB.get(word) or FORMER.get(word)
 
 
 def expand(
@@ -75,7 +80,8 @@ def expand(
         return line
     stands_for = meaning(word[0], own)
     rest = line[word.end() :]
-    if stands_for is None or "\n" in line or stays(word[0]) or _PYTHON.match(rest):
+    python = _PYTHON if word[0] not in FORMER or word[0] in own else _PYTHON_DIRECTLY
+    if stands_for is None or "\n" in line or stays(word[0]) or python.match(rest):
         return line
     if word[0] == "for" and (_FOR.match(line) or not rest.strip()):
         return line

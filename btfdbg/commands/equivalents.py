@@ -53,7 +53,7 @@ CRASH: tuple[Row, ...] = (
     Row("sbitmapq", "sbitmapq"),
     *_same("search", "set", "sig", "struct", "swap", "sym", "sys", "task", "timer", "tree"),
     *_same("union", "vm", "vtop", "waitq"),
-    Row("whatis", "whatis", "with offsets and holes; id says what an address is"),
+    Row("whatis", "whatis", "with offsets and holes; xinfo says what an address is"),
     Row("wr", "", "a dump is only read"),
     Row("q", "q", "or Ctrl-D"),
     Row("!CMD", "!CMD"),
@@ -104,8 +104,8 @@ DRGN: tuple[Row, ...] = (
     Row("find_task(prog, 1)", "find_task(prog, 1)", "all helpers are imported at the prompt"),
     Row("stack_trace(TASK)", "bt PID", "prog.stack_trace() is there as well"),
     Row("print_annotated_memory()", "tele ADDR"),
-    Row("identify_address(ADDR)", "id ADDR"),
-    Row("slab_object_info(ADDR)", "id ADDR"),
+    Row("identify_address(ADDR)", "xinfo ADDR"),
+    Row("slab_object_info(ADDR)", "xinfo ADDR"),
     Row("execscript(FILE)", "source FILE"),
     Row("%crash, crash CMD", "CMD", "crash's commands need no word in front"),
     Row("COMMAND --drgn", "COMMAND --drgn", "shows the code behind a command"),
@@ -150,6 +150,9 @@ INTERNALS: dict[str, str] = {
 _NOTHING_RUNS = "a dump does not run; bt and ctx show where it stood"
 _NOT_WRITTEN = "a dump is only read"
 
+AT_GDB: dict[str, str] = {"set": _NOT_WRITTEN}
+"""What stands for a word of gdb's that is a command of its own here."""
+
 INSTEAD: dict[str, str] = {
     # crash
     "wr": _NOT_WRITTEN,
@@ -176,7 +179,6 @@ INSTEAD: dict[str, str] = {
     "call": "nothing in a dump runs; whatis NAME shows a function",
     "find": "search -s START -e END VALUE looks through memory",
     "dump": "rd ADDR COUNT -r FILE writes memory to a file",
-    "set": _NOT_WRITTEN,
     "jump": _NOTHING_RUNS,
     "return": _NOTHING_RUNS,
     "start": _NOTHING_RUNS,
@@ -199,7 +201,6 @@ INSTEAD: dict[str, str] = {
     # pwndbg, gef
     "telescope": "tele ADDR",
     "context": "ctx",
-    "xinfo": "id ADDR",
     "vmmap": "vm PID",
     "hexdump": "rd -8 ADDR COUNT",
     "ks": "search VALUE",

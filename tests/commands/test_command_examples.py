@@ -26,9 +26,13 @@ LEFT_OUT = re.compile(
     r"|a list is damaged and may have lost entries .*"
     r"|not all of the files of a task can be reached .*)"
 )
-JSON_COMMANDS = ("tele init_task -n 4", "id init_task", "diffstruct 'find_task(prog, 1)' init_task")
+JSON_COMMANDS = (
+    "tele init_task -n 4",
+    "xinfo init_task",
+    "diffstruct 'find_task(prog, 1)' init_task",
+)
 DRGN_COMMANDS = (
-    "tele init_task", "id init_task", "ctx", "whatis struct list_head",
+    "tele init_task", "xinfo init_task", "ctx", "whatis struct list_head",
     "diffstruct 'find_task(prog, 1)' init_task", "whatis init_task",
 )  # fmt: skip
 
@@ -113,7 +117,7 @@ def test_drgn_tables_give_json(session: Session, capsys: pytest.CaptureFixture[s
 
 
 def test_id_says_what_init_task_is(session: Session, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_line(session, "id init_task")
+    assert run_line(session, "xinfo init_task")
     out = capsys.readouterr().out
     assert "swapper/0" in out
     assert "struct task_struct" in out
@@ -123,7 +127,7 @@ def test_id_guesses_the_struct_of_a_slab_object(
     session: Session, capsys: pytest.CaptureFixture[str]
 ) -> None:
     prepare(session)
-    assert run_line(session, "id find_task(prog,1)->signal")
+    assert run_line(session, "xinfo find_task(prog,1)->signal")
     out = capsys.readouterr().out
     assert "slab" in out
     assert "struct signal_struct" in out
@@ -131,7 +135,7 @@ def test_id_guesses_the_struct_of_a_slab_object(
 
 def test_id_names_a_per_cpu_variable(session: Session, capsys: pytest.CaptureFixture[str]) -> None:
     prepare(session)
-    assert run_line(session, 'id per_cpu(prog["runqueues"],0).address_of_()')
+    assert run_line(session, 'xinfo per_cpu(prog["runqueues"],0).address_of_()')
     assert "per_cpu(runqueues, 0)" in capsys.readouterr().out
 
 
@@ -284,7 +288,7 @@ def test_formats(
         ("x/9999999x 0", "units"),
         ("p/x  ", "missing"),
         ("ps > /no/such/folder/file", "No such file"),
-        ("id 'unclosed", "not closed"),
+        ("xinfo 'unclosed", "not closed"),
         ("mark 1x", "not a name"),
         ("1 +", "syntax error"),
         ("raise RuntimeError('x' * 9999)", "RuntimeError: xxx"),
@@ -329,7 +333,7 @@ def test_redirection_and_pipes(
     assert run_line(session, f"ps > {file}")
     with open(file) as f:
         assert "COMM" in f.read()
-    assert run_line(session, f"id init_task >> {file}")
+    assert run_line(session, f"xinfo init_task >> {file}")
     with open(file) as f:
         text = f.read()
     assert "COMM" in text

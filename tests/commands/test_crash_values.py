@@ -187,7 +187,7 @@ REFUSED = (
     ("rd -8 -16 init_task", "not allowed with"),
     ("sym", "which?"),
     ("sym no_such_symbol", "sym -q no_such_symbol"),
-    ("sym ffff000000000000", "id ffff000000000000"),
+    ("sym ffff000000000000", "xinfo ffff000000000000"),
     ("sym -m no_such", "not loaded"),
     ("sym -q no_such_symbol_at_all", "no symbol"),
     ("whatis", "what?"),

@@ -51,6 +51,11 @@ def fresh(session: Session) -> None:
         ("pxx 5", "pxx 5"),
         ("mine 1", "ps -k 1"),
         ("bound 1", "bound 1"),
+        ("id init_task", "xinfo init_task"),
+        ("id (struct page *)x", "xinfo (struct page *)x"),
+        ("id(x)", "id(x)"),
+        ("id = 5", "id = 5"),
+        ("id.x", "id.x"),
         ("", ""),
     ],
 )

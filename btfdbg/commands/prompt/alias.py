@@ -82,7 +82,12 @@ def alias(session: Session, line: str) -> None:
 
 def _show(own: dict[str, str], only: str | None, as_json: bool) -> None:
     table = Table(("origin", "alias", "command"), styles={"alias": "name"})
-    for origin, group in (("runtime", own), ("builtin", aliases.BUILTIN), ("gdb", aliases.GDB)):
+    for origin, group in (
+        ("runtime", own),
+        ("builtin", aliases.BUILTIN),
+        ("gdb", aliases.GDB),
+        ("former", aliases.FORMER),
+    ):
         for word, text in group.items():
             if only in (None, word):
                 table.rows.append((origin, word, text))

@@ -37,7 +37,8 @@ def gdb(session: Session, line: str) -> None:
     here = equivalents.of_gdb(line)
     if here is None:
         word = line.split(None, 1)[0]
-        hint = equivalents.INSTEAD.get(word) or "help gdb lists what is here"
+        hint = equivalents.AT_GDB.get(word) or equivalents.INSTEAD.get(word)
+        hint = hint or "help gdb lists what is here"
         raise CommandError(f"{word}: {hint}; btfdbg gdbserver CORE serves gdb itself")
     if here != line:
         output.emit(("dim", f"({here})"))

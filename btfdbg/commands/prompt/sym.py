@@ -150,7 +150,7 @@ def _find(session: Session, word: str) -> list[tuple[Sym, int, str]]:
     if found is None:
         if len(word) < _SHORT:
             raise CommandError(f"no symbol is named {word} or is there; sym -q {word} looks for it")
-        raise CommandError(f"{address:x} is in no symbol; id {address:x} says what it is")
+        raise CommandError(f"{address:x} is in no symbol; xinfo {address:x} says what it is")
     return [(found, address - found.address, _file(session, found, address))]
 
 

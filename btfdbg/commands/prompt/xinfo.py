@@ -1,4 +1,4 @@
-"""``id``: what an address is, and what type it most likely points to."""
+"""``xinfo``: what an address is, and what type it most likely points to."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _code(session: Session, args: argparse.Namespace) -> str:
 
 
 @prompt_command(
-    name="id",
+    name="xinfo",
     description="tell what an address is and what type it points to",
     long_description="""
     Tell everything that an address is: symbol, per-CPU variable, task, stack of
@@ -33,15 +33,15 @@ def _code(session: Session, args: argparse.Namespace) -> str:
     """,
     arguments=(argument("address", nargs="+", help="address, symbol, $name or expression"),),
     examples=(
-        ("id init_task", "a symbol and the type of its variable"),
-        ('id prog["init_task"].fs', "what a pointer points to"),
-        ("id init_task --json", "the same for programs"),
+        ("xinfo init_task", "a symbol and the type of its variable"),
+        ('xinfo prog["init_task"].fs', "what a pointer points to"),
+        ("xinfo init_task --json", "the same for programs"),
     ),
     drgn_code=_code,
     table=True,
     complete=("address",),
 )
-def identify(session: Session, args: argparse.Namespace) -> Table | None:
+def xinfo(session: Session, args: argparse.Namespace) -> Table | None:
     """Run the command."""
     table = Table(
         ("address", "kind", "what", "type", "start", "why"),
