@@ -2,7 +2,9 @@
 
 ``abbrev``    the shapes of DWARF entries, and the numbers of DWARF
 ``dwarf``     BTF as DWARF: one entry for each type, function and variable
+``cfi``       what .debug_frame is made of
 ``orc``       ORC as .debug_frame, for debuggers that know DWARF only
+``records``   arm64's frame records as .debug_frame
 ``sections``  which parts of the image are sections, and what could be read of them
 ``elf``       the file: sections, symbols, header
 ``symtab``    its symbols

@@ -7,17 +7,17 @@ variable's type is, is :mod:`btfdbg.handover.kernel`'s.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
 import drgn
 
 from btfdbg.btf import Btf, Kind
 from btfdbg.btf.fields import NAME_OFF, SIZE_OR_TYPE
-from btfdbg.errors import DebugInfoError
+from btfdbg.errors import BtfError, DebugInfoError
 from btfdbg.handover.kernel import Kernel, gather
 from btfdbg.handover.symbols import is_offset
-from btfdbg.handover.vmlinux import elf, orc
+from btfdbg.handover.vmlinux import elf, orc, records
 from btfdbg.handover.vmlinux.about import add_note, note, producer
 from btfdbg.handover.vmlinux.dwarf import Function, Variable, Writer
 from btfdbg.handover.vmlinux.sections import (
@@ -29,9 +29,9 @@ from btfdbg.handover.vmlinux.sections import (
     Missing,
     cut,
 )
-from btfdbg.handover.vmlinux.symtab import OBJECT, Symtab, kind_of
+from btfdbg.handover.vmlinux.symtab import FUNC, OBJECT, Symtab, kind_of
 from btfdbg.kallsyms.choice import is_text
-from btfdbg.kallsyms.model import Sym
+from btfdbg.kallsyms.model import Sym, try_read
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.varextract.encode import NOISE_NAMES
 from btfdbg.vmcore.platforms import machine_of, row_of
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 _MASK64 = (1 << 64) - 1
 _BUILD_ID = 3
 _MAX_PERCPU = 64 << 20
+_MAX_MODULE = 64 << 20
 _HERTZ = range(50, 10001)
 
 
@@ -52,8 +53,9 @@ class Exported:
 
     :ivar types: Entries of BTF types in the DWARF.
     :ivar missing: What the file has no contents of.
-    :ivar frames: Rows of .debug_frame's source; 0 without.
+    :ivar frames: Rows of .debug_frame's source, ORC's or of functions; 0 without.
     :ivar untyped: Data symbols whose type is not known.
+    :ivar frame_source: What those rows are.
     """
 
     size: int
@@ -65,6 +67,7 @@ class Exported:
     frames: int
     untyped: int
     missing: tuple[Missing, ...]
+    frame_source: str
 
 
 def export(session: Session, path: str, *, runtime: bool = False, every: bool = False) -> Exported:
@@ -82,7 +85,7 @@ def export(session: Session, path: str, *, runtime: bool = False, every: bool = 
     temporary = f"{path}.part"
     try:
         with open(temporary, "wb") as file:
-            done = _Export(session, kernel, file, 0 if runtime else kernel.offset).run()
+            done = _Export(session, kernel, file, runtime).run()
         os.replace(temporary, path)
     except OSError as e:
         raise DebugInfoError(f"{path}: {e.strerror or e}", step="export-vmlinux") from e
@@ -93,11 +96,12 @@ def export(session: Session, path: str, *, runtime: bool = False, every: bool = 
 
 
 class _Export:
-    def __init__(self, session: Session, kernel: Kernel, file: BinaryIO, shift: int) -> None:
+    def __init__(self, session: Session, kernel: Kernel, file: BinaryIO, runtime: bool) -> None:
         self.session = session
         self.kernel = kernel
         self.file = file
-        self.shift = shift
+        self.runtime = runtime
+        self.shift = 0 if runtime else kernel.offset
         row = row_of(session.prog.platform)
         if row is None:
             raise DebugInfoError(
@@ -111,6 +115,10 @@ class _Export:
             self.by_name.setdefault(sym.name, sym)
         self.contents = Contents(session.prog.read, self._percpu())
         self.held: dict[str, tuple[int, bytes]] = {}
+        # The largest piece of code that can be read, with its address in memory.
+        self.code: tuple[int, bytes] | None = None
+        # The same of modules, with their functions.
+        self.modules: list[tuple[int, bytes, Sequence[Sym]]] = []
 
     def address(self, sym: Sym) -> int:
         if self.kernel.percpu_absolute and is_offset(sym):
@@ -146,6 +154,7 @@ class _Export:
         return Exported(
             self.file.tell(), symbols, functions, variables, types, lost, frames,
             self.kernel.untyped, missing,
+            "functions" if self.arch.name == "aarch64" else "ORC entries",
         )  # fmt: skip
 
     # The image.
@@ -175,6 +184,10 @@ class _Export:
             places.append((address, address + piece.size, number))
             if piece.base in (".orc_unwind", ".orc_unwind_ip") and piece.readable:
                 self.held.setdefault(piece.base, (piece.start, b"".join(data)))
+            if piece.base == ".text" and piece.readable and self.arch.name == "aarch64":
+                held = self.code[1] if self.code else b""
+                if piece.size > len(held):
+                    self.code = piece.start, b"".join(data)
         if kernel.percpu_absolute and "__per_cpu_end" in self.by_name:
             size = self.by_name["__per_cpu_end"].address
             # Behind the image: crash takes the first section's address for the first that moves.
@@ -186,6 +199,8 @@ class _Export:
             places.append((0, size, number))
         if self.session.build_id and any(m.section == ".notes" for m in self.contents.missing):
             self._build_id()
+        if self.runtime:
+            self._modules(places)
         return Index(places)
 
     def _build_id(self) -> None:
@@ -262,6 +277,8 @@ class _Export:
         return [("write_expire", 5 * hertz)] if hertz in _HERTZ else []
 
     def _frames(self) -> int:
+        if self.arch.name == "aarch64":
+            return self._records()
         if self.arch.name != "x86_64" or len(self.held) != 2:
             return 0
         table, ips = self.held[".orc_unwind_ip"]
@@ -274,6 +291,52 @@ class _Export:
         section = orc.Frames(layout).section(starts, entries, text[0] + text[1])
         self.elf.add(".debug_frame", section, align=8)
         return len(starts)
+
+    def _records(self) -> int:
+        """Frames of arm64, where the code can be read in one piece; how many functions."""
+        mask = self.session.vmcoreinfo.numbers.get("KERNELPACMASK", 0) & _MASK64
+        try:
+            btf = self.kernel.btf
+            link = (btf.offset_of("pt_regs", "regs") // 8 + 8 * 30) - (
+                btf.offset_of("pt_regs", "stackframe") // 8 + 16
+            )
+        except BtfError:
+            link = 0
+        kernel = [] if self.code is None else [(*self.code, self.kernel.symbols)]
+        out, count = [records.head()], 0
+        for start, text, symbols in (*kernel, *self.modules):
+            made = records.Records(text, start, self.shift, mask, link)
+            sizes = {s.address: s.size for s in symbols if is_text(s) and s.size}
+            out.append(made.entries(sorted(sizes.items())))
+            count += made.count
+        if count:
+            self.elf.add(".debug_frame", b"".join(out), align=8)
+        return count
+
+    def _modules(self, places: list[tuple[int, int, int]]) -> None:
+        """
+        Code of the loaded modules: a section for each, without contents, for its symbols.
+
+        Only in a file of addresses in memory, where there is one place for it: a debugger's
+        stacks go through modules.
+        """
+        table = self.session.module_symbols
+        self.session.ensure_modules()
+        for module in table.modules() if table is not None else ():
+            found = table.table_of(module) if table is not None else None
+            symbols = [sym for sym in found or () if is_text(sym) and sym.size]
+            for low, high in module.ranges:
+                inside = [s for s in symbols if low <= s.address < high]
+                if not inside or high - low > _MAX_MODULE or len(self.elf) >= elf.MAX_SECTIONS:
+                    continue
+                flags = elf.Flag.ALLOC | elf.Flag.EXECINSTR
+                number = self.elf.add(
+                    f".text.{module.name}", type_=elf.Type.NOBITS, flags=flags, address=low,
+                    size=high - low,
+                )  # fmt: skip
+                places.append((low, high, number))
+                text = try_read(self.session.prog.read, low, high - low)
+                self.modules.append((low, text or b"", inside))
 
     # Symbols.
 
@@ -295,5 +358,9 @@ class _Export:
         for own in kernel.tables:
             address = (own.address - shift) & _MASK64
             table.add(own.name, "r", OBJECT, places.at(address), address, own.size)
+        functions = [sym for _, _, inside in self.modules for sym in inside]
+        for sym in functions:
+            number = places.at(sym.address)
+            table.add(sym.name, sym.type_letter, FUNC, number, sym.address, sym.size)
         table.write()
-        return len(kernel.symbols) + len(kernel.tables)
+        return len(kernel.symbols) + len(kernel.tables) + len(functions)

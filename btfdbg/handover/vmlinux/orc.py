@@ -21,6 +21,21 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from operator import add
 
+from btfdbg.handover.vmlinux.cfi import (
+    ADVANCE4,
+    DATA_ALIGN,
+    DEF_CFA,
+    OP_BREG0,
+    OP_CONSTS,
+    OP_DEREF,
+    OP_PLUS,
+    is_cfa,
+    padded,
+    same,
+    saved,
+    sleb,
+    uleb,
+)
 from btfdbg.lazy_dataclass import dataclass
 
 ENTRY = 6
@@ -37,12 +52,9 @@ _PT_REGS = {
     96: 1, 104: 4, 112: 5, 128: 16, 152: 7,
 }  # fmt: skip
 _IRET_RIP, _IRET_RSP = 0, 24
-_DATA_ALIGN = -8
 
-_ADVANCE4 = 0x04
-_DEF_CFA, _DEF_CFA_SF, _DEF_CFA_EXPRESSION = 0x0C, 0x12, 0x0F
-_OFFSET_EXTENDED_SF, _VAL_OFFSET_SF, _UNDEFINED, _SAME_VALUE = 0x11, 0x15, 0x07, 0x08
-_OP_BREG0, _OP_DEREF, _OP_PLUS_UCONST, _OP_CONSTS, _OP_PLUS = 0x70, 0x06, 0x23, 0x11, 0x22
+_DEF_CFA_SF, _DEF_CFA_EXPRESSION, _UNDEFINED = 0x12, 0x0F, 0x07
+_OP_PLUS_UCONST = 0x23
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,17 +163,17 @@ class Frames:
         if cfa is None:
             return _end()
         if kind == layout.call + 1:
-            saved = b"".join(_saved(reg, offset) for offset, reg in _PT_REGS.items())
-            return cfa + saved
+            registers = b"".join(saved(reg, offset) for offset, reg in _PT_REGS.items())
+            return cfa + registers
         if kind == layout.call + 2:
-            return cfa + _same(_RBP) + _saved(_RA, _IRET_RIP) + _saved(_RSP, _IRET_RSP)
+            return cfa + same(_RBP) + saved(_RA, _IRET_RIP) + saved(_RSP, _IRET_RSP)
         if kind != layout.call:
             return _end()
         if bp_reg == _PREV_SP:
-            bp = _saved(_RBP, bp_offset)
+            bp = saved(_RBP, bp_offset)
         else:
-            bp = _same(_RBP)
-        return cfa + bp + _saved(_RA, -8) + _is_cfa(_RSP)
+            bp = same(_RBP)
+        return cfa + bp + saved(_RA, -8) + is_cfa(_RSP)
 
     def section(self, starts: Sequence[int], entries: bytes, end: int) -> bytes:
         """
@@ -190,11 +202,11 @@ class Frames:
                     continue
                 if here != place:
                     delta = here - place
-                    body.append(near[delta] if delta < 64 else far(_ADVANCE4, delta))
+                    body.append(near[delta] if delta < 64 else far(ADVANCE4, delta))
                     place = here
                 body.append(text)
                 before = text
-            out.append(_padded(b"".join(body)))
+            out.append(padded(b"".join(body)))
         return b"".join(out)
 
 
@@ -211,51 +223,33 @@ def rows(ips: bytes, table: int) -> array[int]:
 
 def _cie() -> bytes:
     # Version 4: no augmentation, 8-byte addresses, no segments.
-    body = struct.pack("<IB", 0xFFFFFFFF, 4) + b"\0" + bytes((8, 0, 1)) + _sleb(_DATA_ALIGN)
-    return _padded(body + bytes((_RA,)))
-
-
-def _padded(body: bytes | bytearray) -> bytes:
-    """An entry with its length, filled with DW_CFA_nop."""
-    length = -(-(len(body) + 4) // 8) * 8 - 4
-    return struct.pack("<I", length) + bytes(body).ljust(length, b"\0")
+    body = struct.pack("<IB", 0xFFFFFFFF, 4) + b"\0" + bytes((8, 0, 1)) + sleb(DATA_ALIGN)
+    return padded(body + bytes((_RA,)))
 
 
 def _cfa(register: int, offset: int) -> bytes | None:
     if register in (_SP_INDIRECT, _BP_INDIRECT):
         # *(sp) + offset, or *(bp + offset), as unwind_next_frame() has them.
         if register == _SP_INDIRECT:
-            text = bytes((_OP_BREG0 + _RSP, 0, _OP_DEREF)) + _plus(offset)
+            text = bytes((OP_BREG0 + _RSP, 0, OP_DEREF)) + _plus(offset)
         else:
-            text = bytes((_OP_BREG0 + _RBP,)) + _sleb(offset) + bytes((_OP_DEREF,))
+            text = bytes((OP_BREG0 + _RBP,)) + sleb(offset) + bytes((OP_DEREF,))
         return bytes((_DEF_CFA_EXPRESSION, len(text))) + text
     number = _REGISTERS.get(register)
     if number is None:
         return None
     if offset >= 0:
-        return bytes((_DEF_CFA, number)) + _uleb(offset)
+        return bytes((DEF_CFA, number)) + uleb(offset)
     if offset % 8 == 0:
-        return bytes((_DEF_CFA_SF, number)) + _sleb(offset // _DATA_ALIGN)
-    text = bytes((_OP_BREG0 + number,)) + _sleb(offset)
+        return bytes((_DEF_CFA_SF, number)) + sleb(offset // DATA_ALIGN)
+    text = bytes((OP_BREG0 + number,)) + sleb(offset)
     return bytes((_DEF_CFA_EXPRESSION, len(text))) + text
 
 
 def _plus(offset: int) -> bytes:
     if offset >= 0:
-        return bytes((_OP_PLUS_UCONST,)) + _uleb(offset)
-    return bytes((_OP_CONSTS,)) + _sleb(offset) + bytes((_OP_PLUS,))
-
-
-def _saved(register: int, offset: int) -> bytes:
-    return bytes((_OFFSET_EXTENDED_SF, register)) + _sleb(offset // _DATA_ALIGN)
-
-
-def _is_cfa(register: int) -> bytes:
-    return bytes((_VAL_OFFSET_SF, register, 0))
-
-
-def _same(register: int) -> bytes:
-    return bytes((_SAME_VALUE, register))
+        return bytes((_OP_PLUS_UCONST,)) + uleb(offset)
+    return bytes((OP_CONSTS,)) + sleb(offset) + bytes((OP_PLUS,))
 
 
 def _end() -> bytes:
@@ -263,24 +257,5 @@ def _end() -> bytes:
 
 
 def _frame_pointer() -> bytes:
-    cfa = bytes((_DEF_CFA, _RBP)) + _uleb(16)
-    return cfa + _saved(_RBP, -16) + _saved(_RA, -8) + _is_cfa(_RSP)
-
-
-def _uleb(value: int) -> bytes:
-    out = bytearray()
-    while True:
-        byte, value = value & 0x7F, value >> 7
-        out.append(byte | (0x80 if value else 0))
-        if not value:
-            return bytes(out)
-
-
-def _sleb(value: int) -> bytes:
-    out = bytearray()
-    while True:
-        byte, value = value & 0x7F, value >> 7
-        done = (value == 0 and not byte & 0x40) or (value == -1 and bool(byte & 0x40))
-        out.append(byte | (0 if done else 0x80))
-        if done:
-            return bytes(out)
+    cfa = bytes((DEF_CFA, _RBP)) + uleb(16)
+    return cfa + saved(_RBP, -16) + saved(_RA, -8) + is_cfa(_RSP)

@@ -1,0 +1,96 @@
+"""arm64's frame records as .debug_frame: what pyelftools makes of hand-made code."""
+
+from __future__ import annotations
+
+import io
+import struct
+from typing import Any
+
+from elftools.dwarf.callframe import FDE
+from elftools.dwarf.dwarfinfo import DebugSectionDescriptor, DwarfConfig, DWARFInfo
+
+from btfdbg.handover.vmlinux.records import Records, head
+
+START = 0xFFFF_8000_1000_0000
+PACIASP, AUTIASP, RET, NOP, BL = 0xD503233F, 0xD50323BF, 0xD65F03C0, 0xD503201F, 0x94000000
+STORE = 0xA9BE7BFD  # stp x29, x30, [sp, #-32]!
+TO_FP = 0x910003FD  # mov x29, sp
+LOAD = 0xA8C27BFD  # ldp x29, x30, [sp], #32
+FRAMED = (PACIASP, STORE, TO_FP, BL, LOAD, AUTIASP, RET, BL)
+# sub sp, sp, #0x60; stp x29, x30, [sp, #0x40]; add x29, sp, #0x40
+LARGE = (0xD10183FF, 0xA9047BFD, 0x910103FD, BL, RET)
+
+
+def tables(*functions: tuple[int, ...], **how: Any) -> list[list[dict[Any, Any]]]:
+    """The rows of each function, as pyelftools decodes them."""
+    text, places = b"", []
+    for words in functions:
+        places.append((START + len(text), 4 * len(words)))
+        text += struct.pack(f"<{len(words)}I", *words)
+    made = Records(text, START, how.get("shift", 0), how.get("mask", 0), how.get("link", 0))
+    section = head() + made.entries(places)
+    assert made.count == len(functions)
+    names = [
+        "debug_info_sec", "debug_abbrev_sec", "debug_str_sec",
+        "debug_aranges_sec", "eh_frame_sec", "debug_loc_sec",
+        "debug_ranges_sec", "debug_line_sec", "debug_pubtypes_sec", "debug_pubnames_sec",
+        "debug_addr_sec", "debug_str_offsets_sec", "debug_line_str_sec", "debug_loclists_sec",
+        "debug_rnglists_sec", "debug_sup_sec", "gnu_debugaltlink_sec", "debug_types_sec",
+    ]  # fmt: skip
+    info = DWARFInfo(
+        config=DwarfConfig(True, "AArch64", 8),
+        debug_frame_sec=DebugSectionDescriptor(
+            io.BytesIO(section), ".debug_frame", None, len(section), 0
+        ),
+        **dict.fromkeys(names),
+    )
+    entries = [e for e in info.CFI_entries() if isinstance(e, FDE)]
+    return [list(e.get_decoded().table) for e in entries]
+
+
+def cfas(rows: list[dict[Any, Any]], start: int = START) -> list[tuple[int, int, int]]:
+    return [((row["pc"] - start) // 4, row["cfa"].reg, row["cfa"].offset) for row in rows]
+
+
+def test_a_record_holds_from_its_store_to_its_load() -> None:
+    (rows,) = tables(FRAMED)
+    assert cfas(rows) == [(0, 31, 0), (2, 31, 32), (3, 29, 32), (5, 31, 0), (7, 29, 32)]
+    framed = rows[2]
+    assert (framed[29].arg, framed[30].arg) == (-32, -24)
+    # Before the store and after the load the caller is in x30.
+    assert (rows[0][30].type, rows[3][30].type) == ("SAME_VALUE", "SAME_VALUE")
+
+
+def test_a_record_in_the_midst_of_a_frame() -> None:
+    (rows,) = tables(LARGE)
+    assert cfas(rows) == [(0, 31, 0), (3, 29, 0x20)]
+    assert rows[1][29].arg == -0x20
+
+
+def test_a_function_that_calls_without_a_record_leaves_its_callers_in_x29() -> None:
+    leaf, entry = tables((NOP, RET), (BL, RET))
+    assert cfas(leaf) == [(0, 31, 0)]
+    assert cfas(entry, START + 8) == [(0, 29, 16)]
+
+
+def test_signed_addresses_are_computed_and_link_time_addresses_are_given() -> None:
+    (rows,) = tables(FRAMED, mask=0xFFFF << 48, shift=0x1000_0000)
+    assert rows[0]["pc"] == START - 0x1000_0000
+    assert {row[30].type for row in rows} == {"VAL_EXPRESSION"}
+    assert struct.pack("<Q", 0xFFFF << 48) == bytes(rows[2][30].arg)[-10:-2]
+
+
+def test_where_an_exception_came_before_the_store_its_x30_is_read() -> None:
+    with_, without = (tables(FRAMED, link=link)[0] for link in (-80, 0))
+    assert with_[0][30].type == "VAL_EXPRESSION"
+    assert struct.pack("<QBBBBBI", START, 0x1C, 0x12, 0x30, 0x2A, 0x16, 0)[:12] in bytes(
+        with_[0][30].arg
+    )
+    assert without[0][30].type == "SAME_VALUE"
+    assert cfas(with_) == cfas(without)
+
+
+def test_functions_outside_of_the_code_are_left_out() -> None:
+    made = Records(struct.pack("<2I", NOP, RET), START, 0, 0)
+    assert made.entries([(START - 8, 8), (START + 2, 4), (START + 4, 400)]) == b""
+    assert made.count == 0
