@@ -43,6 +43,8 @@ INSTRUCTIONS = (
 MAX_TEXT = 32 << 10
 """Characters of one answer."""
 MAX_BYTES = 4096
+MAX_EXACT = (1 << 53) - 1
+"""Number.MAX_SAFE_INTEGER: larger integers of JSON are floating-point numbers to many clients."""
 MAX_HITS = 100
 MAX_OPEN = 4
 _MAX_PATH = 512
@@ -293,11 +295,22 @@ def _answer(find: Callable[[], Any], *, keep_end: bool = False) -> Answer:
         return {"error": f"{e}{'; ' + hint if hint else ''}"[:MAX_TEXT]}
     except Exception as e:  # of drgn, over a damaged dump: the server lives
         return {"error": f"{type(e).__name__}: {e}"[:MAX_TEXT]}
-    data, left = _bounded(data, keep_end)
+    data, left = _bounded(_exact(data), keep_end)
     answer: Answer = {"notice": NOTICE, "data": data}
     if left:
         answer["left_out"] = f"{left} characters"
     return answer
+
+
+def _exact(data: Any) -> Any:
+    """The same with integers as text, ``0x…``, that a client in JavaScript would round."""
+    if isinstance(data, int) and not -MAX_EXACT <= data <= MAX_EXACT:
+        return hex(data)
+    if isinstance(data, dict):
+        return {key: _exact(value) for key, value in data.items()}
+    if isinstance(data, (list, tuple)):
+        return [_exact(value) for value in data]
+    return data
 
 
 def _bounded(data: Any, keep_end: bool) -> tuple[Any, int]:

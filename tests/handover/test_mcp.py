@@ -46,6 +46,18 @@ def test_a_table_gives_its_rows_within_bounds(whole: Session) -> None:
     assert data["rows"][0] == rows[0]
 
 
+def test_no_number_is_one_that_a_client_in_javascript_rounds(whole: Session) -> None:
+    rows = [{"TASK": 0xFF1D8BF301E30000, "PID": 575, "more": [-(1 << 60), (1 << 53) - 1, True]}]
+    made = Dumps(lambda s, line: json.dumps(rows), lambda s: {}, lambda s: {}, lambda s: {})
+    made._open["dump"] = whole
+    (row,) = made.table("dump", "ps")["data"]["rows"]
+    assert row["TASK"] == "0xff1d8bf301e30000"
+    assert row["PID"] == 575
+    assert row["more"] == ["-0x1000000000000000", (1 << 53) - 1, True]
+    for value in (row["PID"], row["more"][1]):
+        assert int(float(value)) == value
+
+
 @pytest.mark.parametrize(
     ("command", "arguments"),
     [

@@ -112,6 +112,7 @@ LINES = {
     "kmem -m slab_cache | grep ffff880215802e00": "kmem -m lru | grep {page}",
     "page.flags,virtual c101196c 4": "page.flags,lru {page} 4",
     "task -R ngroups,groups 2958": "task -R pid,comm {pid}",
+    "vm -v c47d4000": "vm -v {task}",
     "vm -R 75": "vm -R {user} {pid}",
     "search -s c532c000 -l 4096 ffffffff": "search -s {task} -l 4096 ffffffff",
     "search -t ffff81002c0a3050": "search -t {text}",
@@ -152,8 +153,8 @@ TOKENS = {
     r"\bffff810022e7d080\b": "{object}",
     r"\b0xe813cb4\b": "{dentry}",
     r"\b0x3661344\b": "{dentry_child}",
-    r"\bd_child\b": "d_sib",
-    r"\bd_subdirs\b": "d_children",
+    r"\bd_child\b": "{sibling}",
+    r"\bd_subdirs\b": "{children}",
     r"\bffff9c585b81a180\b": "{dentry}",
     r"\bffff9c585b81a220\b": "{dentry_children}",
     r"\bf6e31f70\b": "{sp}",
@@ -244,6 +245,9 @@ def _more(dump_places: dict[str, str], prog: drgn.Program) -> dict[str, str]:
         "waitq": lambda p: int(_init(p).signal.wait_chldexit.address_of_()),
         "dentry_children": lambda p: int(_init(p).fs.root.dentry.d_children.address_of_()),
         "bdev": lambda p: int(_first_disk(p).part0),
+        # The members have other names since v6.8.
+        "sibling": lambda p: _member(p, "struct dentry", "d_sib", "d_child"),
+        "children": lambda p: _member(p, "struct dentry", "d_children", "d_subdirs"),
         "module": _first_module,
         "text": lambda p: p.symbol("vfs_read").address + 4,
     }
@@ -265,6 +269,12 @@ def _init(prog: drgn.Program) -> drgn.Object:
 
 def _offset(prog: drgn.Program, type_: str, member: str) -> int:
     return int(drgn.offsetof(prog.type(type_), member))
+
+
+def _member(prog: drgn.Program, type_: str, *names: str) -> str:
+    """The first of some members that a type has."""
+    has = prog.type(type_).has_member
+    return next(name for name in names if has(name))
 
 
 def _first_disk(prog: drgn.Program) -> drgn.Object:
