@@ -254,8 +254,9 @@ def _run(session: Session, state: PromptState, word: str, tail: str) -> None:
     parsed: ParsedCommand[Any] = command.parse(tail)
     args = parsed.args
     parser = parser_of(command)
+    # The words behind foreach are those of another command.
     if parser is not None and isinstance(args, list) and own(prog, word) is None:
-        args = options_first(parser, args)
+        args = args if word == "foreach" else options_first(parser, args)
     with (
         output.redirected(parsed.redirections, parsed.pipeline),
         _json(as_json),

@@ -1,4 +1,4 @@
-"""``kmem -p`` of all pages: ``struct page`` read in bulk.
+"""``kmem -p`` and ``-m`` of all pages: ``struct page`` read in bulk.
 
 Owns that table. drgn 0.3 asks five objects of each page, decodes the flags of each anew, and
 ends at the first ``struct page`` that is not in the dump; here a piece of the array is read at
@@ -81,20 +81,25 @@ def _offset(page: drgn.Type, *names: str) -> int:
 
 
 def kmem_pages(original: Command) -> Command:
-    """``kmem -p`` without operand or member; any other use is drgn's own."""
+    """``kmem -p`` and ``-m`` without operand; any other use is drgn's own."""
 
     def pages(
         prog: drgn.Program, drgn_arg: bool, *, members: Any = None, identified: Any = None
     ) -> Any:
         row = reach(_KMEM, "_print_table_row")
-        own = members is None and identified is None and not drgn_arg and row is not None
+        show_members = None if members is None else reach(_KMEM, "_print_pages_members")
+        own = identified is None and not drgn_arg and row is not None
+        own = own and (members is None or show_members is not None)
         try:
             layout = _layout(prog) if own and find_session(prog) is not None else None
         except (LookupError, TypeError):
             layout = None
         if layout is None:
             return original(prog, drgn_arg, members=members, identified=identified)
-        _show(prog, layout, row)
+        if show_members is not None:
+            show_members(prog, members, _readable(prog, layout.size))
+        else:
+            _show(prog, layout, row)
         return None
 
     return pages
@@ -132,6 +137,21 @@ def _show(prog: drgn.Program, layout: _Layout, row: Any) -> None:
         else:
             cells = (pfn << shift, mapping, index, count)  # a number has no base in JSON
             row((f"{address:0{digits}x}", *cells, f"{flags:x} {words(flags)}"), widths=widths)
+    _remark_missing(prog, missing)
+
+
+def _readable(prog: drgn.Program, size: int) -> Iterator[drgn.Object]:
+    """Each ``struct page *`` that can be read; the others are counted."""
+    missing = 0
+    for _, address, data in _pages(prog, size):
+        if data is None:
+            missing += 1
+        else:
+            yield drgn.Object(prog, "struct page *", address)
+    _remark_missing(prog, missing)
+
+
+def _remark_missing(prog: drgn.Program, missing: int) -> None:
     if missing:
         remark(prog, f"{missing} pages have no struct page in this dump")
 

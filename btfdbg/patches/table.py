@@ -520,6 +520,10 @@ _REACHED = (
         "kmem -p of all pages is drgn's own",
     ),
     _reached(
+        _CRASH + "_kmem", "_print_pages_members", "prints members of pages",
+        "kmem -m of all pages ends at the first that is not in the dump",
+    ),
+    _reached(
         "drgn.helpers.common.format", "print_table", "prints tables; --json takes them over",
         "--json of drgn's tables has text instead of rows", ("rows", "sep", "file"),
     ),

@@ -285,6 +285,16 @@ def test_kmem_takes_physical_addresses_and_symbols(session: Session, capfd: Said
     assert " jiffies" in capfd.readouterr().out
 
 
+def test_options_of_a_command_behind_foreach_stay_in_their_order(
+    session: Session, capsys: Said
+) -> None:
+    assert run_line(session, "foreach 1 task -R comm,pid,flags -x")
+    said = capsys.readouterr().out
+    assert "pid = (pid_t)0x1\n" in said
+    assert run_line(session, "foreach 1 task -x -R comm,pid,flags")
+    assert capsys.readouterr().out == said
+
+
 def test_log_shows_dates_beside_level_and_caller(session: Session, capsys: Said) -> None:
     assert run_line(session, "log -T")
     dated = [line for line in capsys.readouterr().out.splitlines() if line.startswith("[")]

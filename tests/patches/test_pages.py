@@ -57,6 +57,19 @@ def test_pages_that_the_dump_does_not_describe_are_counted(
     assert shown + missing == sum(end - start for start, end, _ in ranges)
 
 
+def test_members_of_pages_are_shown_as_far_as_the_dump_goes(
+    session: Session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate.run_line(session, "kmem -p")
+    captured = capsys.readouterr()
+    (remark,) = [line for line in captured.err.splitlines() if "have no struct page" in line]
+    places = [line.split()[0] for line in captured.out.splitlines()[1:]]
+    assert evaluate.run_line(session, "kmem -m flags,_refcount")
+    captured = capsys.readouterr()
+    assert [line.split()[0] for line in captured.out.splitlines()[1:]] == places
+    assert remark in captured.err
+
+
 def test_json_has_the_same_pages(session: Session, capsys: pytest.CaptureFixture[str]) -> None:
     assert evaluate.run_line(session, "kmem -p")
     lines = capsys.readouterr().out.splitlines()[1:]
