@@ -21,6 +21,7 @@ NAMED_KINDS = frozenset(
 )
 
 _MAX_LIKE = 40_000  # names that begin or end alike
+_CALLS = ("__x64_", "__arm64_", "__s390x_", "__riscv_")
 _MAX_SLIPS = 64  # look-ups for names that a slip of the finger apart, some 0.2 ms each
 _MAX_DEPTH = 16  # anonymous members within anonymous members
 
@@ -69,7 +70,9 @@ def slips(name: str) -> list[str]:
     swapped = [name[:i] + name[i + 1] + name[i] + name[i + 2 :] for i in range(len(name) - 1)]
     doubled = [name[: i + 1] + name[i:] for i in range(len(name))]
     fewer = [name[:i] + name[i + 1 :] for i in range(len(name))]
-    near = dict.fromkeys((*swapped, *doubled, *fewer))
+    # What a system call is called since v4.17.
+    called = [prefix + name for prefix in _CALLS] if name.startswith("sys_") else []
+    near = dict.fromkeys((*called, *swapped, *doubled, *fewer))
     near.pop(name, None)
     return list(near)[:_MAX_SLIPS]
 

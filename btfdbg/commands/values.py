@@ -34,11 +34,14 @@ _HEX = pattern(r"(?:0x)?([0-9a-fA-F]{1,16})")
 _SURE_HEX = pattern(r"0x[0-9a-fA-F]{1,16}|[0-9][0-9a-fA-F]{0,15}|[0-9a-fA-F]{8,16}")
 _SYMBOL = pattern(
     r"(?P<open>\(\s*)?(?P<name>[A-Za-z_.][\w.$]*)"
-    r"(?:\s*(?P<sign>[-+])\s*(?P<offset>0x[0-9a-fA-F]+|\d+))?(?(open)\s*\))"
+    # As the kernel's log writes it, the function's size behind the offset: vfs_read+0xa/0x300.
+    r"(?:\s*(?P<sign>[-+])\s*(?P<offset>0x[0-9a-fA-F]+|\d+)(?:/0x[0-9a-fA-F]+)?)?(?(open)\s*\))"
 )
 _DOLLAR = pattern(r"\$(\w*)")
 # C has no power: what would be a dereferenced factor is Python's.
 _POWER = pattern(r"[\w)\]]\s*\*\*\s*[-\w(]")
+# Of a text, which is no part of C's grammar here: comm = "x".
+_ASSIGNS = pattern(r"[^\"'=<>!]+=\s*[\"']")
 _OF_CPU = pattern(r"([A-Za-z_]\w*):(\d{1,6})")
 
 
@@ -238,6 +241,8 @@ def _python(session: Session, text: str, cpu: int | None, why: str) -> Any:
     try:
         tree = ast.parse(source, mode="eval")
     except (SyntaxError, ValueError, MemoryError, RecursionError) as e:
+        if _ASSIGNS.match(text):
+            raise ArgumentError("= would write, and a dump is only read; == compares") from e
         reason = f": {why}" if why else ""
         raise ArgumentError(f"{text!r} is neither an address nor an expression{reason}") from e
     names = _Names(session, state.globals, cpu)

@@ -119,6 +119,7 @@ WORKS = (
     ("sym -q vfs_readl", r" vfs_readlink"),
     ("sym -p vfs_read", r"\n[0-9a-f]{16} \(T\) vfs_read "),
     ("sym -np jiffies", r"^.*\n[0-9a-f]{16} \([dD]\) jiffies\n.*\n$"),
+    ("sym vfs_read+0x10/0x300", r"^[0-9a-f]{16} \(T\) vfs_read\+0x10  fs/read_write\.c"),
     ("sym jiffies --json", r'"type": "[dD]"'),
     ("sym --drgn jiffies", r'prog\.symbol\("jiffies"\)'),
     # translations

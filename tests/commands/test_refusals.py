@@ -38,6 +38,7 @@ REFUSED = (
     ("sym jifies", "sym: no symbol is named jifies; did you mean jiffies?"),
     ("list task_strct.tasks -H init_task", "did you mean task_struct"),
     ("p task_strct", "did you mean task_struct"),
+    ("p init_task.comm = 'x'", "p: = would write, and a dump is only read"),
     ("struct task_struct.cmm init_task", "has no member 'cmm'; did you mean comm"),
     # words of a command line
     ("ptov foo", "ptov: 'foo' is no hexadecimal number"),
@@ -107,7 +108,10 @@ def test_a_function_is_found_without_the_ending_that_the_compiler_gave_it(
 ) -> None:
     prepare(oops)
     assert untyped.copies(oops, "cf_level3") == ("cf_level3.constprop.0",)
-    for line in ("sym cf_level3", "dis cf_level3", "dis -r cf_level3+4", "sym cf_level3+4"):
+    for line in (
+        "sym cf_level3", "dis cf_level3", "dis -r cf_level3+4", "sym cf_level3+4",
+        "sym cf_level3.constprop.0+0x1a/0x40 [cf_fault]", "dis -r cf_level3+0x1a/0x40 [cf_fault]",
+    ):  # fmt: skip
         assert run_line(oops, line), capsys.readouterr().err
         assert "cf_level3.constprop.0" in capsys.readouterr().out
     assert untyped.copies(oops, "vfs_read") == ()
@@ -155,3 +159,10 @@ def test_a_row_of_json_is_the_row_of_the_text(session: Session, capsys: Said) ->
         numbers = (row["PHYSICAL"], row["MAPPING"], row["INDEX"], row["CNT"])
         assert numbers == tuple(int(word, 16) for word in (physical, mapping, index, count))
         assert row["FLAGS"] == flags
+
+
+def test_a_system_call_is_found_by_what_it_was_called(session: Session, capsys: Said) -> None:
+    prepare(session)
+    assert not run_line(session, "sym sys_read")
+    err = capsys.readouterr().err
+    assert any(f"did you mean {prefix}sys_read" in err for prefix in ("__x64_", "__arm64_")), err

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from btfdbg.frames.listing import Line, Listing
     from btfdbg.kallsyms import Sym
 
+_MODULE = re.compile(r"\[\w+\]")
 _COUNT = re.compile(r"\d{1,6}|0x[0-9a-f]{1,5}")
 _NAME = re.compile(r"[A-Za-z_.][\w.$]*")
 _LONGEST = 16  # bytes of an instruction
@@ -104,6 +105,8 @@ def dis(session: Session, args: argparse.Namespace) -> None:
 def _split(words: list[str]) -> tuple[str, int | None]:
     """Place and count; the last of several words is a count if it is a number."""
     count = None
+    # As the kernel's log has it: cf_level3+0x1a/0x40 [cf_fault].
+    words = words[:1] + [word for word in words[1:] if not _MODULE.fullmatch(word)]
     if len(words) > 1 and _COUNT.fullmatch(words[-1]):
         count = min(int(words[-1], 0), _MAX_COUNT)
         words = words[:-1]

@@ -26,6 +26,7 @@ from btfdbg.program.session import Session
 
 # Fewer digits may be a part of a name as well.
 _SHORT = 8
+_MODULE = re.compile(r"\[\w+\]")
 _HEX = re.compile(r"(?:0x)?([0-9a-fA-F]{1,16})")
 
 
@@ -83,7 +84,7 @@ def sym(session: Session, args: argparse.Namespace) -> Table | None:
         rows += [(s, 0, "") for s in sorted(found, key=_by_address)]
     if not args.string and not args.name_or_address:
         raise CommandError("which? a name, an address, or -l, -M, -m MODULE, -q STRING")
-    for word in args.name_or_address:
+    for word in _without_module(args.name_or_address):
         rows += _around(session, _find(session, word), args.prev, args.next)
     return _table(args, rows)
 
@@ -152,6 +153,11 @@ def _find(session: Session, word: str) -> list[tuple[Sym, int, str]]:
             raise CommandError(f"no symbol is named {word} or is there; sym -q {word} looks for it")
         raise CommandError(f"{address:x} is in no symbol; xinfo {address:x} says what it is")
     return [(found, address - found.address, _file(session, found, address))]
+
+
+def _without_module(words: list[str]) -> list[str]:
+    """The words without ``[module]`` behind a symbol, as the kernel's log writes it."""
+    return words[:1] + [word for word in words[1:] if not _MODULE.fullmatch(word)]
 
 
 def _no_symbol(session: Session, name: str) -> str:
