@@ -7,19 +7,19 @@ process do not share them.
 
 from __future__ import annotations
 
-import re
 import traceback
 from typing import Any
 
 import drgn
 
 from btfdbg.lazy_dataclass import dataclass, field
+from btfdbg.lazy_pattern import pattern
 
 _CACHE_KEY = "btfdbg.prompt"
 
 
 # As gdb calls them on the architectures that there are.
-_REGISTER = re.compile(r"[re]?(?:[abcd]x|[sd]i|[sb]p|ip|flags)|[rx]\d{1,2}|pc|sp|lr|cr\d|[c-gs]s")
+_REGISTER = pattern(r"[re]?(?:[abcd]x|[sd]i|[sb]p|ip|flags)|[rx]\d{1,2}|pc|sp|lr|cr\d|[c-gs]s")
 
 
 def _is_register(name: str) -> bool:
