@@ -13,8 +13,6 @@ from collections.abc import Callable
 
 from btfdbg.lazy_pattern import pattern
 
-from btfdbg.lazy_pattern import pattern
-
 _TYPES = {
     "hexadecimal": "{} is no hexadecimal number",
     "decimal_or_hexadecimal": "{} is no number",
