@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from btfdbg.report import events
 from btfdbg.report.logs.log_report import access_text
@@ -144,6 +146,37 @@ def test_access_on_arm64(address: str, x0: str, word: str, said: str) -> None:
     what = "NULL pointer dereference" if address.startswith("00000") else "paging request"
     [event] = events(ARM64.format(what=what, address=address, x0=x0, word=word))
     assert access_text(event) == said
+
+
+_REGISTERS = st.integers(0, (1 << 64) - 1) | st.sampled_from([0, 0xDFFFFC0000000000, 1 << 63])
+
+# mov, add, call, movsb before an operand; or anything
+_OPCODES = [b"\x48\x8b", b"\x89", b"\x01", b"\xff", b"\xf3\xa4", b""]
+_CODE = st.builds(bytes.__add__, st.sampled_from(_OPCODES), st.binary(min_size=1, max_size=14))
+
+
+@settings(max_examples=200, deadline=None)
+@given(code=_CODE, value=_REGISTERS, near=st.integers(-64, 64))
+def test_any_code_and_registers_are_taken_and_never_another_address_is_told(
+    code: bytes, value: int, near: int
+) -> None:
+    said = (value + near) % (1 << 64)
+    marked = f"<{code[:1].hex()}> " + " ".join(f"{byte:02x}" for byte in code[1:])
+    message = f"BUG: unable to handle page fault for address: {said:016x}"
+    first, _, rest = X86.format(message=message, code=marked).partition("\n")
+    rest = rest.replace("0000000000000000", f"{value:016x}")
+    [event] = [one for one in events(f"{first}\n{rest}") if one.line == 1]
+    found = access_of(event)
+    assert found is None or 0 <= said - found.address < max(found.size, 1)
+    word = code[:4].ljust(4, b"\0")[::-1].hex()
+    text = ARM64.format(
+        what="paging request", address=f"{said:016x}", x0=f"{value:016x}", word=word
+    )
+    [event] = [one for one in events(text) if one.line == 1]
+    found = access_of(event)
+    mask = (1 << 56) - 1
+    assert found is None or 0 <= (said & mask) - (found.address & mask) < max(found.size, 1)
+    assert access_text(event) == ("" if found is None else str(found))
 
 
 def test_address_of_a_message() -> None:

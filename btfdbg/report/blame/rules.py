@@ -91,7 +91,7 @@ _ROWS = (
         "warn", "skip", "",
         "warn warn_slowpath_* warn_printk report_bug* handle_bug fixup_bug is_valid_bugaddr* "
         "bug_handler bug_brk_handler cfi_* warn_thunk_thunk WARN_* warn_args WARN_trap "
-        "add_taint find_bug bug_get_file_line generic_bug_* handle_trap_bug "
+        "add_taint get_taint find_bug bug_get_file_line generic_bug_* handle_trap_bug "
         "reserved_fault_brk_handler refcount_report_error print_bad_pte print_bad_page_map",
         "turns a BUG or WARN into a report", "warn_slowpath_fmt", "warn_alloc_show_mem",
     ),
@@ -318,7 +318,8 @@ _ROWS = (
         "debug_mutex_* ww_mutex_* rt_mutex_* rtmutex_* down down_read* down_write* down_trylock "
         "down_timeout down_interruptible down_killable down_common up up_read* up_write* "
         "downgrade_write* rwsem_* call_rwsem_* percpu_down_* percpu_up_* percpu_rwsem_* "
-        "rwbase_* ldsem_* task_blocks_on_rt_mutex remove_waiter mutex_* futex_unqueue_pi "
+        "rwbase_* owner_on_cpu ldsem_* task_blocks_on_rt_mutex remove_waiter mutex_* "
+        "futex_unqueue_pi "
         "mark_wakeup_next_waiter init_rwsem percpu_init_rwsem percpu_free_rwsem "
         "percpu_is_read_locked wake_futex_pi rt_down_* sema_init try_to_take_rt_mutex "
         "rt_mutex_slow* cpus_read_lock cpus_read_trylock cpus_read_unlock cpus_write_lock "
@@ -404,7 +405,8 @@ _ROWS = (
         "folio_batch_release* try_get_folio put_page_testzero page_owner_* set_page_owner* "
         "reset_page_owner page_table_check_* perform_reclaim dump_page* kernel_poison_pages "
         "kernel_unpoison_pages unpoison_page poison_page page_pool_alloc_* kunmap* kmap_atomic* "
-        "kmap_high kmap_local_*",
+        "kmap_high kmap_local_* phys_addr phys_addr_symbol virt_to_head_page virt_to_slab "
+        "virt_to_cache",
         "the page allocator, asked by its caller", "__alloc_pages_noprof", "isolate_free_page",
     ),
     Rule(
@@ -520,7 +522,7 @@ _ROWS = (
         "kfree_skb* skb_release_* skb_put skb_push skb_pull* skb_panic skb_over_panic "
         "skb_under_panic skb_unlink skb_dequeue* skb_queue_* pskb_pull_tail pskb_expand_head "
         "skb_copy_bits kfree_skbmem sk_skb_reason_drop skb_trim dev_kfree_skb* "
-        "skb_realloc_headroom skb_expand_head pskb_trim_* skb_free_head skb_rbtree_purge "
+        "skb_realloc_headroom skb_expand_head pskb_trim pskb_trim_* skb_free_head skb_rbtree_purge "
         "skb_pull_rcsum",
         "works on a packet for its caller", "skb_put", "consume_skb",
     ),
@@ -579,7 +581,8 @@ _ROWS = (
         "kthread_cancel_work* kthread_queue_work kthread_insert_work* get_work_pool "
         "find_worker_executing_work touch_work_lockdep_map touch_wq_lockdep_map task_work_add "
         "irq_work_queue* tasklet_kill tasklet_schedule* alloc_workqueue* alloc_and_link_pwqs "
-        "static_key_* jump_label_* static_call_* kthread_create* kthread_run kthread_stop* "
+        "static_key_* jump_label_* arch_jump_label_* text_poke* smp_text_poke* static_call_* "
+        "kthread_create* kthread_run kthread_stop* "
         "free_irq request_irq request_threaded_irq setup_irq disable_irq* enable_irq "
         "synchronize_irq kthread_destroy_worker kthread_queue_* kthread_mod_* "
         "kthread_cancel_delayed_* kthread_unpark kthread_park* kthread_bind* flush_rcu_work "
@@ -693,7 +696,8 @@ _ROWS = (
         "tty_port_register_device* kobject_uevent* root_device_* attribute_container_* "
         "unregister_chrdev* register_chrdev* register_blkdev unregister_blkdev "
         "securityfs_create* securityfs_remove* tracefs_create* tracefs_remove* register_sysctl* "
-        "unregister_sysctl* register_net_sysctl* i2c_add_adapter i2c_add_numbered_adapter "
+        "unregister_sysctl* drop_sysctl_table register_net_sysctl* i2c_add_adapter "
+        "i2c_add_numbered_adapter "
         "i2c_register_adapter i2c_register_driver i2c_del_driver i2c_new_* remove_proc_entry "
         "proc_remove proc_symlink start_creating simple_pin_fs simple_release_fs proc_set_size "
         "proc_set_user",
@@ -701,7 +705,7 @@ _ROWS = (
     ),
     Rule(
         "file-release", "skip", "",
-        "dput fast_dput dput_to_list iput iput_final retain_dentry file_ref_* lockref_put_*",
+        "dput fast_dput dput_to_list iput iput_final retain_dentry ihold file_ref_* lockref_put_*",
         "gives a reference of its caller's back", "fast_dput", "evict",
     ),
     Rule(
@@ -739,7 +743,8 @@ _ROWS = (
         "usb_get_langid usb_cache_string usb_get_device_descriptor usb_sg_wait usb_sg_init "
         "usb_register_driver usb_lock_device_for_reset usb_ifnum_to_if usb_altnum_to_altsetting "
         "usb_get_hcd usb_put_hcd usb_create_hcd usb_add_hcd usb_queue_reset_device urb_destroy "
-        "usb_init_urb usb_pipe_type_check usb_urb_ep_type_check",
+        "usb_init_urb usb_pipe_type_check usb_urb_ep_type_check dummy_urb_enqueue "
+        "dummy_urb_dequeue",
         "a transfer that a USB driver asked for", "usb_submit_urb", "usb_probe_interface",
     ),
     Rule(

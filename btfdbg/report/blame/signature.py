@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from btfdbg.report.event import Frame
 
-VERSION = 4
+VERSION = 5
 _HASHED = 8  # frames that the stack's hash covers
 
 # Kinds whose detail is a class of defect, and so part of the title.
