@@ -37,6 +37,9 @@ _MAX_FACTS = 64
 _MAX_DEPTH = 8
 _RECORDS = (Kind.STRUCT, Kind.UNION)
 
+# include/linux/sysfs.h: lists of pointers to these end with NULL.
+_ENDING_WITH_NULL = ("attribute", "bin_attribute", "attribute_group")
+
 # (what, offset, bytes)
 _Fact = tuple[int, int, int]
 _LIST = 0  # a struct list_head
@@ -68,7 +71,7 @@ class Shapes:
         self._prototypes = Prototypes(btf)
         self._maps = PointerMaps(btf)
         self._pointers: dict[int, list[tuple[int, int]]] | None = None
-        self._to_records: dict[int, list[int]] | None = None
+        self._to_records: dict[int, list[tuple[int, bool]]] | None = None
         self._known: dict[tuple[Key, ...], frozenset[int]] = {}
         self._facts: dict[int, tuple[_Fact, ...]] = {}
 
@@ -78,6 +81,8 @@ class Shapes:
         functions: dict[int, tuple[Key, ...]],
         extent: Extent,
         data: bytes,
+        *,
+        is_list: bool = False,
     ) -> str | None:
         """
         The one type that a variable can have, as C writes it; None if it is not one.
@@ -85,6 +90,7 @@ class Shapes:
         :param functions: Prototype by offset, as :meth:`functions` gives them.
         :param extent: The variable's room.
         :param data: What is in it.
+        :param is_list: It is a list of pointers, see :func:`is_list_of`.
         :return: ``T []`` if only the length is in doubt.
         """
         room = extent.size or 0
@@ -95,6 +101,8 @@ class Shapes:
             if not known:
                 return None
             held = [t for t in known if self._holds(t, functions, extent, data)]
+            if is_list:
+                held = [t for t in held if self._btf.kind_of(t) == Kind.ARRAY]
             # A compiler refuses a function that has to be cast to stand there. What holds
             # functions as void * (struct static_call_key) is not among the types found.
             return self._one([t for t in held if self._is_exact(t, functions)])
@@ -160,18 +168,21 @@ class Shapes:
             )
         return known
 
-    def pointers_to(self, ids: frozenset[int]) -> frozenset[int]:
-        """All pointers to one of some types, const or not."""
+    def pointers_to(self, ids: frozenset[int], *, const: bool | None = None) -> frozenset[int]:
+        """All pointers to one of some types, to const ones or others if that counts."""
+        btf = self._btf
         if self._to_records is None:
-            found: dict[int, list[int]] = {}
-            for where in self._btf.chain():
+            found: dict[int, list[tuple[int, bool]]] = {}
+            for where in btf.chain():
                 for pointer, at in where.own_of_kind(Kind.PTR):
                     target = where.words[at + SIZE_OR_TYPE]
                     if target:
-                        bare = self._btf.skip_mods_and_typedefs(target)
-                        found.setdefault(bare, []).append(pointer)
+                        is_const = btf.kind_of(target) == Kind.CONST
+                        bare = btf.skip_mods_and_typedefs(target)
+                        found.setdefault(bare, []).append((pointer, is_const))
             self._to_records = found
-        return frozenset(p for type_id in ids for p in self._to_records.get(type_id, ()))
+        every = (pair for type_id in ids for pair in self._to_records.get(type_id, ()))
+        return frozenset(p for p, is_const in every if const in (None, is_const))
 
     def _index(self) -> dict[int, list[tuple[int, int]]]:
         """(pointer, prototype) of all pointers to functions, by the length of their keys."""
@@ -201,7 +212,7 @@ class Shapes:
             return False
         element, count = self._element(type_id)
         if btf.kind_of(element) == Kind.PTR:
-            return not functions and _are_pointers(data[: _WORD * count])
+            return not functions and self._are_pointers(element, data[: _WORD * count])
         layout = self._maps.of(element)
         if layout is None:
             return True
@@ -214,6 +225,16 @@ class Shapes:
             and _are_true(facts, number * layout.size, data)
             for number in range(compared)
         )
+
+    def _are_pointers(self, pointer: int, data: bytes) -> bool:
+        """Whether words can be pointers; of a list that ends with NULL, the last is NULL."""
+        btf = self._btf
+        target = btf.type_by_id(pointer)
+        bare = btf.skip_mods_and_typedefs(target.type) if isinstance(target, kinds.Ptr) else 0
+        if bare and btf.name_of(bare) in _ENDING_WITH_NULL and any(data[-_WORD:]):
+            return False
+        words = (int.from_bytes(data[at : at + _WORD], "little") for at in range(0, len(data), 8))
+        return all(not w or w >= _KERNEL or _SMALL <= w < _LARGEST_PER_CPU for w in words)
 
     def _element(self, type_id: int) -> tuple[int, int]:
         """The innermost element of an array, bare, and how many there are; of another type it."""
@@ -303,8 +324,6 @@ class Shapes:
                 spelled[text] = type_id
             elif not self._is_member(type_id):
                 return None
-        if len(spelled) > 1:
-            self._drop_wrappers(spelled)
         if len(spelled) == 1:
             return next(iter(spelled))
         elements = {text.rpartition(" [")[0] for text in spelled}
@@ -327,20 +346,6 @@ class Shapes:
                     return True
         return False
 
-    def _drop_wrappers(self, spelled: dict[str, int]) -> None:
-        """
-        Leave out structs whose only member is another of them.
-
-        They have nothing else in them, so that it makes no difference which it is.
-        """
-        btf = self._btf
-        ids = set(spelled.values())
-        for text, type_id in list(spelled.items()):
-            t = btf.type_by_id(type_id)
-            members = t.members if isinstance(t, (kinds.Struct, kinds.Union)) else ()
-            if len(members) == 1 and btf.skip_mods_and_typedefs(members[0].type) in ids:
-                del spelled[text]
-
     def _spelled(self, type_id: int) -> str | None:
         """A struct's, a union's or their array's name in C; None if it has none."""
         btf = self._btf
@@ -359,10 +364,9 @@ class Shapes:
         return None
 
 
-def _are_pointers(data: bytes) -> bool:
-    """Whether words are NULL or point into the kernel, if into no number of a per-CPU's area."""
-    words = (int.from_bytes(data[at : at + _WORD], "little") for at in range(0, len(data), _WORD))
-    return all(not w or w >= _KERNEL or _SMALL <= w < _LARGEST_PER_CPU for w in words)
+def is_list_of(tag: str | None) -> bool:
+    """Whether a table of pointers to structs of a name is a list that ends with NULL."""
+    return tag in _ENDING_WITH_NULL
 
 
 def _tells(key: tuple[Key, ...]) -> int:

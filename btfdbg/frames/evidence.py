@@ -55,7 +55,9 @@ class Evidence:
     :ivar objects: What the variable is, by the functions that say so.
     :ivar values: What its eight bytes are.
     :ivar inside: What stands in it, by offset.
-    :ivar words: What pointers in it point to, by offset.
+    :ivar texts: Pointers to char that lead to it.
+    :ivar words: What pointers in it point to, by offset; const or not.
+    :ivar exact: The same, where const has to agree.
     """
 
     def __init__(self, start: int, size: int) -> None:
@@ -65,12 +67,13 @@ class Evidence:
         self.values: list[tuple[drgn.Type, str]] = []
         self.inside: list[tuple[int, drgn.Type, str]] = []
         self.words: list[tuple[int, drgn.Type, str]] = []
+        self.exact: list[tuple[int, drgn.Type, str]] = []
+        self.texts: list[str] = []
         self.reach = 0  # bytes of it that the code names
         self.named = 0  # the last of its bytes whose address the code has
         self.unread = False  # a function that names it cannot be analysed
         self.constant = False  # it gets pointers to what is const
         self.beyond = 0  # bytes behind its pointer that the code accesses
-        self.exact = False  # where a pointer to its own pointer is wanted, it is no other
 
     def holds(self, address: int) -> bool:
         """Whether an address is in the variable."""
@@ -85,9 +88,8 @@ class Evidence:
         :param offset: Of the word in the variable.
         :param target: What that pointer points to.
         """
-        self.words.append((offset, target, why))
+        self.exact.append((offset, target, why))
         if not offset and self.size == _WORD:
-            self.exact = True
             self.constant |= Qualifiers.CONST in target.qualifiers
             self.values.append((target, why))
 
@@ -116,7 +118,7 @@ class Evidence:
         if found is None or (self.beyond > (size_of(found) or _M64) and not _is_open(found)):
             return None
         # What is assigned is of the type itself; what is passed may be a first member.
-        assigned = self.exact or any(why.startswith("store ") for _, why in self.values)
+        assigned = bool(self.exact) or any(why.startswith("store ") for _, why in self.values)
         if not assigned and begun(found, None):
             return None
         if self.constant:

@@ -17,15 +17,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import drgn
-from drgn import TypeKind
+from drgn import Qualifiers, TypeKind
 
 from btfdbg.btf import Kind, kinds
 from btfdbg.btf.fields import SIZE_OR_TYPE
 from btfdbg.errors import DebugInfoError
 from btfdbg.frames.arguments import recovery
-from btfdbg.frames.contents import Mark, Shapes
+from btfdbg.frames.contents import Mark, Shapes, is_list_of
 from btfdbg.frames.evidence import CodeType, Evidence, spelled_out
-from btfdbg.frames.layout import size_of, underlying
+from btfdbg.frames.layout import pointed_to, size_of, underlying
 from btfdbg.frames.reading import collect, telling
 from btfdbg.frames.references import pointers, present, references
 from btfdbg.frames.types import Types
@@ -46,8 +46,18 @@ _MAX_CONTENTS = 1 << 16
 _KERNEL = 1 << 63
 _WORD = 8
 _MAX_NESTED = 3
+# include/trace/stages/stage6_event_callback.h: "static char print_fmt_##call[] = print;"
+_PRINT_FORMAT = ".print_fmt"
 _MAX_FIRST = 4096
-_HOLDERS = (Kind.STRUCT, Kind.UNION, Kind.TYPEDEF, Kind.CONST, Kind.VOLATILE, Kind.TYPE_TAG)
+_HOLDERS = (
+    Kind.STRUCT,
+    Kind.UNION,
+    Kind.ARRAY,
+    Kind.TYPEDEF,
+    Kind.CONST,
+    Kind.VOLATILE,
+    Kind.TYPE_TAG,
+)
 
 
 def type_from_code(session: Session, symbol: Symbol, module: str = "") -> CodeType | None:
@@ -129,8 +139,10 @@ class CodeTypes:
         evidence = Evidence(symbol.address, symbol.size)
         for function in functions:
             collect(self._session, self._made, function, evidence)
-        self._pointed_to(evidence, module)
+        self._pointed_to(evidence, symbol, module)
         found = evidence.verdict(lambda type_, limit: self._begins(module, type_, limit))
+        if found is None and evidence.texts:
+            found = self._as_text(symbol, module, evidence)
         if found is None and evidence.reach <= 2 * _WORD and not evidence.objects:
             found = self._as_list(symbol, alone=bool(functions) and evidence.is_alone(2 * _WORD))
         if found is None or not self._fits(found, symbol, module):
@@ -153,7 +165,8 @@ class CodeTypes:
         if not functions and not marks:
             return None
         extent = extent_at(symbol.address, symbol.size, exact=bool(module))
-        text = shapes.of(marks, functions, extent, data)
+        is_list = any(is_list_of(underlying(t).tag) for at, t, _ in evidence.exact if not at)
+        text = shapes.of(marks, functions, extent, data, is_list=is_list)
         if text is None:
             return None
         if said:
@@ -171,12 +184,14 @@ class CodeTypes:
         marks: dict[Mark, None] = {}
         said = []
         stand = [(0, type_, why) for type_, why in evidence.objects] + evidence.inside
-        for n, (offset, type_, why) in enumerate(stand + evidence.words):
+        for n, (offset, type_, why) in enumerate(stand + evidence.exact + evidence.words):
             real = underlying(type_)
             kind = Kind.UNION if real.kind is TypeKind.UNION else Kind.STRUCT
             ids = frozenset(int(i) for i in btf.types_by_name(real.tag or "", (kind,)))
-            if n >= len(stand):
+            if n >= len(stand) + len(evidence.exact):
                 ids = shapes.pointers_to(ids)
+            elif n >= len(stand):
+                ids = shapes.pointers_to(ids, const=Qualifiers.CONST in type_.qualifiers)
             if real.tag and ids:
                 marks[Mark(offset, ids)] = None
                 said.append(why)
@@ -218,7 +233,7 @@ class CodeTypes:
             known = self._in_dump[key] = present(self._made.text.memory, ranges)
         return known
 
-    def _pointed_to(self, evidence: Evidence, module: str) -> None:
+    def _pointed_to(self, evidence: Evidence, symbol: Symbol, module: str) -> None:
         """What typed variables point to it: ``cf_device.fops``."""
         text = self._made.text
         types = Types(self._session, text, "")
@@ -226,9 +241,37 @@ class CodeTypes:
         places = pointers(text.memory, data, evidence.start)
         for place in places:
             typed = types.at((None, place, 64), _WORD)
-            target = None if typed is None else telling(typed.type)
-            if target is not None and typed is not None and size_of(target) is not None:
-                evidence.objects.append((target, f"pointer {typed.text}"))
+            if typed is None:
+                continue
+            why = f"pointer {typed.text}"
+            target, word = telling(typed.type), telling(pointed_to(typed.type))
+            if typed.type is None:
+                word = _one_record(types.all_at(place, _WORD), symbol.type_letter in "dDbB")
+            if target is not None and size_of(target):
+                evidence.objects.append((target, why))
+            elif word is not None:
+                evidence.points_to_word(0, word, why)
+            elif typed.text.endswith(_PRINT_FORMAT):
+                evidence.texts.append(why)
+
+    def _as_text(self, symbol: Symbol, module: str, evidence: Evidence) -> CodeType | None:
+        """
+        The text of a trace event's format, which is as long as it was when it was written.
+
+        The kernel shortens it in place, and leaves what was behind (update_event_printk()).
+        """
+        if evidence.objects or evidence.values or evidence.inside or evidence.exact:
+            return None
+        data = self._made.text.memory(symbol.address, min(symbol.size, _MAX_CONTENTS)) or b""
+        size = len(data.rstrip(b"\0")) + 1
+        extent = extent_at(symbol.address, symbol.size, exact=bool(module))
+        if not 1 < size <= len(data) or evidence.reach > size:
+            return None
+        if not all(32 <= byte < 127 or byte in b"\0\t\n" for byte in data):
+            return None
+        if symbol.size - size >= max(extent.slack, 1):
+            return None
+        return CodeType(f"char [{size}]", spelled_out(evidence.texts), evidence.reach, size)
 
     def _as_list(self, symbol: Symbol, *, alone: bool) -> CodeType | None:
         """
@@ -263,11 +306,26 @@ class CodeTypes:
         return list(found.values())
 
 
+def _one_record(types: list[drgn.Type], writable: bool) -> drgn.Type | None:
+    """
+    What all of some types are pointers to pointers to, if that is one struct.
+
+    :param writable: Of a union's two ways to hold a table (``attrs``, ``attrs_const``) the one
+        without const is meant by a table that is not const itself.
+    """
+    found = [t for t in (telling(pointed_to(type_)) for type_ in types) if t is not None]
+    if len(found) != len(types) or len({underlying(t).tag for t in found}) != 1:
+        return None
+    meant = [t for t in found if (Qualifiers.CONST in t.qualifiers) is not writable]
+    return meant[0] if meant else None
+
+
 def begins_another(home: Btf, where: Btf, type_: drgn.Type, limit: int | None = None) -> bool:
     """
-    Whether a larger struct or union with a name begins with a struct.
+    Whether another struct or union with a name, or an array of one element, begins with a struct.
 
-    One of the same size has nothing else in it, so that it makes no difference which it is.
+    One of the same size has nothing else in it, and yet another name: of a ``struct static_key``
+    nobody knows whether it is a ``struct static_key_false``.
 
     :param home: The BTF that has the struct.
     :param where: The BTF in which others are looked for.
@@ -290,8 +348,12 @@ def begins_another(home: Btf, where: Btf, type_: drgn.Type, limit: int | None = 
                 begins = any(m.type == inner and not m.bit_offset for m in t.members)
                 if not begins or (limit is not None and t.size > limit):
                     continue
-                if t.name and t.size > size:
+                if t.name:
                     return True
+            elif isinstance(t, kinds.Array):
+                if t.type == inner and t.nelems == 1:
+                    return True
+                continue
             elif where.record(outer)[SIZE_OR_TYPE] != inner:
                 continue  # the number is its name
             seen.add(outer)

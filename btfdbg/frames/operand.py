@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _M64 = (1 << 64) - 1
 _INDEX_BITS = 32
+_MAX_LESS = 2  # what is taken off an index: words[i - 2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +94,14 @@ def operand(
             target, member = _member(types, pointer, place, used, meant)
         if fixed and not member:
             # Of words[i - 1] the constant is the index's, and not the array's place.
-            place = (mem.disp, size, index)
-            target, member = _member(types, pointer, place, used)
+            places = [(mem.disp, size, index)]
+            less = [n * mem.scale for n in range(1, _MAX_LESS + 1) if mem.index_by and mem.scale]
+            places += [(mem.disp + fixed + n, size, index - fixed - n) for n in less]
+            for other in places:
+                found = _member(types, pointer, other, used)
+                if found[1]:
+                    place, (target, member) = other, found
+                    break
         if target is None and value is not None:
             target, member = _moved(flow, frame, types, pointer, value, place)
         if not member:

@@ -166,7 +166,8 @@ class _Reader:
                 evidence.words.append((offset, target, why))
             if offset == 0:
                 evidence.values.append((target, why))
-        elif size_of(target) is not None:
+        elif size_of(target):
+            # What is empty (struct lock_class_key without lockdep) is where the next one begins.
             if k == evidence.start:
                 evidence.objects.append((target, why))
             else:

@@ -170,6 +170,10 @@ def _adds_up(code: bytes, register: int, page: int, start: int, size: int) -> bo
             offset = count << (3 if word >> 31 else 2)
         elif word & 0x3B20_0C00 == 0x3800_0000:  # unscaled
             offset = (word >> 12 & 0x1FF) - (word >> 11 & 0x200)
+        elif word & 0x3B20_0400 == 0x3800_0400:  # with write-back, before or after
+            moved = (word >> 12 & 0x1FF) - (word >> 11 & 0x200)
+            known[word >> 5 & 31] = base + moved
+            offset = moved if word >> 11 & 1 else 0
         elif word & 0x3F00_0000 == 0x0800_0000:  # exclusive, acquire, release
             offset = 0
         else:

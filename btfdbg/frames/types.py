@@ -154,6 +154,18 @@ class Types:
             return Typed(found.type, f"{pointer.text[1:]}.{found.path}")
         return Typed(found.type, f"{pointer.text}->{found.path}")
 
+    def all_at(self, address: int, size: int) -> list[drgn.Type]:
+        """The types of all that a global has at an address: several in a union."""
+        try:
+            symbol = self._session.prog.symbol(address)
+            obj = self._session.prog[symbol.name]
+        except (LookupError, BtfError):
+            return []
+        if obj.address_ != symbol.address:
+            return []
+        every = members_at(obj.type_, address - symbol.address, size)
+        return [m.type for m in every if m.type is not None]
+
     def per_cpu(self, address: int, size: int) -> Typed | None:
         """
         The per-CPU variable, or its member, that an instruction accesses through ``gs``.

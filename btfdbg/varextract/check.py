@@ -124,13 +124,25 @@ def compare(
             given = format_type(describe(found.type))
         except CDeclError as e:
             given = f"unspeakable: {e}"
-        if given == row.type or _completes(given, row.type):
+        # Code does not say by which of its names a type was declared.
+        same = found.source is Source.CODE and _is_typedef_of(btf, shapes, given, row.type)
+        if same or given == row.type or _completes(given, row.type):
             report.right[str(found.source)] += 1
         elif _completes(row.type, given):
             report.open += 1
         else:
             report.wrong.append(Wrong(row.name, row.type, given, str(found.source), found.note))
     return report
+
+
+def _is_typedef_of(btf: Btf, shapes: StructuralIndex, given: str, declared: str) -> bool:
+    """Whether a type that was declared by a typedef is given by the tag of its struct."""
+    try:
+        one, other = shapes.ids(parse_type(given)), shapes.ids(parse_type(declared))
+    except CDeclError:
+        return False
+    bare = [{btf.skip_mods_and_typedefs(i) for i in ids} for ids in (one, other)]
+    return bool(bare[0] & bare[1]) and given.count("const") == declared.count("const")
 
 
 def _bare(btf: Btf, type_id: int) -> int:

@@ -24,6 +24,18 @@ import btfdbg
 from btfdbg.frames.access import Access, faulting_access
 from tests.frames.live import with_dwarf
 
+# Rows whose bad pointer is one to these links of an entry.
+LINKS = {
+    "list_first": "link",
+    "list_walk": "link",
+    "list_global": "link",
+    "list_noted": "link",
+    "list_shared": "link",
+    "hash_noted": "hash",
+    "hash_walk": "hash",
+    "tree_noted": "rb",
+    "tree_root": "rb",
+}
 TABLES = ("cf_bad_members", "cf_bad_ways", "cf_bad_calls")
 HOWS = ("read", "write", "execute", "change")
 
@@ -175,7 +187,13 @@ def judge(truth: drgn.Program, row: Row, access: Access | None) -> Verdict:
         return Verdict(row, "abstained", access)
     type_ = truth.type(f"struct {row.type}")
     first = None if access.address is None else (access.address - row.bad) % (1 << 64)
-    good = allowed(type_, row.member, first)
+    member = row.member
+    if row.name in LINKS and first is not None:
+        # The compiler may load the entry's next link first: what lies there is the truth.
+        first = (first + drgn.offsetof(type_, LINKS[row.name])) % (1 << 64)
+        at = drgn.offsetof(type_, member)
+        member = member if at == first else ""
+    good = allowed(type_, member, first)
     if any((name, access.member) in good for name in _names(access.type)):
         if row.pointer and access.origin and access.origin != row.pointer:
             inside = access.origin.startswith(f"&{row.pointer}->")

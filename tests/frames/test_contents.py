@@ -59,6 +59,13 @@ class _Kernel:
             b.add_struct("holder", 32)
             b.add_field("thing", pointer, 0)
             b.add_field("left", text, 64)
+        if "attribute" in rivals:
+            self.attribute = b.add_struct("attribute", 16)
+            b.add_field("name", text, 0)
+            to = b.add_ptr(self.attribute)
+            b.add_array(number, to, 3)
+            b.add_struct("show_data", 32)
+            b.add_field("attr", to, 0)
         self.btf: Btf = b.to_btf()
 
     # What Shapes asks of a Text.
@@ -135,6 +142,21 @@ def test_a_table_of_pointers_is_told_by_one_of_them() -> None:
     assert _of_things(_Kernel("things"), _words(DATA, 0, 5, 0)) is None  # no pointer
     assert _of_things(_Kernel("things", "one thing"), _words(DATA, 0, 0, 0)) is None
     assert _of_things(_Kernel("things", "one thing"), things, 16) == "struct thing * [4]"
+
+
+def test_a_list_of_pointers_is_a_table_and_ends_with_null() -> None:
+    kernel = _Kernel("things", "one thing", "attribute")
+    shapes = kernel.shapes()
+    mark = Mark(0, shapes.pointers_to(frozenset({int(kernel.attribute)}), const=False))
+    assert not shapes.pointers_to(frozenset({int(kernel.attribute)}), const=True)
+
+    def verdict(*words: int) -> str | None:
+        data = _words(*words)
+        return shapes.of((mark,), {}, Extent(len(data), 32), data, is_list=True)
+
+    assert verdict(DATA, DATA, 0, 0) == "struct attribute * [3]"
+    assert verdict(DATA, DATA, DATA, 0) is None  # it would not end
+    assert verdict(DATA, 5, 0, 0) is None
 
 
 def test_data_where_a_function_should_be_refutes_every_struct() -> None:

@@ -11,6 +11,7 @@ import btfdbg
 from btfdbg.commands import namespace
 from btfdbg.commands.evaluate import prepare, run_line
 from btfdbg.frames.evidence import Evidence
+from btfdbg.frames.globals import _one_record
 from btfdbg.program.session import Session
 
 pytest.importorskip("capstone")
@@ -134,4 +135,21 @@ def test_where_a_pointer_to_the_variable_is_wanted_the_variable_is_no_other(
     evidence = Evidence(0xFFFF_FFFF_8200_0000, 16)
     evidence.points_to_word(0, types["inner"], "call f")
     assert evidence.verdict(lambda type_, limit: False) is None
-    assert [offset for offset, _, _ in evidence.words] == [0]
+    assert [offset for offset, _, _ in evidence.exact] == [0]
+
+
+def test_an_attribute_list_of_a_union_is_meant_as_it_may_be_written() -> None:
+    prog = drgn.Program(drgn.host_platform)
+    attribute = prog.struct_type("attribute", 16, ())
+    other = prog.struct_type("other", 16, ())
+    const = attribute.qualified(drgn.Qualifiers.CONST)
+
+    def table(target: drgn.Type) -> drgn.Type:
+        return prog.pointer_type(prog.pointer_type(target))
+
+    both = [table(attribute), table(const)]
+    assert _one_record(both, True) == attribute
+    assert _one_record(both, False) == const
+    assert _one_record([table(attribute), table(other)], True) is None
+    assert _one_record([table(attribute), prog.pointer_type(attribute)], True) is None
+    assert _one_record([], True) is None

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.oracle
 def dumps() -> list[Path]:
     """Those in which threads have stopped in bad accesses."""
     folder = os.environ.get("BTFDBG_DUMPS", "")
-    return sorted(Path(folder).glob("*-bad-qemu-elf.vmcore")) if folder else []
+    return sorted(Path(folder).glob("*-bad*-qemu-elf.vmcore")) if folder else []
 
 
 @pytest.mark.timeout(600)
@@ -38,4 +38,4 @@ def test_no_member_is_wrong_and_few_are_missing(dump: Path) -> None:
     assert [str(v) for v in verdicts if v.verdict == "wrong"] == []
     stopped = [v for v in verdicts if v.verdict != "did not fault"]
     assert len(stopped) >= 0.95 * len(verdicts)
-    assert sum(v.verdict == "right" for v in stopped) >= 0.8 * len(stopped)
+    assert sum(v.verdict == "right" for v in stopped) >= 0.95 * len(stopped)

@@ -85,6 +85,22 @@ def test_a_neighbour_and_the_distance_to_it_name_it() -> None:
     assert _found(code, "aarch64", ARM_DATA, 8, ARM_TEXT) == [0]
 
 
+@pytest.mark.parametrize(
+    ("access", "rest"),
+    [
+        (0xF840_0C40 | 0x10 << 12, 0xD503_201F),  # ldr x0, [x2, #0x10]!
+        (0xF840_0440 | 0x10 << 12, 0xF940_0040),  # ldr x0, [x2], #0x10; ldr x0, [x2]
+    ],
+)
+def test_an_address_that_an_access_moves_on_names_it(access: int, rest: int) -> None:
+    anchor = ARM_DATA - 0x10
+    add = 0x9100_0042 | (anchor & 0xFFF) << 10  # add x2, x2, #…
+    code = struct.pack("<IIII", _adrp(0, anchor, 2), add, access, rest) + bytes(64)
+    assert _found(code, "aarch64", ARM_DATA, 8, ARM_TEXT) == [0]
+    code = struct.pack("<IIII", _adrp(0, anchor, 2), add, 0xD503_201F, rest) + bytes(64)
+    assert _found(code, "aarch64", ARM_DATA, 8, ARM_TEXT) == []
+
+
 def test_another_variable_of_the_page_is_not_named() -> None:
     code = struct.pack("<II", _adrp(0, ARM_DATA, 1), 0x9100_0021 | 0x100 << 10) + bytes(64)
     assert _found(code, "aarch64", ARM_DATA, 8, ARM_TEXT) == []
