@@ -19,6 +19,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="where to write it: .json, .json.xz, .json.gz or .json.bz2",
     )
+    parser.add_argument(
+        "--as-dwarf2json",
+        action="store_true",
+        help="name dwarf2json as the producer: volatility3's linux.hidden_modules takes no other",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -33,6 +38,8 @@ def run(args: argparse.Namespace) -> int:
     gc.disable()  # what is made is there to stay: looking through it is an eighth of the time
     session = open_session(args)
     table, written = isf.table_of(session)
+    if args.as_dwarf2json:
+        isf.name_dwarf2json(table)
     isf.write(table, args.output)
     if not written.banner:
         print(

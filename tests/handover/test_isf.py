@@ -16,6 +16,9 @@ from btfdbg.errors import DebugInfoError
 from btfdbg.handover import isf
 from btfdbg.handover.kernel import banner
 from btfdbg.handover.symbols import kernel_offset, own_tables
+from btfdbg.kallsyms.listed import ListedTable
+from btfdbg.lazy_dataclass import replace
+from btfdbg.program.answers import Answers
 from btfdbg.program.session import Session
 from btfdbg.vmcore.vmcoreinfo import VmcoreInfo
 
@@ -112,3 +115,37 @@ def test_volatilitys_own_schema_allows_the_table(few: Session) -> None:
     assert schemas.validate(table, use_cache=False)
     table["metadata"]["linux"]["types"][0]["kind"] = "btf"
     assert not schemas.validate(table, use_cache=False)
+
+
+def test_a_table_may_name_the_producer_that_volatility_asks_for(few: Session) -> None:
+    table, _ = isf.table_of(few)
+    assert table["metadata"]["producer"]["name"] == "btfdbg"
+    isf.name_dwarf2json(table)
+    producer = table["metadata"]["producer"]
+    assert producer["name"] == "dwarf2json"
+    # As volatility3 compares them.
+    assert tuple(map(int, producer["version"].split("."))) >= (0, 8, 0)
+    assert producer["instead_of"].startswith("btfdbg ")
+
+
+TABLE, END = "__start___tracepoints_ptrs", "__stop___tracepoints_ptrs"
+
+
+@pytest.mark.parametrize("away", [0, 4])
+def test_a_table_of_the_linker_script_has_the_type_that_c_code_declares(
+    whole: Session, monkeypatch: pytest.MonkeyPatch, away: int
+) -> None:
+    assert whole.symbols is not None
+    (start,), (end,) = whole.symbols.by_name(TABLE), whole.symbols.by_name(END)
+    names = (whole.symbols.by_name(name)[0] for name in ("_text", "__per_cpu_start"))
+    table = ListedTable(
+        [*names, start, replace(end, address=end.address + away)], "a few", complete=False
+    )
+    monkeypatch.setattr(whole, "symbols", table)
+    monkeypatch.setattr(whole, "answers", Answers())
+    type_ = isf.table_of(whole)[0]["symbols"][TABLE]["type"]
+    if away:  # something else is between
+        assert type_ == {"kind": "base", "name": "void"}
+    else:
+        assert type_["kind"] == "array"
+        assert type_["subtype"] == {"kind": "base", "name": "int"}

@@ -35,8 +35,12 @@ def isf_of(image: str, folder: Path) -> Path:
     """Our table."""
     out = folder / "btfdbg.json.xz"
     subprocess.run(
-        [sys.executable, "-m", "btfdbg.cli.main", "isf", image, "-o", str(out)], check=True
-    )
+        [
+            sys.executable, "-m", "btfdbg.cli.main", "isf", image, "-o", str(out),
+            "--as-dwarf2json",
+        ],
+        check=True,
+    )  # fmt: skip
     return out
 
 
