@@ -20,7 +20,7 @@ from __future__ import annotations
 import sys
 
 from btfdbg.btf.header import Header
-from btfdbg.btf.index import KIND_OF_HEAD, head_bytes, record_offsets
+from btfdbg.btf.index import KIND_OF_HEAD, info_high_bytes, record_offsets
 from btfdbg.btf.layouts import (
     ENUM,
     ENUM64,
@@ -204,7 +204,7 @@ class Btf:
             self.offsets, self._heads = index.offsets, index.heads
         else:
             self.offsets = record_offsets(
-                self.words, self.head_bytes(), unknown, self.start_id, start
+                self.words, self.info_high_bytes(), unknown, self.start_id, start
             )
         self.type_cnt = self.start_id + len(self.offsets)
         if self.type_cnt > MAX_LIBBPF:
@@ -292,10 +292,12 @@ class Btf:
             btf = btf.base
         return btf
 
-    def head_bytes(self) -> bytes:
+    def info_high_bytes(self) -> bytes:
         """Return, by the word that a record starts at, its kind_flag (bit 7) and kind."""
         native = self.byteorder == sys.byteorder
-        return head_bytes(self.words, self.type_section_offset, self._blob() if native else None)
+        return info_high_bytes(
+            self.words, self.type_section_offset, self._blob() if native else None
+        )
 
     def own_kinds(self) -> bytes:
         """Return the kinds of the own types, in order of their ids."""
@@ -328,9 +330,9 @@ class Btf:
             from operator import itemgetter
 
             if len(self.offsets) > 1:  # of one offset it would return no tuple
-                self._heads = bytes(itemgetter(*self.offsets)(self.head_bytes()))
+                self._heads = bytes(itemgetter(*self.offsets)(self.info_high_bytes()))
             else:
-                self._heads = bytes(map(self.head_bytes().__getitem__, self.offsets))
+                self._heads = bytes(map(self.info_high_bytes().__getitem__, self.offsets))
         return self._heads
 
     def record_end(self, type_id: int) -> int:

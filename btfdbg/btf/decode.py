@@ -48,7 +48,7 @@ class _Record:
                 f"string offset {offset:#x}, strings end at {self.btf.end_str_off:#x}",
             ) from None
 
-    def third(self) -> int:
+    def size_or_type(self) -> int:
         return self.btf.words[self.pos + 2]
 
     def word(self) -> int:
@@ -75,7 +75,7 @@ class _Record:
 
 def _int(r: _Record) -> kinds.Int:
     bits, offset, encoding = int_fields(r.word())
-    return kinds.Int(r.name(), r.third(), bits, offset, encoding)
+    return kinds.Int(r.name(), r.size_or_type(), bits, offset, encoding)
 
 
 def _array(r: _Record) -> kinds.Array:
@@ -99,11 +99,11 @@ def _members(r: _Record) -> tuple[kinds.Member, ...]:
 
 
 def _struct(r: _Record) -> kinds.Struct:
-    return kinds.Struct(r.name(), r.third(), _members(r))
+    return kinds.Struct(r.name(), r.size_or_type(), _members(r))
 
 
 def _union(r: _Record) -> kinds.Union:
-    return kinds.Union(r.name(), r.third(), _members(r))
+    return kinds.Union(r.name(), r.size_or_type(), _members(r))
 
 
 def _enum(r: _Record) -> kinds.Enum:
@@ -112,7 +112,7 @@ def _enum(r: _Record) -> kinds.Enum:
     values = enum_values(words[1::2], signed)
     return kinds.Enum(
         r.name(),
-        r.third(),
+        r.size_or_type(),
         signed,
         tuple([kinds.Enumerator(r.string(n), v) for n, v in zip(words[::2], values, strict=True)]),
     )
@@ -126,7 +126,7 @@ def _enum64(r: _Record) -> kinds.Enum64:
         values = [v - (v >> 63 << 64) for v in values]
     return kinds.Enum64(
         r.name(),
-        r.third(),
+        r.size_or_type(),
         signed,
         tuple([kinds.Enumerator(r.string(n), v) for n, v in zip(words[::3], values, strict=True)]),
     )
@@ -137,27 +137,27 @@ def _fwd(r: _Record) -> kinds.Fwd:
 
 
 def _typedef(r: _Record) -> kinds.Typedef:
-    return kinds.Typedef(r.name(), r.ref(r.third()))
+    return kinds.Typedef(r.name(), r.ref(r.size_or_type()))
 
 
 def _ptr(r: _Record) -> kinds.Ptr:
-    return kinds.Ptr(r.ref(r.third()))
+    return kinds.Ptr(r.ref(r.size_or_type()))
 
 
 def _volatile(r: _Record) -> kinds.Volatile:
-    return kinds.Volatile(r.ref(r.third()))
+    return kinds.Volatile(r.ref(r.size_or_type()))
 
 
 def _const(r: _Record) -> kinds.Const:
-    return kinds.Const(r.ref(r.third()))
+    return kinds.Const(r.ref(r.size_or_type()))
 
 
 def _restrict(r: _Record) -> kinds.Restrict:
-    return kinds.Restrict(r.ref(r.third()))
+    return kinds.Restrict(r.ref(r.size_or_type()))
 
 
 def _func(r: _Record) -> kinds.Func:
-    proto = r.ref(r.third())
+    proto = r.ref(r.size_or_type())
     if r.btf.kind_of(proto) != Kind.FUNC_PROTO:
         raise r.btf.record_error(
             r.type_id,
@@ -170,13 +170,13 @@ def _func_proto(r: _Record) -> kinds.FuncProto:
     names, types = param_words(r.btf.words, r.pos)
     r.refs(types)
     return kinds.FuncProto(
-        r.ref(r.third()),
+        r.ref(r.size_or_type()),
         tuple([kinds.Param(r.string(n), TypeId(t)) for n, t in zip(names, types, strict=True)]),
     )
 
 
 def _var(r: _Record) -> kinds.Var:
-    return kinds.Var(r.name(), r.ref(r.third()), r.word())
+    return kinds.Var(r.name(), r.ref(r.size_or_type()), r.word())
 
 
 def _datasec(r: _Record) -> kinds.Datasec:
@@ -184,7 +184,7 @@ def _datasec(r: _Record) -> kinds.Datasec:
     r.refs(words[::3])
     return kinds.Datasec(
         r.name(),
-        r.third(),
+        r.size_or_type(),
         tuple(
             [
                 kinds.VarSecinfo(TypeId(t), offset, size)
@@ -195,23 +195,23 @@ def _datasec(r: _Record) -> kinds.Datasec:
 
 
 def _float(r: _Record) -> kinds.Float:
-    return kinds.Float(r.name(), r.third())
+    return kinds.Float(r.name(), r.size_or_type())
 
 
 def _decl_tag(r: _Record) -> kinds.DeclTag:
     index = r.word()
     return kinds.DeclTag(
-        r.name(), r.ref(r.third()), index - (index >> 31 << 32), info_kflag(r.info)
+        r.name(), r.ref(r.size_or_type()), index - (index >> 31 << 32), info_kflag(r.info)
     )
 
 
 def _type_tag(r: _Record) -> kinds.TypeTag:
-    return kinds.TypeTag(r.name(), r.ref(r.third()), info_kflag(r.info))
+    return kinds.TypeTag(r.name(), r.ref(r.size_or_type()), info_kflag(r.info))
 
 
 def _loc_param(r: _Record) -> kinds.LocParam:
     flags, *values = r.elements()
-    return kinds.LocParam(r.third(), flags, tuple(values))
+    return kinds.LocParam(r.size_or_type(), flags, tuple(values))
 
 
 def _loc_proto(r: _Record) -> kinds.LocProto:
@@ -278,6 +278,6 @@ def decode(btf: Btf, type_id: int) -> kinds.Type:
         record.name(),
         info_vlen(info),
         info_kflag(info),
-        record.third(),
+        record.size_or_type(),
         tuple(record.elements()),
     )

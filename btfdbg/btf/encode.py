@@ -56,31 +56,31 @@ def encode(type_: kinds.Type, string: Callable[[str], int]) -> list[int]:
     """
     kflag = False
     vlen = 0
-    third = 0
+    size_or_type = 0
     tail: list[int] = []
     name = string(type_.name)
     match type_:
         case kinds.Int():
-            third = type_.size
+            size_or_type = type_.size
             tail = [
                 _fits(type_.encoding, 4, "encoding") << 24
                 | _fits(type_.offset, 8, "offset") << 16
                 | _fits(type_.bits, 8, "bits")
             ]
         case kinds.Ptr() | kinds.Typedef() | kinds.Volatile() | kinds.Const() | kinds.Restrict():
-            third = type_.type
+            size_or_type = type_.type
         case kinds.Array():
             tail = [type_.type, type_.index_type, type_.nelems]
         case kinds.Struct() | kinds.Union():
-            third, vlen = type_.size, len(type_.members)
+            size_or_type, vlen = type_.size, len(type_.members)
             kflag = any(m.bitfield_size for m in type_.members)
             tail = _members(type_, string, kflag)
         case kinds.Enum():
-            third, vlen, kflag = type_.size, len(type_.values), type_.signed
+            size_or_type, vlen, kflag = type_.size, len(type_.values), type_.signed
             for e in type_.values:
                 tail += (string(e.name), _word(e.value, "value"))
         case kinds.Enum64():
-            third, vlen, kflag = type_.size, len(type_.values), type_.signed
+            size_or_type, vlen, kflag = type_.size, len(type_.values), type_.signed
             for e in type_.values:
                 if not -(1 << 63) <= e.value < 1 << 64:
                     raise BtfFormatError(f"value {e.value} does not fit 64 bits")
@@ -88,26 +88,26 @@ def encode(type_: kinds.Type, string: Callable[[str], int]) -> list[int]:
         case kinds.Fwd():
             kflag = type_.is_union
         case kinds.Func():
-            third, vlen = type_.type, type_.linkage
+            size_or_type, vlen = type_.type, type_.linkage
         case kinds.FuncProto():
-            third, vlen = type_.type, len(type_.params)
+            size_or_type, vlen = type_.type, len(type_.params)
             for p in type_.params:
                 tail += (string(p.name), p.type)
         case kinds.Var():
-            third, tail = type_.type, [type_.linkage]
+            size_or_type, tail = type_.type, [type_.linkage]
         case kinds.Datasec():
-            third, vlen = type_.size, len(type_.vars)
+            size_or_type, vlen = type_.size, len(type_.vars)
             for v in type_.vars:
                 tail += (v.type, v.offset, v.size)
         case kinds.Float():
-            third = type_.size
+            size_or_type = type_.size
         case kinds.DeclTag():
-            third, kflag = type_.type, type_.is_attr
+            size_or_type, kflag = type_.type, type_.is_attr
             tail = [_word(type_.component_idx, "component_idx")]
         case kinds.TypeTag():
-            third, kflag = type_.type, type_.is_attr
+            size_or_type, kflag = type_.type, type_.is_attr
         case kinds.LocParam():
-            third, vlen = type_.size, len(type_.values)
+            size_or_type, vlen = type_.size, len(type_.values)
             tail = [type_.flags, *type_.values]
         case kinds.LocProto():
             vlen, tail = len(type_.params), list(type_.params)
@@ -116,13 +116,13 @@ def encode(type_: kinds.Type, string: Callable[[str], int]) -> list[int]:
             for entry in type_.entries:
                 tail += (entry.func, entry.loc_proto, entry.offset)
         case kinds.Unknown():
-            third, vlen, kflag = type_.size_or_type, type_.vlen, type_.kflag
+            size_or_type, vlen, kflag = type_.size_or_type, type_.vlen, type_.kflag
             tail = list(type_.payload)
         case kinds.Void():
             raise BtfFormatError("void has no record")
     if vlen > MAX_VLEN:
         raise BtfFormatError(f"{Kind(type_.kind).name}: vlen {vlen} does not fit 24 bits")
-    words = [name, make_info(_fits(type_.kind, 7, "kind"), vlen, kflag), third, *tail]
+    words = [name, make_info(_fits(type_.kind, 7, "kind"), vlen, kflag), size_or_type, *tail]
     for word in words:
         _fits(word, 32, "word")
     return words

@@ -57,7 +57,7 @@ class _RecordWords(dict[int, int]):
         return size
 
 
-def head_bytes(words: memoryview, section_offset: int, blob: bytes | mmap | None) -> bytes:
+def info_high_bytes(words: memoryview, section_offset: int, blob: bytes | mmap | None) -> bytes:
     """
     Return the highest byte of the word after each word: kind_flag and kind where it is an info.
 
@@ -82,7 +82,7 @@ def record_offsets(
     Return the word at which each record of a type section starts.
 
     :param words: The section, native u32.
-    :param heads: Its :func:`head_bytes`.
+    :param heads: Its :func:`info_high_bytes`.
     :param unknown: Bytes per (record, element) of kinds that are not known here.
     :param start_id: Id of the first record.
     :param section_offset: Byte of the blob at which the section starts.

@@ -230,7 +230,7 @@ class Database:
     @classmethod
     def from_text(cls, text: TextDatabase) -> Database:
         """Compile the reviewed source."""
-        kernels = sorted(text.kernels.values(), key=lambda k: (k.version, k.lane, k.release))
+        kernels = sorted(text.kernels.values(), key=lambda k: (k.version, k.flavour, k.release))
         bits = {kernel.release: 1 << i for i, kernel in enumerate(kernels)}
         contents: dict[str, list[Candidate]] = {}
         builtin = set()
@@ -277,7 +277,7 @@ class Database:
         patterns, pattern_blocks = SortedTexts.pack(f.pattern.encode() for f in families)
         parts: list[bytes] = [
             struct.pack("<II", len(self._names), len(families)),
-            _lines((k.lane, k.series, k.release, k.machine) for k in self.kernels),
+            _lines((k.flavour, k.series, k.release, k.machine) for k in self.kernels),
             _lines((format(mask, "x"),) for mask in masks),
             _lines((str(t.zeros), str(t.agree), str(t.total), e) for e, t in self.tails.items()),
             *_with_blocks(names, name_blocks),

@@ -13,8 +13,8 @@ One line per variable and type, sorted by name::
 
 ``name@module`` is a module's variable. After ``#`` stand the kernels in which DWARF
 says so: ``*`` for all, else series (``6.12+``: all from there on), for ``any`` kernel, or
-by architecture, or by lane (architecture and flavour) where the flavours differ. So a
-new kernel at the end of a lane changes only the lines of what it changed. The kernels
+by architecture, or by flavour (``amd64-cloud``) where those differ. So a new kernel at
+the end of a flavour's series changes only the lines of what it changed. The kernels
 themselves are listed in the header::
 
     kernel amd64-cloud 6.12 6.12.117+deb13-cloud-amd64 x86_64
@@ -51,13 +51,13 @@ class Kernel:
     """
     A kernel whose variables are in the database.
 
-    :ivar lane: architecture and flavour, ``amd64-cloud``.
+    :ivar flavour: as Debian calls its kernel packages, the architecture first: ``amd64-cloud``.
     :ivar series: ``6.12``.
     :ivar release: as ``uname -r`` prints it.
     :ivar machine: as ``uname -m`` prints it.
     """
 
-    lane: str
+    flavour: str
     series: str
     release: str
     machine: str
@@ -69,11 +69,11 @@ class Kernel:
 
     @classmethod
     def of(cls, release: str, machine: str) -> Kernel:
-        """Return the entry for a release, its lane guessed from Debian's naming of flavours."""
+        """Return the entry for a release, its flavour guessed from Debian's naming."""
         row = by_name(machine)
         arch = machine if row is None else row.debian
-        flavour = next((f for f in ("cloud", "rt", "16k") if f in release.split("-")), "full")
-        return cls(f"{arch}-{flavour}", series_of(release), release, machine)
+        kind = next((f for f in ("cloud", "rt", "16k") if f in release.split("-")), "full")
+        return cls(f"{arch}-{kind}", series_of(release), release, machine)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,13 +210,13 @@ class TextDatabase:
                     database._add_tail(line, f"{path}:{number}")
                 elif line and not line.startswith("#"):
                     lines.append((path, number, line))
-        lanes = Lanes(database.kernels.values())
+        flavours = Flavours(database.kernels.values())
         for path, number, line in lines:
             match = _LINE.fullmatch(line)
             if match is None:
                 raise DebugInfoError(f"{path}:{number}: not 'name: type  # kernels'", step="vars")
             try:
-                kernels = lanes.parse(match[4])
+                kernels = flavours.parse(match[4])
             except ValueError as e:
                 raise DebugInfoError(f"{path}:{number}: {e}", step="vars") from e
             key = (match[1], match[2] or "", match[3])
@@ -239,31 +239,32 @@ class TextDatabase:
 
         :param header: comment lines that open the file, each starting with "#".
         """
-        lanes = Lanes(self.kernels.values())
+        flavours = Flavours(self.kernels.values())
         with path.open("w", encoding="utf-8") as file:
             file.write(header)
-            for kernel in lanes.kernels:
-                fields = (kernel.lane, kernel.series, kernel.release, kernel.machine)
+            for kernel in flavours.kernels:
+                fields = (kernel.flavour, kernel.series, kernel.release, kernel.machine)
                 file.write(f"kernel {' '.join(fields)}\n")
             for element, tail in sorted(self.tails.items()):
                 file.write(f"tail {tail.zeros} {tail.agree}/{tail.total} {element}\n")
             for entry in self:
                 at = f"@{entry.module}" if entry.module else ""
-                text = lanes.format(entry.kernels)
+                text = flavours.format(entry.kernels)
                 file.write(f"{entry.name}{at}: {entry.type}  # {text}\n")
 
 
-class Lanes:
+class Flavours:
     """Sets of kernels in words."""
 
     def __init__(self, kernels: Iterable[Kernel]) -> None:
-        self.kernels = sorted(kernels, key=lambda k: (k.lane, k.version, k.release))
-        self._lanes: dict[str, list[Kernel]] = {}
+        self.kernels = sorted(kernels, key=lambda k: (k.flavour, k.version, k.release))
+        self._flavours: dict[str, list[Kernel]] = {}
         for kernel in self.kernels:
-            self._lanes.setdefault(kernel.lane, []).append(kernel)
-        self._groups = sorted({lane.partition("-")[0] for lane in self._lanes})
+            self._flavours.setdefault(kernel.flavour, []).append(kernel)
+        self._groups = sorted({flavour.partition("-")[0] for flavour in self._flavours})
         self._releases = {
-            lane: {kernel.release for kernel in kernels} for lane, kernels in self._lanes.items()
+            flavour: {kernel.release for kernel in kernels}
+            for flavour, kernels in self._flavours.items()
         }
         self._all = frozenset(k.release for k in self.kernels)
         self._parsed: dict[str, frozenset[str]] = {}
@@ -289,13 +290,15 @@ class Lanes:
             if part is not None:
                 parts.append(part)
                 continue
-            for lane, kernels in self._lanes.items():
-                if lane.startswith(f"{group}-") and not releases.isdisjoint(self._releases[lane]):
-                    parts.append(f"{lane} {' '.join(_runs(kernels, releases))}")
+            for flavour, kernels in self._flavours.items():
+                if flavour.startswith(f"{group}-") and not releases.isdisjoint(
+                    self._releases[flavour]
+                ):
+                    parts.append(f"{flavour} {' '.join(_runs(kernels, releases))}")
         return "; ".join(part for part in parts if part)
 
     def _format_group(self, group: str, releases: frozenset[str]) -> str | None:
-        """One range of series that holds for all lanes of a group, None without one."""
+        """One range of series that holds for all flavours of a group, None without one."""
         kernels = self._in_group(group)
         have = [k for k in kernels if k.release in releases]
         if not have:
@@ -311,7 +314,7 @@ class Lanes:
         )
 
     def _in_group(self, group: str) -> list[Kernel]:
-        return [k for k in self.kernels if group == _ANY or k.lane.startswith(f"{group}-")]
+        return [k for k in self.kernels if group == _ANY or k.flavour.startswith(f"{group}-")]
 
     def _parse_group(self, group: str, runs: list[str]) -> Iterator[str]:
         kernels = self._in_group(group)
@@ -335,13 +338,13 @@ class Lanes:
             return self._all
         found: set[str] = set()
         for part in text.split("; "):
-            lane, *runs = part.split()
-            if runs and (lane == _ANY or lane in self._groups):
-                found.update(self._parse_group(lane, runs))
+            flavour, *runs = part.split()
+            if runs and (flavour == _ANY or flavour in self._groups):
+                found.update(self._parse_group(flavour, runs))
                 continue
-            kernels = self._lanes.get(lane)
+            kernels = self._flavours.get(flavour)
             if kernels is None or not runs:
-                raise ValueError(f"no kernels in lane {lane!r}")
+                raise ValueError(f"no kernels in flavour {flavour!r}")
             labels = {_label(kernels, i): i for i in range(len(kernels))}
             for run in runs:
                 first, _, last = run.rstrip("+").partition("-")
@@ -349,13 +352,13 @@ class Lanes:
                     start = labels[first]
                     end = len(kernels) - 1 if run.endswith("+") else labels[last or first]
                 except KeyError as e:
-                    raise ValueError(f"no kernel {e.args[0]!r} in lane {lane!r}") from None
+                    raise ValueError(f"no kernel {e.args[0]!r} in flavour {flavour!r}") from None
                 found.update(k.release for k in kernels[start : end + 1])
         return frozenset(found)
 
 
 def _runs(kernels: list[Kernel], releases: frozenset[str]) -> Iterator[str]:
-    """The ranges of one lane's kernels."""
+    """The ranges of one flavour's kernels."""
     at = 0
     while at < len(kernels):
         end = at
@@ -371,7 +374,7 @@ def _runs(kernels: list[Kernel], releases: frozenset[str]) -> Iterator[str]:
 
 
 def _label(kernels: list[Kernel], index: int) -> str:
-    """A kernel's name within its lane: the series, or the version if the series has several."""
+    """A kernel's name within its flavour: the series, or the version if the series has several."""
     kernel = kernels[index]
     if sum(k.series == kernel.series for k in kernels) == 1:
         return kernel.series

@@ -32,7 +32,7 @@ class KernelDistance:
                 (
                     kernel.release != release,
                     2 * distance + (kernel.machine != machine),
-                    kernel.lane != me.lane,
+                    kernel.flavour != me.flavour,
                 )
             )
 

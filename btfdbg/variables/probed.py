@@ -128,8 +128,8 @@ def choose(
             fitting.append((text, type_))
     if len(fitting) > 1 and symbol.size:
         # A pointer to a table or the table itself: the room behind it tells.
-        roomy = symbol.size >= _least_size(fitting[0][1]) + CACHE_LINE
-        fitting = [f for f in fitting if (f[1].kind == TypeKind.ARRAY) is roomy]
+        has_room = symbol.size >= _least_size(fitting[0][1]) + CACHE_LINE
+        fitting = [f for f in fitting if (f[1].kind == TypeKind.ARRAY) is has_room]
     if len(fitting) == 1:
         return fitting[0]
     if fitting:

@@ -51,7 +51,7 @@ function _shtab_btfdbg_using
 end
 
 set -g _shtab_btfdbg_commands info report signature triage collect trim isf export-vmlinux gdbserver serve btf 'btf dump' 'btf assemble' 'btf check' 'btf convert' 'btf embed' 'btf dedup' 'btf distill' 'btf relocate' 'btf merge' 'btf minimize' 'btf diff' 'btf find' 'btf holes' 'btf offset' 'btf fingerprint' 'btf isf' 'btf encode-vars' vars 'vars extract' 'vars list' 'vars check'
-set -g _shtab_btfdbg_opts_with_value --architecture --btf --btf-extra --color --database --for --format --html --jobs --kallsyms --known --lane --leave-out --listen --log --log-level --memory --modules --modules-dir --only --output --qemu --release --results --save-vmcoreinfo --scheduler --seconds --source --symbols --trust --vmcoreinfo -e -i -j -o -s -x
+set -g _shtab_btfdbg_opts_with_value --architecture --btf --btf-extra --color --database --flavour --for --format --html --jobs --kallsyms --known --leave-out --listen --log --log-level --memory --modules --modules-dir --only --output --qemu --release --results --save-vmcoreinfo --scheduler --seconds --source --symbols --trust --vmcoreinfo -e -i -j -o -s -x
 
 complete -c btfdbg -e
 complete -c btfdbg -f
@@ -288,7 +288,7 @@ complete -c btfdbg -n '_shtab_btfdbg_using vars; and test $_shtab_btfdbg_npos -e
 complete -c btfdbg -n '_shtab_btfdbg_using vars extract' -s h -l help -d 'show this help message and exit'
 complete -c btfdbg -n '_shtab_btfdbg_using vars extract' -l source -xka "(__fish_complete_directories)" -d 'folder of variables.txt and curated.txt (default: corefiles/variables, as in a checkout)'
 complete -c btfdbg -n '_shtab_btfdbg_using vars extract' -l release -x -d 'the kernel'"'"'s release, if its files do not say it'
-complete -c btfdbg -n '_shtab_btfdbg_using vars extract' -l lane -x -d 'architecture and flavour (default: guessed, amd64-full)'
+complete -c btfdbg -n '_shtab_btfdbg_using vars extract' -l flavour -x -d 'as Debian names it, architecture first (default: guessed, amd64-full)'
 complete -c btfdbg -n '_shtab_btfdbg_using vars extract' -l only -xka "variables functions" -d 'leave the others as they are'
 complete -c btfdbg -n '_shtab_btfdbg_using vars extract' -s o -l output -xka "(__fish_complete_path (commandline -ct))" -d 'compiled database, or with --only functions table (default: shipped)'
 complete -c btfdbg -n '_shtab_btfdbg_using vars; and test $_shtab_btfdbg_npos -eq 0' -a list -d 'List the global variables of a dump: name, type, and where the type comes from.'

@@ -10,7 +10,7 @@ macros or inlined and yet emitted are declared in one; the second line of a coun
 them out.
 
 ``--alone`` asks the dump without the table, ``--leave-out SERIES`` asks a table that never
-saw a kernel of that series (compiled anew from the source), ``--only-lane`` keeps one.
+saw a kernel of that series (compiled anew from the source), ``--only-flavour`` keeps one.
 ``--row`` prints nothing but the kernel's row of docs/sources.md.
 """
 
@@ -167,7 +167,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("vmlinux", metavar="VMLINUX", type=Path, help="with DWARF")
     parser.add_argument("modules", metavar="MODULES", type=Path, nargs="?", help="with DWARF")
     parser.add_argument("--leave-out", metavar="SERIES", action="append", default=[])
-    parser.add_argument("--only-lane", metavar="LANE", help="such as arm64-cloud")
+    parser.add_argument("--only-flavour", metavar="FLAVOUR", help="such as arm64-cloud")
     parser.add_argument("--alone", action="store_true", help="without the table")
     parser.add_argument("--table", type=Path, help="compiled table (default: the shipped one)")
     parser.add_argument("--row", action="store_true", help="of the table in docs/sources.md")
@@ -181,9 +181,9 @@ def main(argv: list[str] | None = None) -> int:
         load = None
     elif args.table is not None:
         load = lambda: SourceTable.load(args.table)  # noqa: E731
-    elif args.leave_out or args.only_lane:
+    elif args.leave_out or args.only_flavour:
         text = FunctionText.read(SOURCE).without(
-            frozenset(args.leave_out), frozenset([args.only_lane] if args.only_lane else ())
+            frozenset(args.leave_out), frozenset([args.only_flavour] if args.only_flavour else ())
         )
         if not args.row:
             print("table of", ", ".join(k.release for k in text.kernels))
@@ -219,7 +219,7 @@ def main(argv: list[str] | None = None) -> int:
             stacks.add(function.name, file, files.of_function(region, function))
     if args.row:
         without = ", ".join(args.leave_out)
-        table = f"without {without}" if without else args.only_lane or "with it"
+        table = f"without {without}" if without else args.only_flavour or "with it"
         print(row(s.release, "none (`--alone`)" if args.alone else table, (all_, sources, stacks)))
         return 0
     print(f"stacks   {stacks}")

@@ -283,8 +283,8 @@ def test_the_map_rarely_knows_what_was_not_put_in() -> None:
     assert strangers < 60  # 20 are expected
 
 
-def kernel(series: str, lane: str = "amd64-cloud", machine: str = "x86_64") -> Kernel:
-    return Kernel(lane, series, f"{series}.1-{lane}", machine)
+def kernel(series: str, flavour: str = "amd64-cloud", machine: str = "x86_64") -> Kernel:
+    return Kernel(flavour, series, f"{series}.1-{flavour}", machine)
 
 
 def image(module: str, *functions: tuple[str, str]) -> FunctionImage:

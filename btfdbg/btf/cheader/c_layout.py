@@ -230,7 +230,7 @@ class Types:
         self.start: list[int] = [0]
         kinds = [b"\0"]
         for level in btf.chain():
-            kinds.append(bytes(map(level.head_bytes().__getitem__, level.offsets)))
+            kinds.append(bytes(map(level.info_high_bytes().__getitem__, level.offsets)))
             shift = len(self.words)
             self.start += [shift + at for at in level.offsets] if shift else level.offsets
             self.words.frombytes(level.words.cast("B"))

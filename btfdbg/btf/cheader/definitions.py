@@ -2,8 +2,8 @@
 
 Owns the order of definitions, which are libbpf's: a type is defined as late as
 possible but before what embeds it, and a struct that is only pointed to is declared
-first. What one declaration looks like is ``cdecl``'s; sizes and alignments are
-``cgraph``'s.
+first. What one declaration looks like is ``declarations``'s; sizes and alignments are
+``c_layout``'s.
 
 Names: C has one name space for tags and one for typedefs and enumerators, BTF of a
 kernel has several types of one name. The second of a name becomes ``name___2``.

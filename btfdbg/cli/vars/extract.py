@@ -52,7 +52,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"folder of {SOURCE} and {CURATED} (default: %(default)s, as in a checkout)",
     )
     parser.add_argument("--release", help="the kernel's release, if its files do not say it")
-    parser.add_argument("--lane", help="architecture and flavour (default: guessed, amd64-full)")
+    parser.add_argument(
+        "--flavour", help="as Debian names it, architecture first (default: guessed, amd64-full)"
+    )
     parser.add_argument(
         "--only", choices=("variables", "functions"), help="leave the others as they are"
     )
@@ -86,8 +88,8 @@ def _kernel(args: argparse.Namespace, machine: str) -> Kernel:
     if not release:
         raise DebugInfoError(f"{args.vmlinux}: which release? give --release", step="vars")
     kernel = Kernel.of(release, machine)
-    if args.lane:
-        kernel = Kernel(args.lane, kernel.series, kernel.release, kernel.machine)
+    if args.flavour:
+        kernel = Kernel(args.flavour, kernel.series, kernel.release, kernel.machine)
     return kernel
 
 

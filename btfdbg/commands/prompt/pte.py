@@ -1,7 +1,7 @@
 """``pte``: what the bits of a page table entry say.
 
-Owns what is printed. The bits stand in the architecture's file of ``vmcore.paging``; where an
-entry is found is the business of ``vtop``.
+Owns what is printed. The bits stand in the architecture's file of ``vmcore.paging``; ``vtop``
+finds the entries.
 
 Facts: ``arch/x86/include/asm/pgtable_64.h`` (swap entries since commit 6b28baca9b1f).
 """

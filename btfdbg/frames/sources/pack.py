@@ -44,7 +44,7 @@ def pack(text: FunctionText, *, check_bits: int = CHECK_BITS) -> bytes:
         elif len(files) <= _MAX_FILES:
             numbers[key.encode()] = answer_of[_answer(files, number_of)]
     parts = (
-        (f"{k.lane} {k.series} {k.release} {k.machine}" for k in text.kernels),
+        (f"{k.flavour} {k.series} {k.release} {k.machine}" for k in text.kernels),
         _shared(paths),
         (
             f"{m} {','.join(_hex(number_of[f] for f in files))}"

@@ -23,7 +23,7 @@ from pathlib import Path
 from btfdbg.errors import DebugInfoError
 from btfdbg.frames.sources.names import key_of
 from btfdbg.lazy_dataclass import dataclass
-from btfdbg.vardb.textdb import Kernel, Lanes
+from btfdbg.vardb.textdb import Flavours, Kernel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -86,13 +86,15 @@ class FunctionText:
                 count += self._add(row.file, image.module, key_of(row.name), bit)
         return count
 
-    def without(self, series: frozenset[str], lanes: frozenset[str] = frozenset()) -> FunctionText:
-        """The source as it would be without the kernels of some series, or with few lanes."""
+    def without(
+        self, series: frozenset[str], flavours: frozenset[str] = frozenset()
+    ) -> FunctionText:
+        """The source as it would be without the kernels of some series, or with few flavours."""
         left = FunctionText()
         kept = [
             (i, k)
             for i, k in enumerate(self.kernels)
-            if k.series not in series and (not lanes or k.lane in lanes)
+            if k.series not in series and (not flavours or k.flavour in flavours)
         ]
         left.kernels = [k for _, k in kept]
         for entry in self:
@@ -144,7 +146,7 @@ class FunctionText:
             if len(words) == 5
         ]
         bits = {kernel.release: 1 << i for i, kernel in enumerate(text.kernels)}
-        lanes = Lanes(text.kernels)
+        flavours = Flavours(text.kernels)
         masks: dict[str, int] = {}
         file = ""
         for number, line in enumerate(lines, 1):
@@ -157,7 +159,7 @@ class FunctionText:
                 _, words, module, keys = line.split("\t")
                 mask = masks.get(words)
                 if mask is None:
-                    mask = masks[words] = sum(bits[release] for release in lanes.parse(words))
+                    mask = masks[words] = sum(bits[release] for release in flavours.parse(words))
             except ValueError as e:
                 raise DebugInfoError(f"{path}:{number}: {e}", step="vars") from e
             module = "" if module == _VMLINUX else module
@@ -171,20 +173,20 @@ class FunctionText:
 
         :param header: comment lines that open the file, each starting with "#".
         """
-        lanes = Lanes(self.kernels)
+        flavours = Flavours(self.kernels)
         words: dict[int, str] = {}
         with path.open("w", encoding="utf-8") as out:
             out.write(header)
-            for kernel in lanes.kernels:
+            for kernel in flavours.kernels:
                 out.write(
-                    f"kernel {kernel.lane} {kernel.series} {kernel.release} {kernel.machine}\n"
+                    f"kernel {kernel.flavour} {kernel.series} {kernel.release} {kernel.machine}\n"
                 )
             for file in sorted(self._files):
                 groups: dict[tuple[str, str], list[str]] = {}
                 for (module, key), mask in sorted(self._files[file].items()):
                     text = words.get(mask)
                     if text is None:
-                        text = words[mask] = lanes.format(self._releases(mask))
+                        text = words[mask] = flavours.format(self._releases(mask))
                     groups.setdefault((module or _VMLINUX, text), []).append(key)
                 if groups:
                     out.write(f"{file}\n")
