@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from btfdbg.frames.sources.bugtable import BugTable
 from btfdbg.frames.sources.links import Links, pointers, static_calls
 from btfdbg.frames.sources.lookup import SourceFiles
+from btfdbg.frames.sources.model import Function
 from btfdbg.frames.sources.records import Named
 from btfdbg.kallsyms.model import Sym
 from tests.frames.test_sources import TEXT, Made, bugs_of
@@ -73,9 +74,8 @@ class Linked(Made):
     def start(self, name: str) -> int:
         return self.named(name)[0].address
 
-    def is_static(self, address: int) -> bool:
-        function = self.at(address)
-        return function is not None and function.type_letter == "t"
+    def is_static(self, function: Function) -> bool:
+        return isinstance(function, Sym) and function.type_letter == "t"
 
     def read(self, address: int, size: int) -> bytes | None:
         offset = address - TEXT

@@ -33,15 +33,15 @@ from btfdbg.frames.sources.strings import is_source
 from btfdbg.lazy_pattern import pattern
 
 _CHUNK = 1 << 16
-_REACH = 1 << 18
+_REACH = 1 << 17
 """How far a call may lead, in bytes: the text of a large object file."""
-_MAX_OBJECT = 1 << 20
+_MAX_OBJECT = 1 << 19
 _PAGE = 4096
 _COLD = ".cold"
 _OVERLAP = 8
-# Distances up to _REACH, either way: all but 18 bits are those of the sign.
-_X86_64 = pattern(rb"(?=[\xe8\xe9]..(?:[\x00-\x03]\x00|[\xfc-\xff]\xff))", re.S)
-_AARCH64 = pattern(rb"(?=..(?:[\x00\x01][\x14\x94]|[\xfe\xff][\x17\x97]))", re.S)
+# Distances below _REACH, either way: all but 17 bits (arm64: 15, of words) are the sign's.
+_X86_64 = pattern(rb"(?=[\xe8\xe9]..(?:[\x00\x01]\x00|[\xfe\xff]\xff))", re.S)
+_AARCH64 = pattern(rb"(?=.(?:[\x00-\x7f]\x00[\x14\x94]|[\x80-\xff]\xff[\x17\x97]))", re.S)
 
 Range = tuple[int, int]
 """First address, and the one behind the last."""
@@ -53,8 +53,8 @@ class Code(Protocol):
     @property
     def bugs(self) -> BugTable | None: ...
     def at(self, address: int) -> Function | None: ...
-    def is_static(self, address: int) -> bool:
-        """Whether every symbol at the start of a function is local."""
+    def is_static(self, function: Function) -> bool:
+        """Whether every symbol at the start of a function that ``at`` gave is local."""
 
 
 class Links:
@@ -113,11 +113,11 @@ class Links:
             if (min(low, start), max(high, end)) == (start, end):
                 break
             start, end = min(low, start), max(high, end)
+            if not self._is_one_file(start, end):
+                return None
         else:
             return None
         if (start, end) == (function.address, function.address + function.size):
-            return None
-        if not self._is_one_file(start, end):
             return None
         self._found.insert(bisect_left(self._found, (start, end)), (start, end))
         return start, end
@@ -147,7 +147,7 @@ class Links:
             callee = self._code.at(target)
             if callee is None or callee.address != target or target in self._patched:
                 continue
-            if ".llvm." in callee.name or not self._code.is_static(target):
+            if ".llvm." in callee.name or not self._code.is_static(callee):
                 continue
             # The farthest first: it shows what the others do, unless it is left out.
             for side in (

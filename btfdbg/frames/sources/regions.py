@@ -143,13 +143,13 @@ class KernelRegion:
             return None
         return self._strings.bytes_at(start, end - start)
 
-    def is_static(self, address: int) -> bool:
-        """Whether every symbol at an address is local."""
+    def is_static(self, function: Function) -> bool:
+        """Whether every symbol at the start of a function is local."""
+        if not isinstance(function, Sym) or function.type_letter != "t":
+            return False
+        address = function.address
         names_at: Callable[[int], tuple[str, ...]] | None
         names_at = getattr(self._symbols, "names_at", None)
-        symbol = self._symbols.by_address(address)
-        if symbol is None or symbol.type_letter != "t":
-            return False
         names = () if names_at is None else names_at(address)
         return all(
             alias.type_letter.islower()
@@ -287,9 +287,9 @@ class ModuleRegion:
     def records(self) -> dict[str, Named]:
         return {} if self._kernel is None else self._kernel.module_records(self._module)
 
-    def is_static(self, address: int) -> bool:
-        """Whether every symbol at an address is local."""
-        return address not in self._shared
+    def is_static(self, function: Function) -> bool:
+        """Whether every symbol at the start of a function is local."""
+        return function.address not in self._shared
 
     def at(self, address: int) -> Sym | None:
         number = bisect_right(self._starts, address) - 1
