@@ -219,7 +219,8 @@ def main(argv: list[str] | None = None) -> int:
             stacks.add(function.name, file, files.of_function(region, function))
     if args.row:
         without = ", ".join(args.leave_out)
-        table = f"without {without}" if without else args.only_flavour or "with it"
+        table = f"only {args.only_flavour}" if args.only_flavour else "with it"
+        table = f"without {without}" if without else table
         print(row(s.release, "none (`--alone`)" if args.alone else table, (all_, sources, stacks)))
         return 0
     print(f"stacks   {stacks}")
