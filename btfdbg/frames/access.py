@@ -117,7 +117,9 @@ class Access:
     def _pointer(self) -> str:
         if not self.register:
             return ""
-        said = [word for word in (self.origin, self.state) if word]
+        # What is called has been named already.
+        state = "" if self.kind == "execute" and not self.value else self.state
+        said = [word for word in (self.origin, state) if word]
         found = [f"{self.register} is {', '.join(said)}"] if said else []
         return "; ".join([*found, *filter(None, (self.evidence, self.passed, self.holder))])
 

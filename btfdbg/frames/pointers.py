@@ -34,6 +34,11 @@ def state_of(value: int) -> str:
     poison = max((p for p in _POISON if p <= value), default=0)
     if poison and value - poison < _PAGE // 16:
         return _POISON[poison]
+    poison = min((p for p in _POISON if p > value), default=0)
+    if poison and poison - value < _PAGE // 16:
+        # container_of() has gone back from the member that held it.
+        name, _, what = _POISON[poison].partition(": ")
+        return f"{name} less {poison - value:#x}: {what}"
     if not value >> 47:
         return "a user's address"
     if not_canonical(value):

@@ -36,6 +36,7 @@ _MAX_TEXTS = 3
 # Functions that call what a register holds (arch/x86/include/asm/nospec-branch.h).
 THUNK = "__x86_indirect_thunk_"
 _WORD = 8
+_LATER = ", or a later one of the loop"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +149,13 @@ class Types:
         found = member_at(target, offset, size)
         if found is None:
             return _entry_of(pointer, target, offset, size)
+        text = pointer.text.removesuffix(_LATER)
+        later = pointer.text[len(text) :]
         if not found.path:
-            return Typed(found.type, f"*{pointer.text}")
-        if pointer.text.startswith("&"):
-            return Typed(found.type, f"{pointer.text[1:]}.{found.path}")
-        return Typed(found.type, f"{pointer.text}->{found.path}")
+            return Typed(found.type, f"*{text}{later}")
+        if text.startswith("&"):
+            return Typed(found.type, f"{text[1:]}.{found.path}{later}")
+        return Typed(found.type, f"{text}->{found.path}{later}")
 
     def all_at(self, address: int, size: int) -> list[drgn.Type]:
         """The types of all that a global has at an address: several in a union."""
@@ -313,7 +316,7 @@ class Types:
                 return None
             several = list(dict.fromkeys(texts))
             text = " or ".join(several) if len(several) <= _MAX_TEXTS else ""
-            return Typed(agreed, f"{text}, or a later one of the loop" if loop and text else text)
+            return Typed(agreed, f"{text}{_LATER}" if loop and text else text)
         finally:
             self._assumed = outer
 
@@ -379,9 +382,11 @@ class Types:
         if found is None or not found.path:
             return Typed(None, _offset_text(pointer.text, offset))
         type_ = None if found.type is None else self._session.prog.pointer_type(found.type)
-        if pointer.text.startswith("&"):
-            return Typed(type_, f"{pointer.text}.{found.path}")
-        return Typed(type_, f"&{pointer.text}->{found.path}")
+        text = pointer.text.removesuffix(_LATER)
+        later = pointer.text[len(text) :]
+        if text.startswith("&"):
+            return Typed(type_, f"{text}.{found.path}{later}")
+        return Typed(type_, f"&{text}->{found.path}{later}")
 
 
 def _offset_text(text: str, offset: int) -> str:

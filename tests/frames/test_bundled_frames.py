@@ -93,6 +93,9 @@ def test_an_address_that_no_instruction_accesses_is_not_explained(oops: Session)
         (0x6B6B6B6B6B6B6B6B, "slab poison: freed memory"),
         (0x7FFDCE8E3E80, "a user's address"),
         (0x4141414141414141, "no canonical address"),
+        (0x6B6B6B6B6B6B6B5B, "slab poison less 0x10: freed memory"),
+        (0xDEAD0000000000C0, "LIST_POISON1 less 0x40: a list entry that was removed"),
+        (0x6B6B6B6B6B6B6A5B, "no canonical address"),
         (0xFFFF888000001000, ""),
     ],
 )
