@@ -2,7 +2,20 @@
 
 ``Btf.parse(data, base)`` views bytes lazily; ``kinds`` has a class per kind; ids and
 not references link them. Bytes in, values out: nothing here opens a file, prints,
-or knows a debugger.
+or knows a debugger. In reading order:
+
+* the format: ``layouts`` (its numbers, a row per kind), ``format`` (the same as enums),
+  ``kinds`` (a class per kind), ``fields`` (the numbers in one record's words);
+* reading: ``header``, ``index`` (where the records are), ``strings``, ``btf`` (the view over
+  all that), ``decode`` (a record into a value), ``names``, ``nametable``, ``members``,
+  ``sizing``, ``enumerators``, ``known`` (what was found out before), ``btfext`` (.BTF.ext);
+* writing: ``encode`` (a value into a record), ``string_table``, ``builder``, ``records``,
+  ``order``, ``pack`` (sections into bytes);
+* asking: ``find``, ``holes``, ``fingerprint``, ``encoder`` (what old encoders left out),
+  ``comparable``, ``diff``;
+* other blobs out of one: ``dedup/``, ``merge``, ``distill``, ``base_match``, ``relocate``,
+  ``downlevel``, ``minimize``, ``core_relo`` (CO-RE), ``loader`` (what a BPF loader makes of it);
+* as text: ``cheader/`` (C), ``text/`` (raw, JSON, volatility's); ``validate/`` (what is wrong).
 """
 
 from __future__ import annotations

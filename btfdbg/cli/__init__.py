@@ -1,3 +1,8 @@
-"""The command line: ``main`` (what to run), ``options`` and ``parser`` (the grammar),
-``trim``, ``btf/`` and ``vars/`` (subcommands), ``logs`` and ``sigbus`` (last words).
+"""The command line. In reading order:
+
+* ``main`` (what to run), ``options`` (the grammar as data), ``reader`` (a line without mistakes),
+  ``parser`` (help and mistakes), ``logs`` (where messages go), ``sigbus`` (last words),
+  ``unpack`` (a compressed dump);
+* subcommands: ``info``, ``report``, ``signature``, ``triage`` with ``live_table``, ``collect``,
+  ``trim``, ``isf``, ``export_vmlinux``, ``gdbserver``, ``serve``, ``btf/``, ``vars/``.
 """

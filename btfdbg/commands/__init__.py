@@ -3,12 +3,19 @@
 Why drgn's framework: its arguments and help come with it, and all of drgn's
 crash-compatible commands are usable as they are.
 
-The commands themselves are in ``prompt/`` (a file there is a command, nothing
-else needs to be told); what they share stands beside it: ``define`` (the
-decorator), ``namespace`` (finding and running), ``language`` (command or
-Python?), ``output`` and ``text`` (where it goes, made safe), ``failure``
-(errors in one line), ``kernel_names`` (types and per-CPU variables as users name them),
-``values`` (addresses and expressions as arguments), ``c_values``
-(what C means over a dump), ``arguments`` (options behind operands), ``annotate``
-(what is at an address).
+A file in ``prompt/`` is a command, nothing else needs to be told; ``crash/`` has crash's options
+that drgn's lack. What they share stands beside them, in reading order:
+
+* a line: ``aliases``, ``language`` (command or Python?), ``implicit`` (neither, but a name of
+  the kernel), ``evaluate`` (run it), ``execute`` (what the command line gave), ``scripts``
+  (files of lines), ``globals`` (what names code sees), ``state`` (what a prompt remembers);
+* a command: ``define`` (the decorator), ``namespace`` (find and run one), ``words`` and
+  ``arguments`` (its words, options behind operands), ``usage_errors``, ``extensions`` (the
+  user's own), ``equivalents`` (what people type elsewhere);
+* what a word means: ``values`` (addresses and expressions), ``c_values`` (C over a dump),
+  ``kernel_names`` (types, per-CPU variables), ``symbols``, ``type_search``, ``annotate`` (what
+  is at an address), ``candidates`` (did you mean);
+* what is shown: ``output`` (where it goes), ``text`` (made safe, tables), ``tables`` (as JSON),
+  ``display`` (objects and types), ``failure`` (errors in one line), ``reads`` (how much could
+  not be read), ``info``.
 """

@@ -1,10 +1,16 @@
 """Symbols of a kernel without debug info.
 
-``load()`` gives a ``SymbolTable`` out of the dump itself; ``sources`` has the
-other origins (System.map, export tables, VMCOREINFO) and ``combined`` puts them
-together; ``symbols`` and ``modules`` make drgn ask them. ``early_boot`` makes the
-VMCOREINFO of a kernel that had not written it yet, with the lines that ``image_lines``
-has for each architecture.
+``load()`` gives a ``SymbolTable`` out of the dump itself. In reading order:
+
+* ``model`` (what every source gives), ``choice`` (which of several of one name);
+* the dump's tables: ``find_kallsyms`` (where they are, with evidence), ``scan`` (where nobody
+  points at them), ``names`` and ``addresses`` (their two halves), ``tables`` (both together),
+  ``known`` (from one run to the next), ``all_names``, ``lto`` (names that clang changed);
+* other sources: ``sources`` (System.map, VMCOREINFO), ``ksymtab`` (export tables), ``listed``,
+  ``combined`` (several as one);
+* modules: ``loaded``, ``modules``; drgn's side: ``symbols``;
+* ``early_boot`` makes the VMCOREINFO of a kernel that had not written it yet, with the lines
+  that ``image_lines`` has for each architecture.
 
 Why our own reader, when drgn has one: drgn's expands all names before it
 answers the first question (0.06 to 0.45 s), needs VMCOREINFO to name the tables

@@ -1,11 +1,20 @@
 """What makes a drgn.Program behave as if debug info were loaded: ``attach``, ``Session``.
 
-In reading order: ``session`` (what is known of one Program), ``attach`` (the steps, in
-order), ``find_btf`` and ``symbol_rules`` (where BTF and missing symbols are), ``convert``
-(BTF to drgn's types), ``finders`` and ``module_objects`` (drgn's questions), ``absence``
-and ``char_type`` (what drgn would conclude wrongly), ``modules*``, ``sysfs``, ``bpf``,
-``log_records`` (the kernel's log, in bulk), ``memory_search`` (round what is missing),
-``open_dump`` (with VMCOREINFO or one that is made), ``open`` (from a path to a Program).
+In reading order:
+
+* ``session`` (what is known of one Program), ``attach`` (the steps, in order), ``open_dump``
+  (with VMCOREINFO or one that is made), ``open`` (from a path to a Program), ``plugins``,
+  ``extensions`` (a user's own Python);
+* where BTF is: ``find_btf``, ``btf_evidence`` (is it this kernel's), ``remembered_btf`` (from
+  one run to the next), ``sysfs``, ``bpf`` (of bpf programs);
+* drgn's questions: ``convert`` (BTF to drgn's types), ``finders``, ``answers`` (kept),
+  ``module_objects``, ``homonyms`` (several types of one name), ``per_cpu``, ``symbol_rules``
+  (symbols that no table has), ``thread_size``;
+* what is not there: ``absence`` and ``char_type`` (what drgn would conclude wrongly),
+  ``untyped`` (why a name is no object), ``doubts`` (what the BTF leaves open);
+* modules: ``modules``, ``module_index``, ``module_notes``, ``module_restore``, ``modules_dir``;
+* memory: ``walks`` (lists that end), ``memory_search`` (round what is missing),
+  ``log_records`` (the kernel's log, in bulk), ``unwind_riscv64``.
 """
 
 import btfdbg.vmcore  # noqa: F401 - it refuses a drgn that is too old

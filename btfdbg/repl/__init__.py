@@ -1,7 +1,8 @@
 """The interactive prompt. The only place that knows prompt_toolkit.
 
-``prompt`` is the terminal; ``complete`` is a package of pure functions and can
-be used without a terminal.
+``prompt`` is the terminal, with ``keys``, ``highlight``, ``history``, ``toolbar``, ``themes``
+and ``config``; ``complete`` is a package of pure functions and can be used without a terminal;
+``jupyter`` shows the same in a notebook.
 """
 
 from __future__ import annotations

@@ -2,6 +2,18 @@
 
 Why a package: one reader per file format (``identify`` tells them apart), so
 that a format is added in one place.
+
+In reading order:
+
+* which file: ``identify``, ``open`` (from a path to a Program), ``program`` (the Program, and
+  what to say when it cannot be), ``platforms``, ``drgn_version``, ``progress``;
+* formats: ``elfcore`` and ``openelf``; ``flattened``, ``kdumpfile``, ``kdumppages`` and
+  ``openkdump``; ``lime``, ``rawimage``, ``xencore`` and ``openimage``; ``live``;
+* memory: ``memory`` (physical), ``paging/`` (page tables), ``overlay`` (what drgn's readers
+  lack), ``cpunotes`` (registers);
+* ``vmcoreinfo`` (its text), ``recover`` (found in memory), ``vmcoreinfo_cache``;
+* what does not read: ``explain`` (why), ``read_failures`` (how often).
+
 Lazy as ``btfdbg`` itself is: opening a file needs neither sockets nor the reasons for faults.
 """
 

@@ -4,6 +4,10 @@ It runs nothing of the user's, reads no memory but short lists (tasks, slab
 caches) within a budget of time, and never raises. The indexes over types and
 symbols are built beside the prompt (``sources``); until they are there, the
 names they hold are simply not suggested.
+
+In reading order: ``model`` (what a completion is), ``scan`` (where the cursor stands),
+``arguments`` (of a command), ``python``, ``c``, ``infer`` (the type of an expression),
+``index`` (many names), ``sources`` (where they come from).
 """
 
 from __future__ import annotations
