@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -130,6 +131,23 @@ def test_a_function_is_found_without_the_ending_that_the_compiler_gave_it(
 )  # fmt: skip
 def test_the_words_of_argparse_are_ours(said: str, words: str) -> None:
     assert worded(said).startswith(words)
+
+
+def test_an_exception_frame_names_the_function_that_was_interrupted(
+    oops: Session, capsys: Said
+) -> None:
+    prepare(oops)
+    assert run_line(oops, "bt -e")
+    kernel = capsys.readouterr().out.split("KERNEL-MODE EXCEPTION FRAME AT: ")[1:]
+    assert kernel
+    for frame in kernel:
+        place, *registers = frame.splitlines()[1:]
+        name, offset = re.fullmatch(
+            r"    \[exception RIP: (.+)\+(\d+)(?: \[\w+\])?\]", place
+        ).groups()
+        ip = next(m[1] for line in registers if (m := re.search(r" IP: ([0-9a-f]{16})", line)))
+        (symbol,) = oops.prog.symbols(name)
+        assert symbol.address + int(offset) == int(ip, 16)
 
 
 def test_every_line_of_resources_stands_alone(session: Session, capsys: Said) -> None:

@@ -81,7 +81,7 @@ REASONS: dict[str, str] = {
     "foreach vtop": "crash says (not accessible) of a task without user memory",
     "fuser": "crash cuts names to 14 characters, and lists the idle tasks",
     "ipcs -M": "pages and inode are columns, not lines below a segment",
-    "sbitmapq": "crash 9.0.0 breaks off: invalid structure member offset, sbq_wait_state_wait_cnt",
+    "sbitmapq": "crash breaks off: invalid structure member offset, sbq_wait_state_wait_cnt",
     "mach": "the areas' bases; the CPUs' exception stacks are gone through by bt -E",
     "sys": "crash's KERNEL is the vmlinux it was given; here there is none",
     "sys -c": _DWARF,

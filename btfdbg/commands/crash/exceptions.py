@@ -18,7 +18,9 @@ from collections.abc import Callable, Iterator, Sequence
 import drgn
 from drgn.commands import CommandError
 
+from btfdbg.commands import symbols
 from btfdbg.commands.crash.stack import Stack, code_at
+from btfdbg.commands.text import escape
 from btfdbg.program.session import Session
 from btfdbg.vmcore.platforms import machine_of
 
@@ -27,6 +29,8 @@ _X86_USER_CS, _X86_USER_SS = (0x33, 0x23), 0x2B
 _X86_FLAGS_ONE, _X86_FLAGS_IF = 1 << 1, 1 << 9
 _KERNEL = 1 << 63
 _IRQ_STACK_SIZE = 16384
+# What crash calls the program counter, by its name in struct pt_regs.
+_COUNTERS = {"ip": "RIP", "pc": "PC", "epc": "EPC"}
 _TITLES = {"DF": "DOUBLEFAULT", "DB": "DEBUG", "MCE": "MCE", "NMI": "NMI", "VC": "VC"}
 
 Read = Callable[[str], int]
@@ -39,8 +43,21 @@ def print_frames(session: Session, stack: Stack, indent: str) -> int:
         count += 1
         print()
         print(f"{indent}{kind} EXCEPTION FRAME AT: {place:x}")
+        if kind == "KERNEL-MODE":
+            _print_place(session, registers, indent)
         _print_registers(registers)
     return count
+
+
+def _print_place(session: Session, registers: dict[str, int], indent: str) -> None:
+    """Which function was interrupted, as crash has it above the registers."""
+    name = next((n for n in _COUNTERS if n in registers), None)
+    found = None if name is None else symbols.holding(session, registers[name])
+    if name is None or found is None:
+        return
+    module = f" [{found.module}]" if found.module else ""
+    place = f"{found.name}+{registers[name] - found.address}{module}"
+    print(f"{indent}  [exception {_COUNTERS[name]}: {escape(place)}]")
 
 
 def frames(session: Session, stack: Stack) -> Iterator[tuple[int, str, dict[str, int]]]:
