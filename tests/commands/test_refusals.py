@@ -142,9 +142,9 @@ def test_an_exception_frame_names_the_function_that_was_interrupted(
     assert kernel
     for frame in kernel:
         place, *registers = frame.splitlines()[1:]
-        name, offset = re.fullmatch(
-            r"    \[exception RIP: (.+)\+(\d+)(?: \[\w+\])?\]", place
-        ).groups()
+        found = re.fullmatch(r"    \[exception RIP: (.+)\+(\d+)(?: \[\w+\])?\]", place)
+        assert found, place
+        name, offset = found.groups()
         ip = next(m[1] for line in registers if (m := re.search(r" IP: ([0-9a-f]{16})", line)))
         (symbol,) = oops.prog.symbols(name)
         assert symbol.address + int(offset) == int(ip, 16)
