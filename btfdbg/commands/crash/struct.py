@@ -44,7 +44,9 @@ class Target:
 def plain(call: Call) -> Any:
     """drgn's command, with an expression as address; members alone as crash shows them."""
     text = call.args.address_or_symbol
-    if text is None and "." in call.args.name and not call.args.drgn:
+    name = call.args.name
+    # One of several types of a name is drgn's to find: see patches.homonyms.
+    if text is None and "." in name and "#" not in name and not call.args.drgn:
         offsets(call)
         return None
     if text is not None:
