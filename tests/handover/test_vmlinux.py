@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +11,9 @@ from typing import Any
 import drgn
 import pytest
 from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
 
+import btfdbg
 from btfdbg.btf import Btf
 from btfdbg.btf.builder import Builder
 from btfdbg.btf.header import ByteOrder
@@ -18,7 +21,11 @@ from btfdbg.errors import DebugInfoError
 from btfdbg.handover.kernel import Kernel
 from btfdbg.handover.vmlinux.export import export
 from btfdbg.handover.vmlinux.sections import Contents, Index, cut
+from btfdbg.kallsyms.choice import is_text
+from btfdbg.kallsyms.listed import ListedTable
 from btfdbg.program.session import Session
+from btfdbg.program.session import session as session_of
+from tests.handover.conftest import FEW
 
 IS_LITTLE_ENDIAN = drgn.PlatformFlags.IS_LITTLE_ENDIAN
 TYPES = (
@@ -180,3 +187,35 @@ def test_a_symbol_is_in_the_section_that_holds_it() -> None:
     assert [index.at(a) for a in (0, 0x100, 0x500, 0x1FFF, 0x2000, 0x3000, 0x3001)] == [
         1, 1, 0, 2, 3, 3, 0,
     ]  # fmt: skip
+
+
+def test_with_runtime_addresses_functions_of_modules_have_symbols_and_frames(
+    oops_core: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a debugger's stack ends, or goes wrong, where a module's code is."""
+    name = "cf_trigger"
+    whole = session_of(btfdbg.program_from_core_dump(oops_core))
+    assert whole.module_symbols is not None
+    assert whole.symbols is not None
+    (sym,) = (s for s in whole.module_symbols.by_name(name) if is_text(s))
+    syms = [s for other in FEW.split() for s in whole.symbols.by_name(other)]
+    monkeypatch.setattr(whole, "symbols", ListedTable(syms, "a few", complete=False))
+    found = {}
+    for runtime in (True, False):
+        export(whole, str(tmp_path / "vmlinux"), runtime=runtime)
+        with (tmp_path / "vmlinux").open("rb") as file:
+            elf = ELFFile(file)
+            table = elf.get_section_by_name(".symtab")
+            assert isinstance(table, SymbolTableSection)
+            symbols = table.get_symbol_by_name(name) or []
+            found[runtime] = [(s["st_value"], s["st_size"]) for s in symbols]
+            frames = elf.get_section_by_name(".debug_frame")
+            assert frames is not None
+            data = frames.data()
+        at, covered = 0, False
+        while at < len(data):
+            length, cie, begin, size = struct.unpack_from("<IIQQ", data, at)
+            covered |= cie == 0 and begin <= sym.address < begin + size
+            at += 4 + length
+        assert covered == runtime
+    assert found == {True: [(sym.address, sym.size)], False: []}

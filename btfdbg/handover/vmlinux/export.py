@@ -7,7 +7,9 @@ variable's type is, is :mod:`btfdbg.handover.kernel`'s.
 from __future__ import annotations
 
 import os
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from operator import le
 from typing import TYPE_CHECKING, BinaryIO
 
 import drgn
@@ -43,6 +45,7 @@ _MASK64 = (1 << 64) - 1
 _BUILD_ID = 3
 _MAX_PERCPU = 64 << 20
 _MAX_MODULE = 64 << 20
+_MAX_ORC = 1 << 22
 _HERTZ = range(50, 10001)
 
 
@@ -117,8 +120,8 @@ class _Export:
         self.held: dict[str, tuple[int, bytes]] = {}
         # The largest piece of code that can be read, with its address in memory.
         self.code: tuple[int, bytes] | None = None
-        # The same of modules, with their functions.
-        self.modules: list[tuple[int, bytes, Sequence[Sym]]] = []
+        # Address, bytes and code of modules' code ("" if it cannot be read), and functions.
+        self.modules: list[tuple[int, int, bytes, Sequence[Sym]]] = []
 
     def address(self, sym: Sym) -> int:
         if self.kernel.percpu_absolute and is_offset(sym):
@@ -288,9 +291,44 @@ class _Export:
         if layout is None or not text[1]:
             return 0
         starts = orc.rows(ips, table - self.shift)
-        section = orc.Frames(layout).section(starts, entries, text[0] + text[1])
-        self.elf.add(".debug_frame", section, align=8)
-        return len(starts)
+        made = orc.Frames(layout)
+        out, count = [made.section(starts, entries, text[0] + text[1])], len(starts)
+        for rows, its_entries, end in self._module_orc():
+            out.append(made.entries(rows, its_entries, end))
+            count += len(rows)
+        self.elf.add(".debug_frame", b"".join(out), align=8)
+        return count
+
+    def _module_orc(self) -> Iterator[tuple[Sequence[int], bytes, int]]:
+        """
+        ORC of the modules whose functions are in the file: addresses, entries, end.
+
+        Facts: struct mod_arch_specific (arch/x86/include/asm/module.h).
+        """
+        table, read = self.session.module_symbols, self.session.prog.read
+        ends = {low: low + size for low, size, _, _ in self.modules}
+        for module in table.modules() if table is not None and self.modules else ():
+            try:
+                arch = module.object.arch
+                ip, entry, number = (
+                    getattr(arch, name).value_()
+                    for name in ("orc_unwind_ip", "orc_unwind", "num_orcs")
+                )
+            except (AttributeError, LookupError, drgn.FaultError):
+                continue
+            if not 0 < number <= _MAX_ORC:
+                continue
+            ips, entries = try_read(read, ip, 4 * number), try_read(read, entry, 6 * number)
+            if ips is None or entries is None:
+                continue
+            rows = orc.rows(ips, ip)
+            if not all(map(le, rows, rows[1:])):
+                continue
+            for low, _ in module.ranges:
+                # What was freed after boot has rows as well.
+                first, last = bisect_left(rows, low), bisect_left(rows, ends.get(low, low))
+                if first < last:
+                    yield rows[first:last], entries[orc.ENTRY * first : orc.ENTRY * last], ends[low]
 
     def _records(self) -> int:
         """Frames of arm64, where the code can be read in one piece; how many functions."""
@@ -304,7 +342,8 @@ class _Export:
             link = 0
         kernel = [] if self.code is None else [(*self.code, self.kernel.symbols)]
         out, count = [records.head()], 0
-        for start, text, symbols in (*kernel, *self.modules):
+        modules = ((low, text, inside) for low, _, text, inside in self.modules)
+        for start, text, symbols in (*kernel, *modules):
             made = records.Records(text, start, self.shift, mask, link)
             sizes = {s.address: s.size for s in symbols if is_text(s) and s.size}
             out.append(made.entries(sorted(sizes.items())))
@@ -336,7 +375,7 @@ class _Export:
                 )  # fmt: skip
                 places.append((low, high, number))
                 text = try_read(self.session.prog.read, low, high - low)
-                self.modules.append((low, text or b"", inside))
+                self.modules.append((low, high - low, text or b"", inside))
 
     # Symbols.
 
@@ -358,7 +397,7 @@ class _Export:
         for own in kernel.tables:
             address = (own.address - shift) & _MASK64
             table.add(own.name, "r", OBJECT, places.at(address), address, own.size)
-        functions = [sym for _, _, inside in self.modules for sym in inside]
+        functions = [sym for *_, inside in self.modules for sym in inside]
         for sym in functions:
             number = places.at(sym.address)
             table.add(sym.name, sym.type_letter, FUNC, number, sym.address, sym.size)

@@ -176,14 +176,18 @@ class Frames:
         return cfa + bp + saved(_RA, -8) + is_cfa(_RSP)
 
     def section(self, starts: Sequence[int], entries: bytes, end: int) -> bytes:
+        """Return .debug_frame of one table; see :meth:`entries`."""
+        return _cie() + self.entries(starts, entries, end)
+
+    def entries(self, starts: Sequence[int], entries: bytes, end: int) -> bytes:
         """
-        Return .debug_frame.
+        Return a table's part of .debug_frame, which belongs behind another's section.
 
         :param starts: Address of each row, ascending.
         :param entries: The rows.
         :param end: One past the last row's last address.
         """
-        out = [_cie()]
+        out = []
         count = min(len(starts), len(entries) // ENTRY)
         known = self._rules
         rules = [known[entries[at : at + ENTRY]] for at in range(0, ENTRY * count, ENTRY)]
