@@ -1,0 +1,79 @@
+"""What one function's code says of a variable that it names."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import drgn
+import pytest
+
+from btfdbg.frames import x86_64
+from btfdbg.frames.abi import Param, Signature
+from btfdbg.frames.evidence import Evidence
+from btfdbg.frames.prototypes import Prototype
+from btfdbg.frames.reading import collect
+from tests.frames.code import OTHER, Bytes, analyse, x86
+
+pytest.importorskip("capstone")
+
+PROG = drgn.Program(drgn.Platform(drgn.Architecture.X86_64))
+NODE = PROG.struct_type("node", 64, ())
+EMPTY = PROG.struct_type("lock_class_key", 0, ())
+VARIABLE = 0xFFFF_FFFF_8200_0000
+CALL = (b"\xe8", OTHER)
+RETURN = b"\xc3"
+
+
+def address(offset: int) -> bytes:
+    """``mov rdi, VARIABLE + offset``."""
+    return b"\x48\xc7\xc7" + (VARIABLE + offset & 0xFFFF_FFFF).to_bytes(4, "little")
+
+
+def loaded(offset: int) -> bytes:
+    """``mov rdi, [VARIABLE + offset]``."""
+    return b"\x48\x8b\x3c\x25" + (VARIABLE + offset & 0xFFFF_FFFF).to_bytes(4, "little")
+
+
+def read(given: bytes, parameter: drgn.Type, size: int = 32) -> Evidence:
+    """The evidence of a function that passes something to one that takes a type."""
+    flow = analyse(Bytes(x86(given, CALL, RETURN)))
+    converter: Any = SimpleNamespace(convert=lambda _: parameter)
+    taker = Prototype("note", Signature((Param("p", 1, 8, ("rdi",)),)), 0, converter)
+    text = SimpleNamespace(prototype_at=lambda at: taker if at == OTHER else "none")
+    made: Any = SimpleNamespace(text=text, arch=x86_64, flow=lambda _: flow)
+    session: Any = SimpleNamespace(prog=PROG)
+    function: Any = SimpleNamespace(start=flow.code.start)
+    evidence = Evidence(VARIABLE, size)
+    collect(session, made, function, evidence)
+    return evidence
+
+
+def test_what_is_wanted_at_an_address_stands_there() -> None:
+    to_node = PROG.pointer_type(NODE)
+    assert read(address(0), to_node).objects == [(NODE, "call note")]
+    assert read(address(8), to_node).inside == [(8, NODE, "call note")]
+    assert read(address(32), to_node).inside == []
+
+
+def test_what_is_empty_stands_where_the_next_variable_begins() -> None:
+    found = read(address(0), PROG.pointer_type(EMPTY))
+    assert (found.objects, found.inside, found.values) == ([], [], [])
+
+
+def test_pointers_in_a_variable_are_known_by_their_places() -> None:
+    to_node = PROG.pointer_type(NODE)
+    found = read(loaded(8), to_node)
+    assert (found.words, found.values) == ([(8, NODE, "call note")], [])
+    found = read(loaded(0), to_node)
+    assert found.words == [(0, NODE, "call note")]
+    assert found.values == [(NODE, "call note")]
+    assert read(loaded(32), to_node).words == []
+
+
+def test_a_pointer_to_a_pointer_wants_a_table_or_a_pointer() -> None:
+    to_pointer = PROG.pointer_type(PROG.pointer_type(NODE))
+    found = read(address(0), to_pointer)
+    assert (found.exact, found.values) == ([(0, NODE, "call note")], [])
+    found = read(address(0), to_pointer, size=8)
+    assert found.values == [(NODE, "call note")]
