@@ -324,6 +324,8 @@ class Shapes:
                 spelled[text] = type_id
             elif not self._is_member(type_id):
                 return None
+        if len(spelled) > 1:
+            self._drop_wrappers(spelled)
         if len(spelled) == 1:
             return next(iter(spelled))
         elements = {text.rpartition(" [")[0] for text in spelled}
@@ -345,6 +347,20 @@ class Shapes:
                 if any(m.type == type_id for m in members):
                     return True
         return False
+
+    def _drop_wrappers(self, spelled: dict[str, int]) -> None:
+        """
+        Leave out structs whose only member is another of them.
+
+        They have nothing else in them, so that it makes no difference which it is.
+        """
+        btf = self._btf
+        ids = set(spelled.values())
+        for text, type_id in list(spelled.items()):
+            t = btf.type_by_id(type_id)
+            members = t.members if isinstance(t, (kinds.Struct, kinds.Union)) else ()
+            if len(members) == 1 and btf.skip_mods_and_typedefs(members[0].type) in ids:
+                del spelled[text]
 
     def _spelled(self, type_id: int) -> str | None:
         """A struct's, a union's or their array's name in C; None if it has none."""

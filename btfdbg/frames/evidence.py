@@ -23,8 +23,9 @@ _WORD = 8
 _MAX_NAMED = 2
 _NEIGHBOURS = ("page",)  # objects whose neighbours are looked at (struct page[1])
 # Members that inline functions of the structs around them hand to others: a spinlock_t is
-# seen as its raw_spinlock_t, a static_key_false as its static_key, an ida as its xarray.
-_INLINE = ("raw_spinlock", "static_key", "xarray")
+# seen as its raw_spinlock_t, a static_key_false as its static_key, an ida as its xarray, a
+# rhltable as its rhashtable.
+INLINE = ("raw_spinlock", "static_key", "xarray", "rhashtable", "__sha256_ctx")
 _RECORDS = (TypeKind.STRUCT, TypeKind.UNION)
 
 
@@ -109,7 +110,7 @@ class Evidence:
                 return None
             if self.values and not self._begins_with_values(found):
                 return None
-            if underlying(found).tag in _INLINE or begun(found, self.size):
+            if underlying(found).tag in INLINE or begun(found, self.size):
                 return None
             return self._code_type(found, self.objects, "", size_of(found))
         if not self.values or self.reach > _WORD:

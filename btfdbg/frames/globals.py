@@ -24,7 +24,7 @@ from btfdbg.btf.fields import SIZE_OR_TYPE
 from btfdbg.errors import DebugInfoError
 from btfdbg.frames.arguments import recovery
 from btfdbg.frames.contents import Mark, Shapes, is_list_of
-from btfdbg.frames.evidence import CodeType, Evidence, spelled_out
+from btfdbg.frames.evidence import INLINE, CodeType, Evidence, spelled_out
 from btfdbg.frames.layout import pointed_to, size_of, underlying
 from btfdbg.frames.reading import collect, telling
 from btfdbg.frames.references import pointers, present, references
@@ -49,15 +49,7 @@ _MAX_NESTED = 3
 # include/trace/stages/stage6_event_callback.h: "static char print_fmt_##call[] = print;"
 _PRINT_FORMAT = ".print_fmt"
 _MAX_FIRST = 4096
-_HOLDERS = (
-    Kind.STRUCT,
-    Kind.UNION,
-    Kind.ARRAY,
-    Kind.TYPEDEF,
-    Kind.CONST,
-    Kind.VOLATILE,
-    Kind.TYPE_TAG,
-)
+_HOLDERS = (Kind.STRUCT, Kind.UNION, Kind.TYPEDEF, Kind.CONST, Kind.VOLATILE, Kind.TYPE_TAG)
 
 
 def type_from_code(session: Session, symbol: Symbol, module: str = "") -> CodeType | None:
@@ -167,7 +159,7 @@ class CodeTypes:
         extent = extent_at(symbol.address, symbol.size, exact=bool(module))
         is_list = any(is_list_of(underlying(t).tag) for at, t, _ in evidence.exact if not at)
         text = shapes.of(marks, functions, extent, data, is_list=is_list)
-        if text is None:
+        if text is None or text.rpartition(" ")[2] in INLINE:
             return None
         if said:
             return CodeType(text, spelled_out(said), evidence.reach)
@@ -322,10 +314,9 @@ def _one_record(types: list[drgn.Type], writable: bool) -> drgn.Type | None:
 
 def begins_another(home: Btf, where: Btf, type_: drgn.Type, limit: int | None = None) -> bool:
     """
-    Whether another struct or union with a name, or an array of one element, begins with a struct.
+    Whether a larger struct or union with a name begins with a struct.
 
-    One of the same size has nothing else in it, and yet another name: of a ``struct static_key``
-    nobody knows whether it is a ``struct static_key_false``.
+    One of the same size has nothing else in it, so that it makes no difference which it is.
 
     :param home: The BTF that has the struct.
     :param where: The BTF in which others are looked for.
@@ -348,12 +339,8 @@ def begins_another(home: Btf, where: Btf, type_: drgn.Type, limit: int | None = 
                 begins = any(m.type == inner and not m.bit_offset for m in t.members)
                 if not begins or (limit is not None and t.size > limit):
                     continue
-                if t.name:
+                if t.name and t.size > size:
                     return True
-            elif isinstance(t, kinds.Array):
-                if t.type == inner and t.nelems == 1:
-                    return True
-                continue
             elif where.record(outer)[SIZE_OR_TYPE] != inner:
                 continue  # the number is its name
             seen.add(outer)
