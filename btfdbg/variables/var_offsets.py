@@ -14,11 +14,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from btfdbg.btf import Btf, Kind, TypeId, kinds
+from btfdbg.btf.fields import NAME_OFF
+from btfdbg.errors import BtfError
 
 AddressesOf = Callable[[str], Sequence[int]]
 """Addresses of all symbols of a name."""
 
 _MAX_ANCHORS = 64
+_MANY = 64  # questions after which a table pays
 
 
 class VarOffsets:
@@ -33,6 +36,9 @@ class VarOffsets:
         self._places: dict[int, tuple[int, int]] | None = None
         self._in_section: dict[int, list[tuple[str, int]]] = {}
         self._starts: dict[int, int | None] = {}
+        # Names to VARs, once many were asked for: a kernel has some hundreds.
+        self._asked = 0
+        self._all: dict[str, list[TypeId]] | None = None
 
     def find(self, name: str, address: int, addresses_of: AddressesOf) -> TypeId | None:
         """
@@ -55,7 +61,18 @@ class VarOffsets:
         return ids[0] if known and not any(self._known(i, addresses_of) for i in ids) else None
 
     def _ids(self, name: str) -> list[TypeId]:
-        return list(self._btf.own_ids_by_name(name, (Kind.VAR,)))
+        self._asked += 1
+        if self._asked <= _MANY:
+            return list(self._btf.own_ids_by_name(name, (Kind.VAR,)))
+        if self._all is None:
+            self._all = {}
+            for id_, at in self._btf.own_of_kind(Kind.VAR):
+                try:
+                    own = self._btf.string(self._btf.words[at + NAME_OFF])
+                except BtfError:
+                    continue
+                self._all.setdefault(own, []).append(TypeId(id_))
+        return self._all.get(name, []) if name else []
 
     def _type(self, var_id: int) -> int:
         var = self._btf.type_by_id(var_id)
