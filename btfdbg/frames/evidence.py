@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 import drgn
 from drgn import Qualifiers, TypeKind
 
+from btfdbg.frames.contents import is_list_of
 from btfdbg.frames.layout import member_at, pointed_to, size_of, underlying
 from btfdbg.lazy_dataclass import dataclass
 
@@ -90,7 +91,7 @@ class Evidence:
         :param target: What that pointer points to.
         """
         self.exact.append((offset, target, why))
-        if not offset and self.size == _WORD:
+        if not offset and self.size == _WORD and not is_list_of(underlying(target).tag):
             self.constant |= Qualifiers.CONST in target.qualifiers
             self.values.append((target, why))
 
