@@ -41,7 +41,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     status = _main(sys.argv[1:])
     if sys.argv[1:2] == ["btf"]:
         _leave(status)
+    _ignore_interrupts()
     return status
+
+
+def _ignore_interrupts() -> None:
+    """
+    Take no Ctrl-C any more.
+
+    What is left is a few ms: the cache's entries are written as Python ends (weakref's
+    finalizers), where it would show a traceback of them instead of what was answered.
+    """
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _leave(status: int) -> None:

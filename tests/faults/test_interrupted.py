@@ -59,6 +59,25 @@ def test_a_signal_at_any_moment_ends_it_without_a_traceback(
     assert seen - {0}
 
 
+_AT_EXIT = """
+import atexit, os, signal, sys
+from btfdbg.cli import main
+def interrupted():
+    os.kill(os.getpid(), signal.SIGINT)
+    print("the end")
+atexit.register(interrupted)
+sys.exit(main.main())
+"""
+
+
+def test_interrupting_it_after_the_answer_changes_nothing(
+    oops_core: Path, env: dict[str, str]
+) -> None:
+    program = (sys.executable, "-c", _AT_EXIT)
+    done = run(oops_core, "-e", "print('answered')", env=env, program=program)
+    assert (done.status, done.out, done.err) == (0, "answered\nthe end\n", "")
+
+
 def test_interrupting_trim_leaves_no_file(
     oops_core: Path, env: dict[str, str], tmp_path: Path
 ) -> None:

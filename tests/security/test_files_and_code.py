@@ -31,6 +31,7 @@ RUNS = {
     ("cdecl/expression.py", "call"): "not subprocess.call: what parses a call in an expression",
     ("patches/task_states.py", "call"): "not subprocess.call: the helper that was asked for",
     ("commands/output.py", "Popen"): "the user's pager and pipelines",
+    ("report/triage/on_dask.py", "Popen"): "a Python of ours; what it reads is told on its stdin",
     ("lazy_dataclass.py", "exec"): "the fields of a class of ours, as dataclasses does",
     ("repl/prompt.py", "exec"): "the user's rc.py, which only they may write",
     ("repl/prompt.py", "compile"): "the user's rc.py, which only they may write",
