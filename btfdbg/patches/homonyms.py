@@ -48,12 +48,12 @@ def _choose(session: Session, kind: str, args: argparse.Namespace) -> drgn.Type 
             continue
         if len(found) == 1:
             return None
+        paths = members.split(",") if members else ()
         address = _address(session, args.address_or_symbol)
-        one = None if address is None else homonyms.of_object(session, found, address)
-        if one is not None:
-            return one.type
-        remark(session.prog, homonyms.told(found, 1))
-        return None
+        one, said = homonyms.choose(session, found, paths, address)
+        if said:
+            remark(session.prog, said)
+        return one.type
     return None
 
 

@@ -21,6 +21,8 @@ from btfdbg.kallsyms.choice import own_ids
 from btfdbg.lazy_dataclass import dataclass
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from btfdbg.program.session import Session
 
 _KINDS = {
@@ -132,6 +134,43 @@ def chosen(session: Session, text: str) -> drgn.Type | None:
     )
 
 
+def having(found: tuple[Homonym, ...], members: Sequence[str]) -> tuple[Homonym, ...]:
+    """
+    Those of several types that have all of some members; all of them if none has.
+
+    >>> [one.number for one in having(homonyms(session, "struct", "irq_info"), ["bus"])]
+    [3]
+
+    :param members: Paths, such as ``u.pirq.gsi``.
+    """
+    return tuple(one for one in found if _has(one.type, members)) or found
+
+
+def _has(type_: drgn.Type, members: Sequence[str]) -> bool:
+    try:
+        for path in members:
+            drgn.offsetof(type_, path)
+    except (LookupError, SyntaxError, TypeError, ValueError):
+        return False
+    return True
+
+
+def choose(
+    session: Session, found: tuple[Homonym, ...], members: Sequence[str], address: int | None
+) -> tuple[Homonym, str]:
+    """
+    One of several types of a name: by what lies at the address, then by its members.
+
+    :param found: All of them.
+    :return: The type, and what to say of the choice; nothing if the object shows it.
+    """
+    fitting = having(found, members)
+    one = None if address is None else of_object(session, fitting, address)
+    if one is not None:
+        return one, ""
+    return fitting[0], told(found, fitting[0].number)
+
+
 def of_object(session: Session, found: tuple[Homonym, ...], address: int) -> Homonym | None:
     """
     Which of several types the object at an address is, where the dump tells.
@@ -144,7 +183,7 @@ def of_object(session: Session, found: tuple[Homonym, ...], address: int) -> Hom
     variable = _variable_type(session, address)
     if variable is not None:
         number = number_of(found, variable)
-        return found[number - 1] if number else None
+        return next((one for one in found if one.number == number), None)
     from drgn.helpers.linux.slab import slab_object_info
 
     try:

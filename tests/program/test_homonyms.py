@@ -82,7 +82,47 @@ def test_struct_says_that_there_are_others(
     out, err = _run(session, capsys, "struct irq_info#2")
     assert out.endswith("SIZE: 32\n")
     assert err == ""
-    assert _run(session, capsys, "struct irq_info#3.bus")[0] == "[0] u8 bus;\n"
+
+
+_BUS = "struct irq_info {\n   [0] u8 bus;\n}\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "shown", "given"),
+    [
+        ("struct irq_info#3.bus", _BUS, None),
+        ("struct -o irq_info#3.bus", _BUS, None),
+        # Only one of them has the member.
+        ("struct irq_info.bus", _BUS, 3),
+        ("struct -o irq_info.bus", _BUS, 3),
+        # All three have it: the first is given.
+        ("struct irq_info.irq", "struct irq_info {\n  [96] unsigned int irq;\n}\n", 1),
+    ],
+)
+def test_struct_takes_the_type_that_has_the_member(
+    session: Session, capsys: pytest.CaptureFixture[str], line: str, shown: str, given: int | None
+) -> None:
+    out, err = _run(session, capsys, line)
+    assert out == shown
+    assert f"given is #{given} (" in err if given else not err
+
+
+def test_struct_of_an_object_takes_the_type_that_has_the_member(
+    session: Session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = session.prog.symbol("init_task").address
+    out, err = _run(session, capsys, f"struct irq_info.bus {place:x}")
+    assert out.startswith("bus = (u8)")
+    assert "given is #3 (16 bytes) of 3 types of that name" in err
+
+
+def test_member_that_no_type_of_the_name_has_is_named(
+    session: Session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, err = _run(session, capsys, "struct irq_info.nosuch")
+    assert out == ""
+    assert "'struct irq_info' has no member 'nosuch'" in err
+    assert "given is #1 (136 bytes) of 3 types of that name" in err
 
 
 def test_struct_takes_the_type_of_the_variable_at_the_address(

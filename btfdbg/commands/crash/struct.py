@@ -19,6 +19,8 @@ from btfdbg.commands.candidates import struct_of, underlying
 from btfdbg.commands.crash.call import Call, parse_cpus, private, run_line
 from btfdbg.commands.crash.operands import hexadecimal
 from btfdbg.lazy_dataclass import dataclass
+from btfdbg.program import homonyms
+from btfdbg.program.walks import remark
 
 _MEMBER = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*|\[\d{1,9}\])*")
 _MAX_COUNT = 65536
@@ -45,8 +47,7 @@ def plain(call: Call) -> Any:
     """drgn's command, with an expression as address; members alone as crash shows them."""
     text = call.args.address_or_symbol
     name = call.args.name
-    # One of several types of a name is drgn's to find: see patches.homonyms.
-    if text is None and "." in name and "#" not in name and not call.args.drgn:
+    if text is None and "." in name and not call.args.drgn:
         offsets(call)
         return None
     if text is not None:
@@ -216,15 +217,16 @@ def _target(call: Call, *, needs_address: bool = False) -> Target:
     for path in members:
         if not _MEMBER.fullmatch(path):
             raise CommandError(f"{path!r} is no member")
-    type_ = _type(call, name)
+    text = args.address_or_symbol
+    places = [] if text is None else _places(call, text)
+    type_ = _type(call, name, members, places[0][1] if len(places) == 1 else None)
     for path in members:
         drgn.offsetof(type_, path)
     base = args.integer_base or call.prog.config.get("crash_radix", 10)
-    if args.address_or_symbol is None:
+    if text is None:
         if needs_address:
             raise CommandError(f"which {name}? this option needs an address")
         return Target(type_, members, (), base)
-    places = _places(call, args.address_or_symbol)
     offset = 0 if args.offset is None else _offset(call, type_, args.offset)
     count = 1 if getattr(args, "count", None) is None else args.count
     if not 0 < abs(count) <= _MAX_COUNT:
@@ -237,8 +239,27 @@ def _target(call: Call, *, needs_address: bool = False) -> Target:
     return Target(type_, members, tuple(found), base)
 
 
-def _type(call: Call, name: str) -> drgn.Type:
+def _type(
+    call: Call, name: str, members: tuple[str, ...] = (), address: int | None = None
+) -> drgn.Type:
+    """The type of a name; of several, as the object or the members tell."""
     kinds = {"struct": ("struct ",), "union": ("union ",)}.get(call.command, ("struct ", "union "))
+    if "#" in name:
+        word = kinds[0] if len(kinds) == 1 else ""
+        chosen = homonyms.chosen(call.session, word + name)
+        assert chosen is not None
+        return chosen
+    found = _first_type(call, name, kinds)
+    same = homonyms.homonyms_of(call.session, found)
+    if not same:
+        return found
+    one, said = homonyms.choose(call.session, same, members, address)
+    if said:
+        remark(call.prog, said)
+    return one.type
+
+
+def _first_type(call: Call, name: str, kinds: tuple[str, ...]) -> drgn.Type:
     for spelling in (*(kind + name for kind in kinds), name):
         try:
             found = call.prog.type(spelling)
