@@ -23,6 +23,7 @@ from btfdbg.frames.ir import (
     STORE,
     Mem,
 )
+from btfdbg.frames.state import ALIGNED
 
 
 @pytest.mark.parametrize(
@@ -58,7 +59,8 @@ from btfdbg.frames.ir import (
         ("xor eax, eax", ((CONST, "rax", 0),)),
         ("or rax, 0xffffffffffffffff", ((CONST, "rax", (1 << 64) - 1),)),
         ("and edi, 0xffff", ((MOVE, "rdi", "rdi", 16),)),
-        ("and rsp, 0xfffffffffffffff0", ((DEF, ("rsp",), ("rsp",)),)),
+        ("and rsp, 0xfffffffffffffff0", ((ADD, "rsp", "rsp", -ALIGNED, 64),)),
+        ("and rsp, 0xfffffffffffff000", ((DEF, ("rsp",), ("rsp",)),)),
         ("cmove rdi, r14", ((SELECT, "rdi", "rdi", "r14", 64),)),
         ("sete al", ((DEF, ("rax",), ()),)),
         (
