@@ -18,8 +18,8 @@ from collections.abc import Collection, Iterable, Iterator
 from itertools import accumulate, compress
 from operator import add
 
-from btfdbg.btf.fields import INFO, NAME_OFF
-from btfdbg.btf.layouts import TypeId, info_kind
+from btfdbg.btf.fields import NAME_OFF
+from btfdbg.btf.layouts import TypeId
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,9 +45,10 @@ def named_types(btf: Btf, wanted: Collection[int]) -> Iterator[tuple[str, int]]:
     three times as long.
     """
     words = btf.words
-    for at in btf.offsets:
-        kind = info_kind(words[at + INFO])
-        if kind in wanted and words[at + NAME_OFF]:
+    kinds = btf.own_kinds()
+    marks = bytes(kind in wanted for kind in range(256))
+    for at, kind in compress(zip(btf.offsets, kinds, strict=True), kinds.translate(marks)):
+        if words[at + NAME_OFF]:
             name = btf.string(words[at + NAME_OFF])
             if name:
                 yield name, kind

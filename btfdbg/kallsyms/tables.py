@@ -164,8 +164,7 @@ class KallsymsTable:
 
     def text_of_names(self) -> Iterator[str]:
         """Names with a newline after each, a few thousand at a time."""
-        for text in self._names.texts():
-            yield text_of(text)
+        return self._names.texts()
 
     def __iter__(self) -> Iterator[Sym]:
         """

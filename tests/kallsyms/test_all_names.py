@@ -9,6 +9,8 @@ import pytest
 
 from btfdbg.kallsyms import Sym
 from btfdbg.kallsyms.all_names import AllNames, pieces_of_names
+from btfdbg.kallsyms.model import text_of
+from btfdbg.kallsyms.names import split_block, text_codes
 from btfdbg.program.attach import register
 from btfdbg.program.session import Session
 from btfdbg.vmcore.open import open_core
@@ -57,3 +59,34 @@ def test_any_table_can_be_searched() -> None:
     assert names.text == "\nalpha\nbeta\nalphabet\n"
     assert [sym.address for sym in names.containing("alpha")] == [1, 3]
     assert [sym.address for sym in names.containing("")] == [1, 2, 3]
+
+
+_TOKENS = tuple(
+    b"t" if i == 1 else b"D_" if i == 2 else b"\xfflost" if i == 3 else bytes([i]) * (i % 4)
+    for i in range(256)
+)
+
+
+@pytest.mark.parametrize(
+    "codes",
+    [
+        [b"\x01abc", b"\x02", b"\x02\x01\x02", b"\x03\x03"],
+        [b"\x01" + bytes(range(10, 256)), b"\x02x", bytes([255]) * 127, bytes([254, 1]) * 64],
+        [b"\x04\x04", b"\x80\xff\xfe"],
+    ],
+    ids=["short", "long", "beyond ASCII"],
+)
+def test_a_block_is_the_text_of_each_of_its_names(codes: list[bytes]) -> None:
+    data = b"".join(
+        bytes([n]) + code if n < 0x80 else bytes([n & 0x7F | 0x80, n >> 7]) + code
+        for code in codes
+        for n in [len(code)]
+    )
+    block = split_block(data, len(codes), wide=True)
+    assert block is not None
+    # The first letter of a name's first token is its type.
+    assert block.text(text_codes(_TOKENS)) == "".join(
+        "\n" + text_of(_TOKENS[code[0]][1:]) + text_of(b"".join(_TOKENS[b] for b in code[1:]))
+        for code in codes
+    )
+    assert [block.tokens(i) for i in range(len(codes))] == codes
