@@ -10,6 +10,7 @@ import pytest
 
 import btfdbg
 from btfdbg.commands.evaluate import prepare, run_line
+from btfdbg.commands.state import state_of
 from btfdbg.commands.usage_errors import worded
 from btfdbg.program import untyped
 from btfdbg.program.session import Session
@@ -67,9 +68,11 @@ REFUSED = (
 
 @pytest.mark.parametrize(("line", "said"), REFUSED)
 def test_a_refusal_says_what_to_type_and_shows_nothing(
-    line: str, said: str, session: Session, capsys: Said
+    line: str, said: str, session: Session, capsys: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepare(session)
+    # Other tests of this session may have bound some.
+    monkeypatch.setattr(state_of(session.prog), "names", {})
     assert not run_line(session, line)
     out, err = capsys.readouterr()
     assert said in err
