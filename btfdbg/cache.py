@@ -46,6 +46,23 @@ try:  # as the random module does: OpenSSL takes longer to load than a dump to o
 except ImportError:
     from hashlib import blake2b
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class Growing(Protocol):
+        """
+        What is added to while a dump is looked at.
+
+        :ivar is_new: Whether something was added since it was read.
+        """
+
+        is_new: bool
+
+        def pack(self) -> bytes:
+            """Return what an entry holds of it."""
+
+
 _MAGIC = b"btfdbgC\n"
 # An entry that ends in the bytes that it is about.
 _MAGIC_OF = b"btfdbgO\n"
@@ -142,6 +159,17 @@ class Cache:
         if len(data) > MAX_ENTRY:
             return False
         return self._keep(_MAGIC, key, kind, data)
+
+    def store_in_the_end(self, owner: object, key: CacheKey, kind: str, kept: Growing) -> None:
+        """Store what was added to something, once its owner goes or the process ends."""
+        import weakref
+
+        weakref.finalize(owner, self._store_new, key, kind, kept)
+
+    def _store_new(self, key: CacheKey, kind: str, kept: Growing) -> None:
+        if kept.is_new:
+            kept.is_new = False
+            self.store(key, kind, kept.pack())
 
     def _keep(
         self,

@@ -70,16 +70,8 @@ def remember(owner: object, cache: Cache | None, build_id: str, count: int) -> P
     """
     if cache is None or cache.folder is None or not build_id:
         return None
-    import weakref
-
     key = CacheKey.of(build_id, sizes=(count,))
     kept = cache.load(key, _KIND)
     positions = Positions() if kept is None else Positions.unpack(bytes(kept))
-    weakref.finalize(owner, _store, positions, cache, key)
+    cache.store_in_the_end(owner, key, _KIND, positions)
     return positions
-
-
-def _store(positions: Positions, cache: Cache, key: CacheKey) -> None:
-    if positions.is_new:
-        positions.is_new = False
-        cache.store(key, _KIND, positions.pack())

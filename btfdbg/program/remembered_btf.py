@@ -50,15 +50,6 @@ def parse(data: bytes, build_id: str, cache: Cache | None = None) -> Btf:
 
 
 def _remember_names(btf: Btf, cache: Cache, key: CacheKey) -> None:
-    import weakref
-
     kept = cache.load(key, _NAMES)
-    names = KnownNames() if kept is None else KnownNames.unpack(bytes(kept))
-    btf.known_names = names
-    weakref.finalize(btf, _store, names, cache, key)
-
-
-def _store(names: KnownNames, cache: Cache, key: CacheKey) -> None:
-    if names.is_new:
-        names.is_new = False
-        cache.store(key, _NAMES, names.pack())
+    btf.known_names = KnownNames() if kept is None else KnownNames.unpack(bytes(kept))
+    cache.store_in_the_end(btf, key, _NAMES, btf.known_names)
