@@ -83,18 +83,6 @@ def _with_cr3(note: Note, root: int) -> Note:
     )
 
 
-def pack_note(note: Note, byteorder: str) -> bytes:
-    """A note as it stands in a file: name and content padded to four bytes each."""
-    name = note.name.encode("ascii", "replace") + b"\0"
-    order = "<" if byteorder == "little" else ">"
-    head = struct.pack(order + "III", len(name), len(note.desc), note.type)
-    return head + _padded(name) + _padded(note.desc)
-
-
-def _padded(data: bytes) -> bytes:
-    return data + bytes(-len(data) % 4)
-
-
 def parse_notes(data: bytes, byteorder: str) -> Iterator[Note]:
     """Yield the notes of a note segment; stops at the first that does not fit."""
     order = "<" if byteorder == "little" else ">"

@@ -23,7 +23,7 @@ from btfdbg.program.attach import Options, attach
 from btfdbg.program.session import Session
 from btfdbg.trim import needs
 from btfdbg.trim.kdump_writer import Description, write
-from btfdbg.trim.notes import NT_PRSTATUS, QEMU, Source, kernel_qemu_notes, pack_note, read_source
+from btfdbg.trim.notes import NT_PRSTATUS, QEMU, Source, kernel_qemu_notes, read_source
 from btfdbg.trim.privacy import Classifier, Owner
 from btfdbg.trim.recorder import Recorder
 from btfdbg.trim.touching import Need
@@ -202,7 +202,7 @@ def _describe(
         page_size=recorder.page_size,
         max_pfn=source.max_pfn,
         existing=source.existing,
-        notes=b"".join(pack_note(n, byteorder) for n in notes),
+        notes=b"".join(n.packed(order_of(platform)) for n in notes),
         vmcoreinfo=text,
         uts=_uts(session, source, machine_of(platform)),
         cpus=max(cpus, 1),

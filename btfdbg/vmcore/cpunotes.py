@@ -67,17 +67,6 @@ def repaired(notes: Iterable[Note], given: str, order: str) -> Iterator[Note]:
             yield note
 
 
-def _note(name: str, kind: int, desc: bytes, order: str) -> bytes:
-    text = name.encode() + b"\0"
-    return (
-        struct.pack(order + "III", len(text), len(desc), kind)
-        + text
-        + bytes(-len(text) % 4)
-        + desc
-        + bytes(-len(desc) % 4)
-    )
-
-
 def notes_only(
     notes: Iterable[Note], given: str, platform: drgn.Platform, vmcoreinfo: bytes
 ) -> int:
@@ -95,7 +84,7 @@ def notes_only(
     else:
         wanted = [note for note in notes if _is_status(note)]
     wanted.append(Note("VMCOREINFO", 0, vmcoreinfo))
-    table_of = b"".join(_note(n.name, n.type, n.desc, order) for n in wanted)
+    table_of = b"".join(n.packed(order) for n in wanted)
     row = arch_of(platform.arch)
     ident = b"\x7fELF\x02" + (b"\x01" if little else b"\x02") + b"\x01" + bytes(9)
     header = struct.pack(

@@ -57,6 +57,23 @@ class Note:
     type: int
     desc: bytes
 
+    def packed(self, order: str) -> bytes:
+        """
+        The note as it stands in a file: name and content padded to four bytes each.
+
+        >>> Note("CORE", 1, b"abc").packed("<")[:12].hex()
+        '050000000300000001000000'
+
+        :param order: ``<`` or ``>``.
+        """
+        name = self.name.encode("ascii", "replace") + b"\0"
+        head = struct.pack(order + "III", len(name), len(self.desc), self.type)
+        return head + _padded(name) + _padded(self.desc)
+
+
+def _padded(data: bytes) -> bytes:
+    return data + bytes(-len(data) % 4)
+
 
 @dataclass(frozen=True, slots=True)
 class ElfCore:

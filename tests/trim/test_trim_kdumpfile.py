@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from btfdbg.errors import DebugInfoError
 from btfdbg.trim.kdump_writer import Description, write
-from btfdbg.trim.notes import pack_note, parse_notes, read_source
+from btfdbg.trim.notes import parse_notes, read_source
 from btfdbg.vmcore.elfcore import Note
 from btfdbg.vmcore.identify import identify
 from btfdbg.vmcore.kdumpfile import Uts
@@ -22,8 +22,9 @@ PAGE = 4096
 
 def description(byteorder: str = "little", max_pfn: int = 64) -> Description:
     text = b"OSRELEASE=6.12.0-test\nPAGESIZE=4096\n"
-    notes = pack_note(Note("CORE", 1, bytes(336)), byteorder)
-    notes += pack_note(Note("VMCOREINFO", 0, text), byteorder)
+    order = "<" if byteorder == "little" else ">"
+    notes = Note("CORE", 1, bytes(336)).packed(order)
+    notes += Note("VMCOREINFO", 0, text).packed(order)
     uts = Uts("Linux", "host", "6.12.0-test", "#1 SMP", "x86_64", "(none)")
     return Description(byteorder, PAGE, max_pfn, None, notes, text, uts, 1, 1234, -4096)
 

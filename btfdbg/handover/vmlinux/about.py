@@ -6,13 +6,13 @@ Owns both forms, so that nobody takes the file for a compiler's.
 from __future__ import annotations
 
 import json
-import struct
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from btfdbg import __version__
 from btfdbg.handover.vmlinux import elf
 from btfdbg.handover.vmlinux.sections import Missing
+from btfdbg.vmcore.elfcore import Note
 
 if TYPE_CHECKING:
     from btfdbg.program.session import Session
@@ -44,20 +44,5 @@ def add_note(
             for m in missing
         ],
     }
-    data = note(out.prefix, NOTE_NAME, NOTE_MISSING, json.dumps(said).encode())
+    data = Note(NOTE_NAME, NOTE_MISSING, json.dumps(said).encode()).packed(out.prefix)
     out.add(".note.btfdbg", data, type_=elf.Type.NOTE, align=4)
-
-
-def note(prefix: str, name: str, kind: int, data: bytes) -> bytes:
-    """
-    One ELF note.
-
-    :param prefix: The byte order, as :mod:`struct` has it.
-    """
-    owner = name.encode() + b"\0"
-    head = struct.pack(prefix + "III", len(owner), len(data), kind)
-    return (
-        head
-        + owner.ljust(-(-len(owner) // 4) * 4, b"\0")
-        + data.ljust(-(-len(data) // 4) * 4, b"\0")
-    )

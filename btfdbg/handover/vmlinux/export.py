@@ -20,7 +20,7 @@ from btfdbg.errors import BtfError, DebugInfoError
 from btfdbg.handover.kernel import Kernel, gather
 from btfdbg.handover.symbols import is_offset
 from btfdbg.handover.vmlinux import elf, orc, records
-from btfdbg.handover.vmlinux.about import add_note, note, producer
+from btfdbg.handover.vmlinux.about import add_note, producer
 from btfdbg.handover.vmlinux.dwarf import Function, Variable, Writer
 from btfdbg.handover.vmlinux.sections import (
     CODE,
@@ -36,6 +36,7 @@ from btfdbg.kallsyms.choice import is_text
 from btfdbg.kallsyms.model import Sym, try_read
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.varextract.encode import NOISE_NAMES
+from btfdbg.vmcore.elfcore import Note
 from btfdbg.vmcore.platforms import machine_of, row_of
 
 if TYPE_CHECKING:
@@ -208,7 +209,7 @@ class _Export:
 
     def _build_id(self) -> None:
         """The build id that VMCOREINFO states; .notes could not be read."""
-        data = note(self.elf.prefix, "GNU", _BUILD_ID, bytes.fromhex(self.session.build_id))
+        data = Note("GNU", _BUILD_ID, bytes.fromhex(self.session.build_id)).packed(self.elf.prefix)
         self.elf.add(".note.gnu.build-id", data, type_=elf.Type.NOTE, align=4)
 
     def _percpu(self) -> int | None:
