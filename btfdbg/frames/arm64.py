@@ -25,6 +25,7 @@ from btfdbg.frames.ir import (
     CURRENT,
     DEF,
     FALL,
+    FILL,
     JUMP,
     JUMP_REGISTER,
     LOAD,
@@ -98,7 +99,7 @@ _CONDITIONS = ("b.", "bc.")
 _COMPARE_AND_BRANCH = ("cbz", "cbnz", "tbz", "tbnz")
 _NOTHING = _words(
     "nop cmp cmn tst ccmp ccmn prfm prfum dmb dsb isb sb msr yield wfe wfi sev sevl tlbi"
-    " dc ic at csdb bti clrex esb ssbb pssbb sys fcmp fcmpe dgh tsb psb rprfm"
+    " dc ic at csdb bti clrex esb ssbb pssbb sys fcmp fcmpe dgh tsb psb rprfm smstart smstop"
 )
 _SIGNS_RETURN_ADDRESS = _words(
     "paciasp pacibsp autiasp autibsp paciaz pacibz autiaz autibz xpaclri hint"
@@ -110,10 +111,16 @@ _FIRST_OPERAND = _words(
     " sbfm bfm csinc csinv csneg cset csetm cinc cinv cneg neg negs ngc ngcs adc adcs sbc"
     " sbcs movk movn movz crc32b crc32h crc32w crc32x crc32cb crc32ch crc32cw crc32cx"
     " pacga fmov umov smov fcvtzs fcvtzu xpaci xpacd autia autib autda autdb pacia pacib"
-    " pacda pacdb irg gmi subp addg subg"
+    " pacda pacdb irg gmi subp addg subg rdvl cntb cnth cntw cntd sysl"
 )
 _EXTENSIONS = {"sxtw": 32, "uxtw": 32, "sxth": 16, "uxth": 16, "sxtb": 8, "uxtb": 8}
 _EXTENDED = re.compile(r", w\d+, ([su])xtw(?: #(\d))?\]")
+# A vector, a predicate or a part of ZA as the first operand, or a list of them.
+_WIDE = re.compile(r"\{?\s*(?:[vzpqdshb]\d|za|zt)")
+_SIMPLE_PLACE = re.compile(r", \[(x\d+|sp)\](?:, (?:#.*|x\d+))?$")
+# Copying and filling memory, in three steps each (FEAT_MOPS); what has a ``!`` is counted.
+_COPIES = tuple(f"{name}{step}" for name in ("cpy", "cpyf", "set") for step in "pme")
+_COUNTED = re.compile(r"(x\d+)\]?!")
 _LOADS = ("ldr", "ldur", "ldar", "ldapr", "ldapur", "ldxr", "ldaxr", "ldtr", "ldlar")
 _STORES = ("str", "stur", "stlr", "stlur", "sttr", "stllr")
 _PAIRS = ("ldp", "ldnp", "ldpsw", "ldxp", "ldaxp")
@@ -171,7 +178,36 @@ def translate(mnemonic: str, operands: str) -> Meaning:
         return JUMP_REGISTER, _through(mnemonic == "br", parts), ()
     if mnemonic == "brk":
         return (BREAK if parts and parts[0] in _PROBES else FALL), None, ()
+    if _WIDE.match(operands) and not isinstance(parts[0], Reg):
+        return FALL, None, _wide(mnemonic, operands, parts)
+    if mnemonic.startswith(_COPIES) and isinstance(parts[0], Place):
+        counted = tuple(_COUNTED.findall(operands))
+        return FALL, None, ((FILL, parts[0].mem.base), (DEF, counted, ()))
     return FALL, None, _data(mnemonic, parts)
+
+
+def _wide(name: str, operands: str, parts: list[Operand]) -> tuple[Op, ...]:
+    """
+    An instruction on vectors: no other register is written, but for the address's own.
+
+    A store whose address is more than a register may go anywhere from there.
+    """
+    if isinstance(parts[0], Vector) and any(isinstance(p, Place) for p in parts):
+        return _data(name, parts)
+    stores = name.startswith("st")
+    if not stores and ", [" not in operands:
+        return ()
+    match = _SIMPLE_PLACE.search(operands)
+    if match is None:
+        return _unknown(parts)
+    base = Reg(match[1], 64)
+    filled: tuple[Op, ...] = ((FILL, base.name),) if stores else ()
+    moved = parts[-1]
+    if isinstance(moved, Reg):
+        return (*filled, (ADDREG, base.name, base.name, moved.name, 1, 64))
+    if isinstance(moved, Place) and moved.after:
+        return (*filled, (ADD, base.name, base.name, moved.after, 64))
+    return filled
 
 
 def split(operands: str) -> list[Operand]:

@@ -14,6 +14,7 @@ from btfdbg.frames.environment import Env
 from btfdbg.frames.flow import FunctionFlow
 from btfdbg.frames.function import Function
 from btfdbg.frames.ir import BRANCH, CALL, JUMP, JUMP_REGISTER, Insn, Mem
+from btfdbg.frames.placing import EXCEPTION_BEHIND, LAST_FRAME
 from btfdbg.frames.state import M64, SP, Base, State, Value, signed
 from btfdbg.frames.text import Text
 from btfdbg.frames.walked import Walked
@@ -53,6 +54,9 @@ class Passing:
 
     def pass_in(self, outer: Walked, inner: Walked) -> None:
         """Arguments that the calling frame passed."""
+        self._learn_own_number(inner)
+        if outer.problem in (LAST_FRAME, EXCEPTION_BEHIND):
+            self._pass_by_place(outer, inner)
         if isinstance(inner.function, str) or outer.problem or outer.call is None:
             inner.call_site = outer.problem or "its caller was interrupted"
             return
@@ -77,6 +81,28 @@ class Passing:
             return
         if number is not None:
             self._learn_number(outer, number)
+
+    def _pass_by_place(self, outer: Walked, inner: Walked) -> None:
+        """
+        What the outermost frame passed of its own place: an exception's entry, ``struct pt_regs``.
+
+        Where that frame ends nothing says, but where the frame that it called begins.
+        """
+        if not inner.linked or isinstance(inner.function, str) or isinstance(outer.function, str):
+            return
+        before = None
+        if outer.flow is not None and outer.call is not None:
+            before = outer.flow.before(outer.call.address)
+        sp = inner.env.entry(SP, 64)
+        if before is None or sp is None or outer.call is None:
+            return
+        if outer.call.target != inner.function.start or before.regs[self.arch.SP][0] != SP:
+            return
+        env = Env()
+        moved = 8 if self.arch.RETURN_ADDRESS_ON_STACK else 0
+        env.learn(before.regs[self.arch.SP], sp + moved, "the stack pointer")
+        given = Given(before, env, f"call in {outer.function.names[0]}")
+        self._learn_arguments(inner, before.regs.get, given)
 
     def _registers(self, frame: Walked, function: Function) -> tuple[int, int]:
         """Where a system call's struct pt_regs is, from and to, if this is its entry."""
@@ -136,7 +162,7 @@ class Passing:
         """The function that a call called, None if unknown; and a system call's number."""
         target = self._target(outer, before)
         if target is None or "x64_sys_call" in self.text.names_at(target):
-            if _DISPATCHERS.isdisjoint(function.names):
+            if not _is_dispatcher(function):
                 return target, None
             regs = outer.env.number(before.regs[self.arch.ARGUMENTS[0]])
             table = self._entry_of(outer, "syscall_table")
@@ -153,6 +179,22 @@ class Passing:
             if param.name == name and len(param.registers) == 1:
                 return frame.env.entry(("entry", param.registers[0]), 64)
         return None
+
+    def _learn_own_number(self, frame: Walked) -> None:
+        """
+        The number that a dispatcher was given, where it is not in the call of the table any more.
+
+        On its way out ``struct pt_regs`` still has it; after a return from a signal's handler it
+        has -1, which counts as not known.
+        """
+        if isinstance(frame.function, str) or frame.problem or frame.call is None:
+            return
+        if not _is_dispatcher(frame.function):
+            return
+        regs = frame.env.entry(("entry", self.arch.ARGUMENTS[0]), 64)
+        found = None if regs is None else self.text.system_call(regs)
+        if found is not None:
+            self._learn_number(frame, found[0])
 
     def _learn_number(self, outer: Walked, number: int) -> None:
         """The system call's number that the dispatcher was given."""
@@ -298,6 +340,11 @@ class Passing:
             if through is None:
                 return insn.target
         return self._through(flow, insn, through, state, env)
+
+
+def _is_dispatcher(function: Function) -> bool:
+    """Whether a function calls what the system call's number says, specialised or not."""
+    return any(n.partition(".")[0] in _DISPATCHERS for n in function.names)
 
 
 def _leaves(flow: FunctionFlow, insn: Insn) -> bool:

@@ -23,6 +23,8 @@ from btfdbg.frames.text import Text
 from btfdbg.frames.walked import ADDRESS_BITS, FRAME_POINTER, RawFrame, Walked
 
 _MAX_FRAME_BYTES = 1 << 14
+LAST_FRAME = "it is the last frame: nothing says where it ends"
+EXCEPTION_BEHIND = "an exception's entry lies behind it"
 
 
 class Placing:
@@ -63,9 +65,9 @@ class Placing:
         if not frame.env.consistent:
             return "registers and stack contradict the code"
         if following is None:
-            return "it is the last frame: nothing says where it ends"
+            return LAST_FRAME
         if following.interrupted:
-            return "an exception's entry lies behind it"
+            return EXCEPTION_BEHIND
         if self.arch.RETURN_ADDRESS_ON_STACK:
             return self._place_by_cfa(frame, following)
         return self._place_by_record(frame, state, following)

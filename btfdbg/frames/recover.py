@@ -27,7 +27,7 @@ from btfdbg.frames.disasm import Disassembler
 from btfdbg.frames.environment import Env
 from btfdbg.frames.flow import FunctionFlow
 from btfdbg.frames.function import Function
-from btfdbg.frames.ir import ADDRESS, CONST, STORE
+from btfdbg.frames.ir import ADDRESS, CONST, DEF, STORE, Insn
 from btfdbg.frames.passing import Passing
 from btfdbg.frames.placing import Placing
 from btfdbg.frames.prototypes import Prototype
@@ -162,6 +162,9 @@ class Recovery:
             return frame
         frame.state = state
         own = first and raw.interrupted and _stores_own_pc(flow, raw.pc)
+        if raw.interrupted:
+            midst = _changed_in_its_midst(flow.insns.get(raw.pc))
+            known = {r: n for r, n in known.items() if r not in midst}
         frame.problem = self._placing.solve(frame, state, following, {} if own else known)
         return frame
 
@@ -222,6 +225,17 @@ class Recovery:
         own = frame.problem or "the function keeps it nowhere"
         caller = frame.call_site or "its caller's code does not tell what it passed"
         return f"{own}; {caller}"
+
+
+def _changed_in_its_midst(insn: Insn | None) -> frozenset[str]:
+    """
+    Registers that are neither what they were before an instruction nor what they are behind it.
+
+    x86's repeated ones (``rep stos``) count as they go, and can be interrupted after any element.
+    """
+    if insn is None or not insn.text[0].startswith("rep"):
+        return frozenset()
+    return frozenset(r for op in insn.ops if op[0] == DEF for r in op[1])
 
 
 def _stores_own_pc(flow: FunctionFlow, pc: int) -> bool:

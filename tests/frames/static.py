@@ -25,7 +25,7 @@ from btfdbg.frames.arguments import recovery
 from btfdbg.frames.flow import FunctionFlow
 from btfdbg.frames.ir import CALL, CALL_REGISTER
 from btfdbg.frames.recover import Recovery
-from btfdbg.frames.state import State
+from btfdbg.frames.state import State, Value
 from btfdbg.program.session import Session
 from tests.frames.live import bits_of, with_dwarf
 
@@ -33,6 +33,7 @@ _STACK = 0xFFFF_1100_0000_0000
 _STACK_SIZE = 1 << 20
 _SP = _STACK + _STACK_SIZE // 2
 _M64 = (1 << 64) - 1
+_NEAR = 4096
 
 
 def magic(address: int) -> int:
@@ -45,6 +46,16 @@ def stack(address: int, count: int, offset: int, physical: bool) -> bytes:
     first, last = address & ~7, (address + count + 7) & ~7
     data = b"".join(magic(a).to_bytes(8, "little") for a in range(first, last, 8))
     return data[address - first : address - first + count]
+
+
+def kind_of(value: Value) -> str:
+    """What kind of thing a value is."""
+    return "number" if value[0] is None else str(value[0][0])
+
+
+def _near(number: int, other: int, bits: int) -> bool:
+    half = 1 << (bits - 1)
+    return abs(((number - other + half) & (2 * half - 1)) - half) <= min(_NEAR, half - 1)
 
 
 class Static:
@@ -238,10 +249,38 @@ class Static:
             same = theirs in ours
             self.counts["agree" if same else "differ"] += 1
             if not same:
+                why = self.changed(state, base, theirs, bits)
+                self.counts[f"differ: {why or 'NOT EXPLAINED'}"] += 1
                 self.differ.append(
                     f"{where} {param.name} {base}: ours {sorted(map(hex, ours))} DWARF {theirs:#x}"
-                    f" values {[r for r, v in state.regs.items() if v[0] == base]}"
+                    f" values {[r for r, v in state.regs.items() if v[0] == base]}: {why or '?'}"
                 )
+
+    def changed(self, state: State, base: tuple[object, ...], theirs: int, bits: int) -> str:
+        """
+        Why DWARF's value of a parameter is none that it was called with; "" if that is not seen.
+
+        The register or word of the stack whose number DWARF gives holds something else by now: the
+        function has assigned to the parameter, and DWARF gives what it is after that.
+        """
+        mask = (1 << bits) - 1
+        places: list[tuple[int, Value]] = [
+            (self.registers[r], value) for r, value in state.regs.items() if r in self.registers
+        ]
+        sp = self.entry_sp(state)
+        if sp is not None:
+            places += [
+                (int.from_bytes(stack(sp + offset, size, 0, False), "little"), value)
+                for offset, (size, value, _) in state.slots.items()
+            ]
+        for number, value in places:
+            if (number ^ theirs) & mask == 0:
+                return "" if value[0] == base else f"its place holds a {kind_of(value)}"
+        for number, value in places:
+            if value[0] is not None and _near(number, theirs, bits):
+                same = value[0] == base
+                return "counted up" if same else f"made from a {kind_of(value)}"
+        return "a number" if _near(0, theirs, bits) else ""
 
 
 def main() -> None:

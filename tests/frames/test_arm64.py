@@ -18,6 +18,7 @@ from btfdbg.frames.ir import (
     CURRENT,
     DEF,
     FALL,
+    FILL,
     JUMP,
     JUMP_REGISTER,
     LOAD,
@@ -83,6 +84,27 @@ pytest.importorskip("capstone")
         ("mrs x0, daif", ((DEF, ("x0",), ()),)),
         ("paciasp", ((DEF, ("x30",), ()),)),
         ("cmp x0, x2", ()),
+        ("smstop sm", ()),
+        ("rdvl x0, #1", ((DEF, ("x0",), ()),)),
+        ("pfalse p0.b", ()),
+        ("wrffr p0.b", ()),
+        ("mov v0.16b, v0.16b", ()),
+        ("aese v0.16b, v2.16b", ()),
+        ("sha1c q12, s7, v4.4s", ()),
+        ("fmla v0.4s, v1.4s, v2.s[1]", ()),
+        ("ldr q0, [x1, #0x10]!", ((ADD, "x1", "x1", 16, 64),)),
+        ("str d0, [x1]", ((STORE, Mem("x1"), None, 8, False),)),
+        ("ldr p0, [x0]", ()),
+        ("str p0, [x0]", ((FILL, "x0"),)),
+        ("ld1 {v10.2d}, [x5]", ()),
+        ("ld1 {v0.16b, v1.16b}, [x1], #0x20", ((ADD, "x1", "x1", 32, 64),)),
+        ("ld1 {v0.16b}, [x1], x2", ((ADDREG, "x1", "x1", "x2", 1, 64),)),
+        ("st1 {v0.16b}, [x1]", ((FILL, "x1"),)),
+        ("st4 {v0.16b, v1.16b}, [sp], #0x20", ((FILL, "sp"), (ADD, "sp", "sp", 32, 64))),
+        ("umov w0, v1.b[0]", ((DEF, ("x0",), ()),)),
+        ("dup v1.4s, w0", ()),
+        ("cpyp [x3]!, [x1]!, x2!", ((FILL, "x3"), (DEF, ("x3", "x1", "x2"), ()))),
+        ("setmn [x0]!, x1!, xzr", ((FILL, "x0"), (DEF, ("x0", "x1"), ()))),
         ("brk #0x800", ()),
     ],
 )
@@ -92,10 +114,24 @@ def test_an_instruction_does_what_the_manual_says(text: str, ops: tuple[object, 
     assert arm64.translate(mnemonic, operands) == (FALL, None, ops)
 
 
-def test_an_unknown_instruction_may_write_any_register() -> None:
-    _, _, ops = arm64.translate("st4", "{v0.16b, v1.16b}, [x0], #32")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "gcspushm x0",
+        "st1w {z0.s}, p0, [x0, z1.s, sxtw]",
+        "st1w {z0.s}, p0, [z1.s]",
+        "str z0, [x0, #-1, mul vl]",
+        "ldff1h {z20.s}, p6/z, [x0, z8.s, sxtw]",
+    ],
+)
+def test_an_unknown_instruction_may_write_any_register(text: str) -> None:
+    _, _, ops = arm64.translate(*text.split(" ", 1))
     written = {r for op in ops if op[0] == DEF for r in op[1]}
     assert written == set(arm64.REGISTERS) - {"sp"}
+
+
+def test_an_unknown_instruction_may_write_to_its_place() -> None:
+    _, _, ops = arm64.translate("gcsstr", "x1, [x0]")
     assert any(op[0] == STORE for op in ops)
 
 

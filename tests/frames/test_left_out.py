@@ -16,7 +16,7 @@ pytest.importorskip("capstone")
 
 TEXT = 0xFFFF_8000_8000_0000
 STACK = 0xFFFF_8000_9000_0000
-LEAF, MIDDLE, OUTER = TEXT, TEXT + 0x100, TEXT + 0x200
+LEAF, MIDDLE, OUTER, ENTRY = TEXT, TEXT + 0x100, TEXT + 0x200, TEXT + 0x400
 CODE = {
     # ldr w0, [x2, #16]; ret
     LEAF: (0xB940_1040, 0xD65F_03C0),
@@ -26,8 +26,10 @@ CODE = {
     ),
     # stp x29, x30, [sp, #-16]!; mov x29, sp; mov x19, x0; bl MIDDLE; ldp x29, x30, [sp], #16; ret
     OUTER: (0xA9BF_7BFD, 0x9100_03FD, 0xAA00_03F3, 0x97FF_FFBD, 0xA8C1_7BFD, 0xD65F_03C0),
+    # mov x0, sp; bl OUTER; nop
+    ENTRY: (0x9100_03E0, 0x97FF_FF7F, 0xD503_201F),
 }  # fmt: skip
-NAMES = {LEAF: "leaf", MIDDLE: "middle", OUTER: "outer"}
+NAMES = {LEAF: "leaf", MIDDLE: "middle", OUTER: "outer", ENTRY: "entry"}
 MIDDLE_SP = STACK + 0x100
 OUTER_SP = MIDDLE_SP + 32
 ARGUMENT = 0xFFFF_0000_1234_5678
@@ -102,6 +104,15 @@ class Text:
         return False
 
 
+def _recovery(stack: dict[int, int]) -> Recovery:
+    return Recovery(
+        cast("Any", SimpleNamespace()),
+        cast("Any", Text(stack)),
+        cast("Any", arm64),
+        open_disassembler("aarch64"),
+    )
+
+
 def _walk(link: int) -> list[Walked]:
     """The leaf is interrupted at its first instruction; the unwinder goes on with the outer."""
     stack = dict.fromkeys(range(STACK, STACK + 0x400, 8), 0)
@@ -109,12 +120,7 @@ def _walk(link: int) -> list[Walked]:
     stack |= {OUTER_SP: OUTER_SP + 16, OUTER_SP + 8: TEXT + 0x300}
     registers = dict.fromkeys((f"x{n}" for n in range(31)), 0)
     registers |= {"x19": ARGUMENT, "x29": MIDDLE_SP, "x30": link, "sp": MIDDLE_SP}
-    made = Recovery(
-        cast("Any", SimpleNamespace()),
-        cast("Any", Text(stack)),
-        cast("Any", arm64),
-        open_disassembler("aarch64"),
-    )
+    made = _recovery(stack)
     frames = [
         RawFrame(LEAF, MIDDLE_SP, True, registers),
         RawFrame(OUTER + 16, None, False, {"x29": OUTER_SP}),
@@ -140,3 +146,17 @@ def test_what_its_own_record_does_not_confirm_is_no_caller(link: int) -> None:
     leaf, outer, _ = _walk(link)
     assert leaf.caller == ""
     assert outer.env.entry(("entry", "x0"), 64) is None
+
+
+@pytest.mark.parametrize(("back", "known"), [(ENTRY + 8, OUTER_SP + 16), (MIDDLE + 16, None)])
+def test_the_outermost_frame_passes_where_it_is(back: int, known: int | None) -> None:
+    """Where the last frame ends nothing says; the one that it called says where it begins."""
+    stack = {OUTER_SP: 0, OUTER_SP + 8: back}
+    outer, entry = _recovery(stack).walk(
+        [
+            RawFrame(OUTER + 16, OUTER_SP, False, {"x29": OUTER_SP, "sp": OUTER_SP}),
+            RawFrame(back, None, False, {"x29": 0}),
+        ]
+    )
+    assert entry.problem == "it is the last frame: nothing says where it ends"
+    assert outer.env.entry(("entry", "x0"), 64) == known
