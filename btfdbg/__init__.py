@@ -32,6 +32,7 @@ SESSION_METHODS = {
     "arguments": "btfdbg.frames.arguments",
     "source_file": "btfdbg.frames.sources",
     "type_from_code": "btfdbg.frames.globals",
+    "borne_out": "btfdbg.frames.borne_out",
 }
 
 

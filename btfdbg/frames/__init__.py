@@ -19,7 +19,8 @@
 * what faulted: ``access``, ``pointers`` (what a value says of itself), ``slab_state``,
   ``own_structs``; the listing of ``dis``: ``listing``;
 * variables, from code and memory: ``references``, ``globals``, ``reading``, ``evidence``,
-  ``enclosing``, ``contents``.
+  ``enclosing``, ``contents``; what other kernels have, borne out by them: ``touches``,
+  ``borne_out``.
 
 A value is shown only if it is proven to be what the function was called with; anything else
 has a reason instead.

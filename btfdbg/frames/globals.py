@@ -98,6 +98,7 @@ class CodeTypes:
         self._shapes: dict[str, Shapes | None] = {}
         self._asked: list[int] = []
         self._cut_short = False
+        self._last: tuple[int, list[Function] | None] = (0, None)
 
     def of(self, symbol: Symbol, module: str) -> CodeType | None:
         """See :func:`type_from_code`."""
@@ -284,6 +285,11 @@ class CodeTypes:
 
     def functions(self, symbol: Symbol, module: str) -> list[Function] | None:
         """The functions that name a variable; None if they are too many."""
+        if self._last[0] != symbol.address:
+            self._last = (symbol.address, self._search(symbol, module))
+        return self._last[1]
+
+    def _search(self, symbol: Symbol, module: str) -> list[Function] | None:
         text = self._made.text
         found: dict[int, Function] = {}
         exported = bool(self._session.lookup_symbols(f"__ksymtab_{symbol.name}"))

@@ -307,6 +307,21 @@ class Session:
         found: CodeType | None = self._method("type_from_code")(self, symbol, module)
         return found
 
+    def borne_out(self, symbol: Symbol, element: drgn.Type, array: bool, module: str = "") -> str:
+        """
+        What in this dump speaks for a type that other kernels have under a variable's name.
+
+        :param element: The type; if ``array``, of its elements.
+        :param module: Whose variable it is, "" for the kernel's.
+        :return: ``code: it accesses elements of 4 bytes``; "" if nothing does, or anything
+            speaks against it.
+        """
+        if not self.reads_code:
+            self.answers.doubt()
+            return ""
+        found: str = self._method("borne_out")(self, symbol, element, module, array=array)
+        return found
+
     def _method(self, name: str) -> Callable[..., Any]:
         from importlib import import_module
 

@@ -5,8 +5,10 @@ Owns what code cannot say: whether a variable is const, and how long an array is
 
 from __future__ import annotations
 
-from drgn import Type
+from drgn import Type, TypeKind
 
+from btfdbg.vardb.textdb import AnnotatedType
+from btfdbg.variables.agreement import element_of, own_or_curated
 from btfdbg.variables.context import Context
 from btfdbg.variables.evidence import CodeType
 from btfdbg.variables.forms import size_of
@@ -44,6 +46,24 @@ def proven_by_code(context: Context, symbol: Symbol, claim: CodeType) -> Type | 
     if not isinstance(checked, Rejection) and checker.ends_in_zeros(checked[1], symbol):
         return checked[1] if claim.reach <= (size_of(checked[1]) or 0) else None
     return None
+
+
+def one_or_table(context: Context, symbol: Symbol, type_: Type) -> Type | None:
+    """
+    An array of one where that is meant, else the type itself; None if it may be either.
+
+    What points to an array's first element points to the array as well: code cannot tell them
+    apart. BTF can, where it has no such array of one; and other kernels that have the name.
+    """
+    if type_.kind is TypeKind.ARRAY:
+        return type_
+    element = type_.unqualified().type_name()
+    known = {AnnotatedType.parse(c.type).type for c in own_or_curated(context, symbol.name)}
+    if known and all(element_of(t) == f"{element} []" for t in known):
+        return context.types.from_text(f"{type_.type_name()} [1]")
+    if 1 not in context.checker.lengths(element) | context.checker.lengths(f"const {element}"):
+        return type_
+    return type_ if known and all(element_of(t) == element for t in known) else None
 
 
 def _stated(context: Context, symbol: Symbol, text: str) -> Type | None:

@@ -22,9 +22,10 @@ from btfdbg.vardb.textdb import AnnotatedType
 from btfdbg.variables import macro_names, probed
 from btfdbg.variables.agreement import element_of, is_settled, own_or_curated
 from btfdbg.variables.choose import best, by_family, may_have_grown
-from btfdbg.variables.code_claims import proven_by_code
+from btfdbg.variables.code_claims import one_or_table, proven_by_code
 from btfdbg.variables.context import Context, prepare
-from btfdbg.variables.evidence import DumpEvidence
+from btfdbg.variables.doubted import Doubted, doubted
+from btfdbg.variables.evidence import CodeType, DumpEvidence
 from btfdbg.variables.placement import SectionKind
 from btfdbg.variables.policy import POLICY, Policy, Tier
 from btfdbg.variables.proposals import Proposal
@@ -234,14 +235,34 @@ class VariableTypes:
             return None
         # What is found while another is looked at may be cut short: only it knows.
         claim = self._evidence.code(symbol)
-        if claim is None:
+        wanted = doubted(context, symbol, self._causes.get(key))
+        if claim is None and wanted is None:
             return None
         self._coded[key] = None
-        type_ = proven_by_code(context, symbol, claim)
+        type_ = None if claim is None else proven_by_code(context, symbol, claim)
         if type_ is not None:
+            type_ = one_or_table(context, symbol, type_)
+        if claim is not None and type_ is not None:
             found = TypedVariable(symbol.name, type_, symbol.address, Source.CODE, claim.why)
             self._coded[key] = found
+        elif wanted is not None:
+            self._coded[key] = self._borne_out(symbol, wanted, claim)
         return self._coded[key]
+
+    def _borne_out(
+        self, symbol: Symbol, wanted: Doubted, claim: CodeType | None
+    ) -> TypedVariable | None:
+        """What other kernels have, where this dump's code or memory speaks for it."""
+        if claim is not None and wanted.is_claimed(claim):
+            why = claim.why
+        elif self._evidence.bears_out is None:
+            return None
+        else:
+            why = self._evidence.bears_out(symbol, wanted.element, wanted.is_array)
+        if not why:
+            return None
+        note = f"{why}, as in {wanted.note}"
+        return TypedVariable(symbol.name, wanted.type, symbol.address, Source.CODE, note)
 
     def _as_probed(
         self, context: Context, symbol: Symbol, cause: Rejection

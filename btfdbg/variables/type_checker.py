@@ -73,6 +73,11 @@ class TypeChecker:
         tree = self._forms.of(text).tree if "[" in text else None
         return tree.length if isinstance(tree, Array) else None
 
+    def lengths(self, text: str) -> frozenset[int]:
+        """Return the lengths that arrays of a type have in the BTF."""
+        form = self._forms.of(text)
+        return (form.lengths or frozenset()) if form.tree is not None else frozenset()
+
     def check(
         self,
         text: str,

@@ -184,6 +184,7 @@ def _of_core(
             btf=lambda: found.vmlinux,
             symbol_at=symbols.by_address,
             code=found.type_from_code if code else None,
+            bears_out=found.borne_out if code else None,
             **_with_extra(prog, found.vmlinux, extra),
         ),
         database=database,

@@ -1,0 +1,144 @@
+"""What other kernels agree on where nothing here proves all of it, and this dump speaks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import drgn
+import pytest
+
+from btfdbg.btf import Btf, Builder
+from btfdbg.variables.evidence import DumpEvidence
+from btfdbg.variables.lookup import VariableTypes
+from btfdbg.variables.provenance import Rejection, Source
+from btfdbg.variables.symbols import Symbol
+
+from .kernels import RELEASE, Sym, Symbols, make_btf, make_program
+from .test_lookup import _database
+
+Said = Callable[[Symbol, drgn.Type, bool], str]
+TABLE = Sym("v", 0x40, 64)  # room for one to eight pointers; BTF has arrays of three and five
+NUMBER = Sym("v", 0x40, 0x48)  # the next one begins at a multiple of 8: more than padding
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What code says."""
+
+    type: str
+    why: str = "code: 1 call of f"
+    reach: int = 0
+
+
+def _variables(
+    *lines: tuple[str, ...],
+    symbol: Sym = TABLE,
+    says: Said | None = None,
+    claim: Claim | None = None,
+    btf: Btf | None = None,
+) -> VariableTypes:
+    btf = btf or make_btf()
+    return VariableTypes(
+        make_program(btf, bytes(0x200)),
+        DumpEvidence(
+            Symbols(symbol),
+            release=RELEASE,
+            architecture="x86_64",
+            btf=lambda: btf,
+            code=lambda _: claim,
+            bears_out=says,
+            symbol_at=lambda at: Sym("next", at, 8),
+        ),
+        database=lambda: _database(*lines),
+    )
+
+
+def _given(variables: VariableTypes) -> tuple[str, str] | None:
+    found = variables.find("v")
+    if found is None:
+        return None
+    assert found.source is Source.CODE
+    return found.type.type_name(), found.known_from
+
+
+def test_elements_that_the_dump_bears_out_are_an_array_of_open_length() -> None:
+    asked: list[tuple[str, bool]] = []
+
+    def says(symbol: Symbol, element: drgn.Type, array: bool) -> str:
+        asked.append((element.type_name(), array))
+        return "contents: 4 pointers to text"
+
+    variables = _variables(("v", "struct foo *[4]", "near"), says=says)
+    assert _given(variables) == (
+        "struct foo *[]",
+        "contents: 4 pointers to text, as in DWARF of 6.1.5-amd64",
+    )
+    assert asked == [("struct foo *", True)]
+
+
+def test_without_a_witness_there_is_no_type() -> None:
+    line = ("v", "struct foo *[4]", "near")
+    assert _given(_variables(line)) is None
+    assert _given(_variables(line, says=lambda *_: "")) is None
+    assert _variables(line).cause("v") is Rejection.LENGTH
+
+
+def test_what_code_says_of_the_elements_is_a_witness() -> None:
+    lines = (("v", "struct foo [2]", "near"),)
+    symbol = Sym("v", 0x40, 64)
+    says: Said = lambda *_: ""  # noqa: E731
+    given = _given(_variables(*lines, symbol=symbol, says=says, claim=Claim("struct foo")))
+    assert given == ("struct foo []", "code: 1 call of f, as in DWARF of 6.1.5-amd64")
+    assert _given(_variables(*lines, symbol=symbol, says=says, claim=Claim("struct bar"))) is None
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        (("v", "struct foo *[4]", "near"), ("v", "int [4]", "far")),  # they disagree
+        (("v@m", "struct foo *[4]", "near"), ("v@n", "int *[4]", "near")),  # other modules'
+        (("v", "struct nothing *[4]", "near"),),  # BTF has no such type
+        (("w", "struct foo *[4]", "near"),),
+    ],
+)
+def test_nobody_is_asked_where_kernels_do_not_agree(lines: tuple[tuple[str, ...], ...]) -> None:
+    def says(symbol: Symbol, element: drgn.Type, array: bool) -> str:
+        raise AssertionError(element)
+
+    assert _given(_variables(*lines, says=says)) is None
+
+
+def test_a_number_with_more_room_than_it_needs_wants_a_witness() -> None:
+    line = ("v", "int", "near")
+    assert _variables(line, symbol=NUMBER).cause("v") is Rejection.GAP
+    says: Said = lambda _, type_, array: "code: it accesses it" if not array else ""  # noqa: E731
+    given = _given(_variables(line, symbol=NUMBER, says=says))
+    assert given == ("int", "code: it accesses it, as in DWARF of 6.1.5-amd64")
+
+
+# One, or an array of one.
+
+
+def _with_arrays_of_one() -> Btf:
+    builder = Builder()
+    number = builder.add_int("int", 4, 1)
+    foo = builder.add_struct("foo", 16, [])
+    builder.add_field("a", number, 0)
+    builder.add_array(number, foo, 1)
+    return builder.to_btf()
+
+
+def test_code_cannot_tell_an_array_of_one_from_its_element() -> None:
+    symbol, claim = Sym("v", 0x40, 16), Claim("struct foo")
+    plain = _given(_variables(symbol=symbol, claim=claim))
+    assert plain is not None
+    assert plain[0] == "struct foo"
+    assert _given(_variables(symbol=symbol, claim=claim, btf=_with_arrays_of_one())) is None
+
+
+def test_of_one_and_an_array_of_one_other_kernels_say_which() -> None:
+    symbol, claim, btf = Sym("v", 0x40, 16), Claim("struct foo"), _with_arrays_of_one()
+    table = _given(_variables(("v", "struct foo [3]", "near"), symbol=symbol, claim=claim, btf=btf))
+    assert table is not None
+    assert table[0] == "struct foo [1]"
