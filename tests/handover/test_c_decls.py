@@ -9,6 +9,7 @@ import pytest
 
 from btfdbg.cli.main import main
 from btfdbg.cli.vars.list import _not_plain
+from btfdbg.program.session import Session
 
 PLAIN = re.compile(r"(?:\w+ )+\**\w+(?:\[\d*\])*;")
 
@@ -38,3 +39,30 @@ def test_declarations_are_a_type_a_name_and_lengths(
     assert "struct task_struct init_task;" in lines
     assert all(PLAIN.fullmatch(line) for line in lines), lines
     assert "function pointers" in output.err
+
+
+def test_a_name_that_a_function_has_too_is_left_out(
+    whole: Session, x86_core: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shared = ["verbose", "event_function", "sysrq_handler"]
+    assert main(["vars", "list", str(x86_core), *shared]) == 0
+    assert "verbose" in capsys.readouterr().out  # there is a variable
+    assert main(["vars", "list", str(x86_core), *shared, "modules", "--c-decls"]) == 0
+    output = capsys.readouterr()
+    assert output.out.splitlines() == ["struct list_head modules;"]
+    assert "3 names that several symbols have" in output.err
+    # Its reader asks for the symbol of a name: there is code of that name too.
+    for name in shared:
+        assert {"t"} < {sym.type_letter for sym in whole.lookup_symbols(name)}
+
+
+@pytest.mark.parametrize(
+    ("declaration", "why"),
+    [
+        ("int (*rows)[4]", "pointers to arrays"),
+        ("int (*hook)(char (*)[4])", "function pointers"),
+        ("int (*hooks[4])(int)", "function pointers"),
+    ],
+)
+def test_what_has_parentheses_is_named(declaration: str, why: str) -> None:
+    assert _not_plain("x", declaration) == why

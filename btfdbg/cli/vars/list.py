@@ -36,7 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--c-decls",
         action="store_true",
         help="C declarations only; what its reader knows not (function pointers, records"
-        " without a name, names that are not C's) is left out and counted on stderr",
+        " without a name, names that are not C's or that several symbols have) is left out and"
+        " counted on stderr",
     )
     parser.add_argument(
         "--code",
@@ -77,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
         if args.counts or (line is None) != args.untyped:
             continue
         if args.c_decls and line is not None:
-            why = _not_plain(name, line[0])
+            why = _not_plain(name, line[0]) or _not_one(found, name)
             if why:
                 left_out[why] += 1
             else:
@@ -99,9 +100,22 @@ def _not_plain(name: str, declaration: str) -> str:
         return "names that are not C's"
     if "{" in declaration or "<anonymous>" in declaration:
         return "of types without a name"
-    if "(" in declaration:
+    if ")(" in declaration:
         return "function pointers"
+    if "(" in declaration:
+        return "pointers to arrays"
     return ""
+
+
+def _not_one(session: Session, name: str) -> str:
+    """
+    Why a name alone leads to no variable; "" if it does.
+
+    The reader gives the type to the address of ``Program.symbol(name)``, which of several symbols
+    takes any: a variable's type came to lie over a function's code.
+    """
+    addresses = {symbol.address for symbol in session.lookup_symbols(name)}
+    return "names that several symbols have" if len(addresses) > 1 else ""
 
 
 def _line(session: Session, name: str, least: Source) -> tuple[str, str, str] | None:
