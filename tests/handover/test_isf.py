@@ -109,12 +109,15 @@ def test_a_file_that_cannot_be_written_is_one_line(
 @pytest.mark.filterwarnings("ignore:The metaschema:DeprecationWarning")
 def test_volatilitys_own_schema_allows_the_table(few: Session) -> None:
     schemas = pytest.importorskip("volatility3.schemas")
-    pytest.importorskip("jsonschema")
+    jsonschema = pytest.importorskip("jsonschema")
     table, _ = isf.table_of(few)
     # Without jsonschema, valid() says yes to anything.
     assert schemas.validate(table, use_cache=False)
+    # It raises what jsonschema does: valid() catches errors of the schema itself only (2.28.2).
+    table.update(user_types={}, enums={}, symbols={})
     table["metadata"]["linux"]["types"][0]["kind"] = "btf"
-    assert not schemas.validate(table, use_cache=False)
+    with pytest.raises(jsonschema.ValidationError, match="btf"):
+        schemas.validate(table, use_cache=False)
 
 
 def test_a_table_may_name_the_producer_that_volatility_asks_for(few: Session) -> None:
@@ -124,7 +127,10 @@ def test_a_table_may_name_the_producer_that_volatility_asks_for(few: Session) ->
     producer = table["metadata"]["producer"]
     assert producer["name"] == "dwarf2json"
     # As volatility3 compares them.
-    assert tuple(map(int, producer["version"].split("."))) >= (0, 8, 0)
+    version = tuple(map(int, producer["version"].split(".")))
+    assert version >= (0, 8, 0)  # linux.hidden_modules
+    # Of less, volatility warns that a kernel with Rust may have wrong types; ours is of C alone.
+    assert version >= (0, 9, 0)
     assert producer["instead_of"].startswith("btfdbg ")
 
 

@@ -141,6 +141,7 @@ def _child(kernel: _Kernel, name: str, pipe: Any) -> None:
         answer = (f"fails: {_one_line(e)}", [])
     pipe.send(answer)
     pipe.close()
+    print(f"  {time.process_time():.1f} s of CPU", file=sys.stderr, flush=True)
 
 
 def run_all(image: str, table: Path, wanted: str) -> dict[str, tuple[str, list[list[str]]]]:

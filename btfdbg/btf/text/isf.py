@@ -20,7 +20,9 @@ from btfdbg.errors import BtfError, BtfNotFoundError
 
 Json: TypeAlias = dict[str, Any]
 _ENUMS = frozenset((Kind.ENUM, Kind.ENUM64))
-_TAGGED = frozenset((Kind.STRUCT, Kind.UNION)) | _ENUMS
+_COMPOSITE: dict[int, str] = {Kind.STRUCT: "struct", Kind.UNION: "union"}
+_TAGGED = frozenset(_COMPOSITE) | _ENUMS
+_DESCRIBED = _TAGGED | {Kind.VAR, Kind.INT}
 _VOID: Json = {"kind": "base", "name": "void"}
 
 
@@ -52,8 +54,11 @@ class _Isf:
         self.base: Json = {}
         self.users: Json = {}
         self.enums: Json = {}
+        # Kinds by id, void's included: kind_of() one by one is a tenth of the time.
+        self.kinds = bytes(1) + b"".join(part.own_kinds() for part in btf.chain())
         self._names: dict[int, str] = {}
         self._counts: dict[tuple[str, str], int] = {}
+        self._described: dict[int, Json] = {}
         self.endian = btf.byteorder
         self._base("void", 0, False, "void")
         self._base("pointer", btf.pointer_size, False, "int")
@@ -78,38 +83,56 @@ class _Isf:
         volatility3 knows ``kernel_cap_t`` by that name, which has no tag since v6.3. A tag
         of the same name keeps it.
         """
-        btf = self.btf
+        btf, kinds_of = self.btf, self.kinds
         found: dict[int, str] = {}
         tags: set[str] = set()
-        for type_id in btf.ids():
-            kind = btf.kind_of(type_id)
+        for type_id, kind in enumerate(kinds_of):
             if kind == Kind.TYPEDEF:
                 typedef = btf.type_by_id(type_id)
                 assert isinstance(typedef, kinds.Typedef)
-                if btf.kind_of(typedef.type) in _TAGGED and not btf.name_of(typedef.type):
+                if kinds_of[typedef.type] in _TAGGED and not btf.name_of(typedef.type):
                     found.setdefault(typedef.type, typedef.name)
             elif kind in _TAGGED:
                 tags.add(btf.name_of(type_id))
         for target, name in found.items():
             if name not in tags:
-                space = "enum" if btf.kind_of(target) in _ENUMS else "user"
+                space = "enum" if kinds_of[target] in _ENUMS else "user"
                 count = self._counts[space, name] = self._counts.get((space, name), 0) + 1
                 self._names[target] = name if count == 1 else f"{name}___{count}"
 
     def describe(self, type_id: int, depth: int = 0) -> Json:
-        """Return ISF's description of a reference to a type."""
-        if depth > MAX_CHAIN:
-            raise BtfError(f"type {type_id}: references are nested too deeply")
-        target = self.btf.skip_mods_and_typedefs(type_id)
+        """
+        Return ISF's description of a reference to a type.
+
+        It is the same value each time: a kernel's members refer to a type ten times on average.
+        """
+        known = self._described.get(type_id)
+        if known is None:
+            if depth > MAX_CHAIN:
+                raise BtfError(f"type {type_id}: references are nested too deeply")
+            target = self.btf.skip_mods_and_typedefs(type_id)
+            known = self._describe(target, depth)
+            self._described[type_id] = self._described[target] = known
+        return known
+
+    def _describe(self, target: int, depth: int) -> Json:
+        kind = self.kinds[target]
+        # By the kind alone: what is in a record is looked at once, by composite() and enum().
+        if kind in _COMPOSITE:
+            return {"kind": _COMPOSITE[kind], "name": self.name(target, "user")}
+        if kind in _ENUMS:
+            return {"kind": "enum", "name": self.name(target, "enum")}
+        if kind == Kind.FUNC_PROTO:
+            return {"kind": "function"}
         type_ = self.btf.type_by_id(target)
         if isinstance(type_, kinds.Int):
             # ISF has one sign for char; where BTF has none, it is the compiler's default.
             type_ = int_meaning(self.btf, type_, False)
         match type_:
             case kinds.Int():
-                kind = "bool" if type_.bool else "char" if type_.size == 1 else "int"
+                what = "bool" if type_.bool else "char" if type_.size == 1 else "int"
                 for name in spellings(type_.name):
-                    self._base(name, type_.size, type_.signed, kind)
+                    self._base(name, type_.size, type_.signed, what)
                 return {"kind": "base", "name": type_.name}
             case kinds.Float():
                 self._base(type_.name, type_.size, True, "float")
@@ -119,20 +142,12 @@ class _Isf:
             case kinds.Array():
                 inner = self.describe(type_.type, depth + 1)
                 return {"kind": "array", "count": type_.nelems, "subtype": inner}
-            case kinds.Struct():
-                return {"kind": "struct", "name": self.name(target, "user")}
-            case kinds.Union():
-                return {"kind": "union", "name": self.name(target, "user")}
             case kinds.Fwd():
                 # A tag that is only declared still has to be there for readers.
-                kind = "union" if type_.is_union else "struct"
+                tag = "union" if type_.is_union else "struct"
                 if ("user", type_.name) not in self._counts:
-                    self.users[type_.name] = {"size": 0, "fields": {}, "kind": kind}
-                return {"kind": kind, "name": type_.name}
-            case kinds.Enum() | kinds.Enum64():
-                return {"kind": "enum", "name": self.name(target, "enum")}
-            case kinds.FuncProto():
-                return {"kind": "function"}
+                    self.users[type_.name] = {"size": 0, "fields": {}, "kind": tag}
+                return {"kind": tag, "name": type_.name}
         return _VOID
 
     def composite(self, type_id: int, type_: kinds.Struct | kinds.Union) -> None:
@@ -204,15 +219,13 @@ def to_isf(
     types: dict[str, int] = {}
     # All names first, so that the first type of a name has it, whoever refers to another.
     isf.name_by_typedefs()
-    for type_id in btf.ids():
-        kind = btf.kind_of(type_id)
-        if kind in (Kind.STRUCT, Kind.UNION):
+    for type_id, kind in enumerate(isf.kinds):
+        if kind in _COMPOSITE:
             isf.name(type_id, "user")
-        elif kind in (Kind.ENUM, Kind.ENUM64):
+        elif kind in _ENUMS:
             isf.name(type_id, "enum")
-    for type_id in btf.ids():
-        kind = btf.kind_of(type_id)
-        if kind not in (Kind.STRUCT, Kind.UNION, Kind.ENUM, Kind.ENUM64, Kind.VAR, Kind.INT):
+    for type_id, kind in enumerate(isf.kinds):
+        if kind not in _DESCRIBED:
             continue
         type_ = btf.type_by_id(type_id)
         if isinstance(type_, kinds.Struct | kinds.Union):
