@@ -65,6 +65,7 @@ def best(
             tail=tails.get(element),
             doubt=proposal.tier[0] != Tier.MACRO,
             settled=settled,
+            surrounded=known.surrounded,
         )
         if not isinstance(checked, Rejection):
             if _leaves_room(context, symbol, checked[1], proposal):

@@ -132,9 +132,16 @@ class Contents:
     def _judge(self, word: int, proto: int) -> str:
         if self._is_number(word):
             return f"function pointer at {{}} is {word:#x}"
-        target = self.target(word)
+        if word not in self._image:
+            return ""
+        target = self._symbol_at(word)
         if target is None:
             return ""
+        if target.address != word:
+            # Into a function, or among nameless strings: no function begins in data.
+            if is_text(target):
+                return ""
+            return f"function pointer at {{}} points into {target.name}"
         if not is_text(target):
             return f"function pointer at {{}} points to {target.name}"
         have = self.prototypes.of_function(target.name)

@@ -41,6 +41,7 @@ class ArrayEvidence:
     :ivar has_pointers: the elements are or have pointers.
     :ivar contents: the extent's bytes; None if they are not to be had.
     :ivar settled: older and newer kernels give it this length, or those of several series.
+    :ivar surrounded: older and newer kernels agree on its type.
     :ivar policy: what is taken for enough where nothing is proof.
     :ivar string: the contents are a string that nobody changes.
     """
@@ -59,11 +60,17 @@ class ArrayEvidence:
     contents: bytes | None
     string: bool
     settled: bool = False
+    surrounded: bool = True
     policy: Policy = POLICY
 
 
 def array_length(evidence: ArrayEvidence, tails: Mapping[str, TrailingZeros]) -> int | None:
     """Return the array's length, None if more than one is possible."""
+    found = _judged_length(evidence, tails)
+    return None if found is None or _may_be_another(evidence, found, tails) else found
+
+
+def _judged_length(evidence: ArrayEvidence, tails: Mapping[str, TrailingZeros]) -> int | None:
     contents = None if evidence.place is SectionKind.INIT else evidence.contents
     if contents is not None and not any(contents):
         contents = None
@@ -116,6 +123,30 @@ def array_length(evidence: ArrayEvidence, tails: Mapping[str, TrailingZeros]) ->
     if wanted is not None and evidence.place is SectionKind.CONST:
         return None  # the contents speak against it
     return hint if evidence.stable else None
+
+
+def _may_be_another(
+    evidence: ArrayEvidence, length: int, tails: Mapping[str, TrailingZeros]
+) -> bool:
+    """
+    Whether another kernel's elements may be what stands at the end of an array here.
+
+    Tables grow with time: at one end of it, where no kernel beyond agrees, zeros at the end
+    may be elements that only the others have; and numbers that make a table shorter than
+    any kernel's may be another table's.
+    """
+    contents = evidence.contents
+    if evidence.surrounded or evidence.hint is None or contents is None or evidence.string:
+        return False
+    if evidence.place is SectionKind.INIT or not any(contents):
+        return False
+    if length < min((evidence.hint, *evidence.other_lengths)) and not evidence.fixed:
+        return not evidence.has_pointers
+    size = evidence.element_size
+    used = -(-len(contents[: length * size].rstrip(b"\0")) // size)
+    if used == length or _tail(evidence, tails) == 1:
+        return False
+    return any(used <= n < length for n in _possible(evidence))
 
 
 def _is_plausible(evidence: ArrayEvidence, length: int) -> bool:

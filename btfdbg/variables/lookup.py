@@ -25,6 +25,7 @@ from btfdbg.variables.choose import best, by_family, may_have_grown
 from btfdbg.variables.code_claims import one_or_table, proven_by_code
 from btfdbg.variables.context import Context, prepare
 from btfdbg.variables.doubted import Doubted, doubted
+from btfdbg.variables.drift import may_have_changed
 from btfdbg.variables.evidence import CodeType, DumpEvidence
 from btfdbg.variables.placement import SectionKind
 from btfdbg.variables.policy import POLICY, Policy, Tier
@@ -210,7 +211,9 @@ class VariableTypes:
                     str(parameter), Source.RULE, (Tier.PARAMETER,), "a parameter of that type"
                 )
                 found = best(context, symbol, (guess,), frozenset(), gap=False)
-        if not isinstance(found, Rejection) and may_have_grown(context, symbol, *found):
+        if not isinstance(found, Rejection) and (
+            may_have_grown(context, symbol, *found) or may_have_changed(context, symbol, *found)
+        ):
             found = Rejection.AMBIGUOUS
         if isinstance(found, Rejection):
             self._causes[symbol.name, symbol.address] = found

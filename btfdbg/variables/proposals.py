@@ -39,6 +39,7 @@ class KnownName:
     :ivar lengths: that kernels give an array of the name.
     :ivar tails: how such arrays end, by element.
     :ivar lasting: older and newer kernels agree on the type, or those of several series.
+    :ivar surrounded: older and newer kernels agree on the type.
     """
 
     candidates: tuple[Candidate, ...]
@@ -46,3 +47,4 @@ class KnownName:
     lengths: frozenset[int]
     tails: dict[str, int]
     lasting: bool
+    surrounded: bool

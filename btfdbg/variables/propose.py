@@ -12,7 +12,7 @@ from btfdbg.lazy_dataclass import replace
 from btfdbg.vardb.database import Candidate
 from btfdbg.vardb.textdb import AnnotatedType, TrailingZeros
 from btfdbg.variables import macro_names
-from btfdbg.variables.agreement import element_of, is_lasting
+from btfdbg.variables.agreement import element_of, is_lasting, is_settled
 from btfdbg.variables.context import Context
 from btfdbg.variables.policy import Tier
 from btfdbg.variables.proposals import KnownName, Proposal
@@ -49,6 +49,7 @@ def _digest(context: Context, candidates: tuple[Candidate, ...]) -> KnownName:
         frozenset(length for length in lengths if length is not None),
         tails_of(ordered, context.database.tails),
         is_lasting(context, candidates),
+        is_settled(context, candidates, lambda text: AnnotatedType.parse(text).type),
     )
 
 

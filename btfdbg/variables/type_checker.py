@@ -73,6 +73,10 @@ class TypeChecker:
         tree = self._forms.of(text).tree if "[" in text else None
         return tree.length if isinstance(tree, Array) else None
 
+    def exists(self, tree: CType) -> bool:
+        """Whether the kernel's BTF has a type; also where there is none to ask."""
+        return self._shapes is None or self._shapes.exists(tree)
+
     def lengths(self, text: str) -> frozenset[int]:
         """Return the lengths that arrays of a type have in the BTF."""
         form = self._forms.of(text)
@@ -90,6 +94,7 @@ class TypeChecker:
         tail: int | None = None,
         doubt: bool = True,
         settled: bool = False,
+        surrounded: bool = True,
     ) -> tuple[str, Type] | Rejection:
         """
         Return the type in the form that holds for the symbol, or why it does not.
@@ -102,6 +107,7 @@ class TypeChecker:
         :param tail: all-zero elements at the end of such an array, if other kernels have
             another number than arrays of this type usually have.
         :param settled: it is the type of this name over many kernels.
+        :param surrounded: older and newer kernels have it, so this one does.
         :param doubt: the contents could show that it is another type.
         """
         extent = self._extent(symbol)
@@ -119,7 +125,15 @@ class TypeChecker:
             shorter = 0
             if marked.tail is None and tail is not None:
                 found = self._array(
-                    form, symbol, extent, place, tail, other_lengths, open_ended, settled
+                    form,
+                    symbol,
+                    extent,
+                    place,
+                    tail,
+                    other_lengths,
+                    open_ended,
+                    settled,
+                    surrounded,
                 )
                 if not isinstance(found, Rejection):
                     if (tree.length or 0) <= found[1].length:
@@ -128,7 +142,15 @@ class TypeChecker:
                         shorter = found[1].length or 0
             # The usual number of zeros at the end must not make an array shorter.
             found = self._array(
-                form, symbol, extent, place, marked.tail, other_lengths, open_ended, settled
+                form,
+                symbol,
+                extent,
+                place,
+                marked.tail,
+                other_lengths,
+                open_ended,
+                settled,
+                surrounded,
             )
             if isinstance(found, Rejection):
                 return found
@@ -387,6 +409,7 @@ class TypeChecker:
         other_lengths: frozenset[int],
         open_ended: bool,
         settled: bool,
+        surrounded: bool,
     ) -> tuple[str, Type] | Rejection:
         tree, element = form.tree, form.element
         assert isinstance(tree, Array)
@@ -409,6 +432,7 @@ class TypeChecker:
             contents=self._contents(symbol),
             string=text == "char" and (is_const(tree) or macro_names.is_string(symbol.name)),
             settled=settled,
+            surrounded=surrounded,
             policy=self._policy,
         )
         if open_ended and text == "char" and not _is_text(evidence.contents):

@@ -39,7 +39,11 @@ class Symbols:
 
 
 def make_btf() -> Btf:
-    """``int``, ``char``, ``struct foo``, pointers to it, and arrays of 3 and 5 of those."""
+    """
+    ``int``, ``char``, ``struct foo``, pointers to it, and arrays of 3 and 5 of those.
+
+    Locks of 4 and 8 bytes; tables of 2 and 3 constant pointers to strings, of 2 to foo.
+    """
     builder = Builder()
     int_ = builder.add_int("int", 4, 1)
     char = builder.add_int("char", 1)
@@ -52,12 +56,22 @@ def make_btf() -> Btf:
     const_char = builder.add_const(char)
     builder.add_array(int_, const_char, 6)
     const_foo = builder.add_const(foo)
-    builder.add_ptr(const_foo)
+    const_pointer = builder.add_ptr(const_foo)
     builder.add_array(int_, int_, 6)
     builder.add_struct("", 8, [])
     builder.add_field("x", int_, 0)
     builder.add_field("y", int_, 32)
     builder.add_const(int_)
+    for name, size in (("spinlock", 4), ("rwlock", 8)):
+        lock = builder.add_struct(name, size, [])
+        builder.add_field("raw", int_, 0)
+        builder.add_typedef(f"{name}_t", lock)
+    text = builder.add_ptr(const_char)
+    const_text = builder.add_const(text)
+    builder.add_array(int_, text, 2)
+    builder.add_array(int_, builder.add_const(const_pointer), 2)
+    for length in (2, 3):
+        builder.add_array(int_, const_text, length)
     return builder.to_btf()
 
 

@@ -91,6 +91,7 @@ FUNCTIONS = (
     Sym("takes_a", TEXT - BASE, 16, "t"),
     Sym("takes_b", TEXT - BASE + 16, 16, "t"),
     Sym("_text", 0, 1, "T"),
+    Sym("table", DATA - BASE, 64, "d"),
     Sym("_end", 0x10000, 1, "d"),
 )
 SYMBOLS = Everything(*FUNCTIONS)
@@ -114,6 +115,11 @@ def _id(name: str) -> int:
         ("other", (TEXT + 16, 0), ""),
         ("other", (TEXT, 0), "takes_a is of another prototype"),
         ("ops", (7, 0), "function pointer at 0 is 0x7"),
+        # Strings have no names: what is at one is in the table before them.
+        ("ops", (DATA + 24, 0), "function pointer at 0 points into table"),
+        ("ops", (DATA, 0), "function pointer at 0 points to table"),
+        ("ops", (DATA + 64, 0), ""),  # nobody knows what is there
+        ("ops", (TEXT + 4, 0), ""),
         ("ops", (TEXT, 5), "pointer at 8 is 0x5"),
         ("ops", (TEXT, 0x20000), ""),  # the offset of per-CPU data
         ("numbers", (0x1_0000_0002, 0), ""),

@@ -94,6 +94,33 @@ def test_a_word_more_that_fills_the_place_leaves_a_length_of_few_kernels_open() 
     assert array_length(replace(words, extent=Extent(8, 16)), TAILS) == 1
 
 
+def test_numbers_that_end_in_zeros_may_be_fewer_in_a_kernel_at_the_edge() -> None:
+    # lbr_select_map: 19 numbers in 6.1, the last three of them 0; one more in 6.12.
+    numbers = b"".join(n.to_bytes(4, "little") for n in range(1, 17))
+    table = _evidence(
+        "int", element_size=4, hint=20, tail=4, extent=Extent(80, 16), place=SectionKind.CONST,
+        contents=numbers.ljust(80, b"\0"), has_pointers=False, settled=True, surrounded=False,
+        lengths=frozenset({19, 20}),
+    )  # fmt: skip
+    assert array_length(table, TAILS) is None
+    assert array_length(replace(table, surrounded=True), TAILS) == 20
+    assert array_length(replace(table, lengths=frozenset({20})), TAILS) == 20
+    assert array_length(replace(table, contents=numbers + numbers[:16]), TAILS) == 20
+
+
+def test_numbers_that_make_a_table_shorter_than_any_kernels_may_be_another_table() -> None:
+    # erratum_1386_microcode: two struct x86_cpu_id of 7.2 are as long as three x86_cpu_desc
+    # and what is behind them in 6.12.
+    table = _evidence(
+        "struct x86_cpu_id", element_size=24, hint=3, tail=1, extent=Extent(48, 16),
+        contents=b"\x17\1\2".ljust(48, b"\0"), place=SectionKind.CONST, has_pointers=False,
+        surrounded=False, other_lengths=frozenset({3}),
+    )  # fmt: skip
+    assert array_length(table, TAILS) is None
+    assert array_length(replace(table, surrounded=True), TAILS) == 2
+    assert array_length(replace(table, has_pointers=True), TAILS) == 2
+
+
 def test_a_hint_too_long_for_the_extent_is_no_answer() -> None:
     assert array_length(_evidence(hint=9), TAILS) is None
 

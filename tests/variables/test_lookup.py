@@ -292,6 +292,43 @@ def test_a_number_that_leaves_room_which_another_kernels_fills_is_not_guessed() 
     assert _type(_typed(database, *_BOUNDS, Sym("v", 0x103, 1), Sym("w", 0x104, 16))) == "char"
 
 
+@pytest.mark.parametrize(
+    ("kernels", "room", "given"),
+    [
+        ((OLD, NEW), 8, "spinlock_t"),  # older and newer ones agree: what follows is padding
+        ((OLD,), 4, "spinlock_t"),  # no other lock fits
+        ((OLD,), 8, None),  # kernfs_rename_lock became a rwlock_t in between
+    ],
+)
+def test_a_lock_in_a_place_that_another_kind_of_lock_fills_is_not_guessed(
+    kernels: tuple[Kernel, ...], room: int, given: str | None
+) -> None:
+    symbols = (*_BOUNDS, Sym("v", 0x100, room), Sym("w", 0x100 + room, 16))
+    variables = _typed(_of_kernels(("v", "spinlock_t", kernels)), *symbols)
+    assert _type(variables) == given
+    if given is None:
+        assert variables.cause("v") is Rejection.AMBIGUOUS
+
+
+@pytest.mark.parametrize(
+    ("element", "of_new", "letter", "is_given"),
+    [
+        ("const char *", 2, "d", True),  # the same table, as far as can be seen
+        ("const char *", 3, "D", True),  # compilers move static ones only
+        ("const struct foo *", 3, "d", True),  # there is no table of 2 without const
+        ("const char *", 3, "d", False),  # wq_affn_names: there, since nothing writes it
+    ],
+)
+def test_a_table_of_another_length_may_have_had_its_const_later(
+    element: str, of_new: int, letter: str, is_given: bool
+) -> None:
+    read_only = (Sym("__start_rodata", 0x80, 1), Sym("__end_rodata", 0x4000, 1))
+    symbols = (*_BOUNDS, *read_only, Sym("v", 0x100, 16, letter), Sym("w", 0x110, 8))
+    variables = _typed(_of_kernels(("v", f"{element} const [{of_new}]", (NEW,))), *symbols)
+    assert _type(variables) == (f"{element} const [2]" if is_given else None)
+    assert variables.cause("v") is (None if is_given else Rejection.AMBIGUOUS)
+
+
 def test_of_two_static_variables_of_a_kind_the_first_one_is_given() -> None:
     data = (Sym("_sdata", 0x80, 1), Sym("_edata", 0x4000, 1))
     two = (Sym("v", 0x2000, 4), Sym("v", 0x100, 4))

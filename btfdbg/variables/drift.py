@@ -1,0 +1,84 @@
+"""What may have changed where older and newer kernels do not agree on a variable.
+
+Owns the doubts that only history raises: another kernel's type holds here, and so does one
+that such variables are known to change from or to, and nothing in the dump decides. Asked of
+names that are new, gone or changed at one end of time only.
+"""
+
+from __future__ import annotations
+
+from drgn import Type, TypeKind
+
+from btfdbg.cdecl import Array, CDeclError, CType, Pointer, is_const, unqualified
+from btfdbg.lazy_dataclass import replace
+from btfdbg.variables.context import Context
+from btfdbg.variables.convert import describe
+from btfdbg.variables.forms import size_of
+from btfdbg.variables.placement import SectionKind
+from btfdbg.variables.proposals import Proposal
+from btfdbg.variables.propose import known_name
+from btfdbg.variables.provenance import Source
+from btfdbg.variables.symbols import Symbol
+
+# What kernels take for one another without a change of name: file_systems_lock and
+# kernfs_rename_lock did, one in each direction.
+_LOCKS = {"spinlock_t": "rwlock_t", "rwlock_t": "spinlock_t"}
+
+
+def may_have_changed(context: Context, symbol: Symbol, type_: Type, proposal: Proposal) -> bool:
+    """
+    Whether a type that holds for a symbol may as well be another that holds.
+
+    :param type_: as it would be given.
+    :param proposal: what it was made of.
+    """
+    if proposal.source is not Source.DATABASE_OTHER:
+        return False
+    known = known_name(context, symbol.name)
+    if known.surrounded:
+        return False
+    if not known.lasting and _may_be_another_lock(context, symbol, type_):
+        return True
+    return _may_have_had_const(context, symbol, type_, known.lengths, proposal)
+
+
+def _may_be_another_lock(context: Context, symbol: Symbol, type_: Type) -> bool:
+    """Whether a lock leaves padding where one of the other kind fills the place to the byte."""
+    other = _LOCKS.get(type_.type_name())
+    if other is None or size_of(type_) == symbol.size:
+        return False
+    built = context.types.from_text(other)
+    return built is not None and size_of(built) == symbol.size
+
+
+def _may_have_had_const(
+    context: Context,
+    symbol: Symbol,
+    type_: Type,
+    lengths: frozenset[int],
+    proposal: Proposal,
+) -> bool:
+    """
+    Whether a table of pointers is in read-only data because nothing writes it, not by const.
+
+    Compilers put static tables there that nothing writes (``wq_affn_names`` of 6.12). Whoever
+    wrote another line into the table may have written const before it as well.
+    """
+    if type_.kind != TypeKind.ARRAY or type_.length in lengths or not symbol.type_letter.islower():
+        return False
+    if context.places.of(symbol.address) is not SectionKind.CONST:
+        return False
+    tree = _tree(type_)
+    if not isinstance(tree, Array) or not is_const(tree):
+        return False
+    bare = replace(tree, element=unqualified(tree.element, "const"))
+    if not isinstance(bare.element, Pointer):
+        return False
+    return context.checker.exists(bare)
+
+
+def _tree(type_: Type) -> CType | None:
+    try:
+        return describe(type_)
+    except CDeclError:
+        return None
