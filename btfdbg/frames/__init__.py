@@ -10,9 +10,10 @@
 * the kernel's text: ``module_text``, ``text_symbols``, ``text_tables`` (what may rewrite it),
   ``prototypes``, ``function``, ``text``;
 * a stack: ``environment`` (numbers of values), ``walked`` (a frame), ``placing`` (is it where
-  the unwinder says), ``passing`` (what its caller passed), ``recover`` (the walk),
-  ``arguments`` (as drgn objects), ``exception`` (registers at one that the unwinder has not
-  seen), ``describe`` (a value in words), ``lines`` (as text);
+  the unwinder says), ``conditions`` (what decides a branch), ``ways`` (which way it came),
+  ``passing`` (what its caller passed), ``recover`` (the walk), ``arguments`` (as drgn objects),
+  ``exception`` (registers at one that the unwinder has not seen), ``describe`` (a value in
+  words), ``lines`` (as text);
 * types: ``layout`` (what a type has at an offset), ``types`` (of values), ``members`` (which of
   several is meant), ``meant`` (a pointer or a number), ``lists`` (whose entry a pointer is to),
   ``uses`` (what a pointer is taken for), ``operand`` (of an instruction);

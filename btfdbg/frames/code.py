@@ -7,7 +7,7 @@ first, ``function`` answers the second out of a dump. Knows neither.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from btfdbg.frames.ir import Insn, JumpTable, Meaning, Mem
 from btfdbg.lazy_dataclass import dataclass
@@ -34,6 +34,9 @@ class Arch(Protocol):
     def translate(self, mnemonic: str, operands: str) -> Meaning: ...
 
     def direct(self, mnemonic: str, operands: str) -> tuple[int, int] | None: ...
+
+    def split(self, operands: str) -> Sequence[Any]:
+        """Operands: a register with ``name`` and ``bits``, a place with ``mem``, a number."""
 
     def memory(self, mnemonic: str, operands: str) -> list[tuple[Mem, int]]: ...
 

@@ -18,6 +18,7 @@ from btfdbg.frames.placing import EXCEPTION_BEHIND, LAST_FRAME
 from btfdbg.frames.state import M64, SP, Base, State, Value, signed
 from btfdbg.frames.text import Text
 from btfdbg.frames.walked import Walked
+from btfdbg.frames.ways import Ways
 
 _MAX_VIAS = 4
 _MAX_LEAVING = 8
@@ -76,6 +77,7 @@ class Passing:
             given.registers = self._registers(outer, outer.function)
             self._learn_arguments(inner, before.regs.get, given)
             self._learn_stack(inner, before, given)
+            self._learn_by_way(outer, inner, before)
         elif not self._pass_through(outer, before, target, inner):
             inner.call_site = "its caller called another function, which left it by a jump"
             return
@@ -103,6 +105,21 @@ class Passing:
         env.learn(before.regs[self.arch.SP], sp + moved, "the stack pointer")
         given = Given(before, env, f"call in {outer.function.names[0]}")
         self._learn_arguments(inner, before.regs.get, given)
+
+    def loaded(self, frame: Walked) -> Callable[[Value], tuple[int, int] | None] | None:
+        """Numbers of a system call's arguments, where a frame is its entry."""
+        if frame.state is None or isinstance(frame.function, str):
+            return None
+        given = Given(frame.state, frame.env, "")
+        given.registers = self._registers(frame, frame.function)
+        if given.registers == (0, 0):
+            return None
+
+        def number(value: Value) -> tuple[int, int] | None:
+            found = self._given(value, given)
+            return None if found is None else found[:2]
+
+        return number
 
     def _registers(self, frame: Walked, function: Function) -> tuple[int, int]:
         """Where a system call's struct pt_regs is, from and to, if this is its entry."""
@@ -155,6 +172,25 @@ class Passing:
                 if found is not None:
                     place: Base = ("stack", offset - bottom + moved)
                     inner.env.learn((place, 0, found[1]), found[0], found[2])
+
+    def _learn_by_way(self, outer: Walked, inner: Walked, before: State) -> None:
+        """Arguments that differ by the way to the call, or that were chosen of two values."""
+        if isinstance(inner.prototype, str) or outer.flow is None or outer.call is None:
+            return
+        ways = None
+        for param in inner.prototype.signature.params:
+            for number, register in enumerate(param.registers):
+                needed = min(64, 8 * (param.size - 8 * number))
+                base = before.regs[register][0]
+                if base is None or base[0] not in ("phi", "def"):
+                    continue
+                if inner.env.numbers.get(("entry", register), (0, 0))[1] >= needed:
+                    continue
+                ways = ways or Ways(outer.flow, self.arch, outer.env, self.loaded(outer))
+                found = ways.number(before.regs[register], outer.call.address)
+                if found is not None:
+                    place: Base = ("entry", register)
+                    inner.env.learn((place, 0, found[1]), found[0], f"call in {outer.name}")
 
     def _called(
         self, outer: Walked, function: Function, before: State

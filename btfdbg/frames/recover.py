@@ -34,6 +34,7 @@ from btfdbg.frames.prototypes import Prototype
 from btfdbg.frames.state import CURRENT_TASK, M64, SP, Base
 from btfdbg.frames.text import Text
 from btfdbg.frames.walked import ADDRESS_BITS, FRAME_POINTER, Found, RawFrame, Walked
+from btfdbg.frames.ways import Ways
 
 if TYPE_CHECKING:
     from btfdbg.program.session import Session
@@ -98,7 +99,10 @@ class Recovery:
             known = self._carried(frame, following)
         self._share_current(walked)
         for outer, inner in zip(reversed(walked[1:]), reversed(walked[:-1]), strict=True):
+            self._learn_by_way(outer)
             self._passing.pass_in(outer, inner)
+        for frame in walked[:1]:
+            self._learn_by_way(frame)
         for frame in walked:
             frame.params = tuple(self._params(frame))
         return [frame for frame in walked if not frame.is_left_out]
@@ -190,6 +194,21 @@ class Recovery:
             for frame in walked:
                 if number is not None and not frame.problem:
                     frame.env.learn((CURRENT_TASK, 0, 64), number, "the running task")
+
+    def _learn_by_way(self, frame: Walked) -> None:
+        """Arguments that follow from which way the function came to where it is."""
+        if frame.problem or frame.flow is None or not frame.env.consistent:
+            return
+        if isinstance(frame.prototype, str):
+            return
+        wanted = {r for p in frame.prototype.signature.params for r in p.registers}
+        if all(frame.env.numbers.get(("entry", r), (0, 0))[1] == 64 for r in wanted):
+            return
+        at = frame.raw.pc if frame.call is None else frame.call.address
+        ways = Ways(frame.flow, self.arch, frame.env, self._passing.loaded(frame))
+        for base, (number, bits) in ways.entry(at):
+            if base[0] in ("entry", "stack"):
+                frame.env.learn((base, 0, bits), number, "the way that it came")
 
     # Parameters
 

@@ -48,6 +48,20 @@ def stack(address: int, count: int, offset: int, physical: bool) -> bytes:
     return data[address - first : address - first + count]
 
 
+def given(frame: drgn.StackFrame, param: Param) -> tuple[int | None, int | None] | None:
+    """DWARF's number and address of a parameter; None if numbers cannot be compared."""
+    try:
+        value = frame[param.name]
+        if value.type_.kind == drgn.TypeKind.BOOL:
+            return None
+        data, address = bits_of(value), value.address_
+    except Exception:  # drgn's for a DWARF operation that it does not know is bare
+        return None, None
+    if data is None or len(data) != param.size:
+        return None, address
+    return int.from_bytes(data, "little"), address
+
+
 def kind_of(value: Value) -> str:
     """What kind of thing a value is."""
     return "number" if value[0] is None else str(value[0][0])
@@ -122,7 +136,7 @@ class Static:
             state = flow.before(insn.address)
             if state is None:
                 continue
-            frames = self.frames(insn.address, flow, state)
+            frames = self.frames(insn.address)
             if frames is None:
                 continue
             self.counts["sites"] += 1
@@ -131,11 +145,9 @@ class Static:
             self.unwinding(where, state, outer)
             names = frame.locals()
             for param in prototype.signature.params:
-                self.parameter(where, state, frame, names, param)
+                self.parameter(where, state, frame, names, param, insn.end - 1)
 
-    def frames(
-        self, pc: int, flow: FunctionFlow, state: State
-    ) -> tuple[drgn.StackFrame, drgn.StackFrame | None] | None:
+    def frames(self, pc: int) -> tuple[drgn.StackFrame, drgn.StackFrame | None] | None:
         """drgn's frame of the function, and the next one out."""
         try:
             trace = self.truth.stack_trace(self.pt_regs(pc))
@@ -210,9 +222,19 @@ class Static:
             self.differ.append(f"{where} {what}: ours {sorted(map(hex, ours))} DWARF {theirs:#x}")
 
     def parameter(
-        self, where: str, state: State, frame: drgn.StackFrame, names: list[str], param: Param
+        self,
+        where: str,
+        state: State,
+        frame: drgn.StackFrame,
+        names: list[str],
+        param: Param,
+        inside: int,
     ) -> None:
-        """Compare one parameter."""
+        """
+        Compare one parameter.
+
+        :param inside: An address in the midst of the call: where an unwinder asks.
+        """
         if param.size > 8 or len(param.registers) + (param.stack is not None) != 1:
             self.counts["wide parameters"] += 1
             return
@@ -224,24 +246,14 @@ class Static:
         theirs: int | None = None
         sp = self.entry_sp(state)
         if param.name in names:
-            try:
-                value = frame[param.name]
-                if value.type_.kind == drgn.TypeKind.BOOL:
-                    return
-                data = bits_of(value)
-                # Where the caller put it: the same word, though not in a world of magic.
-                if (
-                    ours
-                    and sp is not None
-                    and param.stack is not None
-                    and value.address_ == sp + param.stack
-                ):
-                    self.counts["named by its slot"] += 1
-                    return
-            except Exception:  # drgn's for a DWARF operation that it does not know is bare
-                data = None
-            if data is not None and len(data) == param.size:
-                theirs = int.from_bytes(data, "little")
+            found = given(frame, param)
+            if found is None:
+                return
+            theirs, address = found
+            # Where the caller put it: the same word, though not in a world of magic.
+            if ours and sp is not None and param.stack is not None and address == sp + param.stack:
+                self.counts["named by its slot"] += 1
+                return
         self.counts["pairs"] += 1
         self.counts["dwarf"] += theirs is not None
         self.counts["ours"] += bool(ours)
@@ -250,11 +262,38 @@ class Static:
             self.counts["agree" if same else "differ"] += 1
             if not same:
                 why = self.changed(state, base, theirs, bits)
+                if why == "":
+                    why = self.beside(state, frame, param, inside, ours)
                 self.counts[f"differ: {why or 'NOT EXPLAINED'}"] += 1
                 self.differ.append(
                     f"{where} {param.name} {base}: ours {sorted(map(hex, ours))} DWARF {theirs:#x}"
                     f" values {[r for r, v in state.regs.items() if v[0] == base]}: {why or '?'}"
                 )
+
+    def beside(
+        self, state: State, frame: drgn.StackFrame, param: Param, inside: int, ours: set[int]
+    ) -> str:
+        """Why the numbers of a parameter cannot be compared; "" if that is not seen."""
+        found = given(frame, param)
+        sp = self.entry_sp(state)
+        if found is not None and found[1] is not None and sp is not None:
+            offset = found[1] - sp
+            if offset not in state.slots and _SP <= found[1] < sp:
+                return "DWARF names a slot that is not followed"
+        frames = self.frames(inside)
+        if frames is not None and param.name in frames[0].locals():
+            found = given(frames[0], param)
+            if found is not None and found[0] in ours:
+                return "DWARF says the same in the midst of the call"
+            if found is not None and found[0] is None:
+                return "DWARF does not give it in the midst of the call"
+        theirs = given(frame, param)
+        mask = (1 << 8 * param.size) - 1
+        for register, value in state.regs.items():
+            other = value[0] is not None and value[0][0] == "entry" and register in self.registers
+            if other and theirs is not None and theirs[0] == self.registers[register] & mask:
+                return "its place holds another parameter"
+        return ""
 
     def changed(self, state: State, base: tuple[object, ...], theirs: int, bits: int) -> str:
         """
@@ -274,12 +313,15 @@ class Static:
                 for offset, (size, value, _) in state.slots.items()
             ]
         for number, value in places:
-            if (number ^ theirs) & mask == 0:
-                return "" if value[0] == base else f"its place holds a {kind_of(value)}"
+            is_made = value[0] is None or value[0][0] not in ("entry", "stack", "sp")
+            if (number ^ theirs) & mask == 0 and is_made:
+                return f"its place holds a {kind_of(value)}"
         for number, value in places:
             if value[0] is not None and _near(number, theirs, bits):
-                same = value[0] == base
-                return "counted up" if same else f"made from a {kind_of(value)}"
+                if value[0] == base:
+                    return "counted up" if value[1] & mask else ""
+                if value[0][0] not in ("sp", "entry", "stack"):
+                    return f"made from a {kind_of(value)}"
         return "a number" if _near(0, theirs, bits) else ""
 
 
