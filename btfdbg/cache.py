@@ -37,9 +37,9 @@ import os
 import struct
 import time
 import zlib
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from stat import S_ISREG
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 try:  # as the random module does: OpenSSL takes longer to load than a dump to open
     from _blake2 import blake2b
@@ -48,6 +48,7 @@ except ImportError:
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Protocol
 
     class Growing(Protocol):
@@ -62,6 +63,9 @@ if TYPE_CHECKING:
         def pack(self) -> bytes:
             """Return what an entry holds of it."""
 
+
+_Key = TypeVar("_Key", bound=Hashable)
+_Answer = TypeVar("_Answer")
 
 _MAGIC = b"btfdbgC\n"
 # An entry that ends in the bytes that it is about.
@@ -84,6 +88,56 @@ _ABANDONED_SECONDS = 3600
 _TOUCH_SECONDS = 6 * 3600
 
 NO_CACHE_VARIABLE = "BTFDBG_NO_CACHE"
+
+
+class Latest(Generic[_Key, _Answer]):
+    """
+    Answers of this run and of earlier ones; where there is no room, the longest unused go.
+
+    Without that whoever once asked for all names of a kernel would fill the room for good,
+    and the names of every later command were searched anew in each run.
+
+    >>> kept = Latest(2, {"a": 1, "b": 2})
+    >>> kept.get("a"), kept.add("c", 3), list(kept.items())
+    (1, True, [('a', 1), ('c', 3)])
+
+    :param limit: So many at most; what this run itself asked for is not dropped for more.
+    :param before: Of earlier runs, the last used first.
+    """
+
+    __slots__ = ("_before", "_limit", "_now")
+
+    def __init__(self, limit: int, before: dict[_Key, _Answer] | None = None) -> None:
+        self._limit = limit
+        self._now: dict[_Key, _Answer] = {}
+        self._before = {} if before is None else before
+
+    def get(self, key: _Key) -> _Answer | None:
+        """An answer, which is used by that."""
+        found = self._now.get(key)
+        if found is None and key in self._before:
+            found = self._now[key] = self._before.pop(key)
+        return found
+
+    def add(self, key: _Key, answer: _Answer) -> bool:
+        """Keep an answer in place of an older one; whether there was room for it."""
+        self._before.pop(key, None)
+        if key not in self._now and len(self._now) + len(self._before) >= self._limit:
+            if not self._before:
+                return False
+            self._before.popitem()
+        self._now[key] = answer
+        return True
+
+    def clear(self) -> None:
+        """Drop all."""
+        self._now.clear()
+        self._before.clear()
+
+    def items(self) -> Iterator[tuple[_Key, _Answer]]:
+        """All that there is, the last used first."""
+        yield from self._now.items()
+        yield from self._before.items()
 
 
 class CacheKey(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import random
 from pathlib import Path
 
 import pytest
@@ -291,3 +292,31 @@ def test_a_subject_counts_in_what_is_too_large(
     assert not cache.store_of(bytes(60), KEY, "k-1", bytes(41))
     assert cache.store_of(bytes(60), KEY, "k-1", bytes(40))
     assert found_of(cache, bytes(60)) == bytes(40)
+
+
+def test_the_latest_answers_are_what_was_asked_last() -> None:
+    rng = random.Random(20)
+    for _ in range(300):
+        limit = rng.randrange(1, 6)
+        before = {number: -number for number in rng.sample(range(9), rng.randrange(limit + 1))}
+        kept: module.Latest[int, int] = module.Latest(limit, dict(before))
+        now: dict[int, int] = {}
+        for _ in range(20):
+            key = rng.randrange(9)
+            if rng.randrange(2):
+                found = kept.get(key)
+                assert found == now.get(key, before.get(key))
+                if found is not None:
+                    before.pop(key, None)
+                    now[key] = found
+            else:
+                before.pop(key, None)
+                if key not in now and len(now) + len(before) == limit and before:
+                    before.popitem()
+                fits = key in now or len(now) + len(before) < limit
+                assert kept.add(key, 100 + key) is fits
+                if fits:
+                    now[key] = 100 + key
+            assert list(kept.items()) == [*now.items(), *before.items()]
+        kept.clear()
+        assert list(kept.items()) == []

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from typing import Any, TypeAlias
 
     from btfdbg.btf import kinds
+    from btfdbg.btf.enumerators import EnumeratorNames
     from btfdbg.btf.header import ByteOrder
     from btfdbg.btf.known import KnownNames, RecordIndex
     from btfdbg.btf.names import NameIndex
@@ -69,6 +70,7 @@ class Btf:
     :ivar type_section_offset: Byte of :attr:`raw` at which :attr:`words` starts.
     :ivar layout: Layout section: bytes per (record, element) by kind; empty without one.
     :ivar known_names: Answers to earlier questions for names, where somebody keeps them.
+    :ivar enumerator_names: What :mod:`btfdbg.btf.enumerators` found out about them.
     """
 
     __slots__ = (
@@ -81,6 +83,7 @@ class Btf:
         "base",
         "byteorder",
         "end_str_off",
+        "enumerator_names",
         "header",
         "known_names",
         "layout",
@@ -105,6 +108,7 @@ class Btf:
     words: memoryview
     offsets: Sequence[int]
     known_names: KnownNames | None
+    enumerator_names: EnumeratorNames | None
     strings: Strings
     type_section_offset: int
     layout: dict[int, tuple[int, int]]
@@ -151,6 +155,7 @@ class Btf:
         self._signs = None
         self.alignments = {}
         self.known_names = None
+        self.enumerator_names = None
         self._take_strings()
         self._take_types(index)
         return self

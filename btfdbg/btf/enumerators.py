@@ -1,9 +1,9 @@
-"""Enumerators by name, without an index of all of them.
+"""Enumerators by name, first without an index of all of them.
 
 A lookup is a byte search for the name and one for its offset in the type
-section: about a millisecond for a kernel, against half a second to decode all
-enums of one. Facts: ``struct btf_enum`` and ``struct btf_enum64`` in
-``include/uapi/linux/btf.h``.
+section: about a millisecond for a kernel, against 20 to read the names of all
+enumerators of one, which is done when enough was asked. Facts: ``struct btf_enum`` and
+``struct btf_enum64`` in ``include/uapi/linux/btf.h``.
 """
 
 from __future__ import annotations
@@ -13,10 +13,14 @@ from collections.abc import Collection
 from btfdbg.btf import kinds
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.encoder import enum_meaning
-from btfdbg.btf.format import LAYOUTS, TYPE_WORDS, Kind, TypeId
+from btfdbg.btf.fields import INFO
+from btfdbg.btf.format import LAYOUTS, TYPE_WORDS, Kind, TypeId, info_kind
+from btfdbg.errors import BtfFormatError
 from btfdbg.lazy_dataclass import dataclass
 
 _ENUMS = (Kind.ENUM, Kind.ENUM64)
+# Searches after which all names are read.
+_TABLE_AFTER = 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +69,54 @@ def find_enumerators(
 def _enums_with(btf: Btf, name: bytes) -> tuple[Collection[TypeId], bool]:
     """Own enums that have an enumerator of a name, by id; and whether that was known before."""
     known = btf.known_names
+    if btf.enumerator_names is None:
+        btf.enumerator_names = EnumeratorNames()
+    names = btf.enumerator_names
     if known is None:
-        return _search(btf, name), False
+        return names.ids(btf, name), False
     ids = known.enums(btf, name)
     if ids is not None:
         return [TypeId(i) for i in ids], True
-    found = _search(btf, name)
+    found = names.ids(btf, name)
     known.add_enums(name, found)
     return found, False
+
+
+class EnumeratorNames:
+    """The own enums of a blob that have an enumerator of a name."""
+
+    __slots__ = ("_asked", "_table")
+
+    def __init__(self) -> None:
+        self._asked = 0
+        self._table: dict[bytes, list[TypeId]] | None = None
+
+    def ids(self, btf: Btf, name: bytes) -> tuple[TypeId, ...]:
+        """Return the ids of the enums, ascending."""
+        if self._table is None:
+            self._asked += 1
+            if self._asked <= _TABLE_AFTER:
+                return _search(btf, name)
+            self._table = _all_names(btf)
+        return tuple(self._table.get(name, ()))
+
+
+def _all_names(btf: Btf) -> dict[bytes, list[TypeId]]:
+    """All enumerators' names to the ids of their enums; what names nothing is left out."""
+    found: dict[bytes, list[TypeId]] = {}
+    words, string_bytes = btf.words, btf.string_bytes
+    ids = sorted(entry for kind in _ENUMS for entry in btf.own_of_kind(kind))
+    for type_id, at in ids:
+        first = at + TYPE_WORDS
+        elem_words = LAYOUTS[info_kind(words[at + INFO])].elem_words
+        for offset in words[first : btf.record_end(type_id)].tolist()[::elem_words]:
+            try:
+                of_name = found.setdefault(string_bytes(offset), [])
+            except BtfFormatError:
+                continue
+            if not of_name or of_name[-1] != type_id:
+                of_name.append(TypeId(type_id))
+    return found
 
 
 def _search(btf: Btf, name: bytes) -> tuple[TypeId, ...]:

@@ -10,6 +10,7 @@ from here.
 from __future__ import annotations
 
 from btfdbg.btf.layouts import ENUM, ENUM64, TYPE_WORDS
+from btfdbg.cache import Latest
 from btfdbg.errors import BtfFormatError
 
 TYPE_CHECKING = False
@@ -19,10 +20,12 @@ if TYPE_CHECKING:
     from btfdbg.btf.btf import Btf
 
 MAX_NAMES = 4096
-"""Names whose types are remembered."""
+"""Names whose types are remembered; some 30 bytes each."""
 
 _MAX_NAME = 512
 _MAX_IDS = 64
+# No name has it, while "unsigned int" has a blank.
+_AFTER_NAME = b"\0"
 # In the place of kinds: the enums with an enumerator of the name.
 _ENUMERATOR = -2
 
@@ -71,26 +74,27 @@ class KnownNames:
 
     __slots__ = ("_ids", "is_new")
 
-    def __init__(self) -> None:
-        self._ids: dict[tuple[bytes, int], tuple[int, ...]] = {}
+    def __init__(self, before: dict[tuple[bytes, int], tuple[int, ...]] | None = None) -> None:
+        self._ids = Latest(MAX_NAMES, before)
         self.is_new = False
 
     @classmethod
     def unpack(cls, data: bytes) -> KnownNames:
-        """Read :meth:`pack`'s bytes; what is no answer in them is left out."""
-        self = cls()
+        """Read :meth:`pack`'s bytes; if one line is none of its, there is no answer in them."""
+        ids: dict[tuple[bytes, int], tuple[int, ...]] = {}
         try:
             for line in data.split(b"\n")[:MAX_NAMES]:
-                name, kinds, *ids = line.split(b" ")
-                self._ids[name, int(kinds)] = tuple(map(int, ids))
+                name, _, rest = line.partition(_AFTER_NAME)
+                kinds, *of_name = rest.split(b" ")
+                ids[name, int(kinds)] = tuple(map(int, of_name))
         except ValueError:
-            self._ids.clear()
-        return self
+            ids.clear()
+        return cls(ids)
 
     def pack(self) -> bytes:
-        """Return a line for each: the name, the bits of the kinds, the ids."""
+        """Return a line for each: the name, a NUL, the bits of the kinds, the ids."""
         return b"\n".join(
-            b"%b %d%b" % (name, kinds, b"".join([b" %d" % type_id for type_id in ids]))
+            b"%b%b%d%b" % (name, _AFTER_NAME, kinds, b"".join([b" %d" % i for i in ids]))
             for (name, kinds), ids in self._ids.items()
         )
 
@@ -146,16 +150,10 @@ class KnownNames:
         self._add(name, _ENUMERATOR, ids)
 
     def _add(self, name: bytes, what: int, ids: tuple[int, ...]) -> None:
-        if (
-            len(self._ids) >= MAX_NAMES
-            or len(ids) > _MAX_IDS
-            or len(name) > _MAX_NAME
-            or b" " in name
-            or b"\n" in name
-        ):
+        if len(ids) > _MAX_IDS or len(name) > _MAX_NAME or b"\n" in name:
             return
-        self._ids[name, what] = ids
-        self.is_new = True
+        if self._ids.add((name, what), ids):
+            self.is_new = True
 
 
 def _bits(kinds: Collection[int] | None) -> int:

@@ -31,8 +31,10 @@ if TYPE_CHECKING:
 _INDEX_AFTER = 240
 _SEARCH_OF_ALL = 10
 _SEARCH_OF_KIND = 1
-# Look-ups (1 ms each in a kernel's strings) after which a table (60 ms) is made.
+# Look-ups (up to 1 ms each in a kernel's strings) after which a table (60 ms) is made; and
+# those after which it is made although they found so few strings that no index was due.
 _TABLE_AFTER = 48
+_SCANS = 128
 # Names from which on all strings are split at once for it.
 _SPLIT_FROM = 4096
 
@@ -108,6 +110,8 @@ class NameIndex:
 
     def _find(self, name: bytes, kinds: Collection[int] | None) -> tuple[TypeId, ...]:
         self._asked += 1
+        if self._first is None and self._asked > _SCANS:
+            self._make_index()
         if self._first is None:
             offsets = [
                 member.start_str_off + at
@@ -117,9 +121,8 @@ class NameIndex:
             found = self._searched(offsets, kinds)
             if found is not None:
                 return found
-            self._first = self._index()
-            self._column = b""
-            self._by_kind.clear()
+            self._make_index()
+        assert self._first is not None
         if self._table is None and self._asked > _TABLE_AFTER:
             self._table = self._make_table(self._first)
         out: list[int] = []
@@ -131,6 +134,11 @@ class NameIndex:
             kind_of = self._btf.kind_of
             out = [type_id for type_id in out if kind_of(type_id) in kinds]
         return tuple([TypeId(i) for i in out])
+
+    def _make_index(self) -> None:
+        self._first = self._index()
+        self._column = b""
+        self._by_kind.clear()
 
     def _searched(
         self, offsets: list[int], kinds: Collection[int] | None

@@ -9,7 +9,7 @@ make another one's answers with it.
 
 from __future__ import annotations
 
-from btfdbg.cache import Cache, CacheKey
+from btfdbg.cache import Cache, CacheKey, Latest
 
 MAX_NAMES = 8192
 """Names whose positions are remembered."""
@@ -27,21 +27,21 @@ class Positions:
 
     __slots__ = ("_at", "is_new")
 
-    def __init__(self) -> None:
-        self._at: dict[tuple[bytes, int], int] = {}
+    def __init__(self, before: dict[tuple[bytes, int], int] | None = None) -> None:
+        self._at = Latest(MAX_NAMES, before)
         self.is_new = False
 
     @classmethod
     def unpack(cls, data: bytes) -> Positions:
-        """Read :meth:`pack`'s bytes; what is no position in them is left out."""
-        self = cls()
+        """Read :meth:`pack`'s bytes; if one line is none of its, there is no position in them."""
+        at: dict[tuple[bytes, int], int] = {}
         try:
             for line in data.split(b"\n")[:MAX_NAMES]:
                 name, order, position = line.split(b" ")
-                self._at[name, int(order)] = int(position)
+                at[name, int(order)] = int(position)
         except ValueError:
-            self._at.clear()
-        return self
+            at.clear()
+        return cls(at)
 
     def pack(self) -> bytes:
         """Return a line for each: the name, the order, the position."""
@@ -53,11 +53,9 @@ class Positions:
 
     def add(self, name: bytes, order: int, position: int) -> None:
         """Remember a position, if there is room; one that did not hold is replaced."""
-        key = name, order
-        if (len(self._at) >= MAX_NAMES and key not in self._at) or len(name) > _MAX_NAME:
+        if len(name) > _MAX_NAME or b" " in name or b"\n" in name:
             return
-        if b" " not in name and b"\n" not in name:
-            self._at[key] = position
+        if self._at.add((name, order), position):
             self.is_new = True
 
 

@@ -19,7 +19,7 @@ from btfdbg.btf.known import KnownNames, RecordIndex
 from btfdbg.cache import Cache, CacheKey
 
 _INDEX = "btf-index-1"
-_NAMES = "btf-names-1"
+_NAMES = "btf-names-2"
 _TOKEN = 16
 
 

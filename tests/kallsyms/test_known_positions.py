@@ -123,8 +123,22 @@ def test_what_is_packed_is_unpacked_and_there_is_a_bound() -> None:
     for number in range(MAX_NAMES + 10):
         positions.add(b"n%d" % number, number % 2, number)
     again = Positions.unpack(positions.pack())
+    assert again.pack() == positions.pack()
     assert again.get(b"n7", 1) == 7
     assert again.get(b"n7", 0) is None
     assert again.get(b"n%d" % MAX_NAMES, 0) is None
     assert not again.is_new
-    assert again.pack() == positions.pack()
+    assert sorted(again.pack().split(b"\n")) == sorted(positions.pack().split(b"\n"))
+
+
+def test_positions_of_earlier_runs_give_way_to_new_ones() -> None:
+    before = Positions()
+    for number in range(MAX_NAMES):
+        before.add(b"n%d" % number, 0, number)
+    kept = Positions.unpack(before.pack())
+    assert kept.get(b"n5", 0) == 5
+    kept.add(b"new", 0, 7)
+    again = Positions.unpack(kept.pack())
+    assert (again.get(b"new", 0), again.get(b"n5", 0)) == (7, 5)
+    assert again.get(b"n%d" % (MAX_NAMES - 1), 0) is None
+    assert len(kept.pack().split(b"\n")) == MAX_NAMES
