@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterator
 from itertools import islice
 from pathlib import Path
@@ -20,12 +19,13 @@ from btfdbg.program.attach import register
 from btfdbg.program.session import Session
 from btfdbg.vmcore.open import open_core
 from tests.conftest import bundled_dumps
+from tests.program.every_name import DUMPS, IS_EVERY_NAME
 from tests.program.support import Kernel
 
-DUMPS = [path for path, _ in bundled_dumps()]
+BUNDLED = [path for path, _ in bundled_dumps()]
 IDS = [path.name for path in DUMPS]
 # Every name takes minutes of CPU; without the variable a fortieth of them is asked.
-STEP = 1 if os.environ.get("BTFDBG_EVERY_NAME") else 40
+STEP = 1 if IS_EVERY_NAME else 40
 ANY = drgn.FindObjectFlags.ANY
 STRUCT = (drgn.TypeKind.STRUCT,)
 KINDS = (
@@ -268,18 +268,20 @@ def test_every_type_of_a_kernel_has_the_answer_that_is_given_anew(path: Path) ->
     questions = list(dict.fromkeys(types_of(session)))
     assert len(questions) > 50_000
     questions = questions[::STEP]
-    for of, name in questions:
-        find(session.prog, of, name, None)
-    different = [
-        (of, name)
-        for of, name in questions
-        if find(session.prog, of, name, None) is not anew(session.prog, of, name, None)
-    ]
+    different = []
+    step = answers_module.MAX_ANSWERS // 2
+    for start in range(0, len(questions), step):
+        part = questions[start : start + step]
+        before = [find(session.prog, of, name, None) for of, name in part]
+        for (of, name), was in zip(part, before, strict=True):
+            known = find(session.prog, of, name, None)
+            if not was is known is anew(session.prog, of, name, None):
+                different.append((of, name))
     assert not different
 
 
 def test_what_modules_add_is_found_after_it_was_missed() -> None:
-    path = next(p for p in DUMPS if "6.12-amd64" in p.name)
+    path = next(p for p in BUNDLED if "6.12-amd64" in p.name)
     known = btfdbg.session(btfdbg.program_from_core_dump(path))
     assert known.module_symbols is not None
     own = set(known.module_names())
@@ -321,7 +323,7 @@ def _exists(session: Session, name: str) -> bool:
 
 
 def test_answers_are_the_same_whether_modules_were_made_before_or_after() -> None:
-    path = next(p for p in DUMPS if "6.12-amd64" in p.name)
+    path = next(p for p in BUNDLED if "6.12-amd64" in p.name)
     early, late = fresh(path), fresh(path)
     early.reads_code = late.reads_code = False  # 10 ms for each name that nothing types
     early.ensure_modules()
