@@ -76,6 +76,8 @@ int main(int argc, char **argv)
 
 	for (i = argc - 1; i > 1 + outs + targets; i--)
 		base = load(argv[i], base);
+	if (!strcmp(verb, "load"))
+		return 0;
 	if (!strcmp(verb, "dedup")) {
 		btf = base;
 		err = btf__dedup(btf, NULL);
