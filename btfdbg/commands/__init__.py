@@ -9,7 +9,8 @@ that drgn's lack. What they share stands beside them, in reading order:
 * a line: ``aliases``, ``language`` (command or Python?), ``implicit`` (neither, but a name of
   the kernel), ``evaluate`` (run it), ``execute`` (what the command line gave), ``scripts``
   (files of lines), ``globals`` (what names code sees), ``state`` (what a prompt remembers);
-* a command: ``define`` (the decorator), ``namespace`` (find and run one), ``words`` and
+* a command: ``define`` (the decorator), ``namespace`` (find and run one), ``where``
+  (which modules are imported for it), ``words`` and
   ``arguments`` (its words, options behind operands), ``usage_errors``, ``extensions`` (the
   user's own), ``equivalents`` (what people type elsewhere);
 * what a word means: ``values`` (addresses and expressions), ``c_values`` (C over a dump),

@@ -23,7 +23,7 @@ from drgn.commands import (
     mutually_exclusive_group,
 )
 
-from btfdbg.commands import output, words
+from btfdbg.commands import output, where, words
 from btfdbg.commands.arguments import options_first
 from btfdbg.commands.text import Table
 from btfdbg.lazy_dataclass import dataclass
@@ -208,6 +208,7 @@ def run_drgns(
 
 def drgns_command(prog: drgn.Program, name: str) -> Any | None:
     """drgn's crash command of a name; ``None`` if it has none."""
+    where.load((name,))
     crash = reach("drgn.commands._crash.common", "CRASH_COMMAND_NAMESPACE")
     reach("drgn.commands", "_CustomCommand._parser")
     if crash is None:

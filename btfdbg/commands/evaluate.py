@@ -50,6 +50,7 @@ _MAX_DEPTH = 8  # of files that read files
 def prepare(session: Session) -> PromptState:
     """Bind the names of the prompt; cheap after the first call."""
     state = state_of(session.prog)
+    state.bind_names()
     if "prog" not in state.globals:
         # In place: the prompt may hold the dict already.
         state.globals.update(all_globals(session.prog))

@@ -6,6 +6,7 @@ drgn's and our own.
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import traceback
@@ -198,7 +199,9 @@ def run_commands(session: Session, commands: Sequence[str], *, color: str = "aut
         state.color = color
         word = words[0]
         if namespace.stands_alone(word, state):
-            if not namespace.run(session, line, state.globals):
+            if not state.given and state.bind is None:
+                state.bind = functools.partial(_bind, session)
+            if not namespace.run(session, line, state.bound):
                 status = EXIT_FAILED
             sys.stdout.flush()
             continue
@@ -216,6 +219,12 @@ def run_commands(session: Session, commands: Sequence[str], *, color: str = "aut
             status = EXIT_FAILED
         sys.stdout.flush()
     return status
+
+
+def _bind(session: Session) -> None:
+    from btfdbg.commands import evaluate
+
+    evaluate.prepare(session)
 
 
 def run_texts(

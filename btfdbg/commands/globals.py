@@ -84,7 +84,8 @@ def all_globals(prog: drgn.Program) -> dict[str, Any]:
     """What drgn's own prompt binds: drgn's names and every helper."""
     import drgn.cli
 
-    from btfdbg.patches import install
+    from btfdbg.patches import install, packages
 
     install.install_helpers()
+    packages.complete("drgn.helpers.linux")
     return drgn.cli.default_globals(prog)

@@ -37,6 +37,7 @@ from btfdbg.commands import (
     output,
     reads,
     usage_errors,
+    where,
     words,
 )
 from btfdbg.commands.arguments import options_first
@@ -89,23 +90,23 @@ def load_commands() -> None:
 
 def stands_alone(word: str, state: PromptState) -> bool:
     """
-    Whether a word is a command that needs nothing but its own module, which is imported.
+    Whether a word is a command that needs nothing but its own modules, which are imported.
 
     Not where something else may have that name: an alias, a command of the user's.
     """
-    from btfdbg.commands.prompt import ALONE
-
-    if _loaded or state.aliases or word not in ALONE or extensions.are_there():
+    if _loaded or state.aliases or not where.is_known(word) or extensions.are_there():
         return False
-    import_module(f"btfdbg.commands.prompt.{ALONE[word]}")
-    install.install_helpers()
+    where.load((word,))
     return True
 
 
-def _spaces() -> tuple[CommandNamespace, ...]:
+def _spaces() -> Iterator[CommandNamespace]:
+    yield NAMESPACE
+    yield DEFAULT_COMMAND_NAMESPACE
+    # Reached last: it imports what all of crash mode needs.
     crash = reach("drgn.commands._crash.common", "CRASH_COMMAND_NAMESPACE")
-    own = (NAMESPACE, DEFAULT_COMMAND_NAMESPACE)
-    return own if crash is None else (*own, crash)
+    if crash is not None:
+        yield crash
 
 
 def _is_crash(space: CommandNamespace) -> bool:
@@ -118,10 +119,10 @@ def lookup(prog: drgn.Program, name: str) -> Command[Any]:
 
     :raises CommandNotFoundError: there is none.
     """
-    if stands_alone(name, state_of(prog)):
-        return NAMESPACE.lookup(prog, name)
-    load_commands()
-    found = _lookup(prog, name)
+    found = _lookup(prog, name) if stands_alone(name, state_of(prog)) else None
+    if found is None:
+        load_commands()
+        found = _lookup(prog, name)
     if found is None:
         stands_for = aliases.meaning(name, state_of(prog).aliases)
         # An alias may stand for an expression as well, which begins with no word.
@@ -196,8 +197,8 @@ def run(session: Session, line: str, globals_: dict[str, Any], *, expanded: bool
     :raises SystemExit: it asks to leave.
     """
     state = state_of(session.prog)
-    if not state.globals:
-        state.globals = globals_
+    if state.bind is None and not state.bound:
+        state.bound = globals_
         state.given = frozenset(globals_)
     line = line.strip().removeprefix("%").lstrip()
     if not expanded:
@@ -244,6 +245,9 @@ def _run(session: Session, state: PromptState, word: str, tail: str) -> None:
         if not _names_type(prog, word.partition(".")[0]):
             raise
         word, tail, command = "*", f"{word} {tail}", lookup(prog, "*")
+    if word == "foreach" and not _loaded:
+        asked = where.FOREACH.intersection(tail.split())
+        where.load(asked) if asked else load_commands()
     if _wants_help(command, tail):
         rest = _HELP.sub("", tail, count=1)
         word, tail, command = "help", f"{word} {rest}", lookup(prog, "help")
@@ -262,7 +266,9 @@ def _run(session: Session, state: PromptState, word: str, tail: str) -> None:
         _json(as_json),
         _terse(),
     ):
-        command.run(prog, word, args, globals=state.globals)
+        # Of what is imported by itself none looks at names but through the state.
+        alone = where.is_known(word)
+        command.run(prog, word, args, globals=state.bound if alone else state.globals)
 
 
 def _wants_help(command: Command[Any], tail: str) -> bool:

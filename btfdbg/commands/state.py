@@ -8,6 +8,7 @@ process do not share them.
 from __future__ import annotations
 
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 import drgn
@@ -31,7 +32,9 @@ class PromptState:
     """
     State of the prompt.
 
-    :ivar globals: Namespace of Python lines.
+    :ivar bound: Namespace of Python lines as far as it is bound; see :attr:`globals`.
+    :ivar bind: Binds the names of the prompt, once, when somebody asks for them; binding drgn's
+        imports all of its helpers, which takes longer than most commands.
     :ivar given: Names that were bound before the user typed anything.
     :ivar results: Number to value, as ``$3`` and ``_3``.
     :ivar names: ``$name`` variables and bookmarks.
@@ -45,7 +48,8 @@ class PromptState:
     :ivar pager_program: ``less`` or ``more`` if ``set scroll`` named one.
     """
 
-    globals: dict[str, Any] = field(default_factory=dict)
+    bound: dict[str, Any] = field(default_factory=dict)
+    bind: Callable[[], object] | None = None
     given: frozenset[str] = frozenset()
     results: dict[int, Any] = field(default_factory=dict)
     names: dict[str, Any] = field(default_factory=dict)
@@ -66,17 +70,33 @@ class PromptState:
         """Whether what is printed now goes through a pager when it is long."""
         return self.interactive and self.pager
 
+    @property
+    def globals(self) -> dict[str, Any]:
+        """Namespace of Python lines."""
+        self.bind_names()
+        return self.bound
+
+    def bind_names(self) -> None:
+        """Bind the prompt's names if that was put off; what was bound meanwhile stays."""
+        bind, self.bind = self.bind, None
+        if bind is None:
+            return
+        own = dict(self.bound)
+        self.bound.clear()
+        bind()
+        self.bound.update(own)
+
     def own_names(self) -> frozenset[str]:
         """Names that the user bound."""
-        return frozenset(name for name in self.globals if name not in self.given)
+        return frozenset(name for name in self.bound if name not in self.given)
 
     def remember_result(self, value: Any) -> int:
         """Number a value; the oldest of a thousand are let go."""
         number = max(self.results, default=0) + 1
         self.results[number] = value
         self.results.pop(number - 1000, None)
-        self.globals.pop(f"_{number - 1000}", None)
-        self.globals["_"] = self.globals[f"_{number}"] = value
+        self.bound.pop(f"_{number - 1000}", None)
+        self.bound["_"] = self.bound[f"_{number}"] = value
         return number
 
     def remember_error(self, error: BaseException) -> None:

@@ -5,6 +5,7 @@ In reading order:
 * ``table``: one row for each place, with the reason and what is lost without it.
 * ``install``: the only code that puts rows in place or hands out private things. A row that
   does not fit the installed drgn is left out with one note; nothing else changes.
+* ``imports``, ``packages``: modules of drgn's one by one, their rows as they are imported.
 * ``replace``: the going round drgn's modules and command tables.
 
 What the rows put in place:

@@ -8,24 +8,32 @@ in its own file, imported when the row is installed.
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from btfdbg.lazy_dataclass import dataclass
+from btfdbg.patches import imports, packages
 from btfdbg.patches.replace import (
     replace_in_commands,
     replace_in_drgn,
+    replace_in_module,
     replace_in_subcommands,
 )
-from btfdbg.patches.table import ROWS, Row, Use
+from btfdbg.patches.table import CRASH, ROWS, Row, Use
 
 if TYPE_CHECKING:
     from btfdbg.program.session import Session
 
 _STEP = "drgn"
+_COMMON = CRASH + "common"
 _installed: set[str] = set()
+_in_place: set[tuple[str, str, str]] = set()
+_everywhere: dict[Any, Any] = {}
 _skipped: dict[tuple[str, str, str], Skipped] = {}
 
 
@@ -64,28 +72,80 @@ def install_commands() -> None:
     _install("commands")
 
 
+def follow_imports() -> None:
+    """
+    Put rows in place as the modules that they are about are imported, one by one.
+
+    For who runs a few commands and needs a few modules of drgn's; :func:`install_commands`
+    may follow, and does what is left. A row whose module is never imported is not checked.
+    """
+    if not _installed.isdisjoint(("followed", "commands")):
+        return
+    _installed.add("followed")
+    imports.tell(_imported)
+    for row in ROWS:
+        if row.use is Use.PUT_OFF:
+            packages.put_off(row.module)
+    new = _put_all(row for row in ROWS if row.module in sys.modules)
+    if new:
+        replace_in_drgn(new)
+        _replace_in_tables(new)
+
+
+def _imported(module: ModuleType, within: Sequence[ModuleType]) -> None:
+    """A module of drgn's was run: its rows, and what it holds of others' functions."""
+    replace_in_module(_everywhere, module)
+    new = _put_all(row for row in ROWS if row.module == module.__name__)
+    if new:
+        # In a circle of imports they have taken what is replaced only now.
+        for user in (module, *within):
+            replace_in_module(new, user)
+        if module.__name__.startswith(CRASH):
+            _replace_in_tables(new)
+
+
 def _install(stage: str) -> None:
     if stage in _installed:
         return
     _installed.add(stage)
-    everywhere: dict[Any, Any] = {}
-    for row in ROWS:
-        if row.stage != stage:
+    new = _put_all(row for row in ROWS if row.stage == stage)
+    if new:
+        replace_in_drgn(new)
+        _replace_in_tables(new)
+
+
+def _put_all(rows: Iterable[Row]) -> dict[Any, Any]:
+    """Put rows that are not in place; give what has to be replaced in all of drgn."""
+    new: dict[Any, Any] = {}
+    for row in rows:
+        if row.stage == "use":
             continue
+        # Followed imports put the module's rows, in their order, within this.
+        with contextlib.suppress(ImportError):
+            import_module(row.module)
+        key = row.module, row.name, row.patch
+        if key in _in_place:
+            continue
+        _in_place.add(key)
         try:
-            _put(row, everywhere)
+            _put(row, new)
         except MisfitError as e:
             _skip(row, str(e))
-    if everywhere:
-        replace_in_drgn(everywhere)
-    if everywhere and stage == "commands":
-        namespace = reach("drgn.commands._crash.common", "CRASH_COMMAND_NAMESPACE")
-        if namespace is not None:
-            held = getattr(namespace, "_commands", {})
-            replace_in_commands(everywhere, held.values())
-        subcommands = reach("drgn.commands._crash.common", "_CRASH_FOREACH_SUBCOMMANDS")
-        if subcommands is not None:
-            replace_in_subcommands(everywhere, subcommands)
+    _everywhere.update(new)
+    return new
+
+
+def _replace_in_tables(new: Mapping[Any, Any]) -> None:
+    """The commands that are defined so far hold functions too."""
+    if _COMMON not in sys.modules:
+        return
+    namespace = reach(_COMMON, "CRASH_COMMAND_NAMESPACE")
+    if namespace is not None:
+        held = getattr(namespace, "_commands", {})
+        replace_in_commands(new, held.values())
+    subcommands = reach(_COMMON, "_CRASH_FOREACH_SUBCOMMANDS")
+    if subcommands is not None:
+        replace_in_subcommands(new, subcommands)
 
 
 def _put(row: Row, everywhere: dict[Any, Any]) -> None:
@@ -202,6 +262,7 @@ def import_commands() -> None:
         if row.use is Use.IMPORTED:
             try:
                 import_module(row.module)
+                packages.complete(row.module)
             except ImportError as e:
                 _skip(row, f"{row.module} cannot be imported: {e}")
 

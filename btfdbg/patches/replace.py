@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from types import ModuleType
 from typing import Any
 
 
@@ -18,14 +19,29 @@ def replace_in_drgn(replacements: Mapping[Callable[..., Any], Callable[..., Any]
 
     :param replacements: drgn's function to the one in its place.
     """
-    # By identity: not everything that a module holds can be hashed.
-    by_id = {id(original): replacement for original, replacement in replacements.items()}
+    by_id = _by_id(replacements)
     for user in tuple(sys.modules.values()):
         if user.__name__.partition(".")[0] == "drgn":
-            for name, value in list(vars(user).items()):
-                replacement = by_id.get(id(value))
-                if replacement is not None:
-                    setattr(user, name, replacement)
+            _replace(by_id, user)
+
+
+def replace_in_module(
+    replacements: Mapping[Callable[..., Any], Callable[..., Any]], module: ModuleType
+) -> None:
+    """Replace functions in one module of drgn's."""
+    _replace(_by_id(replacements), module)
+
+
+def _by_id(replacements: Mapping[Callable[..., Any], Callable[..., Any]]) -> dict[int, Any]:
+    """By identity: not everything that a module holds can be hashed."""
+    return {id(original): replacement for original, replacement in replacements.items()}
+
+
+def _replace(by_id: Mapping[int, Any], holder: Any) -> None:
+    for name, value in list(vars(holder).items()):
+        replacement = by_id.get(id(value))
+        if replacement is not None:
+            setattr(holder, name, replacement)
 
 
 def replace_in_commands(
@@ -36,12 +52,9 @@ def replace_in_commands(
 
     :param commands: Objects of drgn's crash namespace.
     """
-    by_id = {id(original): replacement for original, replacement in replacements.items()}
+    by_id = _by_id(replacements)
     for command in commands:
-        for name, value in list(vars(command).items()):
-            replacement = by_id.get(id(value))
-            if replacement is not None:
-                setattr(command, name, replacement)
+        _replace(by_id, command)
 
 
 def replace_in_subcommands(
@@ -53,7 +66,7 @@ def replace_in_subcommands(
 
     :param subcommands: Name to a named tuple of drgn's that has a ``func``.
     """
-    by_id = {id(original): replacement for original, replacement in replacements.items()}
+    by_id = _by_id(replacements)
     for name, subcommand in list(subcommands.items()):
         replacement = by_id.get(id(subcommand.func))
         if replacement is not None:

@@ -8,7 +8,7 @@ out. The functions are imported when they are run.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -24,8 +24,17 @@ from btfdbg.patches.install import reach
 _COMMON = "drgn.commands._crash.common"
 
 
-def attach() -> None:
-    """Add every row of the table; call it once, when drgn's commands are there and mended."""
+_attached: set[str] = set()
+
+
+def attach(names: Collection[str] | None = None) -> None:
+    """
+    Add the rows of the table to the commands that drgn has defined and that are mended.
+
+    Cheap where it was done before.
+
+    :param names: Of commands that were imported by themselves; ``None`` for all there are.
+    """
     space = reach(_COMMON, "CRASH_COMMAND_NAMESPACE")
     subcommands = reach(_COMMON, "_CRASH_FOREACH_SUBCOMMANDS")
     if space is None or reach("drgn.commands", "_ArgparseCommand._argparse_func") is None:
@@ -35,9 +44,13 @@ def attach() -> None:
     commands: dict[str, Any] = getattr(space, "_commands", {})
     by_command: dict[str, list[Option]] = {}
     for option in (*OPTIONS, *value_table.VALUES):
-        by_command.setdefault(option.command, []).append(option)
+        if names is None or option.command in names:
+            by_command.setdefault(option.command, []).append(option)
     for name, options in by_command.items():
         command: Any = commands.get(name)
+        if name in _attached or command is None:
+            continue
+        _attached.add(name)
         parser = getattr(command, "_parser", None)
         inner = getattr(command, "_argparse_func", None)
         if isinstance(parser, argparse.ArgumentParser) and inner is not None:
@@ -47,10 +60,12 @@ def attach() -> None:
     if subcommands is None:
         return
     for name in SUBCOMMANDS:
-        _add_subcommand(subcommands, name)
+        if names is None or name in names:
+            _add_subcommand(subcommands, name)
     for name, options in by_command.items():
         held = subcommands.get(name)
-        if held is not None:
+        if held is not None and f"foreach {name}" not in _attached:
+            _attached.add(f"foreach {name}")
             added = _add(held.parser, [o for o in options if o.foreach])
             subcommands[name] = held._replace(func=_subcommand(name, held.func, added))
 

@@ -16,6 +16,7 @@ from typing import Any
 import drgn
 from drgn.commands import CommandError
 
+from btfdbg.commands import where
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.patches.install import reach
 from btfdbg.program.session import Session, session
@@ -99,6 +100,7 @@ def run_line(prog: drgn.Program, name: str, words: list[str]) -> None:
     """Run another of drgn's crash commands."""
     from btfdbg.commands.state import state_of
 
+    where.load((name,))
     space = private("CRASH_COMMAND_NAMESPACE")
     space.lookup(prog, name).run(prog, name, words, globals=state_of(prog).globals)
 

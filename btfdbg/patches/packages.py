@@ -1,0 +1,62 @@
+"""drgn's packages whose ``__init__`` imports every module below them, without those modules.
+
+Owns what such a package is meanwhile: its modules can be imported one by one, and it becomes
+what drgn made of it when something is asked for that is not there, such as its ``__all__``.
+Which packages these are is in the table.
+
+Facts: drgn 0.3.0, ``helpers/linux/__init__.py`` and ``commands/_crash/__init__.py``;
+Python's ``importlib``: a package is its ``__path__`` to whoever imports a module of it.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec, module_from_spec
+from types import ModuleType
+from typing import Any
+
+
+class _Package(ModuleType):
+    """A package before its ``__init__`` has been run."""
+
+    def __getattr__(self, name: str) -> Any:
+        # The import machinery asks for such names of any module and expects an error.
+        if name.startswith("__") and name != "__all__":
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        _complete(self)
+        return getattr(self, name)
+
+    def __dir__(self) -> list[str]:
+        _complete(self)
+        return dir(self)
+
+
+def put_off(name: str) -> None:
+    """Have a package's modules imported one by one; one that is imported already stays."""
+    if name in sys.modules:
+        return
+    try:
+        spec = find_spec(name)  # imports what it is in
+    except ImportError:
+        return  # this drgn has none: whoever asks for it says so
+    if spec is None or name in sys.modules:
+        return
+    module = module_from_spec(spec)
+    module.__class__ = _Package
+    sys.modules[name] = module
+    above, _, last = name.rpartition(".")
+    setattr(sys.modules[above], last, module)
+
+
+def complete(name: str) -> None:
+    """Run a package's ``__init__`` if that was put off."""
+    module = sys.modules.get(name)
+    if isinstance(module, _Package):
+        _complete(module)
+
+
+def _complete(module: ModuleType) -> None:
+    module.__class__ = ModuleType
+    spec = module.__spec__
+    if spec is not None and spec.loader is not None:
+        spec.loader.exec_module(module)
