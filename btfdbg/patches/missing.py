@@ -15,6 +15,7 @@ from drgn import FaultError, Object
 
 from btfdbg.lazy_pattern import pattern
 from btfdbg.program.session import find_session
+from btfdbg.program.thread_size import stack_freed
 from btfdbg.program.walks import remark
 
 NOT_THERE = b"<not in the dump>"
@@ -87,6 +88,8 @@ def kernel_stack_trace(original: Helper) -> Helper:
 
     def trace(*args: Any, **kwargs: Any) -> Any:
         prog = program_of(args)[0]
+        if find_session(prog) is not None and args and _gave_its_stack(prog, args[-1]):
+            return _none(prog, "a task that has ended gave its stack back")
         try:
             return original(*args, **kwargs)
         except NotImplementedError:
@@ -102,13 +105,28 @@ def kernel_stack_trace(original: Helper) -> Helper:
             lost = isinstance(e, FaultError) or "were not saved" in str(e)
             if find_session(prog) is None or not lost:
                 raise
-            from drgn.helpers.linux.stack import LinuxKernelStack
-
             why = f"{e.address:#x} cannot be read" if isinstance(e, FaultError) else str(e)
-            remark(prog, "tasks without a stack here", why)
-            return LinuxKernelStack(prog, [])
+            return _none(prog, why)
+
+    def _none(prog: drgn.Program, why: str) -> Any:
+        from drgn.helpers.linux.stack import LinuxKernelStack
+
+        remark(prog, "tasks without a stack here", why)
+        return LinuxKernelStack(prog, [])
 
     return trace
+
+
+def _gave_its_stack(prog: drgn.Program, task: Any) -> bool:
+    """Whether a task's stack is gone, where drgn would read on in what lies there now."""
+    from drgn.helpers.linux.pid import find_task
+
+    try:
+        if not isinstance(task, Object) or task.type_.kind is not drgn.TypeKind.POINTER:
+            task = find_task(prog, int(task))
+        return bool(task) and stack_freed(task)
+    except (TypeError, ValueError, LookupError, FaultError):
+        return False  # drgn says what is wrong
 
 
 def _leaf(unknown: Any) -> Make:

@@ -1,4 +1,4 @@
-"""How large a task's stack is, where neither BTF nor symbols say so.
+"""How large a task's stack is, where neither BTF nor symbols say so; and whether it has one.
 
 Owns the answer for drgn's ``THREAD_SIZE``, which it takes from ``union thread_union`` or from
 the symbols around ``init_stack``. A kernel whose BTF lacks that union, and whose kallsyms has
@@ -7,6 +7,7 @@ no data symbols, still knows it: stacks are areas of vmalloc, each with a guard 
 Facts: ``alloc_thread_stack_node()`` in kernel/fork.c (``task_struct.stack_vm_area``);
 ``__get_vm_area_node()`` in mm/vmalloc.c (the guard page counts); ``STACK_END_MAGIC`` in
 include/uapi/linux/magic.h, which ``set_task_stack_end_magic()`` writes to the stack's end.
+``release_task_stack()`` in kernel/fork.c (the stack is given back before the parent has waited).
 """
 
 from __future__ import annotations
@@ -20,6 +21,18 @@ _MAGIC = 0x57AC6E9D
 _WANTED = 3  # tasks that must agree
 _MAX_LOOKED_AT = 64
 _LARGEST = 1 << 20
+
+
+def stack_freed(task: Object) -> bool:
+    """
+    Whether a task has ended and its stack was given back; its memory is another's then.
+
+    :raises drgn.FaultError: the task cannot be read.
+    """
+    try:
+        return not task.stack.value_()
+    except AttributeError:
+        return False
 
 
 def is_unsaid(btf: Btf) -> bool:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import drgn
 
+from btfdbg.program.thread_size import stack_freed
 from btfdbg.report.calls import (
     MAX_FRAMES,
     UNREADABLE,
@@ -150,6 +151,8 @@ class Look:
         found = self._traces.get(at)
         if found is None:
             try:
+                if stack_freed(task):
+                    return None
                 found = self._traces[at] = self.prog.stack_trace(task)
             except UNREADABLE:
                 return None

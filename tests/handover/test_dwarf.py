@@ -210,13 +210,18 @@ def test_frames_say_what_orc_says() -> None:
     undefined = struct.pack("<hhH", 0, 0, 0)
     end = struct.pack("<hhH", 0, 0, 1 << 8)
     regs = struct.pack("<hhH", 8, 0, 5 | 3 << 8)
-    entries = CALL64 + undefined + end + regs
-    starts = [0x1000, 0x1010, 0x1100, 0x1200]
+    # A function that aligns its stack: CFA at rbp - 8, the caller's rbp at rbp.
+    aligned = struct.pack("<hhH", -8, 0, 8 | 4 << 4 | 2 << 8)
+    entries = CALL64 + undefined + end + regs + aligned
+    starts = [0x1000, 0x1010, 0x1100, 0x1200, 0x1280]
     section = orc.Frames(orc.LAYOUTS[0]).section(starts, entries, 0x1300)
     info = CallFrameInfo(
         io.BytesIO(section), len(section), 0, DWARFStructs(True, 32, 8, 4), for_eh_frame=False
     )
-    (fde,) = [entry for entry in info.get_entries() if isinstance(entry, FDE)]
+    user, fde = [entry for entry in info.get_entries() if isinstance(entry, FDE)]
+    # A stack that came from user space ends there.
+    assert user["initial_location"] + user["address_range"] == 1 << 56
+    assert [row[16].type for row in user.get_decoded().table] == ["UNDEFINED"]
     assert (fde["initial_location"], fde["address_range"]) == (0x1000, 0x300)
     rows = {row["pc"]: row for row in fde.get_decoded().table}
     assert (rows[0x1000]["cfa"].reg, rows[0x1000]["cfa"].offset) == (7, 16)
@@ -227,3 +232,5 @@ def test_frames_say_what_orc_says() -> None:
     # struct pt_regs: ip at 128, sp at 152, bp at 32.
     assert rows[0x1200]["cfa"].offset == 8
     assert [rows[0x1200][r].arg for r in (16, 7, 6)] == [128, 152, 32]
+    assert (rows[0x1280][6].type, bytes(rows[0x1280][6].arg)) == ("EXPRESSION", b"\x76\0")
+    assert bytes(rows[0x1280]["cfa"].expr) == b"\x76\x78\x06"

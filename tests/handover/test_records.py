@@ -9,7 +9,7 @@ from typing import Any
 from elftools.dwarf.callframe import FDE
 from elftools.dwarf.dwarfinfo import DebugSectionDescriptor, DwarfConfig, DWARFInfo
 
-from btfdbg.handover.vmlinux.records import Records, head
+from btfdbg.handover.vmlinux.records import Records, Saved, head
 
 START = 0xFFFF_8000_1000_0000
 PACIASP, AUTIASP, RET, NOP, BL = 0xD503233F, 0xD50323BF, 0xD65F03C0, 0xD503201F, 0x94000000
@@ -19,6 +19,10 @@ LOAD = 0xA8C27BFD  # ldp x29, x30, [sp], #32
 FRAMED = (PACIASP, STORE, TO_FP, BL, LOAD, AUTIASP, RET, BL)
 # sub sp, sp, #0x60; stp x29, x30, [sp, #0x40]; add x29, sp, #0x40
 LARGE = (0xD10183FF, 0xA9047BFD, 0x910103FD, BL, RET)
+# Where pt_regs has x29, x30 and the place, behind the end of its record.
+KEPT = Saved(-88, -80, -64)
+# stp xzr, xzr, [sp, #304]; mov x0, #TYPE; str x0, [sp, #320]; add x29, sp, #304
+ZEROS, META, TO_RECORD = 0xA9137FFF, 0xF900A3E0, 0x9104C3FD
 
 
 def tables(*functions: tuple[int, ...], **how: Any) -> list[list[dict[Any, Any]]]:
@@ -27,7 +31,9 @@ def tables(*functions: tuple[int, ...], **how: Any) -> list[list[dict[Any, Any]]
     for words in functions:
         places.append((START + len(text), 4 * len(words)))
         text += struct.pack(f"<{len(words)}I", *words)
-    made = Records(text, START, how.get("shift", 0), how.get("mask", 0), how.get("link", 0))
+    made = Records(
+        text, START, how.get("shift", 0), how.get("mask", 0), how.get("kept"), how.get("ends", ())
+    )
     section = head() + made.entries(places)
     assert made.count == len(functions)
     names = [
@@ -81,13 +87,44 @@ def test_signed_addresses_are_computed_and_link_time_addresses_are_given() -> No
 
 
 def test_where_an_exception_came_before_the_store_its_x30_is_read() -> None:
-    with_, without = (tables(FRAMED, link=link)[0] for link in (-80, 0))
+    with_, without = (tables(FRAMED, kept=kept)[0] for kept in (KEPT, None))
     assert with_[0][30].type == "VAL_EXPRESSION"
     assert struct.pack("<QBBBBBI", START, 0x1C, 0x12, 0x30, 0x2A, 0x16, 0)[:12] in bytes(
         with_[0][30].arg
     )
     assert without[0][30].type == "SAME_VALUE"
     assert cfas(with_) == cfas(without)
+
+
+def test_a_stack_ends_where_an_exception_came_from_user_space() -> None:
+    # Linux before v6.13 stores a record of the kernel's or zeros, later ones zeros and a type.
+    own = 0xA9135BFD  # stp x29, x22, [sp, #304]
+    final, registers = (0xD2800000 | kind << 5 for kind in (1, 2))
+    (user,), (kernel,), (user_now,), (kernel_now,), (odd,) = tables(
+        (ZEROS, TO_RECORD, BL),
+        (own, TO_RECORD, BL),
+        (ZEROS, final, META, TO_RECORD, BL),
+        (ZEROS, registers, META, TO_RECORD, BL),
+        (ZEROS, NOP, META, TO_RECORD, BL),
+        kept=KEPT,
+    )
+    assert [rows[30].type for rows in (user, user_now)] == ["UNDEFINED", "UNDEFINED"]
+    assert (kernel[29].arg, kernel[30].arg) == (-16, -8)
+    # x29 leads to the record; the registers stand before its end.
+    assert (kernel_now[29].arg, kernel_now[30].arg) == (KEPT.fp, KEPT.pc)
+    assert (odd[29].arg, odd[30].arg) == (-16, -8)
+    assert {rows["cfa"].offset for rows in (user, kernel, user_now, kernel_now)} == {16}
+
+
+def test_a_stack_ends_where_a_task_begins() -> None:
+    (rows,), (other,) = tables((BL, NOP), (BL, NOP), ends={START})
+    assert rows[30].type == "UNDEFINED"
+    assert other[30].type == "OFFSET"
+
+
+def test_code_that_was_given_back_left_its_record() -> None:
+    (gone,) = tables((0, 0, 0))
+    assert (gone[0]["cfa"].reg, gone[0][30].arg) == (29, -8)
 
 
 def test_functions_outside_of_the_code_are_left_out() -> None:

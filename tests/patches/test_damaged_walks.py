@@ -9,6 +9,7 @@ from drgn import Object
 from drgn.helpers.linux.list import list_for_each_entry
 
 from btfdbg.commands.evaluate import prepare, run_line
+from btfdbg.handover.gdb.threads import Threads
 from btfdbg.patches import install
 from btfdbg.patches.tasks import find_tasks
 from btfdbg.program.session import Session
@@ -203,6 +204,21 @@ def test_a_stack_that_cannot_be_read_does_not_end_the_others(
     out, err = capsys.readouterr()
     assert out.count("PID: ") == len(all_pids(dump)) + 2
     assert "tasks without a stack here" in err
+
+
+def test_a_task_that_gave_its_stack_back_has_none(
+    dump: Dump, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dump.point(task(dump, 17).stack.address_, 0)
+    session = dump.attach()
+    prepare(session)
+    assert run_line(session, "bt 17")
+    out, err = capsys.readouterr()
+    assert "#0" not in out
+    assert "gave its stack back" in err
+    threads = Threads(session.prog)
+    with pytest.raises(ValueError, match="given back"):
+        threads.registers(threads.by_id[17])
 
 
 def test_ps_shows_what_it_can_of_a_task_whose_parent_is_missing(

@@ -17,6 +17,7 @@ from drgn.helpers.linux.sched import idle_task, task_cpu
 
 from btfdbg.errors import BtfdbgError
 from btfdbg.lazy_dataclass import dataclass
+from btfdbg.program.thread_size import stack_freed
 
 logger = logging.getLogger("btfdbg.gdb")
 
@@ -93,6 +94,8 @@ class Threads:
         """
         known = self._registers.get(thread.id)
         if known is None:
+            if stack_freed(thread.task):
+                raise ValueError("its stack was given back")
             trace = self._prog.stack_trace(thread.task)
             if not len(trace):
                 raise ValueError("no stack")

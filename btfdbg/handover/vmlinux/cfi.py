@@ -12,6 +12,7 @@ import struct
 DATA_ALIGN = -8
 ADVANCE4, DEF_CFA = 0x04, 0x0C
 _OFFSET_EXTENDED_SF, _VAL_OFFSET_SF, _SAME_VALUE, _VAL_EXPRESSION = 0x11, 0x15, 0x08, 0x16
+_UNDEFINED, _EXPRESSION = 0x07, 0x10
 OP_BREG0, OP_DEREF, OP_CONSTS, OP_PLUS = 0x70, 0x06, 0x11, 0x22
 
 
@@ -34,6 +35,11 @@ def is_cfa(register: int) -> bytes:
 def same(register: int) -> bytes:
     """A register was not changed."""
     return bytes((_SAME_VALUE, register))
+
+
+def undefined(register: int) -> bytes:
+    """A register's value is lost; of the return address: nothing called this function."""
+    return bytes((_UNDEFINED, register))
 
 
 def uleb(value: int) -> bytes:
@@ -60,3 +66,8 @@ def sleb(value: int) -> bytes:
 def value(register: int, expression: bytes) -> bytes:
     """A register was what an expression gives, which starts with the CFA on its stack."""
     return bytes((_VAL_EXPRESSION, register)) + uleb(len(expression)) + expression
+
+
+def saved_at(register: int, expression: bytes) -> bytes:
+    """A register is saved at the address that an expression gives."""
+    return bytes((_EXPRESSION, register)) + uleb(len(expression)) + expression

@@ -47,6 +47,8 @@ _BUILD_ID = 3
 _MAX_PERCPU = 64 << 20
 _MAX_MODULE = 64 << 20
 _MAX_ORC = 1 << 22
+# Where a task or a CPU of arm64 begins (arch/arm64/kernel/entry.S and head.S): nothing calls it.
+_BEGINNINGS = ("ret_from_fork", "__primary_switched", "__secondary_switched")
 _HERTZ = range(50, 10001)
 
 
@@ -335,17 +337,20 @@ class _Export:
         """Frames of arm64, where the code can be read in one piece; how many functions."""
         mask = self.session.vmcoreinfo.numbers.get("KERNELPACMASK", 0) & _MASK64
         try:
-            btf = self.kernel.btf
-            link = (btf.offset_of("pt_regs", "regs") // 8 + 8 * 30) - (
-                btf.offset_of("pt_regs", "stackframe") // 8 + 16
+            at = self.kernel.btf.offset_of
+            regs = at("pt_regs", "regs") // 8
+            end = at("pt_regs", "stackframe") // 8 + 16
+            found = records.Saved(
+                regs + 8 * 29 - end, regs + 8 * 30 - end, at("pt_regs", "pc") // 8 - end
             )
         except BtfError:
-            link = 0
+            found = None
+        first = {self.by_name[name].address for name in _BEGINNINGS if name in self.by_name}
         kernel = [] if self.code is None else [(*self.code, self.kernel.symbols)]
         out, count = [records.head()], 0
         modules = ((low, text, inside) for low, _, text, inside in self.modules)
         for start, text, symbols in (*kernel, *modules):
-            made = records.Records(text, start, self.shift, mask, link)
+            made = records.Records(text, start, self.shift, mask, found, first)
             sizes = {s.address: s.size for s in symbols if is_text(s) and s.size}
             out.append(made.entries(sorted(sizes.items())))
             count += made.count

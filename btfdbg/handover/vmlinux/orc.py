@@ -33,8 +33,10 @@ from btfdbg.handover.vmlinux.cfi import (
     padded,
     same,
     saved,
+    saved_at,
     sleb,
     uleb,
+    undefined,
 )
 from btfdbg.lazy_dataclass import dataclass
 
@@ -51,9 +53,11 @@ _PT_REGS = {
     0: 15, 8: 14, 16: 13, 24: 12, 32: 6, 40: 3, 48: 11, 56: 10, 64: 9, 72: 8, 80: 0, 88: 2,
     96: 1, 104: 4, 112: 5, 128: 16, 152: 7,
 }  # fmt: skip
+# User space of five levels of page tables; gdb takes a frame at 0 for one that the linker left.
+_USER, _USER_END = 4096, 1 << 56
 _IRET_RIP, _IRET_RSP = 0, 24
 
-_DEF_CFA_SF, _DEF_CFA_EXPRESSION, _UNDEFINED = 0x12, 0x0F, 0x07
+_DEF_CFA_SF, _DEF_CFA_EXPRESSION = 0x12, 0x0F
 _OP_PLUS_UCONST = 0x23
 
 
@@ -171,13 +175,16 @@ class Frames:
             return _end()
         if bp_reg == _PREV_SP:
             bp = saved(_RBP, bp_offset)
+        elif bp_reg == _BP:
+            # A function that aligns its stack and so has a copy of the return address.
+            bp = saved_at(_RBP, bytes((OP_BREG0 + _RBP,)) + sleb(bp_offset))
         else:
             bp = same(_RBP)
         return cfa + bp + saved(_RA, -8) + is_cfa(_RSP)
 
     def section(self, starts: Sequence[int], entries: bytes, end: int) -> bytes:
-        """Return .debug_frame of one table; see :meth:`entries`."""
-        return _cie() + self.entries(starts, entries, end)
+        """Return .debug_frame of one table, and of user space; see :meth:`entries`."""
+        return _cie() + _user_space() + self.entries(starts, entries, end)
 
     def entries(self, starts: Sequence[int], entries: bytes, end: int) -> bytes:
         """
@@ -231,6 +238,18 @@ def _cie() -> bytes:
     return padded(body + bytes((_RA,)))
 
 
+def _user_space() -> bytes:
+    """
+    Where a kernel's stack ends in a program, whose own frames nobody knows.
+
+    Without it gdb takes the program's function for one that saved the frame pointer, and
+    reports a corrupt stack.
+    """
+    size = _USER_END - _USER
+    rule = bytes((DEF_CFA, _RSP, 0)) + undefined(_RA)
+    return padded(struct.pack("<IQQ", 0, _USER, size) + rule)
+
+
 def _cfa(register: int, offset: int) -> bytes | None:
     if register in (_SP_INDIRECT, _BP_INDIRECT):
         # *(sp) + offset, or *(bp + offset), as unwind_next_frame() has them.
@@ -257,7 +276,7 @@ def _plus(offset: int) -> bytes:
 
 
 def _end() -> bytes:
-    return bytes((_UNDEFINED, _RA))
+    return undefined(_RA)
 
 
 def _frame_pointer() -> bytes:

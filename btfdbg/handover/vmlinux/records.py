@@ -6,6 +6,11 @@ that stores the record to the one that loads it, and in a function that calls ot
 storing one (assembly: entry from an exception leaves x29 at the record in ``pt_regs``). Else
 the caller is in x30.
 
+Where an exception came from user space nothing called, and a stack ends. The entry's code
+shows it: it stores zeros as the record in ``pt_regs``. Since Linux kernel commit c2c6b27b5aa1
+("arm64: stacktrace: unwind exception boundaries") (in v6.13) each entry does, and a number
+behind the record says whether the stack ends or goes on with the registers in ``pt_regs``.
+
 Addresses that were signed (pointer authentication) get their upper bits back.
 
 Facts: Arm Architecture Reference Manual, C6.2 (STP, LDP, ADD, SUB, BL, RET); Arm's "DWARF for
@@ -17,7 +22,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from btfdbg.handover.vmlinux.cfi import (
     ADVANCE4,
@@ -32,8 +37,10 @@ from btfdbg.handover.vmlinux.cfi import (
     saved,
     sleb,
     uleb,
+    undefined,
     value,
 )
+from btfdbg.lazy_dataclass import dataclass
 
 _FP, _LR, _SP = 29, 30, 31
 _RECORD = 16
@@ -52,7 +59,23 @@ _OP_CONST4U, _OP_CONST8U, _OP_DUP, _OP_DROP, _OP_OVER, _OP_SWAP = (
     0x0C, 0x0E, 0x12, 0x13, 0x14, 0x16,
 )  # fmt: skip
 _OP_AND, _OP_MINUS, _OP_NEG, _OP_OR, _OP_LIT0 = 0x1A, 0x1C, 0x1F, 0x21, 0x30
+# STP xzr, xzr, [sp, #...]; ADD x29, sp, #...; STR Xt, [sp, #...]; MOVZ Xt, #...
+_ZEROS, _TO_FP, _STR, _MOVZ = 0xA9007FFF, 0x910003FD, 0xF90003E0, 0xD2800000
+_META_FINAL, _META_PT_REGS = 1, 2  # FRAME_META_TYPE_* of asm/stacktrace/frame.h
 _OP_BRA, _OP_EQ, _OP_GE, _OP_LT, _OP_NE, _OP_SKIP = 0x28, 0x29, 0x2A, 0x2D, 0x2E, 0x2F
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """
+    Where ``struct pt_regs`` has registers, in bytes behind the end of the record in it.
+
+    All are in front of it, and so negative.
+    """
+
+    fp: int
+    lr: int
+    pc: int
 
 
 class Records:
@@ -63,10 +86,19 @@ class Records:
     :param start: Its address in memory.
     :param shift: What to take off an address in memory to get the file's.
     :param mask: Bits of a signed address that are the signature's, 0 without.
-    :param link: Where ``pt_regs`` has x30, counted from behind the record in it; 0: unknown.
+    :param saved_by: Where an exception saves registers.
+    :param ends: Addresses in memory of functions that nothing called.
     """
 
-    def __init__(self, text: bytes, start: int, shift: int, mask: int, link: int = 0) -> None:
+    def __init__(
+        self,
+        text: bytes,
+        start: int,
+        shift: int,
+        mask: int,
+        saved_by: Saved | None = None,
+        ends: Container[int] = (),
+    ) -> None:
         self._text = text
         self._start = start
         self._shift = shift
@@ -79,7 +111,8 @@ class Records:
                 + struct.pack("<Q", mask)
                 + bytes((_OP_AND, _OP_OR))
             )
-        self._link = link
+        self._saved = saved_by
+        self._ends = ends
         in_register = value(_LR, bytes((OP_BREG0 + _LR, 0)) + self._unsigned)
         self._leaf = _cfa(_SP, 0) + same(_FP) + (in_register if mask else same(_LR))
         self._framed: dict[tuple[int, int], bytes] = {}
@@ -110,6 +143,11 @@ class Records:
         return b"".join(out)
 
     def _function(self, low: int, high: int, pairs: list[int]) -> bytes:
+        if self._start + low in self._ends:
+            return _cfa(_FP, _RECORD) + undefined(_LR)
+        if not pairs and not any(self._words[low:high]):
+            # What ran while booting and was given back; what it called has its record.
+            return self._rule(_FP, _RECORD)
         rows: list[tuple[int, bytes]] = []
         framed = b""
         for at in pairs:
@@ -124,7 +162,7 @@ class Records:
                     rows.append((after, framed))
         if not framed:
             calls = any(m.start() % _WORD == 0 for m in _CALL.finditer(self._text, low, high))
-            return self._rule(_FP, _RECORD) if calls else self._first(low, high)
+            return self._entry(low, high) if calls else self._first(low, high)
         body, place = bytearray(self._first(low, high)), low
         for at, rule in rows:
             if at >= high:
@@ -137,17 +175,49 @@ class Records:
             body += rule
         return bytes(body)
 
+    def _entry(self, low: int, high: int) -> bytes:
+        """The rule of a function that calls others without a record of its own."""
+        kind = self._exception(low, high)
+        if kind == _META_FINAL:
+            return _cfa(_FP, _RECORD) + undefined(_LR)
+        if kind == _META_PT_REGS and self._saved is not None:
+            found = _cfa(_FP, _RECORD) + saved(_FP, self._saved.fp)
+            return found + saved(_LR, self._saved.pc)
+        return self._rule(_FP, _RECORD)
+
+    def _exception(self, low: int, high: int) -> int:
+        """FRAME_META_TYPE of the record that an exception's entry makes; 0 if it makes none."""
+        words = self._words[low:high].cast("I").tolist()
+        zeros = -1
+        for word in words:
+            if word & 0xFFC07FFF == _ZEROS:
+                zeros = (word >> 15 & 0x7F) * 8
+            elif zeros >= 0 and word == _TO_FP | zeros << 10:
+                break
+        else:
+            return 0
+        kept = _STR | (zeros + _RECORD) // 8 << 10
+        for at, word in enumerate(words):
+            if word & 0xFFFFFFE0 != kept:
+                continue
+            for before in reversed(words[:at]):
+                if before & 0x1F == word & 0x1F and before & 0x7F800000 == _MOVZ & 0x7F800000:
+                    return before >> 5 & 0xFFFF
+            return 0
+        # Before v6.13 only what came from user space stores zeros.
+        return _META_FINAL
+
     def _first(self, low: int, high: int) -> bytes:
         """
         The rule before a record is stored: the caller is in x30.
 
-        Where an exception came, x30 is what the record in ``pt_regs`` says, a place in this
-        function; that record stands right below the stack then, and x30 itself before it.
+        Where an exception came, x30 is the place in this function that ``pt_regs`` says; that
+        stands below the stack then, and x30 itself before it.
         """
-        if not self._link:
+        if self._saved is None:
             return self._leaf
         start = self._start + low - self._shift
-        stored = bytes((OP_BREG0 + _SP,)) + sleb(-8) + bytes((OP_DEREF,))
+        stored = bytes((OP_BREG0 + _SP,)) + sleb(self._saved.pc) + bytes((OP_DEREF,))
         inside = (
             bytes((_OP_DUP, _OP_CONST8U))
             + struct.pack("<Q", start)
@@ -156,7 +226,7 @@ class Records:
             + bytes((_OP_LT, _OP_AND))
         )
         same_place = bytes((_OP_OVER,)) + stored + bytes((_OP_EQ, _OP_AND))
-        other = bytes((_OP_DROP, OP_BREG0 + _SP)) + sleb(self._link) + bytes((OP_DEREF,))
+        other = bytes((_OP_DROP, OP_BREG0 + _SP)) + sleb(self._saved.lr) + bytes((OP_DEREF,))
         choice = (
             bytes((OP_BREG0 + _LR, 0))
             + inside
