@@ -224,12 +224,11 @@ class Blocks:
     def _table(self, insn: Insn) -> list[int]:
         """Targets of a jump through a table; none if it is another kind of jump."""
         before = [insn]
-        at = insn.address
-        while len(before) < _MAX_TABLE_CODE and (last := self.insns.get(at - insn.size)):
-            if last.end != at:
+        while len(before) < _MAX_TABLE_CODE:
+            last = self._only_before(before[0])
+            if last is None:
                 break
             before.insert(0, last)
-            at = last.address
         table = self.arch.jump_table(before)
         if table is None:
             return []
@@ -242,6 +241,21 @@ class Blocks:
             raise Refusal(f"the table of the jump at {insn.address:#x} leads elsewhere")
         self.tables[insn.address] = sorted(targets)
         return self.tables[insn.address]
+
+    def _only_before(self, insn: Insn) -> Insn | None:
+        """
+        The instruction before one, by address; for the target of one jump the jump itself.
+
+        Of the branches only those count that a bound on a table's index takes: the index is not
+        above it.
+        """
+        last = self.insns.get(insn.address - insn.size)
+        if last is not None and last.end == insn.address and last.kind in (FALL, BRANCH, CALL):
+            return last
+        jumps = [i for i in self.insns.values() if i.target == insn.address]
+        if len(jumps) == 1 and jumps[0].text[0] in self.arch.NOT_ABOVE:
+            return jumps[0]
+        return last if last is not None and last.end == insn.address else None
 
     def _is_end(self, rest: bytes) -> bool:
         return not rest.strip(b"\x00\xcc\x90")

@@ -27,6 +27,8 @@ class Arch(Protocol):
     RETURN: str
     RETURN_ADDRESS_ON_STACK: bool
     VENEER_BYTES: int
+    NOT_ABOVE: tuple[str, ...]
+    """Branches that are taken if an unsigned number is not above another."""
 
     def veneer(self, code: bytes, address: int) -> int:
         """Where code leads that only jumps on, as a call too far away goes through; else 0."""

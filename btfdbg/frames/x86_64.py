@@ -49,6 +49,7 @@ CALLER_SAVED: tuple[str, ...] = ("rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", 
 REGISTERS: tuple[str, ...] = (*CALLER_SAVED, *CALLEE_SAVED, SP)
 RETURN_ADDRESS_ON_STACK = True
 VENEER_BYTES = 0
+NOT_ABOVE: tuple[str, ...] = ("jbe",)
 
 _M64 = (1 << 64) - 1
 _SIZES = {

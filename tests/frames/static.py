@@ -69,7 +69,7 @@ def kind_of(value: Value) -> str:
 
 def _near(number: int, other: int, bits: int) -> bool:
     half = 1 << (bits - 1)
-    return abs(((number - other + half) & (2 * half - 1)) - half) <= min(_NEAR, half - 1)
+    return abs(((number - other + half) & (2 * half - 1)) - half) <= (_NEAR if bits > 16 else 8)
 
 
 class Static:
@@ -316,12 +316,21 @@ class Static:
             is_made = value[0] is None or value[0][0] not in ("entry", "stack", "sp")
             if (number ^ theirs) & mask == 0 and is_made:
                 return f"its place holds a {kind_of(value)}"
-        for number, value in places:
-            if value[0] is not None and _near(number, theirs, bits):
-                if value[0] == base:
-                    return "counted up" if value[1] & mask else ""
-                if value[0][0] not in ("sp", "entry", "stack"):
-                    return f"made from a {kind_of(value)}"
+        near = [value for number, value in places if _near(number, theirs, bits)]
+        for value in near:
+            if value[0] is not None and value[0][0] not in ("sp", "entry", "stack"):
+                return f"made from a {kind_of(value)}"
+        own = self.numbers(state, base, bits)
+        if any(_near(number, theirs, bits) or (number + theirs) & mask == 0 for number in own):
+            return "counted up or down, or negated"
+        if any(theirs == theirs & number for number in own):
+            return "bits of it are cleared"
+        if sp is not None:
+            for at in range(_SP, sp, 4):
+                if at - sp not in state.slots:
+                    word = int.from_bytes(stack(at, 8, 0, False), "little")
+                    if _near(word, theirs, bits):
+                        return "made from a slot that is not followed"
         return "a number" if _near(0, theirs, bits) else ""
 
 

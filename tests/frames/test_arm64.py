@@ -244,6 +244,42 @@ def test_a_switch_goes_through_its_table(compare: int, load: int) -> None:
     assert state.regs["x19"] == (("entry", "x1"), 0, 64)
 
 
+@pytest.mark.parametrize(("branch", "known"), [(0x54000089, True), (0x54000088, False)])
+def test_a_table_may_be_where_the_bound_jumps_to(branch: int, known: bool) -> None:
+    """``b.ls`` jumps with an index that is not above the last one; ``b.hi`` with any other."""
+    words = [
+        0x2A0003F4,  # mov w20, w0
+        0x71000C1F,  # cmp w0, #3
+        branch,  # b.ls (b.hi) +0x10 (0x18)
+        0xAA0103F3,  # mov x19, x1
+        0x1400000C,  # b 0x40
+        0xD503201F,  # nop
+        0x90000003,  # 0x18: adrp x3, page
+        0x91014063,  # add x3, x3, #0x50
+        0x38604863,  # ldrb w3, [x3, w0, uxtw]
+        0x10000082,  # adr x2, +0x10 (0x34)
+        0x8B238843,  # add x3, x2, w3, sxtb #2
+        0xD61F0060,  # br x3
+        0xD503201F,  # nop
+        0xAA0103F3,  # 0x34: mov x19, x1
+        0x14000002,  # b 0x40
+        0xAA0103F3,  # 0x3c: mov x19, x1
+        0x94000000 | (OTHER - BASE - 0x40) // 4 & 0x3FFFFFF,  # 0x40: bl OTHER
+        0xD65F03C0,  # ret
+        0, 0,
+    ]  # fmt: skip
+    code = b"".join(w.to_bytes(4, "little") for w in words) + bytes((0, 2, 2, 0))
+    flow = FunctionFlow(Bytes(code), arm64, open_disassembler("aarch64"))
+    if not known:
+        assert flow.problem.endswith("goes through a table")
+        return
+    assert flow.problem == ""
+    assert flow.tables == {BASE + 0x2C: [BASE + 0x34, BASE + 0x3C]}
+    state = flow.before(BASE + 0x40)
+    assert state is not None
+    assert state.regs["x19"] == (("entry", "x1"), 0, 64)
+
+
 def _code(*words: int) -> bytes:
     return b"".join(word.to_bytes(4, "little") for word in words)
 
