@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from btfdbg.frames import arm64, x86_64
 from btfdbg.frames.code import Fixup
 from btfdbg.frames.disasm import open_disassembler
+from btfdbg.frames.environment import Env
 from btfdbg.frames.flow import FunctionFlow
+from btfdbg.frames.ways import Ways
 from tests.frames.code import BASE, OTHER, Bytes
 
 pytest.importorskip("capstone")
@@ -67,4 +69,22 @@ def ask(flow: FunctionFlow) -> None:
     for address, insn in flow.insns.items():
         flow.before(address)
         flow.call_before(insn.end)
+        ask_for_ways(flow, address)
         flow.arch.memory(*insn.text)
+
+
+def ask_for_ways(flow: FunctionFlow, address: int) -> None:
+    """Ask which way led to an instruction, by numbers that may contradict each other."""
+    state = flow.before(address)
+    if state is None:
+        return
+    for number in (0, 7):
+        env = Env()
+        for register, value in state.regs.items():
+            if value[0] is not None and value[0][0] in ("phi", "def", "sp"):
+                env.learn(value, number + len(register), "")
+        ways = Ways(flow, flow.arch, env)
+        known = ways.entry(address)
+        assert all(base[0] in ("entry", "stack", "sp", "current") for base, _ in known)
+        for register in flow.arch.ARGUMENTS:
+            ways.number(state.regs[register], address)
