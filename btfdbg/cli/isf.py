@@ -51,4 +51,16 @@ def run(args: argparse.Namespace) -> int:
             f"{args.output}: {written.symbols} symbols, {written.typed} variables with a type,"
             f" {written.shared} names that several symbols have"
         )
+        lacks = [
+            f"{count} {what}"
+            for count, what in (
+                (written.untyped, "data symbols have no known type (void)"),
+                (written.damaged, "types are damaged in the dump (void)"),
+            )
+            if count
+        ]
+        if not written.tables:
+            lacks.append("kallsyms' own tables were not found (linux.kallsyms)")
+        if lacks:
+            print(f"lacking: {', '.join(lacks)}")
     return 0

@@ -51,6 +51,8 @@ class Written:
         global one, or the first by address without a type.
     :ivar tables: kallsyms' own tables, as far as they were found.
     :ivar banner: Whether the banner is known: without it volatility3 matches no dump.
+    :ivar untyped: Data symbols of no known type.
+    :ivar damaged: Types whose record in the dump breaks a rule: void to what refers to them.
     """
 
     symbols: int
@@ -58,6 +60,8 @@ class Written:
     shared: int
     tables: int
     banner: bool
+    untyped: int
+    damaged: int
 
 
 def table_of(session: Session) -> tuple[Json, Written]:
@@ -86,6 +90,7 @@ def table_of(session: Session) -> tuple[Json, Written]:
         addresses[own.name] = own.address - kernel.offset
         if (own.name, own.address) in kernel.types:
             types[own.name] = kernel.types[own.name, own.address]
+    damaged: set[int] = set()
     table = to_isf(
         kernel.btf,
         addresses,
@@ -93,8 +98,12 @@ def table_of(session: Session) -> tuple[Json, Written]:
         banner=kernel.banner or None,
         version=__version__,
         symbol_name=f"kallsyms of {session.release}",
+        damaged=damaged,
     )
-    written = Written(len(addresses), len(types), shared, len(kernel.tables), bool(kernel.banner))
+    written = Written(
+        len(addresses), len(types), shared, len(kernel.tables), bool(kernel.banner),
+        kernel.untyped, len(damaged),
+    )  # fmt: skip
     return table, written
 
 

@@ -402,3 +402,35 @@ def test_isf_has_the_signs_that_an_old_encoder_lost() -> None:
     assert isf["base_types"]["signed char"]["signed"]
     assert isf["enums"]["perf_event_state"]["constants"] == {"PERF_EVENT_STATE_ERROR": -2}
     assert isf["enums"]["pfn"]["constants"] == {}
+
+
+def test_a_damaged_type_costs_isf_itself_only() -> None:
+    btf = assemble.parse(
+        "[1] INT 'int' size=4 bits_offset=0 nr_bits=32 encoding=SIGNED\n"
+        "[2] STRUCT 'bad' size=4 vlen=1\n\t'a' type_id=1 bits_offset=0\n"
+        "[3] TYPEDEF 'bad_t' type_id=2\n"
+        "[4] STRUCT 'good' size=16 vlen=3\n\t'a' type_id=1 bits_offset=0\n"
+        "\t'b' type_id=2 bits_offset=32\n\t'c' type_id=5 bits_offset=64\n"
+        "[5] PTR '(anon)' type_id=3\n[6] ENUM 'e' encoding=UNSIGNED size=4 vlen=1\n\t'M' val=1\n"
+    )
+    data = bytearray(btf.raw)
+
+    def spoil(type_id: int, word: int) -> None:
+        at = btf.type_section_offset + 4 * (btf.offsets[type_id - 1] - btf.offsets[0] + word)
+        data[at : at + 4] = b"\xff\xff\0\0"
+
+    spoil(2, 4)  # the type of its member
+    spoil(6, 3)  # the name of its constant
+    damaged = Btf.parse(bytes(data))
+    with pytest.raises(BtfFormatError):
+        to_isf(damaged)
+    lost: set[int] = set()
+    table = to_isf(damaged, {"v": 1, "w": 2}, {"v": 5, "w": 6}, damaged=lost)
+    assert lost == {2, 6}
+    assert table["user_types"]["bad"] == {"size": 0, "fields": {}, "kind": "struct"}
+    assert table["user_types"]["good"]["fields"]["b"]["type"]["name"] == "bad"
+    assert table["symbols"]["v"]["type"]["subtype"]["name"] == "bad"
+    assert "e" not in table["enums"]
+    assert table["symbols"]["w"]["type"] == {"kind": "base", "name": "void"}
+    # Whole, it is as without the set.
+    assert to_isf(btf, damaged=lost) == to_isf(btf)

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 from btfdbg.btf import kinds
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.encoder import enum_meaning, int_meaning
-from btfdbg.btf.format import MAX_CHAIN, Kind
+from btfdbg.btf.format import MAX_CHAIN, Kind, TypeId
 from btfdbg.errors import BtfError, BtfNotFoundError
 
 Json: TypeAlias = dict[str, Any]
@@ -49,8 +49,9 @@ def spellings(name: str) -> tuple[str, ...]:
 
 
 class _Isf:
-    def __init__(self, btf: Btf) -> None:
+    def __init__(self, btf: Btf, damaged: set[int] | None) -> None:
         self.btf = btf
+        self._damaged = damaged
         self.base: Json = {}
         self.users: Json = {}
         self.enums: Json = {}
@@ -71,10 +72,31 @@ class _Isf:
     def name(self, type_id: int, space: str) -> str:
         known = self._names.get(type_id)
         if known is None:
-            plain = self.btf.name_of(type_id) or f"unnamed_{type_id:x}"
+            plain = self.own_name(type_id) or f"unnamed_{type_id:x}"
             count = self._counts[space, plain] = self._counts.get((space, plain), 0) + 1
             known = self._names[type_id] = plain if count == 1 else f"{plain}___{count}"
         return known
+
+    def own_name(self, type_id: int) -> str:
+        try:
+            return self.btf.name_of(type_id)
+        except BtfError as error:
+            self.lose(type_id, error)
+            return ""
+
+    def decoded(self, type_id: int) -> kinds.Type | None:
+        """A type; None if its record is damaged and that is to be borne."""
+        try:
+            return self.btf.type_by_id(type_id)
+        except BtfError as error:
+            self.lose(type_id, error)
+            return None
+
+    def lose(self, type_id: int, error: BtfError) -> None:
+        """Note a damaged type, or raise what says so."""
+        if self._damaged is None:
+            raise error
+        self._damaged.add(type_id)
 
     def name_by_typedefs(self) -> None:
         """
@@ -83,17 +105,19 @@ class _Isf:
         volatility3 knows ``kernel_cap_t`` by that name, which has no tag since v6.3. A tag
         of the same name keeps it.
         """
-        btf, kinds_of = self.btf, self.kinds
+        kinds_of = self.kinds
         found: dict[int, str] = {}
         tags: set[str] = set()
         for type_id, kind in enumerate(kinds_of):
             if kind == Kind.TYPEDEF:
-                typedef = btf.type_by_id(type_id)
+                typedef = self.decoded(type_id)
+                if typedef is None:
+                    continue
                 assert isinstance(typedef, kinds.Typedef)
-                if kinds_of[typedef.type] in _TAGGED and not btf.name_of(typedef.type):
+                if kinds_of[typedef.type] in _TAGGED and not self.own_name(typedef.type):
                     found.setdefault(typedef.type, typedef.name)
             elif kind in _TAGGED:
-                tags.add(btf.name_of(type_id))
+                tags.add(self.own_name(type_id))
         for target, name in found.items():
             if name not in tags:
                 space = "enum" if kinds_of[target] in _ENUMS else "user"
@@ -110,7 +134,11 @@ class _Isf:
         if known is None:
             if depth > MAX_CHAIN:
                 raise BtfError(f"type {type_id}: references are nested too deeply")
-            target = self.btf.skip_mods_and_typedefs(type_id)
+            try:
+                target = self.btf.skip_mods_and_typedefs(type_id)
+            except BtfError as error:
+                self.lose(type_id, error)
+                target = TypeId(0)
             known = self._describe(target, depth)
             self._described[type_id] = self._described[target] = known
         return known
@@ -120,11 +148,11 @@ class _Isf:
         # By the kind alone: what is in a record is looked at once, by composite() and enum().
         if kind in _COMPOSITE:
             return {"kind": _COMPOSITE[kind], "name": self.name(target, "user")}
-        if kind in _ENUMS:
+        if kind in _ENUMS and self.decoded(target) is not None:
             return {"kind": "enum", "name": self.name(target, "enum")}
         if kind == Kind.FUNC_PROTO:
             return {"kind": "function"}
-        type_ = self.btf.type_by_id(target)
+        type_ = self.decoded(target)
         if isinstance(type_, kinds.Int):
             # ISF has one sign for char; where BTF has none, it is the compiler's default.
             type_ = int_meaning(self.btf, type_, False)
@@ -175,6 +203,12 @@ class _Isf:
             "kind": kind,
         }
 
+    def without_contents(self, type_id: int, kind: int) -> None:
+        """A tag whose record is damaged: others name it, and readers want each name."""
+        if kind in _COMPOSITE:
+            name = self.name(type_id, "user")
+            self.users[name] = {"size": 0, "fields": {}, "kind": _COMPOSITE[kind]}
+
     def _size(self, type_id: int) -> int:
         try:
             return self.btf.resolve_size(type_id)
@@ -203,6 +237,7 @@ def to_isf(
     version: str = "",
     symbol_kind: str = "symtab",
     symbol_name: str = "",
+    damaged: set[int] | None = None,
 ) -> Json:
     """
     Return an ISF symbol table, ready for ``json.dump``.
@@ -213,9 +248,11 @@ def to_isf(
     :param symbol_kind: Where symbols are from, in the schema's words: ``symtab`` or
         ``system-map``. It has none for BTF: types say ``dwarf``, which BTF is made from.
     :param symbol_name: Name of the file that they are from.
-    :raises BtfFormatError: a record refers to what does not exist.
+    :param damaged: If given, types whose records break a rule are added to it by id and are void
+        to what refers to them.
+    :raises BtfFormatError: a record refers to what does not exist, and ``damaged`` is not given.
     """
-    isf = _Isf(btf)
+    isf = _Isf(btf, damaged)
     types: dict[str, int] = {}
     # All names first, so that the first type of a name has it, whoever refers to another.
     isf.name_by_typedefs()
@@ -227,8 +264,10 @@ def to_isf(
     for type_id, kind in enumerate(isf.kinds):
         if kind not in _DESCRIBED:
             continue
-        type_ = btf.type_by_id(type_id)
-        if isinstance(type_, kinds.Struct | kinds.Union):
+        type_ = isf.decoded(type_id)
+        if type_ is None:
+            isf.without_contents(type_id, kind)
+        elif isinstance(type_, kinds.Struct | kinds.Union):
             isf.composite(type_id, type_)
         elif isinstance(type_, kinds.Enum | kinds.Enum64):
             isf.enum(type_id, type_)
