@@ -35,10 +35,9 @@ def run(args: argparse.Namespace) -> int:
     """
     if not args.stdio:
         raise DebugInfoError("serve speaks on standard input and output only: give --stdio")
-    from btfdbg.handover import mcp
+    from btfdbg.handover import mcp, mcp_lines
 
-    made = mcp.server(mcp.Dumps(_command, _facts, _report, _signature))
-    made.run("stdio")
+    mcp_lines.run(mcp.server(mcp.Dumps(_command, _facts, _report, _signature)))
     return 0
 
 

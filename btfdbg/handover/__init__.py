@@ -6,7 +6,7 @@
 ``isf``       a symbol table for volatility3
 ``vmlinux/``  an ELF with symbols, DWARF and memory, for crash, gdb and drgn
 ``gdb/``      gdb's remote protocol
-``mcp``       the Model Context Protocol
+``mcp``       the Model Context Protocol; ``mcp_lines``: what becomes of lines that are none of it
 
 Terms: *link-time address*: the address that the kernel's own vmlinux gives a symbol, the
 address in memory less KERNELOFFSET.

@@ -21,13 +21,18 @@ from typing import TYPE_CHECKING, Any
 
 import drgn
 from drgn.helpers.common.memory import identify_address
+from drgn.helpers.linux.cpumask import for_each_possible_cpu
+from drgn.helpers.linux.percpu import per_cpu
 
 from btfdbg import __version__
 from btfdbg.errors import BtfdbgError, DebugInfoError
 from btfdbg.program.memory_search import Search, searched
+from btfdbg.program.per_cpu import is_per_cpu
+from btfdbg.program.session import session
 
 if TYPE_CHECKING:
     from mcp.server.mcpserver import MCPServer
+    from mcp.server.mcpserver.tools import Tool
 
     from btfdbg.program.session import Session
 
@@ -56,6 +61,7 @@ TABLES = (
 """Commands that the tool ``table`` runs: each only reads the dump."""
 # Nothing that a shell or the prompt would take for more than a word.
 _ARGUMENT = re.compile(r"[\w./:,=+-]{1,200}")
+_NAME = re.compile(r"\w*")
 # dev -v INDEX FILE writes a file, mod -s loads one.
 _ONLY = {"dev": {"-i", "-p", "-d", "-D", "-V"}, "mod": {"-t", "-g"}}
 
@@ -90,7 +96,6 @@ class Dumps:
     def open_dump(self, path: str) -> Answer:
         """Open a dump and say what it holds; its path names it in the other tools."""
         from btfdbg.program.open import program_from_core_dump
-        from btfdbg.program.session import session
 
         def opened() -> Answer:
             found = self._open.get(path)
@@ -170,19 +175,22 @@ class Dumps:
         return _answer(lambda: self._signature(self._session(path)))
 
     def object_by_path(self, path: str, object: str) -> Answer:
-        """An object by a path from a variable: ``init_task.mm.owner.comm``, ``runqueues``."""
+        """
+        An object by a path from a variable: ``init_task.mm.owner.comm``, ``slab_caches.next``;
+        of a variable that each CPU has, with the CPU: ``runqueues:0.curr.comm``.
+        """
 
         def found() -> Answer:
             session = self._session(path)
             value = walk(session.prog, object)
-            name = object.partition(".")[0].partition("[")[0]
+            name = _NAME.match(object)[0]  # type: ignore[index]
             # Nothing that costs more than what may be shown.
             text = value.format_(columns=100, string=True, type_name=True, char=False)
             return {
                 "type": value.type_.type_name(),
                 "address": None if value.address_ is None else hex(value.address_),
-                "value": text,
                 "evidence": session.variable_source(name) or "symbol",
+                "value": text,  # the last: it may be cut
             }
 
         return _answer(found)
@@ -245,21 +253,29 @@ def _first_rows(found: list[Any]) -> Answer:
 
 def walk(prog: drgn.Program, path: str) -> drgn.Object:
     """
-    Follow names, ``.name``, ``->name`` and ``[number]`` from a variable.
+    Follow names, ``.name``, ``->name`` and ``[number]`` from a variable, or from ``name:CPU``.
 
-    Nothing is evaluated: a path is read word by word.
+    Nothing is evaluated: a path is read word by word. Without a CPU, a variable that each CPU has
+    is an error: what is at its symbol is what the copies began with, and is given away at boot.
 
     :raises DebugInfoError: it is none, or leads nowhere.
     """
-    steps = re.findall(r"\.|->|\[\d{1,9}\]|[A-Za-z_]\w*|.", path)
+    steps = re.findall(r"\.|->|\[\d{1,9}\]|:\d{1,5}|[A-Za-z_]\w*|.", path)
     if len(path) > _MAX_PATH or not steps or len(steps) > 2 * _MAX_DEPTH:
         raise DebugInfoError(f"no path of at most {_MAX_DEPTH} steps", step="object")
     try:
         value = prog.variable(steps[0])
     except LookupError as e:
         raise DebugInfoError(str(e), step="object") from None
+    rest = steps[1:]
+    if is_per_cpu(session(prog), steps[0]):
+        if not rest or rest[0][0] != ":" or len(rest[0]) == 1:
+            raise DebugInfoError(
+                f"each CPU has its own {steps[0]}", step="object", hint=f"give one: {steps[0]}:0"
+            )
+        value = _copy(prog, value, int(rest.pop(0)[1:]))
     wants_name = False
-    for step in steps[1:]:
+    for step in rest:
         try:
             if wants_name:
                 value, wants_name = value.member_(step), False
@@ -274,6 +290,12 @@ def walk(prog: drgn.Program, path: str) -> drgn.Object:
     if wants_name:
         raise DebugInfoError(f"{path!r}: a name is missing at its end", step="object")
     return value
+
+
+def _copy(prog: drgn.Program, value: drgn.Object, cpu: int) -> drgn.Object:
+    if cpu not in for_each_possible_cpu(prog):
+        raise DebugInfoError(f"CPU {cpu}: this machine has none of that number", step="object")
+    return per_cpu(value, cpu)
 
 
 def _number(text: str) -> int:
@@ -295,7 +317,7 @@ def _answer(find: Callable[[], Any], *, keep_end: bool = False) -> Answer:
         return {"error": f"{e}{'; ' + hint if hint else ''}"[:MAX_TEXT]}
     except Exception as e:  # of drgn, over a damaged dump: the server lives
         return {"error": f"{type(e).__name__}: {e}"[:MAX_TEXT]}
-    data, left = _bounded(_exact(data), keep_end)
+    data, left = _bounded(_exact(data), keep_end, MAX_TEXT)
     answer: Answer = {"notice": NOTICE, "data": data}
     if left:
         answer["left_out"] = f"{left} characters"
@@ -313,15 +335,14 @@ def _exact(data: Any) -> Any:
     return data
 
 
-def _bounded(data: Any, keep_end: bool) -> tuple[Any, int]:
+def _bounded(data: Any, keep_end: bool, budget: int) -> tuple[Any, int]:
     if isinstance(data, str):
-        left = max(0, len(data) - MAX_TEXT)
-        return (data[left:] if keep_end else data[:MAX_TEXT]), left
+        left = max(0, len(data) - budget)
+        return (data[left:] if keep_end else data[:budget]), left
     if isinstance(data, dict):
         out, left = {}, 0
-        budget = MAX_TEXT
         for key, value in data.items():
-            cut, more = _bounded(value, keep_end)
+            cut, more = _bounded(value, keep_end, budget)
             size = len(str(cut))
             if size > budget:
                 left += size
@@ -331,8 +352,8 @@ def _bounded(data: Any, keep_end: bool) -> tuple[Any, int]:
             left += more
         return out, left
     text = str(data)
-    if len(text) > MAX_TEXT:
-        return text[:MAX_TEXT], len(text) - MAX_TEXT
+    if len(text) > budget:
+        return text[:budget], len(text) - budget
     return data, 0
 
 
@@ -344,6 +365,7 @@ def server(dumps: Dumps) -> MCPServer:
     """
     try:
         from mcp.server.mcpserver import MCPServer
+        from mcp.server.mcpserver.tools import Tool
         from mcp.types import ToolAnnotations
     except ImportError:
         raise DebugInfoError(
@@ -351,12 +373,31 @@ def server(dumps: Dumps) -> MCPServer:
             step="serve",
             hint="pip install 'btfdbg[mcp]'",
         ) from None
-    made = MCPServer("btfdbg", instructions=INSTRUCTIONS, version=__version__, log_level="ERROR")
     reads = ToolAnnotations(read_only_hint=True, open_world_hint=False)
-    for tool in (
+    every = (
         dumps.open_dump, dumps.report, dumps.stacks, dumps.tasks, dumps.table, dumps.kernel_log,
         dumps.waiters, dumps.signature, dumps.object_by_path, dumps.at_address, dumps.memory,
         dumps.search,
-    ):  # fmt: skip
-        made.tool(annotations=reads)(tool)
-    return made
+    )  # fmt: skip
+    return MCPServer(
+        "btfdbg",
+        instructions=INSTRUCTIONS,
+        version=__version__,
+        log_level="ERROR",
+        tools=[_strict(Tool.from_function(tool, annotations=reads)) for tool in every],
+    )
+
+
+def _strict(tool: Tool) -> Tool:
+    """
+    The tool, refusing arguments that it does not have.
+
+    The SDK drops them (2.3), and ``stacks(path, pid=1)`` would answer with all CPUs' stacks.
+    """
+    from pydantic import ConfigDict
+
+    given = tool.fn_metadata.arg_model
+    body = {"model_config": ConfigDict(extra="forbid"), "__module__": given.__module__}
+    tool.fn_metadata.arg_model = type(given.__name__, (given,), body)
+    tool.parameters["additionalProperties"] = False
+    return tool

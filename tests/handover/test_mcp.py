@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 import pytest
 
 from btfdbg.errors import DebugInfoError
-from btfdbg.handover import mcp
+from btfdbg.handover import mcp, mcp_lines
 from btfdbg.handover.mcp import MAX_TEXT, NOTICE, Dumps, walk
 from btfdbg.program.session import Session
 
@@ -108,6 +110,9 @@ def test_a_text_is_found_behind_pages_that_the_dump_lacks(dumps: Dumps, whole: S
         ("object_by_path", ("dump", "__import__('os').system('x')")),
         ("object_by_path", ("dump", "init_task" + ".mm" * 500)),
         ("object_by_path", ("dump", "init_task.")),
+        ("object_by_path", ("dump", "runqueues:99999.cpu")),
+        ("object_by_path", ("dump", "runqueues:.cpu")),
+        ("object_by_path", ("dump", "init_task:0.comm")),
         ("open_dump", ("/no/such/file",)),
     ],
 )
@@ -126,6 +131,111 @@ def test_a_path_is_followed_and_never_evaluated(whole: Session) -> None:
     assert walk(prog, "init_task.comm[0]").value_() == ord("s")
     with pytest.raises(DebugInfoError):
         walk(prog, "init_task().x")
+
+
+def test_a_variable_that_each_cpu_has_is_given_for_a_cpu(dumps: Dumps, whole: Session) -> None:
+    # At its symbol is what the copies began with, in memory that boot gave away.
+    assert "runqueues:0" in dumps.object_by_path("dump", "runqueues.cpu")["error"]
+    answer = dumps.object_by_path("dump", "runqueues:0.cpu")["data"]
+    assert answer["value"] == "(int)0"
+    assert answer["address"] != hex(whole.prog["runqueues"].cpu.address_)
+    assert answer["evidence"] == "kernel BTF"
+
+
+def test_of_a_long_value_there_is_what_fits(dumps: Dumps, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = dumps.object_by_path("dump", "runqueues:0")
+    assert "left_out" not in whole
+    monkeypatch.setattr(mcp, "MAX_TEXT", 300)
+    answer = dumps.object_by_path("dump", "runqueues:0")
+    shown = answer["data"]["value"]
+    assert len(shown) > 100
+    assert whole["data"]["value"].startswith(shown)
+    assert answer["left_out"] == f"{len(whole['data']['value']) - len(shown)} characters"
+    assert answer["data"]["evidence"] == "kernel BTF"
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "name"),
+    [
+        (b"hello\n", -32700, None),
+        (b"\xff\xfe\0\n", -32700, None),
+        (b'{"a":' * 100_000, -32700, None),
+        (b"[]\n", -32600, None),
+        (b"42\n", -32600, None),
+        (b'{"jsonrpc": "1.0", "id": 7, "method": "ping"}\n', -32600, 7),
+        (b'{"jsonrpc": "2.0", "id": "x", "method": "ping", "params": [1]}\n', -32600, "x"),
+        (b'{"id": true}\n', -32600, None),
+        (b'{"id": {"a": 1}}\n', -32600, None),
+        (b"1" * mcp_lines.MAX_LINE, -32600, None),
+    ],
+)
+def test_a_line_that_is_no_message_has_its_answer(
+    line: bytes, code: int, name: str | int | None
+) -> None:
+    found = mcp_lines.refusal(line)
+    assert (found[0], found[2]) == (code, name)
+    assert found[1]
+
+
+def test_of_a_line_without_end_only_its_bound_is_kept() -> None:
+    long = b"a" * (3 * mcp_lines.MAX_LINE + 5)
+    lines = mcp_lines._Lines(io.BytesIO(long + b"\nnext\n" + long))
+    assert lines._next() == b"a" * mcp_lines.MAX_LINE
+    assert lines._next() == b"next\n"
+    assert len(lines._next()) == mcp_lines.MAX_LINE
+    assert lines._next() == b""
+
+
+def test_an_argument_that_a_tool_does_not_have_is_refused(dumps: Dumps) -> None:
+    pytest.importorskip("mcp")
+    anyio = pytest.importorskip("anyio")
+    from mcp.server.mcpserver.exceptions import ToolError
+
+    made = mcp.server(dumps)
+
+    async def ask() -> None:
+        for tool in await made.list_tools():
+            assert tool.input_schema["additionalProperties"] is False
+        await made.call_tool("stacks", {"path": "dump", "task": 1})
+        # Dropped, it would be the question for all CPUs' stacks.
+        with pytest.raises(ToolError, match="pid"):
+            await made.call_tool("stacks", {"path": "dump", "pid": 1})
+
+    anyio.run(ask)
+
+
+def test_a_client_that_sends_nonsense_gets_errors_and_the_server_lives() -> None:
+    pytest.importorskip("mcp")
+    begin = {
+        "protocolVersion": "2025-06-18",
+        "capabilities": {},
+        "clientInfo": {"name": "x", "version": "0"},
+    }
+    lines = [
+        b"hello",
+        b'{"jsonrpc": "1.0", "id": 5, "method": "ping"}',
+        b'{"jsonrpc": "2.0", "id": 6, "method": "ping", "params": [1]}',
+        b"x" * (2 * mcp_lines.MAX_LINE),
+        json.dumps({"jsonrpc": "2.0", "id": 7, "method": "initialize", "params": begin}).encode(),
+        b'{"jsonrpc": "2.0", "method": "notifications/initialized"}',
+        *(
+            b'{"jsonrpc": "2.0", "id": %d, "method": "tools/call", "params":'
+            b' {"name": "open_dump", "arguments": {"path": "/no/such"}}}' % name
+            for name in range(10, 16)
+        ),
+        b'{"jsonrpc": "2.0", "id": 8, "method": "ping"}',
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "btfdbg.cli.main", "serve", "--stdio"],
+        input=b"\n".join(lines) + b"\n",
+        capture_output=True,
+        check=True,
+    )
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    codes = {a["id"]: a.get("error", {}).get("code") for a in answers if a["id"] is not None}
+    # The last ones too, for which the SDK does not wait when its input ends.
+    assert codes == {5: -32600, 6: -32600, 7: None, 8: None, **dict.fromkeys(range(10, 16))}
+    assert [a["error"]["code"] for a in answers if a["id"] is None] == [-32700, -32600]
 
 
 def test_without_the_sdk_it_says_what_to_install(
