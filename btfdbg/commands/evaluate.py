@@ -40,6 +40,7 @@ from btfdbg.commands.language import Language
 from btfdbg.commands.state import PromptState, state_of
 from btfdbg.commands.text import Fragment
 from btfdbg.errors import DebugInfoError
+from btfdbg.interrupts import pass_on
 from btfdbg.program.session import Session
 
 _FILENAME = "<prompt>"
@@ -110,6 +111,7 @@ def _run_typed(session: Session, state: PromptState, found: language.Line) -> bo
             raise
     # Whatever the user's code raises is theirs: one line, and ``tb`` for more.
     except Exception as e:
+        pass_on(e)
         namespace.report(session, state, "", _misspelt(state, found.text, e) or e)
         return False
     return True

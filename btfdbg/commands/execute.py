@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 
 from btfdbg.commands.globals import attributes, basic_globals, code_globals
 from btfdbg.errors import DebugInfoError
+from btfdbg.interrupts import pass_on
 from btfdbg.program.session import Session
 
 EXIT_OK = 0
@@ -275,6 +276,7 @@ def _caught(session: Session, call: Callable[[], object]) -> int:
     except (BrokenPipeError, KeyboardInterrupt):
         raise
     except BaseException as e:
+        pass_on(e)
         # The user's own code: the traceback is theirs to read, less our frames.
         tb = e.__traceback__
         while tb is not None and tb.tb_frame.f_code.co_filename == __file__:

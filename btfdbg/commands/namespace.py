@@ -47,6 +47,7 @@ from btfdbg.commands.define import NAMESPACE, own
 from btfdbg.commands.state import PromptState, state_of
 from btfdbg.commands.text import one_line
 from btfdbg.errors import BtfdbgError
+from btfdbg.interrupts import held, pass_on
 from btfdbg.patches import install
 from btfdbg.patches.install import reach
 from btfdbg.patches.watchdog import watched
@@ -77,15 +78,17 @@ def load_commands() -> None:
     global _loaded
     if _loaded:
         return
-    install.import_commands()
-    from btfdbg.commands import prompt
+    # Half of them would be registered, and could not be a second time.
+    with held():
+        install.import_commands()
+        from btfdbg.commands import prompt
 
-    for module in pkgutil.iter_modules(prompt.__path__, prompt.__name__ + "."):
-        import_module(module.name)
-    _loaded = True
-    install.install_commands()
-    attach()
-    extensions.load()
+        for module in pkgutil.iter_modules(prompt.__path__, prompt.__name__ + "."):
+            import_module(module.name)
+        _loaded = True
+        install.install_commands()
+        attach()
+        extensions.load()
 
 
 def stands_alone(word: str, state: PromptState) -> bool:
@@ -96,7 +99,8 @@ def stands_alone(word: str, state: PromptState) -> bool:
     """
     if _loaded or state.aliases or not where.is_known(word) or extensions.are_there():
         return False
-    where.load((word,))
+    with held():
+        where.load((word,))
     return True
 
 
@@ -232,6 +236,7 @@ def _run_reported(session: Session, state: PromptState, line: str) -> bool:
     # What a command raises is a report to the user, whatever its class: its
     # input is a damaged machine's memory.
     except Exception as e:
+        pass_on(e)
         report(session, state, word, e)
         return False
     return True

@@ -133,26 +133,27 @@ def tables_to(sink: Sink) -> Iterator[None]:
             show(rows, **kwargs)
 
     with _printed_by({"print_table": take}):
-        _sinks.append(sink)
+        depth = len(_sinks)
         try:
+            _sinks.append(sink)
             yield
         finally:
-            _sinks.pop()
+            del _sinks[depth:]
 
 
 @contextlib.contextmanager
 def _printed_by(functions: Mapping[str, Callable[..., Any]]) -> Iterator[None]:
     """Put functions in the place of those that drgn's commands print their tables by."""
     originals: list[tuple[Any, str, Any]] = []
-    for name, module in list(sys.modules.items()):
-        if not name.startswith("drgn.commands."):
-            continue
-        for function, other in functions.items():
-            original = getattr(module, function, None)
-            if original is not None:
-                originals.append((module, function, original))
-                setattr(module, function, _as_printed(original, other))
     try:
+        for name, module in list(sys.modules.items()):
+            if not name.startswith("drgn.commands."):
+                continue
+            for function, other in functions.items():
+                original = getattr(module, function, None)
+                if original is not None:
+                    originals.append((module, function, original))
+                    setattr(module, function, _as_printed(original, other))
         yield
     finally:
         for module, function, original in originals:
@@ -284,11 +285,12 @@ def tables_as_json(lines: bool = False) -> Iterator[TablesAsJson]:
     before = sys.stdout
     taker = TablesAsLines(before) if lines else TablesAsJson(before)
     with _printed_by({"print_table": taker.print_table, "_print_table_row": taker.print_row}):
-        sys.stdout = taker
-        _active.append(taker)
+        depth = len(_active)
         try:
+            sys.stdout = taker
+            _active.append(taker)
             yield taker
         finally:
-            _active.pop()
+            del _active[depth:]
             sys.stdout = before
     taker.finish()

@@ -116,11 +116,12 @@ class CodeTypes:
             return None
         if not self._asked:
             self._cut_short = False
-        self._asked.append(address)
+        depth = len(self._asked)
         try:
+            self._asked.append(address)
             found = self._find(symbol, module)
         finally:
-            self._asked.pop()
+            del self._asked[depth:]
         if found is not None or not self._cut_short or not self._asked:
             self._known[address] = found
         return found

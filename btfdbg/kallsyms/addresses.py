@@ -257,7 +257,6 @@ class Addresses:
         """Read everything; keep the windows that no other contradicts."""
         if self._audited:
             return
-        self._audited = True
         total = self.window_count
         kept: dict[int, list[int]] = {}
         for number in range(total):
@@ -268,6 +267,7 @@ class Addresses:
         self._windows = dict.fromkeys(range(total))
         for number in chain:
             self._windows[number] = kept[number]
+        self._audited = True
         lost = total - len(chain)
         if lost:
             self.problems.append(

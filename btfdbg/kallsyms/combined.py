@@ -110,6 +110,6 @@ class CombinedTable:
     @property
     def _exports(self) -> ListedTable | None:
         if not self._searched:
-            self._searched = True
             self._found = self._find_exports()
+            self._searched = True
         return self._found

@@ -32,11 +32,12 @@ _offsets: list[str] = []
 @contextlib.contextmanager
 def names_with_offsets(form: str) -> Iterator[None]:
     """Show each function with the offset in it, formatted so (``d``, ``x``), for a while."""
-    _offsets.append(form)
+    depth = len(_offsets)
     try:
+        _offsets.append(form)
         yield
     finally:
-        _offsets.pop()
+        del _offsets[depth:]
 
 
 class _WithOffset:
@@ -61,11 +62,11 @@ def print_one_task(original: Callable[..., Any]) -> Callable[..., Any]:
     def show(trace: Any, *args: Any, **kwargs: Any) -> Any:
         session = find_session(trace.prog)
         problem = ""
-        if session is not None:
-            if not kwargs.get("drgn_style"):
-                problem = _find(session, trace)
-            trace = with_addresses(trace, [line.sp for line in _shown])
         try:
+            if session is not None:
+                if not kwargs.get("drgn_style"):
+                    problem = _find(session, trace)
+                trace = with_addresses(trace, [line.sp for line in _shown])
             return original(trace, *args, **kwargs)
         finally:
             _shown.clear()

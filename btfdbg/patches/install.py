@@ -16,6 +16,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from btfdbg.interrupts import held
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.patches import imports, packages
 from btfdbg.patches.replace import (
@@ -81,37 +82,41 @@ def follow_imports() -> None:
     """
     if not _installed.isdisjoint(("followed", "commands")):
         return
-    _installed.add("followed")
-    imports.tell(_imported)
-    for row in ROWS:
-        if row.use is Use.PUT_OFF:
-            packages.put_off(row.module)
-    new = _put_all(row for row in ROWS if row.module in sys.modules)
-    if new:
-        replace_in_drgn(new)
-        _replace_in_tables(new)
+    with held():
+        _installed.add("followed")
+        imports.tell(_imported)
+        for row in ROWS:
+            if row.use is Use.PUT_OFF:
+                packages.put_off(row.module)
+        new = _put_all(row for row in ROWS if row.module in sys.modules)
+        if new:
+            replace_in_drgn(new)
+            _replace_in_tables(new)
 
 
 def _imported(module: ModuleType, within: Sequence[ModuleType]) -> None:
     """A module of drgn's was run: its rows, and what it holds of others' functions."""
-    replace_in_module(_everywhere, module)
-    new = _put_all(row for row in ROWS if row.module == module.__name__)
-    if new:
-        # In a circle of imports they have taken what is replaced only now.
-        for user in (module, *within):
-            replace_in_module(new, user)
-        if module.__name__.startswith(CRASH):
-            _replace_in_tables(new)
+    with held():
+        replace_in_module(_everywhere, module)
+        new = _put_all(row for row in ROWS if row.module == module.__name__)
+        if new:
+            # In a circle of imports they have taken what is replaced only now.
+            for user in (module, *within):
+                replace_in_module(new, user)
+            if module.__name__.startswith(CRASH):
+                _replace_in_tables(new)
 
 
 def _install(stage: str) -> None:
     if stage in _installed:
         return
-    _installed.add(stage)
-    new = _put_all(row for row in ROWS if row.stage == stage)
-    if new:
-        replace_in_drgn(new)
-        _replace_in_tables(new)
+    # A second round would go around what the first has put in place.
+    with held():
+        _installed.add(stage)
+        new = _put_all(row for row in ROWS if row.stage == stage)
+        if new:
+            replace_in_drgn(new)
+            _replace_in_tables(new)
 
 
 def _put_all(rows: Iterable[Row]) -> dict[Any, Any]:

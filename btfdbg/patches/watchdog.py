@@ -30,6 +30,7 @@ from typing import Any
 import drgn
 
 from btfdbg.errors import BtfdbgError
+from btfdbg.interrupts import held
 
 _FIRST_LOOK = 1.0
 # Between two looks, in seconds on the average. A generator that walks is seen only while
@@ -249,11 +250,13 @@ def watched() -> Iterator[None]:
         yield
         return
     watch = _Watch()
-    before = signal.signal(signal.SIGVTALRM, watch.look)
-    signal.setitimer(signal.ITIMER_VIRTUAL, _FIRST_LOOK, _INTERVAL)
     try:
+        signal.signal(signal.SIGVTALRM, watch.look)
+        signal.setitimer(signal.ITIMER_VIRTUAL, _FIRST_LOOK, _INTERVAL)
         yield
     finally:
         watch.ended = True
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        signal.signal(signal.SIGVTALRM, before)
+        with held():
+            # The timer first: left running, it would end the process.
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+            signal.signal(signal.SIGVTALRM, signal.SIG_DFL)

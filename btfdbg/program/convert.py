@@ -117,8 +117,9 @@ class TypeConverter:
                 f"or through more than {MAX_CHAIN} types",
                 type_id=type_id,
             )
-        self._active.add(type_id)
         try:
+            # Inside: Ctrl-C between the two would leave it active for ever.
+            self._active.add(type_id)
             converted = self._build(type_id)
         finally:
             self._active.discard(type_id)

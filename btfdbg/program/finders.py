@@ -21,6 +21,7 @@ import drgn
 from btfdbg.btf import Kind, TypeId, kinds
 from btfdbg.btf.enumerators import NamedValue, find_enumerators
 from btfdbg.errors import BtfdbgError, RefusedError
+from btfdbg.interrupts import pass_on
 from btfdbg.kallsyms.choice import is_text, own_ids, unique_symbol
 from btfdbg.program.convert import TypeConverter
 from btfdbg.program.walks import remark
@@ -117,6 +118,7 @@ class BtfFinders:
                 if found.kind in type_kinds and whole:
                     return found
         except Exception as e:  # an error must not reach whoever wrote `name in prog`
+            pass_on(e)
             self._failed("types", name, e)
         return None
 
@@ -180,6 +182,7 @@ class BtfFinders:
         except RefusedError:
             raise
         except Exception as e:  # an error must not reach whoever wrote `name in prog`
+            pass_on(e)
             self._failed("objects", name, e)
             return None
 

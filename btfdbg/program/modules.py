@@ -20,6 +20,7 @@ import drgn
 
 from btfdbg.btf import Btf, Kind
 from btfdbg.errors import BtfdbgError, BtfError, DebugInfoError
+from btfdbg.interrupts import pass_on
 from btfdbg.program.convert import TypeConverter
 from btfdbg.program.find_btf import KernelBtf, kernel_btfs, read_btf
 from btfdbg.program.module_index import ModuleIndex
@@ -177,8 +178,8 @@ def create_modules(session: Session) -> int:
     session.loaded.clear()
     with _collected_warnings(left_out):
         count, whole = _create_modules(session)
-    if any(message.endswith(KeyboardInterrupt.__name__) for message in left_out):
-        raise KeyboardInterrupt
+    for message in left_out:
+        pass_on(Exception(message))
     restored = 0
     if left_out or not whole:
         from btfdbg.program.module_restore import restore_modules

@@ -14,6 +14,7 @@ import drgn
 
 from btfdbg.btf import Btf
 from btfdbg.errors import DebugInfoError
+from btfdbg.interrupts import is_interrupt
 from btfdbg.kallsyms.choice import is_text, unique_symbol
 from btfdbg.lazy_dataclass import dataclass, field
 from btfdbg.program.answers import Answers
@@ -215,9 +216,10 @@ class Session:
             try:
                 with self.answers.unfinished():
                     self.create_modules(self)
-            except KeyboardInterrupt:
-                # Half a list would be wrong stacks: the next question starts again.
-                self.modules_created = False
+            except BaseException as e:
+                if is_interrupt(e):
+                    # Half a list would be wrong stacks: the next question starts again.
+                    self.modules_created = False
                 raise
 
     def module_names(self) -> tuple[str, ...]:

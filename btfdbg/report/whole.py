@@ -10,6 +10,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
+from btfdbg.interrupts import held
 from btfdbg.report.calls import UNREADABLE
 from btfdbg.report.happened import DecidedLook, Happened
 from btfdbg.report.parts import Report, Section
@@ -29,14 +30,15 @@ def load_checks() -> None:
     global _loaded
     if _loaded:
         return
-    _loaded = True
-    from btfdbg.report import checks
+    with held():
+        _loaded = True
+        from btfdbg.report import checks
 
-    for module in iter_modules(checks.__path__, checks.__name__ + "."):
-        import_module(module.name)
-    from btfdbg.program.extensions import load
+        for module in iter_modules(checks.__path__, checks.__name__ + "."):
+            import_module(module.name)
+        from btfdbg.program.extensions import load
 
-    load("checks", "btfdbg.checks")
+        load("checks", "btfdbg.checks")
 
 
 def report(session: Session, only: Collection[str] = ()) -> Report:

@@ -259,11 +259,12 @@ class SourceFiles:
 
     def _ready(self) -> SourceTable | None:
         if self._table is None and self._load is not None:
-            load, self._load = self._load, None
             try:
-                self._table = load()
-                self._near = Nearness(self._table.kernels, self._release, self._machine)
+                table = self._load()
+                self._near = Nearness(table.kernels, self._release, self._machine)
+                self._table = table
             except DebugInfoError as e:
+                self._load = None  # not so when Ctrl-C ended it: the next question starts again
                 if self._on_problem is not None:
                     self._on_problem(e)
         return self._table

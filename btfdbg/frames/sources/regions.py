@@ -111,8 +111,8 @@ class KernelRegion:
     @property
     def links(self) -> Links | None:
         if not self._linked:
-            self._linked = True
             self._links = self._read_links()
+            self._linked = True
         return self._links
 
     def _read_links(self) -> Links | None:
@@ -162,12 +162,12 @@ class KernelRegion:
     @property
     def bugs(self) -> BugTable | None:
         if not self._read:
-            self._read = True
             start = self._address_of("__start___bug_table")
             end = self._address_of("__stop___bug_table")
             if start is not None and end is not None and start < end <= start + MAX_TABLE:
                 code = [image_range(self._symbols)]
                 self._bugs = read_table(self._prog, self._strings, start, end - start, code)
+            self._read = True
         return self._bugs
 
     @property
@@ -271,7 +271,6 @@ class ModuleRegion:
     @property
     def bugs(self) -> BugTable | None:
         if not self._read:
-            self._read = True
             try:
                 module = self._module.object
                 start, count = module.bug_table.value_(), module.num_bugs.value_()
@@ -281,6 +280,7 @@ class ModuleRegion:
                     self._bugs = read_table(self._prog, self._strings, start, size, code)
             except (LookupError, AttributeError, FaultError, ValueError):
                 pass
+            self._read = True
         return self._bugs
 
     @property
