@@ -99,8 +99,7 @@ def stands_alone(word: str, state: PromptState) -> bool:
     """
     if _loaded or state.aliases or not where.is_known(word) or extensions.are_there():
         return False
-    with held():
-        where.load((word,))
+    where.load((word,))
     return True
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from importlib import import_module
 from importlib.util import find_spec
 
+from btfdbg.interrupts import held
 from btfdbg.patches import install
 from btfdbg.patches.table import CRASH
 
@@ -60,17 +61,19 @@ def load(words: Iterable[str]) -> None:
     Words that cannot be told are left out, and so is a module that the installed drgn lacks:
     whoever looks the command up will see.
     """
-    install.follow_imports()
-    names = list(words)
-    for name in filter(None, map(_ours, names)):
-        import_module(_PROMPT + name)
-    drgns = [name for name in names if name in DRGNS]
-    for name in drgns:
-        try:
-            import_module(CRASH + DRGNS[name])
-        except ModuleNotFoundError:
-            continue
-    if drgns:
-        from btfdbg.commands.crash.attach import attach
+    # A command that is half registered could not be a second time.
+    with held():
+        install.follow_imports()
+        names = list(words)
+        for name in filter(None, map(_ours, names)):
+            import_module(_PROMPT + name)
+        drgns = [name for name in names if name in DRGNS]
+        for name in drgns:
+            try:
+                import_module(CRASH + DRGNS[name])
+            except ModuleNotFoundError:
+                continue
+        if drgns:
+            from btfdbg.commands.crash.attach import attach
 
-        attach(drgns)
+            attach(drgns)
