@@ -153,7 +153,8 @@ async def _serve(lowlevel: Any) -> None:
     from mcp.server.stdio import stdio_server
 
     lines = _Lines(_own_input())
-    async with stdio_server(stdin=lines) as (messages, answers):  # type: ignore[arg-type]
+    stdin: Any = lines  # what it needs of a file: lines, one by one
+    async with stdio_server(stdin=stdin) as (messages, answers):
         both = _Answered(messages, answers, lines)
         await lowlevel.run(both, both, lowlevel.create_initialization_options())
 
