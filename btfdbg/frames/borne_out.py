@@ -34,7 +34,7 @@ _WORD = 8
 _KERNEL = 1 << 63
 _MAX_CONTENTS = 1 << 16
 _MAX_TEXT = 512
-_MAX_ELEMENTS = 256
+_MAX_ELEMENTS = 4096
 _MAX_DEPTH = 6
 _MAX_SLOTS = 64
 _MIN_HITS = 2
@@ -49,25 +49,27 @@ _ANY = "any"
 
 def borne_out(
     session: Session, symbol: Symbol, element: drgn.Type, module: str = "", *, array: bool
-) -> str:
+) -> tuple[str, int]:
     """
     What bears out that a variable is of a type.
 
     :param element: The type; of an array, of its elements.
     :param module: Whose variable it is, "" for the kernel's.
     :return: In words: ``contents: 4 texts``; "" if nothing does, or anything speaks against it.
+        And how many elements memory shows, which is as many as there is room for; 0 if the last
+        may be padding, or something else.
     """
     try:
         made = recovery(session)
     except DebugInfoError:
-        return ""  # no capstone, or another architecture
+        return "", 0  # no capstone, or another architecture
     dims = element
     while underlying(dims).kind is TypeKind.ARRAY:
         dims = underlying(dims).type
     bare = underlying(dims)
     size = size_of(bare)
     if not size or size > symbol.size:
-        return ""
+        return "", 0
     data = made.text.memory(symbol.address, min(symbol.size, _MAX_CONTENTS)) or b""
     if array and bare.kind is TypeKind.POINTER and _is_char(pointed_to(bare)):
         return _texts(made.text, data)
@@ -78,13 +80,14 @@ def borne_out(
     found = touches(made, functions, symbol.address, symbol.size)
     if bare.kind in _NUMBERS and found is not None:
         if dims is not element and symbol.size < 2 * rows:
-            return ""  # one row is what an array without rows is
-        return _as_number(found, bare, size, array=array)
+            return "", 0  # one row is what an array without rows is
+        return _as_number(found, bare, size, array=array), 0
     if bare.kind in _RECORDS and bare.is_complete():
         if not _are_members(found or (), bare, size, array=array):
-            return ""
-        return _filled(made, bare, size, data, array=array) or _accessed(found or (), size)
-    return ""
+            return "", 0
+        why, count = _filled(made, bare, size, data, array=array)
+        return (why, count) if why else (_accessed(found or (), size), 0)
+    return "", 0
 
 
 def _is_char(type_: drgn.Type | None) -> bool:
@@ -129,13 +132,14 @@ def _bytes(size: int) -> str:
 # Texts
 
 
-def _texts(text: Text, data: bytes) -> str:
+def _texts(text: Text, data: bytes) -> tuple[str, int]:
     """Words that all lead to texts, at least two of them."""
-    words = [w for w in _words(data) if w]
+    words = list(_words(data))
     image = text.image()
-    if len(words) < _MIN_HITS or not all(w in image and _is_text(text, w) for w in words):
-        return ""
-    return f"contents: {len(words)} pointers to text"
+    found = [w for w in words if w]
+    if len(found) < _MIN_HITS or not all(w in image and _is_text(text, w) for w in found):
+        return "", 0
+    return f"contents: {len(found)} pointers to text", len(words) if words[-1] else 0
 
 
 def _is_text(text: Text, address: int) -> bool:
@@ -149,21 +153,22 @@ def _printable(text: bytes) -> bool:
     return all(32 <= byte < 127 or byte in b"\t\n" for byte in text)
 
 
-def _rows(data: bytes, row: int) -> str:
+def _rows(data: bytes, row: int) -> tuple[str, int]:
     """Rows of characters, each a text and zeros behind it."""
     count = 0
     if row < 2:
-        return ""
+        return "", 0
     for at in range(0, len(data) - row + 1, row):
         head, _, rest = data[at : at + row].partition(b"\0")
         if any(rest) or not _printable(head):
-            return ""
+            return "", 0
         if not head and any(data[at:]):
-            return ""
+            return "", 0
         count += bool(head)
     if any(data[len(data) // row * row :]) or count < _MIN_HITS:
-        return ""
-    return f"contents: {count} texts, {row} bytes apart"
+        return "", 0
+    shown = f"contents: {count} texts, {row} bytes apart"
+    return shown, count if count == len(data) // row else 0
 
 
 def _words(data: bytes) -> Iterator[int]:
@@ -191,7 +196,9 @@ def _accessed(found: Sequence[Touch], size: int) -> str:
     return f"code: it accesses {len(places)} members of elements"
 
 
-def _filled(made: Recovery, bare: drgn.Type, size: int, data: bytes, *, array: bool) -> str:
+def _filled(
+    made: Recovery, bare: drgn.Type, size: int, data: bytes, *, array: bool
+) -> tuple[str, int]:
     """
     Texts and functions where the struct has such, and no pointer where it has none.
 
@@ -199,15 +206,22 @@ def _filled(made: Recovery, bare: drgn.Type, size: int, data: bytes, *, array: b
     """
     slots: dict[int, str] = {}
     if size % _WORD or not _add_slots(slots, bare, 0, 0) or len(slots) > _MAX_SLOTS:
-        return ""
+        return "", 0
     hits = 0
     count = min(len(data) // size, _MAX_ELEMENTS) if array else 1
-    for number in range(count):
+    number, ends = 0, False
+    while number < count:
         told = _told(made.text, slots, data[number * size : (number + 1) * size])
         if told is None:
             break
+        ends = bool(told)
         hits += told
-    return f"contents: {hits} texts and functions where it has such" if hits >= _MIN_HITS else ""
+        number += 1
+    if hits < _MIN_HITS:
+        return "", 0
+    shown = f"contents: {hits} texts and functions where it has such"
+    fills = number == len(data) // size and not any(data[number * size :])
+    return shown, number if ends and fills else 0
 
 
 def _told(text: Text, slots: dict[int, str], data: bytes) -> int | None:

@@ -309,19 +309,23 @@ class Session:
         found: CodeType | None = self._method("type_from_code")(self, symbol, module)
         return found
 
-    def borne_out(self, symbol: Symbol, element: drgn.Type, array: bool, module: str = "") -> str:
+    def borne_out(
+        self, symbol: Symbol, element: drgn.Type, array: bool, module: str = ""
+    ) -> tuple[str, int]:
         """
         What in this dump speaks for a type that other kernels have under a variable's name.
 
         :param element: The type; if ``array``, of its elements.
         :param module: Whose variable it is, "" for the kernel's.
-        :return: ``code: it accesses elements of 4 bytes``; "" if nothing does, or anything
-            speaks against it.
+        :return: ``code: it accesses elements of 4 bytes``, "" if nothing does, or anything
+            speaks against it; and how many elements memory shows, 0 if it does not.
         """
         if not self.reads_code:
             self.answers.doubt()
-            return ""
-        found: str = self._method("borne_out")(self, symbol, element, module, array=array)
+            return "", 0
+        found: tuple[str, int] = self._method("borne_out")(
+            self, symbol, element, module, array=array
+        )
         return found
 
     def _method(self, name: str) -> Callable[..., Any]:

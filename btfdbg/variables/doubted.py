@@ -76,6 +76,17 @@ def doubted(context: Context, symbol: Symbol, cause: Rejection | None) -> Doubte
     return Doubted(checked[1], checked[1], False, note)
 
 
+def sized(context: Context, wanted: Doubted, count: int) -> Type:
+    """The array with as many elements as memory shows, if BTF has arrays of that length."""
+    element = wanted.element.type_name()
+    if not wanted.is_array or count not in context.checker.lengths(element):
+        return wanted.type
+    open_ = wanted.type.type_name()
+    bracket = open_.find("[]")
+    text = f"{open_[:bracket]}[{count}]{open_[bracket + 2 :]}"
+    return (context.types.from_text(text) if bracket >= 0 else None) or wanted.type
+
+
 def _said(context: Context, name: str) -> tuple[str, str] | None:
     """What all kernels that have the name agree on, or nearly all of its family; and who."""
     known = [from_candidate(context, c) for c in own_or_curated(context, name)]

@@ -63,7 +63,8 @@ class DumpEvidence:
     :ivar code: what this dump's code says of a variable that nothing else knows.
     :ivar parameters: a module's parameters, by the addresses of their variables.
     :ivar bears_out: what in this dump's code and memory speaks for a type (of an array, of its
-        elements) that other kernels have, in words; "" if nothing does.
+        elements) that other kernels have, in words, "" if nothing does; and the number of
+        elements that memory shows, 0 if it does not.
     """
 
     symbols: Symbols
@@ -77,7 +78,7 @@ class DumpEvidence:
     symbol_at: Callable[[int], Symbol | None] | None = None
     code: Callable[[Symbol], CodeType | None] | None = None
     parameters: Callable[[], Mapping[int, Parameter]] | None = None
-    bears_out: Callable[[Symbol, Type, bool], str] | None = None
+    bears_out: Callable[[Symbol, Type, bool], tuple[str, int]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from btfdbg.variables.agreement import element_of, is_settled, own_or_curated
 from btfdbg.variables.choose import best, by_family, may_have_grown
 from btfdbg.variables.code_claims import one_or_table, proven_by_code
 from btfdbg.variables.context import Context, prepare
-from btfdbg.variables.doubted import Doubted, doubted
+from btfdbg.variables.doubted import Doubted, doubted, sized
 from btfdbg.variables.drift import may_have_changed
 from btfdbg.variables.evidence import CodeType, DumpEvidence
 from btfdbg.variables.placement import SectionKind
@@ -256,16 +256,16 @@ class VariableTypes:
         self, symbol: Symbol, wanted: Doubted, claim: CodeType | None
     ) -> TypedVariable | None:
         """What other kernels have, where this dump's code or memory speaks for it."""
-        if claim is not None and wanted.is_claimed(claim):
+        why, count = "", 0
+        if self._evidence.bears_out is not None:
+            why, count = self._evidence.bears_out(symbol, wanted.element, wanted.is_array)
+        if not why and claim is not None and wanted.is_claimed(claim):
             why = claim.why
-        elif self._evidence.bears_out is None:
-            return None
-        else:
-            why = self._evidence.bears_out(symbol, wanted.element, wanted.is_array)
         if not why:
             return None
+        type_ = sized(self._prepared(), wanted, count) if count else wanted.type
         note = f"{why}, as in {wanted.note}"
-        return TypedVariable(symbol.name, wanted.type, symbol.address, Source.CODE, note)
+        return TypedVariable(symbol.name, type_, symbol.address, Source.CODE, note)
 
     def _as_probed(
         self, context: Context, symbol: Symbol, cause: Rejection

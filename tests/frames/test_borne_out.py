@@ -135,24 +135,27 @@ def words(*numbers: int) -> bytes:
 
 def test_pointers_to_text() -> None:
     text: Any = Memory()
-    assert _texts(text, words(TEXTS, 0, TEXTS + 4)) == "contents: 2 pointers to text"
-    assert _texts(text, words(TEXTS)) == ""
-    assert _texts(text, words(TEXTS, TEXTS + 4, 7)) == ""
-    assert _texts(text, words(TEXTS, FUNCTION)) == ""
-    assert _texts(text, words(TEXTS, TEXTS + 8)) == ""  # an empty one is any zero
-    assert _texts(Memory(b"\1\2\0abc\0"), words(TEXTS, TEXTS + 3)) == ""  # type: ignore[arg-type]
+    assert _texts(text, words(TEXTS, 0, TEXTS + 4)) == ("contents: 2 pointers to text", 3)
+    assert _texts(text, words(TEXTS, TEXTS + 4, 0)) == ("contents: 2 pointers to text", 0)
+    assert _texts(text, words(TEXTS))[0] == ""
+    assert _texts(text, words(TEXTS, TEXTS + 4, 7))[0] == ""
+    assert _texts(text, words(TEXTS, FUNCTION))[0] == ""
+    assert _texts(text, words(TEXTS, TEXTS + 8))[0] == ""  # an empty one is any zero
+    assert _texts(Memory(b"\1\2\0abc\0"), words(TEXTS, TEXTS + 3))[0] == ""  # type: ignore[arg-type]
 
 
 def test_rows_of_text() -> None:
     def row(text: str) -> bytes:
         return text.encode().ljust(8, b"\0")
 
-    assert _rows(row("rx") + row("tx") + bytes(8), 8) == "contents: 2 texts, 8 bytes apart"
-    assert _rows(row("rx"), 8) == ""
-    assert _rows(row("rx") + row("tx")[:4] + b"\0\0\0x", 8) == ""
-    assert _rows(row("rx") + bytes(8) + row("tx"), 8) == ""  # an empty one in between
-    assert _rows(row("rx") + b"\1".ljust(8, b"\0"), 8) == ""
-    assert _rows(b"rxtx", 1) == ""
+    shown = "contents: 2 texts, 8 bytes apart"
+    assert _rows(row("rx") + row("tx") + bytes(8), 8) == (shown, 0)
+    assert _rows(row("rx") + row("tx") + bytes(4), 8) == (shown, 2)
+    assert _rows(row("rx"), 8)[0] == ""
+    assert _rows(row("rx") + row("tx")[:4] + b"\0\0\0x", 8)[0] == ""
+    assert _rows(row("rx") + bytes(8) + row("tx"), 8)[0] == ""  # an empty one in between
+    assert _rows(row("rx") + b"\1".ljust(8, b"\0"), 8)[0] == ""
+    assert _rows(b"rxtx", 1)[0] == ""
 
 
 def entry(prog: drgn.Program = PROG) -> drgn.Type:
@@ -175,7 +178,12 @@ def entry(prog: drgn.Program = PROG) -> drgn.Type:
 
 def filled(*numbers: int, array: bool = True) -> str:
     made: Any = SimpleNamespace(text=Memory())
-    return _filled(made, entry(), 32, words(*numbers), array=array)
+    return _filled(made, entry(), 32, words(*numbers), array=array)[0]
+
+
+def count(*numbers: int) -> int:
+    made: Any = SimpleNamespace(text=Memory())
+    return _filled(made, entry(), 32, words(*numbers), array=True)[1]
 
 
 def test_texts_and_functions_stand_where_a_struct_has_them() -> None:
@@ -184,6 +192,17 @@ def test_texts_and_functions_stand_where_a_struct_has_them() -> None:
     assert filled(*two) == "contents: 2 texts and functions where it has such"
     assert filled(*two, array=False) == ""
     assert filled(TEXTS, 4, 0, 9) == ""
+
+
+def test_a_tables_length_is_known_if_its_last_element_is_not_empty() -> None:
+    one, none = (TEXTS, 4, FUNCTION, 9), (0, 0, 0, 0)
+    assert count(*one) == 1
+    assert count(*one, *one) == 2
+    assert count(*one, *none) == 0  # padding, or an empty one
+    assert count(*one, *none, *one) == 3
+    assert count(*one, 5, VARIABLE, 0, 0) == 0  # what is behind it may be like it as well
+    assert count(*one, 0, 0) == 1
+    assert count(*one, 5) == 0
 
 
 def test_what_stands_behind_a_table_ends_it() -> None:
@@ -216,7 +235,7 @@ def test_a_table_of_texts_in_a_dump(core: str, request: pytest.FixtureRequest) -
     session = btfdbg.session(btfdbg.program_from_core_dump(path))
     [symbol] = session.lookup_symbols("task_state_array")
     text, number = session.prog.type("const char *"), session.prog.type("int")
-    assert session.borne_out(symbol, text, True) == "contents: 9 pointers to text"
-    assert session.borne_out(symbol, number, False) == ""
+    assert session.borne_out(symbol, text, True)[0] == "contents: 9 pointers to text"
+    assert session.borne_out(symbol, number, False) == ("", 0)
     session.reads_code = False
-    assert session.borne_out(symbol, text, True) == ""
+    assert session.borne_out(symbol, text, True) == ("", 0)

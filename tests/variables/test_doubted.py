@@ -17,7 +17,7 @@ from btfdbg.variables.symbols import Symbol
 from .kernels import RELEASE, Sym, Symbols, make_btf, make_program
 from .test_lookup import _database
 
-Said = Callable[[Symbol, drgn.Type, bool], str]
+Said = Callable[[Symbol, drgn.Type, bool], tuple[str, int]]
 TABLE = Sym("v", 0x40, 64)  # room for one to eight pointers; BTF has arrays of three and five
 NUMBER = Sym("v", 0x40, 0x48)  # the next one begins at a multiple of 8: more than padding
 
@@ -65,9 +65,9 @@ def _given(variables: VariableTypes) -> tuple[str, str] | None:
 def test_elements_that_the_dump_bears_out_are_an_array_of_open_length() -> None:
     asked: list[tuple[str, bool]] = []
 
-    def says(symbol: Symbol, element: drgn.Type, array: bool) -> str:
+    def says(symbol: Symbol, element: drgn.Type, array: bool) -> tuple[str, int]:
         asked.append((element.type_name(), array))
-        return "contents: 4 pointers to text"
+        return "contents: 4 pointers to text", 0
 
     variables = _variables(("v", "struct foo *[4]", "near"), says=says)
     assert _given(variables) == (
@@ -77,17 +77,25 @@ def test_elements_that_the_dump_bears_out_are_an_array_of_open_length() -> None:
     assert asked == [("struct foo *", True)]
 
 
+@pytest.mark.parametrize(("shown", "given"), [(5, "[5]"), (3, "[3]"), (4, "[]"), (0, "[]")])
+def test_the_length_that_memory_shows_is_given_if_btf_has_it(shown: int, given: str) -> None:
+    line = ("v", "struct foo *[4]", "near")
+    found = _given(_variables(line, says=lambda *_: ("contents: 4 pointers to text", shown)))
+    assert found is not None
+    assert found[0] == f"struct foo *{given}"
+
+
 def test_without_a_witness_there_is_no_type() -> None:
     line = ("v", "struct foo *[4]", "near")
     assert _given(_variables(line)) is None
-    assert _given(_variables(line, says=lambda *_: "")) is None
+    assert _given(_variables(line, says=lambda *_: ("", 0))) is None
     assert _variables(line).cause("v") is Rejection.LENGTH
 
 
 def test_what_code_says_of_the_elements_is_a_witness() -> None:
     lines = (("v", "struct foo [2]", "near"),)
     symbol = Sym("v", 0x40, 64)
-    says: Said = lambda *_: ""  # noqa: E731
+    says: Said = lambda *_: ("", 0)  # noqa: E731
     given = _given(_variables(*lines, symbol=symbol, says=says, claim=Claim("struct foo")))
     assert given == ("struct foo []", "code: 1 call of f, as in DWARF of 6.1.5-amd64")
     assert _given(_variables(*lines, symbol=symbol, says=says, claim=Claim("struct bar"))) is None
@@ -103,7 +111,7 @@ def test_what_code_says_of_the_elements_is_a_witness() -> None:
     ],
 )
 def test_nobody_is_asked_where_kernels_do_not_agree(lines: tuple[tuple[str, ...], ...]) -> None:
-    def says(symbol: Symbol, element: drgn.Type, array: bool) -> str:
+    def says(symbol: Symbol, element: drgn.Type, array: bool) -> tuple[str, int]:
         raise AssertionError(element)
 
     assert _given(_variables(*lines, says=says)) is None
@@ -112,7 +120,7 @@ def test_nobody_is_asked_where_kernels_do_not_agree(lines: tuple[tuple[str, ...]
 def test_a_number_with_more_room_than_it_needs_wants_a_witness() -> None:
     line = ("v", "int", "near")
     assert _variables(line, symbol=NUMBER).cause("v") is Rejection.GAP
-    says: Said = lambda _, type_, array: "code: it accesses it" if not array else ""  # noqa: E731
+    says: Said = lambda _, type_, array: ("" if array else "code: it accesses it", 0)  # noqa: E731
     given = _given(_variables(line, symbol=NUMBER, says=says))
     assert given == ("int", "code: it accesses it, as in DWARF of 6.1.5-amd64")
 
