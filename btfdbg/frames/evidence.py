@@ -39,12 +39,14 @@ class CodeType:
     :ivar why: ``code: 4 calls of mutex_lock``, or ``contents: cf_device.fops points to it``.
     :ivar reach: Bytes of the variable that the code names.
     :ivar size: Bytes of the type, if it is known.
+    :ivar alone: All code that names the variable stays within so many bytes.
     """
 
     type: str
     why: str
     reach: int = 0
     size: int | None = None
+    alone: bool = False
 
 
 Begun = Callable[[drgn.Type, "int | None"], bool]
@@ -111,7 +113,11 @@ class Evidence:
                 return None
             if self.values and not self._begins_with_values(found):
                 return None
-            if underlying(found).tag in INLINE or begun(found, self.size):
+            if underlying(found).tag in INLINE:
+                return None
+            named = any(not why.startswith("pointer ") for _, why in self.objects)
+            alone = named and self.is_alone(size_of(found) or 0)
+            if not alone and begun(found, self.size):
                 return None
             return self._code_type(found, self.objects, "", size_of(found))
         if not self.values or self.reach > _WORD:
@@ -146,7 +152,8 @@ class Evidence:
         if name is None:
             return None
         why = spelled_out([one for _, one in said])
-        return CodeType(prefix + name + suffix, why, self.reach, size)
+        alone = bool(size) and why.startswith("code: ") and self.is_alone(size or 0)
+        return CodeType(prefix + name + suffix, why, self.reach, size, alone)
 
 
 def spelled_out(said: list[str]) -> str:

@@ -19,8 +19,8 @@ In reading order:
   with), ``agreement`` (of kernels), ``macro_names``, ``propose``, ``probed`` (what drgn itself
   would take);
 * choosing: ``choose`` (one of several), ``drift`` (what may have changed between kernels),
-  ``code_claims`` (what code says), ``doubted`` (what other kernels say and the dump has to bear
-  out), ``lookup``;
+  ``ubsan`` (where room ends), ``code_claims`` (what code says), ``doubted`` (what other kernels
+  say and the dump has to bear out), ``lookup``;
 * ``var_offsets``: which of the variables that a BTF itself has a symbol is.
 
 Why text and checks rather than BTF per kernel: a kernel that was never extracted (the

@@ -43,7 +43,9 @@ def proven_by_code(context: Context, symbol: Symbol, claim: CodeType) -> Type | 
         isinstance(checked, Rejection) or checker.length(checked[0]) != stated
     ):
         return _stated(context, symbol, text)
-    if not isinstance(checked, Rejection) and checker.ends_in_zeros(checked[1], symbol):
+    if not isinstance(checked, Rejection) and checker.ends_in_zeros(
+        checked[1], symbol, padding=claim.alone
+    ):
         return checked[1] if claim.reach <= (size_of(checked[1]) or 0) else None
     return None
 

@@ -27,7 +27,8 @@ class CodeType(Protocol):
     """
     What the code says of a variable.
 
-    Its type as C writes it, which code says so, and up to which of its bytes the code goes.
+    Its type as C writes it, which code says so, up to which of its bytes the code goes, and
+    whether all code that names the variable stays within the type.
     """
 
     @property
@@ -36,6 +37,8 @@ class CodeType(Protocol):
     def why(self) -> str: ...
     @property
     def reach(self) -> int: ...
+    @property
+    def alone(self) -> bool: ...
 
 
 def _no_arguments(name: str) -> int | None:

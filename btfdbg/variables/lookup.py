@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
-from drgn import Program, Type
+from drgn import FaultError, Program, Type
 
 from btfdbg.cache import Cache
 from btfdbg.errors import DebugInfoError
@@ -33,6 +33,7 @@ from btfdbg.variables.proposals import Proposal
 from btfdbg.variables.propose import from_candidate, known_name, proposals_for
 from btfdbg.variables.provenance import Rejection, Source, TypedVariable
 from btfdbg.variables.symbols import Symbol
+from btfdbg.variables.ubsan import without_records
 
 logger = logging.getLogger("btfdbg.variables")
 
@@ -236,6 +237,7 @@ class VariableTypes:
         context = self._context
         if context is None or context.places.of(symbol.address) is SectionKind.INIT:
             return None
+        symbol = self._shortened(context, symbol)
         # What is found while another is looked at may be cut short: only it knows.
         claim = self._evidence.code(symbol)
         wanted = doubted(context, symbol, self._causes.get(key))
@@ -251,6 +253,22 @@ class VariableTypes:
         elif wanted is not None:
             self._coded[key] = self._borne_out(symbol, wanted, claim)
         return self._coded[key]
+
+    def _shortened(self, context: Context, symbol: Symbol) -> Symbol:
+        """The symbol without what is behind it and has none; a module's ends where it says."""
+        start, end = context.facts.address_of("_text"), context.facts.address_of("_end")
+        if self._evidence.exact_sizes or start is None or end is None:
+            return symbol
+        if context.places.of(symbol.address) is not SectionKind.WRITABLE:
+            return symbol
+        data = self._read(symbol.address, min(symbol.size, context.policy.contents_limit))
+        return without_records(symbol, data or b"", range(start, end), self._read)
+
+    def _read(self, address: int, size: int) -> bytes | None:
+        try:
+            return bytes(self._prog.read(address, size))
+        except (FaultError, ValueError):
+            return None
 
     def _borne_out(
         self, symbol: Symbol, wanted: Doubted, claim: CodeType | None

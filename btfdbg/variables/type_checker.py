@@ -235,8 +235,12 @@ class TypeChecker:
             return text
         return f"{text[:-1]}{length}]" if extent.size - length < extent.slack else text
 
-    def ends_in_zeros(self, type_: Type, symbol: Symbol) -> bool:
-        """Whether there is no more behind an object of the type than padding for the next."""
+    def ends_in_zeros(self, type_: Type, symbol: Symbol, *, padding: bool = False) -> bool:
+        """
+        Whether there is no more behind an object of the type than padding for the next.
+
+        :param padding: what could be a second object is padding as well: nothing names it.
+        """
         size = size_of(type_)
         if size is None or size > symbol.size:
             return False
@@ -244,7 +248,9 @@ class TypeChecker:
         if not rest:
             return True
         data = self._contents(symbol)
-        if self._exact_sizes or rest >= min(size, self._cache_line) or data is None:
+        if self._exact_sizes or data is None:
+            return False
+        if not padding and rest >= min(size, self._cache_line):
             return False
         return not any(data[size:])
 

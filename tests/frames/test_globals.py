@@ -73,10 +73,14 @@ def types() -> dict[str, drgn.Type]:
 
 
 def _objects(
-    types: dict[str, drgn.Type], *names: str, reach: int = 0, begun: tuple[str, ...] = ()
+    types: dict[str, drgn.Type],
+    *names: str,
+    reach: int = 0,
+    named: int = 0,
+    begun: tuple[str, ...] = (),
 ) -> str | None:
     evidence = Evidence(0xFFFF_FFFF_8200_0000, 24)
-    evidence.reach = reach
+    evidence.reach, evidence.named = reach, named
     evidence.objects = [(types[name], "call f") for name in names]
     found = evidence.verdict(lambda type_, limit: type_.tag in begun)
     return None if found is None else found.type
@@ -118,9 +122,25 @@ def test_without_evidence_there_is_no_type(types: dict[str, drgn.Type]) -> None:
 def test_what_begins_a_larger_struct_is_not_taken_for_a_variable_of_its_own(
     types: dict[str, drgn.Type],
 ) -> None:
-    assert _objects(types, "inner", begun=("inner",)) is None
+    assert _objects(types, "inner", named=16, begun=("inner",)) is None
     assert _objects(types, "inner", "outer", begun=("inner",)) == "struct outer"
     assert _values(types, "inner", begun=("inner",)) is None
+
+
+def test_what_begins_a_larger_struct_is_meant_where_no_code_goes_on_behind_it(
+    types: dict[str, drgn.Type],
+) -> None:
+    def verdict(why: str, named: int = 0, reach: int = 0, *, unread: bool = False) -> bool:
+        evidence = Evidence(0xFFFF_FFFF_8200_0000, 24)
+        evidence.objects = [(types["inner"], why)]
+        evidence.named, evidence.reach, evidence.unread = named, reach, unread
+        return evidence.verdict(lambda type_, limit: True) is not None
+
+    assert verdict("call f", reach=8)
+    assert not verdict("call f", named=8)
+    assert not verdict("call f", reach=16)
+    assert not verdict("call f", unread=True)
+    assert not verdict("pointer other.member")  # a node of a list: no code names it
 
 
 def test_where_a_pointer_to_the_variable_is_wanted_the_variable_is_no_other(

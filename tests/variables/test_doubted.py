@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import drgn
 import pytest
@@ -29,6 +29,7 @@ class Claim:
     type: str
     why: str = "code: 1 call of f"
     reach: int = 0
+    alone: bool = False
 
 
 def _variables(
@@ -150,3 +151,12 @@ def test_of_one_and_an_array_of_one_other_kernels_say_which() -> None:
     table = _given(_variables(("v", "struct foo [3]", "near"), symbol=symbol, claim=claim, btf=btf))
     assert table is not None
     assert table[0] == "struct foo [1]"
+
+
+def test_what_nothing_names_behind_a_pointer_is_padding() -> None:
+    symbol = Sym("v", 0x40, 16)
+    claim = Claim("struct foo *")
+    assert _given(_variables(symbol=symbol, claim=claim)) is None
+    found = _given(_variables(symbol=symbol, claim=replace(claim, alone=True)))
+    assert found is not None
+    assert found[0] == "struct foo *"

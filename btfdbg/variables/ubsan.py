@@ -1,0 +1,74 @@
+"""Where a variable's room ends because UBSAN's records begin, which have no symbols.
+
+Owns recognizing them. With CONFIG_UBSAN the compiler puts a record beside the variables for each
+place in the source that may go wrong: the file's name, line and column, and pointers to
+descriptions of types, which are records as well. kallsyms has none of them, so they seem to belong
+to the variable before them: of 1,283 variables that no kernel's DWARF explains in Debian's 7.2,
+104.
+
+Facts: lib/ubsan.h: ``struct source_location`` (file_name, line, column, whose top bit says that it
+was reported) is the first member of every record; ``struct type_descriptor`` (kind, info, name).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from btfdbg.lazy_dataclass import dataclass
+from btfdbg.lazy_pattern import pattern
+from btfdbg.variables.symbols import Symbol
+
+_WORD = 8
+_MAX_LINE = 1 << 20
+_MAX_COLUMN = 1 << 10
+_REPORTED = 1 << 31
+_MAX_NAME = 256
+_MIN_NAME = 32
+_KINDS = (0, 1, 0xFFFF)  # an integer, a float, neither
+_FILE = pattern(rb"[\w./+-]+\.[chS]\0")
+_TYPE = pattern(rb"'[\w *\[\]()<>:.]+'\0|<unknown>\0")
+
+
+@dataclass(frozen=True, slots=True)
+class Shortened:
+    """A symbol that ends where unnamed records begin."""
+
+    name: str
+    address: int
+    size: int
+    type_letter: str
+
+
+def without_records(
+    symbol: Symbol, data: bytes, image: range, read: Callable[[int, int], bytes | None]
+) -> Symbol:
+    """
+    A symbol without the records of UBSAN's behind it.
+
+    :param data: What is in its room.
+    :param image: Addresses of the kernel image.
+    :param read: Memory, None if any byte of it cannot be read.
+    """
+    for at in range(_WORD, len(data) - 2 * _WORD + 1, _WORD):
+        if _is_location(data, at, image, read) or _is_type(data, at):
+            return Shortened(symbol.name, symbol.address, at, symbol.type_letter)
+    return symbol
+
+
+def _is_location(
+    data: bytes, at: int, image: range, read: Callable[[int, int], bytes | None]
+) -> bool:
+    word = int.from_bytes(data[at : at + _WORD], "little")
+    if word not in image:
+        return False
+    line = int.from_bytes(data[at + 8 : at + 12], "little")
+    column = int.from_bytes(data[at + 12 : at + 16], "little") & ~_REPORTED
+    if not (0 < line < _MAX_LINE and 0 < column < _MAX_COLUMN):
+        return False
+    name = read(word, _MAX_NAME) or read(word, _MIN_NAME) or b""
+    return _FILE.match(name) is not None
+
+
+def _is_type(data: bytes, at: int) -> bool:
+    kind = int.from_bytes(data[at : at + 2], "little")
+    return kind in _KINDS and _TYPE.match(data[at + 4 : at + 4 + _MAX_NAME]) is not None
