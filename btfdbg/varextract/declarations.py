@@ -16,6 +16,7 @@ assembly functions without a file: they are in the file that their unit is named
 from __future__ import annotations
 
 import struct
+from bisect import bisect_right
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from btfdbg.errors import DebugInfoError
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.varextract.dies import (
     ABSTRACT_ORIGIN,
+    DECLARATION,
     SIBLING,
     SPECIFICATION,
     Abbrev,
@@ -75,6 +77,8 @@ class Declarations(Dies):
             self._pairs = b"" if self._lists else self._ranges_of(elf, ".debug_ranges", path)
         self._tables: dict[int, list[str]] = {}
         self._strides: dict[int, dict[int, _Stride]] = {}
+        self._code: list[tuple[Address, Unit]] | None = None
+        self._bodiless: dict[int, dict[str, Declaration | None]] = {}
 
     def _ranges_of(self, elf: ELFFile, name: str, path: Path) -> bytes:
         before, self.targets = self.targets, {}
@@ -93,6 +97,56 @@ class Declarations(Dies):
                 continue  # one damaged unit is no reason to lose the others
         return found
 
+    def of_folded(self, address: Address, name: str) -> Declaration | None:
+        """
+        Return where a function is declared whose own entry has no code.
+
+        GCC's folding of identical functions (gcc/ipa-icf.cc) leaves a jump under the name
+        of the one that is gone. The line table gives that jump the line at which the
+        compiler stood when it had read the file.
+
+        :param address: where the code begins, which says what unit it is of.
+        :return: None if the unit defines no such function, or several.
+        """
+        if self._code is None:
+            self._code = sorted(self._unit_code(), key=lambda pair: pair[0])
+        number = bisect_right(self._code, address, key=lambda pair: pair[0]) - 1
+        if number < 0 or self._code[number][0][0] != address[0]:
+            return None
+        unit = self._code[number][1]
+        if unit.offset not in self._bodiless:
+            self._bodiless[unit.offset] = self._without_code(unit)
+        return self._bodiless[unit.offset].get(name)
+
+    def _unit_code(self) -> Iterator[tuple[Address, Unit]]:
+        """Where each piece of the units' code begins."""
+        for unit in self.units:
+            try:
+                head = self.die(unit.first)
+                if head is not None:
+                    for start in self._starts_of(head, self._address(head, _LOW_PC)):
+                        yield start, unit
+            except (DebugInfoError, struct.error, IndexError):
+                continue
+
+    def _without_code(self, unit: Unit) -> dict[str, Declaration | None]:
+        """Functions that a unit defines without code; None for a name that it has twice."""
+        found: dict[str, Declaration | None] = {}
+        head = self.die(unit.first)
+        if head is None:
+            return found
+        try:
+            for at in self._functions(unit, head, with_code=False):
+                die = self.die(at)
+                if die is None or DECLARATION in die.values or _DECL_FILE not in die.values:
+                    continue
+                name = self.name(die)
+                declared = self._declared(die, head)
+                found[name] = declared if found.get(name, declared) == declared else None
+        except (DebugInfoError, struct.error, IndexError):
+            return {}
+        return found
+
     def _of_unit(self, unit: Unit, found: dict[Address, Declaration]) -> None:
         head = self.die(unit.first)
         if head is None:
@@ -108,7 +162,7 @@ class Declarations(Dies):
                 for start in starts:
                     found.setdefault(start, declared)
 
-    def _functions(self, unit: Unit, head: Die) -> Iterator[int]:
+    def _functions(self, unit: Unit, head: Die, *, with_code: bool = True) -> Iterator[int]:
         """Offsets of the functions' entries, in one pass over the unit's top."""
         strides = self._strides.get(unit.abbrevs_at)
         if strides is None or unit.version != 5:
@@ -125,7 +179,7 @@ class Declarations(Dies):
                 at = place
                 continue
             stride = strides[code]
-            if stride.tag == _SUBPROGRAM and stride.has_code:
+            if stride.tag == _SUBPROGRAM and stride.has_code == with_code:
                 yield at
             if stride.sibling >= 0:
                 at = start + ref4(info, place + stride.sibling)[0]
@@ -145,10 +199,9 @@ class Declarations(Dies):
 
     def _starts_of(self, die: Die, base: Address | None) -> list[Address]:
         start = self._address(die, _LOW_PC)
-        if start is not None:
-            return [start]
         if _RANGES not in die.values:
-            return []
+            return [] if start is None else [start]
+        # With ranges, a unit's DW_AT_low_pc is but what they are relative to.
         at = die.values[_RANGES]
         if self._lists:
             return list(self._list(at, die.unit, base))

@@ -1,9 +1,9 @@
 """Source files of all functions of a kernel, out of its DWARF.
 
 Owns the join of a file's symbols with what DWARF says of where code begins: first its
-entries (``declarations``), then, for a function that the compiler folded into another
-one, its line table, through drgn: the file of the outermost frame at the first
-instruction. Entries first, because drgn takes a millisecond for each address.
+entries (``declarations``; those without code too, for a function that the compiler folded
+into another one), then its line table, through drgn: the file of the outermost frame at the
+first instruction. Entries first, because drgn takes a millisecond for each address.
 Knows nothing of the table that the rows end up in.
 
 Facts: DWARF 5, 3.3 (subroutines), 6.2 (line table); drgn 0.3,
@@ -88,7 +88,8 @@ def extract_functions(path: Path, *, module: str = "") -> FunctionImage:
         bases = _section_addresses(elf)
         symbols = sorted(_functions(path, elf, bases))
         linked = elf["e_type"] != "ET_REL"
-    entries = Declarations(path).all()
+    declarations = Declarations(path)
+    entries = declarations.all()
     prog: Program | None = None
     rows: list[FunctionRow] = []
     missing: list[str] = []
@@ -96,7 +97,8 @@ def extract_functions(path: Path, *, module: str = "") -> FunctionImage:
     for address, size, name, section, is_function in symbols:
         if address != last:
             last = address
-            entry = entries.get((-1, address) if linked else (section, address - bases[section]))
+            start = (-1, address) if linked else (section, address - bases[section])
+            entry = entries.get(start) or declarations.of_folded(start, name.partition(".")[0])
             if entry is not None and entry.file:
                 place = tree_path(entry.file), entry.line
             else:
