@@ -245,23 +245,22 @@ def read_table(
     if any(map(gt, traps, islice(traps, 1, None))):
         order = sorted(order, key=traps.__getitem__)
         traps.sort()
-    kept: list[tuple[list[int], list[int]]] = []
+    found: list[int] = []
+    numbers: list[int] = []
     for low, high in sorted(code):
         # A distance that leads past the end of all addresses is in no code either.
         part = slice(bisect_left(traps, low), bisect_left(traps, high))
-        kept.append((traps[part], [start + number * layout.size for number in order[part]]))
-    found = [trap for part, _ in kept for trap in part]
-    places = [place for _, part in kept for place in part]
+        found += traps[part]
+        numbers += order[part]
     if missing:
-        there = [not _is_missing(missing, place, layout.size) for place in places]
-        found, places = list(compress(found, there)), list(compress(places, there))
+        there = bytearray(b"\1") * len(traps)
+        for low, high in missing:
+            first, last = (low - start) // layout.size, (high - 1 - start) // layout.size
+            there[first : last + 1] = bytes(min(last + 1, len(traps)) - first)
+        whole = list(map(there.__getitem__, numbers))
+        found, numbers = list(compress(found, whole)), list(compress(numbers, whole))
+    places = [start + number * layout.size for number in numbers]
     return BugTable(strings, layout, start, data, found, places)
-
-
-def _is_missing(missing: list[tuple[int, int]], start: int, size: int) -> bool:
-    """Whether a part of an entry lies in one of some ranges, which ascend."""
-    number = bisect_left(missing, (start + size, 0)) - 1
-    return number >= 0 and missing[number][1] > start
 
 
 def _names(strings: Strings, layout: Layout, start: int, data: bytes, own_field: bool) -> int:

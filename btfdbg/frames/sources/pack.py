@@ -66,7 +66,7 @@ def _folder_first(path: str) -> tuple[str, str]:
 
 
 def _shared(paths: Iterable[str]) -> list[str]:
-    """Each folder once, its files after it; see :func:`.table._unshared`."""
+    """Each folder once, its files after it; see :class:`.table.Paths`."""
     lines: list[str] = []
     for folder, group in groupby(paths, key=lambda path: _folder_first(path)[0]):
         lines.append(f"{folder}/")

@@ -15,14 +15,19 @@ the dump has it.
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
 from pathlib import Path
+from typing import overload
 
 from btfdbg.errors import DebugInfoError
 from btfdbg.frames.sources.retrieval import Retrieval
 from btfdbg.lazy_dataclass import dataclass
+from btfdbg.lazy_pattern import pattern
 from btfdbg.vardb.textdb import Kernel
 
 BUILTIN = Path(__file__).parent / "data" / "files.db"
@@ -30,6 +35,8 @@ MAGIC = b"btfdbgF\n"
 VERSION = 1
 FILE_HEADER = struct.Struct("<8sIIIII")  # magic, version, zstd bytes, unpacked, map bytes, CRC
 MAX_UNPACKED = 16 << 20
+# A folder's line, and those of its files.
+_FOLDER = pattern(r"^(.*/)\n((?:[^/\n]+\n)*)", re.M)
 _REINSTALL = "reinstall btfdbg, or compile it again with 'btfdbg vars extract'"
 
 
@@ -47,6 +54,58 @@ class Candidate:
     kernels: int
 
 
+class Paths(Sequence[str]):
+    """
+    The table's files by number, out of folders, each on a line that ends in "/", and names
+    of files in them.
+
+    Made when they are asked for: of 6,000 a look-up needs one.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._folders: list[tuple[str, str]] = _FOLDER.findall(text)
+        self._starts: list[int] = list(
+            accumulate((n.count("\n") for _, n in self._folders), initial=0)
+        )
+        self._numbers: dict[str, int] | None = None
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    @overload
+    def __getitem__(self, number: int) -> str: ...
+    @overload
+    def __getitem__(self, number: slice) -> list[str]: ...
+    def __getitem__(self, number: int | slice) -> str | list[str]:
+        if isinstance(number, slice):
+            return list(self)[number]
+        if not 0 <= number < self._starts[-1]:
+            raise IndexError(number)
+        here = bisect_right(self._starts, number) - 1
+        folder, names = self._folders[here]
+        return _path(folder, names.split("\n")[number - self._starts[here]])
+
+    def __iter__(self) -> Iterator[str]:
+        for folder, names in self._folders:
+            for name in names.splitlines():
+                yield _path(folder, name)
+
+    def number_of(self, path: str) -> int | None:
+        """The number of a path; None if there is none."""
+        if self._numbers is None:
+            self._numbers = {folder: n for n, (folder, _) in enumerate(self._folders)}
+        folder, _, name = path.rpartition("/")
+        here = self._numbers.get(f"{folder}/")
+        if here is None:
+            return None
+        names = self._folders[here][1].splitlines()
+        return self._starts[here] + names.index(name) if name in names else None
+
+
+def _path(folder: str, name: str) -> str:
+    return folder + name if folder != "/" else name
+
+
 class SourceTable:
     """
     Candidates by key, and the files of modules.
@@ -57,7 +116,7 @@ class SourceTable:
     def __init__(
         self,
         kernels: Sequence[Kernel],
-        paths: Sequence[str],
+        paths: Paths,
         modules: dict[str, str],
         answers: Sequence[str],
         keys: Retrieval,
@@ -70,7 +129,7 @@ class SourceTable:
         self.kernels = tuple(kernels)
         self._paths = paths
         self._modules = modules
-        self._in_modules: frozenset[str] | None = None
+        self._in_modules: str | None = None
         self._answers = answers
         self._keys = keys
 
@@ -140,9 +199,9 @@ class SourceTable:
     def is_of_a_module(self, file: str) -> bool:
         """Whether any module has code of a file."""
         if self._in_modules is None:
-            found = (self.files_of(module) or () for module in self._modules)
-            self._in_modules = frozenset(file for files in found for file in files)
-        return file in self._in_modules
+            self._in_modules = f",{','.join(self._modules.values())},"
+        number = self._paths.number_of(file)
+        return number is not None and f",{number:x}," in self._in_modules
 
     @classmethod
     def load(cls, path: Path = BUILTIN) -> SourceTable:
@@ -196,7 +255,7 @@ class SourceTable:
         kernels, paths, modules, answers = text.split("\0")
         return cls(
             [Kernel(*line.split(" ")) for line in kernels.splitlines()],
-            _unshared(paths.splitlines()),
+            Paths(paths),
             dict(_pair(line) for line in modules.splitlines()),
             answers.splitlines(),
             keys,
@@ -213,18 +272,6 @@ def zstandard_error() -> type[Exception]:
 def _pair(line: str) -> tuple[str, str]:
     name, _, numbers = line.partition(" ")
     return name, numbers
-
-
-def _unshared(lines: list[str]) -> list[str]:
-    """Paths out of folders, each on a line that ends in "/", and names of files in them."""
-    paths: list[str] = []
-    folder = ""
-    for line in lines:
-        if line.endswith("/"):
-            folder = line if line != "/" else ""
-        else:
-            paths.append(folder + line)
-    return paths
 
 
 def _damaged(origin: str, error: Exception) -> DebugInfoError:
