@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator, Sequence
+from typing import cast
 
 import pytest
-from drgn import Architecture, Platform, Program, Type, TypeMember
+from drgn import Architecture, Object, Platform, Program, Type, TypeMember
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,14 +18,16 @@ from btfdbg.frames.sources.contents import functions_of
 from btfdbg.frames.sources.kernels import Nearness
 from btfdbg.frames.sources.links import Links
 from btfdbg.frames.sources.lookup import SourceFiles
-from btfdbg.frames.sources.model import Function, SourceFile
+from btfdbg.frames.sources.model import Function, SourceFile, is_weak
 from btfdbg.frames.sources.names import definition, is_made_by_macro, key_of
 from btfdbg.frames.sources.pack import pack
 from btfdbg.frames.sources.records import Named
+from btfdbg.frames.sources.regions import KernelRegion, ModuleRegion
 from btfdbg.frames.sources.strings import MAX_PATH, Strings, file_of
 from btfdbg.frames.sources.table import BUILTIN, FILE_HEADER, Candidate, SourceTable
 from btfdbg.frames.sources.text import FunctionText
-from btfdbg.kallsyms.model import Sym
+from btfdbg.kallsyms.loaded import LoadedModule
+from btfdbg.kallsyms.model import Sym, SymbolTable
 from btfdbg.vardb.textdb import Kernel
 from btfdbg.varextract.functions import FunctionImage, FunctionRow, tree_path
 
@@ -416,7 +419,7 @@ class Made:
         self.bugs = bugs
         self.records = records or {}
         self.links = links
-        self.functions = [Sym(n, TEXT + 16 * i, 16, "t") for i, n in enumerate(names)]
+        self.functions = [Sym(n, TEXT + 16 * i, 16, "T") for i, n in enumerate(names)]
 
     def at(self, address: int) -> Sym | None:
         number = (address - TEXT) // 16
@@ -430,6 +433,9 @@ class Made:
 
     def behind(self, function: Function) -> Sym | None:
         return self.at(function.address + 16)
+
+    def is_weak(self, function: Function) -> bool:
+        return is_weak(function)
 
     def names(self) -> Iterator[str]:
         return (f.name for f in self.functions)
@@ -544,6 +550,148 @@ def test_an_answer_of_another_series_must_fit_what_lies_around() -> None:
     assert asked(["a", "vfs_read", "first", "b"], (0, new), (3, new)) is None
     assert asked(["vfs_read", "first", "show2", "first"], (3, new), name="first") is None
     assert asked(["a", "b", "c"], (0, new), (2, new), name="b") == "fs/new.c"
+
+
+def test_what_lies_between_files_of_one_folder_is_not_of_another() -> None:
+    """The linker takes folder by folder; fs/block_dev.c has long gone to block/."""
+    text = FunctionText()
+    functions = [("one", "fs/ext4/a.c"), ("two", "fs/ext4/deep/b.c"), ("three", "block/c.c")]
+    functions += [("four", "block/c.c"), ("five", "mm/d.c"), ("six", "fs/ext4/e.c")]
+    functions += [("seven", "fs/f.c"), ("eight", "fs/f.c"), ("nine", "fs/ext4/deep/b.c")]
+    text.merge(kernel("6.12"), [image("", *functions)])
+
+    def asked(names: list[str], name: str) -> object:
+        region = Made(names)
+        files = SourceFiles(
+            lambda address: region, release="7.2.3", machine="x86_64", load=lambda: made(text)
+        )
+        found = files.find(region.named(name)[0].address)
+        return None if found is None else found.file
+
+    assert asked(["one", "x", "three", "y", "four", "six"], "three") is None
+    assert asked(["seven", "x", "three", "y", "four", "one"], "four") is None
+    assert asked(["one", "x", "three", "y", "four", "five"], "three") == "block/c.c"
+    assert asked(["x", "three", "y", "four", "one"], "three") == "block/c.c"
+    assert asked(["one", "two", "nine", "six"], "two") == "fs/ext4/deep/b.c"
+    assert asked(["one", "seven", "eight", "six"], "seven") is None
+    assert asked(["five", "seven", "eight", "six"], "seven") == "fs/f.c"
+
+
+def lettered(letters: dict[str, str], *names: str) -> Made:
+    """A region with the letters that nm would print; global where none is given."""
+    region = Made(names)
+    region.functions = [
+        Sym(f.name, f.address, f.size, letters.get(f.name, "T")) for f in region.functions
+    ]
+    return region
+
+
+@pytest.mark.parametrize("letter", ["T", "W", "w"])
+def test_a_weak_default_stands_where_it_is_and_not_where_the_real_one_is(letter: str) -> None:
+    """kernel/sys_ni.c has the names of all system calls that a configuration lacks."""
+    given = "fs/a.c" if letter == "T" else None
+    letters = {"first": letter}
+    assert ask(lettered(letters, "last", "first", "last"), "first") == given
+    assert ask(lettered(letters, "vfs_read", "first"), "first") == given  # of its folder
+    # Nor do weak ones speak for each other.
+    text = FunctionText()
+    functions = [("one", "fs/a.c"), ("two", "fs/a.c"), ("three", "fs/b.c"), ("four", "fs/b.c")]
+    text.merge(kernel("6.12"), [image("", *functions)])
+
+    def asked(region: Made) -> object:
+        files = SourceFiles(
+            lambda address: region, release="6.12", machine="x86_64", load=lambda: made(text)
+        )
+        found = files.find(region.named("one")[0].address)
+        return None if found is None else found.file
+
+    assert asked(lettered({"one": letter, "two": letter}, "three", "one", "two", "four")) == given
+    assert asked(lettered({"one": letter}, "three", "one", "two", "four")) == "fs/a.c"
+
+
+@pytest.mark.parametrize("letter", ["T", "t"])
+@pytest.mark.parametrize("release", ["6.12.1-amd64-cloud", "6.12.1-own"])
+def test_a_headers_stub_is_not_what_another_configuration_has(letter: str, release: str) -> None:
+    """``security_*()`` is a static inline function where there is no security/security.c."""
+    once = lettered({"first": letter}, "x", "moved", "first", "moved")
+    trusted = letter == "T" or release == "6.12.1-amd64-cloud"
+    assert ask(once, "first", release=release) == ("fs/a.c" if trusted else None)
+    twice = lettered({"first": letter}, "first", "x", "moved", "first", "moved")
+    assert ask(twice, "first", release=release) == ("fs/a.c" if letter == "T" else None)
+    there = lettered({"first": letter}, "x", "vfs_read", "first", "y")
+    assert ask(there, "first", release=release) == "fs/a.c"
+
+
+def test_same_named_functions_side_by_side_are_not_told_apart() -> None:
+    """With -ffunction-sections, so with link time optimisation, the linker sorts by name."""
+    assert ask(Made(["first", "show", "last"]), "show") is None
+    assert ask(Made(["first", "x", "show", "y"]), "show") == "fs/a.c"
+    assert ask(Made(["first", "show", "show", "y"]), "show") is None
+    assert ask(Made(["first", "show", "show", "last"]), "show") is None
+
+
+class Symbols:
+    """Symbols of the kernel image: (name, letter), 16 bytes each."""
+
+    def __init__(self, *symbols: tuple[str, str]) -> None:
+        self.all = [Sym(n, TEXT + 16 * i, 16, letter) for i, (n, letter) in enumerate(symbols)]
+
+    def by_name(self, name: str) -> tuple[Sym, ...]:
+        return tuple(s for s in self.all if s.name == name)
+
+    def by_address(self, address: int) -> Sym | None:
+        return next((s for s in self.all if s.address <= address < s.address + 16), None)
+
+
+def kernel_region(*symbols: tuple[str, str]) -> tuple[KernelRegion, dict[str, Sym]]:
+    made = Symbols(*symbols)
+    prog = Program()
+    return KernelRegion(prog, cast("SymbolTable", made), Strings(prog.read)), {
+        s.name: s for s in made.all
+    }
+
+
+def test_where_all_functions_were_made_local_none_is_static() -> None:
+    """clang's ThinLTO with CFI: what modules are given is local too."""
+    for letter in "tT":
+        region, by_name = kernel_region(("kfree", letter), ("helper", "t"))
+        assert region.is_static(by_name["helper"]) == (letter == "T")
+        assert not region.is_static(by_name["kfree"])
+
+
+def test_before_a_local_function_stands_whether_it_was_weak() -> None:
+    region, by_name = kernel_region(
+        ("__cfi_real", "T"),
+        ("real", "t"),
+        ("__cfi_default", "W"),
+        ("default", "t"),
+        ("bare", "t"),
+        ("plain", "W"),
+        ("global", "T"),
+    )
+    weak = [name for name, symbol in by_name.items() if region.is_weak(symbol)]
+    assert [name for name in weak if not name.startswith("__cfi_")] == ["default", "plain"]
+
+
+def test_a_modules_functions_have_neighbours_in_their_own_section_alone() -> None:
+    names = [Sym(f"f{i}", TEXT + 16 * i, 16, "t") for i in range(6)]
+    prog = Program(Platform(Architecture.X86_64))
+    loaded = LoadedModule("zram", Object(prog, "void *", 0), ((TEXT, TEXT + 96),))
+    strings = Strings(prog.read)
+    region = ModuleRegion(prog, loaded, iter(names), strings, None, [TEXT + 32, TEXT + 64])
+
+    def beside(number: int) -> list[str | None]:
+        around = region.before(names[number]), region.behind(names[number])
+        return [None if f is None else f.name for f in around]
+
+    assert [beside(n) for n in range(6)] == [
+        [None, "f1"],
+        ["f0", None],
+        [None, "f3"],
+        ["f2", None],
+        [None, "f5"],
+        ["f4", None],
+    ]
 
 
 def test_a_cold_part_is_where_its_function_is() -> None:

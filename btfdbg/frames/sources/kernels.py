@@ -29,6 +29,7 @@ class Nearness:
             key = (2 * distance, kernel.machine != machine)
             tiers[key] = tiers.get(key, 0) | 1 << number
         self._tiers = [mask for _, mask in sorted(tiers.items())]
+        self.is_known = any((k.release, k.machine) == (release, machine) for k in kernels)
         self.same_series = sum(
             1 << n for n, k in enumerate(kernels) if k.series == self._own_series
         )

@@ -33,7 +33,7 @@ from collections.abc import Callable, Iterable, Iterator
 from btfdbg.arch import by_name
 from btfdbg.errors import DebugInfoError
 from btfdbg.frames.sources.kernels import Nearness
-from btfdbg.frames.sources.model import Function, SourceFile
+from btfdbg.frames.sources.model import Function, SourceFile, is_local
 from btfdbg.frames.sources.names import definition, is_made_by_macro, key_of
 from btfdbg.frames.sources.regions import Region
 from btfdbg.frames.sources.strings import is_source
@@ -146,24 +146,49 @@ class SourceFiles:
         """Whether the table has no kernel of this series."""
         return self._near is not None and not self._near.same_series
 
+    @property
+    def _is_known(self) -> bool:
+        """Whether the table has this very kernel."""
+        return self._near is not None and self._near.is_known
+
     def _fits(self, region: Region, function: Function, place: Place) -> bool:
         """
         Whether what another series says may hold here, or what was seen in a module alone.
 
         A function that one compiler inlines and another does not is known, if at all, from
-        another file's function of its name.
+        another file's function of its name. So is what a configuration without the real one
+        has in its place: a weak default, or a copy in each file that includes the header.
         """
+        is_weak = region.is_weak(function)
         if (
             region.module
             or place[1] not in (_TABLE, _TABLE_OTHER)
             or not is_source(place[0])
-            or not (self._is_strange or self._is_of_a_module(place[0]))
+            or not (
+                self._is_strange
+                or self._is_of_a_module(place[0])
+                or is_weak
+                or self._may_be_another(region, function)
+            )
         ):
             return True
-        return Surroundings(region, self._source_of, self._table_file).fits(function, place[0])
+        around = Surroundings(region, self._source_of, self._table_file)
+        return around.fits(function, place[0], among_its_own=is_weak)
+
+    def _may_be_another(self, region: Region, function: Function) -> bool:
+        """
+        Whether it may be a header's stub of what the table has, which others are told to call.
+
+        A global function is alone; the table's own kernels have what it says.
+        """
+        if not is_local(function):
+            return False
+        return not self._is_known or len(region.named(function.name)) > 1
 
     def _source_of(self, region: Region, function: Function) -> str | None:
         place = self._certain(region, function)
+        if place is not None and place[1] in (_TABLE, _TABLE_OTHER) and region.is_weak(function):
+            return None
         return place[0] if place is not None and is_source(place[0]) else None
 
     def _table_file(self, region: Region, function: Function) -> str | None:
@@ -274,6 +299,11 @@ class SourceFiles:
     def _told_apart(
         self, region: Region, function: Function, candidates: list[Candidate]
     ) -> Place | None:
+        if any(
+            beside is not None and beside.name == function.name
+            for beside in (region.before(function), region.behind(function))
+        ):
+            return None  # the linker put them together by their names (-ffunction-sections)
         files = {c.file for c in candidates}
         direct = self._direct(region, function)
         if direct and not files.intersection(direct):

@@ -64,3 +64,13 @@ class Functions(Protocol):
 
     def behind(self, function: Function) -> Function | None:
         """The function that lies behind one."""
+
+
+def is_weak(function: Function) -> bool:
+    """Whether a symbol's letter (that of ``nm``) is known, and that of a weak function."""
+    return getattr(function, "type_letter", "") in ("W", "w")
+
+
+def is_local(function: Function) -> bool:
+    """Whether a symbol's letter is known, and that of a local function."""
+    return getattr(function, "type_letter", "") == "t"

@@ -18,7 +18,7 @@ from drgn import FaultError, Program
 
 from btfdbg.frames.sources.bugtable import MAX_TABLE, BugTable, read_table
 from btfdbg.frames.sources.links import Links, pointers, static_calls
-from btfdbg.frames.sources.model import Function
+from btfdbg.frames.sources.model import Function, is_local, is_weak
 from btfdbg.frames.sources.records import Named, Records
 from btfdbg.frames.sources.strings import Strings
 from btfdbg.kallsyms.choice import is_text
@@ -27,7 +27,9 @@ from btfdbg.kallsyms.model import Sym, SymbolTable
 from btfdbg.vmcore.platforms import byte_order, machine_of
 
 # Padding in front of functions has names of its own.
-_PADDING = ("__pfx_", "__cfi_")
+_CFI = "__cfi_"
+_PADDING = ("__pfx_", _CFI)
+_GIVEN = "kfree"  # EXPORT_SYMBOL, in every kernel
 _MODULE_ALIASES = ("init_module", "cleanup_module")
 _MAX_PADDING = 8
 _MAX_OPS = 4096
@@ -86,6 +88,9 @@ class Region(Protocol):
     def behind(self, function: Function) -> Function | None:
         """The function that lies behind one."""
 
+    def is_weak(self, function: Function) -> bool:
+        """Whether a function may be a default that another file's stands in for elsewhere."""
+
     def names(self) -> Iterator[str]:
         """Names of all functions, and perhaps of other things."""
 
@@ -107,6 +112,7 @@ class KernelRegion:
         self._read = False
         self._links: Links | None = None
         self._linked = False
+        self._all_local: bool | None = None
 
     @property
     def links(self) -> Links | None:
@@ -144,8 +150,18 @@ class KernelRegion:
         return self._strings.bytes_at(start, end - start)
 
     def is_static(self, function: Function) -> bool:
-        """Whether every symbol at the start of a function is local."""
+        """
+        Whether every symbol at the start of a function is local.
+
+        Of no function where the whole kernel was linked as one: clang's link time
+        optimisation makes all of them local, those that modules are given too.
+        """
         if not isinstance(function, Sym) or function.type_letter != "t":
+            return False
+        if self._all_local is None:
+            given = self._symbols.by_name(_GIVEN)
+            self._all_local = any(symbol.type_letter == "t" for symbol in given)
+        if self._all_local:
             return False
         address = function.address
         names_at: Callable[[int], tuple[str, ...]] | None
@@ -158,6 +174,13 @@ class KernelRegion:
             for alias in self._symbols.by_name(name)
             if alias.address == address
         )
+
+    def is_weak(self, function: Function) -> bool:
+        if not is_local(function):
+            return is_weak(function)
+        # What is in front of a function keeps the letter that it had in its own file.
+        front = self._symbols.by_address(function.address - 1)
+        return front is not None and front.name.startswith(_CFI) and is_weak(front)
 
     @property
     def bugs(self) -> BugTable | None:
@@ -258,6 +281,7 @@ class ModuleRegion:
         self._functions = [by_address[address] for address in sorted(by_address)]
         self._starts = [function.address for function in self._functions]
         self._shared = frozenset(shared)
+        self._sections = sorted(sections)
         # Without sections a call into another one would look like one within an object file;
         # before 5.2 no symbol of a module says that it is global (see ``kallsyms.modules``).
         cold = [f.address for f in self._functions if ".cold" in f.name][:1]
@@ -291,6 +315,9 @@ class ModuleRegion:
         """Whether every symbol at the start of a function is local."""
         return function.address not in self._shared
 
+    def is_weak(self, function: Function) -> bool:
+        return is_weak(function)
+
     def at(self, address: int) -> Sym | None:
         number = bisect_right(self._starts, address) - 1
         if number < 0:
@@ -304,11 +331,21 @@ class ModuleRegion:
 
     def before(self, function: Function) -> Sym | None:
         number = bisect_right(self._starts, function.address) - 2
-        return self._functions[number] if number >= 0 else None
+        return self._in_one_section(number, function) if number >= 0 else None
 
     def behind(self, function: Function) -> Sym | None:
         number = bisect_right(self._starts, function.address)
-        return self._functions[number] if number < len(self._functions) else None
+        return self._in_one_section(number, function) if number < len(self._starts) else None
+
+    def _in_one_section(self, number: int, function: Function) -> Sym | None:
+        """
+        A neighbour, if it lies in the section that a function is in.
+
+        The linker puts a module's files one after the other into each section anew.
+        """
+        found = self._functions[number]
+        ends = (bisect_right(self._sections, f.address) for f in (found, function))
+        return found if next(ends) == next(ends) else None
 
     def names(self) -> Iterator[str]:
         return (function.name for function in self._functions)

@@ -18,6 +18,7 @@ from btfdbg.frames.sources.strings import is_source
 
 _NEAR = 4  # neighbours of which one must be of the file, or at least of its folder
 _MAX_STEPS = 40
+_MAX_RUN = 200
 _ANCHORS = 10  # functions on each side whose bug table entries are looked at
 _MAX_ENTRIES = 400
 
@@ -37,12 +38,18 @@ class Surroundings:
         self._source_of = source_of
         self._table_file = table_file
 
-    def fits(self, function: Function, file: str) -> bool:
-        """Whether nothing around a function speaks against a file, and something for it."""
+    def fits(self, function: Function, file: str, *, among_its_own: bool = False) -> bool:
+        """
+        Whether nothing around a function speaks against a file, and something for it.
+
+        :param among_its_own: files of its folder are not enough.
+        """
         below, above = nearest_anchors(self._region, function)
         if below is not None and below == above:
             return below == file
         if any(self._left(neighbour, file) for neighbour in self._anchored(function)):
+            return False
+        if not self._is_in_the_folder(function, file):
             return False
         before = list(self._known(function, up=False))
         behind = list(self._known(function, up=True))
@@ -50,7 +57,35 @@ class Surroundings:
             return False
         near = {*before, *behind}
         folder = file.rpartition("/")[0]
+        if among_its_own:
+            return file in near
         return file in near or any(other.rpartition("/")[0] == folder for other in near)
+
+    def _is_in_the_folder(self, function: Function, file: str) -> bool:
+        """
+        Whether the linker would put a file here.
+
+        It takes folder by folder (scripts/Makefile.build, ``built-in.a``): what lies between
+        two files of one folder is of that folder or of one below.
+        """
+        sides = [self._other(function, file, up=up) for up in (False, True)]
+        if None in sides:
+            return True
+        folders = [str(side).split("/")[:-1] for side in sides]
+        shared = "".join(f"{part}/" for part in _shared(*folders))
+        return file.startswith(shared)
+
+    def _other(self, function: Function, file: str, *, up: bool) -> str | None:
+        """The nearest other file on one side."""
+        for _ in range(_MAX_RUN):
+            beside = self._region.behind(function) if up else self._region.before(function)
+            if beside is None:
+                return None
+            function = beside
+            found = self._source_of(self._region, function)
+            if found not in (None, file):
+                return found
+        return None
 
     def _left(self, neighbour: Function, file: str) -> bool:
         """Whether the table has a neighbour in the file, and the dump elsewhere."""
@@ -104,6 +139,14 @@ def nearest_anchors(region: Region, function: Function) -> tuple[str | None, str
         files = (bugs.file(number) for number in numbers[:_MAX_ENTRIES])
         found.append(next((f for f in files if f is not None and is_source(f)), None))
     return found[0], found[1]
+
+
+def _shared(one: list[str], other: list[str]) -> Iterator[str]:
+    """The folders that two paths begin with."""
+    for part, also in zip(one, other, strict=False):
+        if part != also:
+            return
+        yield part
 
 
 def _direct(region: Region, function: Function) -> list[str]:
