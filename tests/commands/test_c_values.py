@@ -151,6 +151,8 @@ def test_a_c_expression_without_a_value_says_why(text: str, said: str, bound: Se
         ("p init_task.pid -dx", "(pid_t)0x0"),
         ("p runqueues.cpu:a", "per_cpu(runqueues.cpu, 1) = (int)1"),
         ("p runqueues.cpu:1", "per_cpu(runqueues.cpu, 1) = (int)1"),
+        ("p runqueues:1.cpu", "per_cpu(runqueues.cpu, 1) = (int)1"),
+        ("p runqueues:a.idle->pid", "per_cpu(runqueues.idle->pid, 1) = (pid_t)0"),
         ("p runqueues.cpu:0-1", "per_cpu(runqueues.cpu, 0) = (int)0"),
         ("p runqueues.cpu", "per_cpu(runqueues.cpu, 0) = (int)0"),
         ("p runqueues", "PER-CPU ADDRESSES:"),

@@ -26,6 +26,8 @@ from btfdbg.program.session import Session
 _OPTION = re.compile(r"\s*-(?P<flags>[xdu]+|-drgn)(?=\s|$)")
 _LAST_OPTION = re.compile(r"\s-(?P<flags>[xdu]+|-drgn)\s*$")
 _CPUS = re.compile(r"(?P<expression>[^?]*\S):(?P<cpus>|a|all|[\d,-]+)")
+# Where crash has them: behind the variable, with the member behind that.
+_CPUS_WITHIN = re.compile(r"(?P<name>[A-Za-z_]\w*):(?P<cpus>a|all|[\d,-]*\d)(?P<rest>(\.|->|\[).*)")
 # Bytes of what is shown for every CPU at once when no CPU is named.
 _SMALL = 16
 
@@ -65,6 +67,9 @@ def request(text: str) -> Request:
     text = text.strip()
     if not text:
         raise CommandError("what? an expression is missing")
+    within = _CPUS_WITHIN.fullmatch(text)
+    if within:
+        return Request(within["name"] + within["rest"], within["cpus"], frozenset(flags))
     of_cpus = _CPUS.fullmatch(text)
     if of_cpus:
         return Request(of_cpus["expression"].strip(), of_cpus["cpus"], frozenset(flags))
