@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from drgn import Program
+from elftools.elf.sections import Section
 
 from btfdbg.arch import by_elf
 from btfdbg.btf import Btf
@@ -66,13 +67,9 @@ class ElfKernel:
             if symtab is None:
                 raise ImageError(f"{path}: no .symtab")
             names = elf.get_section(symtab["sh_link"]).data()
-            code = {
-                index
-                for index, section in enumerate(sections)
-                if section["sh_flags"] & (_SHF_EXECINSTR | _SHF_WRITE) == _SHF_EXECINSTR
-            }
+            letters = {index: _letter(section) for index, section in enumerate(sections)}
             entry = struct.Struct(("<" if elf.little_endian else ">") + "IBBHQQ")
-            self._read_symbols(entry, symtab.data(), names, code)
+            self._read_symbols(entry, symtab.data(), names, letters)
             image = Image(elf.little_endian)
             row = by_elf(elf["e_machine"])
             for section in sections:
@@ -118,7 +115,7 @@ class ElfKernel:
         self.prog.add_memory_segment(address, len(data), read)
 
     def _read_symbols(
-        self, entry: struct.Struct, table: bytes, names: bytes, code: set[int]
+        self, entry: struct.Struct, table: bytes, names: bytes, letters: dict[int, str]
     ) -> None:
         rows = []
         usable = len(table) - len(table) % entry.size
@@ -128,7 +125,7 @@ class ElfKernel:
             name = names[name_off : names.find(b"\0", name_off)].decode("utf-8", "replace")
             if name.startswith(_LEFT_OUT):
                 continue
-            letter = "t" if shndx in code else "d"
+            letter = letters.get(shndx, "a")
             rows.append((value, name, letter.upper() if info >> 4 else letter))
         addresses = sorted({row[0] for row in rows})
         following = dict(itertools.pairwise(addresses))
@@ -138,6 +135,15 @@ class ElfKernel:
             self._symbols.setdefault(name, []).append(symbol)
             self._by_address.setdefault(value, symbol)
         self._addresses = addresses
+
+
+def _letter(section: Section) -> str:
+    """The letter that nm, and so kallsyms, gives a section's symbols."""
+    if section["sh_flags"] & (_SHF_EXECINSTR | _SHF_WRITE) == _SHF_EXECINSTR:
+        return "t"
+    if section["sh_type"] == "SHT_NOBITS":
+        return "b"
+    return "d" if section["sh_flags"] & _SHF_WRITE else "r"
 
 
 class Image:

@@ -52,6 +52,7 @@ class Contents:
         image: range,
         symbol_at: Callable[[int], Located | None],
         is_per_cpu: Callable[[int], bool] = lambda _: False,
+        is_constant: Callable[[int], bool] = lambda _: False,
     ) -> None:
         self._btf = btf
         self.pointer_size = btf.pointer_size
@@ -60,6 +61,7 @@ class Contents:
         self._image = image
         self._symbol_at = symbol_at
         self._is_per_cpu = is_per_cpu
+        self._is_constant = is_constant
         self._order = "<" if btf.byteorder == "little" else ">"
         # Where the kernel has the upper half of the address space, pointers can be told
         # from numbers; s390x's kernel has an address space of its own.
@@ -136,9 +138,9 @@ class Contents:
             return ""
         target = self._symbol_at(word)
         if target is None:
-            return ""
+            # Strings have no names, and some tables of symbols end where they begin.
+            return "function pointer at {} is a constant's" if self._is_constant(word) else ""
         if target.address != word:
-            # Into a function, or among nameless strings: no function begins in data.
             if is_text(target):
                 return ""
             return f"function pointer at {{}} points into {target.name}"

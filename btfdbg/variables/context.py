@@ -21,7 +21,7 @@ from btfdbg.variables.evidence import DumpEvidence, ImageFacts
 from btfdbg.variables.extra import ExtraBtf
 from btfdbg.variables.kernel_distance import KernelDistance
 from btfdbg.variables.padding import Padding
-from btfdbg.variables.placement import SectionMap
+from btfdbg.variables.placement import SectionKind, SectionMap
 from btfdbg.variables.policy import Policy
 from btfdbg.variables.proposals import KnownName
 from btfdbg.variables.structural_index import StructuralIndex
@@ -86,7 +86,11 @@ def prepare(
         start, end = facts.address_of("_text"), facts.address_of("_end")
         if evidence.symbol_at is not None and start is not None and end is not None:
             contents = Contents(
-                evidence.btf(), range(start, end), evidence.symbol_at, facts.is_per_cpu
+                evidence.btf(),
+                range(start, end),
+                evidence.symbol_at,
+                facts.is_per_cpu,
+                lambda address: places.of(address) is SectionKind.CONST,
             )
             padding = Padding(
                 database,

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from drgn import Type, TypeKind
 
-from btfdbg.cdecl import Array, CDeclError, CType, Pointer, is_const, unqualified
+from btfdbg.cdecl import Array, CDeclError, CType, Pointer, is_const, parse_type, unqualified
 from btfdbg.lazy_dataclass import replace
+from btfdbg.vardb.textdb import AnnotatedType
 from btfdbg.variables.context import Context
 from btfdbg.variables.convert import describe
 from btfdbg.variables.forms import size_of
@@ -39,7 +40,11 @@ def may_have_changed(context: Context, symbol: Symbol, type_: Type, proposal: Pr
         return False
     if not known.lasting and _may_be_another_lock(context, symbol, type_):
         return True
-    return _may_have_had_const(context, symbol, type_, known.lengths, proposal)
+    return _may_have_had_const(context, symbol, type_, known.lengths) or (
+        type_.kind == TypeKind.ARRAY
+        and type_.length not in known.lengths
+        and len({_dimensions(p.type) for p in known.proposals}) > 1
+    )
 
 
 def _may_be_another_lock(context: Context, symbol: Symbol, type_: Type) -> bool:
@@ -56,7 +61,6 @@ def _may_have_had_const(
     symbol: Symbol,
     type_: Type,
     lengths: frozenset[int],
-    proposal: Proposal,
 ) -> bool:
     """
     Whether a table of pointers is in read-only data because nothing writes it, not by const.
@@ -75,6 +79,22 @@ def _may_have_had_const(
     if not isinstance(bare.element, Pointer):
         return False
     return context.checker.exists(bare)
+
+
+def _dimensions(text: str) -> int:
+    """
+    How many lengths an array has.
+
+    One ARRAY of 1024 may be ``[2][512]`` (:mod:`.structural_index`), as other kernels had it.
+    """
+    found = 0
+    try:
+        tree: CType = parse_type(AnnotatedType.parse(text).type)
+    except CDeclError:
+        return 0
+    while isinstance(tree, Array):
+        found, tree = found + 1, tree.element
+    return found
 
 
 def _tree(type_: Type) -> CType | None:

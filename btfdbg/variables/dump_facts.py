@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 from drgn import FaultError, Program, Type
 
+from btfdbg.btf import Kind
 from btfdbg.errors import BtfError
 from btfdbg.kallsyms.model import END_MARKERS
 from btfdbg.variables import macro_names
@@ -52,8 +53,17 @@ class DumpFacts:
             return None
         btf = self._btf()
         try:
-            offset = btf.offset_of("syscall_metadata", "nb_args") // 8
-            count = int.from_bytes(self._prog.read(address + offset, 4), btf.byteorder)
+            bits = btf.offset_of("syscall_metadata", "nb_args")
+            # It was an int; kernels of 7.2 have a bit field, and other numbers behind it.
+            member = btf.member_at(btf.find_by_name_kind("syscall_metadata", Kind.STRUCT), bits)
+            width = member.bitfield_size or 8 * btf.resolve_size(member.type)
+            word = self._prog.read(address + bits // 8, -(-(bits % 8 + width) // 8))
+            count = int.from_bytes(word, btf.byteorder)
+            if btf.byteorder == "big":
+                count >>= -(bits + width) % 8
+            else:
+                count >>= bits % 8
+            count &= (1 << width) - 1
         except (BtfError, FaultError):
             return None
         return count if 0 < count <= _MAX_ARGUMENTS else None

@@ -42,6 +42,7 @@ class ArrayEvidence:
     :ivar contents: the extent's bytes; None if they are not to be had.
     :ivar settled: older and newer kernels give it this length, or those of several series.
     :ivar surrounded: older and newer kernels agree on its type.
+    :ivar filled_later: it was all zeros when the kernel started: how it ends says nothing.
     :ivar policy: what is taken for enough where nothing is proof.
     :ivar string: the contents are a string that nobody changes.
     """
@@ -61,6 +62,7 @@ class ArrayEvidence:
     string: bool
     settled: bool = False
     surrounded: bool = True
+    filled_later: bool = False
     policy: Policy = POLICY
 
 
@@ -82,10 +84,14 @@ def _judged_length(evidence: ArrayEvidence, tails: Mapping[str, TrailingZeros]) 
         hint = None
     if hint is None and evidence.hint is not None and len(possible) > 1:
         # Of several new lengths the one that fills the room, if the rest are far too short.
-        likely = [n for n in possible if 2 * n >= evidence.hint]
+        shortest = min(evidence.hint, possible[-1])
+        likely = [n for n in possible if 2 * n >= shortest]
         if len(likely) == 1 and _fills(evidence, likely[0]):
             possible = likely
-    if hint is not None and _has_more(evidence, hint, contents):
+    has_more = hint is not None and _has_more(evidence, hint, contents)
+    if evidence.filled_later:
+        contents = None
+    if hint is not None and has_more:
         return _after_gap(evidence, hint, possible, contents, tails)
     wanted = None if contents is None else _by_contents(evidence, contents, tails)
     if evidence.element == "char" and hint is not None and evidence.place is not SectionKind.CONST:
@@ -137,6 +143,8 @@ def _may_be_another(
     """
     contents = evidence.contents
     if evidence.surrounded or evidence.hint is None or contents is None or evidence.string:
+        return False
+    if evidence.filled_later:
         return False
     if evidence.place is SectionKind.INIT or not any(contents):
         return False

@@ -285,7 +285,7 @@ class TypeChecker:
             return True
         tree = element.tree
         if isinstance(tree, Named) and tree.name in _STATIC_KEYS:
-            return self._is_other_key(tree.name, symbol)
+            return self._is_other_key(tree.name, symbol, place, element.size or 0)
         layouts = element.layouts
         if not layouts:
             return False
@@ -341,17 +341,20 @@ class TypeChecker:
         proposed, wanted = element.numbers, self._forms.of(parameter.type).numbers
         return None not in proposed | wanted and proposed.isdisjoint(wanted)
 
-    def _is_other_key(self, name: str, symbol: Symbol) -> bool:
+    def _is_other_key(self, name: str, symbol: Symbol, place: SectionKind, size: int) -> bool:
         """
         Whether a static key's contents are those of the other kind of keys.
 
         Source: include/linux/jump_label.h: the word behind the count keeps, in its lowest
         bit, whether the key is true at first (``JUMP_TYPE_TRUE``), whatever its branches do.
         Without that word (CONFIG_JUMP_LABEL=n) the count is 1 at first: such a key is in no
-        .bss.
+        .bss, and one that is 0 at first is nowhere else among the writable data.
         """
         if _STATIC_KEYS[name] and symbol.type_letter in _BSS:
             return True
+        if size < _KEY_SIZE:
+            is_true = place is SectionKind.WRITABLE and symbol.type_letter not in _BSS
+            return is_true and not _STATIC_KEYS[name]
         data = self._contents(symbol)
         if data is None or self._words is None or len(data) < _KEY_SIZE:
             return False
@@ -439,6 +442,7 @@ class TypeChecker:
             string=text == "char" and (is_const(tree) or macro_names.is_string(symbol.name)),
             settled=settled,
             surrounded=surrounded,
+            filled_later=symbol.type_letter in _BSS,
             policy=self._policy,
         )
         if open_ended and text == "char" and not _is_text(evidence.contents):

@@ -37,7 +37,7 @@ class Everything(Symbols):
         return None
 
 
-def _btf() -> Btf:
+def _btf(key_size: int = 16) -> Btf:
     """
     ``struct ops`` with a pointer to ``int (struct a *)``, ``struct other`` with one to
     ``int (struct b *)``, a function of each, and ``struct numbers`` with neither.
@@ -64,8 +64,8 @@ def _btf() -> Btf:
     builder.add_struct("numbers", 16, [])
     for i in range(4):
         builder.add_field(f"n{i}", int_, 32 * i)
-    builder.add_struct("static_key_true", 16, [])
-    builder.add_struct("static_key_false", 16, [])
+    builder.add_struct("static_key_true", key_size, [])
+    builder.add_struct("static_key_false", key_size, [])
     char = builder.add_int("char", 1)
     const_char = builder.add_const(char)
     text = builder.add_ptr(const_char)
@@ -176,12 +176,12 @@ def _database(*lines: tuple[str, str]) -> Database:
     return Database.from_text(TextDatabase((NEAR,), entries))
 
 
-def _variables(database: Database, memory: bytes, *symbols: Sym) -> VariableTypes:
+def _variables(database: Database, memory: bytes, *symbols: Sym, btf: Btf = BTF) -> VariableTypes:
     table = Everything(*FUNCTIONS, *symbols)
     return VariableTypes(
-        make_program(BTF, memory),
+        make_program(btf, memory),
         DumpEvidence(
-            table, release=RELEASE, architecture="x86_64", btf=lambda: BTF, symbol_at=table.at
+            table, release=RELEASE, architecture="x86_64", btf=lambda: btf, symbol_at=table.at
         ),
         database=lambda: database,
     )
@@ -217,6 +217,33 @@ def test_a_static_key_that_is_zero_at_first_is_none_that_is_true(kind: str) -> N
     database = _database(("v", f"struct static_key_{kind}"))
     found = _name(_variables(database, bytes(0x20), Sym("v", 0x10, 16, "b")))
     assert found == "struct static_key_false"
+
+
+@pytest.mark.parametrize(
+    ("letter", "place", "given"),
+    [
+        ("d", "data", "true"),  # vm_numa_stat_key: 1 at first, else it were in .bss
+        ("b", "data", "false"),
+        ("d", "ro_after_init", "as known"),  # where both kinds are
+    ],
+)
+@pytest.mark.parametrize("kind", ["true", "false"])
+def test_a_static_key_that_is_a_mere_count_is_of_the_kind_that_its_place_says(
+    letter: str, place: str, given: str, kind: str
+) -> None:
+    # Behind four bytes of count lies another variable's word, which is no key's.
+    memory = bytes(0x10) + _words(0, 1 if given == "false" else 0)
+    names = ("_sdata", "_edata") if place == "data" else (f"__start_{place}", f"__end_{place}")
+    bounds = (Sym(names[0], 0, 1), Sym(names[1], 0x1000, 1))
+    variables = _variables(
+        _database(("v", f"struct static_key_{kind}")),
+        memory,
+        Sym("v", 0x10, 16, letter),
+        *bounds,
+        btf=_btf(key_size=4),
+    )
+    expected = kind if given == "as known" else given
+    assert _name(variables) == f"struct static_key_{expected}"
 
 
 @pytest.mark.parametrize(
@@ -310,6 +337,28 @@ def test_causes_tell_unknown_names_from_types_that_do_not_hold() -> None:
     assert variables.cause("x") is Rejection.UNKNOWN
     assert variables.cause("takes_a") is None
     assert variables.cause("nowhere") is None
+
+
+@pytest.mark.parametrize(("count", "given"), [(2, 2), (0, None)])
+def test_a_system_calls_number_of_arguments_may_be_a_bit_field(
+    count: int, given: int | None
+) -> None:
+    builder = Builder()
+    int_ = builder.add_int("int", 4, 1)
+    byte = builder.add_int("u8", 1)
+    text = builder.add_ptr(builder.add_const(builder.add_int("char", 1)))
+    for length in (2, 4):
+        builder.add_array(int_, text, length)
+    builder.add_struct("syscall_metadata", 16, [])
+    builder.add_field("name", text, 0)
+    builder.add_field("nb_args", byte, 64, 7)
+    builder.add_field("user_arg_is_str", byte, 71, 1)
+    memory = bytes(0x10) + _words(0, count | 1 << 7 | 0xFF << 8)
+    symbols = (Sym("__syscall_meta__x", 0x10, 16), Sym("types__x", 0x40, 32))
+    database = _database(("types__x", "const char *[4]"))
+    variables = _variables(database, memory, *symbols, btf=builder.to_btf())
+    wanted = "const char *[4]" if given is None else f"const char *[{given}]"
+    assert _name(variables, "types__x") == wanted
 
 
 @pytest.mark.parametrize(("count", "given"), [(2, 2), (4, 4), (0, None), (99, None)])

@@ -121,6 +121,31 @@ def test_numbers_that_make_a_table_shorter_than_any_kernels_may_be_another_table
     assert array_length(replace(table, has_pointers=True), TAILS) == 2
 
 
+def test_what_was_filled_after_boot_says_nothing_of_how_a_table_ends() -> None:
+    # x86_topology: of six levels a guest with one CPU a package has four.
+    levels = (POINTER + bytes(56)) * 4 + bytes(128)
+    table = _evidence(
+        "struct level", element_size=64, hint=5, tail=1, extent=Extent(384, 32),
+        contents=levels, other_lengths=frozenset({4, 5}), stable=False,
+    )  # fmt: skip
+    assert array_length(table, TAILS) == 5
+    assert array_length(replace(table, filled_later=True), TAILS) == 6
+    assert array_length(replace(table, hint=2, filled_later=True), TAILS) is None
+
+
+def test_of_lengths_that_are_all_new_none_is_taken_for_its_place_alone() -> None:
+    # mem_cgroup_events_index: 56 of 64 bytes, 115 in all other kernels.
+    indices = _evidence(
+        "u8", element_size=1, hint=115, extent=Extent(64, 32), has_pointers=False,
+        lengths=frozenset({2, 56, 64}),
+    )  # fmt: skip
+    assert array_length(indices, TAILS) is None
+    assert (
+        array_length(replace(indices, extent=Extent(64, 64), lengths=frozenset({2, 64})), TAILS)
+        == 64
+    )
+
+
 def test_a_hint_too_long_for_the_extent_is_no_answer() -> None:
     assert array_length(_evidence(hint=9), TAILS) is None
 

@@ -329,6 +329,21 @@ def test_a_table_of_another_length_may_have_had_its_const_later(
     assert variables.cause("v") is (None if is_given else Rejection.AMBIGUOUS)
 
 
+@pytest.mark.parametrize(
+    ("others", "given"),
+    [
+        ("struct foo *[9]", "struct foo *[5]"),
+        ("struct foo *[2][2]", None),  # bm_pte: [1024] in BTF was [2][512]
+    ],
+)
+def test_one_length_where_other_kernels_have_two_is_no_answer(
+    others: str, given: str | None
+) -> None:
+    rows = (("v", "struct foo *[4]", (OLD,)), ("v", others, (NEW,)))
+    symbols = (*_BOUNDS, Sym("v", 0x110, 40), Sym("w", 0x138, 8))
+    assert _type(_typed(_of_kernels(*rows), *symbols)) == given
+
+
 def test_of_two_static_variables_of_a_kind_the_first_one_is_given() -> None:
     data = (Sym("_sdata", 0x80, 1), Sym("_edata", 0x4000, 1))
     two = (Sym("v", 0x2000, 4), Sym("v", 0x100, 4))
