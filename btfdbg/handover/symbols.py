@@ -29,6 +29,7 @@ _MASK64 = (1 << 64) - 1
 _LOWEST = 1 << 32  # no kernel of 64 bits is linked below
 _TOKENS = 256
 _ALIGN = 8  # of each table: ALGN in scripts/kallsyms.c
+_ALIGNMENTS = (4, _ALIGN)  # 4 since 7.0, and still 8 where a table has longs
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,16 +113,18 @@ def own_tables(session: Session) -> list[OwnTable]:
 def _own_tables(read: Memory, layout: Layout) -> Iterator[OwnTable]:
     count, order = layout.num_syms, layout.byteorder
     place = count.to_bytes(4, order)
-    # "kallsyms_num_syms: .long N" stands before the names, in a word of 8 bytes.
-    # An unsigned long until Linux kernel commit 80ffbaa5b1bd ("kallsyms: reduce size a
-    # little on 64-bit") (in v4.20).
-    before = try_read(read, layout.names - _ALIGN, _ALIGN)
-    if before is not None and before in (
-        place + bytes(4),
-        bytes(4) + place if order == "big" else b"",
-    ):
-        yield OwnTable("kallsyms_num_syms", layout.names - _ALIGN, 4, "const unsigned int")
     markers = _markers(read, layout)
+    # "kallsyms_num_syms: .long N" stands right before the names, or in a word of 8 bytes.
+    # An unsigned long, as the markers, until Linux kernel commit 80ffbaa5b1bd ("kallsyms: reduce
+    # size a little on 64-bit") (in v4.20).
+    forms = [(4, place, "unsigned int"), (_ALIGN, place + bytes(4), "unsigned int")]
+    if markers is not None and markers[1] == 8:
+        forms = [(_ALIGN, count.to_bytes(8, order), "unsigned long")]
+    for back, wanted, type_ in forms:
+        if try_read(read, layout.names - back, len(wanted)) == wanted:
+            size = 8 if type_ == "unsigned long" else 4
+            yield OwnTable("kallsyms_num_syms", layout.names - back, size, f"const {type_}")
+            break
     end = layout.names_end if markers is None else markers[0]
     yield OwnTable("kallsyms_names", layout.names, end - layout.names, "const u8 []")
     if markers is not None:
@@ -134,12 +137,15 @@ def _own_tables(read: Memory, layout: Layout) -> Iterator[OwnTable]:
     for token in layout.tokens:
         starts.append(at)
         at += len(token) + 1
-    index = layout.token_table + size + -(layout.token_table + size) % _ALIGN
+    after = layout.token_table + size
     prefix = "<" if order == "little" else ">"
     if len(starts) == _TOKENS and at <= 0xFFFF:
         words = struct.pack(f"{prefix}{_TOKENS}H", *starts)
-        if try_read(read, index, len(words)) == words:
-            yield OwnTable("kallsyms_token_index", index, len(words), "const u16 [256]")
+        for unit in _ALIGNMENTS:
+            index = after + -after % unit
+            if try_read(read, index, len(words)) == words:
+                yield OwnTable("kallsyms_token_index", index, len(words), "const u16 [256]")
+                break
     absolute = layout.encoding is Encoding.ABSOLUTE
     size = count * layout.encoding.width
     yield OwnTable(
@@ -163,8 +169,9 @@ def _markers(read: Memory, layout: Layout) -> tuple[int, int] | None:
         if any(marker >= 1 << 8 * width for marker in layout.markers):
             continue
         wanted = struct.pack(f"{prefix}{len(layout.markers)}{letter}", *layout.markers)
-        start = layout.names_end - layout.names_end % _ALIGN
-        for at in (start, start - _ALIGN, start + _ALIGN):
-            if at >= layout.names and try_read(read, at, len(wanted)) == wanted:
-                return at, width
+        for unit in _ALIGNMENTS:
+            start = layout.names_end - layout.names_end % unit
+            for at in (start, start - unit, start + unit):
+                if at >= layout.names and try_read(read, at, len(wanted)) == wanted:
+                    return at, width
     return None
