@@ -15,6 +15,8 @@ from importlib.util import find_spec, module_from_spec
 from types import ModuleType
 from typing import Any
 
+from btfdbg.interrupts import held
+
 
 class _Package(ModuleType):
     """A package before its ``__init__`` has been run."""
@@ -56,7 +58,9 @@ def complete(name: str) -> None:
 
 
 def _complete(module: ModuleType) -> None:
-    module.__class__ = ModuleType
-    spec = module.__spec__
-    if spec is not None and spec.loader is not None:
-        spec.loader.exec_module(module)
+    # It is in sys.modules already: half of it would stay there.
+    with held():
+        module.__class__ = ModuleType
+        spec = module.__spec__
+        if spec is not None and spec.loader is not None:
+            spec.loader.exec_module(module)
