@@ -40,6 +40,7 @@ SEQ_WIDTH = 3
 _CACHED_NAMES = 1 << 14
 _BLOCKS_AT_ONCE = 16
 _MAX_TEXT = 1 << 27  # all names expanded; 5 MB in a distribution kernel
+_MAX_SOURCE = 1 << 25  # all names as they stand; 2 MB there
 # Codes of what is no token in the middle of a name, see text_codes().
 _NEWLINE, _NOTHING, _FIRST = 0x100, 0x101, 0x200
 _UTF_16 = "utf-16-le" if sys.byteorder == "little" else "utf-16-be"
@@ -305,6 +306,16 @@ class Names:
                 parts.clear()
         if parts:
             yield "".join(parts)[1:] + "\n"
+
+    def source(self) -> tuple[bytes, ...] | None:
+        """Bytes that :meth:`texts` depends on, all of them; ``None`` if one cannot be read."""
+        from array import array
+
+        size = self._end - self._names
+        data = try_read(self._read, self._names, size) if 0 < size <= _MAX_SOURCE else None
+        if data is None:
+            return None
+        return data, array("Q", self._markers).tobytes(), *self._tokens
 
     def _expanded(
         self, block_of: Callable[[int], Block | None], expand: Callable[[Block], AnyStr]

@@ -166,6 +166,10 @@ class KallsymsTable:
         """Names with a newline after each, a few thousand at a time."""
         return self._names.texts()
 
+    def source_of_names(self) -> tuple[bytes, ...] | None:
+        """All that :meth:`text_of_names` is made from; ``None`` if one byte cannot be read."""
+        return self._names.source()
+
     def __iter__(self) -> Iterator[Sym]:
         """
         Every symbol, by address.

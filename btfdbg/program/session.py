@@ -167,9 +167,10 @@ class Session:
     def all_names(self) -> AllNames | None:
         """All names of the kernel's symbols, expanded once; ``None`` without symbols."""
         if self.names is None and self.symbols is not None:
+            from btfdbg.cache import Cache
             from btfdbg.kallsyms.all_names import AllNames
 
-            self.names = AllNames.of(self.symbols)
+            self.names = AllNames.of(self.symbols, Cache.default())
         return self.names
 
     @property

@@ -16,10 +16,11 @@ from itertools import chain, islice
 import drgn
 
 from btfdbg.btf import Kind
+from btfdbg.cache import Cache
 from btfdbg.commands.candidates import type_names
 from btfdbg.commands.text import escape
 from btfdbg.errors import BtfdbgError
-from btfdbg.kallsyms.all_names import AllNames, pieces_of_names
+from btfdbg.kallsyms.all_names import AllNames, KeptText, pieces_of_names
 from btfdbg.program.session import Session
 from btfdbg.repl.complete.index import NameIndex
 
@@ -73,12 +74,18 @@ class Sources:
         table = self.session.symbols
         if self.symbols is None and table is not None:
             if self.session.names is None:
-                pieces = []
-                for piece in pieces_of_names(table):
-                    pieces.append(piece)
-                    yield
-                self.session.names = AllNames(table, "".join(pieces))
-                pieces.clear()
+                kept = KeptText(table, Cache.default())
+                yield
+                text = kept.load()
+                if text is None:
+                    pieces = []
+                    for piece in pieces_of_names(table):
+                        pieces.append(piece)
+                        yield
+                    text = "".join(pieces)
+                    pieces.clear()
+                    kept.store(text)
+                self.session.names = AllNames(table, text)
             self.symbols = NameIndex.of_text(self.session.names.text)
 
     def module_steps(self) -> Iterator[None]:
