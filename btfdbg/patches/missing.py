@@ -17,8 +17,11 @@ from btfdbg.lazy_pattern import pattern
 from btfdbg.program.session import find_session
 from btfdbg.program.thread_size import stack_freed
 from btfdbg.program.walks import remark
+from btfdbg.vmcore.read_failures import unread
 
 NOT_THERE = b"<not in the dump>"
+_RSS_KEY = "btfdbg.task_rss"
+_MAX_RSS = 1 << 14  # processes
 Helper = Callable[..., Any]
 Make = Callable[[Helper], Helper]
 
@@ -180,6 +183,39 @@ def _no_addresses() -> list[str]:
 
 mount_src = mount_dst = mount_fstype = d_path = _leaf(NOT_THERE)
 decode_file_type = _leaf("?")
-task_rss = _leaf(_no_rss)
 task_vsize = _leaf(_UNKNOWN)
 netdev_ipv4_addrs = netdev_ipv6_addrs = _leaf(_no_addresses)
+
+
+def task_rss(original: Helper) -> Helper:
+    """
+    A task's pages, summed once for all threads of a process.
+
+    They share what is summed, and that is most of what ``ps`` reads of a thread: of 20,000
+    threads it is 0.4 of its CPU time.
+    """
+    known_or_unknown = _leaf(_no_rss)(original)
+
+    def rss(*args: Any, **kwargs: Any) -> Any:
+        prog, task = program_of(args)
+        if task is None or prog.flags & drgn.ProgramFlags.IS_LIVE or find_session(prog) is None:
+            return known_or_unknown(*args, **kwargs)
+        try:
+            # Before 6.2 (f1a7941243c1) what the threads hold themselves counts, too.
+            key = task.mm.value_(), task.signal.value_()
+        except (AttributeError, FaultError):
+            return known_or_unknown(*args, **kwargs)
+        sums: dict[tuple[int, int], Any] = prog.cache.setdefault(_RSS_KEY, {})
+        found = sums.get(key)
+        if found is None:
+            failures = unread(prog)
+            before = failures.reads, failures.remarked
+            found = known_or_unknown(*args, **kwargs)
+            # What was lost is told by each command that shows it.
+            if before == (failures.reads, failures.remarked) and _UNKNOWN not in found:
+                if len(sums) >= _MAX_RSS:
+                    sums.clear()
+                sums[key] = found
+        return found
+
+    return rss

@@ -158,11 +158,16 @@ _MISSING = (
             ("fs", "mount_fstype", ("mnt",), "mount"),
             ("fs", "d_path", ("arg1", "arg2"), "files"),
             ("fs", "decode_file_type", ("mode",), "files"),
-            ("mm", "task_rss", ("prog", "task"), "ps"),
             ("mm", "task_vsize", ("task",), "ps"),
             ("net", "netdev_ipv4_addrs", ("dev",), "net"),
             ("net", "netdev_ipv6_addrs", ("dev",), "net"),
         )
+    ),
+    _helper(
+        "mm", "task_rss", ("prog", "task"), "missing:task_rss",
+        "one page that is missing ends the whole table in an error; what threads share is"
+        " summed again for each",
+        "ps ends where task_rss() cannot be read; of 20,000 threads it takes 1.8 times as long",
     ),
 )  # fmt: skip
 
