@@ -294,7 +294,7 @@ complete -c btfdbg -n '_shtab_btfdbg_using vars extract' -s o -l output -xka "(_
 complete -c btfdbg -n '_shtab_btfdbg_using vars; and test $_shtab_btfdbg_npos -eq 0' -a list -d 'List the global variables of a dump: name, type, and where the type comes from.'
 complete -c btfdbg -n '_shtab_btfdbg_using vars list' -s h -l help -d 'show this help message and exit'
 complete -c btfdbg -n '_shtab_btfdbg_using vars list' -l untyped -d 'only those without a type'
-complete -c btfdbg -n '_shtab_btfdbg_using vars list' -l c-decls -d 'C declarations only; what its reader knows not (function pointers, records without a name, names that are not C'"'"'s) is left out and counted on stderr'
+complete -c btfdbg -n '_shtab_btfdbg_using vars list' -l c-decls -d 'C declarations only; what its reader knows not (function pointers, records without a name, names that are not C'"'"'s or that several symbols have) is left out and counted on stderr'
 complete -c btfdbg -n '_shtab_btfdbg_using vars list' -l code -d 'look in the code for what nothing else knows (0.1 s for each variable)'
 complete -c btfdbg -n '_shtab_btfdbg_using vars list' -l counts -d 'only how many per source'
 complete -c btfdbg -n '_shtab_btfdbg_using vars list' -l trust -x -d 'least trust: rule, code, database-other, database-same, extra-btf or kernel-btf'
