@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from btfdbg.btf import Btf, Kind, kinds
-from btfdbg.btf.fields import SIZE_OR_TYPE
+from btfdbg.btf.fields import SIZE_OR_TYPE, array_words
 from btfdbg.btf.layouts import info_vlen
 from btfdbg.errors import BtfError
 from btfdbg.frames.enclosing import enclosing, size_of
@@ -74,6 +74,7 @@ class Shapes:
         self._to_records: dict[int, list[tuple[int, bool]]] | None = None
         self._known: dict[tuple[Key, ...], frozenset[int]] = {}
         self._facts: dict[int, tuple[_Fact, ...]] = {}
+        self._singles: frozenset[str | None] | None = None
 
     def of(
         self,
@@ -125,6 +126,34 @@ class Shapes:
                 prototype = self._text.function_type(word, module)
                 found[offset] = self._prototypes.key(prototype) if prototype else ()
         return found
+
+    def array_size(self, element: str, length: int) -> int | None:
+        """
+        Bytes of an array of structs or unions; None if the BTF has none of that length.
+
+        :param element: ``struct nla_policy``.
+        """
+        btf = self._btf
+        for where in btf.chain():
+            for type_id, at in where.own_of_kind(Kind.ARRAY):
+                inner, _, count = array_words(where.words, at)
+                if count != length:
+                    continue
+                if self._spelled(btf.skip_mods_and_typedefs(inner)) == element:
+                    return size_of(btf, type_id)
+        return None
+
+    def has_arrays_of_one(self, element: str) -> bool:
+        """Whether the BTF has an array of one such struct or union."""
+        if self._singles is None:
+            btf, found = self._btf, set()
+            for where in btf.chain():
+                for _, at in where.own_of_kind(Kind.ARRAY):
+                    inner, _, count = array_words(where.words, at)
+                    if count == 1:
+                        found.add(self._spelled(btf.skip_mods_and_typedefs(inner)))
+            self._singles = frozenset(found)
+        return element in self._singles
 
     def _having(
         self, marks: list[Mark], functions: dict[int, tuple[Key, ...]], room: int

@@ -40,6 +40,7 @@ class CodeType:
     :ivar reach: Bytes of the variable that the code names.
     :ivar size: Bytes of the type, if it is known.
     :ivar alone: All code that names the variable stays within so many bytes.
+    :ivar or_table: It may be an array of one such as well: BTF has them.
     """
 
     type: str
@@ -47,6 +48,7 @@ class CodeType:
     reach: int = 0
     size: int | None = None
     alone: bool = False
+    or_table: bool = False
 
 
 Begun = Callable[[drgn.Type, "int | None"], bool]
@@ -62,6 +64,7 @@ class Evidence:
     :ivar texts: Pointers to char that lead to it.
     :ivar words: What pointers in it point to, by offset; const or not.
     :ivar exact: The same, where const has to agree.
+    :ivar lengths: Of the table that it is, by what stands beside pointers to it.
     """
 
     def __init__(self, start: int, size: int) -> None:
@@ -73,6 +76,7 @@ class Evidence:
         self.words: list[tuple[int, drgn.Type, str]] = []
         self.exact: list[tuple[int, drgn.Type, str]] = []
         self.texts: list[str] = []
+        self.lengths: set[int] = set()
         self.reach = 0  # bytes of it that the code names
         self.named = 0  # the last of its bytes whose address the code has
         self.unread = False  # a function that names it cannot be analysed

@@ -24,11 +24,13 @@ from btfdbg.btf.fields import SIZE_OR_TYPE
 from btfdbg.errors import DebugInfoError
 from btfdbg.frames.arguments import recovery
 from btfdbg.frames.contents import Mark, Shapes, is_list_of
+from btfdbg.frames.counted import length_beside
 from btfdbg.frames.evidence import INLINE, CodeType, Evidence, spelled_out
 from btfdbg.frames.layout import pointed_to, size_of, underlying
 from btfdbg.frames.reading import collect, telling
 from btfdbg.frames.references import pointers, present, references
 from btfdbg.frames.types import Types
+from btfdbg.lazy_dataclass import replace
 from btfdbg.variables.placement import extent_at
 
 if TYPE_CHECKING:
@@ -141,12 +143,26 @@ class CodeTypes:
             found = self._as_list(symbol, alone=bool(functions) and evidence.is_alone(2 * _WORD))
         if found is None or not self._fits(found, symbol, module):
             found = self._by_contents(symbol, module, evidence) or found
+        if found is not None and found.type.endswith(" []") and len(evidence.lengths) == 1:
+            found = self._counted(found, symbol, module, *evidence.lengths)
+        shapes = None if found is None else self._shapes_of(module)
+        if found is not None and shapes is not None and shapes.has_arrays_of_one(found.type):
+            return replace(found, or_table=True)
         return found
 
     def _fits(self, found: CodeType, symbol: Symbol, module: str) -> bool:
         """Whether there is no more room than padding takes."""
         extent = extent_at(symbol.address, symbol.size, exact=bool(module))
         return found.size is None or symbol.size - found.size < max(extent.slack, 1)
+
+    def _counted(self, found: CodeType, symbol: Symbol, module: str, length: int) -> CodeType:
+        """A table of a length that stands beside a pointer to it, if BTF has such an array."""
+        shapes = self._shapes_of(module)
+        size = None if shapes is None else shapes.array_size(found.type[:-3], length)
+        extent = extent_at(symbol.address, symbol.size, exact=bool(module))
+        if not size or size > symbol.size or symbol.size - size >= max(extent.slack, 1):
+            return found
+        return replace(found, type=f"{found.type[:-2]}[{length}]", size=size)
 
     def _by_contents(self, symbol: Symbol, module: str, evidence: Evidence) -> CodeType | None:
         """The only type that has what the code names where it is, and what memory shows."""
@@ -243,6 +259,9 @@ class CodeTypes:
                 word = _one_record(types.all_at(place, _WORD), symbol.type_letter in "dDbB")
             if target is not None and size_of(target):
                 evidence.objects.append((target, why))
+                length = length_beside(self._session.prog, typed.text)
+                if length is not None:
+                    evidence.lengths.add(length)
             elif word is not None:
                 evidence.points_to_word(0, word, why)
             elif typed.text.endswith(_PRINT_FORMAT):

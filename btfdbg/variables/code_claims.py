@@ -50,7 +50,7 @@ def proven_by_code(context: Context, symbol: Symbol, claim: CodeType) -> Type | 
     return None
 
 
-def one_or_table(context: Context, symbol: Symbol, type_: Type) -> Type | None:
+def one_or_table(context: Context, symbol: Symbol, type_: Type, claim: CodeType) -> Type | None:
     """
     An array of one where that is meant, else the type itself; None if it may be either.
 
@@ -63,7 +63,7 @@ def one_or_table(context: Context, symbol: Symbol, type_: Type) -> Type | None:
     known = {AnnotatedType.parse(c.type).type for c in own_or_curated(context, symbol.name)}
     if known and all(element_of(t) == f"{element} []" for t in known):
         return context.types.from_text(f"{type_.type_name()} [1]")
-    if 1 not in context.checker.lengths(element) | context.checker.lengths(f"const {element}"):
+    if not claim.or_table:
         return type_
     return type_ if known and all(element_of(t) == element for t in known) else None
 

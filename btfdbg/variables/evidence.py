@@ -27,8 +27,9 @@ class CodeType(Protocol):
     """
     What the code says of a variable.
 
-    Its type as C writes it, which code says so, up to which of its bytes the code goes, and
-    whether all code that names the variable stays within the type.
+    Its type as C writes it, which code says so, up to which of its bytes the code goes, whether
+    all code that names the variable stays within the type, and whether it may be an array of
+    one such as well.
     """
 
     @property
@@ -39,6 +40,8 @@ class CodeType(Protocol):
     def reach(self) -> int: ...
     @property
     def alone(self) -> bool: ...
+    @property
+    def or_table(self) -> bool: ...
 
 
 def _no_arguments(name: str) -> int | None:

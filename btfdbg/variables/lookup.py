@@ -222,6 +222,11 @@ class VariableTypes:
                 context, symbol, proposals
             )
         type_, proposal = found
+        if proposal.tier[0] == Tier.FAMILY and self._module:
+            # What names suggest was learned from kernels; out of the tree code is asked first.
+            coded = self._by_code(symbol)
+            if coded is not None:
+                return coded
         note = proposal.note
         if context.places.of(symbol.address) is SectionKind.INIT:
             note = f"{note}; its memory was freed after boot" if note else "freed after boot"
@@ -245,8 +250,8 @@ class VariableTypes:
             return None
         self._coded[key] = None
         type_ = None if claim is None else proven_by_code(context, symbol, claim)
-        if type_ is not None:
-            type_ = one_or_table(context, symbol, type_)
+        if claim is not None and type_ is not None:
+            type_ = one_or_table(context, symbol, type_, claim)
         if claim is not None and type_ is not None:
             found = TypedVariable(symbol.name, type_, symbol.address, Source.CODE, claim.why)
             self._coded[key] = found

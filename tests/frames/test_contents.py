@@ -40,6 +40,8 @@ class _Kernel:
         self.outer = b.add_struct("outer", 24)
         b.add_field("row", self.row, 0)
         b.add_field("count", long, 128)
+        if "one row" in rivals:
+            b.add_array(number, self.row, 1)
         if "lax" in rivals:
             b.add_struct("lax", 16)
             b.add_field("name", text, 0)
@@ -176,3 +178,12 @@ def test_enclosing_lists_every_type_that_has_one_at_an_offset() -> None:
 def test_no_room_and_very_much_room_say_nothing(size: int) -> None:
     shapes = _Kernel().shapes()
     assert shapes.of((), {8: ()}, Extent(size), b"") is None
+
+
+def test_arrays_that_btf_has() -> None:
+    shapes = _Kernel().shapes()
+    assert shapes.array_size("struct row", 3) == 48
+    assert shapes.array_size("struct row", 4) is None
+    assert shapes.array_size("struct thing", 3) is None
+    assert not shapes.has_arrays_of_one("struct row")
+    assert _Kernel("one row").shapes().has_arrays_of_one("struct row")

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 import drgn
 import pytest
 
-from btfdbg.btf import Btf, Builder
 from btfdbg.variables.evidence import DumpEvidence
 from btfdbg.variables.lookup import VariableTypes
 from btfdbg.variables.provenance import Rejection, Source
@@ -30,6 +29,7 @@ class Claim:
     why: str = "code: 1 call of f"
     reach: int = 0
     alone: bool = False
+    or_table: bool = False
 
 
 def _variables(
@@ -37,9 +37,8 @@ def _variables(
     symbol: Sym = TABLE,
     says: Said | None = None,
     claim: Claim | None = None,
-    btf: Btf | None = None,
 ) -> VariableTypes:
-    btf = btf or make_btf()
+    btf = make_btf()
     return VariableTypes(
         make_program(btf, bytes(0x200)),
         DumpEvidence(
@@ -129,26 +128,17 @@ def test_a_number_with_more_room_than_it_needs_wants_a_witness() -> None:
 # One, or an array of one.
 
 
-def _with_arrays_of_one() -> Btf:
-    builder = Builder()
-    number = builder.add_int("int", 4, 1)
-    foo = builder.add_struct("foo", 16, [])
-    builder.add_field("a", number, 0)
-    builder.add_array(number, foo, 1)
-    return builder.to_btf()
-
-
 def test_code_cannot_tell_an_array_of_one_from_its_element() -> None:
     symbol, claim = Sym("v", 0x40, 16), Claim("struct foo")
     plain = _given(_variables(symbol=symbol, claim=claim))
     assert plain is not None
     assert plain[0] == "struct foo"
-    assert _given(_variables(symbol=symbol, claim=claim, btf=_with_arrays_of_one())) is None
+    assert _given(_variables(symbol=symbol, claim=replace(claim, or_table=True))) is None
 
 
 def test_of_one_and_an_array_of_one_other_kernels_say_which() -> None:
-    symbol, claim, btf = Sym("v", 0x40, 16), Claim("struct foo"), _with_arrays_of_one()
-    table = _given(_variables(("v", "struct foo [3]", "near"), symbol=symbol, claim=claim, btf=btf))
+    symbol, claim = Sym("v", 0x40, 16), Claim("struct foo", or_table=True)
+    table = _given(_variables(("v", "struct foo [3]", "near"), symbol=symbol, claim=claim))
     assert table is not None
     assert table[0] == "struct foo [1]"
 
