@@ -81,6 +81,7 @@ class Evidence:
         self.named = 0  # the last of its bytes whose address the code has
         self.unread = False  # a function that names it cannot be analysed
         self.constant = False  # it gets pointers to what is const
+        self.circular = False  # what it begins with is compared with its address
         self.beyond = 0  # bytes behind its pointer that the code accesses
 
     def holds(self, address: int) -> bool:

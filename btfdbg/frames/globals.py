@@ -139,15 +139,22 @@ class CodeTypes:
         found = evidence.verdict(lambda type_, limit: self._begins(module, type_, limit))
         if found is None and evidence.texts:
             found = self._as_text(symbol, module, evidence)
+        head = None
         if found is None and evidence.reach <= 2 * _WORD and not evidence.objects:
-            found = self._as_list(symbol, alone=bool(functions) and evidence.is_alone(2 * _WORD))
+            alone = bool(functions) and evidence.is_alone(2 * _WORD)
+            head = self._as_list(symbol, alone=alone)
+            if head is None and evidence.circular:
+                head = self._as_walked(symbol, alone=alone)
+            found = head
         if found is None or not self._fits(found, symbol, module):
             found = self._by_contents(symbol, module, evidence) or found
-        if found is not None and found.type.endswith(" []") and len(evidence.lengths) == 1:
+        if found is None:
+            return None
+        if found.type.endswith(" []") and len(evidence.lengths) == 1:
             found = self._counted(found, symbol, module, *evidence.lengths)
-        shapes = None if found is None else self._shapes_of(module)
-        if found is not None and shapes is not None and shapes.has_arrays_of_one(found.type):
-            return replace(found, or_table=True)
+        shapes = self._shapes_of(module)
+        if shapes is not None and found is not head and not found.type.endswith("*"):
+            return replace(found, or_table=shapes.has_arrays_of_one(found.type))
         return found
 
     def _fits(self, found: CodeType, symbol: Symbol, module: str) -> bool:
@@ -302,6 +309,22 @@ class CodeTypes:
         if read(following + _WORD) != head or read(previous) != head:
             return None
         return CodeType("struct list_head", "contents: its links lead back to it")
+
+    def _as_walked(self, symbol: Symbol, *, alone: bool) -> CodeType | None:
+        """
+        A list's head one of whose links is damaged: the other leads back, and code ends there.
+
+        What begins with a pointer to the first and one to the last entry's pointer (struct
+        wake_q_head) has such a link as well when it is empty, but nobody compares it so.
+        """
+        read, head = self._made.text.word, symbol.address
+        if symbol.size != 2 * _WORD and not (alone and symbol.size > 2 * _WORD):
+            return None
+        following, previous = read(head) or 0, read(head + _WORD) or 0
+        back = previous == head or (previous >= _KERNEL and read(previous) == head)
+        if not back and (following < _KERNEL or read(following + _WORD) != head):
+            return None
+        return CodeType("struct list_head", "code: it is walked as a list until it is met again")
 
     def functions(self, symbol: Symbol, module: str) -> list[Function] | None:
         """The functions that name a variable; None if they are too many."""

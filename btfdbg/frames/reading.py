@@ -68,6 +68,8 @@ class _Reader:
             where = None if mem.segment else self._flow.address_of(state, mem, insn.end)
             if where is not None:
                 self._access(where, size)
+        if insn.text[0] == "cmp":
+            self._compares(insn, state)
         for op in insn.ops:
             if op[0] == STORE:
                 self._store(op, insn, state)
@@ -82,6 +84,33 @@ class _Reader:
         evidence = self._evidence
         if evidence.holds(address):
             evidence.named = max(evidence.named, address - evidence.start)
+
+    def _compares(self, insn: Insn, state: State) -> None:
+        """Whether what the variable begins with is compared with the variable's address."""
+        own = first = False
+        for part in self._made.arch.split(insn.text[1]):
+            mem, register = getattr(part, "mem", None), getattr(part, "name", "")
+            if isinstance(part, int):
+                own |= part & _M64 == self._evidence.start
+            elif mem is not None:
+                where = None if mem.segment else self._flow.address_of(state, mem, insn.end)
+                first |= where == (None, self._evidence.start, 64) and insn.text[1][:5] == "qword"
+            elif register in state.regs and part.bits == 64:
+                value = state.regs[register]
+                own |= value == (None, self._evidence.start, 64)
+                first |= any(self._is_first(one) for one in self._ways(value))
+        self._evidence.circular |= own and first
+
+    def _ways(self, value: Value) -> list[Value]:
+        """A value, or what it is on the paths that meet."""
+        base = value[0]
+        if base is None or base[0] != "phi" or value[1]:
+            return [value]
+        return [way for way in self._flow.brought(base) or () if way is not None]
+
+    def _is_first(self, value: Value) -> bool:
+        base, k, bits = value
+        return base is not None and not k and bits == 64 and self._loaded(base) == 0
 
     # What is passed
 

@@ -24,7 +24,6 @@ from btfdbg.variables.agreement import element_of, is_settled, own_or_curated
 from btfdbg.variables.choose import best, by_family, may_have_grown
 from btfdbg.variables.code_claims import one_or_table, proven_by_code
 from btfdbg.variables.context import Context, prepare
-from btfdbg.variables.doubted import Doubted, doubted, sized
 from btfdbg.variables.drift import may_have_changed
 from btfdbg.variables.evidence import CodeType, DumpEvidence
 from btfdbg.variables.placement import SectionKind
@@ -33,7 +32,11 @@ from btfdbg.variables.proposals import Proposal
 from btfdbg.variables.propose import from_candidate, known_name, proposals_for
 from btfdbg.variables.provenance import Rejection, Source, TypedVariable
 from btfdbg.variables.symbols import Symbol
-from btfdbg.variables.ubsan import without_records
+
+# A plain name, which type checkers take for typing's.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from btfdbg.variables.doubted import Doubted
 
 logger = logging.getLogger("btfdbg.variables")
 
@@ -242,25 +245,30 @@ class VariableTypes:
         context = self._context
         if context is None or context.places.of(symbol.address) is SectionKind.INIT:
             return None
+        from btfdbg.variables.doubted import doubted
+
         symbol = self._shortened(context, symbol)
         # What is found while another is looked at may be cut short: only it knows.
         claim = self._evidence.code(symbol)
         wanted = doubted(context, symbol, self._causes.get(key))
-        if claim is None and wanted is None:
-            return None
-        self._coded[key] = None
+        if claim is not None:
+            self._coded[key] = None
         type_ = None if claim is None else proven_by_code(context, symbol, claim)
         if claim is not None and type_ is not None:
             type_ = one_or_table(context, symbol, type_, claim)
+        found = None
         if claim is not None and type_ is not None:
             found = TypedVariable(symbol.name, type_, symbol.address, Source.CODE, claim.why)
-            self._coded[key] = found
         elif wanted is not None:
-            self._coded[key] = self._borne_out(symbol, wanted, claim)
-        return self._coded[key]
+            found = self._borne_out(symbol, wanted, claim)
+        if found is not None:
+            self._coded[key] = found
+        return found
 
     def _shortened(self, context: Context, symbol: Symbol) -> Symbol:
         """The symbol without what is behind it and has none; a module's ends where it says."""
+        from btfdbg.variables.ubsan import without_records
+
         start, end = context.facts.address_of("_text"), context.facts.address_of("_end")
         if self._evidence.exact_sizes or start is None or end is None:
             return symbol
@@ -279,6 +287,8 @@ class VariableTypes:
         self, symbol: Symbol, wanted: Doubted, claim: CodeType | None
     ) -> TypedVariable | None:
         """What other kernels have, where this dump's code or memory speaks for it."""
+        from btfdbg.variables.doubted import sized
+
         why, count = "", 0
         if self._evidence.bears_out is not None:
             why, count = self._evidence.bears_out(symbol, wanted.element, wanted.is_array)

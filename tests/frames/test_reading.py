@@ -77,3 +77,32 @@ def test_a_pointer_to_a_pointer_wants_a_table_or_a_pointer() -> None:
     assert (found.exact, found.values) == ([(0, NODE, "call note")], [])
     found = read(address(0), to_pointer, size=8)
     assert found.values == [(NODE, "call note")]
+
+
+def circular(*code: bytes) -> bool:
+    """Whether a function compares what the variable begins with with its address."""
+    flow = analyse(Bytes(x86(*code, RETURN)))
+    text = SimpleNamespace(prototype_at=lambda at: "none", names_at=lambda at: ())
+    made: Any = SimpleNamespace(text=text, arch=x86_64, flow=lambda _: flow)
+    session: Any = SimpleNamespace(prog=PROG)
+    evidence = Evidence(VARIABLE, 16)
+    collect(session, made, SimpleNamespace(start=flow.code.start), evidence)  # type: ignore[arg-type]
+    return evidence.circular
+
+
+def test_a_walk_ends_where_the_variable_is_met_again() -> None:
+    own = (VARIABLE & 0xFFFF_FFFF).to_bytes(4, "little")
+    behind = (VARIABLE + 8 & 0xFFFF_FFFF).to_bytes(4, "little")
+    with_own, with_zero = b"\x48\x81\xff" + own, b"\x48\x83\xff\x00"  # cmp rdi, x; cmp rdi, 0
+    assert circular(loaded(0), with_own)
+    assert not circular(loaded(0), with_zero)
+    assert not circular(loaded(8), with_own)
+    assert not circular(loaded(0), b"\x48\x81\xff" + behind)
+    assert not circular(with_own)
+    # cmp qword ptr [x], x, and of four bytes
+    assert circular(b"\x48\x81\x3c\x25" + own + own)
+    assert not circular(b"\x81\x3c\x25" + own + own)
+    # mov rdi, [x]; loop: mov rdi, [rdi]; cmp rdi, x; jne loop
+    assert circular(loaded(0), b"\x48\x8b\x3f", with_own, b"\x75\xf4") is False
+    # mov rdi, [x]; loop: cmp rdi, x; je out; mov rdi, [rdi]; jmp loop; out:
+    assert circular(loaded(0), with_own, b"\x74\x05", b"\x48\x8b\x3f", b"\xeb\xf2")
