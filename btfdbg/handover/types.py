@@ -142,9 +142,9 @@ class TypeIds:
     def _ints(self) -> dict[tuple[str, ...], list[TypeId]]:
         """C's words of integers to their ids: ``long unsigned int`` is ``unsigned long``."""
         found: dict[tuple[str, ...], list[TypeId]] = {}
-        for id_ in self.base.ids():
-            if self.base.kind_of(id_) == Kind.INT:
-                found.setdefault(_words_of(self.base.name_of(id_)), []).append(TypeId(id_))
+        for part in reversed(list(self.base.chain())):
+            for id_, _ in part.own_of_kind(Kind.INT):
+                found.setdefault(_words_of(part.name_of(id_)), []).append(TypeId(id_))
         return found
 
     def _missing(self, type_: drgn.Type, name: str) -> TypeId:

@@ -1,7 +1,8 @@
 """An ELF of the kernel made from its dump: for crash, gdb, drgn -s and pahole.
 
 ``abbrev``    the shapes of DWARF entries, and the numbers of DWARF
-``dwarf``     BTF as DWARF: one entry for each type, function and variable
+``type_entries``  BTF's types as entries of DWARF
+``dwarf``     BTF as DWARF: the types, and one entry for each function and variable
 ``cfi``       what .debug_frame is made of
 ``orc``       ORC as .debug_frame, for debuggers that know DWARF only
 ``records``   arm64's frame records as .debug_frame

@@ -1,0 +1,424 @@
+"""BTF's types as DWARF entries.
+
+Owns what each kind becomes, in two passes: the first says where each type's entry stands, so
+that the second can write references. Nothing is kept between them but the places and the
+entries that refer to nothing: 100,000 types would be 40 MiB of plans.
+
+A struct's members are packed at once; a kernel has 400,000.
+
+What BTF loses is not made up: an array of two dimensions is of one, and alignment is unknown.
+``[0]`` and ``[]`` are the same in BTF: such an array gets no bound.
+
+Facts: DWARF 4; include/uapi/linux/btf.h. Names are offsets among BTF's strings, which
+.debug_str begins with.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeAlias
+
+from btfdbg.btf import Btf, Kind, kinds
+from btfdbg.btf.fields import (
+    INFO,
+    NAME_OFF,
+    SIZE_OR_TYPE,
+    array_words,
+    member_words,
+    param_words,
+)
+from btfdbg.btf.format import MAX_CHAIN, info_kflag, info_kind
+from btfdbg.errors import BtfError
+from btfdbg.handover.vmlinux.abbrev import At, Encoding, Form, Shape, Shapes, Tag
+
+_END = b"\0"  # of an entry's children
+_NAME, _TYPE = (At.NAME, Form.STRP), (At.TYPE, Form.REF4)
+_SIZE1, _SIZE4 = (At.BYTE_SIZE, Form.DATA1), (At.BYTE_SIZE, Form.DATA4)
+_PLACE = (At.DATA_MEMBER_LOCATION, Form.DATA4)
+_BITS = ((At.BIT_SIZE, Form.DATA1), (At.DATA_BIT_OFFSET, Form.DATA4))
+_PROTOTYPED = (At.PROTOTYPED, Form.FLAG_PRESENT)
+_DECLARED = (At.DECLARATION, Form.FLAG_PRESENT)
+_BOUND = (At.UPPER_BOUND, Form.DATA4)
+_QUALIFIERS = {
+    Kind.CONST: Tag.CONST_TYPE,
+    Kind.VOLATILE: Tag.VOLATILE_TYPE,
+    Kind.RESTRICT: Tag.RESTRICT_TYPE,
+}
+_TAGS = frozenset((Kind.TYPE_TAG, Kind.DECL_TAG))
+_RECORDS = {Kind.STRUCT: Tag.STRUCTURE_TYPE, Kind.UNION: Tag.UNION_TYPE}
+_MASK64 = (1 << 64) - 1
+_Pack: TypeAlias = Callable[..., bytes]
+
+
+class TypeEntries:
+    """
+    :param prefix: Byte order, as :mod:`struct` has it.
+    :param void: Where the entry of void stands.
+    :param integers: Where entries of plain integers stand, by size in bytes and sign.
+    :ivar lost: Types that BTF has and that became nothing (damaged ones).
+    """
+
+    def __init__(
+        self,
+        btf: Btf,
+        prefix: str,
+        shapes: Shapes,
+        void: int,
+        integers: Mapping[tuple[int, bool], int],
+    ) -> None:
+        self._btf = btf
+        self._prefix = prefix
+        self._shapes = shapes
+        self._void = void
+        self._integers = integers
+        # By kind and what an entry of it has; and what packs one or several of a layout.
+        self._known: dict[tuple[int, ...], tuple[Shape, _Pack]] = {}
+        self._packs: dict[str, _Pack] = {}
+        # Old bit-fields: bits and offset of an INT that has less than its size.
+        self._legacy: dict[int, tuple[int, int]] = {}
+        # Entries that refer to no other type.
+        self._ready: dict[int, bytes] = {}
+        # Records that have a bit-field or a member without a name.
+        self._mixed: set[int] = set()
+        self._at: list[int] = [0] * btf.type_cnt
+        self._refs: list[int] = []
+        self._end = 0
+        self.lost = 0
+
+    def plan(self, place: int) -> Sequence[int]:
+        """
+        Return the place of each type's entry; 0: void, or nothing.
+
+        :param place: Of the first.
+        """
+        at = self._at
+        through: dict[int, int] = {}
+        for type_id, pos, kind, words in self._types():
+            try:
+                size = _SIZES[kind](self, words, pos, type_id) if kind in _SIZES else 0
+            except (BtfError, IndexError, ValueError):
+                self.lost += 1
+                continue
+            if size:
+                at[type_id] = place
+                place += size
+            elif kind in _TAGS:
+                through[type_id] = words[pos + SIZE_OR_TYPE]
+        for type_id, target in through.items():
+            for _ in range(MAX_CHAIN):
+                if target not in through:
+                    break
+                target = through[target]
+            at[type_id] = at[target] if target < len(at) else 0
+        self._end = place
+        return at
+
+    def write(self, out: bytearray) -> None:
+        """Append all entries to what ends where the first was planned."""
+        void = self._void
+        self._refs = [place or void for place in self._at]
+        at, ready = self._at, self._ready
+        for type_id, pos, kind, words in self._types():
+            if type_id in ready:
+                out += ready[type_id]
+            elif at[type_id] and kind in _WRITERS:
+                out += _WRITERS[kind](self, words, pos, type_id)
+        assert len(out) == self._end
+        self._refs = []
+
+    def _types(self) -> Iterator[tuple[int, int, int, memoryview]]:
+        """Each type's id, the word that its record starts at, its kind, and the words."""
+        for owner in reversed(list(self._btf.chain())):
+            words, first = owner.words, int(owner.start_id)
+            pairs = zip(owner.offsets, owner.own_kinds(), strict=True)
+            for type_id, (pos, kind) in enumerate(pairs, first):
+                yield type_id, pos, kind, words
+
+    def _ref(self, type_id: int) -> int:
+        """Where the entry of a type stands that an entry refers to."""
+        return self._refs[type_id] if type_id < len(self._refs) else self._void
+
+    def _all_refs(self, type_ids: Sequence[int]) -> list[int]:
+        refs = self._refs
+        try:
+            return [refs[type_id] for type_id in type_ids]
+        except IndexError:  # of damaged BTF
+            return [self._ref(type_id) for type_id in type_ids]
+
+    def _shape(
+        self, key: tuple[int, ...], tag: int, children: bool, *attributes: tuple[int, int]
+    ) -> tuple[Shape, _Pack]:
+        shape = self._shapes.get(tag, children, *attributes)
+        found = self._known[key] = shape, self._packer(shape.layout)
+        return found
+
+    def _packer(self, layout: str) -> _Pack:
+        found = self._packs.get(layout)
+        if found is None:
+            found = self._packs[layout] = struct.Struct(self._prefix + layout).pack
+        return found
+
+    # Entries that refer to nothing are made at once.
+
+    def _keep(self, type_id: int, entry: bytes) -> int:
+        self._ready[type_id] = entry
+        return len(entry)
+
+    def _int(self, words: memoryview, pos: int, type_id: int) -> int:
+        type_ = self._btf.type_by_id(type_id)
+        assert isinstance(type_, kinds.Int)
+        if type_.bool:
+            encoding = Encoding.BOOLEAN
+        elif type_.size == 1:  # gdb and drgn know char by its name
+            encoding = Encoding.SIGNED_CHAR if type_.signed else Encoding.UNSIGNED_CHAR
+        else:
+            encoding = Encoding.SIGNED if type_.signed else Encoding.UNSIGNED
+        if (type_.bits, type_.offset) != (8 * type_.size, 0) and type_.bits and not type_.bool:
+            self._legacy[type_id] = (type_.bits, type_.offset)
+        return self._base(words, pos, type_id, encoding)
+
+    def _float(self, words: memoryview, pos: int, type_id: int) -> int:
+        return self._base(words, pos, type_id, Encoding.FLOAT)
+
+    def _base(self, words: memoryview, pos: int, type_id: int, encoding: int) -> int:
+        key = (Kind.INT,)
+        shape, pack = self._known.get(key) or self._shape(
+            key, Tag.BASE_TYPE, False, _NAME, _SIZE1, (At.ENCODING, Form.DATA1)
+        )
+        size = words[pos + SIZE_OR_TYPE] & 0xFF
+        return self._keep(type_id, pack(shape.code, words[pos + NAME_OFF], size, encoding))
+
+    def _enum(self, words: memoryview, pos: int, type_id: int) -> int:
+        type_ = self._btf.type_by_id(type_id)
+        assert isinstance(type_, kinds.Enum | kinds.Enum64)
+        name = words[pos + NAME_OFF]
+        named = (_NAME,) if name else ()
+        start = (name,) if name else ()
+        size = type_.size & 0xFF
+        if not type_.values:
+            key = (Kind.ENUM, 0, bool(name))
+            shape, pack = self._known.get(key) or self._shape(
+                key, Tag.ENUMERATION_TYPE, False, *named, _SIZE1, _DECLARED
+            )
+            return self._keep(type_id, pack(shape.code, *start, size))
+        key = (Kind.ENUM, 1, bool(name))
+        shape, pack = self._known.get(key) or self._shape(
+            key, Tag.ENUMERATION_TYPE, True, *named, _SIZE1, _TYPE
+        )
+        of_value = (Kind.ENUM, 2)
+        value, pack_value = self._known.get(of_value) or self._shape(
+            of_value, Tag.ENUMERATOR, False, _NAME, (At.CONST_VALUE, Form.DATA8)
+        )
+        signed = type_.signed or any(v.value < 0 for v in type_.values)
+        integer = self._integers.get((type_.size, signed), self._integers[4, True])
+        parts = [pack(shape.code, *start, size, integer)]
+        offsets = self._btf.iter_str_refs(type_id)[1:]
+        for offset, enumerator in zip(offsets, type_.values, strict=True):
+            parts.append(pack_value(value.code, offset, enumerator.value & _MASK64))
+        parts.append(_END)
+        return self._keep(type_id, b"".join(parts))
+
+    def _fwd(self, words: memoryview, pos: int, type_id: int) -> int:
+        is_union = info_kflag(words[pos + INFO])
+        key = (Kind.FWD, is_union)
+        shape, pack = self._known.get(key) or self._shape(
+            key, Tag.UNION_TYPE if is_union else Tag.STRUCTURE_TYPE, False, _NAME, _DECLARED
+        )
+        return self._keep(type_id, pack(shape.code, words[pos + NAME_OFF]))
+
+    # Of the others first the size, and later the entry.
+
+    def _one_reference(self, kind: int, has: bool) -> tuple[Shape, _Pack]:
+        """The shape of a pointer, a qualifier or a typedef; without a reference: of void."""
+        key = (kind, has)
+        found = self._known.get(key)
+        if found is not None:
+            return found
+        if kind == Kind.TYPEDEF:
+            return self._shape(key, Tag.TYPEDEF, False, _NAME, _TYPE)
+        more = (_TYPE,) if has else ()
+        if kind == Kind.PTR:
+            return self._shape(key, Tag.POINTER_TYPE, False, _SIZE1, *more)
+        return self._shape(key, _QUALIFIERS[Kind(kind)], False, *more)
+
+    def _pointer_size(self, words: memoryview, pos: int, type_id: int) -> int:
+        return self._one_reference(Kind.PTR, words[pos + SIZE_OR_TYPE] != 0)[0].size
+
+    def _pointer(self, words: memoryview, pos: int, type_id: int) -> bytes:
+        target = words[pos + SIZE_OR_TYPE]
+        shape, pack = self._one_reference(Kind.PTR, target != 0)
+        return pack(shape.code, 8, self._ref(target)) if target else pack(shape.code, 8)
+
+    def _qualifier_size(self, words: memoryview, pos: int, type_id: int) -> int:
+        kind = info_kind(words[pos + INFO])
+        return self._one_reference(kind, words[pos + SIZE_OR_TYPE] != 0)[0].size
+
+    def _qualifier(self, words: memoryview, pos: int, type_id: int) -> bytes:
+        target = words[pos + SIZE_OR_TYPE]
+        shape, pack = self._one_reference(info_kind(words[pos + INFO]), target != 0)
+        return pack(shape.code, self._ref(target)) if target else pack(shape.code)
+
+    def _typedef_size(self, words: memoryview, pos: int, type_id: int) -> int:
+        return self._one_reference(Kind.TYPEDEF, True)[0].size
+
+    def _typedef(self, words: memoryview, pos: int, type_id: int) -> bytes:
+        shape, pack = self._one_reference(Kind.TYPEDEF, True)
+        return pack(shape.code, words[pos + NAME_OFF], self._ref(words[pos + SIZE_OR_TYPE]))
+
+    def _array_shapes(self, bounded: bool) -> tuple[tuple[Shape, _Pack], tuple[Shape, _Pack]]:
+        keys = (Kind.ARRAY, 0), (Kind.ARRAY, 1, bounded)
+        array = self._known.get(keys[0]) or self._shape(keys[0], Tag.ARRAY_TYPE, True, _TYPE)
+        more = (_BOUND,) if bounded else ()
+        bound = self._known.get(keys[1]) or self._shape(
+            keys[1], Tag.SUBRANGE_TYPE, False, _TYPE, *more
+        )
+        return array, bound
+
+    def _array_size(self, words: memoryview, pos: int, type_id: int) -> int:
+        _, _, count = array_words(words, pos)
+        (array, _), (bound, _) = self._array_shapes(count != 0)
+        return array.size + bound.size + 1
+
+    def _array(self, words: memoryview, pos: int, type_id: int) -> bytes:
+        element, _, count = array_words(words, pos)
+        (array, pack), (bound, pack_bound) = self._array_shapes(count != 0)
+        values = (count - 1,) if count else ()
+        index = self._integers[8, False]
+        head = pack(array.code, self._ref(element))
+        return head + pack_bound(bound.code, index, *values) + _END
+
+    def _record_shape(self, kind: int, children: bool, named: bool) -> tuple[Shape, _Pack]:
+        key = (kind, children, named)
+        return self._known.get(key) or self._shape(
+            key, _RECORDS[Kind(kind)], children, *((_NAME,) if named else ()), _SIZE4
+        )
+
+    def _member_shape(self, named: bool, bits: bool) -> tuple[Shape, _Pack]:
+        key = (-1, named, bits)
+        name, place = (_NAME,) if named else (), _BITS if bits else (_PLACE,)
+        return self._known.get(key) or self._shape(key, Tag.MEMBER, False, *name, _TYPE, *place)
+
+    def _record_size(self, words: memoryview, pos: int, type_id: int) -> int:
+        name = words[pos + NAME_OFF]
+        names, types, offsets, widths = member_words(words, pos)
+        kind = info_kind(words[pos + INFO])
+        shape, _ = self._record_shape(kind, bool(names), name != 0)
+        if not names:
+            return shape.size
+        plain = not any(widths) and all(names)
+        if plain and (not self._legacy or self._legacy.keys().isdisjoint(types)):
+            # Most structs: every member has a name and none is a bit-field.
+            return shape.size + self._member_shape(True, False)[0].size * len(names) + 1
+        self._mixed.add(type_id)
+        members = self._members(names, types, offsets, widths)
+        return shape.size + sum(member.size for (member, _), *_ in members) + 1
+
+    def _record(self, words: memoryview, pos: int, type_id: int) -> bytes:
+        name, size = words[pos + NAME_OFF], words[pos + SIZE_OR_TYPE]
+        names, types, offsets, widths = member_words(words, pos)
+        kind = info_kind(words[pos + INFO])
+        shape, pack = self._record_shape(kind, bool(names), name != 0)
+        head = pack(shape.code, name, size) if name else pack(shape.code, size)
+        if not names:
+            return head
+        if type_id in self._mixed:
+            parts = [head]
+            for (member, pack), start, target, end in self._members(names, types, offsets, widths):
+                parts.append(pack(member.code, *start, self._ref(target), *end))
+            parts.append(_END)
+            return b"".join(parts)
+        member, _ = self._member_shape(True, False)
+        count = len(names)
+        flat = [member.code] * (4 * count)
+        flat[1::4] = names
+        flat[2::4] = self._all_refs(types)
+        flat[3::4] = [offset >> 3 for offset in offsets]
+        return head + self._packer(member.layout * count)(*flat) + _END
+
+    def _members(
+        self,
+        names: Sequence[int],
+        types: Sequence[int],
+        offsets: Sequence[int],
+        widths: Sequence[int],
+    ) -> Iterator[tuple[tuple[Shape, _Pack], tuple[int, ...], int, tuple[int, ...]]]:
+        """Each member's shape, what stands before its type, the type, and what comes after."""
+        all_widths = widths or [0] * len(names)
+        for name, target, offset, bits in zip(names, types, offsets, all_widths, strict=True):
+            if not bits and target in self._legacy:
+                bits, extra = self._legacy[target]
+                offset += extra
+            end = (bits, offset) if bits else (offset >> 3,)
+            yield (
+                self._member_shape(name != 0, bits != 0), (name,) if name else (), target, end
+            )  # fmt: skip
+
+    def _proto_shapes(
+        self, children: bool, typed: bool
+    ) -> tuple[tuple[Shape, _Pack], tuple[Shape, _Pack], tuple[Shape, _Pack]]:
+        keys = (Kind.FUNC_PROTO, children, typed), (-2,), (-3,)
+        known = self._known
+        return (
+            known.get(keys[0]) or self._shape(
+                keys[0], Tag.SUBROUTINE_TYPE, children, *((_TYPE,) if typed else ()), _PROTOTYPED
+            ),
+            known.get(keys[1]) or self._shape(keys[1], Tag.FORMAL_PARAMETER, False, _TYPE),
+            known.get(keys[2]) or self._shape(keys[2], Tag.UNSPECIFIED_PARAMETERS, False),
+        )  # fmt: skip
+
+    def _proto_size(self, words: memoryview, pos: int, type_id: int) -> int:
+        names, types = param_words(words, pos)
+        count = len(types)
+        (shape, _), (parameter, _), (rest, _) = self._proto_shapes(
+            count != 0, words[pos + SIZE_OR_TYPE] != 0
+        )
+        if not count:
+            return shape.size
+        variadic = not types[-1] and not names[-1]
+        return shape.size + parameter.size * (count - variadic) + rest.size * variadic + 1
+
+    def _proto(self, words: memoryview, pos: int, type_id: int) -> bytes:
+        result = words[pos + SIZE_OR_TYPE]
+        names, types = param_words(words, pos)
+        (shape, pack), (parameter, _), (rest, pack_rest) = self._proto_shapes(
+            bool(types), result != 0
+        )
+        head = pack(shape.code, self._ref(result)) if result else pack(shape.code)
+        if not types:
+            return head
+        end = _END
+        if not types[-1] and not names[-1]:
+            types, end = types[:-1], pack_rest(rest.code) + _END
+        flat = [parameter.code] * (2 * len(types))
+        flat[1::2] = self._all_refs(types)
+        return head + self._packer(parameter.layout * len(types))(*flat) + end
+
+
+_SIZES: dict[int, Callable[[TypeEntries, memoryview, int, int], int]] = {
+    Kind.INT: TypeEntries._int,
+    Kind.FLOAT: TypeEntries._float,
+    Kind.PTR: TypeEntries._pointer_size,
+    Kind.CONST: TypeEntries._qualifier_size,
+    Kind.VOLATILE: TypeEntries._qualifier_size,
+    Kind.RESTRICT: TypeEntries._qualifier_size,
+    Kind.TYPEDEF: TypeEntries._typedef_size,
+    Kind.ARRAY: TypeEntries._array_size,
+    Kind.STRUCT: TypeEntries._record_size,
+    Kind.UNION: TypeEntries._record_size,
+    Kind.ENUM: TypeEntries._enum,
+    Kind.ENUM64: TypeEntries._enum,
+    Kind.FWD: TypeEntries._fwd,
+    Kind.FUNC_PROTO: TypeEntries._proto_size,
+}
+_WRITERS: dict[int, Callable[[TypeEntries, memoryview, int, int], bytes]] = {
+    Kind.PTR: TypeEntries._pointer,
+    Kind.CONST: TypeEntries._qualifier,
+    Kind.VOLATILE: TypeEntries._qualifier,
+    Kind.RESTRICT: TypeEntries._qualifier,
+    Kind.TYPEDEF: TypeEntries._typedef,
+    Kind.ARRAY: TypeEntries._array,
+    Kind.STRUCT: TypeEntries._record,
+    Kind.UNION: TypeEntries._record,
+    Kind.FUNC_PROTO: TypeEntries._proto,
+}
