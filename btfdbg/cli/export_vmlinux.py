@@ -65,6 +65,11 @@ def run(args: argparse.Namespace) -> int:
             print(f"  {m.section} {m.address:#x}, {m.size} bytes")
         if len(lost) > _SHOWN:
             print(f"  and {len(lost) - _SHOWN} more; all are in its note .note.btfdbg")
+    for m in done.needed:
+        print(
+            f"crash will not open this dump, with any vmlinux: {m.size} bytes of {m.section} are"
+            f" not in it, and {m.why}"
+        )
     if done.lost:
         print(f"{done.lost} damaged types were left out")
     if modules:

@@ -107,6 +107,12 @@ def test_what_is_not_known_gets_the_empty_answer(stub: Stub, packet: bytes) -> N
     assert stub.answer(packet) == b""
 
 
+def test_a_register_that_no_dump_has_is_unavailable_and_no_error(stub: Stub) -> None:
+    # gdb asks for st0 when it shows a frame, and ends there if that is an error.
+    assert stub.answer(b"p18") == b"xx"
+    assert stub.answer(b"p10") == stub.answer(b"g")[16 * 16 : 17 * 16]
+
+
 @given(st.binary(max_size=64))
 @settings(max_examples=200, deadline=None)
 def test_any_packet_has_a_bounded_answer(data: bytes) -> None:

@@ -117,6 +117,24 @@ def test_runtime_addresses_are_those_of_memory(few: Session, tmp_path: Path) -> 
     assert sym["st_value"] == few.prog["init_task"].address_
 
 
+def test_what_crash_ends_at_is_said(
+    whole: Session, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # The bundled dumps were trimmed to the CPUs' own entries; newer trims keep the table.
+    assert whole.symbols is not None
+    names = [*FEW.split(), "__per_cpu_offset", "page_offset_base"]
+    syms = [sym for name in names for sym in whole.symbols.by_name(name)]
+    monkeypatch.setattr(whole, "symbols", ListedTable(syms, "a few", complete=False))
+    (needed,) = export(whole, str(tmp_path / "v")).needed
+    assert needed.section == "__per_cpu_offset"
+    table = whole.prog["__per_cpu_offset"]
+    size = drgn.sizeof(table)
+    assert needed.why == f"crash reads all {size} bytes"
+    whole.prog.read(needed.address, size - needed.size)
+    with pytest.raises(drgn.FaultError):
+        whole.prog.read(needed.address + size - needed.size, 1)
+
+
 def test_a_file_that_cannot_be_written_leaves_nothing(few: Session, tmp_path: Path) -> None:
     with pytest.raises(DebugInfoError, match="no/such"):
         export(few, str(tmp_path / "no/such/file"))

@@ -49,6 +49,11 @@ _MAX_MODULE = 64 << 20
 _MAX_ORC = 1 << 22
 # Where a task or a CPU of arm64 begins (arch/arm64/kernel/entry.S and head.S): nothing calls it.
 _BEGINNINGS = ("ret_from_fork", "__primary_switched", "__secondary_switched")
+# The table of per-CPU areas, and where memory is mapped: crash 9's kernel.c (kernel_init()) and
+# x86_64.c end where one cannot be read.
+_CRASH_NEEDS = ("page_offset_base", "__per_cpu_offset")
+_MAX_NEEDED = 1 << 20
+_PAGE = 4096
 _HERTZ = range(50, 10001)
 
 
@@ -62,6 +67,7 @@ class Exported:
     :ivar frames: Rows of .debug_frame's source, ORC's or of functions; 0 without.
     :ivar untyped: Data symbols whose type is not known.
     :ivar frame_source: What those rows are.
+    :ivar needed: What crash reads whole while it opens a dump, and the dump has not.
     """
 
     size: int
@@ -74,6 +80,7 @@ class Exported:
     untyped: int
     missing: tuple[Missing, ...]
     frame_source: str
+    needed: tuple[Missing, ...]
 
 
 def export(session: Session, path: str, *, runtime: bool = False, every: bool = False) -> Exported:
@@ -161,6 +168,7 @@ class _Export:
             self.file.tell(), symbols, functions, variables, types, lost, frames,
             self.kernel.untyped, missing,
             "functions" if self.arch.name == "aarch64" else "ORC entries",
+            tuple(self._needed()),
         )  # fmt: skip
 
     # The image.
@@ -382,6 +390,27 @@ class _Export:
                 places.append((low, high, number))
                 text = try_read(self.session.prog.read, low, high - low)
                 self.modules.append((low, high - low, text or b"", inside))
+
+    def _needed(self) -> Iterator[Missing]:
+        """What crash gives up at; its file cannot help, for the dump is what lacks it."""
+        for name in _CRASH_NEEDS:
+            sym = self.by_name.get(name)
+            type_id = None if sym is None else self.kernel.types.get((name, sym.address))
+            if sym is None or type_id is None:
+                continue
+            try:
+                size = self.kernel.btf.resolve_size(type_id)
+            except BtfError:
+                continue
+            end = sym.address + min(size, _MAX_NEEDED)
+            lost, at = 0, sym.address
+            while at < end:
+                step = min(_PAGE - at % _PAGE, end - at)
+                if try_read(self.session.prog.read, at, step) is None:
+                    lost += step
+                at += step
+            if lost:
+                yield Missing(name, sym.address, lost, f"crash reads all {size} bytes")
 
     # Symbols.
 
