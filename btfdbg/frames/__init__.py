@@ -8,7 +8,7 @@
   lead), ``state`` (values of registers and slots), ``execute`` (what an instruction does to
   them), ``flow`` (what still holds at each);
 * the kernel's text: ``module_text``, ``text_symbols``, ``text_tables`` (what may rewrite it),
-  ``prototypes``, ``function``, ``text``;
+  ``prototypes``, ``agreement`` (does the code agree with one), ``function``, ``text``;
 * a stack: ``environment`` (numbers of values), ``walked`` (a frame), ``placing`` (is it where
   the unwinder says), ``conditions`` (what decides a branch), ``ways`` (which way it came),
   ``passing`` (what its caller passed), ``recover`` (the walk), ``arguments`` (as drgn objects),

@@ -56,12 +56,15 @@ class Signature:
     :ivar stack_words: Words of named arguments on the stack.
     :ivar variadic: More may follow.
     :ivar problem: Why no place can be told, or "".
+    :ivar taken: How many argument registers are used, that of a result's address included; more
+        than there are if that is not known.
     """
 
     params: tuple[Param, ...]
     stack_words: int = 0
     variadic: bool = False
     problem: str = ""
+    taken: int = _MAX_PARAMETERS
 
 
 class _Unmappable(Exception):
@@ -92,7 +95,7 @@ def signature(btf: Btf, proto: int, machine: str) -> Signature:
         params = tuple(place.next(p.name or "", p.type) for p in declared)
     except _Unmappable as e:
         return Signature(bare, variadic=variadic, problem=str(e))
-    return Signature(params, place.stack_words, variadic)
+    return Signature(params, place.stack_words, variadic, taken=place.used)
 
 
 class _Places:

@@ -22,6 +22,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from btfdbg.frames.abi import Param
+from btfdbg.frames.agreement import read_beyond
 from btfdbg.frames.code import Arch
 from btfdbg.frames.disasm import Disassembler
 from btfdbg.frames.environment import Env
@@ -64,6 +65,7 @@ class Recovery:
         self.arch = arch
         self.disassemble = disassemble
         self._flows: dict[int, FunctionFlow] = {}
+        self._beyond: dict[int, str] = {}
         self._placing = Placing(text, arch)
         self._passing = Passing(text, arch, self.flow)
 
@@ -154,6 +156,7 @@ class Recovery:
         if flow.problem:
             frame.problem = flow.problem
             return frame
+        frame.prototype = self._agreed(frame.prototype, function.start, flow)
         if raw.interrupted:
             state = flow.before(raw.pc)
         else:
@@ -171,6 +174,18 @@ class Recovery:
             known = {r: n for r, n in known.items() if r not in midst}
         frame.problem = self._placing.solve(frame, state, following, {} if own else known)
         return frame
+
+    def _agreed(
+        self, prototype: Prototype | str, start: int, flow: FunctionFlow
+    ) -> Prototype | str:
+        """A prototype, or why the function's code says that it is another's."""
+        if isinstance(prototype, str) or prototype.signature.variadic:
+            return prototype
+        known = self._beyond.get(start)
+        if known is None:
+            free = self.arch.ARGUMENTS[prototype.signature.taken :]
+            known = self._beyond[start] = read_beyond(flow, free) if free else ""
+        return f"its code reads {known}, which its prototype does not pass" if known else prototype
 
     def _carried(self, frame: Walked, following: RawFrame | None) -> dict[str, int]:
         """Callee-saved registers of the calling frame."""

@@ -35,11 +35,9 @@ class Function(Bytes):
 class Text:
     """One function, and a stack."""
 
-    def __init__(
-        self, function: Function, params: tuple[Param, ...], stack: dict[int, int]
-    ) -> None:
+    def __init__(self, function: Function, signature: Signature, stack: dict[int, int]) -> None:
         self._function = function
-        self._prototype = SimpleNamespace(name=function.names[0], signature=Signature(params))
+        self._prototype = SimpleNamespace(name=function.names[0], signature=signature)
         self._stack = stack
 
     def function(self, pc: int) -> Function | str:
@@ -71,13 +69,18 @@ MOV_ECX_11, XOR_EAX_EAX = b"\xb9\x0b\x00\x00\x00", b"\x31\xc0"
 
 
 def walk(
-    name: str, code: bytes, params: tuple[Param, ...], frame: RawFrame, words: dict[int, int]
+    name: str,
+    code: bytes,
+    params: tuple[Param, ...],
+    frame: RawFrame,
+    words: dict[int, int],
+    taken: int = 6,
 ) -> Walked:
     """A frame of a function that has pushed rbx, called from CALLER."""
     stack = {STACK: 0x1111, STACK + 8: CALLER + 5} | words
     made = Recovery(
         cast("Any", SimpleNamespace()),
-        cast("Any", Text(Function(name, code), params, stack)),
+        cast("Any", Text(Function(name, code), Signature(params, taken=taken), stack)),
         cast("Any", x86_64),
         open_disassembler("x86_64"),
     )
@@ -136,3 +139,39 @@ def test_the_number_of_a_system_call_on_its_way_out(
     )
     assert frame.problem == ""
     assert [f.words for f in frame.params] == [(REGS,), shown]
+
+
+MOV_RBX_RSI, MOV_RBX_FROM_RSI, PUSH_RSI = b"\x48\x89\xf3", b"\x48\x8b\x1e", b"\x56"
+
+
+@pytest.mark.parametrize(
+    ("code", "taken", "reads"),
+    [
+        pytest.param(MOV_RBX_RSI, 1, "rsi", id="copied"),
+        pytest.param(MOV_RBX_FROM_RSI, 1, "rsi", id="looked through"),
+        pytest.param(MOV_RBX_RSI, 2, "", id="passed"),
+        pytest.param(MOV_RBX_RDI, 1, "", id="only what is passed"),
+        pytest.param(MOV_RBX_RDI, 0, "rdi", id="a prototype without parameters"),
+        pytest.param(PUSH_RSI + b"\x5e" + MOV_RBX_RDI, 1, "", id="pushed, which may make room"),
+        pytest.param(b"\x89\xf6" + MOV_RBX_RDI, 1, "", id="mov esi, esi"),
+        pytest.param(b"\x89\xfe" + MOV_RBX_RSI, 1, "", id="written before"),
+    ],
+)
+def test_code_that_reads_what_its_prototype_does_not_pass(
+    code: bytes, taken: int, reads: str
+) -> None:
+    before = x86(PUSH_RBX, code, (b"\xe8", OTHER))
+    params = tuple(Param(r, 1, 8, (r,)) for r in ("rdi", "rsi")[:taken])
+    registers = {"rbx": 0xFFFF_8880_1234_0000, "rsp": STACK}
+    frame = walk(
+        "f",
+        x86(PUSH_RBX, code, (b"\xe8", OTHER), POP_RBX, RET),
+        params,
+        RawFrame(BASE + len(before), STACK, False, registers),
+        {},
+        taken,
+    )
+    expected = f"its code reads {reads}, which its prototype does not pass" if reads else ""
+    assert (frame.prototype if isinstance(frame.prototype, str) else "") == expected
+    assert frame.problem == ""
+    assert not (reads and frame.params)
