@@ -27,6 +27,8 @@ _MAX_SIZE = 1 << 20
 _M64 = (1 << 64) - 1
 _WORD = 8
 _RECORDS = (TypeKind.STRUCT, TypeKind.UNION)
+# What only atomic_t's functions do (arch/x86/include/asm/atomic.h): a refcount_t's fetch as well.
+_ATOMIC = ("lock inc", "lock dec", "lock add", "lock sub")
 
 
 def collect(session: Session, made: Recovery, function: Function, evidence: Evidence) -> None:
@@ -70,6 +72,8 @@ class _Reader:
                 self._access(where, size)
         if insn.text[0] == "cmp":
             self._compares(insn, state)
+        elif insn.text[0] in _ATOMIC:
+            self._counts(insn, state)
         for op in insn.ops:
             if op[0] == STORE:
                 self._store(op, insn, state)
@@ -100,6 +104,13 @@ class _Reader:
                 own |= value == (None, self._evidence.start, 64)
                 first |= any(self._is_first(one) for one in self._ways(value))
         self._evidence.circular |= own and first
+
+    def _counts(self, insn: Insn, state: State) -> None:
+        """Whether the variable begins with what is counted in one piece."""
+        for mem, size in self._made.arch.memory(*insn.text):
+            where = None if mem.segment else self._flow.address_of(state, mem, insn.end)
+            if where == (None, self._evidence.start, 64):
+                self._evidence.atomic.append(size)
 
     def _ways(self, value: Value) -> list[Value]:
         """A value, or what it is on the paths that meet."""

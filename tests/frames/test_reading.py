@@ -106,3 +106,34 @@ def test_a_walk_ends_where_the_variable_is_met_again() -> None:
     assert circular(loaded(0), b"\x48\x8b\x3f", with_own, b"\x75\xf4") is False
     # mov rdi, [x]; loop: cmp rdi, x; je out; mov rdi, [rdi]; jmp loop; out:
     assert circular(loaded(0), with_own, b"\x74\x05", b"\x48\x8b\x3f", b"\xeb\xf2")
+
+
+def counted(*code: bytes, size: int = 16) -> str | None:
+    """What a variable is of which a function says nothing but how it counts."""
+    flow = analyse(Bytes(x86(*code, RETURN)))
+    text = SimpleNamespace(prototype_at=lambda at: "none", names_at=lambda at: ())
+    made: Any = SimpleNamespace(text=text, arch=x86_64, flow=lambda _: flow)
+    session: Any = SimpleNamespace(prog=PROG)
+    evidence = Evidence(VARIABLE, size)
+    collect(session, made, SimpleNamespace(start=flow.code.start), evidence)  # type: ignore[arg-type]
+    found = evidence.verdict(lambda type_, limit: True)
+    return None if found is None else f"{found.type}, {found.why}"
+
+
+def test_what_is_counted_in_one_piece_is_atomic() -> None:
+    def at(offset: int) -> bytes:
+        return (VARIABLE + offset & 0xFFFF_FFFF).to_bytes(4, "little")
+
+    increment, wide = b"\xf0\xff\x04\x25", b"\xf0\x48\xff\x04\x25"  # lock inc [x]
+    load = b"\x8b\x04\x25"  # mov eax, [x]
+    assert counted(increment + at(0)) == "atomic_t, code: 1 atomic operation on its 4 bytes"
+    assert counted(wide + at(0), wide + at(0)) == (
+        "atomic64_t, code: 2 atomic operations on its 8 bytes"
+    )
+    assert counted(increment + at(0), load + at(0)) is not None
+    assert counted(increment + at(0), load + at(4)) is None
+    assert counted(increment + at(0), wide + at(0)) is None
+    assert counted(increment + at(4)) is None
+    assert counted(increment + at(0), address(8)) is None
+    assert counted(b"\xf0\x0f\xc1\x04\x25" + at(0)) is None  # lock xadd: a refcount_t, too
+    assert counted(b"\xff\x04\x25" + at(0)) is None
