@@ -11,12 +11,17 @@ import drgn
 import pytest
 
 import btfdbg
+from btfdbg.commands import namespace
+from btfdbg.commands.evaluate import prepare, run_line
 from btfdbg.frames import x86_64
 from btfdbg.frames.borne_out import _accessed, _as_number, _filled, _rows, _texts
 from btfdbg.frames.touches import Touch, touches
+from btfdbg.variables import VariableTypes, shipped_database
+from btfdbg.variables.evidence import DumpEvidence
 from tests.frames.code import Bytes, analyse, x86
 
 pytest.importorskip("capstone")
+namespace.load_commands()
 
 PROG = drgn.Program(drgn.Platform(drgn.Architecture.X86_64))
 INT = PROG.int_type("int", 4, True)
@@ -239,3 +244,38 @@ def test_a_table_of_texts_in_a_dump(core: str, request: pytest.FixtureRequest) -
     assert session.borne_out(symbol, number, False) == ("", 0)
     session.reads_code = False
     assert session.borne_out(symbol, text, True) == ("", 0)
+
+
+def _number(series: str) -> list[int]:
+    return [int(part) for part in series.split(".")]
+
+
+def test_whatis_says_what_bears_it_out(oops_core: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    session = btfdbg.session(btfdbg.program_from_core_dump(oops_core))
+    symbols = session.symbols
+    assert symbols is not None
+    series = ".".join(session.release.split(".")[:2])
+    older = shipped_database().without(lambda k: _number(k.series) >= _number(series))
+    session.variables = VariableTypes(
+        session.prog,
+        DumpEvidence(
+            symbols,
+            release=session.release,
+            architecture="x86_64",
+            btf=lambda: session.vmlinux,
+            symbol_at=symbols.by_address,
+            code=session.type_from_code,
+            bears_out=session.borne_out,
+        ),
+        database=lambda: older,
+    )
+    found = session.variables.find("cgroup2_fs_parameters")
+    assert found is not None
+    assert found.type.type_name() == "const struct fs_parameter_spec []"
+    assert found.known_from.startswith(
+        "contents: cgroup2_fs_type.parameters points to it, as in DWARF of "
+    )
+    assert session.variable_source("cgroup2_fs_parameters") == found.known_from
+    prepare(session)
+    assert run_line(session, "whatis cgroup2_fs_parameters")
+    assert found.known_from in " ".join(capsys.readouterr().out.split())
