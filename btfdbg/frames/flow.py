@@ -42,6 +42,7 @@ from btfdbg.frames.state import SP, Base, State, Value
 
 MAX_STEPS = 60_000
 """Instructions interpreted for one function; the kernel's longest need some 30,000."""
+_MAX_INTO = 64  # blocks whose edges are kept with their states
 
 
 class FunctionFlow:
@@ -71,7 +72,8 @@ class FunctionFlow:
         self.arch = arch
         self.problem = ""
         self.blocks: dict[int, State] = {}
-        self._before: dict[int, set[int]] | None = None
+        self._sources: dict[int, list[int]] | None = None
+        self._into: dict[int, list[tuple[int, State, Insn | None]]] = {}
         self._after: dict[int, int] = {}
         self._decoded = Blocks(code, arch, disassemble)
         self.insns = self._decoded.insns
@@ -165,15 +167,10 @@ class FunctionFlow:
         :param place: A register, or the offset of a slot from the stack pointer at entry.
         :return: One value a path, None where it is not known.
         """
-        if self._before is None:
-            self._before = {}
-            for start in self.blocks:
-                for target, _, _ in self.edges(start)[1]:
-                    self._before.setdefault(target, set()).add(start)
         # Made anew: the states of every edge of a large function would be a lot of memory.
         states = [
             state
-            for start in sorted(self._before.get(block, ()))
+            for start in self._from(block)
             for target, state, _ in self.edges(start)[1]
             if target == block
         ]
@@ -212,6 +209,34 @@ class FunctionFlow:
                 found.append(at)
                 break
         return found
+
+    def into(self, block: int) -> list[tuple[int, State, Insn | None]]:
+        """
+        The edges into a block; the states are not to be changed.
+
+        :return: For each the block that it comes from, and the rest as :meth:`edges` has it.
+        """
+        found = self._into.get(block)
+        if found is None:
+            if len(self._into) >= _MAX_INTO:
+                self._into.clear()
+            found = self._into[block] = [
+                (start, state, last)
+                for start in self._from(block)
+                for target, state, last in self.edges(start)[1]
+                if target == block
+            ]
+        return found
+
+    def _from(self, block: int) -> list[int]:
+        """The blocks that lead to one."""
+        if self._sources is None:
+            sources: dict[int, set[int]] = {}
+            for start in self.blocks:
+                for target in self.leads(start):
+                    sources.setdefault(target, set()).add(start)
+            self._sources = {target: sorted(starts) for target, starts in sources.items()}
+        return self._sources.get(block, [])
 
     def run(self, block: int, end: int) -> list[Insn]:
         """The instructions from a block's first one up to an address, that one included."""

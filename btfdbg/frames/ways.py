@@ -64,8 +64,6 @@ class Ways:
         self._env = env
         self._loaded = loaded
         self._steps = 0
-        self._sources: dict[int, list[int]] | None = None
-        self._edges: dict[int, list[tuple[int, State, Insn | None]]] = {}
         self._outcomes: dict[tuple[int, int], bool | None] = {}
 
     def entry(self, address: int) -> list[tuple[Base, Number]]:
@@ -235,23 +233,6 @@ class Ways:
 
     # Going back
 
-    def _into(self, block: int) -> list[tuple[int, State, Insn | None]]:
-        """The edges into a block: where from, the state, the branch."""
-        if self._sources is None:
-            self._sources = {}
-            for start in self._flow.blocks:
-                for target in self._flow.leads(start):
-                    self._sources.setdefault(target, []).append(start)
-        found = self._edges.get(block)
-        if found is None:
-            found = self._edges[block] = [
-                (start, state, last)
-                for start in dict.fromkeys(self._sources.get(block, ()))
-                for target, state, last in self._flow.edges(start)[1]
-                if target == block
-            ]
-        return found
-
     def _back(
         self,
         block: int,
@@ -275,7 +256,7 @@ class Ways:
         if self._steps > _MAX_STEPS:
             raise _TooMany
         agreed: _Facts | None = None
-        edges: list[tuple[int | None, State, Insn | None]] = list(self._into(block))
+        edges: list[tuple[int | None, State, Insn | None]] = list(self._flow.into(block))
         if block == self._flow.code.start:
             edges.append((None, self._flow.entry_state(), None))
         for start, state, last in edges:
@@ -295,7 +276,7 @@ class Ways:
     def _is_reached(self, block: int) -> bool:
         """Whether a block may have been reached, as far back as there is one way only."""
         for _ in range(_MAX_BEFORE):
-            edges = self._into(block)
+            edges = self._flow.into(block)
             if block == self._flow.code.start or not edges:
                 return True
             if not any(self._is_taken(start, block, last) for start, _, last in edges):
