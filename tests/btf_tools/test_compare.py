@@ -434,3 +434,21 @@ def test_a_damaged_type_costs_isf_itself_only() -> None:
     assert table["symbols"]["w"]["type"] == {"kind": "base", "name": "void"}
     # Whole, it is as without the set.
     assert to_isf(btf, damaged=lost) == to_isf(btf)
+
+
+def test_isf_knows_a_struct_by_its_typedefs_too() -> None:
+    btf = assemble.parse(
+        "[1] INT 'int' size=4 bits_offset=0 nr_bits=32 encoding=SIGNED\n"
+        "[2] STRUCT 'elf64_hdr' size=4 vlen=1\n\t'e' type_id=1 bits_offset=0\n"
+        "[3] TYPEDEF 'Elf64_Ehdr' type_id=2\n[4] TYPEDEF 'again' type_id=3\n"
+        "[5] ENUM 'tag' encoding=UNSIGNED size=4 vlen=1\n\t'M' val=1\n"
+        "[6] TYPEDEF 'tag_t' type_id=5\n"
+        "[7] STRUCT 'taken' size=0 vlen=0\n[8] TYPEDEF 'taken' type_id=2\n"
+        "[9] TYPEDEF 'number' type_id=1\n[10] PTR '(anon)' type_id=2\n[11] TYPEDEF 'p' type_id=10\n"
+    )
+    table = to_isf(btf)
+    users = table["user_types"]
+    assert users["Elf64_Ehdr"] == users["again"] == users["elf64_hdr"]
+    assert users["taken"]["size"] == 0
+    assert table["enums"]["tag_t"] == table["enums"]["tag"]
+    assert users.keys() == {"elf64_hdr", "Elf64_Ehdr", "again", "taken"}

@@ -101,12 +101,14 @@ class _Kernel:
         config = self.context.config
         config[f"{path}.kernel"] = self.module
         config[f"{path}.primary"] = self.layer
+        for key, value in self._arguments(name).items():
+            config[f"{path}.{key}"] = value
         missing = plugin.unsatisfied(self.context, path)
         if missing:
             names = ", ".join(sorted(key.rpartition(".")[2] for key in missing))
             return f"needs arguments: {names}", []
         made = plugin(self.context, path)
-        made.set_open_method(interfaces.plugins.FileHandlerInterface)
+        made.set_open_method(_nowhere(interfaces.plugins.FileHandlerInterface))
         rows: list[list[str]] = []
 
         def visit(node: Any, _: None) -> None:
@@ -114,6 +116,46 @@ class _Kernel:
 
         error = made.run().populate(visit, None, fail_on_errors=False)
         return ("fails: " + _one_line(error)) if error else "works", rows
+
+    def _arguments(self, name: str) -> dict[str, str | int]:
+        """What a plugin wants to be told: a text that each environment has, the newest module."""
+        if name.endswith(".VmaRegExScan"):
+            return {"pattern": "PATH="}
+        if name.endswith(".ModuleExtract"):
+            from volatility3.framework.symbols.linux.utilities.modules import Modules
+
+            newest = next(iter(Modules.list_modules(self.context, self.module)))
+            return {"base": int(newest.vol.offset)}
+        return {}
+
+
+def _nowhere(interface: Any) -> Any:
+    """What a plugin opens for the files that it extracts: nothing is kept."""
+
+    class Nowhere(interface):  # type: ignore[misc]
+        _at = 0
+
+        def writable(self) -> bool:
+            return True
+
+        def write(self, data: bytes) -> int:
+            self._at += len(data)
+            return len(data)
+
+        def seekable(self) -> bool:
+            return True
+
+        def tell(self) -> int:
+            return self._at
+
+        def seek(self, offset: int, whence: int = 0) -> int:
+            self._at = offset + (self._at if whence == 1 else 0)
+            return self._at
+
+        def close(self) -> None:
+            return
+
+    return Nowhere
 
 
 def _text(value: object) -> str:

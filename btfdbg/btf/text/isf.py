@@ -3,6 +3,7 @@
 Owns the translation of types into ISF's, and nothing of addresses: symbols are given.
 A struct, union or enum without a name gets its typedef's, or one made of its id. Of
 several types of one name the first keeps it and the others get ``___2`` and so on, as in a C dump.
+A typedef's name leads to its struct as the tag does.
 
 Facts: volatility3's schemas/schema-6.2.0.json and its linux symbol classes.
 """
@@ -209,6 +210,20 @@ class _Isf:
             name = self.name(type_id, "user")
             self.users[name] = {"size": 0, "fields": {}, "kind": _COMPOSITE[kind]}
 
+    def name_typedef(self, type_id: int) -> None:
+        """
+        Have a typedef's name lead to its struct, union or enum too, if no tag has that name.
+
+        volatility3 asks for ``Elf64_Ehdr``, whose tag is ``elf64_hdr``.
+        """
+        typedef = self.decoded(type_id)
+        if isinstance(typedef, kinds.Typedef):
+            described = self.describe(typedef.type)
+            space = self.enums if described["kind"] == "enum" else self.users
+            found = space.get(described.get("name", ""))
+            if found is not None and described["kind"] != "base":
+                space.setdefault(typedef.name, found)
+
     def _size(self, type_id: int) -> int:
         try:
             return self.btf.resolve_size(type_id)
@@ -275,6 +290,9 @@ def to_isf(
             types.setdefault(type_.name, type_.type)
         else:
             isf.describe(type_id)
+    for type_id, kind in enumerate(isf.kinds):
+        if kind == Kind.TYPEDEF:
+            isf.name_typedef(type_id)
     types.update(variables or {})
     out: Json = {}
     for name, address in (symbols or {}).items():
