@@ -130,8 +130,7 @@ class TextSymbols:
             found = symbols.by_name(name) if symbols is not None else ()
         else:
             objects = self._session.module_objects
-            every = objects.symbols.by_name(name) if objects is not None else ()
-            found = tuple(s for s in every if s.module == module)
+            found = objects.symbols.by_name(name, module) if objects is not None else ()
         return tuple(s for s in found if is_text(s))
 
     def names_at(self, address: int) -> tuple[str, ...]:

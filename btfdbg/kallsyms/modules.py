@@ -233,14 +233,23 @@ class ModuleSymbols:
         table = self._table(module) if address < end else None
         return None if table is None else table.by_address(address)
 
-    def by_name(self, name: str) -> tuple[Sym, ...]:
-        """All symbols of that name in any module. The first call reads all modules."""
+    def by_name(self, name: str, module: str | None = None) -> tuple[Sym, ...]:
+        """
+        All symbols of that name.
+
+        :param module: Of modules of this name alone, whose tables are all that is read; of any
+            module if ``None``.
+        """
         if not name or not name.isascii() or len(name) > MAX_NAME:
             return ()
         key = name.encode()
+        if module is not None:
+            named = [loaded for loaded in self._list() if loaded.name == module]
+            tables = [table for loaded in named if (table := self._table(loaded))]
+            return tuple(sym for table in tables for sym in table.by_name(key))
         if self._names is None and self._asked < _INDEX_AFTER:
             self._asked += 1
-            tables = [table for module in self._list() if (table := self._table(module))]
+            tables = [table for loaded in self._list() if (table := self._table(loaded))]
             return tuple(sym for table in tables for sym in table.by_name(key))
         names = self._indexed()
         return () if names is None else names.by_name(key)

@@ -6,7 +6,7 @@ In reading order:
   (with VMCOREINFO or one that is made), ``open`` (from a path to a Program), ``plugins``,
   ``extensions`` (a user's own Python);
 * where BTF is: ``find_btf``, ``btf_evidence`` (is it this kernel's), ``remembered_btf`` (from
-  one run to the next), ``sysfs``, ``bpf`` (of bpf programs);
+  one run to the next), ``packed_btf`` (out of a kdump file), ``sysfs``, ``bpf`` (of bpf programs);
 * drgn's questions: ``convert`` (BTF to drgn's types), ``finders``, ``answers`` (kept),
   ``module_objects``, ``homonyms`` (several types of one name), ``per_cpu``, ``symbol_rules``
   (symbols that no table has), ``thread_size``;

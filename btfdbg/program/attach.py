@@ -31,7 +31,7 @@ from btfdbg.program.module_objects import ModuleObjects
 from btfdbg.program.modules import ModuleBtfs, create_modules
 from btfdbg.program.open_dump import open_dump
 from btfdbg.program.session import Session, find_session, remember_session
-from btfdbg.variables import VariableTypes
+from btfdbg.variables import VariableTypes, probed
 from btfdbg.variables.evidence import DumpEvidence
 from btfdbg.variables.var_offsets import VarOffsets
 from btfdbg.vmcore.identify import DumpInfo, identify
@@ -351,6 +351,8 @@ def _objects(session: Session, options: Options) -> None:
     def find(
         prog: drgn.Program, name: str | None, address: int | None, one: bool
     ) -> list[drgn.Symbol]:
+        if name in probed.SYMBOLS:
+            return []  # the kernel's, if anybody's
         session.ensure_modules()
         return find_module_symbol(prog, name, address, one)
 

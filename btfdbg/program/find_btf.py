@@ -14,6 +14,7 @@ Facts: ``include/asm-generic/vmlinux.lds.h`` (BTF), ``kernel/bpf/btf.c``
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator
 from typing import Literal
@@ -26,6 +27,7 @@ from btfdbg.btf.format import HEADER_LEN, MAGIC_BYTES
 from btfdbg.btf.header import Header
 from btfdbg.errors import BtfError, BtfFormatError, DebugInfoError
 from btfdbg.lazy_dataclass import dataclass
+from btfdbg.program import packed_btf
 from btfdbg.program.session import Session
 from btfdbg.vmcore.platforms import byte_order
 from btfdbg.vmcore.read_failures import unread
@@ -74,11 +76,18 @@ def byteorder(prog: drgn.Program) -> Literal["little", "big"]:
     return byte_order(platform)
 
 
-def read_btf(prog: drgn.Program, address: int, size: int, what: str) -> bytes:
+def read_btf(
+    prog: drgn.Program,
+    address: int,
+    size: int,
+    what: str,
+    read: Callable[[int, int], bytes] | None = None,
+) -> bytes:
     """
     Read raw BTF from virtual memory.
 
     :param size: Bytes; bounded here, so it may come from the dump.
+    :param read: Reads it, instead of the Program itself.
     :raises DebugInfoError: size or magic is wrong, or a page is missing.
     """
     if not _MIN_BTF_SIZE <= size <= _MAX_BTF_SIZE:
@@ -88,7 +97,7 @@ def read_btf(prog: drgn.Program, address: int, size: int, what: str) -> bytes:
         )
     try:
         with unread(prog).silent():
-            data: bytes = prog.read(address, size)
+            data: bytes = (prog.read if read is None else read)(address, size)
     except FaultError as e:
         raise DebugInfoError(
             f"{what} at {address:#x} ({size} bytes) cannot be read: {e}",
@@ -120,8 +129,9 @@ def _from_section_symbols(session: Session) -> bytes | None:
         start = session.lookup_symbols(start_name)
         stop = session.lookup_symbols(stop_name)
         if len(start) == 1 and len(stop) == 1:
-            address = start[0].address
-            return read_btf(session.prog, address, stop[0].address - address, "the kernel's BTF")
+            address, size = start[0].address, stop[0].address - start[0].address
+            read = functools.partial(packed_btf.read, session)
+            return read_btf(session.prog, address, size, "the kernel's BTF", read)
     return None
 
 

@@ -269,6 +269,8 @@ class BtfFinders:
 
     def _in_modules(self, name: str, flags: drgn.FindObjectFlags) -> drgn.Object | None:
         """What the kernel itself has no symbol for may be a module's."""
+        if probed.is_of_kernel(name):
+            return None
         found = None
         if self.session.module_objects is not None:
             found = self.session.module_objects.find(name, flags)

@@ -34,12 +34,12 @@ _PREFIX = "module "
 class _OneModule:
     """The symbols of one module, as ``VariableTypes`` asks for them."""
 
-    def __init__(self, symbols: ModuleSymbols, source: str) -> None:
+    def __init__(self, symbols: ModuleSymbols, module: str) -> None:
         self._symbols = symbols
-        self._source = source
+        self._module = module
 
     def by_name(self, name: str) -> Sequence[Sym]:
-        return [s for s in self._symbols.by_name(name) if s.source == self._source]
+        return self._symbols.by_name(name, self._module)
 
 
 class ModuleObjects:
@@ -82,10 +82,7 @@ class ModuleObjects:
         :param module: Only in this module.
         """
         self._session.ensure_modules()
-        found = self._symbols.by_name(name)
-        if module is not None:
-            found = tuple(s for s in found if s.source == _PREFIX + module)
-        sym = unique_symbol(found)
+        sym = unique_symbol(self._symbols.by_name(name, module))
         if sym is None:
             return None
         wanted = drgn.FindObjectFlags.VARIABLE
@@ -139,7 +136,7 @@ class ModuleObjects:
             variables = self._variables[module] = VariableTypes(
                 self._session.prog,
                 DumpEvidence(
-                    _OneModule(self._symbols, sym.source),
+                    _OneModule(self._symbols, module),
                     release=self._session.release,
                     architecture=self._architecture,
                     module=module,

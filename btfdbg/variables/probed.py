@@ -88,6 +88,9 @@ FUNCTIONS = frozenset(("free_kthread_struct", "module_layout", "vmemmap_populate
 """Functions that drgn asks for only to know whether they exist; some are ``__init`` or
 ``__meminit`` code, for which pahole writes no FUNC."""
 
+SYMBOLS = frozenset(("__start_init_task", "__end_init_task"))
+"""Symbols of the kernel's linker script that drgn asks for, to know how large a stack is."""
+
 CONSTANTS = frozenset(
     (
         "BLK_MQ_F_TAG_HCTX_SHARED", "MM_SHMEMPAGES", "MOD_MEM_NUM_TYPES", "MOD_TEXT",
@@ -96,6 +99,16 @@ CONSTANTS = frozenset(
     )
 )  # fmt: skip
 """Enumerators whose absence says of which version the kernel is; also every ``PG_*``."""
+
+
+def is_of_kernel(name: str) -> bool:
+    """
+    Whether drgn means the kernel's own variable or function by a name.
+
+    A module's of that name is another one, and reading all modules' symbols to learn that
+    there is none takes longer than a backtrace.
+    """
+    return name in DECLARATIONS or name in FUNCTIONS
 
 
 def is_constant(name: str) -> bool:

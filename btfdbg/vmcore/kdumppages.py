@@ -17,7 +17,7 @@ import struct
 import zlib
 from array import array
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -44,6 +44,10 @@ _READ_AHEAD = 1 << 20
 _LEAST = 200
 # Checking the descriptors of 16 GiB of dumped pages takes a quarter of a second.
 _MAX_CHECKED = 1 << 22
+
+
+Packed = tuple[int, bytes]
+"""A page in the file: flags of its descriptor, and its bytes as they are."""
 
 
 class KdumpPages:
@@ -185,6 +189,43 @@ class KdumpPages:
         if len(self._cache) * self._block > _CACHE_BYTES:
             self._cache.popitem(last=False)
         return page
+
+    def packed(self, address: int, size: int) -> list[Packed] | None:
+        """
+        The pages of a range as they are in the file.
+
+        :param address: Physical; pages count as a whole.
+        :return: ``None`` if some are not there, are no pages, or are packed in a way that
+            takes long to unpack here.
+        """
+        first, last = address // self._block, (address + size - 1) // self._block
+        index, end = self._index(first), self._index(last)
+        if index is None or end is None or end - index != last - first:
+            return None
+        count = end - index + 1
+        table = self.kdump.read(self.kdump.header.descriptors + index * _SIZE, count * _SIZE)
+        if len(table) < count * _SIZE:
+            return None
+        found = []
+        for offset, length, flags, _ in self._desc.iter_unpack(table):
+            if offset <= 0 or not 0 < length <= 2 * self._block or flags & (_LZO | _SNAPPY):
+                return None
+            data = self.kdump.read(offset, length)
+            if len(data) < length:
+                return None
+            found.append((flags, data))
+        return found
+
+    def unpacked(self, pages: Iterable[Packed]) -> bytes:
+        """
+        Pages that :meth:`packed` gave, one after the other.
+
+        :raises drgn.FaultError: one is damaged.
+        """
+        try:
+            return b"".join(_decompress(data, flags, self._block) for flags, data in pages)
+        except CorruptError as e:
+            raise drgn.FaultError(f"physical page is damaged: {e}", 0) from None
 
     def ranges(self) -> Iterator[tuple[int, int]]:
         """See :class:`~btfdbg.vmcore.memory.PhysicalMemory`."""
