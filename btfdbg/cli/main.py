@@ -277,6 +277,7 @@ def open_for(
             btf_extra=tuple(Path(extra) for extra in args.btf_extra),
             kallsyms=optional_path(args.kallsyms),
             modules_dir=optional_path(args.modules_dir),
+            is_file=not args.live and args.qemu is None,
         ),
         info,
     )
@@ -349,13 +350,12 @@ def _run(args: SimpleNamespace, prog: drgn.Program, session: Session, rest: Sequ
         from btfdbg.commands import execute
 
         status = EXIT_OK
-        if args.code is None or args.commands:
-            session.ensure_modules()
         if args.commands:
             status = execute.run_commands(session, args.commands, color=args.color)
         if args.code is not None:
             return execute.run_code(session, "\n".join(args.code), ["-e", *rest]) or status
         if rest:
+            session.ensure_modules()
             return execute.run_script(session, rest) or status
         return status
     if not sys.stdin.isatty():

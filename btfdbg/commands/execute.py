@@ -188,7 +188,7 @@ def run_commands(session: Session, commands: Sequence[str], *, color: str = "aut
 
     A line whose first word is no command is taken as the prompt would take it.
     """
-    from btfdbg.commands import namespace
+    from btfdbg.commands import namespace, where
     from btfdbg.commands.state import state_of
 
     status = EXIT_OK
@@ -199,7 +199,10 @@ def run_commands(session: Session, commands: Sequence[str], *, color: str = "aut
         state = state_of(session.prog)
         state.color = color
         word = words[0]
-        if namespace.stands_alone(word, state):
+        alone = namespace.stands_alone(word, state)
+        if not alone or where.needs_modules(word, line):
+            session.ensure_modules()
+        if alone:
             if not state.given and state.bind is None:
                 state.bind = functools.partial(_bind, session)
             if not namespace.run(session, line, state.bound):

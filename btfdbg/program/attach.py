@@ -22,7 +22,7 @@ from btfdbg.btf import Btf
 from btfdbg.cache import Cache
 from btfdbg.errors import BtfdbgError, BtfError, DebugInfoError
 from btfdbg.kallsyms.modules import ModuleSymbols
-from btfdbg.lazy_dataclass import dataclass
+from btfdbg.lazy_dataclass import dataclass, replace
 from btfdbg.program import find_btf, remembered_btf
 from btfdbg.program.convert import TypeConverter
 from btfdbg.program.find_btf import byteorder
@@ -56,12 +56,17 @@ _MAX_BANNER = 4096
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a user may give in place of what the dump should have said."""
+    """
+    What a user may give in place of what the dump should have said.
+
+    :ivar is_file: See :class:`Session`; who opened the Program knows.
+    """
 
     btf: Path | None = None
     btf_extra: tuple[Path, ...] = ()
     kallsyms: Path | None = None
     modules_dir: Path | None = None
+    is_file: bool = False
 
 
 def attach(
@@ -88,6 +93,7 @@ def attach(
     """
     if not isinstance(prog, drgn.Program):
         prog, dump = open_dump(prog)
+        options = replace(options or Options(), is_file=True)
     session = find_session(prog)
     if session is None:
         session = register(prog, options, dump)
@@ -111,6 +117,7 @@ def register(
     session = Session(prog, vmcoreinfo_of(prog, dump), dump)
     remember_session(session)
     options = options or Options()
+    session.is_file = options.is_file
     failures = _run(
         session,
         (

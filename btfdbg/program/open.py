@@ -26,8 +26,9 @@ def program_from_core_dump(path: str | os.PathLike[str], **options: Any) -> drgn
     prog, info = open_dump(path, **opening)
     extra = options.pop("btf_extra", None) or ()
     extra = (extra,) if isinstance(extra, (str, os.PathLike)) else extra
-    paths = {k: None if v is None else Path(v) for k, v in options.items()}
-    attach(prog, Options(btf_extra=tuple(Path(e) for e in extra), **paths), info)
+    paths: dict[str, Any] = {k: None if v is None else Path(v) for k, v in options.items()}
+    paths["btf_extra"] = tuple(Path(e) for e in extra)
+    attach(prog, Options(**paths, is_file=True), info)
     return prog
 
 
@@ -38,4 +39,4 @@ def btf_of_core(path: str | os.PathLike[str]) -> Btf:
     :raises DebugInfoError: the dump gives none.
     """
     prog, info = open_dump(path)
-    return register(prog, None, info).vmlinux
+    return register(prog, Options(is_file=True), info).vmlinux

@@ -3,7 +3,8 @@
 Owns what is kept in the cache for that: the unpacked bytes, beside the pages as they stand in
 the file, each of which is compared (:meth:`btfdbg.cache.Cache.load_of`). What lies unpacked
 under an address follows from them and from the dump's own page tables, which are walked here;
-so no dump's entry can be another's answer.
+so no dump's entry can be another's answer. A Program to which somebody may have added memory
+is read through drgn.
 
 Inflating 4.7 MB took 150 M of the 590 M instructions of a first object. Dumps of one kernel
 have the same pages there, wherever it was loaded: the image moves by more than a page.
@@ -43,7 +44,7 @@ def read(session: Session, address: int, size: int, cache: Cache | None = None) 
 
 def _from_pages(session: Session, address: int, size: int, cache: Cache) -> bytes | None:
     dump = session.dump
-    if cache.folder is None or dump is None or dump.memory is None:
+    if not session.is_file or cache.folder is None or dump is None or dump.memory is None:
         return None
     if dump.format not in (Format.KDUMP, Format.KDUMP_FLATTENED):
         return None

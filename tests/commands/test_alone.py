@@ -173,3 +173,48 @@ def test_a_users_command_of_that_name_is_still_the_one_that_runs(
     folder.mkdir(parents=True)
     (folder / "mine.py").write_text("print('loaded')\n")
     assert "loaded" in _run(_ALONE, "info").stdout
+
+
+_MODULES = """
+import sys
+from btfdbg.commands import where
+if sys.argv[2] == "all":
+    where.needs_modules = lambda word, tail: True
+from btfdbg.cli import main
+status = main.main([sys.argv[1], *(w for line in sys.argv[3:] for w in ("-x", line))])
+import drgn
+from btfdbg.program.session import session
+print(session(drgn.get_default_prog()).modules_created, file=sys.stderr)
+sys.exit(status)
+"""
+STACKLESS = (
+    "dev", "dev -d", "files 1", "ipcs", "irq", "irq -s", "kmem -s", "kmem -i", "kmem init_task",
+    "log", "mount", "net", "net -s 1", "ps", "ps -s 1", "ps -G 1", "ps -t 1", "ps -p 1", "runq",
+    "runq -t", "set", "set 1", "sig 1", "swap", "task 1 -R pid", "timer", "vm 1", "vm -p 1",
+    "foreach ps", "foreach files -c", "foreach sig",
+)  # fmt: skip
+
+
+def test_what_unwinds_no_stack_prints_the_same_without_modules() -> None:
+    without, with_ = (
+        subprocess.run(
+            [sys.executable, "-c", _MODULES, DUMP, which, *STACKLESS],
+            capture_output=True, text=True, check=False,
+        )
+        for which in ("needed", "all")
+    )  # fmt: skip
+    assert {line.split()[0] for line in STACKLESS} - {"foreach"} == where.NO_STACKS
+    assert without.returncode == with_.returncode
+    assert without.stdout == with_.stdout
+    assert without.stderr.splitlines()[:-1] == with_.stderr.splitlines()[:-1]
+
+
+@pytest.mark.parametrize(
+    ("line", "made"), [("ps", False), ("foreach ps", False), ("bt", True), ("foreach RU bt", True)]
+)
+def test_drgns_list_of_modules_is_made_for_stacks(line: str, made: bool) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", _MODULES, DUMP, "needed", line],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert ran.stderr.splitlines()[-1] == str(made)

@@ -10,7 +10,7 @@ from drgn import FaultError
 
 from btfdbg.cache import Cache
 from btfdbg.program import packed_btf
-from btfdbg.program.attach import register
+from btfdbg.program.attach import Options, register
 from btfdbg.program.session import Session
 from btfdbg.vmcore.kdumppages import KdumpPages
 from btfdbg.vmcore.open import open_core
@@ -22,7 +22,7 @@ DUMPS = [path for path, _ in bundled_dumps()]
 @pytest.fixture(scope="module", params=DUMPS, ids=lambda path: path.stem)
 def session(request: pytest.FixtureRequest) -> Session:
     prog, info = open_core(request.param)
-    return register(prog, None, info)
+    return register(prog, Options(is_file=True), info)
 
 
 @pytest.fixture
@@ -71,8 +71,13 @@ def test_another_dump_with_one_other_byte_finds_nothing(
         return [*found[:-1], (flags, data[:-1] + bytes([data[-1] ^ 1]))]
 
     unpacked = []
+
+    def nothing(self: KdumpPages, pages: Any) -> bytes:
+        unpacked.append(pages)
+        return b""
+
     monkeypatch.setattr(KdumpPages, "packed", other)
-    monkeypatch.setattr(KdumpPages, "unpacked", lambda self, pages: unpacked.append(1) or b"")
+    monkeypatch.setattr(KdumpPages, "unpacked", nothing)
     # What cannot be unpacked here is left to drgn.
     assert packed_btf.read(session, *place, cache) == session.prog.read(*place)
     assert unpacked
@@ -102,3 +107,15 @@ def test_a_page_that_is_missing_is_drgns_error(session: Session, tmp_path: Path)
 
 def test_nothing_is_kept_where_nothing_may_be(session: Session, place: tuple[int, int]) -> None:
     assert packed_btf.read(session, *place, Cache(None)) == session.prog.read(*place)
+
+
+def test_memory_that_somebody_added_is_drgns_to_read(
+    session: Session, place: tuple[int, int], tmp_path: Path
+) -> None:
+    prog, info = open_core(session.prog.core_dump_path or "")
+    address = place[0] + 64
+    prog.add_memory_segment(address, 4, lambda *_: b"mine")
+    other = register(prog, None, info)
+    cache = Cache(str(tmp_path / "cache"))
+    assert packed_btf.read(other, *place, cache)[64:68] == b"mine"
+    assert not (tmp_path / "cache").exists()
