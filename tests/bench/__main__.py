@@ -150,6 +150,7 @@ def main() -> int:
                 f"first object, {name}": (bench.first(), _DWARF),
                 "`foreach bt`": (bench.command("foreach bt"), _DWARF),
                 "`ps`": (bench.command("ps"), _DWARF),
+                "`kmem -s`": (bench.command("kmem -s"), _DWARF),
                 "`ctx`": (bench.alone("ctx"), _OBJECT),
             }
             if core == args.cores[0]:
