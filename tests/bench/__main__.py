@@ -1,6 +1,7 @@
 """``python -m tests.bench CORE...``: what a session costs, next to the peers, as one table.
 
-    python -m tests.bench CORE [CORE...] [--vmlinux VMLINUX] [--crash PATH] [--bpftool PATH] [-n N]
+    python -m tests.bench CORE [CORE...] [--vmlinux VMLINUX] [--crash PATH] [--bpftool PATH]
+        [-n N] [--only WORD]...
 
 VMLINUX is the matching one with DWARF; with it drgn is timed on the same dump, and
 crash if it is given or installed. bpftool is timed on the kernel's BTF, taken out of
@@ -135,6 +136,9 @@ def main() -> int:
     parser.add_argument("--crash", default=shutil.which("crash"), help="the crash utility")
     parser.add_argument("--bpftool", default=shutil.which("bpftool"))
     parser.add_argument("-n", "--rounds", type=int, default=5)
+    parser.add_argument(
+        "--only", action="append", default=[], help="of the rows those that start with this word"
+    )
     args = parser.parse_args()
     print(
         f"Python {platform.python_version()}, {os.cpu_count()} CPUs,"
@@ -153,12 +157,14 @@ def main() -> int:
                 "`kmem -s`": (bench.command("kmem -s"), _DWARF),
                 "`ctx`": (bench.alone("ctx"), _OBJECT),
             }
-            if core == args.cores[0]:
+            if core == args.cores[0] and not args.only:
                 btf = str(Path(folder) / "vmlinux.btf")
                 bench.output(_SAVE.format(btf))
                 plans["every BTF type to drgn"] = (bench.types(), "btfdbg")
                 plans["vmlinux BTF as raw text"] = (_raw_dump(btf, args.bpftool), "bpftool")
             for title, (contenders, reference) in plans.items():
+                if args.only and not title.strip("`").startswith(tuple(args.only)):
+                    continue
                 runs = compare(contenders, args.rounds)
                 print("\n".join(markdown(title, runs, reference)), flush=True)
     print(f"\nload at the end {os.getloadavg()[0]:.1f}")

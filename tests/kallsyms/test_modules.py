@@ -288,6 +288,19 @@ def test_one_damaged_module_loses_only_itself(layout: str) -> None:
     assert prog.symbols("foo_open")[0].address == TEXT
 
 
+def test_of_one_module_only_its_tables_are_read() -> None:
+    machine = Machine()
+    chain(machine, b"bad")
+    notes: list[str] = []
+    symbols = ModuleSymbols(machine.prog, lambda name, what: notes.append(name))
+    found = symbols.by_name("foo_open", "foo")
+    assert [sym.address for sym in found] == [TEXT]
+    assert notes == []
+    assert symbols.by_name("foo_open", "bad") == symbols.by_name("foo_open", "none") == ()
+    assert notes == ["bad"]
+    assert symbols.by_name("foo_open") == found
+
+
 @pytest.mark.parametrize(("index_after", "most"), [(1000, 0), (0, 1 << 20), (0, 0), (0, 12)])
 def test_names_are_found_by_search_and_by_index(
     index_after: int, most: int, monkeypatch: pytest.MonkeyPatch

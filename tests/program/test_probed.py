@@ -12,6 +12,7 @@ from drgn.helpers.linux.percpu import per_cpu
 import btfdbg
 from btfdbg.errors import RefusedError
 from btfdbg.kallsyms import Sym, SymbolTable
+from btfdbg.kallsyms.modules import ModuleSymbols
 from btfdbg.lazy_dataclass import replace
 from btfdbg.program.attach import _Missing
 from btfdbg.program.session import Session
@@ -121,6 +122,30 @@ def test_what_a_kernel_of_another_kind_lacks_is_absent(
     prog = _without_symbols(session, monkeypatch, *names)
     assert "__per_cpu_offset" not in prog
     assert "nr_cpu_ids" not in prog
+
+
+def test_what_drgn_means_of_the_kernel_is_looked_for_in_no_module(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A module may well have a variable of its own that is called cur_cpu_spec."""
+    prog = _without_symbols(session, monkeypatch)
+    asked: list[str] = []
+    by_name = ModuleSymbols.by_name
+
+    def asks(self: ModuleSymbols, name: str, module: str | None = None) -> tuple[Sym, ...]:
+        asked.append(name)
+        return by_name(self, name, module)
+
+    monkeypatch.setattr(ModuleSymbols, "by_name", asks)
+    assert "cur_cpu_spec" not in prog  # powerpc's
+    for name in ("__start_init_task", "__end_init_task"):
+        try:
+            prog.symbol(name)
+        except LookupError:
+            pass  # before Linux 6.10
+    assert asked == []
+    assert "no_such_name" not in prog
+    assert asked == ["no_such_name"]
 
 
 class _Place:
