@@ -630,6 +630,29 @@ def test_same_named_functions_side_by_side_are_not_told_apart() -> None:
     assert ask(Made(["first", "show", "show", "last"]), "show") is None
 
 
+@pytest.mark.parametrize(("release", "given"), [("6.12.1", None), ("6.1.1", "fs/old.c")])
+def test_a_file_split_between_the_tables_kernels_needs_both_neighbours(
+    release: str, given: str | None
+) -> None:
+    """6.12 as a table of 6.1 and 7.2 sees it: which of both has the function is not known."""
+    text = FunctionText()
+    known = [("first", "fs/old.c"), ("last", "fs/other.c")]
+    text.merge(kernel("6.1"), [image("", *known, ("piece", "fs/old.c"), ("piece", "fs/b.c"))])
+    text.merge(kernel("7.2"), [image("", *known, ("piece", "fs/new.c"), ("piece", "fs/b.c"))])
+
+    def asked(*names: str) -> object:
+        region = Made(names)
+        files = SourceFiles(
+            lambda address: region, release=release, machine="x86_64", load=lambda: made(text)
+        )
+        found = files.find(region.named("piece")[0].address)
+        return None if found is None else found.file
+
+    assert asked("first", "piece", "last") == given
+    assert asked("first", "piece", "first") == "fs/old.c"
+    assert asked("first", "piece") == "fs/old.c"
+
+
 class Symbols:
     """Symbols of the kernel image: (name, letter), 16 bytes each."""
 

@@ -313,6 +313,8 @@ class SourceFiles:
             for place in (self._neighbour(region, function, up) for up in (False, True))
             if place is not None
         }
+        if self._is_strange and len(near) > 1:
+            return None  # a file that was split between the table's kernels ends here
         both = sorted(files & near)
         return (both[0], "table, told apart by its neighbours") if len(both) == 1 else None
 
