@@ -39,6 +39,7 @@ SEQ_WIDTH = 3
 
 _CACHED_NAMES = 1 << 14
 _BLOCKS_AT_ONCE = 16
+_KEPT_STEPS = 11  # of a binary search: 4,096 entries at most, and two thirds of the steps
 _MAX_TEXT = 1 << 27  # all names expanded; 5 MB in a distribution kernel
 _MAX_SOURCE = 1 << 25  # all names as they stand; 2 MB there
 # Codes of what is no token in the middle of a name, see text_codes().
@@ -191,6 +192,8 @@ class Names:
         self._cache: dict[int, bytes] = {}
         self._ends: tuple[bytes, bytes, bytes] | None = None
         self._found: dict[bytes, list[int]] = {}
+        # By position; every search begins with the same ones.
+        self._first_steps: dict[int, tuple[int, bytes]] = {}
         self._lost = 0
         self._problems: list[str] = []
         self.count = count
@@ -399,9 +402,14 @@ class Names:
             low = high = hint
         least: bytes | None = None
         most: bytes | None = None
+        near = self.count >> _KEPT_STEPS
         while low < high:
             middle = (low + high) // 2
-            entry = self._entry(middle)
+            entry = self._first_steps.get(middle)
+            if entry is None:
+                entry = self._entry(middle)
+                if entry is not None and high - low > near:
+                    self._first_steps[middle] = entry
             if entry is None:
                 return None
             got = key(entry[1])
