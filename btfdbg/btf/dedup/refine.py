@@ -74,7 +74,10 @@ class _Refinement:
                 self.predecessors[target].append(node)
         for number, tag in enumerate(tags):
             self._take_tag(number, tag)
-        self.dirty: dict[int, set[int]] = {b: set(nodes) for b, nodes in self.members.items()}
+        # A node that is alone in its block has nothing to differ from.
+        self.dirty: dict[int, set[int]] = {
+            b: set(nodes) for b, nodes in self.members.items() if len(nodes) > 1
+        }
 
     def _number(self) -> int:
         self.next += 1
@@ -109,9 +112,11 @@ class _Refinement:
         view = self.view
         successors = self.successors
         groups: dict[tuple[int, ...], list[int]] = {}
+        members = self.members[block]
+        if len(members) == 1:
+            return
         for node in nodes:
             groups.setdefault(tuple([view[s] for s in successors[node]]), []).append(node)
-        members = self.members[block]
         rest = len(members) - len(nodes)
         if not rest and len(groups) == 1:
             return
@@ -141,10 +146,14 @@ class _Refinement:
         else:
             for node in moved:
                 self.view[node] = self.block[node]
-        dirty, block = self.dirty, self.block
+        dirty, block, members = self.dirty, self.block, self.members
         for node in moved:
             for referrer in self.predecessors[node]:
-                dirty.setdefault(block[referrer], set()).add(referrer)
+                of = block[referrer]
+                if of in dirty:
+                    dirty[of].add(referrer)
+                elif len(members[of]) > 1:
+                    dirty[of] = {referrer}
 
 
 def coarsest(
