@@ -29,7 +29,8 @@ class Lines:
     :ivar arguments: ``name=value`` of each parameter; "" if none has a value.
     :ivar sp: Its stack pointer, None if the code does not tell.
     :ivar via: The function between this frame and its caller that left by a jump, or "".
-    :ivar caller: The function that called it, if the unwinder left that out, or "".
+    :ivar caller: The function that called it, if the unwinder left that out, or ""; with its
+        arguments, if any is known.
     """
 
     arguments: str
@@ -54,7 +55,11 @@ def lines(session: Session, frames: Iterable[drgn.StackFrame]) -> list[Lines]:
         if frame is None:
             found.append(Lines("", ""))
             continue
-        found.append(Lines(text(objects_of(session, frame)), frame.via, frame.sp, frame.caller))
+        caller = frame.caller
+        passed = text(objects_of(session, frame.left_out))
+        if passed:
+            caller = f"{caller}({passed})"
+        found.append(Lines(text(objects_of(session, frame)), frame.via, frame.sp, caller))
     if kept is not None and key is not None:
         kept.add(key, found)
     return found

@@ -141,7 +141,7 @@ class Recovery:
             frame.linked = False
             return None
         caller.is_left_out = True
-        frame.caller = caller.function.names[0]
+        frame.caller, frame.left_out = caller.function.names[0], caller
         return caller
 
     def _walk_one(

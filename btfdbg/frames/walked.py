@@ -65,6 +65,7 @@ class Walked:
     :ivar call_site: Why the caller's call says nothing.
     :ivar via: The function that its caller called and that left by a jump to this one.
     :ivar caller: The function that called it, if the unwinder left that out.
+    :ivar left_out: That function's frame.
     :ivar is_left_out: The unwinder does not have it.
     """
 
@@ -80,6 +81,7 @@ class Walked:
     call_site: str = ""
     via: str = ""
     caller: str = ""
+    left_out: Walked | None = None
     is_left_out: bool = False
     params: tuple[Found, ...] = ()
 

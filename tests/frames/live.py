@@ -22,7 +22,7 @@ from drgn.helpers.linux.pid import for_each_task
 from drgn.helpers.linux.sched import idle_task
 
 import btfdbg
-from btfdbg.frames.arguments import Argument, arguments, recovery
+from btfdbg.frames.arguments import Argument, objects_of, recovery, walk
 from btfdbg.program.attach import Options
 from btfdbg.program.session import Session
 from btfdbg.vmcore.open import open_core
@@ -84,6 +84,14 @@ def theirs(frame: drgn.StackFrame, argument: Argument) -> bytes | None:
     return value if len(value) == size else None
 
 
+def place_of(frame: drgn.StackFrame) -> str:
+    """Function and offset of a frame."""
+    try:
+        return f"{frame.name}+{frame.pc - frame.symbol().address:#x}"
+    except LookupError:
+        return f"{frame.pc:#x}"
+
+
 class Comparison:
     """Counts of one dump."""
 
@@ -108,7 +116,7 @@ class Comparison:
             self.counts["pairs"] += 1
             self.counts["dwarf"] += dwarf is not None
             self.counts["ours"] += ours is not None
-            where = f"{own.name}+{own.pc - own.symbol().address:#x} {argument.name}"
+            where = f"{place_of(own)} {argument.name}"
             if ours is not None and dwarf is not None:
                 same = ours == dwarf
                 self.counts["agree" if same else "DIFFER"] += 1
@@ -130,14 +138,22 @@ class Comparison:
         except (ValueError, drgn.FaultError):
             return
         start = time.process_time()
-        every = arguments(session, trace)
+        walked = walk(recovery(session), trace)
+        every = [objects_of(session, frame) for frame in walked]
         self.seconds += time.process_time() - start
         self.counts["stacks"] += 1
         ahead = 0  # frames that only DWARF has, up to here
         for number, (frame, args) in enumerate(zip(trace, every, strict=True)):
             there = [f.pc for f in dwarf[number + ahead : number + ahead + 2]]
             if len(there) == 2 and there[0] != frame.pc == there[1]:
-                ahead += 1  # arm64: the caller of a leaf, which frame pointers do not tell
+                # arm64: the caller of a leaf, which frame pointers do not tell.
+                inner = walked[number - 1] if number else None
+                caller = None if inner is None else inner.left_out
+                self.frame(
+                    dwarf[number + ahead], dwarf[number + ahead], objects_of(session, caller)
+                )
+                self.counts["of these ours"] += caller is not None
+                ahead += 1
                 there = there[1:]
                 self.counts["frames that only DWARF has"] += 1
             other = dwarf[number + ahead] if there else None

@@ -132,6 +132,9 @@ def _walk(link: int) -> list[Walked]:
 def test_the_link_register_names_the_caller_that_is_left_out() -> None:
     leaf, outer, _ = _walk(MIDDLE + 16)
     assert leaf.caller == "middle"
+    assert leaf.left_out is not None
+    assert leaf.left_out.name == "middle"
+    assert leaf.left_out.sp == MIDDLE_SP
     # Its saved x19 is what the outer one was called with.
     assert outer.env.entry(("entry", "x0"), 64) == ARGUMENT
 
@@ -145,6 +148,7 @@ def test_a_signed_return_address_is_read_without_its_code() -> None:
 def test_what_its_own_record_does_not_confirm_is_no_caller(link: int) -> None:
     leaf, outer, _ = _walk(link)
     assert leaf.caller == ""
+    assert leaf.left_out is None
     assert outer.env.entry(("entry", "x0"), 64) is None
 
 
