@@ -148,11 +148,14 @@ def _may_be_another(
         return False
     if evidence.place is SectionKind.INIT or not any(contents):
         return False
+    tail = _tail(evidence, tails)
     if length < min((evidence.hint, *evidence.other_lengths)) and not evidence.fixed:
-        return not evidence.has_pointers
+        # Anything that zeros follow looks like one element and the end of a table.
+        is_table = tail == 1 and length > 2
+        return not evidence.has_pointers and not is_table
     size = evidence.element_size
     used = -(-len(contents[: length * size].rstrip(b"\0")) // size)
-    if used == length or _tail(evidence, tails) == 1:
+    if used == length or tail == 1:
         return False
     return any(used <= n < length for n in _possible(evidence))
 

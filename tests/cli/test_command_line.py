@@ -229,3 +229,15 @@ def test_a_closed_pipe_is_no_failure(x86_core: Path) -> None:
     )
     assert result.stdout.startswith(" ") or result.stdout
     assert "Traceback" not in result.stderr
+
+
+def test_help_speaks_to_users_not_to_developers() -> None:
+    """A subcommand's help is its module's docstring up to what the module owns."""
+    import re
+
+    from btfdbg.cli.options import SUBCOMMANDS
+    from btfdbg.cli.parser import subcommand_parser
+
+    for command in SUBCOMMANDS.values():
+        text = subcommand_parser(command).format_help()
+        assert not re.findall(r":[a-z]+:`|``|add_arguments|\bOwns\b", text), command.name

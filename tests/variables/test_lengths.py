@@ -119,6 +119,10 @@ def test_numbers_that_make_a_table_shorter_than_any_kernels_may_be_another_table
     assert array_length(table, TAILS) is None
     assert array_length(replace(table, surrounded=True), TAILS) == 2
     assert array_length(replace(table, has_pointers=True), TAILS) == 2
+    # Two elements and an end look like nothing else.
+    two = replace(table, hint=5, extent=Extent(72, 16), other_lengths=frozenset({5}))
+    contents = (b"\x17\1\2".ljust(24, b"\0") * 2).ljust(72, b"\0")
+    assert array_length(replace(two, contents=contents), TAILS) == 3
 
 
 def test_what_was_filled_after_boot_says_nothing_of_how_a_table_ends() -> None:

@@ -1,6 +1,6 @@
 """``btfdbg btf VERB``: read, write, compare and reduce BTF wherever it is.
 
-One file per verb. A verb is a row of :data:`btfdbg.cli.btf.verbs.VERBS` and a module
+Owns the verbs, one file each. A verb is a row of :data:`btfdbg.cli.btf.verbs.VERBS` and a module
 of its name with ``add_arguments(parser)`` and ``run(args) -> int``, which returns the exit
 status; input that cannot be used is a :class:`btfdbg.errors.BtfdbgError`, of which the
 caller makes one line and status 2. What verbs share (opening FILE, writing OUT) is in
