@@ -95,6 +95,25 @@ def test_a_dump_that_does_not_say_how_far_it_was_moved_gives_no_table(
         isf.table_of(few)
 
 
+def test_what_a_table_lacks_is_said(
+    few: Session,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    said = isf.Written(symbols=5, typed=2, shared=1, tables=0, banner=False, untyped=3, damaged=2)
+    monkeypatch.setattr("btfdbg.cli.main.open_session", lambda args: few)
+    monkeypatch.setattr(isf, "table_of", lambda session: ({"symbols": {}}, said))
+    assert main(["isf", "core", "-o", str(tmp_path / "x.json")]) == 0
+    output = capsys.readouterr()
+    lacking = output.out.splitlines()[1]
+    assert lacking.startswith("lacking: 3 data symbols")
+    assert "2 types are damaged" in lacking
+    assert "kallsyms' own tables" in lacking
+    assert "linux_banner" in output.err
+    assert json.loads((tmp_path / "x.json").read_text()) == {"symbols": {}}
+
+
 def test_a_file_that_cannot_be_written_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
