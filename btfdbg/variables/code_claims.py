@@ -13,6 +13,7 @@ from btfdbg.variables.context import Context
 from btfdbg.variables.evidence import CodeType
 from btfdbg.variables.forms import size_of
 from btfdbg.variables.placement import SectionKind
+from btfdbg.variables.propose import known_name
 from btfdbg.variables.provenance import Rejection
 from btfdbg.variables.symbols import Symbol
 
@@ -35,7 +36,8 @@ def proven_by_code(context: Context, symbol: Symbol, claim: CodeType) -> Type | 
         other_lengths=frozenset() if stated is None else frozenset((stated,)),
         gap=False,
     )
-    if checked is Rejection.LENGTH and text.endswith("[]"):
+    open_ended = text.endswith("[]")
+    if open_ended and (checked is Rejection.LENGTH or _ends_otherwise(context, symbol)):
         constant = context.places.of(symbol.address) is SectionKind.CONST
         open_ = checker.open_array(f"const {text}" if constant else text, symbol)
         return None if open_ is None else context.types.from_text(open_)
@@ -48,6 +50,16 @@ def proven_by_code(context: Context, symbol: Symbol, claim: CodeType) -> Type | 
     ):
         return checked[1] if claim.reach <= (size_of(checked[1]) or 0) else None
     return None
+
+
+def _ends_otherwise(context: Context, symbol: Symbol) -> bool:
+    """
+    Whether a kernel that has the name has other empty elements at its end than is usual.
+
+    amd_uncore_l3_format_attr has room for attributes that some machines add.
+    """
+    known = known_name(context, symbol.name).proposals
+    return any(AnnotatedType.parse(p.type).tail is not None for p in known)
 
 
 def one_or_table(context: Context, symbol: Symbol, type_: Type, claim: CodeType) -> Type | None:

@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 import drgn
 import pytest
 
+from btfdbg.variables.code_claims import _ends_otherwise, proven_by_code
 from btfdbg.variables.evidence import DumpEvidence
 from btfdbg.variables.lookup import VariableTypes
 from btfdbg.variables.provenance import Rejection, Source
 from btfdbg.variables.symbols import Symbol
 
-from .kernels import RELEASE, Sym, Symbols, make_btf, make_program
+from .kernels import BASE, RELEASE, Sym, Symbols, make_btf, make_program
 from .test_lookup import _database
 
 Said = Callable[[Symbol, drgn.Type, bool], tuple[str, int]]
@@ -150,3 +151,19 @@ def test_what_nothing_names_behind_a_pointer_is_padding() -> None:
     found = _given(_variables(symbol=symbol, claim=replace(claim, alone=True)))
     assert found is not None
     assert found[0] == "struct foo *"
+
+
+@pytest.mark.parametrize(("mark", "otherwise"), [("", False), ("tail2 ", True), ("tail0 ", True)])
+def test_an_array_that_ends_otherwise_elsewhere_has_no_usual_end(
+    mark: str, otherwise: bool
+) -> None:
+    # An array of one struct fits here alone; its length is what the usual end says.
+    line = ("w", f"{mark}struct foo *[4]", "near")
+    variables = _variables(line, symbol=Sym("w", 0x40, 24))
+    variables.find("w")
+    context = variables._prepared()
+    assert _ends_otherwise(context, Sym("w", BASE + 0x40, 24)) is otherwise
+    claim = Claim("struct foo *[]")
+    given = proven_by_code(context, Sym("w", BASE + 0x40, 24), claim)
+    assert given is not None
+    assert given.type_name() == ("struct foo *[]" if otherwise else "struct foo *[3]")
