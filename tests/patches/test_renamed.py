@@ -24,6 +24,8 @@ def targets() -> list[tuple[str, str]]:
     """What can be renamed, once each."""
     found: dict[tuple[str, str], Row] = {}
     for row in ROWS:
+        if row.use is Use.PUT_OFF:
+            continue  # drgn's own prompt cannot do without its public package of helpers
         if row.use is not Use.ENVIRONMENT or row.name in _IN_PYTHON:
             found.setdefault((row.module, row.name), row)
     return list(found)
