@@ -122,6 +122,14 @@ def test_a_stack_ends_where_a_task_begins() -> None:
     assert other[30].type == "OFFSET"
 
 
+def test_functions_where_a_stack_ends_can_be_left_out() -> None:
+    text = struct.pack("<2I", BL, NOP)
+    places = [(START, 8)]
+    kept, left = (Records(text, START, 0, 0, None, {START}, omits_ends=o) for o in (False, True))
+    assert kept.entries(places)
+    assert left.entries(places) == b""
+
+
 def test_code_that_was_given_back_left_its_record() -> None:
     (gone,) = tables((0, 0, 0))
     assert (gone[0]["cfa"].reg, gone[0][30].arg) == (29, -8)

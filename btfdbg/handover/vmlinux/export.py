@@ -358,7 +358,9 @@ class _Export:
         out, count = [records.head()], 0
         modules = ((low, text, inside) for low, _, text, inside in self.modules)
         for start, text, symbols in (*kernel, *modules):
-            made = records.Records(text, start, self.shift, mask, found, first)
+            made = records.Records(
+                text, start, self.shift, mask, found, first, omits_ends=not self.runtime
+            )
             sizes = {s.address: s.size for s in symbols if is_text(s) and s.size}
             out.append(made.entries(sorted(sizes.items())))
             count += made.count

@@ -88,6 +88,8 @@ class Records:
     :param mask: Bits of a signed address that are the signature's, 0 without.
     :param saved_by: Where an exception saves registers.
     :param ends: Addresses in memory of functions that nothing called.
+    :param omits_ends: Leave out the functions where a stack ends. drgn shows a frame without a
+        place where gdb ends, and follows the record to its end by itself.
     """
 
     def __init__(
@@ -98,6 +100,7 @@ class Records:
         mask: int,
         saved_by: Saved | None = None,
         ends: Container[int] = (),
+        omits_ends: bool = False,
     ) -> None:
         self._text = text
         self._start = start
@@ -113,6 +116,7 @@ class Records:
             )
         self._saved = saved_by
         self._ends = ends
+        self._omits_ends = omits_ends
         in_register = value(_LR, bytes((OP_BREG0 + _LR, 0)) + self._unsigned)
         self._leaf = _cfa(_SP, 0) + same(_FP) + (in_register if mask else same(_LR))
         self._framed: dict[tuple[int, int], bytes] = {}
@@ -138,13 +142,15 @@ class Records:
             while at < len(pairs) and pairs[at] < high:
                 at += 1
             body = self._function(low, high, pairs[first:at])
+            if self._omits_ends and body == _ENDED:
+                continue
             out.append(padded(struct.pack("<IQQ", 0, start - self._shift, size) + body))
             self.count += 1
         return b"".join(out)
 
     def _function(self, low: int, high: int, pairs: list[int]) -> bytes:
         if self._start + low in self._ends:
-            return _cfa(_FP, _RECORD) + undefined(_LR)
+            return _ENDED
         if not pairs and not any(self._words[low:high]):
             # What ran while booting and was given back; what it called has its record.
             return self._rule(_FP, _RECORD)
@@ -179,7 +185,7 @@ class Records:
         """The rule of a function that calls others without a record of its own."""
         kind = self._exception(low, high)
         if kind == _META_FINAL:
-            return _cfa(_FP, _RECORD) + undefined(_LR)
+            return _ENDED
         if kind == _META_PT_REGS and self._saved is not None:
             found = _cfa(_FP, _RECORD) + saved(_FP, self._saved.fp)
             return found + saved(_LR, self._saved.pc)
@@ -295,6 +301,9 @@ class Records:
 
 def _cfa(register: int, offset: int) -> bytes:
     return bytes((DEF_CFA, register)) + uleb(offset)
+
+
+_ENDED = _cfa(_FP, _RECORD) + undefined(_LR)
 
 
 def head() -> bytes:
