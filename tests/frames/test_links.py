@@ -15,7 +15,7 @@ from btfdbg.frames.sources.lookup import SourceFiles
 from btfdbg.frames.sources.model import Function
 from btfdbg.frames.sources.records import Named
 from btfdbg.kallsyms.model import Sym
-from tests.frames.test_sources import TEXT, Made, bugs_of
+from tests.frames.test_sources import TEXT, Made, bugs_of, made
 
 SIZE = 16
 
@@ -157,6 +157,20 @@ def test_what_is_known_of_several_files_says_nothing_of_the_others() -> None:
     region = Linked("abcd", {"a": "d"}, records=records)
     assert region.joined("b") == list("abcd")
     assert file_of(region, "b") is None
+
+
+@pytest.mark.parametrize(
+    ("release", "given"), [("6.12.1-amd64-cloud", "fs/a.c"), ("6.12.1-own", None)]
+)
+def test_a_name_of_the_table_that_does_not_fit_there_says_nothing_of_the_others(
+    release: str, given: str | None
+) -> None:
+    """A static function of that name may be another one in a kernel that the table lacks."""
+    region = Linked(["one", "first", "two", "three"], {"one": "three"})
+    assert region.joined("two") == ["one", "first", "two", "three"]
+    files = SourceFiles(lambda address: region, release=release, machine="x86_64", load=made)
+    found = files.of_function(region, region.named("two")[0])
+    assert (found and found[0]) == given
 
 
 def test_an_architecture_whose_calls_are_not_known_shows_nothing() -> None:

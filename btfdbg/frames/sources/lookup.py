@@ -374,7 +374,7 @@ class SourceFiles:
             if function is None or function.address >= end or len(files) > 1:
                 break
             place = self._certain(region, function)
-            if place is not None and is_source(place[0]):
+            if place is not None and is_source(place[0]) and self._fits(region, function, place):
                 files.add(place[0])
             function = region.behind(function)
         return files.pop() if len(files) == 1 else None
