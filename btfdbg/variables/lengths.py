@@ -69,6 +69,11 @@ class ArrayEvidence:
 def array_length(evidence: ArrayEvidence, tails: Mapping[str, TrailingZeros]) -> int | None:
     """Return the array's length, None if more than one is possible."""
     found = _judged_length(evidence, tails)
+    unread = evidence.contents is None and evidence.place is SectionKind.CONST
+    if unread and evidence.hint is not None and evidence.element != "char":
+        # Constants that were left out of the dump: only what needs no contents counts.
+        certain = evidence.surrounded or len(_possible(evidence)) == 1
+        return found if certain and found == evidence.hint else None
     return None if found is None or _may_be_another(evidence, found, tails) else found
 
 

@@ -150,6 +150,23 @@ def test_of_lengths_that_are_all_new_none_is_taken_for_its_place_alone() -> None
     )
 
 
+def test_constants_that_are_not_in_the_dump_prove_no_length() -> None:
+    # des_cbc_tv_template of a trimmed 6.12: five, where nine would fill the place.
+    vectors = _evidence(
+        "struct cipher_testvec", element_size=64, hint=5, extent=Extent(576, 64),
+        place=SectionKind.CONST, surrounded=False,
+    )  # fmt: skip
+    assert array_length(replace(vectors, place=SectionKind.WRITABLE), TAILS) == 9
+    assert array_length(vectors, TAILS) is None
+    # audit_hook_names: six in 7.2, five and padding in as many bytes.
+    names = _evidence(
+        "const char *", hint=6, extent=Extent(48, 16), place=SectionKind.CONST, surrounded=False
+    )
+    assert array_length(names, TAILS) is None
+    assert array_length(replace(names, surrounded=True), TAILS) == 6
+    assert array_length(replace(names, extent=Extent(48, 8)), TAILS) == 6
+
+
 def test_a_hint_too_long_for_the_extent_is_no_answer() -> None:
     assert array_length(_evidence(hint=9), TAILS) is None
 
