@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO
 
 from btfdbg import __version__
+from btfdbg.btf import Kind, kinds
 from btfdbg.btf.text.isf import Json, to_isf
 from btfdbg.errors import DebugInfoError
 from btfdbg.handover.kernel import gather
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     import gzip
     import lzma
 
+    from btfdbg.btf import Btf
     from btfdbg.kallsyms.model import Sym
     from btfdbg.program.session import Session
 
@@ -90,6 +92,7 @@ def table_of(session: Session) -> tuple[Json, Written]:
         addresses[own.name] = own.address - kernel.offset
         if (own.name, own.address) in kernel.types:
             types[own.name] = kernel.types[own.name, own.address]
+    _name_core_timekeeper(kernel.btf, addresses, types)
     damaged: set[int] = set()
     table = to_isf(
         kernel.btf,
@@ -105,6 +108,28 @@ def table_of(session: Session) -> tuple[Json, Written]:
         kernel.untyped, len(damaged),
     )  # fmt: skip
     return table, written
+
+
+def _name_core_timekeeper(btf: Btf, addresses: dict[str, int], types: dict[str, int]) -> None:
+    """
+    Add ``tk_core``, which C code still says and volatility3's boot time wants.
+
+    It is a macro for ``timekeeper_data[TIMEKEEPER_CORE]`` since there are auxiliary timekeepers
+    (kernel/time/timekeeping.c).
+    """
+    if "tk_core" in addresses or "timekeeper_data" not in types:
+        return
+    array = btf.type_by_id(btf.skip_mods_and_typedefs(types["timekeeper_data"]))
+    ids = btf.types_by_name("timekeeper_ids", (Kind.ENUM,))
+    numbers = btf.type_by_id(ids[0]) if len(ids) == 1 else None
+    if (
+        isinstance(array, kinds.Array)
+        and btf.name_of(array.type) == "tk_data"
+        and isinstance(numbers, kinds.Enum)
+        and any(v.name == "TIMEKEEPER_CORE" and v.value == 0 for v in numbers.values)
+    ):
+        addresses["tk_core"] = addresses["timekeeper_data"]
+        types["tk_core"] = array.type
 
 
 def name_dwarf2json(table: Json) -> None:

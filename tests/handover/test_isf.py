@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from btfdbg.btf.text import assemble
 from btfdbg.cli.main import main
 from btfdbg.errors import DebugInfoError
 from btfdbg.handover import isf
@@ -151,6 +152,24 @@ def test_a_table_may_name_the_producer_that_volatility_asks_for(few: Session) ->
     # Of less, volatility warns that a kernel with Rust may have wrong types; ours is of C alone.
     assert version >= (0, 9, 0)
     assert producer["instead_of"].startswith("btfdbg ")
+
+
+@pytest.mark.parametrize(("core", "known"), [(0, True), (1, False)])
+def test_the_core_timekeeper_has_the_name_that_c_code_says(core: int, known: bool) -> None:
+    btf = assemble.parse(
+        "[1] INT 'int' size=4 bits_offset=0 nr_bits=32 encoding=SIGNED\n"
+        "[2] STRUCT 'tk_data' size=4 vlen=1\n\t'timekeeper' type_id=1 bits_offset=0\n"
+        "[3] ARRAY '(anon)' type_id=2 index_type_id=1 nr_elems=1\n"
+        "[4] ENUM 'timekeeper_ids' encoding=UNSIGNED size=4 vlen=1\n"
+        f"\t'TIMEKEEPER_CORE' val={core}\n"
+    )
+    addresses, types = {"timekeeper_data": 4096}, {"timekeeper_data": 3}
+    isf._name_core_timekeeper(btf, addresses, types)
+    assert addresses.get("tk_core") == (4096 if known else None)
+    assert types.get("tk_core") == (2 if known else None)
+    old = {"tk_core": 8, "timekeeper_data": 4096}
+    isf._name_core_timekeeper(btf, old, types)
+    assert old["tk_core"] == 8
 
 
 TABLE, END = "__start___tracepoints_ptrs", "__stop___tracepoints_ptrs"
