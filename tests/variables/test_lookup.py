@@ -230,7 +230,7 @@ def _of_kernels(*rows: tuple[str, str, tuple[Kernel, ...]]) -> Database:
     return Database.from_text(TextDatabase((OLD, NEW), entries))
 
 
-def _typed(database: Database, *symbols: Sym) -> VariableTypes:
+def _typed(database: Database, *symbols: Sym, memory: bytes = b"") -> VariableTypes:
     """With symbols by address, which is what tells of neighbours."""
     btf, table = make_btf(), Symbols(*symbols)
 
@@ -238,7 +238,7 @@ def _typed(database: Database, *symbols: Sym) -> VariableTypes:
         return next((s for s in table if s.address <= address < s.address + s.size), None)
 
     return VariableTypes(
-        make_program(btf),
+        make_program(btf, memory),
         DumpEvidence(table, release=RELEASE, architecture="x86_64", btf=lambda: btf, symbol_at=at),
         database=lambda: database,
     )
@@ -324,7 +324,9 @@ def test_a_table_of_another_length_may_have_had_its_const_later(
 ) -> None:
     read_only = (Sym("__start_rodata", 0x80, 1), Sym("__end_rodata", 0x4000, 1))
     symbols = (*_BOUNDS, *read_only, Sym("v", 0x100, 16, letter), Sym("w", 0x110, 8))
-    variables = _typed(_of_kernels(("v", f"{element} const [{of_new}]", (NEW,))), *symbols)
+    memory = bytes(0x100) + 2 * (BASE + 0x200).to_bytes(8, "little") + bytes(0x100)
+    database = _of_kernels(("v", f"{element} const [{of_new}]", (NEW,)))
+    variables = _typed(database, *symbols, memory=memory)
     assert _type(variables) == (f"{element} const [2]" if is_given else None)
     assert variables.cause("v") is (None if is_given else Rejection.AMBIGUOUS)
 
