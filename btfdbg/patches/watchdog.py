@@ -234,6 +234,10 @@ class _Watch:
                 self._steps = min(2 * self._steps, _MAX_STEPS)
 
 
+def _late(number: int, frame: FrameType | None) -> None:
+    """Take a signal that was on its way when the timer was stopped: by default it would kill."""
+
+
 @contextlib.contextmanager
 def watched() -> Iterator[None]:
     """
@@ -244,7 +248,7 @@ def watched() -> Iterator[None]:
     """
     if (
         threading.current_thread() is not threading.main_thread()
-        or signal.getsignal(signal.SIGVTALRM) is not signal.SIG_DFL
+        or signal.getsignal(signal.SIGVTALRM) not in (signal.SIG_DFL, _late)
         or signal.getitimer(signal.ITIMER_VIRTUAL) != (0.0, 0.0)
     ):
         yield
@@ -259,4 +263,4 @@ def watched() -> Iterator[None]:
         with held():
             # The timer first: left running, it would end the process.
             signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-            signal.signal(signal.SIGVTALRM, signal.SIG_DFL)
+            signal.signal(signal.SIGVTALRM, _late)
