@@ -37,7 +37,9 @@ SESSION_METHODS = {
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    # Packages are there once they are imported; what only this file needs is nobody's business.
+    own = {"TYPE_CHECKING", "annotations", "SESSION_METHODS", "_HOME"}
+    return sorted({*globals(), *__all__} - own)
 
 
 def __getattr__(name: str) -> Any:

@@ -27,6 +27,7 @@ def test_attach_says_what_is_wrong_with_a_path(tmp_path: Path) -> None:
 
 def test_dir_and_help_show_the_public_names() -> None:
     assert set(btfdbg.__all__) <= set(dir(btfdbg))
+    assert not {"TYPE_CHECKING", "annotations"} & set(dir(btfdbg))
     shown = subprocess.run(
         [sys.executable, "-c", "import btfdbg; help(btfdbg)"], capture_output=True, text=True
     ).stdout
