@@ -421,16 +421,6 @@ def uleb(data: bytes, at: int) -> tuple[int, int]:
     raise _damaged(f"number at {at:#x} does not end")
 
 
-def uleb_bytes(value: int) -> bytes:
-    """The shortest unsigned LEB128 form of a number."""
-    out = bytearray()
-    while value >= 0x80:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
 def sleb(data: bytes, at: int) -> tuple[int, int]:
     """A signed LEB128 number and the offset behind it."""
     value, end = uleb(data, at)

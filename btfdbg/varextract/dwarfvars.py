@@ -28,6 +28,7 @@ from drgn import Program
 
 from btfdbg.cdecl import CDeclError, format_type
 from btfdbg.errors import DebugInfoError
+from btfdbg.leb128 import uleb_bytes
 from btfdbg.varextract import dies
 from btfdbg.varextract.dies import Die, Dies, Unit
 from btfdbg.varextract.dwarftypes import DwarfTypes
@@ -175,7 +176,7 @@ class DwarfVariables:
         except DebugInfoError:
             return
         starts = [
-            dies.uleb_bytes(code)
+            uleb_bytes(code)
             for code, abbrev in abbrevs.items()
             if abbrev.tag == _VARIABLE
             and abbrev.attributes[:1] == ((dies.NAME, dies.STRP, 0),)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import struct
 
+from btfdbg.leb128 import sleb_bytes, uleb_bytes
+
 DATA_ALIGN = -8
 ADVANCE4, DEF_CFA = 0x04, 0x0C
 _OFFSET_EXTENDED_SF, _VAL_OFFSET_SF, _SAME_VALUE, _VAL_EXPRESSION = 0x11, 0x15, 0x08, 0x16
@@ -24,7 +26,7 @@ def padded(body: bytes | bytearray) -> bytes:
 
 def saved(register: int, offset: int) -> bytes:
     """A register is saved at an offset from the CFA."""
-    return bytes((_OFFSET_EXTENDED_SF, register)) + sleb(offset // DATA_ALIGN)
+    return bytes((_OFFSET_EXTENDED_SF, register)) + sleb_bytes(offset // DATA_ALIGN)
 
 
 def is_cfa(register: int) -> bytes:
@@ -42,32 +44,11 @@ def undefined(register: int) -> bytes:
     return bytes((_UNDEFINED, register))
 
 
-def uleb(value: int) -> bytes:
-    """Unsigned LEB128."""
-    out = bytearray()
-    while True:
-        byte, value = value & 0x7F, value >> 7
-        out.append(byte | (0x80 if value else 0))
-        if not value:
-            return bytes(out)
-
-
-def sleb(value: int) -> bytes:
-    """Signed LEB128."""
-    out = bytearray()
-    while True:
-        byte, value = value & 0x7F, value >> 7
-        done = (value == 0 and not byte & 0x40) or (value == -1 and bool(byte & 0x40))
-        out.append(byte | (0 if done else 0x80))
-        if done:
-            return bytes(out)
-
-
 def value(register: int, expression: bytes) -> bytes:
     """A register was what an expression gives, which starts with the CFA on its stack."""
-    return bytes((_VAL_EXPRESSION, register)) + uleb(len(expression)) + expression
+    return bytes((_VAL_EXPRESSION, register)) + uleb_bytes(len(expression)) + expression
 
 
 def saved_at(register: int, expression: bytes) -> bytes:
     """A register is saved at the address that an expression gives."""
-    return bytes((_EXPRESSION, register)) + uleb(len(expression)) + expression
+    return bytes((_EXPRESSION, register)) + uleb_bytes(len(expression)) + expression

@@ -34,11 +34,10 @@ from btfdbg.handover.vmlinux.cfi import (
     same,
     saved,
     saved_at,
-    sleb,
-    uleb,
     undefined,
 )
 from btfdbg.lazy_dataclass import dataclass
+from btfdbg.leb128 import sleb_bytes, uleb_bytes
 
 ENTRY = 6
 """Bytes of ``struct orc_entry``."""
@@ -177,7 +176,7 @@ class Frames:
             bp = saved(_RBP, bp_offset)
         elif bp_reg == _BP:
             # A function that aligns its stack and so has a copy of the return address.
-            bp = saved_at(_RBP, bytes((OP_BREG0 + _RBP,)) + sleb(bp_offset))
+            bp = saved_at(_RBP, bytes((OP_BREG0 + _RBP,)) + sleb_bytes(bp_offset))
         else:
             bp = same(_RBP)
         return cfa + bp + saved(_RA, -8) + is_cfa(_RSP)
@@ -234,7 +233,7 @@ def rows(ips: bytes, table: int) -> array[int]:
 
 def _cie() -> bytes:
     # Version 4: no augmentation, 8-byte addresses, no segments.
-    body = struct.pack("<IB", 0xFFFFFFFF, 4) + b"\0" + bytes((8, 0, 1)) + sleb(DATA_ALIGN)
+    body = struct.pack("<IB", 0xFFFFFFFF, 4) + b"\0" + bytes((8, 0, 1)) + sleb_bytes(DATA_ALIGN)
     return padded(body + bytes((_RA,)))
 
 
@@ -256,23 +255,23 @@ def _cfa(register: int, offset: int) -> bytes | None:
         if register == _SP_INDIRECT:
             text = bytes((OP_BREG0 + _RSP, 0, OP_DEREF)) + _plus(offset)
         else:
-            text = bytes((OP_BREG0 + _RBP,)) + sleb(offset) + bytes((OP_DEREF,))
+            text = bytes((OP_BREG0 + _RBP,)) + sleb_bytes(offset) + bytes((OP_DEREF,))
         return bytes((_DEF_CFA_EXPRESSION, len(text))) + text
     number = _REGISTERS.get(register)
     if number is None:
         return None
     if offset >= 0:
-        return bytes((DEF_CFA, number)) + uleb(offset)
+        return bytes((DEF_CFA, number)) + uleb_bytes(offset)
     if offset % 8 == 0:
-        return bytes((_DEF_CFA_SF, number)) + sleb(offset // DATA_ALIGN)
-    text = bytes((OP_BREG0 + number,)) + sleb(offset)
+        return bytes((_DEF_CFA_SF, number)) + sleb_bytes(offset // DATA_ALIGN)
+    text = bytes((OP_BREG0 + number,)) + sleb_bytes(offset)
     return bytes((_DEF_CFA_EXPRESSION, len(text))) + text
 
 
 def _plus(offset: int) -> bytes:
     if offset >= 0:
-        return bytes((_OP_PLUS_UCONST,)) + uleb(offset)
-    return bytes((OP_CONSTS,)) + sleb(offset) + bytes((OP_PLUS,))
+        return bytes((_OP_PLUS_UCONST,)) + uleb_bytes(offset)
+    return bytes((OP_CONSTS,)) + sleb_bytes(offset) + bytes((OP_PLUS,))
 
 
 def _end() -> bytes:
@@ -280,5 +279,5 @@ def _end() -> bytes:
 
 
 def _frame_pointer() -> bytes:
-    cfa = bytes((DEF_CFA, _RBP)) + uleb(16)
+    cfa = bytes((DEF_CFA, _RBP)) + uleb_bytes(16)
     return cfa + saved(_RBP, -16) + saved(_RA, -8) + is_cfa(_RSP)

@@ -35,12 +35,11 @@ from btfdbg.handover.vmlinux.cfi import (
     padded,
     same,
     saved,
-    sleb,
-    uleb,
     undefined,
     value,
 )
 from btfdbg.lazy_dataclass import dataclass
+from btfdbg.leb128 import sleb_bytes, uleb_bytes
 
 _FP, _LR, _SP = 29, 30, 31
 _RECORD = 16
@@ -223,7 +222,7 @@ class Records:
         if self._saved is None:
             return self._leaf
         start = self._start + low - self._shift
-        stored = bytes((OP_BREG0 + _SP,)) + sleb(self._saved.pc) + bytes((OP_DEREF,))
+        stored = bytes((OP_BREG0 + _SP,)) + sleb_bytes(self._saved.pc) + bytes((OP_DEREF,))
         inside = (
             bytes((_OP_DUP, _OP_CONST8U))
             + struct.pack("<Q", start)
@@ -232,7 +231,7 @@ class Records:
             + bytes((_OP_LT, _OP_AND))
         )
         same_place = bytes((_OP_OVER,)) + stored + bytes((_OP_EQ, _OP_AND))
-        other = bytes((_OP_DROP, OP_BREG0 + _SP)) + sleb(self._saved.lr) + bytes((OP_DEREF,))
+        other = bytes((_OP_DROP, OP_BREG0 + _SP)) + sleb_bytes(self._saved.lr) + bytes((OP_DEREF,))
         choice = (
             bytes((OP_BREG0 + _LR, 0))
             + inside
@@ -287,7 +286,7 @@ class Records:
         if found is None:
             found = _cfa(register, size) + saved(_FP, -size)
             if self._unsigned:
-                at = bytes((OP_CONSTS,)) + sleb(8 - size) + bytes((OP_PLUS, OP_DEREF))
+                at = bytes((OP_CONSTS,)) + sleb_bytes(8 - size) + bytes((OP_PLUS, OP_DEREF))
                 found += value(_LR, at + self._unsigned)
             else:
                 found += saved(_LR, 8 - size)
@@ -300,7 +299,7 @@ class Records:
 
 
 def _cfa(register: int, offset: int) -> bytes:
-    return bytes((DEF_CFA, register)) + uleb(offset)
+    return bytes((DEF_CFA, register)) + uleb_bytes(offset)
 
 
 _ENDED = _cfa(_FP, _RECORD) + undefined(_LR)
@@ -309,5 +308,5 @@ _ENDED = _cfa(_FP, _RECORD) + undefined(_LR)
 def head() -> bytes:
     """What all entries of a section refer to, at its start."""
     # Version 4: no augmentation, 8-byte addresses, no segments; code in words.
-    body = struct.pack("<IB", 0xFFFFFFFF, 4) + b"\0" + bytes((8, 0, _WORD)) + sleb(-8)
+    body = struct.pack("<IB", 0xFFFFFFFF, 4) + b"\0" + bytes((8, 0, _WORD)) + sleb_bytes(-8)
     return padded(body + bytes((_LR,)) + is_cfa(_SP))
