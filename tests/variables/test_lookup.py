@@ -346,6 +346,21 @@ def test_one_length_where_other_kernels_have_two_is_no_answer(
     assert _type(_typed(_of_kernels(*rows), *symbols)) == given
 
 
+@pytest.mark.parametrize(
+    ("others", "given"),
+    [
+        ("int [9]", "int [6]"),
+        ("char [29]", None),  # mem_cgroup_events_index: of 56 bytes, int until 6.1, u8 later
+    ],
+)
+def test_a_new_length_of_numbers_is_no_answer_where_kernels_have_numbers_of_another_size(
+    others: str, given: str | None
+) -> None:
+    rows = (("v", "int [4]", (OLD,)), ("v", others, (NEW,)))
+    symbols = (*_BOUNDS, Sym("v", 0x110, 24), Sym("w", 0x128, 8))
+    assert _type(_typed(_of_kernels(*rows), *symbols)) == given
+
+
 def test_of_two_static_variables_of_a_kind_the_first_one_is_given() -> None:
     data = (Sym("_sdata", 0x80, 1), Sym("_edata", 0x4000, 1))
     two = (Sym("v", 0x2000, 4), Sym("v", 0x100, 4))
