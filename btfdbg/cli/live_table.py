@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _ROWS = 12
 _SHARE = 20  # drawing takes at most one part in so many of the time
+_PAUSE = 0.2  # seconds between two drawings, at least
 
 
 class LiveTable:
@@ -80,7 +81,7 @@ class LiveTable:
         else:
             self._live.update(_table(crashes, done, self._total, failed), refresh=True)
         took = time.monotonic() - start
-        self._next = start + max(0.2, _SHARE * took)
+        self._next = start + max(_PAUSE, _SHARE * took)
 
 
 def _table(crashes: Sequence[Crash], done: int, total: int, failed: int) -> Table:

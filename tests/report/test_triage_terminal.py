@@ -20,8 +20,10 @@ _RUN = """
 import os, resource, sys, time
 from btfdbg.cli.main import main
 from btfdbg.report.triage import workers
+from btfdbg.cli import live_table
+# Drawn each time: on a busy machine the first drawing alone may take longer than the logs.
+live_table._PAUSE = live_table._SHARE = 0
 if os.environ.get("PLAIN"):
-    from btfdbg.cli import live_table
     live_table.find_spec = lambda name: None
 if limit := int(os.environ.get("BYTES", 0)):
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))

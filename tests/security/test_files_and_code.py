@@ -29,6 +29,7 @@ RUNS = {
     ("commands/values.py", "compile"): "arguments of commands: the user's",
     ("program/extensions.py", "run_path"): "the user's own, which only they may write",
     ("cdecl/expression.py", "call"): "not subprocess.call: what parses a call in an expression",
+    ("patches/packages.py", "exec_module"): "drgn's own package, found as an import finds it",
     ("patches/task_states.py", "call"): "not subprocess.call: the helper that was asked for",
     ("commands/output.py", "Popen"): "the user's pager and pipelines",
     ("report/triage/on_dask.py", "Popen"): "a Python of ours; what it reads is told on its stdin",
