@@ -140,16 +140,17 @@ class Blocks:
     def _before(self, address: int) -> list[Insn]:
         """The instructions from which one is reached; none if not all of them are known."""
         if self._sources is None:
-            self._sources = {}
+            sources: dict[int, list[Insn]] = {}
             for last in self.insns.values():
                 if last.kind in (BRANCH, JUMP):
-                    self._sources.setdefault(last.target, []).append(last)
+                    sources.setdefault(last.target, []).append(last)
                 ends = last.kind == CALL and not self.code.returns(last.target)
                 if last.kind not in (JUMP, STOP, BREAK, JUMP_REGISTER) and not ends:
-                    self._sources.setdefault(last.end, []).append(last)
+                    sources.setdefault(last.end, []).append(last)
             odd = {f.target for f in self.fixups.values()} | set(self.branches.values())
             for target in odd.union(*self.tables.values()) | {self.code.start}:
-                self._sources[target] = []
+                sources[target] = []
+            self._sources = sources
         return self._sources.get(address, [])
 
     def _part(self, start: int, end: int) -> None:

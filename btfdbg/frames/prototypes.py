@@ -160,8 +160,8 @@ class Prototypes:
 
     def _is_clang(self) -> bool:
         if self._clang is None:
-            self._clang = ""
+            banner = b""
             for sym in self._session.lookup_symbols("linux_banner")[:1]:
                 banner = self._symbols.memory(sym.address, 256) or b""
-                self._clang = "clang" if b"clang version" in banner else ""
+            self._clang = "clang" if b"clang version" in banner else ""
         return bool(self._clang)

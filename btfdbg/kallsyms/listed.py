@@ -50,9 +50,10 @@ class ListedTable:
 
     def by_name(self, name: str) -> tuple[Sym, ...]:
         if self._by_name is None:
-            self._by_name = {}
+            found: dict[str, list[int]] = {}
             for index, sym in enumerate(self._symbols):
-                self._by_name.setdefault(sym.name, []).append(index)
+                found.setdefault(sym.name, []).append(index)
+            self._by_name = found
         return tuple(self._sym(index) for index in self._by_name.get(name, ()))
 
     def by_address(self, address: int) -> Sym | None:

@@ -41,9 +41,10 @@ class PromotedSymbols:
     def by_name(self, name: str) -> tuple[Sym, ...]:
         """All symbols of a C name, by address, as if they were called so."""
         if self._names is None:
-            self._names = {}
+            names: dict[str, set[str]] = {}
             for full in self._table.names():
                 if SUFFIX in full:
-                    self._names.setdefault(c_name(full), set()).add(full)
+                    names.setdefault(c_name(full), set()).add(full)
+            self._names = names
         found = [s for full in self._names.get(name, ()) for s in self._table.by_name(full)]
         return tuple(replace(s, name=name) for s in sorted(found, key=lambda s: s.address))

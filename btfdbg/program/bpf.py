@@ -86,13 +86,14 @@ class BpfBtfs(Mapping[int, Btf]):
 
     def _list(self) -> dict[int, KernelBtf]:
         if self._found is None:
-            self._found = {}
+            found: dict[int, KernelBtf] = {}
             try:
                 for entry in kernel_btfs(self._session):
                     if not entry.kernel:
-                        self._found[entry.id] = entry
+                        found[entry.id] = entry
             except DebugInfoError as e:
                 self._session.note(_STEP, str(e))
+            self._found = found
         return self._found
 
     def ids(self) -> tuple[int, ...]:
@@ -145,11 +146,12 @@ class BpfBtfs(Mapping[int, Btf]):
     def _all_users(self) -> dict[int, list[BpfUser]]:
         if self._users is None:
             by_address = {entry.address: btf_id for btf_id, entry in self._list().items()}
-            self._users = {}
+            users: dict[int, list[BpfUser]] = {}
             if by_address:
                 for user, btf in (*self._walk("program"), *self._walk("map")):
                     if btf in by_address:
-                        self._users.setdefault(by_address[btf], []).append(user)
+                        users.setdefault(by_address[btf], []).append(user)
+            self._users = users
         return self._users
 
     def _walk(self, kind: str) -> Iterator[tuple[BpfUser, int]]:

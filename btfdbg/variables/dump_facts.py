@@ -78,13 +78,14 @@ class DumpFacts:
     def parameters(self) -> Mapping[int, Parameter]:
         """The kernel's parameters, read when the first number is asked for."""
         if self._known_parameters is None:
-            self._known_parameters = {}
+            found: Mapping[int, Parameter] = {}
             if self._evidence.parameters is not None:
-                self._known_parameters = self._evidence.parameters()
+                found = self._evidence.parameters()
             elif self._btf is not None and self._symbol_at is not None and not self._module:
-                self._known_parameters = read_parameters(
+                found = read_parameters(
                     self._btf(), self._prog.read, self.address_of, self._symbol_at
                 )
+            self._known_parameters = found
         return self._known_parameters
 
     def address_of(self, name: str) -> int | None:

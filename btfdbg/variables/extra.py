@@ -167,13 +167,14 @@ class ExtraBtf:
         BTF has one way to write ``[0]`` and ``[]``.
         """
         if self._stated is None:
-            self._stated = {}
+            stated: dict[int, str] = {}
             for id_ in self.btf.own_ids():
                 if self.btf.kind_of(id_) == Kind.DECL_TAG:
                     tag = self.btf.type_by_id(id_)
                     assert isinstance(tag, kinds.DeclTag)
                     if tag.name.startswith(_TYPE_TAG):
-                        self._stated[int(tag.type)] = tag.name.removeprefix(_TYPE_TAG)
+                        stated[int(tag.type)] = tag.name.removeprefix(_TYPE_TAG)
+            self._stated = stated
         return self._stated.get(var_id)
 
 

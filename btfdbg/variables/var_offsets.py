@@ -65,13 +65,14 @@ class VarOffsets:
         if self._asked <= _MANY:
             return list(self._btf.own_ids_by_name(name, (Kind.VAR,)))
         if self._all is None:
-            self._all = {}
+            found: dict[str, list[TypeId]] = {}
             for id_, at in self._btf.own_of_kind(Kind.VAR):
                 try:
                     own = self._btf.string(self._btf.words[at + NAME_OFF])
                 except BtfError:
                     continue
-                self._all.setdefault(own, []).append(TypeId(id_))
+                found.setdefault(own, []).append(TypeId(id_))
+            self._all = found
         return self._all.get(name, []) if name else []
 
     def _type(self, var_id: int) -> int:

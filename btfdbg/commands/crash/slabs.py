@@ -107,9 +107,10 @@ class _Pages:
     def of(self, cache: drgn.Object) -> list[drgn.Object]:
         """struct slab (struct page before v5.17) of a cache."""
         if self._by_cache is None:
-            self._by_cache = {}
+            found: dict[int, list[drgn.Object]] = {}
             for slab in self._slabs():
-                self._by_cache.setdefault(slab.slab_cache.value_(), []).append(slab)
+                found.setdefault(slab.slab_cache.value_(), []).append(slab)
+            self._by_cache = found
         return self._by_cache.get(cache.value_(), [])
 
     def _slabs(self) -> Iterator[drgn.Object]:
