@@ -11,7 +11,7 @@ makes the compiler compare the types); include/asm-generic/vmlinux.lds.h for the
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 
 import drgn
 
@@ -56,12 +56,44 @@ class Parameter:
         return self.type if self.length is None else f"{self.type} [{self.length}]"
 
 
+class Parameters(Mapping[int, Parameter]):
+    """
+    Built-in parameters of known type, by the addresses of their variables.
+
+    Most variables are no parameters, so that the names of operations are looked up for those
+    that are asked for.
+
+    :param ops: where the operations of each variable are; for an array with its length.
+    :param name_at: name of the symbol at an address, empty without one.
+    """
+
+    def __init__(
+        self, ops: Mapping[int, tuple[int, int | None]], name_at: Callable[[int], str]
+    ) -> None:
+        self._ops = ops
+        self._name_at = name_at
+
+    def __getitem__(self, address: int) -> Parameter:
+        ops, length = self._ops[address]
+        name = self._name_at(ops)
+        type_ = _TYPES.get(name.removeprefix(_OPS)) if name.startswith(_OPS) else None
+        if type_ is None:
+            raise KeyError(address)
+        return Parameter(type_, length)
+
+    def __iter__(self) -> Iterator[int]:
+        return (address for address in self._ops if self.get(address) is not None)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
 def read_parameters(
     btf: Btf,
     read: Callable[[int, int], bytes],
     address_of: Callable[[str], int | None],
     symbol_at: Callable[[int], Symbol | None],
-) -> dict[int, Parameter]:
+) -> Mapping[int, Parameter]:
     """
     Return the built-in parameters of known type, by the addresses of their variables.
 
@@ -83,35 +115,25 @@ def read_parameters(
     except (BtfError, drgn.FaultError, ValueError):
         return {}
     pointer = struct.Struct(("<" if btf.byteorder == "little" else ">") + "Q")
-    names: dict[int, str] = {}
-
-    def name_of(address: int) -> str:
-        if address not in names:
-            symbol = symbol_at(address)
-            exact = symbol is not None and symbol.address == address
-            names[address] = symbol.name if symbol is not None and exact else ""
-        return names[address]
-
-    def type_of(address: int) -> str | None:
-        name = name_of(address)
-        return _TYPES.get(name.removeprefix(_OPS)) if name.startswith(_OPS) else None
-
-    found: dict[int, Parameter] = {}
+    of_arrays = address_of("param_array_ops")
+    found: dict[int, tuple[int, int | None]] = {}
     for at in range(0, len(table), row):
         (ops_at,) = pointer.unpack_from(table, at + ops)
         (target,) = pointer.unpack_from(table, at + arg)
-        type_ = type_of(ops_at)
-        if type_ is not None:
-            found[target] = Parameter(type_)
-        elif name_of(ops_at) == "param_array_ops":
-            try:
-                elements, length, elements_ops = array.read(read, pointer, target)
-            except drgn.FaultError:
-                continue
-            type_ = type_of(elements_ops)
-            if type_ is not None:
-                found[elements] = Parameter(type_, length)
-    return found
+        if ops_at != of_arrays:
+            found[target] = ops_at, None
+            continue
+        try:
+            elements, length, elements_ops = array.read(read, pointer, target)
+        except drgn.FaultError:
+            continue
+        found[elements] = elements_ops, length
+
+    def name_at(address: int) -> str:
+        symbol = symbol_at(address)
+        return symbol.name if symbol is not None and symbol.address == address else ""
+
+    return Parameters(found, name_at)
 
 
 @dataclass(frozen=True, slots=True)
