@@ -26,7 +26,7 @@ _NO_ANSWER = (
     ValueError,
     TypeError,
     AttributeError,
-    OverflowError,
+    ArithmeticError,  # numbers too large, and divisors of 0
     BtfdbgError,
 )
 

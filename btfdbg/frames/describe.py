@@ -21,7 +21,7 @@ NO_ANSWER = (
     ValueError,
     TypeError,
     AttributeError,
-    OverflowError,
+    ArithmeticError,  # numbers too large, and divisors of 0
     NotImplementedError,
 )
 """What a question to a damaged dump may end in."""

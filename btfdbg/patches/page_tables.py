@@ -1,7 +1,8 @@
-"""``follow_phys()`` where drgn 0.3 cannot walk page tables: riscv64.
+"""What drgn 0.3 asks to find what is at an address, and where: page tables, areas of vmalloc.
 
-Owns the call of ``vmcore.paging`` in drgn's place, which is asked only after drgn's own walk
-said that it is not implemented.
+Owns the call of ``vmcore.paging`` in drgn's place where drgn cannot walk page tables (riscv64),
+which is asked only after drgn's own walk said that it is not implemented; and where the search
+for an area begins.
 
 Facts: ``include/linux/mm_types.h`` (mm_struct.pgd is a virtual address in the linear mapping);
 ``arch/riscv/include/asm/page.h``.
@@ -46,3 +47,18 @@ def follow_phys(original: Callable[..., Any]) -> Callable[..., Any]:
         return Object(prog, "phys_addr_t", physical)
 
     return follow
+
+
+def vmap_zone_size(original: Callable[..., Any]) -> Callable[..., Any]:
+    """
+    Bytes after which vmalloc goes on to its next list of areas.
+
+    Where a search begins, no more: all lists are gone through. Clang makes a static variable of
+    two values one byte that says which, and 0 stands for a 1 then.
+    """
+
+    def size(prog: Any) -> int:
+        found: int = original(prog)
+        return max(found, 1)
+
+    return size

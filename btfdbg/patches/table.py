@@ -249,6 +249,11 @@ _STACKS = (
         "mm", "follow_phys", ("mm", "addr"), "page_tables:follow_phys",
         "not implemented for riscv64", "vtop does not work on riscv64", _REPORT,
     ),
+    _helper(
+        "mm", "_vmap_zone_size", ("prog",), "page_tables:vmap_zone_size",
+        "divides by what clang made a byte that says which of two values it is",
+        "ctx and rd -S end in a ZeroDivisionError on kernels built by clang", _REPORT,
+    ),
     Row(
         CRASH + "_bt", "_print_one_task", "backtrace:print_one_task",
         ("trace", "show_file_line", "drgn_style", "show_variables", "show_mem", "mem_annotate"),

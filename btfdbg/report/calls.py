@@ -20,7 +20,7 @@ UNREADABLE = (
     ValueError,
     TypeError,
     AttributeError,
-    OverflowError,
+    ArithmeticError,  # numbers too large, and divisors of 0
     NotImplementedError,  # drgn unwinds no stack of this architecture
     drgn.ObjectAbsentError,
     BtfdbgError,

@@ -198,3 +198,10 @@ def test_the_page_about_drgn_is_the_table() -> None:
 @pytest.mark.parametrize("row", [r for r in ROWS if r.upstream == "docs/upstream.md"], ids=row_id)
 def test_a_report_is_prepared_for_what_is_drgns(row: Row) -> None:
     assert row.name.rpartition(".")[2] in (_DOCS / "upstream.md").read_text()
+
+
+def test_a_zone_size_of_zero_ends_no_search_for_an_area(session: Session) -> None:
+    from btfdbg.patches.page_tables import vmap_zone_size
+
+    assert vmap_zone_size(lambda prog: 0)(session.prog) == 1
+    assert vmap_zone_size(lambda prog: 1 << 16)(session.prog) == 1 << 16
