@@ -165,8 +165,8 @@ def explain(session: Session, name: str) -> str:
             _of_symbols(symbols_named(session, name), name)
             or _of_enumerators(session, name)
             or _of_copies(session, name)
+            or _without_data_symbols(session, name)  # rcu_state is a structure as well
             or _of_types(session, name)
-            or _without_data_symbols(session, name)
         )
     except (BtfdbgError, drgn.FaultError):
         return ""  # what is damaged is told where it is read

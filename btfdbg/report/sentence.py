@@ -222,7 +222,9 @@ def evidence(h: Happened) -> Iterator[str]:
     if look.panic_cpu is not None:
         task = look.panic_task
         who = f", running {look.who(task)}" if task is not None else ""
-        yield f"CPU {look.panic_cpu} panicked{who} (panic_cpu)."
+        names = filter(look.session.lookup_symbols, ("panic_cpu", "crashing_cpu"))
+        # Without a symbol the log has told which CPU it was.
+        yield f"CPU {look.panic_cpu} panicked{who} ({next(names, 'so the log')})."
     elif h.kind == "snapshot":
         yield "No CPU has panicked (panic_cpu is -1), and the log reports nothing that ended it."
     if h.witness is not None:

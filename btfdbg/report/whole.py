@@ -18,7 +18,7 @@ from btfdbg.report.registry import CHECKS, Check
 from btfdbg.report.sentence import evidence, verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from btfdbg.program.session import Session
 
@@ -85,7 +85,7 @@ def run(look: DecidedLook, check: Check) -> Section:
     """Run one check."""
     missing = [need for need in check.needs if not look.has(need)]
     if missing:
-        why = f"this kernel or dump has no {', '.join(missing)}"
+        why = _lacking(look, missing)
         return Section(check.id, check.title, (), check.more, why)
     items = []
     why = ""
@@ -95,3 +95,15 @@ def run(look: DecidedLook, check: Check) -> Section:
     except UNREADABLE as e:
         why = f"it ended early: {e}"
     return Section(check.id, check.title, tuple(items), check.more, why)
+
+
+def _lacking(look: DecidedLook, needs: Sequence[str]) -> str:
+    """Why a check cannot be run: what is there, but has no type or address, is not absent."""
+    from btfdbg.program.untyped import explain
+
+    told = {need: explain(look.session, need) for need in needs if " " not in need}
+    absent = [need for need in needs if not told.get(need)]
+    words = [text for text in told.values() if text]
+    if absent:
+        words.append(f"this kernel has no {', '.join(absent)}")
+    return "; ".join(words)

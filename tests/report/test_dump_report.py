@@ -147,6 +147,19 @@ def test_a_check_of_the_users_own_is_a_section_and_its_failure_costs_no_other() 
     assert by_id["system"].items
 
 
+def test_what_a_check_lacks_is_called_absent_only_if_it_is() -> None:
+    session = btfdbg.session(btfdbg.program_from_core_dump(DUMPS["6.12-amd64-null"]))
+    try:
+        # A variable that is there, and whose type nothing knows.
+        check("lacking", "Lacking", needs=("BIT_mask", "nosuch_name"))(lambda look: iter(()))
+        found = report(session, only=("lacking",))
+    finally:
+        del CHECKS["lacking"]
+    (section,) = found.sections
+    assert "BIT_mask" in section.why.partition(";")[0]
+    assert section.why.endswith("this kernel has no nosuch_name")
+
+
 def test_rows_of_witnesses_name_kinds_that_exist() -> None:
     for row in WITNESSES:
         assert row.kind in KINDS
