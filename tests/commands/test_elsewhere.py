@@ -328,3 +328,10 @@ def test_what_is_no_text_is_no_file_of_lines(content: bytes, tmp_path: Path) -> 
     file.write_bytes(content)
     with pytest.raises(DebugInfoError, match="no text"):
         scripts.read_all([str(file)], False)
+
+
+def test_a_speed_that_was_never_measured_is_not_nought() -> None:
+    from btfdbg.commands.prompt.mach import _speed
+
+    assert _speed(0) == "(unknown)"
+    assert _speed(2594000) == "2594 MHz"

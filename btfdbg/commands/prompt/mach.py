@@ -63,7 +63,7 @@ def _machine(session: Session) -> Table:
         lambda: f"{_megabytes(totalram_pages(prog) * prog['PAGE_SIZE'])} MB")  # fmt: skip
     add("cpus", lambda: num_present_cpus(prog))
     add("online cpus", lambda: num_online_cpus(prog))
-    add("processor speed", lambda: f"{prog['cpu_khz'].value_() // 1000} MHz")
+    add("processor speed", lambda: _speed(prog["cpu_khz"].value_()))
     add("hz", lambda: _hz(prog))
     add("page size", lambda: prog["PAGE_SIZE"].value_())
     for what, name in (
@@ -78,6 +78,10 @@ def _machine(session: Session) -> Table:
     add("kernel text", lambda: f"{prog.symbol('_stext').address:x}")
     add("kernel stack size", lambda: prog["THREAD_SIZE"].value_())
     return table
+
+
+def _speed(khz: int) -> str:
+    return f"{khz // 1000} MHz" if khz else "(unknown)"  # 0 until the kernel has measured it
 
 
 def _megabytes(size: Any) -> str:
