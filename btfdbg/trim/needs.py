@@ -21,6 +21,7 @@ from btfdbg.errors import BtfdbgError, DebugInfoError
 from btfdbg.kallsyms import CombinedTable, KallsymsTable
 from btfdbg.program import unwind_riscv64
 from btfdbg.program.session import Session
+from btfdbg.program.up_cpus import for_each_up_cpu
 from btfdbg.trim import others, walks
 from btfdbg.trim.recorder import Recorder
 from btfdbg.trim.touching import Need
@@ -190,7 +191,6 @@ def running_code(recorder: Recorder, session: Session) -> None:
     crash finds by their code how large frames are, and by that of schedule() where a task
     that does not run goes on.
     """
-    from drgn.helpers.linux.cpumask import for_each_online_cpu
     from drgn.helpers.linux.pid import for_each_task
     from drgn.helpers.linux.sched import cpu_curr
 
@@ -198,7 +198,7 @@ def running_code(recorder: Recorder, session: Session) -> None:
     functions: set[tuple[int, int]] = set()
     for name in _CODE_OF_CRASH:
         functions.update((s.address, _READ_AHEAD * s.size) for s in session.lookup_symbols(name))
-    running = [cpu_curr(prog, cpu) for cpu in for_each_online_cpu(prog)]
+    running = [cpu_curr(prog, cpu) for cpu in for_each_up_cpu(prog)]
     for task in (*running, *for_each_task(prog)):
         try:
             counters = _stack(task)

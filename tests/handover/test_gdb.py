@@ -12,14 +12,18 @@ from pathlib import Path
 
 import drgn
 import pytest
+from drgn.helpers.linux.cpumask import for_each_present_cpu
 from drgn.helpers.linux.mm import phys_to_virt
 from drgn.helpers.linux.pid import find_task
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import btfdbg
 from btfdbg.handover.gdb.packets import MAX_PACKET, Connection, checksum, escape, unescape
 from btfdbg.handover.gdb.server import Stub, _Socket
+from btfdbg.handover.gdb.threads import IDLE, Threads
 from btfdbg.program.session import Session
+from tests.conftest import bundled_dumps
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +90,15 @@ def test_a_client_reads_memory_registers_and_threads(stub: Stub, whole: Session)
     assert b"i386:x86-64" in client.ask(b"qXfer:features:read:target.xml:0,fff")
     assert client.ask(b"D") == b"OK"
     client.close()
+
+
+@pytest.mark.parametrize("dump", [path for path, _ in bundled_dumps()], ids=lambda path: path.stem)
+def test_the_idle_task_of_a_cpu_that_panic_stopped_is_a_thread(dump: Path) -> None:
+    prog = btfdbg.program_from_core_dump(dump)
+    btfdbg.session(prog)
+    cpus = set(for_each_present_cpu(prog))
+    assert cpus == {id - IDLE for id in Threads(prog).by_id if id >= IDLE}
+    assert len(cpus) > 1
 
 
 @pytest.mark.parametrize(

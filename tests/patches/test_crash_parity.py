@@ -11,7 +11,8 @@ from drgn import Architecture, Platform, PlatformFlags
 from drgn.helpers.linux.percpu import per_cpu
 
 from btfdbg.commands.evaluate import prepare, run_line
-from btfdbg.patches import cpus, stacks
+from btfdbg.patches import stacks
+from btfdbg.program import up_cpus
 from btfdbg.program.attach import attach
 from btfdbg.program.per_cpu import is_per_cpu
 from btfdbg.program.session import Session
@@ -97,7 +98,7 @@ def test_a_kernel_that_did_not_panic_is_believed(oops_core: Path) -> None:
     dump.put(dump.twin.prog["panic_cpu"].address_, (0xFFFFFFFF).to_bytes(4, "little"))
     dump.put(dump.twin.prog["__cpu_online_mask"].address_, (1).to_bytes(8, "little"))
     session = dump.attach()
-    assert not cpus._has_died(session.prog)
+    assert not up_cpus.has_died(session.prog)
     assert list(for_each_online_cpu(session.prog)) == [0]
 
 

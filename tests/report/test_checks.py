@@ -8,12 +8,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from drgn.helpers.linux.cpumask import for_each_present_cpu
 from hypothesis import given
 from hypothesis import strategies as st
 
 import btfdbg
 from btfdbg.report.checks.memory import victims
-from btfdbg.report.checks.network import _length
+from btfdbg.report.checks.network import _backlogs, _length
 from btfdbg.report.checks.timers import timers
 from btfdbg.report.clock import Clock, hz_of
 from btfdbg.report.look import Look
@@ -131,6 +132,33 @@ def test_no_timer_of_a_machine_whose_cpus_tick_is_late(dump: Path) -> None:
     assert not text.startswith("Timers that wait: 0")
 
 
+@pytest.mark.parametrize("dump", DUMPS, ids=lambda path: path.stem)
+def test_cpus_that_panic_stopped_count_like_the_one_that_called_it(
+    dump: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look: Any = Look(btfdbg.session(btfdbg.program_from_core_dump(dump)))
+    cpus = list(for_each_present_cpu(look.prog))
+    asked: list[int] = []
+
+    def of_cpu(look: Any, cpu: int, clock: Any) -> Any:
+        asked.append(cpu)
+        return iter(())
+
+    monkeypatch.setattr("btfdbg.report.checks.timers._wheel", of_cpu)
+    list(timers(look))
+    assert asked == cpus
+    assert len(cpus) > 1
+
+    stopped = cpus[-1]
+
+    def softnet(data: Any, cpu: int) -> Any:
+        queue = SimpleNamespace(qlen=3 if cpu == stopped else 0)
+        return SimpleNamespace(input_pkt_queue=queue, process_queue=SimpleNamespace(qlen=0))
+
+    monkeypatch.setattr("drgn.helpers.linux.percpu.per_cpu", softnet)
+    assert list(_backlogs(look)) == [(stopped, 3)]
+
+
 @pytest.mark.parametrize(
     ("late", "said", "functions"),
     [
@@ -150,7 +178,7 @@ def test_a_cpu_that_runs_no_timers_is_named(
         return [row for row in late if row[1] == cpu]
 
     module = "btfdbg.report.checks.timers"
-    monkeypatch.setattr("drgn.helpers.linux.cpumask.for_each_online_cpu", lambda prog: range(2))
+    monkeypatch.setattr(f"{module}.for_each_up_cpu", lambda prog: range(2))
     monkeypatch.setattr(f"{module}.Clock", lambda look: SimpleNamespace(jiffies=1, hz=250))
     monkeypatch.setattr(f"{module}._wheel", of_cpu)
     monkeypatch.setattr(f"{module}._high_resolution", lambda *arguments: iter(()))

@@ -11,13 +11,13 @@ from collections.abc import Iterator, Mapping
 from xml.sax.saxutils import quoteattr
 
 import drgn
-from drgn.helpers.linux.cpumask import for_each_online_cpu
 from drgn.helpers.linux.pid import for_each_task
 from drgn.helpers.linux.sched import idle_task, task_cpu
 
 from btfdbg.errors import BtfdbgError
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.program.thread_size import stack_freed
+from btfdbg.program.up_cpus import for_each_up_cpu
 
 logger = logging.getLogger("btfdbg.gdb")
 
@@ -67,7 +67,7 @@ class Threads:
             logger.debug("no crashed thread: %s", e)
 
     def _every(self) -> Iterator[Thread]:
-        for cpu in for_each_online_cpu(self._prog):
+        for cpu in for_each_up_cpu(self._prog):
             try:
                 task = idle_task(self._prog, cpu)
             except (LookupError, drgn.FaultError):

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 import drgn
 
+from btfdbg.program.up_cpus import for_each_up_cpu
 from btfdbg.report.calls import UNREADABLE
 from btfdbg.report.look import Look
 from btfdbg.report.parts import Item, Line, Table
@@ -90,10 +91,9 @@ def _length(look: Look, qdisc: drgn.Object) -> int:
 
 
 def _backlogs(look: Look) -> Iterator[tuple[int, int]]:
-    from drgn.helpers.linux.cpumask import for_each_online_cpu
     from drgn.helpers.linux.percpu import per_cpu
 
-    for cpu in itertools.islice(for_each_online_cpu(look.prog), _CPUS):
+    for cpu in itertools.islice(for_each_up_cpu(look.prog), _CPUS):
         try:
             data = per_cpu(look.prog["softnet_data"], cpu)
             count = int(data.input_pkt_queue.qlen) + int(data.process_queue.qlen)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import drgn
 
+from btfdbg.program.up_cpus import for_each_up_cpu
 from btfdbg.report.calls import UNREADABLE
 from btfdbg.report.clock import Clock
 from btfdbg.report.look import Look
@@ -40,15 +41,13 @@ Row = tuple[float, int, str, str]  # seconds late, CPU, what kind, function
 )
 def timers(look: Look) -> Iterator[Item]:
     """Print timers that are late by more than a wheel's slack."""
-    from drgn.helpers.linux.cpumask import for_each_online_cpu
-
     clock = Clock(look)
     if clock.jiffies is None or not clock.hz:
         yield Line("How late a timer is cannot be told: HZ is not known.", "note")
         return
     late: list[Row] = []
     seen = lost = 0
-    for cpu in itertools.islice(for_each_online_cpu(look.prog), _CPUS):
+    for cpu in itertools.islice(for_each_up_cpu(look.prog), _CPUS):
         for find in (_wheel, _high_resolution):
             try:
                 for row in itertools.islice(find(look, cpu, clock), _TIMERS - seen):
