@@ -94,7 +94,8 @@ def kernel_stack_trace(original: Helper) -> Helper:
         if find_session(prog) is not None and args and _gave_its_stack(prog, args[-1]):
             return _none(prog, "a task that has ended gave its stack back")
         try:
-            return original(*args, **kwargs)
+            found = original(*args, **kwargs)
+            return found if find_session(prog) is None else _without_made_up(prog, found)
         except NotImplementedError:
             if find_session(prog) is None:
                 raise
@@ -118,6 +119,25 @@ def kernel_stack_trace(original: Helper) -> Helper:
         return LinuxKernelStack(prog, [])
 
     return trace
+
+
+def _without_made_up(prog: drgn.Program, stack: Any) -> Any:
+    """A ``LinuxKernelStack`` up to where its memory is missing, and a remark if it is."""
+    from drgn.helpers.linux.stack import LinuxKernelStack, StackSegment
+
+    from btfdbg.frames.stack_end import REMARK, missing_at
+
+    missing = missing_at(prog, stack)
+    if missing is None:
+        return stack
+    left, at = missing
+    segments = []
+    for segment in stack.segments:
+        if left > 0:
+            segments.append(StackSegment(segment.kind, segment.frames[:left]))
+        left -= len(segment.frames)
+    remark(prog, REMARK, f"{at:#x} cannot be read")
+    return LinuxKernelStack(prog, segments)
 
 
 def _gave_its_stack(prog: drgn.Program, task: Any) -> bool:

@@ -8,6 +8,7 @@ task is shown as it stands.
 from __future__ import annotations
 
 import argparse
+import itertools
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -275,11 +276,15 @@ def _stack(session: Session, task: drgn.Object | None, first: int) -> Iterator[l
         raise LookupError("the stack cannot be unwound")
     if first:
         yield [("dim", f"#0 to #{first - 1} are how it came to the panic: bt")]
-    for i, frame in enumerate(trace):
+    from btfdbg.frames.stack_end import REMARK, missing_at
+
+    missing = missing_at(session.prog, trace)
+    count = len(trace) if missing is None else missing[0]
+    for i, frame in enumerate(itertools.islice(trace, count)):
         if i < first:
             continue
         if i >= first + _MAX_FRAMES:
-            yield [("dim", f"… {len(trace) - i} more frames")]
+            yield [("dim", f"… {count - i} more frames")]
             return
         name = frame.name or "???"
         offset = ""
@@ -298,6 +303,8 @@ def _stack(session: Session, task: drgn.Object | None, first: int) -> Iterator[l
             ("dim", " (interrupted)" if frame.interrupted and i else ""),
             ("comment", _file(session, frame)),
         ]
+    if missing is not None:
+        yield [("dim", f"{REMARK} ({missing[1]:#x} cannot be read)")]
 
 
 def _file(session: Session, frame: drgn.StackFrame) -> str:

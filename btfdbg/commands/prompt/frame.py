@@ -59,13 +59,19 @@ def frame(session: Session, args: argparse.Namespace) -> None:
     if task is None:
         raise CommandError("the crashed task cannot be told; name one: frame N -t PID")
     trace = session.prog.stack_trace(task)
-    if not 0 <= args.number < len(trace):
-        raise CommandError(f"the stack has the frames 0 to {len(trace) - 1}")
-    one = trace[args.number]
+    from btfdbg.frames.arguments import arguments
+    from btfdbg.frames.stack_end import REMARK, missing_at
+
+    missing = missing_at(session.prog, trace)
+    known = tuple(trace)[: None if missing is None else missing[0]]
+    if not 0 <= args.number < len(known):
+        why = "" if missing is None else f"; {REMARK} ({missing[1]:#x} cannot be read)"
+        raise CommandError(f"the stack has the frames 0 to {len(known) - 1}{why}")
+    one = known[args.number]
     output.emit(("dim", f"#{args.number} "), ("symbol", one.name or "???"), _offset(one))
-    found = session.arguments(trace)[args.number]
+    found = arguments(session, known)[args.number]
     if not found:
-        output.emit("  ", ("dim", _why(session, trace, args.number)))
+        output.emit("  ", ("dim", _why(session, known, args.number)))
     for argument_ in found:
         output.emit("  ", *_line(argument_))
     _bind(session, found)
@@ -78,7 +84,7 @@ def _offset(one: drgn.StackFrame) -> Fragment:
         return "dim", f" at {one.pc:#x}"
 
 
-def _why(session: Session, trace: drgn.StackTrace, number: int) -> str:
+def _why(session: Session, trace: tuple[drgn.StackFrame, ...], number: int) -> str:
     """Why a frame has no arguments to show."""
     from btfdbg.frames.arguments import recovery, walk
 
