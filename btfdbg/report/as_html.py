@@ -11,6 +11,7 @@ from typing import Any
 
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.report.as_json import as_dict
+from btfdbg.report.counts import counted
 from btfdbg.report.pages import render
 from btfdbg.report.parts import Report
 
@@ -45,6 +46,7 @@ def as_html(report: Report) -> str:
             elif item["type"] == "bars":
                 most = max((row["amount"] for row in item["rows"]), default=0)
                 for row in item["rows"]:
+                    row["shown"] = counted(row["amount"], item["unit"])
                     row["share"] = round(100 * row["amount"] / most, 2) if most else 0
     return render("report.html.j2", values)
 

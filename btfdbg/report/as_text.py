@@ -5,6 +5,7 @@ Owns layout. Control characters out of the dump are escaped here, for every line
 
 from __future__ import annotations
 
+from btfdbg.report.counts import counted
 from btfdbg.report.logs.lines import printable
 from btfdbg.report.parts import Bars, Graph, Item, Line, Report, Section, Stack, Table
 
@@ -89,4 +90,5 @@ def _bars(bars: Bars) -> Iterator[str]:
     width = max((len(label) for label, _ in bars.rows), default=0)
     for label, amount in bars.rows:
         bar = "█" * max(round(_BAR * amount / most), 1) if most and amount else ""
-        yield f"  {label.ljust(width)}  {amount:>9,.0f} {bars.unit}  {bar}".rstrip()
+        number, _, unit = counted(amount, bars.unit).partition(" ")
+        yield f"  {label.ljust(width)}  {number:>9} {unit.ljust(len(bars.unit))}  {bar}".rstrip()

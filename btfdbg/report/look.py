@@ -71,6 +71,15 @@ class Look:
             return None
 
     @functools.cached_property
+    def panic_is_told(self) -> bool:
+        """Whether the dump tells if a CPU panicked, and which."""
+        try:
+            panic_cpu(self.prog)
+        except LookupError:
+            return False
+        return True
+
+    @functools.cached_property
     def panic_task(self) -> drgn.Object | None:
         """``struct task_struct *`` of the task that panicked, if one did."""
         if self.panic_cpu is None:

@@ -13,10 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import btfdbg
+from btfdbg.report.checks.blocked import group_items
+from btfdbg.report.checks.crash import crash
 from btfdbg.report.checks.memory import victims
 from btfdbg.report.checks.network import _backlogs, _length
 from btfdbg.report.checks.timers import timers
 from btfdbg.report.clock import Clock, hz_of
+from btfdbg.report.counts import counted
 from btfdbg.report.look import Look
 from btfdbg.report.parts import Line, Section, Table
 from btfdbg.report.whole import report
@@ -187,3 +190,58 @@ def test_a_cpu_that_runs_no_timers_is_named(
     assert said in " ".join(item.text for item in items if isinstance(item, Line))
     found = Section("timers", "", tuple(items), (), "")
     assert [row[2] for row in rows(found)] == functions
+
+
+@pytest.mark.parametrize(
+    ("panic_cpu", "said"),
+    [
+        (SimpleNamespace(counter=2**32 - 1), "No task panicked."),
+        (SimpleNamespace(counter=1), "CPU 1 panicked; which task cannot be told."),
+        (None, "Whether a task panicked, and which, cannot be told."),
+    ],
+)
+def test_no_task_panicked_is_said_only_where_the_dump_tells(panic_cpu: Any, said: str) -> None:
+    def lost() -> Any:
+        raise LookupError("no thread")
+
+    class Prog(dict[str, Any]):
+        crashed_thread = staticmethod(lost)
+
+    prog: Any = Prog() if panic_cpu is None else Prog(panic_cpu=panic_cpu)
+    look: Any = Look.__new__(Look)
+    look.prog, look.doubts = prog, set()
+    assert [item.text for item in crash(look) if isinstance(item, Line)] == [said]
+
+
+@pytest.mark.parametrize(
+    ("number", "nouns", "said"),
+    [
+        (1, ("tasks",), "1 task"),
+        (0.0, ("tasks",), "0 tasks"),
+        (2000.0, ("tasks",), "2,000 tasks"),
+        (1, ("crashes", "crash"), "1 crash"),
+        (1.2, ("MiB",), "1 MiB"),
+    ],
+)
+def test_a_noun_fits_its_number(number: float, nouns: tuple[str, ...], said: str) -> None:
+    assert counted(number, *nouns) == said
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (["/a"], ["It works on /a."]),
+        (["/a", "/a", ""], ["2 of them work on /a."]),
+        (["/a", ""], ["1 of them works on /a."]),
+    ],
+)
+def test_who_works_on_a_file_is_counted(files: list[str], said: list[str]) -> None:
+    members: Any = tuple(
+        SimpleNamespace(task=f"t{n}", stack=(), lock=None, seconds=None, file=file, doing="")
+        for n, file in enumerate(files)
+    )
+    blockage: Any = SimpleNamespace(chain=lambda one: (one,), cycles=())
+    group: Any = SimpleNamespace(members=members, first=members[0])
+    items = [item.text for item in group_items(blockage, group) if isinstance(item, Line)]
+    assert [text for text in items if " on /" in text] == said
+    assert items[0].startswith("1 task: t0" if len(files) == 1 else f"{len(files)} tasks: t0")

@@ -70,6 +70,17 @@ def test_folder_is_grouped_and_odd_files_are_named(
     assert named == {"vmcore-incomplete", "fifo", "gone"}
 
 
+def test_one_crash_is_one_crash_in_one_group(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "one.log").write_text(stamped(NULL, "[  27.123456] "))
+    assert main(["triage", str(tmp_path / "one.log")]) == 0
+    assert capsys.readouterr().out.startswith("1 crash in 1 group\n")
+    page = tmp_path / "page"
+    assert main(["triage", str(tmp_path / "one.log"), "--html", str(page)]) == 0
+    assert "<title>1 crash in 1 group</title>" in (page / "index.html").read_text()
+
+
 def test_text_says_how_often_since_when_and_where(
     crash: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from btfdbg.report.blocked import Blockage, Blocked, Group
 from btfdbg.report.calls import UNREADABLE
+from btfdbg.report.counts import counted
 from btfdbg.report.happened import DecidedLook
 from btfdbg.report.parts import Bars, Graph, Item, Line, Stack
 from btfdbg.report.registry import check
@@ -62,7 +63,7 @@ def group_items(blockage: Blockage, group: Group) -> Iterator[Item]:
     longest = ""
     if first.seconds is not None:
         longest = f", {'the longest ' if count > 1 else ''}for {first.seconds:.1f} s"
-    yield Line(f"{count} task{'s' if count > 1 else ''}: {named}{longest}.")
+    yield Line(f"{counted(count, 'tasks')}: {named}{longest}.")
     if first.lock is not None:
         holder = blockage.holder(first.lock)
         mode = f" to {first.lock.mode}" if first.lock.mode else ""
@@ -79,7 +80,8 @@ def group_items(blockage: Blockage, group: Group) -> Iterator[Item]:
         yield Line("No lock is involved that the dump shows: nobody holds anything.", "note")
     files = Counter(one.file for one in group.members if one.file)
     for file, number in files.most_common(_NAMED):
-        yield Line(f"{number} of them work on {file}.")
+        who = "It works" if count == 1 else f"{number} of them work{'s' if number == 1 else ''}"
+        yield Line(f"{who} on {file}.")
     if not files and first.doing:
         yield Line(f"It is {first.doing}.")
     chain = blockage.chain(first)

@@ -14,7 +14,7 @@ def crash(look: DecidedLook) -> Iterator[Item]:
     """Print who, where and with what."""
     task = look.panic_task
     if task is None:
-        yield Line("No task panicked.")
+        yield _nobody(look)
         return
     happened = look.happened
     who = look.who(task)
@@ -38,6 +38,15 @@ def crash(look: DecidedLook) -> Iterator[Item]:
         yield Stack(tuple(map(str, calls[: len(calls) - len(story)])), "how it came to the panic")
     else:
         yield Stack(tuple(map(str, calls)), "innermost first")
+
+
+def _nobody(look: DecidedLook) -> Line:
+    """Why no task is shown: none panicked, or the dump does not tell."""
+    if not look.panic_is_told:
+        return Line("Whether a task panicked, and which, cannot be told.", "note")
+    if look.panic_cpu is not None:
+        return Line(f"CPU {look.panic_cpu} panicked; which task cannot be told.", "note")
+    return Line("No task panicked.")
 
 
 def _what_fits(look: DecidedLook) -> Iterator[Item]:

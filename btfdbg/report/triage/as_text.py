@@ -6,6 +6,7 @@ Owns the words and the order. JSON lines: one object a line, ``type`` is ``crash
 
 from __future__ import annotations
 
+from btfdbg.report.counts import counted
 from btfdbg.report.logs.lines import printable
 from btfdbg.report.triage.crash_of import to_json
 
@@ -65,7 +66,8 @@ def _group_lines(one: Group) -> Iterator[str]:
 def as_text(groups: Sequence[Group], hints: Sequence[Hint], errors: Sequence[Result]) -> str:
     """Return the groups, the worst first, then the hints, then what could not be read."""
     crashes = sum(one.count for one in groups)
-    out = [f"{crashes} crashes in {len(groups)} groups" if crashes else "No crash was found."]
+    found = f"{counted(crashes, 'crashes', 'crash')} in {counted(len(groups), 'groups')}"
+    out = [found if crashes else "No crash was found."]
     for one in groups:
         out += ["", *_group_lines(one)]
     if hints:
