@@ -20,7 +20,7 @@ What the rows put in place:
 * ``backtrace``, ``source_lines``: arguments, stack addresses and source files in ``bt``.
 * ``program_proxy``: running a command with a Program some of whose answers are ours; with it
   ``mod``, ``search`` and ``physical``.
-* ``task_commands``, ``task_states``: ``ps``, ``foreach`` and their constraints.
+* ``task_commands``, ``task_states``, ``task_letters``: ``ps``, ``foreach`` and their constraints.
 * ``per_cpu``: a per-CPU variable named without a CPU.
 * ``kmem``, ``pages``: tables of ``kmem`` whose lines stand alone, and are read in bulk.
 

@@ -164,6 +164,11 @@ _MISSING = (
         )
     ),
     _helper(
+        "sched", "task_state_to_char", ("task",), "task_letters:task_state_to_char",
+        "knows no state without the kernel's table of letters, which is data",
+        "ps, foreach UN and the report know no task's state without CONFIG_KALLSYMS_ALL",
+    ),
+    _helper(
         "mm", "task_rss", ("prog", "task"), "missing:task_rss",
         "one page that is missing ends the whole table in an error; what threads share is"
         " summed again for each",

@@ -85,6 +85,7 @@ class Blockage:
     def __init__(self, look: Look) -> None:
         self._look = look
         self._frozen: dict[int, Frozen | None] = {}
+        self._untold = 0
 
     @functools.cached_property
     def tasks(self) -> tuple[Blocked, ...]:
@@ -92,12 +93,14 @@ class Blockage:
         from drgn.helpers.linux.sched import task_state_to_char
 
         look = self._look
+        self._untold = 0
         found: list[Blocked] = []
         for task in look.tasks:
             try:
                 if task_state_to_char(task) != "D":
                     continue
             except UNREADABLE:
+                self._untold += 1
                 continue
             if len(found) >= MAX_UNWOUND:
                 look.doubts.add(
@@ -106,6 +109,30 @@ class Blockage:
                 break
             found.append(self._blocked(task))
         return tuple(sorted(found, key=lambda b: -(b.seconds or 0)))
+
+    @property
+    def untold(self) -> int:
+        """Of how many tasks it cannot be told: their state cannot be read, or they are lost."""
+        from btfdbg.patches.tasks import task_count
+
+        look = self._look
+        _ = self.tasks
+        return self._untold + max((task_count(look.prog) or 0) - len(look.tasks), 0)
+
+    @property
+    def none(self) -> str:
+        """
+        What there is to say where no task was found in D.
+
+        Example: ``"No task is blocked (D)."``, only if the state of each could be read.
+        """
+        untold = self.untold
+        read = len(self._look.tasks) - self._untold
+        if not read:
+            return "Whether a task is blocked (D) cannot be told: no task's state can be read."
+        if untold:
+            return f"Of {read:,} tasks none is blocked (D); of {untold:,} more it cannot be told."
+        return "No task is blocked (D)."
 
     def _blocked(self, task: drgn.Object) -> Blocked:
         from btfdbg.report.syscall import syscall_of

@@ -92,14 +92,18 @@ class Look:
 
     @functools.cached_property
     def tasks(self) -> tuple[drgn.Object, ...]:
-        """Every task but the idle ones, ``struct task_struct *``."""
+        """Every task but the idle ones, ``struct task_struct *``; drgn knows their states."""
         from drgn.helpers.linux.pid import for_each_task
+
+        from btfdbg.patches.task_letters import know_letters
 
         found: list[drgn.Object] = []
         try:
             found.extend(itertools.islice(for_each_task(self.prog), MAX_TASKS))
         except UNREADABLE as e:
             self.doubts.add(f"the list of tasks ends after {len(found):,}: {e}")
+        if found:
+            know_letters(found[0])
         return tuple(found)
 
     @functools.cached_property

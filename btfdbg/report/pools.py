@@ -75,6 +75,8 @@ def running(look: Look, pool: drgn.Object, limit: int = MAX_WORKS) -> Iterator[R
     from drgn.helpers.linux.list import hlist_for_each_entry
     from drgn.helpers.linux.sched import get_task_state
 
+    from btfdbg.patches.task_letters import know_letters
+
     for bucket in pool.busy_hash:
         workers = hlist_for_each_entry("struct worker", bucket.address_of_(), "hentry")
         for worker in itertools.islice(workers, max(limit, 0)):
@@ -84,6 +86,7 @@ def running(look: Look, pool: drgn.Object, limit: int = MAX_WORKS) -> Iterator[R
                 queue = worker.current_pwq.wq.name.string_().decode("utf-8", "backslashreplace")
             except UNREADABLE:
                 queue = "?"
+            know_letters(worker.task)
             try:
                 state = get_task_state(worker.task)
             except UNREADABLE:

@@ -143,7 +143,7 @@ def _waiting(happened: Happened) -> Iterator[list[Fragment]]:
 
     blockage = happened.blockage
     if not blockage.groups:
-        yield [("dim", "no task is blocked (D)")]
+        yield [("dim", blockage.none)]
     for group in blockage.groups[:_MAX_GROUPS]:
         indent = ""
         for item in group_items(blockage, group):

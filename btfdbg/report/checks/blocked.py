@@ -24,8 +24,10 @@ def blocked(look: DecidedLook) -> Iterator[Item]:
     blockage = look.happened.blockage
     yield from _states(look)
     if not blockage.tasks:
-        yield Line("No task is blocked (D).")
+        yield Line(blockage.none, "note" if blockage.untold else "")
         return
+    if blockage.untold:
+        yield Line(f"Of {blockage.untold:,} more tasks it cannot be told.", "note")
     for circle in blockage.cycles:
         names = " → ".join(str(one.task) for one in (*circle, circle[0]))
         yield Line(f"Circle: {names}.", "bad")
@@ -50,7 +52,8 @@ def _states(look: DecidedLook) -> Iterator[Item]:
         except UNREADABLE:
             count["?"] += 1
     rows = tuple((name, float(number)) for name, number in count.most_common())
-    yield Bars("tasks by state", "tasks", rows)
+    if rows:
+        yield Bars("tasks by state", "tasks", rows)
 
 
 def group_items(blockage: Blockage, group: Group) -> Iterator[Item]:
