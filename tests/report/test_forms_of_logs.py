@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from btfdbg.report import events
+from btfdbg.report.logs.headers import HEADERS, Header
 from btfdbg.report.severity import main_event
 
 INTERRUPTED = """\
@@ -194,3 +195,49 @@ Call Trace:
 def test_bug_of_a_fortified_function() -> None:
     [event] = events(FORTIFY)
     assert event.title == "buffer overflow detected in demo_copy"
+
+
+OOM = "[{0:5}.000000][  T544] demo invoked oom-killer: gfp_mask=0xcc0, order=0\n"
+KILL = (
+    "[{0:5}.{1}00000][  T544] Memory cgroup out of memory: Killed process {2} (demo) total-vm:9kB\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        (OOM.format(10) + KILL.format(10, 1, 546), [(1, 2)]),
+        (
+            OOM.format(10) + KILL.format(10, 1, 546) + OOM.format(20) + KILL.format(20, 1, 545),
+            [(1, 2), (3, 4)],
+        ),
+        (OOM.format(10) + OOM.format(11), [(1, 1), (2, 2)]),
+        # a table of tasks on a slow console, then two of one group: one report
+        (OOM.format(10) + KILL.format(99, 1, 546) + KILL.format(99, 2, 545), [(1, 3)]),
+        # the kernel leaves out the head of what comes too often
+        (OOM.format(10) + KILL.format(10, 1, 546) + KILL.format(20, 1, 545), [(1, 2), (3, 3)]),
+    ],
+    ids=["one", "two", "heads", "group", "without-head"],
+)
+def test_a_task_out_of_memory_again_is_another_report(
+    text: str, lines: list[tuple[int, int]]
+) -> None:
+    found = events(text)
+    assert [(event.line, event.last_line) for event in found] == lines
+    assert {event.kind for event in found} == {"out-of-memory"}
+
+
+@pytest.mark.parametrize("row", HEADERS, ids=lambda row: f"{row.kind}-{row.sample[:20]}")
+def test_head_much_later_by_the_same_task_begins_another_report(row: Header) -> None:
+    text = "".join(f"[{at:5}.000000][  T544] {row.sample}\n" for at in (10, 4000, 1))
+    assert [event.line for event in events(text)] == [1, 2, 3]  # the third after a new boot
+
+
+def test_hardware_errors_at_once_are_one_report() -> None:
+    text = """\
+[   10.000000][    C1] mce: [Hardware Error]: CPU 1: Machine Check Exception: 5 Bank 6: be00
+[   10.000100][    C1] mce: [Hardware Error]: TSC 1234 ADDR 5678
+[   20.000000][    C1] mce: [Hardware Error]: CPU 1: Machine Check Exception: 5 Bank 6: be00
+[   20.000100][    C1] mce: [Hardware Error]: TSC 1234 ADDR 5678
+"""
+    assert [(event.line, event.last_line) for event in events(text)] == [(1, 2), (3, 4)]

@@ -226,6 +226,33 @@ def test_nothing_to_read_is_a_failure(tmp_path: Path, capsys: pytest.CaptureFixt
     assert capsys.readouterr().out == "No crash was found.\n"
 
 
+@pytest.mark.parametrize(
+    ("name", "data", "why"),
+    [
+        ("vmcore", b"", "empty"),
+        ("dump.202611301204", b"", "empty"),
+        ("vmcore.gz", b"", "empty"),
+        ("vmcore", bytes(9000), "neither a dump nor a log"),
+    ],
+)
+def test_dump_in_a_folder_that_is_none_is_said_not_to_be_read(
+    name: str, data: bytes, why: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "crash"
+    folder.mkdir()
+    (folder / name).write_bytes(data)
+    (folder / "notes").write_bytes(b"")  # an empty file of another name says nothing
+    main(["triage", str(folder), "--html", str(tmp_path / "html")])
+    said = f"\nNot read (1):\n  {folder / name}: {why}\n"
+    assert said in capsys.readouterr().out
+    page = (tmp_path / "html" / "index.html").read_text()
+    assert "Not read (1)" in page
+    assert why in page
+    main(["triage", str(folder), "--format", "json"])
+    (row,) = rows(capsys)
+    assert (row["type"], row["path"], row["error"]) == ("error", str(folder / name), why)
+
+
 def test_text_that_tells_of_nothing_is_no_crash(
     crash: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

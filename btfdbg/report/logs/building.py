@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 _SECTIONS = 64  # of one report that are kept
 _BESIDE = 14  # lines between a message that names a defect and its BUG or WARNING
 _PANIC_AFTER = 120.0  # seconds
+_FOLLOWS_WITHIN = 60.0  # from a report's last line to a header that belongs to it
+_BURST = 5.0  # between hardware's lines of one event, and between what one OOM kills
 _KILLED_AFTER = 1.0  # from an oops to the end of its task
 _FIRST_PAGE = 4096
 _WITH_REGISTERS = ("null-dereference", "bad-access", "general-protection-fault")
@@ -119,6 +121,7 @@ class Builder:
         self._joined = False
         self._oopsed = False  # the line after the first was seen
         self._error_code = 0  # of an x86 page fault
+        self._killed = row.kind == "out-of-memory" and row.role == FOLLOWS
         self._warned = False  # a WARNING came from inside this report
         self.holder: Frame | None = None
         self.detail = row.detail.format_map({k: v or "" for k, v in groups.items()})
@@ -143,6 +146,7 @@ class Builder:
             self.file = groups["file"].rpartition(":")[0]
         self.address = self.address or groups.get("address") or ""
         self._oopsed = self._oopsed or row.role == FOLLOWS
+        self._killed = self._killed or row.kind == "out-of-memory"
         if row.kind == "stack-overflow" and self.kind.id != "stack-overflow":
             self.kind = KINDS["stack-overflow"]
         self._touch(line)
@@ -151,15 +155,23 @@ class Builder:
     def _belongs(self, row: Header, line: Line) -> bool:
         if row.kind == "panic" or line.number - self.line > 4000:
             return False
-        if row.kind == self.kind.id and row.kind in ("hardware", "out-of-memory"):
-            return True
+        pause = self._pause_before(line)
+        if row.kind == "out-of-memory":
+            # Each OOM has one head, and a kill (of memory.oom.group: several at once) after what
+            # may be a long table of tasks. The head is rate limited, so kills come without it.
+            mine = self.kind.id == row.kind and row.role == FOLLOWS
+            return mine and (not self._killed or pause <= _BURST)
+        if row.kind == self.kind.id == "hardware":
+            return pause <= _BURST
+        if pause > _FOLLOWS_WITHIN:
+            return False
         if row is self.row and "[inline]" in self.message and not self.sections:
             self.message = line.text.strip()  # decode_stacktrace.sh: of inlined callees first
             return True
         if self.kind.id == "sysrq":
             return row.kind in ("null-dereference", "bad-access")
         to_execute = "tried to execute" in self.message or "unable to execute" in self.message
-        if to_execute and self.fresh and not self.address:
+        if to_execute and self.fresh and not self.address and row is not self.row:
             if row.kind not in ("bad-access", "null-dereference"):
                 return False
             self.message = line.text.strip()  # it has the address
@@ -174,12 +186,18 @@ class Builder:
             self._warned = self.fresh and line.number - self.line <= _BESIDE
             return self._warned
         if row.role == FOLLOWS:
-            if row.kind == "out-of-memory" or row.kind == "rcu-stall":
+            if row.kind == "rcu-stall":
                 return row.kind == self.kind.id
             return self.fresh and (
                 self.kind.choice in (FAULT, "first") or self.kind.id == "stack-overflow"
             )
         return row.kind == "trap" and self.kind.id == "double-fault" and self.fresh
+
+    def _pause_before(self, line: Line) -> float:
+        """Return the seconds since this report's last line; after a new boot, many."""
+        if line.seconds is None or self.last_seconds is None:
+            return 0.0
+        return abs(line.seconds - self.last_seconds)
 
     @property
     def awaits_oops(self) -> bool:

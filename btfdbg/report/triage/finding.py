@@ -29,6 +29,10 @@ _LOG_NAME = re.compile(
     r"|console(?:[.-].*)?|kern\.log.*|messages.*|dmesg-\w+.*|oops.*",
     re.IGNORECASE,
 )
+# What kdump and the like call a dump: one that turns out to be nothing is worth a word.
+_DUMP_NAME = re.compile(
+    r"vmcore(?:[.-].*)?|dump\.\d{8,14}|.*\.(?:vmcore|kdump|lime)", re.IGNORECASE
+)
 # Two lines with the kernel's time stamps: a log under whatever name.
 _LINES = re.compile(rb"^(?:<\d+>)?\[ *\d+\.\d{6}\].*\n(?:<\d+>)?\[ *\d+\.\d{6}\]", re.MULTILINE)
 _PACKED = re.compile(r"\.(?:gz|xz|zst|zstd)$")
@@ -51,7 +55,8 @@ def find(paths: Iterable[str]) -> Iterator[Found]:
     Yield the dumps and logs under some paths, each file once.
 
     A path that is named and is no dump or log is yielded with the reason; so is a file in
-    a folder that looks unfinished or cannot be read. Other files in folders are passed over.
+    a folder that looks unfinished, cannot be read, or has a dump's name and is none (an empty
+    ``vmcore``). Other files in folders are passed over.
     """
     seen: set[tuple[int, int]] = set()
     looked = 0
@@ -142,10 +147,11 @@ def _judge(path: str, named: bool, seen: set[tuple[int, int]]) -> Found | None:
     size, modified = status.st_size, status.st_mtime_ns
     if is_dump(start):
         return Found(path, "dump", size, modified)
+    telling = named or bool(_DUMP_NAME.fullmatch(_PACKED.sub("", name)))
     if not size:
-        return Found(path, "", skipped="empty") if named else None
+        return Found(path, "", skipped="empty") if telling else None
     if b"\0" in start[:256]:
-        return Found(path, "", skipped="neither a dump nor a log") if named else None
+        return Found(path, "", skipped="neither a dump nor a log") if telling else None
     if named or _LOG_NAME.fullmatch(_PACKED.sub("", name)):
         return Found(path, "log", size, modified)
     if _LINES.search(start) or _is_journal(start):
