@@ -108,3 +108,15 @@ def _flat(found: list[dict[str, Any]]) -> Iterator[Any]:
             yield from item["rows"]
         else:
             yield item
+
+
+def test_structure_behind_a_null_pointer_is_one_line(
+    session: Session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prepare(session)
+    assert not session.prog["init_task"].mm
+    capsys.readouterr()
+    assert not run_line(session, "p *init_task.mm")
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == "p: *init_task.mm: the pointer is NULL\n"

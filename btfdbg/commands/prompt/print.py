@@ -22,6 +22,7 @@ from btfdbg.commands.state import state_of
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.program.per_cpu import copies, declaration, is_per_cpu
 from btfdbg.program.session import Session
+from btfdbg.vmcore.read_failures import unread
 
 _OPTION = re.compile(r"\s*-(?P<flags>[xdu]+|-drgn)(?=\s|$)")
 _LAST_OPTION = re.compile(r"\s-(?P<flags>[xdu]+|-drgn)\s*$")
@@ -146,6 +147,8 @@ def _show(session: Session, asked: Request, cpu: int | None) -> None:
             found = _of_user(session, found)
         elif not struct_of(found.type_) and found.address_ is not None:
             _check_readable(found)
+        elif found.address_ == 0:
+            _check_not_null(found, what)
         base = asked.base or session.prog.config.get("crash_radix", 10)
         columns = output.current().columns
         shown = display.format_object(found, columns, base, dereference=False)
@@ -162,6 +165,21 @@ def _check_readable(found: drgn.Object) -> None:
     """
     if underlying(found.type_).kind not in (drgn.TypeKind.ARRAY, drgn.TypeKind.FUNCTION):
         found.read_()
+
+
+def _check_not_null(found: drgn.Object, what: str) -> None:
+    """
+    Say once of a structure at address 0 what each of its members would say.
+
+    :raises CommandError: nothing is there.
+    """
+    with unread(found.prog_).silent():
+        try:
+            found.prog_.read(0, 1)
+            return
+        except drgn.FaultError:
+            pass
+    raise CommandError(f"{what}: the pointer is NULL")
 
 
 def _of_user(session: Session, found: drgn.Object) -> drgn.Object:
