@@ -179,6 +179,8 @@ def _by_hand(h: Happened) -> str:
 def _snapshot(h: Happened) -> str:
     blocked = len(h.blockage.tasks)
     also = f" {_many(blocked, 'task was', 'tasks were')} blocked." if blocked else ""
+    if not h.look.panic_is_told:
+        return f"The log reports no crash, and whether there was one cannot be told.{also}"
     return f"No crash: the kernel was running when this dump was taken.{also}"
 
 
@@ -225,7 +227,7 @@ def evidence(h: Happened) -> Iterator[str]:
         names = filter(look.session.lookup_symbols, ("panic_cpu", "crashing_cpu"))
         # Without a symbol the log has told which CPU it was.
         yield f"CPU {look.panic_cpu} panicked{who} ({next(names, 'so the log')})."
-    elif h.kind == "snapshot":
+    elif h.kind == "snapshot" and look.panic_is_told:
         yield "No CPU has panicked (panic_cpu is -1), and the log reports nothing that ended it."
     if h.witness is not None:
         name = next(

@@ -55,3 +55,14 @@ def test_an_access_is_told_in_words(
         look=SimpleNamespace(panic_task=None),
     )
     assert verdict(happened) == f"f of the module m {words}."
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [(True, "No crash: the kernel was running"), (False, "whether there was one cannot be told")],
+)
+def test_a_dump_that_lost_who_panicked_is_no_snapshot(told: bool, words: str) -> None:
+    look: Any = SimpleNamespace(panic_is_told=told, panic_cpu=None)
+    blockage = SimpleNamespace(tasks=())
+    happened: Any = SimpleNamespace(kind="snapshot", look=look, blockage=blockage)
+    assert words in verdict(happened)
