@@ -11,7 +11,8 @@ from itertools import islice
 
 from drgn.commands import CommandError
 
-from btfdbg.commands.crash.call import Call, run_line
+from btfdbg.commands.crash.another import run_line
+from btfdbg.commands.crash.call import Call
 
 _MAX_IDS = 1 << 20
 

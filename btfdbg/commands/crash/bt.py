@@ -18,7 +18,8 @@ from drgn.commands import CommandError
 
 from btfdbg.commands import tables
 from btfdbg.commands.crash import exceptions
-from btfdbg.commands.crash.call import Call, address, header, hexadecimal, parse_cpus, run_line
+from btfdbg.commands.crash.another import run_line
+from btfdbg.commands.crash.call import Call, address, header, hexadecimal, parse_cpus
 from btfdbg.commands.crash.stack import Stack, code_at, stack_of
 from btfdbg.patches.cpus import with_tasks
 

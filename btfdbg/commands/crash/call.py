@@ -16,7 +16,6 @@ from typing import Any
 import drgn
 from drgn.commands import CommandError
 
-from btfdbg.commands import where
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.patches.install import reach
 from btfdbg.program.session import Session, session
@@ -94,15 +93,6 @@ def dest(flag: str) -> str:
 def header(task: drgn.Object) -> None:
     """Print drgn's line about a task: PID, TASK, CPU, COMMAND."""
     private("print_task_header")(task)
-
-
-def run_line(prog: drgn.Program, name: str, words: list[str]) -> None:
-    """Run another of drgn's crash commands."""
-    from btfdbg.commands.state import state_of
-
-    where.load((name,))
-    space = private("CRASH_COMMAND_NAMESPACE")
-    space.lookup(prog, name).run(prog, name, words, globals=state_of(prog).globals)
 
 
 def hexadecimal(text: str, what: str = "address") -> int:

@@ -17,7 +17,8 @@ import drgn
 from drgn.commands import CommandError
 
 from btfdbg.commands import failure, tables
-from btfdbg.commands.crash.call import Call, address, hexadecimal, name_of, run_line
+from btfdbg.commands.crash.another import run_line
+from btfdbg.commands.crash.call import Call, address, hexadecimal, name_of
 
 _HEX = re.compile(r"(0[xX])?[0-9a-fA-F]+")
 _ABSENT = {

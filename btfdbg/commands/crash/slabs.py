@@ -14,7 +14,8 @@ import drgn
 from drgn.commands import CommandError
 
 from btfdbg.commands import tables
-from btfdbg.commands.crash.call import Call, name_of, parse_cpus, run_line
+from btfdbg.commands.crash.another import run_line
+from btfdbg.commands.crash.call import Call, name_of, parse_cpus
 from btfdbg.patches.install import reach
 
 _MAX_OBJECTS = 1 << 16

@@ -16,7 +16,8 @@ from drgn.commands import CommandError
 
 from btfdbg.commands import display, output, values
 from btfdbg.commands.candidates import struct_of, underlying
-from btfdbg.commands.crash.call import Call, parse_cpus, private, run_line
+from btfdbg.commands.crash.another import run_line
+from btfdbg.commands.crash.call import Call, parse_cpus, private
 from btfdbg.commands.crash.operands import hexadecimal
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.program import homonyms
