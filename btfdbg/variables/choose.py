@@ -77,9 +77,6 @@ def best(
             elif proposal.is_elsewhere and not context.checker.fills(checked[1], symbol):
                 # Of the same name in another module: more than the name has to agree.
                 checked = Rejection.GAP
-            elif _fitted(checked[0], proposals) and _changed(context, checked[1], known.proposals):
-                # Of numbers of several sizes some always fill the room.
-                checked = Rejection.LENGTH
         if isinstance(checked, Rejection):
             refused.setdefault(element, proposal.tier)
             if cause is Rejection.UNKNOWN:
@@ -179,22 +176,3 @@ def _nearest(proposals: Sequence[Proposal]) -> Proposal | None:
     first = proposals[0]
     same = all(p.type == first.type for p in proposals if p.tier == first.tier)
     return first if same else None
-
-
-def _fitted(text: str, proposals: Sequence[Proposal]) -> bool:
-    """Whether an array has a length that no kernel gives it."""
-    whole = text.removeprefix("const ")
-    return whole != element_of(text) and not any(
-        AnnotatedType.parse(p.type).type.removeprefix("const ") == whole for p in proposals
-    )
-
-
-def _changed(context: Context, type_: Type, proposals: Sequence[Proposal]) -> bool:
-    """Whether kernels have numbers of another size in an array of the name."""
-    if not is_number(type_.type):
-        return False
-    for element in {element_of(p.type) for p in proposals}:
-        other = context.types.from_text(element.removesuffix(" []"))
-        if other is not None and is_number(other) and size_of(other) != size_of(type_.type):
-            return True
-    return False

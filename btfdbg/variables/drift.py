@@ -7,11 +7,14 @@ names that are new, gone or changed at one end of time only.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from drgn import Type, TypeKind
 
 from btfdbg.cdecl import Array, CDeclError, CType, Pointer, is_const, parse_type, unqualified
 from btfdbg.lazy_dataclass import replace
 from btfdbg.vardb.textdb import AnnotatedType
+from btfdbg.variables.agreement import element_of, is_number
 from btfdbg.variables.context import Context
 from btfdbg.variables.convert import describe
 from btfdbg.variables.forms import size_of
@@ -43,7 +46,10 @@ def may_have_changed(context: Context, symbol: Symbol, type_: Type, proposal: Pr
     return _may_have_had_const(context, symbol, type_, known.lengths) or (
         type_.kind == TypeKind.ARRAY
         and type_.length not in known.lengths
-        and len({_dimensions(p.type) for p in known.proposals}) > 1
+        and (
+            len({_dimensions(p.type) for p in known.proposals}) > 1
+            or _may_be_other_numbers(context, type_, known.proposals)
+        )
     )
 
 
@@ -79,6 +85,17 @@ def _may_have_had_const(
     if not isinstance(bare.element, Pointer):
         return False
     return context.checker.exists(bare)
+
+
+def _may_be_other_numbers(context: Context, type_: Type, known: Sequence[Proposal]) -> bool:
+    """Whether kernels have numbers of another size there: some always fill the room."""
+    if not is_number(type_.type):
+        return False
+    for element in {element_of(p.type) for p in known}:
+        other = context.types.from_text(element.removesuffix(" []"))
+        if other is not None and is_number(other) and size_of(other) != size_of(type_.type):
+            return True
+    return False
 
 
 def _dimensions(text: str) -> int:
