@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import struct
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TypeAlias
+from collections.abc import Iterable, Iterator, Sequence
 
-from btfdbg.btf import Btf, Kind
+from btfdbg.btf import Btf
 from btfdbg.btf.fields import (
     SIZE_OR_TYPE,
     param_words,
@@ -40,21 +39,11 @@ _MAX_INFO = 1 << 31
 _UNIT_ADDRESS, _FUNCTION_ADDRESS, _ADDRESS_BYTES = 11, 5, 8
 _END = b"\0"  # of an entry's children
 _NAME, _TYPE = (At.NAME, Form.STRP), (At.TYPE, Form.REF4)
-_SIZE1, _SIZE4 = (At.BYTE_SIZE, Form.DATA1), (At.BYTE_SIZE, Form.DATA4)
-_PLACE = (At.DATA_MEMBER_LOCATION, Form.DATA4)
-_BITS = ((At.BIT_SIZE, Form.DATA1), (At.DATA_BIT_OFFSET, Form.DATA4))
+_SIZE1 = (At.BYTE_SIZE, Form.DATA1)
 _WHERE = (At.LOCATION, Form.EXPRLOC)
 _PROTOTYPED = (At.PROTOTYPED, Form.FLAG_PRESENT)
-_DECLARED = (At.DECLARATION, Form.FLAG_PRESENT)
 _EXTERNAL = (At.EXTERNAL, Form.FLAG_PRESENT)
 _RANGE = ((At.LOW_PC, Form.ADDR), (At.HIGH_PC, Form.DATA8))
-_QUALIFIERS = {
-    Kind.CONST: Tag.CONST_TYPE,
-    Kind.VOLATILE: Tag.VOLATILE_TYPE,
-    Kind.RESTRICT: Tag.RESTRICT_TYPE,
-}
-_TAGS = frozenset((Kind.TYPE_TAG, Kind.DECL_TAG))
-_MASK64 = (1 << 64) - 1
 # Integers that enums are of: bytes, sign, name.
 _INTEGERS = (
     (1, True, "signed char", Encoding.SIGNED_CHAR),
@@ -66,9 +55,6 @@ _INTEGERS = (
     (8, True, "long int", Encoding.SIGNED),
     (8, False, "long unsigned int", Encoding.UNSIGNED),
 )
-
-_Planned: TypeAlias = tuple[int, Callable[[], bytes]]
-"""How long an entry is, and what makes it."""
 
 
 @dataclass(frozen=True, slots=True)
