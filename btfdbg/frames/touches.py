@@ -63,7 +63,8 @@ def touches(
                     continue
                 place = _place(flow, state, insn, mem, start, size)
                 if place is not None:
-                    found[Touch(*place[:1], width, place[1], _sign(insn))] = None
+                    offset, step = place
+                    found[Touch(offset, width, step, _sign(insn))] = None
     return list(found)
 
 

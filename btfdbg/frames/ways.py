@@ -326,11 +326,8 @@ class Ways:
             if found is None:
                 bits = min(moved[1], number[1])
                 number = (number[0] + moved[0]) & ((1 << bits) - 1), bits
-            was = facts.get(found)
-            if was is not None and (was[0] ^ number[0]) & ((1 << min(was[1], number[1])) - 1):
+            if not _note(facts, found, number):
                 return None
-            if was is None or was[1] < number[1]:
-                facts[found] = number
         return facts
 
     def _fits(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from btfdbg.report.blame.names import base_name
+from btfdbg.report.counts import counted
 from btfdbg.report.kinds import FAULT, KINDS
 
 if TYPE_CHECKING:
@@ -20,10 +21,6 @@ if TYPE_CHECKING:
 _PAGE = 4096
 _NAMED = 3
 _SERIOUS = 40  # severity from which an event is no mere remark
-
-
-def _many(count: int, one: str, more: str = "") -> str:
-    return f"{count:,} {one if count == 1 else more or one + 's'}"
 
 
 def _names(blocked: tuple[Blocked, ...]) -> str:
@@ -105,7 +102,7 @@ def _deadlock(h: Happened) -> str:
     for one in ordered[1:]:
         words += f", held by {one.task}, which waits for the {one.lock}"
     more = len(h.blockage.tasks) - len(circle)
-    also = f"; {_many(more, 'more task is', 'more tasks are')} blocked" if more else ""
+    also = f"; {counted(more, 'more tasks are', 'more task is')} blocked" if more else ""
     return f"{words}, held by {ordered[0].task}{also}."
 
 
@@ -116,7 +113,7 @@ def _hung(h: Happened) -> str:
     blockage = h.blockage
     same = tuple(one for one in blockage.tasks if one.what == first.what)
     frozen = blockage.frozen_for(first.lock)
-    count = _many(len(same), "task waits", "tasks wait")
+    count = counted(len(same), "tasks wait", "task waits")
     longest = f" for {first.seconds:.0f} s" if first.seconds is not None else ""
     if frozen is not None:
         return f"{frozen} is frozen, and {count} for it{longest} ({_names(same)})."
@@ -140,7 +137,7 @@ def _besides(h: Happened) -> str:
     found = [] if h.trouble is None else [h.trouble.sentence]
     blocked = len(h.blockage.tasks)
     if blocked:
-        found.append(_many(blocked, "task was blocked", "tasks were blocked"))
+        found.append(counted(blocked, "tasks were blocked", "task was blocked"))
     titles = dict.fromkeys(
         event.title
         for event in h.look.events
@@ -178,7 +175,7 @@ def _by_hand(h: Happened) -> str:
 
 def _snapshot(h: Happened) -> str:
     blocked = len(h.blockage.tasks)
-    also = f" {_many(blocked, 'task was', 'tasks were')} blocked." if blocked else ""
+    also = f" {counted(blocked, 'tasks were', 'task was')} blocked." if blocked else ""
     if not h.look.panic_is_told:
         return f"The log reports no crash, and whether there was one cannot be told.{also}"
     return f"No crash: the kernel was running when this dump was taken.{also}"

@@ -6,6 +6,8 @@ contents that contradict it. Knows nothing of where proposals come from.
 
 from __future__ import annotations
 
+from functools import partial
+
 import drgn
 from drgn import Type, TypeKind
 
@@ -122,36 +124,20 @@ class TypeChecker:
         form = self._placed(form, marked, symbol, place)
         tree = form.tree
         if isinstance(tree, Array) and (tree.length is not None or open_ended):
+            array = partial(
+                self._array, form, symbol, extent, place, other_lengths, open_ended, settled,
+                surrounded,
+            )  # fmt: skip
             shorter = 0
             if marked.tail is None and tail is not None:
-                found = self._array(
-                    form,
-                    symbol,
-                    extent,
-                    place,
-                    tail,
-                    other_lengths,
-                    open_ended,
-                    settled,
-                    surrounded,
-                )
+                found = array(tail)
                 if not isinstance(found, Rejection):
                     if (tree.length or 0) <= found[1].length:
                         return found
                     if tail == 0 and not settled:
                         shorter = found[1].length or 0
             # The usual number of zeros at the end must not make an array shorter.
-            found = self._array(
-                form,
-                symbol,
-                extent,
-                place,
-                marked.tail,
-                other_lengths,
-                open_ended,
-                settled,
-                surrounded,
-            )
+            found = array(marked.tail)
             if isinstance(found, Rejection):
                 return found
             if tail == 1 and self._ends_full(found[1], symbol, place):
@@ -414,11 +400,11 @@ class TypeChecker:
         symbol: Symbol,
         extent: Extent,
         place: SectionKind,
-        tail: int | None,
         other_lengths: frozenset[int],
         open_ended: bool,
         settled: bool,
         surrounded: bool,
+        tail: int | None,
     ) -> tuple[str, Type] | Rejection:
         tree, element = form.tree, form.element
         assert isinstance(tree, Array)
