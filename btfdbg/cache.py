@@ -42,9 +42,9 @@ from stat import S_ISREG
 from typing import Generic, NamedTuple, TypeVar
 
 try:  # as the random module does: OpenSSL takes longer to load than a dump to open
-    from _blake2 import blake2b
+    from _blake2 import blake2b as blake2b
 except ImportError:
-    from hashlib import blake2b
+    from hashlib import blake2b as blake2b
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@
   ``disasm`` (bytes into instructions), ``abi`` (where parameters are passed);
 * one function: ``code`` (what is asked of it), ``blocks`` (its instructions and where they
   lead), ``state`` (values of registers and slots), ``execute`` (what an instruction does to
-  them), ``flow`` (what still holds at each);
+  them), ``flow`` (what still holds at each), ``packed_flow`` and ``kept_flows`` (from one run to
+  the next);
 * the kernel's text: ``module_text``, ``text_symbols``, ``text_tables`` (what may rewrite it),
   ``prototypes``, ``agreement`` (does the code agree with one), ``function``, ``text``;
 * a stack: ``environment`` (numbers of values), ``walked`` (a frame), ``placing`` (is it where

@@ -18,9 +18,16 @@ def read_beyond(flow: FunctionFlow, free: Sequence[str]) -> str:
     """
     An argument register that the code reads as it was at the entry.
 
-    :param free: Registers that the prototype passes nothing in.
+    :param free: Registers that the prototype passes nothing in: the last ones for arguments.
     :return: "" if it reads none of them; a push, which may only make room, is no reading.
     """
+    known = flow.beyond.get(len(free))
+    if known is None:
+        known = flow.beyond[len(free)] = _read_beyond(flow, free)
+    return known
+
+
+def _read_beyond(flow: FunctionFlow, free: Sequence[str]) -> str:
     for leader, before in flow.blocks.items():
         if not _unchanged(before, free):
             continue

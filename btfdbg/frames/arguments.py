@@ -19,6 +19,8 @@ from btfdbg.vmcore.platforms import machine_of
 
 if TYPE_CHECKING:
     from btfdbg.frames.code import Arch
+    from btfdbg.frames.kept_flows import KeptFlows
+    from btfdbg.frames.text import Text
     from btfdbg.program.session import Session
 
 _CACHE_KEY = "btfdbg.frames"
@@ -95,9 +97,21 @@ def recovery(session: Session) -> Recovery:
 
     machine = machine_of(session.prog.platform)
     disassemble = open_disassembler(machine)
-    made = Recovery(session, text_of(session, machine), _arch(machine), disassemble)
+    text = text_of(session, machine)
+    made = Recovery(session, text, _arch(machine), disassemble, _kept(session, text))
     cache[_CACHE_KEY] = made
     return made
+
+
+def _kept(session: Session, text: Text) -> KeptFlows | None:
+    """Analyses of earlier runs; none for a kernel that runs, whose code may change."""
+    if session.prog.flags & drgn.ProgramFlags.IS_LIVE:
+        return None
+    from btfdbg.frames.disasm import version
+    from btfdbg.frames.kept_flows import kept_flows
+
+    start = text.kernel_range()[0]
+    return kept_flows(text, text.machine, session.build_id, start, version())
 
 
 def _arch(machine: str) -> Arch:

@@ -172,7 +172,7 @@ class Blocks:
         if data is None:
             data = self._bytes[part[0]] = self.code.read(*part)
         start = part[0]
-        insns, direct, translate = self.insns, self.arch.direct, _meanings(self.arch)
+        insns, direct, translate = self.insns, self.arch.direct, meanings(self.arch)
         last: Insn | None = None
         veneers = self.arch.VENEER_BYTES
         here = at
@@ -319,7 +319,7 @@ def _counts_up(op: Op, register: str) -> bool:
     return op[:3] == (ADD, register, register) and 0 < op[3] < 1 << 31 and op[4] == 64
 
 
-def _meanings(arch: Arch) -> Callable[[str, str], Meaning]:
+def meanings(arch: Arch) -> Callable[[str, str], Meaning]:
     """``arch.translate``, remembering: a kernel uses the same instructions all the time."""
     known = _TRANSLATED.setdefault(id(arch), {})
     if len(known) > _MAX_TRANSLATED:

@@ -63,6 +63,24 @@ def open_disassembler(machine: str) -> Disassembler:
     return _with_unprivileged(made) if machine == "aarch64" else _with_operands_of_ud1(made)
 
 
+def version() -> bytes | None:
+    """What tells the capstone that is installed from others; None if it cannot be told."""
+    import os
+    from importlib.util import find_spec
+
+    spec = find_spec("capstone")
+    found = []
+    try:
+        for folder in (spec and spec.submodule_search_locations) or ():
+            with os.scandir(os.path.join(folder, "lib")) as files:
+                for file in files:
+                    status = file.stat()
+                    found.append((file.name, status.st_size, status.st_mtime_ns))
+    except OSError:
+        return None
+    return repr(sorted(found)).encode() if found else None
+
+
 def _with_operands_of_ud1(disassemble: Disassembler) -> Disassembler:
     """
     Give ``ud1`` its whole length.

@@ -20,7 +20,8 @@ for the first time nothing holds the value that it is about to make.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from btfdbg.frames.blocks import Blocks
 from btfdbg.frames.code import MAX_BYTES, Arch, Code, Fixup
@@ -40,6 +41,9 @@ from btfdbg.frames.ir import (
 )
 from btfdbg.frames.state import SP, Base, State, Value
 
+if TYPE_CHECKING:
+    from btfdbg.frames.packed_flow import Parts
+
 MAX_STEPS = 60_000
 """Instructions interpreted for one function; the kernel's longest need some 30,000."""
 _MAX_INTO = 64  # blocks whose edges are kept with their states
@@ -52,7 +56,9 @@ class FunctionFlow:
     :ivar problem: Why nothing is said, or "".
     :ivar insns: Instructions that can be reached from the entry, by address.
     :ivar tables: Indirect jump to the targets in its jump table.
+    :ivar leaders: Addresses at which a block begins.
     :ivar blocks: Address of each block's first instruction to the state before it.
+    :ivar beyond: What ``agreement`` found, by the number of registers that it asked about.
     :ivar execute: Changes a state as an instruction does.
     :ivar address_of: The address of a memory operand in a state, before the address behind the
         instruction; None if it is not a value plus a number.
@@ -68,31 +74,71 @@ class FunctionFlow:
         """
         :param stack_arguments: Words of arguments on the stack that the function takes.
         """
-        self.code = code
-        self.arch = arch
-        self.problem = ""
-        self.blocks: dict[int, State] = {}
-        self._sources: dict[int, list[int]] | None = None
-        self._into: dict[int, list[tuple[int, State, Insn | None]]] = {}
-        self._after: dict[int, int] = {}
-        self._decoded = Blocks(code, arch, disassemble)
-        self.insns = self._decoded.insns
-        self.tables = self._decoded.tables
-        self._executor = Executor(code, arch, self._decoded.is_unsigned)
-        # Called for every instruction: the executor's own, not a method around it.
-        self.execute = self._executor.execute
-        self.address_of = self._executor.address_of
+        decoded = Blocks(code, arch, disassemble)
+        self._begin(code, arch, decoded)
         try:
             if code.end - code.start > MAX_BYTES:
                 raise Refusal(f"the function is larger than {MAX_BYTES >> 10} KiB")
-            self._decoded.decode()
+            decoded.decode()
             self._solve(stack_arguments)
         except Refusal as e:
             self.problem = str(e)
 
+    @classmethod
+    def known(
+        cls,
+        code: Code,
+        arch: Arch,
+        disassemble: Disassembler,
+        parts: Parts,
+        tables: Iterable[Mapping[int, Any]],
+    ) -> FunctionFlow:
+        """
+        An analysis that was made before.
+
+        :param parts: What it found.
+        :param tables: What the function said of faults and static branches.
+        """
+        flow = cls.__new__(cls)
+        decoded = Blocks(code, arch, disassemble)
+        decoded.insns, decoded.tables, decoded.leaders = parts.insns, parts.tables, parts.leaders
+        for table in tables:
+            for address, row in table.items():
+                if isinstance(row, Fixup):
+                    decoded.fixups[address] = row
+                else:
+                    decoded.branches[address] = row
+        flow._begin(code, arch, decoded)
+        flow.blocks, flow.beyond = parts.blocks, parts.beyond
+        return flow
+
+    def _begin(self, code: Code, arch: Arch, decoded: Blocks) -> None:
+        self.code = code
+        self.arch = arch
+        self.problem = ""
+        self.blocks: Mapping[int, State] = {}
+        self.beyond: dict[int, str] = {}
+        self._sources: dict[int, list[int]] | None = None
+        self._into: dict[int, list[tuple[int, State, Insn | None]]] = {}
+        self._after: dict[int, int] = {}
+        self._decoded = decoded
+        self.insns = decoded.insns
+        self.tables = decoded.tables
+        self.leaders = decoded.leaders
+        self._executor = Executor(code, arch, decoded.is_unsigned)
+        # Called for every instruction: the executor's own, not a method around it.
+        self.execute = self._executor.execute
+        self.address_of = self._executor.address_of
+
+    def ask(self, code: Code) -> None:
+        """From now on ask another one, which says the same, about the function."""
+        self.code = self._decoded.code = self._executor.code = code
+
     def _solve(self, stack_arguments: int) -> None:
         entry = self.code.start
-        self.blocks[entry] = self._executor.entry_state(stack_arguments)
+        blocks: dict[int, State] = {}
+        self.blocks = blocks
+        blocks[entry] = self._executor.entry_state(stack_arguments)
         queue, waiting = [entry], {entry}
         steps = 0
         while queue:
@@ -103,7 +149,14 @@ class FunctionFlow:
             if steps > MAX_STEPS:
                 raise Refusal("it takes too many steps")
             for target, made, _ in edges:
-                if target in self.insns and self._join(target, made) and target not in waiting:
+                if target not in self.insns:
+                    continue
+                old = blocks.get(target)
+                if old is None:
+                    blocks[target] = made.copy()
+                elif not old.join(target, made):
+                    continue
+                if target not in waiting:
                     waiting.add(target)
                     heapq.heappush(queue, target)
 
@@ -277,14 +330,6 @@ class FunctionFlow:
         )
         if not restored or not named:
             raise Refusal(f"the jump at {insn.address:#x} goes through a table")
-
-    def _join(self, block: int, new: State) -> bool:
-        """Keep what holds in both; whether the block's state changed."""
-        old = self.blocks.get(block)
-        if old is None:
-            self.blocks[block] = new.copy()
-            return True
-        return old.join(block, new)
 
     # Asking
 

@@ -38,6 +38,7 @@ from btfdbg.frames.walked import ADDRESS_BITS, FRAME_POINTER, Found, RawFrame, W
 from btfdbg.frames.ways import Ways
 
 if TYPE_CHECKING:
+    from btfdbg.frames.kept_flows import KeptFlows
     from btfdbg.program.session import Session
 
 _MAX_FLOWS = 1024
@@ -59,11 +60,14 @@ class Recovery:
         text: Text,
         arch: Arch,
         disassemble: Disassembler,
+        kept: KeptFlows | None = None,
     ) -> None:
+        """:param kept: Analyses of earlier runs."""
         self.session = session
         self.text = text
         self.arch = arch
         self.disassemble = disassemble
+        self._kept = kept
         self._flows: dict[int, FunctionFlow] = {}
         self._beyond: dict[int, str] = {}
         self._placing = Placing(text, arch)
@@ -77,9 +81,14 @@ class Recovery:
                 self._flows.clear()
             prototype = self.text.prototype_at(function.start)
             words = 0 if isinstance(prototype, str) else prototype.signature.stack_words
-            found = FunctionFlow(function, self.arch, self.disassemble, words)
-            self._flows[function.start] = found
+            found = self._flows[function.start] = self._analysed(function, words)
         return found
+
+    def _analysed(self, function: Function, words: int) -> FunctionFlow:
+        what = function, self.arch, self.disassemble, words
+        if self._kept is None:
+            return FunctionFlow(*what)
+        return self._kept.take(*what) or self._kept.make(*what)
 
     def walk(self, frames: Sequence[RawFrame]) -> list[Walked]:
         """Find what is known of each frame, innermost first."""

@@ -1,0 +1,377 @@
+"""The analysis of a function as bytes, and back: what ``kept_flows`` keeps.
+
+Owns the form. Instructions are their places and the disassembler's words, which are translated
+when somebody asks what one does; states are numbers of values, each value written once.
+
+Everything is where it was: a reader of a packed flow that is asked the same gives the same, the
+order of its registers and slots included. Knows no dump and no cache.
+"""
+
+from __future__ import annotations
+
+import zlib
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from operator import gt
+from typing import TYPE_CHECKING, Any
+
+from btfdbg.frames.ir import Insn
+from btfdbg.frames.state import State
+
+if TYPE_CHECKING:
+    from btfdbg.frames.flow import FunctionFlow
+    from btfdbg.frames.ir import Meaning
+    from btfdbg.frames.state import Base, Value
+
+MAX_UNPACKED = 8 << 20
+"""Bytes of one function; the kernel's longest take some 2 MB."""
+
+_FAST = 1  # zlib's level: 6 takes three times as long for a tenth less
+_PLAIN = 0x80  # an instruction that does nothing but lead on
+_NONE, _STRING, _NUMBER, _NEGATIVE, _VALUE = range(5)
+_NEWLINE, _TAB = "\n", "\t"
+
+
+class Damaged(ValueError):
+    """Bytes that no flow was packed into."""
+
+
+class _Known(Insn):
+    """An instruction that was decoded before: the rest of it is found when it is asked for."""
+
+    __slots__ = ("_line", "_translate")
+
+    def __init__(
+        self,
+        address: int,
+        size: int,
+        kind: int,
+        target: int,
+        line: str,
+        translate: Callable[[str, str], Meaning],
+    ) -> None:
+        self.address = address
+        self.size = size
+        self.kind = kind & ~_PLAIN
+        self.target = target
+        self.end = address + size
+        self._line = line
+        if kind & _PLAIN:
+            self.through, self.ops = None, ()
+        else:
+            self._translate = translate
+
+    def __getattr__(self, name: str) -> Any:
+        # Only while it is not set yet.
+        if name == "text":
+            mnemonic, _, operands = self._line.partition(_TAB)
+            self.text = mnemonic, operands
+            return self.text
+        if name in ("ops", "through"):
+            _, self.through, self.ops = self._translate(*self.text)
+            return self.ops if name == "ops" else self.through
+        raise AttributeError(name)
+
+
+class _States(Mapping[int, State]):
+    """States before blocks, each made when it is asked for."""
+
+    def __init__(self, arrays: Iterator[Callable[[str], array[int]]]) -> None:
+        self._names = next(arrays)("B").tobytes().decode().split(_NEWLINE)
+        self._values = _values(arrays)
+        leaders, self._registers = next(arrays)("Q"), next(arrays)("I")
+        self._firsts, self._slots, self._escaped = (
+            next(arrays)("I"),
+            next(arrays)("q"),
+            next(arrays)("q"),
+        )
+        self._at = dict(zip(leaders, range(len(leaders)), strict=True))
+        self._made: dict[int, State] = {}
+        count, slots = len(leaders), len(self._slots)
+        if (
+            len(self._registers) != count * len(self._names)
+            or len(self._firsts) != count + 1
+            or len(self._escaped) != count
+            or max(self._registers, default=-1) >= len(self._values)
+            or max(self._slots[2::3], default=-1) >= len(self._values)
+            or min(self._slots[2::3], default=0) < 0
+            or any(map(gt, self._firsts, self._firsts[1:]))
+            or slots % 3
+            or 3 * self._firsts[-1] != slots
+        ):
+            raise Damaged("states")
+
+    def __getitem__(self, leader: int) -> State:
+        state = self._made.get(leader)
+        if state is None:
+            number = self._at[leader]
+            first = number * len(self._names)
+            held = map(self._values.__getitem__, self._registers[first : first + len(self._names)])
+            flat = iter(self._slots[3 * self._firsts[number] : 3 * self._firsts[number + 1]])
+            state = self._made[leader] = State(
+                dict(zip(self._names, held, strict=True)),
+                {
+                    offset: (size >> 1, self._values[value], bool(size & 1))
+                    for offset, size, value in zip(flat, flat, flat, strict=True)
+                },
+                self._escaped[number],
+            )
+        return state
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._at)
+
+    def __len__(self) -> int:
+        return len(self._at)
+
+    def __contains__(self, leader: object) -> bool:
+        return leader in self._at
+
+
+class Parts:
+    """
+    What a flow is made of.
+
+    :ivar insns: Instructions by address, in the order in which they were reached.
+    :ivar tables: Indirect jump to the targets in its jump table.
+    :ivar leaders: Addresses at which a block begins.
+    :ivar blocks: Address of each block's first instruction to the state before it.
+    :ivar beyond: What ``agreement`` found.
+    """
+
+    __slots__ = ("beyond", "blocks", "insns", "leaders", "tables")
+
+    def __init__(
+        self,
+        insns: dict[int, Insn],
+        tables: dict[int, list[int]],
+        leaders: set[int],
+        blocks: Mapping[int, State],
+        beyond: dict[int, str],
+    ) -> None:
+        self.insns = insns
+        self.tables = tables
+        self.leaders = leaders
+        self.blocks = blocks
+        self.beyond = beyond
+
+
+def pack(flow: FunctionFlow, before: array[int]) -> bytes:
+    """
+    Pack a flow.
+
+    :param before: Numbers of 64 bits that :func:`unpack` gives back with it.
+    :raises Damaged: something in it has no place in this form.
+    """
+    insns = flow.insns
+    texts: dict[tuple[str, str], int] = {}
+    arrays = [
+        before,
+        array("Q", insns),
+        array("B", (i.size for i in insns.values())),
+        array("B", (i.kind | _PLAIN * _is_plain(i) for i in insns.values())),
+        array("Q", (i.target for i in insns.values())),
+        array("I", (texts.setdefault(i.text, len(texts)) for i in insns.values())),
+        array("B", _text(texts)),
+        array("Q", _flat(flow.tables)),
+        array("Q", flow.leaders),
+        array("B", _NEWLINE.join(f"{n}{_TAB}{r}" for n, r in flow.beyond.items()).encode()),
+    ]
+    arrays += _packed_states(flow.blocks)
+    whole = bytearray()
+    for part in arrays:
+        data = part.tobytes()
+        whole += len(data).to_bytes(4, "little")
+        whole += data
+    if len(whole) > MAX_UNPACKED:
+        raise Damaged("too large")
+    return zlib.compress(whole, _FAST)
+
+
+def _is_plain(insn: Insn) -> bool:
+    return not insn.ops and insn.through is None
+
+
+def _text(texts: Iterable[tuple[str, str]]) -> bytes:
+    lines = []
+    for mnemonic, operands in texts:
+        if _NEWLINE in operands or _TAB in mnemonic:
+            raise Damaged(mnemonic)
+        lines.append(f"{mnemonic}{_TAB}{operands}")
+    return _NEWLINE.join(lines).encode()
+
+
+def _flat(tables: dict[int, list[int]]) -> Iterator[int]:
+    for at, targets in tables.items():
+        yield at
+        yield len(targets)
+        yield from targets
+
+
+def _packed_states(blocks: Mapping[int, State]) -> list[array[int]]:
+    names = list(next(iter(blocks.values())).regs)
+    values: dict[Value, int] = {}
+    registers: list[int] = []
+    firsts, slots, escaped = array("I", (0,)), array("q"), array("q")
+    for state in blocks.values():
+        if list(state.regs) != names:
+            raise Damaged("registers")
+        registers += [values.setdefault(v, len(values)) for v in state.regs.values()]
+        for offset, (size, value, pushed) in state.slots.items():
+            slots.extend((offset, size << 1 | pushed, values.setdefault(value, len(values))))
+        firsts.append(len(slots) // 3)
+        escaped.append(state.escaped)
+    return [
+        array("B", _NEWLINE.join(names).encode()),
+        *_packed_values(list(values)),
+        array("Q", blocks),
+        array("I", registers),
+        firsts,
+        slots,
+        escaped,
+    ]
+
+
+def _packed_values(values: Sequence[Value]) -> list[array[int]]:
+    """
+    Values as numbers of their bases, of which those come first that tell of no other.
+
+    Most of them are made where paths meet: those have columns of their own.
+    """
+    numbers: dict[Base | None, int] = {None: 0}
+    strings: dict[str, int] = {}
+    meetings = array("Q")
+    for base, _, _ in values:
+        if base is None or base in numbers or len(base) != 3 or base[0] != "phi":
+            continue
+        block, place = base[1:]
+        if isinstance(block, int) and isinstance(place, str):
+            numbers[base] = len(numbers)
+            meetings.extend((block, strings.setdefault(place, len(strings))))
+    stream = array("Q")
+
+    def number(base: Base | None) -> int:
+        found = numbers.get(base)
+        if found is not None:
+            return found
+        items: list[int] = []
+        for item in base or ():
+            if item is None:
+                items.append(_NONE)
+            elif isinstance(item, str):
+                items += (_STRING, strings.setdefault(item, len(strings)))
+            elif isinstance(item, int):
+                items += (_NUMBER, item) if item >= 0 else (_NEGATIVE, -item)
+            elif isinstance(item, tuple) and len(item) == 3:
+                items += (_VALUE, number(item[0]), item[1], item[2])
+            else:
+                raise Damaged(repr(item))
+        stream.append(len(base or ()))
+        stream.extend(items)
+        found = numbers[base] = len(numbers)
+        return found
+
+    of = array("I", (number(base) for base, _, _ in values))
+    return [
+        array("B", _NEWLINE.join(strings).encode()),
+        meetings,
+        stream,
+        of,
+        array("Q", (k for _, k, _ in values)),
+        array("B", (bits for _, _, bits in values)),
+    ]
+
+
+def unpack(
+    data: bytes | memoryview, translate: Callable[[str, str], Meaning]
+) -> tuple[array[int], Callable[[], Parts]]:
+    """
+    Read what :func:`pack` wrote.
+
+    :return: The numbers that were given to it, and what makes the rest.
+    :raises Damaged: nothing was packed into these bytes; so does what is returned.
+    """
+    try:
+        opened = zlib.decompressobj()
+        whole = opened.decompress(data, MAX_UNPACKED + 1)
+    except zlib.error as error:
+        raise Damaged(str(error)) from None
+    if len(whole) > MAX_UNPACKED or not opened.eof:
+        raise Damaged("too large")
+    arrays = _arrays(memoryview(whole))
+
+    def rest() -> Parts:
+        try:
+            return _parts(arrays, translate)
+        except (ValueError, IndexError, KeyError, StopIteration, TypeError) as error:
+            raise Damaged(str(error)) from None
+
+    return next(arrays)("Q"), rest
+
+
+def _arrays(whole: memoryview) -> Iterator[Callable[[str], array[int]]]:
+    at = 0
+    while at < len(whole):
+        size = int.from_bytes(whole[at : at + 4], "little")
+        part = whole[at + 4 : at + 4 + size]
+        if len(part) != size:
+            raise Damaged("cut")
+        at += 4 + size
+
+        def read(code: str, part: memoryview = part) -> array[int]:
+            made = array(code)
+            if len(part) % made.itemsize:
+                raise Damaged("cut")
+            made.frombytes(part)
+            return made
+
+        yield read
+    raise Damaged("cut")
+
+
+def _parts(
+    arrays: Iterator[Callable[[str], array[int]]], translate: Callable[[str, str], Meaning]
+) -> Parts:
+    addresses, sizes, kinds = next(arrays)("Q"), next(arrays)("B"), next(arrays)("B")
+    targets, numbers = next(arrays)("Q"), next(arrays)("I")
+    lines = next(arrays)("B").tobytes().decode().split(_NEWLINE)
+    rows = zip(addresses, sizes, kinds, targets, map(lines.__getitem__, numbers), strict=True)
+    insns: dict[int, Insn] = {row[0]: _Known(*row, translate) for row in rows}
+    tables: dict[int, list[int]] = {}
+    flat = iter(next(arrays)("Q"))
+    for at in flat:
+        tables[at] = list(islice(flat, next(flat)))
+    leaders = set(next(arrays)("Q"))
+    beyond: dict[int, str] = {}
+    for line in next(arrays)("B").tobytes().decode().splitlines():
+        count, _, register = line.partition(_TAB)
+        beyond[int(count)] = register
+    return Parts(insns, tables, leaders, _States(arrays), beyond)
+
+
+def _values(arrays: Iterator[Callable[[str], array[int]]]) -> list[Value]:
+    strings = next(arrays)("B").tobytes().decode().split(_NEWLINE)
+    met = iter(next(arrays)("Q"))
+    bases: list[Base | None] = [None]
+    bases += [("phi", block, strings[place]) for block, place in zip(met, met, strict=True)]
+    flat = iter(next(arrays)("Q"))
+    for count in flat:
+        items: list[object] = []
+        for _ in range(count):
+            kind = next(flat)
+            if kind == _STRING:
+                items.append(strings[next(flat)])
+            elif kind == _NUMBER:
+                items.append(next(flat))
+            elif kind == _VALUE:
+                items.append((bases[next(flat)], next(flat), next(flat)))
+            elif kind == _NONE:
+                items.append(None)
+            elif kind == _NEGATIVE:
+                items.append(-next(flat))
+            else:
+                raise Damaged(str(kind))
+        bases.append(tuple(items))
+    of = map(bases.__getitem__, next(arrays)("I"))
+    return list(zip(of, next(arrays)("Q"), next(arrays)("B"), strict=True))
