@@ -28,7 +28,6 @@ _MAX_CHAIN = 64
 _MAX_SUPERBLOCKS = 1 << 16
 _FREEZE_LEVELS = 3  # SB_FREEZE_WRITE, SB_FREEZE_PAGEFAULT, SB_FREEZE_FS
 _FROZEN = 4  # SB_FREEZE_COMPLETE
-_SLEEPING = ("__switch_to", "__schedule", "schedule", "context_switch")
 
 
 @dataclass(frozen=True, slots=True)

@@ -214,11 +214,18 @@ class Look:
         return Alike(self.prog)
 
     def _calls(self, trace: drgn.StackTrace) -> list[Call]:
+        from btfdbg.frames.stack_end import missing_at
+
         found: list[Call] = []
         leaf: Call | None = None  # who called the frame before, if no frame is his
+        missing = missing_at(self.prog, trace)
+        end = MAX_FRAMES
+        if missing is not None:
+            end = min(missing[0], MAX_FRAMES)
+            self.doubts.add("stacks whose next page is not in the dump end there")
         for number, frame in enumerate(trace):
-            if number >= MAX_FRAMES:
-                break
+            if number >= end:
+                break  # what the unwinder gives behind a page that is missing is made up
             try:
                 pc = frame.pc
             except LookupError:

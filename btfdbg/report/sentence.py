@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from btfdbg.report.blocked import Blocked
     from btfdbg.report.happened import Happened
 
-_PAGE = 4096
 _NAMED = 3
 _SERIOUS = 40  # severity from which an event is no mere remark
 
