@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -104,6 +105,78 @@ CASES = {
 [3] STRUCT 's' size=16 vlen=1
 \t'x' type_id=2 bits_offset=0
 """,
+    "members in another order than in memory, as rustc describes them": INT
+    + """
+[2] INT 'long long' size=8 bits_offset=0 nr_bits=64 encoding=SIGNED
+[3] STRUCT 'back' size=16 vlen=3
+\t'a' type_id=1 bits_offset=64
+\t'b' type_id=2 bits_offset=0
+\t'c' type_id=1 bits_offset=96
+[4] STRUCT '(anon)' size=8 vlen=2
+\t'y' type_id=1 bits_offset=32
+\t'z' type_id=1 bits_offset=0
+[5] STRUCT 'holds' size=24 vlen=2
+\t'b' type_id=3 bits_offset=0
+\t'(anon)' type_id=4 bits_offset=128
+[6] STRUCT 'bits' size=8 vlen=3
+\t'a' type_id=1 bits_offset=32 bitfield_size=3
+\t'b' type_id=1 bits_offset=0 bitfield_size=7
+\t'c' type_id=1 bits_offset=7 bitfield_size=20
+""",
+    "members that overlap, or are larger than their type": INT
+    + """
+[2] INT 'long long' size=8 bits_offset=0 nr_bits=64 encoding=SIGNED
+[3] STRUCT 'over' size=8 vlen=2
+\t'a' type_id=2 bits_offset=0
+\t'b' type_id=1 bits_offset=32
+[4] STRUCT 'odd' size=3 vlen=1
+\t'a' type_id=1 bits_offset=0
+[5] UNION 'odd_too' size=3 vlen=1
+\t'a' type_id=1 bits_offset=0
+[6] STRUCT 'holds' size=24 vlen=4
+\t'i' type_id=1 bits_offset=0
+\t'o' type_id=3 bits_offset=64
+\t'd' type_id=4 bits_offset=128
+\t'u' type_id=5 bits_offset=152
+""",
+    "a struct and a union of one name that are declared only": INT
+    + """
+[2] FWD 'f' fwd_kind=struct
+[3] FWD 'f' fwd_kind=union
+[4] PTR '(anon)' type_id=2
+[5] PTR '(anon)' type_id=3
+[6] STRUCT 's' size=16 vlen=2
+\t'a' type_id=4 bits_offset=0
+\t'b' type_id=5 bits_offset=64
+[7] FWD 's' fwd_kind=union
+[8] PTR '(anon)' type_id=7
+[9] STRUCT 't' size=8 vlen=1
+\t'a' type_id=8 bits_offset=0
+[10] UNION 't' size=4 vlen=1
+\t'a' type_id=1 bits_offset=0
+[11] FWD 't' fwd_kind=union
+[12] PTR '(anon)' type_id=11
+[13] STRUCT 'u' size=8 vlen=1
+\t'a' type_id=12 bits_offset=0
+""",
+    "names that compilers have of themselves": INT
+    + """
+[2] STRUCT 'linux' size=12 vlen=3
+\t'unix' type_id=1 bits_offset=0
+\t'__func__' type_id=1 bits_offset=32
+\t'__alignof__' type_id=1 bits_offset=64
+[3] ENUM 'kind' encoding=UNSIGNED size=4 vlen=2
+\t'_Accum' val=0
+\t'__builtin_choose_expr' val=1
+[4] TYPEDEF '__real__' type_id=2
+[5] FUNC_PROTO '(anon)' ret_type_id=1 vlen=3
+\t'register' type_id=1
+\t'nullptr' type_id=4
+\t'unix' type_id=3
+[6] PTR '(anon)' type_id=5
+[7] STRUCT 'ops' size=8 vlen=1
+\t'call' type_id=6 bits_offset=0
+""",
     "signs that were lost": INT
     + """
 [2] ENUM 'perf_event_state' encoding=UNSIGNED size=4 vlen=1
@@ -117,7 +190,7 @@ CASES = {
 def compilers() -> list[list[str]]:
     """All that are installed, each for the host and clang for BPF, in old C and new."""
     out = []
-    for name in ("gcc", "gcc-13", "gcc-14", "clang", *(f"clang-{v}" for v in range(14, 22))):
+    for name in ("gcc", "gcc-13", "gcc-14", "clang", *(f"clang-{v}" for v in range(14, 24))):
         if not shutil.which(name):
             continue
         for target in [[], ["-target", "bpf"]] if name.startswith("clang") else [[]]:
@@ -187,3 +260,30 @@ def test_a_split_btf_is_adapted_with_its_base() -> None:
     header = "".join(dump_c(assemble.parse(text, base)))
     assert "typedef unsigned char u8;" in header
     assert "struct a__b {\n\tu8 x;\n};" in header
+
+
+def test_members_without_a_layout_in_c_are_bytes_and_are_named() -> None:
+    case = CASES["members that overlap, or are larger than their type"]
+    remarks: list[str] = []
+    text = "".join(dump_c(assemble.parse(case.lstrip()), remarks=remarks))
+    assert "struct over {\n\t/* its members overlap */\n\tunsigned char __size[8] " in text
+    assert remarks == [
+        "bytes only in C: struct over: its members overlap and 2 more, see the comments"
+    ]
+
+
+def test_members_are_written_in_the_order_of_memory() -> None:
+    case = CASES["members in another order than in memory, as rustc describes them"]
+    remarks: list[str] = []
+    text = "".join(dump_c(assemble.parse(case.lstrip()), remarks=remarks))
+    assert "struct back {\n\tlong long b;\n\tint a;\n\tint c;\n};" in text
+    assert remarks == []
+
+
+def test_a_declared_union_has_the_name_of_the_union_and_not_of_the_struct() -> None:
+    case = CASES["a struct and a union of one name that are declared only"]
+    text = "".join(dump_c(assemble.parse(case.lstrip())))
+    assert "\tstruct f *a;\n\tunion f___union *b;" in text
+    union = re.search(r"union (t\w*) \{", text)
+    assert union is not None
+    assert f"struct u {{\n\tunion {union[1]} *a;" in text

@@ -20,6 +20,7 @@ from btfdbg.btf.layouts import (
     ENUM,
     ENUM64,
     FLOAT,
+    FUNC_PROTO,
     FWD,
     INT,
     LAYOUTS,
@@ -41,7 +42,7 @@ _INDEXES = frozenset({"ssizetype", "sizetype", "bitsizetype", "__ARRAY_SIZE_TYPE
 _LEFT = frozenset({"__Poly8_t", "__Poly16_t", "__Poly64_t", "__Poly128_t"})
 # What names are made of, and the end of one.
 _PLAIN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_\0"
-_NAMED_IN_C = frozenset({STRUCT, UNION, ENUM, ENUM64, TYPEDEF, FWD})
+_NAMED_IN_C = frozenset({STRUCT, UNION, ENUM, ENUM64, TYPEDEF, FWD, FUNC_PROTO})
 _ENUMS = ((ENUM, False), (ENUM, True), (ENUM64, False), (ENUM64, True))
 
 
@@ -122,7 +123,7 @@ def _mark_odd(data: bytes, start: int, out: bytearray) -> None:
 
 
 def _uses(btf: Btf, bad: bytearray) -> bool:
-    """Return whether a name in C, of a type, member or enumerator, is one of these."""
+    """Return whether a name in C, of a type or of what is in it, is one of these."""
     is_bad = bad.__getitem__
     for level in btf.chain():
         words, offsets = level.words, level.offsets

@@ -93,6 +93,8 @@ class Adapter:
             case kinds.Enum64():
                 values = self.enumerators(type_.values)
                 return kinds.Enum64(self.name("enum", type_), type_.size, type_.signed, values)
+            case kinds.FuncProto():
+                return self.prototype(type_)
             case kinds.Typedef():
                 return kinds.Typedef(self.name("typedef", type_), type_.type)
             case kinds.Fwd():
@@ -105,6 +107,13 @@ class Adapter:
         if new != type_.name:
             self.changes.append(f"{keyword} {type_.name} is {new} here")
         return new
+
+    def prototype(self, type_: kinds.FuncProto) -> kinds.FuncProto:
+        names = _unique([param.name for param in type_.params])
+        if names == [param.name for param in type_.params]:
+            return type_
+        params = zip(names, type_.params, strict=True)
+        return kinds.FuncProto(type_.type, tuple(kinds.Param(name, p.type) for name, p in params))
 
     def members(self, members: tuple[kinds.Member, ...]) -> tuple[kinds.Member, ...]:
         names = _unique([member.name for member in members])

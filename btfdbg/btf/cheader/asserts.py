@@ -132,6 +132,8 @@ class _Prover:
         return False
 
     def _members(self, expression: str, type_id: int, base: int, depth: int) -> Iterator[str]:
+        if type_id in self.decl.opaque:
+            return
         types = self.types
         record = types.record[type_id]
         kflag = record[1] > 0x7FFFFFFF

@@ -429,6 +429,7 @@ class Types:
         words = self.words
         at, end = self.start[type_id], self.start[type_id + 1]
         kflag = words[at + 1] > 0x7FFFFFFF
+        struct = self.kind[type_id] == STRUCT
         known, sizes = self.align, self.size
         widest = self.pointer_size
         largest = 1
@@ -450,14 +451,17 @@ class Types:
             elif offset % (8 * align):
                 packed = True
             else:
-                if offset > last and (offset - last >= 8 * align or align > widest):
+                if offset > last:
+                    if offset - last >= 8 * align or align > widest:
+                        plain = False
+                elif offset < last and struct:
                     plain = False
                 size = sizes[member]
                 last = offset + 8 * (size if size >= 0 else self.size_of(member))
         if packed or words[at + 2] % largest:
             self.packed[type_id] = 1
             return 1
-        if plain:
+        if plain and last <= 8 * words[at + 2]:
             self.plain[type_id] = 1
             self.last[type_id] = last
         return largest

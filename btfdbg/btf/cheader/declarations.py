@@ -13,6 +13,8 @@ Facts: libbpf's btf_dump.c.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from btfdbg.btf.cheader.c_layout import Types
 from btfdbg.btf.cheader.names import CNames
 from btfdbg.btf.layouts import (
@@ -77,6 +79,8 @@ class Declarator(CNames):
         size = sum(len(level.raw) for level in types.btf.chain())
         self._depth = 0
         self._inside: set[int] = set()
+        #: STRUCTs and UNIONs whose members have no layout in C; written as bytes.
+        self.opaque: dict[int, str] = {}
         self._budget = _FLOOR + _GROWTH * size
         self._know()
 
@@ -388,6 +392,8 @@ class Declarator(CNames):
         else:
             offsets = words[at + 5 : end : 3].tolist()
             body, bits = self._guarded_members(type_id, level, name_offs, offsets)
+        if bits > 8 * size or bits < 0:
+            body, bits = self._as_bytes(type_id, bits, indent), 8 * size
         if struct:
             if bits < 8 * size:
                 body += self._padding(bits, 8 * size, align, 0, indent, packed)
@@ -418,10 +424,26 @@ class Declarator(CNames):
         finally:
             self._depth -= 1
 
+    def _as_bytes(self, type_id: int, bits: int, indent: str) -> str:
+        """Return what stands for members that overlap, or are larger than their type."""
+        types = self.types
+        size = types.words[types.start[type_id] + 2]
+        what = (
+            "its members overlap" if bits < 0 else f"its members are larger than its {size} bytes"
+        )
+        self.opaque[type_id] = what
+        align = types.align_of(type_id)
+        aligned = "" if types.packed[type_id] else f" __attribute__((aligned({align})))"
+        return f"\n{indent}/* {what} */\n{indent}unsigned char __size[{size}]{aligned};"
+
     def _members(
         self, type_id: int, level: int, name_offs: list[int], offsets: list[int]
     ) -> tuple[str, int]:
-        """Return the members one by one, and the bit at which the last ends."""
+        """
+        Return the members one by one, and the bit at which the last ends; -1 if they overlap.
+
+        Rust's compilers describe members in the order of the source, not of the offsets.
+        """
         types = self.types
         struct = types.kind[type_id] == STRUCT
         packed = types.packed[type_id]
@@ -432,13 +454,21 @@ class Declarator(CNames):
         append = parts.append
         lefts, turned, sizes = self._lefts, self._turned, types.size
         names = self.names.cut(name_offs)
+        members = types.below[type_id]
+        mask = 0xFFFFFF if kflag else 0xFFFFFFFF
+        if struct and any(a & mask > b & mask for a, b in pairwise(offsets)):
+            order = sorted(range(len(offsets)), key=lambda at: offsets[at] & mask)
+            names, members = [names[at] for at in order], [members[at] for at in order]
+            offsets = [offsets[at] for at in order]
         at = 0
         after_bits = False
-        for name, member, offset in zip(names, types.below[type_id], offsets, strict=True):
+        for name, member, offset in zip(names, members, offsets, strict=True):
             bits = 0
             if kflag:
                 bits = offset >> 24
                 offset &= 0xFFFFFF
+            if at > offset and struct:
+                return "", -1
             if at < offset and struct:
                 align = 1 if packed else types.align_of(member)
                 between = own_align if after_bits and bits else 0

@@ -77,12 +77,14 @@ def dump_c(
 
         yield from asserted(dump)
     if remarks is not None:
-        remarks += _remarks(adapted.changes, dump.left_out)
+        opaque = [f"{dump.decl.tag(at)}: {what}" for at, what in dump.decl.opaque.items()]
+        remarks += _remarks(adapted.changes, dump.left_out, opaque)
     yield _TAIL
 
 
-def _remarks(changes: list[str], left_out: list[str]) -> Iterator[str]:
-    for what, lines in (("not written as they are", changes), ("left out", left_out)):
+def _remarks(changes: list[str], left_out: list[str], opaque: list[str]) -> Iterator[str]:
+    said = ("not written as they are", changes), ("left out", left_out), ("bytes only", opaque)
+    for what, lines in said:
         if lines:
             more = f" and {len(lines) - 1} more, see the comments" if len(lines) > 1 else ""
             yield f"{what} in C: {lines[0]}{more}"

@@ -9,7 +9,7 @@ Facts: libbpf's btf_dump.c, btf_dump_resolve_name.
 
 from __future__ import annotations
 
-from btfdbg.btf.layouts import ENUM, ENUM64, FWD, STRUCT
+from btfdbg.btf.layouts import ENUM, ENUM64, FWD, STRUCT, UNION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ class CNames:
         self._idents: dict[int, str] = {}
         self._tag_counts: dict[str, int] = {}
         self._ident_counts: dict[str, int] = {}
+        #: Name of each FWD to the kinds of tags that have it, and the first of each; 0 if
+        #: it is declared only.
+        self._others: dict[str, dict[int, int]] | None = None
         self._name_all()
 
     def _name_all(self) -> None:
@@ -72,10 +75,39 @@ class CNames:
             name = self.names[types.words[at]]
             kind = types.kind[type_id]
             # A declaration shares the name of what it declares.
-            if name and kind != FWD and not (kind in _ENUMS and not types.words[at + 1] & 0xFFFFFF):
+            if name and kind == FWD:
+                name = self._declared(type_id, name)
+            elif name and not (kind in _ENUMS and not types.words[at + 1] & 0xFFFFFF):
                 name = self._numbered(self._tag_counts, name)
             self._tags[type_id] = name
         return name
+
+    def _declared(self, type_id: int, name: str) -> str:
+        """Return the name of a FWD: another one if what has it is no struct, or no union."""
+        if self._others is None:
+            types = self.types
+            kind, words, start = types.kind, types.words, types.start
+            forwards = types.ids_of(bytes(at == FWD for at in range(256)))
+            wanted = {self.names[words[start[at]]] for at in forwards}
+            others: dict[str, dict[int, int]] = {}
+            self._others = others
+            tags = [at for at in types.composites if types.tagged[at]] + types.enums
+            for at, tag in zip(
+                tags, self.names.cut([words[start[at]] for at in tags]), strict=True
+            ):
+                if tag in wanted:
+                    others.setdefault(tag, {}).setdefault(kind[at], at)
+            for at in forwards:
+                own = UNION if words[start[at] + 1] > 0x7FFFFFFF else STRUCT
+                others.setdefault(self.names[words[start[at]]], {}).setdefault(own, 0)
+        own = UNION if self.types.words[self.types.start[type_id] + 1] > 0x7FFFFFFF else STRUCT
+        found = self._others[name]
+        if found[own]:
+            return self.tag_name(found[own])
+        # Of a struct, a union and an enum that are declared only, the struct has the name.
+        if len(found) == 1 or (own == STRUCT and not any(found.values())):
+            return name
+        return f"{name}___{'struct' if own == STRUCT else 'union'}"
 
     def ident_name(self, type_id: int) -> str:
         name = self._idents.get(type_id)
