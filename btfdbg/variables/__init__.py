@@ -19,7 +19,8 @@ In reading order:
   with), ``agreement`` (of kernels), ``macro_names``, ``propose``, ``probed`` (what drgn itself
   would take);
 * choosing: ``choose`` (one of several), ``drift`` (what may have changed between kernels),
-  ``ubsan`` (where room ends), ``code_claims`` (what code says), ``doubted`` (what other kernels
+  ``beyond`` (what may be otherwise in a kernel that none surround), ``ubsan`` (where room ends),
+  ``code_claims`` (what code says), ``doubted`` (what other kernels
   say and the dump has to bear out), ``lookup``;
 * ``var_offsets``: which of the variables that a BTF itself has a symbol is.
 

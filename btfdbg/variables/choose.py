@@ -132,7 +132,7 @@ def by_family(
             return Rejection.DOUBT
         if count >= context.policy.family_share * total and count >= MIN_MEMBERS:
             note = f"as {count} others named {pattern}"
-            return type_, Proposal(str(type_), Source.RULE, (Tier.FAMILY,), note)
+            return type_, Proposal(str(type_), Source.RULE, (Tier.FAMILY,), note, support=count)
         cause = Rejection.DOUBT
         if count < context.policy.family_majority * total:
             break

@@ -19,7 +19,7 @@ from btfdbg.variables.context import Context
 from btfdbg.variables.convert import describe
 from btfdbg.variables.forms import size_of
 from btfdbg.variables.placement import SectionKind
-from btfdbg.variables.proposals import Proposal
+from btfdbg.variables.proposals import KnownName, Proposal
 from btfdbg.variables.propose import known_name
 from btfdbg.variables.provenance import Source
 from btfdbg.variables.symbols import Symbol
@@ -43,7 +43,7 @@ def may_have_changed(context: Context, symbol: Symbol, type_: Type, proposal: Pr
         return False
     if not known.lasting and _may_be_another_lock(context, symbol, type_):
         return True
-    return _may_have_had_const(context, symbol, type_, known.lengths) or (
+    return _may_have_had_const(context, symbol, type_, known) or (
         type_.kind == TypeKind.ARRAY
         and type_.length not in known.lengths
         and (
@@ -66,15 +66,18 @@ def _may_have_had_const(
     context: Context,
     symbol: Symbol,
     type_: Type,
-    lengths: frozenset[int],
+    known: KnownName,
 ) -> bool:
     """
     Whether a table of pointers is in read-only data because nothing writes it, not by const.
 
     Compilers put static tables there that nothing writes (``wq_affn_names`` of 6.12). Whoever
-    wrote another line into the table may have written const before it as well.
+    wrote another line into the table may have written const before it as well; and where no
+    kernel has const, nobody need have.
     """
-    if type_.kind != TypeKind.ARRAY or type_.length in lengths or not symbol.type_letter.islower():
+    if type_.kind != TypeKind.ARRAY or not symbol.type_letter.islower():
+        return False
+    if type_.length in known.lengths and any(_is_const(p.type) for p in known.proposals):
         return False
     if context.places.of(symbol.address) is not SectionKind.CONST:
         return False
@@ -96,6 +99,13 @@ def _may_be_other_numbers(context: Context, type_: Type, known: Sequence[Proposa
         if other is not None and is_number(other) and size_of(other) != size_of(type_.type):
             return True
     return False
+
+
+def _is_const(text: str) -> bool:
+    try:
+        return is_const(parse_type(AnnotatedType.parse(text).type))
+    except CDeclError:
+        return True
 
 
 def _dimensions(text: str) -> int:

@@ -67,6 +67,15 @@ class KernelDistance:
         """The kernels of a set that are for this machine; all of them if none is."""
         return mask & self._machine or mask
 
+    @property
+    def knows_this_machine(self) -> bool:
+        """Whether any kernel is for this machine."""
+        return bool(self._machine)
+
+    def is_of_this_machine(self, mask: int) -> bool:
+        """Whether a kernel of a set is for this machine."""
+        return bool(mask & self._machine)
+
     def saw_contents(self, mask: int) -> bool:
         """Whether a kernel of a set had contents to be seen."""
         return bool(mask & self._seen)

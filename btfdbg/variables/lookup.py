@@ -21,6 +21,7 @@ from btfdbg.vardb.database import Database
 from btfdbg.vardb.textdb import AnnotatedType
 from btfdbg.variables import macro_names, probed
 from btfdbg.variables.agreement import element_of, is_settled, own_or_curated
+from btfdbg.variables.beyond import is_doubtful
 from btfdbg.variables.choose import best, by_family, may_have_grown
 from btfdbg.variables.code_claims import one_or_table, proven_by_code
 from btfdbg.variables.context import Context, prepare
@@ -201,8 +202,15 @@ class VariableTypes:
         known = known_name(context, symbol.name)
         proposals = proposals_for(context, symbol, known)
         found: tuple[Type, Proposal] | Rejection = Rejection.UNKNOWN
+        room = symbol
         if proposals:
             found = best(context, symbol, proposals, known.lengths, gap=False)
+        if found in (Rejection.GAP, Rejection.LENGTH):
+            shortened = self._shortened(context, symbol)
+            if shortened.size != symbol.size:
+                again = best(context, shortened, proposals, known.lengths, gap=False)
+                if not isinstance(again, Rejection):
+                    found, room = again, shortened
         if isinstance(found, Rejection) and len({p.type for p in proposals}) == 1:
             found = best(context, symbol, proposals, known.lengths, gap=True)
         has_kin = not known.candidates and not macro_names.is_export(symbol.name)
@@ -216,7 +224,9 @@ class VariableTypes:
                 )
                 found = best(context, symbol, (guess,), frozenset(), gap=False)
         if not isinstance(found, Rejection) and (
-            may_have_grown(context, symbol, *found) or may_have_changed(context, symbol, *found)
+            may_have_grown(context, room, *found)
+            or may_have_changed(context, room, *found)
+            or is_doubtful(context, room, *found, lambda: self._shortened(context, symbol))
         ):
             found = Rejection.AMBIGUOUS
         if isinstance(found, Rejection):

@@ -21,6 +21,7 @@ class Proposal:
     :ivar seen: whether the contents of an array were seen when it was extracted: then no
         mark of its end means the usual one.
     :ivar is_elsewhere: it is of a variable of another module.
+    :ivar support: of what a family says, how many of it are of the type.
     """
 
     type: str
@@ -29,6 +30,7 @@ class Proposal:
     note: str = ""
     seen: bool = True
     is_elsewhere: bool = False
+    support: int = 0
 
 
 @dataclass(frozen=True, slots=True)

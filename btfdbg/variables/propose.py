@@ -20,7 +20,7 @@ from btfdbg.variables.provenance import Source
 from btfdbg.variables.symbols import Symbol
 
 _KNOWN_SETS = 1 << 13
-_KEYS = {
+KEYS = {
     "struct static_key_true": "struct static_key_false",
     "struct static_key_false": "struct static_key_true",
 }
@@ -98,7 +98,7 @@ def _other_keys(proposals: Sequence[Proposal]) -> Iterator[Proposal]:
     DEFINE_STATIC_KEY_MAYBE() makes a key of the kind that the configuration asks for.
     """
     for proposal in proposals:
-        other = _KEYS.get(proposal.type)
+        other = KEYS.get(proposal.type)
         if other is not None:
             yield replace(
                 proposal,

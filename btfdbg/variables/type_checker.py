@@ -14,6 +14,7 @@ from drgn import Type, TypeKind
 from btfdbg.cdecl import (
     QUALIFIERS,
     Array,
+    CDeclError,
     CType,
     Named,
     Pointer,
@@ -25,7 +26,7 @@ from btfdbg.errors import BtfError
 from btfdbg.lazy_dataclass import replace
 from btfdbg.vardb.textdb import AnnotatedType
 from btfdbg.variables import macro_names
-from btfdbg.variables.convert import TypeBuilder
+from btfdbg.variables.convert import TypeBuilder, describe
 from btfdbg.variables.evidence import ImageFacts
 from btfdbg.variables.forms import Form, Forms, size_of
 from btfdbg.variables.lengths import ArrayEvidence, array_length
@@ -38,6 +39,8 @@ _WRITABLE = (SectionKind.WRITABLE, SectionKind.PERCPU, SectionKind.RO_AFTER_INIT
 _STATIC_KEYS = {"static_key_true": True, "static_key_false": False}
 _KEY_SIZE = 16
 _BSS = "bB"
+# include/linux/idr.h: whatever DEFINE_IDA() makes has flags from the start.
+_NEVER_ZERO = ("ida",)
 _CHAR = Named("", "char")
 # Addresses of x86-64 and arm64 kernels, whose pointers can be told from other data.
 _KERNEL_HALF = 0xFFFF_8000_0000_0000
@@ -67,7 +70,7 @@ class TypeChecker:
         self._places = facts.places
         self._read = facts.read
         self._ends_at = facts.ends_at
-        self._last: tuple[int, bytes | None] = (0, None)
+        self._last: tuple[tuple[int, int], bytes | None] = ((0, 0), None)
         self._place: tuple[int, int, Extent] = (0, -1, Extent(None))
 
     def length(self, text: str) -> int | None:
@@ -207,6 +210,44 @@ class TypeChecker:
             return True
         return self._extent(symbol).fit(size) in (SizeFit.EXACT, SizeFit.PADDED)
 
+    def is_exact(self, type_: Type, symbol: Symbol) -> bool:
+        """Whether an object of the type leaves no byte of the symbol's room over."""
+        size = size_of(type_)
+        return size is not None and self._extent(symbol).fit(size) is SizeFit.EXACT
+
+    def other_lengths(self, type_: Type, symbol: Symbol) -> list[int]:
+        """
+        Lengths that an array's place and the BTF allow besides the one that it has.
+
+        None where the dump states the length: a parameter's, or a count of the kernel's.
+        """
+        try:
+            tree = describe(type_)
+        except CDeclError:
+            return []
+        if not isinstance(tree, Array) or tree.length is None:
+            return []
+        element = self._forms.of_tree(tree.element)
+        size, lengths = element.built_size, element.lengths
+        if not size or lengths is None or self._is_counted(symbol, size):
+            return []
+        return [n for n in self._extent(symbol).lengths(size) if n in lengths and n != tree.length]
+
+    def _is_counted(self, symbol: Symbol, element_size: int) -> bool:
+        """Whether the kernel itself says how long an array is, not only what is in it."""
+        name = symbol.name
+        return (
+            macro_names.is_per_cpu_table(name)
+            or macro_names.is_fixed(name)
+            or macro_names.counting_enumerator(name) is not None
+            or self._arguments(name) is not None
+            or self._as_parameter(symbol, element_size) is not None
+        )
+
+    def contents(self, symbol: Symbol) -> bytes | None:
+        """What is in a symbol's room; None if it cannot be read, or is large."""
+        return self._contents(symbol)
+
     def _sized_string(self, text: str, symbol: Symbol, extent: Extent) -> str:
         """
         A string that DWARF only declares, with the length that it has here.
@@ -251,6 +292,13 @@ class TypeChecker:
         data = self._contents(symbol)
         return data is not None and any(data[size:])
 
+    def is_followed_by_address(self, type_: Type, symbol: Symbol) -> bool:
+        """Whether what stands behind an object of the type holds an address of the kernel's."""
+        size, data = size_of(type_), self._contents(symbol)
+        if self._words is None or size is None or data is None:
+            return False
+        return self._words.has_address(data[size:], symbol.address + size)
+
     def may_be_empty(self, type_: Type, symbol: Symbol) -> bool:
         """
         Whether what a family says holds for a symbol whose contents show nothing.
@@ -270,6 +318,8 @@ class TypeChecker:
         if self._contradicts_parameter(element, symbol):
             return True
         tree = element.tree
+        if isinstance(tree, Named) and tree.name in _NEVER_ZERO and symbol.type_letter in _BSS:
+            return True
         if isinstance(tree, Named) and tree.name in _STATIC_KEYS:
             return self._is_other_key(tree.name, symbol, place, element.size or 0)
         layouts = element.layouts
@@ -477,11 +527,12 @@ class TypeChecker:
     def _contents(self, symbol: Symbol) -> bytes | None:
         if not 0 < symbol.size <= self._policy.contents_limit:
             return None
-        if self._last[0] != symbol.address:
+        key = (symbol.address, symbol.size)
+        if self._last[0] != key:
             try:
-                self._last = (symbol.address, self._read(symbol.address, symbol.size))
+                self._last = (key, self._read(*key))
             except (drgn.FaultError, ValueError):
-                self._last = (symbol.address, None)
+                self._last = (key, None)
         return self._last[1]
 
 

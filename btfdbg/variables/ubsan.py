@@ -12,13 +12,14 @@ was reported) is the first member of every record; ``struct type_descriptor`` (k
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.lazy_pattern import pattern
 from btfdbg.variables.symbols import Symbol
 
 _WORD = 8
+_HEAD = 4  # of a description, before the name
 _MAX_LINE = 1 << 20
 _MAX_COLUMN = 1 << 10
 _REPORTED = 1 << 31
@@ -49,10 +50,24 @@ def without_records(
     :param image: Addresses of the kernel image.
     :param read: Memory, None if any byte of it cannot be read.
     """
-    for at in range(_WORD, len(data) - 2 * _WORD + 1, _WORD):
-        if _is_location(data, at, image, read) or _is_type(data, at):
-            return Shortened(symbol.name, symbol.address, at, symbol.type_letter)
-    return symbol
+    first = -symbol.address % _WORD or _WORD
+    ends = list(_types(data, symbol.address))
+    for at in range(first, min([len(data) - 2 * _WORD + 1, *ends]), _WORD):
+        if _is_location(data, at, image, read):
+            ends.append(at)
+            break
+    if not ends:
+        return symbol
+    return Shortened(symbol.name, symbol.address, min(ends), symbol.type_letter)
+
+
+def _types(data: bytes, address: int) -> Iterator[int]:
+    """Where the first description of a type begins, at an even address."""
+    for match in _TYPE.finditer(data):
+        at = match.start() - _HEAD
+        if at > 0 and not (address + at) % 2 and _is_kind(data, at):
+            yield at
+            return
 
 
 def _is_location(
@@ -69,6 +84,5 @@ def _is_location(
     return _FILE.match(name) is not None
 
 
-def _is_type(data: bytes, at: int) -> bool:
-    kind = int.from_bytes(data[at : at + 2], "little")
-    return kind in _KINDS and _TYPE.match(data[at + 4 : at + 4 + _MAX_NAME]) is not None
+def _is_kind(data: bytes, at: int) -> bool:
+    return int.from_bytes(data[at : at + 2], "little") in _KINDS

@@ -63,3 +63,15 @@ def test_descriptions_of_types_are_records() -> None:
 )
 def test_what_only_resembles_a_record_belongs_to_the_variable(data: bytes) -> None:
     assert room(data) == len(data)
+
+
+def test_records_are_aligned_in_memory_not_in_the_variables_room() -> None:
+    # Words of eight bytes begin four bytes into the room; a description at any even address.
+    symbol = Sym("v", BASE + 4, 44, "d")
+    data = bytes(20) + location() + bytes(8)
+    assert without_records(symbol, data, IMAGE, read).size == 20
+    described = struct.pack("<HH", 0, 10) + b"'int'\0"
+    assert without_records(symbol, bytes(6) + described + bytes(28), IMAGE, read).size == 6
+    # At an odd one, and a location across words, are neither.
+    assert without_records(symbol, bytes(7) + described + bytes(27), IMAGE, read).size == 44
+    assert without_records(symbol, bytes(16) + location() + bytes(12), IMAGE, read).size == 44

@@ -1,0 +1,194 @@
+"""What may be otherwise in a kernel beyond the known ones, where a type holds only by itself.
+
+Older and newer kernels that agree on a variable are a proof that the one between has it, too. At
+an end of time, or where they do not agree, a type that fits is no more than likely. Owns the
+doubts that this dump raises there: a place, contents or BTF that another type would explain
+better, or as well. Each is a kind of change that was found wrong by leaving series out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from drgn import Type, TypeKind
+
+from btfdbg.btf import Kind
+from btfdbg.cdecl import Array, CDeclError, Pointer, is_const, qualified, unqualified
+from btfdbg.lazy_dataclass import replace
+from btfdbg.vardb.database import Candidate
+from btfdbg.variables.agreement import element_of, own_or_curated
+from btfdbg.variables.context import Context
+from btfdbg.variables.convert import describe
+from btfdbg.variables.forms import size_of
+from btfdbg.variables.placement import SectionKind
+from btfdbg.variables.policy import Tier
+from btfdbg.variables.proposals import KnownName, Proposal
+from btfdbg.variables.propose import KEYS, known_name
+from btfdbg.variables.provenance import Source
+from btfdbg.variables.symbols import Symbol
+
+_WRITABLE = (SectionKind.WRITABLE, SectionKind.RO_AFTER_INIT, SectionKind.PERCPU)
+_NUMBERS = (TypeKind.INT, TypeKind.BOOL, TypeKind.ENUM)
+_RECORDS = (TypeKind.STRUCT, TypeKind.UNION)
+_SAME_SERIES = 2  # ranks of a series' kernels: of this machine, of another
+# include/linux/seqlock.h: without lockdep each kind of them is a seqcount_t and nothing else.
+_COUNT = "seqcount_t"
+_COUNTS = ("seqcount_", "_t")
+# include/linux/moduleparam.h: what these types of parameters are called are typedefs, too.
+_SHORT = {"unsigned long": "ulong", "unsigned short": "ushort"}
+
+
+def is_doubtful(
+    context: Context,
+    symbol: Symbol,
+    type_: Type,
+    proposal: Proposal,
+    room: Callable[[], Symbol],
+) -> bool:
+    """
+    Whether a type that holds for a symbol is no more than likely.
+
+    :param type_: as it would be given.
+    :param proposal: what it was made of.
+    :param room: the symbol without unnamed records behind it.
+    """
+    known = known_name(context, symbol.name)
+    if known.surrounded or proposal.tier[0] == Tier.CURATED:
+        return False
+    if proposal.source is Source.RULE:
+        return _is_doubtful_rule(context, type_, proposal, known)
+    if proposal.source is not Source.DATABASE_OTHER or _is_of_this_series(proposal):
+        return False
+    own = [c for c in own_or_curated(context, symbol.name) if c.kernels]
+    number = type_.unaliased_kind() in _NUMBERS
+    if number and (not own or _is_elsewhere(context, own, type_, symbol)):
+        return True
+    if type_.kind is TypeKind.ARRAY and _may_have_other_length(context, type_, symbol):
+        return True
+    return (
+        _may_be_plain_count(context, type_)
+        or (number and _has_an_enum(context, symbol.name, type_))
+        or _has_room(context, symbol, type_, room)
+    )
+
+
+def _is_of_this_series(proposal: Proposal) -> bool:
+    """Whether a kernel of the same series has the type."""
+    return proposal.tier[0] == Tier.OTHER_KERNEL and proposal.tier[3] < _SAME_SERIES
+
+
+def _is_elsewhere(context: Context, own: list[Candidate], type_: Type, symbol: Symbol) -> bool:
+    """Whether a number with room behind it is known from other machines only."""
+    if size_of(type_) == symbol.size or not context.distance.knows_this_machine:
+        return False
+    return not any(context.distance.is_of_this_machine(c.kernels) for c in own)
+
+
+def _may_have_other_length(context: Context, type_: Type, symbol: Symbol) -> bool:
+    """
+    Whether an array's length is as likely another: nothing stands in it, or too little.
+
+    What kernels give the array is a hint; its contents, or a place with room for one length
+    only, are the proof.
+    """
+    others = context.checker.other_lengths(type_, symbol)
+    if not others:
+        return False
+    size, word = size_of(type_.type) or 0, context.policy.word
+    contents = context.checker.contents(symbol)
+    if contents is None or not any(contents):
+        if context.places.of(symbol.address) is SectionKind.INIT:
+            return False
+        # A bitmap has as many words as its bits need: fewer leave no more than padding.
+        is_bitmap = size == word and type_.type.unaliased_kind() in _NUMBERS
+        return is_bitmap or not context.checker.is_exact(type_, symbol)
+    last = (type_.length or 0) - 1
+    longer = last + 2
+    return (
+        size > word
+        and longer in others
+        and longer * size == symbol.size
+        and not any(contents[last * size : longer * size])
+    )
+
+
+def _may_be_plain_count(context: Context, type_: Type) -> bool:
+    """Whether a sequence counter with a lock may be one without, which is the same in memory."""
+    name = type_.type_name()
+    start, end = _COUNTS
+    if name == _COUNT or not (name.startswith(start) and name.endswith(end)):
+        return False
+    plain = context.types.from_text(_COUNT)
+    return plain is not None and size_of(plain) == size_of(type_)
+
+
+def _has_an_enum(context: Context, name: str, type_: Type) -> bool:
+    """Whether BTF has an enum of a number's size that is named as its last words are."""
+    if type_.unaliased_kind() is not TypeKind.INT or context.evidence.btf is None:
+        return False
+    btf, size = context.evidence.btf(), size_of(type_)
+    words = name.split("_")
+    names = ("_".join(words[first:]) for first in range(len(words) - 1))
+    found = (i for n in names for i in btf.types_by_name(n, (Kind.ENUM, Kind.ENUM64)))
+    return any(btf.resolve_size(i) == size for i in found)
+
+
+def _has_room(context: Context, symbol: Symbol, type_: Type, room: Callable[[], Symbol]) -> bool:
+    """Whether more stands behind an object of the type than alignment asks for, or zeros."""
+    if context.evidence.exact_sizes or _ends_open(type_):
+        return False
+    if context.places.of(symbol.address) not in _WRITABLE or type_.type_name() in KEYS:
+        return False  # of which kind a static key is, its contents have said
+    checker = context.checker
+    if checker.is_exact(type_, symbol):
+        return False
+    if checker.fills(type_, symbol) and not checker.is_followed(type_, symbol):
+        return False
+    # As little as UBSAN's records need is asked: they are searched for word by word.
+    shortened = room()
+    if not checker.is_followed(type_, shortened):
+        return not checker.fills(type_, shortened)
+    # What has no name may be a constant of the compiler's, or a literal: no pointer.
+    return checker.is_followed_by_address(type_, shortened)
+
+
+def _ends_open(type_: Type) -> bool:
+    """Whether an object of the type is longer than its type says, or has no size."""
+    bare = type_.unaliased()
+    if not size_of(type_):
+        return True
+    if bare.kind not in _RECORDS or not bare.members:
+        return False
+    last = bare.members[-1].type.unaliased()
+    return last.kind is TypeKind.ARRAY and not last.length
+
+
+def _is_doubtful_rule(context: Context, type_: Type, proposal: Proposal, known: KnownName) -> bool:
+    """Whether what a family or a parameter says may be another type in the same place."""
+    if proposal.tier[0] == Tier.PARAMETER:
+        if type_.unaliased_kind() is not TypeKind.INT:
+            return False
+        # param_check_uint() lets an int pass, and "ulong" is a typedef as well as a word of its.
+        other = {element_of(c.type) for c in known.candidates if c.kernels} - {proposal.type}
+        name = _SHORT.get(type_.type_name(), "")
+        return bool(other) or (bool(name) and context.types.from_text(name) is not None)
+    if proposal.tier[0] != Tier.FAMILY:
+        return False
+    if type_.unaliased_kind() is TypeKind.POINTER:
+        return proposal.support < context.policy.pointer_family
+    return type_.kind is TypeKind.ARRAY and _points_to_const_as_well(context, type_)
+
+
+def _points_to_const_as_well(context: Context, type_: Type) -> bool:
+    """Whether BTF has the same table of pointers to what is const."""
+    try:
+        tree = describe(type_)
+    except CDeclError:
+        return False
+    assert isinstance(tree, Array)
+    pointer = unqualified(tree.element, "const")
+    if not isinstance(pointer, Pointer) or is_const(pointer.target):
+        return False
+    other = replace(pointer, target=qualified(pointer.target, "const"))
+    element = qualified(other, "const") if is_const(tree) else other
+    return context.checker.exists(replace(tree, element=element))
