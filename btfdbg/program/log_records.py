@@ -28,6 +28,7 @@ from btfdbg.vmcore.platforms import order_of
 if TYPE_CHECKING:
     from drgn.helpers.linux.printk import PrintkRecord
 
+    from btfdbg.program.session import Session
     from btfdbg.vmcore.vmcoreinfo import VmcoreInfo
 
 # A ring has a record for 32 bytes of text; the text of the largest has 2 GiB.
@@ -35,6 +36,9 @@ _MAX_RECORD_BITS = 26
 _MAX_TEXT_BITS = 31
 _MAX_STRUCT = 4096  # bytes
 _PIECE = 1 << 16  # bytes read together
+# Of a log that is kept, with what a record takes besides its text: one screen asks three times.
+_MAX_KEPT = 1 << 22
+_PER_RECORD = 128
 _COMMITTED, _FINALIZED = 1, 2  # enum desc_state
 _EMPTY_LINE = 3
 _CPU = 1 << 31
@@ -61,13 +65,29 @@ def log_records(prog: drgn.Program) -> Iterator[Record]:
     """
     session = find_session(prog)
     if session is not None:
+        if session.log is not None:
+            return iter(session.log)
         try:
             ring = PrintkRing(prog, session.vmcoreinfo)
         except _NotExported:
             pass
         else:
-            return ring.records()
+            return _kept(session, ring) if session.is_file else ring.records()
     return _by_drgn(prog)
+
+
+def _kept(session: Session, ring: PrintkRing) -> Iterator[Record]:
+    """Yield the records, and keep them when all were read and none is missing."""
+    kept: list[Record] = []
+    room = _MAX_KEPT
+    for record in ring.records():
+        room -= len(record[2]) + _PER_RECORD
+        if room >= 0:
+            kept.append(record)
+        yield record
+    # What is missing is told to each command that reads the log.
+    if room >= 0 and not ring.lost:
+        session.log = tuple(kept)
 
 
 def _by_drgn(prog: drgn.Program) -> Iterator[Record]:
@@ -129,6 +149,7 @@ class PrintkRing:
         self._head = self._word(ring + where["prb_desc_ring.head_id"])
         self._tail = self._word(ring + where["prb_desc_ring.tail_id"])
         self._data = self._word(text + where["prb_data_ring.data"])
+        self.lost = 0  # records of which a part is missing, as far as they were read
 
     def _word(self, address: int) -> int:
         """Read an ``unsigned long``, or an ``atomic_long_t``."""
@@ -157,12 +178,12 @@ class PrintkRing:
         count = (self._head - self._tail & ids) + 1
         if count > mask + 1:
             raise ValueError(f"the log is said to hold {count} records, its ring {mask + 1}")
-        lost = 0
+        self.lost = 0
         for number in range(self._tail, self._tail + count):
             index = number & mask
             desc = descs.get(index * desc_size, desc_size)
             if desc is None:
-                lost += 1
+                self.lost += 1
                 continue
             state = long.unpack_from(desc, at["prb_desc.state_var"])[0]
             if state & ids != number & ids or state >> state_bits not in (_COMMITTED, _FINALIZED):
@@ -171,7 +192,7 @@ class PrintkRing:
             end = long.unpack_from(desc, next_at)[0]
             info = infos.get(index * info_size, info_size)
             if info is None:
-                lost += 1
+                self.lost += 1
                 continue
             length = self._u16.unpack_from(info, at["printk_info.text_len"])[0]
             if begin & 1 and end & 1:  # no text, or none of its own
@@ -183,14 +204,16 @@ class PrintkRing:
                 start = (begin if begin < end else 0) + long.size
                 line = text.get(start, min(length, end - start)) if start <= end else None
             if line is None:
-                lost += 1
+                self.lost += 1
                 continue
             caller = self._u32.unpack_from(info, at["printk_info.caller_id"])[0]
             who = f"C{caller & ~_CPU}" if caller & _CPU else f"T{caller}"
             yield self._u64.unpack_from(info, at["printk_info.ts_nsec"])[0], who, line
-        if lost:
+        if self.lost:
             remark(
-                self._prog, "records of the log are missing in the dump", f"{lost:,} of {count:,}"
+                self._prog,
+                "records of the log are missing in the dump",
+                f"{self.lost:,} of {count:,}",
             )
 
 

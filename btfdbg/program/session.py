@@ -116,6 +116,7 @@ class Session:
     :ivar var_offsets: Tells the VARs of one name in :attr:`vmlinux` apart.
     :ivar reads_code: Whether a variable whose type nothing else knows is looked for in the
         code, which takes some 0.1 s each: not to be done for thousands.
+    :ivar log: The kernel log's records, once all of them were read; see ``log_records``.
     :ivar is_file: Whether the Program's memory is that of the dump's file, since it was opened
         here and nobody has added to it yet; what is in the file may then be read past drgn.
     """
@@ -141,6 +142,7 @@ class Session:
     names: AllNames | None = None
     answers: Answers = field(default_factory=Answers)
     reads_code: bool = True
+    log: tuple[tuple[int, str, bytes], ...] | None = None
     is_file: bool = False
     _vmlinux: Btf | None = None
 

@@ -9,6 +9,7 @@ import drgn
 import pytest
 from drgn.helpers.linux.printk import get_printk_records
 
+import btfdbg
 from btfdbg.program.log_records import PrintkRing, log_records
 from btfdbg.vmcore.read_failures import unread
 from btfdbg.vmcore.vmcoreinfo import VmcoreInfo
@@ -138,3 +139,35 @@ def test_offsets_outside_of_their_structures_are_not_followed() -> None:
                 info = INFO.replace(line, f"{line.partition('=')[0]}={value + 3}")
                 with pytest.raises(LookupError):
                     made((FINALIZED, 0, 8, b"abcd"), text=b"." * 64, info=info)
+
+
+def test_the_log_of_a_dumps_file_is_read_once(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prog = btfdbg.program_from_core_dump(path)
+    next(log_records(prog))
+    assert btfdbg.session(prog).log is None  # half of it is not all of it
+    whole = list(log_records(prog))
+    monkeypatch.setattr("btfdbg.program.log_records.PrintkRing", None)
+    assert list(log_records(prog)) == whole
+
+
+def test_what_is_missing_of_the_log_is_told_to_each_who_reads_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[object, ...]] = []
+    monkeypatch.setattr("btfdbg.program.log_records.remark", lambda *words: told.append(words))
+    dump = Dump(path)
+    infos = dump.twin.prog["prb"].desc_ring.infos.value_()
+    dump.lose(infos + 4096, 512)
+    session = dump.attach()
+    session.is_file = True
+    for reading in (1, 2):
+        list(log_records(session.prog))
+        assert len(told) == reading
+        assert session.log is None
+
+
+def test_a_large_log_is_not_kept(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("btfdbg.program.log_records._MAX_KEPT", 4096)
+    prog = btfdbg.program_from_core_dump(path)
+    assert list(log_records(prog)) == list(log_records(prog))
+    assert btfdbg.session(prog).log is None

@@ -181,7 +181,9 @@ def _task(session: Session, text: str | None) -> drgn.Object | None:
 
 
 def _panic(session: Session, *, causes: bool) -> Iterator[list[Fragment]]:
-    from drgn.helpers.linux.panic import panic_message, tainted
+    from drgn.helpers.linux.panic import tainted
+
+    from btfdbg.report.dump_log import panic_message
 
     message = panic_message(session.prog)
     lines = _text(message).splitlines() if message else []
@@ -208,16 +210,11 @@ _MAX_CAUSES = 3
 
 def _causes(session: Session) -> list[str]:
     """The first lines of the log that name a fault; the panic's own line often does not."""
-    from drgn.helpers.linux.printk import get_dmesg
+    from btfdbg.program.log_records import log_records
 
-    found = []
-    for line in get_dmesg(session.prog, timestamps=False).split(b"\n"):
-        match = _CAUSE.match(line)
-        if match:
-            found.append(_text(match.group()))
-            if len(found) >= _MAX_CAUSES:
-                break
-    return found
+    lines = (line for _, _, text in log_records(session.prog) for line in text.split(b"\n"))
+    matches = filter(None, map(_CAUSE.match, lines))
+    return [_text(match.group()) for match in itertools.islice(matches, _MAX_CAUSES)]
 
 
 def _task_lines(session: Session, task: drgn.Object | None) -> Iterator[list[Fragment]]:
