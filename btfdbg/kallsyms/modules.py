@@ -62,6 +62,7 @@ class _Entries(Sequence[Entry]):
 
     def __init__(self, data: bytes, order: str) -> None:
         self._data = data
+        self._order = order
         self._format = struct.Struct(f"{order}IBBHQQ")
 
     def __len__(self) -> int:
@@ -69,6 +70,21 @@ class _Entries(Sequence[Entry]):
 
     def __iter__(self) -> Iterator[Entry]:
         return self._format.iter_unpack(self._data)
+
+    def last_name(self) -> int:
+        """The largest offset of a name."""
+        found: int = max(struct.iter_unpack(self._order + "I20x", self._data))[0]
+        return found
+
+    def with_name(self, offset: int) -> Iterator[int]:
+        """Numbers of the entries whose name stands at an offset."""
+        word = struct.pack(self._order + "I", offset)
+        at = self._data.find(word)
+        while at >= 0:
+            number, rest = divmod(at, _SYM_BYTES)
+            if not rest:
+                yield number
+            at = self._data.find(word, at + 1)
 
     @overload
     def __getitem__(self, number: int, /) -> Entry: ...
@@ -92,7 +108,7 @@ class ModuleTable:
     def __init__(
         self,
         name: str,
-        entries: Sequence[Entry],
+        entries: _Entries,
         strings: bytes,
         letters: bytes,
         ranges: Sequence[tuple[int, int]] = (),
@@ -136,11 +152,9 @@ class ModuleTable:
             place = self._strings.find(key, place + 1)
         if not places:
             return []
-        return [
-            self._sym(number)
-            for number, entry in enumerate(self._entries)
-            if entry[0] in places and entry[3] and self._is_name(entry[0])
-        ]
+        entries = self._entries
+        numbers = (n for place in places if self._is_name(place) for n in entries.with_name(place))
+        return [self._sym(number) for number in sorted(numbers) if entries[number][3]]
 
     def names(self, most: int) -> list[tuple[bytes, int]] | None:
         """
@@ -442,7 +456,7 @@ def load_module(module: Object, ranges: Sequence[tuple[int, int]] = ()) -> Modul
     if prog.type("struct mod_kallsyms").has_member("typetab"):
         letters = prog.read(tables.typetab.value_(), count)
     entries = _Entries(data, order)
-    strings = _strings(prog, tables.strtab.value_(), max(entry[0] for entry in entries), name)
+    strings = _strings(prog, tables.strtab.value_(), entries.last_name(), name)
     return ModuleTable(name, entries, strings, letters, ranges)
 
 

@@ -24,6 +24,7 @@ from btfdbg.errors import BtfdbgError, RefusedError
 from btfdbg.interrupts import pass_on
 from btfdbg.kallsyms.choice import is_text, own_ids, unique_symbol
 from btfdbg.program.convert import TypeConverter
+from btfdbg.program.module_objects import wanted_for
 from btfdbg.program.walks import remark
 from btfdbg.variables import probed
 
@@ -144,7 +145,8 @@ class BtfFinders:
         if filename is None or filename == "vmlinux":
             for type_id in own_ids(self.vmlinux.btf, name, wanted):
                 yield self.vmlinux, type_id
-            if filename is None and modules is not None:
+            # To learn that no module has one takes reading the BTF of all.
+            if filename is None and modules is not None and name not in probed.TYPES:
                 for d in modules.index().types(name, wanted):
                     yield d.converter, d.type_id
         elif filename.startswith(_BPF):
@@ -271,13 +273,13 @@ class BtfFinders:
         """What the kernel itself has no symbol for may be a module's."""
         if probed.is_of_kernel(name):
             return None
-        found = None
-        if self.session.module_objects is not None:
-            found = self.session.module_objects.find(name, flags)
+        objects = self.session.module_objects
+        if objects is not None and any(flags & wanted_for(s) for s in objects.symbols_of(name)):
+            return objects.find(name, flags)  # an enumerator of that name is another module's
         modules = self.session.module_btfs
-        if found is None and modules is not None and flags & drgn.FindObjectFlags.CONSTANT:
-            found = self._one_value(modules.index().enumerators(name), name)
-        return found
+        if modules is not None and flags & drgn.FindObjectFlags.CONSTANT:
+            return self._one_value(modules.index().enumerators(name), name)
+        return None
 
     def _function(self, name: str, symbols: list[Sym]) -> drgn.Object | None:
         sym = unique_symbol(symbols)

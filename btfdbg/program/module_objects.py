@@ -31,6 +31,11 @@ if TYPE_CHECKING:
 _PREFIX = "module "
 
 
+def wanted_for(sym: Sym) -> drgn.FindObjectFlags:
+    """What an object finder has to be asked for to answer with a symbol."""
+    return drgn.FindObjectFlags.FUNCTION if is_text(sym) else drgn.FindObjectFlags.VARIABLE
+
+
 class _OneModule:
     """The symbols of one module, as ``VariableTypes`` asks for them."""
 
@@ -81,19 +86,18 @@ class ModuleObjects:
 
         :param module: Only in this module.
         """
-        self._session.ensure_modules()
-        sym = unique_symbol(self._symbols.by_name(name, module))
-        if sym is None:
-            return None
-        wanted = drgn.FindObjectFlags.VARIABLE
-        if is_text(sym):
-            wanted = drgn.FindObjectFlags.FUNCTION
-        if not flags & wanted:
+        sym = unique_symbol(self.symbols_of(name, module))
+        if sym is None or not flags & wanted_for(sym):
             return None
         type_ = self.type_of(sym)
         if type_ is None:
             return None
         return drgn.Object(self._session.prog, type_, address=sym.address)
+
+    def symbols_of(self, name: str, module: str | None = None) -> Sequence[Sym]:
+        """All symbols of a name, of one module or of any."""
+        self._session.ensure_modules()
+        return self._symbols.by_name(name, module)
 
     def type_of(self, sym: Sym) -> drgn.Type | None:
         """The type of one symbol of a module, ``None`` if it is not known."""
@@ -202,11 +206,15 @@ class ModuleObjects:
 
     def _type_finder(self, module: str) -> Callable[[str], drgn.Type]:
         prog = self._session.prog
+        btfs = self._session.module_btfs
+        # The BTF of a module has all types that it uses and the kernel lacks. Another module's of
+        # that name is another type, and to look there takes reading the BTF of all.
+        rest = None if btfs is None or btfs.converter(module) is None else "vmlinux"
 
         def find(name: str) -> drgn.Type:
             try:
                 return prog.type(name, module)
             except LookupError:
-                return prog.type(name)
+                return prog.type(name) if rest is None else prog.type(name, rest)
 
         return find

@@ -49,6 +49,7 @@ class Look:
         self.doubts = Doubts()
         self._stacks: dict[int, tuple[Call, ...]] = {}
         self._traces: dict[int, drgn.StackTrace] = {}
+        self._unwound: list[tuple[int, tuple[Call, ...], drgn.StackTrace]] = []
         self._clocks: dict[int, int] = {}
         session.ensure_modules()
 
@@ -176,14 +177,21 @@ class Look:
         at = task.value_()
         calls = self._stacks.get(at)
         if calls is None:
-            calls = self.alike.find(at)
+            calls = self._calls_alike(at) if self._stacks else None
             if calls is None:
                 trace = self.trace(task)
                 calls = tuple(self._own_calls(task) if trace is None else self._calls(trace))
                 if trace is not None:
-                    self.alike.learn(at, calls, stack_pointers(trace))
+                    self._unwound.append((at, calls, trace))
             self._stacks[at] = calls
         return calls
+
+    def _calls_alike(self, task: int) -> tuple[Call, ...] | None:
+        """The calls of a stack that is like one before, which is looked into for it only now."""
+        while self._unwound:
+            at, calls, trace = self._unwound.pop()
+            self.alike.learn(at, calls, stack_pointers(trace))
+        return self.alike.find(task)
 
     @functools.cached_property
     def thread_size(self) -> int:

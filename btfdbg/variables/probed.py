@@ -91,6 +91,10 @@ FUNCTIONS = frozenset(("free_kthread_struct", "module_layout", "vmemmap_populate
 SYMBOLS = frozenset(("__start_init_task", "__end_init_task"))
 """Symbols of the kernel's linker script that drgn asks for, to know how large a stack is."""
 
+TYPES = frozenset(("freelist_idx_t", "thread_union"))
+"""Types whose absence says what the kernel was made of, and which its own code alone can use:
+``mm/slab.c`` (before v6.8) and ``include/linux/sched.h``, which only ``init_task`` is of."""
+
 CONSTANTS = frozenset(
     (
         "BLK_MQ_F_TAG_HCTX_SHARED", "MM_SHMEMPAGES", "MOD_MEM_NUM_TYPES", "MOD_TEXT",
