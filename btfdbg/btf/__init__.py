@@ -10,7 +10,7 @@ or knows a debugger. In reading order:
   all that), ``decode`` (a record into a value), ``names``, ``nametable``, ``members``,
   ``sizing``, ``enumerators``, ``known`` (what was found out before), ``btfext`` (.BTF.ext);
 * writing: ``encode`` (a value into a record), ``string_table``, ``builder``, ``records``,
-  ``order``, ``pack`` (sections into bytes);
+  ``roles`` (many of these at once), ``order``, ``pack`` (sections into bytes);
 * asking: ``find``, ``holes``, ``fingerprint``, ``encoder`` (what old encoders left out),
   ``comparable``, ``diff``;
 * other blobs out of one: ``dedup/``, ``merge``, ``distill``, ``base_match``, ``relocate``,

@@ -162,20 +162,28 @@ class Records:
 
     def pack(self, strings: bytes | None = None) -> bytes:
         """Return the blob; ``strings`` replaces the string section."""
-        like = self.like
-        order: ByteOrder = like.byteorder
-        header_len = HEADER_LEN_LAYOUT if like.header.hdr_len >= HEADER_LEN_LAYOUT else HEADER_LEN
-        return pack(
-            self.words,
-            self.strings.data if strings is None else strings,
-            byteorder=order,
-            header_len=header_len,
-            layout=layout_section(order) if like.effective_layout else b"",
-        )
+        return packed_like(self.like, self.words, self.strings.data if strings is None else strings)
 
     def to_btf(self) -> Btf:
         """Return the blob, parsed."""
         return Btf.parse(self.pack(), self.base)
+
+
+def packed_like(like: Btf, words: array[int], strings: bytes | bytearray) -> bytes:
+    """
+    Return a blob of other types, with the byte order, header length and kind of layout of a Btf.
+
+    :param words: The type section, native u32.
+    """
+    order: ByteOrder = like.byteorder
+    header_len = HEADER_LEN_LAYOUT if like.header.hdr_len >= HEADER_LEN_LAYOUT else HEADER_LEN
+    return pack(
+        words,
+        strings,
+        byteorder=order,
+        header_len=header_len,
+        layout=layout_section(order) if like.effective_layout else b"",
+    )
 
 
 def copied(owner: Btf, type_id: int, strings: IdMap, ids: IdMap | None) -> list[int]:

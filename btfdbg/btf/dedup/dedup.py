@@ -25,15 +25,23 @@ changes nothing.
 
 from __future__ import annotations
 
-from itertools import accumulate
+from itertools import accumulate, compress, repeat
+from operator import eq, sub
 
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.dedup import split as dedup_split
 from btfdbg.btf.dedup import whole as dedup_whole
+from btfdbg.btf.dedup.flat import Flat
+from btfdbg.btf.dedup.graph import Graph
 from btfdbg.btf.dedup.split import PreparedBase
-from btfdbg.btf.records import Records, replace
+from btfdbg.btf.records import packed_like
+from btfdbg.btf.roles import names_in, replaced_words
 from btfdbg.errors import BtfError
 from btfdbg.lazy_dataclass import dataclass
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = ["Deduped", "PreparedBase", "dedup", "dedup_with_map"]
 
@@ -71,42 +79,39 @@ def dedup_with_map(btf: Btf, prepared: PreparedBase | None = None) -> Deduped:
     """
     if prepared is not None and prepared.base is not btf.base:
         raise BtfError("cannot dedup: another base was prepared")
-    graph, kept = (
-        dedup_whole.representatives(btf)
-        if btf.base is None
-        else dedup_split.representatives(btf, prepared or btf.base)
-    )
+    graph: Graph | Flat
+    if btf.base is None:
+        graph, kept = dedup_whole.representatives(btf)
+    else:
+        graph, kept = dedup_split.representatives(btf, prepared or btf.base)
     start = btf.start_id
-    stays = [of == type_id for type_id, of in enumerate(kept, start)]
+    stays = list(map(eq, kept, btf.own_ids()))
     ids = list(range(start))
-    ids += [start + before for before in accumulate(stays, initial=0)]
+    ids += accumulate(stays, initial=start)
     ids.pop()
-    ids[start:] = [ids[of] for of in kept]
-    records = Records(btf.base, btf)
-    strings = _Strings(btf)
-    for words, stay in zip(graph.words, stays, strict=True):
-        if stay:
-            replace(words, strings, ids)
-            records.append(words)
-    return Deduped(Btf.parse(records.pack(bytes(strings.data)), btf.base), ids)
+    ids[start:] = map(ids.__getitem__, kept)
+    words, roles = graph.select(list(compress(btf.own_ids(), stays)))
+    offsets, strings = _strings(btf, names_in(words, roles))
+    words = replaced_words(words, roles, offsets, ids)
+    return Deduped(Btf.parse(packed_like(btf, words, strings), btf.base), ids)
 
 
-class _Strings(dict[int, int]):
-    """Canonical offsets of own strings to new ones, given in order of first use."""
+def _strings(btf: Btf, used: Iterable[int]) -> tuple[dict[int, int], bytes]:
+    """
+    Return new offsets by canonical ones, and the section that they mean.
 
-    def __init__(self, btf: Btf) -> None:
-        super().__init__()
-        self[0] = 0
-        self._start = btf.start_str_off
-        self._known = btf.strings.data
-        self.data = bytearray(b"" if btf.base is not None else b"\0")
-
-    def __missing__(self, offset: int) -> int:
-        at = offset - self._start
-        new = offset
-        if at >= 0:
-            known = self._known
-            new = self._start + len(self.data)
-            self.data += known[at : known.find(0, at) + 1]
-        self[offset] = new
-        return new
+    :param used: Canonical offsets; own strings are kept in order of their first use.
+    """
+    start, known = btf.start_str_off, btf.strings.data
+    offsets = dict.fromkeys(used)
+    own = [offset for offset in offsets if offset >= start and offset]
+    find = known.find
+    strings = [known[at : find(0, at) + 1] for at in map(sub, own, repeat(start))]
+    if btf.base is None:
+        own.insert(0, 0)
+        strings.insert(0, b"\0")
+    new = {offset: offset for offset in offsets if offset < start} if start else {}
+    new[0] = 0
+    ends = accumulate(map(len, strings), initial=start)
+    new.update(zip(own, ends, strict=False))  # the last one is the whole's
+    return new, b"".join(strings)

@@ -12,12 +12,14 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import TypeAlias
 
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.dedup.strings import Canonical
 from btfdbg.btf.format import LAYOUTS, Kind, info_kflag, info_kind, info_vlen
 from btfdbg.btf.records import PLACES, IdMap, places_of, refs
+from btfdbg.btf.roles import Roles
 from btfdbg.errors import BtfFormatError
 from btfdbg.lazy_dataclass import dataclass, field
 
@@ -27,7 +29,8 @@ TagKey: TypeAlias = tuple[int, int]
 #: What a section holds is a fact of its own, however alike another's is.
 NEVER_MERGED = frozenset({int(Kind.VAR), int(Kind.DATASEC), int(Kind.LOCSEC)})
 
-_TAG_KINDS = {
+#: Kinds of tags, and of the definition that each stands for; FWDs of either.
+TAG_KINDS = {
     int(Kind.STRUCT): int(Kind.STRUCT),
     int(Kind.UNION): int(Kind.UNION),
     int(Kind.ENUM): int(Kind.ENUM),
@@ -54,7 +57,7 @@ class TagNodes:
 def tag_of(words: Sequence[int]) -> tuple[TagKey | None, bool]:
     """Return the tag that a record defines or declares, and whether it only declares it."""
     info = words[1]
-    kind = _TAG_KINDS.get(info_kind(info))
+    kind = TAG_KINDS.get(info_kind(info))
     if kind is None or not words[0]:
         return None, False
     if kind == Kind.FWD:
@@ -98,7 +101,7 @@ class Graph:
                 raise btf.record_error(
                     type_id, f"refers to type {max(targets)}, last type is {limit - 1}"
                 )
-            if kind in _TAG_KINDS:
+            if kind in TAG_KINDS:
                 if kind == Kind.FWD:
                     words[2] = 0
                 self._take_tag(type_id, words)
@@ -106,6 +109,12 @@ class Graph:
                 self.alone.append(type_id)
             self.words.append(words)
             self.refs.append(targets)
+
+    def select(self, ids: Iterable[int]) -> tuple[array[int], bytes]:
+        """Return the words of some records, one after the other, and their roles."""
+        records = [self.words[type_id - self.start] for type_id in ids]
+        roles = Roles().of([words[1] for words in records])
+        return array("I", chain.from_iterable(records)), roles
 
     def _take_tag(self, type_id: int, words: list[int]) -> None:
         key, forward = tag_of(words)

@@ -27,6 +27,7 @@ from btfdbg.btf.btf import Btf
 from btfdbg.btf.dedup import whole as dedup_whole
 from btfdbg.btf.dedup.base import BaseIndex, BaseNotMinimal
 from btfdbg.btf.dedup.cycles import Cycles
+from btfdbg.btf.dedup.flat import Flat
 from btfdbg.btf.dedup.graph import (
     NEVER_MERGED,
     Graph,
@@ -73,7 +74,7 @@ class PreparedBase:
         return Canonical(ChainStrings(split, self._strings), tails), index
 
 
-def representatives(btf: Btf, base: Btf | PreparedBase) -> tuple[Graph, list[int]]:
+def representatives(btf: Btf, base: Btf | PreparedBase) -> tuple[Graph | Flat, list[int]]:
     """
     Find the classes of a split BTF's types.
 
