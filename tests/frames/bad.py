@@ -22,7 +22,7 @@ from drgn.helpers.linux.pid import for_each_task
 
 import btfdbg
 from btfdbg.frames.access import Access, faulting_access
-from tests.frames.live import with_dwarf
+from tests.frames.truth import with_dwarf
 
 # Rows whose bad pointer is one to these links of an entry.
 LINKS = {

@@ -1,11 +1,21 @@
 """Arguments of every task's stack against what DWARF says, for one dump.
 
-``python -m tests.frames.live DUMP VMLINUX [MODULES] [--btf FILE] [-v]``
+``python -m tests.frames.live DUMP VMLINUX [MODULES] [--btf FILE] [--entry] [-v]``
 
 Truth is drgn with the kernel's debug files: the value that DWARF gives for a parameter where
 the frame is now. Ours is the value at the function's entry, so a parameter that the code
-changes may differ rightly: each difference is printed and wants an explanation. With ``--btf``
-the BTF is another encoder's than the dump's (``pahole --btf_encode_detached`` of VMLINUX).
+changes may differ rightly. Why each differing one does is told by what does not depend on us, in
+this order:
+
+* the caller's call site, by DWARF, passed ours: it is the value at the entry;
+* it passed DWARF's value, or a third one: OURS IS WRONG;
+* no call site says it: in the place that DWARF names for the parameter the code has something else
+  by now (``tests.frames.made_up``);
+* none of these: NOT EXPLAINED.
+
+``--entry`` holds all that we give, what DWARF's locals lack included, against the callers' call
+sites. With ``--btf`` the BTF is another encoder's than the dump's (``pahole
+--btf_encode_detached`` of VMLINUX).
 """
 
 from __future__ import annotations
@@ -13,61 +23,23 @@ from __future__ import annotations
 import argparse
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import drgn
-from drgn.helpers.linux.cpumask import for_each_online_cpu
-from drgn.helpers.linux.pid import for_each_task
-from drgn.helpers.linux.sched import idle_task
 
 import btfdbg
 from btfdbg.frames.arguments import Argument, objects_of, recovery, walk
+from btfdbg.frames.recover import Recovery
+from btfdbg.frames.walked import Found, Walked
 from btfdbg.program.attach import Options
 from btfdbg.program.session import Session
 from btfdbg.vmcore.open import open_core
+from tests.frames.dwarf import Dwarf, NotTold, Trace
+from tests.frames.made_up import MadeUp
+from tests.frames.truth import bits_of, tasks, with_dwarf
 
-
-def with_dwarf(dump: Path, vmlinux: Path, modules: Path | None) -> drgn.Program:
-    """Open a dump with debug files only."""
-    prog = drgn.Program()
-    try:
-        prog.set_core_dump(dump)
-    except ValueError:  # it needs a VMCOREINFO note, and we have looked for the text in memory
-        prog, _ = open_core(dump)
-    try:
-        prog.load_debug_info([str(vmlinux)])
-    except drgn.MissingDebugInfoError:
-        pass
-    if modules is not None:
-        loaded = {m.name for m, _ in prog.loaded_modules()}
-        files = [
-            p
-            for p in modules.rglob("*.ko*")
-            if p.name.split(".")[0].replace("-", "_") in loaded and p.suffix != ".functions"
-        ]
-        try:
-            prog.load_debug_info([str(f) for f in dict.fromkeys(files)])
-        except drgn.MissingDebugInfoError:
-            pass
-    return prog
-
-
-def tasks(prog: drgn.Program) -> Iterator[drgn.Object]:
-    """All tasks, idle ones included."""
-    for cpu in for_each_online_cpu(prog):
-        yield idle_task(prog, cpu)
-    yield from for_each_task(prog)
-
-
-def bits_of(value: drgn.Object) -> bytes | None:
-    """The bytes of a value; None if DWARF does not give it whole."""
-    try:
-        if value.absent_:
-            return None
-        return bytes(value.to_bytes_())
-    except (drgn.FaultError, drgn.ObjectAbsentError, ValueError, TypeError):
-        return None
+WRONG = "OURS IS WRONG"
+NOT_EXPLAINED = "NOT EXPLAINED"
 
 
 def theirs(frame: drgn.StackFrame, argument: Argument) -> bytes | None:
@@ -93,36 +65,62 @@ def place_of(frame: drgn.StackFrame) -> str:
 
 
 class Comparison:
-    """Counts of one dump."""
+    """
+    Counts of one dump.
 
-    def __init__(self) -> None:
+    :ivar differ: Each differing pair with its values and why.
+    :ivar whys: Why pairs differ.
+    :ivar wrong: Pairs that only we give whose call site says another value.
+    """
+
+    def __init__(self, made: Recovery, truth: drgn.Program, vmlinux: Path, entry: bool) -> None:
+        self.made = made
+        self.dwarf = Dwarf(truth, vmlinux)
+        self.world = MadeUp(truth, made)
+        self.entry = entry
         self.counts: Counter[str] = Counter()
         self.differ: Counter[str] = Counter()
+        self.whys: Counter[str] = Counter()
+        self.wrong: Counter[str] = Counter()
         self.missed: Counter[str] = Counter()
         self.neither: Counter[str] = Counter()
         self.without: Counter[str] = Counter()
         self.seconds = 0.0
 
     def frame(
-        self, own: drgn.StackFrame, frame: drgn.StackFrame | None, args: tuple[Argument, ...]
+        self,
+        own: drgn.StackFrame,
+        theirs_: tuple[Trace, int] | None,
+        args: tuple[Argument, ...],
+        walked: Walked | None,
     ) -> None:
-        """Compare one frame."""
+        """
+        Compare one frame.
+
+        :param theirs_: DWARF's frames and which of them it is.
+        """
         self.counts["frames"] += 1
         if not args:
             self.without[own.name or "?"] += 1
-        for argument in args:
+        for number, argument in enumerate(args):
             ours = None if argument.value is None else bits_of(argument.value)
+            frame = None if theirs_ is None else theirs_[0].frames[theirs_[1]]
             dwarf = None if frame is None else theirs(frame, argument)
             self.counts["pairs"] += 1
             self.counts["dwarf"] += dwarf is not None
             self.counts["ours"] += ours is not None
             where = f"{place_of(own)} {argument.name}"
+            found = None if walked is None else walked.params[number]
+            if ours is not None and self.entry and theirs_ is not None and found is not None:
+                self.at_entry(where, theirs_, found, ours, argument.source)
             if ours is not None and dwarf is not None:
                 same = ours == dwarf
                 self.counts["agree" if same else "DIFFER"] += 1
                 if not same:
+                    why = self.why(theirs_, walked, found, ours, dwarf)
+                    self.whys[why] += 1
                     said = f"{where}: ours {ours[::-1].hex()} ({argument.source})"
-                    self.differ[f"{said}, DWARF {dwarf[::-1].hex()}"] += 1
+                    self.differ[f"{said}, DWARF {dwarf[::-1].hex()}: {why}"] += 1
             elif dwarf is not None:
                 self.missed[f"{where}: {argument.why}"] += 1
             elif ours is None:
@@ -130,11 +128,60 @@ class Comparison:
             else:
                 self.counts["ours only"] += 1
 
+    def passed(self, theirs_: tuple[Trace, int], found: Found) -> bytes | None:
+        """What the caller's call site passed, by DWARF; None if it does not say it."""
+        param = found.param
+        if len(param.registers) != 1 or param.size > 8:
+            return None
+        try:
+            number = self.dwarf.passed(*theirs_, param.registers[0])
+        except NotTold:
+            return None
+        return number.to_bytes(8, "little")[: param.size]
+
+    def at_entry(
+        self, where: str, theirs_: tuple[Trace, int], found: Found, ours: bytes, source: str
+    ) -> None:
+        """Hold a value of ours against the caller's call site."""
+        passed = self.passed(theirs_, found)
+        if passed is None:
+            return
+        self.counts["call sites"] += 1
+        if passed != ours:
+            self.counts["call sites DIFFER"] += 1
+            said = f"{where}: ours {ours[::-1].hex()} ({source})"
+            self.wrong[f"{said}, call site {passed[::-1].hex()}"] += 1
+
+    def why(
+        self,
+        theirs_: tuple[Trace, int] | None,
+        walked: Walked | None,
+        found: Found | None,
+        ours: bytes,
+        dwarf: bytes,
+    ) -> str:
+        """Why a pair differs."""
+        if theirs_ is None or walked is None or found is None:
+            return NOT_EXPLAINED
+        passed = self.passed(theirs_, found)
+        if passed is not None:
+            if passed == ours:
+                return "its caller's call site passed ours"
+            return f"{WRONG}: its caller's call site passed {passed[::-1].hex()}"
+        flow = walked.flow
+        at = walked.raw.pc if walked.call is None else walked.call.address
+        state = None if flow is None else flow.before(at)
+        if state is None:
+            return NOT_EXPLAINED
+        asked = walked.raw.pc if walked.raw.interrupted else walked.raw.pc - 1
+        return self.world.why(asked, state, found.param) or NOT_EXPLAINED
+
     def task(self, session: Session, own: drgn.Object, truth: drgn.Object) -> None:
         """Compare one task's stack."""
         try:
             trace = session.prog.stack_trace(own)
             dwarf = [f for f in truth.prog_.stack_trace(truth) if not f.is_inline]
+            whole = Trace(tuple(dwarf))
         except (ValueError, drgn.FaultError):
             return
         start = time.process_time()
@@ -149,28 +196,33 @@ class Comparison:
                 # arm64: the caller of a leaf, which frame pointers do not tell.
                 inner = walked[number - 1] if number else None
                 caller = None if inner is None else inner.left_out
-                self.frame(
-                    dwarf[number + ahead], dwarf[number + ahead], objects_of(session, caller)
-                )
+                there_ = number + ahead
+                args_ = objects_of(session, caller)
+                self.frame(dwarf[there_], (whole, there_), args_, caller)
                 self.counts["of these ours"] += caller is not None
                 ahead += 1
                 there = there[1:]
                 self.counts["frames that only DWARF has"] += 1
-            other = dwarf[number + ahead] if there else None
-            if other is not None and other.pc != frame.pc:
+            other = (whole, number + ahead) if there else None
+            if there and there[0] != frame.pc:
                 dwarf = []
                 other = None
                 self.counts["stacks that differ"] += 1
-            self.frame(frame, other, args)
+            self.frame(frame, other, args, walked[number])
 
 
-def compare(dump: Path, vmlinux: Path, modules: Path | None, btf: Path | None = None) -> Comparison:
+def compare(
+    dump: Path,
+    vmlinux: Path,
+    modules: Path | None,
+    btf: Path | None = None,
+    entry: bool = False,
+) -> Comparison:
     """Compare all tasks of a dump."""
     truth = with_dwarf(dump, vmlinux, modules)
     prog, info = open_core(dump)
     session = btfdbg.attach(prog, Options(btf=btf), info)
-    recovery(session)
-    found = Comparison()
+    found = Comparison(recovery(session), truth, vmlinux, entry)
     for task in tasks(prog):
         there = drgn.Object(truth, "struct task_struct *", task.value_())
         found.task(session, task, there)
@@ -184,9 +236,10 @@ def main() -> None:
     parser.add_argument("vmlinux", type=Path)
     parser.add_argument("modules", type=Path, nargs="?")
     parser.add_argument("--btf", type=Path, help="take the kernel's BTF from here")
+    parser.add_argument("--entry", action="store_true", help="ask the call sites of all values")
     parser.add_argument("-v", "--verbose", action="store_true")
     args = parser.parse_args()
-    found = compare(args.dump, args.vmlinux, args.modules, args.btf)
+    found = compare(args.dump, args.vmlinux, args.modules, args.btf, args.entry)
     c = found.counts
     print(*(f"{name}: {count}" for name, count in sorted(c.items())), sep="  ")
     print(
@@ -194,7 +247,13 @@ def main() -> None:
         f" {c['agree'] / max(c['dwarf'], 1):.1%} of what DWARF gives;"
         f" {found.seconds * 1e3 / max(c['stacks'], 1):.1f} ms a stack, {found.seconds:.2f} s"
     )
-    for title, counts in (("differ", found.differ), ("DWARF only", found.missed)):
+    for why, count in found.whys.most_common():
+        print(f"why: {count} x {why}")
+    for title, counts in (
+        ("differ", found.differ),
+        ("entry", found.wrong),
+        ("DWARF only", found.missed),
+    ):
         for text, count in counts.most_common(None if args.verbose else 20):
             print(f"{title}: {count} x {text}")
     if args.verbose:

@@ -25,51 +25,10 @@ from btfdbg.frames.arguments import recovery
 from btfdbg.frames.flow import FunctionFlow
 from btfdbg.frames.ir import CALL, CALL_REGISTER
 from btfdbg.frames.recover import Recovery
-from btfdbg.frames.state import State, Value
+from btfdbg.frames.state import State
 from btfdbg.program.session import Session
-from tests.frames.live import bits_of, with_dwarf
-
-_STACK = 0xFFFF_1100_0000_0000
-_STACK_SIZE = 1 << 20
-_SP = _STACK + _STACK_SIZE // 2
-_M64 = (1 << 64) - 1
-_NEAR = 4096
-
-
-def magic(address: int) -> int:
-    """The word at an address of the made-up stack."""
-    return (address * 0x9E37_79B9_7F4A_7C15 ^ 0x1234_5678_9ABC_DEF1) & _M64 | 1 << 62
-
-
-def stack(address: int, count: int, offset: int, physical: bool) -> bytes:
-    """The made-up stack as a memory segment."""
-    first, last = address & ~7, (address + count + 7) & ~7
-    data = b"".join(magic(a).to_bytes(8, "little") for a in range(first, last, 8))
-    return data[address - first : address - first + count]
-
-
-def given(frame: drgn.StackFrame, param: Param) -> tuple[int | None, int | None] | None:
-    """DWARF's number and address of a parameter; None if numbers cannot be compared."""
-    try:
-        value = frame[param.name]
-        if value.type_.kind == drgn.TypeKind.BOOL:
-            return None
-        data, address = bits_of(value), value.address_
-    except Exception:  # drgn's for a DWARF operation that it does not know is bare
-        return None, None
-    if data is None or len(data) != param.size:
-        return None, address
-    return int.from_bytes(data, "little"), address
-
-
-def kind_of(value: Value) -> str:
-    """What kind of thing a value is."""
-    return "number" if value[0] is None else str(value[0][0])
-
-
-def _near(number: int, other: int, bits: int) -> bool:
-    half = 1 << (bits - 1)
-    return abs(((number - other + half) & (2 * half - 1)) - half) <= (_NEAR if bits > 16 else 8)
+from tests.frames.made_up import MadeUp, given
+from tests.frames.truth import with_dwarf
 
 
 class Static:
@@ -77,20 +36,14 @@ class Static:
 
     def __init__(self, dump: Path, vmlinux: Path) -> None:
         self.truth = with_dwarf(dump, vmlinux, None)
-        self.truth.add_memory_segment(_STACK, _STACK_SIZE, stack)
         self.session: Session = btfdbg.session(btfdbg.program_from_core_dump(dump))
         self.made: Recovery = recovery(self.session)
         self.counts: Counter[str] = Counter()
         self.differ: list[str] = []
         self.problems: Counter[str] = Counter()
         self.seconds = 0.0
-        arch = self.made.arch
-        numbers = random.Random(1)
-        self.registers = {r: numbers.getrandbits(64) | 1 << 63 for r in arch.REGISTERS}
-        self.registers[arch.SP] = _SP
-        frame_pointer = "rbp" if arch.RETURN_ADDRESS_ON_STACK else "x29"
-        self.frame_pointer = frame_pointer
-        self.saved = arch.CALLEE_SAVED
+        self.world = MadeUp(self.truth, self.made)
+        self.saved = self.made.arch.CALLEE_SAVED
 
     def functions(self, count: int, seed: int) -> Iterator[int]:
         """Starts of random functions that have a prototype with parameters."""
@@ -136,7 +89,7 @@ class Static:
             state = flow.before(insn.address)
             if state is None:
                 continue
-            frames = self.frames(insn.address)
+            frames = self.world.frames(insn.address)
             if frames is None:
                 continue
             self.counts["sites"] += 1
@@ -147,59 +100,9 @@ class Static:
             for param in prototype.signature.params:
                 self.parameter(where, state, frame, names, param, insn.end - 1)
 
-    def frames(self, pc: int) -> tuple[drgn.StackFrame, drgn.StackFrame | None] | None:
-        """drgn's frame of the function, and the next one out."""
-        try:
-            trace = self.truth.stack_trace(self.pt_regs(pc))
-        except Exception:  # drgn's for damaged unwind data is bare
-            return None
-        for number, frame in enumerate(trace):
-            if not frame.is_inline:
-                return frame, trace[number + 1] if number + 1 < len(trace) else None
-        return None
-
-    def pt_regs(self, pc: int) -> drgn.Object:
-        """Registers with their numbers."""
-        if self.frame_pointer == "rbp":
-            names = {r: self.registers[r] for r in self.made.arch.REGISTERS}
-            members = self.truth.type("struct pt_regs").members
-            has = {m.name for m in members}
-            value = {}
-            for register, number in names.items():
-                short = register if register in has else register[1:]
-                value[short] = number
-            value["ip"] = pc
-            value["cs"] = 0x10
-            value["flags"] = 0x202
-            return drgn.Object(self.truth, "struct pt_regs", value)
-        size = drgn.sizeof(self.truth.type("struct pt_regs"))
-        words = [self.registers.get(f"x{n}", 0) for n in range(31)] + [_SP, pc, 0x5]
-        data = b"".join(w.to_bytes(8, "little") for w in words)
-        return drgn.Object.from_bytes_(self.truth, "struct pt_regs", data + bytes(size - len(data)))
-
-    def numbers(self, state: State, base: tuple[object, ...], bits: int) -> set[int]:
-        """All numbers that the state gives for a base."""
-        found = set()
-        mask = (1 << bits) - 1
-        for register, value in state.regs.items():
-            if value[0] == base and value[2] >= bits:
-                found.add((self.registers[register] - value[1]) & mask)
-        sp = self.entry_sp(state)
-        if sp is not None:
-            for offset, (size, value, _) in state.slots.items():
-                if value[0] == base and value[2] >= bits:
-                    word = int.from_bytes(stack(sp + offset, size, 0, False), "little")
-                    found.add((word - value[1]) & mask)
-        return found
-
-    def entry_sp(self, state: State) -> int | None:
-        """The stack pointer at entry."""
-        base, k, _ = state.regs[self.made.arch.SP]
-        return (_SP - k) & _M64 if base == ("sp",) else None
-
     def unwinding(self, where: str, state: State, outer: drgn.StackFrame | None) -> None:
         """Compare the frame's end and the saved registers."""
-        sp = self.entry_sp(state)
+        sp = self.world.entry_sp(state)
         if outer is None or sp is None:
             return
         theirs = outer.registers()
@@ -209,7 +112,7 @@ class Static:
             self.tell("CFA", where, {sp + moved}, their_sp)
         for register in self.saved:
             number = theirs.get(register)
-            ours = self.numbers(state, ("entry", register), 64)
+            ours = self.world.numbers(state, ("entry", register), 64)
             if number is not None and ours:
                 self.tell(f"saved {register}", where, ours, number)
 
@@ -242,9 +145,9 @@ class Static:
         base = ("entry", *param.registers) if param.registers else ("stack", param.stack)
         bits = 8 * param.size
         width = next(w for w in (8, 16, 32, 64) if w >= bits)
-        ours = {n & ((1 << bits) - 1) for n in self.numbers(state, base, width)}
+        ours = {n & ((1 << bits) - 1) for n in self.world.numbers(state, base, width)}
         theirs: int | None = None
-        sp = self.entry_sp(state)
+        sp = self.world.entry_sp(state)
         if param.name in names:
             found = given(frame, param)
             if found is None:
@@ -261,77 +164,14 @@ class Static:
             same = theirs in ours
             self.counts["agree" if same else "differ"] += 1
             if not same:
-                why = self.changed(state, base, theirs, bits)
+                why = self.world.changed(state, base, theirs, bits)
                 if why == "":
-                    why = self.beside(state, frame, param, inside, ours)
+                    why = self.world.beside(state, frame, param, inside, ours)
                 self.counts[f"differ: {why or 'NOT EXPLAINED'}"] += 1
                 self.differ.append(
                     f"{where} {param.name} {base}: ours {sorted(map(hex, ours))} DWARF {theirs:#x}"
                     f" values {[r for r, v in state.regs.items() if v[0] == base]}: {why or '?'}"
                 )
-
-    def beside(
-        self, state: State, frame: drgn.StackFrame, param: Param, inside: int, ours: set[int]
-    ) -> str:
-        """Why the numbers of a parameter cannot be compared; "" if that is not seen."""
-        found = given(frame, param)
-        sp = self.entry_sp(state)
-        if found is not None and found[1] is not None and sp is not None:
-            offset = found[1] - sp
-            if offset not in state.slots and _SP <= found[1] < sp:
-                return "DWARF names a slot that is not followed"
-        frames = self.frames(inside)
-        if frames is not None and param.name in frames[0].locals():
-            found = given(frames[0], param)
-            if found is not None and found[0] in ours:
-                return "DWARF says the same in the midst of the call"
-            if found is not None and found[0] is None:
-                return "DWARF does not give it in the midst of the call"
-        theirs = given(frame, param)
-        mask = (1 << 8 * param.size) - 1
-        for register, value in state.regs.items():
-            other = value[0] is not None and value[0][0] == "entry" and register in self.registers
-            if other and theirs is not None and theirs[0] == self.registers[register] & mask:
-                return "its place holds another parameter"
-        return ""
-
-    def changed(self, state: State, base: tuple[object, ...], theirs: int, bits: int) -> str:
-        """
-        Why DWARF's value of a parameter is none that it was called with; "" if that is not seen.
-
-        The register or word of the stack whose number DWARF gives holds something else by now: the
-        function has assigned to the parameter, and DWARF gives what it is after that.
-        """
-        mask = (1 << bits) - 1
-        places: list[tuple[int, Value]] = [
-            (self.registers[r], value) for r, value in state.regs.items() if r in self.registers
-        ]
-        sp = self.entry_sp(state)
-        if sp is not None:
-            places += [
-                (int.from_bytes(stack(sp + offset, size, 0, False), "little"), value)
-                for offset, (size, value, _) in state.slots.items()
-            ]
-        for number, value in places:
-            is_made = value[0] is None or value[0][0] not in ("entry", "stack", "sp")
-            if (number ^ theirs) & mask == 0 and is_made:
-                return f"its place holds a {kind_of(value)}"
-        near = [value for number, value in places if _near(number, theirs, bits)]
-        for value in near:
-            if value[0] is not None and value[0][0] not in ("sp", "entry", "stack"):
-                return f"made from a {kind_of(value)}"
-        own = self.numbers(state, base, bits)
-        if any(_near(number, theirs, bits) or (number + theirs) & mask == 0 for number in own):
-            return "counted up or down, or negated"
-        if any(theirs == theirs & number for number in own):
-            return "bits of it are cleared"
-        if sp is not None:
-            for at in range(_SP, sp, 4):
-                if at - sp not in state.slots:
-                    word = int.from_bytes(stack(at, 8, 0, False), "little")
-                    if _near(word, theirs, bits):
-                        return "made from a slot that is not followed"
-        return "a number" if _near(0, theirs, bits) else ""
 
 
 def main() -> None:
