@@ -36,6 +36,8 @@ class Argument:
     :ivar value: None if it is not known; then :attr:`why` says why.
     :ivar source: Where the value was found: a register, the stack, a call.
     :ivar why: Why there is no value, else "".
+    :ivar confirmed: A damaged word of memory would have been noticed: a second place or the
+        caller's call says the same, or the value is no word of memory.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Argument:
     value: drgn.Object | None
     source: str
     why: str
+    confirmed: bool = False
 
     def __str__(self) -> str:
         from btfdbg.frames.describe import plain
@@ -144,7 +147,7 @@ def objects_of(session: Session, frame: Walked | None) -> tuple[Argument, ...]:
     """The arguments of a frame as drgn's Objects."""
     if frame is None or isinstance(frame.prototype, str):
         return ()
-    made = []
+    made: list[Argument] = []
     for found in frame.params:
         try:
             type_ = frame.prototype.converter.convert(found.param.type_id)
@@ -166,4 +169,22 @@ def _object(session: Session, type_: drgn.Type, found: Found) -> Argument:
         value = drgn.Object.from_bytes_(session.prog, type_, data[: found.param.size])
     except (TypeError, ValueError) as e:
         return Argument(name, type_, None, "", f"its type: {e}")
-    return Argument(name, type_, value, found.source, "")
+    if not found.confirmed and len(found.words) == 1:
+        why = _doubt(session, type_, found.words[0] & ((1 << 8 * found.param.size) - 1))
+        if why:
+            why = f"{found.source} holds {found.words[0]:#x}, which {why}; nothing confirms it"
+            return Argument(name, type_, None, "", why)
+    return Argument(name, type_, value, found.source, "", found.confirmed)
+
+
+def _doubt(session: Session, type_: drgn.Type, number: int) -> str:
+    """Why a number can be no argument of a type, "" if it can."""
+    from btfdbg.frames.plausible import doubt
+
+    text = recovery(session).text
+
+    def is_function(address: int) -> bool:
+        symbol = text.symbol(address)
+        return symbol is not None and symbol.address == address
+
+    return doubt(type_, number, text.machine, lambda a: text.memory(a, 1) is not None, is_function)

@@ -1,6 +1,7 @@
 """Numbers of named values, learned one by one from registers and memory.
 
-Owns solving ``base + k = number`` and noticing a contradiction. Knows no frame and no dump.
+Owns solving ``base + k = number``, noticing a contradiction, and how many of a number's bits more
+than one source tells: a word of a stack may be damaged. Knows no frame and no dump.
 """
 
 from __future__ import annotations
@@ -9,17 +10,27 @@ from btfdbg.frames.state import ALIGNED, ALIGNED_SP, SP, Base, Value, is_aligned
 
 
 class Env:
-    """Numbers of named values, as equations between those and registers or memory give them."""
+    """
+    Numbers of named values, as equations between those and registers or memory give them.
 
-    __slots__ = ("consistent", "numbers", "sources")
+    :ivar firm: Of how many low bits of a base a damaged word would have been noticed: two sources
+        agree, or the one is no memory.
+    """
+
+    __slots__ = ("consistent", "firm", "numbers", "sources")
 
     def __init__(self) -> None:
         self.numbers: dict[Base, tuple[int, int]] = {}
         self.sources: dict[Base, str] = {}
+        self.firm: dict[Base, int] = {}
         self.consistent = True
 
-    def learn(self, value: Value, number: int, source: str) -> None:
-        """A value is that number."""
+    def learn(self, value: Value, number: int, source: str, firm: bool = False) -> None:
+        """
+        A value is that number.
+
+        :param firm: The source is no single word of memory.
+        """
         base, k, bits = value
         if base == SP and is_aligned(k):
             base, k = ALIGNED_SP, k + ALIGNED
@@ -33,10 +44,16 @@ class Env:
         if known is None:
             self.numbers[base] = (solved, bits)
             self.sources[base] = source
+            if firm:
+                self.firm[base] = bits
             return
         if (known[0] ^ solved) & mask & ((1 << known[1]) - 1):
             self.consistent = False
-        elif bits > known[1]:
+            return
+        agreed = bits if firm or bits < known[1] else known[1]
+        if agreed > self.firm.get(base, 0):
+            self.firm[base] = agreed
+        if bits > known[1]:
             self.numbers[base] = (solved, bits)
             self.sources[base] = source
 
@@ -53,6 +70,11 @@ class Env:
         if known is None or known[1] < bits:
             return None
         return (known[0] + k) & ((1 << bits) - 1)
+
+    def is_firm(self, value: Value, bits: int) -> bool:
+        """Whether a damaged word of memory would have been noticed in the low bits of a value."""
+        base = value[0]
+        return base is None or base[0] == "sp" or self.firm.get(base, 0) >= bits
 
     def entry(self, base: Base, bits: int) -> int | None:
         """The low bits of a base."""

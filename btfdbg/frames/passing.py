@@ -27,8 +27,10 @@ _MAX_STACK_ARGUMENTS = 256
 _DISPATCHERS = frozenset(("do_syscall_64", "x64_sys_call", "invoke_syscall"))
 _THUNK = "__x86_indirect_thunk_"
 
-Arguments = dict[str, tuple[int, int, str]]
-"""Register to number, valid bits and source."""
+Passed = tuple[int, int, str, bool]
+"""Number, valid bits, source, and whether a damaged word of memory would have been noticed."""
+Arguments = dict[str, Passed]
+"""By register."""
 
 
 class Given:
@@ -82,7 +84,7 @@ class Passing:
             inner.call_site = "its caller called another function, which left it by a jump"
             return
         if number is not None:
-            self._learn_number(outer, number)
+            self._learn_number(outer, number, True)
 
     def _pass_by_place(self, outer: Walked, inner: Walked) -> None:
         """
@@ -137,15 +139,15 @@ class Passing:
                 continue
             found = self._given(value, given)
             if found is not None:
-                number, bits, source = found
-                inner.env.learn((("entry", register), 0, bits), number, source)
+                number, bits, source, firm = found
+                inner.env.learn((("entry", register), 0, bits), number, source, firm)
 
-    def _given(self, value: Value, given: Given) -> tuple[int, int, str] | None:
-        """Number, valid bits and source of a value at a call."""
+    def _given(self, value: Value, given: Given) -> Passed | None:
+        """What is known of a value at a call."""
         for bits in (64, 32, 16, 8):
             number = given.env.number(value, bits)
             if number is not None:
-                return number, bits, given.source
+                return number, bits, given.source, given.env.is_firm(value, bits)
         # A system call's arguments: the registers of the task, which wait for its end.
         base, k, bits = value
         if base is None or base[0] != "load" or not isinstance(base[3], tuple):
@@ -158,11 +160,12 @@ class Passing:
         if data is None:
             return None
         bits = min(bits, 8 * size)
-        return (int.from_bytes(data, "little") + k) & ((1 << bits) - 1), bits, "struct pt_regs"
+        number = (int.from_bytes(data, "little") + k) & ((1 << bits) - 1)
+        return number, bits, "struct pt_regs", False
 
     def _learn_stack(self, inner: Walked, before: State, given: Given) -> None:
-        base, k, bits = before.regs[self.arch.SP]
-        if base != SP or bits < 64:
+        base, k, width = before.regs[self.arch.SP]
+        if base != SP or width < 64:
             return
         bottom = signed(k)
         moved = 8 if self.arch.RETURN_ADDRESS_ON_STACK else 0
@@ -171,7 +174,8 @@ class Passing:
                 found = self._given(value, given)
                 if found is not None:
                     place: Base = ("stack", offset - bottom + moved)
-                    inner.env.learn((place, 0, found[1]), found[0], found[2])
+                    number, bits, source, firm = found
+                    inner.env.learn((place, 0, bits), number, source, firm)
 
     def _learn_by_way(self, outer: Walked, inner: Walked, before: State) -> None:
         """Arguments that differ by the way to the call, or that were chosen of two values."""
@@ -230,17 +234,21 @@ class Passing:
         regs = frame.env.entry(("entry", self.arch.ARGUMENTS[0]), 64)
         found = None if regs is None else self.text.system_call(regs)
         if found is not None:
-            self._learn_number(frame, found[0])
+            self._learn_number(frame, found[0], False)
 
-    def _learn_number(self, outer: Walked, number: int) -> None:
-        """The system call's number that the dispatcher was given."""
+    def _learn_number(self, outer: Walked, number: int, firm: bool) -> None:
+        """
+        The system call's number that the dispatcher was given.
+
+        :param firm: Its function is the one that was called.
+        """
         if isinstance(outer.prototype, str):
             return
         for param in outer.prototype.signature.params:
             if param.name in ("nr", "scno") and len(param.registers) == 1:
                 place: Base = ("entry", param.registers[0])
-                if outer.env.entry(place, 32) is None:
-                    outer.env.learn((place, 0, 32), number, "struct pt_regs")
+                if outer.env.entry(place, 32) in (None, number):
+                    outer.env.learn((place, 0, 32), number, "struct pt_regs", firm)
 
     def _target(self, outer: Walked, before: State) -> int | None:
         """What a call called: its direct target, or a pointer that is still the same."""
@@ -304,10 +312,10 @@ class Passing:
         if len(vias) == 1:
             inner.via = ", ".join(vias.pop())
         first = arrivals[0][1]
-        for register, (number, bits, source) in first.items():
+        for register, (number, bits, source, firm) in first.items():
             if all(a.get(register, ())[:2] == (number, bits) for _, a in arrivals):
                 source = source or f"call in {outer.name}, via {inner.via or 'tail calls'}"
-                inner.env.learn((("entry", register), 0, bits), number, source)
+                inner.env.learn((("entry", register), 0, bits), number, source, firm)
         return True
 
     def _arrivals(
@@ -331,8 +339,8 @@ class Passing:
         if len(leaving) > _MAX_LEAVING:
             return None
         env = Env()
-        for register, (number, bits, _) in given.items():
-            env.learn((("entry", register), 0, bits), number, "")
+        for register, (number, bits, _, firm) in given.items():
+            env.learn((("entry", register), 0, bits), number, "", firm)
         found: list[tuple[tuple[str, ...], Arguments]] = []
         passed = (*vias, function.names[0])
         for insn in leaving:

@@ -23,6 +23,7 @@ from btfdbg.frames.text import Text
 from btfdbg.frames.walked import ADDRESS_BITS, FRAME_POINTER, RawFrame, Walked
 
 _MAX_FRAME_BYTES = 1 << 14
+STACK = "stack"
 LAST_FRAME = "it is the last frame: nothing says where it ends"
 EXCEPTION_BEHIND = "an exception's entry lies behind it"
 
@@ -35,14 +36,23 @@ class Placing:
         self.arch = arch
 
     def solve(
-        self, frame: Walked, state: State, following: RawFrame | None, known: dict[str, int]
+        self,
+        frame: Walked,
+        state: State,
+        following: RawFrame | None,
+        known: dict[str, int],
+        firm: frozenset[str] = frozenset(),
     ) -> str:
-        """Fill a frame's Env; why it cannot be believed, or ""."""
+        """
+        Fill a frame's Env; why it cannot be believed, or "".
+
+        :param firm: Registers that are known from more than one word of memory.
+        """
         env, raw, arch = frame.env, frame.raw, self.arch
         for register, value in state.regs.items():
             number = known.get(register)
             if number is not None and register != arch.SP:
-                env.learn(value, number, f"register {register}")
+                env.learn(value, number, f"register {register}", register in firm)
         value = state.regs[arch.SP]
         if raw.sp is not None and value[0] == SP:
             env.learn(value, raw.sp, "the stack pointer")
@@ -136,5 +146,5 @@ class Placing:
         for offset, (size, value, _) in slots.items():
             at = offset - low
             number = int.from_bytes(data[at : at + size], "little")
-            env.learn(value, number, "stack")
+            env.learn(value, number, STACK)
         return True

@@ -30,9 +30,9 @@ from btfdbg.frames.flow import FunctionFlow
 from btfdbg.frames.function import Function
 from btfdbg.frames.ir import ADDRESS, CONST, DEF, STORE, Insn
 from btfdbg.frames.passing import Passing
-from btfdbg.frames.placing import Placing
+from btfdbg.frames.placing import STACK, Placing
 from btfdbg.frames.prototypes import Prototype
-from btfdbg.frames.state import CURRENT_TASK, M64, SP, Base
+from btfdbg.frames.state import CURRENT_TASK, M64, SP, Base, is_aligned
 from btfdbg.frames.text import Text
 from btfdbg.frames.walked import ADDRESS_BITS, FRAME_POINTER, Found, RawFrame, Walked
 from btfdbg.frames.ways import Ways
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 _MAX_FLOWS = 1024
 MAX_FRAMES = 256
+# Of such numbers two that are the same mean nothing.
+_SMALL = 1 << 16
 
 
 class Recovery:
@@ -94,28 +96,33 @@ class Recovery:
         """Find what is known of each frame, innermost first."""
         walked: list[Walked] = []
         known: dict[str, int] = {}
+        firm: frozenset[str] = frozenset()
         for number, raw in enumerate(frames[:MAX_FRAMES]):
             following = frames[number + 1] if number + 1 < len(frames) else None
             if raw.interrupted or number == 0:
                 known = dict(raw.registers)
+                # A sleeping task's are words of its stack.
+                firm = frozenset(known) if raw.interrupted else frozenset()
             for register in self.arch.CALLEE_SAVED:
                 if register in raw.registers:
                     known.setdefault(register, raw.registers[register])
-            frame = self._walk_one(raw, following, known, number == 0)
+            frame = self._walk_one(raw, following, known, firm, number == 0)
             walked.append(frame)
             caller = self._caller_left_out(frame, following)
             if caller is not None:
                 walked.append(caller)
                 frame = caller
-            known = self._carried(frame, following)
+            known, firm = self._carried(frame, following)
         self._share_current(walked)
         for outer, inner in zip(reversed(walked[1:]), reversed(walked[:-1]), strict=True):
             self._learn_by_way(outer)
             self._passing.pass_in(outer, inner)
         for frame in walked[:1]:
             self._learn_by_way(frame)
+        # Of an exception: what a wild pointer was, a register may have still.
+        seen = {n for raw in frames if raw.interrupted for n in raw.registers.values()}
         for frame in walked:
-            frame.params = tuple(self._params(frame))
+            frame.params = tuple(self._params(frame, seen))
         return [frame for frame in walked if not frame.is_left_out]
 
     def _caller_left_out(self, frame: Walked, following: RawFrame | None) -> Walked | None:
@@ -137,7 +144,7 @@ class Recovery:
         pc = back | M64 ^ ADDRESS_BITS
         raw = RawFrame(pc, sp, False, {FRAME_POINTER: record})
         frame.linked = True
-        caller = self._walk_one(raw, following, self._carried(frame, raw), False)
+        caller = self._walk_one(raw, following, *self._carried(frame, raw), False)
         call = caller.call
         if (
             caller.problem
@@ -154,7 +161,12 @@ class Recovery:
         return caller
 
     def _walk_one(
-        self, raw: RawFrame, following: RawFrame | None, known: dict[str, int], first: bool
+        self,
+        raw: RawFrame,
+        following: RawFrame | None,
+        known: dict[str, int],
+        firm: frozenset[str],
+        first: bool,
     ) -> Walked:
         at = raw.pc if raw.interrupted else raw.pc - 1
         function = self.text.function(at)
@@ -181,7 +193,7 @@ class Recovery:
         if raw.interrupted:
             midst = _changed_in_its_midst(flow.insns.get(raw.pc))
             known = {r: n for r, n in known.items() if r not in midst}
-        frame.problem = self._placing.solve(frame, state, following, {} if own else known)
+        frame.problem = self._placing.solve(frame, state, following, {} if own else known, firm)
         return frame
 
     def _agreed(
@@ -196,10 +208,13 @@ class Recovery:
             known = self._beyond[start] = read_beyond(flow, free) if free else ""
         return f"its code reads {known}, which its prototype does not pass" if known else prototype
 
-    def _carried(self, frame: Walked, following: RawFrame | None) -> dict[str, int]:
-        """Callee-saved registers of the calling frame."""
+    def _carried(
+        self, frame: Walked, following: RawFrame | None
+    ) -> tuple[dict[str, int], frozenset[str]]:
+        """Callee-saved registers of the calling frame, and which of them are firm."""
+        nothing: tuple[dict[str, int], frozenset[str]] = {}, frozenset()
         if frame.problem or following is None or not frame.linked:
-            return {}
+            return nothing
         found = {}
         for register in self.arch.CALLEE_SAVED:
             number = frame.env.entry(("entry", register), 64)
@@ -207,17 +222,21 @@ class Recovery:
                 found[register] = number
                 theirs = following.registers.get(register)
                 if theirs is not None and theirs != number:
-                    return {}
-        return found
+                    return nothing
+        firm = frame.env.firm
+        return found, frozenset(r for r in found if firm.get(("entry", r), 0) == 64)
 
     def _share_current(self, walked: Sequence[Walked]) -> None:
         """A stack is one task's: where one frame knows the running task, all do."""
-        known = {f.env.entry(CURRENT_TASK, 64) for f in walked} - {None}
+        every = [f.env.entry(CURRENT_TASK, 64) for f in walked]
+        known = set(every) - {None}
         if len(known) == 1:
             (number,) = known
+            firm = every.count(number) > 1
             for frame in walked:
-                if number is not None and not frame.problem:
-                    frame.env.learn((CURRENT_TASK, 0, 64), number, "the running task")
+                known_here = frame.env.entry(CURRENT_TASK, 64) is not None
+                if number is not None and not frame.problem and (firm or not known_here):
+                    frame.env.learn((CURRENT_TASK, 0, 64), number, "the running task", firm)
 
     def _learn_by_way(self, frame: Walked) -> None:
         """Arguments that follow from which way the function came to where it is."""
@@ -236,14 +255,14 @@ class Recovery:
 
     # Parameters
 
-    def _params(self, frame: Walked) -> Iterable[Found]:
+    def _params(self, frame: Walked, seen: set[int]) -> Iterable[Found]:
         prototype = frame.prototype
         if isinstance(prototype, str):
             return
         for param in prototype.signature.params:
-            yield self._param(frame, prototype, param)
+            yield self._param(frame, prototype, param, seen)
 
-    def _param(self, frame: Walked, prototype: Prototype, param: Param) -> Found:
+    def _param(self, frame: Walked, prototype: Prototype, param: Param, seen: set[int]) -> Found:
         if prototype.signature.problem:
             return Found(param, None, why=prototype.signature.problem)
         if not frame.env.consistent:
@@ -253,7 +272,7 @@ class Recovery:
         places: list[Base] = [("entry", r) for r in param.registers]
         if param.stack is not None:
             places = [("stack", param.stack + 8 * n) for n in range(-(-param.size // 8))]
-        words, sources = [], []
+        words, sources, confirmed = [], [], True
         for number, place in enumerate(places):
             bits = min(64, 8 * (param.size - 8 * number))
             width = next(w for w in (8, 16, 32, 64) if w >= bits)
@@ -261,8 +280,21 @@ class Recovery:
             if word is None:
                 return Found(param, None, why=self._why(frame))
             words.append(word)
-            sources.append(frame.env.sources[place])
-        return Found(param, tuple(words), " and ".join(dict.fromkeys(sources)))
+            sources.append(self._source(frame, place))
+            firm = frame.env.is_firm((place, 0, 64), width) or (word > _SMALL and word in seen)
+            confirmed = confirmed and firm
+        told = " and ".join(dict.fromkeys(sources))
+        return Found(param, tuple(words), told, confirmed=confirmed)
+
+    def _source(self, frame: Walked, place: Base) -> str:
+        """Where a number was found; of a word of the stack, its address."""
+        source = frame.env.sources[place]
+        top = frame.env.entry(SP, 64)
+        if source == STACK and top is not None and frame.state is not None:
+            for offset, (_, value, _) in frame.state.slots.items():
+                if value[0] == place and not is_aligned(offset):
+                    return f"{source} at {(top + offset) & M64:#x}"
+        return source
 
     def _why(self, frame: Walked) -> str:
         own = frame.problem or "the function keeps it nowhere"

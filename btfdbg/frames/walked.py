@@ -43,12 +43,15 @@ class Found:
     :ivar words: Its bytes as words of the machine, None if not known.
     :ivar source: Where they were.
     :ivar why: Why there are none.
+    :ivar confirmed: A damaged word of memory would have been noticed: a second one says the same,
+        or they are no memory.
     """
 
     param: Param
     words: tuple[int, ...] | None
     source: str = ""
     why: str = ""
+    confirmed: bool = False
 
 
 @dataclass(slots=True)

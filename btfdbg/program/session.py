@@ -46,6 +46,7 @@ class Argument(Protocol):
     :ivar value: ``None`` if it is not known.
     :ivar source: Where the value was found: a register, the stack, a call.
     :ivar why: Why there is no value, else "".
+    :ivar confirmed: More than one word of memory tells the value.
     """
 
     @property
@@ -58,6 +59,8 @@ class Argument(Protocol):
     def source(self) -> str: ...
     @property
     def why(self) -> str: ...
+    @property
+    def confirmed(self) -> bool: ...
 
 
 class SourceFile(Protocol):

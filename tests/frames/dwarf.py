@@ -272,10 +272,8 @@ class Dwarf:
 
     def _of(self, trace: Trace, number: int, register: str) -> int:
         frame = trace.frames[number]
-        if register in ("rsp", "sp"):
-            return int(frame.sp)
         try:
-            return int(frame.register(register))
+            return int(frame.sp if register in ("rsp", "sp") else frame.register(register))
         except (LookupError, ValueError) as e:
             raise NotTold("a register is not known") from e
 
@@ -283,7 +281,7 @@ class Dwarf:
         """The canonical frame address: the caller's stack pointer behind the call."""
         if number + 1 >= len(trace.frames) or trace.frames[number + 1].interrupted:
             raise NotTold("frame base")
-        return int(trace.frames[number + 1].sp)
+        return self._of(trace, number + 1, "sp")
 
     # Places
 

@@ -118,7 +118,7 @@ class Comparison:
                 self.counts["agree" if same else "DIFFER"] += 1
                 if not same:
                     why = self.why(theirs_, walked, found, ours, dwarf)
-                    self.whys[why] += 1
+                    self.whys[why.split(" (DWARF")[0]] += 1
                     said = f"{where}: ours {ours[::-1].hex()} ({argument.source})"
                     self.differ[f"{said}, DWARF {dwarf[::-1].hex()}: {why}"] += 1
             elif dwarf is not None:
@@ -174,7 +174,9 @@ class Comparison:
         if state is None:
             return NOT_EXPLAINED
         asked = walked.raw.pc if walked.raw.interrupted else walked.raw.pc - 1
-        return self.world.why(asked, state, found.param) or NOT_EXPLAINED
+        why = self.world.why(asked, state, found.param) or NOT_EXPLAINED
+        places = self.dwarf.places(asked, found.param.name)
+        return why if places is None else f"{why} (DWARF: {places[1]}; at the entry {places[0]})"
 
     def task(self, session: Session, own: drgn.Object, truth: drgn.Object) -> None:
         """Compare one task's stack."""

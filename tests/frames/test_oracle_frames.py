@@ -15,17 +15,9 @@ import pytest
 import btfdbg
 from btfdbg.frames.exception import registers_at
 from btfdbg.frames.lines import lines
-from tests.frames.live import compare
+from tests.frames.live import NOT_EXPLAINED, WRONG, compare
 
 pytestmark = pytest.mark.oracle
-
-# Parameters that their function changes: DWARF says the present value, we the one at entry.
-CHANGED = {
-    ("__get_user_pages", "start"),
-    ("__get_user_pages", "nr_pages"),
-    ("do_sendfile", "max"),
-    ("do_dentry_open", "open"),
-}
 
 
 def dumps() -> list[Path]:
@@ -42,15 +34,11 @@ def test_no_argument_is_wrong_and_few_are_missing(dump: Path) -> None:
     debug = Path(os.environ.get("BTFDBG_DEBUG", "")) / session.release
     if not (debug / "vmlinux").exists():
         pytest.skip(f"no vmlinux of {session.release}")
-    found = compare(dump, debug / "vmlinux", debug / "modules")
+    found = compare(dump, debug / "vmlinux", debug / "modules", entry=True)
     if not found.counts["pairs"]:
         pytest.skip("no stack of this architecture is read")
-    wrong = []
-    for text in found.differ:
-        where, parameter = text.split(":")[0].split(" ")
-        if (where.partition("+")[0], parameter) not in CHANGED:
-            wrong.append(text)
-    assert wrong == []
+    assert [t for t in found.differ if WRONG in t or NOT_EXPLAINED in t] == []
+    assert found.wrong == {}
     assert found.counts["ours"] >= 0.88 * found.counts["pairs"]
     assert found.counts["agree"] >= 0.98 * found.counts["dwarf"] - len(found.differ)
 

@@ -14,6 +14,8 @@ from btfdbg.commands.state import state_of
 from btfdbg.commands.text import Fragment
 from btfdbg.program.session import Argument, Session
 
+_UNCONFIRMED = "; nothing confirms it"
+
 
 def _is_read(prog: drgn.Program) -> bool:
     """Whether the machine code of this architecture is."""
@@ -39,8 +41,10 @@ def _code(session: Session, args: argparse.Namespace) -> str:
     description="show one frame with its arguments, and bind them as Python names",
     long_description="""
     Show what a frame's function was called with: the value at its entry, with its type
-    and where it was found, or why there is none. Each that is known becomes a Python name:
-    after ``frame 7``, ``file.f_path`` is that frame's. Needs capstone.
+    and where it was found, or why there is none. "Nothing confirms it" is said of a value
+    that one word of memory alone tells: if that word is damaged, so is the value. Each that is
+    known becomes a Python name: after ``frame 7``, ``file.f_path`` is that frame's. Needs
+    capstone.
     """,
     arguments=(
         argument("number", nargs="?", type=int, default=0, help="of ``bt`` (default: 0)"),
@@ -109,7 +113,7 @@ def _line(argument_: Argument) -> list[Fragment]:
         ("", " = "),
         ("address", plain(argument_.value)),
         ("symbol", f"  {more}" if more else ""),
-        ("dim", f"  [{argument_.source}]"),
+        ("dim", f"  [{argument_.source}{'' if argument_.confirmed else _UNCONFIRMED}]"),
     ]
 
 
