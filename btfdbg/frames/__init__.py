@@ -13,7 +13,8 @@
 * a stack: ``environment`` (numbers of values), ``walked`` (a frame), ``placing`` (is it where
   the unwinder says), ``conditions`` (what decides a branch), ``ways`` (which way it came),
   ``passing`` (what its caller passed), ``recover`` (the walk), ``arguments`` (as drgn objects),
-  ``exception`` (registers at one that the unwinder has not seen), ``stack_end`` (where memory
+  ``plausible`` (can it be one of its type), ``exception`` (registers at one that the unwinder
+  has not seen), ``stack_end`` (where memory
   is missing), ``describe`` (a value in words), ``lines`` (as text);
 * types: ``layout`` (what a type has at an offset), ``types`` (of values), ``members`` (which of
   several is meant), ``meant`` (a pointer or a number), ``lists`` (whose entry a pointer is to),
