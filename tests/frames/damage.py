@@ -4,7 +4,7 @@
 
 One word of a task's stack, at or above its stack pointer, gets a flipped bit, is made a random
 number, NULL or a copy of another word of that stack; then the whole stack is unwound and asked
-again. Frames are the same if pc and stack pointer are. The dump stays as it is: the stacks are
+again. Frames are the same if number and pc are. The dump stays as it is: the stacks are
 laid over it.
 """
 
@@ -30,7 +30,7 @@ _STACK_SIZE = 1 << 14
 
 Values = dict[tuple[int, int, str], tuple[bytes | None, str, bool]]
 """
-Of each frame's pc and stack pointer and a parameter: its value, where from or why not, and whether
+Of each frame's pc and number and a parameter: its value, where from or why not, and whether
 something confirms it.
 """
 
@@ -49,16 +49,14 @@ class Stack:
         if start is None:
             raise drgn.FaultError("its stack is not in the dump", first)
         size = first + _STACK_SIZE - start
-        self.start = start
+        self.start, self.end = start, start + size
+        self.lowest = self.end
         self.data = bytearray(prog.read(start, size))
         self.whole = bytes(self.data)
         prog.add_memory_segment(start, size, self._read)
         self.values = self.ask()
-        sps = [sp for _, sp, _ in self.values]
-        self.words = range(0)
-        if sps:
-            first = (min(sps) - 64 & -_WORD) - start
-            self.words = range(max(first, 0), size, _WORD)
+        lowest = (self.lowest - 64 & -_WORD) - start
+        self.words = range(max(lowest, 0), size, _WORD)
 
     def _read(self, address: int, count: int, offset: int, physical: bool) -> bytes:
         at = address - self.start
@@ -71,12 +69,15 @@ class Stack:
             trace = self.session.prog.stack_trace(self.task)
         except (ValueError, drgn.FaultError):
             return found
-        for frame in walk(recovery(self.session), trace):
-            if frame is None or frame.raw.sp is None:
+        for number, frame in enumerate(walk(recovery(self.session), trace)):
+            if frame is None:
                 continue
+            sp = frame.raw.sp
+            if sp is not None and self.start <= sp < self.end:
+                self.lowest = min(self.lowest, sp)
             for argument in objects_of(self.session, frame):
                 value = None if argument.value is None else bits_of(argument.value)
-                key = (frame.raw.pc, frame.raw.sp, argument.name)
+                key = (frame.raw.pc, number, argument.name)
                 found[key] = value, argument.source or argument.why, argument.confirmed
         return found
 

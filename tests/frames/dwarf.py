@@ -28,6 +28,7 @@ _VALUES = ("DW_AT_call_value", "DW_AT_GNU_call_site_value")
 _ORIGINS = ("DW_AT_call_origin", "DW_AT_abstract_origin")
 _RETURNS = ("DW_AT_call_return_pc", "DW_AT_low_pc")
 _TAIL = ("DW_AT_call_tail_call", "DW_AT_GNU_tail_call")
+_BEGINNINGS = (0, 4, 5, 9)
 _ENTRY = ("DW_OP_entry_value", "DW_OP_GNU_entry_value")
 _LOW = ("rax", "rdx", "rcx", "rbx", "rsi", "rdi", "rbp", "rsp")
 _X86_64 = (*_LOW, *(f"r{n}" for n in range(8, 16)))
@@ -301,9 +302,10 @@ class Dwarf:
                 location = child.attributes.get("DW_AT_location")
                 if location is None:
                     return "", ""
-                return self._place(child, location, start), self._place(
-                    child, location, pc - self.bias
-                )
+                # Clang's lists begin behind what begins a function: endbr64, the tracer's call.
+                begins = (self._place(child, location, start + n) for n in _BEGINNINGS)
+                at = self._place(child, location, pc - self.bias)
+                return next(filter(None, begins), ""), at
         return None
 
     def _place(self, die: Any, attribute: Any, at: int) -> str:
@@ -338,6 +340,21 @@ class Dwarf:
             else:
                 words.append(" ".join([name, *map(str, op.args)]))
         return ", ".join(words)
+
+
+def computed(place: str) -> str:
+    """
+    A place in words, if it is an expression and no register or memory that holds the value.
+
+    >>> computed("r12+0, const2u 8192, or, stack_value")
+    'r12+0, const2u 8192, or'
+    >>> computed("r12"), computed("fbreg -40"), computed("r12+0, stack_value")
+    ('', '', '')
+    """
+    ops = place.split(", ")
+    if ops[-1] != "stack_value" or (len(ops) == 2 and ops[0].endswith("+0")):
+        return ""
+    return ", ".join(ops[:-1])
 
 
 def _signed(number: int) -> int:

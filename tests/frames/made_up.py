@@ -51,7 +51,9 @@ def given(frame: drgn.StackFrame, param: Param) -> tuple[int | None, int | None]
 
 def kind_of(value: Value) -> str:
     """What kind of thing a value is."""
-    return "number" if value[0] is None else str(value[0][0])
+    if value[0] is None:
+        return "number"
+    return "address in the frame" if value[0][0] == "sp" else str(value[0][0])
 
 
 def _near(number: int, other: int, bits: int) -> bool:
@@ -196,7 +198,7 @@ class MadeUp:
                 for offset, (size, value, _) in state.slots.items()
             ]
         for number, value in places:
-            is_made = value[0] is None or value[0][0] not in ("entry", "stack", "sp")
+            is_made = value[0] is None or value[0][0] not in ("entry", "stack")
             if (number ^ theirs) & mask == 0 and is_made:
                 return f"its place holds a {kind_of(value)}"
         near = [value for number, value in places if _near(number, theirs, bits)]

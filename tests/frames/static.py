@@ -27,6 +27,7 @@ from btfdbg.frames.ir import CALL, CALL_REGISTER
 from btfdbg.frames.recover import Recovery
 from btfdbg.frames.state import State
 from btfdbg.program.session import Session
+from tests.frames.dwarf import Dwarf, computed
 from tests.frames.made_up import MadeUp, given
 from tests.frames.truth import with_dwarf
 
@@ -43,6 +44,7 @@ class Static:
         self.problems: Counter[str] = Counter()
         self.seconds = 0.0
         self.world = MadeUp(self.truth, self.made)
+        self.dwarf = Dwarf(self.truth, vmlinux)
         self.saved = self.made.arch.CALLEE_SAVED
 
     def functions(self, count: int, seed: int) -> Iterator[int]:
@@ -98,7 +100,7 @@ class Static:
             self.unwinding(where, state, outer)
             names = frame.locals()
             for param in prototype.signature.params:
-                self.parameter(where, state, frame, names, param, insn.end - 1)
+                self.parameter(where, state, frame, names, param, insn.address, insn.end - 1)
 
     def unwinding(self, where: str, state: State, outer: drgn.StackFrame | None) -> None:
         """Compare the frame's end and the saved registers."""
@@ -131,11 +133,13 @@ class Static:
         frame: drgn.StackFrame,
         names: list[str],
         param: Param,
+        pc: int,
         inside: int,
     ) -> None:
         """
         Compare one parameter.
 
+        :param pc: Of the call.
         :param inside: An address in the midst of the call: where an unwinder asks.
         """
         if param.size > 8 or len(param.registers) + (param.stack is not None) != 1:
@@ -167,10 +171,15 @@ class Static:
                 why = self.world.changed(state, base, theirs, bits)
                 if why == "":
                     why = self.world.beside(state, frame, param, inside, ours)
+                place = ""
+                if why == "":
+                    place = (self.dwarf.places(pc, param.name) or ("", ""))[1]
+                    why = computed(place) and "DWARF computes it"
                 self.counts[f"differ: {why or 'NOT EXPLAINED'}"] += 1
                 self.differ.append(
                     f"{where} {param.name} {base}: ours {sorted(map(hex, ours))} DWARF {theirs:#x}"
                     f" values {[r for r, v in state.regs.items() if v[0] == base]}: {why or '?'}"
+                    f"{f' (DWARF: {place})' if place else ''}"
                 )
 
 
