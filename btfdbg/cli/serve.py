@@ -42,14 +42,22 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _command(session: Session, line: str) -> str:
+    """
+    What a command says, first its answer and then what is about it.
+
+    :raises DebugInfoError: it found nothing; why.
+    """
     from btfdbg.commands import execute
 
     session.ensure_modules()
-    out = io.StringIO()
+    out, err = io.StringIO(), io.StringIO()
     # Standard output is the protocol's; what a command says on stderr is about its answer.
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
-        execute.run_commands(session, [line], color="never")
-    return out.getvalue()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        status = execute.run_commands(session, [line], color="never")
+    said, about = out.getvalue(), err.getvalue()
+    if status and not said.strip():
+        raise DebugInfoError(about.strip() or "nothing was found", step=line.split()[0])
+    return said + about
 
 
 def _facts(session: Session) -> dict[str, Any]:

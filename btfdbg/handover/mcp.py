@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Callable, Iterable
 from itertools import islice
 from pathlib import Path
@@ -54,6 +55,7 @@ MAX_HITS = 100
 MAX_OPEN = 4
 _MAX_PATH = 512
 _MAX_DEPTH = 16
+_MAX_ABOUT = 2048
 TABLES = (
     "ps", "net", "mount", "mod", "files", "irq", "kmem", "runq", "timer", "ipcs", "dev", "sys",
     "vm", "log", "bt", "swap", "sig", "vtop", "fuser", "mach", "waitq",
@@ -62,12 +64,17 @@ TABLES = (
 # Nothing that a shell or the prompt would take for more than a word.
 _ARGUMENT = re.compile(r"[\w./:,=+-]{1,200}")
 _NAME = re.compile(r"\w*")
+_ADDRESS = re.compile(r"(0[xX])?[0-9a-fA-F]{1,64}")
 # dev -v INDEX FILE writes a file, mod -s loads one.
 _ONLY = {"dev": {"-i", "-p", "-d", "-D", "-V"}, "mod": {"-t", "-g"}}
 
+# The SDK runs each call in a thread of its own. A command's answer is what it prints, and there is
+# one standard output; drgn's programs are not for several threads either.
+_ONE_AT_A_TIME = threading.Lock()
+
 Answer = dict[str, Any]
 Run = Callable[["Session", str], str]
-"""Run one command of the prompt and return what it prints."""
+"""Run one command of the prompt and return what it prints, its answer first."""
 
 
 class Dumps:
@@ -152,13 +159,17 @@ class Dumps:
                 if not _ARGUMENT.fullmatch(word) or word not in _ONLY.get(command, (word,)):
                     raise DebugInfoError(f"{word[:80]!r}: no argument of a table", step="table")
             line = " ".join([command, *(arguments or ()), "--json"])
-            said = self._run(self._session(path), line)
-            start = said.find("[")
+            said = self._run(self._session(path), line).lstrip()
             try:
-                found, _ = json.JSONDecoder().raw_decode(said[max(start, 0) :])
+                found, end = json.JSONDecoder().raw_decode(said)
             except ValueError:
-                raise DebugInfoError(said.strip()[:MAX_TEXT] or "nothing", step="table") from None
-            return _first_rows(found)
+                found, end = None, 0
+            if not isinstance(found, list):
+                raise DebugInfoError(said.strip()[:MAX_TEXT] or "nothing", step="table")
+            answer = _first_rows(found)
+            if about := said[end:].strip():
+                answer["about"] = about[:_MAX_ABOUT]  # what could not be read of it, and why
+            return answer
 
         return _answer(rows)
 
@@ -242,7 +253,7 @@ class Dumps:
 def _first_rows(found: list[Any]) -> Answer:
     """As many rows as may be shown, whole ones, and how many there are."""
     kept: list[Any] = []
-    left = MAX_TEXT - 256
+    left = MAX_TEXT - 256 - _MAX_ABOUT
     for row in found:
         left -= len(str(row)) + 2
         if left < 0 and kept:
@@ -281,7 +292,7 @@ def walk(prog: drgn.Program, path: str) -> drgn.Object:
                 value, wants_name = value.member_(step), False
             elif step in (".", "->"):
                 wants_name = True
-            elif step[0] == "[":
+            elif step[0] == "[" and len(step) > 2:
                 value = value[int(step[1:-1])]
             else:
                 raise DebugInfoError(f"{path!r}: {step!r} was not expected", step="object")
@@ -299,11 +310,10 @@ def _copy(prog: drgn.Program, value: drgn.Object, cpu: int) -> drgn.Object:
 
 
 def _number(text: str) -> int:
-    try:
-        number = int(text, 16)  # with 0x or without
-    except ValueError:
-        raise DebugInfoError(f"{text[:80]!r}: no address", step="address") from None
-    if not 0 <= number < 1 << 64:
+    if not _ADDRESS.fullmatch(text):
+        raise DebugInfoError(f"{text[:80]!r}: no address", step="address")
+    number = int(text, 16)
+    if number >= 1 << 64:
         raise DebugInfoError(f"{text[:80]}: no address of 64 bits", step="address")
     return number
 
@@ -311,7 +321,8 @@ def _number(text: str) -> int:
 def _answer(find: Callable[[], Any], *, keep_end: bool = False) -> Answer:
     """What was found, within bounds and marked as data; or why nothing was."""
     try:
-        data = find()
+        with _ONE_AT_A_TIME:
+            data = find()
     except BtfdbgError as e:
         hint = getattr(e, "hint", "")
         return {"error": f"{e}{'; ' + hint if hint else ''}"[:MAX_TEXT]}

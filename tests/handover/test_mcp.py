@@ -6,15 +6,20 @@ import io
 import json
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import btfdbg
+from btfdbg.cli import serve
 from btfdbg.errors import DebugInfoError
 from btfdbg.handover import mcp, mcp_lines
 from btfdbg.handover.mcp import MAX_TEXT, NOTICE, Dumps, walk
 from btfdbg.program.session import Session
+from btfdbg.program.session import session as session_of
 
 
 @pytest.fixture
@@ -95,6 +100,50 @@ def test_a_text_is_found_behind_pages_that_the_dump_lacks(dumps: Dumps, whole: S
     assert dumps.search("dump", "Linux version", 1)["data"] == [hex(found[0])]
 
 
+def test_calls_at_the_same_time_are_answered_one_after_the_other(whole: Session) -> None:
+    """A command's answer is what it prints: two at once would have each other's."""
+    inside: list[str] = []
+    most = 0
+
+    def run(session: Session, line: str) -> str:
+        nonlocal most
+        inside.append(line)
+        most = max(most, len(inside))
+        time.sleep(0.01)
+        inside.remove(line)
+        return line
+
+    made = Dumps(run, lambda s: {}, lambda s: {}, lambda s: {})
+    made._open["dump"] = whole
+    with ThreadPoolExecutor(8) as pool:
+        said = list(pool.map(lambda pid: made.stacks("dump", pid)["data"], range(16)))
+    assert said == [f"bt {pid}" for pid in range(16)]
+    assert most == 1
+
+
+def test_what_is_about_a_table_is_no_row_of_it(whole: Session) -> None:
+    said = {
+        "ps --json": '[{"PID": 1}]\nps: 1 read failed: 0x40\n',
+        "net --json": "net: cannot read memory at pgd[0]\n",
+        "mod --json": '{"a": [1]}\n',
+    }
+    made = Dumps(lambda s, line: said[line], lambda s: {}, lambda s: {}, lambda s: {})
+    made._open["dump"] = whole
+    data = made.table("dump", "ps")["data"]
+    assert (data["rows"], data["about"]) == ([{"PID": 1}], "ps: 1 read failed: 0x40")
+    assert made.table("dump", "net") == {"error": "net: cannot read memory at pgd[0]"}
+    assert "data" not in made.table("dump", "mod")
+
+
+def test_a_command_that_finds_nothing_is_an_error(x86_core: Path) -> None:
+    session = session_of(btfdbg.program_from_core_dump(x86_core))
+    made = Dumps(serve._command, lambda s: {}, lambda s: {}, lambda s: {})
+    made._open["dump"] = session
+    assert set(made.stacks("dump", 1)) == {"notice", "data"}
+    assert made.stacks("dump", 99999) == {"error": "bt: no task matches 99999; ps lists tasks"}
+    assert "0x40" in made.table("dump", "files", ["-d", "0x10"])["error"]
+
+
 @pytest.mark.parametrize(
     ("tool", "arguments"),
     [
@@ -103,6 +152,10 @@ def test_a_text_is_found_behind_pages_that_the_dump_lacks(dumps: Dumps, whole: S
         ("memory", ("dump", "0x10", 8)),
         ("memory", ("dump", "zz", 8)),
         ("at_address", ("dump", "-1")),
+        ("at_address", ("dump", "1_0")),
+        ("at_address", ("dump", " 0x10")),
+        ("at_address", ("dump", "\u0663")),
+        ("at_address", ("dump", "f" * 17)),
         ("search", ("dump", "a", 5)),
         ("search", ("dump", "aaaa", 1 << 30)),
         ("stacks", ("dump", -5)),
@@ -110,6 +163,7 @@ def test_a_text_is_found_behind_pages_that_the_dump_lacks(dumps: Dumps, whole: S
         ("object_by_path", ("dump", "__import__('os').system('x')")),
         ("object_by_path", ("dump", "init_task" + ".mm" * 500)),
         ("object_by_path", ("dump", "init_task.")),
+        ("object_by_path", ("dump", "init_task.comm[")),
         ("object_by_path", ("dump", "runqueues:99999.cpu")),
         ("object_by_path", ("dump", "runqueues:.cpu")),
         ("object_by_path", ("dump", "init_task:0.comm")),
