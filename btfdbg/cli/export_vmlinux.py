@@ -43,6 +43,7 @@ def run(args: argparse.Namespace) -> int:
     :raises BtfdbgError: the dump has too little for one, or FILE cannot be written.
     """
     from btfdbg.cli.main import open_session
+    from btfdbg.handover.vmlinux.crash import phys_offset
     from btfdbg.handover.vmlinux.export import export
     from btfdbg.handover.vmlinux.modules import export_modules
 
@@ -70,6 +71,14 @@ def run(args: argparse.Namespace) -> int:
             f"crash will not open this dump, with any vmlinux: {m.size} bytes of {m.section} are"
             f" not in it, and {m.why}"
         )
+    if done.unnamed:
+        print(
+            "crash will not take this file: the dump's symbols have no"
+            f" {', '.join(done.unnamed)}; give the kernel's own with --kallsyms SYSTEM_MAP"
+        )
+    offset = phys_offset(session.vmcoreinfo)
+    if offset is not None and not args.runtime:
+        print(f"crash opens it with -m phys_offset={offset:#x}")
     if done.lost:
         print(f"{done.lost} damaged types were left out")
     if modules:

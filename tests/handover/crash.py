@@ -1,6 +1,7 @@
 """crash over a dump, with the kernel's real vmlinux and with the one that we make of it.
 
     python -m tests.handover.crash DUMP REAL_VMLINUX --crash PATH [--ours FILE] [--keep FOLDER]
+        [--kallsyms FILE] [--machdep OPTION] [--without COMMAND]
 
 Prints, for each command, whether both gave the same bytes, and how much start-up cost with
 each. Commands about source lines differ by nature and are counted apart. "Same" means the
@@ -156,14 +157,14 @@ _ERROR = re.compile(
 )
 
 
-def run(program: str, dump: str, vmlinux: str, commands: list[str], folder: Path) -> str:
+def run(program: list[str], dump: str, vmlinux: str, commands: list[str], folder: Path) -> str:
     """Run the commands, each into a file of its number; return what crash itself said."""
     folder.mkdir(parents=True, exist_ok=True)
     lines = [f"{command} > {folder}/{number}" for number, command in enumerate(commands)]
     script = folder / "input"
     script.write_text("\n".join([*lines, "quit"]) + "\n")
     done = subprocess.run(
-        [program, "-s", "--no_scroll", "-i", str(script), vmlinux, dump],
+        [*program, "-s", "--no_scroll", "-i", str(script), vmlinux, dump],
         capture_output=True,
         text=True,
         errors="replace",
@@ -173,7 +174,7 @@ def run(program: str, dump: str, vmlinux: str, commands: list[str], folder: Path
     return done.stdout + done.stderr
 
 
-def cost(program: str, dump: str, vmlinux: str, folder: Path) -> tuple[float, int]:
+def cost(program: list[str], dump: str, vmlinux: str, folder: Path) -> tuple[float, int]:
     """CPU seconds and peak KiB of a crash that starts and quits."""
     script = folder / "quit"
     script.write_text("quit\n")
@@ -182,7 +183,7 @@ def cost(program: str, dump: str, vmlinux: str, folder: Path) -> tuple[float, in
         null = os.open(os.devnull, os.O_RDWR)
         for fd in (0, 1, 2):
             os.dup2(null, fd)
-        os.execv(program, [program, "-s", "-i", str(script), vmlinux, dump])
+        os.execvp(program[0], [*program, "-s", "-i", str(script), vmlinux, dump])
     _, _, usage = os.wait4(child, 0)
     return usage.ru_utime + usage.ru_stime, usage.ru_maxrss
 
@@ -207,6 +208,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("vmlinux", metavar="REAL_VMLINUX")
     parser.add_argument("--crash", default="crash", metavar="PATH")
     parser.add_argument("--ours", metavar="FILE", help="made before with export-vmlinux")
+    parser.add_argument("--kallsyms", metavar="FILE", help="for export-vmlinux")
+    parser.add_argument("--machdep", metavar="OPTION", help="for crash: -m OPTION")
+    parser.add_argument(
+        "--without", metavar="COMMAND", action="append", default=[], help="one that has no end"
+    )
     parser.add_argument("--keep", metavar="FOLDER", type=Path, help="keep all output there")
     parser.add_argument(
         "--again", action="store_true", help="take the real one's output from --keep's folder"
@@ -219,17 +225,20 @@ def main(argv: list[str] | None = None) -> int:
         if ours is None:
             ours = str(folder / "vmlinux.ours")
             command = [sys.executable, "-m", "btfdbg.cli.main", "export-vmlinux", args.dump]
+            if args.kallsyms:
+                command += ["--kallsyms", args.kallsyms]
             before = resource.getrusage(resource.RUSAGE_CHILDREN)
             subprocess.run([*command, "-o", ours], check=True)
             after = resource.getrusage(resource.RUSAGE_CHILDREN)
             print(f"export: {after.ru_utime - before.ru_utime:.2f} s of CPU")
-        commands = COMMANDS + LINES
+        commands = [c for c in COMMANDS + LINES if c not in args.without]
+        program = [args.crash, *(("-m", args.machdep) if args.machdep else ())]
         said = {}
         for kind, vmlinux in (("real", args.vmlinux), ("ours", ours)):
             if kind == "real" and args.again:
                 continue
-            said[kind] = run(args.crash, args.dump, vmlinux, commands, folder / kind)
-            seconds, peak = cost(args.crash, args.dump, vmlinux, folder)
+            said[kind] = run(program, args.dump, vmlinux, commands, folder / kind)
+            seconds, peak = cost(program, args.dump, vmlinux, folder)
             print(f"{kind}: start-up {seconds:.2f} s of CPU, {peak >> 10} MiB")
         compare(commands, folder, args.vmlinux, ours)
         for kind, output in said.items():

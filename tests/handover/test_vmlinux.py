@@ -135,6 +135,30 @@ def test_what_crash_ends_at_is_said(
         whole.prog.read(needed.address + size - needed.size, 1)
 
 
+def test_a_kernel_that_names_only_its_functions_has_its_code_and_its_build_id(
+    whole: Session, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Of 6.1 arm64, say, whose kallsyms has neither _text nor the ends of other sections."""
+    assert whole.symbols is not None
+    names = ("_stext", "_etext", "_sinittext", "_einittext", "schedule", "panic", "init_task")
+    syms = [sym for name in names for sym in whole.symbols.by_name(name)]
+    monkeypatch.setattr(whole, "symbols", ListedTable(syms, "a few", complete=False))
+    done = export(whole, str(tmp_path / "v"))
+    assert done.unnamed == ("_text", "_end", "__init_end", "linux_banner", "runqueues")
+    with (tmp_path / "v").open("rb") as f:
+        elf: Any = ELFFile(f)
+        (note,) = elf.get_section_by_name(".note.gnu.build-id").iter_notes()
+        assert note["n_desc"] == whole.build_id
+        (sym,) = elf.get_section_by_name(".symtab").get_symbol_by_name("schedule")
+        assert elf.get_section(sym["st_shndx"]).name.startswith(".text")
+        held = [s for s in elf.iter_sections() if s.name.startswith(".text") and s["sh_size"]]
+        code = [s for s in held if s["sh_type"] == "SHT_PROGBITS"]
+        assert code
+        for part in code:
+            at = part["sh_addr"] + (whole.vmcoreinfo.kernel_offset or 0)
+            assert part.data()[:16] == whole.prog.read(at, 16)
+
+
 def test_a_file_that_cannot_be_written_leaves_nothing(few: Session, tmp_path: Path) -> None:
     with pytest.raises(DebugInfoError, match="no/such"):
         export(few, str(tmp_path / "no/such/file"))

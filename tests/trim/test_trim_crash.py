@@ -44,7 +44,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, st
     found = []
     said = []
     for name, core in (("whole", dump), ("trimmed", str(small))):
-        said.append(crash.run(program, core, vmlinux, list(COMMANDS), folder / name))
+        said.append(crash.run([program], core, vmlinux, list(COMMANDS), folder / name))
         texts = [_text(folder / name, n, core) for n in range(len(COMMANDS))]
         found.append(texts)
     warnings = [_warnings(text) for text in said]

@@ -10,6 +10,7 @@
 ``elf``       the file: sections, symbols, header
 ``symtab``    its symbols
 ``about``     what the file says of itself
+``crash``     what crash needs beside the file, and what it gives up at
 ``export``    all of it together: ``btfdbg export-vmlinux``
 ``closure``   what a module's types need of the kernel's
 ``modules``   a file for each loaded module: ``--modules``

@@ -19,12 +19,13 @@ from btfdbg.btf.fields import NAME_OFF, SIZE_OR_TYPE
 from btfdbg.errors import BtfError, DebugInfoError
 from btfdbg.handover.kernel import Kernel, gather
 from btfdbg.handover.symbols import is_offset
-from btfdbg.handover.vmlinux import elf, orc, records
+from btfdbg.handover.vmlinux import crash, elf, orc, records
 from btfdbg.handover.vmlinux.about import add_note, producer
 from btfdbg.handover.vmlinux.dwarf import Function, Variable, Writer
 from btfdbg.handover.vmlinux.sections import (
     CODE,
     PERCPU,
+    TEXT_STARTS,
     WRITABLE,
     Contents,
     Index,
@@ -49,11 +50,6 @@ _MAX_MODULE = 64 << 20
 _MAX_ORC = 1 << 22
 # Where a task or a CPU of arm64 begins (arch/arm64/kernel/entry.S and head.S): nothing calls it.
 _BEGINNINGS = ("ret_from_fork", "__primary_switched", "__secondary_switched")
-# The table of per-CPU areas, and where memory is mapped: crash 9's kernel.c (kernel_init()) and
-# x86_64.c end where one cannot be read.
-_CRASH_NEEDS = ("page_offset_base", "__per_cpu_offset")
-_MAX_NEEDED = 1 << 20
-_PAGE = 4096
 _HERTZ = range(50, 10001)
 
 
@@ -68,6 +64,7 @@ class Exported:
     :ivar untyped: Data symbols whose type is not known.
     :ivar frame_source: What those rows are.
     :ivar needed: What crash reads whole while it opens a dump, and the dump has not.
+    :ivar unnamed: Symbols without which crash does not take the file.
     """
 
     size: int
@@ -81,6 +78,7 @@ class Exported:
     missing: tuple[Missing, ...]
     frame_source: str
     needed: tuple[Missing, ...]
+    unnamed: tuple[str, ...]
 
 
 def export(session: Session, path: str, *, runtime: bool = False, every: bool = False) -> Exported:
@@ -168,7 +166,12 @@ class _Export:
             self.file.tell(), symbols, functions, variables, types, lost, frames,
             self.kernel.untyped, missing,
             "functions" if self.arch.name == "aarch64" else "ORC entries",
-            tuple(self._needed()),
+            tuple(
+                crash.unread(
+                    self.session.prog.read, self.by_name, self.kernel.types, self.kernel.btf
+                )
+            ),
+            crash.unnamed(self.by_name),
         )  # fmt: skip
 
     # The image.
@@ -211,14 +214,15 @@ class _Export:
             number = self.elf.add(PERCPU, held, type_=type_, flags=flags, size=size)
             self.elf.add_segment(number)
             places.append((0, size, number))
-        if self.session.build_id and any(m.section == ".notes" for m in self.contents.missing):
+        unread = any(m.section == ".notes" for m in self.contents.missing)
+        if self.session.build_id and (unread or self._boundary("__start_notes") is None):
             self._build_id()
         if self.runtime:
             self._modules(places)
         return Index(places)
 
     def _build_id(self) -> None:
-        """The build id that VMCOREINFO states; .notes could not be read."""
+        """The build id that VMCOREINFO states; .notes could not be read, or has no name."""
         data = Note("GNU", _BUILD_ID, bytes.fromhex(self.session.build_id)).packed(self.elf.prefix)
         self.elf.add(".note.gnu.build-id", data, type_=elf.Type.NOTE, align=4)
 
@@ -238,7 +242,8 @@ class _Export:
         return sym.type_letter in "aA" or (self.kernel.percpu_absolute and is_offset(sym))
 
     def _text(self) -> tuple[int, int]:
-        start, end = self.by_name.get("_text"), self.by_name.get("_etext")
+        known = (self.by_name.get(name) for name in TEXT_STARTS)
+        start, end = next(filter(None, known), None), self.by_name.get("_etext")
         if start is None or end is None or end.address <= start.address:
             return 0, 0
         return self.address(start), end.address - start.address
@@ -392,27 +397,6 @@ class _Export:
                 places.append((low, high, number))
                 text = try_read(self.session.prog.read, low, high - low)
                 self.modules.append((low, high - low, text or b"", inside))
-
-    def _needed(self) -> Iterator[Missing]:
-        """What crash gives up at; its file cannot help, for the dump is what lacks it."""
-        for name in _CRASH_NEEDS:
-            sym = self.by_name.get(name)
-            type_id = None if sym is None else self.kernel.types.get((name, sym.address))
-            if sym is None or type_id is None:
-                continue
-            try:
-                size = self.kernel.btf.resolve_size(type_id)
-            except BtfError:
-                continue
-            end = sym.address + min(size, _MAX_NEEDED)
-            lost, at = 0, sym.address
-            while at < end:
-                step = min(_PAGE - at % _PAGE, end - at)
-                if try_read(self.session.prog.read, at, step) is None:
-                    lost += step
-                at += step
-            if lost:
-                yield Missing(name, sym.address, lost, f"crash reads all {size} bytes")
 
     # Symbols.
 

@@ -20,6 +20,9 @@ from btfdbg.kallsyms.model import Memory, try_read
 from btfdbg.lazy_dataclass import dataclass
 
 PERCPU = ".data..percpu"
+# ``_stext`` is VMCOREINFO's and kallsyms' also where CONFIG_KALLSYMS_ALL=n; on arm64 what is
+# before it is the image's header, which is not mapped (arch/arm64/mm/mmu.c, map_kernel()).
+TEXT_STARTS = ("_text", "_stext")
 # Name, first symbol, symbol after it. What comes first is cut out of what comes later.
 RANGES = (
     (".notes", "__start_notes", "__stop_notes"),
@@ -84,6 +87,8 @@ def cut(address_of: Callable[[str], int | None], last: int) -> list[tuple[str, i
     taken: list[tuple[str, int, int]] = []
     for name, first, after in RANGES:
         start, end = address_of(first), address_of(after)
+        if start is None and first in TEXT_STARTS:
+            start = next(filter(None, map(address_of, TEXT_STARTS)), None)
         if start is None or end is None or not 0 < end - start <= _MAX_IMAGE:
             continue
         if name == PERCPU and start < _PAGE:
