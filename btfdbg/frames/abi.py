@@ -13,7 +13,7 @@ same mapping holds for them.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from btfdbg.errors import BtfError
 from btfdbg.lazy_dataclass import dataclass
@@ -71,24 +71,83 @@ class _Unmappable(Exception):
     pass
 
 
-def signature(btf: Btf, proto: int, machine: str) -> Signature:
+class _Passed(NamedTuple):
+    """
+    How a value of a type is passed.
+
+    :ivar size: Bytes; 0 for what is nothing, and then the rest does not count.
+    :ivar align: Bytes.
+    :ivar composite: It is a struct or union.
+    :ivar unaligned: It has a member that is not where its alignment wants it, where that matters.
+    :ivar problem: Why there is no place for it, or "".
+    """
+
+    size: int
+    align: int = 0
+    composite: bool = False
+    unaligned: bool = False
+    problem: str = ""
+
+
+class Types:
+    """
+    How values of one BTF's types are passed; each is found once, functions share most.
+
+    :param machine: ``x86_64`` or ``aarch64``.
+    """
+
+    def __init__(self, btf: Btf, machine: str) -> None:
+        self.btf = btf
+        self.machine = machine
+        self._passed: dict[int, _Passed] = {}
+
+    def passed(self, type_id: int) -> _Passed:
+        """
+        How a parameter is passed.
+
+        :raises BtfError: its type is damaged.
+        """
+        known = self._passed.get(type_id)
+        if known is None:
+            known = self._passed[type_id] = self._find(type_id)
+        if known.problem:
+            raise _Unmappable(known.problem)
+        return known
+
+    def _find(self, type_id: int) -> _Passed:
+        btf = self.btf
+        size = btf.resolve_size(type_id)
+        if not size:
+            return _Passed(0)
+        try:
+            _refuse_floats(btf, type_id)
+            align, composite = btf.align_of(type_id), _is_composite(btf, type_id)
+            # A larger one is in memory anyway.
+            matters = self.machine == "x86_64" and size <= 2 * _WORD
+            unaligned = matters and _is_unaligned(btf, type_id)
+        except _Unmappable as e:
+            return _Passed(size, problem=str(e))
+        return _Passed(size, align, composite, unaligned)
+
+
+def signature(types: Types, proto: int) -> Signature:
     """
     Places of a function's parameters.
 
+    :param types: Of the BTF that has the prototype.
     :param proto: Id of a FUNC_PROTO.
-    :param machine: ``x86_64`` or ``aarch64``.
     :raises BtfError: the prototype or a type of it is damaged.
     """
     from btfdbg.btf import kinds
 
-    t = btf.type_by_id(proto)
+    t = types.btf.type_by_id(proto)
     if not isinstance(t, kinds.FuncProto):
         raise BtfError(f"type {proto} is no FUNC_PROTO")
     variadic = t.is_variadic
     declared = t.params[:-1] if variadic else t.params
     if len(declared) > _MAX_PARAMETERS:
         return Signature((), problem="its prototype is not one")
-    place = _SysV(btf) if machine == "x86_64" else _Aapcs64(btf)
+    place = _SysV(types) if types.machine == "x86_64" else _Aapcs64(types)
     bare = tuple(Param(p.name or "", p.type, 0, ()) for p in declared)
     try:
         place.result(t.type)
@@ -102,8 +161,9 @@ class _Places:
     registers: tuple[str, ...] = ()
     first_on_stack = 0
 
-    def __init__(self, btf: Btf) -> None:
-        self.btf = btf
+    def __init__(self, types: Types) -> None:
+        self.types = types
+        self.btf = types.btf
         self.used = 0
         self.stack_words = 0
 
@@ -138,13 +198,11 @@ class _SysV(_Places):
                 self.used = 1  # the address of the result comes first
 
     def next(self, name: str, type_id: int) -> Param:
-        size = self.btf.resolve_size(type_id)
+        size, align, _, unaligned, _ = self.types.passed(type_id)
         if not size:
             return Param(name, type_id, 0, ())
-        _refuse_floats(self.btf, type_id)
-        align = self.btf.align_of(type_id)
         words = -(-size // _WORD)
-        if words > 2 or _is_unaligned(self.btf, type_id):
+        if words > 2 or unaligned:
             return self._on_stack(name, type_id, size, align)
         if self.used + words > len(self.registers):
             return self._on_stack(name, type_id, size, align)
@@ -155,12 +213,9 @@ class _Aapcs64(_Places):
     registers = ("x0", "x1", "x2", "x3", "x4", "x5", "x6", "x7")
 
     def next(self, name: str, type_id: int) -> Param:
-        size = self.btf.resolve_size(type_id)
+        size, align, composite, _, _ = self.types.passed(type_id)
         if not size:
             return Param(name, type_id, 0, ())
-        _refuse_floats(self.btf, type_id)
-        align = self.btf.align_of(type_id)
-        composite = _is_composite(self.btf, type_id)
         if composite and size > 2 * _WORD:
             if self.used < len(self.registers):
                 found = self._in_registers(name, type_id, size, 1)

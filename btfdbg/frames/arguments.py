@@ -95,11 +95,11 @@ def recovery(session: Session) -> Recovery:
     found = cache.get(_CACHE_KEY)
     if isinstance(found, Recovery):
         return found
-    from btfdbg.frames.disasm import open_disassembler
+    from btfdbg.frames.disasm import open_when_needed
     from btfdbg.frames.text import text_of
 
     machine = machine_of(session.prog.platform)
-    disassemble = open_disassembler(machine)
+    disassemble = open_when_needed(machine)
     text = text_of(session, machine)
     made = Recovery(session, text, _arch(machine), disassemble, _kept(session, text))
     cache[_CACHE_KEY] = made

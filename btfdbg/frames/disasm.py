@@ -45,6 +45,33 @@ def open_disassembler(machine: str) -> Disassembler:
 
     :raises DebugInfoError: capstone is not installed, or the architecture is another.
     """
+    made: Disassembler | None = None
+    for folder in _folders(machine):
+        made = made or _by_library(folder, machine)
+    made = made or _by_classes(machine)
+    return _with_unprivileged(made) if machine == "aarch64" else _with_operands_of_ud1(made)
+
+
+def open_when_needed(machine: str) -> Disassembler:
+    """
+    As :func:`open_disassembler`, but capstone, 5 MB, is loaded for the first bytes only.
+
+    :raises DebugInfoError: likewise; if it does not load, what is returned raises it.
+    """
+    _folders(machine)
+    made: Disassembler | None = None
+
+    def disassemble(code: bytes, address: int, skip: int = 0) -> Iterator[Text]:
+        nonlocal made
+        if made is None:
+            made = open_disassembler(machine)
+        return made(code, address, skip)
+
+    return disassemble
+
+
+def _folders(machine: str) -> list[str]:
+    """Where capstone is."""
     if machine not in _ARCHITECTURES:
         raise DebugInfoError(f"machine code of {machine} is not read", step="frames")
     from importlib.util import find_spec
@@ -56,11 +83,7 @@ def open_disassembler(machine: str) -> Disassembler:
             step="frames",
             hint="pip install 'btfdbg[disasm]'",
         )
-    made: Disassembler | None = None
-    for folder in spec.submodule_search_locations:
-        made = made or _by_library(folder, machine)
-    made = made or _by_classes(machine)
-    return _with_unprivileged(made) if machine == "aarch64" else _with_operands_of_ud1(made)
+    return list(spec.submodule_search_locations)
 
 
 def version() -> bytes | None:

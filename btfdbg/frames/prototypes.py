@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from btfdbg.btf import Kind
 from btfdbg.errors import BtfError
-from btfdbg.frames.abi import Param, Signature, signature
+from btfdbg.frames.abi import Param, Signature, Types, signature
 from btfdbg.kallsyms.choice import own_ids
 from btfdbg.lazy_dataclass import dataclass
 
@@ -66,6 +66,7 @@ class Prototypes:
         self._session = session
         self._symbols = symbols
         self._known: dict[int, Prototype | str] = {}
+        self._types: dict[TypeConverter, Types] = {}
         self._clang: str | None = None
         self._kept: frozenset[int] | None = None
 
@@ -103,7 +104,7 @@ class Prototypes:
                 problem = "clang may have changed what a local function is passed"
                 continue
             proto = converter.btf.type_by_id(ids[0]).type  # type: ignore[union-attr]
-            sig = signature(converter.btf, proto, self._symbols.machine)
+            sig = signature(self._types_of(converter), proto)
             result = converter.btf.type_by_id(proto).type  # type: ignore[union-attr]
             key = tuple((p.type_id, p.registers, p.stack) for p in sig.params)
             found.setdefault(key, Prototype(name, sig, result, converter))
@@ -131,6 +132,12 @@ class Prototypes:
             if len(ids) == 1 and len({s.address for s in self._symbols.by_name(name, own)}) == 1:
                 found.add(int(converter.btf.type_by_id(ids[0]).type))  # type: ignore[union-attr]
         return found.pop() if len(found) == 1 else None
+
+    def _types_of(self, converter: TypeConverter) -> Types:
+        found = self._types.get(converter)
+        if found is None:
+            found = self._types[converter] = Types(converter.btf, self._symbols.machine)
+        return found
 
     def _converter(self, module: str) -> TypeConverter | None:
         if not module:

@@ -26,6 +26,7 @@ from btfdbg.program.find_btf import KernelBtf, kernel_btfs, read_btf
 from btfdbg.program.module_index import ModuleIndex
 from btfdbg.program.module_notes import leave_out_oversized_tables, oversized_notes
 from btfdbg.program.session import Session
+from btfdbg.vmcore.read_failures import unread
 
 if TYPE_CHECKING:
     from btfdbg.program.modules_dir import ModulesDir
@@ -213,9 +214,29 @@ def _collected_warnings(found: list[str]) -> Iterator[None]:
         drgn_logger.removeFilter(take)
 
 
+def _read_modules(session: Session) -> int:
+    """Make the Modules of a list that is in order; how many there are, 0 if it is drgn's to say."""
+    dump = session.dump
+    if dump is None or dump.is_mapped or session.prog.flags & drgn.ProgramFlags.IS_LIVE:
+        # A letter out of a mapped file costs drgn next to nothing.
+        return 0
+    from btfdbg.program.module_list import create, read_list
+
+    with unread(session.prog).silent():
+        found = read_list(session.prog) or ()
+    for one in found:
+        module = create(session.prog, one)
+        module.debug_file_status = drgn.ModuleFileStatus.DONT_NEED
+        session.loaded.append(module)
+    return len(found)
+
+
 def _create_modules(session: Session) -> tuple[int, bool]:
-    """How many modules drgn found, and whether it came to the end of their list."""
-    count, whole = 0, False
+    """How many modules there are, and whether their list was followed to its end."""
+    count = _read_modules(session)
+    if count:
+        return count, True
+    whole = False
     seen: set[str] = set()
     damaged = oversized_notes(session.prog)
     if damaged is not None:
