@@ -29,6 +29,8 @@ MAX_UNPACKED = 8 << 20
 
 _FAST = 1  # zlib's level: 6 takes three times as long for a tenth less
 _PLAIN = 0x80  # an instruction that does nothing but lead on
+_MAX_INSIDE = 16  # values that one is told by, one in the other: twice what states have
+_MAX_ITEM = 4  # numbers of an item
 _NONE, _STRING, _NUMBER, _NEGATIVE, _VALUE = range(5)
 _NEWLINE, _TAB = "\n", "\t"
 
@@ -79,7 +81,7 @@ class _States(Mapping[int, State]):
 
     def __init__(self, arrays: Iterator[Callable[[str], array[int]]]) -> None:
         self._names = next(arrays)("B").tobytes().decode().split(_NEWLINE)
-        self._values = _values(arrays)
+        self._values = _Values(arrays)
         leaders, self._registers = next(arrays)("Q"), next(arrays)("I")
         self._firsts, self._slots, self._escaped = (
             next(arrays)("I"),
@@ -106,18 +108,24 @@ class _States(Mapping[int, State]):
         state = self._made.get(leader)
         if state is None:
             number = self._at[leader]
-            first = number * len(self._names)
-            held = map(self._values.__getitem__, self._registers[first : first + len(self._names)])
-            flat = iter(self._slots[3 * self._firsts[number] : 3 * self._firsts[number + 1]])
-            state = self._made[leader] = State(
-                dict(zip(self._names, held, strict=True)),
-                {
-                    offset: (size >> 1, self._values[value], bool(size & 1))
-                    for offset, size, value in zip(flat, flat, flat, strict=True)
-                },
-                self._escaped[number],
-            )
+            try:
+                state = self._made[leader] = self._make(number)
+            except (IndexError, RuntimeError, StopIteration) as error:
+                raise Damaged(f"what was kept of a function: {error}") from None
         return state
+
+    def _make(self, number: int) -> State:
+        values, width = self._values, len(self._names)
+        held = map(values.__getitem__, self._registers[number * width : (number + 1) * width])
+        flat = iter(self._slots[3 * self._firsts[number] : 3 * self._firsts[number + 1]])
+        return State(
+            dict(zip(self._names, held, strict=True)),
+            {
+                offset: (size >> 1, values[value], bool(size & 1))
+                for offset, size, value in zip(flat, flat, flat, strict=True)
+            },
+            self._escaped[number],
+        )
 
     def __iter__(self) -> Iterator[int]:
         return iter(self._at)
@@ -249,7 +257,7 @@ def _packed_values(values: Sequence[Value]) -> list[array[int]]:
         if isinstance(block, int) and isinstance(place, str):
             numbers[base] = len(numbers)
             meetings.extend((block, strings.setdefault(place, len(strings))))
-    stream = array("Q")
+    stream, firsts = array("Q"), array("I")
 
     def number(base: Base | None) -> int:
         found = numbers.get(base)
@@ -267,6 +275,7 @@ def _packed_values(values: Sequence[Value]) -> list[array[int]]:
                 items += (_VALUE, number(item[0]), item[1], item[2])
             else:
                 raise Damaged(repr(item))
+        firsts.append(len(stream))
         stream.append(len(base or ()))
         stream.extend(items)
         found = numbers[base] = len(numbers)
@@ -277,6 +286,7 @@ def _packed_values(values: Sequence[Value]) -> list[array[int]]:
         array("B", _NEWLINE.join(strings).encode()),
         meetings,
         stream,
+        firsts,
         of,
         array("Q", (k for _, k, _ in values)),
         array("B", (bits for _, _, bits in values)),
@@ -350,28 +360,57 @@ def _parts(
     return Parts(insns, tables, leaders, _States(arrays), beyond)
 
 
-def _values(arrays: Iterator[Callable[[str], array[int]]]) -> list[Value]:
-    strings = next(arrays)("B").tobytes().decode().split(_NEWLINE)
-    met = iter(next(arrays)("Q"))
-    bases: list[Base | None] = [None]
-    bases += [("phi", block, strings[place]) for block, place in zip(met, met, strict=True)]
-    flat = iter(next(arrays)("Q"))
-    for count in flat:
-        items: list[object] = []
-        for _ in range(count):
+class _Values:
+    """Values by number, each made when it is asked for: a stack asks for few of a function's."""
+
+    def __init__(self, arrays: Iterator[Callable[[str], array[int]]]) -> None:
+        self._strings = next(arrays)("B").tobytes().decode().split(_NEWLINE)
+        self._met = next(arrays)("Q")
+        self._stream = next(arrays)("Q")
+        self._firsts = next(arrays)("I")
+        self._of, self._ks, self._bits = next(arrays)("I"), next(arrays)("Q"), next(arrays)("B")
+        self._made: dict[int, Value] = {}
+        self._bases: dict[int, Base | None] = {0: None}
+        self._meetings = len(self._met) // 2
+        if not len(self._of) == len(self._ks) == len(self._bits) or len(self._met) % 2:
+            raise Damaged("values")
+
+    def __len__(self) -> int:
+        return len(self._of)
+
+    def __getitem__(self, number: int) -> Value:
+        value = self._made.get(number)
+        if value is None:
+            base = self._base(self._of[number], _MAX_INSIDE)
+            value = self._made[number] = (base, self._ks[number], self._bits[number])
+        return value
+
+    def _base(self, number: int, depth: int) -> Base | None:
+        if number in self._bases:
+            return self._bases[number]
+        if not depth:
+            raise Damaged("depth")
+        if number <= self._meetings:
+            block, place = self._met[2 * number - 2 : 2 * number]
+            base: Base = ("phi", block, self._strings[place])
+        else:
+            base = tuple(self._items(self._firsts[number - self._meetings - 1], depth))
+        self._bases[number] = base
+        return base
+
+    def _items(self, at: int, depth: int) -> Iterator[object]:
+        flat = iter(self._stream[at : at + 1 + self._stream[at] * _MAX_ITEM])
+        for _ in range(next(flat)):
             kind = next(flat)
             if kind == _STRING:
-                items.append(strings[next(flat)])
+                yield self._strings[next(flat)]
             elif kind == _NUMBER:
-                items.append(next(flat))
+                yield next(flat)
             elif kind == _VALUE:
-                items.append((bases[next(flat)], next(flat), next(flat)))
+                yield self._base(next(flat), depth - 1), next(flat), next(flat)
             elif kind == _NONE:
-                items.append(None)
+                yield None
             elif kind == _NEGATIVE:
-                items.append(-next(flat))
+                yield -next(flat)
             else:
                 raise Damaged(str(kind))
-        bases.append(tuple(items))
-    of = map(bases.__getitem__, next(arrays)("I"))
-    return list(zip(of, next(arrays)("Q"), next(arrays)("B"), strict=True))

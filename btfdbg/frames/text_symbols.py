@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _MAX_DATA = 64 << 20
 _MAX_REMEMBERED = 1 << 15
+_MANY_CALLED = 256
 # Functions that do not come back; a wrong one here would hide code, a missing one only
 # joins a path that nobody takes.
 _NORETURN = frozenset(
@@ -73,6 +74,7 @@ class TextSymbols:
         self._modules: dict[str, ModuleText] | None = None
         self._symbols: dict[int, Sym | None] = {}
         self._noreturn: dict[int, bool] = {}
+        self._ends: frozenset[int] | None = None
         self._current: frozenset[int] | None = None
         self._per_cpu: list[Sym] | None = None
 
@@ -168,10 +170,26 @@ class TextSymbols:
         """Whether the function at an address does not come back."""
         known = self._noreturn.get(address)
         if known is None:
+            if len(self._noreturn) >= _MANY_CALLED:
+                return address in self._all_noreturn()
             in_kernel = self.module_of(address) is None
             names = self.names_at(address) if in_kernel else ()
             known = self._noreturn[address] = any(name in _NORETURN for name in names)
         return known
+
+    def _all_noreturn(self) -> frozenset[int]:
+        """
+        Where the functions are that do not come back.
+
+        To look for them costs as much as to ask the names of some dozens that are called.
+        """
+        if self._ends is None:
+            start, end = self.kernel_range()
+            found = {s.address for name in _NORETURN for s in self.by_name(name, "")}
+            self._ends = frozenset(
+                a for a in found if start <= a < end and not _NORETURN.isdisjoint(self.names_at(a))
+            )
+        return self._ends
 
     def current_variables(self) -> frozenset[int]:
         """Addresses, within a CPU's area, of the pointer to the running task (x86)."""

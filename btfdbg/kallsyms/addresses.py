@@ -99,7 +99,10 @@ class Addresses:
         :param index: 0 to ``count`` - 1.
         :return: None if that part of the table is unreadable or damaged.
         """
-        window = self._window(index // WINDOW)
+        number = index // WINDOW
+        window = self._windows.get(number)
+        if window is None:
+            window = self._window(number)
         return None if window is None else window[index % WINDOW]
 
     def last_at_or_below(self, address: int) -> int:
@@ -107,8 +110,16 @@ class Addresses:
         Index of the last entry whose address is not above ``address``; -1 if none.
         """
         low, high = 0, self.window_count
+        known = self._windows.get  # a call of _window() for each step would be half of the time
         while low < high:
             middle = (low + high) // 2
+            window = known(middle)
+            if window is not None:
+                if window[0] <= address:
+                    low = middle + 1
+                else:
+                    high = middle
+                continue
             probe = middle
             while probe < high and self._window(probe) is None:
                 probe += 1

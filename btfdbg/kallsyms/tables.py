@@ -123,14 +123,13 @@ class KallsymsTable:
         if start is None or index < self.hidden_count:
             return None
         first = self._addresses.first_equal(index)
-        size = 0
-        for alias in range(first, index + 1):
-            size = max(size, self._extent(alias))
+        extents = [self._extent(alias) for alias in range(first, index + 1)]
+        size = max(extents, default=0)
         if address != start and address - start >= size:
             return None
-        for alias in range(first, index + 1):
+        for alias, extent in enumerate(extents, first):
             # Not the end of what lies before, if something begins here too.
-            if size == 0 or self._extent(alias):
+            if size == 0 or extent:
                 return self._sym(alias)
         return None
 

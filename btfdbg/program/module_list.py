@@ -198,7 +198,8 @@ class _Reader:
     def _read(self, address: int, size: int) -> bytes:
         page, start = address & -_PAGE, address % _PAGE
         if start + size > _PAGE:
-            return self._prog.read(address, size)
+            whole: bytes = self._prog.read(address, size)
+            return whole
         data = self._pages.get(page)
         if data is None:
             data = self._pages[page] = self._prog.read(page, _PAGE)

@@ -213,7 +213,7 @@ def test_damaged_records_are_no_answers() -> None:
                 assert insn.ops is not None
         except Damaged:
             refused += 1
-    assert refused > 300
+    assert 300 < refused < 2900
     with pytest.raises(Damaged):
         unpack(zlib.compress(bytes(MAX_UNPACKED + 1)), meanings(x86_64))
 

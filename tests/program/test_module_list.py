@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import drgn
 import pytest
 
-from btfdbg.program import module_list, modules
+from btfdbg.program import modules
 from btfdbg.program.attach import register
 from btfdbg.program.module_list import create, read_list
 from btfdbg.program.session import Session
@@ -104,11 +105,20 @@ def test_stacks_through_modules_are_the_same(core: Path, monkeypatch: pytest.Mon
 
 
 class _Memory:
-    """A Program of which the reads go through a function."""
+    """
+    A Program of which the reads go through a function.
 
-    def __init__(self, prog: drgn.Program, read: Any) -> None:
+    :ivar count: Reads up to now.
+    """
+
+    def __init__(self, prog: drgn.Program, change: Callable[[int, int, bytes], bytes]) -> None:
         self._prog = prog
-        self.read = read
+        self._change = change
+        self.count = 0
+
+    def read(self, address: int, size: int) -> bytes:
+        self.count += 1
+        return self._change(self.count, address, self._prog.read(address, size))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._prog, name)
@@ -117,65 +127,57 @@ class _Memory:
         return self._prog[name]
 
 
+def _list(session: Session, change: Callable[[int, int, bytes], bytes]) -> tuple[Any, int]:
+    """The list with other memory, and how many reads there were."""
+    session.modules_created = True
+    prog: Any = _Memory(session.prog, change)
+    return read_list(prog), prog.count
+
+
 def test_a_read_that_fails_leaves_it_to_drgn(core: Path) -> None:
     session = _session(core)
-    session.modules_created = True
-    prog = session.prog
-    count = 0
-
-    def read(address: int, size: int) -> bytes:
-        nonlocal count
-        count += 1
-        if count == failing:
-            raise drgn.FaultError("not in the dump", address)
-        return prog.read(address, size)
-
-    failing = 0
-    whole = read_list(_Memory(prog, read))  # type: ignore[arg-type]
+    whole, count = _list(session, lambda number, address, data: data)
     assert whole is not None
     assert count < 12 * len(whole)  # where drgn reads each letter
-    for failing in range(1, count + 1):  # noqa: B007 - read() looks at it
-        count = 0
-        assert read_list(_Memory(prog, read)) is None  # type: ignore[arg-type]
+    failing = 0
+
+    def fail(number: int, address: int, data: bytes) -> bytes:
+        if number == failing:
+            raise drgn.FaultError("not in the dump", address)
+        return data
+
+    for failing in range(1, count + 1):  # noqa: B007 - fail() looks at it
+        assert _list(session, fail)[0] is None
 
 
 def test_bytes_that_are_wrong_never_raise(core: Path) -> None:
-    session = _session(core)
-    session.modules_created = True
-    prog, rng = session.prog, random.Random(3)
-    refused = 0
+    session, rng = _session(core), random.Random(3)
+    refused = wrong = 0
 
-    def read(address: int, size: int) -> bytes:
-        nonlocal left
-        data = prog.read(address, size)
-        left -= 1
-        if left:
+    def change(number: int, address: int, data: bytes) -> bytes:
+        if number != wrong:
             return data
         changed = bytearray(data)
         for _ in range(rng.choice((1, 8, 64))):
-            changed[rng.randrange(size)] = rng.randrange(256)
+            changed[rng.randrange(len(data))] = rng.randrange(256)
         return bytes(changed)
 
     for _ in range(60):
-        left = rng.randrange(1, 200)
-        refused += read_list(_Memory(prog, read)) is None  # type: ignore[arg-type]
+        wrong = rng.randrange(1, 200)
+        refused += _list(session, change)[0] is None
     assert refused > 5
 
 
 def test_a_list_in_a_circle_is_drgns_to_tell(core: Path) -> None:
     session = _session(core)
-    session.modules_created = True
-    prog = session.prog
-    first = read_list(prog)
-    assert first is not None
-    link = drgn.offsetof(prog.type("struct module"), "list")
-    last, second = first[-1].at, first[1].at + link
+    first, _ = _list(session, lambda number, address, data: data)
+    link = drgn.offsetof(session.prog.type("struct module"), "list")
+    last: int = first[-1].at
+    second: int = first[1].at + link
 
-    def read(address: int, size: int) -> bytes:
-        data = prog.read(address, size)
+    def circle(number: int, address: int, data: bytes) -> bytes:
         if address == last:
             return data[:link] + second.to_bytes(8, "little") + data[link + 8 :]
         return data
 
-    assert read_list(_Memory(prog, read)) is None  # type: ignore[arg-type]
-    assert module_list._MAX_MODULES >= len(first)
+    assert _list(session, circle)[0] is None
