@@ -444,6 +444,15 @@ class Btf:
         """Return the string at an offset of the whole chain; errors as above."""
         return decode_name(self.string_bytes(offset))
 
+    def strings_at(self, offsets: Sequence[int]) -> list[str]:
+        """Return the strings at many offsets; errors as above."""
+        if self.base is None:
+            try:
+                return self.strings.all_at(offsets)
+            except IndexError:
+                pass  # which one it is
+        return [self.string(offset) for offset in offsets]
+
     def find_str(self, name: str) -> int:
         """
         Return the first offset at which the chain holds a string, bases first.
@@ -525,6 +534,11 @@ class Btf:
         :param kinds: Only these kinds, which is much faster for the first names asked.
         """
         return self._name_index().ids(encode_name(name), kinds)
+
+    def index_names(self) -> None:
+        """Make the table of names at once, for those who ask for hundreds; else when it pays."""
+        for btf in self.chain():
+            btf._name_index().make_table()
 
     def own_ids_at(self, offsets: Iterable[int]) -> tuple[TypeId, ...]:
         """Return the own types whose names stand at some string offsets of the chain, by id."""

@@ -55,6 +55,16 @@ def param_words(words: memoryview, at: int) -> tuple[list[int], list[int]]:
     return fields[::2], fields[1::2]
 
 
+def parameters_at(words: memoryview, at: int) -> tuple[list[int], bool]:
+    """Return name offset and type id of each of a FUNC_PROTO's parameters, and whether ``...``."""
+    first = at + TYPE_WORDS
+    fields: list[int] = words[first : first + 2 * info_vlen(words[at + INFO])].tolist()
+    if fields and not fields[-1] and not fields[-2]:
+        del fields[-2:]
+        return fields, True
+    return fields, False
+
+
 def array_words(words: memoryview, at: int) -> tuple[int, int, int]:
     """Return an ARRAY's element type, index type and number of elements, as above."""
     element, index, nelems = words[at + TYPE_WORDS : at + TYPE_WORDS + 3]

@@ -343,6 +343,7 @@ def _objects(session: Session, options: Options) -> None:
                 convert=extra.convert,
                 symbol_at=symbols.at,
                 code=lambda symbol: session.type_from_code(symbol),
+                asks_code=lambda: session.may_read_code(),
                 bears_out=lambda s, t, array: session.borne_out(s, t, array),
             ),
             on_problem=lambda e: session.note(e.step or "variables", str(e), e.hint),

@@ -148,6 +148,7 @@ class ModuleObjects:
                     extra=lambda: self._extra_of(module),
                     convert=lambda btf, type_id: self._convert_extra(module, btf, type_id),
                     code=lambda symbol: self._session.type_from_code(symbol, module),
+                    asks_code=self._session.may_read_code,
                     bears_out=lambda s, t, array: self._session.borne_out(s, t, array, module),
                     parameters=lambda: self._parameters(module),
                 ),

@@ -312,8 +312,7 @@ class Session:
         :return: ``.type`` as C writes it and ``.why``; ``None`` if the code says nothing, or
             cannot be read.
         """
-        if not self.reads_code:
-            self.answers.doubt()  # it may be switched on again
+        if not self.may_read_code():
             return None
         found: CodeType | None = self._method("type_from_code")(self, symbol, module)
         return found
@@ -329,13 +328,18 @@ class Session:
         :return: ``code: it accesses elements of 4 bytes``, "" if nothing does, or anything
             speaks against it; and how many elements memory shows, 0 if it does not.
         """
-        if not self.reads_code:
-            self.answers.doubt()
+        if not self.may_read_code():
             return "", 0
         found: tuple[str, int] = self._method("borne_out")(
             self, symbol, element, module, array=array
         )
         return found
+
+    def may_read_code(self) -> bool:
+        """Whether variables are looked for in the code; if not, no answer is for good."""
+        if not self.reads_code:
+            self.answers.doubt()  # it may be switched on again
+        return self.reads_code
 
     def _method(self, name: str) -> Callable[..., Any]:
         from importlib import import_module

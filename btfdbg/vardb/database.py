@@ -188,6 +188,13 @@ class Database:
         except (ValueError, IndexError) as e:
             raise _damaged("the variable database", e) from e
 
+    def has_prefix(self, prefix: str) -> bool:
+        """Whether anything is known of a name that begins so."""
+        try:
+            return self._names.has_prefix(prefix.encode("utf-8", "surrogateescape"))
+        except (ValueError, IndexError) as e:
+            raise _damaged("the variable database", e) from e
+
     def without(self, leave_out: Callable[[Kernel], bool]) -> Database:
         """
         Return the database as it would be without some kernels.

@@ -26,7 +26,7 @@ BLOCK = 32
 _SHARED_BIAS = 32  # keeps the byte from being a newline
 _MOST_SHARED = 200
 _KNOWN_BLOCKS = 1024  # of those looked at, so that questions in order decode none twice
-_MANY = 512  # questions after which a list of all blocks' heads pays
+_MANY = 512  # questions after which a list of all blocks' heads, or of all numbers, pays
 _FEW = 1 << 14  # texts of which after as many questions all are kept
 
 
@@ -36,6 +36,7 @@ class Found(Protocol):
     def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[bytes]: ...
     def find(self, text: bytes) -> int: ...
+    def has_prefix(self, prefix: bytes) -> bool: ...
 
 
 class SortedList:
@@ -54,6 +55,11 @@ class SortedList:
         """Number of a text, or -1."""
         at = bisect_left(self._texts, text)
         return at if at < len(self._texts) and self._texts[at] == text else -1
+
+    def has_prefix(self, prefix: bytes) -> bool:
+        """Whether any text begins so."""
+        at = bisect_left(self._texts, prefix)
+        return at < len(self._texts) and self._texts[at].startswith(prefix)
 
 
 class _Blocks:
@@ -144,6 +150,17 @@ class SortedTexts(_Blocks):
         except ValueError:
             return -1
 
+    def has_prefix(self, prefix: bytes) -> bool:
+        """
+        Whether any text begins so.
+
+        :raises ValueError, IndexError: the file is damaged.
+        """
+        # The first that is no less is in the block where it would stand, or begins the next.
+        number = max(self._number(prefix), 0)
+        blocks = range(number, min(number + 2, len(self._starts) - 1))
+        return any(text.startswith(prefix) for block in blocks for text in self._texts(block))
+
     def _number(self, text: bytes) -> int:
         """The block that a text is in, if it is in any; -1 if it would stand before all."""
         heads: Sequence[bytes] = self._all_heads
@@ -227,14 +244,21 @@ class Column(Sequence[int]):
             raise ValueError("a column of another length")
         self._planes = [data[i * count : (i + 1) * count] for i in range(width)]
         self._count = count
+        self._left = _MANY
+        self._values: list[int] = []
 
     def __len__(self) -> int:
         return self._count
 
     def __getitem__(self, index: int) -> int:  # type: ignore[override] # no slices
+        if self._values:
+            return self._values[index]
         value = 0
         for shift, plane in enumerate(self._planes):
             value |= plane[index] << (8 * shift)
+        self._left -= 1
+        if self._left < 0:
+            self._values = self.tolist()
         return value
 
     def tolist(self) -> list[int]:

@@ -32,6 +32,7 @@ names of how many that was found); only other ends are marked in the lines::
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from btfdbg.arch import by_name
@@ -41,6 +42,7 @@ from btfdbg.lazy_pattern import pattern
 
 CURATED = "curated"
 _ANY = "any"
+_KNOWN_TEXTS = 1 << 13
 _MARKS = pattern(r"(ro )?(?:tail(\d+) )?")
 _SERIES = pattern(r"(\d+)\.(\d+)")
 _LINE = pattern(r"([\w.$]+)(?:@(\S+))?: (.+?)  # (.+)")
@@ -112,15 +114,20 @@ class AnnotatedType:
         ro = "ro " if self.readonly else ""
         return f"{ro}{self.type}" if self.tail is None else f"{ro}tail{self.tail} {self.type}"
 
-    @classmethod
-    def parse(cls, text: str) -> AnnotatedType:
-        """Split a line's type column."""
-        if not text.startswith(("ro ", "tail")):
-            return cls(text)
-        match = _MARKS.match(text)
-        assert match is not None
-        tail = int(match[2]) if match[2] else None
-        return cls(text[match.end() :], bool(match[1]), tail)
+    @staticmethod
+    def parse(text: str) -> AnnotatedType:
+        """Split a line's type column; each of the few thousand there are is split once."""
+        return _parsed(text)
+
+
+@lru_cache(maxsize=_KNOWN_TEXTS)
+def _parsed(text: str) -> AnnotatedType:
+    if not text.startswith(("ro ", "tail")):
+        return AnnotatedType(text)
+    match = _MARKS.match(text)
+    assert match is not None
+    tail = int(match[2]) if match[2] else None
+    return AnnotatedType(text[match.end() :], bool(match[1]), tail)
 
 
 def series_of(release: str) -> str:

@@ -51,7 +51,13 @@ def _agreeing(
     context: Context, candidates: Sequence[Candidate], part: Callable[[str], str]
 ) -> Iterator[int]:
     """Sets of kernels, all and those of this machine, that agree on a variable's type."""
-    known = [c for c in candidates if c.kernels and c.module == context.evidence.module]
+    module = context.evidence.module
+    known = [c for c in candidates if c.kernels and c.module == module]
+    if len(known) == 1:
+        (only,) = known
+        yield only.kernels
+        yield context.distance.on_this_machine(only.kernels)
+        return
     everywhere = _kernels(known)
     for mask in (everywhere, context.distance.on_this_machine(everywhere)):
         if len({part(c.type) for c in known if c.kernels & mask}) == 1:

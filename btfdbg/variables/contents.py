@@ -13,7 +13,7 @@ import struct
 from collections.abc import Callable
 from typing import Protocol
 
-from btfdbg.btf import Btf, kinds
+from btfdbg.btf import Btf, Kind, kinds
 from btfdbg.kallsyms.choice import is_text
 from btfdbg.variables.pointer_map import PointerMap, PointerMaps
 from btfdbg.variables.prototypes import Prototypes, compatible
@@ -23,6 +23,7 @@ from btfdbg.variables.prototypes import Prototypes, compatible
 # space, less where the first chunk is: only memory tells them from numbers.
 _SMALL = 0x1000
 _LARGEST_PERCPU = 1 << 24
+_NUMBERS = (Kind.ENUM, Kind.ENUM64, Kind.PTR)
 
 
 class Located(Protocol):
@@ -66,16 +67,19 @@ class Contents:
         # Where the kernel has the upper half of the address space, pointers can be told
         # from numbers; s390x's kernel has an address space of its own.
         self._upper_half = 1 << 63 if image.start >= 1 << 63 else 0
+        self._unpackers: dict[int, Callable[[bytes], tuple[int, ...]]] = {}
         # Operations are shared: the same function stands in many objects.
         self._judged: dict[tuple[int, int], str] = {}
 
     def number(self, type_id: int) -> tuple[int, bool] | None:
         """Size of a number or pointer and whether it is a bool; None if it is neither."""
         bare = self._btf.skip_mods_and_typedefs(type_id)
-        type_ = self._btf.type_by_id(bare)
-        if isinstance(type_, kinds.Int):
+        kind = self._btf.kind_of(bare)
+        if kind == Kind.INT:
+            type_ = self._btf.type_by_id(bare)
+            assert isinstance(type_, kinds.Int)
             return type_.size, type_.bool
-        if isinstance(type_, (kinds.Enum, kinds.Enum64, kinds.Ptr)):
+        if kind in _NUMBERS:
             return self._btf.resolve_size(bare), False
         return None
 
@@ -95,8 +99,16 @@ class Contents:
         """Whether there is an address of the kernel image among numbers, where one could be."""
         skip = -address % self.pointer_size
         data = data[skip:]
-        words = struct.unpack(f"{self._order}{len(data) // 8}Q", data[: len(data) // 8 * 8])
+        words = self._words_of(data)
         return bool(self._upper_half) and any(word in self._image for word in words)
+
+    def _words_of(self, data: bytes) -> tuple[int, ...]:
+        """All whole words."""
+        count = len(data) // 8
+        unpack = self._unpackers.get(count)
+        if unpack is None:
+            unpack = self._unpackers[count] = struct.Struct(f"{self._order}{count}Q").unpack
+        return unpack(data if len(data) == 8 * count else data[: 8 * count])
 
     def contradiction(self, layout: PointerMap, data: bytes) -> str:
         """
@@ -104,9 +116,9 @@ class Contents:
 
         :param data: as many bytes as the object has, or fewer.
         """
-        if not data.strip(b"\0"):
+        if data.count(0) == len(data):
             return ""
-        words = struct.unpack(f"{self._order}{len(data) // 8}Q", data[: len(data) // 8 * 8])
+        words = self._words_of(data)
         functions, pointers, other = layout.functions, layout.pointers, layout.other
         image = self._image if self._upper_half else range(0)
         for index, word in enumerate(words):

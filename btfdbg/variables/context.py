@@ -14,6 +14,7 @@ from btfdbg.arch import CACHE_LINE, by_name
 from btfdbg.errors import DebugInfoError
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.vardb.database import Database
+from btfdbg.variables import macro_names
 from btfdbg.variables.contents import Contents
 from btfdbg.variables.convert import TypeBuilder
 from btfdbg.variables.dump_facts import DumpFacts
@@ -39,6 +40,9 @@ class Context:
     :ivar extra: the extra BTF of this kernel, if there is one.
     :ivar padding: what other kernels have behind a variable; None without BTF.
     :ivar known: what the database has of names, by the id of their candidates.
+    :ivar names: the same of the names that were asked last.
+    :ivar knows_exports: the database has a row of the table of exported symbols. In Debian's
+        kernels assembly makes them, so that no DWARF has one.
     """
 
     evidence: DumpEvidence
@@ -52,6 +56,8 @@ class Context:
     types: TypeBuilder
     padding: Padding | None
     known: dict[int, KnownName]
+    names: dict[str, KnownName]
+    knows_exports: bool
 
 
 def prepare(
@@ -122,5 +128,6 @@ def prepare(
         except DebugInfoError as e:
             on_problem(e)
     return Context(
-        evidence, policy, facts, database, places, checker, distance, extra, types, padding, {}
-    )
+        evidence, policy, facts, database, places, checker, distance, extra, types, padding, {}, {},
+        database.has_prefix(macro_names.EXPORT),
+    )  # fmt: skip

@@ -67,6 +67,7 @@ class DumpEvidence:
     :ivar exact_sizes: the symbols' sizes are their own (a module's ``st_size``).
     :ivar symbol_at: the symbol that covers an address, for what contents say of types.
     :ivar code: what this dump's code says of a variable that nothing else knows.
+    :ivar asks_code: whether ``code`` and ``bears_out`` may be asked now.
     :ivar parameters: a module's parameters, by the addresses of their variables.
     :ivar bears_out: what in this dump's code and memory speaks for a type (of an array, of its
         elements) that other kernels have, in words, "" if nothing does; and the number of
@@ -83,6 +84,7 @@ class DumpEvidence:
     exact_sizes: bool = False
     symbol_at: Callable[[int], Symbol | None] | None = None
     code: Callable[[Symbol], CodeType | None] | None = None
+    asks_code: Callable[[], bool] = lambda: True
     parameters: Callable[[], Mapping[int, Parameter]] | None = None
     bears_out: Callable[[Symbol, Type, bool], tuple[str, int]] | None = None
 

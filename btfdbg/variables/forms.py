@@ -178,6 +178,14 @@ class Forms:
         self._by_tree: dict[CType, Form] = {}
         self._marked: dict[str, tuple[AnnotatedType, Form]] = {}
 
+    def forget(self) -> None:
+        """Forget all forms, which refer to each other, and to this."""
+        for form in (*self._by_text.values(), *self._by_tree.values()):
+            vars(form).clear()
+        self._by_text.clear()
+        self._by_tree.clear()
+        self._marked.clear()
+
     def of(self, text: str) -> Form:
         """The form of a text without marks."""
         found = self._by_text.get(text)

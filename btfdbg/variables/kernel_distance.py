@@ -18,7 +18,10 @@ class KernelDistance:
         me = Kernel.of(release, machine)
         mine = series_version(release)
         self._order: list[tuple[int, ...]] = []
+        # What was found out of sets of kernels: thousands of types are of a few hundred sets.
         self._nearest: dict[int, tuple[tuple[int, ...], str]] = {}
+        self._surrounding: dict[int, bool] = {}
+        self._series: dict[int, int] = {}
         # Other images were not relocated when they were read, nor were modules.
         self._seen = sum(1 << i for i, k in enumerate(kernels) if k.machine == "x86_64")
         self.releases = [kernel.release for kernel in kernels]
@@ -56,12 +59,20 @@ class KernelDistance:
 
     def surrounds(self, mask: int) -> bool:
         """Whether kernels of a set are both older and newer than this one, or of its series."""
-        versions = [v for i, v in enumerate(self._versions) if mask >> i & 1]
-        return bool(versions) and min(versions) <= self._mine <= max(versions)
+        found = self._surrounding.get(mask)
+        if found is None:
+            versions = [v for i, v in enumerate(self._versions) if mask >> i & 1]
+            found = bool(versions) and min(versions) <= self._mine <= max(versions)
+            self._surrounding[mask] = found
+        return found
 
     def series_of(self, mask: int) -> int:
         """How many series the kernels of a set are of."""
-        return len({v for i, v in enumerate(self._versions) if mask >> i & 1})
+        found = self._series.get(mask)
+        if found is None:
+            found = len({v for i, v in enumerate(self._versions) if mask >> i & 1})
+            self._series[mask] = found
+        return found
 
     def on_this_machine(self, mask: int) -> int:
         """The kernels of a set that are for this machine; all of them if none is."""

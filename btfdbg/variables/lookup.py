@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 
 from drgn import FaultError, Program, Type
 
@@ -135,6 +136,34 @@ class VariableTypes:
         """Return the variable that a symbol is."""
         return self._typed(symbol)
 
+    def judge(self, symbols: Sequence[Symbol]) -> None:
+        """
+        Judge many variables at once, for those who then ask for each.
+
+        Names are looked up in the database's order, and memory is read in its own: each block
+        and each page once.
+        """
+        context = self._prepared()
+        if self._evidence.btf is not None:
+            self._evidence.btf().index_names()
+        context.names.clear()
+        names = {s.name for s in symbols}
+        if not context.knows_exports:
+            names = {name for name in names if not macro_names.is_export(name)}
+        context.names.update({name: known_name(context, name) for name in sorted(names)})
+        with context.checker.reading_ahead():
+            for symbol in sorted(symbols, key=attrgetter("address")):
+                self._typed(symbol)
+        context.names.clear()
+
+    def forget(self) -> None:
+        """Free all that was found and prepared, some 50 MB after a whole kernel's variables."""
+        if self._context is not None:
+            self._context.checker.forget()
+        self._context = None
+        for memory in (self._found, self._coded, self._causes, self._refusals):
+            memory.clear()
+
     def source(self, name: str) -> Source | None:
         """Return which evidence gives the type of a variable."""
         found = self.find(name)
@@ -199,6 +228,9 @@ class VariableTypes:
         exact = self._from_extra(context, symbol)
         if exact is not None:
             return exact
+        if not context.knows_exports and macro_names.is_export(symbol.name):
+            self._causes[symbol.name, symbol.address] = Rejection.UNKNOWN
+            return None
         known = known_name(context, symbol.name)
         proposals = proposals_for(context, symbol, known)
         found: tuple[Type, Proposal] | Rejection = Rejection.UNKNOWN
@@ -248,6 +280,8 @@ class VariableTypes:
     def _by_code(self, symbol: Symbol) -> TypedVariable | None:
         """The type that this dump's code proves, where nothing else knows one."""
         if self._evidence.code is None or self._policy.minimum > Source.CODE:
+            return None
+        if not self._evidence.asks_code():
             return None
         key = (symbol.name, symbol.address)
         if key in self._coded:

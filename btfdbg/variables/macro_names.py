@@ -90,6 +90,9 @@ RULES = (
     Rule("__already_done.", "bool"),
 )
 
+EXPORT = "__ksymtab_"
+"""What the rows of the table of exported symbols are called; a kernel has 10,000."""
+
 # Writable, and yet strings that nobody changes: their length is that of the text.
 _STRINGS = ("print_fmt_",)
 
@@ -112,6 +115,11 @@ for _rule in RULES:
     _BY_HEAD[_head] = (*_BY_HEAD.get(_head, ()), _rule)
 
 _DOT_NUMBER = pattern(r"\.\d+$")
+
+
+def may_be_made(name: str) -> bool:
+    """Whether a name begins as one of a macro's; hardly any does."""
+    return name[:4] in _BY_HEAD
 
 
 def propose(name: str, exists: Callable[[str], bool], machine: str = "") -> Iterator[str]:
@@ -140,7 +148,7 @@ def is_export(name: str) -> bool:
     The rest of it is the exported symbol's, whose kin say nothing of the row
     (include/linux/export.h, ``__EXPORT_SYMBOL()``).
     """
-    return name.startswith("__ksymtab_")
+    return name.startswith(EXPORT)
 
 
 def is_string(name: str) -> bool:

@@ -16,6 +16,7 @@ RO_AFTER_INIT_DATA, INIT_DATA) for the boundary symbols.
 from __future__ import annotations
 
 import enum
+from bisect import bisect_right
 from collections.abc import Callable
 
 from btfdbg.arch import CACHE_LINE
@@ -100,20 +101,27 @@ class SectionMap:
     """
 
     def __init__(self, lookup: Callable[[str], int | None]) -> None:
-        self._places: list[tuple[int, int, SectionKind]] = []
+        places: list[tuple[int, int, SectionKind]] = []
         for starts, ends, place in _BOUNDARIES:
             start = next((a for s in starts if (a := lookup(s)) is not None), None)
             end = next((a for s in ends if (a := lookup(s)) is not None), None)
             if start is not None and end is not None and start < end:
-                self._places.append((start, end, place))
+                places.append((start, end, place))
+        # Cut where any begins or ends, so that one search tells: asked twice for each variable.
+        self._cuts = sorted({at for start, end, _ in places for at in (start, end)})
+        self._kinds = [SectionKind.UNKNOWN] + [_last_of(places, cut) for cut in self._cuts]
 
     def of(self, address: int) -> SectionKind:
         """Return the kind of memory at an address."""
-        found = SectionKind.UNKNOWN
-        for start, end, place in self._places:
-            if start <= address < end:
-                found = place
-        return found
+        return self._kinds[bisect_right(self._cuts, address)]
+
+
+def _last_of(places: list[tuple[int, int, SectionKind]], address: int) -> SectionKind:
+    found = SectionKind.UNKNOWN
+    for start, end, place in places:
+        if start <= address < end:
+            found = place
+    return found
 
 
 def extent_at(

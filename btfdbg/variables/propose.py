@@ -20,6 +20,7 @@ from btfdbg.variables.provenance import Source
 from btfdbg.variables.symbols import Symbol
 
 _KNOWN_SETS = 1 << 13
+_LAST_NAMES = 1 << 8  # judging one symbol asks for its name up to five times
 KEYS = {
     "struct static_key_true": "struct static_key_false",
     "struct static_key_false": "struct static_key_true",
@@ -28,6 +29,9 @@ KEYS = {
 
 def known_name(context: Context, name: str) -> KnownName:
     """What the database has of a name; many names have the same."""
+    last = context.names.get(name)
+    if last is not None:
+        return last
     candidates = context.database.candidates(name)
     found = context.known.get(id(candidates))
     if found is None or found.candidates is not candidates:
@@ -35,6 +39,9 @@ def known_name(context: Context, name: str) -> KnownName:
         if len(context.known) >= _KNOWN_SETS:
             context.known.clear()
         context.known[id(candidates)] = found
+    if len(context.names) == _LAST_NAMES:
+        context.names.clear()
+    context.names[name] = found
     return found
 
 
@@ -55,10 +62,11 @@ def _digest(context: Context, candidates: tuple[Candidate, ...]) -> KnownName:
 
 def proposals_for(context: Context, symbol: Symbol, known: KnownName) -> Sequence[Proposal]:
     """What the database knows, then what the kernel's macros say of a name."""
-    texts = list(
-        macro_names.propose(symbol.name, context.facts.exists, context.evidence.architecture)
-    )
-    sized = macro_names.by_size(symbol.name, context.facts.size_of)
+    name = symbol.name
+    texts: list[str] = []
+    if macro_names.may_be_made(name):
+        texts += macro_names.propose(name, context.facts.exists, context.evidence.architecture)
+    sized = macro_names.by_size(name, context.facts.size_of)
     if not texts and sized is None:
         return known.proposals
     made = [

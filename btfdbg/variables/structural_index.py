@@ -22,6 +22,7 @@ from btfdbg.btf import Btf, Kind, kinds
 from btfdbg.btf.encoder import enum_meaning
 from btfdbg.btf.fields import INFO, NAME_OFF, SIZE_OR_TYPE, array_words, param_words
 from btfdbg.btf.format import info_vlen
+from btfdbg.btf.layouts import TYPE_WORDS
 from btfdbg.cdecl import (
     VOID,
     Array,
@@ -186,11 +187,17 @@ class StructuralIndex:
         if type_.variadic:
             wanted.append(_VOID_IDS)
         protos = self._protos
+        if not wanted:
+            return frozenset(
+                id_ for result in self.ids(type_.result) for id_, *_ in protos.get((result, 0), ())
+            )
+        # Thousands take two arguments and return int; the first argument tells most apart.
+        first, place = wanted[0], TYPE_WORDS + 1
         return frozenset(
             id_
             for result in self.ids(type_.result)
             for id_, words, at in protos.get((result, len(wanted)), ())
-            if all(map(contains, wanted, param_words(words, at)[1]))
+            if words[at + place] in first and all(map(contains, wanted, param_words(words, at)[1]))
         )
 
     def _body(self, type_: Record | Enumeration) -> frozenset[int]:

@@ -6,6 +6,8 @@ contents that contradict it. Knows nothing of where proposals come from.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 
 import drgn
@@ -26,6 +28,7 @@ from btfdbg.errors import BtfError
 from btfdbg.lazy_dataclass import replace
 from btfdbg.vardb.textdb import AnnotatedType
 from btfdbg.variables import macro_names
+from btfdbg.variables.ahead import Ahead
 from btfdbg.variables.convert import TypeBuilder, describe
 from btfdbg.variables.evidence import ImageFacts
 from btfdbg.variables.forms import Form, Forms, size_of
@@ -72,6 +75,20 @@ class TypeChecker:
         self._ends_at = facts.ends_at
         self._last: tuple[tuple[int, int], bytes | None] = ((0, 0), None)
         self._place: tuple[int, int, Extent] = (0, -1, Extent(None))
+
+    @contextmanager
+    def reading_ahead(self) -> Iterator[None]:
+        """While it lasts contents are read in large pieces, for symbols asked by address."""
+        read = self._read
+        self._read = Ahead(read).read
+        try:
+            yield
+        finally:
+            self._read = read
+
+    def forget(self) -> None:
+        """Free what was found out about types."""
+        self._forms.forget()
 
     def length(self, text: str) -> int | None:
         """Return the outermost array's length that a text states, None without one."""
@@ -322,11 +339,11 @@ class TypeChecker:
             return True
         if isinstance(tree, Named) and tree.name in _STATIC_KEYS:
             return self._is_other_key(tree.name, symbol, place, element.size or 0)
+        data = self._contents(symbol)
+        if data is None or data.count(0) == len(data):
+            return False  # zeros fit every type
         layouts = element.layouts
         if not layouts:
-            return False
-        data = self._contents(symbol)
-        if data is None:
             return False
         if place is SectionKind.CONST and self._are_addresses_of_variables(tree, data, length):
             return True

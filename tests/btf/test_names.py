@@ -8,7 +8,7 @@ from btfdbg.btf import Btf, Kind
 from btfdbg.btf import names as names_module
 from btfdbg.btf.pack import pack
 from btfdbg.btf.text.assemble import assemble, parse
-from btfdbg.errors import BtfNotFoundError
+from btfdbg.errors import BtfFormatError, BtfNotFoundError
 from tests.btf.samples import EVERY_KIND, INT, SPLIT
 
 TWINS = INT + (
@@ -89,6 +89,24 @@ def test_every_name_of_a_chain_leads_back_to_its_types() -> None:
         if name:
             assert type_id in split.types_by_name(name)
             assert split.find_by_name_kind(name, split.kind_of(type_id)) <= type_id
+
+
+def test_strings_are_had_many_at_a_time() -> None:
+    base = parse(EVERY_KIND)
+    for btf in (base, parse(SPLIT, base)):
+        offsets = range(btf.end_str_off)
+        assert btf.strings_at(offsets) == [btf.string(offset) for offset in offsets]
+        assert btf.strings_at([]) == []
+        with pytest.raises(BtfFormatError):
+            btf.strings_at([0, btf.end_str_off])
+
+
+def test_names_are_found_as_well_where_all_were_indexed_first() -> None:
+    base = parse(EVERY_KIND)
+    split, indexed = parse(SPLIT, base), parse(SPLIT, parse(EVERY_KIND))
+    indexed.index_names()
+    for name in {split.name_of(type_id) for type_id in split.ids()} | {"absent"}:
+        assert indexed.types_by_name(name) == split.types_by_name(name)
 
 
 def test_find_str_prefers_the_base() -> None:

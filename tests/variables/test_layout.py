@@ -27,6 +27,12 @@ def test_sorted_texts_are_found_as_in_a_list(texts: list[bytes], other: bytes) -
         assert table.find(text) == plain.find(text)
 
 
+@given(NAMES, st.text("abc_.d", max_size=4).map(str.encode))
+def test_it_is_known_whether_a_text_begins_so(texts: list[bytes], prefix: bytes) -> None:
+    has = any(text.startswith(prefix) for text in texts)
+    assert unpacked(texts).has_prefix(prefix) is SortedList(texts).has_prefix(prefix) is has
+
+
 def test_long_common_beginnings_are_kept() -> None:
     texts = [b"x" * 300 + bytes([c]) for c in range(ord("a"), ord("z"))]
     assert list(unpacked(texts)) == texts
@@ -47,6 +53,8 @@ def test_columns_give_the_numbers_that_were_packed(values: list[int]) -> None:
     data = Column.pack(values)
     column = Column(memoryview(data), len(values))
     assert column.tolist() == [column[i] for i in range(len(values))] == values
+    often = [column[i] for _ in range(600) for i in range(min(len(values), 2))]
+    assert often == values[:2] * 600
 
 
 def test_columns_use_as_few_bytes_as_they_can() -> None:
