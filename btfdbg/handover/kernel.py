@@ -10,6 +10,7 @@ reads, and there is one for nearly every symbol here; a dict costs none.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import drgn
@@ -66,19 +67,22 @@ class _Expanded:
     def __init__(self, table: SymbolTable, syms: Sequence[Sym]) -> None:
         self._table = table
         self._syms = syms
-        self._by_name: dict[str, tuple[Sym, ...]] = {}
+        # Most names have one symbol, which then stands there without a tuple (8 MB of them).
+        self._by_name: dict[str, Sym | tuple[Sym, ...]] = {}
         by_name = self._by_name
+        first_of = by_name.setdefault
         for sym in syms:
-            name = sym.name
-            others = by_name.get(name)
-            by_name[name] = (sym,) if others is None else (*others, sym)
+            found = first_of(sym.name, sym)
+            if found is not sym:
+                others = found if isinstance(found, tuple) else (found,)
+                by_name[sym.name] = (*others, sym)
         self._starts: dict[int, Sym] = {}
         if isinstance(table, KallsymsTable):
             # As by_address() has it: the first that is not only an end; no absolute per-CPU one.
             lowest, _ = table.image_range
-            for sym in reversed(syms):
-                if sym.size and sym.address >= lowest:
-                    self._starts[sym.address] = sym
+            self._starts = {
+                sym.address: sym for sym in reversed(syms) if sym.size and sym.address >= lowest
+            }
 
     @property
     def source(self) -> str:
@@ -93,7 +97,8 @@ class _Expanded:
         return self._table.problems
 
     def by_name(self, name: str) -> tuple[Sym, ...]:
-        return self._by_name.get(name, ())
+        found = self._by_name.get(name, ())
+        return found if isinstance(found, tuple) else (found,)
 
     def by_address(self, address: int) -> Sym | None:
         return self._starts.get(address) or self._table.by_address(address)
@@ -129,19 +134,21 @@ def gather(session: Session, without: tuple[str, ...] = ()) -> Kernel:
     reads_code, session.reads_code = session.reads_code, False
     session.symbols = _Expanded(table, syms)
     try:
-        # By name, as the database is sorted: it then reads each of its blocks once.
-        for sym in sorted((s for s in syms if not is_text(s)), key=lambda s: s.name):
-            if sym.name.startswith(without):
-                continue
-            type_id = _type_of(session, ids, sym, sym.name in in_btf)
-            if type_id is None and sym.name == "jiffies":
+        wanted = [s for s in syms if not is_text(s) and not s.name.startswith(without)]
+        if session.variables is not None:
+            session.variables.judge([sym for sym in wanted if sym.name not in in_btf])
+        # By name: what is added to the BTF is in the same order in every run and version.
+        for sym in sorted(wanted, key=attrgetter("name")):
+            name = sym.name
+            type_id = _type_of(session, ids, sym, name in in_btf)
+            if type_id is None and name == "jiffies":
                 type_id = _jiffies(session, ids, sym)
-            if type_id is None and sym.name in _DECLARED:
+            if type_id is None and name in _DECLARED:
                 type_id = _declared(session, ids, sym)
             if type_id is None:
                 untyped += 1
             else:
-                types[sym.name, sym.address] = type_id
+                types[name, sym.address] = type_id
     finally:
         session.symbols = table
         session.reads_code = reads_code

@@ -123,6 +123,21 @@ def test_members_have_their_names_places_and_types(all_: list[DIE]) -> None:
     assert target(target(members[0])) == named(all_, "list")
 
 
+def test_names_of_types_on_top_of_others_are_their_own() -> None:
+    base = assemble.parse(TEXT)
+    more = base.type_cnt
+    top = assemble.parse(
+        f"[{more}] STRUCT 'added' size=16 vlen=1\n\t'next' type_id=5 bits_offset=0\n", base
+    )
+    found = dies(read(top, variables=[Variable("v", more, 8, False)]))
+    assert [value(m, "DW_AT_name") for m in named(found, "added").iter_children()] == [b"next"]
+    assert target(named(found, "v")) == named(found, "added")
+    assert [value(m, "DW_AT_name") for m in named(found, "list").iter_children()] == [
+        b"next",
+        b"prev",
+    ]
+
+
 def test_bit_fields_and_members_without_a_name(all_: list[DIE]) -> None:
     inner, bit, name, tail = named(all_, "mixed").iter_children()
     assert value(inner, "DW_AT_name") is None

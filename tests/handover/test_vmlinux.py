@@ -195,7 +195,9 @@ def test_the_file_is_of_the_byte_order_of_its_machine(
     kernel = Kernel((), 0, False, (), btf, {}, b"", 0)
     monkeypatch.setattr("btfdbg.handover.vmlinux.export.gather", lambda session, without: kernel)
     power = drgn.Platform(drgn.Architecture.PPC64, drgn.PlatformFlags.IS_64_BIT | flags)
-    session: Any = SimpleNamespace(prog=drgn.Program(power), release="", build_id="")
+    session: Any = SimpleNamespace(
+        prog=drgn.Program(power), release="", build_id="", variables=None
+    )
     export(session, str(tmp_path / "vmlinux"))
     with (tmp_path / "vmlinux").open("rb") as file:
         elf = ELFFile(file)

@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import struct
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple, TypeAlias
 
 from btfdbg.btf import Btf
-from btfdbg.btf.fields import (
-    SIZE_OR_TYPE,
-    param_words,
-)
+from btfdbg.btf.fields import SIZE_OR_TYPE, parameters_at
 from btfdbg.errors import BtfError
 from btfdbg.handover.vmlinux.abbrev import (
     ADDRESS_EXPRESSION,
@@ -38,6 +36,7 @@ _MAX_INFO = 1 << 31
 # unit's, behind code and name in a function's; a variable's ends with it.
 _UNIT_ADDRESS, _FUNCTION_ADDRESS, _ADDRESS_BYTES = 11, 5, 8
 _END = b"\0"  # of an entry's children
+_Pack: TypeAlias = Callable[..., bytes]
 _NAME, _TYPE = (At.NAME, Form.STRP), (At.TYPE, Form.REF4)
 _SIZE1 = (At.BYTE_SIZE, Form.DATA1)
 _WHERE = (At.LOCATION, Form.EXPRLOC)
@@ -57,10 +56,9 @@ _INTEGERS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Function:
+class Function(NamedTuple):
     """
-    A function.
+    A function; a tuple, for a kernel has 50,000.
 
     :ivar name: Offset of its name among the BTF's strings.
     :ivar proto: Id of its FUNC_PROTO.
@@ -74,8 +72,7 @@ class Function:
     is_global: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Variable:
+class Variable(NamedTuple):
     """A variable's name, type id, address, and whether it is global."""
 
     name: str
@@ -117,14 +114,17 @@ class Writer:
         self._producer = producer
         self._text = text
         self._strings = bytearray()
-        for link in reversed(list(btf.chain())):
+        for link in btf.chain():
             self._strings += link.strings.data
         if not self._strings:
             self._strings += b"\0"
         self._added: dict[str, int] = {}
-        # Offset of each type's entry; 0: void, or nothing.
-        self._at: Sequence[int] = ()
+        # Where what refers to a type refers to: void's entry, if it has none.
+        self._refs: Sequence[int] = ()
         self._packers: dict[str, struct.Struct] = {}
+        # What packs so many parameters, and an entry's code.
+        self._parameters: dict[int, _Pack] = {}
+        self._parameter = 0
         self.lost = 0
 
     def write(
@@ -144,33 +144,18 @@ class Writer:
         head = self._unit()
         bases, place = self._bases(_HEADER + len(head))
         types = TypeEntries(self._btf, self._prefix, self._shapes, self._void, self._integers)
-        self._at = types.plan(place)
+        types.plan(place)
         # One buffer: 200,000 pieces and what joins them would be twice as much.
         out = bytearray(_HEADER)
         out += head + bases
         types.write(out)
+        self._refs = types.refs
         self.lost = types.lost
         del types
-        function_count = variable_count = 0
         places = array("Q", [_HEADER + _UNIT_ADDRESS])
-        for entry in self._functions(functions):
-            if keep_places:
-                places.append(len(out) + _FUNCTION_ADDRESS)
-            out += entry
-            function_count += 1
-        shapes = [
-            self._shapes.get(Tag.VARIABLE, False, _NAME, _TYPE, *more, _WHERE)
-            for more in ((), (_EXTERNAL,))
-        ]
-        for v in variables:
-            target = self._ref(v.type) or self._void
-            if keep_places:
-                places.append(len(out) + shapes[v.is_global].size - _ADDRESS_BYTES)
-            out += self._pack(
-                shapes[v.is_global], self._string(v.name), target,
-                ADDRESS_EXPRESSION, OP_ADDR, v.address,
-            )  # fmt: skip
-            variable_count += 1
+        kept = places if keep_places else None
+        function_count = self._functions(functions, out, kept)
+        variable_count = self._variables(variables, out, kept)
         constant = self._shapes.get(Tag.VARIABLE, False, _NAME, _TYPE, (At.CONST_VALUE, Form.DATA4))
         for name, value in constants:
             out += self._pack(constant, self._string(name), self._signed, value)
@@ -225,32 +210,39 @@ class Writer:
         return b"".join(parts), place
 
     def _ref(self, type_id: int) -> int:
-        """Where the entry of a type stands; 0: void."""
-        return self._at[type_id] if 0 <= type_id < len(self._at) else 0
+        """Where the entry of a type stands that an entry refers to."""
+        return self._refs[type_id] if 0 <= type_id < len(self._refs) else self._void
 
     # Functions and variables refer to types only, so that they need no first pass.
 
-    def _functions(self, functions: Iterable[Function]) -> Iterator[bytes]:
-        heads: dict[tuple[int, bool, bool], Shape] = {}
-        ends: dict[int, tuple[int, bytes]] = {}
-        for f in functions:
-            end = ends.get(f.proto)
-            if end is None:
-                end = ends[f.proto] = self._signature(f.proto)
-            target, children = end
-            key = (bool(target), bool(children), f.is_global)
-            shape = heads.get(key)
-            if shape is None:
-                typed = (_TYPE,) if target else ()
-                flags = (_EXTERNAL,) if f.is_global else ()
-                shape = heads[key] = self._shapes.get(
-                    Tag.SUBPROGRAM, bool(children), _NAME, *flags, _PROTOTYPED, *_RANGE, *typed
-                )
-            pack = self._packer(shape.layout).pack
-            if target:
-                yield pack(shape.code, f.name, f.address, f.size, target) + children
-            else:
-                yield pack(shape.code, f.name, f.address, f.size) + children
+    def _functions(
+        self, functions: Iterable[Function], out: bytearray, places: array[int] | None
+    ) -> int:
+        """Append an entry for each; return how many."""
+        # By prototype, of static functions and of others: what packs the entry's start, its
+        # code, and what stands behind the start.
+        known: tuple[dict[int, tuple[_Pack, int, bytes]], ...] = {}, {}
+        count = 0
+        for name, proto, address, size, is_global in functions:
+            found = known[is_global].get(proto)
+            if found is None:
+                found = known[is_global][proto] = self._function_of(proto, is_global)
+            pack, code, rest = found
+            if places is not None:
+                places.append(len(out) + _FUNCTION_ADDRESS)
+            out += pack(code, name, address, size)
+            out += rest
+            count += 1
+        return count
+
+    def _function_of(self, proto: int, is_global: bool) -> tuple[_Pack, int, bytes]:
+        target, children = self._signature(proto)
+        typed = (_TYPE,) if target else ()
+        flags = (_EXTERNAL,) if is_global else ()
+        start = _NAME, *flags, _PROTOTYPED, *_RANGE
+        shape = self._shapes.get(Tag.SUBPROGRAM, bool(children), *start, *typed)
+        rest = self._packer("I").pack(target) if target else b""
+        return self._packer(shape.layout[: -len(typed) or None]).pack, shape.code, rest + children
 
     def _signature(self, proto: int) -> tuple[int, bytes]:
         """Where the entry of a prototype's result stands, 0 for void; its parameters' entries."""
@@ -258,17 +250,45 @@ class Writer:
         pos = owner.offsets[proto - owner.start_id]
         words = owner.words
         result = words[pos + SIZE_OR_TYPE]
-        names, types = param_words(words, pos)
-        target = (self._ref(result) or self._void) if result else 0
-        if not types:
+        found, variadic = parameters_at(words, pos)
+        target = self._ref(result) if result else 0
+        if not found and not variadic:
             return target, b""
         rest = b""
-        if not types[-1] and not names[-1]:
+        if variadic:
             rest = self._pack(self._shapes.get(Tag.UNSPECIFIED_PARAMETERS, False))
-            names, types = names[:-1], types[:-1]
-        parameter = self._shapes.get(Tag.FORMAL_PARAMETER, False, _NAME, _TYPE)
-        flat = [parameter.code] * (3 * len(types))
-        flat[1::3] = names
-        flat[2::3] = [self._ref(type_id) or self._void for type_id in types]
-        entries = self._packer(parameter.layout * len(types)).pack(*flat)
-        return target, entries + rest + _END
+        count = len(found) // 2
+        pack = self._parameters.get(count)
+        if pack is None:
+            shape = self._shapes.get(Tag.FORMAL_PARAMETER, False, _NAME, _TYPE)
+            self._parameter = shape.code
+            pack = self._parameters[count] = self._packer(shape.layout * count).pack
+        flat = [self._parameter] * (3 * count)
+        flat[1::3] = found[::2]
+        refs = self._refs
+        try:
+            flat[2::3] = [refs[type_id] for type_id in found[1::2]]
+        except IndexError:  # of damaged BTF
+            flat[2::3] = [self._ref(type_id) for type_id in found[1::2]]
+        return target, pack(*flat) + rest + _END
+
+    def _variables(
+        self, variables: Iterable[Variable], out: bytearray, places: array[int] | None
+    ) -> int:
+        """Append an entry for each; return how many."""
+        shapes = [
+            self._shapes.get(Tag.VARIABLE, False, _NAME, _TYPE, *more, _WHERE)
+            for more in ((), (_EXTERNAL,))
+        ]
+        packs = [self._packer(shape.layout).pack for shape in shapes]
+        count = 0
+        for name, type_id, address, is_global in variables:
+            shape = shapes[is_global]
+            if places is not None:
+                places.append(len(out) + shape.size - _ADDRESS_BYTES)
+            out += packs[is_global](
+                shape.code, self._string(name), self._ref(type_id),
+                ADDRESS_EXPRESSION, OP_ADDR, address,
+            )  # fmt: skip
+            count += 1
+        return count

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from operator import le
+from operator import attrgetter, le
 from typing import TYPE_CHECKING, BinaryIO
 
 import drgn
@@ -121,9 +121,8 @@ class _Export:
             )
         self.arch = row
         self.elf = elf.Writer(file, row.e_machine, row.little_endian)
-        self.by_name: dict[str, Sym] = {}
-        for sym in kernel.symbols:
-            self.by_name.setdefault(sym.name, sym)
+        # The first of each name.
+        self.by_name = {sym.name: sym for sym in reversed(kernel.symbols)}
         self.contents = Contents(session.prog.read, self._percpu())
         self.held: dict[str, tuple[int, bytes]] = {}
         # The largest piece of code that can be read, with its address in memory.
@@ -137,11 +136,14 @@ class _Export:
         return (sym.address - self.shift) & _MASK64
 
     def run(self) -> Exported:
+        constants = self._constants()
+        if self.session.variables is not None:
+            self.session.variables.forget()  # the last variable was asked for
         places = self._image()
         text = self._text()
         btf = self.kernel.btf
         writer = Writer(btf, producer(self.session), text)
-        dwarf = writer.write(self._functions(btf), self._variables(), self._constants())
+        dwarf = writer.write(self._functions(btf), self._variables(), constants)
         for name, data in (
             (".debug_info", dwarf.info),
             (".debug_abbrev", dwarf.abbrev),
@@ -179,8 +181,7 @@ class _Export:
     def _image(self) -> Index:
         kernel = self.kernel
         places: list[tuple[int, int, int]] = []
-        last = max((s.address for s in kernel.symbols if not self._is_absolute(s)), default=0)
-        for piece, data in self.contents.pieces(cut(self._boundary, last)):
+        for piece, data in self.contents.pieces(cut(self._boundary, self._last_address())):
             flags = elf.Flag.ALLOC
             if piece.base in WRITABLE or not piece.readable:
                 flags |= elf.Flag.WRITE
@@ -234,6 +235,13 @@ class _Export:
         except drgn.FaultError:
             return None
 
+    def _last_address(self) -> int:
+        symbols = self.kernel.symbols
+        last = max(symbols, key=attrgetter("address"), default=None)
+        if last is not None and self._is_absolute(last):
+            return max((s.address for s in symbols if not self._is_absolute(s)), default=0)
+        return 0 if last is None else last.address
+
     def _boundary(self, name: str) -> int | None:
         sym = self.by_name.get(name)
         return None if sym is None else sym.address
@@ -253,30 +261,34 @@ class _Export:
     def _functions(self, btf: Btf) -> Iterator[Function]:
         # By name: where it stands among the strings, and its prototype; 0: several.
         protos: dict[str, tuple[int, int]] = {}
+        kinds = b"\0" + b"".join(part.own_kinds() for part in btf.chain())
+        known = protos.setdefault
         for part in btf.chain():
-            words, string = part.words, part.string
-            for _, at in part.own_of_kind(Kind.FUNC):
-                place, proto = words[at + NAME_OFF], words[at + SIZE_OR_TYPE]
-                if btf.kind_of(proto) == Kind.FUNC_PROTO:
-                    name = string(place)
-                    known = protos.get(name)
-                    if known is not None and known[1] != proto:
-                        proto = 0
-                    protos[name] = place, proto
+            words = part.words
+            found_at = [at for _, at in part.own_of_kind(Kind.FUNC)]
+            offsets = [words[at + NAME_OFF] for at in found_at]
+            for name, place, at in zip(part.strings_at(offsets), offsets, found_at, strict=True):
+                proto = words[at + SIZE_OR_TYPE]
+                if proto < len(kinds) and kinds[proto] == Kind.FUNC_PROTO:
+                    found = place, proto
+                    before = known(name, found)
+                    if before is not found:
+                        protos[name] = place, proto if before[1] == proto else 0
         for sym in self.kernel.symbols:
-            if not is_text(sym):
+            name_proto = protos.get(sym.name)
+            if name_proto is None or not is_text(sym):
                 continue
-            place, proto = protos.get(sym.name, (0, 0))
+            place, proto = name_proto
             if proto:
                 yield Function(
-                    place, proto, self.address(sym), max(sym.size, 1), sym.type_letter.isupper()
+                    place, proto, self.address(sym), sym.size or 1, sym.type_letter.isupper()
                 )
 
     def _variables(self) -> Iterator[Variable]:
         types = self.kernel.types
         for sym in self.kernel.symbols:
-            type_id = types.get((sym.name, sym.address))
-            if type_id is not None and not is_text(sym):
+            type_id = None if is_text(sym) else types.get((sym.name, sym.address))
+            if type_id is not None:
                 yield Variable(sym.name, type_id, self.address(sym), sym.type_letter.isupper())
         for own in self.kernel.tables:
             type_id = types.get((own.name, own.address))
@@ -312,7 +324,7 @@ class _Export:
         for rows, its_entries, end in self._module_orc():
             out.append(made.entries(rows, its_entries, end))
             count += len(rows)
-        self.elf.add(".debug_frame", b"".join(out), align=8)
+        self.elf.add(".debug_frame", out, align=8)
         return count
 
     def _module_orc(self) -> Iterator[tuple[Sequence[int], bytes, int]]:
@@ -404,17 +416,18 @@ class _Export:
         kernel, shift = self.kernel, self.shift
         table = Symtab(self.elf)
         absolute = kernel.percpu_absolute
+        add, section_at = table.add, places.at
         for sym in kernel.symbols:
-            letter, address = sym.type_letter, sym.address
+            name, letter, address = sym.name, sym.type_letter, sym.address
             if absolute and is_offset(sym):
                 # kallsyms calls them absolute; they are variables of .data..percpu.
-                number = places.at(address)
+                number = section_at(address)
                 kind = OBJECT if sym.percpu else 0
             else:
                 address = (address - shift) & _MASK64
-                number = elf.SHN_ABS if letter in "aA" else places.at(address)
-                kind = kind_of(sym.name, letter)
-            table.add(sym.name, letter, kind, number, address, sym.size)
+                number = elf.SHN_ABS if letter in "aA" else section_at(address)
+                kind = kind_of(name, letter)
+            add(name, letter, kind, number, address, sym.size)
         for own in kernel.tables:
             address = (own.address - shift) & _MASK64
             table.add(own.name, "r", OBJECT, places.at(address), address, own.size)

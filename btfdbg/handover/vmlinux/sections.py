@@ -225,11 +225,19 @@ class Index:
         ordered = sorted(starts)
         self._starts = [start for start, _, _ in ordered]
         self._rest = [(end, number) for _, end, number in ordered]
+        # Where the last one was that was asked for, and up to where: symbols come in order.
+        self._low, self._high, self._number = 0, 0, 0
 
     def at(self, address: int) -> int:
         """Number of the section that holds an address; 0 if none does."""
+        if self._low <= address < self._high:
+            return self._number
         found = bisect_right(self._starts, address) - 1
         if found < 0:
             return 0
         end, number = self._rest[found]
-        return number if address <= end else 0
+        if address > end:
+            return 0
+        following = self._starts[found + 1] if found + 1 < len(self._starts) else end
+        self._low, self._high, self._number = self._starts[found], min(end, following), number
+        return number

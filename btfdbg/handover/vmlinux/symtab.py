@@ -39,10 +39,13 @@ class Symtab:
 
     def add(self, name: str, letter: str, kind: int, number: int, address: int, size: int) -> None:
         """Add one; ``number`` is its section's."""
-        place = len(self._strings)
-        self._strings += name.encode("utf-8", "surrogateescape")
-        self._strings += b"\0"
-        if letter in _WEAK:
+        strings = self._strings
+        place = len(strings)
+        strings += name.encode("utf-8", "surrogateescape")
+        strings += b"\0"
+        if letter.islower() and letter not in _WEAK:
+            self._local += self._pack(place, kind, 0, number, address, size)
+        elif letter in _WEAK:
             self._others += self._pack(place, _WEAK_BINDING << 4 | kind, 0, number, address, size)
         elif letter.isupper():
             self._others += self._pack(place, _GLOBAL << 4 | kind, 0, number, address, size)

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import compress, repeat
 from typing import TypeAlias
 
 from btfdbg.btf import Btf, Kind, kinds
@@ -26,7 +27,7 @@ from btfdbg.btf.fields import (
     SIZE_OR_TYPE,
     array_words,
     member_words,
-    param_words,
+    parameters_at,
 )
 from btfdbg.btf.format import MAX_CHAIN, info_kflag, info_kind
 from btfdbg.errors import BtfError
@@ -45,7 +46,9 @@ _QUALIFIERS = {
     Kind.VOLATILE: Tag.VOLATILE_TYPE,
     Kind.RESTRICT: Tag.RESTRICT_TYPE,
 }
+_ONE_REFERENCE = frozenset((Kind.PTR, Kind.TYPEDEF, *_QUALIFIERS))
 _TAGS = frozenset((Kind.TYPE_TAG, Kind.DECL_TAG))
+_POINTER = 8  # bytes
 _RECORDS = {Kind.STRUCT: Tag.STRUCTURE_TYPE, Kind.UNION: Tag.UNION_TYPE}
 _MASK64 = (1 << 64) - 1
 _Pack: TypeAlias = Callable[..., bytes]
@@ -57,6 +60,7 @@ class TypeEntries:
     :param void: Where the entry of void stands.
     :param integers: Where entries of plain integers stand, by size in bytes and sign.
     :ivar lost: Types that BTF has and that became nothing (damaged ones).
+    :ivar refs: Where what refers to a type refers to, void's entry if it has none; once planned.
     """
 
     def __init__(
@@ -82,21 +86,37 @@ class TypeEntries:
         # Records that have a bit-field or a member without a name.
         self._mixed: set[int] = set()
         self._at: list[int] = [0] * btf.type_cnt
-        self._refs: list[int] = []
+        self.refs: list[int] = []
+        # By number of elements: what packs as many members or parameters.
+        self._many_members: dict[int, _Pack] = {}
+        self._many_parameters: dict[int, _Pack] = {}
+        # Size of an entry of one reference, by kind and whether it has it.
+        self._small: dict[int, int] = {}
         self._end = 0
         self.lost = 0
 
-    def plan(self, place: int) -> Sequence[int]:
+    def plan(self, place: int) -> None:
         """
-        Return the place of each type's entry; 0: void, or nothing.
+        Say where each type's entry will stand.
 
-        :param place: Of the first.
+        :param place: Where the first will.
         """
         at = self._at
         through: dict[int, int] = {}
+        small = self._small
         for type_id, pos, kind, words in self._types():
+            if kind in _ONE_REFERENCE:
+                target = words[pos + SIZE_OR_TYPE]
+                key = kind << 1 | (target != 0)
+                size = small.get(key, 0)
+                if not size:
+                    has = target != 0 or kind == Kind.TYPEDEF
+                    size = small[key] = self._one_reference(kind, has)[0].size
+                at[type_id] = place
+                place += size
+                continue
             try:
-                size = _SIZES[kind](self, words, pos, type_id) if kind in _SIZES else 0
+                size = _SIZES[kind](self, words, pos, type_id)
             except (BtfError, IndexError, ValueError):
                 self.lost += 1
                 continue
@@ -112,35 +132,55 @@ class TypeEntries:
                 target = through[target]
             at[type_id] = at[target] if target < len(at) else 0
         self._end = place
-        return at
+        void = self._void
+        self.refs = [place or void for place in at]
 
     def write(self, out: bytearray) -> None:
         """Append all entries to what ends where the first was planned."""
-        void = self._void
-        self._refs = [place or void for place in self._at]
-        at, ready = self._at, self._ready
+        at, ready, refs, known = self._at, self._ready, self.refs, self._known
         for type_id, pos, kind, words in self._types():
-            if type_id in ready:
+            if kind in _ONE_REFERENCE:
+                target = words[pos + SIZE_OR_TYPE]
+                if kind == Kind.TYPEDEF:
+                    start: tuple[int, ...] = (words[pos + NAME_OFF],)
+                    shape, pack = known[kind, True]
+                else:
+                    start = (_POINTER,) if kind == Kind.PTR else ()
+                    shape, pack = known[kind, target != 0]
+                    if not target:
+                        out += pack(shape.code, *start)
+                        continue
+                place = refs[target] if target < len(refs) else self._void
+                out += pack(shape.code, *start, place)
+            elif kind in _WRITERS:
+                if at[type_id]:
+                    out += _WRITERS[kind](self, words, pos, type_id)
+            elif type_id in ready:
                 out += ready[type_id]
-            elif at[type_id] and kind in _WRITERS:
-                out += _WRITERS[kind](self, words, pos, type_id)
         assert len(out) == self._end
-        self._refs = []
 
     def _types(self) -> Iterator[tuple[int, int, int, memoryview]]:
-        """Each type's id, the word that its record starts at, its kind, and the words."""
-        for owner in reversed(list(self._btf.chain())):
-            words, first = owner.words, int(owner.start_id)
-            pairs = zip(owner.offsets, owner.own_kinds(), strict=True)
-            for type_id, (pos, kind) in enumerate(pairs, first):
-                yield type_id, pos, kind, words
+        """
+        Id, the word that its record starts at, its kind, and the words of each type.
+
+        Of those that become entries, or lead to one: half of a kernel's are functions.
+        """
+        for owner in reversed(self._btf.chain()):
+            first = int(owner.start_id)
+            kinds_ = owner.own_kinds()
+            marks = kinds_.translate(_MARKS)
+            ids = range(first, first + len(kinds_))
+            yield from zip(
+                compress(ids, marks), compress(owner.offsets, marks), compress(kinds_, marks),
+                repeat(owner.words),
+            )  # fmt: skip
 
     def _ref(self, type_id: int) -> int:
         """Where the entry of a type stands that an entry refers to."""
-        return self._refs[type_id] if type_id < len(self._refs) else self._void
+        return self.refs[type_id] if type_id < len(self.refs) else self._void
 
     def _all_refs(self, type_ids: Sequence[int]) -> list[int]:
-        refs = self._refs
+        refs = self.refs
         try:
             return [refs[type_id] for type_id in type_ids]
         except IndexError:  # of damaged BTF
@@ -242,30 +282,6 @@ class TypeEntries:
             return self._shape(key, Tag.POINTER_TYPE, False, _SIZE1, *more)
         return self._shape(key, _QUALIFIERS[Kind(kind)], False, *more)
 
-    def _pointer_size(self, words: memoryview, pos: int, type_id: int) -> int:
-        return self._one_reference(Kind.PTR, words[pos + SIZE_OR_TYPE] != 0)[0].size
-
-    def _pointer(self, words: memoryview, pos: int, type_id: int) -> bytes:
-        target = words[pos + SIZE_OR_TYPE]
-        shape, pack = self._one_reference(Kind.PTR, target != 0)
-        return pack(shape.code, 8, self._ref(target)) if target else pack(shape.code, 8)
-
-    def _qualifier_size(self, words: memoryview, pos: int, type_id: int) -> int:
-        kind = info_kind(words[pos + INFO])
-        return self._one_reference(kind, words[pos + SIZE_OR_TYPE] != 0)[0].size
-
-    def _qualifier(self, words: memoryview, pos: int, type_id: int) -> bytes:
-        target = words[pos + SIZE_OR_TYPE]
-        shape, pack = self._one_reference(info_kind(words[pos + INFO]), target != 0)
-        return pack(shape.code, self._ref(target)) if target else pack(shape.code)
-
-    def _typedef_size(self, words: memoryview, pos: int, type_id: int) -> int:
-        return self._one_reference(Kind.TYPEDEF, True)[0].size
-
-    def _typedef(self, words: memoryview, pos: int, type_id: int) -> bytes:
-        shape, pack = self._one_reference(Kind.TYPEDEF, True)
-        return pack(shape.code, words[pos + NAME_OFF], self._ref(words[pos + SIZE_OR_TYPE]))
-
     def _array_shapes(self, bounded: bool) -> tuple[tuple[Shape, _Pack], tuple[Shape, _Pack]]:
         keys = (Kind.ARRAY, 0), (Kind.ARRAY, 1, bounded)
         array = self._known.get(keys[0]) or self._shape(keys[0], Tag.ARRAY_TYPE, True, _TYPE)
@@ -330,11 +346,14 @@ class TypeEntries:
             return b"".join(parts)
         member, _ = self._member_shape(True, False)
         count = len(names)
+        packer = self._many_members.get(count)
+        if packer is None:
+            packer = self._many_members[count] = self._packer(member.layout * count)
         flat = [member.code] * (4 * count)
         flat[1::4] = names
         flat[2::4] = self._all_refs(types)
         flat[3::4] = [offset >> 3 for offset in offsets]
-        return head + self._packer(member.layout * count)(*flat) + _END
+        return head + packer(*flat) + _END
 
     def _members(
         self,
@@ -368,41 +387,35 @@ class TypeEntries:
         )  # fmt: skip
 
     def _proto_size(self, words: memoryview, pos: int, type_id: int) -> int:
-        names, types = param_words(words, pos)
-        count = len(types)
+        found, variadic = parameters_at(words, pos)
+        has_any = bool(found) or variadic
         (shape, _), (parameter, _), (rest, _) = self._proto_shapes(
-            count != 0, words[pos + SIZE_OR_TYPE] != 0
+            has_any, words[pos + SIZE_OR_TYPE] != 0
         )
-        if not count:
+        if not has_any:
             return shape.size
-        variadic = not types[-1] and not names[-1]
-        return shape.size + parameter.size * (count - variadic) + rest.size * variadic + 1
+        return shape.size + parameter.size * (len(found) // 2) + rest.size * variadic + 1
 
     def _proto(self, words: memoryview, pos: int, type_id: int) -> bytes:
         result = words[pos + SIZE_OR_TYPE]
-        names, types = param_words(words, pos)
-        (shape, pack), (parameter, _), (rest, pack_rest) = self._proto_shapes(
-            bool(types), result != 0
-        )
+        found, variadic = parameters_at(words, pos)
+        has_any = bool(found) or variadic
+        (shape, pack), (parameter, _), (rest, pack_rest) = self._proto_shapes(has_any, result != 0)
         head = pack(shape.code, self._ref(result)) if result else pack(shape.code)
-        if not types:
+        if not has_any:
             return head
-        end = _END
-        if not types[-1] and not names[-1]:
-            types, end = types[:-1], pack_rest(rest.code) + _END
-        flat = [parameter.code] * (2 * len(types))
-        flat[1::2] = self._all_refs(types)
-        return head + self._packer(parameter.layout * len(types))(*flat) + end
+        count = len(found) // 2
+        packer = self._many_parameters.get(count)
+        if packer is None:
+            packer = self._many_parameters[count] = self._packer(parameter.layout * count)
+        found[1::2] = self._all_refs(found[1::2])
+        found[::2] = [parameter.code] * count
+        return head + packer(*found) + (pack_rest(rest.code) + _END if variadic else _END)
 
 
 _SIZES: dict[int, Callable[[TypeEntries, memoryview, int, int], int]] = {
     Kind.INT: TypeEntries._int,
     Kind.FLOAT: TypeEntries._float,
-    Kind.PTR: TypeEntries._pointer_size,
-    Kind.CONST: TypeEntries._qualifier_size,
-    Kind.VOLATILE: TypeEntries._qualifier_size,
-    Kind.RESTRICT: TypeEntries._qualifier_size,
-    Kind.TYPEDEF: TypeEntries._typedef_size,
     Kind.ARRAY: TypeEntries._array_size,
     Kind.STRUCT: TypeEntries._record_size,
     Kind.UNION: TypeEntries._record_size,
@@ -410,15 +423,14 @@ _SIZES: dict[int, Callable[[TypeEntries, memoryview, int, int], int]] = {
     Kind.ENUM64: TypeEntries._enum,
     Kind.FWD: TypeEntries._fwd,
     Kind.FUNC_PROTO: TypeEntries._proto_size,
+    Kind.TYPE_TAG: lambda *_: 0,
+    Kind.DECL_TAG: lambda *_: 0,
 }
 _WRITERS: dict[int, Callable[[TypeEntries, memoryview, int, int], bytes]] = {
-    Kind.PTR: TypeEntries._pointer,
-    Kind.CONST: TypeEntries._qualifier,
-    Kind.VOLATILE: TypeEntries._qualifier,
-    Kind.RESTRICT: TypeEntries._qualifier,
-    Kind.TYPEDEF: TypeEntries._typedef,
     Kind.ARRAY: TypeEntries._array,
     Kind.STRUCT: TypeEntries._record,
     Kind.UNION: TypeEntries._record,
     Kind.FUNC_PROTO: TypeEntries._proto,
 }
+# Of which kinds something is made.
+_MARKS = bytes(kind in _SIZES or kind in _ONE_REFERENCE for kind in range(256))
