@@ -38,7 +38,7 @@ from btfdbg.btf.layouts import (
     kind_name,
     make_info,
 )
-from btfdbg.btf.records import Records
+from btfdbg.btf.records import Records, own_targets
 from btfdbg.errors import BtfError
 
 _VERBATIM = frozenset({INT, FLOAT, FWD})
@@ -72,7 +72,6 @@ def distill_base(split: Btf) -> tuple[Btf, Btf]:
     if split.base is None:
         raise BtfError("cannot distill: the BTF is not split")
     needed = sorted(needed_of_base(split, split.base))
-    start = split.start_id
     ids = [-1] * split.type_cnt
     ids[0] = 0
     base = Records(None, split)
@@ -92,7 +91,8 @@ def distill_base(split: Btf) -> tuple[Btf, Btf]:
     out = Records(new_base, split)
     for number, type_id in enumerate((*split.own_ids(), *moved), new_base.type_cnt):
         ids[type_id] = number
-    for type_id in (*range(start, split.type_cnt), *moved):
+    out.copy_own(split, ids)
+    for type_id in moved:
         out.copy(split, type_id, ids)
     return new_base, out.to_btf()
 
@@ -133,8 +133,15 @@ def needed_of_base(split: Btf, base: Btf) -> set[int]:
             needed.add(target)
             stack.append(target)
 
-    for type_id in split.own_ids():
-        follow(type_id)
+    targets = own_targets(split)
+    if targets is not None and max(targets, default=0) < split.type_cnt:
+        of_base = [target for target in targets if 0 < target < limit]
+        if _ALLOWED.issuperset(map(split.kind_of, of_base)):
+            needed.update(of_base)
+            stack += of_base
+    if not stack:  # one after the other, to find out which is wrong
+        for type_id in split.own_ids():
+            follow(type_id)
     while stack:
         type_id = stack.pop()
         if split.kind_of(type_id) in COMPOSITES and split.name_of(type_id):

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from itertools import accumulate, compress, count
 
+from btfdbg.btf.roles import gather
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -59,4 +61,32 @@ def ids_by_names(
         named = map(of_offset.__contains__, heads)
         for type_id, offset in compress(enumerate(heads, level.start_id), named):
             out.setdefault(of_offset[offset], []).append(type_id)
+    return out
+
+
+def ids_of_kinds(
+    btf: Btf, names: Collection[bytes], kinds: Collection[int]
+) -> dict[bytes, list[int]]:
+    """
+    Return the types of each of these names that are of some kinds, by id.
+
+    Looks at the names of those types alone, which are a seventh of a kernel's: 5 ms where
+    :func:`ids_by_names` takes 30.
+
+    :param names: As above.
+    """
+    mask = bytes(kind in kinds for kind in range(256))
+    out: dict[bytes, list[int]] = {}
+    for level in btf.chain():
+        marks = level.own_kinds().translate(mask)
+        heads = gather(level.words, list(compress(level.offsets, marks)))
+        if level.base is None:
+            data, find = level.strings.data, level.strings.find
+            texts = [data[at : find(0, at)] for at in heads]
+        else:
+            texts = list(map(level.string_bytes, heads))
+        known = map(names.__contains__, texts)
+        ids = compress(level.own_ids(), marks)
+        for type_id, text in compress(zip(ids, texts, strict=True), known):
+            out.setdefault(text, []).append(type_id)
     return out

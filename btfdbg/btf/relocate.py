@@ -28,21 +28,23 @@ from __future__ import annotations
 from btfdbg.btf import layouts
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.layouts import COMPOSITES, TRANSPARENT, info_kflag, info_kind, kind_name
-from btfdbg.btf.nametable import ids_by_names, offsets_of
-from btfdbg.btf.records import Records, copied
+from btfdbg.btf.nametable import ids_by_names, ids_of_kinds, offsets_of
+from btfdbg.btf.records import own_copied, packed_like
 from btfdbg.btf.strings import decode_name
 from btfdbg.errors import BtfError, BtfRelocateError
 from btfdbg.lazy_dataclass import dataclass
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import Literal
 
 _BASE_KINDS = frozenset(
     {layouts.INT, layouts.FLOAT, layouts.ENUM, layouts.STRUCT, layouts.UNION, layouts.FWD}
 )
 _ENUMS = frozenset({layouts.ENUM, layouts.ENUM64})
+# What any of these can be matched with.
+_CANDIDATES = _BASE_KINDS | _ENUMS
 # Candidates that an error names one by one.
 _LISTED = 8
 
@@ -71,37 +73,46 @@ def relocate(split: Btf, new_base: Btf, compat: Literal["strict", "libbpf"] = "s
     shift = new_base.type_cnt - base.type_cnt
     ids = [0, *(matches[t] for t in base.ids())]
     ids += [type_id + shift for type_id in split.own_ids()]
-    return _moved(split, new_base, ids, matcher.offsets)
+    return _moved(split, new_base, ids)
 
 
-def _moved(split: Btf, new_base: Btf, ids: list[int], table: dict[bytes, list[int]]) -> Btf:
+def _moved(split: Btf, new_base: Btf, ids: list[int]) -> Btf:
     """Return the split rewritten; its own string section stays what it is."""
-    start = split.start_str_off
+    start, end = split.start_str_off, split.end_str_off
     shift = new_base.end_str_off - start
     added = bytearray(split.strings.data)
     extra: dict[bytes, int] = {}
+    # Where the new base holds the names of what was matched, and then whatever else is asked for.
+    table = {
+        split.string_bytes(split.record(old)[0]): [new_base.record(new)[0]]
+        for old, new in enumerate(ids[1 : split.start_id], 1)
+    }
+
+    bases = list(split.chain()[:-1])
 
     class Strings(dict[int, int]):
         def __missing__(self, offset: int) -> int:
-            data = split.string_bytes(offset)
-            if offset >= start:
+            if start <= offset < end:
                 new = offset + shift
-            elif not data:
+            elif data := split.string_bytes(offset):
+                if data not in table and bases:
+                    for level in bases:
+                        rest = set(level.strings.data.split(b"\0"))
+                        table.update(offsets_of(new_base, rest - table.keys()))
+                    bases.clear()
+                if data in table:
+                    new = table[data][0]
+                else:  # a member that shares its name with a type that only the old base has
+                    new = extra.setdefault(data, new_base.end_str_off + len(added))
+                    if new == new_base.end_str_off + len(added):
+                        added.extend(data + b"\0")
+            else:
                 new = 0
-            elif data in table:
-                new = table[data][0]
-            else:  # a member that shares its name with a type that only the old base has
-                new = extra.setdefault(data, new_base.end_str_off + len(added))
-                if new == new_base.end_str_off + len(added):
-                    added.extend(data + b"\0")
             self[offset] = new
             return new
 
-    strings = Strings({0: 0})
-    records = Records(new_base, split)
-    for type_id in split.own_ids():
-        records.append(copied(split, type_id, strings, ids))
-    return Btf.parse(records.pack(bytes(added)), new_base)
+    words = own_copied(split, Strings({0: 0}), ids)
+    return Btf.parse(packed_like(split, words, bytes(added)), new_base)
 
 
 def _check_distilled(base: Btf) -> None:
@@ -136,10 +147,6 @@ class _Candidate:
         return f"{kind} (type {self.type_id})"
 
 
-def _strings(btf: Btf) -> list[bytes]:
-    return btf.strings.data.split(b"\0")
-
-
 def _candidate(btf: Btf, type_id: int) -> _Candidate:
     words = btf.record(type_id)
     kind = info_kind(words[1])
@@ -161,12 +168,14 @@ class Matcher:
         self.base = base
         self.wanted = list(wanted)
         self.embedded = embedded
-        names = {self._name(type_id) for type_id in self.wanted}
-        #: Where the target holds the names, and whatever else the base holds.
-        self.offsets = offsets_of(target, names.union(*(_strings(b) for b in base.chain())))
-        found = ids_by_names(target, names, self.offsets)
+        self._names = {self._name(type_id) for type_id in self.wanted}
+        self._target = target
+        self._take(ids_of_kinds(target, self._names, _CANDIDATES))
+
+    def _take(self, ids: dict[bytes, list[int]]) -> None:
+        target = self._target
         self.found = {
-            name: [_candidate(target, type_id) for type_id in ids] for name, ids in found.items()
+            name: [_candidate(target, type_id) for type_id in found] for name, found in ids.items()
         }
 
     def _name(self, type_id: int) -> bytes:
@@ -178,16 +187,29 @@ class Matcher:
 
         :raises BtfRelocateError: not every one has a match.
         """
+        return self._all(self._fitting)
+
+    def match_as_libbpf(self) -> dict[int, int]:
+        """Return the target's type of each one wanted, by libbpf's rules; errors as above."""
+        return self._all(self._fitting_as_libbpf)
+
+    def _all(self, fitting: Callable[[int], tuple[list[_Candidate], str]]) -> dict[int, int]:
         out: dict[int, int] = {}
-        failures: list[tuple[int, str]] = []
+        failed: list[int] = []
         for type_id in self.wanted:
-            fits, reason = self._fitting(type_id)
+            fits, _ = fitting(type_id)
             if len(fits) == 1:
                 out[type_id] = fits[0].type_id
             else:
-                failures.append((type_id, reason if not fits else _several(fits)))
-        if failures:
-            raise self._error(failures)
+                failed.append(type_id)
+        if failed:
+            # Who is told of the error is told of types of other kinds, too.
+            self._take(ids_by_names(self._target, self._names))
+            reasons = []
+            for type_id in failed:
+                fits, reason = fitting(type_id)
+                reasons.append((type_id, _several(fits) if fits else reason))
+            raise self._error(reasons)
         return out
 
     def _fitting(self, type_id: int) -> tuple[list[_Candidate], str]:
@@ -221,29 +243,19 @@ class Matcher:
             return [], "only declared, and it is embedded"
         return forward, _other(named, wanted.kind)
 
-    def match_as_libbpf(self) -> dict[int, int]:
-        """Return the target's type of each one wanted, by libbpf's rules; errors as above."""
-        failures: list[tuple[int, str]] = []
-        out: dict[int, int] = {}
-        for type_id in self.wanted:
-            wanted = _candidate(self.base, type_id)
-            named = self.found.get(self._name(type_id), [])
-            composites = sum(c.kind in COMPOSITES for c in named)
-            fits: list[_Candidate] = []
-            for found in named:
-                # It forgets that a type is embedded once that has a match.
-                embedded = type_id in self.embedded and not fits
-                sized = embedded or _sized(found, composites)
-                alike = found.size == wanted.size or not sized
-                if alike and self._fits_as_libbpf(wanted, found):
-                    fits.append(found)
-            if len(fits) == 1:
-                out[type_id] = fits[0].type_id
-            else:
-                failures.append((type_id, _several(fits) if fits else _other(named)))
-        if failures:
-            raise self._error(failures)
-        return out
+    def _fitting_as_libbpf(self, type_id: int) -> tuple[list[_Candidate], str]:
+        wanted = _candidate(self.base, type_id)
+        named = self.found.get(self._name(type_id), [])
+        composites = sum(c.kind in COMPOSITES for c in named)
+        fits: list[_Candidate] = []
+        for found in named:
+            # It forgets that a type is embedded once that has a match.
+            embedded = type_id in self.embedded and not fits
+            sized = embedded or _sized(found, composites)
+            alike = found.size == wanted.size or not sized
+            if alike and self._fits_as_libbpf(wanted, found):
+                fits.append(found)
+        return fits, _other(named)
 
     def _fits_as_libbpf(self, wanted: _Candidate, found: _Candidate) -> bool:
         if found.kind not in (*_BASE_KINDS, layouts.ENUM64):

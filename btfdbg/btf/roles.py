@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from array import array
 from itertools import compress
-from operator import getitem
+from operator import getitem, itemgetter
 
 from btfdbg.btf.layouts import LAYOUTS, TYPE_WORDS, info_kind, info_vlen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from btfdbg.btf.records import IdMap
 
@@ -53,6 +53,14 @@ class Roles(dict[int, bytes]):
     def of(self, infos: Iterable[int]) -> bytes:
         """Return the roles of the words of some records, given their info words in order."""
         return b"".join(map(self.__getitem__, infos))
+
+
+def gather(words: memoryview, places: Sequence[int]) -> Sequence[int]:
+    """Return the words at some places."""
+    if len(places) > 1:  # of one it would return no tuple
+        found: tuple[int, ...] = itemgetter(*places)(words)
+        return found
+    return [words[at] for at in places]
 
 
 def ids_among(roles: bytes) -> bytes:

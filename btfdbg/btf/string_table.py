@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+# Strings for which tables of those below pay, as these are made for so many look-ups anyway.
+_MANY = 64
+
+
 class StringTable:
     """
     A string section in the making: every string once, in order of first use.
@@ -45,6 +49,36 @@ class StringTable:
             self.data += data
             self.data += b"\0"
         return at
+
+    def add_all(self, names: Sequence[bytes]) -> list[int]:
+        """
+        Return the offsets of strings without a NUL, appending those that are new, in order.
+
+        Of some hundred and more it takes a fifth of the time of one after the other.
+        """
+        if len(names) < _MANY:
+            return list(map(self.add, names))
+        known: dict[bytes, int] = {b"": 0}
+        for strings, start in self._below:
+            for name, at in zip(names, map(strings.table().get, names), strict=True):
+                if at is not None:
+                    known.setdefault(name, start + at)
+        own, data = self._own, self.data
+        end = self.start + len(data)
+        pieces = []
+        for name in names:
+            if name in known:
+                continue
+            at = own.get(name)
+            if at is None:
+                at = own[name] = end
+                pieces.append(name)
+                end += len(name) + 1
+            known[name] = at
+        if pieces:
+            data += b"\0".join(pieces)
+            data += b"\0"
+        return list(map(known.__getitem__, names))
 
     def add_empty(self) -> int:
         """Return an offset other than 0 of an own empty string: that of some NUL."""

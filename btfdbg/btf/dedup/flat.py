@@ -9,27 +9,19 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import accumulate, chain, compress, repeat
-from operator import add, itemgetter, sub
+from operator import add, sub
 
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.dedup.graph import NEVER_MERGED, Graph
 from btfdbg.btf.dedup.strings import Canonical, ChainStrings
 from btfdbg.btf.index import KIND_OF_HEAD
 from btfdbg.btf.layouts import FWD
-from btfdbg.btf.roles import Roles, ids_among, names_in, replaced_words
+from btfdbg.btf.roles import Roles, gather, ids_among, names_in, replaced_words
 from btfdbg.errors import BtfFormatError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
-
-
-def _gather(words: memoryview, places: Sequence[int]) -> Sequence[int]:
-    """Return the words at some places."""
-    if len(places) > 1:  # of one it would return no tuple
-        found: tuple[int, ...] = itemgetter(*places)(words)
-        return found
-    return [words[at] for at in places]
 
 
 class Flat:
@@ -83,7 +75,7 @@ class Flat:
         """Return a level's words, as bytes, and their roles."""
         words = level.words
         try:
-            roles = known.of(_gather(words[1:], level.offsets))
+            roles = known.of(gather(words[1:], level.offsets))
             if level is not self.btf and (
                 max(compress(words, ids_among(roles)), default=0) >= level.type_cnt
             ):
@@ -91,7 +83,7 @@ class Flat:
             forwards = [at for _, at in level.own_of_kind(FWD)]
             names = set(names_in(words, roles))
             first = strings.are_first(names) and max(names, default=0) < level.end_str_off
-            if first and not any(_gather(words[2:], forwards)):
+            if first and not any(gather(words[2:], forwards)):
                 return words.tobytes(), roles
             replaced = replaced_words(words, roles, None if first else canonical, None)
         except (KeyError, BtfFormatError):
@@ -128,7 +120,7 @@ class Flat:
 
     def column(self, starts: Sequence[int], at: int) -> Sequence[int]:
         """Return one word of some records, given where these start."""
-        return _gather(self.words[at:], starts)
+        return gather(self.words[at:], starts)
 
     def record(self, type_id: int) -> list[int]:
         """Return the words of a type other than void."""
