@@ -33,6 +33,7 @@ SESSION_METHODS = {
     "source_file": "btfdbg.frames.sources",
     "type_from_code": "btfdbg.frames.globals",
     "borne_out": "btfdbg.frames.borne_out",
+    "accesses": "btfdbg.frames.accesses",
 }
 
 

@@ -23,7 +23,8 @@
   ``own_structs``; the listing of ``dis``: ``listing``;
 * variables, from code and memory: ``references``, ``globals``, ``reading``, ``evidence``,
   ``enclosing``, ``contents``; what other kernels have, borne out by them: ``touches``,
-  ``borne_out``.
+  ``borne_out``; what speaks against a number: ``reference_index`` (all places at once),
+  ``accesses``.
 
 A value is shown only if it is proven to be what the function was called with; anything else
 has a reason instead.

@@ -101,7 +101,7 @@ def recovery(session: Session) -> Recovery:
     machine = machine_of(session.prog.platform)
     disassemble = open_when_needed(machine)
     text = text_of(session, machine)
-    made = Recovery(session, text, _arch(machine), disassemble, _kept(session, text))
+    made = Recovery(session, text, arch_of(machine), disassemble, _kept(session, text))
     cache[_CACHE_KEY] = made
     return made
 
@@ -117,7 +117,8 @@ def _kept(session: Session, text: Text) -> KeptFlows | None:
     return kept_flows(text, text.machine, session.build_id, start, version())
 
 
-def _arch(machine: str) -> Arch:
+def arch_of(machine: str) -> Arch:
+    """The facts of x86-64 or arm64."""
     if machine == "x86_64":
         from btfdbg.frames import x86_64
 

@@ -22,8 +22,8 @@ _PAGE = 1 << 12
 _WINDOW = 1 << 16
 _OVERLAP = 16
 # Bytes of an immediate between a distance and the end of its instruction.
-_BEHIND = (0, 1, 2, 4)
-_ADRP = 0x9000_0000
+BEHIND = (0, 1, 2, 4)
+ADRP = 0x9000_0000
 _ANCHOR_PAGES = 1
 _M32 = (1 << 32) - 1
 _M64 = (1 << 64) - 1
@@ -111,7 +111,7 @@ def _x86_64(data: bytes, address: int, start: int, size: int) -> Iterator[int]:
                 place = at - 2
                 distance = int.from_bytes(data[place : place + 4], "little", signed=True)
                 named = address + place + 4 + distance
-                if any(start <= named + n < start + size for n in _BEHIND):
+                if any(start <= named + n < start + size for n in BEHIND):
                     yield address + place
                 at = data.find(pattern, at + 1, end + 4)
 
@@ -139,7 +139,7 @@ def _aarch64(data: bytes, address: int, start: int, size: int) -> Iterator[int]:
             if not -(1 << 20) <= distance < 1 << 20:
                 continue
             high, low = (distance & 0x1F_FFFF) >> 2, distance & 3
-            word = _ADRP | low << 29 | high << 5
+            word = ADRP | low << 29 | high << 5
             pattern = (word >> 8).to_bytes(3, "little")
             stop = min(base + _PAGE, len(data))
             at = data.find(pattern, max(base, 0), stop)

@@ -345,6 +345,7 @@ def _objects(session: Session, options: Options) -> None:
                 code=lambda symbol: session.type_from_code(symbol),
                 asks_code=lambda: session.may_read_code(),
                 bears_out=lambda s, t, array: session.borne_out(s, t, array),
+                accesses=lambda symbol: session.accesses(symbol),
             ),
             on_problem=lambda e: session.note(e.step or "variables", str(e), e.hint),
         )

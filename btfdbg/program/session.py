@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from btfdbg.program.module_objects import ModuleObjects
     from btfdbg.program.modules import ModuleBtfs
     from btfdbg.variables import VariableTypes
-    from btfdbg.variables.evidence import CodeType
+    from btfdbg.variables.evidence import Accesses, CodeType
     from btfdbg.variables.symbols import Symbol
     from btfdbg.variables.var_offsets import VarOffsets
     from btfdbg.vmcore.identify import DumpInfo
@@ -340,6 +340,16 @@ class Session:
         if not self.reads_code:
             self.answers.doubt()  # it may be switched on again
         return self.reads_code
+
+    def accesses(self, symbol: Symbol) -> Accesses | None:
+        """
+        What the kernel's code does at the address of one of its variables.
+
+        :return: ``.sizes`` of what it reads and writes there, and more; ``None`` if that is not
+            known.
+        """
+        found: Accesses | None = self._method("accesses")(self, symbol)
+        return found
 
     def _method(self, name: str) -> Callable[..., Any]:
         from importlib import import_module

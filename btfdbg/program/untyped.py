@@ -61,6 +61,10 @@ _WHY = {
     Rejection.CONTENTS: "what stands there contradicts the type that it has elsewhere",
     Rejection.AMBIGUOUS: "kernels differ, and more than one of their types fits",
     Rejection.DOUBT: "variables of such names are of several types",
+    Rejection.CODE: "the kernel's code reads and writes it otherwise than the type that it has "
+    "elsewhere",
+    Rejection.SHRUNK: "code reads and writes one byte of it: clang may keep a variable of two "
+    "values as a byte that says which, not as its value",
 }
 _POLICY = "its evidence is weaker than the policy asks for"
 _NO_PROTOTYPE = "BTF has no prototype of it"
@@ -77,6 +81,7 @@ class Named:
     :ivar type: Its type's name, "" if it is not known.
     :ivar why: Why it is not, "" if it is.
     :ivar elsewhere: Types that other kernels have under that name, nearest first.
+    :ivar used: Bytes of it that code uses as a number, 0 if it is not known to use fewer.
     """
 
     name: str
@@ -88,6 +93,7 @@ class Named:
     type: str = ""
     why: str = ""
     elsewhere: tuple[str, ...] = ()
+    used: int = 0
 
     def place(self) -> str:
         """Address, size and owner in words."""
@@ -135,15 +141,26 @@ def _named(sym: Sym, type_: drgn.Type | None, judge: VariableTypes | None) -> Na
     module = sym.module
     why = ""
     elsewhere: tuple[str, ...] = ()
+    used = 0
     if type_ is None and is_text(sym):
         why = _NO_PROTOTYPE
     elif type_ is None:
         cause = None if judge is None else judge.cause_of(sym)
         why = _POLICY if cause is None else _WHY[cause]
         elsewhere = () if judge is None else judge.elsewhere(sym.name)
+        used = 1 if cause is Rejection.SHRUNK else 0
     name = "" if type_ is None else type_.type_name()
     return Named(
-        sym.name, sym.address, sym.size, module, sym.percpu, is_text(sym), name, why, elsewhere
+        sym.name,
+        sym.address,
+        sym.size,
+        module,
+        sym.percpu,
+        is_text(sym),
+        name,
+        why,
+        elsewhere,
+        used,
     )
 
 
@@ -213,7 +230,7 @@ def _of_one(named: Named) -> str:
 def _try(named: Named) -> str:
     name = f"{named.name}:0" if named.percpu else named.name
     read = f"rd {name} {max(1, min(-(-named.size // 8), 8))}"
-    cast = _CASTS.get(named.size)
+    cast = _CASTS.get(named.used or named.size)
     if named.percpu:
         return read
     return f"p {cast}{name}, {read}" if cast else f"p (TYPE){name}, {read}"

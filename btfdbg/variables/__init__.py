@@ -19,9 +19,9 @@ In reading order:
   with), ``agreement`` (of kernels), ``macro_names``, ``propose``, ``probed`` (what drgn itself
   would take);
 * choosing: ``choose`` (one of several), ``drift`` (what may have changed between kernels),
-  ``beyond`` (what may be otherwise in a kernel that none surround), ``ubsan`` (where room ends),
-  ``code_claims`` (what code says), ``doubted`` (what other kernels
-  say and the dump has to bear out), ``lookup``;
+  ``beyond`` (what may be otherwise in a kernel that none surround), ``accessed`` (what code does
+  with a number), ``ubsan`` (where room ends), ``code_claims`` (what code says), ``doubted`` (what
+  other kernels say and the dump has to bear out), ``lookup``;
 * ``var_offsets``: which of the variables that a BTF itself has a symbol is.
 
 Why text and checks rather than BTF per kernel: a kernel that was never extracted (the

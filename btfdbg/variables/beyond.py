@@ -57,7 +57,7 @@ def is_doubtful(
         return False
     if proposal.source is Source.RULE:
         return _is_doubtful_rule(context, type_, proposal, known)
-    if proposal.source is not Source.DATABASE_OTHER or _is_of_this_series(proposal):
+    if proposal.source is not Source.DATABASE_OTHER or is_of_this_series(proposal):
         return False
     own = [c for c in own_or_curated(context, symbol.name) if c.kernels]
     number = type_.unaliased_kind() in _NUMBERS
@@ -72,7 +72,7 @@ def is_doubtful(
     )
 
 
-def _is_of_this_series(proposal: Proposal) -> bool:
+def is_of_this_series(proposal: Proposal) -> bool:
     """Whether a kernel of the same series has the type."""
     return proposal.tier[0] == Tier.OTHER_KERNEL and proposal.tier[3] < _SAME_SERIES
 

@@ -19,6 +19,7 @@ from btfdbg.variables.parameters import Parameter, read_parameters
 from btfdbg.vmcore.platforms import byte_order
 
 _MAX_ARGUMENTS = 6
+_BANNER = 192
 # Linker symbols at which a section begins (include/asm-generic/vmlinux.lds.h).
 _SECTION_STARTS = ("__start_", "__init_begin", "__bss_start", "__per_cpu_start", "_sdata", "__brk")
 
@@ -44,6 +45,7 @@ class DumpFacts:
         self._symbol_at = evidence.symbol_at
         self._find_type = find_type
         self._known_parameters: Mapping[int, Parameter] | None = None
+        self._by_clang: bool | None = None
 
     def arguments(self, name: str) -> int | None:
         """How many arguments a system call's metadata says that it has."""
@@ -113,6 +115,17 @@ class DumpFacts:
             return bool(base) and len(self._prog.read((base + word) % (1 << 64), 1)) == 1
         except (FaultError, LookupError, OverflowError):
             return False
+
+    def is_made_by_clang(self) -> bool:
+        """Whether the kernel's banner names clang as its compiler (init/version.c)."""
+        if self._by_clang is None:
+            address = self.address_of("linux_banner")
+            try:
+                banner = b"" if address is None else self._prog.read(address, _BANNER)
+            except (FaultError, ValueError):
+                banner = b""
+            self._by_clang = b"clang version" in banner
+        return self._by_clang
 
     def exists(self, name: str) -> bool:
         """Whether there is a symbol of a name."""

@@ -44,6 +44,29 @@ class CodeType(Protocol):
     def or_table(self) -> bool: ...
 
 
+class Accesses(Protocol):
+    """
+    What the code does at a variable's address.
+
+    The sizes in bytes of what it reads and writes, those in which it tests or sets bits, how far
+    behind it goes, whether it adds an index to the address, and whether it adds to what stands
+    there in one step that other CPUs see as one, or otherwise.
+    """
+
+    @property
+    def sizes(self) -> frozenset[int]: ...
+    @property
+    def bits(self) -> frozenset[int]: ...
+    @property
+    def behind(self) -> int: ...
+    @property
+    def is_indexed(self) -> bool: ...
+    @property
+    def is_counted(self) -> bool: ...
+    @property
+    def is_added(self) -> bool: ...
+
+
 def _no_arguments(name: str) -> int | None:
     return None
 
@@ -72,6 +95,7 @@ class DumpEvidence:
     :ivar bears_out: what in this dump's code and memory speaks for a type (of an array, of its
         elements) that other kernels have, in words, "" if nothing does; and the number of
         elements that memory shows, 0 if it does not.
+    :ivar accesses: what this dump's code does at a variable's address, None if it is not known.
     """
 
     symbols: Symbols
@@ -87,6 +111,7 @@ class DumpEvidence:
     asks_code: Callable[[], bool] = lambda: True
     parameters: Callable[[], Mapping[int, Parameter]] | None = None
     bears_out: Callable[[Symbol, Type, bool], tuple[str, int]] | None = None
+    accesses: Callable[[Symbol], Accesses | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

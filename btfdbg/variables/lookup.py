@@ -21,6 +21,7 @@ from btfdbg.kallsyms.choice import is_text, unique_symbol
 from btfdbg.vardb.database import Database
 from btfdbg.vardb.textdb import AnnotatedType
 from btfdbg.variables import macro_names, probed
+from btfdbg.variables.accessed import refused_by_code
 from btfdbg.variables.agreement import element_of, is_settled, own_or_curated
 from btfdbg.variables.beyond import is_doubtful
 from btfdbg.variables.choose import best, by_family, may_have_grown
@@ -261,6 +262,8 @@ class VariableTypes:
             or is_doubtful(context, room, *found, lambda: self._shortened(context, symbol))
         ):
             found = Rejection.AMBIGUOUS
+        if not isinstance(found, Rejection):
+            found = refused_by_code(context, room, *found) or found
         if isinstance(found, Rejection):
             self._causes[symbol.name, symbol.address] = found
             return self._as_probed(context, symbol, found) or self._without_length(
@@ -349,6 +352,10 @@ class VariableTypes:
     ) -> TypedVariable | None:
         """The type that drgn takes a variable to be of whose absence would mislead it."""
         if self._module or symbol.name not in probed.DECLARATIONS:
+            return None
+        if cause in (Rejection.CODE, Rejection.SHRUNK):
+            # Whatever drgn takes it for, this kernel's code does not.
+            self._refusals[symbol.name] = cause.value
             return None
         chosen = probed.choose(symbol.name, symbol, context.types.from_text)
         if isinstance(chosen, str):

@@ -65,6 +65,8 @@ class Rejection(enum.Enum):
     CONTENTS = "contents contradict"
     AMBIGUOUS = "several types hold"
     DOUBT = "family in doubt"
+    CODE = "code accesses it otherwise"
+    SHRUNK = "may be one of two values"
 
 
 @dataclass(frozen=True, slots=True)

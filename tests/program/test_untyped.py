@@ -13,6 +13,7 @@ from btfdbg.btf import Btf, Builder, kinds
 from btfdbg.commands import failure, namespace
 from btfdbg.program import untyped
 from btfdbg.program.session import Session
+from btfdbg.variables.provenance import Rejection
 
 COREFILES = Path(__file__).resolve().parents[2] / "corefiles"
 
@@ -123,3 +124,10 @@ def test_an_enumerator_that_is_not_believed_says_why() -> None:
         "HMM_PFN_ERROR is an enumerator, its value is not known: the encoder cut the values of "
         "this 8-byte enum to 32 bits: none is believed"
     )
+
+
+def test_a_variable_of_which_code_uses_one_byte_is_read_as_one() -> None:
+    why = untyped._WHY[Rejection.SHRUNK]
+    said = untyped._of_symbols([_named(0x10, "", why=why, elsewhere=("int",), used=1)], "v")
+    assert "clang may keep a variable of two values as a byte that says which" in said
+    assert said.endswith("(int); try p (unsigned char)v, rd v 1")

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from drgn import Program
 
     from btfdbg.btf import Btf
+    from btfdbg.varextract.elfkernel import ElfKernel
     from btfdbg.variables import Database, VariableTypes
+    from btfdbg.variables.evidence import Accesses
     from btfdbg.variables.symbols import Symbol
 
 
@@ -139,11 +141,41 @@ def _of_vmlinux(path: Path, database: Callable[[], Database], extra: Path | None
             architecture=kernel.machine,
             btf=lambda: btf,
             symbol_at=kernel.by_address,
+            accesses=_accesses(kernel),
             **_with_extra(kernel.prog, btf, extra),
         ),
         database=database,
     )
     return lambda name: len(kernel.by_name(name)) == 1, variables, path, btf
+
+
+def _accesses(kernel: ElfKernel) -> Callable[[Symbol], Accesses | None] | None:
+    """What the code in the file does at its variables' addresses; None if it cannot be read."""
+    from drgn import FaultError
+
+    from btfdbg.frames.accesses import AccessReader
+
+    def read(address: int, size: int) -> bytes | None:
+        try:
+            return bytes(kernel.prog.read(address, size))
+        except FaultError:
+            return None
+
+    def extent(address: int) -> tuple[int, int] | None:
+        symbol = kernel.by_address(address)
+        return None if symbol is None else (symbol.address, symbol.address + symbol.size)
+
+    bounds = [kernel.by_name(name) for name in ("_stext", "_etext", "_end")]
+    if not all(len(found) == 1 for found in bounds):
+        return None
+    start, end, last = (found[0].address for found in bounds)
+    try:
+        reader = AccessReader.of_machine(
+            kernel.machine, read, lambda: [(start, end)], extent, range(end, last)
+        )
+    except DebugInfoError:
+        return None
+    return lambda symbol: reader.of(symbol.address, symbol.size)
 
 
 def _of_core(
@@ -185,6 +217,7 @@ def _of_core(
             symbol_at=symbols.by_address,
             code=found.type_from_code if code else None,
             bears_out=found.borne_out if code else None,
+            accesses=found.accesses,
             **_with_extra(prog, found.vmlinux, extra),
         ),
         database=database,

@@ -1,0 +1,313 @@
+"""How many bytes code reads and writes at a variable's address: a number's size is held against it.
+
+Owns reading that off single instructions, without an analysis of functions: only an address that
+stands in the instruction (x86-64), or is made by an ``adrp`` and what follows it (arm64), counts.
+So it is cheap, and silent where code gets at the variable otherwise. Needs no Session: memory,
+the extents of the text and a disassembler will do, so a vmlinux can be asked as a dump can.
+
+Facts: Intel SDM volume 2; Arm ARM C4.1 (loads and stores, their size in bits 31 and 30).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from btfdbg.errors import DebugInfoError
+from btfdbg.frames.arguments import arch_of
+from btfdbg.frames.disasm import open_disassembler
+from btfdbg.frames.reference_index import ReferenceIndex
+from btfdbg.frames.references import Read, present, references
+from btfdbg.lazy_dataclass import dataclass
+
+if TYPE_CHECKING:
+    from btfdbg.frames.code import Arch
+    from btfdbg.frames.disasm import Disassembler
+    from btfdbg.program.session import Session
+    from btfdbg.variables.symbols import Symbol
+
+Extent = Callable[[int], "tuple[int, int] | None"]
+"""Start and end of the function that holds an address."""
+
+_CACHE_KEY = "btfdbg.frames.accesses"
+_MAX_NAMED = 4096
+_MAX_PLACES = 64
+# Questions from which on all places are found at once: so many searches cost as much.
+_INDEX_FROM = 40
+_MAX_FUNCTION = 1 << 16
+_MAX_KNOWN = 256
+_MAX_TOLD = 1 << 12
+_WORD = 8
+_M64 = (1 << 64) - 1
+# What may touch a part of a number only: a flag is tested and set in its byte.
+_BITS = frozenset(("test", "and", "or", "xor", "bt", "bts", "btr", "btc", "not"))
+_COUNTS = frozenset(("add", "sub", "inc", "dec", "xadd", "adc", "sbb"))
+# The count of a shift is a byte, whatever number it is of.
+_SHIFT = "cl, "
+_LOCKS = (0xF0,)
+# alternatives replace "lock" on a kernel with one CPU (arch/x86/kernel/alternative.c).
+_UNLOCKED = 0x3E
+# Groups of arm64's instructions that may write the register of their lowest bits.
+_WRITES = frozenset((4, 5, 6, 8, 9, 12, 13, 14))
+
+
+def accesses(session: Session, symbol: Symbol) -> Accesses | None:
+    """
+    What the kernel's code does at the address of one of its variables.
+
+    :return: None if no code says it, or none can be read: no capstone, another architecture.
+    """
+    cache: dict[Any, Any] = session.prog.cache
+    reader = cache.get(_CACHE_KEY)
+    if reader is None:
+        try:
+            reader = _reader(session)
+        except DebugInfoError:
+            reader = False
+        cache[_CACHE_KEY] = reader
+    return reader.of(symbol.address, symbol.size) if isinstance(reader, AccessReader) else None
+
+
+def _reader(session: Session) -> AccessReader:
+    from btfdbg.frames.arguments import recovery
+
+    made = recovery(session)
+    text = made.text
+    there: list[tuple[int, int]] = []
+
+    def ranges() -> list[tuple[int, int]]:
+        if not there:
+            there.extend(present(text.memory, text.ranges("", everywhere=False)))
+        return there
+
+    def extent(address: int) -> tuple[int, int] | None:
+        symbol = text.symbol(address)
+        return None if symbol is None else (symbol.address, symbol.address + symbol.size)
+
+    data = range(text.kernel_range()[1], text.image().stop)
+    return AccessReader(
+        text.memory, ranges, extent, text.machine, made.arch, made.disassemble, data
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Accesses:
+    """
+    What code does at a variable's address.
+
+    :ivar sizes: bytes of what it reads and writes there whole.
+    :ivar bits: bytes in which it tests or sets bits: as few as they need.
+    :ivar behind: how far behind the address the furthest other access in its room ends, in
+        bytes; 0 without one.
+    :ivar is_indexed: whether an index is added to the address.
+    :ivar is_counted: whether something is added there in one step that others see as one
+        (``lock add``).
+    :ivar is_added: whether something is added there otherwise.
+    """
+
+    sizes: frozenset[int]
+    bits: frozenset[int] = frozenset()
+    behind: int = 0
+    is_indexed: bool = False
+    is_counted: bool = False
+    is_added: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _One:
+    """One access: offset, bytes, and how."""
+
+    offset: int
+    size: int
+    bits: bool = False
+    indexed: bool = False
+    counted: bool = False
+    added: bool = False
+
+
+class AccessReader:
+    """
+    Accesses to the variables of one kernel.
+
+    :param read: memory, None if any byte of it cannot be read.
+    :param ranges: gives start and end of the texts to look in.
+    :param extent: the function around an address.
+    :param data: addresses of the kernel image that are none of its text.
+    """
+
+    def __init__(
+        self,
+        read: Read,
+        ranges: Callable[[], Sequence[tuple[int, int]]],
+        extent: Extent,
+        machine: str,
+        arch: Arch,
+        disassemble: Disassembler,
+        data: range,
+    ) -> None:
+        self._read = read
+        self._ranges = ranges
+        self._extent = extent
+        self._machine = machine
+        self._arch = arch
+        self._disassemble = disassemble
+        self._data = data
+        self._index: ReferenceIndex | None = None
+        self._decoded: dict[int, list[tuple[int, int, str, str]]] = {}
+        self._told: dict[tuple[int, int], Accesses | None] = {}
+
+    @classmethod
+    def of_machine(
+        cls,
+        machine: str,
+        read: Read,
+        ranges: Callable[[], Sequence[tuple[int, int]]],
+        extent: Extent,
+        data: range,
+    ) -> AccessReader:
+        """
+        For a machine as ``uname -m`` names it; see the class.
+
+        :raises DebugInfoError: no capstone, or another architecture than x86-64 and arm64.
+        """
+        disassemble = open_disassembler(machine)
+        return cls(read, ranges, extent, machine, arch_of(machine), disassemble, data)
+
+    def of(self, start: int, size: int) -> Accesses | None:
+        """
+        What code does at an address.
+
+        :param size: bytes of the room there, at least one.
+        :return: None if no access was found, or the address is none of the data's.
+        """
+        if start not in self._data:
+            return None
+        key = (start, size)
+        if key not in self._told:
+            if len(self._told) >= _MAX_TOLD:
+                self._told.clear()
+            self._told[key] = self._find(start, size)
+        return self._told[key]
+
+    def _find(self, start: int, size: int) -> Accesses | None:
+        found: list[_One] = []
+        one = self._x86_64 if self._machine == "x86_64" else self._arm64
+        places = list(islice(self._places(start, size), _MAX_NAMED))
+        # Of many those from all over: what tests one bit stands together with its like.
+        for at in places[:: -(-len(places) // _MAX_PLACES) or 1]:
+            found.extend(one(at, start, size))
+        if not found:
+            return None
+        here = [a for a in found if not a.offset and not a.indexed]
+        return Accesses(
+            frozenset(a.size for a in here if not a.bits),
+            frozenset(a.size for a in here if a.bits),
+            max((a.offset + a.size for a in found if a.offset and not a.indexed), default=0),
+            any(a.indexed and not a.offset for a in found),
+            any(a.counted for a in here),
+            any(a.added for a in here),
+        )
+
+    def _places(self, start: int, size: int) -> Iterator[int]:
+        if self._index is None and len(self._told) >= _INDEX_FROM:
+            self._index = ReferenceIndex(self._read, self._ranges(), self._machine, self._data)
+        if self._index is not None:
+            return self._index.places(start, size)
+        return references(self._read, self._ranges(), self._machine, start, size)
+
+    def _x86_64(self, at: int, start: int, size: int) -> Iterator[_One]:
+        """The accesses of the instruction in which an address stands."""
+        extent = self._extent(at)
+        if extent is None:
+            return
+        for address, length, mnemonic, operands in self._instructions(*extent):
+            if address + length <= at:
+                continue
+            if address < at:
+                yield from self._memory(address, length, mnemonic, operands, start, size)
+            return
+
+    def _memory(
+        self, address: int, length: int, mnemonic: str, operands: str, start: int, size: int
+    ) -> Iterator[_One]:
+        before = mnemonic.split()
+        name = before[-1]
+        if any(word.startswith("rep") for word in before):
+            return
+        for mem, width in self._arch.memory(mnemonic, operands):
+            if mem.segment not in ("", "ds") or width > _WORD:
+                continue
+            end = address + length if mem.base == "pc" else 0
+            offset = (end + mem.disp & _M64) - start
+            if not 0 <= offset < size:
+                continue
+            indexed = mem.index_by is not None or mem.base not in (None, "pc")
+            # Where "lock" was, a prefix without a meaning is on a kernel with one CPU.
+            prefix = (self._read(address, 1) or b"\0")[0]
+            adds = name in _COUNTS and operands.find("[") < (operands.find(",") % (1 << 16))
+            yield _One(
+                offset,
+                width,
+                name in _BITS or operands.startswith(_SHIFT),
+                indexed,
+                adds and prefix in _LOCKS,
+                adds and prefix not in _LOCKS and prefix != _UNLOCKED,
+            )
+
+    def _instructions(self, start: int, end: int) -> list[tuple[int, int, str, str]]:
+        found = self._decoded.get(start)
+        if found is None:
+            if len(self._decoded) >= _MAX_KNOWN:
+                self._decoded.clear()
+            code = self._read(start, min(end - start, _MAX_FUNCTION)) or b""
+            found = self._decoded[start] = list(self._disassemble(code, start))
+        return found
+
+    def _arm64(self, at: int, start: int, size: int) -> Iterator[_One]:
+        """The accesses behind an ``adrp`` by the register that it makes a page of."""
+        extent = self._extent(at)
+        if extent is None:
+            return
+        code = self._read(at, min(extent[1] - at, 4 * 96)) or b""
+        words = memoryview(code[: len(code) // 4 * 4]).cast("I")
+        if not words or words[0] & 0x9F00_0000 != 0x9000_0000:
+            return
+        pages = (words[0] >> 5 & 0x7FFFF) << 2 | words[0] >> 29 & 3
+        pages -= (pages & 1 << 20) << 1
+        known = {words[0] & 31: ((at >> 12) + pages) << 12 & _M64}
+        for word in words[1:]:
+            register, base = word & 31, known.get(word >> 5 & 31)
+            if word & 0xFF80_0000 == 0x9100_0000:  # add, 64 bits, immediate
+                offset = (word >> 10 & 0xFFF) << (12 if word >> 22 & 1 else 0)
+                known.pop(register, None)
+                if base is not None:
+                    known[register] = base + offset
+                continue
+            if word & 0x3B00_0000 == 0x3900_0000:  # load or store, unsigned offset
+                if base is not None and not word >> 26 & 1:
+                    width = 1 << (word >> 30)
+                    offset = base + (word >> 10 & 0xFFF) * width - start
+                    if 0 <= offset < size:
+                        yield _One(offset, width)
+                if word >> 22 & 3:  # it loads: the register is another
+                    known.pop(register, None)
+                continue
+            if word & 0x3F20_0C00 == 0x3820_0000 or word & 0x3F00_0000 == 0x0800_0000:
+                # One step that others see as one: ldadd and its kin, exclusive, acquire, release.
+                if base is not None and 0 <= base - start < size:
+                    adds = word & 0x3F20_FC00 == 0x3820_0000
+                    yield _One(base - start, 1 << (word >> 30), counted=adds)
+                continue
+            if word & 0x7C00_0000 == 0x1400_0000 and word >> 31 == 0:
+                return  # an unconditional jump: what follows is reached otherwise
+            if word & 0xFC00_0000 == 0x9400_0000 or word & 0xFFFF_FC1F == 0xD63F_0000:
+                for clobbered in (*range(19), 30):
+                    known.pop(clobbered, None)
+                continue
+            if word & 0xFFFF_FC1F == 0xD65F_0000:
+                return
+            if word >> 25 & 15 in _WRITES:
+                known.pop(register, None)
+            if not known:
+                return

@@ -1,0 +1,173 @@
+"""How many bytes code accesses at an address, read off single instructions."""
+
+from __future__ import annotations
+
+import random
+import struct
+
+import pytest
+
+from btfdbg.frames.accesses import Accesses, AccessReader
+from btfdbg.frames.reference_index import ReferenceIndex
+from btfdbg.frames.references import references
+
+pytest.importorskip("capstone")
+
+TEXT = 0xFFFF_FFFF_8100_0000
+DATA = 0xFFFF_FFFF_8200_0000
+END = DATA + 0x10000
+LOW = DATA & 0xFFFF_FFFF
+RETURN = b"\xc3"
+
+
+def reader(text: bytes, machine: str = "x86_64", start: int = TEXT) -> AccessReader:
+    def read(address: int, size: int) -> bytes | None:
+        at = address - start
+        return text[at : at + size] if at >= 0 and at + size <= len(text) else None
+
+    whole = (start, start + len(text))
+    return AccessReader.of_machine(
+        machine, read, lambda: [whole], lambda _: whole, range(DATA, END)
+    )
+
+
+def told(*code: bytes, room: int = 8) -> Accesses | None:
+    """What instructions, each given without its distance to the variable, do there."""
+    text = b"".join(code) + RETURN
+    return reader(text).of(DATA, room)
+
+
+def rel(opcode: bytes, before: int, behind: bytes = b"", offset: int = 0) -> bytes:
+    """An instruction with a distance from its end to the variable, after so many bytes of code."""
+    end = TEXT + before + len(opcode) + 4 + len(behind)
+    return opcode + struct.pack("<i", DATA + offset - end) + behind
+
+
+@pytest.mark.parametrize(
+    ("code", "size"),
+    [
+        (rel(b"\x8b\x05", 0), 4),  # mov eax, [x]
+        (rel(b"\x48\x8b\x05", 0), 8),  # mov rax, [x]
+        (rel(b"\x0f\xb6\x05", 0), 1),  # movzx eax, byte [x]
+        (rel(b"\x80\x3d", 0, b"\x00"), 1),  # cmp byte [x], 0
+        (rel(b"\x83\x3d", 0, b"\x00"), 4),  # cmp dword [x], 0
+        (rel(b"\xc7\x05", 0, b"\x01\x00\x00\x00"), 4),  # mov dword [x], 1
+        (b"\x8b\x04\x25" + struct.pack("<I", LOW), 4),  # mov eax, [absolute]
+    ],
+)
+def test_an_access_has_the_size_of_its_operand(code: bytes, size: int) -> None:
+    assert told(code) == Accesses(frozenset((size,)))
+
+
+def test_bits_and_counts_of_shifts_say_nothing_of_the_whole() -> None:
+    tests = told(rel(b"\xf6\x05", 0, b"\x01"))  # test byte [x], 1
+    assert tests == Accesses(frozenset(), frozenset((1,)))
+    shift = told(rel(b"\x8a\x0d", 0))  # mov cl, [x]
+    assert shift == Accesses(frozenset(), frozenset((1,)))
+
+
+def test_what_is_added_in_one_step_is_told_from_what_is_not() -> None:
+    plain = told(rel(b"\xff\x05", 0))  # inc dword [x]
+    assert plain is not None
+    assert (plain.is_added, plain.is_counted) == (True, False)
+    locked = told(rel(b"\xf0\xff\x05", 0))
+    assert locked is not None
+    assert (locked.is_added, locked.is_counted) == (False, True)
+    # On a kernel with one CPU "lock" was replaced: neither is known.
+    patched = told(rel(b"\x3e\xff\x05", 0))
+    assert patched is not None
+    assert (patched.is_added, patched.is_counted) == (False, False)
+    read = told(rel(b"\x03\x05", 0))  # add eax, [x]
+    assert read is not None
+    assert not read.is_added
+
+
+def test_an_index_and_what_lies_behind_are_said() -> None:
+    indexed = told(b"\x8b\x04\x85" + struct.pack("<I", LOW))  # mov eax, [rax*4 + x]
+    assert indexed is not None
+    assert (indexed.sizes, indexed.is_indexed) == (frozenset(), True)
+    behind = told(rel(b"\x8b\x05", 0, offset=4))
+    assert behind is not None
+    assert (behind.sizes, behind.behind) == (frozenset(), 8)
+
+
+def test_an_address_that_is_only_taken_is_no_access() -> None:
+    assert told(rel(b"\x48\x8d\x05", 0)) is None  # lea rax, [x]
+    assert told(b"\x48\xc7\xc7" + struct.pack("<I", LOW)) is None  # mov rdi, x
+    assert told(rel(b"\x8b\x05", 0, offset=8)) is None  # the next variable
+    assert reader(RETURN).of(TEXT, 8) is None  # no data
+
+
+def test_accesses_of_all_functions_are_taken_together() -> None:
+    first = rel(b"\x8b\x05", 0)
+    assert told(first, rel(b"\xc6\x05", len(first), b"\x01")) == Accesses(frozenset((1, 4)))
+
+
+def _adrp(register: int, page: int, here: int) -> int:
+    distance = (page >> 12) - (here >> 12)
+    return 0x9000_0000 | (distance & 3) << 29 | (distance >> 2 & 0x7FFFF) << 5 | register
+
+
+@pytest.mark.parametrize(
+    ("access", "expected"),
+    [
+        (0xB940_0000 | 2 << 10, Accesses(frozenset((4,)))),  # ldr w0, [x0, 8]
+        (0x3940_0000 | 8 << 10, Accesses(frozenset((1,)))),  # ldrb w0, [x0, 8]
+        (0xF900_0001 | 1 << 10, Accesses(frozenset((8,)))),  # str x1, [x0, 8]
+        (0xB940_0000 | 3 << 10, Accesses(frozenset(), behind=8)),  # ldr w0, [x0, 12]
+        (0xB940_0000 | 4 << 10, None),
+    ],
+)
+def test_arm64_adds_the_rest_of_an_address_to_its_page(
+    access: int, expected: Accesses | None
+) -> None:
+    start = DATA - 0x10_0000
+    text = struct.pack("<3I", _adrp(0, DATA, start), access, 0xD65F_03C0)
+    assert reader(text, "aarch64", start).of(DATA + 8, 8) == expected
+
+
+def test_arm64_forgets_a_register_that_becomes_something_else() -> None:
+    start = DATA - 0x10_0000
+    load = 0xB940_0000 | 2 << 10
+    moved = struct.pack("<4I", _adrp(0, DATA, start), 0xAA01_03E0, load, 0xD65F_03C0)
+    assert reader(moved, "aarch64", start).of(DATA + 8, 8) is None  # mov x0, x1
+    called = struct.pack("<4I", _adrp(0, DATA, start), 0x9400_0010, load, 0xD65F_03C0)
+    assert reader(called, "aarch64", start).of(DATA + 8, 8) is None
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_the_index_names_the_places_that_a_search_finds(machine: str) -> None:
+    rng = random.Random(7)
+    text = bytearray(rng.randbytes(1 << 14))
+    start = DATA - len(text) - 0x1000
+    wanted = [DATA + 64 * n for n in range(40)]
+    for number, target in enumerate(wanted):
+        at = 320 * number + 5 * (machine == "x86_64")
+        if machine == "x86_64":
+            struct.pack_into("<i", text, at, target - (start + at + 4) - rng.choice((0, 1, 2, 4)))
+        else:
+            low = target & 0xFFF
+            words = (_adrp(3, target, start + at), 0xF940_0060 | low >> 3 << 10)
+            struct.pack_into("<2I", text, at, *words)
+
+    def read(address: int, size: int) -> bytes | None:
+        at = address - start
+        return bytes(text[at : at + size]) if at >= 0 and at + size <= len(text) else None
+
+    texts = [(start, start + len(text))]
+    index = ReferenceIndex(read, texts, machine, range(DATA, END))
+    for target in wanted:
+        found = set(references(read, texts, machine, target, 8))
+        assert found
+        assert found <= set(index.places(target, 8))
+
+
+def test_many_questions_are_answered_as_one_is() -> None:
+    code, before = b"", 0
+    for number in range(60):
+        one = rel((b"\x8b\x05", b"\x8a\x05")[number % 2], before, offset=8 * number)
+        code, before = code + one, before + len(one)
+    together = reader(code + RETURN)
+    for number in range(60):
+        at = DATA + 8 * number
+        assert together.of(at, 8) == reader(code + RETURN).of(at, 8) is not None

@@ -1,0 +1,157 @@
+"""What the kernel's code does with a number against the type that it would be given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from btfdbg.btf import Btf, Builder
+from btfdbg.vardb.database import Database
+from btfdbg.vardb.textdb import Entry, Kernel, TextDatabase
+from btfdbg.variables.evidence import DumpEvidence
+from btfdbg.variables.lookup import VariableTypes
+from btfdbg.variables.provenance import Rejection
+
+from .kernels import RELEASE, Sym, Symbols, make_program
+
+OLD = Kernel("amd64-full", "6.1", "6.1.5-amd64", "x86_64")
+NEW = Kernel("amd64-full", "7.2", "7.2.9-amd64", "x86_64")
+NEAR = Kernel("amd64-full", "6.12", "6.12.9-amd64", "x86_64")
+BANNER = 0x1000
+BOUNDS = (
+    Sym("_text", 0, 1),
+    Sym("_sdata", 0x80, 1),
+    Sym("_edata", 0x2000, 1),
+    Sym("__init_begin", 0x3000, 1),
+    Sym("__init_end", 0x4000, 1),
+    Sym("linux_banner", BANNER, 64),
+    Sym("_end", 0x8000, 1),
+)
+GCC, CLANG = b"Linux version 6.12 (gcc-14)", b"Linux version 6.12 (Debian clang version 19)"
+
+
+@dataclass(frozen=True)
+class Does:
+    """What code does."""
+
+    sizes: frozenset[int] = frozenset()
+    bits: frozenset[int] = frozenset()
+    behind: int = 0
+    is_indexed: bool = False
+    is_counted: bool = False
+    is_added: bool = False
+
+
+def of(*sizes: int) -> Does:
+    return Does(frozenset(sizes))
+
+
+def _btf() -> Btf:
+    builder = Builder()
+    int_ = builder.add_int("int", 4, 1)
+    builder.add_int("unsigned char", 1)
+    builder.add_typedef("bool", builder.add_int("_Bool", 1, 4))
+    counter = builder.add_struct("", 4, [])
+    builder.add_field("counter", int_, 0)
+    builder.add_typedef("atomic_t", counter)
+    return builder.to_btf()
+
+
+def _found(
+    type_: str,
+    does: Does | None,
+    *,
+    kernels: tuple[Kernel, ...] = (OLD,),
+    banner: bytes = GCC,
+    letter: str = "D",
+    address: int = 0x104,
+) -> tuple[str | None, Rejection | None, list[str]]:
+    """The type that is given, why none is, and the names that code was asked for."""
+    entries = [Entry("v", "", type_, frozenset(k.release for k in kernels))]
+    size = 1 if type_ in ("bool", "unsigned char") else 4
+    table = Symbols(*BOUNDS, Sym("v", address, size, letter), Sym("w", address + size, 4))
+    memory = bytes(BANNER) + banner.ljust(0x4000, b"\0")
+    btf = _btf()
+    asked: list[str] = []
+
+    def accesses(symbol: Sym) -> Does | None:
+        asked.append(symbol.name)
+        return does
+
+    variables = VariableTypes(
+        make_program(btf, memory),
+        DumpEvidence(
+            table,
+            release=RELEASE,
+            architecture="x86_64",
+            btf=lambda: btf,
+            symbol_at=lambda at: next(
+                (s for s in table if s.address <= at < s.address + s.size), None
+            ),
+            accesses=accesses,  # type: ignore[arg-type]
+        ),
+        database=lambda: Database.from_text(TextDatabase((OLD, NEW, NEAR), entries)),
+    )
+    found = variables.find("v")
+    return None if found is None else found.type.type_name(), variables.cause("v"), asked
+
+
+@pytest.mark.parametrize(
+    ("type_", "does", "given"),
+    [
+        ("int", of(4), True),
+        ("int", of(4, 1), True),  # (u8)v
+        ("int", of(1), False),  # hashdist: bool since 7.0
+        ("int", of(8), False),
+        ("bool", of(1), True),
+        ("bool", of(4), False),
+        ("int", Does(bits=frozenset((1,))), True),  # v & 1
+        ("bool", Does(bits=frozenset((4,))), False),
+        ("int", Does(frozenset((4,)), is_indexed=True), False),  # an array
+        ("int", Does(frozenset((4,)), is_counted=True), False),  # an atomic_t
+        ("int", Does(frozenset((4,)), is_added=True), True),
+        ("atomic_t", Does(frozenset((4,)), is_counted=True), True),
+        ("atomic_t", Does(frozenset((4,)), is_added=True), False),  # fl_size is an int by now
+        ("atomic_t", Does(frozenset((8,)), is_counted=True), False),
+        ("int", None, True),  # code is silent
+    ],
+)
+def test_a_number_is_what_code_makes_of_it(type_: str, does: Does | None, given: bool) -> None:
+    found, why, asked = _found(type_, does)
+    assert found == (type_ if given else None)
+    assert why is (None if given else Rejection.CODE)
+    assert asked == ["v"]
+
+
+@pytest.mark.parametrize("kernels", [(OLD, NEW), (NEAR,)])
+def test_code_is_not_asked_where_kernels_around_it_or_of_its_series_agree(
+    kernels: tuple[Kernel, ...],
+) -> None:
+    assert _found("int", of(1), kernels=kernels) == ("int", None, [])
+
+
+def test_code_that_was_freed_says_nothing_of_what_was_freed() -> None:
+    assert _found("int", of(1), address=0x3104)[::2] == ("int", [])
+
+
+@pytest.mark.parametrize(
+    ("type_", "does", "letter", "banner", "given"),
+    [
+        ("int", of(1), "b", CLANG, False),
+        ("int", Does(bits=frozenset((1,))), "b", CLANG, False),
+        ("unsigned char", of(1), "b", CLANG, False),  # a byte is what it is in both cases
+        ("int", of(4), "b", CLANG, True),
+        ("int", of(1, 4), "b", CLANG, True),
+        ("int", of(1), "B", CLANG, True),  # others write it as well
+        ("int", of(1), "b", GCC, True),
+        ("bool", of(1), "b", CLANG, True),
+        ("int", None, "b", CLANG, True),
+    ],
+)
+def test_clang_may_keep_a_static_number_as_a_byte_that_says_which_of_two(
+    type_: str, does: Does | None, letter: str, banner: bytes, given: bool
+) -> None:
+    found, why, _ = _found(type_, does, kernels=(OLD, NEW), banner=banner, letter=letter)
+    assert found == (type_ if given else None)
+    assert why is (None if given else Rejection.SHRUNK)
