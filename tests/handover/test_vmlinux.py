@@ -263,3 +263,34 @@ def test_with_runtime_addresses_functions_of_modules_have_symbols_and_frames(
             at += 4 + length
         assert covered == runtime
     assert found == {True: [(sym.address, sym.size)], False: []}
+
+
+def test_on_arm64_each_piece_of_code_that_is_there_has_frames(
+    arm_core: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A trimmed dump has the functions that its tasks are in, and not what is between."""
+    whole = session_of(btfdbg.program_from_core_dump(arm_core))
+    assert whole.symbols is not None
+    names = {*FEW.split(), "__schedule"}
+    syms = [sym for sym in whole.symbols if is_text(sym) or sym.name in names]
+    monkeypatch.setattr(whole, "symbols", ListedTable(syms, "functions", complete=False))
+    done = export(whole, str(tmp_path / "v"))
+    with (tmp_path / "v").open("rb") as file:
+        elf = ELFFile(file)
+        code = [
+            (s["sh_addr"], s["sh_addr"] + s["sh_size"])
+            for s in elf.iter_sections()
+            if s.name.startswith(".text") and s["sh_type"] == "SHT_PROGBITS"
+        ]
+        frames: Any = elf.get_section_by_name(".debug_frame")
+        data = frames.data()
+    at, places = 0, []
+    while at < len(data):
+        length, cie, begin, size = struct.unpack_from("<IIQQ", data, at)
+        if cie == 0:
+            places.append((begin, begin + size))
+        at += 4 + length
+    assert len(places) == done.frames
+    held = [sum(low <= first and last <= high for first, last in places) for low, high in code]
+    assert sum(held) == done.frames  # none of code that is not there
+    assert sum(map(bool, held)) > 10

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter, le
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -125,8 +125,8 @@ class _Export:
         self.by_name = {sym.name: sym for sym in reversed(kernel.symbols)}
         self.contents = Contents(session.prog.read, self._percpu())
         self.held: dict[str, tuple[int, bytes]] = {}
-        # The largest piece of code that can be read, with its address in memory.
-        self.code: tuple[int, bytes] | None = None
+        # Pieces of arm64 code that can be read, with their addresses in memory.
+        self.code: list[tuple[int, bytes]] = []
         # Address, bytes and code of modules' code ("" if it cannot be read), and functions.
         self.modules: list[tuple[int, int, bytes, Sequence[Sym]]] = []
 
@@ -203,9 +203,7 @@ class _Export:
             if piece.base in (".orc_unwind", ".orc_unwind_ip") and piece.readable:
                 self.held.setdefault(piece.base, (piece.start, b"".join(data)))
             if piece.base == ".text" and piece.readable and self.arch.name == "aarch64":
-                held = self.code[1] if self.code else b""
-                if piece.size > len(held):
-                    self.code = piece.start, b"".join(data)
+                self.code.append((piece.start, b"".join(data)))
         if kernel.percpu_absolute and "__per_cpu_end" in self.by_name:
             size = self.by_name["__per_cpu_end"].address
             # Behind the image: crash takes the first section's address for the first that moves.
@@ -359,7 +357,7 @@ class _Export:
                     yield rows[first:last], entries[orc.ENTRY * first : orc.ENTRY * last], ends[low]
 
     def _records(self) -> int:
-        """Frames of arm64, where the code can be read in one piece; how many functions."""
+        """Frames of arm64; how many functions have some."""
         mask = self.session.vmcoreinfo.numbers.get("KERNELPACMASK", 0) & _MASK64
         try:
             at = self.kernel.btf.offset_of
@@ -370,16 +368,16 @@ class _Export:
             )
         except BtfError:
             found = None
-        first = {self.by_name[name].address for name in _BEGINNINGS if name in self.by_name}
-        kernel = [] if self.code is None else [(*self.code, self.kernel.symbols)]
+        beginnings = {self.by_name[name].address for name in _BEGINNINGS if name in self.by_name}
         out, count = [records.head()], 0
-        modules = ((low, text, inside) for low, _, text, inside in self.modules)
-        for start, text, symbols in (*kernel, *modules):
+        kernel = _extents(self.kernel.symbols)
+        pieces = ((start, text, _inside(kernel, start, len(text))) for start, text in self.code)
+        modules = ((low, text, _extents(inside)) for low, _, text, inside in self.modules)
+        for start, text, functions in (*pieces, *modules):
             made = records.Records(
-                text, start, self.shift, mask, found, first, omits_ends=not self.runtime
+                text, start, self.shift, mask, found, beginnings, omits_ends=not self.runtime
             )
-            sizes = {s.address: s.size for s in symbols if is_text(s) and s.size}
-            out.append(made.entries(sorted(sizes.items())))
+            out.append(made.entries(functions))
             count += made.count
         if count:
             self.elf.add(".debug_frame", b"".join(out), align=8)
@@ -437,3 +435,15 @@ class _Export:
             table.add(sym.name, sym.type_letter, FUNC, number, sym.address, sym.size)
         table.write()
         return len(kernel.symbols) + len(kernel.tables) + len(functions)
+
+
+def _extents(symbols: Iterable[Sym]) -> list[tuple[int, int]]:
+    """Address and bytes of each function, ascending."""
+    return sorted({s.address: s.size for s in symbols if is_text(s) and s.size}.items())
+
+
+def _inside(functions: Sequence[tuple[int, int]], start: int, size: int) -> list[tuple[int, int]]:
+    """The functions that lie in a piece as a whole."""
+    first = bisect_left(functions, (start, 0))
+    last = bisect_left(functions, (start + size, 0))
+    return [(at, length) for at, length in functions[first:last] if at + length <= start + size]
