@@ -83,12 +83,13 @@ class Strings:
 
     def are_whole(self, offsets: Iterable[int]) -> bool:
         """Return whether strings start at all offsets, none the tail of a longer one."""
-        from itertools import repeat
-        from operator import sub
+        from operator import itemgetter
 
+        # By offset, what comes before each string: a NUL, if it is a whole one.
+        before = b"\0" + self.data[:-1]
         try:
-            # What comes before a string is a NUL; before the first comes the last of all.
-            return not any(map(self.data.__getitem__, map(sub, offsets, repeat(1))))
+            # The byte of offset 0 is asked for in any case; of one it would return no tuple.
+            return not any(itemgetter(0, 0, *offsets)(before))
         except IndexError:
             return False
 

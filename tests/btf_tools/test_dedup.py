@@ -425,3 +425,48 @@ def test_a_base_full_of_duplicates_takes_the_long_way() -> None:
     split = Builder(base)
     split.add_typedef("t", split.add_ptr(599))
     assert rawtext.dumps(dedup(split.to_btf())) == f"[{base.type_cnt}] TYPEDEF 't' type_id=2\n"
+
+
+@pytest.mark.parametrize("before", [0, 5000])
+def test_duplicates_of_a_base_are_found_next_to_each_other_and_apart(before: int) -> None:
+    """``before`` types make ids that are searched for by their higher bytes."""
+    builder = Builder()
+    int_ = builder.add_int("int", 4, 1)
+    for number in range(before):
+        builder.add_typedef(f"t{number}", int_)
+    twice = [[builder.add_array(int_, int_, 1 + n) for n in range(4)] for _ in range(2)]
+    pointers = [[builder.add_ptr(array) for array in copy] for copy in twice]
+    far = builder.add_array(int_, int_, 1)
+    builder.add_typedef("last", far)
+    base = builder.to_btf()
+    split = Builder(base)
+    for copy in pointers:
+        for pointer in copy:
+            split.add_const(pointer)
+    split.add_ptr(far)
+    btf = split.to_btf()
+    found = split_representatives(btf, base)[1]
+    assert found == whole_representatives(btf)[1]
+    consts = list(btf.own_ids())[:4]
+    assert found == [*consts, *consts, pointers[0][0]]
+
+
+@pytest.mark.parametrize("names", [("f", "g"), ("f", "f")])
+def test_functions_of_the_base_are_found_if_a_split_has_them(names: tuple[str, str]) -> None:
+    builder = Builder()
+    int_ = builder.add_int("int", 4, 1)
+    protos = [builder.add_func_proto(0, ()), builder.add_func_proto(int_, ())]
+    functions = [builder.add_func(n, 0, p) for n, p in zip(names, protos, strict=True)]
+    base = builder.to_btf()
+    split = Builder(base)
+    proto = split.add_func_proto(int_, ())
+    split.add_func(names[1], 0, proto)
+    split.add_func("h", 0, proto)
+    split.add_decl_tag("tag", proto + 1, -1)
+    btf = split.to_btf()
+    assert split_representatives(btf, PreparedBase(base))[1] == [
+        protos[1],
+        functions[1],
+        proto + 2,
+        proto + 3,
+    ]

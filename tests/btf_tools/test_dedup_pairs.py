@@ -31,7 +31,7 @@ def _pairs(split: Btf) -> Pairs:
     canonical, index = PreparedBase(split.base).fork(split)
     tags: dict[TagKey, TagNodes] = {}
     graph = Graph(split, canonical, tags)
-    index.take_names({key[1] for key in tags}, tags)
+    index.take_names({key[1] for key in tags}, tags, set())
     return Pairs(graph, index)
 
 

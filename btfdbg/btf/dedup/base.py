@@ -18,9 +18,10 @@ from __future__ import annotations
 
 import sys
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from copy import copy
-from itertools import compress, pairwise
+from itertools import compress
+from operator import ne
 
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.dedup.graph import (
@@ -34,10 +35,16 @@ from btfdbg.btf.dedup.graph import (
 from btfdbg.btf.dedup.strings import Canonical, ChainStrings
 from btfdbg.btf.format import Kind, info_kind
 from btfdbg.btf.records import places_of, refs
+from btfdbg.btf.roles import gather
+
+_IS_FUNC = bytes(kind == Kind.FUNC for kind in range(256))
+_IS_NOT = bytes(not mark for mark in range(256))
 
 # Aliases that are worth following one by one.
 _MAX_ALIASES = 256
 _MAX_HITS = 20_000
+# Up to here the higher bytes of an id are found in too many words.
+_COMMON_PAGES = 16
 
 
 class BaseNotMinimal(Exception):
@@ -61,19 +68,23 @@ class BaseIndex:
         self.aliases: dict[int, int] = {}
         self._borrowed = False
         #: Names' canonical offsets, per level.
-        self._names: list[list[int]] = []
+        self._names: list[Sequence[int]] = []
+        # Whether functions are not among the records until their names are asked for.
+        self._functions = False
         duplicates: list[tuple[int, int]] = []
         for level in base.chain():
-            records = self._records(level, strings)
-            fresh = dict(zip(reversed(records), reversed(level.own_ids()), strict=True))
+            ids, records = self._records(level, strings)
+            fresh = dict(zip(reversed(records), reversed(ids), strict=True))
             doubled = len(fresh) < len(records) or not self.ids.keys().isdisjoint(fresh)
             fresh.update(self.ids)
             self.ids = fresh
             if doubled:
+                first = list(map(fresh.__getitem__, records))
+                more = map(ne, first, ids)
                 duplicates += [
-                    (type_id, fresh[record])
-                    for type_id, record in zip(level.own_ids(), records, strict=True)
-                    if fresh[record] != type_id and base.kind_of(type_id) not in NEVER_MERGED
+                    pair
+                    for pair in compress(zip(ids, first, strict=True), more)
+                    if base.kind_of(pair[0]) not in NEVER_MERGED
                 ]
         self._known.clear()
         self.alias(duplicates)
@@ -87,17 +98,35 @@ class BaseIndex:
         other.aliases = dict(self.aliases)
         return other
 
-    def _records(self, level: Btf, strings: ChainStrings) -> list[bytes]:
-        names = list(map(level.words.__getitem__, level.offsets))
+    def _records(self, level: Btf, strings: ChainStrings) -> tuple[Sequence[int], list[bytes]]:
+        """Return a level's records, names canonical, and their ids."""
+        words = level.words
+        names: Sequence[int] = gather(words, level.offsets)
         whole = strings.unique and strings.of_level(level).are_first(names)
         self._names.append(names if whole else list(map(self.canonical.__getitem__, names)))
+        ids = level.own_ids()
         if not whole:
             same = _Aliased({})
-            return [replaced(self.words(type_id), same) for type_id in level.own_ids()]
-        data = level.words.tobytes()
-        cuts = [4 * pos for pos in level.offsets]
-        cuts.append(len(data))
-        return [data[a:b] for a, b in pairwise(cuts)]
+            return ids, [replaced(self.words(type_id), same) for type_id in ids]
+        data = words.tobytes()
+        places = zip(level.offsets, [*level.offsets, len(words)][1:], strict=True)
+        if level is self.base and level.base is None:
+            # Every second type is a function, that few of a split's could equal.
+            functions = level.own_kinds().translate(_IS_FUNC)
+            heads = list(compress(names, functions))
+            if len(set(heads)) == len(heads) or self._differ(level, heads, functions):
+                self._functions = True
+                others = functions.translate(_IS_NOT)
+                return list(compress(ids, others)), [
+                    data[4 * at : 4 * end] for at, end in compress(places, others)
+                ]
+        return ids, [data[4 * at : 4 * end] for at, end in places]
+
+    @staticmethod
+    def _differ(level: Btf, heads: list[int], functions: bytes) -> bool:
+        """Return whether no two functions of a name have one prototype."""
+        protos = gather(level.words[2:], list(compress(level.offsets, functions)))
+        return len(set(zip(heads, protos, strict=True))) == len(heads)
 
     def words(self, type_id: int) -> list[int]:
         """Return the record of a type, string offsets canonical; not to be written to."""
@@ -129,6 +158,7 @@ class BaseIndex:
         :raises BaseNotMinimal: there is no near end to it.
         """
         queue = list(pairs)
+        referrers: dict[int, list[int]] = {}
         while queue:
             type_id, target = queue.pop()
             target = self.aliases.get(target, target)
@@ -137,7 +167,10 @@ class BaseIndex:
             self.aliases[type_id] = target
             if len(self.aliases) > _MAX_ALIASES:
                 raise BaseNotMinimal
-            for referrer in self._referrers(type_id):
+            if type_id not in referrers:
+                fresh = {type_id, *(waiting for waiting, _ in queue)}
+                referrers.update(self._referrers(fresh - referrers.keys()))
+            for referrer in referrers[type_id]:
                 if referrer in self.aliases or self.base.kind_of(referrer) in NEVER_MERGED:
                     continue
                 if self._borrowed:
@@ -149,32 +182,68 @@ class BaseIndex:
                     queue.append((max(known, referrer), min(known, referrer)))
                     self.ids[record] = min(known, referrer)
 
+    def _referrers(self, ids: set[int]) -> dict[int, list[int]]:
+        """
+        Return the types that refer to each of some.
+
+        Duplicates are often neighbours: those whose ids differ in the lowest byte alone are
+        searched for by the others at once.
+        """
+        pages: dict[int, set[int]] = {}
+        for type_id in ids:
+            pages.setdefault(type_id >> 8, set()).add(type_id)
+        out: dict[int, list[int]] = {type_id: [] for type_id in ids}
+        little = sys.byteorder == "little"
+        for level in self.base.chain():
+            data = level.words.tobytes()
+            for page, members in pages.items():
+                if min(members) >= level.type_cnt:
+                    continue
+                if page < _COMMON_PAGES or len(members) == 1:
+                    for type_id in members:
+                        places = _places(data, type_id.to_bytes(4, sys.byteorder), 0)
+                        out[type_id] += self._at(level, places)
+                    continue
+                needle = page.to_bytes(3, sys.byteorder)
+                found: dict[int, list[int]] = {type_id: [] for type_id in members}
+                for place in _places(data, needle, 1 if little else 0):
+                    hits = found.get(level.words[place])
+                    if hits is not None:
+                        hits.append(place)
+                for type_id, hits in found.items():
+                    out[type_id] += self._at(level, hits)
+        return out
+
+    @staticmethod
+    def _at(level: Btf, places: Iterable[int]) -> list[int]:
+        """Return the types of a level that refer to something in the words at some places."""
+        out = []
+        for number, place in enumerate(places):
+            if number >= _MAX_HITS:
+                raise BaseNotMinimal
+            found = level.start_id + bisect_right(level.offsets, place) - 1
+            if place in level.type_ref_words(found):
+                out.append(found)
+        return out
+
     def _resolved(self, type_id: int) -> bytes:
         return replaced(self.words(type_id), _Aliased(self.aliases))
 
-    def _referrers(self, type_id: int) -> list[int]:
-        out = []
-        needle = type_id.to_bytes(4, sys.byteorder)
-        hits = 0
-        for level in self.base.chain():
-            if type_id >= level.type_cnt:
-                continue
-            data = level.words.tobytes()
-            at = data.find(needle)
-            while at >= 0:
-                if at % 4 == 0:
-                    hits += 1
-                    if hits > _MAX_HITS:
-                        raise BaseNotMinimal
-                    found = level.start_id + bisect_right(level.offsets, at // 4) - 1
-                    if at // 4 in level.type_ref_words(found):
-                        out.append(found)
-                at = data.find(needle, at + 1)
-        return out
+    def take_names(
+        self, names: set[int], tags: dict[TagKey, TagNodes], functions: set[int]
+    ) -> None:
+        """
+        Look at the base's types of some names.
 
-    def take_names(self, names: set[int], tags: dict[TagKey, TagNodes]) -> None:
-        """Enter into tags, which own types have, the base's types of them."""
-        for type_id in self.named(names):
+        :param names: Of tags that own types have.
+        :param tags: These; gets the base's types of them.
+        :param functions: Names of own functions; the base's will be found among its records.
+        """
+        for type_id in self.named(names | functions):
+            if self._functions and self.base.kind_of(type_id) == Kind.FUNC:
+                # What is a fact of the base may be known to all who borrow from it.
+                self.ids.setdefault(self.base.record(type_id).tobytes(), type_id)
+                continue
             key, forward = tag_of(self.words(type_id))
             tag = tags.get(key) if key is not None else None
             if tag is not None:
@@ -202,6 +271,15 @@ class BaseIndex:
         base = self.base
         unnamed = {i for i in base.ids() if not base.record(i)[0]}
         return sorted(leads_into_cycle(unnamed, {i: self.refs(i) for i in unnamed}))
+
+
+def _places(data: bytes, needle: bytes, at_byte: int) -> Iterator[int]:
+    """Return the words of some bytes that hold others from a byte of theirs on."""
+    at = data.find(needle)
+    while at >= 0:
+        if at % 4 == at_byte:
+            yield at // 4
+        at = data.find(needle, at + 1)
 
 
 class _Aliased:

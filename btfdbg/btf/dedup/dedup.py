@@ -30,9 +30,6 @@ from operator import eq, sub
 
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.dedup import split as dedup_split
-from btfdbg.btf.dedup import whole as dedup_whole
-from btfdbg.btf.dedup.flat import Flat
-from btfdbg.btf.dedup.graph import Graph
 from btfdbg.btf.dedup.split import PreparedBase
 from btfdbg.btf.records import packed_like
 from btfdbg.btf.roles import names_in, replaced_words
@@ -42,6 +39,9 @@ from btfdbg.lazy_dataclass import dataclass
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from btfdbg.btf.dedup.flat import Flat
+    from btfdbg.btf.dedup.graph import Graph
 
 __all__ = ["Deduped", "PreparedBase", "dedup", "dedup_with_map"]
 
@@ -81,6 +81,8 @@ def dedup_with_map(btf: Btf, prepared: PreparedBase | None = None) -> Deduped:
         raise BtfError("cannot dedup: another base was prepared")
     graph: Graph | Flat
     if btf.base is None:
+        from btfdbg.btf.dedup import whole as dedup_whole
+
         graph, kept = dedup_whole.representatives(btf)
     else:
         graph, kept = dedup_split.representatives(btf, prepared or btf.base)

@@ -13,7 +13,6 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Sequence
 from itertools import chain
-from typing import TypeAlias
 
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.dedup.strings import Canonical
@@ -22,6 +21,10 @@ from btfdbg.btf.records import PLACES, IdMap, places_of, refs
 from btfdbg.btf.roles import Roles
 from btfdbg.errors import BtfFormatError
 from btfdbg.lazy_dataclass import dataclass, field
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
 
 #: Kind that a tag's definition has (ENUM for both enums) and its name's offset.
 TagKey: TypeAlias = tuple[int, int]

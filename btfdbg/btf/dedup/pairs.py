@@ -18,12 +18,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import combinations, compress, count
 from operator import ne
-from typing import TypeAlias
 
 from btfdbg.btf.dedup.base import BaseIndex
 from btfdbg.btf.dedup.graph import NEVER_MERGED, Graph, TagKey, choose_enum, label, tag_of
 from btfdbg.btf.format import LAYOUTS, TYPE_WORDS, Kind, info_kind
 from btfdbg.errors import BtfFormatError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
 
 # By kind, where its records hold type ids: words, and from which word on in every so many
 # words which.

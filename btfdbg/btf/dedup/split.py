@@ -24,10 +24,8 @@ go through ``refine``, together with the types of the base that they could equal
 from __future__ import annotations
 
 from btfdbg.btf.btf import Btf
-from btfdbg.btf.dedup import whole as dedup_whole
 from btfdbg.btf.dedup.base import BaseIndex, BaseNotMinimal
 from btfdbg.btf.dedup.cycles import Cycles
-from btfdbg.btf.dedup.flat import Flat
 from btfdbg.btf.dedup.graph import (
     NEVER_MERGED,
     Graph,
@@ -41,6 +39,10 @@ from btfdbg.btf.dedup.graph import (
 from btfdbg.btf.dedup.pairs import Pairs
 from btfdbg.btf.dedup.strings import Canonical, ChainStrings
 from btfdbg.btf.format import Kind, info_kind
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from btfdbg.btf.dedup.flat import Flat
 
 # Rounds' work, in types looked up per type of the whole graph, after which that graph
 # is the shorter way.
@@ -87,6 +89,8 @@ def representatives(btf: Btf, base: Btf | PreparedBase) -> tuple[Graph | Flat, l
         split = _Split(btf, prepared)
         return split.graph, split.run()
     except BaseNotMinimal:
+        from btfdbg.btf.dedup import whole as dedup_whole
+
         return dedup_whole.representatives(btf)
 
 
@@ -97,7 +101,8 @@ class _Split:
         canonical, self.index = prepared.fork(btf)
         self.tags: dict[TagKey, TagNodes] = {}
         self.graph = Graph(btf, canonical, self.tags)
-        self.index.take_names({key[1] for key in self.tags}, self.tags)
+        functions = {w[0] for w in self.graph.words if info_kind(w[1]) == Kind.FUNC}
+        self.index.take_names({key[1] for key in self.tags}, self.tags, functions)
         self.ambiguous: set[TagKey] = set()
         self.by_record: dict[bytes, int] = {}
         self.ids: list[int] = []
