@@ -6,7 +6,6 @@ are in bits, because bit-fields have no byte.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from btfdbg.btf.format import COMPOSITES, Kind, TypeId, kind_name
 from btfdbg.btf.layouts import MAX_CHAIN
 from btfdbg.errors import BtfFormatError, BtfNotFoundError
 from btfdbg.lazy_dataclass import replace
+from btfdbg.lazy_pattern import pattern
 
 if TYPE_CHECKING:
     from btfdbg.btf.btf import Btf
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # Members looked at before a type counts as endless: anonymous members that each hold two
 # more double at every level. The largest struct of a kernel has a few hundred.
 _MAX_MEMBERS = 1 << 17
-_STEP = re.compile(r"\.?([^.\[\]\s]+)|\[(\d{1,18})\]")
+_STEP = pattern(r"\.?([^.\[\]\s]+)|\[(\d{1,18})\]")
 _KEYWORDS = {"struct": Kind.STRUCT, "union": Kind.UNION, "typedef": Kind.TYPEDEF}
 
 

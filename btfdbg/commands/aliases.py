@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from btfdbg.lazy_pattern import pattern
+
 BUILTIN = {
     "man": "help",
     "quit": "q",
@@ -44,14 +46,14 @@ GDB = {
 FORMER = {"id": "xinfo"}
 """Commands' own earlier names. Typed as they are used to: ``id (struct page *)x`` too."""
 
-NAME = re.compile(r"[A-Za-z_]\w*")
+NAME = pattern(r"[A-Za-z_]\w*")
 
 # What stands directly behind a word that is Python's, and assignment.
-_PYTHON = re.compile(r"\s*[(\[.,:]|\s*[-+*/%&|^@]?=(?!=)|\s*(?://|\*\*|<<|>>)=")
+_PYTHON = pattern(r"\s*[(\[.,:]|\s*[-+*/%&|^@]?=(?!=)|\s*(?://|\*\*|<<|>>)=")
 # What makes a command's own name Python's: see language.py.
-_PYTHON_DIRECTLY = re.compile(r"[(\[.]|\s*[-+*/%&|^@]?=(?!=)|\s*(?://|\*\*|<<|>>)=")
-_FOR = re.compile(r"for\s.*\bin\b", re.DOTALL)
-_FORMAT = re.compile(r"/[a-z]")
+_PYTHON_DIRECTLY = pattern(r"[(\[.]|\s*[-+*/%&|^@]?=(?!=)|\s*(?://|\*\*|<<|>>)=")
+_FOR = pattern(r"for\s.*\bin\b", re.DOTALL)
+_FORMAT = pattern(r"/[a-z]")
 
 
 def meaning(word: str, own: dict[str, str]) -> str | None:

@@ -6,14 +6,13 @@ is that is no object (``known``); the state keeps the full traceback for ``tb``.
 
 from __future__ import annotations
 
-import difflib
-import re
 from collections.abc import Callable, Iterable
 
 import drgn
 
 from btfdbg.commands.text import one_line
 from btfdbg.errors import BtfdbgError
+from btfdbg.lazy_pattern import pattern
 
 Names = Callable[[str], Iterable[str]]
 """
@@ -32,9 +31,9 @@ what is of that name where no such type was found; "" if nothing is.
 _MAX_CANDIDATES = 4000
 _MOST = 3  # that are suggested
 
-_MISSING_TYPE = re.compile(r"could not find '(?:(struct|union|enum|typedef|class) )?([^']+)'")
-_NO_NUMBER = re.compile(r"invalid literal for int\(\) with base (\d+): (.+)")
-_MISSING_MEMBER = re.compile(r"'([^']+)' has no member '([^']+)'")
+_MISSING_TYPE = pattern(r"could not find '(?:(struct|union|enum|typedef|class) )?([^']+)'")
+_NO_NUMBER = pattern(r"invalid literal for int\(\) with base (\d+): (.+)")
+_MISSING_MEMBER = pattern(r"'([^']+)' has no member '([^']+)'")
 
 
 def describe(
@@ -140,5 +139,7 @@ def nearest(name: str, candidates: Iterable[str], count: int = _MOST) -> list[st
             pool.setdefault(low, candidate)
             if len(pool) >= _MAX_CANDIDATES:
                 break
-    close = difflib.get_close_matches(lower, pool, count, 0.7)
+    from difflib import get_close_matches
+
+    close = get_close_matches(lower, pool, count, 0.7)
     return [pool[low] for low in close]

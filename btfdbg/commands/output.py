@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import shlex
 import shutil
 import signal
 import subprocess
@@ -253,6 +252,8 @@ def pager_command(chosen: str = "") -> list[str] | None:
     if chosen:
         words = _LESS if chosen == "less" else [chosen]
         return list(words) if shutil.which(chosen) else None
+    import shlex
+
     for variable in ("BTFDBG_PAGER", "PAGER"):
         value = os.environ.get(variable)
         if value is not None:

@@ -17,13 +17,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO
 
 from btfdbg.lazy_dataclass import dataclass, field
+from btfdbg.lazy_pattern import pattern
 
 Fragment = tuple[str, str]
 """(style name, text); the style is a key of ``SGR`` or empty."""
 
 # Everything that moves the cursor, changes the terminal or the reading order,
 # and lone surrogates, which cannot be encoded at all.
-_UNSAFE = re.compile(
+_UNSAFE = pattern(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 

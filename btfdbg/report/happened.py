@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from btfdbg.lazy_pattern import pattern
 from btfdbg.report.blame.signature import Signature, signature_of
-from btfdbg.report.blocked import Blockage, Blocked
 from btfdbg.report.calls import UNREADABLE, Call
 from btfdbg.report.event import Event, Frame
 from btfdbg.report.kinds import FAULT, KINDS
@@ -24,6 +23,7 @@ from btfdbg.report.witness import FINER, Witness, witness
 
 if TYPE_CHECKING:
     from btfdbg.frames.access import Access
+    from btfdbg.report.blocked import Blockage, Blocked
     from btfdbg.report.trouble import Trouble
 
 _ADDRESS = pattern(
@@ -42,7 +42,13 @@ class Happened:
 
     def __init__(self, look: Look) -> None:
         self.look = look
-        self.blockage = Blockage(look)
+
+    @functools.cached_property
+    def blockage(self) -> Blockage:
+        """Who waits for what; none of it is read before it is asked for."""
+        from btfdbg.report.blocked import Blockage
+
+        return Blockage(self.look)
 
     @functools.cached_property
     def stack(self) -> tuple[Call, ...]:

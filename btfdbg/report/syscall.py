@@ -11,19 +11,19 @@ SR_SPP); calling conventions in ``arch/*/include/asm/syscall_wrapper.h``.
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import drgn
 
 from btfdbg.lazy_dataclass import dataclass
+from btfdbg.lazy_pattern import pattern
 from btfdbg.report.calls import UNREADABLE
 
 if TYPE_CHECKING:
     from btfdbg.report.calls import Call
     from btfdbg.report.look import Look
 
-_CALL = re.compile(
+_CALL = pattern(
     r"__(?:x64|arm64|riscv|s390x|powerpc|loongarch|se|do)_sys_(?P<own>\w+)|ksys_(?P<inner>\w+)"
 )
 _SR_SPP = 0x100  # riscv: what was interrupted ran in supervisor mode

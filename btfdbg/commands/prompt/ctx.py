@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import drgn
 from drgn.commands import argument
 
-from btfdbg.commands import annotate, output, values
+from btfdbg.commands import annotate, output
 from btfdbg.commands.define import prompt_command
 from btfdbg.commands.text import Fragment
 from btfdbg.errors import BtfdbgError
@@ -173,6 +173,8 @@ def _task(session: Session, text: str | None) -> drgn.Object | None:
             return None
     if text.isdecimal():
         return session.prog.thread(int(text)).object
+    from btfdbg.commands import values
+
     found = values.value(session, text)
     if isinstance(found, drgn.Object) and found.type_.kind is drgn.TypeKind.POINTER:
         return found

@@ -6,15 +6,14 @@ for, and a bounded memory of answers.
 
 from __future__ import annotations
 
-import re
-
+from btfdbg.lazy_pattern import pattern
 from btfdbg.report.blame.names import rule_name
 from btfdbg.report.blame.rules import RULES, Rule
 
 _REMEMBERED = 20_000
 _tables: dict[str, _Table] = {}
 # How functions end that a work item, a timer, an interrupt or a grace period calls.
-_REGISTERED = re.compile(
+_REGISTERED = pattern(
     r"_(?:work(?:fn|_fn|_func)?|worker|timer_fn|tasklet|softirq|callback|rcu|interrupt)(?:\.|$)"
 )
 _answers: dict[tuple[str, str], Rule | None] = {}
@@ -36,17 +35,17 @@ class _Table:
         self.beginnings: dict[str, int] = {}
         self.others: list[tuple[int, str]] = []
         for number, row in enumerate(rows):
-            for pattern in row.names.split():
-                if pattern.isidentifier():
-                    self.names.setdefault(pattern, number)
-                elif pattern[-1] == "*" and pattern[:-1].isidentifier():
-                    self.beginnings.setdefault(pattern[:-1], number)
-                elif pattern[-1] == "]":
-                    stem, _, ends = pattern[:-1].partition("[")
+            for text in row.names.split():
+                if text.isidentifier():
+                    self.names.setdefault(text, number)
+                elif text[-1] == "*" and text[:-1].isidentifier():
+                    self.beginnings.setdefault(text[:-1], number)
+                elif text[-1] == "]":
+                    stem, _, ends = text[:-1].partition("[")
                     for end in ends:
                         self.names.setdefault(stem + end, number)
-                elif leading or pattern[0] != "*":
-                    self.others.append((number, pattern))
+                elif leading or text[0] != "*":
+                    self.others.append((number, text))
 
     def find(self, name: str) -> Rule | None:
         """Return the first row that covers a name."""
@@ -56,23 +55,23 @@ class _Table:
             number = beginnings.get(name[:end])
             if number is not None and number < best:
                 best = number
-        for number, pattern in self.others:
+        for number, text in self.others:
             if number >= best:
                 break
-            if covers(pattern, name):
+            if covers(text, name):
                 best = number
                 break
         return self.rows[best] if best < len(self.rows) else None
 
 
-def covers(pattern: str, name: str) -> bool:
+def covers(text: str, name: str) -> bool:
     """
     Say whether a shell pattern covers a name: ``*`` is anything, ``#`` a hexadecimal digit.
 
     >>> covers("print_*_bug", "print_deadlock_bug"), covers("f_##*", "f_0ax")
     (True, True)
     """
-    first, *middle = pattern.split("*")
+    first, *middle = text.split("*")
     if "#" in first:
         stem = first.rstrip("#")
         digits = name[len(stem) : len(first)]

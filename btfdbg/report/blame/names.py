@@ -7,12 +7,12 @@ Facts: gcc's and clang's suffixes (``.isra``, ``.constprop``, ``.part``, ``.cold
 from __future__ import annotations
 
 import functools
-import re
 
+from btfdbg.lazy_pattern import pattern
 from btfdbg.report.blame.rust import demangle
 
 # What one system call is called on the way from its entry to its body.
-_SYSCALL = re.compile(
+_SYSCALL = pattern(
     r"(?:__(?:x64|ia32|x32|arm64|arm|s390x|s390|riscv|powerpc|ppc|mips|loongarch)_(?:compat_)?sys_"
     r"|__(?:se|do)_(?:compat_)?sys_"
     r"|(?:compat_)?SyS_|(?:C_)?SYSC_|compat_sys_|ksys_|sys32_|__s390_(?:compat_)?sys_)"
@@ -20,11 +20,14 @@ _SYSCALL = re.compile(
 )
 
 # So general that only together with the module do they name a function.
-_GENERAL = re.compile(
-    r"init|exit|probe|remove|open|release|read|write|ioctl|mmap|poll|init_module|cleanup_module"
-    r"|module_init|module_exit|start|stop|show|store|reset|setup|cleanup|update|handler|callback"
-    r"|interrupt|isr|irq_handler|thread_fn|work_fn|timer_fn|main|run"
-)
+_GENERAL = frozenset(
+    (
+        "callback", "cleanup", "cleanup_module", "exit", "handler", "init", "init_module",
+        "interrupt", "ioctl", "irq_handler", "isr", "main", "mmap", "module_exit", "module_init",
+        "open", "poll", "probe", "read", "release", "remove", "reset", "run", "setup", "show",
+        "start", "stop", "store", "thread_fn", "timer_fn", "update", "work_fn", "write",
+    )
+)  # fmt: skip
 
 
 @functools.lru_cache(maxsize=1 << 14)
@@ -66,4 +69,4 @@ def rule_name(name: str) -> str:
 
 def is_general(name: str) -> bool:
     """Say whether a name means nothing without its module."""
-    return _GENERAL.fullmatch(name) is not None
+    return name in _GENERAL

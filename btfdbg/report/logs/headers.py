@@ -168,7 +168,8 @@ HEADERS: tuple[Header, ...] = (
     Header("divide-error", "divide", rf"{_OOPS}divide[ _]error: [0-9a-f]{{4}} \[#\d+\]", "divide error: 0000 [#1] SMP"),
     Header("divide-error", "Division by", r"Division by zero in kernel", "Division by zero in kernel."),
     Header("divide-error", "exception: ", r"fixpoint divide exception: [0-9a-f]{4} ilc:\d", "fixpoint divide exception: 0009 ilc:3 [#1] SMP"),
-    Header("trap", " [#", rf"{_OOPS}(?P<detail>int3|stack segment|segment not present|invalid TSS|alignment check|bounds|overflow|debug"
+    Header("trap", " [#&int3|segment|TSS|alignment|bounds|overflow|debug|coprocessor|device|control|double|exception",
+           rf"{_OOPS}(?P<detail>int3|stack segment|segment not present|invalid TSS|alignment check|bounds|overflow|debug"
            r"|coprocessor [\w ]+|device not available|control protection(?: fault)?|double fault|simd exception|fpu exception)"
            r"(?: \([\w -]+\))?: [0-9a-f]{4} \[#\d+\]", "int3: 0000 [#1] SMP", "{detail}"),
     # ---- BUG and WARN ----------------------------------------------------------------------
@@ -180,9 +181,9 @@ HEADERS: tuple[Header, ...] = (
     Header("odebug", "ODEBUG: ", r"ODEBUG: (?P<detail>[\w -]+)", "ODEBUG: activate not available", "{detail}", NAMES),
     Header("kobject", "kobject: '", r"kobject: '.*' \(.*\): (?:is not initialized|tried to|free: )",
            "kobject: '(null)' (ffff888000000000): is not initialized, yet kobject_put() is being called.", "", NAMES),
-    Header("usercopy", "usercopy", r"usercopy: [Kk]ernel memory (?P<detail>exposure|overwrite) attempt",
+    Header("usercopy", "usercopy&ernel memory ", r"usercopy: [Kk]ernel memory (?P<detail>exposure|overwrite) attempt",
            "usercopy: Kernel memory exposure attempt detected from SLUB object 'x' (offset 1, size 2)!", "{detail}", NAMES),
-    Header("usercopy", "usercopy", r"Bad or missing usercopy whitelist\?", "Bad or missing usercopy whitelist? Kernel memory exposure attempt detected", "", NAMES),
+    Header("usercopy", "usercopy&Bad or missing", r"Bad or missing usercopy whitelist\?", "Bad or missing usercopy whitelist? Kernel memory exposure attempt detected", "", NAMES),
     Header("fortify", "detected buffer overflow", r"detected buffer overflow in (?P<detail>\w+)$", "detected buffer overflow in memcpy", "{detail}", NAMES),
     Header("busy-inodes", "BUG: Dentry ", r"BUG: Dentry \S+\s+still in use", "BUG: Dentry ffff888000000000{i=0,n=x}  still in use (1) [unmount of ramfs ramfs]"),
     Header("bug", "file count is", r"VFS: Close: file count is (?:0|zero)", "VFS: Close: file count is 0", "file count"),
@@ -250,13 +251,13 @@ HEADERS: tuple[Header, ...] = (
     # ---- the end ---------------------------------------------------------------------------------
     Header("sysrq", "Trigger a crash", r"(?:sysrq|SysRq) ?: Trigger a crash", "sysrq: Trigger a crash", "SysRq"),
     Header("panic", "Kernel panic", r"Kernel panic(?: - not syncing)?: (?P<detail>.*)", "Kernel panic - not syncing: Fatal exception", "{detail}", FOLLOWS),
-    Header("invalid-opcode", " [#", rf"{_OOPS}invalid opcode: [0-9a-f]{{4}} \[#\d+\]", "invalid opcode: 0000 [#1] SMP", "", FOLLOWS),
+    Header("invalid-opcode", " [#&invalid opcode", rf"{_OOPS}invalid opcode: [0-9a-f]{{4}} \[#\d+\]", "invalid opcode: 0000 [#1] SMP", "", FOLLOWS),
     Header("bug", "Oops - BUG[", r"Oops - BUG\[#\d+\]", "Oops - BUG[#1]:"),
     Header("bug", "Internal error", r"Internal error: Oops - BUG: ", "Internal error: Oops - BUG: 00000000f2000800 [#1] SMP", "", FOLLOWS),
-    Header("invalid-opcode", "Oops|Internal error", r"(?:Internal error: )?(?:Oops - |Internal error: )(?:[Uu]ndefined|illegal) instruction|Oops - RI\[#\d+\]",
+    Header("invalid-opcode", "Oops|Internal error&ndefined instruction|illegal instruction|Oops - RI[#", r"(?:Internal error: )?(?:Oops - |Internal error: )(?:[Uu]ndefined|illegal) instruction|Oops - RI\[#\d+\]",
            "Internal error: Oops - undefined instruction: 0 [#1] SMP", "", FOLLOWS),
     Header("invalid-opcode", "illegal operation|operation exception|Reserved instruction|sig: 4 [#", r"(?:illegal operation|operation exception|Reserved instruction in kernel code|Oops: Exception in kernel mode, sig: 4 \[#)", "illegal operation: 0001 ilc:1 [#1] SMP", "", FOLLOWS),
-    Header("trap", "Oops", r"(?:Internal error: )?Oops - (?P<detail>[A-Za-z][\w ()-]+?)(?::| \[)", "Internal error: Oops - CFI: 00000000f2008260 [#1] SMP", "{detail}", FOLLOWS),
+    Header("trap", "Oops&Oops - ", r"(?:Internal error: )?Oops - (?P<detail>[A-Za-z][\w ()-]+?)(?::| \[)", "Internal error: Oops - CFI: 00000000f2008260 [#1] SMP", "{detail}", FOLLOWS),
     Header("trap", " ilc:", r"(?P<detail>[a-z][\w -]+): [0-9a-f]{4} ilc:\d", "specification exception: 0006 ilc:3 [#1] SMP", "{detail}", FOLLOWS),
     Header("trap", "Internal error", r"Internal error: (?P<detail>[\w ]*BRK handler|SP/PC alignment exception): [0-9a-f]+ \[#\d+\]",
            "Internal error: SP/PC alignment exception: 8a000000 [#1] SMP", "{detail}", FOLLOWS),
@@ -264,7 +265,7 @@ HEADERS: tuple[Header, ...] = (
     Header("trap", "Bad kernel stack", r"Bad kernel stack pointer [0-9a-f]+ at", "Bad kernel stack pointer 7fff0000 at c000000000000000", "bad kernel stack pointer"),
     Header("hardware", "Oops: Machine check", r"Oops: Machine check, sig: \d+ \[#\d+\]", "Oops: Machine check, sig: 7 [#1]", "machine check", FOLLOWS),
     Header("sysrq", "Oops: System Reset", r"Oops: System Reset, sig: \d+ \[#\d+\]", "Oops: System Reset, sig: 6 [#1]", "system reset", FOLLOWS),
-    Header("trap", "Oops: ", r"Oops: (?P<detail>Exception in kernel mode, sig: 5|Bad kernel stack pointer|Unrecoverable [\w ]+|Kernel \w+ Unavailable Exception)\b",
+    Header("trap", "Oops: &Exception in kernel mode|Bad kernel stack|Unrecoverable |Unavailable Exc", r"Oops: (?P<detail>Exception in kernel mode, sig: 5|Bad kernel stack pointer|Unrecoverable [\w ]+|Kernel \w+ Unavailable Exception)\b",
            "Oops: Exception in kernel mode, sig: 5 [#1]", "{detail}", FOLLOWS),
     # mips, loongarch
     Header("trap", "kernel code[#|kernel context![#", r"(?P<detail>Break instruction) in kernel code\[#\d+\]|do_cpu invoked from kernel context!\[#\d+\]",
