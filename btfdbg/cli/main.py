@@ -8,6 +8,7 @@ where and what to try. Imports nothing heavy until it knows what is wanted, so
 
 from __future__ import annotations
 
+import atexit
 import gc
 import io
 import os
@@ -30,6 +31,9 @@ EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_UNUSABLE = 2
 
+# Whether no code of the user's ran, whose objects may have something to do in the end.
+_ran_only_ours = False
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of the ``btfdbg`` script; returns the exit status."""
@@ -42,6 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if sys.argv[1:2] == ["btf"]:
         _leave(status)
     _ignore_interrupts()
+    if _ran_only_ours:
+        _keep_and_leave(status)
     return status
 
 
@@ -55,6 +61,19 @@ def _ignore_interrupts() -> None:
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _keep_and_leave(status: int) -> None:
+    """
+    As :func:`_leave`, once the cache's entries are written; with threads as Python does it.
+
+    Of 1,650 M instructions of a ``ctx`` 55 M took its objects apart.
+    """
+    import threading
+
+    if threading.active_count() == 1:
+        atexit._run_exitfuncs()
+        _leave(status)
 
 
 def _leave(status: int) -> None:
@@ -329,6 +348,7 @@ def _load_symbols(prog: drgn.Program, files: Sequence[str]) -> None:
 def _run(args: SimpleNamespace, prog: drgn.Program, session: Session, rest: Sequence[str]) -> int:
     import drgn
 
+    global _ran_only_ours
     drgn.set_default_prog(prog)
     if args.source:
         from btfdbg.commands.state import state_of
@@ -352,6 +372,8 @@ def _run(args: SimpleNamespace, prog: drgn.Program, session: Session, rest: Sequ
         status = EXIT_OK
         if args.commands:
             status = execute.run_commands(session, args.commands, color=args.color)
+            alone = not rest and args.code is None and not args.inputs and not args.crashrc
+            _ran_only_ours = alone and execute.were_only_ours(args.commands)
         if args.code is not None:
             return execute.run_code(session, "\n".join(args.code), ["-e", *rest]) or status
         if rest:

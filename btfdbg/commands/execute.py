@@ -225,6 +225,19 @@ def run_commands(session: Session, commands: Sequence[str], *, color: str = "aut
     return status
 
 
+def were_only_ours(commands: Sequence[str]) -> bool:
+    """
+    Whether lines that were run have run nothing but our code and drgn's.
+
+    Not where one is the user's or Python, or evaluates what the user wrote.
+    """
+    from btfdbg.commands import namespace, where
+
+    words = [line.split(None, 1)[0] for line in commands if line.strip()]
+    # What does not stand alone has all commands loaded, the user's among them.
+    return where.RUN_NO_CODE.issuperset(words) and not namespace.are_loaded()
+
+
 def _bind(session: Session) -> None:
     from btfdbg.commands import evaluate
 

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import keyword
-import pkgutil
 import re
 import sys
 from collections.abc import Iterator
@@ -29,29 +27,17 @@ from drgn.commands import (
     ParsedCommand,
 )
 
-from btfdbg.commands import (
-    aliases,
-    equivalents,
-    extensions,
-    failure,
-    output,
-    reads,
-    usage_errors,
-    where,
-    words,
-)
+from btfdbg.commands import aliases, extensions, output, reads, where, words
 from btfdbg.commands.arguments import options_first
-from btfdbg.commands.candidates import candidates
-from btfdbg.commands.crash.attach import attach
 from btfdbg.commands.define import NAMESPACE, own
 from btfdbg.commands.state import PromptState, state_of
 from btfdbg.commands.text import one_line
 from btfdbg.errors import BtfdbgError
 from btfdbg.interrupts import held, pass_on
+from btfdbg.lazy_pattern import pattern
 from btfdbg.patches import install
 from btfdbg.patches.install import reach
 from btfdbg.patches.watchdog import watched
-from btfdbg.program import untyped
 from btfdbg.program.session import Session
 
 # Commands whose arguments are not ours to look into.
@@ -60,10 +46,10 @@ _VERBATIM = frozenset(("sh", "py", "source", "crash", "eval"))
 # drgn's own crash prompt and its way out make no sense within ours.
 _HIDDEN = frozenset(("drgn", "exit", "q"))
 
-_WORD = re.compile(r"\*|[^\s<>|;&#'\"()]+")
-_FORMATTED = re.compile(r"(p|x)/(\w+)(?=\s|$)")
+_WORD = pattern(r"\*|[^\s<>|;&#'\"()]+")
+_FORMATTED = pattern(r"(p|x)/(\w+)(?=\s|$)")
 
-_HELP = re.compile(r"\s*(--help|-h)\s*(?=$|[|>])")
+_HELP = pattern(r"\s*(--help|-h)\s*(?=$|[|>])")
 
 LEAVE = frozenset(("q", "quit", "exit"))
 """Lines that end a session."""
@@ -78,6 +64,10 @@ def load_commands() -> None:
     global _loaded
     if _loaded:
         return
+    import pkgutil
+
+    from btfdbg.commands.crash.attach import attach
+
     # Half of them would be registered, and could not be a second time.
     with held():
         install.import_commands()
@@ -89,6 +79,11 @@ def load_commands() -> None:
         install.install_commands()
         attach()
         extensions.load()
+
+
+def are_loaded() -> bool:
+    """Whether :func:`load_commands` was called: what was asked for did not stand alone."""
+    return _loaded
 
 
 def stands_alone(word: str, state: PromptState) -> bool:
@@ -127,6 +122,8 @@ def lookup(prog: drgn.Program, name: str) -> Command[Any]:
         load_commands()
         found = _lookup(prog, name)
     if found is None:
+        import keyword
+
         stands_for = aliases.meaning(name, state_of(prog).aliases)
         # An alias may stand for an expression as well, which begins with no word.
         word = _WORD.match(stands_for or "")
@@ -299,8 +296,8 @@ def _terse() -> Iterator[None]:
 
 def _take_json(tail: str) -> tuple[str, str]:
     """Take ``--json`` or ``--json-lines`` off a command line of drgn's, before a redirection."""
-    pattern = r"(?:^|\s)(--json(?:-lines)?)(?=\s|$)"
-    match = re.search(pattern, re.split(r"[|<>]", tail, maxsplit=1)[0])
+    option = r"(?:^|\s)(--json(?:-lines)?)(?=\s|$)"
+    match = re.search(option, re.split(r"[|<>]", tail, maxsplit=1)[0])
     if not match:
         return "", tail
     return match[1], tail[: match.start()] + tail[match.end() :]
@@ -317,7 +314,7 @@ def _json(wanted: str) -> Iterator[None]:
         yield
 
 
-_DOLLAR = re.compile(r"(?<![\w$\\'\"])\$(\w*)(?=$|[\s|<>)+\-.,])")
+_DOLLAR = pattern(r"(?<![\w$\\'\"])\$(\w*)(?=$|[\s|<>)+\-.,])")
 
 
 def _expand(state: PromptState, tail: str) -> str:
@@ -384,6 +381,10 @@ def print_error(state: PromptState, message: str) -> None:
 
 def one_line_about(session: Session, error: BaseException) -> str:
     """The one line that is shown for an error."""
+    from btfdbg.commands import equivalents, failure, usage_errors
+    from btfdbg.commands.candidates import candidates
+    from btfdbg.program import untyped
+
     names = candidates(session, _loaded_names(session.prog))
 
     def known(name: str) -> str:

@@ -52,6 +52,14 @@ drgn makes its list of modules out of their sections' names, which it reads lett
 117,000 system calls for 41 modules of an ELF file. What goes through our finders asks for it.
 """
 
+RUN_NO_CODE = frozenset(
+    (
+        "bt", "ctx", "dev", "files", "foreach", "fuser", "ipcs", "irq", "kmem", "log", "mach",
+        "mod", "mount", "net", "ps", "runq", "sig", "swap", "sym", "sys", "task", "timer", "vm",
+    )
+)  # fmt: skip
+"""Commands that take no expression of Python, which could leave something to do behind."""
+
 _PROMPT = "btfdbg.commands.prompt."
 
 
