@@ -15,6 +15,7 @@ from btfdbg.btf.btf import Btf
 from btfdbg.btf.encoder import enum_meaning
 from btfdbg.btf.fields import INFO
 from btfdbg.btf.format import LAYOUTS, TYPE_WORDS, Kind, TypeId, info_kind
+from btfdbg.btf.names import offsets_in
 from btfdbg.errors import BtfFormatError
 from btfdbg.lazy_dataclass import dataclass
 
@@ -121,9 +122,7 @@ def _all_names(btf: Btf) -> dict[bytes, list[TypeId]]:
 
 def _search(btf: Btf, name: bytes) -> tuple[TypeId, ...]:
     offsets = [
-        member.start_str_off + at
-        for member in btf.chain()
-        for at in member.strings.offsets_of(name)
+        member.start_str_off + at for member in btf.chain() for at in offsets_in(member, name, btf)
     ]
     found: set[TypeId] = set()
     for offset in offsets:

@@ -28,6 +28,8 @@ _MAX_IDS = 64
 _AFTER_NAME = b"\0"
 # In the place of kinds: the enums with an enumerator of the name.
 _ENUMERATOR = -2
+# The offsets at which the strings read the name: what split BTF on top asks for.
+_STRING = -3
 
 
 class RecordIndex:
@@ -67,7 +69,8 @@ class RecordIndex:
 
 class KnownNames:
     """
-    Ids of the own types that have a name, or an enumerator of it, for names that were asked for.
+    Ids of the own types that have a name, or an enumerator of it, for names that were asked for;
+    and where the name stands among the strings.
 
     :ivar is_new: Whether something was added since it was read.
     """
@@ -127,6 +130,17 @@ class KnownNames:
             return None
         return found
 
+    def offsets(self, btf: Btf, name: bytes) -> tuple[int, ...] | None:
+        """Every offset of :class:`~btfdbg.btf.strings.Strings` that reads a name, as above."""
+        found = self._ids.get((name, _STRING))
+        try:
+            if found is None or all(btf.strings.bytes_at(at) == name for at in found):
+                return found
+        except IndexError:
+            pass
+        self.clear()
+        return None
+
     def _ascending(self, btf: Btf, name: bytes, what: int) -> tuple[int, ...] | None:
         found = self._ids.get((name, what))
         least = btf.start_id
@@ -148,6 +162,10 @@ class KnownNames:
     def add_enums(self, name: bytes, ids: tuple[int, ...]) -> None:
         """Remember which enums have an enumerator of a name; as above."""
         self._add(name, _ENUMERATOR, ids)
+
+    def add_offsets(self, name: bytes, offsets: tuple[int, ...]) -> None:
+        """Remember where strings read a name; as above."""
+        self._add(name, _STRING, offsets)
 
     def _add(self, name: bytes, what: int, ids: tuple[int, ...]) -> None:
         if len(ids) > _MAX_IDS or len(name) > _MAX_NAME or b"\n" in name:

@@ -116,7 +116,7 @@ class NameIndex:
             offsets = [
                 member.start_str_off + at
                 for member in self._btf.chain()
-                for at in member.strings.offsets_of(name)
+                for at in offsets_in(member, name, self._btf)
             ]
             found = self._searched(offsets, kinds)
             if found is not None:
@@ -230,6 +230,25 @@ class NameIndex:
             name = string_bytes(offset)
             if table.setdefault(name, offset) != offset:
                 self._repeated.setdefault(name, [table[name]]).append(offset)
+
+
+def offsets_in(btf: Btf, name: bytes, top: Btf) -> Iterable[int]:
+    """
+    Where one blob's own strings read a name.
+
+    :param btf: One of the chain of ``top``, whose types are looked for.
+
+    A kernel's 2 MB are searched once for a name that each of its modules asks for, and not
+    again by a later run; of its own types the ids are kept.
+    """
+    known = btf.known_names
+    if known is None or btf is top:
+        return btf.strings.offsets_of(name)
+    found = known.offsets(btf, name)
+    if found is None:
+        found = tuple(btf.strings.offsets_of(name))
+        known.add_offsets(name, found)
+    return found
 
 
 def _places(column: bytes, value: int) -> Iterator[int]:

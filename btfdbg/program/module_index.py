@@ -15,6 +15,7 @@ from btfdbg.btf import Kind, TypeId, kinds
 from btfdbg.btf.enumerators import NamedValue
 from btfdbg.btf.fields import INFO
 from btfdbg.btf.layouts import info_kind
+from btfdbg.btf.names import offsets_in
 from btfdbg.btf.strings import encode_name
 from btfdbg.errors import BtfError
 from btfdbg.lazy_dataclass import dataclass
@@ -87,7 +88,7 @@ class ModuleIndex:
                 offsets = in_base[id(base)] = [
                     member.start_str_off + at
                     for member in (() if base is None else base.chain())
-                    for at in member.strings.offsets_of(data)
+                    for at in offsets_in(member, data, btf)
                 ]
             own = [btf.start_str_off + at for at in btf.strings.offsets_of(data)]
             if offsets or own:

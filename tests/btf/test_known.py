@@ -10,7 +10,7 @@ from btfdbg.btf import Btf, Kind, enumerators, names
 from btfdbg.btf.enumerators import find_enumerators
 from btfdbg.btf.known import MAX_NAMES, KnownNames, RecordIndex
 from btfdbg.btf.text import assemble
-from tests.btf.samples import EVERY_KIND
+from tests.btf.samples import EVERY_KIND, SPLIT
 
 _VALUES = ("RED", "BLUE", "MINUS", "SMALL", "HUGE", "BOTTOM", "ED")
 _KINDS = (None, (Kind.STRUCT,), (Kind.TYPEDEF, Kind.STRUCT), (Kind.VAR,), (Kind.INT, Kind.INT), ())
@@ -165,3 +165,30 @@ def test_many_absent_names_are_looked_up_in_a_table() -> None:
     assert [btf.own_ids_by_name(name) for name in _names(btf)] == [
         _btf().own_ids_by_name(name) for name in _names(btf)
     ]
+
+
+def test_what_splits_ask_of_a_base_is_found_once_and_held_against_it() -> None:
+    def splits(known: KnownNames | None) -> list[object]:
+        base = _btf()
+        base.known_names = known
+        found: list[object] = []
+        for _ in range(2):
+            split = assemble.parse(SPLIT, base=base)
+            found += [split.own_ids_by_name(name) for name in (*_names(split), *_names(base))]
+            found += [find_enumerators(split, name) for name in _VALUES]
+        return found
+
+    wanted = splits(None)
+    known = KnownNames()
+    assert splits(known) == wanted
+    good = known.pack()
+    again = KnownNames.unpack(good)
+    assert splits(again) == wanted
+    assert not again.is_new
+    strings = [line for line in good.split(b"\n") if b"\0-3 " in line]
+    assert strings
+    for line in strings:
+        head, _, last = line.rpartition(b" ")
+        for wrong in (int(last) + 1, 1 << 40):
+            bad = good.replace(line, b"%b %d" % (head, wrong))
+            assert splits(KnownNames.unpack(bad)) == wanted
