@@ -15,6 +15,7 @@ syscall.py   the system call of a task, its arguments and file
 alike.py     stacks that are alike, unwound once
 waits.py     what a blocked task waits for; blocked.py: groups, chains, circles
 happened.py  the decision: kind, deciding stack, access; sentence.py: its words
+taints.py    what taints the kernel, in letters
 place.py     where it happened: task, frame, lines of the log
 clock.py     jiffies → seconds; pools.py: work queues; trouble.py: why one was panicked by hand
 first.py     the first lines of a prompt, before anybody asked

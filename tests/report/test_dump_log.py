@@ -1,4 +1,4 @@
-"""The message that a kernel panicked with is the one that drgn's helper gives."""
+"""What names a panic and what taints a kernel are what drgn's helpers give."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import random
 import pytest
 from drgn.helpers.linux.panic import _panic_message
 from drgn.helpers.linux.panic import panic_message as drgns
+from drgn.helpers.linux.panic import tainted as drgns_tainted
 
 from btfdbg.report.dump_log import best_panic, panic_message
+from btfdbg.report.taints import tainted
 from tests.repl.support import ARCHITECTURES, session_of
 
 _PIECES = (
@@ -23,6 +25,12 @@ _PIECES = (
 def test_of_a_dump_it_is_drgns(architecture: str) -> None:
     prog = session_of(architecture).prog
     assert panic_message(prog) == drgns(prog) is not None
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_letters_of_taints_are_drgns(architecture: str) -> None:
+    prog = session_of(architecture).prog
+    assert tainted(prog) == drgns_tainted(prog) != ""
 
 
 def test_of_any_text_it_is_drgns() -> None:

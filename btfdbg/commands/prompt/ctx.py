@@ -183,9 +183,8 @@ def _task(session: Session, text: str | None) -> drgn.Object | None:
 
 
 def _panic(session: Session, *, causes: bool) -> Iterator[list[Fragment]]:
-    from drgn.helpers.linux.panic import tainted
-
     from btfdbg.report.dump_log import panic_message
+    from btfdbg.report.taints import tainted
 
     message = panic_message(session.prog)
     lines = _text(message).splitlines() if message else []
