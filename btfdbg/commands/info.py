@@ -7,6 +7,7 @@ from typing import Any
 from btfdbg.btf.encoder import remarks
 from btfdbg.program import bpf
 from btfdbg.program.session import Session
+from btfdbg.vmcore.platforms import machine_of
 
 
 def as_dict(session: Session) -> dict[str, Any]:
@@ -28,7 +29,7 @@ def as_dict(session: Session) -> dict[str, Any]:
     platform = session.prog.platform
     return {
         "format": dump.format.value if dump is not None else "unknown",
-        "architecture": platform.arch.name.lower() if platform is not None else "unknown",
+        "architecture": machine_of(platform) or "unknown",
         "release": session.release,
         "build_id": session.build_id,
         "vmcoreinfo": {"source": session.vmcoreinfo_source},

@@ -99,6 +99,17 @@ def get_kernel(prog: drgn.Program, said: str | None) -> str | None:
     return f"{said.removesuffix(_MARK)}[TAINTED by {by}]" if by else said
 
 
+def get_dumpfile(prog: drgn.Program, said: str | None) -> str | None:
+    """
+    The DUMPFILE line: the dump, also where drgn was given a file of its notes only.
+
+    :param said: What drgn makes of it.
+    """
+    session = find_session(prog)
+    dump = session.dump if session is not None else None
+    return said if dump is None else str(dump.path)
+
+
 def print_sys(original: Command) -> Command:
     """``sys`` and what else prints these lines."""
     from importlib import import_module
@@ -109,8 +120,13 @@ def print_sys(original: Command) -> Command:
         fields = getattr(module, "_FIELDS", None)
         if not fields or fields[0][0] != "KERNEL":
             return original(prog, *args, **kwargs)
-        name, append, getter = fields[0]
-        module._FIELDS = [(name, append, lambda p: get_kernel(p, getter(p))), *fields[1:]]
+        ours = {"KERNEL": get_kernel, "DUMPFILE": get_dumpfile}
+
+        def changed(name: str, append: Any, getter: Any) -> tuple[str, Any, Any]:
+            ask = ours.get(name)
+            return name, append, getter if ask is None else lambda p: ask(p, getter(p))
+
+        module._FIELDS = [changed(*field) for field in fields]
         try:
             return original(prog, *args, **kwargs)
         finally:

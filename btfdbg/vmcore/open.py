@@ -22,8 +22,9 @@ from btfdbg.vmcore.openelf import open_elf
 from btfdbg.vmcore.openimage import open_lime, open_raw, open_xen
 from btfdbg.vmcore.openkdump import open_kdump
 from btfdbg.vmcore.overlay import complete_memory
-from btfdbg.vmcore.platforms import platform_named
+from btfdbg.vmcore.platforms import machine_of, platform_named, platform_of
 from btfdbg.vmcore.program import vmcoreinfo_of
+from btfdbg.vmcore.recover import Candidate, architectures_of, check
 from btfdbg.vmcore.vmcoreinfo import MAX_BYTES
 
 _NOTE_HEADER = b"VMCOREINFO\0\0"
@@ -62,13 +63,54 @@ def open_core(
     if vmcoreinfo is not None:
         vmcoreinfo = _given_text(vmcoreinfo)
     try:
-        prog, info = READERS[info.format](info, platform, vmcoreinfo)
+        try:
+            prog, info = READERS[info.format](info, platform, vmcoreinfo)
+        except DebugInfoError:
+            if platform is not None:
+                _require_architecture(_opened_without(info, vmcoreinfo), platform)
+            raise
+        if platform is not None:
+            _require_architecture(info, platform)
         complete_memory(prog, info, vmcoreinfo_of(prog, info))
         return prog, info
     except OSError as e:
         raise DebugInfoError(f"{info.path}: {e.strerror or e}", step="open") from e
     except MemoryError as e:
         raise DebugInfoError(f"{info.path}: out of memory while opening it", step="open") from e
+
+
+def _opened_without(info: DumpInfo, text: bytes | None) -> DumpInfo:
+    """What is known of a dump that opens if no architecture is given, else what is given."""
+    try:
+        return READERS[info.format](info, None, text)[1]
+    except DebugInfoError:
+        return info
+
+
+def _require_architecture(info: DumpInfo, platform: drgn.Platform) -> None:
+    """
+    Hold --architecture against what VMCOREINFO and the memory say.
+
+    :param info: Of the opened dump.
+    :raises DebugInfoError: they say another one, or another byte order.
+    """
+    if info.vmcoreinfo is None:
+        return
+    candidate = Candidate(info.vmcoreinfo.split(b"\0")[0], 0, False)
+    named = architectures_of(candidate.info)
+    found = [platform_of(architecture, True) for architecture in named]
+    if info.memory is not None and "init_uts_ns" in candidate.info.symbols:
+        believed = check(candidate, info.memory, named)
+        if believed is not None:
+            found = [platform_of(believed.architecture, believed.little_endian)]
+            named = [] if found[0] != platform else named
+    if found and platform.arch not in named:
+        raise DebugInfoError(
+            f"{info.path} is of {' or '.join(map(machine_of, found))}, not of"
+            f" {machine_of(platform)}",
+            step="open",
+            hint="leave out --architecture",
+        )
 
 
 def _given_text(text: bytes) -> bytes:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import drgn
 import pytest
 
 import btfdbg
 from btfdbg.commands import evaluate
-from btfdbg.patches.system import get_kernel, tainted_by
+from btfdbg.patches.system import get_dumpfile, get_kernel, tainted_by
 from btfdbg.program.session import Session
 
 COREFILES = Path(__file__).resolve().parents[2] / "corefiles"
@@ -57,3 +58,10 @@ def test_a_path_stays_before_the_taints(session: Session) -> None:
     assert (get_kernel(session.prog, "/x/vmlinux  [TAINTED]") or "").startswith(
         "/x/vmlinux  [TAINTED by O"
     )
+
+
+def test_sys_names_the_dump_where_drgn_was_given_its_notes_only(session: Session) -> None:
+    assert session.dump is not None
+    said = get_dumpfile(session.prog, "/memfd:btfdbg-notes (deleted)")
+    assert said == str(session.dump.path)
+    assert get_dumpfile(drgn.Program(), "/proc/kcore") == "/proc/kcore"

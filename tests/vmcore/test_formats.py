@@ -10,6 +10,7 @@ from pathlib import Path
 import drgn
 import pytest
 
+from btfdbg.errors import DebugInfoError
 from btfdbg.vmcore import Format, open_core
 from corefiles.recompress import snappy
 
@@ -120,6 +121,28 @@ def test_a_big_endian_kdump_file_of_a_little_endian_kernel_opens(
     physical = kernel.physical + 5 * 65536 + 2048
     assert prog.read(physical, len(MARK), physical=True) == MARK
     assert prog["UTS_RELEASE"].string_().decode() == tiny.RELEASE
+
+
+@pytest.mark.parametrize("writer", ["kdump", "kdump without a text", *WRITERS])
+@pytest.mark.parametrize("arch", ARCHES, ids=str)
+def test_an_architecture_that_is_not_the_kernels_is_refused(
+    arch: Arch, writer: str, tmp_path: Path
+) -> None:
+    """It ended in a traceback, or said that pages were missing."""
+    kernel, core = Kernel(arch), tmp_path / "core"
+    if writer in WRITERS:
+        path = WRITERS[writer](core, kernel)
+    else:
+        path = tiny.kdump(core, kernel, vmcoreinfo=writer == "kdump", block=arch.page)
+    names = {a.machine for a in ARCHES} | {"ppc64"}
+    for name in sorted(names - {arch.machine}):
+        with pytest.raises(DebugInfoError) as error:
+            opened(path, architecture=name)
+        said = str(error.value)
+        # An ELF header says it first, and not of which byte order.
+        assert f" is of {arch.machine}, not of {name}" in said or "by its header, not of" in said
+        assert error.value.hint == "leave out --architecture"
+    assert opened(path, architecture=arch.machine)[0].platform == arch.platform
 
 
 def test_an_unknown_machine_in_a_kdump_header_is_told_by_vmcoreinfo(tmp_path: Path) -> None:

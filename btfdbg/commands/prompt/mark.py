@@ -111,7 +111,8 @@ def _address(value: Any) -> int | None:
 
 def _path(session: Session) -> Path:
     """One file per dump; the name tells nothing about where the dump is."""
-    core = session.prog.core_dump_path or "live"
+    dump = session.dump
+    core = dump.path if dump is not None else session.prog.core_dump_path or "live"
     key = hashlib.sha256(f"{os.path.realpath(core)}\0{session.build_id}".encode()).hexdigest()
     return state_dir() / "marks" / f"{key[:24]}.json"
 
