@@ -138,7 +138,7 @@ def per_cpu(recorder: Recorder, session: Session) -> None:
 
 
 def modules(recorder: Recorder, session: Session) -> None:
-    """Of each module everything but its code: symbols, ORC, data."""
+    """Of each module symbols, ORC, data; its code where crash reads all of it at once."""
     from drgn.helpers.linux.module import for_each_module
 
     for module in for_each_module(recorder.prog):
@@ -155,9 +155,10 @@ def _module_data(module: Object) -> Iterator[tuple[int, int]]:
     except AttributeError:
         # Linux kernel commit ac3b43283923 ("module: replace module_layout with
         # module_memory") (in v6.4).
+        # Its code too: crash reads all of it in one piece, and names nothing of a module of
+        # which a page is missing.
         layout = module.core_layout
-        text = layout.text_size.value_()
-        yield layout.base.value_() + text, layout.size.value_() - text
+        yield layout.base.value_(), layout.size.value_()
         return
     text = prog.constant("MOD_TEXT").value_()
     for i in range(memory.type_.length or 0):

@@ -1,7 +1,7 @@
 """What ``--for corelens`` keeps beyond what every trimmed dump has: whole subsystems.
 
-Owns the walks over super blocks with their inodes and dentries, disks with their queues and
-requests, work queues, devices, and cgroups. Each is bounded: a machine may have millions.
+Owns the walks over super blocks with their inodes and dentries, work queues, devices, and
+cgroups; that over disks is in ``trim.disks``. Each is bounded: a machine may have millions.
 
 To add one: a function in ``CORELENS``.
 
@@ -17,16 +17,13 @@ import drgn
 from drgn import Object
 
 from btfdbg.program.session import Session
+from btfdbg.trim.disks import disks
 from btfdbg.trim.recorder import Recorder
 from btfdbg.trim.touching import SKIPPED, Need, strings, whole
 from btfdbg.trim.walks import dentry, inode
 
 _MAX_SUPERS = 1 << 12
 _MAX_INODES = 1 << 15
-_MAX_DISKS = 1 << 12
-_MAX_PARTITIONS = 1 << 8
-_MAX_CONTEXTS = 1 << 10
-_MAX_TAGS = 1 << 12
 _MAX_QUEUES = 1 << 12
 _MAX_WORK = 1 << 12
 _MAX_DEVICES = 1 << 14
@@ -58,67 +55,6 @@ def super_blocks(recorder: Recorder, session: Session) -> None:
                     dentry(recorder, entry, seen)
         except SKIPPED:
             continue  # of one super block; the others are recorded all the same
-
-
-def disks(recorder: Recorder, session: Session) -> None:
-    """Each disk with its partitions, its queue, and the requests in flight."""
-    from drgn.helpers.linux.block import for_each_disk, for_each_partition
-
-    for disk in islice(for_each_disk(recorder.prog), _MAX_DISKS):
-        try:
-            whole(recorder, disk)
-            _queue(recorder, disk.queue)
-        except SKIPPED:
-            continue  # of one disk
-    for part in islice(for_each_partition(recorder.prog), _MAX_DISKS * _MAX_PARTITIONS):
-        try:
-            whole(recorder, part)
-        except SKIPPED:
-            continue
-
-
-def _queue(recorder: Recorder, queue: Object) -> None:
-    whole(recorder, queue)
-    for context in _hardware_contexts(queue):
-        try:
-            whole(recorder, context)
-            for tags in (context.tags, context.sched_tags):
-                if tags:
-                    _tags(recorder, tags)
-        except SKIPPED:
-            continue  # of one context
-
-
-def _hardware_contexts(queue: Object) -> list[Object]:
-    from drgn.helpers.linux.xarray import xa_for_each
-
-    count = min(int(queue.nr_hw_queues), _MAX_CONTEXTS)
-    try:
-        table = queue.hctx_table.address_of_()
-    except AttributeError:
-        # Linux kernel commit 4e5cc99e1e48 ("blk-mq: manage hctx map via xarray") (in v5.19).
-        return [queue.queue_hw_ctx[number] for number in range(count)]
-    found = islice(xa_for_each(table), count)
-    return [drgn.cast("struct blk_mq_hw_ctx *", entry) for _, entry in found]
-
-
-def _tags(recorder: Recorder, tags: Object) -> None:
-    whole(recorder, tags)
-    count = min(int(tags.nr_tags), _MAX_TAGS)
-    for bitmap in (tags.bitmap_tags, tags.breserved_tags):
-        # Linux kernel commit ae0f1a732f4a ("blk-mq: Stop using pointers for
-        # blk_mq_tags bitmap tags") (in v5.16).
-        bits = bitmap.sb if bitmap.type_.kind is not drgn.TypeKind.POINTER else bitmap[0].sb
-        words = min(int(bits.map_nr), _MAX_TAGS)
-        if words:
-            recorder.touch(int(bits.map), words * drgn.sizeof(bits.map.type_.type))
-    for requests in (tags.rqs, tags.static_rqs):
-        if not requests:
-            continue
-        recorder.touch(int(requests), count * drgn.sizeof(requests.type_.type))
-        for number in range(count):
-            if requests[number]:
-                whole(recorder, requests[number])
 
 
 def work_queues(recorder: Recorder, session: Session) -> None:

@@ -20,6 +20,7 @@ import drgn
 from drgn import Object
 
 from btfdbg.program.session import Session
+from btfdbg.trim.disks import disk_list
 from btfdbg.trim.recorder import Recorder
 from btfdbg.trim.touching import SKIPPED, Need, strings, whole
 
@@ -241,4 +242,5 @@ NEEDS: tuple[tuple[str, Need], ...] = (
     ("open files", open_files),
     ("mounts", mounts),
     ("slab counters", slab_counters),
+    ("disk list", disk_list),
 )

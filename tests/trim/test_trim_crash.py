@@ -27,7 +27,7 @@ COMMANDS = (
     *("task", "struct task_struct", "sym schedule", "mach", "swap", "kmem -v"),
     *("p linux_banner", "p init_task", "p runqueues:0"),
     *("bt", "bt -f", "foreach UN bt", "foreach IN bt", "files", "foreach files", "mount"),
-    "kmem -s",
+    *("kmem -s", "dev -d"),
 )
 
 
