@@ -66,7 +66,8 @@ def open_core(
         try:
             prog, info = READERS[info.format](info, platform, vmcoreinfo)
         except DebugInfoError:
-            if platform is not None:
+            # An ELF header has said it already.
+            if platform is not None and info.format is not Format.ELF:
                 _require_architecture(_opened_without(info, vmcoreinfo), platform)
             raise
         if platform is not None:
