@@ -10,6 +10,7 @@ Facts: Intel SDM volume 2; Arm ARM C4.1 (loads and stores, their size in bits 31
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -45,6 +46,11 @@ _BITS = frozenset(("test", "and", "or", "xor", "bt", "bts", "btr", "btc", "not")
 _COUNTS = frozenset(("add", "sub", "inc", "dec", "xadd", "adc", "sbb"))
 # The count of a shift is a byte, whatever number it is of.
 _SHIFT = "cl, "
+# The register of the first argument, as what is written comes first.
+_FIRST = ("rdi, ",)
+_REGISTER = ("rdi", "edi", "di,", "dil")
+_READS = frozenset(("cmp", "test", "push"))
+_MAX_BETWEEN = 12
 _LOCKS = (0xF0,)
 # alternatives replace "lock" on a kernel with one CPU (arch/x86/kernel/alternative.c).
 _UNLOCKED = 0x3E
@@ -104,6 +110,7 @@ class Accesses:
     :ivar is_counted: whether something is added there in one step that others see as one
         (``lock add``).
     :ivar is_added: whether something is added there otherwise.
+    :ivar passed: the functions that are passed the address as their first argument.
     """
 
     sizes: frozenset[int]
@@ -112,6 +119,7 @@ class Accesses:
     is_indexed: bool = False
     is_counted: bool = False
     is_added: bool = False
+    passed: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +132,7 @@ class _One:
     indexed: bool = False
     counted: bool = False
     added: bool = False
+    passed: int = 0
 
 
 class AccessReader:
@@ -199,6 +208,8 @@ class AccessReader:
             found.extend(one(at, start, size))
         if not found:
             return None
+        passed = frozenset(a.passed for a in found if a.passed)
+        found = [a for a in found if not a.passed]
         here = [a for a in found if not a.offset and not a.indexed]
         return Accesses(
             frozenset(a.size for a in here if not a.bits),
@@ -207,6 +218,7 @@ class AccessReader:
             any(a.indexed and not a.offset for a in found),
             any(a.counted for a in here),
             any(a.added for a in here),
+            passed,
         )
 
     def _places(self, start: int, size: int) -> Iterator[int]:
@@ -221,12 +233,45 @@ class AccessReader:
         extent = self._extent(at)
         if extent is None:
             return
-        for address, length, mnemonic, operands in self._instructions(*extent):
-            if address + length <= at:
-                continue
-            if address < at:
-                yield from self._memory(address, length, mnemonic, operands, start, size)
+        every = self._instructions(*extent)
+        number = bisect_right(every, (at,)) - 1
+        if number < 0:
             return
+        address, length, mnemonic, operands = every[number]
+        if not address < at < address + length:
+            return
+        yield from self._memory(address, length, mnemonic, operands, start, size)
+        is_taken = operands.startswith(_FIRST) and (mnemonic == "lea" or operands[-1] != "]")
+        if is_taken and self._named(operands, address + length) == start:
+            called = self._called(every[number + 1 : number + 1 + _MAX_BETWEEN])
+            if called:
+                yield _One(0, 0, passed=called)
+
+    def _named(self, operands: str, end: int) -> int | None:
+        """The address that an instruction puts into a register."""
+        what = operands.partition(", ")[2]
+        if what[-1:] != "]":
+            try:
+                return int(what, 0) & _M64
+            except ValueError:
+                return None
+        # As of a load: what "lea" computes is no access.
+        for mem, _ in self._arch.memory("mov", operands):
+            if mem.base == "pc" and mem.index_by is None:
+                return (end + mem.disp) & _M64
+        return None
+
+    def _called(self, following: Sequence[tuple[int, int, str, str]]) -> int:
+        """The function that is called next, with the first argument as it is; 0 if none is."""
+        for _, _, mnemonic, operands in following:
+            direct = self._arch.direct(mnemonic, operands)
+            if mnemonic == "call":
+                return direct[1] if direct is not None else 0
+            if mnemonic == "jmp" or mnemonic.startswith("ret"):
+                return 0
+            if operands.startswith(_REGISTER) and mnemonic not in _READS:
+                return 0
+        return 0
 
     def _memory(
         self, address: int, length: int, mnemonic: str, operands: str, start: int, size: int
@@ -276,7 +321,7 @@ class AccessReader:
         pages = (words[0] >> 5 & 0x7FFFF) << 2 | words[0] >> 29 & 3
         pages -= (pages & 1 << 20) << 1
         known = {words[0] & 31: ((at >> 12) + pages) << 12 & _M64}
-        for word in words[1:]:
+        for number, word in enumerate(words[1:], 1):
             register, base = word & 31, known.get(word >> 5 & 31)
             if word & 0xFF80_0000 == 0x9100_0000:  # add, 64 bits, immediate
                 offset = (word >> 10 & 0xFFF) << (12 if word >> 22 & 1 else 0)
@@ -301,6 +346,10 @@ class AccessReader:
                 continue
             if word & 0x7C00_0000 == 0x1400_0000 and word >> 31 == 0:
                 return  # an unconditional jump: what follows is reached otherwise
+            if word & 0xFC00_0000 == 0x9400_0000 and known.get(0) == start:
+                here = at + 4 * number
+                away = word & 0x3FF_FFFF
+                yield _One(0, 0, passed=here + 4 * (away - ((away & 1 << 25) << 1)) & _M64)
             if word & 0xFC00_0000 == 0x9400_0000 or word & 0xFFFF_FC1F == 0xD63F_0000:
                 for clobbered in (*range(19), 30):
                     known.pop(clobbered, None)

@@ -1,9 +1,10 @@
 """Whether the kernel's code treats a number as the type does that it would be given.
 
 A number has no shape that memory could contradict: whether ``bool`` became ``int`` since the
-kernels that are known, only the bytes that code reads and writes tell. Owns holding a type against
-them, and saying when code is asked: where kernels leave a doubt, or the compiler may have made
-something else of the variable.
+kernels that are known, only the bytes that code reads and writes tell. A small structure fills
+its place as well as others do: the functions that it is passed to tell. Owns holding a type
+against them, and saying when code is asked: where kernels leave a doubt, or the compiler may have
+made something else of the variable.
 
 Facts: LLVM's GlobalOpt keeps a static variable that only ever has two constant values as one byte
 that says which of them (TryToShrinkGlobalToBoolean); its DWARF says so, memory does not.
@@ -13,8 +14,12 @@ from __future__ import annotations
 
 from drgn import Type, TypeKind
 
+from btfdbg.btf import Btf, Kind, kinds
+from btfdbg.cdecl import QUALIFIERS, CDeclError, unqualified
+from btfdbg.errors import BtfError
 from btfdbg.variables.beyond import is_of_this_series
 from btfdbg.variables.context import Context
+from btfdbg.variables.convert import describe
 from btfdbg.variables.evidence import Accesses
 from btfdbg.variables.forms import size_of
 from btfdbg.variables.placement import SectionKind
@@ -25,7 +30,10 @@ from btfdbg.variables.provenance import Rejection, Source
 from btfdbg.variables.symbols import Symbol
 
 _NUMBERS = (TypeKind.INT, TypeKind.BOOL, TypeKind.ENUM)
+_RECORDS = (TypeKind.STRUCT, TypeKind.UNION)
+_JUDGED = (*_NUMBERS, *_RECORDS, TypeKind.POINTER)
 _ATOMIC = "atomic"
+_MAX_DEPTH = 8
 _ASKED = (SectionKind.WRITABLE, SectionKind.RO_AFTER_INIT)
 _BYTE = frozenset((1,))
 
@@ -42,21 +50,22 @@ def refused_by_code(
     if context.evidence.accesses is None or context.places.of(symbol.address) not in _ASKED:
         return None
     size = size_of(type_)
-    atomic = _is_atomic(type_)
     number = type_.unaliased_kind() in _NUMBERS
-    if not size or size > context.policy.word or not (atomic or number):
+    if not size or size > context.policy.record or type_.unaliased_kind() not in _JUDGED:
         return None
     shrunk = number and symbol.type_letter.islower() and context.facts.is_made_by_clang()
-    if not shrunk and not _is_in_doubt(context, symbol, proposal):
-        return None
-    found = context.evidence.accesses(symbol)
+    in_doubt = _is_in_doubt(context, symbol, proposal)
+    found = context.evidence.accesses(symbol) if shrunk or in_doubt else None
     if found is None:
         return None
     if shrunk and _may_be_shrunk(type_, found):
         return Rejection.SHRUNK
-    if not _is_in_doubt(context, symbol, proposal):
+    if not in_doubt:
         return None
-    return Rejection.CODE if _is_another(found, size, atomic=atomic) else None
+    atomic = _is_atomic(type_)
+    if (number or atomic) and _is_another(found, size, atomic=atomic):
+        return Rejection.CODE
+    return Rejection.CODE if _is_passed_as_another(context, type_, found) else None
 
 
 def _is_atomic(type_: Type) -> bool:
@@ -91,3 +100,77 @@ def _is_another(found: Accesses, size: int, *, atomic: bool) -> bool:
         return True
     # What others may change at the same time is only ever added to in one step.
     return found.is_added if atomic else found.is_counted
+
+
+def _is_passed_as_another(context: Context, type_: Type, found: Accesses) -> bool:
+    """
+    Whether functions that are passed the variable's address take what it neither is nor begins
+    with, and none takes what it is.
+    """
+    if not found.passed or context.evidence.btf is None or context.evidence.symbol_at is None:
+        return False
+    btf = context.evidence.btf()
+    try:
+        tree = unqualified(describe(type_), *QUALIFIERS)
+    except CDeclError:
+        return False
+    own = {btf.skip_mods_and_typedefs(i) for i in context.checker.ids(tree)}
+    told = set()
+    for address in found.passed:
+        function = context.evidence.symbol_at(address)
+        if function is None or function.address != address:
+            continue
+        if context.facts.is_made_by_clang() and function.type_letter.islower():
+            continue  # what a local function is passed may be something else by now
+        wanted = _first_record(btf, function.name)
+        if wanted is not None:
+            told.add(any(_may_be(btf, one, wanted) for one in own))
+    return bool(own) and told == {False}
+
+
+def _first_record(btf: Btf, name: str) -> int | None:
+    """The structure that a function's first parameter points to, if BTF has one such function."""
+    functions = btf.types_by_name(name, (Kind.FUNC,))
+    if len(functions) != 1:
+        return None
+    try:
+        function = btf.type_by_id(functions[0])
+        assert isinstance(function, kinds.Func)
+        proto = btf.type_by_id(function.type)
+        if not isinstance(proto, kinds.FuncProto) or not proto.params:
+            return None
+        pointer = btf.type_by_id(btf.skip_mods_and_typedefs(proto.params[0].type))
+        if not isinstance(pointer, kinds.Ptr):
+            return None
+        target = btf.skip_mods_and_typedefs(pointer.type)
+        record = btf.type_by_id(target)
+    except BtfError:
+        return None
+    return target if isinstance(record, (kinds.Struct, kinds.Union)) else None
+
+
+def _may_be(btf: Btf, own: int, wanted: int) -> bool:
+    """Whether a pointer to what is wanted may be one to what the variable is."""
+    if _begins_with(btf, own, wanted):
+        return True
+    # As code takes a list's head for an entry of it, whose links are the first member.
+    return btf.kind_of(own) in (Kind.STRUCT, Kind.UNION) and _begins_with(btf, wanted, own)
+
+
+def _begins_with(btf: Btf, outer: int, inner: int, depth: int = 0) -> bool:
+    """Whether an object of one type has one of another at its start, or is one."""
+    try:
+        outer = btf.skip_mods_and_typedefs(outer)
+        if outer == inner:
+            return True
+        found = btf.type_by_id(outer)
+    except BtfError:
+        return True  # damaged: nothing is said
+    if depth >= _MAX_DEPTH:
+        return False
+    if isinstance(found, kinds.Array):
+        return _begins_with(btf, found.type, inner, depth + 1)
+    if not isinstance(found, (kinds.Struct, kinds.Union)):
+        return False
+    starts = [m.type for m in found.members if not m.bit_offset]
+    return any(_begins_with(btf, start, inner, depth + 1) for start in starts)

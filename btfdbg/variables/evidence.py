@@ -49,8 +49,9 @@ class Accesses(Protocol):
     What the code does at a variable's address.
 
     The sizes in bytes of what it reads and writes, those in which it tests or sets bits, how far
-    behind it goes, whether it adds an index to the address, and whether it adds to what stands
-    there in one step that other CPUs see as one, or otherwise.
+    behind it goes, whether it adds an index to the address, whether it adds to what stands there
+    in one step that other CPUs see as one, or otherwise, and the functions that are passed the
+    address as their first argument.
     """
 
     @property
@@ -65,6 +66,8 @@ class Accesses(Protocol):
     def is_counted(self) -> bool: ...
     @property
     def is_added(self) -> bool: ...
+    @property
+    def passed(self) -> frozenset[int]: ...
 
 
 def _no_arguments(name: str) -> int | None:

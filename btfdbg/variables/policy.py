@@ -42,6 +42,8 @@ class Policy:
         to have changed in the one at hand.
     :ivar small_record: bytes up to which a structure counts as a number: ``atomic_t``.
     :ivar largest_gap: bytes behind a variable that are another variable, whatever its type.
+    :ivar record: bytes up to which a structure is held against what code does with it: locks,
+        heads of lists and trees, counters.
     :ivar word: bytes up to which a type has no shape that BTF or contents could contradict.
     :ivar growth: factor by which a table may have grown from one series to another.
     :ivar growth_slack: elements that a short table may have grown by besides.
@@ -60,6 +62,7 @@ class Policy:
     lasting_series: int = 3
     small_record: int = 4
     largest_gap: int = 1 << 16
+    record: int = 64
     word: int = 8
     growth: int = 2
     growth_slack: int = 8

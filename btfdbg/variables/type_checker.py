@@ -99,6 +99,10 @@ class TypeChecker:
         """Whether the kernel's BTF has a type; also where there is none to ask."""
         return self._shapes is None or self._shapes.exists(tree)
 
+    def ids(self, tree: CType) -> frozenset[int]:
+        """Return the ids of all types of a shape; none without a BTF."""
+        return frozenset() if self._shapes is None else self._shapes.ids(tree)
+
     def lengths(self, text: str) -> frozenset[int]:
         """Return the lengths that arrays of a type have in the BTF."""
         form = self._forms.of(text)

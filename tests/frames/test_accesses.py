@@ -103,6 +103,56 @@ def test_accesses_of_all_functions_are_taken_together() -> None:
     assert told(first, rel(b"\xc6\x05", len(first), b"\x01")) == Accesses(frozenset((1, 4)))
 
 
+CALL = 0x40  # bytes from the text's start to the function that is called
+
+
+def call(before: int) -> bytes:
+    return b"\xe8" + struct.pack("<i", CALL - before - 5)
+
+
+LEA = rel(b"\x48\x8d\x3d", 0)  # lea rdi, [x]
+
+
+@pytest.mark.parametrize(
+    ("between", "passed"),
+    [
+        (b"", True),
+        (b"\x31\xf6\x39\xc7", True),  # xor esi, esi; cmp edi, eax
+        (b"\x48\x89\xc7", False),  # mov rdi, rax
+        (b"\x48\x83\xc7\x08", False),  # add rdi, 8
+        (b"\xeb\x00", False),  # jmp
+        (b"\xff\xd0", False),  # call rax
+        (b"\x90" * 16, False),  # far away
+    ],
+)
+def test_a_function_that_is_passed_the_address_is_told(between: bytes, passed: bool) -> None:
+    found = told(LEA, between, call(len(LEA) + len(between)))
+    assert (found is not None) is passed
+    if found is not None:
+        assert found == Accesses(frozenset(), passed=frozenset((TEXT + CALL,)))
+
+
+def test_an_address_within_the_variable_is_passed_as_something_else() -> None:
+    assert told(rel(b"\x48\x8d\x3d", 0, offset=4), call(len(LEA))) is None
+    absolute = b"\x48\xc7\xc7" + struct.pack("<I", LOW)  # mov rdi, x
+    found = told(absolute, call(len(absolute)))
+    assert found is not None
+    assert found.passed == {TEXT + CALL}
+    loaded = told(rel(b"\x48\x8b\x3d", 0), call(len(LEA)))  # mov rdi, [x]
+    assert loaded == Accesses(frozenset((8,)))
+
+
+def test_arm64_passes_the_address_that_is_whole_at_the_call() -> None:
+    start = DATA - 0x10_0000
+    add, other = 0x9100_2000, 0x9100_2001  # add x0, x0, 8; add x1, x0, 8
+    for second, passed in ((add, True), (other, False)):
+        words = (_adrp(0, DATA, start), second, 0x9400_0010, 0xD65F_03C0)
+        found = reader(struct.pack("<4I", *words), "aarch64", start).of(DATA + 8, 8)
+        assert (found is not None) is passed
+        if found is not None:
+            assert found.passed == {start + 8 + 0x40}
+
+
 def _adrp(register: int, page: int, here: int) -> int:
     distance = (page >> 12) - (here >> 12)
     return 0x9000_0000 | (distance & 3) << 29 | (distance >> 2 & 0x7FFFF) << 5 | register

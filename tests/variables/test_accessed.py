@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import pytest
 
 from btfdbg.btf import Btf, Builder
+from btfdbg.btf.kinds import Param
 from btfdbg.vardb.database import Database
 from btfdbg.vardb.textdb import Entry, Kernel, TextDatabase
 from btfdbg.variables.evidence import DumpEvidence
 from btfdbg.variables.lookup import VariableTypes
 from btfdbg.variables.provenance import Rejection
 
-from .kernels import RELEASE, Sym, Symbols, make_program
+from .kernels import BASE, RELEASE, Sym, Symbols, make_program
 
 OLD = Kernel("amd64-full", "6.1", "6.1.5-amd64", "x86_64")
 NEW = Kernel("amd64-full", "7.2", "7.2.9-amd64", "x86_64")
@@ -28,6 +29,10 @@ BOUNDS = (
     Sym("linux_banner", BANNER, 64),
     Sym("_end", 0x8000, 1),
 )
+FUNCTIONS = {
+    name: Sym(name, 0x5000 + 16 * number, 16, "T")
+    for number, name in enumerate(("take_raw_lock", "take_head", "take_entry", "take_nothing"))
+}
 GCC, CLANG = b"Linux version 6.12 (gcc-14)", b"Linux version 6.12 (Debian clang version 19)"
 
 
@@ -41,6 +46,7 @@ class Does:
     is_indexed: bool = False
     is_counted: bool = False
     is_added: bool = False
+    passed: frozenset[int] = frozenset()
 
 
 def of(*sizes: int) -> Does:
@@ -55,6 +61,18 @@ def _btf() -> Btf:
     counter = builder.add_struct("", 4, [])
     builder.add_field("counter", int_, 0)
     builder.add_typedef("atomic_t", counter)
+    records = {}
+    for name in ("raw_lock", "rw_lock", "head"):
+        records[name] = builder.add_struct(name, 4, [])
+        builder.add_field("n", int_, 0)
+    for name, inner in (("lock", "raw_lock"), ("entry", "head")):
+        records[name] = builder.add_struct(name, 4, [])
+        builder.add_field("inner", records[inner], 0)
+    pointers = {name: builder.add_ptr(record) for name, record in records.items()}
+    for name in ("raw_lock", "head", "entry"):
+        proto = builder.add_func_proto(0, (Param("p", pointers[name]),))
+        builder.add_func(f"take_{name}", 0, proto)
+    builder.add_func("take_nothing", 0, builder.add_func_proto(0, ()))
     return builder.to_btf()
 
 
@@ -70,7 +88,9 @@ def _found(
     """The type that is given, why none is, and the names that code was asked for."""
     entries = [Entry("v", "", type_, frozenset(k.release for k in kernels))]
     size = 1 if type_ in ("bool", "unsigned char") else 4
-    table = Symbols(*BOUNDS, Sym("v", address, size, letter), Sym("w", address + size, 4))
+    table = Symbols(
+        *BOUNDS, *FUNCTIONS.values(), Sym("v", address, size, letter), Sym("w", address + size, 4)
+    )
     memory = bytes(BANNER) + banner.ljust(0x4000, b"\0")
     btf = _btf()
     asked: list[str] = []
@@ -155,3 +175,26 @@ def test_clang_may_keep_a_static_number_as_a_byte_that_says_which_of_two(
     found, why, _ = _found(type_, does, kernels=(OLD, NEW), banner=banner, letter=letter)
     assert found == (type_ if given else None)
     assert why is (None if given else Rejection.SHRUNK)
+
+
+@pytest.mark.parametrize(
+    ("type_", "names", "given"),
+    [
+        ("struct lock", ("take_raw_lock",), True),  # what it begins with
+        ("struct raw_lock", ("take_raw_lock",), True),
+        ("struct rw_lock", ("take_raw_lock",), False),  # file_systems_lock is a spin lock by now
+        ("struct rw_lock", ("take_raw_lock", "take_nothing"), False),
+        ("struct rw_lock", ("take_nothing",), True),
+        ("struct raw_lock", ("take_raw_lock", "take_head"), True),  # they do not agree
+        ("struct head", ("take_entry",), True),  # as if the head of a list were an entry
+        ("int", ("take_head",), False),
+    ],
+)
+def test_functions_that_take_the_address_take_what_the_variable_is(
+    type_: str, names: tuple[str, ...], given: bool
+) -> None:
+    does = Does(passed=frozenset(BASE + FUNCTIONS[name].address for name in names))
+    found, why, _ = _found(type_, does)
+    assert found == (type_ if given else None)
+    assert why is (None if given else Rejection.CODE)
+    assert _found(type_, does, kernels=(OLD, NEW))[0] == type_
