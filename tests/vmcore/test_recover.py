@@ -174,9 +174,9 @@ def test_release_with_a_reference_count_before_it_is_found(tmp_path: Path) -> No
     assert source(tiny.elf_of(tmp_path / "core", kernel)) == at(kernel)
 
 
-def test_wrong_architecture_by_hand_finds_nothing(tmp_path: Path) -> None:
+def test_a_wrong_architecture_by_hand_is_told_from_the_right_one(tmp_path: Path) -> None:
     path = tiny.raw(tmp_path / "core", Kernel(X86_64))
-    with pytest.raises(DebugInfoError, match="page tables are not where it says"):
+    with pytest.raises(DebugInfoError, match=r"is of x86_64, not of aarch64$"):
         open_core(path, architecture="arm64")
 
 
