@@ -10,9 +10,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from typing import TypeAlias
 
 from btfdbg.btf import Btf, Kind, kinds
-from btfdbg.cdecl import Array, CDeclError, format_type, parse_type
+from btfdbg.cdecl import (
+    QUALIFIERS,
+    Array,
+    CDeclError,
+    CType,
+    Pointer,
+    format_type,
+    parse_type,
+    unqualified,
+)
+from btfdbg.errors import BtfError
 from btfdbg.lazy_dataclass import dataclass, field
 from btfdbg.varextract.extract import Row
 from btfdbg.variables.convert import describe
@@ -22,13 +33,19 @@ from btfdbg.variables.structural_index import StructuralIndex
 
 @dataclass(frozen=True, slots=True)
 class Wrong:
-    """A variable whose type is not the one that DWARF has."""
+    """
+    A variable whose type is not the one that DWARF has.
+
+    :ivar is_spelling: it is the same type by another name (``unsigned short`` for ``u_short``):
+        every value is right.
+    """
 
     name: str
     truth: str
     given: str
     source: str
     note: str
+    is_spelling: bool = False
 
 
 @dataclass(slots=True)
@@ -59,6 +76,9 @@ class Report:
         yield self._share("right", sum(self.right.values()))
         yield self._share("open", self.open)
         yield self._share("wrong", len(self.wrong))
+        spellings = sum(w.is_spelling for w in self.wrong)
+        if spellings:
+            yield f"  {'of them by its name only':30} {spellings:8}"
         yield self._share("untyped", len(self.untyped))
         for cause, count in self.causes.most_common():
             yield f"  {cause:30} {count:8} {100 * count / max(self.total, 1):8.3f} %"
@@ -131,7 +151,16 @@ def compare(
         elif _completes(row.type, given):
             report.open += 1
         else:
-            report.wrong.append(Wrong(row.name, row.type, given, str(found.source), found.note))
+            report.wrong.append(
+                Wrong(
+                    row.name,
+                    row.type,
+                    given,
+                    str(found.source),
+                    found.note,
+                    is_same_by_another_name(btf, shapes, given, row.type),
+                )
+            )
     return report
 
 
@@ -143,6 +172,53 @@ def _is_typedef_of(btf: Btf, shapes: StructuralIndex, given: str, declared: str)
         return False
     bare = [{btf.skip_mods_and_typedefs(i) for i in ids} for ids in (one, other)]
     return bool(bare[0] & bare[1]) and given.count("const") == declared.count("const")
+
+
+def is_same_by_another_name(btf: Btf, shapes: StructuralIndex, one: str, other: str) -> bool:
+    """
+    Whether two types differ in the names of typedefs only.
+
+    >>> is_same_by_another_name(btf, shapes, "unsigned short [256]", "u_short [256]")
+    True
+    """
+    if one.count("const") != other.count("const"):
+        return False
+    try:
+        found = [_resolved(btf, shapes, parse_type(text)) for text in (one, other)]
+    except (CDeclError, BtfError):
+        return False
+    return any(_is_equal(a, b) for a in found[0] for b in found[1])
+
+
+_Resolved: TypeAlias = "tuple[str, int | None, _Resolved] | int"
+
+
+def _resolved(btf: Btf, shapes: StructuralIndex, tree: CType) -> set[_Resolved]:
+    """What a type is without the names of typedefs: ids, and how arrays and pointers lead there."""
+    bare = unqualified(tree, *QUALIFIERS)
+    if isinstance(bare, Array):
+        return {("[]", bare.length, r) for r in _resolved(btf, shapes, bare.element)}
+    if isinstance(bare, Pointer):
+        return {("*", None, r) for r in _resolved(btf, shapes, bare.target)}
+    return {_without_names(btf, id_) for id_ in shapes.ids(bare)}
+
+
+def _without_names(btf: Btf, type_id: int) -> _Resolved:
+    bare = btf.skip_mods_and_typedefs(type_id)
+    type_ = btf.type_by_id(bare)
+    if isinstance(type_, kinds.Array):
+        return "[]", type_.nelems, _without_names(btf, type_.type)
+    if isinstance(type_, kinds.Ptr):
+        return "*", None, _without_names(btf, type_.type)
+    return int(bare)
+
+
+def _is_equal(one: _Resolved, other: _Resolved) -> bool:
+    """Whether two resolved types are the same; a length that is open is any."""
+    if isinstance(one, int) or isinstance(other, int):
+        return one == other
+    lengths = {one[1], other[1]} - {None}
+    return one[0] == other[0] and len(lengths) < 2 and _is_equal(one[2], other[2])
 
 
 def _bare(btf: Btf, type_id: int) -> int:

@@ -30,6 +30,8 @@ from btfdbg.variables.symbols import Symbol
 _WRITABLE = (SectionKind.WRITABLE, SectionKind.RO_AFTER_INIT, SectionKind.PERCPU)
 _NUMBERS = (TypeKind.INT, TypeKind.BOOL, TypeKind.ENUM)
 _RECORDS = (TypeKind.STRUCT, TypeKind.UNION)
+_WORD = 8
+_KERNEL_HALF = 0xFFFF_8000_0000_0000
 _SAME_SERIES = 2  # ranks of a series' kernels: of this machine, of another
 # include/linux/seqlock.h: without lockdep each kind of them is a seqcount_t and nothing else.
 _COUNT = "seqcount_t"
@@ -69,6 +71,7 @@ def is_doubtful(
         _may_be_plain_count(context, type_)
         or (number and _has_an_enum(context, symbol.name, type_))
         or _has_room(context, symbol, type_, room)
+        or _is_otherwise_on_first_cpu(context, symbol, type_)
     )
 
 
@@ -150,6 +153,24 @@ def _has_room(context: Context, symbol: Symbol, type_: Type, room: Callable[[], 
         return not checker.fills(type_, shortened)
     # What has no name may be a constant of the compiler's, or a literal: no pointer.
     return checker.is_followed_by_address(type_, shortened)
+
+
+def _is_otherwise_on_first_cpu(context: Context, symbol: Symbol, type_: Type) -> bool:
+    """Whether a CPU's own copy holds what the type has no place for; the template is dead."""
+    size = size_of(type_)
+    if context.places.of(symbol.address) is not SectionKind.PERCPU or not size:
+        return False
+    if not size <= symbol.size <= context.policy.contents_limit:
+        return False
+    data = context.facts.of_first_cpu(symbol.address, symbol.size)
+    if data is None or not any(data) or context.evidence.btf is None:
+        return False
+    if context.checker.contradicts(type_, data[:size]):
+        return True
+    words = range(-(-size // _WORD) * _WORD, len(data) - _WORD + 1, _WORD)
+    order = context.evidence.btf().byteorder
+    behind = (int.from_bytes(data[at : at + _WORD], order) for at in words)
+    return not _ends_open(type_) and any(word >= _KERNEL_HALF for word in behind)
 
 
 def _ends_open(type_: Type) -> bool:

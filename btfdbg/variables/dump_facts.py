@@ -106,15 +106,21 @@ class DumpFacts:
 
     def is_per_cpu(self, word: int) -> bool:
         """Whether the first CPU has memory where a pointer to per-CPU data would lead it."""
+        return self.of_first_cpu(word, 1) is not None
+
+    def of_first_cpu(self, word: int, size: int) -> bytes | None:
+        """What the first CPU has at an offset in per-CPU data; None if it cannot be read."""
         table = self.address_of("__per_cpu_offset")
         if table is None:
-            return False
+            return None
         try:
             base = int.from_bytes(self._prog.read(table, 8), byte_order(self._prog.platform))
-            # No offset: a kernel with one CPU, or a file without a machine's memory.
-            return bool(base) and len(self._prog.read((base + word) % (1 << 64), 1)) == 1
+            if not base:
+                return None  # a kernel with one CPU, or a file without a machine's memory
+            data = bytes(self._prog.read((base + word) % (1 << 64), size))
         except (FaultError, LookupError, OverflowError):
-            return False
+            return None
+        return data if len(data) == size else None
 
     def is_made_by_clang(self) -> bool:
         """Whether the kernel's banner names clang as its compiler (init/version.c)."""

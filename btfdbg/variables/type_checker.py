@@ -231,6 +231,20 @@ class TypeChecker:
             return True
         return self._extent(symbol).fit(size) in (SizeFit.EXACT, SizeFit.PADDED)
 
+    def contradicts(self, type_: Type, data: bytes) -> bool:
+        """Whether an object that is no array cannot be of a type, by its contents."""
+        if self._words is None:
+            return False
+        try:
+            layouts = self._forms.of_tree(describe(type_)).layouts
+        except CDeclError:
+            return False
+        words = self._words
+        return bool(layouts) and all(
+            layout.size >= words.pointer_size and words.contradiction(layout, data[: layout.size])
+            for layout in layouts
+        )
+
     def is_exact(self, type_: Type, symbol: Symbol) -> bool:
         """Whether an object of the type leaves no byte of the symbol's room over."""
         size = size_of(type_)

@@ -221,3 +221,26 @@ def test_what_is_doubted_says_that_several_types_hold() -> None:
     database = _database(("v", "seqcount_spinlock_t", (OLD,)))
     variables = _variables(database, Sym("v", 0x104, 4), Sym("w", 0x108, 4))
     assert variables.cause("v") is Rejection.AMBIGUOUS
+
+
+@pytest.mark.parametrize(
+    ("type_", "kernels", "words", "given"),
+    [
+        ("struct root", (OLD,), (BASE, 0), True),
+        ("struct root", (OLD,), (3, 0), False),  # no pointer
+        ("struct root", (OLD,), (BASE, BASE), False),  # a list's head of two
+        ("struct root", (OLD,), (BASE, 7), True),
+        ("struct root", (OLD, NEW), (BASE, BASE), True),
+        ("struct root", (OLD,), (0, 0), True),
+        ("unsigned long", (OLD,), (3, 0), True),
+    ],
+)
+def test_the_first_cpus_copy_speaks_where_the_template_is_dead(
+    type_: str, kernels: tuple[Kernel, ...], words: tuple[int, int], given: bool
+) -> None:
+    per_cpu = (Sym("__per_cpu_start", 0x4400, 1), Sym("__per_cpu_end", 0x4800, 1))
+    symbols = (Sym("v", 0x4500, 16), Sym("w", 0x4510, 4), Sym("__per_cpu_offset", 0x300, 64))
+    memory = bytearray(_memory(0x4900, struct.pack("<2Q", *words)))
+    memory[0x300:0x308] = (0x400).to_bytes(8, "little")
+    found = _type(type_, kernels, *per_cpu, *symbols, memory=bytes(memory))
+    assert found == (type_ if given else None)
