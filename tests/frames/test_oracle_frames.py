@@ -15,6 +15,7 @@ import pytest
 import btfdbg
 from btfdbg.frames.exception import registers_at
 from btfdbg.frames.lines import lines
+from tests.frames.executed import Executed
 from tests.frames.live import NOT_EXPLAINED, WRONG, compare
 
 pytestmark = pytest.mark.oracle
@@ -41,6 +42,18 @@ def test_no_argument_is_wrong_and_few_are_missing(dump: Path) -> None:
     assert found.wrong == {}
     assert found.counts["ours"] >= 0.88 * found.counts["pairs"]
     assert found.counts["agree"] >= 0.98 * found.counts["dwarf"] - len(found.differ)
+
+
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("dump", dumps(), ids=lambda p: p.name)
+def test_what_the_analysis_says_is_so_when_the_code_runs(dump: Path) -> None:
+    pytest.importorskip("capstone")
+    pytest.importorskip("unicorn")
+    executed = Executed(dump, seed=1)
+    executed.run(executed.functions(100), runs=8)
+    assert executed.wrong == {}
+    assert executed.counts["checked entry"] > 5000
+    assert executed.counts["checked the same"] > 500
 
 
 @pytest.mark.parametrize(
