@@ -10,6 +10,7 @@ DWARF 4 (``DW_TAG_GNU_call_site``); the psABIs' numbers of registers.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +85,8 @@ class Dwarf:
                 ),
                 key=lambda u: u[0],
             )
-        return next((unit for low, high, unit in self._units if low <= pc < high), None)
+        at = bisect_right(self._units, pc, key=lambda u: u[0]) - 1
+        return self._units[at][2] if at >= 0 and pc < self._units[at][1] else None
 
     def _ranges(self, die: Any) -> Iterator[tuple[int, int]]:
         low, high = self._attribute(die, "DW_AT_low_pc"), die.attributes.get("DW_AT_high_pc")

@@ -200,7 +200,8 @@ class MadeUp:
         for number, value in places:
             is_made = value[0] is None or value[0][0] not in ("entry", "stack")
             if (number ^ theirs) & mask == 0 and is_made:
-                return f"its place holds a {kind_of(value)}"
+                kind = kind_of(value)
+                return f"its place holds {'an' if kind[0] == 'a' else 'a'} {kind}"
         near = [value for number, value in places if _near(number, theirs, bits)]
         for value in near:
             if value[0] is not None and value[0][0] not in ("sp", "entry", "stack"):

@@ -1,6 +1,6 @@
 """The analysis of single functions against DWARF, without any stack.
 
-``python -m tests.frames.static DUMP VMLINUX [-n FUNCTIONS] [--seed N] [-v]``
+``python -m tests.frames.static DUMP VMLINUX [-n FUNCTIONS] [--seed N] [--only NAME ...] [-v]``
 
 drgn, with debug files, is given made-up registers at every call of a random function: each
 register holds a number of its own, each word of a made-up stack another. What DWARF computes
@@ -14,7 +14,7 @@ import argparse
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import drgn
@@ -66,9 +66,14 @@ class Static:
             given += 1
             yield start
 
-    def run(self, count: int, seed: int) -> None:
-        """Compare that many functions."""
-        for start in self.functions(count, seed):
+    def named(self, names: list[str]) -> Iterator[int]:
+        """Starts of functions, by name."""
+        for name in names:
+            yield from {s.address for s in self.made.text.by_name(name, "")}
+
+    def run(self, starts: Iterable[int]) -> None:
+        """Compare functions."""
+        for start in starts:
             function = self.made.text.function(start)
             if isinstance(function, str) or function.start != start:
                 continue
@@ -190,10 +195,12 @@ def main() -> None:
     parser.add_argument("vmlinux", type=Path)
     parser.add_argument("-n", type=int, default=4000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", nargs="*", help="these functions, to read them")
     parser.add_argument("-v", "--verbose", action="store_true")
     args = parser.parse_args()
     static = Static(args.dump, args.vmlinux)
-    static.run(args.n, args.seed)
+    only = static.named(args.only) if args.only else static.functions(args.n, args.seed)
+    static.run(only)
     c = static.counts
     print(*(f"{name}: {count}" for name, count in sorted(c.items())), sep="  ")
     print(f"{static.seconds * 1e3 / max(c['functions'], 1):.2f} ms a function")
