@@ -75,6 +75,7 @@ class Passing:
             inner.call_site = "its caller's call is indirect"
             return
         if target == inner.function.start:
+            inner.by_pointer = self._is_indirect(outer.call)
             given = Given(before, outer.env, f"call in {outer.function.names[0]}")
             given.registers = self._registers(outer, outer.function)
             self._learn_arguments(inner, before.regs.get, given)
@@ -256,12 +257,19 @@ class Passing:
         assert call is not None
         through: str | Mem | None = call.through
         if call.kind == CALL:
-            names = self.text.names_at(call.target)
-            thunks = (n.removeprefix(_THUNK) for n in names if n.startswith(_THUNK))
-            through = next((r for r in thunks if r in self.arch.REGISTERS), None)
+            through = self._thunk(call)
             if through is None:
                 return call.target
         return self._through(outer.flow, call, through, before, outer.env)
+
+    def _thunk(self, insn: Insn) -> str | None:
+        """The register that a call or jump to a thunk of the kernel goes through; else None."""
+        names = self.text.names_at(insn.target)
+        thunks = (n.removeprefix(_THUNK) for n in names if n.startswith(_THUNK))
+        return next((r for r in thunks if r in self.arch.REGISTERS), None)
+
+    def _is_indirect(self, call: Insn) -> bool:
+        return call.kind != CALL or self._thunk(call) is not None
 
     def _through(
         self,
@@ -378,9 +386,7 @@ class Passing:
         """Where a jump out of a function leads; None if it is not known."""
         through = insn.through
         if insn.kind != JUMP_REGISTER:
-            names = self.text.names_at(insn.target)
-            thunks = (n.removeprefix(_THUNK) for n in names if n.startswith(_THUNK))
-            through = next((r for r in thunks if r in self.arch.REGISTERS), None)
+            through = self._thunk(insn)
             if through is None:
                 return insn.target
         return self._through(flow, insn, through, state, env)

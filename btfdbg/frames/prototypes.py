@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 from btfdbg.btf import Kind
 from btfdbg.errors import BtfError
 from btfdbg.frames.abi import Param, Signature, Types, signature
-from btfdbg.kallsyms.choice import own_ids
+from btfdbg.frames.taken import in_data, in_text
+from btfdbg.kallsyms.choice import is_text, own_ids
+from btfdbg.kallsyms.lto import PromotedSymbols, c_name
 from btfdbg.lazy_dataclass import dataclass
 
 if TYPE_CHECKING:
@@ -20,11 +22,13 @@ if TYPE_CHECKING:
 
     from btfdbg.frames.state import Value
     from btfdbg.frames.text_symbols import TextSymbols
+    from btfdbg.kallsyms.model import Sym
     from btfdbg.program.convert import TypeConverter
     from btfdbg.program.session import Session
 
-_DATA_CHUNK = 1 << 16
 _WORD = 8
+CHANGED = "clang may have changed what a local function is passed"
+"""Why a function has no prototype: of a kernel by clang, and nobody is seen to have its address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,8 @@ class Prototypes:
         self._types: dict[TypeConverter, Types] = {}
         self._clang: str | None = None
         self._kept: frozenset[int] | None = None
+        self._called = 0
+        self._promoted: PromotedSymbols | None = None
 
     def at(self, address: int) -> Prototype | str:
         """BTF's prototype of the function that starts at an address, or why there is none."""
@@ -81,6 +87,23 @@ class Prototypes:
             self._known[address] = known
         return known
 
+    def at_call(self, address: int) -> Prototype | str:
+        """
+        The same of a function that a stack has an indirect call of: somebody has its address.
+
+        It is not kept for other stacks: what one shows depends on no other.
+        """
+        found = self.at(address)
+        if found == CHANGED:
+            self._called = address
+            try:
+                found = self._read(address)
+            except BtfError as e:
+                found = f"its prototype is damaged: {e}"
+            finally:
+                self._called = 0
+        return found
+
     def _read(self, address: int) -> Prototype | str:
         module = self._symbols.module_of(address) or ""
         names = self._symbols.names_at(address)
@@ -92,16 +115,21 @@ class Prototypes:
         problem = ""
         found: dict[tuple[object, ...], Prototype] = {}
         for name in names:
+            may_be_renamed = not module and self._is_clang()
+            if may_be_renamed:
+                name = c_name(name)
             ids = own_ids(converter.btf, name, (Kind.FUNC,))
             if not ids:
                 continue
             symbols = self._symbols.by_name(name, module)
+            if may_be_renamed:
+                symbols = (*symbols, *self._promoted_by_name(name))
             if len(ids) > 1 or len({s.address for s in symbols}) != 1:
                 problem = f"there are several functions {name}"
                 continue
             local = symbols[0].type_letter.islower()
             if local and self._is_clang() and not self._is_called_by_pointer(name, address):
-                problem = "clang may have changed what a local function is passed"
+                problem = CHANGED
                 continue
             proto = converter.btf.type_by_id(ids[0]).type  # type: ignore[union-attr]
             sig = signature(self._types_of(converter), proto)
@@ -149,21 +177,26 @@ class Prototypes:
         """
         Whether a function's address is kept: then its parameters are those of its type.
 
-        Modules call what is exported; tables of operations name what they hold. With
-        link-time optimisation all of the kernel's own functions are local. LLVM changes what
-        only direct calls use (DeadArgumentElimination, ArgumentPromotion).
+        Modules call what is exported; tables of operations name what they hold, and code what it
+        hands on. With link-time optimisation all of the kernel's own functions are local.
         """
-        if self._session.lookup_symbols(f"__ksymtab_{name}"):
+        if address == self._called or self._session.lookup_symbols(f"__ksymtab_{name}"):
             return True
         if self._kept is None:
             start, end = self._symbols.kernel_range()
-            found: set[int] = set()
-            for first, last in self._symbols.data(""):
-                for at in range(first & -8, last, _DATA_CHUNK):
-                    data = self._symbols.memory(at, min(_DATA_CHUNK, last - at) & -8) or b""
-                    found.update(w for w in memoryview(data).cast("Q") if start <= w < end)
+            read = self._symbols.memory
+            found = in_data(read, self._symbols.data(""), start, end)
+            if self._symbols.machine == "x86_64":
+                found |= in_text(read, self._symbols.ranges("", everywhere=True), start, end)
             self._kept = frozenset(found)
         return address in self._kept
+
+    def _promoted_by_name(self, name: str) -> tuple[Sym, ...]:
+        """Symbols of the kernel that ThinLTO renamed."""
+        if self._promoted is None and self._session.symbols is not None:
+            self._promoted = PromotedSymbols(self._session.symbols)
+        found = () if self._promoted is None else self._promoted.by_name(name)
+        return tuple(s for s in found if is_text(s))
 
     def _is_clang(self) -> bool:
         if self._clang is None:

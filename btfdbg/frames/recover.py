@@ -31,7 +31,7 @@ from btfdbg.frames.function import Function
 from btfdbg.frames.ir import ADDRESS, CONST, DEF, STORE, Insn
 from btfdbg.frames.passing import Passing
 from btfdbg.frames.placing import STACK, Placing
-from btfdbg.frames.prototypes import Prototype
+from btfdbg.frames.prototypes import CHANGED, Prototype
 from btfdbg.frames.state import CURRENT_TASK, M64, SP, Base, is_aligned
 from btfdbg.frames.text import Text
 from btfdbg.frames.walked import ADDRESS_BITS, FRAME_POINTER, Found, RawFrame, Walked
@@ -117,6 +117,8 @@ class Recovery:
         for outer, inner in zip(reversed(walked[1:]), reversed(walked[:-1]), strict=True):
             self._learn_by_way(outer)
             self._passing.pass_in(outer, inner)
+            if inner.by_pointer and inner.prototype == CHANGED:
+                self._take_prototype(inner)
         for frame in walked[:1]:
             self._learn_by_way(frame)
         # Of an exception: what a wild pointer was, a register may have still.
@@ -195,6 +197,13 @@ class Recovery:
             known = {r: n for r, n in known.items() if r not in midst}
         frame.problem = self._placing.solve(frame, state, following, {} if own else known, firm)
         return frame
+
+    def _take_prototype(self, frame: Walked) -> None:
+        """The prototype of a function of which it has turned out that somebody has its address."""
+        if isinstance(frame.function, str) or frame.flow is None:
+            return
+        start = frame.function.start
+        frame.prototype = self._agreed(self.text.prototype_at_call(start), start, frame.flow)
 
     def _agreed(
         self, prototype: Prototype | str, start: int, flow: FunctionFlow

@@ -37,6 +37,10 @@ class Text(TextSymbols):
         """BTF's prototype of the function that starts at an address, or why there is none."""
         return self._prototypes.at(address)
 
+    def prototype_at_call(self, address: int) -> Prototype | str:
+        """The same where a stack has an indirect call of the function: see :class:`Prototypes`."""
+        return self._prototypes.at_call(address)
+
     def function_type(self, address: int, module: str) -> int | None:
         """The FUNC_PROTO's id of the function at an address: see :class:`Prototypes`."""
         return self._prototypes.function_type(address, module)
