@@ -1,6 +1,6 @@
 """The analysis of single functions against their execution: no DWARF, no truth but the CPU.
 
-``python -m tests.frames.executed DUMP [-n FUNCTIONS] [--runs N] [--seed N] [-v]``
+``python -m tests.frames.executed DUMP [-n FUNCTIONS] [--runs N] [--seed N] [--only NAME ...]``
 
 Random functions of a dump's kernel run in an emulator (``pip install unicorn``), from the entry
 with a number of its own in each register and each word of the stack, in memory made of random
@@ -9,6 +9,9 @@ analysis holds on every path. Calls are left out: they change the registers that
 first byte of what they are given the address of. At each call all that the state before it says
 must be so: what holds a value from the entry, a number, an address in the stack; and two places of
 one value hold the same.
+
+Memory is not what the code expects, so a loop may run over the end of an array in the frame, onto
+saved registers: a slot that a store not at a place in the frame has overwritten is counted apart.
 """
 
 from __future__ import annotations
@@ -26,9 +29,9 @@ import btfdbg
 from btfdbg.btf import Kind
 from btfdbg.frames.arguments import recovery
 from btfdbg.frames.flow import FunctionFlow
-from btfdbg.frames.ir import BRANCH, BREAK, CALL, CALL_REGISTER, Insn
+from btfdbg.frames.ir import BRANCH, BREAK, CALL, CALL_REGISTER, STORE, Insn
 from btfdbg.frames.recover import Recovery
-from btfdbg.frames.state import Base, State, Value, is_aligned
+from btfdbg.frames.state import SP, Base, State, Value, is_aligned
 
 _M64 = (1 << 64) - 1
 _PAGE = 1 << 12
@@ -71,6 +74,12 @@ class Machine:
         self.image = range(start & -_PAGE, end + _CONSTANTS)
         self.uc.hook_add(unicorn.UC_HOOK_MEM_UNMAPPED, self._unmapped)
         self.uc.hook_add(unicorn.UC_HOOK_CODE, lambda uc, at, size, _: self.step(at))
+        stack = _STACK & (_PHYSICAL if is_x86 else _M64)
+        for first in {stack, _STACK}:
+            self.uc.hook_add(
+                unicorn.UC_HOOK_MEM_WRITE, self._stored, begin=first, end=first + _STACK_SIZE
+            )
+        self.stored: dict[int, int] = {}
         self.physical = _PHYSICAL if is_x86 else _M64
         self.uc.mem_map(_STACK & self.physical, _STACK_SIZE)
         self.step: Callable[[int], None] = lambda at: None
@@ -100,6 +109,11 @@ class Machine:
             except self.error:
                 return False
         return True
+
+    def _stored(self, uc: Any, access: int, address: int, size: int, value: int, _: Any) -> None:
+        writer = int(uc.reg_read(self.pc)) & _M64
+        for at in range(address, address + size):
+            self.stored[at & self.physical] = writer
 
     def read(self, register: str) -> int:
         """A register's number."""
@@ -135,6 +149,11 @@ class Executed:
             if len(symbols) == 1 and count:
                 count -= 1
                 yield symbols[0].address
+
+    def named(self, names: list[str]) -> Iterator[int]:
+        """Starts of functions, by name."""
+        for name in names:
+            yield from {s.address for s in self.made.text.by_name(name, "")}
 
     def run(self, starts: Iterator[int], runs: int) -> None:
         """Run functions, each so many times."""
@@ -181,6 +200,7 @@ class Run:
             self.entry[register] = number
             machine.write(register, number)
         machine.step = self.step
+        machine.stored.clear()
         try:
             machine.uc.emu_start(self.flow.code.start, 0, timeout=2_000_000)
         except machine.error as e:
@@ -240,7 +260,8 @@ class Run:
             if is_aligned(offset):
                 continue
             data = bytes(machine.uc.mem_read((self.sp + offset) & machine.physical, size))
-            self.one(insn, f"slot {offset:#x}", int.from_bytes(data, "little"), value, known)
+            place = f"slot {offset:#x}"
+            self.one(insn, place, int.from_bytes(data, "little"), value, known, size)
         assert arch.SP in state.regs
 
     def one(
@@ -250,8 +271,13 @@ class Run:
         number: int,
         value: Value,
         known: dict[Base, tuple[int, int, str]],
+        size: int = 0,
     ) -> None:
-        """Hold one value against the number in its place."""
+        """
+        Hold one value against the number in its place.
+
+        :param size: Of a slot, in bytes.
+        """
         base, k, bits = value
         mask = (1 << bits) - 1
         solved = (number - k) & mask
@@ -275,9 +301,37 @@ class Run:
             expected, kind = before[0], "the same"
         self.all.counts[f"checked {kind}"] += 1
         if (expected ^ solved) & mask:
+            # Of a register: it may have been restored from such a slot.
+            places = [(int(place[5:], 16), size)] if size else self.saved()
+            if any(self.is_overrun(self.sp + offset, size) for offset, size in places):
+                self.all.counts["overrun"] += 1
+                self.stop("overrun")
+                return
             self.all.counts[f"WRONG {kind}"] += 1
             where = f"{self.name}+{insn.address - self.flow.code.start:#x} {place}"
             self.all.wrong[f"{where}: {value}"] += 1
+
+    def saved(self) -> set[tuple[int, int]]:
+        """Offset and size of slots with what the registers held at the entry."""
+        return {
+            (offset, slot[0])
+            for state in self.flow.blocks.values()
+            for offset, slot in state.slots.items()
+            if slot[1][0] is not None and slot[1][0][0] == "entry" and not is_aligned(offset)
+        }
+
+    def is_overrun(self, address: int, size: int) -> bool:
+        """Whether a store that does not name a place in the frame wrote to a slot last."""
+        machine, flow = self.machine, self.flow
+        for at in range(address, address + size):
+            insn = flow.insns.get(machine.stored.get(at & machine.physical, 0))
+            state = None if insn is None else flow.before(insn.address)
+            if insn is None or state is None:
+                continue
+            places = [flow.address_of(state, op[1], insn.end) for op in insn.ops if op[0] == STORE]
+            if any(p is None or p[0] != SP for p in places):
+                return True
+        return False
 
 
 def main() -> None:
@@ -287,11 +341,13 @@ def main() -> None:
     parser.add_argument("-n", type=int, default=2000)
     parser.add_argument("--runs", type=int, default=8)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", nargs="*", help="these functions, to read them")
     parser.add_argument("-v", "--verbose", action="store_true")
     args = parser.parse_args()
     executed = Executed(args.dump, args.seed)
     began = time.process_time()
-    executed.run(executed.functions(args.n), args.runs)
+    only = executed.named(args.only) if args.only else executed.functions(args.n)
+    executed.run(only, args.runs)
     print(*(f"{name}: {count}" for name, count in sorted(executed.counts.items())), sep="  ")
     print(f"{time.process_time() - began:.0f} s;", dict(executed.ends.most_common(12)))
     for text, count in executed.wrong.most_common(None if args.verbose else 40):
