@@ -107,6 +107,8 @@ class Parser(argparse.ArgumentParser):
 
 def subcommand_parser(command: Subcommand) -> argparse.ArgumentParser:
     """The parser of a subcommand's own command line, with its module's docstring as help."""
+    from btfdbg.commands.text import fold
+
     module: Any = import_module(command.module)
     parser: argparse.ArgumentParser
     if command.opens:
@@ -116,7 +118,7 @@ def subcommand_parser(command: Subcommand) -> argparse.ArgumentParser:
         parser = argparse.ArgumentParser(prog=f"btfdbg {command.name}", allow_abbrev=False)
     doc = (module.__doc__ or "").strip()
     text = doc.partition("\n\nOwns")[0].partition(": ")[2]
-    parser.description = text[:1].upper() + text[1:]
+    parser.description = fold(text[:1].upper() + text[1:])
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     module.add_arguments(parser)
     return parser

@@ -24,6 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what is reported on, and how."""
     add_log(parser)
     parser.add_argument("--format", choices=("text", "json", "html"), default="text")
+    parser.add_argument(
+        "--json",
+        dest="format",
+        action="store_const",
+        const="json",
+        help="the same as --format json",
+    )
     parser.add_argument("-o", metavar="FILE", dest="out", help="write there instead of stdout")
 
 

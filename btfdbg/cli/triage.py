@@ -37,6 +37,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the paths, the bounds and what is known."""
     parser.add_argument("paths", metavar="PATH", nargs="+", help="dumps, logs, or folders of them")
     parser.add_argument("--format", choices=("text", "json"), default="text")
+    parser.add_argument(
+        "--json",
+        dest="format",
+        action="store_const",
+        const="json",
+        help="the same as --format json",
+    )
     parser.add_argument("-o", metavar="FILE", dest="out", help="write there instead of stdout")
     parser.add_argument(
         "--html",

@@ -230,12 +230,20 @@ def hexadecimal(number: int) -> Any:
     return CellFormat(number, "<x")
 
 
+# The heading that ps leaves out, over the mark of who runs on a CPU.
+_ACTIVE = "active"
+
+
 def _keys(head: Sequence[Any]) -> list[str]:
     names = [str(_plain(cell)).strip() for cell in head]
+    if names[:2] == ["", "PID"]:
+        names[0] = _ACTIVE
     return [name or f"column {i + 1}" for i, name in enumerate(names)]
 
 
 def _object(keys: Sequence[str], row: Sequence[Any]) -> dict[str, Any]:
+    if keys and keys[0] == _ACTIVE:
+        row = [_plain(row[0]) == ">", *row[1:]]
     extra = [f"column {i + 1}" for i in range(len(keys), len(row))]
     return dict(zip([*keys, *extra] if extra else keys, map(_plain, row), strict=False))
 

@@ -98,6 +98,56 @@ def cut(text: str, columns: int) -> str:
     return "".join(kept) + "…"
 
 
+def fold(text: str, columns: int = 80) -> str:
+    """
+    Text whose paragraphs, and rows of a word and what it means, are broken at a width.
+
+    Lines that begin with a space and belong to no row stay as they are.
+
+    >>> print(fold("raw   one two three", 12))
+    raw   one
+          two
+          three
+    """
+    import re
+    import textwrap
+
+    out: list[str] = []
+    indent = -1  # of the row or paragraph that is open; -1 if none is
+
+    def is_more(line: str) -> bool:
+        return indent >= 0 and len(line) - len(line.lstrip()) == indent
+
+    for line in text.split("\n"):
+        row = re.match(r"\S+(?: \S+)* {2,}(?=\S)", line)
+        if not line.strip():
+            indent = -1
+        elif row is not None:
+            indent = row.end()
+        elif is_more(line):
+            out[-1] += " " + line.strip()
+            continue
+        else:
+            indent = 0 if line[0] != " " else -1
+        out.append(line)
+    folded: list[str] = []
+    for line in out:
+        row = re.match(r"\S+(?: \S+)* {2,}(?=\S)", line)
+        if line[:1] in ("", " ") or len(line) <= columns:
+            folded.append(line)
+            continue
+        head = row.group() if row is not None else ""
+        folded += textwrap.wrap(
+            line[len(head) :],
+            columns,
+            initial_indent=head,
+            subsequent_indent=" " * len(head),
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    return "\n".join(folded)
+
+
 def terminal_columns(stream: IO[str] | None = None) -> int:
     """Width to format for: the terminal's, or 0 (no limit) if the output is not one."""
     stream = sys.stdout if stream is None else stream

@@ -118,6 +118,7 @@ complete -c btfdbg -n '_shtab_btfdbg_using report' -l log-level -xka "debug info
 complete -c btfdbg -n '_shtab_btfdbg_using report' -s q -l quiet -d 'no messages, no banner'
 complete -c btfdbg -n '_shtab_btfdbg_using report' -l log -xka "(__fish_complete_path (commandline -ct))" -d 'a kernel log instead of a dump; - for stdin'
 complete -c btfdbg -n '_shtab_btfdbg_using report' -l format -xka "text json html" -d format
+complete -c btfdbg -n '_shtab_btfdbg_using report' -l json -d 'the same as --format json'
 complete -c btfdbg -n '_shtab_btfdbg_using report' -s o -xka "(__fish_complete_path (commandline -ct))" -d 'write there instead of stdout'
 complete -c btfdbg -n '_shtab_btfdbg_using report; and test $_shtab_btfdbg_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'the dump'
 complete -c btfdbg -n '_shtab_btfdbg_using; and test $_shtab_btfdbg_npos -eq 0' -a signature -d 'what the crash is called, and why (--why)'
@@ -146,6 +147,7 @@ complete -c btfdbg -n '_shtab_btfdbg_using signature; and test $_shtab_btfdbg_np
 complete -c btfdbg -n '_shtab_btfdbg_using; and test $_shtab_btfdbg_npos -eq 0' -a triage -d 'many dumps and logs: which of them are one bug'
 complete -c btfdbg -n '_shtab_btfdbg_using triage' -s h -l help -d 'show this help message and exit'
 complete -c btfdbg -n '_shtab_btfdbg_using triage' -l format -xka "text json" -d format
+complete -c btfdbg -n '_shtab_btfdbg_using triage' -l json -d 'the same as --format json'
 complete -c btfdbg -n '_shtab_btfdbg_using triage' -s o -xka "(__fish_complete_path (commandline -ct))" -d 'write there instead of stdout'
 complete -c btfdbg -n '_shtab_btfdbg_using triage' -l html -x -d 'write an index there (index.html) whose rows open a report on each'
 complete -c btfdbg -n '_shtab_btfdbg_using triage' -s j -l jobs -x -d N

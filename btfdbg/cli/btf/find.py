@@ -22,8 +22,14 @@ _KINDS = {kind.name.lower(): int(kind) for kind in Kind if kind}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_file(parser)
     parser.add_argument("name", metavar="NAME", nargs="?", help="name or glob pattern")
+    kinds = ", ".join(sorted(_KINDS))
     parser.add_argument(
-        "-k", "--kind", choices=sorted(_KINDS), action="append", default=[], help="may be repeated"
+        *("-k", "--kind"),
+        choices=sorted(_KINDS),
+        action="append",
+        default=[],
+        metavar="KIND",
+        help=f"one of {kinds}; may be repeated",
     )
     parser.add_argument("-m", "--member", metavar="NAME", help="has such a member (glob)")
     parser.add_argument("--json", action="store_true", help="a list of objects instead of lines")

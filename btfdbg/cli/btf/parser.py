@@ -17,9 +17,11 @@ class _Verb(argparse.ArgumentParser):
 
     def _load(self) -> None:
         if self.verb:
+            from btfdbg.commands.text import fold
+
             name, self.verb = self.verb, ""
             verb = verb_module(name)
-            self.description = self.description or (verb.__doc__ or "").partition("\n\n")[2]
+            self.description = self.description or fold((verb.__doc__ or "").partition("\n\n")[2])
             self.formatter_class = argparse.RawDescriptionHelpFormatter
             verb.add_arguments(self)
             self.set_defaults(run_verb=partial(run_verb, verb.run))

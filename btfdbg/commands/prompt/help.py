@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import textwrap
 
 from drgn.commands import Command, CommandError, argument
 
@@ -11,12 +12,16 @@ from btfdbg.commands.define import drgns_command, own, prompt_command
 from btfdbg.program.session import Session
 
 _RULES = """\
-A line that starts with a command's name is a command; anything else is Python with
-`prog` and drgn's helpers. %NAME forces the command, a leading space or `py` forces
-Python; NAME(…), NAME.x and NAME = … are Python, and so is a name you assigned.
+A line that starts with a command's name is a command; anything else is Python
+with `prog` and drgn's helpers. %NAME forces the command, a leading space or `py`
+forces Python; NAME(…), NAME.x and NAME = … are Python, and so is a name you assigned.
+
 Commands take | and > as in a shell, !CMD runs the shell's. EXPR? tells what EXPR is.
+
 $3 or _3 is result 3, $ or _ the last one, $NAME a bookmark (see `mark`).
+
 p/x EXPR prints in a format, x/8gx ADDR examines memory, tb shows the last traceback.
+
 Tab completes, Ctrl-R searches history, F1 shows the keys, Ctrl-D leaves."""
 
 
@@ -99,7 +104,8 @@ def _elsewhere(session: Session, name: str) -> None:
 def _overview(session: Session, known: dict[str, Command[object]]) -> None:
     output.emit(("heading", "what happened?"))
     for case, line in FIRST:
-        output.emit(f"  {case:<32}", ("name", line))
+        for number, part in enumerate(textwrap.wrap(line, 80 - 34)):
+            output.emit(f"  {'' if number else case:<32}", ("name", part))
     output.emit("")
     ours = [name for name in known if own(session.prog, name) is not None]
     drgns = [name for name in known if own(session.prog, name) is None]
@@ -111,7 +117,7 @@ def _overview(session: Session, known: dict[str, Command[object]]) -> None:
             line = f"  {name:<{width}}  {known[name].description()}"
             output.emit(text.cut(line, columns) if columns else line)
     output.emit("")
-    output.emit(_RULES)
+    output.emit(text.fold(_RULES).replace("\n\n", "\n"))
 
 
 def explain(session: Session, name: str) -> None:
