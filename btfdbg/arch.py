@@ -121,7 +121,7 @@ ARCHES = (
         absolute={2: 8, 1: 4},
         relative=3,
         folders=("riscv",),
-        markers=Markers(numbers=("phys_ram_base", "KERNEL_LINK_ADDR")),
+        markers=Markers(numbers=("phys_ram_base", "KERNEL_LINK_ADDR", "va_kernel_pa_offset")),
         small_data=8,
         printed=(
             "epc ra sp",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import drgn
@@ -143,6 +144,25 @@ def test_an_architecture_that_is_not_the_kernels_is_refused(
         assert f" is of {arch.machine}, not of {name}" in said or "by its header, not of" in said
         assert error.value.hint == "leave out --architecture"
     assert opened(path, architecture=arch.machine)[0].platform == arch.platform
+
+
+@pytest.mark.parametrize("writer", ["kdump", "raw", "LiME"])
+def test_a_text_made_of_a_riscv64_image_tells_its_architecture(writer: str, tmp_path: Path) -> None:
+    """``kallsyms.image_lines`` makes these two lines of a guest that stopped in early boot."""
+    sv48 = next(a for a in ARCHES if a.name == "riscv64 Sv48")
+
+    def note(virtual: int, physical: int) -> dict[str, str]:
+        offset = f"0x{virtual - physical:x}"
+        return {"NUMBER(VA_BITS)": "48", "NUMBER(va_kernel_pa_offset)": offset}
+
+    kernel, core = Kernel(replace(sv48, note=note), with_note=False), tmp_path / "core"
+    if writer == "kdump":
+        tiny.kdump(core, kernel, machine="Unknown", vmcoreinfo=False)
+    else:
+        WRITERS[writer](core, kernel)
+    prog, _ = opened(core, vmcoreinfo=kernel.text())
+    assert prog.platform == sv48.platform
+    assert prog.read(kernel.mark, len(MARK)) == MARK
 
 
 def test_an_unknown_machine_in_a_kdump_header_is_told_by_vmcoreinfo(tmp_path: Path) -> None:
