@@ -48,6 +48,17 @@ def member_words(words: memoryview, at: int) -> tuple[list[int], list[int], list
     )
 
 
+def member_names(words: memoryview, at: int) -> tuple[list[int], list[int]]:
+    """Return the members' name offsets and bit-field sizes, as above."""
+    info = words[at + INFO]
+    first = at + TYPE_WORDS
+    last = first + 3 * info_vlen(info)
+    names: list[int] = words[first:last:3].tolist()
+    if not info_kflag(info):
+        return names, []
+    return names, [offset >> 24 for offset in words[first + 2 : last : 3].tolist()]
+
+
 def param_words(words: memoryview, at: int) -> tuple[list[int], list[int]]:
     """Return the name offsets and type ids of a FUNC_PROTO's parameters, as above."""
     first = at + TYPE_WORDS
@@ -65,6 +76,15 @@ def parameters_at(words: memoryview, at: int) -> tuple[list[int], bool]:
     return fields, False
 
 
+def parameter_count(words: memoryview, at: int) -> tuple[int, bool]:
+    """Return how many parameters a FUNC_PROTO has, and whether ``...`` comes behind them."""
+    count = info_vlen(words[at + INFO])
+    last = at + TYPE_WORDS + 2 * count - 2
+    if count and not words[last] and not words[last + 1]:
+        return count - 1, True
+    return count, False
+
+
 def array_words(words: memoryview, at: int) -> tuple[int, int, int]:
     """Return an ARRAY's element type, index type and number of elements, as above."""
     element, index, nelems = words[at + TYPE_WORDS : at + TYPE_WORDS + 3]
@@ -74,6 +94,15 @@ def array_words(words: memoryview, at: int) -> tuple[int, int, int]:
 def int_fields(data: int) -> tuple[int, int, int]:
     """Return the value's bits, its offset in bits and the encoding out of an INT's data."""
     return data & 0xFF, data >> 16 & 0xFF, data >> 24 & 0xF
+
+
+def enum_words(words: memoryview, at: int) -> tuple[list[int], Sequence[int], bool]:
+    """Return an ENUM's name offsets and values, and whether they have a sign."""
+    info = words[at + INFO]
+    first = at + TYPE_WORDS
+    found: list[int] = words[first : first + 2 * info_vlen(info)].tolist()
+    signed = info_kflag(info)
+    return found[::2], enum_values(found[1::2], signed), signed
 
 
 def enum_values(values: Sequence[int], signed: bool) -> Sequence[int]:

@@ -29,38 +29,11 @@ from btfdbg.errors import BtfError
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.varextract.elfsyms import ElfSymbols
 from btfdbg.varextract.extract import Image, Row
+from btfdbg.varextract.noise import NOISE_NAMES
 from btfdbg.variables.extra import base_tag, type_tag
 from btfdbg.variables.structural_index import StructuralIndex
 
 PROFILES = ("debug", "all")
-# What macros make by the thousand and nobody looks at in a debugger.
-NOISE_NAMES = (
-    "TRACE_SYSTEM",
-    "__SCK__",
-    "__TRACE_SYSTEM",
-    "___tp_str.",
-    "__UNIQUE_ID",
-    "__already_done.",
-    "__bpf_trace_tp_map_",
-    "__event_",
-    "__exitcall_",
-    "__func__.",
-    "__initcall_",
-    "__msg.",
-    "__p_syscall_meta__",
-    "__param_str_",
-    "__setup_",
-    "__syscall_meta__",
-    "__tpstrtab_",
-    "_note_",
-    "args__",
-    "event_enter__",
-    "event_exit__",
-    "print_fmt_",
-    "security_hook_active_",
-    "str__",
-    "types__",
-)
 _NOISE_TYPES = re.compile(
     r"(?:const )?struct (?:trace_event_(?:call|class|fields|functions)|trace_eval_map|tracepoint"
     r"|static_call_key|syscall_metadata|_ddebug)(?: \[\d*\])*"

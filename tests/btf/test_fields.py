@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from btfdbg.btf import Kind
+from btfdbg.btf import Kind, fields, kinds
 from btfdbg.btf.format import LAYOUTS
 from btfdbg.btf.text.assemble import parse
 from tests.btf.samples import EVERY_KIND, SPLIT
@@ -64,6 +64,29 @@ def test_ids_in_a_record(type_id: int) -> None:
 @pytest.mark.parametrize("type_id", STRINGS)
 def test_strings_in_a_record(type_id: int) -> None:
     assert [BTF.string(o) for o in BTF.iter_str_refs(type_id)] == STRINGS[type_id]
+
+
+def test_the_words_say_what_the_values_say() -> None:
+    seen = set()
+    for type_id in BTF.own_ids():
+        type_, at = BTF.type_by_id(type_id), BTF.offsets[type_id - 1]
+        seen.add(type(type_))
+        if isinstance(type_, kinds.FuncProto):
+            found, variadic = fields.parameters_at(BTF.words, at)
+            params = [(BTF.find_str(p.name), p.type) for p in type_.params]
+            assert variadic is (params[-1:] == [(0, 0)])
+            assert list(zip(found[::2], found[1::2], strict=True)) == params[: -variadic or None]
+            assert fields.parameter_count(BTF.words, at) == (len(found) // 2, variadic)
+        elif isinstance(type_, (kinds.Struct, kinds.Union)):
+            names, sizes = fields.member_names(BTF.words, at)
+            assert [BTF.string(name) for name in names] == [m.name for m in type_.members]
+            assert (sizes or [0] * len(names)) == [m.bitfield_size for m in type_.members]
+        elif isinstance(type_, kinds.Enum):
+            names, values, signed = fields.enum_words(BTF.words, at)
+            assert [BTF.string(name) for name in names] == [v.name for v in type_.values]
+            assert list(values) == [v.value for v in type_.values]
+            assert signed is type_.signed
+    assert seen >= {kinds.FuncProto, kinds.Struct, kinds.Union, kinds.Enum}
 
 
 def test_every_kind_is_asked_for() -> None:

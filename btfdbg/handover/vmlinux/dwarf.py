@@ -125,6 +125,9 @@ class Writer:
         # What packs so many parameters, and an entry's code.
         self._parameters: dict[int, _Pack] = {}
         self._parameter = 0
+        # What packs the start of a function's entry, and its code: by what the entry has.
+        self._heads: dict[tuple[bool, bool, bool], tuple[_Pack, int]] = {}
+        self._reference = self._packer("I").pack
         self.lost = 0
 
     def write(
@@ -237,12 +240,16 @@ class Writer:
 
     def _function_of(self, proto: int, is_global: bool) -> tuple[_Pack, int, bytes]:
         target, children = self._signature(proto)
-        typed = (_TYPE,) if target else ()
-        flags = (_EXTERNAL,) if is_global else ()
-        start = _NAME, *flags, _PROTOTYPED, *_RANGE
-        shape = self._shapes.get(Tag.SUBPROGRAM, bool(children), *start, *typed)
-        rest = self._packer("I").pack(target) if target else b""
-        return self._packer(shape.layout[: -len(typed) or None]).pack, shape.code, rest + children
+        key = target != 0, children != b"", is_global
+        head = self._heads.get(key)
+        if head is None:
+            typed = (_TYPE,) if target else ()
+            flags = (_EXTERNAL,) if is_global else ()
+            start = _NAME, *flags, _PROTOTYPED, *_RANGE
+            shape = self._shapes.get(Tag.SUBPROGRAM, bool(children), *start, *typed)
+            pack = self._packer(shape.layout[: -len(typed) or None]).pack
+            head = self._heads[key] = pack, shape.code
+        return *head, self._reference(target) + children if target else children
 
     def _signature(self, proto: int) -> tuple[int, bytes]:
         """Where the entry of a prototype's result stands, 0 for void; its parameters' entries."""

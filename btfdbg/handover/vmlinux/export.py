@@ -36,7 +36,7 @@ from btfdbg.handover.vmlinux.symtab import FUNC, OBJECT, Symtab, kind_of
 from btfdbg.kallsyms.choice import is_text
 from btfdbg.kallsyms.model import Sym, try_read
 from btfdbg.lazy_dataclass import dataclass
-from btfdbg.varextract.encode import NOISE_NAMES
+from btfdbg.varextract.noise import NOISE_NAMES
 from btfdbg.vmcore.elfcore import Note
 from btfdbg.vmcore.platforms import machine_of, row_of
 
@@ -272,11 +272,9 @@ class _Export:
                     before = known(name, found)
                     if before is not found:
                         protos[name] = place, proto if before[1] == proto else 0
-        for sym in self.kernel.symbols:
-            name_proto = protos.get(sym.name)
-            if name_proto is None or not is_text(sym):
-                continue
-            place, proto = name_proto
+        unknown = 0, 0
+        for sym in [sym for sym in self.kernel.symbols if is_text(sym)]:
+            place, proto = protos.get(sym.name, unknown)
             if proto:
                 yield Function(
                     place, proto, self.address(sym), sym.size or 1, sym.type_letter.isupper()

@@ -26,7 +26,10 @@ from btfdbg.btf.fields import (
     NAME_OFF,
     SIZE_OR_TYPE,
     array_words,
+    enum_words,
+    member_names,
     member_words,
+    parameter_count,
     parameters_at,
 )
 from btfdbg.btf.format import MAX_CHAIN, info_kflag, info_kind
@@ -230,13 +233,14 @@ class TypeEntries:
         return self._keep(type_id, pack(shape.code, words[pos + NAME_OFF], size, encoding))
 
     def _enum(self, words: memoryview, pos: int, type_id: int) -> int:
-        type_ = self._btf.type_by_id(type_id)
-        assert isinstance(type_, kinds.Enum | kinds.Enum64)
         name = words[pos + NAME_OFF]
         named = (_NAME,) if name else ()
         start = (name,) if name else ()
-        size = type_.size & 0xFF
-        if not type_.values:
+        names, values, signed = self._enumerators(words, pos, type_id)
+        size = words[pos + SIZE_OR_TYPE]
+        integer = self._integers.get((size, signed), self._integers[4, True])
+        size &= 0xFF
+        if not values:
             key = (Kind.ENUM, 0, bool(name))
             shape, pack = self._known.get(key) or self._shape(
                 key, Tag.ENUMERATION_TYPE, False, *named, _SIZE1, _DECLARED
@@ -250,14 +254,30 @@ class TypeEntries:
         value, pack_value = self._known.get(of_value) or self._shape(
             of_value, Tag.ENUMERATOR, False, _NAME, (At.CONST_VALUE, Form.DATA8)
         )
-        signed = type_.signed or any(v.value < 0 for v in type_.values)
-        integer = self._integers.get((type_.size, signed), self._integers[4, True])
         parts = [pack(shape.code, *start, size, integer)]
-        offsets = self._btf.iter_str_refs(type_id)[1:]
-        for offset, enumerator in zip(offsets, type_.values, strict=True):
-            parts.append(pack_value(value.code, offset, enumerator.value & _MASK64))
+        for offset, number in zip(names, values, strict=True):
+            parts.append(pack_value(value.code, offset, number & _MASK64))
         parts.append(_END)
         return self._keep(type_id, b"".join(parts))
+
+    def _enumerators(
+        self, words: memoryview, pos: int, type_id: int
+    ) -> tuple[Sequence[int], Sequence[int], bool]:
+        """
+        Where the enumerators' names stand, their values, and whether the type has a sign.
+
+        :raises BtfError: a name does not exist.
+        """
+        if info_kind(words[pos + INFO]) == Kind.ENUM:
+            names, values, signed = enum_words(words, pos)
+            if max((words[pos + NAME_OFF], *names)) >= self._btf.end_str_off:
+                raise BtfError(f"type {type_id}: a name that does not exist")
+        else:
+            type_ = self._btf.type_by_id(type_id)
+            assert isinstance(type_, kinds.Enum64)
+            names = self._btf.iter_str_refs(type_id)[1:]
+            values, signed = [v.value for v in type_.values], type_.signed
+        return names, values, signed or any(v < 0 for v in values)
 
     def _fwd(self, words: memoryview, pos: int, type_id: int) -> int:
         is_union = info_kflag(words[pos + INFO])
@@ -317,17 +337,19 @@ class TypeEntries:
 
     def _record_size(self, words: memoryview, pos: int, type_id: int) -> int:
         name = words[pos + NAME_OFF]
-        names, types, offsets, widths = member_words(words, pos)
+        names, widths = member_names(words, pos)
         kind = info_kind(words[pos + INFO])
         shape, _ = self._record_shape(kind, bool(names), name != 0)
         if not names:
             return shape.size
         plain = not any(widths) and all(names)
-        if plain and (not self._legacy or self._legacy.keys().isdisjoint(types)):
+        if plain and (
+            not self._legacy or self._legacy.keys().isdisjoint(member_words(words, pos)[1])
+        ):
             # Most structs: every member has a name and none is a bit-field.
             return shape.size + self._member_shape(True, False)[0].size * len(names) + 1
         self._mixed.add(type_id)
-        members = self._members(names, types, offsets, widths)
+        members = self._members(*member_words(words, pos))
         return shape.size + sum(member.size for (member, _), *_ in members) + 1
 
     def _record(self, words: memoryview, pos: int, type_id: int) -> bytes:
@@ -387,14 +409,14 @@ class TypeEntries:
         )  # fmt: skip
 
     def _proto_size(self, words: memoryview, pos: int, type_id: int) -> int:
-        found, variadic = parameters_at(words, pos)
-        has_any = bool(found) or variadic
+        count, variadic = parameter_count(words, pos)
+        has_any = count > 0 or variadic
         (shape, _), (parameter, _), (rest, _) = self._proto_shapes(
             has_any, words[pos + SIZE_OR_TYPE] != 0
         )
         if not has_any:
             return shape.size
-        return shape.size + parameter.size * (len(found) // 2) + rest.size * variadic + 1
+        return shape.size + parameter.size * count + rest.size * variadic + 1
 
     def _proto(self, words: memoryview, pos: int, type_id: int) -> bytes:
         result = words[pos + SIZE_OR_TYPE]
