@@ -60,13 +60,15 @@ class NameIndex:
     """Own types by name. Anonymous types are not in it."""
 
     __slots__ = (
-        "_asked", "_btf", "_by_kind", "_column", "_first", "_more", "_repeated", "_spent", "_table",
+        "_asked", "_btf", "_by_kind", "_column", "_first", "_is_for_many", "_more", "_repeated",
+        "_spent", "_table",
     )  # fmt: skip
 
     def __init__(self, btf: Btf) -> None:
         self._btf = btf
         self._asked = 0
         self._spent = 0
+        self._is_for_many = False
         # Name to its offset; names that stand at several offsets, to all of them.
         self._table: dict[bytes, int] | None = None
         self._repeated: dict[bytes, list[int]] = {}
@@ -99,7 +101,7 @@ class NameIndex:
         if not name or b"\0" in name:
             return ()
         known = self._btf.known_names
-        if known is None:
+        if known is None or self._is_for_many:
             return self._find(name, kinds)
         found = known.ids(self._btf, name, kinds)
         if found is not None:
@@ -136,7 +138,12 @@ class NameIndex:
         return tuple([TypeId(i) for i in out])
 
     def make_table(self) -> None:
-        """Prepare for many names: 50 ms for a kernel, and no search of its strings then."""
+        """
+        Prepare for many names: 50 ms for a kernel, and no search of its strings then.
+
+        Nor are they kept for other runs, in the place of the few that those ask for.
+        """
+        self._is_for_many = True
         if self._first is None:
             self._make_index()
         assert self._first is not None

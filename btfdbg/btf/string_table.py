@@ -28,7 +28,7 @@ class StringTable:
     :param data: Strings that are already there.
     """
 
-    __slots__ = ("_below", "_own", "data", "start")
+    __slots__ = ("_below", "_found", "_own", "data", "start")
 
     def __init__(self, below: Sequence[tuple[Strings, int]] = (), data: bytes = b"") -> None:
         self._below = below
@@ -36,6 +36,8 @@ class StringTable:
         if not below and not data:
             data = b"\0"
         self.data = bytearray(data)
+        # What was found below: members' names are few, and asked again.
+        self._found: dict[bytes, int] = {}
         self._own = {s: self.start + at for s, at in Strings(bytes(data)).table().items()}
 
     def add(self, name: str | bytes) -> int:
@@ -94,6 +96,14 @@ class StringTable:
         return at if at >= 0 else self._own.get(data, -1)
 
     def _in_base(self, data: bytes) -> int:
+        if not self._below:
+            return -1
+        found = self._found.get(data)
+        if found is None:
+            found = self._found[data] = self._search(data)
+        return found
+
+    def _search(self, data: bytes) -> int:
         for strings, start in self._below:
             at = strings.first(data)
             if at >= 0:

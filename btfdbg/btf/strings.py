@@ -15,8 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-# Look-ups of whole strings (up to 1 ms each) after which a table of them (40 ms) is made.
-_TABLE_AFTER = 32
+# Look-ups of whole strings (0.2 to 1 ms each) after which a table of them (40 ms, 13 MB) is made.
+_TABLE_AFTER = 128
 
 
 def encode_name(name: str) -> bytes:

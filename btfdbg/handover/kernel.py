@@ -27,6 +27,7 @@ from btfdbg.variables.convert import TypeBuilder
 
 if TYPE_CHECKING:
     from btfdbg.program.session import Session
+    from btfdbg.variables.provenance import TypedVariable
 
 _BANNER_MAX = 4096
 # Tables that the linker script begins and ends: the type that C code declares, and the symbol
@@ -135,12 +136,17 @@ def gather(session: Session, without: tuple[str, ...] = ()) -> Kernel:
     session.symbols = _Expanded(table, syms)
     try:
         wanted = [s for s in syms if not is_text(s) and not s.name.startswith(without)]
+        judged: dict[tuple[str, int], TypedVariable] = {}
         if session.variables is not None:
-            session.variables.judge([sym for sym in wanted if sym.name not in in_btf])
+            judged = session.variables.judge([sym for sym in wanted if sym.name not in in_btf])
         # By name: what is added to the BTF is in the same order in every run and version.
         for sym in sorted(wanted, key=attrgetter("name")):
             name = sym.name
-            type_id = _type_of(session, ids, sym, name in in_btf)
+            if name in in_btf:
+                type_id = _type_of(session, ids, sym)
+            else:
+                typed = judged.get((name, sym.address))
+                type_id = None if typed is None else ids.id_of(typed.type)
             if type_id is None and name == "jiffies":
                 type_id = _jiffies(session, ids, sym)
             if type_id is None and name in _DECLARED:
@@ -171,8 +177,9 @@ def gather(session: Session, without: tuple[str, ...] = ()) -> Kernel:
     )
 
 
-def _type_of(session: Session, ids: TypeIds, sym: Sym, in_btf: bool) -> TypeId | None:
-    own = session.own_variable(sym.name, sym.address) if in_btf else None
+def _type_of(session: Session, ids: TypeIds, sym: Sym) -> TypeId | None:
+    """The id of a variable's type of whose name the BTF has one."""
+    own = session.own_variable(sym.name, sym.address)
     if own is not None:
         var = session.vmlinux.type_by_id(own)
         return var.type if isinstance(var, kinds.Var) else own

@@ -21,7 +21,6 @@ Facts: scripts/kallsyms.c and kernel/kallsyms.c.
 from __future__ import annotations
 
 import sys
-from array import array
 from collections.abc import Callable, Iterator, Sequence
 
 from btfdbg.kallsyms.known import Positions
@@ -59,7 +58,7 @@ class Block:
     """
 
     data: bytes
-    starts: Sequence[int]
+    starts: tuple[int, ...]
     wide: bool
 
     def tokens(self, number: int) -> bytes:
@@ -77,6 +76,13 @@ class Block:
 
         :param codes: See :func:`text_codes`.
         """
+        return self._translated(codes, _FIRST)
+
+    def lettered(self, codes: Sequence[str]) -> str:
+        """As :meth:`text`, with their type letters."""
+        return self._translated(codes, 0)
+
+    def _translated(self, codes: Sequence[str], first: int) -> str:
         data = self.data
         text = bytearray(data.decode("latin-1").encode(_UTF_16))
         with memoryview(text) as view, view.cast("H") as places:
@@ -85,7 +91,8 @@ class Block:
                 if self.wide and data[start] & 0x80:
                     start += 1
                     places[start] = _NOTHING
-                places[start + 1] |= _FIRST
+                if first:
+                    places[start + 1] |= first
         return text.decode(_UTF_16).translate(codes)
 
 
@@ -122,7 +129,7 @@ def split_block(data: bytes, count: int, *, wide: bool, last: bool = False) -> B
     rest = len(data) - position
     if rest and not (last and 0 < rest < 8 and not any(data[position:])):
         return None
-    return Block(data[:position], array("I", starts), wide)
+    return Block(data[:position], tuple(starts), wide)
 
 
 def _short_lengths(data: bytes, count: int) -> list[int] | None:
@@ -287,9 +294,16 @@ class Names:
     def blocks(self) -> Iterator[tuple[int, list[str]]]:
         """Index of the first, and type letters with names, of what of each block can be read."""
         # Not kept, as in texts(); block() counts one that is lost.
-        for number, data in self._expanded(
-            lambda n: self._blocks.get(n) or self._load(n) or self.block(n), self._expand
-        ):
+        codes = text_codes(self._tokens)
+
+        def block_of(number: int) -> Block | None:
+            return self._blocks.get(number) or self._load(number) or self.block(number)
+
+        if all(token.isascii() for token in self._tokens):
+            for number, text in self._expanded(block_of, lambda block: block.lettered(codes)):
+                yield number * BLOCK, text[1:].split("\n")
+            return
+        for number, data in self._expanded(block_of, self._expand):
             if data.isascii():
                 names = data[1:].decode().split("\n")
             else:
@@ -313,6 +327,8 @@ class Names:
 
     def source(self) -> tuple[bytes, ...] | None:
         """Bytes that :meth:`texts` depends on, all of them; ``None`` if one cannot be read."""
+        from array import array
+
         size = self._end - self._names
         data = try_read(self._read, self._names, size) if 0 < size <= _MAX_SOURCE else None
         if data is None:

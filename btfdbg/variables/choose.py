@@ -154,8 +154,7 @@ def may_have_grown(
     for other in known_name(context, symbol.name).candidates:
         if not other.kernels or other.module != context.evidence.module:
             continue
-        built = context.types.from_text(AnnotatedType.parse(other.type).type)
-        if built is not None and size_of(built) == symbol.size:
+        if context.checker.size(AnnotatedType.parse(other.type).type) == symbol.size:
             return True
     return False
 
@@ -165,6 +164,7 @@ def _leaves_room(context: Context, symbol: Symbol, type_: Type, proposal: Propos
     return (
         context.padding is not None
         and proposal.source is Source.DATABASE_OTHER
+        and context.padding.may_have_more(symbol)
         and is_number(type_)
         and context.padding.has_more(symbol, sizeof(type_))
         and not is_settled(context, known_name(context, symbol.name).candidates)

@@ -41,10 +41,14 @@ class Form:
 
     :ivar text: as C writes it.
     :ivar tree: the same, parsed; ``None`` if it cannot be.
+    :param is_parsed: the tree is what the text says, as far as it says anything.
     """
 
-    def __init__(self, forms: Forms, text: str, tree: CType | None) -> None:
+    def __init__(
+        self, forms: Forms, text: str, tree: CType | None, *, is_parsed: bool = False
+    ) -> None:
         self._forms = forms
+        self._is_parsed = is_parsed
         self._sized: dict[int, tuple[str, Type] | None] = {}
         self.text = text
         self.tree = tree
@@ -66,7 +70,7 @@ class Form:
     @cached_property
     def type(self) -> Type | None:
         """``None`` if it names a type that the program lacks."""
-        return self._forms.types.from_text(self.text)
+        return self.built if self._is_parsed else self._forms.types.from_text(self.text)
 
     @cached_property
     def size(self) -> int | None:
@@ -194,7 +198,7 @@ class Forms:
                 tree: CType | None = parse_type(text)
             except CDeclError:
                 tree = None
-            found = self._by_text[text] = Form(self, text, tree)
+            found = self._by_text[text] = Form(self, text, tree, is_parsed=tree is not None)
         return found
 
     def of_tree(self, tree: CType) -> Form:

@@ -137,9 +137,9 @@ class VariableTypes:
         """Return the variable that a symbol is."""
         return self._typed(symbol)
 
-    def judge(self, symbols: Sequence[Symbol]) -> None:
+    def judge(self, symbols: Sequence[Symbol]) -> dict[tuple[str, int], TypedVariable]:
         """
-        Judge many variables at once, for those who then ask for each.
+        Judge many variables at once, for those who would ask for each; those that have a type.
 
         Names are looked up in the database's order, and memory is read in its own: each block
         and each page once.
@@ -148,14 +148,18 @@ class VariableTypes:
         if self._evidence.btf is not None:
             self._evidence.btf().index_names()
         context.names.clear()
-        names = {s.name for s in symbols}
-        if not context.knows_exports:
-            names = {name for name in names if not macro_names.is_export(name)}
-        context.names.update({name: known_name(context, name) for name in sorted(names)})
+        if not context.knows_exports and context.extra is None:
+            symbols = [s for s in symbols if not macro_names.is_export(s.name)]
+        names = sorted({s.name for s in symbols})
+        context.names.update({name: known_name(context, name) for name in names})
+        judged = {}
         with context.checker.reading_ahead():
             for symbol in sorted(symbols, key=attrgetter("address")):
-                self._typed(symbol)
+                found = self._typed(symbol)
+                if found is not None:
+                    judged[symbol.name, symbol.address] = found
         context.names.clear()
+        return judged
 
     def forget(self) -> None:
         """Free all that was found and prepared, some 50 MB after a whole kernel's variables."""

@@ -46,6 +46,10 @@ class Padding:
         self._shapes = shapes
         self._symbol_at = symbol_at
 
+    def may_have_more(self, symbol: Symbol) -> bool:
+        """Whether :meth:`has_more` can be true of any number: quick to ask."""
+        return symbol.size > 1 and (symbol.address + symbol.size) % POLICY.object_file != 0
+
     def has_more(self, symbol: Symbol, size: int) -> bool:
         """Whether a number of ``size`` bytes leaves room that nothing asked for."""
         end = symbol.address + symbol.size

@@ -80,7 +80,7 @@ class PointerMaps:
         btf = self._btf
         if not depth or into.slots() > _MAX_SLOTS:
             return False
-        bare, kind = self._skip(type_id)
+        bare, kind = self._bare.get(type_id) or self._skip(type_id)
         if kind == Kind.PTR:
             target, target_kind = self._skip(btf.record(bare)[SIZE_OR_TYPE])
             if shared or offset % self._word or not target:
@@ -96,10 +96,11 @@ class PointerMaps:
             # Words, not values: 30,000 members are looked at to judge a kernel's variables.
             _, types, offsets, _ = member_words(owner.words, owner.offsets[bare - owner.start_id])
             shared = shared or (kind == Kind.UNION and len(types) > 1)
-            return all(
-                self._add(into, member, offset + bit_offset // 8, depth - 1, shared)
-                for member, bit_offset in zip(types, offsets, strict=True)
-            )
+            add = self._add
+            for member, bit_offset in zip(types, offsets, strict=True):
+                if not add(into, member, offset + bit_offset // 8, depth - 1, shared):
+                    return False
+            return True
         if kind == Kind.ARRAY:
             owner = btf.owner_of(bare)
             element, _, count = array_words(owner.words, owner.offsets[bare - owner.start_id])

@@ -90,6 +90,10 @@ class TypeChecker:
         """Free what was found out about types."""
         self._forms.forget()
 
+    def size(self, text: str) -> int | None:
+        """Bytes of a type without marks; None without a size, or if the kernel has none such."""
+        return self._forms.of(text).size
+
     def length(self, text: str) -> int | None:
         """Return the outermost array's length that a text states, None without one."""
         tree = self._forms.of(text).tree if "[" in text else None
