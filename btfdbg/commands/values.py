@@ -66,10 +66,12 @@ def value(session: Session, text: str) -> int | drgn.Object:
     :raises PerCpuError: a per-CPU variable is named without a CPU.
     """
     text = text.strip()
-    of_cpu = _OF_CPU.fullmatch(text)
+    # The address of a per-CPU variable is that of no CPU's copy.
+    named = text[1:].lstrip() if text.startswith("&") else text
+    of_cpu = _OF_CPU.fullmatch(named)
     if of_cpu and is_per_cpu(session, of_cpu[1]):
         return copy_of(session, of_cpu[1], int(of_cpu[2]))
-    check_cpu(session, text)
+    check_cpu(session, named)
     if _SURE_HEX.fullmatch(text):
         return int(text, 16)
     symbol = _SYMBOL.fullmatch(text)

@@ -11,6 +11,7 @@ import btfdbg
 from btfdbg.commands import candidates, namespace
 from btfdbg.commands.arguments import options_first
 from btfdbg.commands.evaluate import prepare, run_line
+from btfdbg.program.per_cpu import copies
 from btfdbg.program.session import Session
 from tests.conftest import bundled_dumps
 
@@ -248,6 +249,30 @@ def test_every_copy_of_a_per_cpu_variable_is_read(session: Session, capsys: Said
     assert run_line(session, "rd runqueues:1")
     assert every.endswith(capsys.readouterr().out)
     assert every.count("per_cpu(runqueues, ") == 2
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("list runqueues", "list -H runqueues", "list -h runqueues", "tree -t ra runqueues"),
+        *("tree -t rb runqueues", "rd &runqueues", "struct rq.nr_running &runqueues"),
+        *("x/2gx &runqueues", "id &runqueues"),
+    ],
+)
+def test_the_template_of_a_per_cpu_variable_is_not_taken_for_a_cpus_copy(
+    line: str, session: Session, capsys: Said
+) -> None:
+    """These printed what stands in the template, zeros, or nothing."""
+    assert not run_line(session, line)
+    said = capsys.readouterr()
+    assert "each CPU has its own, CPU 0's is at 0x" in said.err
+    assert not said.out
+    # What the refusal advises works, with the address of that CPU's copy.
+    assert run_line(session, "x/1gx &runqueues:1")
+    place = next(at for cpu, at in copies(session, session.prog["runqueues"].address_) if cpu == 1)
+    assert f"{place:#x}:" in capsys.readouterr().out
+    run_line(session, "list runqueues:1")  # it is no list, and what it begins with no pointer
+    assert capsys.readouterr().out.split()[0] == f"{place:x}"
 
 
 def test_a_symbol_in_brackets_is_its_address(session: Session, capsys: Said) -> None:

@@ -13,7 +13,7 @@ from drgn.commands import CommandError
 
 from btfdbg.commands import output
 from btfdbg.commands.crash.call import Call, parse_cpus
-from btfdbg.commands.crash.operands import hexadecimal, is_offset
+from btfdbg.commands.crash.operands import hexadecimal, is_offset, one_place
 from btfdbg.commands.text import Lines
 from btfdbg.program.per_cpu import is_per_cpu
 
@@ -28,7 +28,7 @@ def plain(call: Call) -> Any:
     for name in ("posarg", "start"):
         text = getattr(args, name)
         if text is not None and not is_offset(call.session, text):
-            setattr(args, name, hexadecimal(call.session, text))
+            setattr(args, name, one_place(call.session, text))
     return call.drgns()
 
 

@@ -12,6 +12,7 @@ from drgn import offsetof
 from btfdbg.commands import kernel_names, values
 from btfdbg.program.session import Session
 
+_OF_CPU = re.compile(r"[A-Za-z_]\w*:\d+")
 _HEX = re.compile(r"(?:0x)?[0-9a-fA-F]{1,16}")
 
 
@@ -31,6 +32,17 @@ def hexadecimal(session: Session, text: str) -> str:
     except LookupError:
         return f"{values.address(session, text):x}"
     return text
+
+
+def one_place(session: Session, text: str) -> str:
+    """
+    :func:`hexadecimal`, where a per-CPU variable without a CPU would be its dead template.
+
+    :raises PerCpuError: it is one.
+    """
+    if not _OF_CPU.fullmatch(text):
+        kernel_names.check_cpu(session, text)
+    return hexadecimal(session, text)
 
 
 def is_offset(session: Session, text: str) -> bool:

@@ -18,7 +18,7 @@ from drgn.commands import CommandError
 from btfdbg.commands import display, output, values
 from btfdbg.commands.crash import struct
 from btfdbg.commands.crash.call import Call
-from btfdbg.commands.crash.operands import hexadecimal
+from btfdbg.commands.crash.operands import one_place
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.patches.install import reach
 from btfdbg.vmcore.read_failures import unread
@@ -45,7 +45,7 @@ def plain(call: Call) -> Any:
     """drgn's ``tree``, with an expression as start."""
     kind, text = call.args.start
     if kind == "sym":
-        found = hexadecimal(call.session, text)
+        found = one_place(call.session, text)
         if found != text:
             call.args.start = ("addr", int(found, 16))
     return call.drgns()
