@@ -15,6 +15,7 @@ from btfdbg.frames.flow import FunctionFlow
 from btfdbg.frames.function import Function
 from btfdbg.frames.ir import BRANCH, CALL, JUMP, JUMP_REGISTER, Insn, Mem
 from btfdbg.frames.placing import EXCEPTION_BEHIND, LAST_FRAME
+from btfdbg.frames.prototypes import CHANGED
 from btfdbg.frames.state import M64, SP, Base, State, Value, signed
 from btfdbg.frames.text import Text
 from btfdbg.frames.walked import Walked
@@ -58,6 +59,7 @@ class Passing:
     def pass_in(self, outer: Walked, inner: Walked) -> None:
         """Arguments that the calling frame passed."""
         self._learn_own_number(inner)
+        inner.is_kept = self._is_by_assembly(outer, inner)
         if outer.problem in (LAST_FRAME, EXCEPTION_BEHIND):
             self._pass_by_place(outer, inner)
         if isinstance(inner.function, str) or outer.problem or outer.call is None:
@@ -75,7 +77,7 @@ class Passing:
             inner.call_site = "its caller's call is indirect"
             return
         if target == inner.function.start:
-            inner.by_pointer = self._is_indirect(outer.call)
+            inner.is_kept = inner.is_kept or self._is_indirect(outer.call)
             given = Given(before, outer.env, f"call in {outer.function.names[0]}")
             given.registers = self._registers(outer, outer.function)
             self._learn_arguments(inner, before.regs.get, given)
@@ -86,6 +88,14 @@ class Passing:
             return
         if number is not None:
             self._learn_number(outer, number, True)
+
+    def _is_by_assembly(self, outer: Walked, inner: Walked) -> bool:
+        if inner.prototype != CHANGED or not inner.linked or outer.call is None:
+            return False
+        if isinstance(inner.function, str) or isinstance(outer.function, str):
+            return False
+        is_called = outer.call.kind == CALL and outer.call.target == inner.function.start
+        return is_called and self.text.is_foreign(outer.function.start)
 
     def _pass_by_place(self, outer: Walked, inner: Walked) -> None:
         """

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from btfdbg.program.session import Session
 
 _WORD = 8
+# Exported by every kernel since 2.6.
+_EXPORTED = ("schedule", "kfree", "mutex_lock")
 CHANGED = "clang may have changed what a local function is passed"
 """Why a function has no prototype: of a kernel by clang, and nobody is seen to have its address."""
 
@@ -89,7 +91,8 @@ class Prototypes:
 
     def at_call(self, address: int) -> Prototype | str:
         """
-        The same of a function that a stack has an indirect call of: somebody has its address.
+        The same of a function that a stack has an indirect call of, so that somebody has its
+        address, or one by assembly.
 
         It is not kept for other stacks: what one shows depends on no other.
         """
@@ -103,6 +106,31 @@ class Prototypes:
             finally:
                 self._called = 0
         return found
+
+    def is_foreign(self, address: int) -> bool:
+        """
+        Whether a function is assembly in a kernel that clang optimised as a whole.
+
+        All C functions are local there, exported ones too (``-fvisibility=hidden``). What a global
+        one calls has parameters as in the source: the linker tells LLVM which functions other
+        objects refer to (``VisibleToRegularObj``), and those are not changed.
+        """
+        names = self._symbols.names_at(address)
+        converter = self._session.converter
+        if not names or converter is None or not self._is_clang() or not self._is_hidden():
+            return False
+        symbols = [s for n in names for s in self._symbols.by_name(n, "") if s.address == address]
+        if {s.type_letter for s in symbols} != {"T"}:
+            return False
+        return not any(own_ids(converter.btf, n, (Kind.FUNC,)) for n in names)
+
+    def _is_hidden(self) -> bool:
+        """Whether functions that modules call are local."""
+        for name in _EXPORTED:
+            symbols = self._symbols.by_name(name, "")
+            if len(symbols) == 1 and self._session.lookup_symbols(f"__ksymtab_{name}"):
+                return symbols[0].type_letter == "t"
+        return False
 
     def _read(self, address: int) -> Prototype | str:
         module = self._symbols.module_of(address) or ""

@@ -117,7 +117,7 @@ class Recovery:
         for outer, inner in zip(reversed(walked[1:]), reversed(walked[:-1]), strict=True):
             self._learn_by_way(outer)
             self._passing.pass_in(outer, inner)
-            if inner.by_pointer and inner.prototype == CHANGED:
+            if inner.is_kept and inner.prototype == CHANGED:
                 self._take_prototype(inner)
         for frame in walked[:1]:
             self._learn_by_way(frame)
@@ -199,7 +199,7 @@ class Recovery:
         return frame
 
     def _take_prototype(self, frame: Walked) -> None:
-        """The prototype of a function of which it has turned out that somebody has its address."""
+        """The prototype of a function of which its call has shown that clang did not change it."""
         if isinstance(frame.function, str) or frame.flow is None:
             return
         start = frame.function.start

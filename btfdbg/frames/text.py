@@ -38,8 +38,12 @@ class Text(TextSymbols):
         return self._prototypes.at(address)
 
     def prototype_at_call(self, address: int) -> Prototype | str:
-        """The same where a stack has an indirect call of the function: see :class:`Prototypes`."""
+        """The same where a call on a stack shows that it is kept: see :class:`Prototypes`."""
         return self._prototypes.at_call(address)
+
+    def is_foreign(self, address: int) -> bool:
+        """Whether a function is assembly that LLVM left as it is: see :class:`Prototypes`."""
+        return self._prototypes.is_foreign(address)
 
     def function_type(self, address: int, module: str) -> int | None:
         """The FUNC_PROTO's id of the function at an address: see :class:`Prototypes`."""

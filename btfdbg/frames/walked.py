@@ -65,7 +65,7 @@ class Walked:
     :ivar call: The call that it is in; None if interrupted.
     :ivar problem: Why nothing is known of the frame.
     :ivar linked: The next frame out is proven to be its caller.
-    :ivar by_pointer: Its caller's call is indirect, and proven to be of this function.
+    :ivar is_kept: Its caller's call is indirect, or by assembly, and proven to be of this function.
     :ivar call_site: Why the caller's call says nothing.
     :ivar via: The function that its caller called and that left by a jump to this one.
     :ivar caller: The function that called it, if the unwinder left that out.
@@ -82,7 +82,7 @@ class Walked:
     call: Insn | None = None
     problem: str = ""
     linked: bool = False
-    by_pointer: bool = False
+    is_kept: bool = False
     call_site: str = ""
     via: str = ""
     caller: str = ""

@@ -45,9 +45,13 @@ def prototypes(
     letter: str = "t",
     exported: bool = False,
     banner: bytes = b"Linux version 6.12 (Debian clang version 19.1.7)",
+    letters: dict[str, str] | None = None,
 ) -> Prototypes:
     """Prototypes of a kernel that has these functions, this text, and one word of data."""
-    symbols = [Sym(name, address, 0x20, letter) for name, address in names.items()]
+    symbols = [
+        Sym(name, address, 0x20, (letters or {}).get(name, letter))
+        for name, address in names.items()
+    ]
 
     def by_name(name: str, module: str = "") -> tuple[Sym, ...]:
         return tuple(s for s in symbols if s.name == name)
@@ -55,7 +59,7 @@ def prototypes(
     def lookup(name: str) -> tuple[Sym, ...]:
         made = {"linux_banner": DATA + 8}
         if exported:
-            made["__ksymtab_open_it"] = DATA
+            made |= {"__ksymtab_open_it": DATA, "__ksymtab_kfree": DATA}
         return (Sym(name, made[name], 8, "D"),) if name in made else ()
 
     def memory(address: int, size: int) -> bytes | None:
@@ -129,7 +133,34 @@ def test_what_one_stack_shows_holds_for_no_other() -> None:
     assert known.at_call(OTHER) == "no function starts there"
 
 
-# An indirect call on a stack
+ENTRY = TEXT + 0x300
+
+
+@pytest.mark.parametrize(
+    ("letters", "changed", "expected"),
+    [
+        pytest.param({"entry": "T"}, {}, True, id="assembly, all others hidden"),
+        pytest.param({"entry": "t"}, {}, False, id="local"),
+        pytest.param({"entry": "T", "kfree": "T"}, {}, False, id="exported ones are global"),
+        pytest.param({"entry": "T"}, {"exported": False}, False, id="nothing is exported"),
+        pytest.param({"entry": "T"}, {"banner": b"gcc"}, False, id="gcc"),
+    ],
+)
+def test_assembly_in_a_kernel_that_clang_optimised_as_a_whole(
+    letters: dict[str, str], changed: dict[str, Any], expected: bool
+) -> None:
+    names = PLAIN | {"entry": ENTRY, "kfree": OTHER}
+    known = prototypes(names, letters=letters, **{"exported": True} | changed)
+    assert known.is_foreign(ENTRY) is expected
+
+
+def test_what_btf_has_is_no_assembly() -> None:
+    names = PLAIN | {"kfree": OTHER}
+    letters = {"open_it": "T", "kfree": "t"}
+    assert not prototypes(names, exported=True, letters=letters).is_foreign(FUNCTION)
+
+
+# An indirect call on a stack, or one by assembly
 
 CALLER, CALLED = TEXT, TEXT + 0x100
 CALL_RBX = b"\xff\xd3"
@@ -137,12 +168,26 @@ CALLERS = x86(PUSH_RBX, MOV_RBX_RSI, CALL_RBX, POP_RBX, RET)
 CALLEDS = x86(PUSH_RBX, MOV_RBX_RDI, b"\xe8" + to(OTHER, CALLED + 9), POP_RBX, RET)
 
 
-@pytest.mark.parametrize("pointer", [CALLED, CALLED + 0x100])
-def test_an_indirect_call_shows_that_somebody_has_the_address(pointer: int) -> None:
+DIRECT = x86(PUSH_RBX, MOV_RBX_RSI, b"\xe8" + to(CALLED, CALLER + 9), POP_RBX, RET)
+
+
+@pytest.mark.parametrize(
+    ("code", "pointer", "is_foreign", "is_kept"),
+    [
+        pytest.param(CALLERS, CALLED, False, True, id="through its pointer"),
+        pytest.param(CALLERS, CALLED + 0x100, False, False, id="through another pointer"),
+        pytest.param(DIRECT, 0x1234, True, True, id="by assembly"),
+        pytest.param(DIRECT, 0x1234, False, False, id="by another function"),
+    ],
+)
+def test_a_call_on_the_stack_shows_that_the_parameters_are_kept(
+    code: bytes, pointer: int, is_foreign: bool, is_kept: bool
+) -> None:
     pytest.importorskip("capstone")
     number = Param("number", 1, 8, ("rdi",))
     asked = []
-    stack = {STACK: pointer, STACK + 8: CALLER + 6, STACK + 16: 0x1111, STACK + 24: END + 5}
+    back = CALLER + 6 if code is CALLERS else CALLER + 9
+    stack = {STACK: pointer, STACK + 8: back, STACK + 16: 0x1111, STACK + 24: END + 5}
 
     class Text:
         """Two functions and their stack."""
@@ -150,8 +195,8 @@ def test_an_indirect_call_shows_that_somebody_has_the_address(pointer: int) -> N
         def function(self, pc: int) -> Bytes | str:
             if pc >= END:
                 return "no function"
-            code, name = (CALLERS, "caller") if pc < CALLED else (CALLEDS, "called")
-            made = Moved(code, CALLER if pc < CALLED else CALLED)
+            its, name = (code, "caller") if pc < CALLED else (CALLEDS, "called")
+            made = Moved(its, CALLER if pc < CALLED else CALLED)
             made.names = (name,)
             return made
 
@@ -164,6 +209,9 @@ def test_an_indirect_call_shows_that_somebody_has_the_address(pointer: int) -> N
 
         def names_at(self, address: int) -> tuple[str, ...]:
             return ()
+
+        def is_foreign(self, address: int) -> bool:
+            return is_foreign and address == CALLER
 
         def word(self, address: int, size: int = 8) -> int | None:
             return stack.get(address)
@@ -183,12 +231,12 @@ def test_an_indirect_call_shows_that_somebody_has_the_address(pointer: int) -> N
     )
     frames = [
         RawFrame(CALLED + 9, STACK, False, {"rbx": 77, "rsp": STACK}),
-        RawFrame(CALLER + 6, STACK + 16, False, {}),
+        RawFrame(back, STACK + 16, False, {}),
         RawFrame(END + 5, STACK + 32, False, {}),
     ]
     found = made.walk(frames)[0]
     assert found.problem == ""
-    if pointer == CALLED:
+    if is_kept:
         assert asked == [CALLED]
         assert [p.words for p in found.params] == [(77,)]
     else:
