@@ -57,6 +57,12 @@ class Env:
             self.numbers[base] = (solved, bits)
             self.sources[base] = source
 
+    def forget(self, base: Base) -> None:
+        """A base's number was not one."""
+        self.numbers.pop(base, None)
+        self.sources.pop(base, None)
+        self.firm.pop(base, None)
+
     def number(self, value: Value, bits: int = 64) -> int | None:
         """The low bits of a value, None if they are not known."""
         base, k, width = value

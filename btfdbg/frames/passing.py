@@ -26,6 +26,8 @@ _MAX_LEAVING = 8
 _MAX_STACK_ARGUMENTS = 256
 # Functions that call the one that the system call's number says.
 _DISPATCHERS = frozenset(("do_syscall_64", "x64_sys_call", "invoke_syscall"))
+_NUMBERS = ("nr", "scno")
+_PT_REGS = "struct pt_regs"
 _THUNK = "__x86_indirect_thunk_"
 
 Passed = tuple[int, int, str, bool]
@@ -85,6 +87,8 @@ class Passing:
             self._learn_by_way(outer, inner, before)
         elif not self._pass_through(outer, before, target, inner):
             inner.call_site = "its caller called another function, which left it by a jump"
+            if number is not None:
+                self._forget_number(outer)
             return
         if number is not None:
             self._learn_number(outer, number, True)
@@ -172,7 +176,7 @@ class Passing:
             return None
         bits = min(bits, 8 * size)
         number = (int.from_bytes(data, "little") + k) & ((1 << bits) - 1)
-        return number, bits, "struct pt_regs", False
+        return number, bits, _PT_REGS, False
 
     def _learn_stack(self, inner: Walked, before: State, given: Given) -> None:
         base, k, width = before.regs[self.arch.SP]
@@ -256,10 +260,20 @@ class Passing:
         if isinstance(outer.prototype, str):
             return
         for param in outer.prototype.signature.params:
-            if param.name in ("nr", "scno") and len(param.registers) == 1:
+            if param.name in _NUMBERS and len(param.registers) == 1:
                 place: Base = ("entry", param.registers[0])
                 if outer.env.entry(place, 32) in (None, number):
-                    outer.env.learn((place, 0, 32), number, "struct pt_regs", firm)
+                    outer.env.learn((place, 0, 32), number, _PT_REGS, firm)
+
+    def _forget_number(self, outer: Walked) -> None:
+        """The number in ``struct pt_regs`` is of another system call than the one on the stack."""
+        if isinstance(outer.prototype, str):
+            return
+        for param in outer.prototype.signature.params:
+            place: Base = ("entry", *param.registers)
+            if outer.env.sources.get(place) == _PT_REGS and param.name in _NUMBERS:
+                outer.env.forget(place)
+                outer.call_site = "struct pt_regs has another system call's number"
 
     def _target(self, outer: Walked, before: State) -> int | None:
         """What a call called: its direct target, or a pointer that is still the same."""

@@ -15,7 +15,8 @@ from btfdbg.frames.disasm import open_disassembler
 from btfdbg.frames.plausible import doubt
 from btfdbg.frames.recover import Recovery
 from btfdbg.frames.walked import Found, RawFrame, Walked
-from tests.frames.code import BASE, OTHER, x86
+from tests.frames.code import BASE, OTHER, to, x86
+from tests.frames.test_clang import Moved
 from tests.frames.test_midst import (
     CALLER,
     MOV_RBX_RDI,
@@ -93,6 +94,51 @@ def test_what_the_exceptions_registers_have_is_confirmed(wild: int) -> None:
     found = made.walk(frames)[1].params[0]
     # A small number is in some register by chance.
     assert (found.words, found.confirmed) == ((wild,), wild > 0x10000)
+
+
+@pytest.mark.parametrize("called", [BASE + 0x100, BASE + 0x200])
+def test_a_system_calls_number_is_that_of_the_call_on_the_stack(called: int) -> None:
+    dispatcher = x86(PUSH_RBX, MOV_RBX_RDI, b"\xff\xd0", POP_RBX, RET)  # call rax
+    regs = STACK + 0x800
+
+    class Stack(Text):
+        """A system call's number, and the function that it called."""
+
+        def function(self, pc: int) -> Any:
+            if BASE + 0x100 <= pc < BASE + 0x120:
+                call = b"\xe8" + to(OTHER, BASE + 0x109)
+                made = Moved(x86(PUSH_RBX, MOV_RBX_RDI, call, POP_RBX, RET), BASE + 0x100)
+                made.names = ("sys_read",)
+                return made
+            return super().function(pc) if pc < BASE + 0x20 else "no function"
+
+        def prototype_at(self, address: int) -> object:
+            return super().prototype_at(address) if address == BASE else "none"
+
+        def system_call(self, regs: int, table: int | None = None) -> tuple[int, int]:
+            return 7, called
+
+    words = {STACK: regs, STACK + 8: BASE + 6, STACK + 24: CALLER + 5, regs: 7}
+    params = (Param("regs", 1, 8, ("rdi",)), Param("nr", 2, 4, ("rsi",)))
+    made = Recovery(
+        cast("Any", SimpleNamespace()),
+        cast("Any", Stack(Function("do_syscall_64", dispatcher), Signature(params), words)),
+        cast("Any", x86_64),
+        open_disassembler("x86_64"),
+    )
+    walked = made.walk(
+        [
+            RawFrame(BASE + 0x109, STACK, False, {"rbx": 1, "rsp": STACK}),
+            RawFrame(BASE + 6, STACK + 16, False, {"rbx": regs}),
+            RawFrame(CALLER + 5, STACK + 32, False, {}),
+        ]
+    )
+    number = walked[1].params[1]
+    if called == BASE + 0x100:
+        assert (number.words, number.confirmed) == ((7,), True)
+    else:
+        assert number.words is None
+        assert number.why.endswith("struct pt_regs has another system call's number")
 
 
 # What can be an argument
