@@ -28,6 +28,7 @@ from btfdbg.variables.provenance import Source
 from btfdbg.variables.symbols import Symbol
 
 _WRITABLE = (SectionKind.WRITABLE, SectionKind.RO_AFTER_INIT, SectionKind.PERCPU)
+_CONST = SectionKind.CONST
 _NUMBERS = (TypeKind.INT, TypeKind.BOOL, TypeKind.ENUM)
 _RECORDS = (TypeKind.STRUCT, TypeKind.UNION)
 _WORD = 8
@@ -107,12 +108,14 @@ def _may_have_other_length(context: Context, type_: Type, symbol: Symbol) -> boo
         return is_bitmap or not context.checker.is_exact(type_, symbol)
     last = (type_.length or 0) - 1
     longer = last + 2
-    return (
-        size > word
-        and longer in others
-        and longer * size == symbol.size
-        and not any(contents[last * size : longer * size])
-    )
+    if size <= word or any(contents[last * size :]):
+        return False
+    if longer in others and longer * size == symbol.size:
+        return True
+    # A last row of zeros is padding as well, where tables of its kind do not end in one.
+    usual = context.database.tails.get(type_.type.unqualified().type_name())
+    ends_so = usual is not None and usual.zeros == 1
+    return last in others and not ends_so and context.places.of(symbol.address) is _CONST
 
 
 def _may_be_plain_count(context: Context, type_: Type) -> bool:

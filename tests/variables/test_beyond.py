@@ -8,7 +8,7 @@ import pytest
 
 from btfdbg.btf import Btf, Builder
 from btfdbg.vardb.database import Database
-from btfdbg.vardb.textdb import Entry, Kernel, TextDatabase
+from btfdbg.vardb.textdb import Entry, Kernel, TextDatabase, TrailingZeros
 from btfdbg.variables.evidence import DumpEvidence
 from btfdbg.variables.lookup import VariableTypes
 from btfdbg.variables.provenance import Rejection
@@ -63,12 +63,16 @@ def _btf() -> Btf:
     return builder.to_btf()
 
 
-def _database(*rows: tuple[str, str, tuple[Kernel, ...]]) -> Database:
+def _database(
+    *rows: tuple[str, str, tuple[Kernel, ...]], ends: dict[str, TrailingZeros] | None = None
+) -> Database:
     entries = []
     for name, type_, kernels in rows:
         name, _, module = name.partition("@")
         entries.append(Entry(name, module, type_, frozenset(k.release for k in kernels)))
-    return Database.from_text(TextDatabase((OLD, NEW, ARM), entries))
+    text = TextDatabase((OLD, NEW, ARM), entries)
+    text.tails.update(ends or {})
+    return Database.from_text(text)
 
 
 def _variables(database: Database, *symbols: Sym, memory: bytes = b"") -> VariableTypes:
@@ -179,11 +183,23 @@ def test_an_array_of_zeros_is_as_long_as_its_place_proves(
 
 def test_a_table_that_ends_in_zeros_may_have_one_row_more_if_that_fills_its_place() -> None:
     symbols = (Sym("v", 0x2010, 48), Sym("w", 0x2040, 4))
-    one, two = (_memory(0x2010, b"\1" * 16 * n) for n in (1, 2))
+    one = _memory(0x2010, b"\1" * 16)
     rows = "tail1 const struct policy [2]"
     assert _type(rows, (OLD,), *symbols, memory=one) is None
     assert _type(rows, (OLD, NEW), *symbols, memory=one) == "const struct policy [2]"
-    assert _type("tail1 const struct policy [3]", (OLD,), *symbols, memory=two) is not None
+
+
+@pytest.mark.parametrize(("usual", "given"), [(0, False), (1, True)])
+def test_a_last_row_of_zeros_is_padding_where_tables_of_its_kind_have_none(
+    usual: int, given: bool
+) -> None:
+    symbols = (Sym("v", 0x2010, 48), Sym("w", 0x2040, 4))
+    ends = {"struct policy": TrailingZeros(usual, 99, 100)}
+    two = _memory(0x2010, b"\1" * 32)
+    for kernels in ((OLD,), (OLD, NEW)):
+        database = _database(("v", "tail1 const struct policy [3]", kernels), ends=ends)
+        found = _variables(database, *symbols, memory=two).find("v")
+        assert (found is not None) is (given or len(kernels) > 1)
 
 
 @pytest.mark.parametrize(("letter", "given"), [("d", None), ("D", "const char * const [2]")])
