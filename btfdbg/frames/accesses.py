@@ -203,8 +203,10 @@ class AccessReader:
         found: list[_One] = []
         one = self._x86_64 if self._machine == "x86_64" else self._arm64
         places = list(islice(self._places(start, size), _MAX_NAMED))
-        # Of many those from all over: what tests one bit stands together with its like.
-        for at in places[:: -(-len(places) // _MAX_PLACES) or 1]:
+        # Of many those from all over: what tests one bit stands together with its like. On arm64
+        # most of them name a neighbour.
+        step = -(-len(places) // _MAX_PLACES) or 1 if self._machine == "x86_64" else 1
+        for at in places[::step]:
             found.extend(one(at, start, size))
         if not found:
             return None
@@ -329,6 +331,8 @@ class AccessReader:
                 if base is not None:
                     known[register] = base + offset
                 continue
+            if word & 0xFFC0_0000 == 0xF980_0000:
+                continue  # a prefetch
             if word & 0x3B00_0000 == 0x3900_0000:  # load or store, unsigned offset
                 if base is not None and not word >> 26 & 1:
                     width = 1 << (word >> 30)

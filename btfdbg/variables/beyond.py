@@ -13,9 +13,20 @@ from collections.abc import Callable
 from drgn import Type, TypeKind
 
 from btfdbg.btf import Kind
-from btfdbg.cdecl import Array, CDeclError, Pointer, is_const, qualified, unqualified
+from btfdbg.cdecl import (
+    Array,
+    CDeclError,
+    Pointer,
+    format_type,
+    is_const,
+    parse_type,
+    qualified,
+    unqualified,
+)
 from btfdbg.lazy_dataclass import replace
 from btfdbg.vardb.database import Candidate
+from btfdbg.vardb.name_patterns import without_length
+from btfdbg.vardb.textdb import AnnotatedType
 from btfdbg.variables.agreement import element_of, own_or_curated
 from btfdbg.variables.context import Context
 from btfdbg.variables.convert import describe
@@ -24,11 +35,10 @@ from btfdbg.variables.placement import SectionKind
 from btfdbg.variables.policy import Tier
 from btfdbg.variables.proposals import KnownName, Proposal
 from btfdbg.variables.propose import KEYS, known_name
-from btfdbg.variables.provenance import Source
+from btfdbg.variables.provenance import Rejection, Source
 from btfdbg.variables.symbols import Symbol
 
 _WRITABLE = (SectionKind.WRITABLE, SectionKind.RO_AFTER_INIT, SectionKind.PERCPU)
-_CONST = SectionKind.CONST
 _NUMBERS = (TypeKind.INT, TypeKind.BOOL, TypeKind.ENUM)
 _RECORDS = (TypeKind.STRUCT, TypeKind.UNION)
 _WORD = 8
@@ -73,6 +83,7 @@ def is_doubtful(
         or (number and _has_an_enum(context, symbol.name, type_))
         or _has_room(context, symbol, type_, room)
         or _is_otherwise_on_first_cpu(context, symbol, type_)
+        or _changed_nearby(context, symbol, proposal, own, known)
     )
 
 
@@ -108,14 +119,18 @@ def _may_have_other_length(context: Context, type_: Type, symbol: Symbol) -> boo
         return is_bitmap or not context.checker.is_exact(type_, symbol)
     last = (type_.length or 0) - 1
     longer = last + 2
-    if size <= word or any(contents[last * size :]):
+    if size <= word or any(contents[(last + 1) * size :]):
         return False
+    place = context.places.of(symbol.address)
+    if any(contents[last * size :]):
+        # Constants are aligned more than they need be; a sentinel of writable ones is no padding.
+        return place is SectionKind.WRITABLE and longer in others and longer * size == symbol.size
     if longer in others and longer * size == symbol.size:
         return True
     # A last row of zeros is padding as well, where tables of its kind do not end in one.
     usual = context.database.tails.get(type_.type.unqualified().type_name())
     ends_so = usual is not None and usual.zeros == 1
-    return last in others and not ends_so and context.places.of(symbol.address) is _CONST
+    return last in others and not ends_so and place is SectionKind.CONST
 
 
 def _may_be_plain_count(context: Context, type_: Type) -> bool:
@@ -152,10 +167,65 @@ def _has_room(context: Context, symbol: Symbol, type_: Type, room: Callable[[], 
         return False
     # As little as UBSAN's records need is asked: they are searched for word by word.
     shortened = room()
-    if not checker.is_followed(type_, shortened):
-        return not checker.fills(type_, shortened)
+    if checker.fills(type_, shortened):
+        return checker.is_followed(type_, shortened)  # padding is zero
     # What has no name may be a constant of the compiler's, or a literal: no pointer.
-    return checker.is_followed_by_address(type_, shortened)
+    return not checker.is_followed(type_, shortened) or checker.is_followed_by_address(
+        type_, shortened
+    )
+
+
+def _changed_nearby(
+    context: Context,
+    symbol: Symbol,
+    proposal: Proposal,
+    own: list[Candidate],
+    known: KnownName,
+) -> bool:
+    """
+    Whether kernels as near on the other side have another type that holds as well.
+
+    Of two kernels as far away in time the one of this machine was asked. Where no series has both
+    types the change was one in time, and this kernel is before it or behind it.
+    """
+    given = _elements(proposal.type)
+    mask = 0
+    for candidate in own:
+        if _elements(candidate.type) == given:
+            mask |= candidate.kernels
+    if not mask:
+        return False
+    distance, series = context.distance, context.distance.series(mask)
+    away = distance.nearest(mask)[0][1] // _SAME_SERIES
+    return any(
+        _elements(candidate.type) != given
+        and distance.nearest(candidate.kernels)[0][1] // _SAME_SERIES <= away
+        and not series & distance.series(candidate.kernels)
+        and not isinstance(
+            context.checker.check(
+                candidate.type,
+                symbol,
+                trusted=False,
+                open_ended=False,
+                other_lengths=known.lengths,
+                gap=False,
+            ),
+            Rejection,
+        )
+        for candidate in own
+    )
+
+
+def _elements(text: str) -> str:
+    """A type without its length, and without the const that its place decides on."""
+    bare = without_length(AnnotatedType.parse(text).type)
+    try:
+        tree = parse_type(bare)
+    except CDeclError:
+        return bare
+    if isinstance(tree, Array):
+        return format_type(replace(tree, element=unqualified(tree.element, "const")))
+    return format_type(unqualified(tree, "const"))
 
 
 def _is_otherwise_on_first_cpu(context: Context, symbol: Symbol, type_: Type) -> bool:

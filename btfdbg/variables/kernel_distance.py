@@ -74,6 +74,10 @@ class KernelDistance:
             self._series[mask] = found
         return found
 
+    def series(self, mask: int) -> frozenset[tuple[int, int]]:
+        """The series that the kernels of a set are of."""
+        return frozenset(v for i, v in enumerate(self._versions) if mask >> i & 1)
+
     def on_this_machine(self, mask: int) -> int:
         """The kernels of a set that are for this machine; all of them if none is."""
         return mask & self._machine or mask

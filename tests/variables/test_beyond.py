@@ -52,9 +52,13 @@ def _btf() -> Btf:
     const_policy = builder.add_const(policy)
     for length in (2, 3):
         builder.add_array(int_, const_policy, length)
-    text = builder.add_ptr(builder.add_const(builder.add_int("char", 1)))
+    char = builder.add_int("char", 1)
+    text = builder.add_ptr(builder.add_const(char))
     builder.add_array(int_, text, 2)
     builder.add_array(int_, builder.add_const(text), 2)
+    builder.add_array(int_, builder.add_ptr(char), 2)
+    builder.add_array(int_, policy, 2)
+    builder.add_array(int_, policy, 3)
     words = builder.add_array(int_, ulong, 0)
     builder.add_struct("open", 16, [])
     builder.add_field("n", ulong, 0)
@@ -75,7 +79,9 @@ def _database(
     return Database.from_text(text)
 
 
-def _variables(database: Database, *symbols: Sym, memory: bytes = b"") -> VariableTypes:
+def _variables(
+    database: Database, *symbols: Sym, memory: bytes = b"", machine: str = "x86_64"
+) -> VariableTypes:
     btf, table = _btf(), Symbols(*BOUNDS, *DATA, *RODATA, *symbols)
 
     def at(address: int) -> Sym | None:
@@ -83,7 +89,7 @@ def _variables(database: Database, *symbols: Sym, memory: bytes = b"") -> Variab
 
     return VariableTypes(
         make_program(btf, memory),
-        DumpEvidence(table, release=RELEASE, architecture="x86_64", btf=lambda: btf, symbol_at=at),
+        DumpEvidence(table, release=RELEASE, architecture=machine, btf=lambda: btf, symbol_at=at),
         database=lambda: database,
     )
 
@@ -115,10 +121,11 @@ def _record() -> bytes:
 @pytest.mark.parametrize(
     ("kernels", "given"), [((OLD, NEW), "struct root"), ((OLD,), None), ((NEW,), None)]
 )
-def test_an_address_behind_a_structure_is_no_padding(
-    kernels: tuple[Kernel, ...], given: str | None
+@pytest.mark.parametrize("behind", [BASE + 0x300, 2])
+def test_what_is_not_zero_behind_a_structure_is_no_padding(
+    kernels: tuple[Kernel, ...], given: str | None, behind: int
 ) -> None:
-    memory = _memory(0x110, (BASE + 0x300).to_bytes(8, "little"))
+    memory = _memory(0x110, behind.to_bytes(8, "little"))
     symbols = (Sym("v", 0x100, 32), Sym("w", 0x120, 4))
     assert _type("struct root", kernels, *symbols, memory=memory) == given
     # Zeros are padding that the next variable's alignment asked for.
@@ -260,3 +267,47 @@ def test_the_first_cpus_copy_speaks_where_the_template_is_dead(
     memory[0x300:0x308] = (0x400).to_bytes(8, "little")
     found = _type(type_, kernels, *per_cpu, *symbols, memory=bytes(memory))
     assert found == (type_ if given else None)
+
+
+@pytest.mark.parametrize(("place", "given"), [(0x110, False), (0x2010, True)])
+def test_a_writable_table_of_structures_may_have_a_last_row_of_zeros(
+    place: int, given: bool
+) -> None:
+    # Of constants one more that would fill the place to the byte is what alignment asked for.
+    symbols = (Sym("v", place, 48), Sym("w", place + 48, 4))
+    const = "const " if place > 0x2000 else ""
+    memory = _memory(place, b"\1" * 32)
+    for kernels in ((OLD,), (OLD, NEW)):
+        found = _type(f"tail0 {const}struct policy [2]", kernels, *symbols, memory=memory)
+        assert (found is not None) is (given or len(kernels) > 1)
+
+
+@pytest.mark.parametrize(
+    ("older", "newer", "arm", "given"),
+    [
+        ("int", "int", "int", "int"),
+        ("unsigned int", "int", "int", None),  # sysctl_sched_rt_period
+        ("struct ida", "int", "int", "int"),  # does not fit
+        ("int", "const int", "const int", "int"),  # its place decides on that
+        ("char *[2]", "const char *[2]", "const char *[2]", None),
+        # x86-64 has always had the one, arm64 the other: no change in time.
+        ("unsigned int", "unsigned int", "int", "int"),
+    ],
+)
+def test_of_two_kernels_as_far_away_in_time_neither_is_believed_alone(
+    older: str, newer: str, arm: str, given: str | None
+) -> None:
+    late = Kernel("arm64-full", "7.2", "7.2.9-arm64", "aarch64")
+    rows = [("v", older, OLD), ("v", newer, NEW), ("v", arm, late)]
+    entries = [Entry(n, "", t, frozenset((k.release,))) for n, t, k in rows]
+    merged: dict[str, frozenset[str]] = {}
+    for entry in entries:
+        merged[entry.type] = merged.get(entry.type, frozenset()) | entry.kernels
+    database = Database.from_text(
+        TextDatabase((OLD, NEW, late), [Entry("v", "", t, k) for t, k in merged.items()])
+    )
+    size = 16 if "*" in older else 4
+    symbols = (Sym("v", 0x100, size), Sym("w", 0x100 + size, 4))
+    variables = _variables(database, *symbols, machine="aarch64")
+    found = variables.find("v")
+    assert (None if found is None else found.type.type_name()) == given
