@@ -13,6 +13,7 @@ Facts: kernel ``include/asm-generic/vmlinux.lds.h`` for the section symbols,
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Literal
 
 import drgn
 from drgn import FaultError, Object
@@ -27,14 +28,17 @@ from btfdbg.trim.recorder import Recorder
 from btfdbg.trim.touching import Need
 from btfdbg.vmcore.paging import NotMappedError, ways_to_translate
 
+IS_LITTLE_ENDIAN = drgn.PlatformFlags.IS_LITTLE_ENDIAN
 _MAX_TABLES = 1 << 17
 _MAX_SECTION = 256 << 20
 _MAX_MODULE = 64 << 20
 _CODE_BYTES = 64
 _MAX_FUNCTION = 64 << 10
-# Facts: crash's x86_64.c (x86_64_thread_return_init(), search_for_switch_to()): it asks gdb for
-# as many instructions of __schedule() as it has bytes, and takes none if one cannot be read.
+# Facts: crash's x86_64.c (x86_64_thread_return_init(), search_for_switch_to(),
+# x86_64_get_framesize()): it asks gdb for as many instructions as there are bytes, of a function
+# or up to a place in it, and takes none if one cannot be read.
 _READ_AHEAD = 8
+_CALL_BYTES = 8
 _CODE_OF_CRASH = (
     "schedule", "__schedule", "thread_return", "ret_from_fork", "ret_from_fork_asm",
     "__do_sys_fork", "ksys_read", "sys_read", "sys_fork",
@@ -211,9 +215,48 @@ def running_code(recorder: Recorder, session: Session) -> None:
             except LookupError:
                 functions.add((max(0, pc - _CODE_BYTES), 2 * _CODE_BYTES))
             else:
-                functions.add((symbol.address, symbol.size))
+                ahead = _READ_AHEAD * (pc - symbol.address)
+                functions.add((symbol.address, max(symbol.size, ahead)))
     for address, size in functions:
         recorder.touch(address, min(max(size, _CODE_BYTES), _MAX_FUNCTION))
+
+
+def code_on_stacks(recorder: Recorder, session: Session) -> None:
+    """
+    The calls before each address of code that a task's stack holds, of old ones too.
+
+    Where crash cannot tell how large a frame is, it looks for the next return address, and
+    believes one if the call before it is of the function that it comes from (x86_64.c,
+    x86_64_function_called_by()): else what an earlier call left there is a frame.
+    """
+    from drgn.helpers.linux.pid import for_each_task
+    from drgn.helpers.linux.sched import cpu_curr
+
+    prog = recorder.prog
+    ends = [session.lookup_symbols(name) for name in ("_stext", "_etext")]
+    if [len(found) for found in ends] != [1, 1]:
+        return
+    code = range(ends[0][0].address + _CALL_BYTES, ends[1][0].address)
+    order: Literal["little", "big"] = "little"
+    if prog.platform is not None and not prog.platform.flags & IS_LITTLE_ENDIAN:
+        order = "big"
+    seen: set[int] = set()
+    running = [cpu_curr(prog, cpu) for cpu in for_each_up_cpu(prog)]
+    for task in (*running, *for_each_task(prog)):
+        try:
+            place = prog.stack_trace(task)[0].sp
+            stack = int(task.stack.value_())
+            end = stack + others.stack_size(task)
+            if not stack <= place < end:
+                continue  # in an interrupt's
+            data: bytes = prog.read(place, end - place)
+        except (BtfdbgError, FaultError, ValueError, LookupError, NotImplementedError):
+            continue  # of one task; the others are recorded all the same
+        for at in range(0, len(data) - 7, 8):
+            address = int.from_bytes(data[at : at + 8], order)
+            if address in code and address not in seen:
+                seen.add(address)
+                recorder.touch(address - _CALL_BYTES, _CALL_BYTES)
 
 
 def _stack(task: Object) -> list[int]:
@@ -252,6 +295,7 @@ NEEDS: tuple[tuple[str, Need], ...] = (
     ("module BTF", module_btf),
     ("source files", source_files),
     ("running code", running_code),
+    ("code on stacks", code_on_stacks),
     ("stacks", stacks),
     ("machine name", machine_name),
     *others.NEEDS,

@@ -12,14 +12,14 @@ Facts: crash 9's ``memory.c`` (vm_init(), kmem_cache_init(), node_table_init()),
 
 from __future__ import annotations
 
-from itertools import chain
+from itertools import chain, islice
 
 import drgn
 from drgn import FaultError, Object
 
-from btfdbg.program.session import Session
+from btfdbg.program.session import Session, session
 from btfdbg.trim.recorder import Recorder
-from btfdbg.trim.touching import SKIPPED, Need, whole
+from btfdbg.trim.touching import SKIPPED, Need, strings, whole
 
 _MAX_ROOTS = 1 << 20
 _MAX_NODES = 1 << 10
@@ -30,6 +30,7 @@ _SMALL_STACK = 16 << 10
 _IRQ_STACK = 16 << 10
 _MAX_TASKS = 1 << 16
 _MAX_CACHES = 1 << 12
+_MAX_SUPERS = 1 << 12
 
 
 def memory_sections(recorder: Recorder, session: Session) -> None:
@@ -99,8 +100,6 @@ def tasks(recorder: Recorder, session: Session) -> None:
     from drgn.helpers.linux.sched import idle_task
 
     prog = recorder.prog
-    stacks = session.lookup_symbols("init_stack") + session.lookup_symbols("init_thread_union")
-    size = stacks[0].size if len(stacks) == 1 else _SMALL_STACK
     # An idle task is in no list of tasks.
     idle = (idle_task(prog, cpu) for cpu in for_each_possible_cpu(prog))
     for number, task in enumerate(chain(idle, for_each_task(prog))):
@@ -108,7 +107,7 @@ def tasks(recorder: Recorder, session: Session) -> None:
             return
         try:
             whole(recorder, task)
-            recorder.touch(int(task.stack.value_()), min(_stack_size(task) or size, _MAX_STACK))
+            recorder.touch(int(task.stack.value_()), stack_size(task))
         except SKIPPED:
             continue  # of one task
 
@@ -139,12 +138,40 @@ def memory_blocks(recorder: Recorder, session: Session) -> None:
         whole(recorder, block)
 
 
-def _stack_size(task: Object) -> int:
-    """Bytes of a task's stack where it has an area of its own (CONFIG_VMAP_STACK), else 0."""
+def stack_size(task: Object) -> int:
+    """Bytes of a task's stack: of its area, or without CONFIG_VMAP_STACK of the first task's."""
     try:
-        return int(task.stack_vm_area.nr_pages) * int(task.prog_["PAGE_SIZE"])
+        pages = int(task.stack_vm_area.nr_pages)
     except SKIPPED:
-        return 0
+        pages = 0
+    if pages:
+        return min(pages * int(task.prog_["PAGE_SIZE"]), _MAX_STACK)
+    known = session(task.prog_)
+    stacks = known.lookup_symbols("init_stack") + known.lookup_symbols("init_thread_union")
+    return min(stacks[0].size, _MAX_STACK) if len(stacks) == 1 else _SMALL_STACK
+
+
+def command_line(recorder: Recorder, session: Session) -> None:
+    """The kernel's command line."""
+    strings(recorder, recorder.prog["saved_command_line"])
+
+
+def memory_map(recorder: Recorder, session: Session) -> None:
+    """x86's map of physical memory, as the firmware gave it."""
+    whole(recorder, recorder.prog["e820_table"])
+
+
+def super_blocks(recorder: Recorder, session: Session) -> None:
+    """Each super block by itself."""
+    from drgn.helpers.linux.list import list_for_each_entry
+
+    head = recorder.prog["super_blocks"].address_of_()
+    supers = list_for_each_entry("struct super_block", head, "s_list")
+    for super_block in islice(supers, _MAX_SUPERS):
+        try:
+            whole(recorder, super_block)
+        except SKIPPED:
+            continue  # of one
 
 
 def interrupt_stacks(recorder: Recorder, session: Session) -> None:
@@ -186,4 +213,7 @@ NEEDS: tuple[tuple[str, Need], ...] = (
     ("slab caches", slab_caches),
     ("tasks", tasks),
     ("interrupt stacks", interrupt_stacks),
+    ("command line", command_line),
+    ("memory map", memory_map),
+    ("super blocks", super_blocks),
 )

@@ -109,6 +109,21 @@ def test_every_section_holds_what_memory_holds(written: Path, few: Session) -> N
     assert checked
 
 
+def test_the_section_named_text_begins_where_code_begins(written: Path, few: Session) -> None:
+    """crash moves no symbol below it: of a trimmed dump _stext stayed, and crash used no ORC."""
+    start = few.lookup_symbols("_text")[0].address
+    with pytest.raises(drgn.FaultError):
+        few.prog.read(start, 1)
+    with written.open("rb") as f:
+        elf: Any = ELFFile(f)
+        code = [s for s in elf.iter_sections() if s.name == ".text"]
+        assert [(s["sh_addr"], s["sh_size"], s["sh_type"]) for s in code] == [
+            (start - (few.vmcoreinfo.kernel_offset or 0), 0, "SHT_PROGBITS")
+        ]
+        (sym,) = elf.get_section_by_name(".symtab").get_symbol_by_name("_text")
+        assert elf.get_section(sym["st_shndx"]).name == ".text..unreadable"
+
+
 def test_runtime_addresses_are_those_of_memory(few: Session, tmp_path: Path) -> None:
     export(few, str(tmp_path / "v"), runtime=True)
     with (tmp_path / "v").open("rb") as f:

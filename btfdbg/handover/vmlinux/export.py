@@ -181,7 +181,15 @@ class _Export:
     def _image(self) -> Index:
         kernel = self.kernel
         places: list[tuple[int, int, int]] = []
+        begun = False
         for piece, data in self.contents.pieces(cut(self._boundary, self._last_address())):
+            if not begun and piece.base == ".text" and not piece.readable:
+                # crash moves no symbol below the section of this name: one without bytes, then.
+                start = (piece.start - self.shift) & _MASK64
+                flags = elf.Flag.ALLOC | elf.Flag.EXECINSTR
+                self.elf.add(".text", flags=flags, address=start)
+                self.contents.name_used(".text")
+            begun = True
             flags = elf.Flag.ALLOC
             if piece.base in WRITABLE or not piece.readable:
                 flags |= elf.Flag.WRITE

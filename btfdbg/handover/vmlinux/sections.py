@@ -129,13 +129,14 @@ class Contents:
     def __init__(self, read: Memory, percpu: int | None = None) -> None:
         self._read = read
         self._percpu = percpu
+        self._counts: dict[str, int] = {}
         self.missing: list[Missing] = []
 
     def pieces(
         self, parts: Sequence[tuple[str, int, int]]
     ) -> Iterator[tuple[Piece, Sequence[bytes]]]:
         """Yield each piece with its bytes, in parts; none for one without contents."""
-        counts: dict[str, int] = {}
+        counts = self._counts
         total = 0
         for base, start, end in parts:
             if base in FREED:
@@ -157,6 +158,10 @@ class Contents:
                     self.missing.append(Missing(base, low, high - low, "not in the dump"))
                 piece = Piece(_name(kind, counts), base, low, high - low, readable)
                 yield piece, data or () if readable else ()
+
+    def name_used(self, name: str) -> None:
+        """Give the next piece of a part another name: a section of this one is there."""
+        _name(name, self._counts)
 
     def percpu(self, start: int, size: int) -> bytes:
         """
