@@ -9,6 +9,7 @@ list of a running kernel is walked again, as it changes.
 from __future__ import annotations
 
 import argparse
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from typing import Any
@@ -68,6 +69,15 @@ def print_table(original: Callable[..., Any]) -> Callable[..., Any]:
 
     # Whoever takes the rows instead of printing them asks for this (``commands.tables``).
     run.adjusted = adjusted  # type: ignore[attr-defined]
+    return run
+
+
+def log_debug(original: Callable[[], Any]) -> Callable[[], Any]:
+    """``mod -s`` says what the chosen level of messages lets it say (``--log-level``)."""
+
+    def run() -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
     return run
 
 

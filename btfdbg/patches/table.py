@@ -368,6 +368,11 @@ _COMMANDS = (
         'says "not loaded" of a module whose types come from elsewhere than a file',
         "mod calls modules not loaded whose types are known", use=Use.IN_MODULE, stage="commands",
     ),
+    Row(
+        CRASH + "_mod", "_log_debug", "mod:log_debug", (),
+        "lowers the level of drgn's log while mod -s looks for a file",
+        "mod -s prints DEBUG lines that nobody asked for", use=Use.IN_MODULE, stage="commands",
+    ),
     _command(
         "_sys", "_print_sys", ("prog", "system_fields", "context"), "system:print_sys",
         "says that a kernel is tainted, and not by what", "sys says TAINTED without by what",

@@ -36,6 +36,13 @@ def test_mod_says_where_types_are_from(
     assert all(row["OBJECT FILE"].startswith("(types: ") for row in rows)
 
 
+def test_mod_s_prints_no_debug_lines(session: Session, capfd: pytest.CaptureFixture[str]) -> None:
+    assert evaluate.run_line(session, "mod -s cf_fault")
+    said = capfd.readouterr()
+    assert "cf_fault" in said.out
+    assert "DEBUG" not in said.out + said.err
+
+
 def test_sys_says_what_taints_the_kernel_and_which_module(
     session: Session, capsys: pytest.CaptureFixture[str]
 ) -> None:
