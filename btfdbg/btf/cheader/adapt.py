@@ -11,6 +11,9 @@ Facts: Rust and C++ names as rustc and clang write them into DWARF; llvm writes
 
 from __future__ import annotations
 
+from array import array
+from itertools import compress
+
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.cheader.c_names import KEYWORDS, is_boolean, require_bounded_names
 from btfdbg.btf.fields import INFO, SIZE_OR_TYPE, array_words
@@ -32,6 +35,7 @@ from btfdbg.btf.layouts import (
     UNION,
     info_vlen,
 )
+from btfdbg.btf.roles import gather
 
 # Names of the integers that C has, in any order of their words.
 _INT_WORDS = frozenset({"char", "short", "int", "long", "signed", "unsigned", "__int128"})
@@ -42,6 +46,8 @@ _INDEXES = frozenset({"ssizetype", "sizetype", "bitsizetype", "__ARRAY_SIZE_TYPE
 _LEFT = frozenset({"__Poly8_t", "__Poly16_t", "__Poly64_t", "__Poly128_t"})
 # What names are made of, and the end of one.
 _PLAIN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_\0"
+# Digits to one of them.
+_AS_0 = bytes(ord("0") if chr(byte).isdigit() and byte < 128 else byte for byte in range(256))
 _NAMED_IN_C = frozenset({STRUCT, UNION, ENUM, ENUM64, TYPEDEF, FWD, FUNC_PROTO})
 _ENUMS = ((ENUM, False), (ENUM, True), (ENUM64, False), (ENUM64, True))
 
@@ -68,12 +74,13 @@ def adapt(btf: Btf) -> Adapted:
     >>> adapt(rust).changes[0]
     'struct MaybeUninit<u8> is MaybeUninit_u8_ here'
     """
-    ints = _foreign_ints(btf)
+    levels = [_Level(level) for level in btf.chain()]
+    ints = _foreign_ints(levels)
     forwards: set[int] = set()
     signs: dict[int, str] = {}
     if _has_enums(btf):
-        forwards, signs = _enums(btf)
-    if not ints and not forwards and not signs and not _uses(btf, _bad_offsets(btf)):
+        forwards, signs = _enums(btf, levels)
+    if not ints and not forwards and not signs and not _has_odd_names(levels, _bad_offsets(btf)):
         return Adapted(btf, [])
     from btfdbg.btf.cheader.adapter import Adapter
 
@@ -81,6 +88,37 @@ def adapt(btf: Btf) -> Adapted:
 
 
 # What there is to change.
+
+
+class _Level:
+    """
+    Own types of a BTF by kind, in columns.
+
+    :ivar words: Its words, as an array: slices of it take half the time of a view's.
+    """
+
+    def __init__(self, btf: Btf) -> None:
+        self.btf = btf
+        self.words = array("I", btf.words.tobytes())
+        self._bounds = [*btf.offsets, len(self.words)]
+        self._places: dict[int, tuple[list[int], list[int], list[int]]] = {}
+
+    def places(self, kind: int) -> tuple[list[int], list[int], list[int]]:
+        """Return ids of the types of a kind, and the words where their records start and end."""
+        known = self._places.get(kind)
+        if known is None:
+            btf, bounds = self.btf, self._bounds
+            own = list(btf.own_of_kind(kind))
+            ids, starts = [type_id for type_id, _ in own], [at for _, at in own]
+            shift = 1 - btf.start_id
+            known = self._places[kind] = ids, starts, [bounds[i + shift] for i in ids]
+        return known
+
+    def elements(self, kind: int, at: int) -> list[array[int]]:
+        """Return one word of each element, for each type of a kind."""
+        _, starts, ends = self.places(kind)
+        words, step, skip = self.words, LAYOUTS[kind].elem_words, TYPE_WORDS + at
+        return [words[s + skip : e : step] for s, e in zip(starts, ends, strict=True)]
 
 
 def _bad_offsets(btf: Btf) -> bytearray:
@@ -91,11 +129,11 @@ def _bad_offsets(btf: Btf) -> bytearray:
         data, start = level.strings.data, level.start_str_off
         if data.translate(None, _PLAIN):
             _mark_odd(data, start, out)
-        for digit in b"0123456789":
-            at = data.find(bytes((0, digit)))
-            while at >= 0:
-                out[start + at + 1] = 1
-                at = data.find(bytes((0, digit)), at + 2)
+        zeros = data.translate(_AS_0)
+        at = zeros.find(b"\x000")
+        while at >= 0:
+            out[start + at + 1] = 1
+            at = zeros.find(b"\x000", at + 2)
         if data[:1].isdigit():
             out[start] = 1
         for word in keywords.intersection(data.split(b"\0")):
@@ -122,24 +160,56 @@ def _mark_odd(data: bytes, start: int, out: bytearray) -> None:
         out[start + first : start + end] = b"\1" * (end - first)
 
 
-def _uses(btf: Btf, bad: bytearray) -> bool:
-    """Return whether a name in C, of a type or of what is in it, is one of these."""
-    is_bad = bad.__getitem__
-    for level in btf.chain():
-        words, offsets = level.words, level.offsets
-        for index, kind in enumerate(level.own_kinds()):
-            if kind not in _NAMED_IN_C:
-                continue
-            names = [words[offsets[index]]]
-            row = LAYOUTS[kind]
-            if row.elem_words:
-                end = level.record_end(level.start_id + index)
-                names += words[offsets[index] + TYPE_WORDS : end : row.elem_words]
-            try:
-                if any(map(is_bad, names)) and not is_boolean(level, level.start_id + index):
-                    return True
-            except IndexError:
-                return False  # a name that does not exist: the dump says so
+def _has_odd_names(levels: list[_Level], bad: bytearray) -> bool:
+    """Return whether a type that C names, or what is in it, has a name that C cannot have."""
+    for own in levels:
+        names = {kind: _names_of(own, kind) for kind in _NAMED_IN_C}
+        if any(max(used, default=0) >= len(bad) for used in names.values()):
+            return _is_odd_before_missing(own, bad)
+        is_bad = bad.__getitem__
+        if any(_are_odd(own, kind, set(filter(is_bad, names[kind]))) for kind in names):
+            return True
+    return False
+
+
+def _is_odd_before_missing(own: _Level, bad: bytearray) -> bool:
+    """
+    Return whether such a type comes before the first with a name that does not exist.
+
+    Then what adapts it says which that is; else the dump says so, should it come across it.
+    """
+    for type_id in sorted(t for kind in _NAMED_IN_C for t in own.places(kind)[0]):
+        words = own.btf.record(type_id)
+        step = LAYOUTS[own.btf.kind_of(type_id)].elem_words
+        names = [words[0], *(words[TYPE_WORDS::step] if step else ())]
+        try:
+            if any(map(bad.__getitem__, names)) and not is_boolean(own.btf, type_id):
+                return True
+        except IndexError:
+            break
+    return False
+
+
+def _names_of(own: _Level, kind: int) -> set[int]:
+    """Return the string offsets of the names of types of a kind, and of what is in them."""
+    names = set(gather(own.btf.words, own.places(kind)[1]))
+    if LAYOUTS[kind].elem_words:
+        names.update(*own.elements(kind, 0))
+    return names
+
+
+def _are_odd(own: _Level, kind: int, odd: set[int]) -> bool:
+    """Return whether other types of a kind than ``bool`` and its values have such names."""
+    if not odd:
+        return False
+    if kind not in (TYPEDEF, ENUM):
+        return True
+    ids, starts, ends = own.places(kind)
+    for type_id, start, end in zip(ids, starts, ends, strict=True):
+        if not odd.isdisjoint((own.words[start], *own.words[start + TYPE_WORDS : end : 2])) and (
+            not is_boolean(own.btf, type_id)
+        ):
+            return True
     return False
 
 
@@ -147,15 +217,16 @@ def _has_enums(btf: Btf) -> bool:
     return any(not level.kinds_in_use().isdisjoint(_ENUMS) for level in btf.chain())
 
 
-def _enums(btf: Btf) -> tuple[set[int], dict[int, str]]:
+def _enums(btf: Btf, levels: list[_Level]) -> tuple[set[int], dict[int, str]]:
     """Return enums without values that are used by value, and those whose sign was lost."""
     without = {
         type_id
-        for level in btf.chain()
-        for type_id, at, kind in zip(level.own_ids(), level.offsets, level.own_kinds(), strict=True)
-        if kind in (ENUM, ENUM64) and not info_vlen(level.words[at + 1])
+        for own in levels
+        for kind in (ENUM, ENUM64)
+        for type_id, at in zip(*own.places(kind)[:2], strict=True)
+        if not info_vlen(own.words[at + INFO])
     }
-    forwards = _valued_forwards(btf, without) if without else set()
+    forwards = _valued_forwards(levels, without) if without else set()
     if btf.writes_enum_signs:
         return forwards, {}
     from btfdbg.btf.cheader.adapter import lost_signs
@@ -164,48 +235,39 @@ def _enums(btf: Btf) -> tuple[set[int], dict[int, str]]:
     return forwards, lost_signs(btf)
 
 
-def _valued_forwards(btf: Btf, wanted: set[int]) -> set[int]:
+def _valued_forwards(levels: list[_Level], wanted: set[int]) -> set[int]:
     """Return which of these enums without values something has by value."""
     # What leads to one of them, and to which.
     leads: dict[int, int] = {type_id: type_id for type_id in wanted}
-    above = [
-        (type_id, level.words[at + SIZE_OR_TYPE])
-        for level in btf.chain()
-        for type_id, at, kind in zip(level.own_ids(), level.offsets, level.own_kinds(), strict=True)
-        if kind in TRANSPARENT
-    ]
+    above: list[int] = []
+    targets: list[int] = []
+    for own in levels:
+        for kind in TRANSPARENT:
+            ids, starts, _ = own.places(kind)
+            above += ids
+            targets += gather(own.btf.words[SIZE_OR_TYPE:], starts)
     for _ in range(MAX_CHAIN):
-        new = {
-            type_id: leads[target]
-            for type_id, target in above
-            if target in leads and type_id not in leads
-        }
+        hits = compress(zip(above, targets, strict=True), map(leads.__contains__, targets))
+        new = {type_id: leads[target] for type_id, target in hits if type_id not in leads}
         if not new:
             break
         leads.update(new)
     found: set[int] = set()
-    for level in btf.chain():
-        for at, kind in zip(level.offsets, level.own_kinds(), strict=True):
-            if kind in COMPOSITES:
-                first, count = at + TYPE_WORDS, info_vlen(level.words[at + INFO])
-                targets = level.words[first + 1 : first + 3 * count : 3]
-                if not leads.keys().isdisjoint(targets):
-                    found.update(leads[target] for target in targets if target in leads)
-            elif kind == ARRAY:
-                element = array_words(level.words, at)[0]
-                if element in leads:
-                    found.add(leads[element])
+    for own in levels:
+        held = {array_words(own.btf.words, at)[0] for at in own.places(ARRAY)[1]}
+        for kind in COMPOSITES:
+            held.update(*own.elements(kind, 1))
+        found.update(leads[target] for target in leads.keys() & held)
     return found
 
 
-def _foreign_ints(btf: Btf) -> list[int]:
+def _foreign_ints(levels: list[_Level]) -> list[int]:
     """Return the INTs and FLOATs whose name is not C's."""
     out = []
-    for level in btf.chain():
-        for type_id, kind in zip(level.own_ids(), level.own_kinds(), strict=True):
-            if kind in (INT, FLOAT):
-                name = level.name_of(type_id)
-                c = name in _FLOATS or name == "_Bool" or _INT_WORDS.issuperset(name.split())
-                if not c and name not in _INDEXES and name not in _LEFT:
-                    out.append(type_id)
+    for own in levels:
+        for type_id in sorted(own.places(INT)[0] + own.places(FLOAT)[0]):
+            name = own.btf.name_of(type_id)
+            c = name in _FLOATS or name == "_Bool" or _INT_WORDS.issuperset(name.split())
+            if not c and name not in _INDEXES and name not in _LEFT:
+                out.append(type_id)
     return out

@@ -116,7 +116,8 @@ class Declarator(CNames):
     def _enter(self, type_id: int) -> None:
         if self._depth >= _MAX_DEPTH:
             raise Unprintable(f"type {type_id}: nested too deeply", type_id=type_id)
-        self._spend(0)
+        if self._budget < 0:
+            self._spend(0)
         self._depth += 1
 
     def _pair(self, type_id: int, level: int, named: bool) -> _Pair:
