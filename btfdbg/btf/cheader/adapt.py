@@ -12,7 +12,8 @@ Facts: Rust and C++ names as rustc and clang write them into DWARF; llvm writes
 from __future__ import annotations
 
 from array import array
-from itertools import compress
+from itertools import chain, compress, repeat
+from operator import add
 
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.cheader.c_names import KEYWORDS, is_boolean, require_bounded_names
@@ -36,6 +37,10 @@ from btfdbg.btf.layouts import (
     info_vlen,
 )
 from btfdbg.btf.roles import gather
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # Names of the integers that C has, in any order of their words.
 _INT_WORDS = frozenset({"char", "short", "int", "long", "signed", "unsigned", "__int128"})
@@ -114,11 +119,12 @@ class _Level:
             known = self._places[kind] = ids, starts, [bounds[i + shift] for i in ids]
         return known
 
-    def elements(self, kind: int, at: int) -> list[array[int]]:
-        """Return one word of each element, for each type of a kind."""
+    def elements(self, kind: int, at: int) -> Iterator[int]:
+        """Return one word of each element of the types of a kind, one after the other."""
         _, starts, ends = self.places(kind)
-        words, step, skip = self.words, LAYOUTS[kind].elem_words, TYPE_WORDS + at
-        return [words[s + skip : e : step] for s, e in zip(starts, ends, strict=True)]
+        first = map(add, starts, repeat(TYPE_WORDS + at))
+        parts = map(slice, first, ends, repeat(LAYOUTS[kind].elem_words))
+        return chain.from_iterable(map(self.words.__getitem__, parts))
 
 
 def _bad_offsets(btf: Btf) -> bytearray:
@@ -194,7 +200,7 @@ def _names_of(own: _Level, kind: int) -> set[int]:
     """Return the string offsets of the names of types of a kind, and of what is in them."""
     names = set(gather(own.btf.words, own.places(kind)[1]))
     if LAYOUTS[kind].elem_words:
-        names.update(*own.elements(kind, 0))
+        names.update(own.elements(kind, 0))
     return names
 
 
@@ -256,7 +262,7 @@ def _valued_forwards(levels: list[_Level], wanted: set[int]) -> set[int]:
     for own in levels:
         held = {array_words(own.btf.words, at)[0] for at in own.places(ARRAY)[1]}
         for kind in COMPOSITES:
-            held.update(*own.elements(kind, 1))
+            held.update(own.elements(kind, 1))
         found.update(leads[target] for target in leads.keys() & held)
     return found
 

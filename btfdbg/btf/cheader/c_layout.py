@@ -15,7 +15,7 @@ from __future__ import annotations
 import gc
 from array import array
 from itertools import compress, repeat
-from operator import add, lt, mod, mul
+from operator import add, lt
 
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.layouts import (
@@ -431,10 +431,6 @@ class Types:
         kflag = words[at + 1] > 0x7FFFFFFF
         struct = self.kind[type_id] == STRUCT
         known, sizes = self.align, self.size
-        if not kflag:
-            found = self._lay_out_known(type_id, words[at + 5 : end : 3].tolist())
-            if found:
-                return found
         widest = self.pointer_size
         largest = 1
         packed = False
@@ -468,39 +464,6 @@ class Types:
         if plain and last <= 8 * words[at + 2]:
             self.plain[type_id] = 1
             self.last[type_id] = last
-        return largest
-
-    def _lay_out_known(self, type_id: int, offsets: list[int]) -> int:
-        """
-        Do the same for one without bit-fields all of whose members' layouts are known.
-
-        :param offsets: Of its members, in bits.
-        :return: 0 if some members have to be worked out first.
-        """
-        members = self.below[type_id]
-        aligns = list(map(self.align.__getitem__, members))
-        sizes = list(map(self.size.__getitem__, members))
-        if not members or min(aligns) <= 0 or min(sizes) < 0:
-            return 0
-        size = self.words[self.start[type_id] + 2]
-        largest = max(aligns)
-        if size % largest or any(map(mod, offsets, map(mul, aligns, repeat(8)))):
-            self.packed[type_id] = 1
-            return 1
-        before = [0, *map(add, offsets, map(mul, sizes, repeat(8)))]
-        last = before.pop()
-        if last > 8 * size:
-            return largest
-        if offsets != before:
-            struct = self.kind[type_id] == STRUCT
-            for offset, at, align in zip(offsets, before, aligns, strict=True):
-                if offset > at:
-                    if offset - at >= 8 * align or align > self.pointer_size:
-                        return largest
-                elif offset < at and struct:
-                    return largest
-        self.plain[type_id] = 1
-        self.last[type_id] = last
         return largest
 
     def natural_size(self, type_id: int) -> int:
