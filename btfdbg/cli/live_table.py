@@ -10,6 +10,7 @@ import sys
 import time
 from importlib.util import find_spec
 
+from btfdbg.report.counts import counted
 from btfdbg.report.logs.lines import printable
 from btfdbg.report.triage.groups import group
 
@@ -93,7 +94,7 @@ def _table(crashes: Sequence[Crash], done: int, total: int, failed: int) -> Tabl
     if failed:
         caption += f", {failed} of them not readable"
     if len(groups) > _ROWS:
-        caption += f"; {len(groups) - _ROWS} more groups"
+        caption += f"; {counted(len(groups) - _ROWS, 'more groups')}"
     table = Table(box=None, caption=caption, caption_justify="left", pad_edge=False)
     table.add_column("crashes", justify="right")
     table.add_column("what", overflow="ellipsis", no_wrap=True, ratio=1)

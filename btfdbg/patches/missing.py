@@ -92,7 +92,7 @@ def kernel_stack_trace(original: Helper) -> Helper:
     def trace(*args: Any, **kwargs: Any) -> Any:
         prog = program_of(args)[0]
         if find_session(prog) is not None and args and _gave_its_stack(prog, args[-1]):
-            return _none(prog, "a task that has ended gave its stack back")
+            return _none(prog, args, "a task that has ended gave its stack back")
         try:
             found = original(*args, **kwargs)
             return found if find_session(prog) is None else _without_made_up(prog, found)
@@ -110,15 +110,23 @@ def kernel_stack_trace(original: Helper) -> Helper:
             if find_session(prog) is None or not lost:
                 raise
             why = f"{e.address:#x} cannot be read" if isinstance(e, FaultError) else str(e)
-            return _none(prog, why)
+            return _none(prog, args, why)
 
-    def _none(prog: drgn.Program, why: str) -> Any:
+    def _none(prog: drgn.Program, args: tuple[Any, ...], why: str) -> Any:
         from drgn.helpers.linux.stack import LinuxKernelStack
 
-        remark(prog, "tasks without a stack here", why)
+        remark(prog, "tasks without a stack here", f"{_pid_of(args[-1]) if args else ''}{why}")
         return LinuxKernelStack(prog, [])
 
     return trace
+
+
+def _pid_of(task: Any) -> str:
+    """``PID 17: `` of a task or a pid; empty if it cannot be read."""
+    try:
+        return f"PID {int(task if isinstance(task, int) else task.pid)}: "
+    except (FaultError, AttributeError, TypeError, ValueError):
+        return ""
 
 
 def _without_made_up(prog: drgn.Program, stack: Any) -> Any:

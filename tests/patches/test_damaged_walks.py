@@ -203,7 +203,7 @@ def test_a_stack_that_cannot_be_read_does_not_end_the_others(
     assert run_line(session, "foreach bt")
     out, err = capsys.readouterr()
     assert out.count("PID: ") == len(all_pids(dump)) + 2
-    assert "tasks without a stack here" in err
+    assert "tasks without a stack here (PID 17: 0x" in err
 
 
 def test_a_task_that_gave_its_stack_back_has_none(

@@ -27,7 +27,8 @@ def blocked(look: DecidedLook) -> Iterator[Item]:
         yield Line(blockage.none, "note" if blockage.untold else "")
         return
     if blockage.untold:
-        yield Line(f"Of {blockage.untold:,} more tasks it cannot be told.", "note")
+        untold = counted(blockage.untold, "more tasks")
+        yield Line(f"Of {untold} it cannot be told.", "note")
     for circle in blockage.cycles:
         names = " → ".join(str(one.task) for one in (*circle, circle[0]))
         yield Line(f"Circle: {names}.", "bad")
@@ -36,7 +37,8 @@ def blocked(look: DecidedLook) -> Iterator[Item]:
     for group in blockage.groups[:_GROUPS]:
         yield from group_items(blockage, group)
     if len(blockage.groups) > _GROUPS:
-        yield Line(f"{len(blockage.groups) - _GROUPS} more groups: foreach UN bt", "note")
+        left = counted(len(blockage.groups) - _GROUPS, "more groups")
+        yield Line(f"{left}: foreach UN bt", "note")
     graph = _graph(blockage)
     if graph is not None:
         yield graph
