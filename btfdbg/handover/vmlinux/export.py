@@ -316,17 +316,19 @@ class _Export:
             return self._records()
         if self.arch.name != "x86_64" or len(self.held) != 2:
             return 0
-        table, ips = self.held[".orc_unwind_ip"]
-        _, entries = self.held[".orc_unwind"]
+        table, ips = self.held.pop(".orc_unwind_ip")
+        _, entries = self.held.pop(".orc_unwind")
         layout = orc.layout_of(entries)
         text = self._text()
         if layout is None or not text[1]:
             return 0
         starts = orc.rows(ips, table - self.shift)
         made = orc.Frames(layout)
-        out, count = [made.section(starts, entries, text[0] + text[1])], len(starts)
+        out = [orc.head(), *made.entries(starts, entries, text[0] + text[1])]
+        count = len(starts)
+        del starts, entries, ips
         for rows, its_entries, end in self._module_orc():
-            out.append(made.entries(rows, its_entries, end))
+            out += made.entries(rows, its_entries, end)
             count += len(rows)
         self.elf.add(".debug_frame", out, align=8)
         return count

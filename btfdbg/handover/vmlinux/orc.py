@@ -183,11 +183,11 @@ class Frames:
 
     def section(self, starts: Sequence[int], entries: bytes, end: int) -> bytes:
         """Return .debug_frame of one table, and of user space; see :meth:`entries`."""
-        return _cie() + _user_space() + self.entries(starts, entries, end)
+        return b"".join((head(), *self.entries(starts, entries, end)))
 
-    def entries(self, starts: Sequence[int], entries: bytes, end: int) -> bytes:
+    def entries(self, starts: Sequence[int], entries: bytes, end: int) -> list[bytes]:
         """
-        Return a table's part of .debug_frame, which belongs behind another's section.
+        Return a table's part of .debug_frame, in pieces, which belongs behind :func:`head`.
 
         :param starts: Address of each row, ascending.
         :param entries: The rows.
@@ -200,12 +200,12 @@ class Frames:
         far = struct.Struct("<BI").pack
         # DW_CFA_advance_loc holds six bits.
         near = [bytes((0x40 | delta,)) for delta in range(64)]
-        head = struct.Struct("<IQQ").pack
+        place_of = struct.Struct("<IQQ").pack
         for first in range(0, count, _ROWS):
             last = min(first + _ROWS, count)
             begin = starts[first]
             stop = starts[last] if last < count else max(end, starts[last - 1] + 1)
-            body = [head(0, begin, stop - begin)]
+            body = [place_of(0, begin, stop - begin)]
             place, before = begin, b""
             for here, text in zip(starts[first:last], rules[first:last], strict=True):
                 if text == before:
@@ -217,7 +217,7 @@ class Frames:
                 body.append(text)
                 before = text
             out.append(padded(b"".join(body)))
-        return b"".join(out)
+        return out
 
 
 def rows(ips: bytes, table: int) -> array[int]:
@@ -229,6 +229,11 @@ def rows(ips: bytes, table: int) -> array[int]:
     offsets = array("i", ips[: len(ips) // 4 * 4])
     places = range(table, table + 4 * len(offsets), 4)
     return array("Q", map(add, places, offsets))
+
+
+def head() -> bytes:
+    """What .debug_frame begins with: what all frames share, and user space's."""
+    return _cie() + _user_space()
 
 
 def _cie() -> bytes:
