@@ -291,6 +291,9 @@ def serve_socket(stub: Stub, listening: socket.socket, *, once: bool = False) ->
         connected, peer = listening.accept()
         logger.info("gdb at %s", peer)
         with closing(connected):
+            # An answer is two packets for a client that wants acknowledgements: the second would
+            # wait until the first is acknowledged by TCP, 40 ms each time.
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             try:
                 stub.serve(Connection(_Socket(connected)))
             except OSError as e:
