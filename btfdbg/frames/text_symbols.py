@@ -73,6 +73,7 @@ class TextSymbols:
         self._kernel: tuple[int, int] | None = None
         self._modules: dict[str, ModuleText] | None = None
         self._symbols: dict[int, Sym | None] = {}
+        self._names: dict[int, tuple[str, ...]] = {}
         self._noreturn: dict[int, bool] = {}
         self._ends: frozenset[int] | None = None
         self._current: frozenset[int] | None = None
@@ -137,6 +138,14 @@ class TextSymbols:
 
     def names_at(self, address: int) -> tuple[str, ...]:
         """All names of a place in the text."""
+        known = self._names.get(address)
+        if known is None:
+            if len(self._names) >= _MAX_REMEMBERED:
+                self._names.clear()
+            known = self._names[address] = self._names_at(address)
+        return known
+
+    def _names_at(self, address: int) -> tuple[str, ...]:
         sym = self.symbol(address)
         if sym is None or sym.address != address:
             return ()

@@ -431,3 +431,28 @@ def test_arm64_too() -> None:
     assert found is not None
     assert fresh.problem == ""
     assert _all(found) == _all(fresh)
+
+
+def test_all_that_an_analysis_is_made_by_is_in_the_key() -> None:
+    """A change of a module that it imports must not leave what the old one made."""
+    import ast
+
+    from btfdbg.frames import kept_flows as module
+
+    folder = Path(module.__file__).parent
+    todo, seen = ["flow", "agreement", "packed_flow", "x86_64", "arm64"], set[str]()
+    while todo:
+        name = todo.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        tree = ast.parse((folder / f"{name}.py").read_text("utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.module is not None:
+                package, _, imported = node.module.rpartition(".")
+                if package == "btfdbg.frames":
+                    todo.append(imported)
+    assert seen <= {*module._MAKERS, "x86_64", "arm64"}
+    for machine in ("x86_64", "aarch64"):
+        assert module._makers(machine) is not None
+    assert module._makers("x86_64") != module._makers("aarch64")
