@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 MAX_STEPS = 60_000
 """Instructions interpreted for one function; the kernel's longest need some 30,000."""
 _MAX_INTO = 64  # blocks whose edges are kept with their states
+_MAX_BEFORE = 64  # instructions before which the state is kept
 
 
 class FunctionFlow:
@@ -121,6 +122,7 @@ class FunctionFlow:
         self._sources: dict[int, list[int]] | None = None
         self._into: dict[int, list[tuple[int, State, Insn | None]]] = {}
         self._after: dict[int, int] = {}
+        self._before: dict[int, State] = {}
         self._decoded = decoded
         self.insns = decoded.insns
         self.tables = decoded.tables
@@ -334,7 +336,19 @@ class FunctionFlow:
     # Asking
 
     def before(self, address: int) -> State | None:
-        """What holds before an instruction; None if no path leads there."""
+        """What holds before an instruction, to be changed at will; None if no path leads there."""
+        known = self._before.get(address)
+        if known is None:
+            known = self._find_before(address)
+            if known is None:
+                return None
+            # Many tasks sleep at one place.
+            if len(self._before) >= _MAX_BEFORE:
+                self._before.clear()
+            self._before[address] = known
+        return known.copy()
+
+    def _find_before(self, address: int) -> State | None:
         if self.problem or address not in self.insns:
             return None
         start = self.block_of(address)

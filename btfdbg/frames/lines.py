@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 import drgn
 
+from btfdbg.cache import blake2b
 from btfdbg.frames.arguments import Argument, objects_of, recovery, walk
 from btfdbg.frames.describe import plain, words
 from btfdbg.frames.recover import MAX_FRAMES
@@ -17,8 +18,9 @@ from btfdbg.lazy_dataclass import dataclass
 from btfdbg.program.session import Session
 
 _CACHE_KEY = "btfdbg.frames.lines"
-# Some 3 KB each.
-_MAX_STACKS = 2048
+_DIGEST = 24
+# Some 2 KB each.
+_MAX_STACKS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ class _Kept:
         self._names: dict[tuple[str, ...], int] = {}
 
     def key(self, frames: list[drgn.StackFrame]) -> bytes | None:
-        """What the frames are, in bytes; ``None`` for more of them than are looked at."""
+        """A digest of what the frames are; ``None`` for more of them than are looked at."""
         if len(frames) > MAX_FRAMES:
             return None
         words = array("Q")
@@ -89,7 +91,7 @@ class _Kept:
                 words.extend(registers.values())
         except (LookupError, OverflowError):
             return None
-        return words.tobytes()
+        return blake2b(words.tobytes(), digest_size=_DIGEST).digest()
 
     def add(self, key: bytes, lines: list[Lines]) -> None:
         """Keep the lines of a stack, within bounds."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _MAX_DATA = 64 << 20
 _MAX_REMEMBERED = 1 << 15
-_MANY_CALLED = 256
+_MANY_CALLED = 128
 # Functions that do not come back; a wrong one here would hide code, a missing one only
 # joins a path that nobody takes.
 _NORETURN = frozenset(

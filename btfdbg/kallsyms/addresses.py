@@ -19,7 +19,6 @@ import sys
 from array import array
 from bisect import bisect_right
 from enum import Enum
-from operator import le
 
 from btfdbg.kallsyms.model import ByteOrder, Memory, try_read
 
@@ -78,8 +77,11 @@ class Addresses:
         self._swap = byteorder != sys.byteorder
         self._base = base
         self._bias = bias
-        self._windows: dict[int, list[int] | None] = {}
+        # Numbers of 8 bytes each: of a kernel's 158,000 symbols a stack's command sees two thirds.
+        self._windows: dict[int, array[int] | None] = {}
         self._audited = False
+        # What was looked for last and where it is: who has found a symbol asks for its names.
+        self._last: tuple[int, int] | None = None
         self._good: list[int] | None = None
         self.count = count
         self.problems: list[str] = []
@@ -109,6 +111,15 @@ class Addresses:
         """
         Index of the last entry whose address is not above ``address``; -1 if none.
         """
+        if self._last is not None and self._last[0] == address:
+            return self._last[1]
+        audited = self._audited
+        found = self._search(address)
+        # A search on the way of which damage was found may end elsewhere the next time.
+        self._last = (address, found) if audited == self._audited else None
+        return found
+
+    def _search(self, address: int) -> int:
         low, high = 0, self.window_count
         known = self._windows.get  # a call of _window() for each step would be half of the time
         while low < high:
@@ -199,7 +210,7 @@ class Addresses:
                 high = middle
         return low
 
-    def _window(self, number: int) -> list[int] | None:
+    def _window(self, number: int) -> array[int] | None:
         try:
             return self._windows[number]
         except KeyError:
@@ -208,8 +219,8 @@ class Addresses:
         if window is None or not self._fits(number, window):
             self._audit()
             return self._windows[number]
-        self._windows[number] = window
-        return window
+        kept = self._windows[number] = array("Q", window)
+        return kept
 
     def _decode(self, number: int) -> list[int] | None:
         first = number * WINDOW
@@ -242,6 +253,12 @@ class Addresses:
         base = self._base
         if self._encoding is Encoding.ABSOLUTE:
             return raw.tolist()
+        if self._encoding is not Encoding.PLACE and raw:
+            # Without a look at each: 0.6 of the time, and so it is with nearly all of them.
+            negative = self._encoding is Encoding.PERCPU
+            found = list(map((base - 1).__sub__ if negative else base.__add__, raw))
+            if base <= found[0] and found[-1] <= _MASK64 and _ascends(found):
+                return found
         if self._encoding is Encoding.RELATIVE:
             return [(base + value) & _MASK64 for value in raw]
         if self._encoding is Encoding.PERCPU:
@@ -252,7 +269,7 @@ class Addresses:
 
     def _fits(self, number: int, window: list[int]) -> bool:
         """Whether a window ascends and neither neighbour's edge contradicts it."""
-        if not all(map(le, window, window[1:])):
+        if not _ascends(window):
             return False
         if number > 0:
             before = self._entries(number * WINDOW - 1, 1)
@@ -268,16 +285,17 @@ class Addresses:
         """Read everything; keep the windows that no other contradicts."""
         if self._audited:
             return
+        self._last = None
         total = self.window_count
         kept: dict[int, list[int]] = {}
         for number in range(total):
             window = self._decode(number)
-            if window is not None and all(map(le, window, window[1:])):
+            if window is not None and _ascends(window):
                 kept[number] = window
         chain = _longest_ascending([(n, w[0], w[-1]) for n, w in kept.items()])
         self._windows = dict.fromkeys(range(total))
         for number in chain:
-            self._windows[number] = kept[number]
+            self._windows[number] = array("Q", kept[number])
         self._audited = True
         lost = total - len(chain)
         if lost:
@@ -285,6 +303,11 @@ class Addresses:
                 f"kallsyms addresses: {lost} of {total} pieces of {WINDOW} symbols are "
                 "unreadable or not in ascending order"
             )
+
+
+def _ascends(window: list[int]) -> bool:
+    # Half of the time of comparing each with the next one: a list that is in order is sorted fast.
+    return window == sorted(window)
 
 
 def _longest_ascending(intervals: list[tuple[int, int, int]]) -> list[int]:

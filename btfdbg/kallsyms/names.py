@@ -21,6 +21,7 @@ Facts: scripts/kallsyms.c and kernel/kallsyms.c.
 from __future__ import annotations
 
 import sys
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 
 from btfdbg.kallsyms.known import Positions
@@ -58,7 +59,7 @@ class Block:
     """
 
     data: bytes
-    starts: tuple[int, ...]
+    starts: Sequence[int]
     wide: bool
 
     def tokens(self, number: int) -> bytes:
@@ -129,7 +130,7 @@ def split_block(data: bytes, count: int, *, wide: bool, last: bool = False) -> B
     rest = len(data) - position
     if rest and not (last and 0 < rest < 8 and not any(data[position:])):
         return None
-    return Block(data[:position], tuple(starts), wide)
+    return Block(data[:position], array("I", starts), wide)
 
 
 def _short_lengths(data: bytes, count: int) -> list[int] | None:
@@ -327,8 +328,6 @@ class Names:
 
     def source(self) -> tuple[bytes, ...] | None:
         """Bytes that :meth:`texts` depends on, all of them; ``None`` if one cannot be read."""
-        from array import array
-
         size = self._end - self._names
         data = try_read(self._read, self._names, size) if 0 < size <= _MAX_SOURCE else None
         if data is None:

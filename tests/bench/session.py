@@ -32,7 +32,7 @@ LOOKUPS: Mapping[str, str] = {
     "prog.symbol(address)": "prog.symbol(address)",
 }
 COMMANDS = (
-    "ps", "runq", "kmem -s", "kmem -V", "foreach bt", "mount", "dev", "sym -q vfs_rea",
+    "ps", "runq", "kmem -s", "kmem -V", "bt", "foreach bt", "mount", "dev", "sym -q vfs_rea",
     "p init_tsak",
 )  # fmt: skip
 _TIMES = 1000
@@ -54,7 +54,13 @@ def _ours(core: str) -> tuple[Any, Callable[[str], object]]:
     skip_own_plugins()
     prog, info = open_core(core)
     session = register(prog, None, info)
-    return prog, lambda line: evaluate.run_line(session, line)
+
+    def command(line: str) -> object:
+        # As the prompt does before its first command: a stack without them ends at a module.
+        session.ensure_modules()
+        return evaluate.run_line(session, line)
+
+    return prog, command
 
 
 def _with_dwarf(core: str, vmlinux: str) -> tuple[Any, Callable[[str], object]]:

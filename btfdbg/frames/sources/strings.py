@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 MAX_PATH = 512
 _PAGE = 4096
+_MAX_PAGES = 128
 SOURCE_ENDINGS = (".c", ".S", ".rs")
 """What functions are defined in; headers appear through what is inlined from them."""
 _ENDINGS = (*SOURCE_ENDINGS, ".h", ".inc", ".cc", ".cpp", ".s")
@@ -27,6 +28,8 @@ class Strings:
     def __init__(self, read: Read) -> None:
         self._read = read
         self._known: dict[int, bytes | None] = {}
+        # Names lie close together, and a page costs hardly more than one of them.
+        self._pages: dict[int, bytes] = {}
 
     def at(self, address: int, limit: int = MAX_PATH) -> bytes | None:
         """The string at an address; None if it cannot be read or has no end within bounds."""
@@ -39,7 +42,7 @@ class Strings:
         data = b""
         while len(data) < limit:
             start = address + len(data)
-            part = self.bytes_at(start, min(64 if not data else limit, _PAGE - start % _PAGE))
+            part = self._piece(start, min(64 if not data else limit, _PAGE - start % _PAGE))
             if part is None:
                 return None
             end = part.find(b"\0")
@@ -47,6 +50,18 @@ class Strings:
                 return data + part[:end]
             data += part
         return None
+
+    def _piece(self, address: int, size: int) -> bytes | None:
+        """Bytes of one page, which is read as a whole if all of it is there."""
+        page = address & -_PAGE
+        data = self._pages.get(page)
+        if data is None:
+            if len(self._pages) >= _MAX_PAGES:
+                self._pages.clear()
+            data = self._pages[page] = self.bytes_at(page, _PAGE) or b""
+        if not data:
+            return self.bytes_at(address, size)
+        return data[address - page : address - page + size]
 
     def bytes_at(self, address: int, size: int) -> bytes | None:
         """Bytes at an address, None if not all of them are there."""
