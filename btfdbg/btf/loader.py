@@ -66,6 +66,26 @@ def as_loaded(btf: Btf, elf: ElfFacts) -> bytes:
     return _Loader(btf, elf).run()
 
 
+def unlinked(btf: Btf) -> list[str]:
+    """
+    Return the names of externs that only another object can have, in the order of their types.
+
+    Those of the kernel stand in the sections ``.ksyms`` and ``.kconfig``; a linker resolves the
+    others, and before that no loader takes the object.
+    """
+    kernels: set[int] = set()
+    externs: list[int] = []
+    for type_id, kind in zip(btf.own_ids(), btf.own_kinds(), strict=True):
+        words = btf.record(type_id)
+        if kind == DATASEC and btf.name_of(type_id) in (".ksyms", ".kconfig"):
+            kernels.update(words[TYPE_WORDS::_SECINFO_WORDS])
+        elif (kind == VAR and words[_LINKAGE] == _EXTERN) or (
+            kind == FUNC and info_vlen(words[INFO]) == _EXTERN
+        ):
+            externs.append(type_id)
+    return [btf.name_of(type_id) for type_id in externs if type_id not in kernels]
+
+
 class _Loader:
     def __init__(self, btf: Btf, elf: ElfFacts) -> None:
         self.btf = btf

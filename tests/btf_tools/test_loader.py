@@ -12,7 +12,7 @@ import pytest
 
 from btfdbg.btf import Btf, TypeId, kinds
 from btfdbg.btf.builder import Builder
-from btfdbg.btf.loader import ElfFacts, as_loaded
+from btfdbg.btf.loader import ElfFacts, as_loaded, unlinked
 from btfdbg.btf.validate.validate import check
 from btfdbg.cli.main import main
 from btfdbg.images import elf, read_blobs
@@ -57,6 +57,42 @@ def test_a_section_gets_its_size_and_its_globals_their_places_in_order() -> None
         ("late", 8),
     ]
     assert list(check(done.raw)) == []
+
+
+def test_externs_of_other_objects_are_told_from_the_kernels() -> None:
+    b = Builder()
+    b.add(INT)
+    proto = b.add(kinds.FuncProto(TypeId(1), ()))
+    kernels = (
+        b.add(kinds.Var("bpf_prog_active", TypeId(1), 2)),
+        b.add(kinds.Func("kfunc", proto, 2)),
+    )
+    b.add(kinds.Var("other_var", TypeId(1), 2))
+    b.add(kinds.Func("other_fn", proto, 2))
+    b.add(kinds.Func("own", proto, 1))
+    b.add(kinds.Datasec(".ksyms", 0, tuple(kinds.VarSecinfo(id_, 0, 4) for id_ in kernels)))
+    config = b.add(kinds.Var("CONFIG_X", TypeId(1), 2))
+    b.add(kinds.Datasec(".kconfig", 0, (kinds.VarSecinfo(config, 0, 4),)))
+    assert unlinked(Btf.parse(b.build())) == ["other_var", "other_fn"]
+
+
+@pytest.mark.skipif(not CLANGS, reason="no clang is installed")
+def test_a_part_of_an_object_is_said_to_be_one(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Its broken rules alone (``expected 0 to -1``) do not say what to do."""
+    source, part = tmp_path / "part.c", tmp_path / "part.o"
+    source.write_text(
+        "extern int other_fn(int); extern int other_var;"
+        '__attribute__((section("socket"), used)) int f(void *c) { return other_fn(other_var); }'
+    )
+    subprocess.run(
+        [CLANGS[0], "-target", "bpf", "-O2", "-g", "-c", str(source), "-o", str(part)], check=True
+    )
+    assert main(["btf", "check", str(part)]) == 1
+    said = capfd.readouterr().err
+    assert "and 1 more: extern, and not of the kernel" in said
+    assert "bpftool gen object" in said
 
 
 def test_a_section_that_is_not_in_the_file_stays_broken() -> None:

@@ -68,7 +68,27 @@ def _as_loaded(path: str, data: memoryview | bytes) -> memoryview | bytes:
         btf = Btf.parse(data)
     except BtfError:
         return data  # the rules say what is wrong with it
+    _remark_unlinked(btf)
     return as_loaded(btf, elf.facts_of_object(read_bytes(path)))
+
+
+def _remark_unlinked(btf: Btf) -> None:
+    """Say on stderr that an object is a part of one; the rules are broken by what is missing."""
+    import sys
+
+    from btfdbg.btf.loader import unlinked
+
+    try:
+        names = unlinked(btf)
+    except BtfError:
+        return  # the rules say what is wrong with it
+    if names:
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        print(
+            f"btfdbg: {names[0]}{more}: extern, and not of the kernel: another object has it;"
+            " link them (bpftool gen object), then check the result",
+            file=sys.stderr,
+        )
 
 
 def _remark(data: memoryview | bytes, base: Btf | None) -> None:
