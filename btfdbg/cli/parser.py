@@ -6,6 +6,7 @@ Owns nothing but the form; what there is stands in :mod:`btfdbg.cli.options`.
 from __future__ import annotations
 
 import argparse
+import textwrap
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
@@ -14,20 +15,27 @@ import btfdbg
 from btfdbg.cli import options
 from btfdbg.cli.options import SUBCOMMANDS, Subcommand
 
-_WIDTH = 42
+_WIDTH = 36
+_COLUMNS = 79
+_INDENT = 2
 
 
 def _usage() -> str:
     rows = [
         ("[options] CORE", "look at a dump interactively"),
-        ("[options] CORE -e CODE", "run Python code with `prog` bound"),
-        ("[options] CORE -x 'COMMAND'", "run a command of the prompt (repeatable)"),
-        ("[options] CORE -x ctx", "where it happened: registers, stack, who waits"),
-        ("[options] CORE SCRIPT [ARG...]", "run a Python script with `prog` bound"),
+        ("CORE -e CODE", "run Python code with `prog` bound"),
+        ("CORE -x 'COMMAND'", "run a command of the prompt (repeatable)"),
+        ("CORE -x ctx", "where it happened: registers and stack"),
+        ("CORE SCRIPT [ARG...]", "run a Python script with `prog` bound"),
         *((f"{row.name} {row.usage}", row.summary) for row in SUBCOMMANDS.values()),
     ]
-    lines = [f"btfdbg {form}".ljust(_WIDTH - 1) + f" {what}" for form, what in rows]
-    return "\n       ".join(lines)
+    lines = []
+    for form, what in rows:
+        # argparse leaves a usage as it is.
+        first, *more = textwrap.wrap(what, _COLUMNS - _WIDTH - _INDENT)
+        lines.append(f"btfdbg {form}".ljust(_WIDTH - 1) + f" {first}")
+        lines += [" " * _WIDTH + line for line in more]
+    return "\n" + "\n".join(" " * _INDENT + line for line in lines)
 
 
 class Parser(argparse.ArgumentParser):

@@ -9,13 +9,13 @@ from prompt_toolkit.filters import Condition, completion_is_selected, has_comple
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
 KEYS = """\
-Tab       complete, next suggestion      Enter      run; new line in an open block
+Tab       complete, next suggestion      Enter      run; new line in a block
 Up, Down  history (what starts so)       Alt-Enter  new line
-Ctrl-R    search history                 Right, Ctrl-E  take the grey suggestion
+Ctrl-R    search history                 Right, ^E  take the grey suggestion
 Ctrl-C    drop the line, stop a command  Ctrl-D     leave
 Ctrl-A/E  start/end of line              Ctrl-W     delete a word
 Ctrl-L    clear the screen               F4         emacs/vi keys
-F1        this help                      ?          on commands; EXPR? on an object"""
+F1        this help                      ?          on commands and objects"""
 
 
 def bindings(

@@ -33,6 +33,18 @@ def test_help_fits_into_80_columns(
     assert [x for x in wide if not _EXAMPLE.match(x) and not _CHOICES.search(x)] == []
 
 
+def test_the_first_help_fits_into_80_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    out = capsys.readouterr().out
+    assert [line for line in out.splitlines() if len(line) > 80] == []
+    for name in SUBCOMMANDS:
+        assert f"\n  btfdbg {name} " in out
+
+
 def test_the_prompts_help_fits_into_80_columns_but_for_a_list_that_a_terminal_cuts(
     x86_core: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

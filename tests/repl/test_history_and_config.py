@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from btfdbg.program.extensions import config_dir, own_file, state_dir
 from btfdbg.repl import config
 from btfdbg.repl.history import SharedHistory, decode, encode
-from btfdbg.repl.keys import indentation
+from btfdbg.repl.keys import KEYS, indentation
 
 
 def test_history_comes_back_newest_first(tmp_path: Path) -> None:
@@ -162,3 +162,7 @@ def test_folders_follow_xdg_and_relative_ones_are_ignored(
 )
 def test_the_next_line_is_indented(text: str, indent: str) -> None:
     assert indentation(text) == indent
+
+
+def test_help_on_keys_fits_into_a_terminal() -> None:
+    assert max(map(len, KEYS.splitlines())) < 80
