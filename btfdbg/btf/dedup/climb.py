@@ -29,6 +29,8 @@ _UNKNOWN_BYTES = b"\xff" * 4
 
 # Rounds after which what is left is taken for cycles; kernels take some 20.
 _ROUNDS = 64
+# Looks at all types that these may take together; kernels take two.
+_LOOKS = 8
 
 
 class Climb:
@@ -63,8 +65,10 @@ class Climb:
             batches.append(_Batch(flat, kind, ids))
         # What has elements waits for what has none; few types of it are looked at twice.
         batches.sort(key=lambda batch: batch.has_elements)
+        looks = _LOOKS * flat.count
         for _ in range(_ROUNDS):
-            if not sum(map(self._settle, batches)):
+            looks -= sum(batch.left for batch in batches)
+            if looks < 0 or not sum(map(self._settle, batches)):
                 break
         for batch in last:
             self.tagged.update(zip(*batch.settle(self.seen_as), strict=True))
@@ -97,6 +101,11 @@ class _Batch:
         self._elem_ids = row.elem_type_words
         #: Elements of each.
         self._bodies = flat.bodies(ids, len(head)) if self.has_elements else []
+
+    @property
+    def left(self) -> int:
+        """Types that have no class yet."""
+        return len(self._ids)
 
     def settle(self, seen_as: list[int]) -> tuple[list[int], list[int]]:
         """
