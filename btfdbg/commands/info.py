@@ -108,7 +108,6 @@ def _counted(fact: dict[str, Any], key: str, unit: str) -> str:
 def banner(session: Session) -> str:
     """The lines above the first prompt."""
     dump, symbols = session.dump, session.symbols
-    platform = session.prog.platform
     found = []
     if session.has_btf:
         found.append(f"{session.vmlinux.type_cnt - 1:,} types")
@@ -116,7 +115,7 @@ def banner(session: Session) -> str:
         found.append(f"{symbols.count:,} symbols")
     lines = [
         f"{dump.path if dump else 'kernel'}: Linux {session.release}"
-        f" {platform.arch.name.lower() if platform else ''}"
+        f" {machine_of(session.prog.platform)}"
         f" ({dump.format.value if dump else 'live'})",
         f"from the dump itself: {', '.join(found) or 'nothing'}",
     ]

@@ -11,6 +11,7 @@ from drgn.commands import CommandError, argument
 from btfdbg.commands.define import prompt_command
 from btfdbg.commands.text import Table
 from btfdbg.program.session import Session
+from btfdbg.vmcore.platforms import machine_of
 
 _MAX_RANGES = 4096
 
@@ -58,7 +59,7 @@ def _machine(session: Session) -> Table:
         except (LookupError, drgn.FaultError, AttributeError, ValueError):
             pass  # a kernel without it has no such row
 
-    add("machine type", lambda: "?" if platform is None else platform.arch.name.lower())
+    add("machine type", lambda: machine_of(platform) or "?")
     add("memory size",
         lambda: f"{_megabytes(totalram_pages(prog) * prog['PAGE_SIZE'])} MB")  # fmt: skip
     add("cpus", lambda: num_present_cpus(prog))
