@@ -54,11 +54,14 @@ def vmap_zone_size(original: Callable[..., Any]) -> Callable[..., Any]:
     Bytes after which vmalloc goes on to its next list of areas.
 
     Where a search begins, no more: all lists are gone through. Clang makes a static variable of
-    two values one byte that says which, and 0 stands for a 1 then.
+    two values one byte that says which, and 0 stands for a 1 then; its type may be unknown for it.
     """
 
     def size(prog: Any) -> int:
-        found: int = original(prog)
+        try:
+            found: int = original(prog)
+        except LookupError:
+            return 1
         return max(found, 1)
 
     return size

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import drgn
 import pytest
 
 from btfdbg.commands import execute, namespace
@@ -205,3 +206,20 @@ def test_a_zone_size_of_zero_ends_no_search_for_an_area(session: Session) -> Non
 
     assert vmap_zone_size(lambda prog: 0)(session.prog) == 1
     assert vmap_zone_size(lambda prog: 1 << 16)(session.prog) == 1 << 16
+
+
+def test_a_zone_size_without_a_type_ends_no_search_for_an_area(session: Session) -> None:
+    from drgn.helpers.linux.mm import find_vmap_area, for_each_vmap_area
+
+    from btfdbg.patches.page_tables import vmap_zone_size
+
+    def untyped(prog: drgn.Program) -> int:
+        raise KeyError("vmap_zone_size")
+
+    assert vmap_zone_size(untyped)(session.prog) == 1
+    areas = [area.va_start.value_() for area in for_each_vmap_area(session.prog)]
+    assert len(areas) > 100
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("drgn.helpers.linux.mm._vmap_zone_size", vmap_zone_size(untyped))
+        found = [find_vmap_area(session.prog, start).va_start.value_() for start in areas]
+    assert found == areas
