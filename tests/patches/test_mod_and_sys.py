@@ -43,6 +43,17 @@ def test_mod_s_prints_no_debug_lines(session: Session, capfd: pytest.CaptureFixt
     assert "DEBUG" not in said.out + said.err
 
 
+def test_mod_s_says_that_a_file_is_not_there_or_was_not_taken(
+    session: Session, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert not evaluate.run_line(session, "mod -s cf_fault /nosuch/cf_fault.ko")
+    assert "/nosuch/cf_fault.ko: there is no such file" in capsys.readouterr().err
+    other = tmp_path / "other.ko"
+    other.write_bytes(b"no module")
+    assert not evaluate.run_line(session, f"mod -s cf_fault {other}")
+    assert "not taken" in capsys.readouterr().err
+
+
 def test_sys_says_what_taints_the_kernel_and_which_module(
     session: Session, capsys: pytest.CaptureFixture[str]
 ) -> None:

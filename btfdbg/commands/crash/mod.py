@@ -5,6 +5,7 @@ Facts: ``kernel/module/sysfs.c`` (struct module.sect_attrs); ``struct module.mem
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from drgn.commands import CommandError
@@ -14,9 +15,21 @@ from btfdbg.commands.crash.call import Call
 
 
 def plain(call: Call) -> Any:
-    """drgn's ``mod``; a module that is not loaded fails, where drgn prints a head alone."""
-    _named(call)
-    return call.drgns()
+    """drgn's ``mod``; a module that is not loaded fails, and a file that is not taken."""
+    name = _named(call)
+    if name is None or len(call.args.load) < 2:
+        return call.drgns()
+    path = str(call.args.load[1])
+    if not os.path.isfile(path):
+        raise CommandError(f"-s {name} {path}: there is no such file")
+    found = call.drgns()
+    taken = [m.debug_file_path for m in call.session.loaded if m.name == name]
+    if not any(at is not None and os.path.samefile(at, path) for at in taken):
+        raise CommandError(
+            f"-s {name} {path}: not taken: the module has its types already, or the file is not"
+            " its own"
+        )
+    return found
 
 
 def _named(call: Call) -> str | None:
