@@ -403,12 +403,25 @@ def _strict(tool: Tool) -> Tool:
     """
     The tool, refusing arguments that it does not have.
 
-    The SDK drops them (2.3), and ``stacks(path, pid=1)`` would answer with all CPUs' stacks.
+    The SDK drops them (2.3), and ``stacks(path, pid=1)`` would answer with all CPUs' stacks. It
+    takes true for 1 as well, which would be the stack of init.
     """
-    from pydantic import ConfigDict
+    from pydantic import ConfigDict, model_validator
 
     given = tool.fn_metadata.arg_model
-    body = {"model_config": ConfigDict(extra="forbid"), "__module__": given.__module__}
+    body = {
+        "model_config": ConfigDict(extra="forbid"),
+        "__module__": given.__module__,
+        "no_truth": model_validator(mode="before")(_no_truth),
+    }
     tool.fn_metadata.arg_model = type(given.__name__, (given,), body)
     tool.parameters["additionalProperties"] = False
     return tool
+
+
+def _no_truth(given: Any) -> Any:
+    """:raises ValueError: an argument is true or false; no tool has such."""
+    for name, value in given.items() if isinstance(given, dict) else ():
+        if isinstance(value, bool):
+            raise ValueError(f"{name}: {value} is neither a number nor a text")
+    return given

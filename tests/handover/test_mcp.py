@@ -254,6 +254,9 @@ def test_an_argument_that_a_tool_does_not_have_is_refused(dumps: Dumps) -> None:
         # Dropped, it would be the question for all CPUs' stacks.
         with pytest.raises(ToolError, match="pid"):
             await made.call_tool("stacks", {"path": "dump", "pid": 1})
+        # Taken for 1, it would be the question for init's stack.
+        with pytest.raises(ToolError, match="task: True"):
+            await made.call_tool("stacks", {"path": "dump", "task": True})
 
     anyio.run(ask)
 
