@@ -19,7 +19,9 @@ _MASK_ADRP = 0x9F00_0000
 _PLACE_BITS = 32
 _M32 = (1 << 32) - 1
 _M64 = (1 << 64) - 1
-_MAX_ENTRIES = 1 << 23
+_MAX_ENTRIES = 1 << 22
+# A kernel has 14 to 40 MB of text; what says that it has more is not gone through word by word.
+_MAX_TEXT = 1 << 27
 
 
 class ReferenceIndex:
@@ -35,7 +37,12 @@ class ReferenceIndex:
     def __init__(
         self, read: Read, ranges: Iterable[tuple[int, int]], machine: str, targets: range
     ) -> None:
-        texts = list(ranges)
+        texts = []
+        total = 0
+        for first, last in ranges:
+            total += last - first
+            if total <= _MAX_TEXT:
+                texts.append((first, last))
         self._x86_64 = machine == "x86_64"
         self._base = min((first for first, _ in texts), default=0)
         # Distances from the end of the instruction, of which up to four bytes are behind.
@@ -45,7 +52,7 @@ class ReferenceIndex:
         found: list[int] = []
         for first, last in texts:
             if last - self._base > _M32:
-                continue
+                continue  # too far away for a place in 32 bits
             for at in range(first, last, _CHUNK):
                 data = read(at, min(_CHUNK + _OVERLAP, last - at)) or b""
                 found.extend(collect(data, at))

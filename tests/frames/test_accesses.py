@@ -221,3 +221,18 @@ def test_many_questions_are_answered_as_one_is() -> None:
     for number in range(60):
         at = DATA + 8 * number
         assert together.of(at, 8) == reader(code + RETURN).of(at, 8) is not None
+
+
+def test_a_text_of_absurd_size_is_not_gone_through() -> None:
+    asked: list[int] = []
+
+    def read(address: int, size: int) -> bytes | None:
+        asked.append(size)
+        return None
+
+    index = ReferenceIndex(read, [(TEXT, TEXT + (1 << 40))], "x86_64", range(DATA, END))
+    assert list(index.places(DATA, 8)) == []
+    assert not asked
+    small = [(TEXT, TEXT + 4096)]
+    assert list(ReferenceIndex(read, small, "x86_64", range(DATA, END)).places(DATA, 8)) == []
+    assert sum(asked) == 4096
