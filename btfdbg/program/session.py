@@ -264,6 +264,20 @@ class Session:
             return None
         return self.module_objects.source(name)
 
+    def variable_caution(self, name: str) -> str:
+        """
+        Return why what memory holds of a global variable may not be its value in the source.
+
+        :return: "" if nothing is known to speak against it.
+
+        >>> session.variable_caution("vmap_allow_huge")
+        'clang may keep the opposite of a static bool that is true at first'
+        """
+        if self.variables is None or (self.converter is not None and self._in_own_btf(name)):
+            return ""
+        found = self.variables.find(name) or self.variables.first_linked(name)
+        return "" if found is None else found.caution
+
     def own_variable(self, name: str, address: int) -> TypeId | None:
         """
         Return the VAR of the kernel's own BTF that a symbol is.

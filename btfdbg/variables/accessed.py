@@ -37,6 +37,8 @@ _MAX_DEPTH = 8
 _ASKED = (SectionKind.WRITABLE, SectionKind.RO_AFTER_INIT)
 _BYTE = frozenset((1,))
 
+INVERTED = "clang may keep the opposite of a static bool that is true at first"
+
 
 def refused_by_code(
     context: Context, symbol: Symbol, type_: Type, proposal: Proposal
@@ -66,6 +68,21 @@ def refused_by_code(
     if (number or atomic) and _is_another(found, size, atomic=atomic):
         return Rejection.CODE
     return Rejection.CODE if _is_passed_as_another(context, type_, found) else None
+
+
+def may_be_inverted(context: Context, symbol: Symbol, type_: Type) -> bool:
+    """
+    Whether a compiler may keep the opposite of a ``bool``.
+
+    A static that is true at first and is only ever made false becomes one that says whether it
+    was (TryToShrinkGlobalToBoolean). What it was at first is in no dump, so any may be one.
+    """
+    return (
+        type_.unaliased_kind() is TypeKind.BOOL
+        and symbol.type_letter.islower()
+        and context.places.of(symbol.address) in _ASKED
+        and context.facts.is_made_by_clang()
+    )
 
 
 def _is_atomic(type_: Type) -> bool:

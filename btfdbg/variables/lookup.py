@@ -21,7 +21,7 @@ from btfdbg.kallsyms.choice import is_text, unique_symbol
 from btfdbg.vardb.database import Database
 from btfdbg.vardb.textdb import AnnotatedType
 from btfdbg.variables import macro_names, probed
-from btfdbg.variables.accessed import refused_by_code
+from btfdbg.variables.accessed import INVERTED, may_be_inverted, refused_by_code
 from btfdbg.variables.agreement import element_of, is_settled, own_or_curated
 from btfdbg.variables.beyond import is_doubtful
 from btfdbg.variables.choose import best, by_family, may_have_grown
@@ -282,7 +282,8 @@ class VariableTypes:
         note = proposal.note
         if context.places.of(symbol.address) is SectionKind.INIT:
             note = f"{note}; its memory was freed after boot" if note else "freed after boot"
-        return TypedVariable(symbol.name, type_, symbol.address, proposal.source, note)
+        caution = INVERTED if may_be_inverted(context, symbol, type_) else ""
+        return TypedVariable(symbol.name, type_, symbol.address, proposal.source, note, caution)
 
     def _by_code(self, symbol: Symbol) -> TypedVariable | None:
         """The type that this dump's code proves, where nothing else knows one."""

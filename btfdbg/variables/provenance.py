@@ -77,6 +77,7 @@ class TypedVariable:
     :ivar address: of the symbol; an offset for per-CPU variables, as drgn has it.
     :ivar note: what a user should know, e.g. the release the type was taken from, or
         that the variable's memory was freed after boot.
+    :ivar caution: why what memory holds may not be the value in the source, or "".
     """
 
     name: str
@@ -84,6 +85,7 @@ class TypedVariable:
     address: int
     source: Source
     note: str = ""
+    caution: str = ""
 
     @property
     def known_from(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,7 @@ from btfdbg.btf import Btf, Builder
 from btfdbg.btf.kinds import Param
 from btfdbg.vardb.database import Database
 from btfdbg.vardb.textdb import Entry, Kernel, TextDatabase
+from btfdbg.variables.accessed import INVERTED
 from btfdbg.variables.evidence import DumpEvidence
 from btfdbg.variables.lookup import VariableTypes
 from btfdbg.variables.provenance import Rejection
@@ -76,7 +78,7 @@ def _btf() -> Btf:
     return builder.to_btf()
 
 
-def _found(
+def _variables(
     type_: str,
     does: Does | None,
     *,
@@ -84,8 +86,8 @@ def _found(
     banner: bytes = GCC,
     letter: str = "D",
     address: int = 0x104,
-) -> tuple[str | None, Rejection | None, list[str]]:
-    """The type that is given, why none is, and the names that code was asked for."""
+) -> tuple[VariableTypes, list[str]]:
+    """The variables of a kernel with ``v``, and the names that code is asked for."""
     entries = [Entry("v", "", type_, frozenset(k.release for k in kernels))]
     size = 1 if type_ in ("bool", "unsigned char") else 4
     table = Symbols(
@@ -113,6 +115,14 @@ def _found(
         ),
         database=lambda: Database.from_text(TextDatabase((OLD, NEW, NEAR), entries)),
     )
+    return variables, asked
+
+
+def _found(
+    type_: str, does: Does | None, **more: Any
+) -> tuple[str | None, Rejection | None, list[str]]:
+    """The type that is given, why none is, and the names that code was asked for."""
+    variables, asked = _variables(type_, does, **more)
     found = variables.find("v")
     return None if found is None else found.type.type_name(), variables.cause("v"), asked
 
@@ -149,6 +159,24 @@ def test_code_is_not_asked_where_kernels_around_it_or_of_its_series_agree(
     kernels: tuple[Kernel, ...],
 ) -> None:
     assert _found("int", of(1), kernels=kernels) == ("int", None, [])
+
+
+@pytest.mark.parametrize(
+    ("type_", "banner", "letter", "said"),
+    [
+        ("bool", CLANG, "b", INVERTED),
+        ("bool", CLANG, "d", INVERTED),
+        ("bool", CLANG, "D", ""),  # what others see is not changed
+        ("bool", GCC, "b", ""),
+        ("int", CLANG, "b", ""),
+    ],
+)
+def test_a_bool_that_clang_may_keep_inverted_is_said_to_be_one(
+    type_: str, banner: bytes, letter: str, said: str
+) -> None:
+    found = _variables(type_, None, banner=banner, letter=letter)[0].find("v")
+    assert found is not None
+    assert found.caution == said
 
 
 def test_code_that_was_freed_says_nothing_of_what_was_freed() -> None:

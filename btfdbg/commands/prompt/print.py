@@ -155,6 +155,9 @@ def _show(session: Session, asked: Request, cpu: int | None) -> None:
     number = state.remember_result(found)
     shown_number = f"${number} = " if state.interactive else ""
     output.emit(f"{what} = ", ("dim", shown_number), *display.highlight(shown))
+    caution = session.variable_caution(what) if what.isidentifier() else ""
+    if caution:
+        output.emit(("comment", f"/* {caution} */"))
 
 
 def _check_readable(found: drgn.Object) -> None:

@@ -146,6 +146,8 @@ def _describe(session: Session, name: str) -> None:
         pass
     if source is not None:
         facts.append(f"type known from: {source}")
+        caution = session.variable_caution(name)
+        facts += [caution] if caution else []
     facts += _file(session, found)
     if facts:
         output.emit(("comment", f"/* {', '.join(facts)} */"))
