@@ -16,11 +16,14 @@ from collections.abc import Iterator
 import drgn
 from drgn import FaultError, Object
 
+from btfdbg.btf import Kind, kinds
+from btfdbg.kallsyms import Sym
 from btfdbg.program.session import Session
 
 _CACHE_KEY = "btfdbg.percpu_of_modules"
 # The kernel reserves 8 KiB for modules and may take more in one piece.
 _MAX_SIZE = 1 << 20
+_MAX_TEMPLATE = 1 << 26
 
 
 def is_per_cpu(session: Session, name: str) -> bool:
@@ -39,9 +42,14 @@ def is_per_cpu(session: Session, name: str) -> bool:
         except LookupError:
             return all(sym.percpu for sym in symbols)
         return any(sym.percpu and sym.address == address for sym in symbols)
-    if symbols or not name.isidentifier():
+    if not name.isidentifier():
         return False
-    ranges = of_modules(session)
+    if symbols and _ends(session):
+        return False
+    in_kernel = None if _ends(session) else _template(session)
+    ranges = [in_kernel] if in_kernel else []
+    if not symbols:
+        ranges += of_modules(session)
     if not ranges:
         return False
     try:
@@ -53,11 +61,30 @@ def is_per_cpu(session: Session, name: str) -> bool:
 
 def in_template(session: Session, address: int) -> bool:
     """Whether an address is in the template of the kernel's per-CPU variables."""
-    starts = session.lookup_symbols("__per_cpu_start")
-    ends = session.lookup_symbols("__per_cpu_end")
-    if len(starts) != 1 or len(ends) != 1:
-        return False
-    return starts[0].address <= address < ends[0].address
+    template = _template(session)
+    return template is not None and template[0] <= address < template[1]
+
+
+def _ends(session: Session) -> tuple[Sym, ...]:
+    """``__per_cpu_end``; nothing where kallsyms has no data symbols (CONFIG_KALLSYMS_ALL=n)."""
+    return session.lookup_symbols("__per_cpu_end")
+
+
+def _template(session: Session) -> tuple[int, int] | None:
+    """Start and end of the kernel's template; without its last symbol, BTF's section ends it."""
+    starts, ends = session.lookup_symbols("__per_cpu_start"), _ends(session)
+    if len(starts) != 1 or len(ends) > 1:
+        return None
+    start = starts[0].address
+    if ends:
+        return start, ends[0].address
+    btf = session.vmlinux
+    sizes = [
+        section.size
+        for section_id in btf.types_by_name(".data..percpu", (Kind.DATASEC,))
+        if isinstance(section := btf.type_by_id(section_id), kinds.Datasec)
+    ]
+    return (start, start + sizes[0]) if len(sizes) == 1 and sizes[0] <= _MAX_TEMPLATE else None
 
 
 def of_modules(session: Session) -> list[tuple[int, int]]:

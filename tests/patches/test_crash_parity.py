@@ -11,6 +11,8 @@ from drgn import Architecture, Platform, PlatformFlags
 from drgn.helpers.linux.percpu import per_cpu
 
 from btfdbg.commands.evaluate import prepare, run_line
+from btfdbg.kallsyms import Sym
+from btfdbg.lazy_dataclass import replace
 from btfdbg.patches import stacks
 from btfdbg.program import up_cpus
 from btfdbg.program.attach import attach
@@ -360,3 +362,25 @@ def test_follow_phys_walks_page_tables_where_drgn_cannot(session: Session) -> No
     assert page_tables.follow_phys(lacking)(mm, address) == follow_phys(mm, address)
     with pytest.raises(drgn.FaultError):
         page_tables.follow_phys(lacking)(mm, 0x1000)
+
+
+def test_per_cpu_variables_of_a_kernel_without_data_symbols(
+    arm_core: Path, monkeypatch: pytest.MonkeyPatch, capsys: Text
+) -> None:
+    """CONFIG_KALLSYMS_ALL=n: exports name some, BTF the others, and nothing ends the template."""
+    lookup = Session.lookup_symbols
+
+    def fewer(self: Session, name: str) -> tuple[Sym, ...]:
+        if name in ("__per_cpu_end", "runqueues"):
+            return ()
+        return tuple(replace(sym, percpu=False) for sym in lookup(self, name))
+
+    monkeypatch.setattr(Session, "lookup_symbols", fewer)
+    session = opened(arm_core)
+    told = "per_cpu(hrtimer_bases.cpu, 1) = (unsigned int)1\n"
+    assert ran(session, "p hrtimer_bases.cpu:1", capsys) == told
+    assert told in ran(session, "p hrtimer_bases.cpu", capsys)
+    assert "per_cpu(runqueues.cpu, 1) = (int)1\n" in ran(session, "p runqueues.cpu:a", capsys)
+    assert "PER-CPU ADDRESSES:\n  [0]: " in ran(session, "struct rq runqueues", capsys)
+    for name in ("init_task", "jiffies", "no_such_name", "__per_cpu_end"):
+        assert not is_per_cpu(session, name)
