@@ -162,6 +162,7 @@ _TOKEN = re.compile(
     (?P<number>(?:0[xX][0-9a-fA-F]+|0[bB][01]+|[0-9]+)(?P<suffix>[uUlL]{0,3})(?![\w.]))
     |(?P<name>[A-Za-z_]\w*)
     |(?P<dollar>\$\w*)
+    |(?P<choice>\#\w+)
     |(?P<char>'(?:[^'\\\n]|\\(?:[abefnrtv0'"\\?]|x[0-9a-fA-F]{1,2}|[0-7]{1,3}))')
     |(?P<op><<=|>>=|->|\+\+|--|<<|>>|<=|>=|==|!=|&&|\|\||[-+*/%&|^]=|[][(){}.,?:=<>!~@&|^*/%+-])
     )""",
@@ -380,7 +381,7 @@ class _Parser:
         behind = self.peek(ahead + 1)
         return (
             (word[:1].isalpha() or word[:1] == "_")
-            and behind in (")", "*", "}", ",", "[", "const", "volatile")
+            and (behind in (")", "*", "}", ",", "[", "const", "volatile") or behind[:1] == "#")
             and self.is_type(word)
         )
 
@@ -397,7 +398,8 @@ class _Parser:
                 raise ExpressionError(f"{self.text!r}: {closing!r} expected before {token!r}")
         if self.at - 1 == start:
             raise ExpressionError(f"{self.text!r}: a type was expected before {closing!r}")
-        return parse_type(self.text[self.tokens[start].start : self.tokens[self.at - 1].start])
+        text = self.text[self.tokens[start].start : self.tokens[self.at - 1].start]
+        return parse_type(text, choices=True)
 
     def postfix(self, found: Expression) -> Expression:
         while True:

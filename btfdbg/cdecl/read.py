@@ -24,6 +24,7 @@ from btfdbg.lazy_pattern import pattern
 
 _MAX_TEXT = 65536
 _TOKEN = pattern(r"\s*(?:([A-Za-z_$][\w$.]*)|(\d\w*)|(\.\.\.|[][(){}*,;:=@.-]))")
+_CHOICE_TOKEN = pattern(r"\s*(?:([A-Za-z_$][\w$.]*(?:#\w+)?)|(\d\w*)|(\.\.\.|[][(){}*,;:=@.-]))")
 BASE_WORDS = frozenset(
     {"void", "char", "short", "int", "long", "float", "double"}
     | {"signed", "unsigned", "_Bool", "bool", "__int128", "_Complex"}
@@ -52,13 +53,13 @@ _BASE_SPELLINGS = {
 }
 
 
-def parse_type(text: str) -> CType:
+def parse_type(text: str, *, choices: bool = False) -> CType:
     """
     Parse a type name (an abstract declarator).
 
     :raises CDeclError: it is not one.
     """
-    parser = _Parser(text)
+    parser = _Parser(text, choices)
     type_, name = parser.declaration()
     parser.end()
     if name:
@@ -85,15 +86,16 @@ def parse_declaration(text: str) -> tuple[str, CType]:
 class _Parser:
     """Recursive descent over the tokens of one declaration."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, choices: bool = False) -> None:
         if len(text) > _MAX_TEXT:
             raise CDeclError(f"declaration of {len(text)} characters, at most {_MAX_TEXT}")
         self.text = text
         self.tokens: list[str] = []
+        token = _CHOICE_TOKEN if choices else _TOKEN
         at = 0
         end = len(text.rstrip())
         while at < end:
-            match = _TOKEN.match(text, at)
+            match = token.match(text, at)
             if match is None:
                 raise CDeclError(f"{text!r}: unexpected {text[at:].strip()[:1]!r}")
             self.tokens.append(match[match.lastindex or 0])

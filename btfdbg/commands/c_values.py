@@ -357,6 +357,8 @@ class Evaluator:
     def _named_type(self, name: str) -> drgn.Type:
         from btfdbg.commands.kernel_names import find_type
 
+        if "#" in name:
+            return find_type(self.session, name)
         found = self.prog.type(name) if " " in name else find_type(self.session, name)
         same = homonyms.homonyms_of(self.session, found)
         if same:

@@ -65,6 +65,33 @@ def test_what_has_no_choice_is_left_alone(session: Session) -> None:
     assert homonyms.chosen(session, "struct irq_info") is None
 
 
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("p sizeof(struct irq_info#3)", "= (unsigned long)16"),
+        ("p sizeof(irq_info#2)", "= (unsigned long)32"),
+        ("p offsetof(struct irq_info#3, irq)", "= (unsigned long)2"),
+        ("p &((struct irq_info#2 *)0)->head", "(struct list_head **)0x18"),
+        ("p sizeof(struct xfs_mount#xfs *)", "= (unsigned long)8"),
+        ("p init_task.pid # a remark", "= (pid_t)0"),
+    ],
+)
+def test_an_expression_takes_the_type_that_is_chosen(
+    line: str, wanted: str, session: Session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, err = _run(session, capsys, line)
+    assert wanted in out
+    assert err == ""
+
+
+def test_an_expression_says_which_types_there_are(
+    session: Session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, err = _run(session, capsys, "p (struct irq_info#7 *)0")
+    assert out == ""
+    assert "there is no struct irq_info#7; irq_info#1: 136 bytes" in err
+
+
 def test_whatis_lists_them(session: Session, capsys: pytest.CaptureFixture[str]) -> None:
     out, _ = _run(session, capsys, "whatis irq_info#2")
     assert "/* size: 32, members: 4 */" in out
