@@ -9,16 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from corefiles.manifest import BUNDLED, bundled
 from tests.slow import function_of, slow_tests
 
 # In CI the same examples every time: what it reports, anybody can repeat. New
-# examples are looked for wherever the tests run otherwise.
-settings.register_profile("ci", derandomize=True, deadline=None)
-if os.environ.get("CI"):
-    settings.load_profile("ci")
+# examples are looked for wherever the tests run otherwise. No example is judged by the
+# clock: a machine with much to do takes long for any.
+settings.register_profile(
+    "ci", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("anew", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("ci" if os.environ.get("CI") else "anew")
 
 # A shell that starts the tests in the background has SIGINT ignored, which every
 # process below inherits; what Ctrl-C does is tested all the same.
