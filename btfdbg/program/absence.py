@@ -7,17 +7,23 @@ leaves.
 
 Owns these contradictions. Facts: ``kernel/Makefile`` (``smp.o`` or ``up.o``),
 ``include/linux/module.h`` (``struct module`` has members with CONFIG_MODULES only),
-``include/linux/mmzone.h`` (``struct mem_section`` with CONFIG_SPARSEMEM only).
+``include/linux/mmzone.h`` (``struct mem_section`` with CONFIG_SPARSEMEM only, ``enum
+numa_stat_item`` with CONFIG_NUMA only), ``include/linux/hugetlb.h`` (``struct hstate`` is empty
+without CONFIG_HUGETLB_PAGE).
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from btfdbg.btf.enumerators import find_enumerators
 from btfdbg.errors import BtfError
 
 if TYPE_CHECKING:
     from btfdbg.program.session import Session
+
+# The number of counters of each array, an enumerator where the kernel has the array.
+_ITEMS = {"vm_numa_event": "NR_VM_NUMA_EVENT_ITEMS", "vm_numa_stat": "NR_VM_NUMA_STAT_ITEMS"}
 
 
 def contradiction(session: Session, name: str) -> str:
@@ -35,6 +41,12 @@ def contradiction(session: Session, name: str) -> str:
     elif name == "modules":
         if _has_member(session, "module", "list"):
             return "the kernel loads modules (struct module.list), and has no such symbol"
+    elif name == "hstates":
+        if _has_member(session, "hstate", "order"):
+            return "the kernel has huge pages (struct hstate.order), and has no such symbol"
+    elif name in _ITEMS:
+        if find_enumerators(session.vmlinux, _ITEMS[name]):
+            return f"the kernel counts such events ({_ITEMS[name]}), and has no such symbol"
     elif name == "mem_section" and _has_member(session, "mem_section", "section_mem_map"):
         return "the kernel's memory is in sections (struct mem_section), and has no such symbol"
     return ""

@@ -252,8 +252,12 @@ class BtfFinders:
             raise RefusedError(
                 f"{name} cannot be trusted here: {reason}",
                 step="objects",
-                hint=f"drgn would take a missing {name} for another kind of kernel;"
-                " --btf-extra or a vmlinux with DWARF tells its type",
+                hint=f"drgn would take a missing {name} for another kind of kernel; "
+                + (
+                    "--btf-extra or a vmlinux with DWARF tells its type"
+                    if has_symbol
+                    else "--kallsyms FILE takes its System.map"
+                ),
             )
 
     def _enumerators(self, name: str) -> tuple[NamedValue, ...]:

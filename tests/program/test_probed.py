@@ -7,7 +7,9 @@ from pathlib import Path
 import drgn
 import pytest
 from drgn.helpers.linux.cpumask import for_each_online_cpu, for_each_possible_cpu
+from drgn.helpers.linux.hugetlb import for_each_hstate
 from drgn.helpers.linux.percpu import per_cpu
+from drgn.helpers.linux.vmstat import global_numa_event_state
 
 import btfdbg
 from btfdbg.errors import RefusedError
@@ -97,7 +99,10 @@ def _without_symbols(
     return prog
 
 
-@pytest.mark.parametrize("name", ["__per_cpu_offset", "nr_cpu_ids", "modules", "mem_section"])
+@pytest.mark.parametrize(
+    "name",
+    ["__per_cpu_offset", "nr_cpu_ids", "modules", "mem_section", "hstates", "vm_numa_event"],
+)
 def test_a_symbol_that_must_be_there_is_not_taken_for_absent(
     name: str, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -112,6 +117,18 @@ def test_per_cpu_values_are_refused_rather_than_read_from_the_template(
     prog = _without_symbols(session, monkeypatch, "__per_cpu_offset")
     with pytest.raises(RefusedError, match="several CPUs"):
         per_cpu(prog["runqueues"], 0)
+
+
+def test_huge_pages_and_numa_events_are_not_counted_without_their_symbols(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """drgn would say that there are no huge pages, and give another counter for the event."""
+    prog = _without_symbols(session, monkeypatch, "hstates", "vm_numa_event")
+    with pytest.raises(RefusedError, match=r"huge pages \(struct hstate.order\)"):
+        list(for_each_hstate(prog))
+    with pytest.raises(RefusedError, match=r"such events \(NR_VM_NUMA_EVENT_ITEMS\)"):
+        global_numa_event_state(prog, prog["NUMA_MISS"])
+    assert "vm_numa_stat" not in prog  # before Linux 5.14
 
 
 def test_what_a_kernel_of_another_kind_lacks_is_absent(
