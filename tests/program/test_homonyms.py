@@ -15,6 +15,7 @@ from btfdbg.commands import annotate, evaluate
 from btfdbg.errors import BtfNotFoundError, DebugInfoError
 from btfdbg.program import homonyms
 from btfdbg.program.session import Session
+from btfdbg.repl.complete import complete
 
 CORE = Path(__file__).resolve().parents[2] / "corefiles" / "6.12-amd64-null.vmcore"
 
@@ -190,6 +191,24 @@ def _two() -> Btf:
         for place, name in enumerate(names):
             builder.add_field(name, word, 32 * place)
     return Btf.parse(builder.build())
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("struct irq_info#", ["irq_info#1", "irq_info#2", "irq_info#3"]),
+        ("struct irq_info#2", ["irq_info#2"]),
+        ("struct irq_info#2.", ["node", "irq", "lock", "head"]),
+        ("struct irq_info#3.irq,b", ["bus"]),
+        ("struct irq_info#4.", []),
+        ("struct task_struct#", []),
+        ("struct task_struct.comm,tgi", ["tgid"]),
+    ],
+)
+def test_a_number_is_completed_and_so_are_its_members(
+    line: str, wanted: list[str], session: Session
+) -> None:
+    assert [one.text for one in complete(line, len(line), session)] == wanted
 
 
 def test_offset_says_which_and_takes_a_number() -> None:

@@ -19,6 +19,8 @@ from btfdbg.btf import Kind
 from btfdbg.commands import namespace
 from btfdbg.commands.define import own
 from btfdbg.commands.text import one_line
+from btfdbg.errors import BtfdbgError
+from btfdbg.program import homonyms
 from btfdbg.program.session import Session
 from btfdbg.repl.complete import python
 from btfdbg.repl.complete.model import MAX_SHOWN, Completion
@@ -249,20 +251,30 @@ def _formatted(
 
 
 def type_path(typed: str, start: int, session: Session, kinds: frozenset[int]) -> list[Completion]:
-    """``task_struct.comm,pid``: a type, then members separated by commas."""
+    """``task_struct.comm,pid``: a type (``irq_info#2`` too), then members by commas."""
     name, dot, path = typed.partition(".")
+    base, mark, _ = name.partition("#")
+    if not dot and mark:
+        return _same_name(base, name, start, session)
     if not dot:
         return python.types_(typed, start, sources_of(session), bare=True, kinds=kinds)
     for spelling in (f"struct {name}", f"union {name}", name):
         try:
-            type_ = session.prog.type(spelling)
+            type_ = homonyms.chosen(session, spelling) or session.prog.type(spelling)
             break
-        except (LookupError, SyntaxError):
+        except (LookupError, SyntaxError, BtfdbgError):
             continue
     else:
         return []
     last = path.rpartition(",")[2]
     return python.member_path(type_, last, start + len(typed) - len(last))
+
+
+def _same_name(base: str, typed: str, start: int, session: Session) -> list[Completion]:
+    """``NAME#1``, ``NAME#2`` of several types of a name, with what each is."""
+    found = [one for word in ("struct", "union") for one in homonyms.homonyms(session, word, base)]
+    texts = [(f"{base}#{one.number}", one.describe().partition(": ")[2]) for one in found]
+    return _listed(texts, typed, start) if len(found) > 1 else []
 
 
 def _task_members(typed: str, start: int, session: Session) -> list[Completion]:
