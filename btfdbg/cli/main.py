@@ -227,6 +227,13 @@ def _run_subcommand(name: str, argv: Sequence[str]) -> int:
         return result
     except BtfdbgError as e:
         return unusable(e)
+    except (ImportError, AttributeError):
+        # What an older drgn lacks may show before its version is asked for.
+        try:
+            import btfdbg.vmcore  # noqa: F401 # refuses a drgn that is too old
+        except DebugInfoError as e:
+            return unusable(e)
+        raise
 
 
 def unusable(e: BtfdbgError) -> int:

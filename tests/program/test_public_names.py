@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import btfdbg
+from btfdbg.cli.main import main
 from btfdbg.errors import DebugInfoError
 from btfdbg.vmcore import drgn_version
 
@@ -56,6 +57,37 @@ def test_a_drgn_that_is_too_old_is_said_in_one_line(version: str, tmp_path: Path
     assert result.returncode == 2
     assert len(result.stderr.splitlines()) == 1
     assert "drgn-tools pins" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "verb",
+    ["report", "signature", "trim", "isf -o OUT", "gdbserver", "serve --stdio", "vars check"],
+)
+def test_every_verb_says_in_one_line_that_drgn_is_too_old(verb: str, tmp_path: Path) -> None:
+    (tmp_path / "drgn").mkdir()
+    (tmp_path / "drgn" / "__init__.py").write_text("__version__ = '0.1.0'\n")
+    core = tmp_path / "CORE"
+    core.touch()
+    operands = {"serve --stdio": [], "trim": [str(core), "OUT"]}.get(verb, [str(core)])
+    result = subprocess.run(
+        [sys.executable, "-m", "btfdbg.cli.main", *verb.split(), *operands],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        env={"PYTHONPATH": f"{tmp_path}:{Path.cwd()}"},
+    )
+    assert result.returncode == 2
+    assert len(result.stderr.splitlines()) == 1
+    assert "drgn 0.1.0 is installed, and btfdbg needs 0.3 or newer" in result.stderr
+
+
+def test_an_error_of_ours_is_not_taken_for_an_old_drgn(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(args: object) -> int:
+        raise AttributeError("broken")
+
+    monkeypatch.setattr("btfdbg.cli.triage.run", broken)
+    with pytest.raises(AttributeError, match="broken"):
+        main(["triage", "X"])
 
 
 @pytest.mark.parametrize("version", ["0.3.0", "0.3.1", "0.10.0", "1.0", ""])
