@@ -127,11 +127,10 @@ def chosen(session: Session, text: str) -> drgn.Type | None:
                 continue
     there = [one for kind in words for one in homonyms(session, kind, name)]
     hint = "; ".join(one.describe() for one in there[:_MAX_MEMBERS])
-    raise DebugInfoError(
-        f"there is no {text.strip()}",
-        step="types",
-        hint=hint or f"no type of the kernel is called {name}",
-    )
+    if not hint:
+        other = [f"{kind} {name}" for kind in _WORDS if homonyms(session, kind, name)]
+        hint = f"there is {other[0]}" if other else f"no type of the kernel is called {name}"
+    raise DebugInfoError(f"there is no {text.strip()}", step="types", hint=hint)
 
 
 def having(found: tuple[Homonym, ...], members: Sequence[str]) -> tuple[Homonym, ...]:

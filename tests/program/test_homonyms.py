@@ -62,6 +62,12 @@ def test_a_choice_that_is_none_says_which_there_are(session: Session, text: str)
     assert "irq_info#1: 136 bytes" in raised.value.hint or "no type" in raised.value.hint
 
 
+def test_a_choice_of_another_kind_says_which_kind_there_is(session: Session) -> None:
+    with pytest.raises(DebugInfoError, match="there is no union irq_info#2") as raised:
+        homonyms.chosen(session, "union irq_info#2")
+    assert raised.value.hint == "there is struct irq_info"
+
+
 def test_what_has_no_choice_is_left_alone(session: Session) -> None:
     assert homonyms.chosen(session, "struct irq_info") is None
 
