@@ -180,8 +180,13 @@ class Unread:
                 else explain_address(prog, info, address)
                 for (physical, _), address in self._pages.items()
             ]
-        reasons = Counter(e.reason for e in found).most_common()
-        summary = Summary(self._reads, len(found), tuple(reasons), found[0], self._more)
+            failed = found
+            if self.watched:
+                # drgn names where a read began; the page that it failed on was counted there.
+                failed = [e for e in found if not _reads_at_first(prog, e)] or found
+        reads = self._reads - (len(found) - len(failed))
+        reasons = Counter(e.reason for e in failed).most_common()
+        summary = Summary(reads, len(failed), tuple(reasons), failed[0], self._more)
         self.forget()
         return summary
 
@@ -325,3 +330,14 @@ def _linear_offset(prog: drgn.Program, pointer: int, there: Iterable[int]) -> in
     except (NotMappedError, drgn.FaultError, OverflowError):
         return None
     return offset if agree > 0 < offset else None
+
+
+def _reads_at_first(prog: drgn.Program, failed: Explanation) -> bool:
+    """Whether an address for whose failure there is no reason does read."""
+    if failed.reason is not Reason.UNKNOWN or failed.physical:
+        return False
+    try:
+        prog.read(failed.address, 1)
+    except drgn.FaultError:
+        return False
+    return True

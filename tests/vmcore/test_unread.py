@@ -129,6 +129,23 @@ def test_an_error_that_reaches_the_user_counts_once(tmp_path: Path) -> None:
     assert dict(found.reasons) == {Reason.EXCLUDED: 1, Reason.NULL: 1}
 
 
+def test_a_read_that_fails_on_its_second_page_counts_that_page(tmp_path: Path) -> None:
+    kernel = Kernel(X86_64)
+    pointer = linear(kernel)
+    path = tiny.kdump(tmp_path / "core", kernel, excluded=[LOST // PAGE])
+    prog, info = open_core(path)
+    count = unread(prog)
+    count.watch(prog, info, pointer)
+    start = kernel.virtual + (64 << 20) + LOST - 8
+    with pytest.raises(drgn.FaultError) as e:
+        prog.read(start, 16)
+    fault = drgn.FaultError(str(e.value), start)  # as commands that read in pieces say it
+    count.note_fault(fault)
+    found = summary(prog, info)
+    assert (found.reads, found.pages) == (1, 1)
+    assert found.reasons == ((Reason.EXCLUDED, 1),)
+
+
 def test_counting_is_bounded(tmp_path: Path) -> None:
     prog, info = open_core(tiny.elf_of(tmp_path / "core", Kernel(X86_64)))
     count = unread(prog)
