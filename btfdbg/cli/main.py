@@ -291,7 +291,8 @@ def open_for(
                 raise
             prog, info = open_dump(other, architecture=args.architecture, vmcoreinfo=vmcoreinfo)
     if args.symbols:
-        _load_symbols(prog, args.symbols)
+        # A module is known once the kernel's types are.
+        _load_symbols(prog, [file for file in args.symbols if not _is_module(file)])
     if info.is_mapped:
         from btfdbg.cli.sigbus import end_with_a_message
 
@@ -307,6 +308,12 @@ def open_for(
         ),
         info,
     )
+    modules = [file for file in args.symbols or () if _is_module(file)]
+    if modules:
+        from btfdbg.program.modules import wanting
+
+        with wanting(session):
+            _load_symbols(prog, modules)
     return prog, session
 
 
@@ -343,9 +350,22 @@ def open_session(args: argparse.Namespace) -> Session:
     return open_for(args, args.core)[1]
 
 
+def _is_module(path: str) -> bool:
+    """Whether a file is a relocatable one of ELF (ET_REL), as .ko files are."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(18)
+    except OSError:
+        return False  # drgn says what is the matter with it
+    kind = head[16:18][:: -1 if head[5:6] == b"\1" else 1]
+    return head[:4] == b"\x7fELF" and kind == b"\0\1"
+
+
 def _load_symbols(prog: drgn.Program, files: Sequence[str]) -> None:
     import drgn
 
+    if not files:
+        return
     try:
         prog.load_debug_info(files)
     except (OSError, ValueError, drgn.MissingDebugInfoError) as e:

@@ -17,6 +17,7 @@ module_memory") (in v6.4), ``core_layout`` before.
 
 from __future__ import annotations
 
+import itertools
 import struct
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -61,7 +62,11 @@ def read_list(prog: drgn.Program) -> list[Found] | None:
         flags = drgn.PlatformFlags.IS_LITTLE_ENDIAN | drgn.PlatformFlags.IS_64_BIT
         if prog.platform is None or prog.platform.flags & flags != flags:
             return None
-        return list(_Reader(prog).modules())
+        found = list(_Reader(prog).modules())
+        ranges = sorted(one for module in found for one in module.ranges)
+        if any(end > start for (_, end), (start, _) in itertools.pairwise(ranges)):
+            return None  # damaged; what drgn has no room for it leaves out with a word
+        return found
     except (_Odd, LookupError, AttributeError, TypeError, ValueError, OverflowError):
         return None
     except (drgn.FaultError, BtfdbgError, struct.error):

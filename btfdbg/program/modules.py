@@ -214,6 +214,31 @@ def _collected_warnings(found: list[str]) -> Iterator[None]:
         drgn_logger.removeFilter(take)
 
 
+@contextmanager
+def wanting(session: Session, name: str | None = None) -> Iterator[None]:
+    """
+    Within it drgn takes a file with DWARF for a loaded module: the modules' types come from the
+    dump, and a file is not looked for otherwise.
+
+    :param name: Of the one module that takes it; ``None``: any of them does.
+    """
+    session.ensure_modules()
+    status = drgn.ModuleFileStatus
+    waiting = [
+        module
+        for module in session.loaded
+        if name in (None, module.name) and module.debug_file_status is status.DONT_NEED
+    ]
+    for module in waiting:
+        module.debug_file_status = status.WANT
+    try:
+        yield
+    finally:
+        for module in waiting:
+            if module.debug_file_status is status.WANT:
+                module.debug_file_status = status.DONT_NEED
+
+
 def _read_modules(session: Session) -> int:
     """Make the Modules of a list that is in order; how many there are, 0 if it is drgn's to say."""
     dump = session.dump

@@ -181,3 +181,17 @@ def test_a_list_in_a_circle_is_drgns_to_tell(core: Path) -> None:
         return data
 
     assert _list(session, circle)[0] is None
+
+
+def test_modules_that_lie_over_each_other_are_drgns_to_tell(core: Path) -> None:
+    session = _session(core)
+    first, _ = _list(session, lambda number, address, data: data)
+    base: int = first[1].ranges[0][0]
+    moved = first[0].ranges[0][0].to_bytes(8, "little")
+
+    def move(number: int, address: int, data: bytes) -> bytes:
+        if address == first[1].at:
+            return data.replace(base.to_bytes(8, "little"), moved)
+        return data
+
+    assert _list(session, move)[0] is None

@@ -12,6 +12,7 @@ from drgn.commands import CommandError
 
 from btfdbg.commands import failure, tables
 from btfdbg.commands.crash.call import Call
+from btfdbg.program.modules import wanting
 
 
 def plain(call: Call) -> Any:
@@ -22,12 +23,13 @@ def plain(call: Call) -> Any:
     path = str(call.args.load[1])
     if not os.path.isfile(path):
         raise CommandError(f"-s {name} {path}: there is no such file")
-    found = call.drgns()
+    with wanting(call.session, name):
+        found = call.drgns()
     taken = [m.debug_file_path for m in call.session.loaded if m.name == name]
     if not any(at is not None and os.path.samefile(at, path) for at in taken):
         raise CommandError(
-            f"-s {name} {path}: not taken: the module has its types already, or the file is not"
-            " its own"
+            f"-s {name} {path}: not taken: the module has one already, or the file's build ID"
+            " is not the module's"
         )
     return found
 
