@@ -1,11 +1,15 @@
 """Registers that an exception or a system call left on a stack: found by their values.
 
 Owns what makes words a ``struct pt_regs``: a frame is shown only if segment or mode,
-flags, program counter and stack pointer fit each other. Where the structure lies in the
-words is from the dump's own types.
+flags, program counter and stack pointer fit each other, and no better one lies on its words.
+Where the structure lies in the words is from the dump's own types.
 
 Facts: ``arch/x86/include/uapi/asm/ptrace-abi.h`` and ``segment.h`` (selectors);
-``arch/arm64/include/asm/ptrace.h`` (PSR_MODE); ``arch/riscv/include/asm/csr.h`` (SR_SPP);
+``arch/arm64/include/asm/ptrace.h`` (PSR_MODE); ``arch/arm64/kernel/ptrace.c``
+(SPSR_EL1_AARCH64_RES0_BITS), ``entry.S`` (``kernel_entry``: sp is what it was before the
+registers, ``S_STACKFRAME``), ``processor.h`` (``task_pt_regs``: at the end of the stack; 16 bytes
+before it until 34be98f4944f), ``kexec.h`` (``crash_setup_regs``);
+``arch/riscv/include/asm/csr.h`` (SR_SPP);
 ``hardirq_stack_ptr`` and ``cpu_tss_rw``'s neighbour ``cea_exception_stacks`` of x86_64;
 ``irq_stack_ptr`` of arm64 and riscv64.
 """
@@ -13,6 +17,7 @@ Facts: ``arch/x86/include/uapi/asm/ptrace-abi.h`` and ``segment.h`` (selectors);
 from __future__ import annotations
 
 import struct
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 
 import drgn
@@ -28,6 +33,9 @@ _X86_KERNEL_CS, _X86_KERNEL_SS = 0x10, (0x18, 0)
 _X86_USER_CS, _X86_USER_SS = (0x33, 0x23), 0x2B
 _X86_FLAGS_ONE, _X86_FLAGS_IF = 1 << 1, 1 << 9
 _KERNEL = 1 << 63
+# Bits of PSTATE that no arm64 exception of 64-bit code saves as ones: 4, 5, 14-19, 26, 27, 32-.
+_ARM64_ZERO = 0x0C0F_C030 | -1 << 32
+_ARM64_DAIF = 0xF << 6  # all clear in user mode
 _IRQ_STACK_SIZE = 16384
 # What crash calls the program counter, by its name in struct pt_regs.
 _COUNTERS = {"ip": "RIP", "pc": "PC", "epc": "EPC"}
@@ -72,18 +80,44 @@ def frames(session: Session, stack: Stack) -> Iterator[tuple[int, str, dict[str,
     members = _members(prog)
     regs = prog.type("struct pt_regs")
     size = regs.size or 0
+    at = dict(members)
+    if regs.has_member("stackframe"):  # arm64's frame record, whose two words are no registers
+        record = int(drgn.offsetof(regs, "stackframe"))
+        at |= {"record0": record, "record1": record + 8}
     words = dict(stack.words(prog))
+    found: dict[int, tuple[str, int]] = {}
     for place in words:
         if place + size > stack.end:
             break
 
         def read(name: str, place: int = place) -> int:
-            return words.get(place + members[name], 0)
+            return words.get(place + at[name], 0) if name in at else 0
 
         kind = kind_of(session, stack, place, size, read)
         if kind:
-            values = {n: words[place + o] for n, o in members.items() if place + o in words}
-            yield place, kind, values
+            found[place] = kind, _rank(stack.end, place, size, read("sp"))
+    for place in _best({p: rank for p, (_, rank) in found.items()}, size):
+        values = {n: words[place + o] for n, o in members.items() if place + o in words}
+        yield place, found[place][0], values
+
+
+def _rank(end: int, place: int, size: int, sp: int) -> int:
+    """How sure: 2 at the stack's top, where a task's are; 1 right below the stack that it cut."""
+    return 2 if place + size == end else int(sp == place + size)
+
+
+def _best(ranks: dict[int, int], size: int) -> Iterator[int]:
+    """The places, in order, without those on whose bytes one of a higher rank lies."""
+    places = sorted(ranks)
+    for place in places:
+        near = places[bisect_right(places, place - size) : bisect_left(places, place + size)]
+        if all(ranks[other] <= ranks[place] for other in near):
+            yield place
+
+
+def _at_top(stack: Stack, place: int, size: int) -> bool:
+    """Whether registers end where a stack does, or at most 16 bytes before."""
+    return stack.end - 16 <= place + size <= stack.end
 
 
 def _kinds(prog: drgn.Program) -> Callable[[Session, Stack, int, int, Read], str]:
@@ -140,24 +174,36 @@ def _x86_64(session: Session, stack: Stack, place: int, size: int, read: Read) -
 
 def _arm64(session: Session, stack: Stack, place: int, size: int, read: Read) -> str:
     state, pc, sp = read("pstate"), read("pc"), read("sp")
-    # N, Z, C, V and what lies between the flags and the mode; nothing above 32 bits.
-    if state >> 32 or pc & 3 or not sp or sp & 15 or not pc:
+    if state & _ARM64_ZERO or pc & 3 or not sp or sp & 15 or not pc:
         return ""
-    mode = state & 0x1F
+    mode = state & 0xF
     if mode in (0x5, 0x9):  # EL1h, EL2h
-        return "KERNEL-MODE" if sp & _KERNEL and code_at(session, pc) is not None else ""
+        fits = _arm64_on_stack(stack, place, size, read)
+        return "KERNEL-MODE" if fits and code_at(session, pc) is not None else ""
     # Words of zero would be a user's as well: where the kernel puts one is known.
-    at_top = stack.end - size - 16 <= place + size <= stack.end
-    if mode == 0 and at_top and not pc >> 52 and not sp >> 52:
-        return "USER-MODE"
-    return ""
+    if mode or state & _ARM64_DAIF or place & 15 or not _at_top(stack, place, size):
+        return ""
+    return "USER-MODE" if not pc >> 52 and not sp >> 52 else ""
+
+
+def _arm64_on_stack(stack: Stack, place: int, size: int, read: Read) -> bool:
+    """
+    Whether registers of the kernel are of this place of this stack.
+
+    An exception puts them right below the stack that it interrupts, with a frame record of x29
+    and pc (of two zeros since c2c6b27b5aa1). A crash saves its own above its stack pointer.
+    """
+    sp, x29 = read("sp"), read("x29")
+    if sp == place + size:
+        return (read("record0"), read("record1")) in ((x29, read("pc")), (0, 0))
+    return stack.start <= sp <= place and sp <= x29 < stack.end
 
 
 def _riscv64(session: Session, stack: Stack, place: int, size: int, read: Read) -> str:
     status, pc, sp = read("status"), read("epc"), read("sp")
     if status & 0x100:  # SR_SPP: it was the kernel
         return "KERNEL-MODE" if sp & _KERNEL and code_at(session, pc) is not None else ""
-    at_top = stack.end - size - 16 <= place + size <= stack.end
+    at_top = _at_top(stack, place, size)
     return "USER-MODE" if at_top and pc and sp and not pc >> 56 and not sp >> 56 else ""
 
 
