@@ -39,6 +39,7 @@ class Call:
     :ivar name: The function, "" where no symbol is.
     :ivar offset: Bytes from its start to ``pc``.
     :ivar interrupted: An exception or interrupt came in here.
+    :ivar left_out: No frame of the unwinder's: told by the link register alone.
     """
 
     name: str
@@ -46,11 +47,14 @@ class Call:
     pc: int
     offset: int
     interrupted: bool
+    left_out: bool = False
 
     def __str__(self) -> str:
         if not self.name:
             return f"{self.pc:#x}"
-        return f"{self.name}+{self.offset:#x}{f' [{self.module}]' if self.module else ''}"
+        module = f" [{self.module}]" if self.module else ""
+        mark = " (the unwinder leaves it out)" if self.left_out else ""
+        return f"{self.name}+{self.offset:#x}{module}{mark}"
 
     def frame(self, part: str = "task") -> Frame:
         """The same for the rules of the signature."""

@@ -299,7 +299,9 @@ class Look:
         calls = code & 0xFC000000 == 0x94000000 or code & 0xFFFFFC1F == 0xD63F0000  # BL, BLR
         if symbol.kind is not drgn.SymbolKind.FUNC or not calls:
             return None
-        return Call(symbol.name, self.module(back), back, back - symbol.address, False)
+        return Call(
+            symbol.name, self.module(back), back, back - symbol.address, False, left_out=True
+        )
 
     def _is_interrupted(self, trace: drgn.StackTrace, number: int) -> bool:
         """Whether an exception came in there; on arm64 drgn does not see all of them."""
