@@ -13,6 +13,7 @@ import pytest
 from btfdbg.cli.main import main
 from btfdbg.trim.notes import QEMU, Source, kernel_qemu_notes
 from btfdbg.vmcore.elfcore import Note
+from tests.trim.kdump_reader import KdumpReader
 
 ROOT = 0x1234000
 
@@ -77,6 +78,23 @@ def test_a_dump_trimmed_for_all_reports_as_its_source_and_runs_corelens(
         assert said.pop("source") == str(core)
         found.append(said)
     assert found[0] == found[1]
+
+
+def test_a_dump_trimmed_for_nothing_in_particular_has_what_the_report_reads(
+    x86_core: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Work queue pools and network devices were cut short over a plainly trimmed dump."""
+    monkeypatch.setattr("btfdbg.cli.trim.DEFAULT_COMMANDS", ("sys",))
+    held = {}
+    # From the first report on, walks in this process go around damage: all three do.
+    purposes = ("for", ["--only", "--for", "report"])
+    for name, more in (purposes, purposes, ("only", ["--only"]), ("plain", [])):
+        out = tmp_path / name
+        assert main(["trim", str(x86_core), str(out), "-q", *more]) == 0
+        with KdumpReader(out) as reader:
+            held[name] = set(reader.pfns())
+    assert held["for"] - held["only"], "the report reads no page of its own"
+    assert held["for"] <= held["plain"]
 
 
 def test_a_purpose_that_there_is_not_is_refused(
