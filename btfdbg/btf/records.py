@@ -182,19 +182,12 @@ class Records:
 
     def copy_own(self, source: Btf, ids: IdMap) -> None:
         """Append copies of all own types of a source, as :meth:`copy` does."""
-        strings = self.string_map(source)
-        roles = own_roles(source)
-        if roles is not None:
-            try:
-                strings.take(names_in(source.words, roles))
-            except BtfFormatError:
-                pass  # said below, with the type
-        self.words += own_copied(source, strings, ids)
+        self.words += own_copied(source, self.string_map(source), ids)
         self.count += len(source.offsets)
 
-    def pack(self, strings: bytes | None = None) -> bytes:
-        """Return the blob; ``strings`` replaces the string section."""
-        return packed_like(self.like, self.words, self.strings.data if strings is None else strings)
+    def pack(self) -> bytes:
+        """Return the blob."""
+        return packed_like(self.like, self.words, self.strings.data)
 
     def to_btf(self) -> Btf:
         """Return the blob, parsed."""
@@ -275,6 +268,8 @@ def own_copied(source: Btf, strings: IdMap, ids: IdMap) -> array[int]:
     try:
         if roles is None:
             raise BtfFormatError("kind is not known")
+        if isinstance(strings, StringMap):
+            strings.take(names_in(source.words, roles))
         out = replaced_words(source.words, roles, strings, ids)
     except (BtfFormatError, IndexError):
         for type_id in source.own_ids():  # says which of them it is
