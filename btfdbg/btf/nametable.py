@@ -37,19 +37,14 @@ def offsets_of(btf: Btf, names: Iterable[bytes]) -> dict[bytes, list[int]]:
     return out
 
 
-def ids_by_names(
-    btf: Btf, names: Collection[bytes], offsets: dict[bytes, list[int]] | None = None
-) -> dict[bytes, list[int]]:
+def ids_by_names(btf: Btf, names: Collection[bytes]) -> dict[bytes, list[int]]:
     """
     Return the types of each of these names, of any kind, by id.
 
     :param names: Not empty ones; those that no type has are left out of the result.
-    :param offsets: What :func:`offsets_of` returned for them, and perhaps others.
     """
-    if offsets is None:
-        offsets = offsets_of(btf, names)
     names = set(names)
-    of_offset = {at: name for name in names for at in offsets.get(name, ())}
+    of_offset = {at: name for name, places in offsets_of(btf, names).items() for at in places}
     out: dict[bytes, list[int]] = {}
     for level in btf.chain():
         heads = list(map(level.words.__getitem__, level.offsets))
