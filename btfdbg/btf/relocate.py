@@ -258,7 +258,7 @@ class Matcher:
         return fits, _other(named)
 
     def _fits_as_libbpf(self, wanted: _Candidate, found: _Candidate) -> bool:
-        if found.kind not in (*_BASE_KINDS, layouts.ENUM64):
+        if found.kind not in _CANDIDATES:
             return False
         match wanted.kind:
             case layouts.INT:
