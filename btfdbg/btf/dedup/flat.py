@@ -14,7 +14,6 @@ from operator import add, sub
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.dedup.graph import NEVER_MERGED, Graph
 from btfdbg.btf.dedup.strings import Canonical, ChainStrings
-from btfdbg.btf.index import KIND_OF_HEAD
 from btfdbg.btf.layouts import FWD
 from btfdbg.btf.roles import Roles, gather, ids_among, names_in, replaced_words
 from btfdbg.errors import BtfFormatError
@@ -45,7 +44,7 @@ class Flat:
         self.btf = btf
         self.count = btf.type_cnt
         self.offsets: list[int] = [0]
-        heads = [b"\0"]
+        kinds = [b"\0"]
         parts: list[bytes] = []
         roles: list[bytes] = []
         known = Roles()
@@ -57,10 +56,10 @@ class Flat:
             part, mask = self._level(level, strings, Canonical(strings, tails), known)
             parts.append(part)
             roles.append(mask)
-            heads.append(level.own_heads())
+            kinds.append(level.own_kinds())
             self.offsets += map(add, level.offsets, repeat(words)) if words else level.offsets
             words += len(level.words)
-        self.kinds = b"".join(heads).translate(KIND_OF_HEAD)
+        self.kinds = b"".join(kinds)
         self.roles = b"".join(roles)
         self.offsets.append(words)
         self.data = b"".join(parts)

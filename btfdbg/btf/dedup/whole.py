@@ -133,11 +133,9 @@ class _Whole:
         for attempt in count():
             everything = attempt >= _ATTEMPTS
             nodes = self._above(left, several, referrers, everything)
-            tags = [
-                self._tag_of[n] for n in {self._numbers[t] for t in nodes if t in self._numbers}
-            ]
-            labels, successors = self._graph(nodes)
+            tags = list({self._numbers[t] for t in nodes if t in self._numbers})
             places = {type_id: place for place, type_id in enumerate(nodes)}
+            labels, successors = self._graph(places)
             found, one = coarsest(
                 labels,
                 successors,
@@ -147,14 +145,10 @@ class _Whole:
                         [places[t] for t in tag.forwards],
                         places.get(tag.stand_in, -1),
                     )
-                    for tag in tags
+                    for tag in map(self._tag_of.__getitem__, tags)
                 ],
             )
-            more = {
-                self._numbers[tag.definitions[0]]
-                for tag, single in zip(tags, one, strict=True)
-                if not single
-            }
+            more = {number for number, single in zip(tags, one, strict=True) if not single}
             last = everything or more <= several
             several |= more
             if last:
@@ -195,7 +189,7 @@ class _Whole:
         touched = several.union(self._apart)
         touched.update(numbers[t] for t in (*found, *left) if t in numbers)
         for number in touched:
-            tag = self._tag_of[number]
+            tag = tag_of[number]
             found.update(tag.definitions, tag.forwards, self._apart.get(number, ()))
         wanted = set(map(classes.__getitem__, found))
         wanted.discard(UNKNOWN)
@@ -203,18 +197,19 @@ class _Whole:
         nodes.update(compress(range(len(classes)), map(wanted.__contains__, classes)))
         return sorted(nodes)
 
-    def _graph(self, nodes: list[int]) -> tuple[list[int], list[list[int]]]:
+    def _graph(self, places: dict[int, int]) -> tuple[list[int], list[list[int]]]:
         """
-        Return these types as a graph of their own.
+        Return some types as a graph of their own.
 
         What they refer to outside of it is a part of their labels.
+
+        :param places: These types, in order, to their places in it.
         """
         flat, classes, seen_as = self._flat, self._classes, self._seen_as
-        places = {type_id: place for place, type_id in enumerate(nodes)}
         known: dict[object, int] = {}
         labels: list[int] = []
         successors: list[list[int]] = []
-        for type_id in nodes:
+        for type_id in places:
             words = flat.record(type_id)
             targets = refs(words, PLACES[flat.kinds[type_id]])
             key: object = classes[type_id]
