@@ -98,9 +98,9 @@ class CNames:
                 if tag in wanted:
                     others.setdefault(tag, {}).setdefault(kind[at], at)
             for at in forwards:
-                own = UNION if words[start[at] + 1] > 0x7FFFFFFF else STRUCT
-                others.setdefault(self.names[words[start[at]]], {}).setdefault(own, 0)
-        own = UNION if self.types.words[self.types.start[type_id] + 1] > 0x7FFFFFFF else STRUCT
+                tag = self.names[words[start[at]]]
+                others.setdefault(tag, {}).setdefault(self._declares(at), 0)
+        own = self._declares(type_id)
         found = self._others[name]
         if found[own]:
             return self.tag_name(found[own])
@@ -108,6 +108,10 @@ class CNames:
         if len(found) == 1 or (own == STRUCT and not any(found.values())):
             return name
         return f"{name}___{'struct' if own == STRUCT else 'union'}"
+
+    def _declares(self, type_id: int) -> int:
+        """Return the kind that a FWD declares."""
+        return UNION if self.types.words[self.types.start[type_id] + 1] > 0x7FFFFFFF else STRUCT
 
     def ident_name(self, type_id: int) -> str:
         name = self._idents.get(type_id)
@@ -127,5 +131,5 @@ class CNames:
 
     def forward(self, type_id: int) -> str:
         """Return what a FWD declares."""
-        union = self.types.words[self.types.start[type_id] + 1] > 0x7FFFFFFF
-        return f"{'union' if union else 'struct'} {self.tag_name(type_id)}"
+        keyword = "union" if self._declares(type_id) == UNION else "struct"
+        return f"{keyword} {self.tag_name(type_id)}"
