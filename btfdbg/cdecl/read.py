@@ -23,8 +23,9 @@ from btfdbg.cdecl.tree import (
 from btfdbg.lazy_pattern import pattern
 
 _MAX_TEXT = 65536
-_TOKEN = pattern(r"\s*(?:([A-Za-z_$][\w$.]*)|(\d\w*)|(\.\.\.|[][(){}*,;:=@.-]))")
-_CHOICE_TOKEN = pattern(r"\s*(?:([A-Za-z_$][\w$.]*(?:#\w+)?)|(\d\w*)|(\.\.\.|[][(){}*,;:=@.-]))")
+_TOKEN_OF = r"\s*(?:([A-Za-z_$][\w$.]*%s)|(\d\w*)|(\.\.\.|[][(){}*,;:=@.-]))"
+_TOKEN = pattern(_TOKEN_OF % "")
+_CHOICE_TOKEN = pattern(_TOKEN_OF % r"(?:#\w+)?")
 BASE_WORDS = frozenset(
     {"void", "char", "short", "int", "long", "float", "double"}
     | {"signed", "unsigned", "_Bool", "bool", "__int128", "_Complex"}
