@@ -82,7 +82,6 @@ class Addresses:
         self._audited = False
         # What was looked for last and where it is: who has found a symbol asks for its names.
         self._last: tuple[int, int] | None = None
-        self._good: list[int] | None = None
         self.count = count
         self.problems: list[str] = []
 
@@ -121,23 +120,14 @@ class Addresses:
 
     def _search(self, address: int) -> int:
         low, high = 0, self.window_count
-        known = self._windows.get  # a call of _window() for each step would be half of the time
         while low < high:
-            middle = (low + high) // 2
-            window = known(middle)
-            if window is not None:
-                if window[0] <= address:
-                    low = middle + 1
-                else:
-                    high = middle
-                continue
-            probe = middle
-            while probe < high and self._window(probe) is None:
+            middle = probe = (low + high) // 2
+            # A call of _window() for each step would be half of the time.
+            window = self._windows.get(probe) or self._window(probe)
+            while window is None and probe + 1 < high:
                 probe += 1
-            window = self._window(probe) if probe < high else None
-            if window is None:
-                high = middle
-            elif window[0] <= address:
+                window = self._window(probe)
+            if window is not None and window[0] <= address:
                 low = probe + 1
             else:
                 high = middle
