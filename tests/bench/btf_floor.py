@@ -103,12 +103,16 @@ def main() -> int:
             offsets += btf.record(type_id)[3 :: LAYOUTS[kind].elem_words]
             ends.append((first, len(offsets)))
     text, find = btf.strings.data.decode("latin-1"), btf.strings.data.find
-    names = [text[at : find(0, at)] for at in offsets]
+
+    def cut() -> list[str]:
+        return [text[at : find(0, at)] for at in offsets]
+
+    names = cut()
     lefts = ["unsigned long "] * len(names)
     header = "".join(dump_c(btf))
     index = least(rounds, lambda: index_bare(bytes(lengths), long, end))
     dump = {
-        f"{len(names):,} names cut": lambda: [text[at : find(0, at)] for at in offsets],
+        f"{len(names):,} names cut": cut,
         f"{len(names):,} lines joined out of ready parts": lambda: lines_bare(lefts, names, ends),
         f"{len(below):,} types ordered, a step for each reference": lambda: order_bare(below),
         f"{len(header):,} characters encoded": header.encode,

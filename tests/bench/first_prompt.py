@@ -8,12 +8,11 @@ third; instructions do not. Needs valgrind; each line takes a minute or two.
 from __future__ import annotations
 
 import os
-import re
-import shutil
 import sys
 import tempfile
 from pathlib import Path
 
+from tests.bench.processes import as_installed, counted, under_callgrind
 from tests.repl.test_session_in_a_terminal import Terminal
 
 _PATIENCE = 900  # seconds for a prompt that takes one without valgrind
@@ -21,12 +20,7 @@ _PATIENCE = 900  # seconds for a prompt that takes one without valgrind
 
 def instructions(dump: str, folder: Path, *options: str) -> int:
     """Count the instructions of a session that is ended at its first prompt."""
-    valgrind = shutil.which("valgrind")
-    if valgrind is None:
-        raise SystemExit("valgrind is not installed")
-    out = folder / "callgrind.out"
-    command = [valgrind, "--tool=callgrind", f"--callgrind-out-file={out}", "--quiet"]
-    command += [sys.executable, "-m", "btfdbg.cli.main", *options, dump]
+    command = [*under_callgrind(folder), sys.executable, "-m", "btfdbg.cli.main", *options, dump]
     terminal = Terminal(command, 24, 80)
     terminal.wait("btfdbg>", _PATIENCE)
     os.write(terminal.fd, b"\x04")
@@ -37,23 +31,15 @@ def instructions(dump: str, folder: Path, *options: str) -> int:
         pass  # its end is closed
     os.waitpid(terminal.pid, 0)
     os.close(terminal.fd)
-    found = re.search(r"^(?:totals|summary): (\d+)", out.read_text(), re.MULTILINE)
-    assert found is not None
-    return int(found[1])
+    return counted(folder)
 
 
 def main() -> None:
     """Print a line per dump."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        # As installed: what is imported was compiled before, and runs are alike.
-        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-        os.environ.update(
-            PYTHONPYCACHEPREFIX=f"{name}/compiled",
-            PYTHONHASHSEED="0",
-            XDG_CACHE_HOME=f"{name}/cache",
-            XDG_STATE_HOME=f"{name}/state",
-        )
+        as_installed(name)
+        os.environ["XDG_STATE_HOME"] = f"{name}/state"
         for dump in sys.argv[1:]:
             session = Terminal([sys.executable, "-m", "btfdbg.cli.main", dump], 24, 80)
             session.wait("btfdbg>", _PATIENCE)  # compiles, and leaves what a first look finds out

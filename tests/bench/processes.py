@@ -1,14 +1,23 @@
-"""Time whole processes in turn: A B C A B C …, so that a noisy machine disturbs all alike."""
+"""
+Time whole processes in turn: A B C A B C …, so that a noisy machine disturbs all alike.
+
+Or count their instructions under valgrind's callgrind, which no load disturbs.
+"""
 
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import statistics
 import subprocess
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+
+_COUNTS = "callgrind.out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,3 +123,29 @@ def markdown(title: str, runs: Mapping[str, Sequence[Run]], reference: str) -> l
         lines.append(f"| {title} | {name}{failed} | {wall:.2f} | {cpu:.3f} | {peak:.0f} {ratios}")
         title = ""
     return lines
+
+
+def as_installed(folder: str) -> None:
+    """Let processes find what is imported compiled before, and runs be alike; an own cache."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ.update(
+        PYTHONPYCACHEPREFIX=f"{folder}/compiled",
+        PYTHONHASHSEED="0",
+        XDG_CACHE_HOME=f"{folder}/cache",
+    )
+
+
+def under_callgrind(folder: Path) -> list[str]:
+    """Return what comes before a command, for :func:`counted` to be known of it."""
+    valgrind = shutil.which("valgrind")
+    if valgrind is None:
+        raise SystemExit("valgrind is not installed")
+    return [valgrind, "--tool=callgrind", f"--callgrind-out-file={folder / _COUNTS}", "--quiet"]
+
+
+def counted(folder: Path) -> int:
+    """Return the instructions of the command that has ended."""
+    counts = (folder / _COUNTS).read_text()
+    found = re.search(r"^(?:totals|summary): (\d+)", counts, re.MULTILINE)
+    assert found is not None
+    return int(found[1])

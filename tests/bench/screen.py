@@ -8,13 +8,12 @@ as ``btfdbg`` does and ends as ``ctx`` does, at once. Needs valgrind and capston
 
 from __future__ import annotations
 
-import os
-import re
-import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from tests.bench.processes import as_installed, counted, under_callgrind
 
 FIRST = 'prog["init_task"].comm'
 
@@ -63,28 +62,16 @@ _LEAVE = "import atexit, os; atexit._run_exitfuncs(); os._exit(0)"
 
 def instructions(words: list[str], folder: Path) -> int:
     """Count the instructions of ``python WORDS``."""
-    valgrind = shutil.which("valgrind")
-    if valgrind is None:
-        raise SystemExit("valgrind is not installed")
-    out = folder / "callgrind.out"
-    command = [valgrind, "--tool=callgrind", f"--callgrind-out-file={out}", "--quiet"]
-    subprocess.run([*command, sys.executable, *words], check=True, stdout=subprocess.DEVNULL)
-    found = re.search(r"^(?:totals|summary): (\d+)", out.read_text(), re.MULTILINE)
-    assert found is not None
-    return int(found[1])
+    command = [*under_callgrind(folder), sys.executable, *words]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return counted(folder)
 
 
 def main() -> None:
     """Print a table per dump."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        # As installed: what is imported was compiled before, and runs are alike.
-        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-        os.environ.update(
-            PYTHONPYCACHEPREFIX=f"{name}/compiled",
-            PYTHONHASHSEED="0",
-            XDG_CACHE_HOME=f"{name}/cache",
-        )
+        as_installed(name)
         for dump in sys.argv[1:]:
             ours = ["-m", "btfdbg.cli.main", dump]
             runs = [("a first object", [*ours, "-e", FIRST])]
