@@ -21,7 +21,7 @@ from btfdbg.btf.dedup.flat import Flat
 from btfdbg.btf.dedup.graph import TAG_KINDS, TagKey, choose_enum, choose_forward, label, tag_of
 from btfdbg.btf.dedup.refine import Tag, coarsest
 from btfdbg.btf.fields import INFO, NAME_OFF
-from btfdbg.btf.layouts import COMPOSITES, ENUM
+from btfdbg.btf.layouts import ENUM
 from btfdbg.btf.records import PLACES, refs
 
 
@@ -67,22 +67,15 @@ class _Whole:
         flat, start = self._flat, self._btf.start_id
         definitions: defaultdict[TagKey, list[int]] = defaultdict(list)
         forwards: defaultdict[TagKey, list[int]] = defaultdict(list)
-        for kind, of in TAG_KINDS.items():
-            ids = flat.of_kinds((kind,))
-            starts = flat.starts(ids)
-            names = flat.column(starts, NAME_OFF)
-            if kind in COMPOSITES:
-                for type_id, name in zip(ids, names, strict=True):
-                    if name:
-                        definitions[of, name].append(type_id)
-                continue
-            for type_id, *head in zip(ids, names, flat.column(starts, INFO), strict=True):
-                key, forward = tag_of(head)
-                if key is not None:
-                    (forwards if forward else definitions)[key].append(type_id)
+        ids = flat.of_kinds(TAG_KINDS)
+        starts = flat.starts(ids)
+        heads = zip(flat.column(starts, NAME_OFF), flat.column(starts, INFO), strict=True)
+        for type_id, head in zip(ids, heads, strict=True):
+            key, forward = tag_of(head)
+            if key is not None:
+                (forwards if forward else definitions)[key].append(type_id)
         for key in {**definitions, **forwards}:
-            # An ENUM and an ENUM64 may have one tag.
-            defined, declared = sorted(definitions[key]), sorted(forwards[key])
+            defined, declared = definitions[key], forwards[key]
             number = defined[0] if defined else declared[0]
             self._numbers.update(zip((*defined, *declared), repeat(number)))
             if defined and number >= start and declared and declared[0] < start:
