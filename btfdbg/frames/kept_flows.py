@@ -16,7 +16,7 @@ import os
 import struct
 from array import array
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from btfdbg.cache import Cache, CacheKey, Latest, blake2b
 from btfdbg.frames.blocks import meanings
@@ -45,22 +45,39 @@ _MAKERS = (
     "packed_flow", "state", "text_symbols", "text_tables",
 )  # fmt: skip
 _SEGMENTS = ("", "fs", "gs")
-READ, READ_TABLE, EXTENT, IS_FUNCTION, IS_TRACER, IS_CURRENT, STACK_WORDS, FIXUPS, BRANCHES = range(
-    9
-)
-_ASKS: Mapping[int, Callable[..., object]] = {
-    READ: lambda code, start, end: code.read(start, end),
-    READ_TABLE: lambda code, start, size: code.read_table(start, size),
-    EXTENT: lambda code, target, _: code.extent(target),
-    IS_FUNCTION: lambda code, target, _: code.is_function(target),
-    IS_TRACER: lambda code, address, target: code.is_tracer(address, target),
-    IS_CURRENT: lambda code, segment, address: code.is_current(_SEGMENTS[segment], address),
-    STACK_WORDS: lambda code, target, _: code.stack_words(target),
-    FIXUPS: lambda code, start, end: code.fixups(start, end),
-    BRANCHES: lambda code, start, end: code.branches(start, end),
-}
 
 _Question = tuple[int, int, int]
+_Answer = TypeVar("_Answer")
+
+
+class _Ask(Generic[_Answer]):
+    """
+    What is asked about a function, with two numbers.
+
+    :ivar number: What stands for it in a record.
+    :ivar put: Gives a function's answer.
+    """
+
+    __slots__ = ("number", "put")
+
+    def __init__(self, number: int, put: Callable[[Code, int, int], _Answer]) -> None:
+        self.number = number
+        self.put = put
+
+
+READ = _Ask(0, lambda code, start, end: code.read(start, end))
+READ_TABLE = _Ask(1, lambda code, start, size: code.read_table(start, size))
+EXTENT = _Ask(2, lambda code, target, _: code.extent(target))
+IS_FUNCTION = _Ask(3, lambda code, target, _: code.is_function(target))
+IS_TRACER = _Ask(4, lambda code, address, target: code.is_tracer(address, target))
+IS_CURRENT = _Ask(5, lambda code, segment, at: code.is_current(_SEGMENTS[segment], at))
+STACK_WORDS = _Ask(6, lambda code, target, _: code.stack_words(target))
+FIXUPS = _Ask(7, lambda code, start, end: code.fixups(start, end))
+BRANCHES = _Ask(8, lambda code, start, end: code.branches(start, end))
+_EVERY: tuple[_Ask[Any], ...] = (
+    READ, READ_TABLE, EXTENT, IS_FUNCTION, IS_TRACER, IS_CURRENT, STACK_WORDS, FIXUPS, BRANCHES,
+)  # fmt: skip
+_ASKS = {ask.number: ask for ask in _EVERY}
 
 
 class Asked:
@@ -73,38 +90,38 @@ class Asked:
         self._returns: dict[int, bool] = {}
         self._answers: dict[_Question, object] = {}
 
-    def _ask(self, question: int, one: int, other: int = 0) -> object:
-        key = question, one, other
-        if key not in self._answers:
-            self._answers[key] = _ASKS[question](self._code, one, other)
-        return self._answers[key]
+    def _ask(self, ask: _Ask[_Answer], one: int, other: int = 0) -> _Answer:
+        question = ask.number, one, other
+        if question not in self._answers:
+            self._answers[question] = ask.put(self._code, one, other)
+        return cast("_Answer", self._answers[question])
 
     def read(self, address: int, end: int) -> bytes:
-        return self._ask(READ, address, end)  # type: ignore[return-value]
+        return self._ask(READ, address, end)
 
     def read_table(self, address: int, size: int) -> bytes:
-        return self._ask(READ_TABLE, address, size)  # type: ignore[return-value]
+        return self._ask(READ_TABLE, address, size)
 
     def extent(self, target: int) -> tuple[int, int] | None:
-        return self._ask(EXTENT, target)  # type: ignore[return-value]
+        return self._ask(EXTENT, target)
 
     def is_function(self, target: int) -> bool:
-        return self._ask(IS_FUNCTION, target)  # type: ignore[return-value]
+        return self._ask(IS_FUNCTION, target)
 
     def is_tracer(self, address: int, target: int) -> bool:
-        return self._ask(IS_TRACER, address, target)  # type: ignore[return-value]
+        return self._ask(IS_TRACER, address, target)
 
     def is_current(self, segment: str, address: int) -> bool:
-        return self._ask(IS_CURRENT, _SEGMENTS.index(segment), address)  # type: ignore[return-value]
+        return self._ask(IS_CURRENT, _SEGMENTS.index(segment), address)
 
     def stack_words(self, target: int) -> int | None:
-        return self._ask(STACK_WORDS, target)  # type: ignore[return-value]
+        return self._ask(STACK_WORDS, target)
 
     def fixups(self, start: int, end: int) -> Mapping[int, Fixup]:
-        return self._ask(FIXUPS, start, end)  # type: ignore[return-value]
+        return self._ask(FIXUPS, start, end)
 
     def branches(self, start: int, end: int) -> Mapping[int, int]:
-        return self._ask(BRANCHES, start, end)  # type: ignore[return-value]
+        return self._ask(BRANCHES, start, end)
 
     def returns(self, target: int) -> bool:
         known = self._returns.get(target)
@@ -148,12 +165,12 @@ def _answered(code: Code, stack_arguments: int, flat: array[int]) -> tuple[bytes
     first = 1 + 3 * flat[0]
     budget = 4 * MAX_BYTES
     for at in range(1, first, 3):
-        question, one, other = flat[at : at + 3]
-        size = {READ: other - one, READ_TABLE: other}.get(question, 0)
+        number, one, other = flat[at : at + 3]
+        size = {READ.number: other - one, READ_TABLE.number: other}.get(number, 0)
         budget -= size
-        if size < 0 or budget < 0 or question not in _ASKS:
+        if size < 0 or budget < 0 or number not in _ASKS:
             raise Damaged("questions")
-        answers.append(_ASKS[question](code, one, other))
+        answers.append(_ASKS[number].put(code, one, other))
     ends = [target for target in flat[first:] if not code.returns(target)]
     return _digest(code, stack_arguments, answers, ends), answers
 
@@ -255,8 +272,10 @@ def kept_flows(
     :return: None if nothing is kept.
     """
     cache = Cache.default()
-    makers = None if cache.folder is None or capstone is None or not start else _makers(machine)
-    if makers is None or capstone is None:
+    if cache.folder is None or capstone is None or not start:
+        return None
+    makers = _makers(machine)
+    if makers is None:
         return None
     key = CacheKey.of(build_id, sizes=(start,), pages=(makers, capstone))
     kept = cache.load(key, _KIND)
