@@ -75,18 +75,13 @@ class Prototypes:
         self._types: dict[TypeConverter, Types] = {}
         self._clang: str | None = None
         self._kept: frozenset[int] | None = None
-        self._called = 0
         self._promoted: PromotedSymbols | None = None
 
     def at(self, address: int) -> Prototype | str:
         """BTF's prototype of the function that starts at an address, or why there is none."""
         known = self._known.get(address)
         if known is None:
-            try:
-                known = self._read(address)
-            except BtfError as e:
-                known = f"its prototype is damaged: {e}"
-            self._known[address] = known
+            known = self._known[address] = self._read(address, is_kept=False)
         return known
 
     def at_call(self, address: int) -> Prototype | str:
@@ -97,15 +92,7 @@ class Prototypes:
         It is not kept for other stacks: what one shows depends on no other.
         """
         found = self.at(address)
-        if found == CHANGED:
-            self._called = address
-            try:
-                found = self._read(address)
-            except BtfError as e:
-                found = f"its prototype is damaged: {e}"
-            finally:
-                self._called = 0
-        return found
+        return self._read(address, is_kept=True) if found == CHANGED else found
 
     def is_foreign(self, address: int) -> bool:
         """
@@ -132,7 +119,14 @@ class Prototypes:
                 return symbols[0].type_letter == "t"
         return False
 
-    def _read(self, address: int) -> Prototype | str:
+    def _read(self, address: int, is_kept: bool) -> Prototype | str:
+        """:param is_kept: Whether somebody is known to have the function's address."""
+        try:
+            return self._find(address, is_kept)
+        except BtfError as e:
+            return f"its prototype is damaged: {e}"
+
+    def _find(self, address: int, is_kept: bool) -> Prototype | str:
         module = self._symbols.module_of(address) or ""
         names = self._symbols.names_at(address)
         if not names:
@@ -155,8 +149,8 @@ class Prototypes:
             if len(ids) > 1 or len({s.address for s in symbols}) != 1:
                 problem = f"there are several functions {name}"
                 continue
-            local = symbols[0].type_letter.islower()
-            if local and self._is_clang() and not self._is_called_by_pointer(name, address):
+            doubtful = symbols[0].type_letter.islower() and self._is_clang()
+            if doubtful and not (is_kept or self._is_called_by_pointer(name, address)):
                 problem = CHANGED
                 continue
             proto = converter.btf.type_by_id(ids[0]).type  # type: ignore[union-attr]
@@ -208,7 +202,7 @@ class Prototypes:
         Modules call what is exported; tables of operations name what they hold, and code what it
         hands on. With link-time optimisation all of the kernel's own functions are local.
         """
-        if address == self._called or self._session.lookup_symbols(f"__ksymtab_{name}"):
+        if self._session.lookup_symbols(f"__ksymtab_{name}"):
             return True
         if self._kept is None:
             start, end = self._symbols.kernel_range()

@@ -49,7 +49,7 @@ class Mapping:
         prototypes = self.made.text._prototypes
         was, prototypes._clang = prototypes._clang, ""
         try:
-            return prototypes._read(start)
+            return prototypes._read(start, is_kept=False)
         finally:
             prototypes._clang = was
 
