@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from btfdbg.btf import Kind
 from btfdbg.errors import BtfError
 from btfdbg.frames.abi import Param, Signature, Types, signature
-from btfdbg.frames.taken import in_data, in_text
 from btfdbg.kallsyms.choice import is_text, own_ids
 from btfdbg.kallsyms.lto import PromotedSymbols, c_name
 from btfdbg.lazy_dataclass import dataclass
@@ -205,6 +204,8 @@ class Prototypes:
         if self._session.lookup_symbols(f"__ksymtab_{name}"):
             return True
         if self._kept is None:
+            from btfdbg.frames.taken import in_data, in_text
+
             start, end = self._symbols.kernel_range()
             read = self._symbols.memory
             found = in_data(read, self._symbols.data(""), start, end)

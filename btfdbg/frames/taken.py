@@ -15,9 +15,9 @@ Facts: Intel SDM volume 2, 2.2.1.6 and 2.1 (ModR/M).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
-Read = Callable[[int, int], bytes | None]
+from btfdbg.frames.references import Read
 
 _CHUNK = 1 << 20
 _OVERLAP = 16
