@@ -19,7 +19,15 @@ from btfdbg.errors import DebugInfoError
 from btfdbg.frames.arguments import arch_of
 from btfdbg.frames.disasm import open_disassembler
 from btfdbg.frames.reference_index import ReferenceIndex
-from btfdbg.frames.references import Read, present, references
+from btfdbg.frames.references import (
+    ADRP,
+    MASK_ADRP,
+    REACH,
+    Read,
+    adrp_page,
+    present,
+    references,
+)
 from btfdbg.lazy_dataclass import dataclass
 
 if TYPE_CHECKING:
@@ -316,13 +324,11 @@ class AccessReader:
         extent = self._extent(at)
         if extent is None:
             return
-        code = self._read(at, min(extent[1] - at, 4 * 96)) or b""
+        code = self._read(at, min(extent[1] - at, REACH)) or b""
         words = memoryview(code[: len(code) // 4 * 4]).cast("I")
-        if not words or words[0] & 0x9F00_0000 != 0x9000_0000:
+        if not words or words[0] & MASK_ADRP != ADRP:
             return
-        pages = (words[0] >> 5 & 0x7FFFF) << 2 | words[0] >> 29 & 3
-        pages -= (pages & 1 << 20) << 1
-        known = {words[0] & 31: ((at >> 12) + pages) << 12 & _M64}
+        known = {words[0] & 31: adrp_page(words[0], at) << 12 & _M64}
         for number, word in enumerate(words[1:], 1):
             register, base = word & 31, known.get(word >> 5 & 31)
             if word & 0xFF80_0000 == 0x9100_0000:  # add, 64 bits, immediate

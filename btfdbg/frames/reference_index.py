@@ -10,12 +10,11 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 
-from btfdbg.frames.references import ADRP, BEHIND, Read
+from btfdbg.frames.references import ADRP, BEHIND, MASK_ADRP, Read, adrp_page
 
 _CHUNK = 1 << 20
 _OVERLAP = 8
 _PAGE_BITS = 12
-_MASK_ADRP = 0x9F00_0000
 _PLACE_BITS = 32
 _M32 = (1 << 32) - 1
 _M64 = (1 << 64) - 1
@@ -101,9 +100,8 @@ class ReferenceIndex:
         low, high, base = self._low, self._high, self._base
         place = address
         for word in memoryview(data[: len(data) // 4 * 4]).cast("I"):
-            if word & _MASK_ADRP == ADRP:
-                pages = (word >> 5 & 0x7FFFF) << 2 | word >> 29 & 3
-                page = (place >> _PAGE_BITS) + pages - ((pages & 1 << 20) << 1)
+            if word & MASK_ADRP == ADRP:
+                page = adrp_page(word, place)
                 if low <= page < high:
                     yield (page - low) << _PLACE_BITS | place - base
             place += 4

@@ -24,13 +24,14 @@ _OVERLAP = 16
 # Bytes of an immediate between a distance and the end of its instruction.
 BEHIND = (0, 1, 2, 4)
 ADRP = 0x9000_0000
+MASK_ADRP = 0x9F00_0000
 _ANCHOR_PAGES = 1
 _M32 = (1 << 32) - 1
 _M64 = (1 << 64) - 1
 _MAX_HITS = 1 << 14
 _MAX_POINTERS = 256
 _WORD = 8
-_REACH = 96 * 4  # bytes in which the rest of an address is looked for
+REACH = 96 * 4  # bytes in which the rest of an address is looked for
 
 
 def references(
@@ -147,9 +148,15 @@ def _aarch64(data: bytes, address: int, start: int, size: int) -> Iterator[int]:
                 aligned = at and (address + at - 1) % 4 == 0
                 if aligned and data[at - 1] >> 5 == high & 7:
                     register = data[at - 1] & 31
-                    if _adds_up(data[at + 3 : at + 3 + _REACH], register, page << 12, start, size):
+                    if _adds_up(data[at + 3 : at + 3 + REACH], register, page << 12, start, size):
                         yield address + at - 1
                 at = data.find(pattern, at + 1, stop)
+
+
+def adrp_page(word: int, at: int) -> int:
+    """The number of the page whose address the ``adrp`` at an address makes."""
+    pages = (word >> 5 & 0x7FFFF) << 2 | word >> 29 & 3
+    return (at >> 12) + pages - ((pages & 1 << 20) << 1)
 
 
 def _adds_up(code: bytes, register: int, page: int, start: int, size: int) -> bool:
