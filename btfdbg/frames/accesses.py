@@ -10,13 +10,14 @@ Facts: Intel SDM volume 2; Arm ARM C4.1 (loads and stores, their size in bits 31
 
 from __future__ import annotations
 
+import functools
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from btfdbg.errors import DebugInfoError
-from btfdbg.frames.arguments import arch_of
+from btfdbg.frames.arguments import arch_of, recovery
 from btfdbg.frames.disasm import open_disassembler
 from btfdbg.frames.reference_index import ReferenceIndex
 from btfdbg.frames.references import (
@@ -59,7 +60,7 @@ _FIRST = ("rdi, ",)
 _REGISTER = ("rdi", "edi", "di,", "dil")
 _READS = frozenset(("cmp", "test", "push"))
 _MAX_BETWEEN = 12
-_LOCKS = (0xF0,)
+_LOCK = 0xF0
 # alternatives replace "lock" on a kernel with one CPU (arch/x86/kernel/alternative.c).
 _UNLOCKED = 0x3E
 # Groups of arm64's instructions that may write the register of their lowest bits.
@@ -84,16 +85,12 @@ def accesses(session: Session, symbol: Symbol) -> Accesses | None:
 
 
 def _reader(session: Session) -> AccessReader:
-    from btfdbg.frames.arguments import recovery
-
     made = recovery(session)
     text = made.text
-    there: list[tuple[int, int]] = []
 
+    @functools.cache
     def ranges() -> list[tuple[int, int]]:
-        if not there:
-            there.extend(present(text.memory, text.ranges("", everywhere=False)))
-        return there
+        return present(text.memory, text.ranges("", everywhere=False))
 
     def extent(address: int) -> tuple[int, int] | None:
         symbol = text.symbol(address)
@@ -300,14 +297,14 @@ class AccessReader:
             indexed = mem.index_by is not None or mem.base not in (None, "pc")
             # Where "lock" was, a prefix without a meaning is on a kernel with one CPU.
             prefix = (self._read(address, 1) or b"\0")[0]
-            adds = name in _COUNTS and operands.find("[") < (operands.find(",") % (1 << 16))
+            adds = name in _COUNTS and "[" in operands.partition(",")[0]
             yield _One(
                 offset,
                 width,
                 name in _BITS or operands.startswith(_SHIFT),
                 indexed,
-                adds and prefix in _LOCKS,
-                adds and prefix not in _LOCKS and prefix != _UNLOCKED,
+                adds and prefix == _LOCK,
+                adds and prefix != _LOCK and prefix != _UNLOCKED,
             )
 
     def _instructions(self, start: int, end: int) -> list[tuple[int, int, str, str]]:
