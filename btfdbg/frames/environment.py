@@ -50,7 +50,7 @@ class Env:
         if (known[0] ^ solved) & mask & ((1 << known[1]) - 1):
             self.consistent = False
             return
-        agreed = bits if firm or bits < known[1] else known[1]
+        agreed = bits if firm else min(bits, known[1])
         if agreed > self.firm.get(base, 0):
             self.firm[base] = agreed
         if bits > known[1]:

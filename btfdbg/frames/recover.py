@@ -71,7 +71,6 @@ class Recovery:
         self.disassemble = disassemble
         self._kept = kept
         self._flows: dict[int, FunctionFlow] = {}
-        self._beyond: dict[int, str] = {}
         self._placing = Placing(text, arch)
         self._passing = Passing(text, arch, self.flow)
 
@@ -179,7 +178,7 @@ class Recovery:
         if flow.problem:
             frame.problem = flow.problem
             return frame
-        frame.prototype = self._agreed(frame.prototype, function.start, flow)
+        frame.prototype = self._agreed(frame.prototype, flow)
         if raw.interrupted:
             state = flow.before(raw.pc)
         else:
@@ -202,20 +201,16 @@ class Recovery:
         """The prototype of a function of which its call has shown that clang did not change it."""
         if isinstance(frame.function, str) or frame.flow is None:
             return
-        start = frame.function.start
-        frame.prototype = self._agreed(self.text.prototype_at_call(start), start, frame.flow)
+        prototype = self.text.prototype_at_call(frame.function.start)
+        frame.prototype = self._agreed(prototype, frame.flow)
 
-    def _agreed(
-        self, prototype: Prototype | str, start: int, flow: FunctionFlow
-    ) -> Prototype | str:
+    def _agreed(self, prototype: Prototype | str, flow: FunctionFlow) -> Prototype | str:
         """A prototype, or why the function's code says that it is another's."""
         if isinstance(prototype, str) or prototype.signature.variadic:
             return prototype
-        known = self._beyond.get(start)
-        if known is None:
-            free = self.arch.ARGUMENTS[prototype.signature.taken :]
-            known = self._beyond[start] = read_beyond(flow, free) if free else ""
-        return f"its code reads {known}, which its prototype does not pass" if known else prototype
+        free = self.arch.ARGUMENTS[prototype.signature.taken :]
+        read = read_beyond(flow, free) if free else ""
+        return f"its code reads {read}, which its prototype does not pass" if read else prototype
 
     def _carried(
         self, frame: Walked, following: RawFrame | None
@@ -242,9 +237,8 @@ class Recovery:
         if len(known) == 1:
             (number,) = known
             firm = every.count(number) > 1
-            for frame in walked:
-                known_here = frame.env.entry(CURRENT_TASK, 64) is not None
-                if number is not None and not frame.problem and (firm or not known_here):
+            for frame, here in zip(walked, every, strict=True):
+                if number is not None and not frame.problem and (firm or here is None):
                     frame.env.learn((CURRENT_TASK, 0, 64), number, "the running task", firm)
 
     def _learn_by_way(self, frame: Walked) -> None:
