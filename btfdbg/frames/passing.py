@@ -7,7 +7,7 @@ registers and the stack held there.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from btfdbg.frames.code import Arch
 from btfdbg.frames.environment import Env
@@ -27,6 +27,7 @@ _MAX_STACK_ARGUMENTS = 256
 # Functions that call the one that the system call's number says.
 _DISPATCHERS = frozenset(("do_syscall_64", "x64_sys_call", "invoke_syscall"))
 _NUMBERS = ("nr", "scno")
+_TABLES = ("syscall_table",)
 _PT_REGS = "struct pt_regs"
 _THUNK = "__x86_indirect_thunk_"
 
@@ -220,20 +221,20 @@ class Passing:
             if not _is_dispatcher(function):
                 return target, None
             regs = outer.env.number(before.regs[self.arch.ARGUMENTS[0]])
-            table = self._entry_of(outer, "syscall_table")
+            places = self._places_of(outer, _TABLES)
+            table = next((outer.env.entry(place, 64) for place in places), None)
             found = None if regs is None else self.text.system_call(regs, table)
             if found is not None:
                 return found[1], found[0]
         return target, None
 
-    def _entry_of(self, frame: Walked, name: str) -> int | None:
-        """A parameter's value, by its name."""
+    def _places_of(self, frame: Walked, names: tuple[str, ...]) -> Iterator[Base]:
+        """The registers at the entry that parameters of these names are passed in, one each."""
         if isinstance(frame.prototype, str):
-            return None
+            return
         for param in frame.prototype.signature.params:
-            if param.name == name and len(param.registers) == 1:
-                return frame.env.entry(("entry", param.registers[0]), 64)
-        return None
+            if param.name in names and len(param.registers) == 1:
+                yield "entry", param.registers[0]
 
     def _learn_own_number(self, frame: Walked) -> None:
         """
@@ -257,21 +258,14 @@ class Passing:
 
         :param firm: Its function is the one that was called.
         """
-        if isinstance(outer.prototype, str):
-            return
-        for param in outer.prototype.signature.params:
-            if param.name in _NUMBERS and len(param.registers) == 1:
-                place: Base = ("entry", param.registers[0])
-                if outer.env.entry(place, 32) in (None, number):
-                    outer.env.learn((place, 0, 32), number, _PT_REGS, firm)
+        for place in self._places_of(outer, _NUMBERS):
+            if outer.env.entry(place, 32) in (None, number):
+                outer.env.learn((place, 0, 32), number, _PT_REGS, firm)
 
     def _forget_number(self, outer: Walked) -> None:
         """The number in ``struct pt_regs`` is of another system call than the one on the stack."""
-        if isinstance(outer.prototype, str):
-            return
-        for param in outer.prototype.signature.params:
-            place: Base = ("entry", *param.registers)
-            if outer.env.sources.get(place) == _PT_REGS and param.name in _NUMBERS:
+        for place in self._places_of(outer, _NUMBERS):
+            if outer.env.sources.get(place) == _PT_REGS:
                 outer.env.forget(place)
                 outer.call_site = "struct pt_regs has another system call's number"
 
