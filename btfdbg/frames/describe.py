@@ -34,7 +34,7 @@ _READER_OWNED = 1
 
 def plain(value: Object) -> str:
     """A value as C writes it: pointers and addresses in hexadecimal, no type, no members."""
-    kind = _underlying(value.type_).kind
+    kind = value.type_.unaliased_kind()
     if kind is TypeKind.POINTER:
         return f"{value.value_():#x}" if value.value_() else "NULL"
     if kind in (TypeKind.INT, TypeKind.ENUM, TypeKind.BOOL):
@@ -47,7 +47,7 @@ def plain(value: Object) -> str:
 
 def _number(value: Object) -> str:
     number = value.value_()
-    if _underlying(value.type_).kind is TypeKind.ENUM:
+    if value.type_.unaliased_kind() is TypeKind.ENUM:
         text: str = value.format_(type_name=False)
         return text.strip("()")
     if isinstance(number, bool):
@@ -57,10 +57,10 @@ def _number(value: Object) -> str:
 
 def words(value: Object) -> str:
     """The telling words of a pointer, "" if there are none."""
-    type_ = _underlying(value.type_)
+    type_ = value.type_.unaliased()
     if type_.kind is not TypeKind.POINTER or not value.value_():
         return ""
-    target = _underlying(type_.type)
+    target = type_.type.unaliased()
     try:
         if target.kind is TypeKind.STRUCT and target.tag is not None:
             tell = _TELLING.get(target.tag)
@@ -110,12 +110,6 @@ def _is_const(type_: drgn.Type) -> bool:
         if type_.kind is not TypeKind.TYPEDEF:
             return False
         type_ = type_.type
-
-
-def _underlying(type_: drgn.Type) -> drgn.Type:
-    while type_.kind is TypeKind.TYPEDEF:
-        type_ = type_.type
-    return type_
 
 
 def _text(obj: Object) -> str:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 import drgn
 from drgn import TypeKind
 
-from btfdbg.frames.pointers import not_canonical, state_of
+from btfdbg.frames.pointers import NOT_CANONICAL, state_of
 
 _RECORDS = (TypeKind.STRUCT, TypeKind.UNION, TypeKind.CLASS)
 _ALIGNMENT = 8
@@ -38,16 +38,16 @@ def doubt(
     :param is_read: Whether memory at an address of the kernel's is in the dump.
     :param is_function: Whether a function starts at an address.
     """
-    type_ = _underlying(type_)
+    type_ = type_.unaliased()
     if type_.kind is TypeKind.BOOL:
         return "" if number in (0, 1) else "is no bool"
     if type_.kind is not TypeKind.POINTER:
         return ""
     state = state_of(number)
-    if state and state != "no canonical address":
+    if state and state != NOT_CANONICAL:
         return ""
     if machine == "x86_64":
-        if not_canonical(number):
+        if state:
             return "is no address"
     else:
         if number >> 52 & 15 not in (0, 15):
@@ -57,7 +57,7 @@ def doubt(
         if number >> 60 != 15:
             return "is no address"
         number |= _TAG
-    return _doubt_of_the_kernels(_underlying(type_.type), number, is_read, is_function)
+    return _doubt_of_the_kernels(type_.type.unaliased(), number, is_read, is_function)
 
 
 def _doubt_of_the_kernels(
@@ -73,9 +73,3 @@ def _doubt_of_the_kernels(
     if address % _ALIGNMENT and drgn.alignof(target) >= _ALIGNMENT:
         return f"is not aligned as a {'union' if target.kind is TypeKind.UNION else 'struct'}"
     return "" if is_read(address) else "is an address that cannot be read"
-
-
-def _underlying(type_: drgn.Type) -> drgn.Type:
-    while type_.kind is TypeKind.TYPEDEF:
-        type_ = type_.type
-    return type_

@@ -7,6 +7,8 @@ Facts: ``include/linux/poison.h``; ``include/linux/err.h`` (MAX_ERRNO).
 
 from __future__ import annotations
 
+NOT_CANONICAL = "no canonical address"
+"""What :func:`state_of` says of an address that :func:`not_canonical` is true of."""
 _PAGE = 4096
 _MAX_ERRNO = 4095
 _POISON = {
@@ -42,7 +44,7 @@ def state_of(value: int) -> str:
     if not value >> 47:
         return "a user's address"
     if not_canonical(value):
-        return "no canonical address"
+        return NOT_CANONICAL
     return ""
 
 
