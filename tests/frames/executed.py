@@ -22,16 +22,17 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from importlib import import_module
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import btfdbg
-from btfdbg.btf import Kind
 from btfdbg.frames.arguments import recovery
 from btfdbg.frames.flow import FunctionFlow
 from btfdbg.frames.ir import BRANCH, BREAK, CALL, CALL_REGISTER, STORE, Insn
 from btfdbg.frames.recover import Recovery
 from btfdbg.frames.state import SP, Base, State, Value, is_aligned
+from tests.frames.truth import function_names, named
 
 _M64 = (1 << 64) - 1
 _PAGE = 1 << 12
@@ -132,8 +133,7 @@ class Executed:
     """Counts of one kernel."""
 
     def __init__(self, dump: Path, seed: int) -> None:
-        self.session = btfdbg.session(btfdbg.program_from_core_dump(dump))
-        self.made = recovery(self.session)
+        self.made = recovery(btfdbg.session(btfdbg.program_from_core_dump(dump)))
         self.chance = random.Random(seed)
         self.counts: Counter[str] = Counter()
         self.ends: Counter[str] = Counter()
@@ -141,19 +141,8 @@ class Executed:
 
     def functions(self, count: int) -> Iterator[int]:
         """Starts of random functions that BTF has."""
-        btf = self.session.vmlinux
-        ids = [i for i in btf.own_ids() if btf.kind_of(i) == Kind.FUNC]
-        self.chance.shuffle(ids)
-        for type_id in ids:
-            symbols = self.made.text.by_name(btf.name_of(type_id), "")
-            if len(symbols) == 1 and count:
-                count -= 1
-                yield symbols[0].address
-
-    def named(self, names: list[str]) -> Iterator[int]:
-        """Starts of functions, by name."""
-        for name in names:
-            yield from {s.address for s in self.made.text.by_name(name, "")}
+        every = (self.made.text.by_name(n, "") for n in function_names(self.made, self.chance))
+        yield from islice((found[0].address for found in every if len(found) == 1), count)
 
     def run(self, starts: Iterator[int], runs: int) -> None:
         """Run functions, each so many times."""
@@ -346,7 +335,7 @@ def main() -> None:
     args = parser.parse_args()
     executed = Executed(args.dump, args.seed)
     began = time.process_time()
-    only = executed.named(args.only) if args.only else executed.functions(args.n)
+    only = named(executed.made, args.only) if args.only else executed.functions(args.n)
     executed.run(only, args.runs)
     print(*(f"{name}: {count}" for name, count in sorted(executed.counts.items())), sep="  ")
     print(f"{time.process_time() - began:.0f} s;", dict(executed.ends.most_common(12)))

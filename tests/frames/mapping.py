@@ -17,11 +17,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import btfdbg
-from btfdbg.btf import Kind
 from btfdbg.frames.arguments import recovery
 from btfdbg.frames.prototypes import CHANGED, Prototype
 from tests.frames.dwarf import Dwarf
-from tests.frames.truth import with_dwarf
+from tests.frames.truth import function_names, with_dwarf
 
 
 class Mapping:
@@ -29,18 +28,14 @@ class Mapping:
 
     def __init__(self, dump: Path, vmlinux: Path) -> None:
         self.dwarf = Dwarf(with_dwarf(dump, vmlinux, None), vmlinux)
-        self.session = btfdbg.session(btfdbg.program_from_core_dump(dump))
-        self.made = recovery(self.session)
+        self.made = recovery(btfdbg.session(btfdbg.program_from_core_dump(dump)))
         self.counts: Counter[str] = Counter()
         self.elsewhere: list[str] = []
 
     def functions(self, count: int, seed: int) -> Iterator[int]:
         """Starts of random functions that BTF has."""
-        btf = self.session.vmlinux
-        ids = [i for i in btf.own_ids() if btf.kind_of(i) == Kind.FUNC]
-        random.Random(seed).shuffle(ids)
-        for type_id in ids[:count]:
-            symbols = self.made.text.by_name(btf.name_of(type_id), "")
+        for name in function_names(self.made, random.Random(seed))[:count]:
+            symbols = self.made.text.by_name(name, "")
             if len({s.address for s in symbols}) == 1:
                 yield symbols[0].address
 

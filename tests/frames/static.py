@@ -24,12 +24,10 @@ from btfdbg.frames.abi import Param
 from btfdbg.frames.arguments import recovery
 from btfdbg.frames.flow import FunctionFlow
 from btfdbg.frames.ir import CALL, CALL_REGISTER
-from btfdbg.frames.recover import Recovery
 from btfdbg.frames.state import State
-from btfdbg.program.session import Session
 from tests.frames.dwarf import Dwarf, computed
 from tests.frames.made_up import MadeUp, given
-from tests.frames.truth import with_dwarf
+from tests.frames.truth import function_names, named, with_dwarf
 
 
 class Static:
@@ -37,8 +35,7 @@ class Static:
 
     def __init__(self, dump: Path, vmlinux: Path) -> None:
         self.truth = with_dwarf(dump, vmlinux, None)
-        self.session: Session = btfdbg.session(btfdbg.program_from_core_dump(dump))
-        self.made: Recovery = recovery(self.session)
+        self.made = recovery(btfdbg.session(btfdbg.program_from_core_dump(dump)))
         self.counts: Counter[str] = Counter()
         self.differ: list[str] = []
         self.problems: Counter[str] = Counter()
@@ -49,14 +46,11 @@ class Static:
 
     def functions(self, count: int, seed: int) -> Iterator[int]:
         """Starts of random functions that have a prototype with parameters."""
-        btf = self.session.vmlinux
-        ids = [i for i in btf.own_ids() if btf.kind_of(i) == 12]
-        random.Random(seed).shuffle(ids)
         given = 0
-        for type_id in ids:
+        for name in function_names(self.made, random.Random(seed)):
             if given >= count:
                 return
-            symbols = self.made.text.by_name(btf.name_of(type_id), "")
+            symbols = self.made.text.by_name(name, "")
             if len(symbols) != 1 or self.made.text.symbol(symbols[0].address) is None:
                 continue
             start = symbols[0].address
@@ -65,11 +59,6 @@ class Static:
                 continue
             given += 1
             yield start
-
-    def named(self, names: list[str]) -> Iterator[int]:
-        """Starts of functions, by name."""
-        for name in names:
-            yield from {s.address for s in self.made.text.by_name(name, "")}
 
     def run(self, starts: Iterable[int]) -> None:
         """Compare functions."""
@@ -199,7 +188,7 @@ def main() -> None:
     parser.add_argument("-v", "--verbose", action="store_true")
     args = parser.parse_args()
     static = Static(args.dump, args.vmlinux)
-    only = static.named(args.only) if args.only else static.functions(args.n, args.seed)
+    only = named(static.made, args.only) if args.only else static.functions(args.n, args.seed)
     static.run(only)
     c = static.counts
     print(*(f"{name}: {count}" for name, count in sorted(c.items())), sep="  ")

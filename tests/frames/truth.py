@@ -1,11 +1,13 @@
 """drgn with the kernel's debug files: the truth that the arguments are held against.
 
-Owns opening a dump with DWARF, its tasks, and the bytes of a value that DWARF gives.
+Owns opening a dump with DWARF, its tasks, and the bytes of a value that DWARF gives; and which
+functions a comparison asks about.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import random
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import drgn
@@ -13,6 +15,8 @@ from drgn.helpers.linux.cpumask import for_each_online_cpu
 from drgn.helpers.linux.pid import for_each_task
 from drgn.helpers.linux.sched import idle_task
 
+from btfdbg.btf import Kind
+from btfdbg.frames.recover import Recovery
 from btfdbg.vmcore.open import open_core
 
 
@@ -46,6 +50,20 @@ def tasks(prog: drgn.Program) -> Iterator[drgn.Object]:
     for cpu in for_each_online_cpu(prog):
         yield idle_task(prog, cpu)
     yield from for_each_task(prog)
+
+
+def function_names(made: Recovery, chance: random.Random) -> list[str]:
+    """Names of all functions that BTF has, in random order."""
+    btf = made.session.vmlinux
+    ids = [i for i in btf.own_ids() if btf.kind_of(i) == Kind.FUNC]
+    chance.shuffle(ids)
+    return [btf.name_of(i) for i in ids]
+
+
+def named(made: Recovery, names: Iterable[str]) -> Iterator[int]:
+    """Starts of functions, by name."""
+    for name in names:
+        yield from {s.address for s in made.text.by_name(name, "")}
 
 
 def bits_of(value: drgn.Object) -> bytes | None:
