@@ -137,23 +137,29 @@ class MadeUp:
         :param pc: Where an unwinder asks.
         :param state: Before the instruction there, or the call that it is in.
         """
-        frames = self.frames(pc)
-        if frames is None or len(param.registers) + (param.stack is not None) != 1:
+        frames, passed = self.frames(pc), self.passed(state, param)
+        if frames is None or passed is None:
             return ""
+        base, ours = passed
         found = given(frames[0], param)
-        if found is None or found[0] is None:
+        if found is None or found[0] is None or found[0] in ours:
             return ""
-        base: Base = ("entry", *param.registers) if param.registers else ("stack", param.stack)
-        bits = 8 * param.size
-        width = next((w for w in (8, 16, 32, 64) if w >= bits), 0)
-        if not width:
-            return ""
-        ours = {n & ((1 << bits) - 1) for n in self.numbers(state, base, width)}
-        if found[0] in ours:
-            return ""
-        return self.changed(state, base, found[0], bits) or self.beside(
+        return self.changed(state, base, found[0], 8 * param.size) or self.beside(
             state, frames[0], param, pc, ours
         )
+
+    def passed(self, state: State, param: Param) -> tuple[Base, set[int]] | None:
+        """
+        The place of a parameter at the entry, and all numbers that the state gives for it.
+
+        :return: None if it is not passed in one register or in one word of the stack.
+        """
+        if param.size > 8 or len(param.registers) + (param.stack is not None) != 1:
+            return None
+        base: Base = ("entry", *param.registers) if param.registers else ("stack", param.stack)
+        bits = 8 * param.size
+        width = next(w for w in (8, 16, 32, 64) if w >= bits)
+        return base, {n & ((1 << bits) - 1) for n in self.numbers(state, base, width)}
 
     def beside(
         self, state: State, frame: drgn.StackFrame, param: Param, inside: int, ours: set[int]

@@ -136,14 +136,11 @@ class Static:
         :param pc: Of the call.
         :param inside: An address in the midst of the call: where an unwinder asks.
         """
-        if param.size > 8 or len(param.registers) + (param.stack is not None) != 1:
+        passed = self.world.passed(state, param)
+        if passed is None:
             self.counts["wide parameters"] += 1
             return
-        base: tuple[object, ...]
-        base = ("entry", *param.registers) if param.registers else ("stack", param.stack)
-        bits = 8 * param.size
-        width = next(w for w in (8, 16, 32, 64) if w >= bits)
-        ours = {n & ((1 << bits) - 1) for n in self.world.numbers(state, base, width)}
+        base, ours = passed
         theirs: int | None = None
         sp = self.world.entry_sp(state)
         if param.name in names:
@@ -162,11 +159,10 @@ class Static:
             same = theirs in ours
             self.counts["agree" if same else "differ"] += 1
             if not same:
-                why = self.world.changed(state, base, theirs, bits)
-                if why == "":
-                    why = self.world.beside(state, frame, param, inside, ours)
+                why = self.world.changed(state, base, theirs, 8 * param.size)
+                why = why or self.world.beside(state, frame, param, inside, ours)
                 place = ""
-                if why == "":
+                if not why:
                     place = (self.dwarf.places(pc, param.name) or ("", ""))[1]
                     why = computed(place) and "DWARF computes it"
                 self.counts[f"differ: {why or 'NOT EXPLAINED'}"] += 1
