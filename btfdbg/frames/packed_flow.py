@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from btfdbg.frames.ir import Insn
 from btfdbg.frames.state import State
+from btfdbg.lazy_dataclass import dataclass
 
 if TYPE_CHECKING:
     from btfdbg.frames.flow import FunctionFlow
@@ -137,6 +138,7 @@ class _States(Mapping[int, State]):
         return leader in self._at
 
 
+@dataclass(frozen=True, slots=True)
 class Parts:
     """
     What a flow is made of.
@@ -148,21 +150,11 @@ class Parts:
     :ivar beyond: What ``agreement`` found.
     """
 
-    __slots__ = ("beyond", "blocks", "insns", "leaders", "tables")
-
-    def __init__(
-        self,
-        insns: dict[int, Insn],
-        tables: dict[int, list[int]],
-        leaders: set[int],
-        blocks: Mapping[int, State],
-        beyond: dict[int, str],
-    ) -> None:
-        self.insns = insns
-        self.tables = tables
-        self.leaders = leaders
-        self.blocks = blocks
-        self.beyond = beyond
+    insns: dict[int, Insn]
+    tables: dict[int, list[int]]
+    leaders: set[int]
+    blocks: Mapping[int, State]
+    beyond: dict[int, str]
 
 
 def pack(flow: FunctionFlow, before: array[int]) -> bytes:

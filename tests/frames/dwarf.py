@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,17 +35,12 @@ _X86_64 = (*_LOW, *(f"r{n}" for n in range(8, 16)))
 _AARCH64 = (*(f"x{n}" for n in range(31)), "sp")
 
 Ops = list[Any]
+Trace = tuple[drgn.StackFrame, ...]
+"""drgn's frames that are functions of their own, innermost first, as DWARF unwinds them."""
 
 
 class NotTold(Exception):
     """DWARF, or what evaluates it here, has no answer."""
-
-
-@dataclass(frozen=True)
-class Trace:
-    """drgn's frames that are functions of their own, innermost first, as DWARF unwinds them."""
-
-    frames: tuple[drgn.StackFrame, ...]
 
 
 class Dwarf:
@@ -174,9 +168,9 @@ class Dwarf:
 
         :raises NotTold: the caller's call site does not say it, or is not proven to be of it.
         """
-        if depth > _MAX_DEPTH or number + 1 >= len(trace.frames):
+        if depth > _MAX_DEPTH or number + 1 >= len(trace):
             raise NotTold("no caller")
-        inner, outer = trace.frames[number], trace.frames[number + 1]
+        inner, outer = trace[number], trace[number + 1]
         if outer.interrupted:
             raise NotTold("its caller was interrupted")
         site = self._call_site(outer.pc)
@@ -274,7 +268,7 @@ class Dwarf:
             raise NotTold(op.op_name)
 
     def _of(self, trace: Trace, number: int, register: str) -> int:
-        frame = trace.frames[number]
+        frame = trace[number]
         try:
             return int(frame.sp if register in ("rsp", "sp") else frame.register(register))
         except (LookupError, ValueError) as e:
@@ -282,7 +276,7 @@ class Dwarf:
 
     def _frame_base(self, trace: Trace, number: int) -> int:
         """The canonical frame address: the caller's stack pointer behind the call."""
-        if number + 1 >= len(trace.frames) or trace.frames[number + 1].interrupted:
+        if number + 1 >= len(trace) or trace[number + 1].interrupted:
             raise NotTold("frame base")
         return self._of(trace, number + 1, "sp")
 

@@ -104,7 +104,7 @@ class Comparison:
             self.without[own.name or "?"] += 1
         for number, argument in enumerate(args):
             ours = None if argument.value is None else bits_of(argument.value)
-            frame = None if theirs_ is None else theirs_[0].frames[theirs_[1]]
+            frame = None if theirs_ is None else theirs_[0][theirs_[1]]
             dwarf = None if frame is None else theirs(frame, argument)
             self.counts["pairs"] += 1
             self.counts["dwarf"] += dwarf is not None
@@ -183,7 +183,7 @@ class Comparison:
         try:
             trace = session.prog.stack_trace(own)
             dwarf = [f for f in truth.prog_.stack_trace(truth) if not f.is_inline]
-            whole = Trace(tuple(dwarf))
+            whole = tuple(dwarf)
         except (ValueError, drgn.FaultError):
             return
         start = time.process_time()
