@@ -85,6 +85,12 @@ def x86(*parts: bytes | tuple[bytes, int]) -> bytes:
     return code
 
 
+def adrp(register: int, page: int, at: int) -> int:
+    """arm64's instruction, at an address, that makes the address of a page."""
+    distance = (page >> 12) - (at >> 12) & 0x1F_FFFF
+    return 0x9000_0000 | (distance & 3) << 29 | (distance >> 2) << 5 | register
+
+
 def analyse(code: Bytes, stack_arguments: int = 0) -> FunctionFlow:
     """Analyse x86-64 code."""
     return FunctionFlow(code, x86_64, open_disassembler("x86_64"), stack_arguments)

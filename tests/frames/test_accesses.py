@@ -10,6 +10,7 @@ import pytest
 from btfdbg.frames.accesses import Accesses, AccessReader
 from btfdbg.frames.reference_index import ReferenceIndex
 from btfdbg.frames.references import references
+from tests.frames.code import adrp
 
 pytest.importorskip("capstone")
 
@@ -146,16 +147,11 @@ def test_arm64_passes_the_address_that_is_whole_at_the_call() -> None:
     start = DATA - 0x10_0000
     add, other = 0x9100_2000, 0x9100_2001  # add x0, x0, 8; add x1, x0, 8
     for second, passed in ((add, True), (other, False)):
-        words = (_adrp(0, DATA, start), second, 0x9400_0010, 0xD65F_03C0)
+        words = (adrp(0, DATA, start), second, 0x9400_0010, 0xD65F_03C0)
         found = reader(struct.pack("<4I", *words), "aarch64", start).of(DATA + 8, 8)
         assert (found is not None) is passed
         if found is not None:
             assert found.passed == {start + 8 + 0x40}
-
-
-def _adrp(register: int, page: int, here: int) -> int:
-    distance = (page >> 12) - (here >> 12)
-    return 0x9000_0000 | (distance & 3) << 29 | (distance >> 2 & 0x7FFFF) << 5 | register
 
 
 @pytest.mark.parametrize(
@@ -172,16 +168,16 @@ def test_arm64_adds_the_rest_of_an_address_to_its_page(
     access: int, expected: Accesses | None
 ) -> None:
     start = DATA - 0x10_0000
-    text = struct.pack("<3I", _adrp(0, DATA, start), access, 0xD65F_03C0)
+    text = struct.pack("<3I", adrp(0, DATA, start), access, 0xD65F_03C0)
     assert reader(text, "aarch64", start).of(DATA + 8, 8) == expected
 
 
 def test_arm64_forgets_a_register_that_becomes_something_else() -> None:
     start = DATA - 0x10_0000
     load = 0xB940_0000 | 2 << 10
-    moved = struct.pack("<4I", _adrp(0, DATA, start), 0xAA01_03E0, load, 0xD65F_03C0)
+    moved = struct.pack("<4I", adrp(0, DATA, start), 0xAA01_03E0, load, 0xD65F_03C0)
     assert reader(moved, "aarch64", start).of(DATA + 8, 8) is None  # mov x0, x1
-    called = struct.pack("<4I", _adrp(0, DATA, start), 0x9400_0010, load, 0xD65F_03C0)
+    called = struct.pack("<4I", adrp(0, DATA, start), 0x9400_0010, load, 0xD65F_03C0)
     assert reader(called, "aarch64", start).of(DATA + 8, 8) is None
 
 
@@ -197,7 +193,7 @@ def test_the_index_names_the_places_that_a_search_finds(machine: str) -> None:
             struct.pack_into("<i", text, at, target - (start + at + 4) - rng.choice((0, 1, 2, 4)))
         else:
             low = target & 0xFFF
-            words = (_adrp(3, target, start + at), 0xF940_0060 | low >> 3 << 10)
+            words = (adrp(3, target, start + at), 0xF940_0060 | low >> 3 << 10)
             struct.pack_into("<2I", text, at, *words)
 
     def read(address: int, size: int) -> bytes | None:

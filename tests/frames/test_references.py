@@ -7,6 +7,7 @@ import struct
 import pytest
 
 from btfdbg.frames.references import pointers, present, references
+from tests.frames.code import adrp
 
 TEXT = 0xFFFF_FFFF_8100_0000
 DATA = 0xFFFF_FFFF_8200_1040
@@ -55,11 +56,6 @@ def test_an_address_within_the_variable_names_it_and_one_behind_does_not() -> No
     assert _found(code(32), "x86_64", DATA, 32, TEXT) == []
 
 
-def _adrp(at: int, page: int, register: int) -> int:
-    distance = (page >> 12) - ((ARM_TEXT + at) >> 12) & 0x1F_FFFF
-    return 0x9000_0000 | (distance & 3) << 29 | (distance >> 2) << 5 | register
-
-
 @pytest.mark.parametrize(
     "rest",
     [
@@ -70,14 +66,14 @@ def _adrp(at: int, page: int, register: int) -> int:
 )
 def test_a_page_and_what_is_added_name_it(rest: int) -> None:
     at = 0x1008
-    code = bytes(at) + struct.pack("<III", _adrp(at, ARM_DATA, 1), 0xD503_201F, rest)
+    code = bytes(at) + struct.pack("<III", adrp(1, ARM_DATA, ARM_TEXT + at), 0xD503_201F, rest)
     assert _found(code + bytes(64), "aarch64", ARM_DATA, 8, ARM_TEXT) == [at]
 
 
 def test_a_neighbour_and_the_distance_to_it_name_it() -> None:
     anchor = ARM_DATA - 0x600  # in the page before
     words = (
-        _adrp(0, anchor, 2),
+        adrp(2, anchor, ARM_TEXT),
         0x9100_0042 | (anchor & 0xFFF) << 10,  # add x2, x2, #…
         0xF940_0040 | (0x600 >> 3) << 10,  # ldr x0, [x2, #0x600]
     )
@@ -95,14 +91,14 @@ def test_a_neighbour_and_the_distance_to_it_name_it() -> None:
 def test_an_address_that_an_access_moves_on_names_it(access: int, rest: int) -> None:
     anchor = ARM_DATA - 0x10
     add = 0x9100_0042 | (anchor & 0xFFF) << 10  # add x2, x2, #…
-    code = struct.pack("<IIII", _adrp(0, anchor, 2), add, access, rest) + bytes(64)
+    code = struct.pack("<IIII", adrp(2, anchor, ARM_TEXT), add, access, rest) + bytes(64)
     assert _found(code, "aarch64", ARM_DATA, 8, ARM_TEXT) == [0]
-    code = struct.pack("<IIII", _adrp(0, anchor, 2), add, 0xD503_201F, rest) + bytes(64)
+    code = struct.pack("<IIII", adrp(2, anchor, ARM_TEXT), add, 0xD503_201F, rest) + bytes(64)
     assert _found(code, "aarch64", ARM_DATA, 8, ARM_TEXT) == []
 
 
 def test_another_variable_of_the_page_is_not_named() -> None:
-    code = struct.pack("<II", _adrp(0, ARM_DATA, 1), 0x9100_0021 | 0x100 << 10) + bytes(64)
+    code = struct.pack("<II", adrp(1, ARM_DATA, ARM_TEXT), 0x9100_0021 | 0x100 << 10) + bytes(64)
     assert _found(code, "aarch64", ARM_DATA, 8, ARM_TEXT) == []
 
 
