@@ -41,7 +41,7 @@ class Placing:
         state: State,
         following: RawFrame | None,
         known: dict[str, int],
-        firm: frozenset[str] = frozenset(),
+        firm: frozenset[str],
     ) -> str:
         """
         Fill a frame's Env; why it cannot be believed, or "".

@@ -62,7 +62,6 @@ class Dwarf:
         self.registers = _AARCH64 if self._elf.get_machine_arch() == "AArch64" else _X86_64
         module = prog.main_module()
         self.bias: int = module.debug_file_bias or 0
-        self._text = self._elf.get_section_by_name(".text")
 
     # Finding entries
 

@@ -128,7 +128,6 @@ class _Differing(Bytes):
 
     def __init__(self, name: str, answer: Any) -> None:
         super().__init__(_many(), _cold(), FAULT, BRANCH, 1)
-        self._name = name
         setattr(self, name, lambda *_: answer)
 
 
