@@ -167,10 +167,19 @@ class ModuleObjects:
         try:
             table = loaded.object.kp
             start, count = table.value_(), loaded.object.num_kp.value_()
-            ends = {"__start___param": start, "__stop___param": start + count * sizeof(table[0])}
+            stop = start + count * sizeof(table[0])
         except (AttributeError, LookupError, FaultError, TypeError, ValueError):
             return {}
-        return read_parameters(session.vmlinux, session.prog.read, ends.get, symbols.by_address)
+        ends: dict[str, int] = {"__start___param": start, "__stop___param": stop}
+
+        def address_of(name: str) -> int | None:
+            """Of the module's own table; what its rows lead to is the kernel's."""
+            if name in ends:
+                return ends[name]
+            found = session.lookup_symbols(name)
+            return found[0].address if len(found) == 1 else None
+
+        return read_parameters(session.vmlinux, session.prog.read, address_of, symbols.by_address)
 
     def _base_converter(self, module: str) -> TypeConverter | None:
         """Of the module's BTF, or the kernel's if the module has none."""

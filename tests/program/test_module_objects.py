@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 import btfdbg
+from btfdbg.btf import Btf
+from btfdbg.program import module_objects
 from btfdbg.program.modules import ModuleBtfs
 from btfdbg.program.session import Session
 from tests.repl.support import dump_path
@@ -58,3 +62,28 @@ def test_types_of_a_modules_variable_are_its_own_or_the_kernels(session: Session
     with pytest.raises(LookupError):
         find("struct no_such_type_of_a_module")
     assert "was asked for" not in _notes(session)
+
+
+def test_a_modules_arrays_of_parameters_are_known_by_the_kernels_operations(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int | None] = []
+
+    def read(
+        btf: Btf, read: object, address_of: Callable[[str], int | None], at: object
+    ) -> dict[int, object]:
+        names = ("__start___param", "__stop___param", "param_array_ops", "no_such_symbol")
+        asked.extend(map(address_of, names))
+        return {}
+
+    monkeypatch.setattr(module_objects, "read_parameters", read)
+    objects = session.module_objects
+    assert objects is not None
+    session.ensure_modules()
+    objects._parameters(session.loaded[0].name)
+    (of_arrays,) = session.lookup_symbols("param_array_ops")
+    kernels = {s.address for n in ("__start___param", "__stop___param")
+               for s in session.lookup_symbols(n)}  # fmt: skip
+    assert len(asked) == 4
+    assert kernels.isdisjoint(asked)
+    assert asked[2:] == [of_arrays.address, None]
