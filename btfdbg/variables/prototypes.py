@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from btfdbg.btf import Btf, Kind, kinds
-from btfdbg.btf.fields import NAME_OFF, SIZE_OR_TYPE, param_words
+from btfdbg.btf.fields import SIZE_OR_TYPE, param_words
 from btfdbg.errors import BtfError
 
 # A type as far as it counts: a class letter, then what tells it from others of its class.
@@ -25,8 +25,6 @@ _ANY: Key = ("?",)
 _VOID: Key = ("void",)
 _RECORDS = (Kind.STRUCT, Kind.UNION, Kind.FWD)
 _POINTED_DEPTH = 2
-# Names asked for (15 us each in an index of all names) after which all functions' are read (30 ms).
-_MANY = 1 << 10
 
 
 class Prototypes:
@@ -37,44 +35,17 @@ class Prototypes:
         self._keys: dict[int, tuple[Key, ...]] = {}
         self._values: dict[tuple[int, int], Key] = {}
         self._of_function: dict[str, tuple[tuple[Key, ...], ...]] = {}
-        # Every function's prototype, or several, once many were asked for.
-        self._all: dict[str, int | tuple[int, ...]] = {}
 
     def of_function(self, name: str) -> tuple[tuple[Key, ...], ...]:
         """Return the prototypes of all functions of a name; empty if BTF has none."""
         found = self._of_function.get(name)
         if found is None:
             distinct = []
-            for proto in self._ids_of_function(name):
-                key = self.key(proto)
+            for id_ in self._btf.types_by_name(name, (Kind.FUNC,)):
+                key = self.key(self._btf.record(id_)[SIZE_OR_TYPE])
                 if key and key not in distinct:
                     distinct.append(key)
             found = self._of_function[name] = tuple(distinct)
-        return found
-
-    def _ids_of_function(self, name: str) -> tuple[int, ...]:
-        if not self._all and len(self._of_function) >= _MANY:
-            self._all = self._read_all()
-        if self._all:
-            known = self._all.get(name, ())
-            return known if isinstance(known, tuple) else (known,)
-        found = self._btf.types_by_name(name, (Kind.FUNC,))
-        return tuple([self._btf.record(id_)[SIZE_OR_TYPE] for id_ in found])
-
-    def _read_all(self) -> dict[str, int | tuple[int, ...]]:
-        """By name, bases' first, then by id, as types_by_name() has them."""
-        found: dict[str, int | tuple[int, ...]] = {}
-        for btf in self._btf.chain():
-            words, end = btf.words, btf.end_str_off
-            # A function whose name does not exist is found by none.
-            own = [at for _, at in btf.own_of_kind(Kind.FUNC) if 0 < words[at + NAME_OFF] < end]
-            names = btf.strings_at([words[at + NAME_OFF] for at in own])
-            protos = [words[at + SIZE_OR_TYPE] for at in own]
-            for name, proto in zip(names, protos, strict=True):
-                before = found.setdefault(name, proto)
-                if before is not proto:
-                    others = before if isinstance(before, tuple) else (before,)
-                    found[name] = (*others, proto)
         return found
 
     def key(self, proto_id: int) -> tuple[Key, ...]:

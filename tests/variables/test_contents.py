@@ -10,7 +10,6 @@ from btfdbg.btf import Btf, Builder
 from btfdbg.btf.kinds import Param
 from btfdbg.vardb.database import Database
 from btfdbg.vardb.textdb import Entry, Kernel, TextDatabase
-from btfdbg.variables import prototypes as prototypes_module
 from btfdbg.variables.contents import Contents
 from btfdbg.variables.evidence import DumpEvidence
 from btfdbg.variables.lookup import VariableTypes
@@ -170,13 +169,6 @@ def test_prototypes_differ_in_what_a_call_can_tell_apart() -> None:
     assert not compatible(a, b)
     assert not compatible(a, (*a, a[0]))
     assert prototypes.of_function("unheard_of") == ()
-
-
-def test_prototypes_are_the_same_once_all_were_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    names = ("takes_a", "takes_b", "unheard_of")
-    before = [Prototypes(BTF).of_function(name) for name in names]
-    monkeypatch.setattr(prototypes_module, "_MANY", 0)
-    assert [Prototypes(BTF).of_function(name) for name in names] == before
 
 
 def _database(*lines: tuple[str, str]) -> Database:
