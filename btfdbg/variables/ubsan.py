@@ -12,7 +12,7 @@ was reported) is the first member of every record; ``struct type_descriptor`` (k
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.lazy_pattern import pattern
@@ -50,24 +50,25 @@ def without_records(
     :param image: Addresses of the kernel image.
     :param read: Memory, None if any byte of it cannot be read.
     """
+    end = _first_type(data, symbol.address)
     first = -symbol.address % _WORD or _WORD
-    ends = list(_types(data, symbol.address))
-    for at in range(first, min([len(data) - 2 * _WORD + 1, *ends]), _WORD):
+    for at in range(first, min(len(data) - 2 * _WORD + 1, end), _WORD):
         if _is_location(data, at, image, read):
-            ends.append(at)
+            end = at
             break
-    if not ends:
+    if end == len(data):
         return symbol
-    return Shortened(symbol.name, symbol.address, min(ends), symbol.type_letter)
+    return Shortened(symbol.name, symbol.address, end, symbol.type_letter)
 
 
-def _types(data: bytes, address: int) -> Iterator[int]:
-    """Where the first description of a type begins, at an even address."""
+def _first_type(data: bytes, address: int) -> int:
+    """Where the first description of a type begins, at an even address; the end without one."""
     for match in _TYPE.finditer(data):
         at = match.start() - _HEAD
-        if at > 0 and not (address + at) % 2 and _is_kind(data, at):
-            yield at
-            return
+        kind = int.from_bytes(data[at : at + 2], "little")
+        if at > 0 and not (address + at) % 2 and kind in _KINDS:
+            return at
+    return len(data)
 
 
 def _is_location(
@@ -82,7 +83,3 @@ def _is_location(
         return False
     name = read(word, _MAX_NAME) or read(word, _MIN_NAME) or b""
     return _FILE.match(name) is not None
-
-
-def _is_kind(data: bytes, at: int) -> bool:
-    return int.from_bytes(data[at : at + 2], "little") in _KINDS
