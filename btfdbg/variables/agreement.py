@@ -42,7 +42,7 @@ def is_lasting(context: Context, candidates: Sequence[Candidate]) -> bool:
     """Whether older and newer kernels agree on a type, or those of several series."""
     return any(
         context.distance.surrounds(mask)
-        or context.distance.series_of(mask) >= context.policy.lasting_series
+        or len(context.distance.series(mask)) >= context.policy.lasting_series
         for mask in _agreeing(context, candidates, lambda text: text)
     )
 

@@ -21,7 +21,7 @@ class KernelDistance:
         # What was found out of sets of kernels: thousands of types are of a few hundred sets.
         self._nearest: dict[int, tuple[tuple[int, ...], str]] = {}
         self._surrounding: dict[int, bool] = {}
-        self._series: dict[int, int] = {}
+        self._series: dict[int, frozenset[tuple[int, int]]] = {}
         # Other images were not relocated when they were read, nor were modules.
         self._seen = sum(1 << i for i, k in enumerate(kernels) if k.machine == "x86_64")
         self.releases = [kernel.release for kernel in kernels]
@@ -66,17 +66,13 @@ class KernelDistance:
             self._surrounding[mask] = found
         return found
 
-    def series_of(self, mask: int) -> int:
-        """How many series the kernels of a set are of."""
-        found = self._series.get(mask)
-        if found is None:
-            found = len({v for i, v in enumerate(self._versions) if mask >> i & 1})
-            self._series[mask] = found
-        return found
-
     def series(self, mask: int) -> frozenset[tuple[int, int]]:
         """The series that the kernels of a set are of."""
-        return frozenset(v for i, v in enumerate(self._versions) if mask >> i & 1)
+        found = self._series.get(mask)
+        if found is None:
+            found = frozenset(v for i, v in enumerate(self._versions) if mask >> i & 1)
+            self._series[mask] = found
+        return found
 
     def on_this_machine(self, mask: int) -> int:
         """The kernels of a set that are for this machine; all of them if none is."""
