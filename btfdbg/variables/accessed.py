@@ -17,16 +17,15 @@ from drgn import Type, TypeKind
 from btfdbg.btf import Btf, Kind, kinds
 from btfdbg.cdecl import QUALIFIERS, CDeclError, unqualified
 from btfdbg.errors import BtfError
-from btfdbg.variables.beyond import is_of_this_series
+from btfdbg.variables.beyond import holds_by_itself
 from btfdbg.variables.context import Context
 from btfdbg.variables.convert import describe
 from btfdbg.variables.evidence import Accesses
 from btfdbg.variables.forms import size_of
 from btfdbg.variables.placement import SectionKind
-from btfdbg.variables.policy import Tier
 from btfdbg.variables.proposals import Proposal
 from btfdbg.variables.propose import known_name
-from btfdbg.variables.provenance import Rejection, Source
+from btfdbg.variables.provenance import Rejection
 from btfdbg.variables.symbols import Symbol
 
 _NUMBERS = (TypeKind.INT, TypeKind.BOOL, TypeKind.ENUM)
@@ -56,7 +55,7 @@ def refused_by_code(
     if not size or size > context.policy.record or type_.unaliased_kind() not in _JUDGED:
         return None
     shrunk = number and symbol.type_letter.islower() and context.facts.is_made_by_clang()
-    in_doubt = _is_in_doubt(context, symbol, proposal)
+    in_doubt = holds_by_itself(known_name(context, symbol.name), proposal)
     found = context.evidence.accesses(symbol) if shrunk or in_doubt else None
     if found is None:
         return None
@@ -89,15 +88,6 @@ def _is_atomic(type_: Type) -> bool:
     """Whether a type is one of the kernel's that are changed in one step."""
     name = type_.type_name().removeprefix("const ")
     return name.startswith(_ATOMIC) and type_.unaliased_kind() is TypeKind.STRUCT
-
-
-def _is_in_doubt(context: Context, symbol: Symbol, proposal: Proposal) -> bool:
-    """Whether no kernels around this one, and none of its series, agree on the type."""
-    if known_name(context, symbol.name).surrounded or proposal.tier[0] == Tier.CURATED:
-        return False
-    if proposal.source is Source.RULE:
-        return proposal.tier[0] in (Tier.PARAMETER, Tier.FAMILY)
-    return proposal.source is Source.DATABASE_OTHER and not is_of_this_series(proposal)
 
 
 def _may_be_shrunk(type_: Type, found: Accesses) -> bool:

@@ -66,12 +66,10 @@ def is_doubtful(
     :param room: the symbol without unnamed records behind it.
     """
     known = known_name(context, symbol.name)
-    if known.surrounded or proposal.tier[0] == Tier.CURATED:
+    if not holds_by_itself(known, proposal):
         return False
     if proposal.source is Source.RULE:
         return _is_doubtful_rule(context, type_, proposal, known)
-    if proposal.source is not Source.DATABASE_OTHER or is_of_this_series(proposal):
-        return False
     own = [c for c in own_or_curated(context, symbol.name) if c.kernels]
     number = type_.unaliased_kind() in _NUMBERS
     if number and (not own or _is_elsewhere(context, own, type_, symbol)):
@@ -87,9 +85,16 @@ def is_doubtful(
     )
 
 
-def is_of_this_series(proposal: Proposal) -> bool:
-    """Whether a kernel of the same series has the type."""
-    return proposal.tier[0] == Tier.OTHER_KERNEL and proposal.tier[3] < _SAME_SERIES
+def holds_by_itself(known: KnownName, proposal: Proposal) -> bool:
+    """Whether no kernels around this one, and none of its series, agree on the type."""
+    tier = proposal.tier
+    if known.surrounded or tier[0] == Tier.CURATED:
+        return False
+    if proposal.source is Source.RULE:
+        return tier[0] in (Tier.PARAMETER, Tier.FAMILY)
+    if proposal.source is not Source.DATABASE_OTHER:
+        return False
+    return tier[0] != Tier.OTHER_KERNEL or tier[3] >= _SAME_SERIES
 
 
 def _is_elsewhere(context: Context, own: list[Candidate], type_: Type, symbol: Symbol) -> bool:
@@ -266,8 +271,6 @@ def _is_doubtful_rule(context: Context, type_: Type, proposal: Proposal, known: 
         other = {element_of(c.type) for c in known.candidates if c.kernels} - {proposal.type}
         name = _SHORT.get(type_.type_name(), "")
         return bool(other) or (bool(name) and context.types.from_text(name) is not None)
-    if proposal.tier[0] != Tier.FAMILY:
-        return False
     if type_.unaliased_kind() is TypeKind.POINTER:
         return proposal.support < context.policy.pointer_family
     return type_.kind is TypeKind.ARRAY and _points_to_const_as_well(context, type_)
