@@ -15,11 +15,11 @@ from __future__ import annotations
 from drgn import Type, TypeKind
 
 from btfdbg.btf import Btf, Kind, kinds
-from btfdbg.cdecl import QUALIFIERS, CDeclError, unqualified
+from btfdbg.cdecl import QUALIFIERS, unqualified
 from btfdbg.errors import BtfError
 from btfdbg.variables.beyond import holds_by_itself
 from btfdbg.variables.context import Context
-from btfdbg.variables.convert import describe
+from btfdbg.variables.convert import tree_of
 from btfdbg.variables.evidence import Accesses
 from btfdbg.variables.forms import size_of
 from btfdbg.variables.placement import SectionKind
@@ -117,11 +117,11 @@ def _is_passed_as_another(context: Context, type_: Type, found: Accesses) -> boo
     if not found.passed or context.evidence.btf is None or context.evidence.symbol_at is None:
         return False
     btf = context.evidence.btf()
-    try:
-        tree = unqualified(describe(type_), *QUALIFIERS)
-    except CDeclError:
+    tree = tree_of(type_)
+    if tree is None:
         return False
-    own = {btf.skip_mods_and_typedefs(i) for i in context.checker.ids(tree)}
+    ids = context.checker.ids(unqualified(tree, *QUALIFIERS))
+    own = {btf.skip_mods_and_typedefs(i) for i in ids}
     told = set()
     for address in found.passed:
         function = context.evidence.symbol_at(address)

@@ -29,7 +29,7 @@ from btfdbg.vardb.name_patterns import without_length
 from btfdbg.vardb.textdb import AnnotatedType
 from btfdbg.variables.agreement import element_of, own_or_curated
 from btfdbg.variables.context import Context
-from btfdbg.variables.convert import describe
+from btfdbg.variables.convert import tree_of
 from btfdbg.variables.forms import size_of
 from btfdbg.variables.placement import SectionKind
 from btfdbg.variables.policy import Tier
@@ -278,11 +278,9 @@ def _is_doubtful_rule(context: Context, type_: Type, proposal: Proposal, known: 
 
 def _points_to_const_as_well(context: Context, type_: Type) -> bool:
     """Whether BTF has the same table of pointers to what is const."""
-    try:
-        tree = describe(type_)
-    except CDeclError:
+    tree = tree_of(type_)
+    if not isinstance(tree, Array):
         return False
-    assert isinstance(tree, Array)
     pointer = unqualified(tree.element, "const")
     if not isinstance(pointer, Pointer) or is_const(pointer.target):
         return False

@@ -228,6 +228,14 @@ def describe(type_: Type, depth: int = 0) -> CType:
     return qualified(result, *(name for name, flag in _QUALIFIERS.items() if flags & flag))
 
 
+def tree_of(type_: Type) -> CType | None:
+    """As :func:`describe`; ``None`` for a type that cannot be written."""
+    try:
+        return describe(type_)
+    except CDeclError:
+        return None
+
+
 def _describe_unqualified(type_: Type, depth: int) -> CType:
     kind = type_.kind
     if kind == TypeKind.VOID:

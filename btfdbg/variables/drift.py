@@ -16,7 +16,7 @@ from btfdbg.lazy_dataclass import replace
 from btfdbg.vardb.textdb import AnnotatedType
 from btfdbg.variables.agreement import element_of, is_number
 from btfdbg.variables.context import Context
-from btfdbg.variables.convert import describe
+from btfdbg.variables.convert import tree_of
 from btfdbg.variables.forms import size_of
 from btfdbg.variables.placement import SectionKind
 from btfdbg.variables.proposals import KnownName, Proposal
@@ -81,7 +81,7 @@ def _may_have_had_const(
         return False
     if context.places.of(symbol.address) is not SectionKind.CONST:
         return False
-    tree = _tree(type_)
+    tree = tree_of(type_)
     if not isinstance(tree, Array) or not is_const(tree):
         return False
     bare = replace(tree, element=unqualified(tree.element, "const"))
@@ -122,10 +122,3 @@ def _dimensions(text: str) -> int:
     while isinstance(tree, Array):
         found, tree = found + 1, tree.element
     return found
-
-
-def _tree(type_: Type) -> CType | None:
-    try:
-        return describe(type_)
-    except CDeclError:
-        return None

@@ -16,7 +16,6 @@ from drgn import Type, TypeKind
 from btfdbg.cdecl import (
     QUALIFIERS,
     Array,
-    CDeclError,
     CType,
     Named,
     Pointer,
@@ -29,7 +28,7 @@ from btfdbg.lazy_dataclass import replace
 from btfdbg.vardb.textdb import AnnotatedType
 from btfdbg.variables import macro_names
 from btfdbg.variables.ahead import Ahead
-from btfdbg.variables.convert import TypeBuilder, describe
+from btfdbg.variables.convert import TypeBuilder, tree_of
 from btfdbg.variables.evidence import ImageFacts
 from btfdbg.variables.forms import Form, Forms, size_of
 from btfdbg.variables.lengths import ArrayEvidence, array_length
@@ -237,13 +236,10 @@ class TypeChecker:
 
     def contradicts(self, type_: Type, data: bytes) -> bool:
         """Whether an object that is no array cannot be of a type, by its contents."""
-        if self._words is None:
+        words, tree = self._words, tree_of(type_)
+        if words is None or tree is None:
             return False
-        try:
-            layouts = self._forms.of_tree(describe(type_)).layouts
-        except CDeclError:
-            return False
-        words = self._words
+        layouts = self._forms.of_tree(tree).layouts
         return bool(layouts) and all(
             layout.size >= words.pointer_size and words.contradiction(layout, data[: layout.size])
             for layout in layouts
@@ -260,10 +256,7 @@ class TypeChecker:
 
         None where the dump states the length: a parameter's, or a count of the kernel's.
         """
-        try:
-            tree = describe(type_)
-        except CDeclError:
-            return []
+        tree = tree_of(type_)
         if not isinstance(tree, Array) or tree.length is None:
             return []
         element = self._forms.of_tree(tree.element)
