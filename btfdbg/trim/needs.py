@@ -13,7 +13,6 @@ Facts: kernel ``include/asm-generic/vmlinux.lds.h`` for the section symbols,
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Literal
 
 import drgn
 from drgn import FaultError, Object
@@ -27,8 +26,8 @@ from btfdbg.trim import others, walks
 from btfdbg.trim.recorder import Recorder
 from btfdbg.trim.touching import Need
 from btfdbg.vmcore.paging import NotMappedError, ways_to_translate
+from btfdbg.vmcore.platforms import byte_order
 
-IS_LITTLE_ENDIAN = drgn.PlatformFlags.IS_LITTLE_ENDIAN
 _MAX_TABLES = 1 << 17
 _MAX_SECTION = 256 << 20
 _MAX_MODULE = 64 << 20
@@ -237,9 +236,7 @@ def code_on_stacks(recorder: Recorder, session: Session) -> None:
     if [len(found) for found in ends] != [1, 1]:
         return
     code = range(ends[0][0].address + _CALL_BYTES, ends[1][0].address)
-    order: Literal["little", "big"] = "little"
-    if prog.platform is not None and not prog.platform.flags & IS_LITTLE_ENDIAN:
-        order = "big"
+    order = byte_order(prog.platform)
     seen: set[int] = set()
     running = [cpu_curr(prog, cpu) for cpu in for_each_up_cpu(prog)]
     for task in (*running, *for_each_task(prog)):

@@ -20,6 +20,7 @@ from drgn import FaultError, Object
 from btfdbg.program.session import Session, session
 from btfdbg.trim.recorder import Recorder
 from btfdbg.trim.touching import SKIPPED, Need, strings, whole
+from btfdbg.vmcore.platforms import byte_order
 
 _MAX_ROOTS = 1 << 20
 _MAX_NODES = 1 << 10
@@ -47,16 +48,13 @@ def memory_sections(recorder: Recorder, session: Session) -> None:
     word = 8
     recorder.touch(start, roots * word)
     page = int(prog["PAGE_SIZE"])
-    order = "little"
-    platform = prog.platform
-    if platform is not None and not platform.flags & drgn.PlatformFlags.IS_LITTLE_ENDIAN:
-        order = "big"
+    order = byte_order(prog.platform)
     try:
         words = prog.read(start, roots * word)
     except FaultError:
         return
     for at in range(0, len(words), word):
-        root = int.from_bytes(words[at : at + word], "big" if order == "big" else "little")
+        root = int.from_bytes(words[at : at + word], order)
         if root:
             recorder.touch(root, page)
 
