@@ -243,7 +243,7 @@ def code_on_stacks(recorder: Recorder, session: Session) -> None:
         try:
             place = prog.stack_trace(task)[0].sp
             stack = int(task.stack.value_())
-            end = stack + others.stack_size(task)
+            end = stack + others.stack_size(session, task)
             if not stack <= place < end:
                 continue  # in an interrupt's
             data: bytes = prog.read(place, end - place)

@@ -17,7 +17,7 @@ from itertools import chain, islice
 import drgn
 from drgn import FaultError, Object
 
-from btfdbg.program.session import Session, session
+from btfdbg.program.session import Session
 from btfdbg.trim.recorder import Recorder
 from btfdbg.trim.touching import SKIPPED, Need, strings, whole
 from btfdbg.vmcore.platforms import byte_order
@@ -105,7 +105,7 @@ def tasks(recorder: Recorder, session: Session) -> None:
             return
         try:
             whole(recorder, task)
-            recorder.touch(int(task.stack.value_()), stack_size(task))
+            recorder.touch(int(task.stack.value_()), stack_size(session, task))
         except SKIPPED:
             continue  # of one task
 
@@ -136,7 +136,7 @@ def memory_blocks(recorder: Recorder, session: Session) -> None:
         whole(recorder, block)
 
 
-def stack_size(task: Object) -> int:
+def stack_size(session: Session, task: Object) -> int:
     """Bytes of a task's stack: of its area, or without CONFIG_VMAP_STACK of the first task's."""
     try:
         pages = int(task.stack_vm_area.nr_pages)
@@ -144,8 +144,7 @@ def stack_size(task: Object) -> int:
         pages = 0
     if pages:
         return min(pages * int(task.prog_["PAGE_SIZE"]), _MAX_STACK)
-    known = session(task.prog_)
-    stacks = known.lookup_symbols("init_stack") + known.lookup_symbols("init_thread_union")
+    stacks = session.lookup_symbols("init_stack") + session.lookup_symbols("init_thread_union")
     return min(stacks[0].size, _MAX_STACK) if len(stacks) == 1 else _SMALL_STACK
 
 

@@ -67,6 +67,7 @@ def test_super_blocks_and_the_map_of_memory_are_kept(hung: drgn.Program) -> None
 
 
 def test_a_stack_has_the_size_of_its_area(hung: drgn.Program) -> None:
-    sizes = {others.stack_size(task) for task in for_each_task(hung)}
+    session, first = session_of(hung), hung["init_task"].address_of_()
+    sizes = {others.stack_size(session, task) for task in for_each_task(hung)}
     assert sizes == {16 << 10}
-    assert others.stack_size(hung["init_task"].address_of_()) == 16 << 10  # it has no area
+    assert others.stack_size(session, first) == 16 << 10  # it has no area
