@@ -195,15 +195,11 @@ def running_code(recorder: Recorder, session: Session) -> None:
     crash finds by their code how large frames are, and by that of schedule() where a task
     that does not run goes on.
     """
-    from drgn.helpers.linux.pid import for_each_task
-    from drgn.helpers.linux.sched import cpu_curr
-
     prog = recorder.prog
     functions: set[tuple[int, int]] = set()
     for name in _CODE_OF_CRASH:
         functions.update((s.address, _READ_AHEAD * s.size) for s in session.lookup_symbols(name))
-    running = [cpu_curr(prog, cpu) for cpu in for_each_up_cpu(prog)]
-    for task in (*running, *for_each_task(prog)):
+    for task in _tasks(prog):
         try:
             counters = _stack(task)
         except (BtfdbgError, FaultError, ValueError, LookupError):
@@ -228,9 +224,6 @@ def code_on_stacks(recorder: Recorder, session: Session) -> None:
     believes one if the call before it is of the function that it comes from (x86_64.c,
     x86_64_function_called_by()): else what an earlier call left there is a frame.
     """
-    from drgn.helpers.linux.pid import for_each_task
-    from drgn.helpers.linux.sched import cpu_curr
-
     prog = recorder.prog
     ends = [session.lookup_symbols(name) for name in ("_stext", "_etext")]
     if [len(found) for found in ends] != [1, 1]:
@@ -238,8 +231,7 @@ def code_on_stacks(recorder: Recorder, session: Session) -> None:
     code = range(ends[0][0].address + _CALL_BYTES, ends[1][0].address)
     order = byte_order(prog.platform)
     seen: set[int] = set()
-    running = [cpu_curr(prog, cpu) for cpu in for_each_up_cpu(prog)]
-    for task in (*running, *for_each_task(prog)):
+    for task in _tasks(prog):
         try:
             place = prog.stack_trace(task)[0].sp
             stack = int(task.stack.value_())
@@ -254,6 +246,14 @@ def code_on_stacks(recorder: Recorder, session: Session) -> None:
             if address in code and address not in seen:
                 seen.add(address)
                 recorder.touch(address - _CALL_BYTES, _CALL_BYTES)
+
+
+def _tasks(prog: drgn.Program) -> list[Object]:
+    """What each CPU runs, idle tasks too, which are in no list; and every task."""
+    from drgn.helpers.linux.pid import for_each_task
+    from drgn.helpers.linux.sched import cpu_curr
+
+    return [*(cpu_curr(prog, cpu) for cpu in for_each_up_cpu(prog)), *for_each_task(prog)]
 
 
 def _stack(task: Object) -> list[int]:

@@ -12,6 +12,7 @@ Facts: crash 9's ``memory.c`` (vm_init(), kmem_cache_init(), node_table_init()),
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import chain, islice
 
 import drgn
@@ -158,13 +159,17 @@ def memory_map(recorder: Recorder, session: Session) -> None:
     whole(recorder, recorder.prog["e820_table"])
 
 
-def super_blocks(recorder: Recorder, session: Session) -> None:
-    """Each super block by itself."""
+def each_super_block(prog: drgn.Program) -> Iterator[Object]:
+    """The super blocks of all file systems."""
     from drgn.helpers.linux.list import list_for_each_entry
 
-    head = recorder.prog["super_blocks"].address_of_()
-    supers = list_for_each_entry("struct super_block", head, "s_list")
-    for super_block in islice(supers, _MAX_SUPERS):
+    head = prog["super_blocks"].address_of_()
+    return islice(list_for_each_entry("struct super_block", head, "s_list"), _MAX_SUPERS)
+
+
+def super_blocks(recorder: Recorder, session: Session) -> None:
+    """Each super block by itself."""
+    for super_block in each_super_block(recorder.prog):
         try:
             whole(recorder, super_block)
         except SKIPPED:

@@ -18,11 +18,11 @@ from drgn import Object
 
 from btfdbg.program.session import Session
 from btfdbg.trim.disks import disks
+from btfdbg.trim.others import each_super_block
 from btfdbg.trim.recorder import Recorder
 from btfdbg.trim.touching import SKIPPED, Need, strings, whole
 from btfdbg.trim.walks import dentry, inode
 
-_MAX_SUPERS = 1 << 12
 _MAX_INODES = 1 << 15
 _MAX_QUEUES = 1 << 12
 _MAX_WORK = 1 << 12
@@ -39,9 +39,7 @@ def super_blocks(recorder: Recorder, session: Session) -> None:
     # d_alias is in a union that has a name up to v7.0.
     named = not recorder.prog.type("struct dentry").has_member("d_alias")
     alias = "d_u.d_alias" if named else "d_alias"
-    head = recorder.prog["super_blocks"].address_of_()
-    supers = list_for_each_entry("struct super_block", head, "s_list")
-    for super_block in islice(supers, _MAX_SUPERS):
+    for super_block in each_super_block(recorder.prog):
         try:
             whole(recorder, super_block)
             inodes = super_block.s_inodes.address_of_()
