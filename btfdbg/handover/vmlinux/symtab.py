@@ -43,9 +43,7 @@ class Symtab:
         place = len(strings)
         strings += name.encode("utf-8", "surrogateescape")
         strings += b"\0"
-        if letter.islower() and letter not in _WEAK:
-            self._local += self._pack(place, kind, 0, number, address, size)
-        elif letter in _WEAK:
+        if letter in _WEAK:
             self._others += self._pack(place, _WEAK_BINDING << 4 | kind, 0, number, address, size)
         elif letter.isupper():
             self._others += self._pack(place, _GLOBAL << 4 | kind, 0, number, address, size)
