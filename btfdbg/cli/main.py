@@ -14,7 +14,7 @@ import io
 import os
 import sys
 
-from btfdbg.errors import BtfdbgError, DebugInfoError
+from btfdbg.errors import BtfdbgError, DebugInfoError, ImageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -290,9 +290,9 @@ def open_for(
             if other is None:
                 raise
             prog, info = open_dump(other, architecture=args.architecture, vmcoreinfo=vmcoreinfo)
-    if args.symbols:
-        # A module is known once the kernel's types are.
-        _load_symbols(prog, [file for file in args.symbols if not _is_module(file)])
+    # A module is known once the kernel's types are.
+    modules = [file for file in args.symbols or () if _is_module(file)]
+    _load_symbols(prog, [file for file in args.symbols or () if file not in modules])
     if info.is_mapped:
         from btfdbg.cli.sigbus import end_with_a_message
 
@@ -308,7 +308,6 @@ def open_for(
         ),
         info,
     )
-    modules = [file for file in args.symbols or () if _is_module(file)]
     if modules:
         from btfdbg.program.modules import wanting
 
@@ -351,14 +350,13 @@ def open_session(args: argparse.Namespace) -> Session:
 
 
 def _is_module(path: str) -> bool:
-    """Whether a file is a relocatable one of ELF (ET_REL), as .ko files are."""
+    """Whether a file is a relocatable one of ELF, as .ko files are."""
+    from btfdbg.images import elf, read_head
+
     try:
-        with open(path, "rb") as file:
-            head = file.read(18)
-    except OSError:
+        return elf.is_relocatable(read_head(path))
+    except ImageError:
         return False  # drgn says what is the matter with it
-    kind = head[16:18][:: -1 if head[5:6] == b"\1" else 1]
-    return head[:4] == b"\x7fELF" and kind == b"\0\1"
 
 
 def _load_symbols(prog: drgn.Program, files: Sequence[str]) -> None:

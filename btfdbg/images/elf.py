@@ -93,9 +93,19 @@ def _table(data: bytes | memoryview | mmap) -> _Table:
 
 def is_core(data: bytes | memoryview | mmap) -> bool:
     """Return whether data starts as an ELF core dump does."""
+    return _type(data) == ET_CORE
+
+
+def is_relocatable(data: bytes | memoryview | mmap) -> bool:
+    """Return whether data starts as an ELF file that is not linked does, as modules are."""
+    return _type(data) == ET_REL
+
+
+def _type(data: bytes | memoryview | mmap) -> int:
+    """The header's ``e_type``; 0 (ET_NONE) of what is no ELF file."""
     if bytes(data[:4]) != MAGIC or len(data) < 18:
-        return False
-    return int.from_bytes(data[16:18], "big" if data[5] == 2 else "little") == ET_CORE
+        return 0
+    return int.from_bytes(data[16:18], "big" if data[5] == 2 else "little")
 
 
 def open_elf(data: bytes | mmap) -> Any:

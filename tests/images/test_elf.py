@@ -14,6 +14,7 @@ from btfdbg.images.elf import (
     SHF_ALLOC,
     SHF_COMPRESSED,
     is_core,
+    is_relocatable,
     replace_sections,
     sections,
 )
@@ -83,9 +84,12 @@ def test_compressed_section_that_says_too_much_is_refused() -> None:
 @pytest.mark.parametrize(("type_", "core"), [(1, False), (4, True)])
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_core_is_known_by_its_header(type_: int, core: bool, order: str) -> None:
-    assert is_core(elf({}, type_=type_, order=order)) == core
-    assert not is_core(b"\x7fELF")
-    assert not is_core(b"")
+    data = elf({}, type_=type_, order=order)
+    assert is_core(data) == core
+    assert is_relocatable(data) == (not core)
+    for text in (b"\x7fELF", b""):
+        assert not is_core(text)
+        assert not is_relocatable(text)
 
 
 GOOD = elf(CONTENTS)
