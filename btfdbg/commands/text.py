@@ -98,6 +98,10 @@ def cut(text: str, columns: int) -> str:
     return "".join(kept) + "…"
 
 
+# A word or more, and what it means in a column behind it.
+_ROW = pattern(r"\S+(?: \S+)* {2,}(?=\S)")
+
+
 def fold(text: str, columns: int = 80) -> str:
     """
     Text whose paragraphs, and rows of a word and what it means, are broken at a width.
@@ -109,36 +113,30 @@ def fold(text: str, columns: int = 80) -> str:
           two
           three
     """
-    import re
     import textwrap
 
-    out: list[str] = []
+    rows: list[tuple[str, str]] = []  # what stays, and what is broken beside it
     indent = -1  # of the row or paragraph that is open; -1 if none is
-
-    def is_more(line: str) -> bool:
-        return indent >= 0 and len(line) - len(line.lstrip()) == indent
-
     for line in text.split("\n"):
-        row = re.match(r"\S+(?: \S+)* {2,}(?=\S)", line)
-        if not line.strip():
-            indent = -1
-        elif row is not None:
+        words = line.lstrip()
+        row = _ROW.match(line)
+        if row is not None:
             indent = row.end()
-        elif is_more(line):
-            out[-1] += " " + line.strip()
-            continue
+            rows.append((row.group(), line[indent:]))
+        elif words and len(line) - len(words) == indent:
+            head, before = rows[-1]
+            rows[-1] = head, f"{before} {words.rstrip()}"
         else:
-            indent = 0 if line[0] != " " else -1
-        out.append(line)
+            indent = 0 if words and line[0] != " " else -1
+            rows.append(("", line))
     folded: list[str] = []
-    for line in out:
-        row = re.match(r"\S+(?: \S+)* {2,}(?=\S)", line)
+    for head, words in rows:
+        line = head + words
         if line[:1] in ("", " ") or len(line) <= columns:
             folded.append(line)
             continue
-        head = row.group() if row is not None else ""
         folded += textwrap.wrap(
-            line[len(head) :],
+            words,
             columns,
             initial_indent=head,
             subsequent_indent=" " * len(head),
