@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from btfdbg.program.finders import BtfFinders
     from btfdbg.program.module_objects import ModuleObjects
     from btfdbg.program.modules import ModuleBtfs
-    from btfdbg.variables import VariableTypes
+    from btfdbg.variables import TypedVariable, VariableTypes
     from btfdbg.variables.evidence import Accesses, CodeType
     from btfdbg.variables.symbols import Symbol
     from btfdbg.variables.var_offsets import VarOffsets
@@ -255,9 +255,7 @@ class Session:
         """
         if self.converter is not None and self._in_own_btf(name):
             return "kernel BTF"
-        found = None
-        if self.variables is not None:
-            found = self.variables.find(name) or self.variables.first_linked(name)
+        found = self._typed_variable(name)
         if found is not None:
             return found.known_from
         if self.module_objects is None or self.lookup_symbols(name):
@@ -273,10 +271,16 @@ class Session:
         >>> session.variable_caution("vmap_allow_huge")
         'clang may keep the opposite of a static bool that is true at first'
         """
-        if self.variables is None or (self.converter is not None and self._in_own_btf(name)):
+        if self.converter is not None and self._in_own_btf(name):
             return ""
-        found = self.variables.find(name) or self.variables.first_linked(name)
+        found = self._typed_variable(name)
         return "" if found is None else found.caution
+
+    def _typed_variable(self, name: str) -> TypedVariable | None:
+        """What evidence says of a variable of the kernel; of several that the linker has first."""
+        if self.variables is None:
+            return None
+        return self.variables.find(name) or self.variables.first_linked(name)
 
     def own_variable(self, name: str, address: int) -> TypeId | None:
         """
