@@ -44,12 +44,10 @@ def is_per_cpu(session: Session, name: str) -> bool:
         return any(sym.percpu and sym.address == address for sym in symbols)
     if not name.isidentifier():
         return False
-    if symbols and _ends(session):
-        return False
+    ranges = [] if symbols else of_modules(session)
     in_kernel = None if _ends(session) else _template(session)
-    ranges = [in_kernel] if in_kernel else []
-    if not symbols:
-        ranges += of_modules(session)
+    if in_kernel:
+        ranges = [in_kernel, *ranges]
     if not ranges:
         return False
     try:
