@@ -100,12 +100,13 @@ def _require_architecture(info: DumpInfo, platform: drgn.Platform) -> None:
     candidate = Candidate(info.vmcoreinfo.split(b"\0")[0], 0, False)
     named = architectures_of(candidate.info)
     found = [platform_of(architecture, True) for architecture in named]
+    fits = platform.arch in named
     if info.memory is not None and "init_uts_ns" in candidate.info.symbols:
         believed = check(candidate, info.memory, named)
         if believed is not None:
             found = [platform_of(believed.architecture, believed.little_endian)]
-            named = [] if found[0] != platform else named
-    if found and platform.arch not in named:
+            fits = platform in found
+    if found and not fits:
         raise DebugInfoError(
             f"{info.path} is of {' or '.join(map(machine_of, found))}, not of"
             f" {machine_of(platform)}",
