@@ -399,8 +399,6 @@ def _main_module(session: Session) -> None:
     """
     prog = session.prog
     module = prog.main_module("kernel", create=True)
-    if isinstance(module, tuple):  # (module, new) in drgn's stubs
-        module = module[0]
     if module.build_id is None and session.build_id:
         module.build_id = bytes.fromhex(session.build_id)
     _settle_char(session, module)

@@ -20,7 +20,7 @@ from __future__ import annotations
 import itertools
 import struct
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import drgn
 
@@ -75,8 +75,7 @@ def read_list(prog: drgn.Program) -> list[Found] | None:
 
 def create(prog: drgn.Program, found: Found) -> drgn.RelocatableModule:
     """Make drgn's Module of it, as drgn makes it."""
-    made: Any = prog.relocatable_module(found.name, found.ranges[0][0], create=True)
-    module: drgn.RelocatableModule = made[0] if isinstance(made, tuple) else made
+    module = prog.relocatable_module(found.name, found.ranges[0][0], create=True)
     module.object = drgn.Object(prog, "struct module *", value=found.at)
     module.address_ranges = found.ranges
     module.build_id = found.build_id

@@ -71,8 +71,6 @@ def _restore(session: Session, module: Object, known: set[int], order: dict[int,
         if regions[0][0] in known or any(end > 1 << 64 for _, end in regions):
             return ""
         created = session.prog.relocatable_module(name, regions[0][0], create=True)
-        if isinstance(created, tuple):  # (module, new) in some versions of drgn
-            created = created[0]
         created.object = module
         created.address_ranges = regions
         created.debug_file_status = drgn.ModuleFileStatus.DONT_NEED
