@@ -23,7 +23,7 @@ from btfdbg.kallsyms.addresses import Encoding
 from btfdbg.kallsyms.model import try_read
 from btfdbg.kallsyms.tables import KallsymsTable
 from btfdbg.lazy_dataclass import dataclass
-from btfdbg.vmcore.elfcore import parse_notes
+from btfdbg.vmcore.elfcore import NT_GNU_BUILD_ID, parse_notes
 from btfdbg.vmcore.memory import PhysicalMemory
 from btfdbg.vmcore.paging import Paging, ways_to_translate
 from btfdbg.vmcore.vmcoreinfo import VmcoreInfo
@@ -36,7 +36,6 @@ _MASK64 = (1 << 64) - 1
 _MAX_TABLE_PAGES = 1 << 14
 # Of the x86 boot protocol, bytes from the start of struct boot_params.
 _BOOT_MAGIC, _PREF_ADDRESS = 0x202, 0x258
-_NT_GNU_BUILD_ID = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +90,7 @@ def _build_id(memory: PhysicalMemory, image: Image) -> str:
     if start is None or end is None or not 0 < end - start <= _MAX_NOTES:
         return ""
     for note in parse_notes(try_read(memory.read, start, end - start) or b"", "<"):
-        if note.name == "GNU" and note.type == _NT_GNU_BUILD_ID and 2 <= len(note.desc) <= 64:
+        if note.name == "GNU" and note.type == NT_GNU_BUILD_ID and 2 <= len(note.desc) <= 64:
             return note.desc.hex()
     return ""
 

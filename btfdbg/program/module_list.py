@@ -25,14 +25,13 @@ from typing import NamedTuple
 import drgn
 
 from btfdbg.errors import BtfdbgError
-from btfdbg.vmcore.elfcore import parse_notes
+from btfdbg.vmcore.elfcore import NT_GNU_BUILD_ID, parse_notes
 
 _MAX_MODULES = 1 << 12
 _MAX_SECTIONS = 1 << 10
 _MAX_NOTES = 1 << 16  # a module's notes have some 100 bytes
 _MAX_NAME = 256
 _PAGE = 4096
-_NT_GNU_BUILD_ID = 3
 _MODULE_STATE_LIVE = 0
 
 
@@ -173,7 +172,7 @@ class _Reader:
                 raise _Odd
             notes = self._read(_pointer(data, self._attribute_private), size)
             for note in parse_notes(notes, "<"):
-                if note.name == "GNU" and note.type == _NT_GNU_BUILD_ID and note.desc:
+                if note.name == "GNU" and note.type == NT_GNU_BUILD_ID and note.desc:
                     return bytes(note.desc)
         return None
 

@@ -23,6 +23,7 @@ from btfdbg.vmcore.memory import Extent
 
 PT_LOAD = 1
 PT_NOTE = 4
+NT_GNU_BUILD_ID = 3  # of notes named "GNU"
 NO_ADDRESS = (1 << 64) - 1
 _EHDR_SIZE = 64
 _PHDR_SIZE = 56

@@ -37,14 +37,13 @@ from btfdbg.kallsyms.choice import is_text
 from btfdbg.kallsyms.model import Sym, try_read
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.varextract.noise import NOISE_NAMES
-from btfdbg.vmcore.elfcore import Note
+from btfdbg.vmcore.elfcore import NT_GNU_BUILD_ID, Note
 from btfdbg.vmcore.platforms import machine_of, row_of
 
 if TYPE_CHECKING:
     from btfdbg.program.session import Session
 
 _MASK64 = (1 << 64) - 1
-_BUILD_ID = 3
 _MAX_PERCPU = 64 << 20
 _MAX_MODULE = 64 << 20
 _MAX_ORC = 1 << 22
@@ -230,7 +229,8 @@ class _Export:
 
     def _build_id(self) -> None:
         """The build id that VMCOREINFO states; .notes could not be read, or has no name."""
-        data = Note("GNU", _BUILD_ID, bytes.fromhex(self.session.build_id)).packed(self.elf.prefix)
+        note = Note("GNU", NT_GNU_BUILD_ID, bytes.fromhex(self.session.build_id))
+        data = note.packed(self.elf.prefix)
         self.elf.add(".note.gnu.build-id", data, type_=elf.Type.NOTE, align=4)
 
     def _percpu(self) -> int | None:
