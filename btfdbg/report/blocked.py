@@ -84,22 +84,26 @@ class Blockage:
     def __init__(self, look: Look) -> None:
         self._look = look
         self._frozen: dict[int, Frozen | None] = {}
-        self._untold = 0
 
-    @functools.cached_property
+    @property
     def tasks(self) -> tuple[Blocked, ...]:
         """The blocked tasks, the longest first."""
+        return self._tasks[0]
+
+    @functools.cached_property
+    def _tasks(self) -> tuple[tuple[Blocked, ...], int]:
+        """The blocked tasks, the longest first, and how many others' state cannot be read."""
         from drgn.helpers.linux.sched import task_state_to_char
 
         look = self._look
-        self._untold = 0
+        unread = 0
         found: list[Blocked] = []
         for task in look.tasks:
             try:
                 if task_state_to_char(task) != "D":
                     continue
             except UNREADABLE:
-                self._untold += 1
+                unread += 1
                 continue
             if len(found) >= MAX_UNWOUND:
                 look.doubts.add(
@@ -107,16 +111,15 @@ class Blockage:
                 )
                 break
             found.append(self._blocked(task))
-        return tuple(sorted(found, key=lambda b: -(b.seconds or 0)))
+        return tuple(sorted(found, key=lambda b: -(b.seconds or 0))), unread
 
-    @property
+    @functools.cached_property
     def untold(self) -> int:
         """Of how many tasks it cannot be told: their state cannot be read, or they are lost."""
         from btfdbg.patches.tasks import task_count
 
         look = self._look
-        _ = self.tasks
-        return self._untold + max((task_count(look.prog) or 0) - len(look.tasks), 0)
+        return self._tasks[1] + max((task_count(look.prog) or 0) - len(look.tasks), 0)
 
     @property
     def none(self) -> str:
@@ -126,7 +129,7 @@ class Blockage:
         Example: ``"No task is blocked (D)."``, only if the state of each could be read.
         """
         untold = self.untold
-        read = len(self._look.tasks) - self._untold
+        read = len(self._look.tasks) - self._tasks[1]
         if not read:
             return "Whether a task is blocked (D) cannot be told: no task's state can be read."
         if untold:
