@@ -54,6 +54,19 @@ def missing_at(prog: drgn.Program, frames: Iterable[drgn.StackFrame]) -> tuple[i
     return None
 
 
+def known(prog: drgn.Program, trace: drgn.StackTrace) -> tuple[tuple[drgn.StackFrame, ...], str]:
+    """
+    Tell the frames of a stack that are not made up, and why there are no more.
+
+    :return: The reason is "" if nothing speaks against any of them.
+    """
+    missing = missing_at(prog, trace)
+    if missing is None:
+        return tuple(trace), ""
+    count, at = missing
+    return tuple(trace)[:count], f"{REMARK} ({at:#x} cannot be read)"
+
+
 def _lost(prog: drgn.Program, frame: drgn.StackFrame, before: int, sp: int) -> int | None:
     """The address that is missing between a frame and one that cannot be its caller's."""
     jumps = not before <= sp <= before + _LARGEST

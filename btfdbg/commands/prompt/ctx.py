@@ -274,15 +274,14 @@ def _stack(session: Session, task: drgn.Object | None, first: int) -> Iterator[l
         raise LookupError("the stack cannot be unwound")
     if first:
         yield [("dim", f"#0 to #{first - 1} are how it came to the panic: bt")]
-    from btfdbg.frames.stack_end import REMARK, missing_at
+    from btfdbg.frames import stack_end
 
-    missing = missing_at(session.prog, trace)
-    count = len(trace) if missing is None else missing[0]
-    for i, frame in enumerate(itertools.islice(trace, count)):
+    frames, why_no_more = stack_end.known(session.prog, trace)
+    for i, frame in enumerate(frames):
         if i < first:
             continue
         if i >= first + _MAX_FRAMES:
-            yield [("dim", f"… {count - i} more frames")]
+            yield [("dim", f"… {len(frames) - i} more frames")]
             return
         name = frame.name or "???"
         offset = ""
@@ -301,8 +300,8 @@ def _stack(session: Session, task: drgn.Object | None, first: int) -> Iterator[l
             ("dim", " (interrupted)" if frame.interrupted and i else ""),
             ("comment", _file(session, frame)),
         ]
-    if missing is not None:
-        yield [("dim", f"{REMARK} ({missing[1]:#x} cannot be read)")]
+    if why_no_more:
+        yield [("dim", why_no_more)]
 
 
 def _file(session: Session, frame: drgn.StackFrame) -> str:

@@ -63,13 +63,12 @@ def frame(session: Session, args: argparse.Namespace) -> None:
     if task is None:
         raise CommandError("the crashed task cannot be told; name one: frame N -t PID")
     trace = session.prog.stack_trace(task)
+    from btfdbg.frames import stack_end
     from btfdbg.frames.arguments import arguments
-    from btfdbg.frames.stack_end import REMARK, missing_at
 
-    missing = missing_at(session.prog, trace)
-    known = tuple(trace)[: None if missing is None else missing[0]]
+    known, why_no_more = stack_end.known(session.prog, trace)
     if not 0 <= args.number < len(known):
-        why = "" if missing is None else f"; {REMARK} ({missing[1]:#x} cannot be read)"
+        why = f"; {why_no_more}" if why_no_more else ""
         raise CommandError(f"the stack has the frames 0 to {len(known) - 1}{why}")
     one = known[args.number]
     output.emit(("dim", f"#{args.number} "), ("symbol", one.name or "???"), _offset(one))
