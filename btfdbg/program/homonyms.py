@@ -49,6 +49,10 @@ class Homonym:
 
     def describe(self) -> str:
         """Number, size, and what it begins with."""
+        return f"{self.type.tag}#{self.number}: {self.about()}"
+
+    def about(self) -> str:
+        """Size, and what it begins with."""
         type_ = self.type
         begins = ""
         if type_.kind in (drgn.TypeKind.STRUCT, drgn.TypeKind.UNION):
@@ -57,7 +61,7 @@ class Homonym:
         elif type_.kind is drgn.TypeKind.ENUM:
             values = [value.name for value in (type_.enumerators or ())]
             begins = ", ".join(values[:_MAX_MEMBERS])
-        return f"{type_.tag}#{self.number}: {size_of(type_)} bytes ({begins})"
+        return f"{size_of(type_)} bytes ({begins})"
 
 
 def size_of(type_: drgn.Type) -> int:

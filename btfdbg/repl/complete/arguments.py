@@ -273,7 +273,7 @@ def type_path(typed: str, start: int, session: Session, kinds: frozenset[int]) -
 def _same_name(base: str, typed: str, start: int, session: Session) -> list[Completion]:
     """``NAME#1``, ``NAME#2`` of several types of a name, with what each is."""
     found = [one for word in ("struct", "union") for one in homonyms.homonyms(session, word, base)]
-    texts = [(f"{base}#{one.number}", one.describe().partition(": ")[2]) for one in found]
+    texts = [(f"{base}#{one.number}", one.about()) for one in found]
     return _listed(texts, typed, start) if len(found) > 1 else []
 
 
