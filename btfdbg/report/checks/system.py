@@ -73,7 +73,7 @@ def _duration(seconds: float) -> str:
 
 
 def _taint(look: Look) -> Iterator[Item]:
-    from drgn.helpers.linux.panic import tainted
+    from btfdbg.report.taints import tainted
 
     try:
         letters = [letter for letter in tainted(look.prog) if letter.isalpha()]
