@@ -6,6 +6,7 @@ import re
 
 from btfdbg.commands.state import state_of
 from btfdbg.errors import BtfdbgError
+from btfdbg.lazy_pattern import pattern
 from btfdbg.program import homonyms
 from btfdbg.program.per_cpu import copies, is_per_cpu
 from btfdbg.program.session import Session
@@ -13,6 +14,9 @@ from btfdbg.program.session import Session
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import drgn
+
+OF_CPU = pattern(r"([A-Za-z_]\w*):(\d{1,6})")
+"""``NAME:CPU``, the copy of a per-CPU variable that a CPU has."""
 
 _ROOT = re.compile(r"[A-Za-z_]\w*")
 _TYPE_WORDS = ("struct ", "union ", "enum ")

@@ -16,7 +16,7 @@ from typing import Any
 
 import drgn
 
-from btfdbg.commands.kernel_names import ArgumentError, check_cpu, copy_of, find_type
+from btfdbg.commands.kernel_names import OF_CPU, ArgumentError, check_cpu, copy_of, find_type
 from btfdbg.commands.state import state_of
 from btfdbg.commands.words import arrows
 from btfdbg.lazy_pattern import pattern
@@ -42,7 +42,6 @@ _DOLLAR = pattern(r"\$(\w*)")
 _POWER = pattern(r"[\w)\]]\s*\*\*\s*[-\w(]")
 # Of a text, which is no part of C's grammar here: comm = "x".
 _ASSIGNS = pattern(r"[^\"'=<>!]+=\s*[\"']")
-_OF_CPU = pattern(r"([A-Za-z_]\w*):(\d{1,6})")
 
 
 def address(session: Session, text: str) -> int:
@@ -68,7 +67,7 @@ def value(session: Session, text: str) -> int | drgn.Object:
     text = text.strip()
     # The address of a per-CPU variable is that of no CPU's copy.
     named = text[1:].lstrip() if text.startswith("&") else text
-    of_cpu = _OF_CPU.fullmatch(named)
+    of_cpu = OF_CPU.fullmatch(named)
     if of_cpu and is_per_cpu(session, of_cpu[1]):
         return copy_of(session, of_cpu[1], int(of_cpu[2]))
     check_cpu(session, named)

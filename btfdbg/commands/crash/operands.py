@@ -12,7 +12,6 @@ from drgn import offsetof
 from btfdbg.commands import kernel_names, values
 from btfdbg.program.session import Session
 
-_OF_CPU = re.compile(r"[A-Za-z_]\w*:\d+")
 _HEX = re.compile(r"(?:0x)?[0-9a-fA-F]{1,16}")
 
 
@@ -40,7 +39,7 @@ def one_place(session: Session, text: str) -> str:
 
     :raises PerCpuError: it is one.
     """
-    if not _OF_CPU.fullmatch(text):
+    if not kernel_names.OF_CPU.fullmatch(text):
         kernel_names.check_cpu(session, text)
     return hexadecimal(session, text)
 
