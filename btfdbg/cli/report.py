@@ -20,10 +20,9 @@ def add_log(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--log", metavar="FILE", help="a kernel log instead of a dump; - for stdin")
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what is reported on, and how."""
-    add_log(parser)
-    parser.add_argument("--format", choices=("text", "json", "html"), default="text")
+def add_format(parser: argparse.ArgumentParser, *more: str) -> None:
+    """Add ``--format``: text, JSON, or one of more; and ``--json``, as other verbs have it."""
+    parser.add_argument("--format", choices=("text", "json", *more), default="text")
     parser.add_argument(
         "--json",
         dest="format",
@@ -31,6 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         const="json",
         help="the same as --format json",
     )
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what is reported on, and how."""
+    add_log(parser)
+    add_format(parser, "html")
     parser.add_argument("-o", metavar="FILE", dest="out", help="write there instead of stdout")
 
 

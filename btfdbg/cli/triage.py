@@ -14,6 +14,7 @@ import json
 import os
 import sys
 
+from btfdbg.cli.report import add_format
 from btfdbg.errors import DebugInfoError
 from btfdbg.lazy_dataclass import replace
 from btfdbg.report.logs.lines import printable
@@ -36,14 +37,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the paths, the bounds and what is known."""
     parser.add_argument("paths", metavar="PATH", nargs="+", help="dumps, logs, or folders of them")
-    parser.add_argument("--format", choices=("text", "json"), default="text")
-    parser.add_argument(
-        "--json",
-        dest="format",
-        action="store_const",
-        const="json",
-        help="the same as --format json",
-    )
+    add_format(parser)
     parser.add_argument("-o", metavar="FILE", dest="out", help="write there instead of stdout")
     parser.add_argument(
         "--html",
