@@ -151,15 +151,11 @@ def _of_vmlinux(path: Path, database: Callable[[], Database], extra: Path | None
 
 def _accesses(kernel: ElfKernel) -> Callable[[Symbol], Accesses | None] | None:
     """What the code in the file does at its variables' addresses; None if it cannot be read."""
-    from drgn import FaultError
-
     from btfdbg.frames.accesses import AccessReader
+    from btfdbg.kallsyms.model import try_read
 
     def read(address: int, size: int) -> bytes | None:
-        try:
-            return bytes(kernel.prog.read(address, size))
-        except FaultError:
-            return None
+        return try_read(kernel.prog.read, address, size)
 
     def extent(address: int) -> tuple[int, int] | None:
         symbol = kernel.by_address(address)
