@@ -192,8 +192,7 @@ class BtfFinders:
         """Whether at most one symbol of the kernel and its modules has a name."""
         addresses = {s.address for s in self.session.lookup_symbols(name)}
         if self.session.module_objects is not None:
-            self.session.ensure_modules()
-            addresses |= {s.address for s in self.session.module_objects.symbols.by_name(name)}
+            addresses |= {s.address for s in self.session.module_objects.symbols_of(name)}
         return len(addresses) < 2
 
     def _failed(self, step: str, name: str, e: Exception) -> None:

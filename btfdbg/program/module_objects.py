@@ -109,8 +109,7 @@ class ModuleObjects:
 
     def source(self, name: str) -> str | None:
         """Which evidence gives the type of a module's variable."""
-        self._session.ensure_modules()
-        sym = unique_symbol(self._symbols.by_name(name))
+        sym = unique_symbol(self.symbols_of(name))
         if sym is None or is_text(sym):
             return None
         if self._own_type(sym, Kind.VAR) is not None:

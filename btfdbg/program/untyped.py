@@ -114,8 +114,7 @@ def symbols_named(session: Session, name: str) -> tuple[Named, ...]:
         found.setdefault(sym.address, _of_kernel(session, sym))
     objects = session.module_objects
     if objects is not None:
-        session.ensure_modules()
-        for sym in objects.symbols.by_name(name):
+        for sym in objects.symbols_of(name):
             judge = None if is_text(sym) else objects.variables_of(sym)
             found.setdefault(sym.address, _named(sym, objects.type_of(sym), judge))
     return tuple(found[address] for address in sorted(found))
