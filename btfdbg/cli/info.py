@@ -27,11 +27,12 @@ def run(args: argparse.Namespace) -> int:
     from btfdbg.cli.main import EXIT_OK, open_session
     from btfdbg.commands import info
     from btfdbg.commands.text import escape
+    from btfdbg.commands.wrapping import for_stream
 
     session = open_session(args)
     if args.save_vmcoreinfo is not None:
         _save(args.save_vmcoreinfo, session.vmcoreinfo.raw)
-    print(info.as_json(session) if args.json else escape(info.as_text(session)))
+    print(info.as_json(session) if args.json else for_stream(escape(info.as_text(session))))
     return EXIT_OK
 
 

@@ -46,6 +46,10 @@ def run(args: argparse.Namespace) -> int:
     :raises BtfdbgError: the dump or log cannot be used, or FILE not written.
     """
     text = _of_log(args) if args.log is not None else _of_dump(args)
+    if args.format == "text" and args.out is None:
+        from btfdbg.commands.wrapping import for_stream
+
+        text = for_stream(text)
     return _write(text + "\n", args.out)
 
 

@@ -90,7 +90,8 @@ def run(args: argparse.Namespace) -> int:
     lines = [json.dumps(row) for row in triage_text.rows(groups, hints, have.errors)]
     joined = "".join(line + "\n" for line in lines)
     if args.format == "text":
-        _write(triage_text.as_text(groups, hints, have.errors) + "\n", args.out)
+        text = triage_text.as_text(groups, hints, have.errors)
+        _write((text if args.out is not None else _for_terminal(text)) + "\n", args.out)
     else:
         _write(joined, args.out)
     for problem in filter(None, (kept.problem, *have.problems)):
@@ -190,6 +191,12 @@ def _results(new: list[Found], limits: Limits, scheduler: str | None) -> Iterato
     from btfdbg.report.triage.on_dask import read_on_dask
 
     return read_on_dask(new, limits, scheduler)
+
+
+def _for_terminal(text: str) -> str:
+    from btfdbg.commands.wrapping import for_stream
+
+    return for_stream(text)
 
 
 def _write(text: str, out: str | None) -> None:

@@ -16,7 +16,7 @@ that drgn's lack. What they share stands beside them, in reading order:
 * what a word means: ``values`` (addresses and expressions), ``c_values`` (C over a dump),
   ``kernel_names`` (types, per-CPU variables), ``symbols``, ``type_search``, ``annotate`` (what
   is at an address), ``candidates`` (did you mean);
-* what is shown: ``output`` (where it goes), ``text`` (made safe, tables), ``tables`` (as JSON),
-  ``display`` (objects and types), ``failure`` (errors in one line), ``reads`` (how much could
-  not be read), ``info``.
+* what is shown: ``output`` (where it goes), ``wrapping`` (broken to the terminal's width),
+  ``text`` (made safe, tables), ``tables`` (as JSON), ``display`` (objects and types),
+  ``failure`` (errors in one line), ``reads`` (how much could not be read), ``info``.
 """

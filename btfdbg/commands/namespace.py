@@ -42,6 +42,15 @@ from btfdbg.program.session import Session
 
 # Commands whose arguments are not ours to look into.
 _VERBATIM = frozenset(("sh", "py", "source", "crash", "eval"))
+# What prints code, types, values or another program's text, and options that make others do so:
+# a line of it is whole, however wide the terminal is.
+_WHOLE_LINES = frozenset(
+    (
+        *("sh", "py", "source", "gdb", "p", "p/", "x/", "tb"),
+        *("struct", "union", "*", "whatis", "diffstruct", "list"),
+    )
+)
+_WHOLE_LINES_OPTIONS = frozenset(("--json", "--json-lines", "--drgn"))
 
 # drgn's own crash prompt and its way out make no sense within ours.
 _HIDDEN = frozenset(("drgn", "exit", "q"))
@@ -262,8 +271,12 @@ def _run(session: Session, state: PromptState, word: str, tail: str) -> None:
     # The words behind foreach are those of another command.
     if parser is not None and isinstance(args, list) and own(prog, word) is None:
         args = args if word == "foreach" else options_first(parser, args)
+    whole = (
+        bool(as_json) or word in _WHOLE_LINES or not _WHOLE_LINES_OPTIONS.isdisjoint(tail.split())
+    )
     with (
         output.redirected(parsed.redirections, parsed.pipeline),
+        contextlib.nullcontext() if whole else _broken_lines(),
         _json(as_json),
         _terse(),
     ):
@@ -279,6 +292,18 @@ def _wants_help(command: Command[Any], tail: str) -> bool:
         return False
     parser = parser_of(command)
     return parser is None or match[1] not in parser._option_string_actions
+
+
+@contextlib.contextmanager
+def _broken_lines() -> Iterator[None]:
+    """Break lines that are wider than the terminal; what does not go to one is left as it is."""
+    if not output.current().columns:
+        yield
+        return
+    from btfdbg.commands.wrapping import wrapped
+
+    with wrapped():
+        yield
 
 
 @contextlib.contextmanager
@@ -374,9 +399,11 @@ def report(session: Session, state: PromptState, word: str, error: Exception) ->
 def print_error(state: PromptState, message: str) -> None:
     """One red line on stderr."""
     from btfdbg.commands.text import paint, wants_color
+    from btfdbg.commands.wrapping import for_stream
 
     color = wants_color(state.color, sys.stderr)
-    print(paint([("error", message)], color), file=sys.stderr, flush=True)
+    text = for_stream(paint([("error", message)], color), sys.stderr)
+    print(text, file=sys.stderr, flush=True)
 
 
 def one_line_about(session: Session, error: BaseException) -> str:

@@ -70,6 +70,7 @@ def _say(session: Session, word: str) -> None:
     # Not before there is something to say: ``-e`` prints nothing in colour.
     from btfdbg.commands.state import state_of
     from btfdbg.commands.text import one_line, paint, wants_color
+    from btfdbg.commands.wrapping import for_stream
 
     state = state_of(session.prog)
     if found is not None:
@@ -80,4 +81,4 @@ def _say(session: Session, word: str) -> None:
     color = wants_color(state.color, sys.stderr)
     for text in said:
         line = one_line(f"{word or 'btfdbg'}: {text}")
-        print(paint([("error", line)], color), file=sys.stderr)
+        print(for_stream(paint([("error", line)], color), sys.stderr), file=sys.stderr)

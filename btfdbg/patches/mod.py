@@ -40,7 +40,26 @@ class _Known(ProgramProxy):
 
 
 _of = ContextVar[Session | None]("btfdbg.mod", default=None)
+_columns = ContextVar[int]("btfdbg.mod.columns", default=0)
 _NOT_LOADED = "(not loaded)"
+_KALLSYMS = "  [CONFIG_KALLSYMS]"
+
+
+@contextlib.contextmanager
+def fitted(columns: int) -> Iterator[None]:
+    """
+    Shorten the last column of what ``mod`` prints until it fits a terminal.
+
+    What the other columns say is never shortened; rows that are taken instead of printed
+    (``--json``) are not either.
+
+    :param columns: 0 for no limit.
+    """
+    token = _columns.set(columns)
+    try:
+        yield
+    finally:
+        _columns.reset(token)
 
 
 def mod(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -65,7 +84,7 @@ def print_table(original: Callable[..., Any]) -> Callable[..., Any]:
         return rows if session is None else [_with_types(session, row) for row in rows]
 
     def run(rows: Sequence[Any], *args: Any, **kwargs: Any) -> Any:
-        return original(adjusted(rows), *args, **kwargs)
+        return original(_narrow(adjusted(rows), _columns.get()), *args, **kwargs)
 
     # Whoever takes the rows instead of printing them asks for this (``commands.tables``).
     run.adjusted = adjusted  # type: ignore[attr-defined]
@@ -91,3 +110,34 @@ def _with_types(session: Session, row: Any) -> Any:
     if source is None:
         return row
     return (*row[:-1], f"(types: {source}){row[-1].removeprefix(_NOT_LOADED)}")
+
+
+def _narrow(rows: Sequence[Any], columns: int) -> Sequence[Any]:
+    """Rows whose last column says less, as far as the width asks for it."""
+    for shorter in (_without_kallsyms, _only_known):
+        if not columns or _width(rows) <= columns:
+            break
+        rows = [
+            (*row[:-1], shorter(row[-1]))
+            if isinstance(row, tuple) and isinstance(row[-1], str)
+            else row
+            for row in rows
+        ]
+    return rows
+
+
+def _without_kallsyms(cell: str) -> str:
+    return cell.removesuffix(_KALLSYMS)
+
+
+def _only_known(cell: str) -> str:
+    return "(types known)" if cell.startswith("(types: ") else cell
+
+
+def _width(rows: Sequence[Any]) -> int:
+    """Columns of a table of drgn's: its widest cells, two spaces between them."""
+    widths: dict[int, int] = {}
+    for row in rows:
+        for i, cell in enumerate(row):
+            widths[i] = max(widths.get(i, 0), len(str(cell)))
+    return sum(widths.values()) + 2 * (len(widths) - 1)

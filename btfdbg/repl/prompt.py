@@ -108,13 +108,14 @@ class Repl:
         if self.quiet:
             return
         from btfdbg.commands import info
+        from btfdbg.commands.wrapping import for_stream
 
         columns = terminal_columns()
         for i, line in enumerate(info.banner(self.session).splitlines()):
             text = escape(line)
-            print(paint([("heading" if i == 0 else "dim", text)], self.color))
+            print(for_stream(paint([("heading" if i == 0 else "dim", text)], self.color)))
         for i, line in enumerate(self._crash()):
-            print(paint([("bad" if i == 0 else "dim", escape(line))], self.color))
+            print(for_stream(paint([("bad" if i == 0 else "dim", escape(line))], self.color)))
         hint = "help lists the commands, Tab completes, F1 shows the keys"
         if not columns or columns >= 40:
             print(paint([("dim", hint)], self.color))

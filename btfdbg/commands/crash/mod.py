@@ -10,13 +10,19 @@ from typing import Any
 
 from drgn.commands import CommandError
 
-from btfdbg.commands import failure, tables
+from btfdbg.commands import failure, output, tables
 from btfdbg.commands.crash.call import Call
+from btfdbg.patches.mod import fitted
 from btfdbg.program.modules import wanting
 
 
 def plain(call: Call) -> Any:
     """drgn's ``mod``; a module that is not loaded fails, and a file that is not taken."""
+    with fitted(output.current().columns):
+        return _plain(call)
+
+
+def _plain(call: Call) -> Any:
     name = _named(call)
     if name is None or len(call.args.load) < 2:
         return call.drgns()

@@ -1,0 +1,176 @@
+"""Lines wider than the terminal are broken between words, and only on a terminal."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+import btfdbg
+from btfdbg.commands import namespace, output
+from btfdbg.commands.evaluate import prepare, run_line
+from btfdbg.commands.wrapping import for_stream, wrap, wrapped
+from btfdbg.program.session import Session
+
+_FRAME = " #6 [ff47e9218085fda0] kernfs_fop_write_iter at ffffffff9df0729f (fs/kernfs/file.c)"
+
+_SGR = re.compile(r"\x1b\[\d*m")
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("line", "columns", "broken"),
+    [
+        (
+            _FRAME,
+            80,
+            [
+                " #6 [ff47e9218085fda0] kernfs_fop_write_iter at ffffffff9df0729f",
+                "                       (fs/kernfs/file.c)",
+            ],
+        ),
+        ("  - rdx is cf_victim, NULL.", 20, ["  - rdx is", "    cf_victim, NULL."]),
+        # Between arguments, though the string has a space where there were room.
+        (
+            '       value=0x1 "a b c", param=?, third=0x3',
+            32,
+            ['       value=0x1 "a b c",', "       param=?, third=0x3"],
+        ),
+        # An argument that fits no line is broken between its words.
+        ('  a=0x1 "one two three four", b=1', 18, ['  a=0x1 "one two', '  three four", b=1']),
+        (
+            "[   38.01] BUG: a pointer, address: 0010",
+            36,
+            ["[   38.01] BUG: a pointer,", "           address: 0010"],
+        ),
+        ("build   one two three", 16, ["build   one two", "        three"]),
+        ("plain words here", 11, ["plain words", "here"]),
+        (
+            " #6 [ff47] fn at ff9f (drivers/a_long_name.c)",
+            32,
+            [" #6 [ff47] fn at ff9f", "   (drivers/a_long_name.c)"],
+        ),
+        # Where the first cell leaves too little room, what follows stands left.
+        ("  a_long_first_cell  one two", 24, ["  a_long_first_cell  one", "    two"]),
+        ("wide 漢字漢字 words", 12, ["wide", "漢字漢字", "words"]),
+    ],
+)
+def test_a_line_is_broken_below_its_text(line: str, columns: int, broken: list[str]) -> None:
+    assert wrap(line, columns).split("\n") == broken
+
+
+@pytest.mark.parametrize("line", ["", "x" * 100, "  " + "y" * 100, _FRAME[:80]])
+def test_what_fits_or_cannot_be_broken_stays(line: str) -> None:
+    assert wrap(line, 80) == line
+
+
+@pytest.mark.parametrize("columns", range(10, 100))
+def test_no_word_is_lost_and_none_is_broken(columns: int) -> None:
+    painted = f"  \x1b[31m{_FRAME}\x1b[0m  \x1b[2mdim and last\x1b[0m"
+    broken = wrap(painted, columns)
+    assert _SGR.findall(broken) == _SGR.findall(painted)
+    plain = _SGR.sub("", broken)
+    assert plain.split() == _SGR.sub("", painted).split()
+    if columns > 48:  # what the longest word needs behind a frame's number and address
+        assert max(map(len, plain.split("\n"))) <= columns
+
+
+def test_a_stream_that_is_no_terminal_gets_the_line_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert for_stream(_FRAME, io.StringIO()) == _FRAME
+    assert for_stream(_FRAME, _Terminal()) == wrap(_FRAME, 80) != _FRAME
+
+
+def test_pieces_of_a_line_are_broken_as_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = _Terminal()
+    monkeypatch.setattr("sys.stdout", output.Output(terminal, columns=40))
+    with wrapped():
+        for word in _FRAME.split():
+            print(word, end=" ")
+        print()
+        print("no end", end="")
+    *lines, last = terminal.getvalue().split("\n")
+    assert " ".join(lines).split() == _FRAME.split()
+    assert all(len(line) <= 40 for line in lines)
+    assert last == "no end"
+
+
+@pytest.fixture(scope="module")
+def oops(oops_core: Path) -> Session:
+    session = btfdbg.session(btfdbg.program_from_core_dump(oops_core))
+    prepare(session)
+    namespace.load_commands()
+    return session
+
+
+def _shown(
+    session: Session, line: str, monkeypatch: pytest.MonkeyPatch, columns: int = 80
+) -> list[str]:
+    """What a command prints to a terminal."""
+    terminal = _Terminal()
+    with monkeypatch.context() as patched:
+        patched.setattr("sys.stdout", output.Output(terminal, columns=columns))
+        assert run_line(session, line)
+    return terminal.getvalue().splitlines()
+
+
+@pytest.mark.parametrize("line", ["bt", "ctx", "report", "dis ksys_write 9", "mod", "timer"])
+def test_a_terminal_of_80_columns_shows_whole_words(
+    line: str, oops: Session, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = _shown(oops, line, monkeypatch)
+    assert [row for row in shown if len(row) > 80] == []
+    if line != "mod":  # its columns are made for the terminal
+        capsys.readouterr()
+        assert run_line(oops, line)
+        whole = capsys.readouterr().out
+        assert any(len(row) > 80 for row in whole.splitlines()) or line == "dis ksys_write 9"
+        assert whole.split() == "\n".join(shown).split()
+
+
+@pytest.mark.parametrize(
+    ("columns", "object_file"),
+    [
+        (0, "(types: struct btf 42 of the kernel)  [CONFIG_KALLSYMS]"),
+        (116, "(types: struct btf 42 of the kernel)  [CONFIG_KALLSYMS]"),
+        (115, "(types: struct btf 42 of the kernel)"),
+        (97, "(types: struct btf 42 of the kernel)"),
+        (96, "(types known)"),
+        (80, "(types known)"),
+    ],
+)
+def test_mods_last_column_is_made_for_the_terminal(
+    columns: int, object_file: str, oops: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = _shown(oops, "mod", monkeypatch, columns)
+    row = next(line for line in shown if " cf_fault " in line)
+    assert row.partition("  12288  ")[2] == object_file
+    assert len(shown) == len(_shown(oops, "mod", monkeypatch, 0))
+
+
+def test_json_and_code_are_never_broken(
+    oops: Session, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = 0
+    for line in ("bt --json-lines", "report -s crash --json", "ctx --drgn", "whatis vfs_write"):
+        shown = _shown(oops, line, monkeypatch)
+        capsys.readouterr()
+        assert run_line(oops, line)
+        assert capsys.readouterr().out.splitlines() == shown, line
+        long += any(len(row) > 80 for row in shown)
+    assert long >= 2
+
+
+def test_a_file_gets_whole_lines_though_a_terminal_is_there(
+    oops: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "bt"
+    assert _shown(oops, f"bt > {out}", monkeypatch) == []
+    assert _FRAME.split("[")[0] + "[" in out.read_text()
+    assert any(len(line) > 80 for line in out.read_text().splitlines())
