@@ -112,3 +112,47 @@ def test_without_capstone_one_line_says_so(
     monkeypatch.setitem(oops.prog.cache, "btfdbg.frames", None)
     assert not run_line(oops, "dis cf_trigger")
     assert "pip install 'btfdbg[disasm]'" in capsys.readouterr().err
+
+
+def test_without_a_place_the_instructions_around_the_crash_are_shown(
+    oops: Session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = _run(oops, "dis", capsys).splitlines()
+    assert lines[0] == "sh(575) was in cf_level3.constprop.0+0x1a (frame #0)"
+    marked = [number for number, line in enumerate(lines) if line.startswith("=>")]
+    assert len(marked) == 1
+    assert "+0x1a>" in lines[marked[0]]
+    rows = [line for line in lines if re.match(r"(  |=>|->)0x", line)]
+    assert len(rows) == 11  # five before, to the function's start; five behind
+    assert rows[0].split()[1] == "<cf_level3.constprop.0>:"
+
+
+def test_without_a_place_options_start_from_the_crash(
+    oops: Session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    up_to = _run(oops, "dis -r", capsys).splitlines()
+    assert up_to[-2].startswith("=>")
+    assert up_to[0].endswith("(frame #0)")
+    from_there = _run(oops, "dis -f", capsys).splitlines()
+    assert [line[:2] for line in from_there].count("=>") == 1
+    assert from_there[2].startswith("=>")
+
+
+def test_without_a_place_a_waiting_task_shows_who_waits(
+    arm_core: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session = btfdbg.session(btfdbg.program_from_core_dump(arm_core))
+    prepare(session)
+    capsys.readouterr()
+    # The code of cf_ab is not among what this dump was trimmed to.
+    assert not run_line(session, "dis")
+    found = capsys.readouterr()
+    assert found.out == "cf_ab(219) waits in cf_ab+0x40 (frame #7)\n"
+    assert "its code is not in the dump" in found.err
+
+
+def test_a_users_address_is_never_guessed(
+    oops: Session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert not run_line(oops, "dis -u")
+    assert "an address of the user's" in capsys.readouterr().err

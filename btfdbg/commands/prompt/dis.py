@@ -36,6 +36,7 @@ _LONGEST = 16  # bytes of an instruction
 _MAX_COUNT = 100_000
 _MAX_SAME = 16
 _COMMENT_AT = 56
+_BEFORE, _BEHIND = 10, 5  # instructions around where it happened
 
 
 @prompt_command(
@@ -43,7 +44,8 @@ _COMMENT_AT = 56
     description="disassemble, with the members, arguments and globals that the code is about",
     long_description="""
     Disassemble a function of the kernel or of a module, or COUNT instructions from an
-    address on (one, if neither a function's name nor COUNT is given). Behind each
+    address on (one, if neither a function's name nor COUNT is given); without a place, those
+    around the one where it happened, in the task that ``ctx`` shows. Behind each
     instruction stands what is proven of it: the member that it accesses, what a call is
     called with, the global behind an address; values of parameters are those at the
     function's entry. ``=>`` marks where the crashed task was interrupted, ``->`` a call that
@@ -68,9 +70,9 @@ _COMMENT_AT = 56
         argument("-t", "--task", help="pid or address, for -u (default: the crashed one)"),
         argument(
             "place",
-            nargs="+",
+            nargs="*",
             metavar="place [COUNT]",
-            help="address, symbol, symbol+offset or (expression)",
+            help="address, symbol, symbol+offset or (expression); default: where it happened",
         ),
     ),
     examples=(
@@ -85,7 +87,13 @@ def dis(session: Session, args: argparse.Namespace) -> None:
     """Run the command."""
     from btfdbg.frames.listing import Listing
 
-    place, count = _split(args.place)
+    around = not args.place and not args.reverse and not args.forward
+    if args.place:
+        place, count = _split(args.place)
+    elif args.user:
+        raise CommandError("required with -u: an address of the user's")
+    else:
+        place, count = _where_it_happened(session), None
     if args.user:
         _user(session, Listing(session), args, place, count)
         return
@@ -95,7 +103,7 @@ def dis(session: Session, args: argparse.Namespace) -> None:
         _source(session, args, place, address)
         return
     try:
-        _kernel(session, args, address, count, whole)
+        _kernel(session, args, address, count, whole or around, around=around)
     except Refusal as e:
         raise CommandError(
             f"{place}: {e}; a trimmed dump keeps the code that -x 'dis ...' reads"
@@ -145,8 +153,43 @@ def _several(name: str, found: list[Sym]) -> str:
     )
 
 
+def _where_it_happened(session: Session) -> str:
+    """The address of the instruction that the crash or hang is about; says whose it is."""
+    from btfdbg.report.blame.names import canonical
+    from btfdbg.report.happened import Happened
+    from btfdbg.report.look import Look
+    from btfdbg.report.place import WAITING, frame_of, task_of
+
+    happened = Happened(Look(session))
+    task, number = task_of(happened), frame_of(happened)
+    if task is None:
+        raise CommandError("no task panicked, or it cannot be told which; name a place")
+    trace = happened.look.trace(task)
+    did = "was"
+    if happened.kind in WAITING:
+        # What waits is in the scheduler: who called is what it is about.
+        did = "waits"
+        function = happened.signature.function
+        names = [canonical(frame.name or "") for frame in trace or ()]
+        number = names.index(function) if function in names else number
+    if number is None or trace is None:
+        raise CommandError("the stack does not reach where it happened; name a place")
+    frame = trace[number]
+    name, pid = task.comm.string_().decode("utf-8", "backslashreplace"), task.pid.value_()
+    where = _where(session, frame.pc, False).strip("<>") or f"{frame.pc:#x}"
+    output.emit(f"{name}({pid}) {did} in ", ("symbol", where), ("dim", f" (frame #{number})"))
+    # A call is before the address that it returns to.
+    return f"{frame.pc - (0 if frame.interrupted else 1):#x}"
+
+
 def _kernel(
-    session: Session, args: argparse.Namespace, address: int, count: int | None, whole: bool
+    session: Session,
+    args: argparse.Namespace,
+    address: int,
+    count: int | None,
+    whole: bool,
+    *,
+    around: bool,
 ) -> None:
     from btfdbg.frames.listing import Listing, marks
 
@@ -161,7 +204,13 @@ def _kernel(
         _head(session, listing, function, address)
     if not lines:
         raise CommandError(f"{address:#x}: no instruction begins there")
-    _show(session, args, lines, marks(session, lines), {} if function is None else _fault(session))
+    marked = marks(session, lines)
+    if around:
+        at = next((i for i, line in enumerate(lines) if line.address + line.size > address), 0)
+        # Of a task that waits, and did not crash, nothing is marked yet.
+        marked.setdefault(lines[at].address, "->")
+        lines = lines[max(at - _BEFORE, 0) : at + _BEHIND + 1]
+    _show(session, args, lines, marked, {} if function is None else _fault(session))
 
 
 def _of_function(
