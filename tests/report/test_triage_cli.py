@@ -8,13 +8,16 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from drgn.helpers.linux.timekeeping import ktime_get_coarse_ns
 
 from btfdbg.cli.main import main
 from btfdbg.lazy_dataclass import replace
+from btfdbg.report.severity import main_event
 from btfdbg.report.triage import workers
 from btfdbg.report.triage.crash import Crash
 from btfdbg.report.triage.crash_of import crash_of_log
@@ -387,3 +390,43 @@ def test_dump_and_its_log_are_one_crash(capsys: pytest.CaptureFixture[str], tmp_
     (one,) = [row for row in rows(capsys) if row["type"] == "crash"]
     assert one["title"] == "NULL dereference in cf_level3 [cf_fault]"
     assert one["release"] == "6.12.117+deb13-cloud-amd64"
+
+
+@pytest.mark.parametrize(
+    ("name", "when"),
+    [
+        # What kexec wrote, and what the kernels' own clocks showed when QEMU dumped them.
+        ("6.12-amd64-null", "2026-11-21 10:23:51"),
+        ("6.1-amd64-hung", "2026-11-21 10:25:05"),
+        ("6.12-arm64-deadlock", "2026-11-21 10:30:27"),
+    ],
+)
+def test_a_dump_without_kexecs_time_has_its_kernels_own(
+    name: str, when: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    core = Path(__file__).parents[2] / "corefiles" / f"{name}.vmcore"
+    assert main(["triage", str(core), "--format", "json", "--afresh"]) == 0
+    (one,) = [row for row in rows(capsys) if row["type"] == "crash"]
+    assert one["when"] == datetime.fromisoformat(f"{when}+00:00").timestamp()
+
+
+def test_a_kernel_that_lived_on_crashed_before_it_was_dumped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from btfdbg.program.open import program_from_core_dump
+    from btfdbg.program.session import session
+    from btfdbg.report.happened import DecidedLook
+    from btfdbg.report.triage.crash_of import _time_of_dump
+
+    core = Path(__file__).parents[2] / "corefiles" / "6.12-arm64-deadlock.vmcore"
+    look = DecidedLook(session(program_from_core_dump(core)))
+    stopped = _time_of_dump(look)
+    assert stopped is not None
+    event = main_event(look.events)
+    assert event is not None
+    assert event.seconds is not None
+    uptime = int(ktime_get_coarse_ns(look.prog)) / 1e9
+    assert uptime > event.seconds
+    monkeypatch.setattr(DecidedLook, "panic_cpu", None)
+    look = DecidedLook(look.session)
+    assert _time_of_dump(look) == pytest.approx(stopped - (uptime - event.seconds))

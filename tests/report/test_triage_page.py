@@ -144,6 +144,13 @@ def test_history_divides_time_so_that_few_bars_are_enough(seconds: float, words:
     assert all(bar["x"] + bar["width"] <= drawings[0]["width"] for bar in drawings[0]["bars"])
 
 
+@pytest.mark.parametrize(("when", "said"), [(None, 0), (1.7e9, 2)])
+def test_a_page_without_times_has_no_columns_for_them(when: float | None, said: int) -> None:
+    page = triage_html.as_html([_group(when)], [], [], {})
+    assert page.count("last seen") == said
+    assert "not known</span>" not in page
+
+
 def test_history_counts_what_has_no_time() -> None:
     drawings, said = histories([_group(None, 1.7e9, None)])
     assert drawings[0]["unknown"] == 2

@@ -59,8 +59,9 @@ def crash_of_dump(path: str, page: Page | None = None) -> Crash:
     from btfdbg.report.happened import DecidedLook
 
     session = session_of(program_from_core_dump(path))
-    host, release, time = _facts_of_dump(session)
+    host, release = _names_of_dump(session)
     look = DecidedLook(session)
+    time = _time_of_dump(look)
     crash = _crash(path, Log(tuple(look.events), 0), host, release)
     crash = replace(crash, source="dump")
     try:
@@ -80,8 +81,8 @@ def crash_of_dump(path: str, page: Page | None = None) -> Crash:
     return crash
 
 
-def _facts_of_dump(session: Session) -> tuple[str, str, float | None]:
-    """Return host, release, and the time of the crash in seconds since 1970, if it is told."""
+def _names_of_dump(session: Session) -> tuple[str, str]:
+    """Return host and release."""
     import drgn
 
     host, release = "", session.release
@@ -91,13 +92,41 @@ def _facts_of_dump(session: Session) -> tuple[str, str, float | None]:
         release = names.release.string_().decode("utf-8", "replace")
     except (LookupError, AttributeError, drgn.FaultError):
         pass  # the log may say
+    return host, release
+
+
+def _time_of_dump(look: DecidedLook) -> float | None:
+    """
+    Return the time of the crash in seconds since 1970, if it is told.
+
+    Of a kernel that was not panicking, the time of what its log reports last as a crash; of one
+    that reports none, when it was dumped.
+    """
     try:
         # kernel/vmcore_info.c, crash_save_vmcoreinfo(): only where kexec dumped.
-        seconds = int(session.vmcoreinfo.values["CRASHTIME"])
+        seconds = float(int(look.session.vmcoreinfo.values["CRASHTIME"]))
     except (KeyError, ValueError):
-        return host, release, None
+        seconds = _kernels_clock(look) or 0.0
     # A clock that nobody had set says nothing.
-    return host, release, float(seconds) if _CLOCK_IS_SET < seconds < _CLOCK_IS_WRONG else None
+    return seconds if _CLOCK_IS_SET < seconds < _CLOCK_IS_WRONG else None
+
+
+def _kernels_clock(look: DecidedLook) -> float | None:
+    """The kernel's own time, as its last tick left it (kernel/time/timekeeping.c, xtime)."""
+    from drgn.helpers.linux.timekeeping import ktime_get_coarse_ns, ktime_get_real_seconds
+
+    from btfdbg.report.calls import UNREADABLE
+
+    try:
+        stopped = float(ktime_get_real_seconds(look.prog))
+        event = None if look.panic_cpu is not None else main_event(look.events)
+        if event is None or event.seconds is None:
+            return stopped
+        # It lived on after it: both clocks have run side by side since.
+        since = int(ktime_get_coarse_ns(look.prog)) / 1e9 - event.seconds
+    except UNREADABLE:
+        return None
+    return stopped - max(since, 0.0)
 
 
 def _decided(crash: Crash, look: DecidedLook) -> Crash:
