@@ -52,7 +52,13 @@ def _item(item: Item) -> dict[str, Any]:
             "left_out": item.left_out,
         }
     if isinstance(item, Stack):
-        return {"type": "stack", "caption": item.caption, "frames": list(item.frames)}
+        return {
+            "type": "stack",
+            "caption": item.caption,
+            "frames": list(item.frames),
+            "left_out": item.left_out,
+            "more": item.more,
+        }
     if isinstance(item, Bars):
         return {
             "type": "bars",

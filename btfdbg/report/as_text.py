@@ -54,6 +54,8 @@ def _item(item: Item) -> Iterator[str]:
         if item.caption:
             yield f"{item.caption}:"
         yield from (f"  {frame}" for frame in item.frames)
+        if item.left_out:
+            yield f"  … {counted(item.left_out, 'more frames')}: {item.more}"
     elif isinstance(item, Bars):
         yield from _bars(item)
     elif isinstance(item, Graph):

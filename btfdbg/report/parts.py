@@ -10,6 +10,8 @@ from btfdbg.lazy_dataclass import dataclass, field
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from btfdbg.report.blame.signature import Signature
 
 VERSION = 1
@@ -36,10 +38,31 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """A call stack, innermost first, one text per frame."""
+    """
+    A call stack, innermost first, one text per frame.
+
+    :ivar left_out: Frames that are not among them, the outermost.
+    :ivar more: The command of the prompt that shows all.
+    """
 
     frames: tuple[str, ...]
     caption: str = ""
+    left_out: int = 0
+    more: str = ""
+
+
+def part_of_stack(calls: Sequence[object], limit: int, caption: str, pid: int) -> Stack:
+    """
+    Return the innermost frames of a task's stack; how many are left out is said.
+
+    :param pid: Of the task, which ``bt`` takes.
+
+    >>> part_of_stack(["leaf", "middle", "outer"], 1, "stack of sh(7)", 7).left_out
+    2
+    """
+    left_out = max(len(calls) - limit, 0)
+    more = f"bt {pid}" if left_out else ""
+    return Stack(tuple(map(str, calls[:limit])), caption, left_out, more)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import btfdbg
+from btfdbg.report.as_json import section_dict
+from btfdbg.report.as_text import section_lines
+from btfdbg.report.calls import Who
 from btfdbg.report.checks.blocked import group_items
 from btfdbg.report.checks.crash import crash
 from btfdbg.report.checks.memory import victims
@@ -21,7 +24,7 @@ from btfdbg.report.checks.timers import timers
 from btfdbg.report.clock import Clock, hz_of
 from btfdbg.report.counts import counted
 from btfdbg.report.look import Look
-from btfdbg.report.parts import Line, Section, Table
+from btfdbg.report.parts import Line, Section, Table, part_of_stack
 from btfdbg.report.whole import report
 from tests.conftest import bundled_dumps
 
@@ -237,7 +240,9 @@ def test_a_noun_fits_its_number(number: float, nouns: tuple[str, ...], said: str
 )
 def test_who_works_on_a_file_is_counted(files: list[str], said: list[str]) -> None:
     members: Any = tuple(
-        SimpleNamespace(task=f"t{n}", stack=(), lock=None, seconds=None, file=file, doing="")
+        SimpleNamespace(
+            task=Who(f"t{n}", n, 0), stack=(), lock=None, seconds=None, file=file, doing=""
+        )
         for n, file in enumerate(files)
     )
     blockage: Any = SimpleNamespace(chain=lambda one: (one,), cycles=())
@@ -245,3 +250,42 @@ def test_who_works_on_a_file_is_counted(files: list[str], said: list[str]) -> No
     items = [item.text for item in group_items(blockage, group) if isinstance(item, Line)]
     assert [text for text in items if " on /" in text] == said
     assert items[0].startswith("1 task: t0" if len(files) == 1 else f"{len(files)} tasks: t0")
+
+
+@pytest.mark.parametrize(
+    ("doing", "said"),
+    [
+        (["in openat()"], ["It is in openat()."]),
+        (["in openat()"] * 4, ["They are in openat()."]),
+        (["in openat()", "", "in openat()"], ["2 of them are in openat()."]),
+        (
+            ["in read()", "in openat()", "in openat()"],
+            ["2 of them are in openat().", "1 of them is in read()."],
+        ),
+        (["", ""], []),
+    ],
+)
+def test_what_a_group_does_is_said_of_as_many_as_do_it(doing: list[str], said: list[str]) -> None:
+    members: Any = tuple(
+        SimpleNamespace(task=Who("t", n, 0), stack=(), lock=None, seconds=None, file="", doing=one)
+        for n, one in enumerate(doing)
+    )
+    blockage: Any = SimpleNamespace(chain=lambda one: (one,), cycles=())
+    group: Any = SimpleNamespace(members=members, first=members[0])
+    items = [item.text for item in group_items(blockage, group) if isinstance(item, Line)]
+    assert [text for text in items if text.endswith("().")] == said
+
+
+@pytest.mark.parametrize(
+    ("frames", "last"),
+    [(2, ["  f1"]), (3, ["  f1", "  … 1 more frame: bt 7"]), (9, ["  … 7 more frames: bt 7"])],
+)
+def test_a_stack_that_is_cut_says_how_much_is_left_out(frames: int, last: list[str]) -> None:
+    stack = part_of_stack([f"f{n}" for n in range(frames)], 2, "stack of sh(7)", 7)
+    section = Section("cpus", "CPUs", (stack,))
+    lines = [line.removeprefix("  ") for line in section_lines(section)]
+    assert lines[-len(last) :] == last
+    (item,) = section_dict(section)["items"]
+    assert len(item["frames"]) == 2
+    assert item["left_out"] == frames - 2
+    assert item["more"] == ("bt 7" if frames > 2 else "")

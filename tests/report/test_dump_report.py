@@ -71,7 +71,7 @@ def test_a_frozen_file_system_is_named_with_those_that_wait() -> None:
     blocked = text_of(found, "blocked")
     assert "4 tasks: init(182), init(183), init(184), init(185)" in blocked
     assert "1 task: mkdir(186)" in blocked
-    assert "It is in openat()." in blocked
+    assert "They are in openat()." in blocked
     assert "It is in mkdir()." in blocked
 
 

@@ -9,7 +9,7 @@ from btfdbg.report.blocked import Blockage, Blocked, Group
 from btfdbg.report.calls import UNREADABLE
 from btfdbg.report.counts import counted
 from btfdbg.report.happened import DecidedLook
-from btfdbg.report.parts import Bars, Graph, Item, Line, Stack
+from btfdbg.report.parts import Bars, Graph, Item, Line, part_of_stack
 from btfdbg.report.registry import check
 
 _GROUPS = 20
@@ -87,12 +87,20 @@ def group_items(blockage: Blockage, group: Group) -> Iterator[Item]:
     for file, number in files.most_common(_NAMED):
         who = "It works" if count == 1 else f"{number} of them work{'s' if number == 1 else ''}"
         yield Line(f"{who} on {file}.")
-    if not files and first.doing:
-        yield Line(f"It is {first.doing}.")
+    if not files:
+        doing = Counter(one.doing for one in group.members if one.doing)
+        for what, number in doing.most_common(_NAMED):
+            yield Line(f"{_they_are(number, count)} {what}.")
     chain = blockage.chain(first)
     if len(chain) > 1 and not blockage.cycles:
         yield Line(f"Chain: {' → '.join(str(one.task) for one in chain)}.")
-    yield Stack(tuple(map(str, first.stack[:_FRAMES])), f"stack of {first.task}")
+    yield part_of_stack(first.stack, _FRAMES, f"stack of {first.task}", first.task.pid)
+
+
+def _they_are(number: int, count: int) -> str:
+    if number == count:
+        return "They are" if count > 1 else "It is"
+    return f"{number:,} of them {'are' if number > 1 else 'is'}"
 
 
 def _graph(blockage: Blockage) -> Graph | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from btfdbg.report.calls import UNREADABLE
 from btfdbg.report.look import Look
-from btfdbg.report.parts import Bars, Item, Line, Stack, Table
+from btfdbg.report.parts import Bars, Item, Line, Table, part_of_stack
 from btfdbg.report.registry import check
 
 _MAX_CPUS = 4096
@@ -37,8 +37,7 @@ def cpus(look: Look) -> Iterator[Item]:
         waiting.append((f"CPU {cpu}", float(queued)))
         calls = look.stack(task)
         if who.pid and calls and task.value_() != getattr(look.panic_task, "value_", int)():
-            shown = tuple(map(str, calls[:_FRAMES]))
-            stacks.append(Stack(shown, f"CPU {cpu}: {who}"))
+            stacks.append(part_of_stack(calls, _FRAMES, f"CPU {cpu}: {who}", who.pid))
     yield Table(("CPU", "runs", "runnable"), tuple(rows))
     if sum(amount for _, amount in waiting) > len(waiting):
         yield Bars("tasks on the run queues", "tasks", tuple(waiting))
