@@ -172,12 +172,15 @@ class Subcommand:
     :ivar summary: What it does, in a few words.
     :ivar opens: It takes CORE and the options about a dump as well (:data:`GROUPS`, without
         :data:`RUN`); ``main.open_session(args)`` opens it.
+    :ivar own: Short names of those options that mean here what the command of the prompt of
+        this name means by them; the long names stay.
     """
 
     name: str
     usage: str
     summary: str
     opens: bool = False
+    own: tuple[str, ...] = ()
 
     @property
     def module(self) -> str:
@@ -194,6 +197,7 @@ SUBCOMMANDS: dict[str, Subcommand] = {
             "CORE | --log FILE",
             "what happened, in a sentence, and the evidence",
             True,
+            ("-s",),
         ),
         Subcommand(
             "signature",

@@ -65,7 +65,9 @@ class Parser(argparse.ArgumentParser):
                 continue
             group = self.add_argument_group(title)
             for names, keywords in rows:
-                self._option(*names, group=group, **keywords)
+                own = () if command is None else command.own
+                shown = [name for name in names if name not in own]
+                self._option(*shown, group=group, **keywords)
 
     def _option(
         self, *names: str, group: argparse._ActionsContainer | None = None, **kwargs: object

@@ -36,6 +36,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what is reported on, and how."""
     add_log(parser)
     add_format(parser, "html")
+    parser.add_argument(
+        "-s",
+        "--section",
+        dest="sections",
+        metavar="ID",
+        action="append",
+        default=[],
+        help="only this section of a dump's report, as at the prompt; may be repeated",
+    )
     parser.add_argument("-o", metavar="FILE", dest="out", help="write there instead of stdout")
 
 
@@ -45,12 +54,34 @@ def run(args: argparse.Namespace) -> int:
 
     :raises BtfdbgError: the dump or log cannot be used, or FILE not written.
     """
+    _check_sections(args)
     text = _of_log(args) if args.log is not None else _of_dump(args)
     if args.format == "text" and args.out is None:
         from btfdbg.commands.wrapping import for_stream
 
         text = for_stream(text)
     return _write(text + "\n", args.out)
+
+
+def _check_sections(args: argparse.Namespace) -> None:
+    """
+    Refuse a section that there is not, before the dump is opened.
+
+    :raises DebugInfoError: there is none of that name, or a log is reported on.
+    """
+    if not args.sections:
+        return
+    if args.log is not None:
+        raise DebugInfoError("--section: the report on a log has no sections")
+    import os
+
+    from btfdbg.report.whole import unknown_sections
+
+    problem = unknown_sections(args.sections)
+    if problem:
+        is_file = any(os.path.isfile(name) for name in args.sections)
+        hint = "a file with DWARF is given by --symbols FILE" if is_file else ""
+        raise DebugInfoError(f"--section: {problem}", hint=hint)
 
 
 def _of_log(args: argparse.Namespace) -> str:
@@ -81,7 +112,7 @@ def _of_dump(args: argparse.Namespace) -> str:
     from btfdbg.commands.reads import watch
 
     watch(session)
-    found = report(session)
+    found = report(session, args.sections)
     if args.format == "json":
         import json
 

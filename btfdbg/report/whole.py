@@ -41,6 +41,15 @@ def load_checks() -> None:
         load("checks", "btfdbg.checks")
 
 
+def unknown_sections(names: Collection[str]) -> str:
+    """What is wrong with ids of sections, "" if there are all of them."""
+    load_checks()
+    unknown = set(names) - CHECKS.keys()
+    if not unknown:
+        return ""
+    return f"no section {', '.join(sorted(unknown))}; there are {', '.join(sorted(CHECKS))}"
+
+
 def report(session: Session, only: Collection[str] = ()) -> Report:
     """
     Say what a dump says.

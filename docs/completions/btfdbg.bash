@@ -10,7 +10,7 @@ _shtab_btfdbg_vars_subparsers=(extract list check)
 _shtab_btfdbg_subparsers=(info report signature triage collect trim isf export-vmlinux gdbserver serve btf vars)
 
 _shtab_btfdbg_info_option_strings=(-h --help --version --btf --btf-extra --kallsyms --vmcoreinfo --architecture --modules-dir --source -k --live --qemu -s --symbols --unpack --no-cache --color --log-level -q --quiet --json --save-vmcoreinfo)
-_shtab_btfdbg_report_option_strings=(-h --help --version --btf --btf-extra --kallsyms --vmcoreinfo --architecture --modules-dir --source -k --live --qemu -s --symbols --unpack --no-cache --color --log-level -q --quiet --log --format --json -o)
+_shtab_btfdbg_report_option_strings=(-h --help --version --btf --btf-extra --kallsyms --vmcoreinfo --architecture --modules-dir --source -k --live --qemu --symbols --unpack --no-cache --color --log-level -q --quiet --log --format --json -s --section -o)
 _shtab_btfdbg_signature_option_strings=(-h --help --version --btf --btf-extra --kallsyms --vmcoreinfo --architecture --modules-dir --source -k --live --qemu -s --symbols --unpack --no-cache --color --log-level -q --quiet --log --why --all --json)
 _shtab_btfdbg_triage_option_strings=(-h --help --format --json -o --html -j --jobs --scheduler --known --seconds --memory --results --afresh -q --quiet)
 _shtab_btfdbg_collect_option_strings=(-h --help --no-dump -x --seconds --memory -q --quiet)
@@ -60,7 +60,6 @@ _shtab_btfdbg_report___kallsyms_COMPGEN=_shtab_compgen_files
 _shtab_btfdbg_report___vmcoreinfo_COMPGEN=_shtab_compgen_files
 _shtab_btfdbg_report___modules_dir_COMPGEN=_shtab_compgen_dirs
 _shtab_btfdbg_report___source_COMPGEN=_shtab_compgen_dirs
-_shtab_btfdbg_report__s_COMPGEN=_shtab_compgen_files
 _shtab_btfdbg_report___symbols_COMPGEN=_shtab_compgen_files
 _shtab_btfdbg_report___log_COMPGEN=_shtab_compgen_files
 _shtab_btfdbg_report__o_COMPGEN=_shtab_compgen_files

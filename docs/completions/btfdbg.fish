@@ -51,7 +51,7 @@ function _shtab_btfdbg_using
 end
 
 set -g _shtab_btfdbg_commands info report signature triage collect trim isf export-vmlinux gdbserver serve btf 'btf dump' 'btf assemble' 'btf check' 'btf convert' 'btf embed' 'btf dedup' 'btf distill' 'btf relocate' 'btf merge' 'btf minimize' 'btf diff' 'btf find' 'btf holes' 'btf offset' 'btf fingerprint' 'btf isf' 'btf encode-vars' vars 'vars extract' 'vars list' 'vars check'
-set -g _shtab_btfdbg_opts_with_value --architecture --btf --btf-extra --color --database --flavour --for --format --html --jobs --kallsyms --known --leave-out --listen --log --log-level --memory --modules --modules-dir --only --output --qemu --release --results --save-vmcoreinfo --scheduler --seconds --source --symbols --trust --vmcoreinfo -e -i -j -o -s -x
+set -g _shtab_btfdbg_opts_with_value --architecture --btf --btf-extra --color --database --flavour --for --format --html --jobs --kallsyms --known --leave-out --listen --log --log-level --memory --modules --modules-dir --only --output --qemu --release --results --save-vmcoreinfo --scheduler --seconds --section --source --symbols --trust --vmcoreinfo -e -i -j -o -s -x
 
 complete -c btfdbg -e
 complete -c btfdbg -f
@@ -110,7 +110,7 @@ complete -c btfdbg -n '_shtab_btfdbg_using report' -l modules-dir -xka "(__fish_
 complete -c btfdbg -n '_shtab_btfdbg_using report' -l source -xka "(__fish_complete_directories)" -d 'the kernel'"'"'s source tree, for list'
 complete -c btfdbg -n '_shtab_btfdbg_using report' -s k -l live -d 'look at the running kernel; no CORE is given'
 complete -c btfdbg -n '_shtab_btfdbg_using report' -l qemu -x -d 'look at a QEMU guest (QMP socket); no CORE is given'
-complete -c btfdbg -n '_shtab_btfdbg_using report' -s s -l symbols -xka "(__fish_complete_path (commandline -ct))" -d 'a file with DWARF, used before BTF; may be repeated'
+complete -c btfdbg -n '_shtab_btfdbg_using report' -l symbols -xka "(__fish_complete_path (commandline -ct))" -d 'a file with DWARF, used before BTF; may be repeated'
 complete -c btfdbg -n '_shtab_btfdbg_using report' -l unpack -d 'unpack a CORE that is compressed (.gz, .xz, .zst, .bz2) into the cache'
 complete -c btfdbg -n '_shtab_btfdbg_using report' -l no-cache -d 'neither read nor write what earlier runs found out about this kernel'
 complete -c btfdbg -n '_shtab_btfdbg_using report' -l color -xka "auto always never" -d color
@@ -119,6 +119,7 @@ complete -c btfdbg -n '_shtab_btfdbg_using report' -s q -l quiet -d 'no messages
 complete -c btfdbg -n '_shtab_btfdbg_using report' -l log -xka "(__fish_complete_path (commandline -ct))" -d 'a kernel log instead of a dump; - for stdin'
 complete -c btfdbg -n '_shtab_btfdbg_using report' -l format -xka "text json html" -d format
 complete -c btfdbg -n '_shtab_btfdbg_using report' -l json -d 'the same as --format json'
+complete -c btfdbg -n '_shtab_btfdbg_using report' -s s -l section -x -d 'only this section of a dump'"'"'s report, as at the prompt; may be repeated'
 complete -c btfdbg -n '_shtab_btfdbg_using report' -s o -xka "(__fish_complete_path (commandline -ct))" -d 'write there instead of stdout'
 complete -c btfdbg -n '_shtab_btfdbg_using report; and test $_shtab_btfdbg_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'the dump'
 complete -c btfdbg -n '_shtab_btfdbg_using; and test $_shtab_btfdbg_npos -eq 0' -a signature -d 'what the crash is called, and why (--why)'

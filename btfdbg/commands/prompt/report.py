@@ -55,11 +55,9 @@ def report(session: Session, args: argparse.Namespace) -> None:
         for check in sorted(CHECKS.values(), key=lambda c: (c.order, c.id)):
             output.emit(("name", f"{check.id:12}"), ("", check.title))
         return
-    unknown = set(args.section or ()) - CHECKS.keys()
-    if unknown:
-        raise LookupError(
-            f"no section {', '.join(sorted(unknown))}; there are {', '.join(sorted(CHECKS))}"
-        )
+    problem = whole.unknown_sections(args.section or ())
+    if problem:
+        raise LookupError(problem)
     found = whole.report(session, args.section or ())
     if args.json:
         from btfdbg.report.as_json import as_dict

@@ -1,0 +1,42 @@
+"""``btfdbg report --section``: what the prompt's ``report -s`` means, on the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from btfdbg.cli.main import main
+
+
+@pytest.mark.parametrize("form", ["text", "json", "html"])
+def test_a_section_is_chosen_on_the_command_line_as_at_the_prompt(
+    form: str, oops_core: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["report", "-s", "cpus", str(oops_core), "--format", form]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert "NULL pointer" in out
+    titles = {"text": ("CPUS\n", "MODULES\n"), "json": ('"cpus"', '"modules"'),
+              "html": ("<h2>CPUs", "<h2>Modules")}[form]  # fmt: skip
+    assert titles[0] in out
+    assert titles[1] not in out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["-s", "nosuch", "CORE"], "no section nosuch; there are blocked, cpus, crash"),
+        (["-s", "CORE", "CORE"], "a file with DWARF is given by --symbols FILE"),
+        (["-s", "cpus", "--log", "CORE"], "the report on a log has no sections"),
+    ],
+)
+def test_a_section_that_there_is_not_is_refused(
+    words: list[str], said: str, oops_core: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = [str(oops_core) if word == "CORE" else word for word in words]
+    assert main(["report", *given]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert said in err
+    assert err.count("\n") == 1
