@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import drgn
 
 from btfdbg.errors import DebugInfoError
-from btfdbg.patches.stacks import with_addresses
+from btfdbg.patches.stacks import print_user_registers, with_addresses
 from btfdbg.program.session import Session, find_session
 from btfdbg.vmcore.read_failures import unread
 
@@ -67,7 +67,10 @@ def print_one_task(original: Callable[..., Any]) -> Callable[..., Any]:
                 if not kwargs.get("drgn_style"):
                     problem = _find(session, trace)
                 trace = with_addresses(trace, [line.sp for line in _shown])
-            return original(trace, *args, **kwargs)
+            result = original(trace, *args, **kwargs)
+            if session is not None:
+                print_user_registers(trace)
+            return result
         finally:
             _shown.clear()
             if problem:

@@ -106,6 +106,47 @@ def print_registers(original: Callable[..., Any]) -> Callable[..., Any]:
     return show
 
 
+# crash's last row of user space's registers; the others are drgn's.
+_ARM64_LAST = (
+    ("orig_x0", "ORIG_X0", 16, -1),
+    ("syscallno", "SYSCALLNO", 0, (1 << 32) - 1),  # -1 as crash has it
+    ("pstate", "PSTATE", 8, -1),
+)
+
+
+def print_user_registers(trace: Any) -> None:
+    """
+    What user space entered the kernel with, below an arm64 stack that it leads to.
+
+    drgn's unwinder ends at the kernel's last frame there; elsewhere it goes on into user space,
+    and drgn prints the registers itself.
+    """
+    prog = trace.prog
+    if _arch(prog) is not Architecture.AARCH64 or not len(trace):
+        return
+    from drgn.helpers.common.stack import print_registers as drgns
+
+    from btfdbg.program.user_registers import around_record
+
+    try:
+        last = trace[-1]
+        if last.pc >> 55 & 1 == 0:
+            return  # a frame of user space: drgn has its registers
+        regs = around_record(prog, last.register("x29"))
+        if regs is None:
+            return
+        values = {f"x{i}": int(regs.regs[i]) for i in range(31)}
+        values |= {"lr": values["x30"], "sp": int(regs.sp), "pc": int(regs.pc)}
+        cells = [
+            f"{title}: {int(regs.member_(name)) & mask:0{width}x}"
+            for name, title, width, mask in _ARM64_LAST
+        ]
+    except (LookupError, AttributeError, drgn.FaultError):
+        return
+    drgns(prog, values)
+    print(f"    {'  '.join(cells)}")
+
+
 def unwind(prog: drgn.Program, args: tuple[Any, ...]) -> Any:
     """
     A stack as drgn's ``kernel_stack_trace()`` gives it.

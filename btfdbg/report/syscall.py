@@ -1,12 +1,10 @@
 """Which system call a task is in, with what arguments, and on which file.
 
-Owns reading the registers that user space entered with and naming the call by the function
-that serves it. Guesses nothing: the registers must say that they are user space's.
+Owns naming the call by the function that serves it, and its arguments. Guesses nothing: the
+registers must say that they are user space's (``program.user_registers``).
 
-Facts: ``arch/x86/include/asm/processor.h`` (task_pt_regs; 0, 8 or 16 bytes are left above
-it), cs has privilege 3 in user space; ``arch/arm64/include/asm/ptrace.h`` (user_mode: PSR
-mode 0, orig_x0); ``arch/riscv/include/asm/ptrace.h`` and ``csr.h`` (orig_a0,
-SR_SPP); calling conventions in ``arch/*/include/asm/syscall_wrapper.h``;
+Facts: ``arch/arm64/include/asm/ptrace.h`` (orig_x0); ``arch/riscv/include/asm/ptrace.h``
+(orig_a0); calling conventions in ``arch/*/include/asm/syscall_wrapper.h``;
 ``include/trace/syscall.h`` (struct syscall_metadata: how many arguments a call takes and their
 names; syscall_nr is negative where the machine's table has no such call),
 ``include/linux/syscalls.h`` (``__SYSCALL_DEFINEx``: __se_sys_NAME has the call's arguments).
@@ -20,6 +18,7 @@ import drgn
 
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.lazy_pattern import pattern
+from btfdbg.program.user_registers import at_top
 from btfdbg.report.calls import UNREADABLE
 
 if TYPE_CHECKING:
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 _CALL = pattern(
     r"__(?:x64|arm64|riscv|s390x|powerpc|loongarch|se|do)_sys_(?P<own>\w+)|ksys_(?P<inner>\w+)"
 )
-_SR_SPP = 0x100  # riscv: what was interrupted ran in supervisor mode
 _MOST = 6  # arguments of any system call
 _LONGEST = 64  # bytes of a parameter's name
 _X86 = ("di", "si", "dx", "r10", "r8", "r9")
@@ -158,29 +156,7 @@ def _parameter(meta: drgn.Object, number: int) -> str:
 
 
 def _user_registers(look: Look, task: drgn.Object) -> drgn.Object | None:
-    """``struct pt_regs`` of user space, if what is there says so itself."""
-    prog = look.prog
-    type_ = look.pt_regs
-    size = drgn.sizeof(type_)
-    top = int(task.stack) + look.thread_size
-    # Newest first: with FRED two words stay free above it (commit 65c9cc9e2c14,
-    # "x86/fred: Reserve space for the FRED stack frame", in v6.9).
-    for above in (16, 0, 8) if look.machine == "x86_64" else (0, 16):
-        regs = drgn.Object(prog, type_, address=top - above - size).read_()
-        if _is_user_space(look.machine, regs):
-            return regs
-    return None
-
-
-def _is_user_space(machine: str, regs: drgn.Object) -> bool:
-    """Whether a ``struct pt_regs`` says itself that user space was interrupted."""
-    if machine == "x86_64":
-        return int(regs.cs) == 0x33 and int(regs.ss) == 0x2B
-    if machine == "aarch64":
-        return int(regs.pstate) & 0x1F == 0 and int(regs.pc) >> 56 == 0
-    if machine == "riscv64":
-        return not int(regs.status) & _SR_SPP and int(regs.epc) >> 63 == 0
-    return False
+    return at_top(look.prog, look.machine, look.pt_regs, int(task.stack) + look.thread_size)
 
 
 def _path(task: drgn.Object, fd: int) -> str:

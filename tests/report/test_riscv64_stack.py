@@ -11,8 +11,9 @@ import pytest
 from btfdbg.errors import DebugInfoError
 from btfdbg.program import unwind_riscv64
 from btfdbg.program.unwind_riscv64 import Frame
+from btfdbg.program.user_registers import is_user_space
 from btfdbg.report.look import Look
-from btfdbg.report.syscall import _is_user_space, syscall_of
+from btfdbg.report.syscall import syscall_of
 
 TASK = cast(drgn.Object, SimpleNamespace(value_=lambda: 0x1000))
 SYMBOLS = ((0x8000, "panic"), (0x8100, "ksys_write"), (0x8200, "__riscv_sys_write"))
@@ -79,4 +80,4 @@ def test_registers_that_were_not_saved_leave_no_stack(monkeypatch: pytest.Monkey
 )
 def test_registers_of_user_space_say_so_themselves(status: int, epc: int, user: bool) -> None:
     regs = cast(drgn.Object, SimpleNamespace(status=status, epc=epc))
-    assert _is_user_space("riscv64", regs) is user
+    assert is_user_space("riscv64", regs) is user
