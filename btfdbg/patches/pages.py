@@ -1,12 +1,13 @@
-"""``kmem -p`` and ``-m`` of all pages: ``struct page`` read in bulk.
+"""``kmem -p`` and ``-m`` of all pages: ``struct page`` read in bulk; the names of pages' flags.
 
-Owns that table. drgn 0.3 asks five objects of each page, decodes the flags of each anew, and
-ends at the first ``struct page`` that is not in the dump; here a piece of the array is read at
-once, what flags mean is remembered, and what is missing is counted.
+Owns that table, and that a bit has one name. drgn 0.3 asks five objects of each page, decodes
+the flags of each anew, and ends at the first ``struct page`` that is not in the dump; here a
+piece of the array is read at once, what flags mean is remembered, and what is missing is counted.
 
-Facts: drgn ``commands/_crash/_kmem.py`` for columns; Linux kernel commits 53fbef56e07d ("mm:
-introduce memdesc_flags_t") (v6.18: ``flags.f``) and acc53a0b4c15 ("mm: rename page->index to
-page->__folio_index") (v6.16).
+Facts: drgn ``commands/_crash/_kmem.py`` for columns; ``include/linux/page-flags.h`` (enum
+pageflags: a bit's own name stands before those that some owners of pages have for it); Linux
+kernel commits 53fbef56e07d ("mm: introduce memdesc_flags_t") (v6.18: ``flags.f``) and
+acc53a0b4c15 ("mm: rename page->index to page->__folio_index") (v6.16).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from drgn import FaultError
 
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.patches.install import reach
+from btfdbg.patches.missing import program_of
 from btfdbg.program.session import find_session
 from btfdbg.program.walks import remark
 from btfdbg.vmcore.platforms import order_of
@@ -190,4 +192,32 @@ def _read(
             found.append((prog.read(address + number * size, size), 0))
         except FaultError:
             found.append(None)
+    return found
+
+
+def decode_page_flags_value(original: Callable[..., Any]) -> Callable[..., Any]:
+    """Names of flags, each bit's own only: what else a bit is called depends on the page's use."""
+
+    def decode(*args: Any, **kwargs: Any) -> str:
+        said: str = original(*args, **kwargs)
+        prog = program_of(args)[0]
+        if find_session(prog) is None:
+            return said
+        others = _other_names(prog)
+        return "|".join(name for name in said.split("|") if name not in others)
+
+    return decode
+
+
+def _other_names(prog: drgn.Program) -> frozenset[str]:
+    """Enumerators of enum pageflags for a bit that one before them is for."""
+    key = "btfdbg.patches.pages.other_names"
+    found: frozenset[str] | None = prog.cache.get(key)
+    if found is None:
+        first: dict[int, str] = {}
+        names = [(e.name, e.value) for e in prog["__NR_PAGEFLAGS"].type_.enumerators or ()]
+        for name, value in names:
+            first.setdefault(value, name)
+        found = frozenset(name for name, value in names if first[value] != name)
+        prog.cache[key] = found
     return found

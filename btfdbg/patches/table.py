@@ -259,6 +259,11 @@ _STACKS = (
         "divides by what clang made a byte that says which of two values it is",
         "ctx and rd -S end in a ZeroDivisionError on kernels built by clang", _REPORT,
     ),
+    _helper(
+        "mm", "decode_page_flags_value", ("prog", "flags"), "pages:decode_page_flags_value",
+        "names a bit by all that it is called, whatever the page is used for",
+        "vtop and kmem show a page's flag with other flags of the same bit beside it",
+    ),
     Row(
         CRASH + "_bt", "_print_one_task", "backtrace:print_one_task",
         ("trace", "show_file_line", "drgn_style", "show_variables", "show_mem", "mem_annotate"),

@@ -79,3 +79,21 @@ def test_json_has_the_same_pages(session: Session, capsys: pytest.CaptureFixture
     first, cells = rows[0], lines[0].split(None, 5)
     assert first["PHYSICAL"] == int(cells[1], 16)
     assert first["CNT"] == int(cells[4], 16)
+
+
+def test_a_bit_of_a_pages_flags_has_one_name(session: Session) -> None:
+    from drgn.helpers.linux import mm
+
+    from btfdbg.patches.pages import decode_page_flags_value as patch
+
+    prog, decode = session.prog, patch(mm.decode_page_flags_value)
+    count = prog["__NR_PAGEFLAGS"]
+    enumerators = count.type_.enumerators or ()
+    own: dict[int, str] = {}
+    for one in enumerators:
+        own.setdefault(one.value, one.name)
+    assert len(own) < len(enumerators)  # there are others
+    for bit in range(int(count)):
+        assert decode(prog, 1 << bit) == own[bit]
+    every = decode(prog, (1 << int(count)) - 1).split("|")
+    assert sorted(every) == sorted(own[bit] for bit in range(int(count)))
