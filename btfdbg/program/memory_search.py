@@ -6,7 +6,11 @@ mapping. In pieces of physical memory it goes on behind what is missing, and how
 be shown; what lies outside the linear mapping (the kernel's image, vmalloc areas, modules), and
 any short range, is read page by page and searched as a memory of its own.
 
-Facts: drgn ``MemorySearchIterator``: without a range it searches physical memory and gives
+Device memory that a driver has mapped is not in a dump and never was: it is passed over, and
+not counted among what cannot be read.
+
+Facts: ``include/linux/vmalloc.h`` (VM_IOREMAP; vm_struct.phys_addr); drgn
+``MemorySearchIterator``: without a range it searches physical memory and gives
 addresses in the kernel's linear mapping. findings/drgn-search-kdump.sh.
 """
 
@@ -17,7 +21,7 @@ from typing import Any
 
 import drgn
 
-from btfdbg.program.session import Session
+from btfdbg.program.session import Session, find_session
 from btfdbg.vmcore.identify import DumpInfo
 from btfdbg.vmcore.kdumpfile import Kdump
 from btfdbg.vmcore.kdumppages import KdumpPages
@@ -35,6 +39,7 @@ _SMALL = 64 << 20
 _PAGE = 4096
 _END = (1 << 64) - 1
 _MAX_AREAS = 1 << 20
+_VM_IOREMAP = 1
 Make = Callable[[drgn.Program], Any]
 """Starts a search of a Program's memory: one of drgn's ``Program.search_memory_*()``."""
 Range = tuple[int, int]
@@ -62,6 +67,53 @@ def searched(session: Session) -> list[Range] | None:
     if session.prog.flags & drgn.ProgramFlags.IS_LIVE or session.dump is None:
         return None
     return held(session.dump)
+
+
+def vmalloc_areas(prog: drgn.Program) -> Iterator[Range]:
+    """Areas of vmalloc, (start, end), as far as their list can be read; no device memory."""
+    from drgn.helpers.linux.mm import for_each_vmap_area
+
+    known = _memory(prog)
+    try:
+        for count, area in enumerate(for_each_vmap_area(prog)):
+            if count == _MAX_AREAS:
+                return
+            if not _is_device(area, known):
+                yield area.va_start.value_(), area.va_end.value_()
+    except (LookupError, drgn.FaultError) as e:
+        if isinstance(e, drgn.FaultError):
+            unread(prog).note_fault(e)
+
+
+def _memory(prog: drgn.Program) -> list[Range] | None:
+    """Physical ranges that the dump has or the kernel manages; ``None`` if that is not known."""
+    from drgn.helpers.linux.mm import for_each_valid_page_range
+
+    session = find_session(prog)
+    there = None if session is None else searched(session)
+    if there is None:
+        return None
+    try:
+        size = int(prog["PAGE_SIZE"])
+        managed = [(at * size, end * size) for at, end, _ in for_each_valid_page_range(prog)]
+    except (LookupError, ValueError, drgn.FaultError):
+        return None
+    return there + managed
+
+
+def _is_device(area: drgn.Object, known: list[Range] | None) -> bool:
+    """Whether a driver has mapped something else than memory here, and the dump has none of it."""
+    if known is None:
+        return False
+    try:
+        vm = area.vm.read_()
+        if not vm or not int(vm.flags) & _VM_IOREMAP:
+            return False
+        start, size = int(vm.phys_addr), int(vm.size)
+    except (LookupError, AttributeError, drgn.FaultError):
+        return False
+    # 0 where it is in several pieces.
+    return start > 0 and not any(a < start + size and start < b for a, b in known)
 
 
 class Search:
@@ -156,7 +208,7 @@ class Search:
     def _mapped(self, first: int, end: int) -> list[Range]:
         """The kernel's image and vmalloc areas, (start, end), but those in [first, end)."""
         merged: list[Range] = []
-        for start, stop in sorted((*self._image(), *self._areas())):
+        for start, stop in sorted((*self._image(), *vmalloc_areas(self._prog))):
             if first <= start < end:
                 continue
             # On arm64 the image is a vmalloc area too.
@@ -171,18 +223,6 @@ class Search:
             yield self._prog.symbol("_text").address, self._prog.symbol("_end").address
         except LookupError:
             return
-
-    def _areas(self) -> Iterator[Range]:
-        from drgn.helpers.linux.mm import for_each_vmap_area
-
-        try:
-            for count, area in enumerate(for_each_vmap_area(self._prog)):
-                if count == _MAX_AREAS:
-                    return
-                yield area.va_start.value_(), area.va_end.value_()
-        except (LookupError, drgn.FaultError) as e:
-            if isinstance(e, drgn.FaultError):
-                unread(self._prog).note_fault(e)
 
     def _pages(self, first: int, last: int) -> Iterator[tuple[int, Any]]:
         """What begins in a range of virtual memory; what cannot be read is left out."""

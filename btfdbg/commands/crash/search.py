@@ -1,7 +1,8 @@
 """``search`` where crash can search and drgn's does not: user memory, vmalloc.
 
-Owns the ranges. What is searched in the linear mapping is drgn's own search; here memory is
-read page by page, since pages that follow each other here do not in physical memory.
+Owns the ranges; which areas of vmalloc are memory is known to ``program.memory_search``. What
+is searched in the linear mapping is drgn's own search; here memory is read page by page, since
+pages that follow each other here do not in physical memory.
 
 Facts: drgn ``commands/_crash/_search.py`` (the values and options).
 """
@@ -20,6 +21,7 @@ from drgn.commands import CommandArgumentError, CommandError
 from btfdbg.commands import tables
 from btfdbg.commands.crash.call import Call, address, header, private
 from btfdbg.patches.cpus import with_tasks
+from btfdbg.program.memory_search import vmalloc_areas
 from btfdbg.vmcore.platforms import order_of
 
 _PAGE = 4096
@@ -133,11 +135,8 @@ def user(call: Call) -> None:
 
 
 def _areas(call: Call) -> Iterator[Range]:
-    from drgn.helpers.linux.mm import for_each_vmap_area
-
-    read = call.prog.read
-    for area in for_each_vmap_area(call.prog):
-        yield area.va_start.value_(), area.va_end.value_(), read
+    for start, end in vmalloc_areas(call.prog):
+        yield start, end, call.prog.read
 
 
 def _user_areas(call: Call, mm: drgn.Object) -> Iterator[Range]:
