@@ -19,8 +19,15 @@ from btfdbg.commands import display, output, values
 from btfdbg.commands.crash import struct
 from btfdbg.commands.crash.call import Call
 from btfdbg.commands.crash.operands import one_place
+from btfdbg.commands.crash.tree_roots import (
+    belongs,
+    check_maple_node,
+    check_rb_root,
+    check_root,
+)
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.patches.install import reach
+from btfdbg.program.per_cpu import is_per_cpu
 from btfdbg.vmcore.read_failures import unread
 
 _TYPES = ("rbtree", "radix", "xarray", "maple")
@@ -48,7 +55,47 @@ def plain(call: Call) -> Any:
         found = one_place(call.session, text)
         if found != text:
             call.args.start = ("addr", int(found, 16))
+    # Of a per-CPU variable drgn's says that each CPU has its own.
+    if not call.args.drgn and (call.args.start[0] == "addr" or not is_per_cpu(call.session, text)):
+        kind = _kind(call.args.type)
+        root = _given_root(call)
+        first = _checked_root(call, kind, root)
+        # drgn's walk goes wherever a pointer leads; where one leads astray ours stays.
+        if kind == "rbtree" and _is_astray(call.prog, first):
+            shown(call)
+            return None
     return call.drgns()
+
+
+def _given_root(call: Call) -> int:
+    """Where the root is that the operand and ``-r`` name."""
+    args = call.args
+    start = values.address(call.session, str(_operand(args.start)))
+    offset = 0 if args.root_offset is None else _offset(call, args.root_offset)
+    return (start + offset) & values.MASK
+
+
+def _checked_root(call: Call, kind: str, root: int) -> int:
+    """
+    The first node that a root leads to, tagged as it is.
+
+    :raises CommandError: what is there is no root.
+    """
+    first = _root(call.prog, kind, root)
+    if kind == "rbtree":
+        check_rb_root(call.prog, first, root)
+    else:
+        check_root(call.prog, kind, root)
+    return first
+
+
+def _is_astray(prog: drgn.Program, first: int) -> bool:
+    """Whether a red-black tree has nodes that belong to another or cannot be read."""
+    count = unread(prog)
+    before = count.remarked
+    for _ in _rb(prog, first, False):
+        pass
+    return count.remarked > before
 
 
 def shown(call: Call) -> None:
@@ -57,14 +104,13 @@ def shown(call: Call) -> None:
     kind = _kind(args.type)
     if kind != "rbtree" and (args.node_offset is not None or args.linear):
         raise CommandError(f"-o and -l are for red-black trees, not for {kind}")
-    start = values.address(call.session, str(_operand(args.start)))
-    offset = 0 if args.root_offset is None else _offset(call, args.root_offset)
+    start = _given_root(call)
     if call.has("-N"):
         if args.root_offset is not None:
             raise CommandError("-r and -N: the start is a root's or a node's, not both")
         root = start
     else:
-        root = _root(call.prog, kind, (start + offset) & values.MASK)
+        root = _checked_root(call, kind, start)
     entry = _entry(call)
     for found in _walk(call, kind, root):
         output.emit(("address", f"{found.address:x}"))
@@ -147,10 +193,10 @@ def _walk(call: Call, kind: str, node: int) -> Iterator[Found]:
 def _rb(prog: drgn.Program, root: int, linear: bool) -> Iterator[tuple[int, str]]:
     """(address of a node, path) of a red-black tree, parents first or from left to right."""
     seen: set[int] = set()
-    stack: list[tuple[int, str, bool]] = [(root, "root", False)]
+    stack: list[tuple[int, int, str, bool]] = [(root, 0, "root", False)]
     while stack:
-        address, path, expanded = stack.pop()
-        if not address:
+        address, parent, path, expanded = stack.pop()
+        if not address or (parent and not expanded and not belongs(prog, address, parent)):
             continue
         if expanded:
             yield address, path
@@ -159,10 +205,10 @@ def _rb(prog: drgn.Program, root: int, linear: bool) -> Iterator[tuple[int, str]
             raise CommandError(f"the tree is damaged: {address:x} is in it twice")
         seen.add(address)
         left_node, right_node = _children(prog, address)
-        right = (right_node, f"{path}/r", False)
-        left = (left_node, f"{path}/l", False)
+        right = (right_node, address, f"{path}/r", False)
+        left = (left_node, address, f"{path}/l", False)
         if linear:
-            stack += [right, (address, path, True), left]
+            stack += [right, (address, parent, path, True), left]
         else:
             yield address, path
             stack += [right, left]
@@ -238,14 +284,16 @@ def maple_nodes(prog: drgn.Program, root: int) -> Iterator[MapleNode]:
             yield MapleNode(0, "root", 0, 0, 0, entry=root)
         return
     seen: set[int] = set()
-    stack: list[tuple[int, str, int, int, int]] = [(root, "root", 0, 0, limit)]
+    stack: list[tuple[int, int, str, int, int, int]] = [(root, 0, "root", 0, 0, limit)]
     while stack:
-        value, path, depth, first, last = stack.pop()
+        value, above, path, depth, first, last = stack.pop()
         if value in seen or depth > _MAX_DEPTH:
             raise CommandError(f"the tree is damaged: {value & ~255:x} is in it twice")
         seen.add(value)
         node, pivots, slots, end, leaf = to_node(prog, value, last)
         parent = int(node.parent.value_()) & ~255
+        if above:
+            check_maple_node(prog, int(node.value_()), parent, above)
         yield MapleNode(
             int(node.value_()), path, depth, first, last, value >> 3 & 15, parent
         )  # fmt: skip
@@ -257,7 +305,7 @@ def maple_nodes(prog: drgn.Program, root: int) -> Iterator[MapleNode]:
             if leaf:
                 yield MapleNode(0, name, depth + 1, first, upto, entry=held)
             elif held:
-                below.append((held, name, depth + 1, first, upto))
+                below.append((held, int(node.value_()), name, depth + 1, first, upto))
             first = upto + 1
         stack += reversed(below)
 
@@ -267,13 +315,12 @@ def nodes(call: Call) -> None:
     kind = _kind(call.args.type)
     if kind != "maple":
         raise CommandError(f"-v is for maple trees; tree -t maple ... -v, not -t {kind}")
-    start = values.address(call.session, str(_operand(call.args.start)))
+    start = _given_root(call)
     if call.has("-N"):
         root = start
     else:
-        offset = 0 if call.args.root_offset is None else _offset(call, call.args.root_offset)
-        tree = Object(call.prog, "struct maple_tree", address=(start + offset) & values.MASK)
-        root = int(tree.ma_root.value_())
+        root = _checked_root(call, kind, start)
+        tree = Object(call.prog, "struct maple_tree", address=start)
         flags = int(tree.ma_flags.value_())
         output.emit(
             f"maple_tree({tree.address_:x}) flags {flags:X}, height {flags >> 2 & 31}"
