@@ -177,6 +177,68 @@ CASES = {
 [7] STRUCT 'ops' size=8 vlen=1
 \t'call' type_id=6 bits_offset=0
 """,
+    "gaps that must not align what they are in, as on arm64": """
+[1] INT 'unsigned char' size=1 bits_offset=0 nr_bits=8 encoding=(none)
+[2] INT 'unsigned int' size=4 bits_offset=0 nr_bits=32 encoding=(none)
+[3] INT 'unsigned long' size=8 bits_offset=0 nr_bits=64 encoding=(none)
+[4] STRUCT 'in' size=12 vlen=2
+\t'a' type_id=3 bits_offset=0
+\t'b' type_id=2 bits_offset=64
+[5] STRUCT 'out' size=28 vlen=4
+\t'c' type_id=2 bits_offset=0
+\t'd' type_id=1 bits_offset=32
+\t'x' type_id=4 bits_offset=64
+\t'y' type_id=2 bits_offset=192
+[6] STRUCT 'tail' size=12 vlen=2
+\t'a' type_id=2 bits_offset=0
+\t'b' type_id=1 bits_offset=32
+[7] STRUCT 'has' size=20 vlen=3
+\t'a' type_id=2 bits_offset=0
+\t't' type_id=6 bits_offset=32
+\t'z' type_id=2 bits_offset=128
+[8] STRUCT 'odd' size=9 vlen=3
+\t'a' type_id=1 bits_offset=0
+\t'b' type_id=2 bits_offset=8
+\t'c' type_id=1 bits_offset=64
+[9] STRUCT 'has_odd' size=12 vlen=3
+\t'a' type_id=1 bits_offset=0
+\t't' type_id=8 bits_offset=8
+\t'z' type_id=1 bits_offset=88
+""",
+    "a bit-field in the next unit though there is room in this": """
+[1] INT 'unsigned char' size=1 bits_offset=0 nr_bits=8 encoding=(none)
+[2] INT 'long' size=8 bits_offset=0 nr_bits=64 encoding=SIGNED
+[3] STRUCT 's' size=24 vlen=3
+\t'a' type_id=1 bits_offset=0
+\t'b' type_id=2 bits_offset=64 bitfield_size=47
+\t'c' type_id=2 bits_offset=128
+[4] STRUCT 't' size=24 vlen=3
+\t'a' type_id=1 bits_offset=0 bitfield_size=3
+\t'b' type_id=1 bits_offset=64
+\t'c' type_id=2 bits_offset=128 bitfield_size=3
+""",
+    "names that a compiler for some target makes numbers of": INT
+    + """
+[2] STRUCT 'mips' size=32 vlen=8
+\t'__SIZEOF_INT__' type_id=1 bits_offset=0
+\t'__linux__' type_id=1 bits_offset=32
+\t'mips' type_id=1 bits_offset=64
+\t'_LP64' type_id=1 bits_offset=96
+\t'linux' type_id=1 bits_offset=128
+\t'__x86_64' type_id=1 bits_offset=160
+\t'__VMLINUX_H__' type_id=1 bits_offset=192
+\t'__clang__' type_id=1 bits_offset=224
+[3] ENUM 'sparc' encoding=UNSIGNED size=4 vlen=4
+\t'__GNUC__' val=1
+\t'mc68000' val=2
+\t'__aarch64__' val=3
+\t'unix' val=4
+[4] TYPEDEF '__SIZE_TYPE__' type_id=2
+[5] TYPEDEF 'i386' type_id=3
+[6] STRUCT '__x86_64__' size=36 vlen=2
+\t'__bpf__' type_id=4 bits_offset=0
+\t'__ELF__' type_id=1 bits_offset=256
+""",
     "signs that were lost": INT
     + """
 [2] ENUM 'perf_event_state' encoding=UNSIGNED size=4 vlen=1
@@ -188,12 +250,14 @@ CASES = {
 
 
 def compilers() -> list[list[str]]:
-    """All that are installed, each for the host and clang for BPF, in old C and new."""
+    """All that are installed, each for the host, clang for BPF and arm64, in old C and new."""
     out = []
-    for name in ("gcc", "gcc-13", "gcc-14", "clang", *(f"clang-{v}" for v in range(14, 24))):
+    names = ("gcc", "gcc-13", "gcc-14", "aarch64-linux-gnu-gcc", "clang")
+    others: list[list[str]] = [["-target", "bpf"], ["-target", "aarch64-linux-gnu"]]
+    for name in (*names, *(f"clang-{v}" for v in range(14, 24))):
         if not shutil.which(name):
             continue
-        for target in [[], ["-target", "bpf"]] if name.startswith("clang") else [[]]:
+        for target in [[], *others] if name.startswith("clang") else [[]]:
             for std in ("gnu11", "gnu17", "gnu2x"):
                 out.append([name, *target, f"-std={std}"])
     return out
@@ -209,6 +273,28 @@ def test_the_header_compiles_everywhere(case: str, tmp_path: Path) -> None:
         command = [*compiler, "-fsyntax-only", "-w", "-x", "c", str(header)]
         run = subprocess.run(command, capture_output=True, text=True)
         assert run.returncode == 0, f"{compiler}: {run.stderr[:500]}\n{header.read_text()}"
+
+
+def test_names_of_macros_stay_what_core_finds_them_by(tmp_path: Path) -> None:
+    case = CASES["names that a compiler for some target makes numbers of"]
+    remarks: list[str] = []
+    header = "".join(dump_c(assemble.parse(case.lstrip()), remarks=remarks))
+    assert "struct mips {\n\tint __SIZEOF_INT__;\n\tint __linux__;\n\tint mips;" in header
+    assert remarks == []
+    program = tmp_path / "a.c"
+    # What no compiler has with -std=c11 can be named; what headers ask for is there again.
+    program.write_text(
+        "#if defined(__ELF__) && defined(__SIZEOF_INT__)\n#define HAD 1\n#endif\n"
+        f"{header}"
+        "#if defined(HAD) && (!defined(__ELF__) || !defined(__SIZEOF_INT__))\n#error lost\n#endif\n"
+        "int of(struct mips *s) { return s->linux + s->mips + unix + mc68000; }\n"
+    )
+    if not (found := compilers()):
+        pytest.skip("no C compiler is installed")
+    for compiler in found:
+        command = [*compiler, "-fsyntax-only", "-w", str(program)]
+        run = subprocess.run(command, capture_output=True, text=True)
+        assert run.returncode == 0, f"{compiler}: {run.stderr[:500]}"
 
 
 def test_what_was_changed_is_said_in_comments_and_in_one_line(

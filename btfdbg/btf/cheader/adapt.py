@@ -17,6 +17,7 @@ from operator import add
 
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.cheader.c_names import KEYWORDS, is_boolean, require_bounded_names
+from btfdbg.btf.cheader.macros import macros_in
 from btfdbg.btf.fields import INFO, SIZE_OR_TYPE, array_words
 from btfdbg.btf.layouts import (
     ARRAY,
@@ -63,11 +64,13 @@ class Adapted:
 
     :ivar btf: The types; the very object that was given if nothing had to be changed.
     :ivar changes: One line each for what was changed, as comments have it.
+    :ivar macros: Names that stay though some compiler defines them as macros, sorted.
     """
 
-    def __init__(self, btf: Btf, changes: list[str]) -> None:
+    def __init__(self, btf: Btf, changes: list[str], macros: list[str]) -> None:
         self.btf = btf
         self.changes = changes
+        self.macros = macros
 
 
 def adapt(btf: Btf) -> Adapted:
@@ -85,11 +88,12 @@ def adapt(btf: Btf) -> Adapted:
     signs: dict[int, str] = {}
     if _has_enums(btf):
         forwards, signs = _enums(btf, levels)
-    if not ints and not forwards and not signs and not _has_odd_names(levels, _bad_offsets(btf)):
-        return Adapted(btf, [])
+    bad, macros = _bad_offsets(btf)
+    if not ints and not forwards and not signs and not _has_odd_names(levels, bad):
+        return Adapted(btf, [], macros)
     from btfdbg.btf.cheader.adapter import Adapter
 
-    return Adapted(*Adapter(btf, ints, forwards, signs).run())
+    return Adapted(*Adapter(btf, ints, forwards, signs).run(), macros)
 
 
 # What there is to change.
@@ -127,9 +131,10 @@ class _Level:
         return chain.from_iterable(map(self.words.__getitem__, parts))
 
 
-def _bad_offsets(btf: Btf) -> bytearray:
-    """Return, by string offset, 1 where what stands there is no name in C."""
+def _bad_offsets(btf: Btf) -> tuple[bytearray, list[str]]:
+    """Return, by string offset, 1 where what stands there is no name in C; names of macros."""
     out = bytearray(btf.end_str_off)
+    macros: set[str] = set()
     keywords = {word.encode() for word in KEYWORDS}
     for level in btf.chain():
         data, start = level.strings.data, level.start_str_off
@@ -142,10 +147,12 @@ def _bad_offsets(btf: Btf) -> bytearray:
             at = zeros.find(b"\x000", at + 2)
         if data[:1].isdigit():
             out[start] = 1
-        for word in keywords.intersection(data.split(b"\0")):
+        words = set(data.split(b"\0"))
+        macros |= macros_in(data, words)
+        for word in keywords & words:
             for offset in level.strings.offsets_of(word):
                 out[start + offset] = 1
-    return out
+    return out, sorted(macros)
 
 
 def _mark_odd(data: bytes, start: int, out: bytearray) -> None:

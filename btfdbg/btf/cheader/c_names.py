@@ -8,13 +8,14 @@ Facts: ISO C23 6.4.1 (keywords), gcc's and clang's own keywords.
 from __future__ import annotations
 
 from btfdbg.btf.btf import Btf
+from btfdbg.btf.cheader.macros import OWN
 from btfdbg.btf.fields import INFO, NAME_OFF, SIZE_OR_TYPE, int_fields
 from btfdbg.btf.layouts import ENUM, INT, LAYOUTS, TYPE_WORDS, TYPEDEF, info_kind
 from btfdbg.errors import BtfFormatError
 
-#: What no name in a header may be: keywords of C up to C23, what compilers add, and the
-#: macros that they define by themselves (``linux``, with ``-std=gnu11``, for the host).
-KEYWORDS = frozenset(
+#: What no name in a header may be: keywords of C up to C23, what compilers add, and what
+#: the header itself asks for. Macros that compilers define are in ``macros``.
+KEYWORDS = OWN.union(
     {
         "_Accum",
         "_Alignas",
@@ -66,7 +67,6 @@ KEYWORDS = frozenset(
         "__attribute__",
         "__auto_type",
         "__bf16",
-        "__bpf__",
         "__builtin_assoc_barrier",
         "__builtin_bit_cast",
         "__builtin_call_with_static_chain",
@@ -113,8 +113,6 @@ KEYWORDS = frozenset(
         "__int128_t",
         "__is_identifier",
         "__label__",
-        "__linux",
-        "__linux__",
         "__mfp8",
         "__module_private__",
         "__null",
@@ -141,8 +139,6 @@ KEYWORDS = frozenset(
         "__typeof_unqual",
         "__typeof_unqual__",
         "__uint128_t",
-        "__unix",
-        "__unix__",
         "__vectorcall",
         "__volatile",
         "__volatile__",
@@ -167,11 +163,9 @@ KEYWORDS = frozenset(
         "float",
         "for",
         "goto",
-        "i386",
         "if",
         "inline",
         "int",
-        "linux",
         "long",
         "nullptr",
         "register",
@@ -190,7 +184,6 @@ KEYWORDS = frozenset(
         "typeof",
         "typeof_unqual",
         "union",
-        "unix",
         "unsigned",
         "void",
         "volatile",

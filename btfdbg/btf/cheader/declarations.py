@@ -397,7 +397,8 @@ class Declarator(CNames):
             body, bits = self._as_bytes(type_id, bits, indent), 8 * size
         if struct:
             if bits < 8 * size:
-                body += self._padding(bits, 8 * size, align, 0, indent, packed)
+                unit = self._largest_unit(type_id)
+                body += self._padding(bits, 8 * size, align, unit, indent, packed, between=False)
         elif size and types.natural_size(type_id) < size:
             # Its members are not known, or it is aligned to more than they are.
             body += f"\n{indent}unsigned char __size[{size}];"
@@ -449,6 +450,7 @@ class Declarator(CNames):
         struct = types.kind[type_id] == STRUCT
         packed = types.packed[type_id]
         own_align = types.pointer_size if packed else types.align_of(type_id)
+        largest = self._largest_unit(type_id)
         kflag = types.words[types.start[type_id] + 1] > 0x7FFFFFFF
         indent = "\t" * (level + 1)
         parts: list[str] = []
@@ -472,8 +474,12 @@ class Declarator(CNames):
                 return "", -1
             if at < offset and struct:
                 align = 1 if packed else types.align_of(member)
-                between = own_align if after_bits and bits else 0
-                append(self._padding(at, offset, align, between, indent, packed))
+                width = 8 * types.size_of(member) if bits else 0
+                if width and at % width + bits <= width:
+                    align = 1  # a compiler would put it into the unit that has begun
+                between = after_bits and bits > 0
+                unit = own_align if between else largest
+                append(self._padding(at, offset, align, unit, indent, packed, between=between))
             if not name:
                 text = self._unnamed_member(member, level + 1)
             elif member in lefts:
@@ -518,21 +524,43 @@ class Declarator(CNames):
             at = self.types.words[self.types.start[at] + 2]
         return self.declare(type_id, "", level)
 
-    def _padding(self, at: int, end: int, align: int, bits: int, indent: str, packed: int) -> str:
+    def _largest_unit(self, type_id: int) -> int:
+        """Return the bytes of the largest unit that a struct's padding may be made of."""
+        types = self.types
+        unit = types.pointer_size
+        # What is of another size is aligned to less, and must not be aligned to more.
+        if types.packed[type_id] or types.words[types.start[type_id] + 2] % unit == 0:
+            return unit
+        return types.align_of(type_id)
+
+    def _padding(
+        self,
+        at: int,
+        end: int,
+        align: int,
+        largest: int,
+        indent: str,
+        packed: int,
+        *,
+        between: bool,
+    ) -> str:
         """
         Return unnamed bit-fields that bring the next member to its place.
 
+        On arm64 they align what they are in, as members do: those of no width always, others
+        unless the struct is packed.
+
         :param at: Bit after the last member; ``end``: that of the next.
         :param align: Bytes to which a compiler would align the next by itself.
-        :param bits: The struct's alignment if both neighbours are bit-fields, else 0. Where
-            unnamed bit-fields align what they are in, as on arm64, no larger unit will do.
+        :param largest: Bytes of the largest unit.
         :param packed: Not 0 if the struct is.
+        :param between: Both neighbours are bit-fields.
         """
         units = (("long", 8 * self.types.pointer_size), ("int", 32), ("short", 16), ("char", 8))
         name, width = units[-1]
         start = at
         for name, width in units:  # noqa: B007 # used after the loop
-            if bits and width > 8 * bits:
+            if width > 8 * largest:
                 continue
             start = -(-at // width) * width
             if start <= end:
@@ -545,8 +573,8 @@ class Declarator(CNames):
             fits_before = start != end and end - start <= start - at
             # In a packed struct it closes none but those within a byte.
             closes = natural == start or (start != end and not packed)
-            if bits or not closes or fits_before:
-                out.append(f"\n{indent}{name}: {start - at if bits else 0};")
+            if between or not closes or fits_before:
+                out.append(f"\n{indent}{name}: {start - at if between or packed else 0};")
             at = start
         full, rest = divmod(end - at, width)
         self._spend(full * (len(indent) + 10))

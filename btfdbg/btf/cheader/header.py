@@ -9,6 +9,7 @@ from __future__ import annotations
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.cheader.adapt import adapt
 from btfdbg.btf.cheader.definitions import CDump
+from btfdbg.btf.cheader.macros import again, without
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def dump_c(
     yield _HEAD
     for change in adapted.changes:
         yield f"/* {change.replace('*/', '* /')} */\n"
+    yield from without(adapted.macros)
     ids = dump.types.c_types() if roots is None else roots
     if sort:
         from btfdbg.btf.cheader.order import c_order
@@ -79,6 +81,7 @@ def dump_c(
     if remarks is not None:
         opaque = [f"{dump.decl.tag(at)}: {what}" for at, what in dump.decl.opaque.items()]
         remarks += _remarks(adapted.changes, dump.left_out, opaque)
+    yield from again(adapted.macros)
     yield _TAIL
 
 
