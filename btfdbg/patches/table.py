@@ -374,6 +374,11 @@ _COMMANDS = (
         "mod calls modules not loaded whose types are known", use=Use.IN_MODULE, stage="commands",
     ),
     Row(
+        CRASH + "_timer", "timer_base_for_each", "timers:by_expiry", ("base",),
+        "lists a base's timers bucket by bucket", "timer is not sorted by when a timer expires",
+        use=Use.IN_MODULE, stage="commands",
+    ),
+    Row(
         CRASH + "_mod", "_log_debug", "mod:log_debug", (),
         "lowers the level of drgn's log while mod -s looks for a file",
         "mod -s prints DEBUG lines that nobody asked for", use=Use.IN_MODULE, stage="commands",
@@ -551,6 +556,11 @@ _REACHED = (
     _reached(
         CRASH + "_ps", "print_table", "prints the table of ps, which is kept back while it runs",
         "ps ends at the first task that cannot be read", ("rows", "sep", "file"),
+    ),
+    _reached(
+        CRASH + "_ps", "_ps_arguments", "is what ps -a runs",
+        "ps -a says twice for each task that a page is not in the dump",
+        ("task_selector", "drgn_arg"),
     ),
     _reached(
         CRASH + "_kmem", "_print_table_row", "prints a row of kmem -p; --json takes it over",

@@ -23,6 +23,7 @@ from btfdbg.program.session import find_session
 from btfdbg.vmcore.read_failures import unread
 
 _PS = "drgn.commands._crash._ps"
+_COMMON = "drgn.commands._crash.common"
 _WHAT = "tasks that cannot be shown in full"
 Command = Callable[..., Any]
 
@@ -76,13 +77,49 @@ def foreach_vm(original: Command) -> Command:
 def foreach_ps(original: Command) -> Command:
     """``ps``, whose table is printed when it has all rows."""
     others = _going_on(original)
+    arguments = _going_on(_arguments)
 
     def run(selector: Any, args: argparse.Namespace, **kwargs: Any) -> Any:
-        if _is_ours(selector, args) and _is_listing(args):
-            return _listing(original, selector, args)
+        if _is_ours(selector, args):
+            if _is_listing(args):
+                return _listing(original, selector, args)
+            if args.func is not None and args.func is reach(_PS, "_ps_arguments"):
+                return arguments(selector, args)
         return others(selector, args, **kwargs)
 
     return run
+
+
+def _arguments(selector: Any, args: argparse.Namespace) -> None:
+    """``ps -a``: of what is missing it is said once what it is, and not where each began."""
+    from drgn.helpers.common.format import escape_ascii_string
+    from drgn.helpers.linux.mm import cmdline, environ
+
+    header = reach(_COMMON, "print_task_header")
+    for number, task in enumerate(selector.tasks()):
+        if number:
+            print()
+        if header is not None:
+            header(task)
+        if not task.mm.read_():
+            print("  (no mm)")
+            continue
+        found: list[list[str] | None] = []
+        why = ""
+        for helper in (cmdline, environ):
+            try:
+                found.append([escape_ascii_string(word) for word in helper(task) or ()])
+            except FaultError as e:
+                found.append(None)
+                why = str(e.args[0]) if e.args else str(e)
+        words, variables = found
+        if words is None and variables is None:
+            print(f"  (arguments and environment cannot be read: {why})")
+            continue
+        print("ARG:", " ".join(words) if words is not None else f"(cannot be read: {why})")
+        shown = variables if variables is not None else [f"(cannot be read: {why})"]
+        for prefix, text in zip(("ENV:", *("    " for _ in shown[1:])), shown or [""], strict=True):
+            print(f"{prefix} {text}".rstrip())
 
 
 def _remark(task: Object, error: FaultError) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import drgn
 import pytest
 from drgn import Architecture, Platform, PlatformFlags
 from drgn.helpers.linux.percpu import per_cpu
+from drgn.helpers.linux.timer import timer_base_for_each
 
 from btfdbg.commands.evaluate import prepare, run_line
 from btfdbg.kallsyms import Sym
@@ -384,3 +386,64 @@ def test_per_cpu_variables_of_a_kernel_without_data_symbols(
     assert "PER-CPU ADDRESSES:\n  [0]: " in ran(session, "struct rq runqueues", capsys)
     for name in ("init_task", "jiffies", "no_such_name", "__per_cpu_end"):
         assert not is_per_cpu(session, name)
+
+
+def test_timers_stand_in_the_order_in_which_they_expire(session: Session, capsys: Text) -> None:
+    bases: list[list[int]] = []
+    for line in ran(session, "timer", capsys).splitlines():
+        if line.startswith("TIMER_BASES["):
+            bases.append([])
+        elif bases and line.split()[:1] and line.split()[0].isdecimal():
+            bases[-1].append(int(line.split()[0]))
+    assert max(map(len, bases)) > 5
+    assert bases == [sorted(base) for base in bases]
+    # The wheel's own order is another one.
+    in_buckets = [
+        [int(timer.expires) for timer in timer_base_for_each(base)]
+        for cpu in (0, 1)
+        for base in per_cpu(session.prog["timer_bases"], cpu)
+    ]
+    assert in_buckets != bases
+    assert [sorted(base) for base in in_buckets] == bases
+
+
+def test_arguments_that_are_missing_are_said_once_for_a_task(
+    session: Session, capsys: Text
+) -> None:
+    lines = ran(session, "ps -a", capsys).splitlines()
+    missing = "  (arguments and environment cannot be read: the page is not in the dump)"
+    assert lines.count(missing) > 5
+    assert not [line for line in lines if line.startswith("ps:")]
+    heads = [line for line in lines if line.startswith("PID: ")]
+    assert len(heads) == lines.count(missing) + lines.count("  (no mm)") > 50
+    assert "environ(task)" in ran(session, "ps -a --drgn", capsys)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (([b"sh", b"-c"], [b"A=1", b"B=2"]), ["ARG: sh -c", "ENV: A=1", "     B=2"]),
+        (([b"sh"], []), ["ARG: sh", "ENV:"]),
+        ((None, [b"A=1"]), ["ARG: (cannot be read: gone)", "ENV: A=1"]),
+        (([b"sh"], None), ["ARG: sh", "ENV: (cannot be read: gone)"]),
+        ((None, None), ["  (arguments and environment cannot be read: gone)"]),
+    ],
+)
+def test_what_there_is_of_arguments_and_environment_is_shown(
+    given: tuple[Any, Any],
+    said: list[str],
+    session: Session,
+    capsys: Text,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def giving(words: Any) -> Any:
+        def helper(task: drgn.Object) -> Any:
+            if words is None:
+                raise drgn.FaultError("gone", 0x10)
+            return words
+
+        return helper
+
+    monkeypatch.setattr("drgn.helpers.linux.mm.cmdline", giving(given[0]))
+    monkeypatch.setattr("drgn.helpers.linux.mm.environ", giving(given[1]))
+    assert ran(session, "ps -a 1", capsys).splitlines()[1:] == said
