@@ -18,5 +18,6 @@ that drgn's lack. What they share stands beside them, in reading order:
   is at an address), ``candidates`` (did you mean);
 * what is shown: ``output`` (where it goes), ``wrapping`` (broken to the terminal's width),
   ``text`` (made safe, tables), ``tables`` (as JSON), ``display`` (objects and types),
-  ``failure`` (errors in one line), ``reads`` (how much could not be read), ``info``.
+  ``markup`` (help without its marks), ``failure`` (errors in one line), ``reads`` (how much
+  could not be read), ``info``.
 """

@@ -9,6 +9,7 @@ from drgn.commands import Command, CommandError, argument
 
 from btfdbg.commands import equivalents, namespace, output, text
 from btfdbg.commands.define import drgns_command, own, prompt_command
+from btfdbg.commands.markup import fragments
 from btfdbg.program.session import Session
 
 _RULES = """\
@@ -131,7 +132,7 @@ def explain(session: Session, name: str) -> None:
     output.emit("")
     output.emit("usage: ", command.format_usage())
     output.emit("")
-    print(command.format_help(indent="  "))
+    output.emit(*fragments(command.format_help(indent="  ")))
     defined = own(session.prog, name)
     if defined is not None and defined.shared:
         drgns = drgns_command(session.prog, name)
@@ -141,7 +142,7 @@ def explain(session: Session, name: str) -> None:
             output.emit("")
             output.emit("usage: ", drgns.format_usage())
             output.emit("")
-            print(drgns.format_help(indent="  "))
+            output.emit(*fragments(drgns.format_help(indent="  ")))
     if defined is None:
         output.emit("")
         output.emit(("dim", "  From drgn. --drgn shows the code behind it, --json its tables."))

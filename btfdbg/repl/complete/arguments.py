@@ -18,6 +18,7 @@ from drgn.commands import Command
 from btfdbg.btf import Kind
 from btfdbg.commands import namespace
 from btfdbg.commands.define import own
+from btfdbg.commands.markup import plain
 from btfdbg.commands.text import one_line
 from btfdbg.errors import BtfdbgError
 from btfdbg.program import homonyms
@@ -309,7 +310,7 @@ def _options(
     for action in parser._actions if parser is not None else ():
         for option in action.option_strings:
             help_ = action.help if action.help not in (None, argparse.SUPPRESS) else ""
-            found[option] = one_line(str(help_).replace("%%", "%"), 70)
+            found[option] = one_line(plain(str(help_).replace("%%", "%")), 70)
     if from_drgn:
         found.setdefault("--json", "print its tables as JSON")
         found.setdefault("--help", "explain the command")
