@@ -49,6 +49,8 @@ class Event:
     :attr hardware: The machine's model as the report has it, without the firmware's version.
     :attr host: The machine's name, where the log's prefixes have it.
     :attr message: The header line, control characters escaped.
+    :attr said: What a WARNING says in words, in the line before its header; empty if it says
+        nothing, or the log has lost it.
     :attr frames: The stack that decided, innermost first.
     :attr panicked: The kernel panicked because of it.
     :attr registers: Of a fault: names as the machine code has them (``rdi``, ``x0``), values.
@@ -78,6 +80,7 @@ class Event:
     hardware: str = ""
     host: str = ""
     message: str = ""
+    said: str = ""
     frames: tuple[Frame, ...] = ()
     panicked: bool = False
     repeats: int = 0

@@ -198,7 +198,10 @@ def _lockup(words: str) -> Callable[[Happened], str]:
 
 
 def _warning(h: Happened) -> str:
-    return f"A WARNING{_where(h)}{_while(h)}; the kernel was told to panic then."
+    from btfdbg.report.logs.log_report import warned
+
+    said = warned(h.event) if h.event is not None else ""
+    return f"A WARNING{_where(h)}{_while(h)}{said}; the kernel was told to panic then."
 
 
 _SENTENCES: dict[str, Callable[[Happened], str]] = {
@@ -232,6 +235,8 @@ def evidence(h: Happened) -> Iterator[str]:
         yield f"{name or 'A function'} stands on its stack: {h.witness.why}."
     if h.event is not None:
         yield f"The log says: {h.event.message}"
+        if h.event.said:
+            yield f"The WARNING says: {h.event.said}"
     if h.access is not None:
         yield f"The code says: {h.access}."
     if h.kind in ("hung-task", "deadlock"):

@@ -29,7 +29,7 @@ class Witness:
     :ivar kind: A key of :data:`btfdbg.report.kinds.KINDS`.
     :ivar functions: Shell patterns of names without compiler suffixes.
     :ivar cut: The frame that an exception interrupted is where the story begins.
-    :ivar why: Which file has them and what they do.
+    :ivar why: Which file has them, or what they do; a sentence of the report ends with it.
     :ivar detail: What tells crashes of this kind apart, as a log's event has it.
     """
 
@@ -54,7 +54,8 @@ WITNESSES = (
     Witness("hung-task", "check_hung_uninterruptible_tasks check_hung_task hung_task_info watchdog",
             False, "kernel/hung_task.c"),
     Witness("hard-lockup", "watchdog_overflow_callback watchdog_hardlockup_check "
-            "watchdog_hardlockup_interrupt_count", True, "kernel/watchdog*.c"),
+            "watchdog_hardlockup_interrupt_count", True,
+            "what notices CPUs that take no interrupts"),
     Witness("soft-lockup", "watchdog_timer_fn", True, "kernel/watchdog.c"),
     Witness("rcu-stall", "rcu_check_gp_kthread_starvation print_cpu_stall print_other_cpu_stall "
             "panic_on_rcu_stall check_cpu_stall rcu_sched_clock_irq", True,
@@ -63,7 +64,7 @@ WITNESSES = (
             "kernel/workqueue.c"),
     Witness("hardware", "mce_panic do_machine_check exc_machine_check* mce_timed_out "
             "ghes_notify_* __ghes_panic do_serror arm64_serror_panic aer_* edac_* "
-            "nmi_handle_mce machine_check_*", False, "arch/*/kernel/*mce*, drivers/acpi/apei"),
+            "nmi_handle_mce machine_check_*", False, "what reports errors of the hardware"),
     Witness("stack-overflow", "handle_stack_overflow panic_bad_stack kernel_stack_overflow*", True,
             "arch/x86/kernel/traps.c, arch/arm64/kernel/traps.c: the guard page was touched"),
     Witness("stack-corruption", "__stack_chk_fail", True, "kernel/panic.c: the canary changed"),
@@ -96,10 +97,10 @@ WITNESSES = (
             "do_translation_fault __do_kernel_fault die_kernel_fault do_kern_addr_fault "
             "do_user_addr_fault no_context bad_area_nosemaphore* do_bad_area bad_page_fault "
             "do_exception do_dat_exception do_protection_exception handle_page_fault "
-            "asm_exc_page_fault", True, "arch/*/mm/fault.c"),
+            "asm_exc_page_fault", True, "what handles page faults"),
     Witness("trap", "exc_alignment_check exc_bounds exc_stack_segment exc_segment_not_present "
             "do_sp_pc_abort do_undefinstr do_el1_undef do_trap_insn_illegal "
-            "do_trap_unknown illegal_op data_exception", True, "arch/*/kernel/traps.c"),
+            "do_trap_unknown illegal_op data_exception", True, "what handles traps"),
 )  # fmt: skip
 
 # Kinds that the log tells apart and the stack does not: what the log says of the same

@@ -88,6 +88,7 @@ class Builder:
         self.seconds = self.last_seconds = line.seconds
         self.caller = line.caller
         self.message = line.text.strip()
+        self.said = ""
         self.detail = ""
         self.file = (groups.get("file") or "").rpartition(":")[0]
         self.cpu = int(groups["cpu"]) if groups.get("cpu") else None
@@ -523,6 +524,7 @@ class Builder:
             hardware=printable(self.hardware),
             host=printable(self.host),
             message=printable(self.message),
+            said=printable(self.said) if self.kind.id == "warning" else "",
             frames=frames,
             panicked=self.panicked,
             repeats=self.repeats,

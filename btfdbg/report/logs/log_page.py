@@ -35,6 +35,7 @@ def report_of_log(log: Log, name: str) -> Report:
     else:
         evidence = [
             f"{event.message} (line {event.line})",
+            *((f"The WARNING says: {event.said}",) if event.said else ()),
             "A log tells what the kernel printed; its dump, if there is one, tells more.",
         ]
         if event.corrupted:

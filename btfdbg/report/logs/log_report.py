@@ -10,6 +10,7 @@ from __future__ import annotations
 from btfdbg.report.blame.signature import VERSION, signature_of
 from btfdbg.report.kinds import KINDS
 from btfdbg.report.logs.lines import printable
+from btfdbg.report.logs.told import shortened
 from btfdbg.report.severity import main_event
 
 TYPE_CHECKING = False
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from btfdbg.report.logs.files import Log
 
 JSON_VERSION = 1
+_TOLD = 100  # characters of what a WARNING says, in the verdict
 _LISTED = 40  # events that the text lists
 _STACK = 24  # frames that the text shows
 
@@ -36,7 +38,7 @@ def verdict(events: Sequence[Event]) -> str:
     event = main_event(events)
     if event is None:
         return "The log holds no report of a crash."
-    parts = [event.title]
+    parts = [event.title + warned(event)]
     if event.comm:
         who = f"{event.comm}({event.pid})" if event.pid is not None else event.comm
         parts.append(f"{'waiting' if event.kind == 'hung-task' else 'running'}: {who}")
@@ -48,6 +50,14 @@ def verdict(events: Sequence[Event]) -> str:
     if same > 0 and event.kind == "hung-task":
         parts.append(f"{same} more hung {'task' if same == 1 else 'tasks'}")
     return "; ".join(parts) + "."
+
+
+def warned(event: Event) -> str:
+    """Return what a WARNING says and where it stands, to follow its name; empty for others."""
+    if event.kind != "warning":
+        return ""
+    said = f": {shortened(event.said.rstrip('.'), _TOLD)}" if event.said else ""
+    return said + (f" ({event.detail})" if ":" in event.detail else "")
 
 
 def _name(frame: Frame) -> str:
@@ -89,6 +99,7 @@ def _facts(event: Event) -> list[str]:
     rows = [
         ("kind", f"{KINDS[event.kind].words}{f' ({event.detail})' if event.detail else ''}"),
         ("message", event.message),
+        ("says", event.said),
         ("access", access_text(event)),
         ("task", f"{event.comm}({event.pid})" if event.pid is not None else event.comm),
         ("CPU", "" if event.cpu is None else str(event.cpu)),
@@ -189,6 +200,7 @@ def event_dict(event: Event) -> dict[str, Any]:
         "hardware": event.hardware,
         "host": event.host,
         "message": event.message,
+        "said": event.said,
         "access": access_text(event),
         "panicked": event.panicked,
         "repeats": event.repeats,

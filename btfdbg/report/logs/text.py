@@ -23,6 +23,7 @@ from btfdbg.report.logs.lines import Line, parse_line
 from btfdbg.report.logs.panics import cause_of
 from btfdbg.report.logs.sections import Budget
 from btfdbg.report.logs.stacklines import heading
+from btfdbg.report.logs.told import TOLD_WITHIN, told
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class Reader:
 
     def __init__(self) -> None:
         self._rest = ""
+        self._before = ""  # the end of what was read
         self._endless = False
         self._frames = Budget(MAX_FRAMES)
         self._number = 0
@@ -74,6 +76,7 @@ class Reader:
         self._open = 0
         self._seen: dict[tuple[float, str, int], Builder] = {}
         self._stalled: Builder | None = None
+        self._warned: Builder | None = None  # a WARNING that the line at hand began
         self.left_out = 0  # reports beyond MAX_EVENTS
 
     def feed(self, text: str) -> None:
@@ -132,8 +135,14 @@ class Reader:
                     continue
             stop = text.index("\n", at)
             self._number += 1
-            self._line(parse_line(text[at:stop], self._number))
+            line = parse_line(text[at:stop], self._number)
+            self._line(line)
+            opened = self._warned
+            if opened is not None:
+                self._warned = None
+                opened.said = told(self._before + text[max(at - TOLD_WITHIN, 0) : at], line)
             at = stop + 1
+        self._before = (self._before + text[max(end - TOLD_WITHIN, 0) : end])[-TOLD_WITHIN:]
 
     # ---- lines ---------------------------------------------------------------------------
 
@@ -190,6 +199,8 @@ class Reader:
         if row.role == FOLLOWS and row.kind == "bad-access" and self._resume(caller, line):
             return caller.report is not None and caller.report.absorbs(row, match, line)
         report = Builder(row, match, line, self._frames)
+        if row.kind == "warning":
+            self._warned = report
         if row.role == NAMES and current is not None and current.may_be_named(report):
             current.named_by(report)
             return True
