@@ -386,7 +386,7 @@ def report(session: Session, state: PromptState, word: str, error: Exception) ->
     reads.count_error(session, error)
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
-    text = one_line_about(session, error)
+    text = one_line(reads.told_with(session, error)) or one_line_about(session, error)
     if not text:
         return
     prefix = "btfdbg" if isinstance(error, CommandNotFoundError) or not word else word

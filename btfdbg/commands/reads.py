@@ -56,6 +56,29 @@ def count_error(session: Session, error: BaseException) -> None:
         cause = cause.__cause__ or cause.__context__
 
 
+def told_with(session: Session, error: BaseException) -> str:
+    """
+    Why the read failed that ends a command, if it is all that could not be read; "" if not.
+
+    The line at the command's end would say the same once more, and is not printed then.
+    """
+    if not isinstance(error, drgn.FaultError):
+        return ""
+    found = unread(session.prog).take_only(session.prog, session.dump, error)
+    if found is None:
+        return ""
+    from btfdbg.commands.state import state_of
+
+    why, count = found
+    state_of(session.prog).faults += count
+    at = f"{why.address:#x}"
+    text = str(why)
+    rest = text.removeprefix(at)
+    if rest == text:  # a physical address, which the text calls so
+        return f"cannot read memory: {text}"
+    return f"cannot read memory at {at}: {rest[2:] if rest.startswith(': ') else f'it{rest}'}"
+
+
 def _pointer(session: Session) -> int:
     found = session.lookup_symbols("saved_command_line")
     return found[0].address if len(found) == 1 else 0

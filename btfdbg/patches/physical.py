@@ -42,15 +42,17 @@ class _Physical(ProgramProxy):
             concludes that the address may be one of a process.
         """
         try:
-            data: bytes = self._prog.read(address, size, physical=True)
+            with unread(self._prog).silent():  # the error says it
+                data: bytes = self._prog.read(address, size, physical=True)
             return data
         except FaultError as e:
-            if self._only_code:
-                return bytes(size)  # it looks only whether there is any
-            session = find_session(self._prog)
-            unread(self._prog).note(e.address, True)
-            why = explain_physical(None if session is None else session.dump, e.address)
-            raise DebugInfoError(why.text, step="rd") from None
+            missing = e.address
+        if self._only_code:
+            return bytes(size)  # it looks only whether there is any
+        session = find_session(self._prog)
+        why = explain_physical(None if session is None else session.dump, missing)
+        # Not within except: as its context, the fault would be counted as one of a virtual address.
+        raise DebugInfoError(why.text, step="rd")
 
 
 def rd(original: Callable[..., Any]) -> Callable[..., Any]:

@@ -65,12 +65,14 @@ class Explanation:
 
     :ivar address: Virtual; physical if ``physical``.
     :ivar text: A sentence without its full stop.
+    :ivar page: Number of the physical page of 4 KiB that is missing, -1 if none is known.
     """
 
     reason: Reason
     address: int
     text: str
     physical: bool = False
+    page: int = -1
 
     def __str__(self) -> str:
         return self.text
@@ -130,7 +132,7 @@ def explain_address(prog: drgn.Program, info: DumpInfo | None, address: int) -> 
             f"{address:#x} is not mapped in the kernel: a corrupt or stale pointer",
         )
     found = explain_physical(info, physical)
-    return Explanation(found.reason, address, f"{address:#x}: {found.text}")
+    return Explanation(found.reason, address, f"{address:#x}: {found.text}", page=found.page)
 
 
 def _per_cpu_template(prog: drgn.Program) -> tuple[int, int]:
@@ -173,7 +175,7 @@ def explain_physical(info: DumpInfo | None, physical: int) -> Explanation:
     where = f"physical {physical:#x}"
 
     def because(reason: Reason, text: str) -> Explanation:
-        return Explanation(reason, physical, text, True)
+        return Explanation(reason, physical, text, True, physical // _PAGE)
 
     if info is None:
         return because(Reason.ABSENT, f"{where} is not in the dump")

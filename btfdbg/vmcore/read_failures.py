@@ -43,6 +43,7 @@ _PAGE = 4096
 _MAX_PHYSICAL = 1 << 52
 _MAX_PAGES = 1 << 12
 _MAX_REMARKS = 32
+_SAME = 2  # ways to count one page
 # A terabyte of memory has a bitmap of 32 MiB; a kernel with more pieces than that many
 # holes is watched in part.
 _MAX_BITMAP = 32 << 20
@@ -173,13 +174,8 @@ class Unread:
         """
         if not self._pages:
             return None
+        found = self._explained(prog, info)
         with self.silent():
-            found = [
-                explain_physical(info, address)
-                if physical
-                else explain_address(prog, info, address)
-                for (physical, _), address in self._pages.items()
-            ]
             failed = found
             if self.watched:
                 # drgn names where a read began; the page that it failed on was counted there.
@@ -189,6 +185,37 @@ class Unread:
         summary = Summary(reads, len(failed), tuple(reasons), failed[0], self._more)
         self.forget()
         return summary
+
+    def _explained(self, prog: drgn.Program, info: DumpInfo | None) -> list[Explanation]:
+        """Why each page that was counted does not read."""
+        with self.silent():
+            return [
+                explain_physical(info, address)
+                if physical
+                else explain_address(prog, info, address)
+                for (physical, _), address in self._pages.items()
+            ]
+
+    def take_only(
+        self, prog: drgn.Program, info: DumpInfo | None, fault: drgn.FaultError
+    ) -> tuple[Explanation, int] | None:
+        """
+        Why a read failed, if nothing else did since counting began; it is then counted no more.
+
+        :return: The reason and how many reads there were; ``None``, and nothing changes, if
+            there were others.
+        """
+        # A read at a virtual address may have been counted at the physical one as well.
+        if self._more or not 0 < len(self._pages) <= _SAME:
+            return None
+        why = self.explain(prog, info, fault)
+        one = (False, fault.address // _PAGE) if why.page < 0 else why.page
+        for key, other in zip(self._pages, self._explained(prog, info), strict=True):
+            if (key if other.page < 0 else other.page) != one:
+                return None
+        reads, self._reads = self._reads, 0
+        self._pages.clear()
+        return why, reads
 
     def explain(
         self, prog: drgn.Program, info: DumpInfo | None, fault: drgn.FaultError

@@ -447,3 +447,29 @@ def test_what_there_is_of_arguments_and_environment_is_shown(
     monkeypatch.setattr("drgn.helpers.linux.mm.cmdline", giving(given[0]))
     monkeypatch.setattr("drgn.helpers.linux.mm.environ", giving(given[1]))
     assert ran(session, "ps -a 1", capsys).splitlines()[1:] == said
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (
+            "struct task_struct.pid 0xff1d8bf305000000",
+            "struct: cannot read memory at 0xff1d8bf305000980: physical 0x5000980 is not in the"
+            " dump: the page was left out (dump level 31)",
+        ),
+        (
+            "rd -p 0x5000000",
+            "rd: physical 0x5000000 is not in the dump: the page was left out (dump level 31)",
+        ),
+        ("p *(int *)0x10", "p: cannot read memory at 0x10: it is a NULL pointer plus 16"),
+        (
+            "rd dead000000000100",
+            "rd: cannot read memory at 0xdead000000000100: it points to a removed list entry"
+            " (LIST_POISON)",
+        ),
+    ],
+)
+def test_a_read_that_ends_a_command_is_said_once(
+    line: str, said: str, session: Session, capsys: Text
+) -> None:
+    assert failed(session, line, capsys) == f"{said}\n"

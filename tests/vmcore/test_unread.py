@@ -168,3 +168,45 @@ def test_holes_are_what_the_bitmap_leaves_out(seed: int, tmp_path: Path) -> None
     gone = [p for s, e in holes for p in range(s, min(e, kdump.header.max_pfn * PAGE), PAGE)]
     assert sorted(there + gone) == list(range(0, kdump.header.max_pfn * PAGE, PAGE))
     assert holes[-1][1] == 1 << 52
+
+
+def test_an_error_that_is_all_that_failed_is_counted_no_more(tmp_path: Path) -> None:
+    kernel = Kernel(X86_64)
+    pointer = linear(kernel)
+    path = tiny.kdump(tmp_path / "core", kernel, excluded=[LOST // PAGE, LOST // PAGE + 2])
+    prog, info = open_core(path)
+    count = unread(prog)
+    count.watch(prog, info, pointer)
+    base = kernel.virtual + (64 << 20)
+
+    def fault(address: int) -> drgn.FaultError:
+        with pytest.raises(drgn.FaultError) as e:
+            prog.read(address, 8)
+        count.note_fault(e.value)
+        return e.value
+
+    one = fault(base + LOST)
+    swallow(prog, LOST + 8, True)  # the same page, counted at its physical address
+    found = count.take_only(prog, info, one)
+    assert found is not None
+    why, reads = found
+    assert (why.reason, why.page, reads) == (Reason.EXCLUDED, LOST // PAGE, 2)
+    assert count.summary(prog, info) is None
+    # Another page too: the summary says both.
+    one = fault(base + LOST)
+    fault(base + LOST + 2 * PAGE)
+    assert count.take_only(prog, info, one) is None
+    assert summary(prog, info).pages == 2
+    assert count.take_only(prog, info, one) is None
+
+
+def test_what_is_not_mapped_is_told_by_its_own_page(tmp_path: Path) -> None:
+    kernel = Kernel(X86_64)
+    prog, info = open_core(tiny.kdump(tmp_path / "core", kernel))
+    for address in (0x10, 0xDEAD000000000100):
+        with pytest.raises(drgn.FaultError) as e:
+            prog.read(address, 8)
+        unread(prog).note_fault(e.value)
+        found = unread(prog).take_only(prog, info, e.value)
+        assert found is not None
+        assert found[0].page == -1
