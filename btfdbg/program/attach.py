@@ -362,6 +362,11 @@ def _objects(session: Session, options: Options) -> None:
     ) -> list[drgn.Symbol]:
         if name in probed.SYMBOLS:
             return []  # the kernel's, if anybody's
+        if name in probed.TABLES:
+            from btfdbg.program.absence import refuse_missing
+
+            refuse_missing(session, name)
+            return []
         session.ensure_modules()
         return find_module_symbol(prog, name, address, one)
 

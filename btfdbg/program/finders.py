@@ -51,6 +51,7 @@ _BTF_KINDS: dict[drgn.TypeKind, tuple[Kind, ...]] = {
 _EARLY = 256
 _C_KEYWORDS = frozenset(("signed", "unsigned", "short", "int", "long", "char", "_Bool", "double"))
 
+_KERNELS = drgn.FindObjectFlags.VARIABLE | drgn.FindObjectFlags.FUNCTION
 _PANIC_CPU = "panic_cpu"
 _MAX_KNOWN_ENUMERATORS = 4096
 _BPF = "bpf:"
@@ -228,6 +229,10 @@ class BtfFinders:
 
                 unsaid = thread_size.is_unsaid(self.vmlinux.btf)
                 return thread_size.thread_size(self.session.prog) if unsaid else None
+            if found is None and name == "__highest_present_section_nr":
+                from btfdbg.program import sections
+
+                found = sections.highest_present(self.session.prog)
         if found is None:
             self._not_absent(name, flags, bool(symbols))
         return found
@@ -238,25 +243,21 @@ class BtfFinders:
 
         :raises RefusedError: with the reason.
         """
-        if not flags & drgn.FindObjectFlags.VARIABLE:
-            return
-        reason = ""
-        if has_symbol and self.session.variables is not None:
-            reason = self.session.variables.refusal(name)
-        elif not has_symbol and name in probed.DECLARATIONS:
-            from btfdbg.program.absence import contradiction
+        if not has_symbol:
+            if flags & _KERNELS and probed.is_of_kernel(name):
+                from btfdbg.program.absence import refuse_missing
 
-            reason = contradiction(self.session, name)
+                refuse_missing(self.session, name)
+            return
+        if not flags & drgn.FindObjectFlags.VARIABLE or self.session.variables is None:
+            return
+        reason = self.session.variables.refusal(name)
         if reason:
             raise RefusedError(
                 f"{name} cannot be trusted here: {reason}",
                 step="objects",
                 hint=f"drgn would take a missing {name} for another kind of kernel; "
-                + (
-                    "--btf-extra or a vmlinux with DWARF tells its type"
-                    if has_symbol
-                    else "--kallsyms FILE takes its System.map"
-                ),
+                "--btf-extra or a vmlinux with DWARF tells its type",
             )
 
     def _enumerators(self, name: str) -> tuple[NamedValue, ...]:
@@ -269,6 +270,8 @@ class BtfFinders:
             known = find_enumerators(self.vmlinux.btf, name, doubts)
             for doubt in doubts:
                 self.session.note("types", f"{name}: {doubt}")
+            if doubts and not known and probed.is_constant(name):
+                raise RefusedError(f"{name} cannot be trusted here: {doubts[0]}", step="objects")
             self._known_enumerators[name] = known
         return known
 

@@ -80,16 +80,28 @@ DECLARATIONS: dict[str, tuple[str, ...]] = {
     "total_nr_irqs": ("unsigned int",),
     "userspace_init_fs": ("struct fs_struct *",),
     "vm_event_states": ("struct vm_event_state",),
+    "vm_node_stat": ("atomic_long_t []",),
     "vm_numa_event": ("atomic_long_t []",),
     "vm_numa_stat": ("atomic_long_t []",),
+    "vmap_nodes": ("struct vmap_node *",),
 }
 
-FUNCTIONS = frozenset(("free_kthread_struct", "module_layout", "vmemmap_populate"))
+FUNCTIONS = frozenset(
+    ("__rwsem_set_reader_owned", "free_kthread_struct", "module_layout", "vmemmap_populate")
+)
 """Functions that drgn asks for only to know whether they exist; some are ``__init`` or
-``__meminit`` code, for which pahole writes no FUNC."""
+``__meminit`` code, for which pahole writes no FUNC, one is always inlined."""
 
 SYMBOLS = frozenset(("__start_init_task", "__end_init_task"))
 """Symbols of the kernel's linker script that drgn asks for, to know how large a stack is."""
+
+TABLES = frozenset(
+    (
+        "__start_orc_unwind", "__start_orc_unwind_ip",
+        "__stop_orc_unwind", "__stop_orc_unwind_ip",
+    )
+)  # fmt: skip
+"""Symbols of tables without which drgn unwinds by frame pointers, which the kernel may lack."""
 
 TYPES = frozenset(("freelist_idx_t", "thread_union"))
 """Types whose absence says what the kernel was made of, and which its own code alone can use:
