@@ -17,7 +17,7 @@ from drgn import Type, TypeKind
 from btfdbg.btf import Btf, Kind, kinds
 from btfdbg.cdecl import QUALIFIERS, unqualified
 from btfdbg.errors import BtfError
-from btfdbg.variables.beyond import holds_by_itself
+from btfdbg.variables.beyond import ends_open, holds_by_itself
 from btfdbg.variables.context import Context
 from btfdbg.variables.convert import tree_of
 from btfdbg.variables.evidence import Accesses
@@ -66,6 +66,8 @@ def refused_by_code(
     atomic = _is_atomic(type_)
     if (number or atomic) and _is_another(found, size, atomic=atomic):
         return Rejection.CODE
+    if found.behind > size and not ends_open(type_):
+        return Rejection.CODE  # what stands behind it has no name: it is the same variable's
     return Rejection.CODE if _is_passed_as_another(context, type_, found) else None
 
 
@@ -160,8 +162,27 @@ def _may_be(btf: Btf, own: int, wanted: int) -> bool:
     """Whether a pointer to what is wanted may be one to what the variable is."""
     if _begins_with(btf, own, wanted):
         return True
-    # As code takes a list's head for an entry of it, whose links are the first member.
-    return btf.kind_of(own) in (Kind.STRUCT, Kind.UNION) and _begins_with(btf, wanted, own)
+    # As code takes a list's head for an entry of it, whose links are the first member; what has
+    # nothing but the other in it (an ida and its xarray) is no entry.
+    if btf.kind_of(own) not in (Kind.STRUCT, Kind.UNION):
+        return False
+    try:
+        is_head = btf.resolve_size(own) < btf.resolve_size(wanted) and _begins_with_pointer(
+            btf, own
+        )
+    except BtfError:
+        return True  # damaged: nothing is said
+    return is_head and _begins_with(btf, wanted, own)
+
+
+def _begins_with_pointer(btf: Btf, record: int) -> bool:
+    """Whether a structure begins with a pointer, as heads of lists and trees do."""
+    for _ in range(_MAX_DEPTH):
+        found = btf.type_by_id(btf.skip_mods_and_typedefs(record))
+        if not isinstance(found, (kinds.Struct, kinds.Union)) or not found.members:
+            return isinstance(found, kinds.Ptr)
+        record = found.members[0].type
+    return False
 
 
 def _begins_with(btf: Btf, outer: int, inner: int, depth: int = 0) -> bool:

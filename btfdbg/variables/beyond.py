@@ -8,7 +8,7 @@ better, or as well. Each is a kind of change that was found wrong by leaving ser
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from drgn import Type, TypeKind
 
@@ -161,7 +161,7 @@ def _has_an_enum(context: Context, name: str, type_: Type) -> bool:
 
 def _has_room(context: Context, symbol: Symbol, type_: Type, room: Callable[[], Symbol]) -> bool:
     """Whether more stands behind an object of the type than alignment asks for, or zeros."""
-    if context.evidence.exact_sizes or _ends_open(type_):
+    if context.evidence.exact_sizes or ends_open(type_):
         return False
     if context.places.of(symbol.address) not in _WRITABLE or type_.type_name() in KEYS:
         return False  # of which kind a static key is, its contents have said
@@ -194,6 +194,7 @@ def _changed_nearby(
     types the change was one in time, and this kernel is before it or behind it.
     """
     given = _elements(proposal.type)
+    own = [*own, *_built_as_module(context, known, given)]
     mask = 0
     for candidate in own:
         if _elements(candidate.type) == given:
@@ -219,6 +220,13 @@ def _changed_nearby(
         )
         for candidate in own
     )
+
+
+def _built_as_module(context: Context, known: KnownName, given: str) -> Iterator[Candidate]:
+    """What modules have that have the same type somewhere: it is built in here, and one there."""
+    others = [c for c in known.candidates if c.kernels and c.module != context.evidence.module]
+    modules = {c.module for c in others if _elements(c.type) == given}
+    return (c for c in others if c.module in modules)
 
 
 def _elements(text: str) -> str:
@@ -248,10 +256,10 @@ def _is_otherwise_on_first_cpu(context: Context, symbol: Symbol, type_: Type) ->
     words = range(-(-size // _WORD) * _WORD, len(data) - _WORD + 1, _WORD)
     order = context.evidence.btf().byteorder
     behind = (int.from_bytes(data[at : at + _WORD], order) for at in words)
-    return not _ends_open(type_) and any(word >= _KERNEL_HALF for word in behind)
+    return not ends_open(type_) and any(word >= _KERNEL_HALF for word in behind)
 
 
-def _ends_open(type_: Type) -> bool:
+def ends_open(type_: Type) -> bool:
     """Whether an object of the type is longer than its type says, or has no size."""
     bare = type_.unaliased()
     if not size_of(type_):

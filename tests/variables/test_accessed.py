@@ -33,7 +33,9 @@ BOUNDS = (
 )
 FUNCTIONS = {
     name: Sym(name, 0x5000 + 16 * number, 16, "T")
-    for number, name in enumerate(("take_raw_lock", "take_head", "take_entry", "take_nothing"))
+    for number, name in enumerate(
+        ("take_raw_lock", "take_head", "take_entry", "take_nothing", "take_only", "take_locked")
+    )
 }
 GCC, CLANG = b"Linux version 6.12 (gcc-14)", b"Linux version 6.12 (Debian clang version 19)"
 
@@ -64,14 +66,20 @@ def _btf() -> Btf:
     builder.add_field("counter", int_, 0)
     builder.add_typedef("atomic_t", counter)
     records = {}
-    for name in ("raw_lock", "rw_lock", "head"):
+    for name in ("raw_lock", "rw_lock"):
         records[name] = builder.add_struct(name, 4, [])
         builder.add_field("n", int_, 0)
-    for name, inner in (("lock", "raw_lock"), ("entry", "head")):
-        records[name] = builder.add_struct(name, 4, [])
+    anything = builder.add_ptr(0)
+    records["head"] = builder.add_struct("head", 8, [])
+    builder.add_field("next", anything, 0)
+    for name, inner, size in (
+        ("lock", "raw_lock", 4), ("entry", "head", 16), ("only", "head", 8),
+        ("locked", "raw_lock", 16),
+    ):  # fmt: skip
+        records[name] = builder.add_struct(name, size, [])
         builder.add_field("inner", records[inner], 0)
     pointers = {name: builder.add_ptr(record) for name, record in records.items()}
-    for name in ("raw_lock", "head", "entry"):
+    for name in ("raw_lock", "head", "entry", "only", "locked"):
         proto = builder.add_func_proto(0, (Param("p", pointers[name]),))
         builder.add_func(f"take_{name}", 0, proto)
     builder.add_func("take_nothing", 0, builder.add_func_proto(0, ()))
@@ -85,11 +93,11 @@ def _variables(
     kernels: tuple[Kernel, ...] = (OLD,),
     banner: bytes = GCC,
     letter: str = "D",
-    address: int = 0x104,
+    address: int = 0x108,
 ) -> tuple[VariableTypes, list[str]]:
     """The variables of a kernel with ``v``, and the names that code is asked for."""
     entries = [Entry("v", "", type_, frozenset(k.release for k in kernels))]
-    size = 1 if type_ in ("bool", "unsigned char") else 4
+    size = {"bool": 1, "unsigned char": 1, "struct head": 8}.get(type_, 4)
     table = Symbols(
         *BOUNDS, *FUNCTIONS.values(), Sym("v", address, size, letter), Sym("w", address + size, 4)
     )
@@ -179,6 +187,16 @@ def test_a_bool_that_clang_may_keep_inverted_is_said_to_be_one(
     assert found.caution == said
 
 
+@pytest.mark.parametrize(
+    ("type_", "behind", "given"),
+    [("int", 4, True), ("int", 8, False), ("struct lock", 0, True), ("struct lock", 8, False)],
+)
+def test_code_goes_no_further_than_the_type(type_: str, behind: int, given: bool) -> None:
+    does = Does(frozenset((4,)), behind=behind)
+    assert _found(type_, does)[0] == (type_ if given else None)
+    assert _found(type_, does, kernels=(OLD, NEW))[0] == type_
+
+
 def test_code_that_was_freed_says_nothing_of_what_was_freed() -> None:
     assert _found("int", of(1), address=0x3104)[::2] == ("int", [])
 
@@ -215,6 +233,8 @@ def test_clang_may_keep_a_static_number_as_a_byte_that_says_which_of_two(
         ("struct rw_lock", ("take_nothing",), True),
         ("struct raw_lock", ("take_raw_lock", "take_head"), True),  # they do not agree
         ("struct head", ("take_entry",), True),  # as if the head of a list were an entry
+        ("struct head", ("take_only",), False),  # ptp_clocks_map is an ida by now, no xarray
+        ("struct raw_lock", ("take_locked",), False),  # no head of anything: aa_secids, an idr
         ("int", ("take_head",), False),
     ],
 )
