@@ -244,7 +244,11 @@ def _after_gap(
     if grown is False:
         # Zeros behind writable elements are one of them: nothing unnamed is empty.
         empty = evidence.place is not SectionKind.CONST and not any(contents[hint * size :])
-        return _only_filling(evidence, longer) if empty else hint
+        if empty:
+            return _only_filling(evidence, longer)
+        # As long as another kernel has it nothing unnamed is left over.
+        fills = any(n in evidence.other_lengths and _fills(evidence, n) for n in longer)
+        return None if fills else hint
     if grown and size > _POINTER and longer[0] <= evidence.policy.growth * hint + 1:
         wanted = _by_contents(evidence, contents, tails)
         if wanted in longer and _alike(evidence, contents, hint, longer[0]):

@@ -250,3 +250,17 @@ def test_places_are_told_apart_by_boundary_symbols() -> None:
         SectionKind.UNKNOWN,
     ]
     assert found == expected
+
+
+def test_what_another_kernels_length_would_fill_is_not_left_to_something_unnamed() -> None:
+    # gcc_parent_data_3 of 6.1: two, the second with its pointer in another place.
+    table = _evidence(
+        "struct clk_parent_data", element_size=32, hint=1, stable=False, tail=0,
+        other_lengths=frozenset({1, 2}), lengths=frozenset({1, 2}), extent=Extent(64, 64),
+        contents=NULL + POINTER + POINTER + NULL + POINTER + 3 * NULL, place=SectionKind.CONST,
+        surrounded=False,
+    )  # fmt: skip
+    assert array_length(table, TAILS) is None
+    assert array_length(replace(table, other_lengths=frozenset({1})), TAILS) == 1
+    # Nor is it where the rest is too short for that length.
+    assert array_length(replace(table, extent=Extent(72, 64)), TAILS) == 1
