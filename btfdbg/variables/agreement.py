@@ -82,5 +82,10 @@ def is_number(type_: Type) -> bool:
 
 @lru_cache(maxsize=_KNOWN_TEXTS)
 def element_of(text: str) -> str:
-    """What two types that differ in length or const only have in common."""
-    return without_length(AnnotatedType.parse(text).type).removeprefix("const ")
+    """
+    What two types that differ in length or const only have in common.
+
+    The const before a pointer's target is the target's: that one stays.
+    """
+    bare = without_length(AnnotatedType.parse(text).type)
+    return bare if "*" in bare else bare.removeprefix("const ")

@@ -66,6 +66,11 @@ class KernelDistance:
             self._surrounding[mask] = found
         return found
 
+    def precedes(self, mask: int) -> bool:
+        """Whether this kernel is older than every kernel of a set."""
+        series = self.series(mask)
+        return bool(series) and self._mine < min(series)
+
     def series(self, mask: int) -> frozenset[tuple[int, int]]:
         """The series that the kernels of a set are of."""
         found = self._series.get(mask)

@@ -35,6 +35,7 @@ from btfdbg.variables.proposals import Proposal
 from btfdbg.variables.propose import from_candidate, known_name, proposals_for
 from btfdbg.variables.provenance import Rejection, Source, TypedVariable
 from btfdbg.variables.symbols import Symbol
+from btfdbg.variables.twins import has_twin, may_lack_const
 
 # A plain name, which type checkers take for typing's.
 TYPE_CHECKING = False
@@ -264,6 +265,7 @@ class VariableTypes:
             may_have_grown(context, room, *found)
             or may_have_changed(context, room, *found)
             or is_doubtful(context, room, *found, lambda: self._shortened(context, symbol))
+            or has_twin(context, symbol, *found)
         ):
             found = Rejection.AMBIGUOUS
         if not isinstance(found, Rejection):
@@ -362,7 +364,9 @@ class VariableTypes:
             # Whatever drgn takes it for, this kernel's code does not.
             self._refusals[symbol.name] = cause.value
             return None
-        chosen = probed.choose(symbol.name, symbol, context.types.from_text)
+        chosen = probed.choose(
+            symbol.name, symbol, context.types.from_text, context.checker.exists_as_written
+        )
         if isinstance(chosen, str):
             self._refusals[symbol.name] = chosen
             return None
@@ -381,7 +385,7 @@ class VariableTypes:
         ):
             return None
         found = context.checker.open_array(own[0].type, symbol)
-        if found is None:
+        if found is None or may_lack_const(context, symbol, own):
             return None
         type_ = context.types.from_text(found)
         note = "an array whose length nothing here proves"

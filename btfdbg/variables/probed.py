@@ -44,7 +44,8 @@ DECLARATIONS: dict[str, tuple[str, ...]] = {
     "cur_cpu_spec": ("struct cpu_spec *",),
     "device_ktype": ("struct kobj_type",),
     "driver_ktype": ("struct kobj_type",),
-    "hardirq_stack_ptr": ("void *",),
+    # v5.12 made it void *, and 7.2 has it as it was.
+    "hardirq_stack_ptr": ("struct irq_stack *", "void *"),
     "hstates": ("struct hstate []",),
     "init_pid_ns": ("struct pid_namespace",),
     "init_task": ("struct task_struct",),
@@ -133,12 +134,16 @@ def is_constant(name: str) -> bool:
 
 
 def choose(
-    name: str, symbol: Symbol, build: Callable[[str], Type | None]
+    name: str,
+    symbol: Symbol,
+    build: Callable[[str], Type | None],
+    exists: Callable[[str], bool],
 ) -> tuple[str, Type] | str:
     """
     Return the declaration of a name that fits its place, or why there is none.
 
     :param build: a type from its text, ``None`` if this kernel lacks it.
+    :param exists: whether the kernel's BTF has a type of that text, pointers as well.
     """
     missing = []
     fitting: list[tuple[str, Type]] = []
@@ -155,6 +160,9 @@ def choose(
             reason = f"'{text}' cannot stand at {symbol.address:#x}"
         else:
             fitting.append((text, type_))
+    if len(fitting) > 1 and not any(type_.kind == TypeKind.ARRAY for _, type_ in fitting):
+        # Of two pointers the one that says more, if anything in the kernel is of it.
+        return next((f for f in fitting if exists(f[0])), fitting[-1])
     if len(fitting) > 1 and symbol.size:
         # A pointer to a table or the table itself: the room behind it tells.
         has_room = symbol.size >= _least_size(fitting[0][1]) + CACHE_LINE

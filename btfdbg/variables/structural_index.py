@@ -20,7 +20,14 @@ from operator import contains
 
 from btfdbg.btf import Btf, Kind, kinds
 from btfdbg.btf.encoder import enum_meaning
-from btfdbg.btf.fields import INFO, NAME_OFF, SIZE_OR_TYPE, array_words, param_words
+from btfdbg.btf.fields import (
+    INFO,
+    NAME_OFF,
+    SIZE_OR_TYPE,
+    array_words,
+    member_words,
+    param_words,
+)
 from btfdbg.btf.format import info_vlen
 from btfdbg.btf.layouts import TYPE_WORDS
 from btfdbg.cdecl import (
@@ -73,6 +80,7 @@ class StructuralIndex:
         # By kind and target.
         self._over: dict[int, dict[int, list[int]]] = {}
         self._all_arrays: dict[int, list[tuple[int, int]]] | None = None
+        self._of_members: set[int] | None = None
         # By result and number of parameters; the word at which its record starts.
         self._all_protos: dict[tuple[int, int], list[tuple[int, memoryview, int]]] | None = None
         # By kind and number of members.
@@ -110,6 +118,16 @@ class StructuralIndex:
                     lengths.update(length for length, _ in arrays.get(id_, ()))
             found = self._lengths[element] = frozenset(lengths)
         return found
+
+    def is_member(self, type_: CType) -> bool:
+        """Whether a member of a structure is of a type; all are gone through once, some 50 ms."""
+        if self._of_members is None:
+            found: set[int] = set()
+            for kind in (Kind.STRUCT, Kind.UNION):
+                for _, words, at in self._of_kind(kind):
+                    found.update(member_words(words, at)[1])
+            self._of_members = found
+        return not self._of_members.isdisjoint(self.ids(type_))
 
     def _search(self, type_: CType) -> frozenset[int]:
         if isinstance(type_, Named):

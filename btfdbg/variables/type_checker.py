@@ -102,9 +102,18 @@ class TypeChecker:
         """Whether the kernel's BTF has a type; also where there is none to ask."""
         return self._shapes is None or self._shapes.exists(tree)
 
+    def exists_as_written(self, text: str) -> bool:
+        """As :meth:`exists`, of a type without marks."""
+        tree = self._forms.of(text).tree
+        return tree is not None and self.exists(tree)
+
     def ids(self, tree: CType) -> frozenset[int]:
         """Return the ids of all types of a shape; none without a BTF."""
         return frozenset() if self._shapes is None else self._shapes.ids(tree)
+
+    def is_member(self, tree: CType) -> bool:
+        """Whether a member of a structure in the BTF is of a type."""
+        return self._shapes is not None and self._shapes.is_member(tree)
 
     def lengths(self, text: str) -> frozenset[int]:
         """Return the lengths that arrays of a type have in the BTF."""

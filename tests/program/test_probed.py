@@ -197,7 +197,7 @@ def _build(text: str) -> drgn.Type | None:
     ],
 )
 def test_a_declaration_is_chosen_by_its_place(name: str, size: int, wanted: str) -> None:
-    chosen = probed.choose(name, _Place(size), _build)
+    chosen = probed.choose(name, _Place(size), _build, lambda text: True)
     assert chosen[0] == wanted
 
 
@@ -211,7 +211,21 @@ def test_a_declaration_is_chosen_by_its_place(name: str, size: int, wanted: str)
     ],
 )
 def test_what_does_not_fit_is_refused_with_the_reason(name: str, place: _Place, why: str) -> None:
-    assert probed.choose(name, place, _build) == why
+    assert probed.choose(name, place, _build, lambda text: True) == why
+
+
+@pytest.mark.parametrize("size", [8, 256])
+@pytest.mark.parametrize("exists", [True, False])
+def test_of_two_pointers_the_one_is_chosen_that_the_kernels_btf_has(
+    exists: bool, size: int
+) -> None:
+    prog = drgn.Program(drgn.Platform(drgn.Architecture.X86_64))
+    irq_stack = prog.pointer_type(prog.struct_type("irq_stack", 16384, ()), size=8)
+    made = {"struct irq_stack *": irq_stack, "void *": prog.pointer_type(prog.void_type(), size=8)}
+    chosen = probed.choose(
+        "hardirq_stack_ptr", _Place(size), made.get, lambda text: exists or text == "void *"
+    )
+    assert chosen[0] == ("struct irq_stack *" if exists else "void *")
 
 
 def test_every_probed_name_that_the_database_knows_has_that_type_there() -> None:

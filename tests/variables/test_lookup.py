@@ -323,9 +323,12 @@ def test_a_table_of_another_length_may_have_had_its_const_later(
     element: str, of_new: int, letter: str, is_given: bool
 ) -> None:
     read_only = (Sym("__start_rodata", 0x80, 1), Sym("__end_rodata", 0x4000, 1))
-    symbols = (*_BOUNDS, *read_only, Sym("v", 0x100, 16, letter), Sym("w", 0x110, 8))
+    # Of the table of 2 without const that BTF has is another variable.
+    other = Sym("other", 0x4100, 16)
+    symbols = (*_BOUNDS, *read_only, Sym("v", 0x100, 16, letter), Sym("w", 0x110, 8), other)
     memory = bytes(0x100) + 2 * (BASE + 0x200).to_bytes(8, "little") + bytes(0x100)
-    database = _of_kernels(("v", f"{element} const [{of_new}]", (NEW,)))
+    rows = (("v", f"{element} const [{of_new}]", (NEW,)), ("other", "const char *[2]", (NEW,)))
+    database = _of_kernels(*rows)
     variables = _typed(database, *symbols, memory=memory)
     assert _type(variables) == (f"{element} const [2]" if is_given else None)
     assert variables.cause("v") is (None if is_given else Rejection.AMBIGUOUS)

@@ -1,0 +1,184 @@
+"""Types that look in memory as the one does that would be given, and what tells them apart.
+
+A pointer is like any other pointer, ``unsigned short`` like ``u_short``, a table like the same
+table without ``const``. Where a type holds by itself only, another that would fit as well is
+looked for here: by what this dump's BTF has and nothing known explains, by the place, by the room.
+Each is a kind of change that was found wrong by leaving series out.
+
+Facts: pahole writes every type that a variable has, though it leaves the variable itself out: a
+type of the BTF that no known variable is of is that of an unknown one. include/linux/list.h:
+LIST_HEAD() makes a list that points at itself, so it is in no .bss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from drgn import Type, TypeKind
+
+from btfdbg.cdecl import (
+    Array,
+    CDeclError,
+    CType,
+    Named,
+    Pointer,
+    format_type,
+    is_const,
+    parse_type,
+    unqualified,
+)
+from btfdbg.lazy_dataclass import replace
+from btfdbg.vardb.textdb import AnnotatedType
+from btfdbg.variables.beyond import holds_by_itself
+from btfdbg.variables.context import Context
+from btfdbg.variables.convert import tree_of
+from btfdbg.variables.forms import size_of
+from btfdbg.variables.placement import SectionKind
+from btfdbg.variables.policy import Tier
+from btfdbg.variables.proposals import KnownName, Proposal
+from btfdbg.variables.propose import known_name
+from btfdbg.variables.symbols import Symbol
+
+_NUMBERS = (TypeKind.INT, TypeKind.BOOL)
+_BSS = "bB"
+_LIST = "struct list_head"
+# include/linux/spinlock_types.h: without lockdep a spinlock_t is one of these and nothing else.
+# Locks have become raw for the real-time kernels, none has gone the other way.
+_RAW = "raw_spinlock_t"
+# What is a member of the other's, or was taken for it without a change of name: blk_cpu_done,
+# aa_secids.
+_ROOMIER = {
+    "struct llist_head": _LIST,
+    "struct hlist_head": _LIST,
+    "struct xarray": "struct idr",
+}
+
+
+def has_twin(context: Context, symbol: Symbol, type_: Type, proposal: Proposal) -> bool:
+    """
+    Whether a type that holds for a symbol may as well be one that looks like it.
+
+    :param type_: as it would be given.
+    :param proposal: what it was made of.
+    """
+    known = known_name(context, symbol.name)
+    if not holds_by_itself(known, proposal):
+        return False
+    if proposal.tier[0] == Tier.FAMILY:
+        return type_.kind is TypeKind.ARRAY and _shares_its_place(context, symbol)
+    if type_.kind is TypeKind.POINTER:
+        return _may_point_elsewhere(context, symbol, type_, known)
+    if type_.kind is TypeKind.ARRAY:
+        return _has_another_table(context, symbol, type_, known) or _reads_longer(
+            context, symbol, type_
+        )
+    name = type_.type_name()
+    if name == _RAW and symbol.type_letter.islower() and _is_before(context, known):
+        return True
+    if name == _LIST and symbol.type_letter in _BSS:
+        return True
+    return name in _ROOMIER and _fills_as(context, symbol, type_, _ROOMIER[name])
+
+
+def may_lack_const(context: Context, symbol: Symbol, known: Sequence[Proposal]) -> bool:
+    """
+    Whether a static table is in read-only data because nothing writes it, as kernels had it.
+
+    :param known: what kernels have under its name, of which some have const.
+    """
+    if context.places.of(symbol.address) is not SectionKind.CONST:
+        return False
+    marked = [AnnotatedType.parse(p.type) for p in known]
+    return symbol.type_letter.islower() and any(m.readonly for m in marked)
+
+
+def _is_before(context: Context, known: KnownName) -> bool:
+    """Whether this kernel is older than all that have a name."""
+    mask = 0
+    for candidate in known.candidates:
+        mask |= candidate.kernels
+    return context.distance.precedes(mask)
+
+
+def _fills_as(context: Context, symbol: Symbol, type_: Type, other: str) -> bool:
+    """Whether a type leaves room where another fills the place to the byte."""
+    built = context.types.from_text(other)
+    return built is not None and size_of(built) == symbol.size != size_of(type_)
+
+
+def _shares_its_place(context: Context, symbol: Symbol) -> bool:
+    """Whether another symbol has the address: an array of none has no place of its own."""
+    at = context.evidence.symbol_at
+    found = None if at is None else at(symbol.address)
+    return found is not None and found.name != symbol.name
+
+
+def _reads_longer(context: Context, symbol: Symbol, type_: Type) -> bool:
+    """Whether a string that is in memory which is freed after boot, and still there, is longer."""
+    if context.places.of(symbol.address) is not SectionKind.INIT or size_of(type_.type) != 1:
+        return False
+    data, size = context.checker.contents(symbol), size_of(type_) or 0
+    if data is None:
+        return False
+    text, end, rest = data.partition(b"\0")
+    return (
+        len(text) >= size
+        and bool(end)
+        and not any(rest)
+        and text.decode("ascii", "replace").isprintable()
+    )
+
+
+def _may_point_elsewhere(context: Context, symbol: Symbol, type_: Type, known: KnownName) -> bool:
+    """Whether a pointer says less than others of its name do, or a number is in its place."""
+    target = type_.type.unaliased_kind()
+    if target is TypeKind.VOID:
+        return any(_points_to_record(context, p) for p in known.proposals if not p.is_elsewhere)
+    # A pointer to a CPU's numbers was a number of each CPU: x86_cpu_to_logical_apicid.
+    is_text = size_of(type_.type) == 1 and target is TypeKind.INT
+    place = context.places.of(symbol.address)
+    return place is SectionKind.PERCPU and target in _NUMBERS and not is_text
+
+
+def _points_to_record(context: Context, proposal: Proposal) -> bool:
+    """Whether a type is a pointer to a structure, and the BTF has such a pointer."""
+    tree = _parsed(AnnotatedType.parse(proposal.type).type)
+    if not isinstance(tree, Pointer):
+        return False
+    target = unqualified(tree.target, "const")
+    return isinstance(target, Named) and bool(target.tag) and context.checker.exists(tree)
+
+
+def _has_another_table(context: Context, symbol: Symbol, type_: Type, known: KnownName) -> bool:
+    """
+    Whether a static table is in read-only data as nothing writes it, and not by const.
+
+    BTF has the same table without const then, and nothing else that is known is of that type.
+    """
+    tree = tree_of(type_)
+    if not isinstance(tree, Array) or not symbol.type_letter.islower() or not is_const(tree):
+        return False
+    if context.places.of(symbol.address) is not SectionKind.CONST:
+        return False
+    bare = replace(tree, element=unqualified(tree.element, "const"))
+    if not context.checker.exists(bare):
+        return False
+    own = [p for p in known.proposals if not p.is_elsewhere]
+    if may_lack_const(context, symbol, own):
+        return True
+    return isinstance(bare.element, Pointer) and not _is_explained(context, bare, symbol)
+
+
+def _is_explained(context: Context, tree: Array, symbol: Symbol) -> bool:
+    """Whether a member, or a variable that this kernel has besides the symbol, is of a type."""
+    if context.checker.is_member(tree):
+        return True
+    names = context.database.names_of_type(format_type(tree))
+    return any(n != symbol.name and context.evidence.symbols.by_name(n) for n in names)
+
+
+def _parsed(text: str) -> CType | None:
+    try:
+        return parse_type(text)
+    except CDeclError:
+        return None
