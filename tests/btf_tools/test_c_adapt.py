@@ -217,6 +217,60 @@ CASES = {
 \t'b' type_id=1 bits_offset=64
 \t'c' type_id=2 bits_offset=128 bitfield_size=3
 """,
+    "rust's char, of four bytes": INT
+    + """
+[2] INT 'char' size=4 bits_offset=0 nr_bits=32 encoding=(none)
+[3] INT 'short' size=4 bits_offset=0 nr_bits=32 encoding=SIGNED
+[4] INT 'long long' size=16 bits_offset=0 nr_bits=128 encoding=SIGNED
+[5] INT 'long unsigned int' size=8 bits_offset=0 nr_bits=64 encoding=(none)
+[6] STRUCT 'Token' size=48 vlen=5
+\t'c' type_id=2 bits_offset=0
+\t'kind' type_id=2 bits_offset=32
+\t's' type_id=3 bits_offset=64
+\t'l' type_id=4 bits_offset=128
+\t'u' type_id=5 bits_offset=256
+""",
+    "members of what has no value": INT
+    + """
+[2] FUNC_PROTO '(anon)' ret_type_id=0 vlen=0
+[3] FWD 'opaque' fwd_kind=struct
+[4] CONST '(anon)' type_id=0
+[5] STRUCT 'unit' size=8 vlen=2
+\t'u' type_id=0 bits_offset=0
+\t'i' type_id=1 bits_offset=32
+[6] STRUCT 'function' size=8 vlen=1
+\t'f' type_id=2 bits_offset=0
+[7] UNION 'declared' size=16 vlen=2
+\t'f' type_id=3 bits_offset=0
+\t'i' type_id=1 bits_offset=0
+[8] STRUCT 'twice' size=24 vlen=2
+\t'd' type_id=7 bits_offset=0
+\t'c' type_id=4 bits_offset=128
+[9] TYPEDEF 'alias' type_id=8
+[10] PTR '(anon)' type_id=9
+[11] STRUCT 'fine' size=32 vlen=2
+\t'p' type_id=10 bits_offset=0
+\t't' type_id=9 bits_offset=64
+""",
+    "arrays and functions of what C has none of": INT
+    + """
+[2] ARRAY '(anon)' type_id=0 index_type_id=1 nr_elems=4
+[3] PTR '(anon)' type_id=2
+[4] FUNC_PROTO '(anon)' ret_type_id=0 vlen=0
+[5] ARRAY '(anon)' type_id=4 index_type_id=1 nr_elems=2
+[6] TYPEDEF 'functions' type_id=5
+[7] STRUCT 'points' size=8 vlen=1
+\t'p' type_id=3 bits_offset=0
+[8] STRUCT 'holds' size=8 vlen=1
+\t's' type_id=7 bits_offset=0
+[9] ARRAY '(anon)' type_id=1 index_type_id=1 nr_elems=2
+[10] FUNC_PROTO '(anon)' ret_type_id=9 vlen=0
+[11] PTR '(anon)' type_id=10
+[12] STRUCT 'returns' size=8 vlen=1
+\t'p' type_id=11 bits_offset=0
+[13] STRUCT 'fine' size=4 vlen=1
+\t'i' type_id=1 bits_offset=0
+""",
     "names that a compiler for some target makes numbers of": INT
     + """
 [2] STRUCT 'mips' size=32 vlen=8
@@ -356,6 +410,26 @@ def test_members_without_a_layout_in_c_are_bytes_and_are_named() -> None:
     assert remarks == [
         "bytes only in C: struct over: its members overlap and 2 more, see the comments"
     ]
+
+
+def test_what_has_no_value_is_bytes_or_left_out_and_is_named() -> None:
+    remarks: list[str] = []
+    case = CASES["members of what has no value"]
+    text = "".join(dump_c(assemble.parse(case.lstrip()), remarks=remarks))
+    assert "struct fine {\n\talias *p;\n\talias t;\n};" in text
+    assert remarks == [
+        "bytes only in C: struct unit: a member is void, a function, or of a type that is "
+        "declared only and 3 more, see the comments"
+    ]
+    case = CASES["arrays and functions of what C has none of"]
+    text = "".join(dump_c(assemble.parse(case.lstrip())))
+    assert re.findall(r"/\* type \d+ (\w+): (.*), not defined \*/", text) == [
+        ("functions", "an array of what has no size"),
+        ("points", "an array of what has no size"),
+        ("holds", "an array of what has no size"),
+        ("returns", "a function returns an array, or a function"),
+    ]
+    assert "struct fine {" in text
 
 
 def test_members_are_written_in_the_order_of_memory() -> None:

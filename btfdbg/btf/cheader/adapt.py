@@ -18,7 +18,7 @@ from operator import add
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.cheader.c_names import KEYWORDS, is_boolean, require_bounded_names
 from btfdbg.btf.cheader.macros import macros_in
-from btfdbg.btf.fields import INFO, SIZE_OR_TYPE, array_words
+from btfdbg.btf.fields import INFO, SIZE_OR_TYPE, array_words, int_fields
 from btfdbg.btf.layouts import (
     ARRAY,
     COMPOSITES,
@@ -35,6 +35,7 @@ from btfdbg.btf.layouts import (
     TYPE_WORDS,
     TYPEDEF,
     UNION,
+    info_kind,
     info_vlen,
 )
 from btfdbg.btf.roles import gather
@@ -43,8 +44,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Names of the integers that C has, in any order of their words.
+# Names of the integers that C has, in any order of their words, and the bytes of those that
+# are of one size wherever Linux or BPF runs.
 _INT_WORDS = frozenset({"char", "short", "int", "long", "signed", "unsigned", "__int128"})
+_INT_SIZES = {"char": 1, "short": 2, "__int128": 16}
 _FLOATS = frozenset({"float", "double", "long double"})
 # Types of array indexes that compilers invent; no declaration names them.
 _INDEXES = frozenset({"ssizetype", "sizetype", "bitsizetype", "__ARRAY_SIZE_TYPE__", ""})
@@ -280,7 +283,21 @@ def _foreign_ints(levels: list[_Level]) -> list[int]:
     for own in levels:
         for type_id in sorted(own.places(INT)[0] + own.places(FLOAT)[0]):
             name = own.btf.name_of(type_id)
-            c = name in _FLOATS or name == "_Bool" or _INT_WORDS.issuperset(name.split())
+            c = name in _FLOATS or name == "_Bool" or _is_c_int(own.btf, type_id, name.split())
             if not c and name not in _INDEXES and name not in _LEFT:
                 out.append(type_id)
     return out
+
+
+def _is_c_int(btf: Btf, type_id: int, words: list[str]) -> bool:
+    """Return whether C has an integer of these words and of its size: Rust's ``char`` has 4."""
+    if not _INT_WORDS.issuperset(words):
+        return False
+    record = btf.record(type_id)
+    size = record[SIZE_OR_TYPE]
+    if info_kind(record[INFO]) != INT or int_fields(record[TYPE_WORDS])[0] != 8 * size:
+        return True  # of old encoders, a bit-field's
+    if words.count("long") == 2:
+        return size == 8
+    sizes = {_INT_SIZES[word] for word in words if word in _INT_SIZES}
+    return size in (sizes or ({4, 8} if "long" in words else {4}))

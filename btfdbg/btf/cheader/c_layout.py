@@ -55,6 +55,8 @@ _COMPOSITES = frozenset({STRUCT, UNION})
 _SIZED = frozenset({INT, STRUCT, UNION, ENUM, FLOAT, ENUM64})
 _ONE_WORD = frozenset({PTR, TYPEDEF, VOLATILE, CONST, RESTRICT, TYPE_TAG})
 _SCALARS = frozenset({INT, ENUM, ENUM64, FLOAT})
+#: ``void``, functions, what is declared only: nothing is one of these by value.
+_NO_VALUE = frozenset({0, FWD, FUNC_PROTO})
 
 
 # Longest name, NUL included, that is taken for one without a second look.
@@ -261,6 +263,8 @@ class Types:
         #: 1 for what has each member where a compiler puts it by itself, no bit-fields;
         #: and the bit at which its last member ends.
         self.plain = bytearray(self.count)
+        #: Types with a member by value of what has none.
+        self.impossible: set[int] = set()
         self.last: dict[int, int] = {}
 
     def ids_of(self, table: bytes, level: Btf | None = None) -> list[int]:
@@ -394,6 +398,15 @@ class Types:
         align = self.align[type_id]
         return align if align > 0 else self._find_align(type_id, 0)
 
+    def has_no_value(self, type_id: int) -> bool:
+        """Return whether nothing can be of a type by value, nor be an array of it."""
+        kind, words, start = self.kind, self.words, self.start
+        for _ in range(MAX_CHAIN):
+            if kind[type_id] not in _TRANSPARENT and kind[type_id] != ARRAY:
+                break
+            type_id = words[start[type_id] + (3 if kind[type_id] == ARRAY else 2)]
+        return kind[type_id] in _NO_VALUE
+
     def _find_align(self, type_id: int, depth: int) -> int:
         words, start = self.words, self.start
         at = type_id
@@ -413,6 +426,8 @@ class Types:
             align = 1
             if kind in _COMPOSITES and depth <= MAX_CHAIN:
                 align = self._composite(at, depth)
+            elif kind in _NO_VALUE:
+                return align  # not kept: who has such a member is told each time
         self.align[type_id] = align
         return align
 
@@ -440,6 +455,9 @@ class Types:
             align = known[member]
             if align <= 0:
                 align = self._find_align(member, depth + 1)
+                if known[member] < 0 and self.has_no_value(member):
+                    self.impossible.add(type_id)
+                    plain = False
             if align > largest:
                 largest = align
             if kflag:

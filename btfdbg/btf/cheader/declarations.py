@@ -393,13 +393,13 @@ class Declarator(CNames):
         else:
             offsets = words[at + 5 : end : 3].tolist()
             body, bits = self._guarded_members(type_id, level, name_offs, offsets)
-        if bits > 8 * size or bits < 0:
+        if bits > 8 * size or bits < 0 or type_id in types.impossible:
             body, bits = self._as_bytes(type_id, bits, indent), 8 * size
         if struct:
             if bits < 8 * size:
                 unit = self._largest_unit(type_id)
                 body += self._padding(bits, 8 * size, align, unit, indent, packed, between=False)
-        elif size and types.natural_size(type_id) < size:
+        elif size and type_id not in self.opaque and types.natural_size(type_id) < size:
             # Its members are not known, or it is aligned to more than they are.
             body += f"\n{indent}unsigned char __size[{size}];"
         if members or size:
@@ -427,12 +427,15 @@ class Declarator(CNames):
             self._depth -= 1
 
     def _as_bytes(self, type_id: int, bits: int, indent: str) -> str:
-        """Return what stands for members that overlap, or are larger than their type."""
+        """Return what stands for members without a layout in C."""
         types = self.types
         size = types.words[types.start[type_id] + 2]
-        what = (
-            "its members overlap" if bits < 0 else f"its members are larger than its {size} bytes"
-        )
+        if type_id in types.impossible:
+            what = "a member is void, a function, or of a type that is declared only"
+        elif bits < 0:
+            what = "its members overlap"
+        else:
+            what = f"its members are larger than its {size} bytes"
         self.opaque[type_id] = what
         align = types.align_of(type_id)
         aligned = "" if types.packed[type_id] else f" __attribute__((aligned({align})))"

@@ -63,6 +63,7 @@ _NOT_EMITTED, _EMITTING, _EMITTED = range(3)
 _MODIFIERS = frozenset({CONST, VOLATILE, RESTRICT, TYPE_TAG})
 _LEADS_ON = _MODIFIERS | {PTR, ARRAY}
 _COMPOSITES = frozenset({STRUCT, UNION})
+_NOT_RETURNED = frozenset({ARRAY, FUNC_PROTO})
 _NO_DEFINITION = NOTHING | {INT, FLOAT}
 _ENUMS = frozenset({ENUM, ENUM64})
 # Pieces of text to a chunk of output.
@@ -72,7 +73,7 @@ _MAX_DEPTH = 150
 
 
 class _Cycle(Exception):
-    """A type that cannot be defined in C."""
+    """A type that cannot be defined in C, for it contains itself if nothing else is said."""
 
 
 class CDump:
@@ -102,6 +103,8 @@ class CDump:
         self.left_out: list[str] = []
         self.decl = Declarator(types, ms_extensions)
         self.queue: list[int] = []
+        #: What is to be said of those that C cannot define, if they do not contain themselves.
+        self.why: dict[int, str] = {}
         self.steps = 100_000 + 100 * types.count
         #: Pointers to what need not be defined before them.
         self.loose = bytearray(types.count)
@@ -134,9 +137,10 @@ class CDump:
                     order[type_id] = _ORDERED
                 else:
                     self._order(type_id, False)
-            except _Cycle:
+            except _Cycle as error:
                 name = self.types.names[self.words[self.start[type_id]]]
-                self._leave_out(f"type {type_id} {name}: contains itself, not defined")
+                why = str(error) or "contains itself"
+                self._leave_out(f"type {type_id} {name}: {why}, not defined")
             if queue:
                 self._define()
                 if len(out) > _CHUNK:
@@ -183,7 +187,7 @@ class CDump:
             order[type_id] = _ORDERED
             return False
         if state == _FAILED or depth > _MAX_DEPTH:
-            raise _Cycle
+            raise _Cycle(self.why.get(type_id, ""))
         self.steps -= 1
         if self.steps < 0:
             WorkBudget(0).take(type_id)
@@ -209,6 +213,8 @@ class CDump:
                 order[type_id] = _ORDERED
             elif kind == FUNC_PROTO:
                 strong = False
+                if self.kind[words[at + 2]] in _NOT_RETURNED:
+                    raise _Cycle("a function returns an array, or a function")
                 for target in self.below[type_id]:
                     if order[target] == _ORDERED or self._order(target, through_ptr, depth):
                         strong = True
@@ -221,6 +227,8 @@ class CDump:
             elif kind in _LEADS_ON:
                 if kind == ARRAY:
                     target, through_ptr = words[at + 3], False
+                    if self.types.has_no_value(target):
+                        raise _Cycle("an array of what has no size")
                 else:
                     target = words[at + 2]
                 strong = self._order(target, through_ptr, depth)
@@ -234,8 +242,9 @@ class CDump:
             else:  # no C of its own
                 order[type_id] = _ORDERED
                 strong = False
-        except _Cycle:
+        except _Cycle as error:
             order[type_id] = _FAILED
+            self.why[type_id] = str(error)
             raise
         return strong
 
