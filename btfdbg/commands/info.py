@@ -84,10 +84,11 @@ def as_text(session: Session) -> str:
     ]
     lines = [f"{label:>13}: {value}" for label, value in rows]
     lines += [f"{'':15}{remark}" for remark in facts["btf"]["remarks"]]
+    wide = max((len(m["name"]) for m in facts["modules"]), default=0)
     for m in facts["modules"]:
         btf = m["btf"]
         what = f"{btf['types']:,} types from {btf['source']}" if btf else "no BTF"
-        lines.append(f"{'':15}{m['name']:<24} {what}")
+        lines.append(f"{'':15}{m['name']:<{wide}}  {what}")
     if facts["bpf"]:
         lines.append(f"{'bpf':>13}: {len(facts['bpf'])} BTF of bpf programs")
     for one in facts["bpf"]:

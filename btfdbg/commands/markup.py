@@ -1,7 +1,7 @@
 """Help of commands without its markup: what drgn writes for its documentation is read as text.
 
 Owns reading the marks. drgn's help is reStructuredText that its documentation is made of as
-well; what a terminal shows of it still has the marks of literals, of bold words and of roles.
+well; what a terminal shows of it still has the marks of literals, of bold words, of roles and links.
 
 Facts: docutils' reStructuredText specification, "Inline Markup" (literals, strong, roles).
 """
@@ -13,11 +13,14 @@ from collections.abc import Iterator
 from btfdbg.commands.text import Fragment
 from btfdbg.lazy_pattern import pattern
 
-# ``literal``, **strong**, :role:`text <target>`; none goes beyond its paragraph.
+# ``literal``, **strong**, *emphasis*, :role:`text <target>`, `text <URL>`_; none goes beyond its
+# paragraph.
 _MARK = pattern(
     r"``(?P<literal>(?s:(?!\n\s*\n).)+?)``"
     r"|\*\*(?P<strong>[^\s*](?:[^*\n]*[^\s*])?)\*\*"
+    r"|(?<![\w*])\*(?P<emphasis>\w[\w-]*)\*(?![\w*])"
     r"|:[a-z:]+:`(?P<role>[^`<]+?)(?:\s*<[^`>]*>)?`"
+    r"|`(?P<link>[^`<]+?)\s+<(?P<url>[^`>]+)>`__?"
 )
 
 
@@ -31,7 +34,9 @@ def fragments(help_: str) -> Iterator[Fragment]:
     begin = 0
     for mark in _MARK.finditer(help_):
         yield "", help_[begin : mark.start()]
-        yield "name", mark["literal"] or mark["strong"] or mark["role"]
+        yield "name", next(filter(None, mark.group("literal", "strong", "emphasis", "role", "link")))
+        if mark["url"]:
+            yield "", f" ({mark['url']})"
         begin = mark.end()
     yield "", help_[begin:]
 

@@ -19,12 +19,13 @@ from btfdbg.commands.text import Lines, escape, terminal_columns, width_of
 from btfdbg.lazy_pattern import pattern
 
 _SGR = pattern(r"\x1b\[[0-9;]*m")
-# What stays at the left of the first line only: a bullet, a frame's number and address, the
-# time of a log line, or a row's first cell.
+# What stays at the left of the first line only: a bullet, a label, a frame's number and address,
+# the time of a log line.
 _HEAD = pattern(
-    r" *(?:[-!…] |#\d+ +(?:\[[0-9a-f]+\] )?|\[ *\d+\.\d+\](?:\[ *[TC]\d+\])? ?"
-    r"|\S+(?: \S+)* {2,}(?=\S))?"
+    r" *(?:[-!…] |(?<= )[A-Z][A-Z ]*: |#\d+ +(?:\[[0-9a-f]+\] )?"
+    r"|\[ *\d+\.\d+\](?:\[ *[TC]\d+\])? ?)"
 )
+_CELL = pattern(r"(?<=\S) {2,}(?=\S)")
 # What is named by the word before it is not parted from it: RCX: 0000000000000005.
 _WORD = pattern(r"(?:\S+: )?\S+")
 _ARGUMENTS = pattern(r" +[\w.]+=")
@@ -50,14 +51,22 @@ def wrap(line: str, columns: int) -> str:
     shown = _SGR.sub("", line) if "\x1b" in line else line
     if width_of(shown) <= columns:
         return line
-    head = _HEAD.match(shown)
-    hang = head.end() if head is not None else 0
+    hang = _hang(shown, columns)
     left = len(shown) - len(shown.lstrip()) + 2
     widest = max((w for w in map(width_of, shown[hang:].split()) if left + w <= columns), default=0)
     if hang > columns * 2 // 3 or hang + widest > columns:
         hang = min(hang, left)
     gaps = _gaps(shown, columns, hang)
     return _broken(line, shown, gaps, hang) if gaps else line
+
+
+def _hang(shown: str, columns: int) -> int:
+    """Where the text begins that is broken: behind a head, or the cell that is too wide."""
+    head = _HEAD.match(shown)
+    if head is not None:
+        return head.end()
+    cells = [gap.end() for gap in _CELL.finditer(shown) if gap.end() < columns]
+    return cells[-1] if cells else len(shown) - len(shown.lstrip())
 
 
 def _gaps(shown: str, columns: int, hang: int) -> list[tuple[int, int]]:

@@ -23,7 +23,10 @@ from btfdbg.commands.markup import fragments, plain
         ("**bt**, **list_head**", "bt, list_head"),
         ("see :doc:`crash_compatibility`", "see crash_compatibility"),
         ("a :ref:`cannot be translated <failures>`", "a cannot be translated"),
+        ("If *command* is given", "If command is given"),
+        ("the `crash utility\n  <https://x.org/>`_.", "the crash utility (https://x.org/)."),
         # These are no marks.
+        ("*a, *b and int *p, *q", "*a, *b and int *p, *q"),
         ("2 ** 3 ** 1", "2 ** 3 ** 1"),
         ("``one\n\ntwo``", "``one\n\ntwo``"),
         ("`prog` and ``", "`prog` and ``"),
