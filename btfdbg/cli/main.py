@@ -159,10 +159,11 @@ def _dispatch(argv: list[str]) -> int:
         core, *operands = operands
     try:
         if core is not None:
-            _check_word(core)
+            _check_word(core, operands)
         if operands and args.code is None:
             from btfdbg.commands.execute import check_script
 
+            _check_order(core, operands[0])
             check_script(operands[0])
         if args.inputs or args.crashrc:
             from btfdbg.commands.scripts import read_all
@@ -175,7 +176,35 @@ def _dispatch(argv: list[str]) -> int:
     return _run(args, prog, session, operands)
 
 
-def _check_word(core: str) -> None:
+def _check_order(core: str | None, script: str) -> None:
+    """
+    Tell a subcommand or command behind the dump from a script, before the dump is opened.
+
+    :raises DebugInfoError: there is no file of that name, and it is one of these.
+    """
+    if os.path.lexists(script):
+        return
+    from btfdbg.cli.options import SUBCOMMANDS
+
+    dump = core or "-k"
+    if script in SUBCOMMANDS:
+        right = f"{script} {dump}"
+    elif _is_command(script):
+        right = f"{dump} -x {script}"
+    else:
+        return
+    raise DebugInfoError(f"{script}: no such script", hint=f"did you mean btfdbg {right}?")
+
+
+def _is_command(word: str) -> bool:
+    """Whether the prompt has a command of a name, or an alias."""
+    from btfdbg.commands.aliases import BUILTIN
+    from btfdbg.commands.where import is_known
+
+    return word in BUILTIN or is_known(word)
+
+
+def _check_word(core: str, operands: Sequence[str]) -> None:
     """
     Tell a mistyped subcommand from a dump, before what follows it is taken for a script.
 
@@ -188,10 +217,10 @@ def _check_word(core: str) -> None:
     from btfdbg.cli.options import SUBCOMMANDS
 
     near = get_close_matches(core, SUBCOMMANDS, n=1)
-    raise DebugInfoError(
-        f"{core}: No such file or directory",
-        hint=f"the subcommand is {near[0]}" if near else "",
-    )
+    hint = f"the subcommand is {near[0]}" if near else ""
+    if not near and operands and os.path.isfile(operands[0]) and _is_command(core):
+        hint = f"a command of the prompt is run by btfdbg {operands[0]} -x {core}"
+    raise DebugInfoError(f"{core}: No such file or directory", hint=hint)
 
 
 def _settle() -> None:

@@ -1,7 +1,7 @@
 """Help of commands without its markup: what drgn writes for its documentation is read as text.
 
 Owns reading the marks. drgn's help is reStructuredText that its documentation is made of as
-well; what a terminal shows of it still has the marks of literals, of bold words, of roles and links.
+well; what a terminal shows of it still has the marks of literals, bold words, roles and links.
 
 Facts: docutils' reStructuredText specification, "Inline Markup" (literals, strong, roles).
 """
@@ -34,7 +34,10 @@ def fragments(help_: str) -> Iterator[Fragment]:
     begin = 0
     for mark in _MARK.finditer(help_):
         yield "", help_[begin : mark.start()]
-        yield "name", next(filter(None, mark.group("literal", "strong", "emphasis", "role", "link")))
+        yield (
+            "name",
+            next(filter(None, mark.group("literal", "strong", "emphasis", "role", "link"))),
+        )
         if mark["url"]:
             yield "", f" ({mark['url']})"
         begin = mark.end()

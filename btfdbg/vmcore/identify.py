@@ -26,6 +26,7 @@ import drgn
 from btfdbg.arch import by_name
 from btfdbg.errors import DebugInfoError
 from btfdbg.lazy_dataclass import dataclass, field
+from btfdbg.lazy_pattern import pattern
 from btfdbg.vmcore import lime, xencore
 from btfdbg.vmcore.memory import PhysicalMemory
 from btfdbg.vmcore.platforms import architecture_of, architecture_of_elf
@@ -164,6 +165,8 @@ _DEEP_MAGICS: tuple[tuple[bytes, int, str, str], ...] = (
 )
 
 # Below this nothing is the memory of a kernel.
+# Lines of printk() with their time.
+_LOG = pattern(rb"(?:^|\n)(?:<\d{1,3}>)?\[ *\d+\.\d{6}\]")
 _MIN_RAW = 1 << 20
 
 
@@ -242,6 +245,12 @@ def identify_header(path: Path, head: bytes, size: int) -> DumpInfo:
             raise DebugInfoError(f"{path} {what}, not a dump", step="open", hint=hint)
     if size >= _MIN_RAW:
         return DumpInfo(path, Format.RAW, None)
+    if _LOG.search(head):
+        raise DebugInfoError(
+            f"{path} is a kernel's log, not a dump",
+            step="open",
+            hint=f"btfdbg report --log {path} reads it",
+        )
     raise DebugInfoError(
         f"{path} is not a dump: {_beginning(head)}",
         step="open",

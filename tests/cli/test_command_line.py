@@ -187,6 +187,29 @@ def test_a_mistyped_subcommand_is_named_and_its_dump_is_not_taken_for_a_script(
     assert_one_line(result, "vmcore: No such file or directory\n")
 
 
+def test_what_stands_in_the_wrong_order_is_put_right(x86_core: Path) -> None:
+    assert_one_line(
+        run(x86_core, "report"), f"report: no such script; did you mean btfdbg report {x86_core}?"
+    )
+    assert_one_line(run(x86_core, "bt"), f"did you mean btfdbg {x86_core} -x bt?")
+    assert_one_line(run(x86_core, "dmesg"), f"did you mean btfdbg {x86_core} -x dmesg?")
+    assert_one_line(run("log", x86_core), f"is run by btfdbg {x86_core} -x log")
+    other = run(x86_core, "nosuch")
+    assert other.returncode == 1
+    assert other.stderr == "btfdbg: nosuch: no such script\n"
+
+
+def test_a_log_that_is_given_as_a_dump_is_told_from_one(tmp_path: Path) -> None:
+    log = tmp_path / "dmesg.txt"
+    log.write_text("[    0.000000] Linux version 6.12.1 \u2013 made\n" * 3)
+    for words in ((log,), ("report", log), ("signature", log)):
+        assert_one_line(
+            run(*words), "is a kernel's log, not a dump", f"btfdbg report --log {log} reads it"
+        )
+    log.write_bytes(b"\1\2\3\4 no text\n" * 3)
+    assert_one_line(run(log), "is not a dump: it begins with 01 02 03 04")
+
+
 def test_a_folder_is_one_line(tmp_path: Path) -> None:
     assert_one_line(run(tmp_path), "directory")
 

@@ -43,6 +43,12 @@ def test_what_was_marked_is_in_the_style_of_names() -> None:
     assert found == [("name", "bt"), ("", " of "), ("name", "pid")]
 
 
+def _next(text: str, line: str) -> str:
+    """The line after the first that is the same as one."""
+    lines = text.splitlines()
+    return lines[lines.index(line) + 1]
+
+
 def test_no_commands_help_shows_marks(oops_core: Path, capsys: pytest.CaptureFixture[str]) -> None:
     session = btfdbg.session(btfdbg.program_from_core_dump(oops_core))
     prepare(session)
@@ -52,3 +58,8 @@ def test_no_commands_help_shows_marks(oops_core: Path, capsys: pytest.CaptureFix
     assert len(out.splitlines()) > 1000
     assert re.findall(r"``|\*\*\w|:\w+:`", out) == []
     assert "hexadecimal task_struct address" in out
+    # An option that crash has and that is refused says so; none stands there without a word.
+    alone = [line for line in out.splitlines() if re.fullmatch(r" {4}-\w( [A-Z]+)?", line)]
+    bare = [line for line in alone if not _next(out, line).startswith(" " * 8)]
+    assert bare == []
+    assert "-O        not here: it would only make -o the default; type bt -o" in out

@@ -77,7 +77,8 @@ def _add(parser: argparse.ArgumentParser, options: Sequence[Option]) -> list[Opt
         if not option.flags and not option.operand:
             added.append(option)  # it is asked at every run
             continue
-        keywords: dict[str, Any] = {"help": option.help}
+        refused = f"not here: {option.refusal}".replace("%", "%%")
+        keywords: dict[str, Any] = {"help": option.help or (refused if option.refusal else "")}
         if option.operand:
             known = next((a for a in parser._actions if a.dest == option.operand), None)
             if known is not None:
