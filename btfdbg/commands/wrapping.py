@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import IO
 
 from btfdbg.commands.output import Output
-from btfdbg.commands.text import Lines, escape, terminal_columns, width_of
+from btfdbg.commands.text import escape, terminal_columns, width_of
 from btfdbg.lazy_pattern import pattern
 
 _SGR = pattern(r"\x1b\[[0-9;]*m")
@@ -117,19 +117,26 @@ class _Wrapped(Output):
 
     def __init__(self, out: Output) -> None:
         super().__init__(out.sink, color=out.color, columns=out.columns)
-        self._lines = Lines()
+        self._held: list[str] = []  # of a line that has no end yet
 
     def write(self, text: str, /) -> int:
-        self.raw(text if text.isascii() and text.isprintable() else escape(text))
+        # Tables come cell by cell: a kernel's pages are a million.
+        if text.isascii() and text.isprintable():
+            self._held.append(text)
+        else:
+            self.raw(escape(text))
         return len(text)
 
     def raw(self, text: str) -> None:
-        for line in self._lines.feed(text):
-            super().raw(wrap(line, self.columns) + "\n")
+        first, *more = text.split("\n")
+        self._held.append(first)
+        for begun in more:
+            super().raw(wrap("".join(self._held), self.columns) + "\n")
+            self._held = [begun]
 
     def flush(self) -> None:
         """What has no end yet is shown as it is."""
-        rest, self._lines.rest = self._lines.rest, ""
+        rest, self._held = "".join(self._held), []
         super().raw(rest)
         super().flush()
 
