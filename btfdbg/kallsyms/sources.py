@@ -26,6 +26,10 @@ _MAX_FILE = 1 << 29
 _MIN_SYMBOLS = 1000
 _MASK64 = (1 << 64) - 1
 _IMAGE = 1 << 30
+# arch/x86/kernel/vmlinux.lds.S puts .init.scratch behind _end (since Linux kernel commit
+# e1bfa87399e3 ("x86/mm: Create a workarea in the kernel for SME early encryption", v5.3)).
+_SCRATCH_END = "__init_scratch_end"
+_MAX_SCRATCH = 1 << 26
 
 # VMCOREINFO_SYMBOL_ARRAY() of something that is a pointer gives its value.
 _VALUES = frozenset({"mem_section", "vmemmap"})
@@ -130,6 +134,8 @@ def _of_the_image(symbols: list[tuple[int, str, str]]) -> list[tuple[int, str, s
         at.setdefault(name, address)
     code = [(at[low], at[high]) for low, high in _CODE if low in at and high in at]
     start, end = at.get("_text", at.get("_stext", 0)), at.get("_end", _MASK64)
+    if end < at.get(_SCRATCH_END, 0) <= end + _MAX_SCRATCH:
+        end = at[_SCRATCH_END]
     top = at.get("__per_cpu_end", 0)
     kept = []
     for address, letter, name in symbols:

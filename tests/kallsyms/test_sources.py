@@ -62,6 +62,23 @@ def test_proc_kallsyms_is_not_moved_and_its_modules_are_left_out() -> None:
     assert table.by_name("_stext")[0].address == TEXT + 0x1A000000
 
 
+def test_a_list_keeps_what_the_image_has_behind_its_end_and_no_module() -> None:
+    end = TEXT + 0x100_0000
+    behind = [(end, "__brk_limit"), (end + 0x20_0000, "__init_scratch_begin")]
+    behind.append((end + 0x60_0000, "__init_scratch_end"))
+    rows = [(TEXT, "_text"), *((TEXT + 16 * n, f"f{n}") for n in range(1, 1200)), (end, "_end")]
+    rows += [*behind, (end + 0x60_0001, "of_a_module")]
+
+    def names(rows: list[tuple[int, str]]) -> set[str]:
+        text = "".join(f"{address:x} (D) {name}\n" for address, name in rows)
+        return set(parse_map(text.encode(), "sym -l").names())
+
+    assert names(rows) == {name for _, name in rows} - {"of_a_module"}
+    # Too far away to be the linker script's.
+    rows[-2] = end + 0x1000_0000, "__init_scratch_end"
+    assert not {"__init_scratch_begin", "__init_scratch_end", "of_a_module"} & names(rows)
+
+
 def test_kerneloffset_is_enough_where_no_symbol_is_known() -> None:
     table = parse_map(system_map(), "m", VmcoreInfo.parse(b"KERNELOFFSET=1000000\n"))
     assert table.by_name("_stext")[0].address == TEXT + 0x1000000
