@@ -375,6 +375,9 @@ def open_session(args: argparse.Namespace) -> Session:
     """
     if args.core is None and not args.live and args.qemu is None:
         raise DebugInfoError("which dump? give CORE, or --help")
+    from btfdbg.cli.outputs import spare_inputs
+
+    spare_inputs(args)
     return open_for(args, args.core)[1]
 
 

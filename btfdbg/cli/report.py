@@ -137,8 +137,10 @@ def log_of(args: argparse.Namespace) -> tuple[Log, str]:
     if args.log is not None:
         if args.core is not None:
             raise DebugInfoError("give CORE or --log FILE, not both")
+        from btfdbg.cli.outputs import spare_inputs
         from btfdbg.report.logs.files import read_log
 
+        spare_inputs(args)
         return read_log(args.log), args.log
     return _log_of_dump(args), args.core or "the running kernel"
 

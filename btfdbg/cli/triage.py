@@ -66,11 +66,13 @@ def run(args: argparse.Namespace) -> int:
 
     :raises DebugInfoError: known.toml cannot be used, or FILE or FOLDER not written.
     """
+    from btfdbg.cli.outputs import spare_inputs
     from btfdbg.report.triage import as_text as triage_text
     from btfdbg.report.triage import groups as triage
     from btfdbg.report.triage.kept import Kept, default_path
     from btfdbg.report.triage.workers import Limits
 
+    spare_inputs(args, [*args.paths, *filter(None, (args.known,))])
     known = _known(args.known)
     if args.scheduler is not None:
         from btfdbg.report.triage.on_dask import check_dask

@@ -1,0 +1,50 @@
+"""An output must not take the place of what it is made of.
+
+Owns telling so before anything is written: ``info CORE --save-vmcoreinfo CORE`` left 3 KiB of
+text where the only copy of a dump had been.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterable
+
+from btfdbg.errors import DebugInfoError
+
+_OUTPUTS = ("output", "out", "save_vmcoreinfo")
+_INPUTS = ("core", "log", "btf", "kallsyms", "vmcoreinfo", "symbols")
+
+
+def spare_inputs(args: argparse.Namespace, more: Iterable[str] = ()) -> None:
+    """
+    Refuse an output that is one of the inputs.
+
+    :param args: Of a subcommand; only what it has of the usual options counts.
+    :param more: Other files that are read.
+    :raises DebugInfoError: it is, by this name or another.
+    """
+    outputs = [path for name in _OUTPUTS for path in _paths(getattr(args, name, None))]
+    inputs = [path for name in _INPUTS for path in _paths(getattr(args, name, None))]
+    for out in outputs:
+        for path in (*inputs, *more):
+            if _is_one(out, path):
+                raise DebugInfoError(
+                    f"{out} is one of the inputs, and would be lost",
+                    step="output",
+                    hint="name another file",
+                )
+
+
+def _paths(value: object) -> list[str]:
+    if isinstance(value, (str, os.PathLike)):
+        return [os.fspath(value)]
+    return [os.fspath(one) for one in value] if isinstance(value, (list, tuple)) else []
+
+
+def _is_one(one: str, other: str) -> bool:
+    """Whether two names are of one regular file that is there."""
+    try:
+        return os.path.isfile(one) and os.path.samefile(one, other)
+    except (OSError, ValueError):
+        return False
