@@ -66,3 +66,23 @@ def test_a_name_that_a_function_has_too_is_left_out(
 )
 def test_what_has_parentheses_is_named(declaration: str, why: str) -> None:
     assert _not_plain("x", declaration) == why
+
+
+def test_patterns_may_stand_behind_options(
+    x86_core: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words in ([str(x86_core), "--c-decls", "modules"], ["--c-decls", str(x86_core), "modules"]):
+        assert main(["vars", "list", *words]) == 0
+        assert capsys.readouterr().out == "struct list_head modules;\n"
+    assert main(["vars", "list", str(x86_core), "nosuch", "--c-decls", "no*such"]) == 1
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert "no data symbol of the kernel matches nosuch no*such" in output.err
+
+
+@pytest.mark.parametrize("other", ["--untyped", "--counts"])
+def test_what_is_no_declaration_is_not_asked_for_with_them(
+    other: str, x86_core: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["vars", "list", str(x86_core), "modules", "--c-decls", other]) == 2
+    assert f"give --c-decls or {other}, not both" in capsys.readouterr().err

@@ -8,9 +8,10 @@ from functools import partial
 from typing import Any
 
 from btfdbg.cli.btf.verbs import VERBS, run_verb, verb_module
+from btfdbg.cli.intermixed import Intermixed
 
 
-class _Verb(argparse.ArgumentParser):
+class _Verb(Intermixed):
     """A parser that asks its verb's module for arguments when it is first used."""
 
     verb = ""

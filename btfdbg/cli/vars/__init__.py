@@ -10,6 +10,8 @@ import argparse
 from importlib import import_module
 from typing import Final
 
+from btfdbg.cli.intermixed import Intermixed
+
 #: Verb and what it does, in the order of ``--help``.
 VERBS: Final[dict[str, str]] = {
     "extract": "read variables out of DWARF into the database's source, and compile it",
@@ -20,7 +22,9 @@ VERBS: Final[dict[str, str]] = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verbs; ``args.run_verb(args)`` then runs the chosen one."""
-    subparsers = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    subparsers = parser.add_subparsers(
+        dest="verb", metavar="VERB", required=True, parser_class=Intermixed
+    )
     for verb, text in VERBS.items():
         module = import_module(f"{__name__}.{verb}")
         sub = subparsers.add_parser(

@@ -58,6 +58,9 @@ def run(args: argparse.Namespace) -> int:
     from btfdbg.program.session import session
     from btfdbg.variables import Source
 
+    if args.c_decls and (args.untyped or args.counts):
+        other = "--untyped" if args.untyped else "--counts"
+        raise DebugInfoError(f"give --c-decls or {other}, not both", step="vars")
     try:
         least = Source.of(args.trust) if args.trust else Source.RULE
     except ValueError as e:
@@ -70,9 +73,16 @@ def run(args: argparse.Namespace) -> int:
         )
     counts: Counter[str] = Counter()
     left_out: Counter[str] = Counter()
-    for name in sorted({s.name for s in found.symbols if s.type_letter not in _CODE}):
-        if args.pattern and not any(fnmatchcase(name, p) for p in args.pattern):
-            continue
+    names = sorted({s.name for s in found.symbols if s.type_letter not in _CODE})
+    if args.pattern:
+        names = [n for n in names if any(fnmatchcase(n, p) for p in args.pattern)]
+        if not names:
+            print(
+                f"btfdbg: no data symbol of the kernel matches {' '.join(args.pattern)}",
+                file=sys.stderr,
+            )
+            return 1
+    for name in names:
         line = _line(found, name, least)
         counts[line[1] if line else "no type"] += 1
         if args.counts or (line is None) != args.untyped:
