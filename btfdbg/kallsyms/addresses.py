@@ -20,6 +20,7 @@ from array import array
 from bisect import bisect_right
 from enum import Enum
 
+from btfdbg.kallsyms.ascending import distances, distances_by_place
 from btfdbg.kallsyms.model import ByteOrder, Memory, try_read
 
 WINDOW = 1024
@@ -27,6 +28,8 @@ WINDOW = 1024
 
 _MASK64 = (1 << 64) - 1
 _MOST_ZEROS = 64
+_Window = tuple[int, "array[int]"]
+"""What to add, and entries that ascend: numbers of 4 bytes take half the room of addresses."""
 
 
 class Encoding(Enum):
@@ -77,8 +80,8 @@ class Addresses:
         self._swap = byteorder != sys.byteorder
         self._base = base
         self._bias = bias
-        # Numbers of 8 bytes each: of a kernel's 158,000 symbols a stack's command sees two thirds.
-        self._windows: dict[int, array[int] | None] = {}
+        # Of a kernel's 158,000 symbols a stack's command sees two thirds.
+        self._windows: dict[int, _Window | None] = {}
         self._audited = False
         # What was looked for last and where it is: who has found a symbol asks for its names.
         self._last: tuple[int, int] | None = None
@@ -101,10 +104,11 @@ class Addresses:
         :return: None if that part of the table is unreadable or damaged.
         """
         number = index // WINDOW
-        window = self._windows.get(number)
+        window = self._windows.get(number) or self._window(number)
         if window is None:
-            window = self._window(number)
-        return None if window is None else window[index % WINDOW]
+            return None
+        base, entries = window
+        return base + entries[index % WINDOW]
 
     def last_at_or_below(self, address: int) -> int:
         """
@@ -127,7 +131,7 @@ class Addresses:
             while window is None and probe + 1 < high:
                 probe += 1
                 window = self._window(probe)
-            if window is not None and window[0] <= address:
+            if window is not None and window[0] + window[1][0] <= address:
                 low = probe + 1
             else:
                 high = middle
@@ -136,7 +140,7 @@ class Addresses:
         while number >= 0:
             window = self._window(number)
             if window is not None:
-                return number * WINDOW + bisect_right(window, address) - 1
+                return number * WINDOW + bisect_right(window[1], address - window[0]) - 1
             number -= 1
         return -1
 
@@ -168,7 +172,8 @@ class Addresses:
             if window is None:
                 found += [None] * min(WINDOW, self.count - number * WINDOW)
             else:
-                found += window
+                base, entries = window
+                found += [base + entry for entry in entries]
         following: list[int | None] = [None] * len(found)
         after: int | None = None
         above: int | None = None
@@ -200,7 +205,7 @@ class Addresses:
                 high = middle
         return low
 
-    def _window(self, number: int) -> array[int] | None:
+    def _window(self, number: int) -> _Window | None:
         try:
             return self._windows[number]
         except KeyError:
@@ -209,18 +214,42 @@ class Addresses:
         if window is None or not self._fits(number, window):
             self._audit()
             return self._windows[number]
-        kept = self._windows[number] = array("Q", window)
-        return kept
+        self._windows[number] = window
+        return window
 
-    def _decode(self, number: int) -> list[int] | None:
+    def _decode(self, number: int) -> _Window | None:
+        """A window as it stands there; None if it cannot be read, or goes down."""
         first = number * WINDOW
         count = min(WINDOW, self.count - first)
         raw = self._raw(first, count)
+        if raw is None:
+            return None
+        window = self._at_once(first, raw)
+        if window is not None:
+            return window
         # Zeros are the usual damage, and decode to something that may ascend. Only
         # the first symbols can have them: _text, or the start of the per-CPU area.
-        if raw is None or raw.count(0) > (0 if number else _MOST_ZEROS):
+        if raw.count(0) > (0 if number else _MOST_ZEROS):
             return None
-        return self._addresses_of(first, raw)
+        addresses = self._addresses_of(first, raw)
+        return (0, array("Q", addresses)) if _ascends(addresses) else None
+
+    def _at_once(self, first: int, raw: array[int]) -> _Window | None:
+        """A window without a look at each entry; None if it has to be looked at."""
+        if self._encoding is Encoding.PLACE:
+            placed = distances_by_place(raw)
+            base = self._table + 4 * first + self._bias
+            found = None if placed is None else (base + placed[0], placed[1])
+        else:
+            told = None if self._encoding is Encoding.ABSOLUTE else distances(raw)
+            is_negative, entries = told if told is not None else (False, None)
+            if entries is None or (is_negative and self._encoding is Encoding.RELATIVE):
+                return None
+            is_absolute = self._encoding is Encoding.PERCPU and not is_negative
+            found = 0 if is_absolute else self._base, entries
+        if found is None or found[0] + found[1][0] < 0 or found[0] + found[1][-1] > _MASK64:
+            return None
+        return found
 
     def _entries(self, first: int, count: int) -> list[int] | None:
         raw = self._raw(first, count)
@@ -243,12 +272,6 @@ class Addresses:
         base = self._base
         if self._encoding is Encoding.ABSOLUTE:
             return raw.tolist()
-        if self._encoding is not Encoding.PLACE and raw:
-            # Without a look at each: 0.6 of the time, and so it is with nearly all of them.
-            negative = self._encoding is Encoding.PERCPU
-            found = list(map((base - 1).__sub__ if negative else base.__add__, raw))
-            if base <= found[0] and found[-1] <= _MASK64 and _ascends(found):
-                return found
         if self._encoding is Encoding.RELATIVE:
             return [(base + value) & _MASK64 for value in raw]
         if self._encoding is Encoding.PERCPU:
@@ -257,17 +280,16 @@ class Addresses:
         places = range(start, start + 4 * len(raw), 4)
         return [(place + value) & _MASK64 for place, value in zip(places, raw, strict=True)]
 
-    def _fits(self, number: int, window: list[int]) -> bool:
-        """Whether a window ascends and neither neighbour's edge contradicts it."""
-        if not _ascends(window):
-            return False
+    def _fits(self, number: int, window: _Window) -> bool:
+        """Whether neither neighbour's edge contradicts a window."""
+        base, entries = window
         if number > 0:
             before = self._entries(number * WINDOW - 1, 1)
-            if before is not None and before[0] > window[0]:
+            if before is not None and before[0] > base + entries[0]:
                 return False
         if number + 1 < self.window_count:
             after = self._entries((number + 1) * WINDOW, 1)
-            if after is not None and after[0] < window[-1]:
+            if after is not None and after[0] < base + entries[-1]:
                 return False
         return True
 
@@ -277,15 +299,15 @@ class Addresses:
             return
         self._last = None
         total = self.window_count
-        kept: dict[int, list[int]] = {}
+        kept: dict[int, _Window] = {}
         for number in range(total):
             window = self._decode(number)
-            if window is not None and _ascends(window):
+            if window is not None:
                 kept[number] = window
-        chain = _longest_ascending([(n, w[0], w[-1]) for n, w in kept.items()])
+        chain = _longest_ascending([(n, b + e[0], b + e[-1]) for n, (b, e) in kept.items()])
         self._windows = dict.fromkeys(range(total))
         for number in chain:
-            self._windows[number] = array("Q", kept[number])
+            self._windows[number] = kept[number]
         self._audited = True
         lost = total - len(chain)
         if lost:
