@@ -40,7 +40,9 @@ _PAGE = 4096
 _COLD = ".cold"
 _OVERLAP = 8
 # Distances below _REACH, either way: all but 17 bits (arm64: 15, of words) are the sign's.
-_X86_64 = pattern(rb"(?=[\xe8\xe9]..(?:[\x00\x01]\x00|[\xfe\xff]\xff))", re.S)
+# What begins with one certain byte is looked for fast, in 1/10 of the instructions.
+_FAR = rb"(?=..(?:[\x00\x01]\x00|[\xfe\xff]\xff))"
+_X86_64 = pattern(rb"\xe8" + _FAR, re.S), pattern(rb"\xe9" + _FAR, re.S)
 _AARCH64 = pattern(rb"(?=.(?:[\x00-\x7f]\x00[\x14\x94]|[\x80-\xff]\xff[\x17\x97]))", re.S)
 
 Range = tuple[int, int]
@@ -193,11 +195,12 @@ def pointers(data: bytes, order: str) -> frozenset[int]:
 
 def _x86_64(data: bytes, address: int) -> Iterator[tuple[int, int]]:
     """Place and target of what may be calls and jumps; a few are parts of other instructions."""
-    for match in _X86_64.finditer(data, 0, len(data) - 4):
-        at = match.start()
-        if at < _CHUNK:
-            distance = int.from_bytes(data[at + 1 : at + 5], "little", signed=True)
-            yield address + at, address + at + 5 + distance
+    for opcode in _X86_64:
+        for match in opcode.finditer(data):
+            at = match.start()
+            if at < _CHUNK:
+                distance = int.from_bytes(data[at + 1 : at + 5], "little", signed=True)
+                yield address + at, address + at + 5 + distance
 
 
 def _aarch64(data: bytes, address: int) -> Iterator[tuple[int, int]]:

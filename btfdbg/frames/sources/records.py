@@ -146,26 +146,30 @@ class Records:
         code = ("<" if order == "little" else ">") + ("Q" if width == 8 else "I")
         pointer = struct.Struct(code)
         whole = None if record.pointers else self._strings.bytes_at(start, size)
+        # A function has several entries, and a file those of many functions.
+        pairs: dict[tuple[int, ...], None] = {}
         for place in places:
             data = (
                 whole[place - start : place - start + stride]
                 if whole is not None
                 else self._strings.bytes_at(place, stride)
             )
-            if data is None:
-                continue
-            function, file = (pointer.unpack_from(data, offset)[0] for offset in offsets)
-            pair = self._pair(function, file)
-            if pair is not None:
-                yield pair
+            if data is not None:
+                pairs[tuple(pointer.unpack_from(data, offset)[0] for offset in offsets)] = None
+        paths = {file: self._path(file) for file in {file for _, file in pairs}}
+        for function, file in pairs:
+            name = self._name(function) if paths[file] else ""
+            if name:
+                yield name, paths[file]
 
-    def _pair(self, function: int, file: int) -> tuple[str, str] | None:
+    def _name(self, function: int) -> str:
         name = self._strings.at(function)
+        text = name.decode("ascii") if name and name.isascii() else ""
+        return text if text.isprintable() else ""
+
+    def _path(self, file: int) -> str:
         path = file_of(self._strings.at(file))
-        if not name or path is None or not is_source(path) or not name.isascii():
-            return None
-        text = name.decode("ascii")
-        return (text, path) if text.isprintable() else None
+        return path if path is not None and is_source(path) else ""
 
     def _little(self) -> bool:
         platform = self._prog.platform
