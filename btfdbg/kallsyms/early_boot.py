@@ -30,7 +30,7 @@ from btfdbg.arch import by_name
 from btfdbg.kallsyms.addresses import Encoding
 from btfdbg.kallsyms.find_kallsyms import kallsyms_candidates
 from btfdbg.kallsyms.image_lines import WAYS, Image, common, number
-from btfdbg.kallsyms.model import try_read
+from btfdbg.kallsyms.model import ByteOrder, try_read
 from btfdbg.kallsyms.scan import readable, token_tables
 from btfdbg.kallsyms.tables import KallsymsTable
 from btfdbg.lazy_dataclass import dataclass
@@ -181,7 +181,8 @@ def _texts(
         return
     ways = WAYS.get(row.name)
     for distance, lines in ways(memory, image) if ways is not None else ():
-        whole = (*common(memory, image, distance), *lines)
+        order: ByteOrder = "little" if row.little_endian else "big"
+        whole = (*common(memory, image, distance, order), *lines)
         text = "".join(f"{line}\n" for line in whole)
         candidate = Candidate(text.encode("ascii", "replace"), image.banner, False)
         if check(candidate, memory, (own,)) is not None:

@@ -6,7 +6,9 @@ finds the images and judges the result.
 
 Facts: ``arch_crash_save_vmcoreinfo()`` in arch/*/kernel, Documentation/arch/x86/boot.rst
 (``pref_address``), arch/arm64/mm/init.c (``memstart_addr``), include/linux/mmzone.h and
-arch/*/include/asm/sparsemem.h (``SECTION_SIZE_BITS``, ``MAX_PHYSMEM_BITS``).
+arch/*/include/asm/sparsemem.h (``SECTION_SIZE_BITS``, ``MAX_PHYSMEM_BITS``),
+arch/s390/include/asm/page.h (``struct vm_layout``, ``__kernel_pa()``),
+arch/powerpc/mm/book3s64/Makefile (hash_64k.o or hash_4k.o, by the size of a page).
 """
 
 from __future__ import annotations
@@ -20,18 +22,20 @@ from drgn import Architecture
 from btfdbg.btf import Btf, Kind
 from btfdbg.errors import BtfError
 from btfdbg.kallsyms.addresses import Encoding
-from btfdbg.kallsyms.model import try_read
+from btfdbg.kallsyms.model import ByteOrder, try_read
 from btfdbg.kallsyms.tables import KallsymsTable
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.vmcore.elfcore import NT_GNU_BUILD_ID, parse_notes
 from btfdbg.vmcore.memory import PhysicalMemory
-from btfdbg.vmcore.paging import Paging, ways_to_translate
+from btfdbg.vmcore.paging import NotMappedError, Paging, ways_to_translate
 from btfdbg.vmcore.vmcoreinfo import VmcoreInfo
 
 _MAX_NOTES = 1 << 16
 _MAX_BTF = 128 << 20
 # Where x86 maps the kernel's image (__START_KERNEL_map).
 _X86_MAP = 0xFFFFFFFF80000000
+# Where ppc64 maps all of memory, and its kernel with it.
+_PPC64_LINEAR = 0xC000000000000000
 _MASK64 = (1 << 64) - 1
 _MAX_TABLE_PAGES = 1 << 14
 # Of the x86 boot protocol, bytes from the start of struct boot_params.
@@ -65,17 +69,23 @@ Mapped = tuple[int, list[str]]
 """Virtual minus physical address of an image, and the lines that only its architecture writes."""
 
 
-def number(memory: PhysicalMemory, image: Image, name: str, size: int = 8) -> int | None:
-    """Value of a little-endian integer variable."""
+def number(
+    memory: PhysicalMemory,
+    image: Image,
+    name: str,
+    size: int = 8,
+    order: ByteOrder = "little",
+) -> int | None:
+    """Value of an integer variable."""
     place = image.place(name)
     data = try_read(memory.read, place, size) if place is not None else None
-    return None if data is None else int.from_bytes(data, "little")
+    return None if data is None else int.from_bytes(data, order)
 
 
-def common(memory: PhysicalMemory, image: Image, distance: int) -> Iterator[str]:
+def common(memory: PhysicalMemory, image: Image, distance: int, order: ByteOrder) -> Iterator[str]:
     """Lines that all architectures write."""
     yield f"OSRELEASE={image.release}"
-    build_id = _build_id(memory, image)
+    build_id = _build_id(memory, image, "<" if order == "little" else ">")
     if build_id:
         yield f"BUILD-ID={build_id}"
     for name in ("init_uts_ns", "_stext"):
@@ -84,12 +94,12 @@ def common(memory: PhysicalMemory, image: Image, distance: int) -> Iterator[str]
             yield f"SYMBOL({name})={place + distance & _MASK64:x}"
 
 
-def _build_id(memory: PhysicalMemory, image: Image) -> str:
+def _build_id(memory: PhysicalMemory, image: Image, order: str) -> str:
     """Build id out of the image's own notes."""
     start, end = image.place("__start_notes"), image.place("__stop_notes")
     if start is None or end is None or not 0 < end - start <= _MAX_NOTES:
         return ""
-    for note in parse_notes(try_read(memory.read, start, end - start) or b"", "<"):
+    for note in parse_notes(try_read(memory.read, start, end - start) or b"", order):
         if note.name == "GNU" and note.type == NT_GNU_BUILD_ID and 2 <= len(note.desc) <= 64:
             return note.desc.hex()
     return ""
@@ -120,6 +130,35 @@ def _distances(memory: PhysicalMemory, image: Image, paging: Paging, low: int) -
     ):
         if physical <= start < physical + size:
             yield virtual - physical
+
+
+def _is_mapped(
+    memory: PhysicalMemory,
+    image: Image,
+    architecture: Architecture,
+    lines: Iterable[str],
+    distance: int,
+    ways: int | None = None,
+) -> bool:
+    """
+    Whether page tables lead to the image at a distance that is known otherwise.
+
+    :param lines: That name the tables.
+    :param ways: How many ways of translating under them to try.
+    """
+    start = image.place("_stext")
+    if start is None:
+        return False
+    if image.table.layout.encoding is not Encoding.PLACE and distance != -image.physical:
+        return False
+    text = VmcoreInfo.parse("".join(f"{line}\n" for line in lines).encode())
+    for paging in islice(ways_to_translate(architecture, text), ways):
+        try:
+            if paging.translate(memory.read, start + distance)[0] == start:
+                return True
+        except NotMappedError:
+            continue
+    return False
 
 
 def _x86_64(memory: PhysicalMemory, image: Image) -> Iterator[Mapped]:
@@ -160,17 +199,25 @@ def _x86_offset(memory: PhysicalMemory, image: Image, distance: int) -> list[str
     return [f"KERNELOFFSET={offset:x}"] if 0 <= offset < 1 << 31 else []
 
 
+def _btf(memory: PhysicalMemory, image: Image) -> Btf | None:
+    """The kernel's BTF out of its image."""
+    start, stop = image.place("__start_BTF"), image.place("__stop_BTF")
+    if start is None or stop is None or not 0 < stop - start <= _MAX_BTF:
+        return None
+    try:
+        return Btf.parse(try_read(memory.read, start, stop - start) or b"")
+    except BtfError:
+        return None
+
+
 def _sections(
     memory: PhysicalMemory, image: Image, page_size: int, physical_bits: int, section_bits: int
 ) -> list[str]:
     """How the kernel divides memory (SPARSEMEM_EXTREME), by its own BTF."""
-    start, stop = image.place("__start_BTF"), image.place("__stop_BTF")
-    if image.place("mem_section") is None or start is None or stop is None:
-        return []
-    if not 0 < stop - start <= _MAX_BTF:
+    btf = _btf(memory, image) if image.place("mem_section") is not None else None
+    if btf is None:
         return []
     try:
-        btf = Btf.parse(try_read(memory.read, start, stop - start) or b"")
         (type_id,) = btf.types_by_name("mem_section", (Kind.STRUCT,))
         size = btf.resolve_size(type_id)
     except (BtfError, ValueError):
@@ -269,4 +316,70 @@ def _riscv64(memory: PhysicalMemory, image: Image) -> Iterator[Mapped]:
                     )
 
 
-WAYS = {"x86_64": _x86_64, "aarch64": _arm64, "riscv64": _riscv64}
+def _ppc64le(memory: PhysicalMemory, image: Image) -> Iterator[Mapped]:
+    """With the radix MMU; the hash MMU has no tables that say where the image is mapped."""
+    page_size = _ppc64_page_size(image)
+    for root in _roots(image, ("swapper_pg_dir",)) if page_size else ():
+        lines = [
+            f"PAGESIZE={page_size}",
+            f"SYMBOL(swapper_pg_dir)={root + _PPC64_LINEAR:x}",
+            "NUMBER(RADIX_MMU)=1",
+        ]
+        # The first way is by tables; the other takes the linear mapping for granted.
+        if _is_mapped(memory, image, Architecture.PPC64, lines, _PPC64_LINEAR, 1):
+            yield _PPC64_LINEAR, lines
+
+
+def _ppc64_page_size(image: Image) -> int:
+    """By the code for small pages, which one of two files has; 0 for a kernel without it."""
+    if image.place("__hash_page_64K") is not None:
+        return 65536
+    return 4096 if image.place("__hash_page_4K") is not None else 0
+
+
+def _s390x(memory: PhysicalMemory, image: Image) -> Iterator[Mapped]:
+    """
+    The boot loader's tables are the kernel's; where they put the image is written in it.
+
+    Before v6.10 it lay at equal addresses.
+    """
+    layout = _s390x_layout(memory, image)
+    distance = layout["kaslr_offset"] - layout["kaslr_offset_phys"] if layout else 0
+    for root in _roots(image, ("swapper_pg_dir",)):
+        lines = ["PAGESIZE=4096", f"SYMBOL(swapper_pg_dir)={root + distance & _MASK64:x}"]
+        if layout:
+            lines += [
+                f"KERNELOFFSET={layout['kaslr_offset']:x}",
+                f"KERNELOFFPHYS={layout['kaslr_offset_phys']:x}",
+                f"IDENTITYBASE={layout['identity_base']:x}",
+            ]
+        if _is_mapped(memory, image, Architecture.S390X, lines, distance):
+            yield distance, lines
+
+
+def _s390x_layout(memory: PhysicalMemory, image: Image) -> dict[str, int]:
+    """``vm_layout``, by the kernel's BTF; empty before v6.10 (commit c98d2ecae08f)."""
+    place = image.place("vm_layout")
+    btf = _btf(memory, image) if place is not None else None
+    if place is None or btf is None:
+        return {}
+    found = {}
+    for member in ("kaslr_offset", "kaslr_offset_phys", "identity_base"):
+        try:
+            offset = btf.offset_of("vm_layout", member) // 8
+        except BtfError:
+            return {}
+        data = try_read(memory.read, place + offset, 8)
+        if data is None:
+            return {}
+        found[member] = int.from_bytes(data, "big")
+    return found
+
+
+WAYS = {
+    "x86_64": _x86_64,
+    "aarch64": _arm64,
+    "ppc64le": _ppc64le,
+    "riscv64": _riscv64,
+    "s390x": _s390x,
+}

@@ -248,7 +248,7 @@ def test_what_is_not_proved_is_refused_with_how_far_it_came(
 def test_an_architecture_of_which_no_text_is_made_is_named_with_what_can_be_done(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """s390x and ppc64le, for which the text of another architecture's image stands in here."""
+    """32-bit Arm and others, for which the image of another architecture stands in here."""
     info, _, memory = opened(CORES[0])
     machine = "x86_64" if info.architecture is drgn.Architecture.X86_64 else "aarch64"
     monkeypatch.delitem(WAYS, machine)
