@@ -63,6 +63,26 @@ def is_source_file(filename: str) -> bool:
     return "/" in filename or filename.endswith(_SOURCES)
 
 
+def _of_one_meaning(
+    found: tuple[tuple[TypeConverter, TypeId], ...],
+) -> tuple[tuple[TypeConverter, TypeId], ...]:
+    """
+    Return the first of several types that are all laid out the same, or none.
+
+    Modules bring copies of ``u8`` and ``pid_t`` of their own.
+    """
+    if len(found) < 2:
+        return found
+    from btfdbg.btf.fingerprint import Fingerprints
+
+    prints: dict[int, Fingerprints] = {}
+    layouts = {
+        prints.setdefault(id(converter), Fingerprints(converter.btf)).layout(type_id)
+        for converter, type_id in found
+    }
+    return found[:1] if len(layouts) == 1 else ()
+
+
 class BtfFinders:
     """
     The finders of one Program.
@@ -111,7 +131,7 @@ class BtfFinders:
         try:
             candidates = self._candidates(name, wanted, filename)
             if filename is not None and is_source_file(filename):
-                candidates = iter(one) if len(one := tuple(candidates)) == 1 else iter(())
+                candidates = iter(_of_one_meaning(tuple(candidates)))
             for converter, type_id in candidates:
                 found = converter.convert(type_id)
                 # An enum without enumerators is a declaration, which DWARF does

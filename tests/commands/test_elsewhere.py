@@ -335,3 +335,15 @@ def test_a_speed_that_was_never_measured_is_not_nought() -> None:
 
     assert _speed(0) == "(unknown)"
     assert _speed(2594000) == "2594 MHz"
+
+
+def test_enum_says_what_the_encoder_left_open(
+    session: Session, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from btfdbg.program import doubts
+
+    monkeypatch.setattr(doubts, "_of_enum", lambda _btf, _type: ["its values were cut"])
+    assert run_line(session, "enum pid_type")
+    said = capsys.readouterr()
+    assert "PIDTYPE_TGID" in said.out
+    assert said.err == "enum: pid_type: its values were cut\n"

@@ -32,6 +32,10 @@ def kernel() -> Kernel:
     proto = b.add_func_proto(integer, [kinds.Param("x", integer)])
     b.add_func("do_it", 1, proto)
     b.add_func("duplicate", 0, proto)
+    for _ in range(2):  # as in a module's BTF beside the kernel's
+        b.add_typedef("pid_t", b.add_typedef("__kernel_pid_t", integer))
+    b.add_typedef("two_ways", integer)
+    b.add_typedef("two_ways", b.add_ptr(integer))
     counter = b.add_var("counter", 1, integer)
     b.add_datasec(".data..percpu", 64, [kinds.VarSecinfo(counter, 16, 4)])
     return Kernel(
@@ -117,6 +121,14 @@ def test_a_unique_name_is_found_whatever_the_source_file(kernel: Kernel, filenam
     assert prog.variable("counter", filename).type_.type_name() == "int"
     assert prog.function("do_it", filename).address_ == 0xFFFF0000
     assert prog.constant("PIDTYPE_TGID", filename).value_() == 1
+
+
+def test_copies_of_one_type_are_one_whatever_the_source_file(kernel: Kernel) -> None:
+    found = kernel.prog.type("pid_t", "linux/types.h")
+    assert found.type_name() == "pid_t"
+    assert found.type.type_name() == "__kernel_pid_t"
+    with pytest.raises(LookupError):
+        kernel.prog.type("two_ways", "linux/types.h")
 
 
 def test_a_source_file_does_not_choose_among_several_of_a_name(kernel: Kernel) -> None:

@@ -12,7 +12,9 @@ from btfdbg.commands import values
 from btfdbg.commands.candidates import underlying
 from btfdbg.commands.define import prompt_command
 from btfdbg.commands.text import Table
+from btfdbg.program.doubts import doubts_of
 from btfdbg.program.session import Session
+from btfdbg.program.walks import remark
 
 
 @prompt_command(
@@ -43,6 +45,8 @@ def enum(session: Session, args: argparse.Namespace) -> Table:
     for enumerator in type_.enumerators or ():
         if wanted is None or enumerator.value == wanted:
             table.rows.append((name, enumerator.name, enumerator.value))
+    for doubt in doubts_of(session, type_):
+        remark(session.prog, f"{name}: {doubt}")
     if wanted is not None and not table.rows:
         raise CommandError(f"nothing in enum {name} is {args.value}")
     return table
