@@ -17,6 +17,7 @@ from btfdbg.errors import DebugInfoError
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.lazy_pattern import pattern
 from btfdbg.report.logs.text import CHUNK, Reader
+from btfdbg.report.logs.wall_clock import Mark, WallClock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,11 +36,16 @@ _PART = pattern(r"^(?:\w+#\d+ Part(\d+))\r?$", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """The events of a file, and whether not all of it was looked at (``cut``: why)."""
+    """
+    The events of a file, and whether not all of it was looked at (``cut``: why).
+
+    :ivar clock: What tells when they were, if the log has its boot.
+    """
 
     events: tuple[Event, ...]
     left_out: int
     cut: str = ""
+    clock: tuple[Mark, ...] = ()
 
 
 def in_order(text: str) -> str:
@@ -114,7 +120,7 @@ def _read(f: BinaryIO, name: str) -> Log:
     start = f.read(1 << 12)
     if is_dump(start):
         raise DebugInfoError(f"{name}: a dump, not a log", step="log", hint="give it without --log")
-    reader = Reader()
+    reader, clock = Reader(), WallClock()
     cut = ""
     size = 0
     try:
@@ -124,13 +130,14 @@ def _read(f: BinaryIO, name: str) -> Log:
                 cut = f"only the first {MAX_TEXT >> 20} MiB were looked at"
                 break
             reader.feed(piece)
+            clock.feed(piece)
     except (EOFError, OSError, ValueError) as e:
         cut = f"reading ended after {size} characters: {e}"
     except Exception as e:  # lzma and zstandard have errors of their own
         if type(e).__module__.partition(".")[0] not in ("_lzma", "lzma", "zstd", "zstandard"):
             raise
         cut = f"reading ended after {size} characters: {e}"
-    return Log(tuple(reader.finish()), reader.left_out, cut)
+    return Log(tuple(reader.finish()), reader.left_out, cut, tuple(clock.marks))
 
 
 def _of_kernel(texts: Iterator[str]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from btfdbg.report.blame.signature import VERSION, Signature, signature_of
 from btfdbg.report.kinds import KINDS, NOBODY
 from btfdbg.report.logs.files import Log, read_log
 from btfdbg.report.logs.log_report import verdict
+from btfdbg.report.logs.wall_clock import time_of
 from btfdbg.report.severity import main_event
 from btfdbg.report.triage.crash import Crash
 from btfdbg.report.triage.groups import facts_of_path
@@ -106,9 +107,13 @@ def _time_of_dump(look: DecidedLook) -> float | None:
         # kernel/vmcore_info.c, crash_save_vmcoreinfo(): only where kexec dumped.
         seconds = float(int(look.session.vmcoreinfo.values["CRASHTIME"]))
     except (KeyError, ValueError):
-        seconds = _kernels_clock(look) or 0.0
-    # A clock that nobody had set says nothing.
-    return seconds if _CLOCK_IS_SET < seconds < _CLOCK_IS_WRONG else None
+        return _set(_kernels_clock(look))
+    return _set(seconds)
+
+
+def _set(seconds: float | None) -> float | None:
+    """A time, unless it is of a clock that nobody had set, which says nothing."""
+    return seconds if seconds is not None and _CLOCK_IS_SET < seconds < _CLOCK_IS_WRONG else None
 
 
 def _kernels_clock(look: DecidedLook) -> float | None:
@@ -162,8 +167,8 @@ def _crash(path: str, log: Log, host: str = "", release: str = "") -> Crash:
         verdict=verdict(log.events),
         release=release or event.release or next((e.release for e in log.events if e.release), ""),
         host=host or event.host or where,
+        when=_set(time_of(log.clock, event)) if when is None else when,
         model=event.hardware or next((e.hardware for e in log.events if e.hardware), ""),
-        when=when,
         identity=_identity(event.seconds, event.message, event.pid),
         corrupted=event.corrupted,
     )

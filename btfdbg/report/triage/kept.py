@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from btfdbg.report.triage.crash import Crash
     from btfdbg.report.triage.finding import Found
 
-FORM = 5  # of the lines; raised when what is read from a dump changes
+FORM = 6  # of the lines; raised when what is read from a dump changes
 _MAX_FILE = 256 << 20
 
 
