@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from btfdbg.errors import DebugInfoError
 from btfdbg.frames.arguments import arch_of, recovery
 from btfdbg.frames.disasm import open_disassembler
+from btfdbg.frames.fate import fate
 from btfdbg.frames.reference_index import ReferenceIndex
 from btfdbg.frames.references import (
     ADRP,
@@ -34,6 +35,7 @@ from btfdbg.lazy_dataclass import dataclass
 if TYPE_CHECKING:
     from btfdbg.frames.code import Arch
     from btfdbg.frames.disasm import Disassembler
+    from btfdbg.frames.ir import Mem
     from btfdbg.program.session import Session
     from btfdbg.variables.symbols import Symbol
 
@@ -115,6 +117,7 @@ class Accesses:
     :ivar is_counted: whether something is added there in one step that others see as one
         (``lock add``).
     :ivar is_added: whether something is added there otherwise.
+    :ivar is_followed: whether what is read there is used as an address.
     :ivar passed: the functions that are passed the address as their first argument.
     """
 
@@ -124,6 +127,7 @@ class Accesses:
     is_indexed: bool = False
     is_counted: bool = False
     is_added: bool = False
+    is_followed: bool = False
     passed: frozenset[int] = frozenset()
 
 
@@ -137,6 +141,7 @@ class _One:
     indexed: bool = False
     counted: bool = False
     added: bool = False
+    followed: bool = False
     passed: int = 0
 
 
@@ -225,6 +230,7 @@ class AccessReader:
             any(a.indexed and not a.offset for a in found),
             any(a.counted for a in here),
             any(a.added for a in here),
+            any(a.followed for a in here),
             passed,
         )
 
@@ -248,11 +254,34 @@ class AccessReader:
         if not address < at < address + length:
             return
         yield from self._memory(address, length, mnemonic, operands, start, size)
+        yield from self._loaded(every[number : number + 1 + _MAX_BETWEEN], start)
         is_taken = operands.startswith(_FIRST) and (mnemonic == "lea" or operands[-1] != "]")
         if is_taken and self._named(operands, address + length) == start:
             called = self._called(every[number + 1 : number + 1 + _MAX_BETWEEN])
             if called:
                 yield _One(0, 0, passed=called)
+
+    def _loaded(self, decoded: Sequence[tuple[int, int, str, str]], start: int) -> Iterator[_One]:
+        """What becomes of the variable's value, if the first instruction reads all of it."""
+        address, length, mnemonic, operands = decoded[0]
+        if mnemonic != "mov":
+            return
+
+        def is_home(mem: Mem, end: int) -> bool:
+            if mem.index_by is not None or mem.base not in (None, "pc") or mem.segment:
+                return False
+            return (end if mem.base else 0) + mem.disp & _M64 == start
+
+        target, *rest = self._arch.split(operands)
+        source = getattr(rest[0], "mem", None) if rest else None
+        if source is None or not is_home(source, address + length):
+            return
+        found = fate(self._arch, decoded[1:], target.name, is_home)
+        width = target.bits // 8
+        if found.is_put_back:
+            yield _One(0, width, added=True)
+        if found.is_address and width == _WORD:
+            yield _One(0, width, followed=True)
 
     def _named(self, operands: str, end: int) -> int | None:
         """The address that an instruction puts into a register."""

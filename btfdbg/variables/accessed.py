@@ -64,6 +64,8 @@ def refused_by_code(
     if not in_doubt:
         return None
     atomic = _is_atomic(type_)
+    if number and found.is_followed:
+        return Rejection.CODE  # a pointer's: closid_free_map
     if (number or atomic) and _is_another(found, size, atomic=atomic):
         return Rejection.CODE
     if found.behind > size and not ends_open(type_):

@@ -50,8 +50,8 @@ class Accesses(Protocol):
 
     The sizes in bytes of what it reads and writes, those in which it tests or sets bits, how far
     behind it goes, whether it adds an index to the address, whether it adds to what stands there
-    in one step that other CPUs see as one, or otherwise, and the functions that are passed the
-    address as their first argument.
+    in one step that other CPUs see as one, or otherwise, whether it goes where the value that it
+    read there leads, and the functions that are passed the address as their first argument.
     """
 
     @property
@@ -66,6 +66,8 @@ class Accesses(Protocol):
     def is_counted(self) -> bool: ...
     @property
     def is_added(self) -> bool: ...
+    @property
+    def is_followed(self) -> bool: ...
     @property
     def passed(self) -> frozenset[int]: ...
 

@@ -83,6 +83,64 @@ def test_what_is_added_in_one_step_is_told_from_what_is_not() -> None:
     assert not read.is_added
 
 
+LOAD = rel(b"\x48\x8b\x05", 0)  # mov rax, [x]
+
+
+@pytest.mark.parametrize(
+    ("behind", "followed"),
+    [
+        (b"\x48\x8b\x10", True),  # mov rdx, [rax]
+        (b"\x48\x0f\xab\x38", True),  # bts [rax], rdi: closid_free_map
+        (b"\x90\x48\x89\xc3\x8b\x53\x08", True),  # nop; mov rbx, rax; mov edx, [rbx + 8]
+        (b"\x48\x8b\x14\x08", False),  # mov rdx, [rax + rcx]: an offset has an address there
+        (b"\x48\x8d\x50\x08", False),  # lea rdx, [rax + 8]
+        (b"\x48\x83\xc0\x08\x48\x8b\x10", False),  # add rax, 8; mov rdx, [rax]
+        (b"\x31\xc0\x48\x8b\x10", False),  # xor eax, eax; mov rdx, [rax]
+        (b"\xe8\0\0\0\0\x48\x8b\x10", False),  # a call
+        (b"\x48\xf7\xe1\x48\x8b\x10", False),  # mul rcx; mov rdx, [rax]
+        (b"\x0f\x1f\x00", False),  # nop [rax]
+        (b"\x0f\x18\x08", False),  # prefetcht0 [rax]
+        (b"\xc3\x48\x8b\x10", False),  # ret
+    ],
+)
+def test_a_value_is_followed_where_memory_is_read_at_it(behind: bytes, followed: bool) -> None:
+    found = told(LOAD, behind)
+    assert found is not None
+    assert found.sizes == frozenset((8,))
+    assert found.is_followed is followed
+
+
+def test_a_number_of_four_bytes_leads_nowhere() -> None:
+    found = told(rel(b"\x8b\x05", 0), b"\x48\x8b\x10")
+    assert found == Accesses(frozenset((4,)))
+
+
+@pytest.mark.parametrize(
+    ("between", "added"),
+    [
+        (b"\x48\x83\xc0\x01", True),  # add rax, 1: mnt_id_ctr
+        (b"\x48\xff\xc0", True),  # inc rax
+        (b"\x48\x8d\x40\x01", True),  # lea rax, [rax + 1]
+        (b"\x48\x83\xc0\x01\x48\x89\xc2", True),  # add rax, 1; mov rdx, rax
+        (b"", False),
+        (b"\x48\x83\xf8\x01", False),  # cmp rax, 1
+        (b"\xb8\1\0\0\0", False),  # mov eax, 1
+        (b"\x48\x83\xc0\x01\xe8\0\0\0\0", False),  # a call
+    ],
+)
+def test_what_is_read_and_put_back_with_something_added_is_added_to(
+    between: bytes, added: bool
+) -> None:
+    store = rel(b"\x48\x89\x05", len(LOAD) + len(between))  # mov [x], rax
+    found = told(LOAD, between, store)
+    assert found is not None
+    assert (found.is_added, found.sizes) == (added, frozenset((8,)))
+    elsewhere = rel(b"\x48\x89\x05", len(LOAD) + len(between), offset=64)
+    found = told(LOAD, between, elsewhere)
+    assert found is not None
+    assert not found.is_added
+
+
 def test_an_index_and_what_lies_behind_are_said() -> None:
     indexed = told(b"\x8b\x04\x85" + struct.pack("<I", LOW))  # mov eax, [rax*4 + x]
     assert indexed is not None

@@ -50,6 +50,7 @@ class Does:
     is_indexed: bool = False
     is_counted: bool = False
     is_added: bool = False
+    is_followed: bool = False
     passed: frozenset[int] = frozenset()
 
 
@@ -152,6 +153,7 @@ def _found(
         ("atomic_t", Does(frozenset((4,)), is_counted=True), True),
         ("atomic_t", Does(frozenset((4,)), is_added=True), False),  # fl_size is an int by now
         ("atomic_t", Does(frozenset((8,)), is_counted=True), False),
+        ("int", Does(frozenset((4,)), is_followed=True), False),  # a pointer
         ("int", None, True),  # code is silent
     ],
 )
