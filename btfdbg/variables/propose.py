@@ -47,6 +47,12 @@ def known_name(context: Context, name: str) -> KnownName:
 
 def _digest(context: Context, candidates: tuple[Candidate, ...]) -> KnownName:
     proposals = [from_candidate(context, candidate) for candidate in candidates]
+    unwritten = {
+        AnnotatedType.parse(p.type).type
+        for p in proposals
+        if not p.is_elsewhere and AnnotatedType.parse(p.type).readonly
+    }
+    proposals = [_unwritten(p, unwritten) for p in proposals]
     ordered = tuple(sorted((*proposals, *_other_keys(proposals)), key=lambda p: p.tier))
     texts = {AnnotatedType.parse(p.type).type for p in ordered}
     lengths = (context.checker.length(text) for text in texts)
@@ -97,6 +103,18 @@ def from_candidate(context: Context, candidate: Candidate) -> Proposal:
     seen = not candidate.module and context.distance.saw_contents(candidate.kernels)
     note = f"DWARF of {release}"
     return Proposal(candidate.type, Source.DATABASE_OTHER, tier, note, seen, other_module)
+
+
+def _unwritten(proposal: Proposal, unwritten: set[str]) -> Proposal:
+    """
+    A proposal that may be in read-only data without const, as another kernel's of its type is.
+
+    Which of one compiler's tables are there, another may have kept writable.
+    """
+    marked = AnnotatedType.parse(proposal.type)
+    if marked.readonly or proposal.is_elsewhere or marked.type not in unwritten:
+        return proposal
+    return replace(proposal, type=str(replace(marked, readonly=True)))
 
 
 def _other_keys(proposals: Sequence[Proposal]) -> Iterator[Proposal]:

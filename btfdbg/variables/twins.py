@@ -82,14 +82,14 @@ def has_twin(context: Context, symbol: Symbol, type_: Type, proposal: Proposal) 
 
 def may_lack_const(context: Context, symbol: Symbol, known: Sequence[Proposal]) -> bool:
     """
-    Whether a static table is in read-only data because nothing writes it, as kernels had it.
+    Whether a static table is in read-only data because nothing writes it, as in some kernels only.
 
-    :param known: what kernels have under its name, of which some have const.
+    :param known: what kernels have under its name.
     """
     if context.places.of(symbol.address) is not SectionKind.CONST:
         return False
-    marked = [AnnotatedType.parse(p.type) for p in known]
-    return symbol.type_letter.islower() and any(m.readonly for m in marked)
+    unwritten = {AnnotatedType.parse(p.type).readonly for p in known}
+    return symbol.type_letter.islower() and len(unwritten) == 2
 
 
 def _is_before(context: Context, known: KnownName) -> bool:

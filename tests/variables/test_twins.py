@@ -233,6 +233,21 @@ def test_a_table_that_one_kernel_has_const_and_one_unwritten_may_be_either(type_
     assert _one(type_, CONST, size, late, letter="D", data=data) == type_
 
 
+def test_a_table_whose_length_nothing_proves_is_unwritten_or_const_as_all_kernels_have_it() -> None:
+    # Of const int only [2] is in BTF: vrate_adj_pct of 6.1, which 6.12 has const.
+    def of(*types: str) -> str | None:
+        rows = [("v", t, (k,)) for t, k in zip(types, (OLD, NEW, ARM), strict=False)]
+        variables = _variables(
+            rows, Sym("v", CONST, 28), Sym("w", CONST + 28, 4), memory=_memory(CONST, b"\1" * 28)
+        )
+        assert variables.cause("v") in (None, Rejection.LENGTH)
+        return _given(variables)
+
+    assert of("const int [9]", "const int [9]") == "const int []"
+    assert of("ro int [9]", "ro int [9]") == "int []"
+    assert of("const int [9]", "const int [9]", "ro int [9]") is None
+
+
 def test_what_a_module_has_had_under_a_name_is_this_ones_that_is_built_in() -> None:
     # producers and consumers of 7.2 arm64, whose amd64 has them in a module.
     symbols = (Sym("v", DATA, 8), Sym("w", DATA + 8, 8))
