@@ -176,6 +176,7 @@ class Database:
         self._candidates = candidates
         self.families = families
         self.tails = tails
+        self._tables: dict[str, list[str]] | None = None
 
     def __len__(self) -> int:
         return len(self._names)
@@ -195,27 +196,29 @@ class Database:
         except (ValueError, IndexError) as e:
             raise _damaged("the variable database", e) from e
 
-    def names_of_type(self, type_: str) -> list[str]:
+    def names_of_table(self, type_: str) -> Sequence[str]:
         """
-        Return the names under which a kernel's own variables, none of a module, have a type.
+        Return the names under which a kernel's own variables, none of a module, are such a table.
 
-        All sets of candidates are gone through: some 100 ms.
+        The first question goes through all candidates, which takes 0.2 s.
 
-        :param type_: without marks, as :attr:`Candidate.type` spells it.
+        :param type_: an array of pointers, without marks.
         """
-        sets = {
-            number
-            for number in range(len(self._candidates))
-            if any(
-                not c.module and AnnotatedType.parse(c.type).type == type_
-                for c in self._candidates[number]
-            )
-        }
-        return [
-            name.decode("utf-8", "surrogateescape")
-            for name, number in zip(self._names, self._sets, strict=True)
-            if number in sets
-        ]
+        if self._tables is None:
+            self._tables = self._index_tables()
+        return self._tables.get(type_, ())
+
+    def _index_tables(self) -> dict[str, list[str]]:
+        texts: dict[int, set[str]] = {}
+        for number in range(len(self._candidates)):
+            for c in self._candidates[number]:
+                if c.type.endswith("]") and "*" in c.type and not c.module:
+                    texts.setdefault(number, set()).add(AnnotatedType.parse(c.type).type)
+        found: dict[str, list[str]] = {}
+        for name, number in zip(self._names, self._sets, strict=True):
+            for text in texts.get(number, ()):
+                found.setdefault(text, []).append(name.decode("utf-8", "surrogateescape"))
+        return found
 
     def without(self, leave_out: Callable[[Kernel], bool]) -> Database:
         """

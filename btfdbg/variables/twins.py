@@ -173,7 +173,7 @@ def _is_explained(context: Context, tree: Array, symbol: Symbol) -> bool:
     """Whether a member, or a variable that this kernel has besides the symbol, is of a type."""
     if context.checker.is_member(tree):
         return True
-    names = context.database.names_of_type(format_type(tree))
+    names = context.database.names_of_table(format_type(tree))
     return any(n != symbol.name and context.evidence.symbols.by_name(n) for n in names)
 
 

@@ -261,18 +261,16 @@ def test_what_a_module_has_had_under_a_name_is_this_ones_that_is_built_in() -> N
     assert _given(_variables(others, *symbols)) == "int *"
 
 
-def test_the_database_says_which_names_have_a_type() -> None:
+def test_the_database_says_which_names_are_a_table() -> None:
     rows = [
-        ("a", "ro int [2]", (OLD,)),
-        ("b@m", "int [2]", (OLD,)),
-        ("c", "int [2]", (NEW,)),
-        ("b", "int", (OLD,)),
-    ]
+        ("a", "ro int *[2]", (OLD,)), ("b@m", "int *[2]", (OLD,)), ("b", "int", (OLD,)),
+        ("c", "int *[2]", (NEW,)), ("d", "int [2]", (NEW,)),
+    ]  # fmt: skip
     entries = []
     for name, type_, kernels in rows:
         name, _, module = name.partition("@")
         entries.append(Entry(name, module, type_, frozenset(k.release for k in kernels)))
     database = Database.from_text(TextDatabase((OLD, NEW), entries))
-    assert database.names_of_type("int [2]") == ["a", "c"]
-    assert Database.unpack(database.pack(), "made").names_of_type("int [2]") == ["a", "c"]
-    assert database.names_of_type("int [3]") == []
+    for one in (database, Database.unpack(database.pack(), "made")):
+        assert list(one.names_of_table("int *[2]")) == ["a", "c"]
+        assert not one.names_of_table("int *[3]")
