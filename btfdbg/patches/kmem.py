@@ -31,7 +31,7 @@ UNKNOWN = "?"
 # MAX_SWAPFILES is at most 32 (include/linux/swap.h).
 _MAX_SWAPFILES = 64
 _MAX_SPACES = 1 << 20
-_ERRORS = (FaultError, LookupError, AttributeError, TypeError, ValueError, BtfdbgError)
+ERRORS = (FaultError, LookupError, AttributeError, TypeError, ValueError, BtfdbgError)
 
 
 def reason(session: Session, error: Exception) -> str:
@@ -160,7 +160,7 @@ def info(original: Command) -> Command:
             label, pages, whole, of = line
             try:
                 cells = _cells(prog, pages(), whole, of)
-            except _ERRORS as e:
+            except ERRORS as e:
                 unknown.setdefault(reason(session, e), []).append(label)
                 cells = [(UNKNOWN, ">"), (UNKNOWN, ">"), (UNKNOWN if whole else "----", "^")]
             rows.append((CellFormat(label, ">"), *(CellFormat(c, f) for c, f in cells)))
@@ -180,7 +180,7 @@ def _cells(prog: drgn.Program, count: int, whole: Pages | None, of: str) -> list
         try:
             total = whole()
             share = f"{count / total if total else 0:.0%} of {of}"
-        except _ERRORS:
+        except ERRORS:
             share = UNKNOWN  # of what it is a part is told in its own line
     return [(count, ">"), (_size(prog, count), ">"), (share, alignment)]
 
@@ -190,7 +190,7 @@ def _size(prog: drgn.Program, pages: int) -> str:
 
     try:
         page_size = int(prog["PAGE_SIZE"].value_())
-    except _ERRORS:
+    except ERRORS:
         return UNKNOWN
     return "0" if pages == 0 else number_in_binary_units(pages * page_size) + "B"
 
@@ -229,7 +229,7 @@ def _swap_row(session: Session, si: Object) -> tuple[Any, ...]:
     def cell(what: str, get: Callable[[], Any]) -> Any:
         try:
             return get()
-        except _ERRORS as e:
+        except ERRORS as e:
             remark(prog, f"{what} of {si.value_():#x} is not known: {reason(session, e)}")
             return UNKNOWN
 

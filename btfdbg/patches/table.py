@@ -393,6 +393,11 @@ _COMMANDS = (
         "kmem -i shows nothing where one line cannot be known",
     ),
     _command(
+        "_kmem", "_kmem_vmstat", ("prog", "drgn_arg"), "vm_stat:vm_stat",
+        "one array of counters that is missing ends the whole table",
+        "kmem -V shows nothing where one kind of counter cannot be known",
+    ),
+    _command(
         "_mm", "_crash_cmd_swap", _RUN, "kmem:swap",
         "one cell that cannot be read ends the whole table",
         "swap shows nothing where one cell cannot be known",

@@ -10,7 +10,8 @@ import pytest
 
 import btfdbg
 from btfdbg.commands import evaluate
-from btfdbg.patches import kmem
+from btfdbg.errors import RefusedError
+from btfdbg.patches import kmem, vm_stat
 from btfdbg.program.finders import BtfFinders
 from btfdbg.program.session import Session
 
@@ -133,3 +134,54 @@ def test_the_swap_cache_of_kernels_before_5_12_is_summed_over_the_files_in_use()
 def test_a_number_of_spaces_that_is_damaged_is_not_believed(counts: list[int], files: int) -> None:
     with pytest.raises(ValueError, match="nr_swap"):
         kmem._in_spaces(counts, [[]], files)
+
+
+def _counters(out: str) -> dict[str, str]:
+    pairs = (line.rpartition(": ") for line in out.splitlines() if ": " in line)
+    return {label.strip(): value.strip() for label, _, value in pairs}
+
+
+def test_counters_are_those_of_drgn(
+    session: Session, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert evaluate.run_line(session, "kmem -V")
+    ours = capsys.readouterr()
+    monkeypatch.setattr(vm_stat, "find_session", lambda prog: None)
+    assert evaluate.run_line(session, "kmem -V")
+    assert ours.out == capsys.readouterr().out
+    assert ours.err == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "lost"),
+    [
+        ("vm_numa_event", {"NUMA_HIT", "NUMA_MISS", "NUMA_OTHER"}),
+        ("vm_node_stat", {"NR_INACTIVE_ANON", "NR_KERNEL_STACK_KB"}),
+        ("vm_event_states", {"PGPGIN", "PGFAULT"}),
+    ],
+)
+def test_an_array_of_counters_that_is_missing_costs_its_own_lines(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    lost: set[str],
+) -> None:
+    assert evaluate.run_line(_open(), "kmem -V")
+    whole = _counters(capsys.readouterr().out)
+
+    def refused(self: BtfFinders, wanted: str, flags: drgn.FindObjectFlags) -> drgn.Object | None:
+        if wanted == name:
+            raise RefusedError(f"{name} cannot be trusted here")
+        return original(self, wanted, flags)
+
+    original = BtfFinders._object
+    monkeypatch.setattr(BtfFinders, "_object", refused)
+    assert evaluate.run_line(_open(), "kmem -V")
+    captured = capsys.readouterr()
+    partial = _counters(captured.out)
+    assert partial.keys() == whole.keys()
+    unknown = {label for label, value in partial.items() if value == "?"}
+    assert lost <= unknown
+    assert all(partial[label] == whole[label] for label in whole.keys() - unknown)
+    assert f"{name} cannot be trusted here" in captured.err
+    assert captured.err.count("not known") == 1
