@@ -27,7 +27,7 @@ _HEAD = pattern(
 )
 _CELL = pattern(r"(?<=\S) {2,}(?=\S)")
 # What is named by the word before it is not parted from it: RCX: 0000000000000005.
-_WORD = pattern(r"(?:\S+: )?\S+")
+_WORD = pattern(r"\S{1,12}: \S{1,20}(?!\S)|\S+")
 _ARGUMENTS = pattern(r" +[\w.]+=")
 _ARGUMENT = pattern(r"\S(?:\S| (?! *[\w.]+=))*")
 

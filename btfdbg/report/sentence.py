@@ -232,7 +232,7 @@ def evidence(h: Happened) -> Iterator[str]:
         name = next(
             (c.name for c in h.stack if c.name and h.witness.functions and _is(h, c.name)), ""
         )
-        yield f"{name or 'A function'} stands on its stack: {h.witness.why}."
+        yield f"{name or 'A function'} stands on its stack ({h.witness.why})."
     if h.event is not None:
         yield f"The log says: {h.event.message}"
         if h.event.said:

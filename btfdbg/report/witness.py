@@ -29,7 +29,7 @@ class Witness:
     :ivar kind: A key of :data:`btfdbg.report.kinds.KINDS`.
     :ivar functions: Shell patterns of names without compiler suffixes.
     :ivar cut: The frame that an exception interrupted is where the story begins.
-    :ivar why: Which file has them, or what they do; a sentence of the report ends with it.
+    :ivar why: Which file has them, or what they do; the report says it in brackets.
     :ivar detail: What tells crashes of this kind apart, as a log's event has it.
     """
 

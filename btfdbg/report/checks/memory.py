@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from btfdbg.report.calls import UNREADABLE
+from btfdbg.report.counts import counted
 from btfdbg.report.look import Look
 from btfdbg.report.parts import Bars, Item, Line, Table
 from btfdbg.report.registry import check
@@ -54,7 +55,8 @@ def memory(look: Look) -> Iterator[Item]:
     yield Bars(f"of {total / 2**20:,.0f} MiB", "MiB", tuple(rows))
     victims = [event for event in look.events if event.kind == "out-of-memory"]
     if victims:
-        yield Line(f"The log has {len(victims)} reports of no memory.", "bad")
+        reports = counted(len(victims), "reports")
+        yield Line(f"The log has {reports} of memory that ran out.", "bad")
 
 
 @check("slab", "Slab caches", needs=("slab_caches",), more=("kmem -s",), order=65)

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator
 
 from btfdbg.report.calls import UNREADABLE
+from btfdbg.report.counts import counted
 from btfdbg.report.look import Look
 from btfdbg.report.parts import Item, Line, Table
 from btfdbg.report.registry import check
@@ -33,6 +34,6 @@ def modules(look: Look) -> Iterator[Item]:
         meant = [words for bit, words in _BITS.items() if bits >> bit & 1]
         if meant:
             rows.append((name, ", ".join(meant)))
-    yield Line(f"{count} modules are loaded.")
+    yield Line(f"{counted(count, 'modules')} {'is' if count == 1 else 'are'} loaded.")
     if rows:
         yield Table(("module", "is"), tuple(rows), "not the kernel's own")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import drgn
 
 from btfdbg.report.calls import UNREADABLE
+from btfdbg.report.counts import counted
 from btfdbg.report.look import Look
 from btfdbg.report.parts import Item, Line, Table
 from btfdbg.report.registry import check
@@ -39,9 +40,9 @@ def disks(look: Look) -> Iterator[Item]:
     if rows:
         yield Table(("disk", "in flight", "oldest"), tuple(rows), "requests not answered")
     else:
-        yield Line(f"{count_of_disks} disks, no request in flight.")
+        yield Line(f"{counted(count_of_disks, 'disks')}, no request in flight.")
     if lost:
-        yield Line(f"{lost} disks cannot be read.", "note")
+        yield Line(f"{counted(lost, 'disks')} cannot be read.", "note")
 
 
 def _in_flight(look: Look, queue: drgn.Object) -> tuple[int, float | None]:
