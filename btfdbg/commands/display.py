@@ -13,11 +13,14 @@ import drgn
 
 from btfdbg.commands.candidates import members, struct_of, underlying
 from btfdbg.commands.text import Fragment, char_width, escape
+from btfdbg.vmcore.read_failures import unread
 
 _MAX_HIGHLIGHT = 200_000  # characters; longer output is printed plain
 _MAX_DEPTH = 8
 _MAX_STRING = 65536
 _MAX_ELEMENTS = 64
+_MAX_LOOKED_AT = 1 << 20  # bytes
+_PAGE = 4096
 
 # Values, the parts of C that drgn prints; a full lexer costs 10 times as much.
 _TOKENS = re.compile(
@@ -75,9 +78,34 @@ def _with_holes(obj: drgn.Object, columns: int, base: int, depth: int) -> str:
             if struct_of(obj.type_) is None or depth:
                 return head
             return f"*{head} = {_with_holes(target, columns, base, depth + 1)}"
+        missing = _missing(obj)
+        if missing:
+            return head + missing
         return (head + _body(obj, columns, base, depth)) if depth < _MAX_DEPTH else head + "{ … }"
     except drgn.FaultError as e:
         return f"{head}{_cannot(e)}"
+
+
+def _missing(obj: drgn.Object) -> str:
+    """What to show for a struct or an array of which no byte can be read; "" if some can."""
+    kinds = (drgn.TypeKind.STRUCT, drgn.TypeKind.UNION, drgn.TypeKind.ARRAY)
+    if obj.address_ is None or underlying(obj.type_).kind not in kinds:
+        return ""
+    size = drgn.sizeof(obj) if obj.type_.is_complete() else 0
+    if not 0 < size <= _MAX_LOOKED_AT:
+        return ""
+    start, end = obj.address_, obj.address_ + size
+    fault = None
+    for address in (start, *range(start - start % _PAGE + _PAGE, end, _PAGE)):
+        try:
+            obj.prog_.read(address, 1)
+        except drgn.FaultError as e:
+            fault = fault or e
+            continue
+        return ""
+    if fault is not None:
+        unread(obj.prog_).note_fault(fault)  # why is said in the end
+    return f"<cannot read {start:#x} to {end - 1:#x}>"
 
 
 def _body(obj: drgn.Object, columns: int, base: int, depth: int) -> str:

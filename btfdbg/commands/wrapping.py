@@ -152,9 +152,9 @@ def wrapped() -> Iterator[None]:
     sys.stdout = broken
     try:
         yield
-        broken.flush()
     finally:
         sys.stdout = out
+        broken.flush()  # what a command had begun to print when it failed as well
 
 
 def for_stream(text: str, stream: IO[str] | None = None) -> str:

@@ -81,6 +81,20 @@ def test_an_object_that_faults_half_way_shows_the_half_that_is_there(prog: Progr
     assert "<cannot read 0x2000>" in text.partition(".gone")[2]
 
 
+def test_a_struct_that_is_missing_whole_is_one_line(prog: Program) -> None:
+    int_ = prog.int_type("int", 4, True)
+    inner = prog.struct_type("inner", 8, (TypeMember(int_, "a", 0), TypeMember(int_, "b", 32)))
+    type_ = prog.struct_type("outer", 16, (TypeMember(int_, "x", 0), TypeMember(inner, "in", 64)))
+    gone = Object(prog, type_, address=0x9000)
+    assert display.format_object(gone) == "(struct outer)<cannot read 0x9000 to 0x900f>"
+    # What is missing of one that is there in part is shown at its place.
+    text = display.format_object(Object(prog, type_, address=0x1FF8))
+    assert ".x = " in text
+    assert ".in = (struct inner)<cannot read 0x2000 to 0x2007>" in text
+    pointer = Object(prog, prog.pointer_type(type_), 0x9000)
+    assert display.format_object(pointer).count("\n") == 0
+
+
 def test_a_pointer_into_a_hole_shows_the_pointer(prog: Program) -> None:
     pointer = Object(prog, prog.pointer_type(pair(prog)), 0x9000)
     assert "0x9000" in display.format_object(pointer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,22 @@ def test_pieces_of_a_line_are_broken_as_the_line(monkeypatch: pytest.MonkeyPatch
     assert " ".join(lines).split() == _FRAME.split()
     assert all(len(line) <= 40 for line in lines)
     assert last == "no end"
+
+
+def test_what_was_begun_is_shown_though_the_command_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = _Terminal()
+    stdout = output.Output(terminal, columns=40)
+    monkeypatch.setattr("sys.stdout", stdout)
+
+    def fails() -> None:
+        with wrapped():
+            print("begun", end="")
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        fails()
+    assert terminal.getvalue() == "begun"
+    assert sys.stdout is stdout
 
 
 @pytest.fixture(scope="module")
