@@ -54,6 +54,7 @@ def load(
     ranges: Sequence[tuple[int, int]] | None = None,
     progress: Callable[[int], None] | None = None,
     cache: Cache | None = None,
+    search: Memory | None = None,
 ) -> KallsymsTable | CombinedTable:
     """
     The kernel's own symbol table; with its export tables if it has only functions.
@@ -65,11 +66,14 @@ def load(
         the tables; by default the 512 MiB behind ``_stext``.
     :param progress: Called with the number of bytes searched so far.
     :param cache: Remembers where in a kernel the tables were found.
+    :param search: Reads what is only looked through; by default ``read`` does.
     :raises DebugInfoError: no tables, or none that agree with VMCOREINFO; its
         ``step`` is ``kallsyms``, its ``hint`` says what to try.
     """
     info = vmcoreinfo if isinstance(vmcoreinfo, VmcoreInfo) else VmcoreInfo.parse(vmcoreinfo)
-    table = locate(read, info, byteorder, ranges=ranges, progress=progress, cache=cache)
+    table = locate(
+        read, info, byteorder, ranges=ranges, progress=progress, cache=cache, search=search
+    )
     table.remember(known.remember(table, cache, info.build_id, table.count))
     if table.has_data:
         return table

@@ -59,6 +59,7 @@ def locate(
     ranges: Sequence[tuple[int, int]] | None = None,
     progress: Callable[[int], None] | None = None,
     cache: Cache | None = None,
+    search: Memory | None = None,
 ) -> KallsymsTable:
     """
     Find the tables, the cheap way first.
@@ -70,6 +71,7 @@ def locate(
         the tables; by default those behind ``_stext``.
     :param progress: Called with the number of bytes searched so far.
     :param cache: Remembers where in a kernel the tables were found.
+    :param search: Reads what is only looked through; by default ``read`` does.
     :raises DebugInfoError: not found, or found more than one that could be it.
     """
     reason = "VMCOREINFO does not say where kallsyms is"
@@ -84,7 +86,7 @@ def locate(
     if found is not None:
         return found
     try:
-        found = by_scan(read, ranges, info, byteorder=byteorder, progress=progress)
+        found = by_scan(read, ranges, info, byteorder=byteorder, progress=progress, search=search)
     except DebugInfoError as error:
         raise DebugInfoError(f"{reason}; {error}", step=STEP, hint=HINT) from None
     stext = info.symbols.get("_stext")
@@ -206,6 +208,7 @@ def by_scan(
     byteorder: ByteOrder | None = None,
     physical: bool = False,
     progress: Callable[[int], None] | None = None,
+    search: Memory | None = None,
 ) -> KallsymsTable:
     """
     Search memory for the tables.
@@ -218,12 +221,13 @@ def by_scan(
     :param physical: ``read`` takes physical addresses (no page tables yet). The
         table then answers with virtual ones as ever; needs ``_stext`` of VMCOREINFO.
     :param byteorder: Take only tables of this byte order.
+    :param search: Reads what is only looked through; by default ``read`` does.
     :raises DebugInfoError: none, or several and no evidence.
     """
     symbols = info is not None and bool(info.symbols)
     possible: list[KallsymsTable] = []
     seen = 0
-    for tokens in token_tables(read, ranges, progress):
+    for tokens in token_tables(read, ranges, progress, search):
         if byteorder is not None and tokens.byteorder != byteorder:
             continue
         seen += 1

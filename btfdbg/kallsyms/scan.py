@@ -92,17 +92,19 @@ def token_tables(
     read: Memory,
     ranges: Iterable[tuple[int, int]],
     progress: Callable[[int], None] | None = None,
+    search: Memory | None = None,
 ) -> Iterator[TokenTable]:
     """
     All token tables in memory.
 
+    :param search: Reads what is only looked through; by default ``read`` does.
     :param ranges: (start, end) addresses; unreadable pages in them are skipped.
     :param progress: Called with the number of bytes looked at so far.
     """
     done = hits = 0
     tail = b""
     expected = -1
-    for address, data in readable(read, ranges):
+    for address, data in readable(search or read, ranges):
         if address == expected:
             data = tail + data
             address -= len(tail)

@@ -60,6 +60,8 @@ class Options:
     What a user may give in place of what the dump should have said.
 
     :ivar is_file: See :class:`Session`; who opened the Program knows.
+    :ivar search: Reads virtual memory that is only looked through for something; by default
+        the Program does.
     """
 
     btf: Path | None = None
@@ -67,6 +69,7 @@ class Options:
     kallsyms: Path | None = None
     modules_dir: Path | None = None
     is_file: bool = False
+    search: Callable[[int, int], bytes] | None = None
 
 
 def attach(
@@ -187,6 +190,7 @@ def _symbols(session: Session, options: Options) -> None:
                 byteorder(prog),
                 progress=progress,
                 cache=Cache.default(),
+                search=options.search,
             )
     session.symbols = table
     if isinstance(table, kallsyms.CombinedTable):

@@ -22,6 +22,7 @@ from contextlib import contextmanager
 
 import drgn
 
+from btfdbg.cache import NO_CACHE_VARIABLE
 from btfdbg.errors import DebugInfoError
 from btfdbg.program.open_dump import open_dump
 
@@ -44,6 +45,18 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def uncached() -> Iterator[None]:
+    """
+    Find nothing of earlier runs in the cache, and keep nothing.
+
+    What was kept is not read of the dump: a small dump would lack it, and be another one at
+    every run.
+    """
+    with _environment({NO_CACHE_VARIABLE: "1"}):
+        yield
 
 
 class Recorder:
@@ -87,6 +100,15 @@ class Recorder:
                 self.pfns.add(first)
             else:
                 self.pfns.update(range(first, last + 1))
+        return data
+
+    def look(self, address: int, size: int) -> bytes:
+        """
+        Virtual memory that is only looked through for something; the read is not noted.
+
+        :raises drgn.FaultError: the dump does not hold it.
+        """
+        data: bytes = self.memory.read(address, size)
         return data
 
     def read_page(self, pfn: int) -> bytes:

@@ -18,14 +18,14 @@ from pathlib import Path
 import drgn
 
 from btfdbg.errors import DebugInfoError
-from btfdbg.lazy_dataclass import dataclass, field
+from btfdbg.lazy_dataclass import dataclass, field, replace
 from btfdbg.program.attach import Options, attach
 from btfdbg.program.session import Session
 from btfdbg.trim import needs
 from btfdbg.trim.kdump_writer import Description, write
 from btfdbg.trim.notes import NT_PRSTATUS, QEMU, Source, kernel_qemu_notes, read_source
 from btfdbg.trim.privacy import Classifier, Owner
-from btfdbg.trim.recorder import Recorder
+from btfdbg.trim.recorder import Recorder, uncached
 from btfdbg.trim.touching import Need
 from btfdbg.vmcore.cpunotes import needs_repair, repaired
 from btfdbg.vmcore.elfcore import Note
@@ -93,15 +93,9 @@ def trim(
     if out.exists() and not out.is_file():
         raise DebugInfoError(f"{out} is no regular file", step="trim", hint="name a file")
     recorder = Recorder(core, architecture=architecture, vmcoreinfo=vmcoreinfo)
-    session = attach(recorder.prog, options, recorder.info)
     source = read_source(recorder.info, recorder.page_size)
-    problems = []
-    if recorded is None:
-        problems = needs.touch_all(recorder, session, more)
-    else:
-        recorder.pfns.update(recorded)
-    if exercise is not None:
-        exercise(session)
+    recorder.pfns.update(recorded or ())
+    session, problems = _read_of(recorder, options, exercise, None if recorded else more)
     recorder.recording = False
     left_out: Counter[Owner] = Counter()
     pfns = recorder.pfns
@@ -147,13 +141,29 @@ def record(
     :raises DebugInfoError: the dump cannot be used.
     """
     recorder = Recorder(core)
-    session = attach(recorder.prog, options, recorder.info)
-    problems: list[str] = []
-    if exercise is None:
-        problems = needs.touch_all(recorder, session)
-    else:
-        exercise(session)
+    _, problems = _read_of(recorder, options, exercise, () if exercise is None else None)
     return recorder.pfns, tuple(problems)
+
+
+@uncached()
+def _read_of(
+    recorder: Recorder,
+    options: Options | None,
+    exercise: Callable[[Session], None] | None,
+    more: Iterable[tuple[str, Need]] | None,
+) -> tuple[Session, list[str]]:
+    """
+    Read what a session reads of a dump of which nothing is known from earlier runs.
+
+    :param more: See :func:`trim`; ``None`` if what any session needs is not touched either.
+    :return: The session, and what could not be recorded.
+    """
+    look = replace(options or Options(), search=recorder.look)
+    session = attach(recorder.prog, look, recorder.info)
+    problems = [] if more is None else needs.touch_all(recorder, session, more)
+    if exercise is not None:
+        exercise(session)
+    return session, problems
 
 
 def _kernel_pages(
