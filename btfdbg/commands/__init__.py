@@ -14,8 +14,8 @@ that drgn's lack. What they share stands beside them, in reading order:
   ``arguments`` (its words, options behind operands), ``usage_errors``, ``extensions`` (the
   user's own), ``equivalents`` (what people type elsewhere);
 * what a word means: ``values`` (addresses and expressions), ``c_values`` (C over a dump),
-  ``kernel_names`` (types, per-CPU variables), ``symbols``, ``type_search``, ``annotate`` (what
-  is at an address), ``candidates`` (did you mean);
+  ``kernel_names`` (types, per-CPU variables), ``symbols``, ``type_search``, ``candidates`` (did
+  you mean);
 * what is shown: ``output`` (where it goes), ``wrapping`` (broken to the terminal's width),
   ``text`` (made safe, tables), ``tables`` (as JSON), ``display`` (objects and types),
   ``markup`` (help without its marks), ``failure`` (errors in one line), ``reads`` (how much

@@ -267,8 +267,8 @@ def ask(session: Session, expression: str) -> None:
 
 
 def _ask_object(session: Session, obj: drgn.Object) -> None:
-    from btfdbg.commands import annotate
     from btfdbg.commands.candidates import struct_of
+    from btfdbg.program import annotate
 
     where = f" at {obj.address_:#x}" if obj.address_ is not None else " (a value)"
     output.emit(*display.highlight(obj.type_.type_name()), ("dim", where))

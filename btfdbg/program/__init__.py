@@ -14,7 +14,8 @@ In reading order:
   ``untyped`` (why a name is no object), ``doubts`` (what the BTF leaves open);
 * modules: ``modules``, ``module_index``, ``module_notes``, ``module_restore``, ``modules_dir``;
 * memory: ``walks`` (lists that end), ``memory_search`` (round what is missing),
-  ``log_records`` (the kernel's log, in bulk), ``unwind_riscv64``.
+  ``log_records`` (the kernel's log, in bulk), ``annotate`` (what is at an address),
+  ``unwind_riscv64``, ``user_registers``.
 """
 
 import btfdbg.vmcore  # noqa: F401 - it refuses a drgn that is too old

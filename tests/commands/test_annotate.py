@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from btfdbg.commands import annotate
+from btfdbg.program import annotate
 from btfdbg.program.session import Session
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 import btfdbg
-from btfdbg.commands import annotate
 from btfdbg.kallsyms.listed import ListedTable
 from btfdbg.kallsyms.model import Sym
+from btfdbg.program import annotate
 from btfdbg.program.session import Session
 
 COREFILES = Path(__file__).resolve().parents[2] / "corefiles"

@@ -11,9 +11,9 @@ import pytest
 
 import btfdbg
 from btfdbg.btf import Btf, Builder
-from btfdbg.commands import annotate, evaluate
+from btfdbg.commands import evaluate
 from btfdbg.errors import BtfNotFoundError, DebugInfoError
-from btfdbg.program import homonyms
+from btfdbg.program import annotate, homonyms
 from btfdbg.program.session import Session
 from btfdbg.repl.complete import complete
 

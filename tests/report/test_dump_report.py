@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import jsonschema
 import pytest
 
 import btfdbg
+from btfdbg.commands.evaluate import run_line
 from btfdbg.report import events
 from btfdbg.report.as_html import as_html
 from btfdbg.report.as_json import as_dict
@@ -62,6 +64,21 @@ def test_a_null_dereference_shows_the_registers_of_the_exception() -> None:
     rows = {row[0]: str(row[1]) for row in table.rows}  # type: ignore[union-attr] # the table
     assert int(rows["rdx"], 16) == 0
     assert int(rows["rbx"], 16) == 0xFF1D8BF32714E780
+
+
+def test_the_registers_point_to_what_ctx_says_of_them(capsys: pytest.CaptureFixture[str]) -> None:
+    one = next(s for s in reported("6.12-amd64-null").sections if s.id == "crash")
+    table = next(i for i in one.items if getattr(i, "caption", "").startswith("registers"))
+    rows = {row[0]: str(row[2]) for row in table.rows}  # type: ignore[union-attr] # the table
+    assert rows["rbx"] == "slab kmalloc-128"
+    assert rows["rsp"] == "stack of 575 (sh)+0x3d38"
+    assert rows["r14"] == "data param_lock"
+    session = btfdbg.session(btfdbg.program_from_core_dump(DUMPS["6.12-amd64-null"]))
+    assert run_line(session, "ctx -s registers")
+    shown = capsys.readouterr().out
+    for name, what in rows.items():
+        if what:
+            assert re.search(rf"^ *{name} [0-9a-f]{{16}}  {re.escape(what)}$", shown, re.M)
 
 
 def test_a_frozen_file_system_is_named_with_those_that_wait() -> None:

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 import drgn
 from drgn.commands import argument
 
-from btfdbg.commands import annotate, output
+from btfdbg.commands import output
 from btfdbg.commands.define import prompt_command
 from btfdbg.commands.text import Fragment
 from btfdbg.errors import BtfdbgError
 from btfdbg.lazy_pattern import pattern
+from btfdbg.program import annotate
 from btfdbg.program.session import Session
 
 if TYPE_CHECKING:

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 import drgn
 from drgn.commands import argument
 
-from btfdbg.commands import annotate, display, kernel_names, text, values
+from btfdbg.commands import display, kernel_names, text, values
 from btfdbg.commands.candidates import members, struct_of, underlying
 from btfdbg.commands.define import prompt_command
 from btfdbg.commands.text import Table
+from btfdbg.program import annotate
 from btfdbg.program.session import Session
 
 _MAX_DEPTH = 16

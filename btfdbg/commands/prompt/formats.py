@@ -6,9 +6,10 @@ import re
 
 import drgn
 
-from btfdbg.commands import annotate, display, kernel_names, output, values, words
+from btfdbg.commands import display, kernel_names, output, values, words
 from btfdbg.commands.define import text_command
 from btfdbg.commands.state import state_of
+from btfdbg.program import annotate
 from btfdbg.program.per_cpu import copies
 from btfdbg.program.session import Session
 from btfdbg.vmcore.platforms import byte_order

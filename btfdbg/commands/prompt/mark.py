@@ -14,11 +14,12 @@ from typing import Any
 import drgn
 from drgn.commands import argument
 
-from btfdbg.commands import annotate, values
+from btfdbg.commands import values
 from btfdbg.commands.define import prompt_command
 from btfdbg.commands.state import PromptState, state_of
 from btfdbg.commands.text import Table
 from btfdbg.errors import BtfdbgError
+from btfdbg.program import annotate
 from btfdbg.program.extensions import state_dir
 from btfdbg.program.session import Session
 

@@ -8,9 +8,10 @@ from typing import Any
 import drgn
 from drgn.commands import argument
 
-from btfdbg.commands import annotate, kernel_names, output, values
+from btfdbg.commands import kernel_names, output, values
 from btfdbg.commands.define import prompt_command
 from btfdbg.commands.text import Fragment, Table
+from btfdbg.program import annotate
 from btfdbg.program.session import Session
 
 _MAX_COUNT = 4096

@@ -7,9 +7,10 @@ from typing import Any
 
 from drgn.commands import argument
 
-from btfdbg.commands import annotate, output, values
+from btfdbg.commands import output, values
 from btfdbg.commands.define import prompt_command
 from btfdbg.commands.text import Table
+from btfdbg.program import annotate
 from btfdbg.program.per_cpu import copies, is_per_cpu
 from btfdbg.program.session import Session
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
+from btfdbg.program import annotate
 from btfdbg.report.happened import DecidedLook
 from btfdbg.report.parts import Item, Line, Stack, Table
 from btfdbg.report.registry import check
@@ -81,5 +83,9 @@ def _registers(look: DecidedLook) -> Iterator[Item]:
     values = None if trace is None or number is None else registers_at(look.prog, trace, number)
     if values is None:
         return
-    rows = tuple((name, f"{value:#018x}", look.symbol(value)) for name, value in values.items())
+    cache: dict[Any, Any] = {}
+    rows = tuple(
+        (name, f"{value:#018x}", annotate.short(look.session, value, cache))
+        for name, value in values.items()
+    )
     yield Table(("register", "value", "points to"), rows, "registers where it happened")

@@ -334,9 +334,9 @@ def _task(task: drgn.Object) -> str:
 
 
 def _text(data: bytes) -> str:
-    from btfdbg.commands.text import escape
-
-    return escape(data.decode("utf-8", "surrogateescape"))
+    """A name that the dump has, with what would not print as a backslash and a number."""
+    text = data.decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
 
 
 def _plus(offset: int) -> str:
