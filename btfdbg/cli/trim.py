@@ -201,7 +201,7 @@ def run_all(
         from btfdbg.vmcore.progress import Progress
 
         globals_ = all_globals(session.prog)
-        lines = list(commands)
+        lines = [line if line in asked else _over_examples(session, line) for line in commands]
         with Progress("recording", len(lines), unit="commands") as progress:
             for done, line in enumerate(lines):
                 progress(done)
@@ -214,6 +214,25 @@ def run_all(
                     failed.append(f"-x {line!r}: {' '.join(said.getvalue().split())}")
 
     return exercise
+
+
+def _over_examples(session: Session, line: str) -> str:
+    """
+    A command over all tasks as one over those that stand for the others, if there are many.
+
+    Each task is recorded whole with its stack; 20,000 threads that wait at one place are
+    shown in minutes and lead to nothing that the first of them does not.
+    """
+    from btfdbg.trim.stacks import examples
+
+    name, _, rest = line.partition(" ")
+    if name not in ("foreach", "ps") or line == "ps -S":
+        return line
+    tasks = examples(session.prog)
+    if tasks is None:
+        return line
+    named = " ".join(f"{task.value_():x}" for task in tasks)
+    return f"foreach {named} {rest}" if name == "foreach" else f"{line} {named}"
 
 
 def run_report(session: Session, failed: list[str]) -> None:

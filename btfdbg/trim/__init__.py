@@ -10,9 +10,9 @@ page is compressed by itself, and pages that are left out read as errors, not as
 zeros.
 
 In reading order: ``trim`` (the steps), ``recorder`` (what is read), ``needs``, ``others`` and
-``walks`` (what any session needs; ``touching`` has what they share), ``purposes`` (what
-``--for`` adds), ``privacy`` (whose pages are left out), ``notes`` and ``kdump_writer`` (the
-new file).
+``walks`` (what any session needs; ``touching`` and ``stacks`` have what they share),
+``purposes`` (what ``--for`` adds), ``privacy`` (whose pages are left out), ``notes`` and
+``kdump_writer`` (the new file).
 """
 
 from __future__ import annotations

@@ -17,13 +17,12 @@ from collections.abc import Iterable, Iterator
 import drgn
 from drgn import FaultError, Object
 
-from btfdbg.errors import BtfdbgError, DebugInfoError
+from btfdbg.errors import BtfdbgError
 from btfdbg.kallsyms import CombinedTable, KallsymsTable
-from btfdbg.program import unwind_riscv64
 from btfdbg.program.session import Session
-from btfdbg.program.up_cpus import for_each_up_cpu
 from btfdbg.trim import others, walks
 from btfdbg.trim.recorder import Recorder
+from btfdbg.trim.stacks import stacks_of
 from btfdbg.trim.touching import Need
 from btfdbg.vmcore.paging import NotMappedError, ways_to_translate
 from btfdbg.vmcore.platforms import byte_order
@@ -199,19 +198,14 @@ def running_code(recorder: Recorder, session: Session) -> None:
     functions: set[tuple[int, int]] = set()
     for name in _CODE_OF_CRASH:
         functions.update((s.address, _READ_AHEAD * s.size) for s in session.lookup_symbols(name))
-    for task in _tasks(prog):
+    for pc in stacks_of(prog).counters:
         try:
-            counters = _stack(task)
-        except (BtfdbgError, FaultError, ValueError, LookupError):
-            continue  # of one task; the others are recorded all the same
-        for pc in counters:
-            try:
-                symbol = prog.symbol(pc)
-            except LookupError:
-                functions.add((max(0, pc - _CODE_BYTES), 2 * _CODE_BYTES))
-            else:
-                ahead = _READ_AHEAD * (pc - symbol.address)
-                functions.add((symbol.address, max(symbol.size, ahead)))
+            symbol = prog.symbol(pc)
+        except LookupError:
+            functions.add((max(0, pc - _CODE_BYTES), 2 * _CODE_BYTES))
+        else:
+            ahead = _READ_AHEAD * (pc - symbol.address)
+            functions.add((symbol.address, max(symbol.size, ahead)))
     for address, size in functions:
         recorder.touch(address, min(max(size, _CODE_BYTES), _MAX_FUNCTION))
 
@@ -231,9 +225,8 @@ def code_on_stacks(recorder: Recorder, session: Session) -> None:
     code = range(ends[0][0].address + _CALL_BYTES, ends[1][0].address)
     order = byte_order(prog.platform)
     seen: set[int] = set()
-    for task in _tasks(prog):
+    for task, place in stacks_of(prog).pointers:
         try:
-            place = prog.stack_trace(task)[0].sp
             stack = int(task.stack.value_())
             end = stack + others.stack_size(session, task)
             if not stack <= place < end:
@@ -248,34 +241,11 @@ def code_on_stacks(recorder: Recorder, session: Session) -> None:
                 recorder.touch(address - _CALL_BYTES, _CALL_BYTES)
 
 
-def _tasks(prog: drgn.Program) -> list[Object]:
-    """What each CPU runs, idle tasks too, which are in no list; and every task."""
-    from drgn.helpers.linux.pid import for_each_task
-    from drgn.helpers.linux.sched import cpu_curr
-
-    return [*(cpu_curr(prog, cpu) for cpu in for_each_up_cpu(prog)), *for_each_task(prog)]
-
-
-def _stack(task: Object) -> list[int]:
-    """Program counters of a task's frames."""
-    platform = task.prog_.platform
-    if platform is not None and platform.arch is drgn.Architecture.RISCV64:
-        return [frame.pc for frame in unwind_riscv64.stack(task)]
-    return [frame.pc for frame in task.prog_.stack_trace(task)]
-
-
 def stacks(recorder: Recorder, session: Session) -> None:
     """The stack of every task where drgn's own commands, run afterwards, do not unwind."""
-    from drgn.helpers.linux.pid import for_each_task
-
     platform = recorder.prog.platform
-    if platform is None or platform.arch is not drgn.Architecture.RISCV64:
-        return
-    for task in for_each_task(recorder.prog):
-        try:
-            _stack(task)
-        except (DebugInfoError, FaultError):
-            continue  # of one task; the others are recorded all the same
+    if platform is not None and platform.arch is drgn.Architecture.RISCV64:
+        stacks_of(recorder.prog)
 
 
 def machine_name(recorder: Recorder, session: Session) -> None:

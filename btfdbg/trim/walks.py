@@ -57,7 +57,8 @@ def open_files(recorder: Recorder, session: Session) -> None:
         if number >= _MAX_TASKS or len(seen) >= _MAX_FILES:
             return
         try:
-            if task.fs:
+            if task.fs and task.fs.value_() not in seen:
+                seen.add(task.fs.value_())
                 whole(recorder, task.fs)
                 for place in (task.fs.root, task.fs.pwd):
                     path(recorder, place, seen)
