@@ -17,6 +17,9 @@ from btfdbg.frames.recover import MAX_FRAMES
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.program.session import Session
 
+UNCONFIRMED = "?"
+"""Behind a value that one word of memory alone tells."""
+MEANING = f"{UNCONFIRMED} behind a value: one word of memory alone tells it, nothing confirms it"
 _CACHE_KEY = "btfdbg.frames.lines"
 _DIGEST = 24
 # Some 2 KB each.
@@ -31,6 +34,7 @@ class Lines:
     :ivar arguments: ``name=value`` of each parameter; "" if none has a value.
     :ivar sp: Its stack pointer, None if the code does not tell.
     :ivar via: The function between this frame and its caller that left by a jump, or "".
+    :ivar doubtful: Whether a value is among them that nothing confirms.
     :ivar caller: The function that called it, if the unwinder left that out, or ""; with its
         arguments, if any is known.
     """
@@ -39,6 +43,7 @@ class Lines:
     via: str
     sp: int | None = None
     caller: str = ""
+    doubtful: bool = False
 
 
 def lines(session: Session, frames: Iterable[drgn.StackFrame]) -> list[Lines]:
@@ -58,10 +63,12 @@ def lines(session: Session, frames: Iterable[drgn.StackFrame]) -> list[Lines]:
             found.append(Lines("", ""))
             continue
         caller = frame.caller
-        passed = text(objects_of(session, frame.left_out))
+        left_out, own = objects_of(session, frame.left_out), objects_of(session, frame)
+        passed = text(left_out)
         if passed:
             caller = f"{caller}({passed})"
-        found.append(Lines(text(objects_of(session, frame)), frame.via, frame.sp, caller))
+        doubtful = any(a.value is not None and not a.confirmed for a in (*left_out, *own))
+        found.append(Lines(text(own), frame.via, frame.sp, caller, doubtful))
     if kept is not None and key is not None:
         kept.add(key, found)
     return found
@@ -119,7 +126,11 @@ def text(arguments: Iterable[Argument]) -> str:
 
 
 def one(argument: Argument) -> str:
-    """``name=value (words)`` of an argument; ``?`` for a value that is not known."""
+    """
+    ``name=value (words)`` of an argument; ``?`` for a value that is not known.
+
+    Behind a value that nothing confirms stands :data:`UNCONFIRMED`.
+    """
     name = argument.name or "?"
     if argument.value is None:
         return f"{name}=?"
@@ -127,6 +138,8 @@ def one(argument: Argument) -> str:
         shown = plain(argument.value)
     except (drgn.FaultError, ValueError, TypeError):
         return f"{name}=?"
+    if not argument.confirmed:
+        shown += UNCONFIRMED
     more = words(argument.value)
     if not more:
         return f"{name}={shown}"

@@ -26,6 +26,8 @@ _TOLD = "btfdbg.frames.told"
 _INDENT = " " * 7
 
 _shown: list[Lines] = []
+_doubtful = False
+_explaining = 0
 _offsets: list[str] = []
 
 
@@ -38,6 +40,23 @@ def names_with_offsets(form: str) -> Iterator[None]:
         yield
     finally:
         del _offsets[depth:]
+
+
+@contextlib.contextmanager
+def explained() -> Iterator[None]:
+    """Say once, behind all stacks that are shown in it, what the mark of a value means."""
+    global _doubtful, _explaining
+    _explaining += 1
+    try:
+        yield
+        if _doubtful and _explaining == 1:
+            from btfdbg.frames.lines import MEANING
+
+            print(f"({MEANING})")
+    finally:
+        _explaining -= 1
+        if not _explaining:
+            _doubtful = False
 
 
 class _WithOffset:
@@ -104,8 +123,11 @@ def print_frame(original: Callable[..., Any]) -> Callable[..., Any]:
         if _offsets and len(args) > 1:
             sp, frame, *more = args
             args = (sp, _WithOffset(prog, frame, _offsets[-1]), *more)
+        global _doubtful
         result = original(prog, index, *args, **kwargs)
         found = _shown[index] if 0 <= index < len(_shown) else None
+        if found is not None:
+            _doubtful = _doubtful or found.doubtful
         if found is not None and found.arguments:
             print(f"{_INDENT}{found.arguments}")
         if found is not None and found.via:

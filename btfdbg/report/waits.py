@@ -271,6 +271,8 @@ def _by_arguments(look: Look, task: drgn.Object) -> Lock | None:
                 if value.name == parameter and value.value is not None:
                     mode = "read" if "read" in name else "write" if "write" in name else ""
                     how = f"argument of {name}(): {value.source}"
+                    if not value.confirmed:
+                        how += "; nothing confirms it"
                     return _lock(look, kind, int(value.value), mode, how)
     return None
 

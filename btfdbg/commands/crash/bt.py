@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import drgn
 from drgn.commands import CommandError
@@ -21,7 +21,11 @@ from btfdbg.commands.crash import exceptions
 from btfdbg.commands.crash.another import run_line
 from btfdbg.commands.crash.call import Call, address, header, hexadecimal, parse_cpus
 from btfdbg.commands.crash.stack import Stack, code_at, stack_of
+from btfdbg.patches.backtrace import explained
 from btfdbg.patches.cpus import with_tasks
+
+if TYPE_CHECKING:
+    from btfdbg.frames.lines import Lines
 
 _END_MAGIC = 0x57AC6E9D
 _PAGE = 4096
@@ -30,7 +34,8 @@ _PAGE = 4096
 def plain(call: Call) -> Any:
     """drgn's ``bt``; as JSON a row per frame."""
     if not tables.wanted():
-        return call.drgns()
+        with explained():
+            return call.drgns()
     for task in _chosen(call):
         _frames_as_rows(call, task)
     return None
@@ -173,11 +178,12 @@ def _pc(frame: drgn.StackFrame) -> int | None:
 def _bt_of_each(call: Call, tasks: Iterable[drgn.Object]) -> int:
     """drgn's ``bt`` of each task; how many there were."""
     count = 0
-    for task in tasks:
-        if count:
-            print()
-        count += 1
-        run_line(call.prog, "bt", [f"{task.value_():x}"])
+    with explained():
+        for task in tasks:
+            if count:
+                print()
+            count += 1
+            run_line(call.prog, "bt", [f"{task.value_():x}"])
     return count
 
 
@@ -325,12 +331,11 @@ def _frames_as_rows(call: Call, task: drgn.Object) -> None:
         return
     frames = _frames(trace)
     try:
-        said = [line.arguments for line in lines(call.session, trace)]
+        said = lines(call.session, trace)
     except (drgn.FaultError, LookupError, ValueError, RuntimeError):
         said = []
-    rows: list[tuple[Any, ...]] = [
-        ("frame", "pid", "task", "comm", "name", "offset", "pc", "sp", "module", "arguments")
-    ]
+    heads = "frame pid task comm name offset pc sp module arguments confirmed"
+    rows: list[tuple[Any, ...]] = [tuple(heads.split())]
     pid, comm = task.pid.value_(), task.comm.string_()
     for i, frame in enumerate(frames):
         pc = _pc(frame)
@@ -343,6 +348,13 @@ def _frames_as_rows(call: Call, task: drgn.Object) -> None:
             i, pid, task.value_(), comm, frame.name,
             None if found is None or pc is None else pc - found.address, pc, sp,
             None if found is None else found.module or None,
-            said[i] if i < len(said) and said[i] else None,
+            *_arguments(said, i),
         ))  # fmt: skip
     tables.section(rows)
+
+
+def _arguments(said: list[Lines], number: int) -> tuple[str | None, bool | None]:
+    """A frame's arguments, and whether all of their values are confirmed; None if it has none."""
+    if number >= len(said) or not said[number].arguments:
+        return None, None
+    return said[number].arguments, not said[number].doubtful
