@@ -10,6 +10,7 @@ from typing import TextIO
 _DELAY = 0.5
 _INTERVAL = 0.1
 _WIDTH = 30
+_LEAST = 10  # columns of the bar, for which the label is cut
 
 
 class Progress:
@@ -47,14 +48,25 @@ class Progress:
         self._next = now + _INTERVAL
         self._shown = True
         share = min(done / self._total, 1.0)
-        filled = round(share * _WIDTH)
         if self._unit:
             how_much = f"{done}/{self._total} {self._unit}"
         else:
             how_much = f"{done / (now - self._start) / 1e9:.1f} GB/s"
-        bar = "#" * filled + " " * (_WIDTH - filled)
-        self._out.write(f"\r{self._label} [{bar}] {share:4.0%} {how_much}")
+        self._out.write("\r" + self._line(share, f"{share:4.0%} {how_much}"))
         self._out.flush()
+
+    def _line(self, share: float, amount: str) -> str:
+        """One line of the terminal: what is wider is broken, and a broken line is not wiped."""
+        import shutil
+
+        columns = max(shutil.get_terminal_size((80, 24)).columns - 1, 1)
+        label = self._label
+        room = columns - len(" [] ") - len(amount)
+        if len(label) + _LEAST > room:
+            label = label[: max(room - _LEAST - 1, 0)] + "…"
+        width = max(min(_WIDTH, room - len(label)), 0)
+        filled = round(share * width)
+        return f"{label} [{'#' * filled}{' ' * (width - filled)}] {amount}"[:columns]
 
     def __enter__(self) -> Progress:
         return self

@@ -156,3 +156,15 @@ def test_a_users_address_is_never_guessed(
 ) -> None:
     assert not run_line(oops, "dis -u")
     assert "an address of the user's" in capsys.readouterr().err
+
+
+def test_the_place_is_that_of_a_call_that_never_returns(
+    oops: Session, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trace = oops.prog.crashed_thread().stack_trace()
+    number = next(i for i, f in enumerate(trace) if f.name == "cf_trigger")
+    # As behind panic(): the address that it would return to is the next function's.
+    monkeypatch.setattr("btfdbg.report.place.frame_of", lambda happened: number)
+    monkeypatch.setattr("btfdbg.commands.prompt.dis._where", lambda *_: "<next_function>")
+    out = _run(oops, "dis", capsys).splitlines()
+    assert out[0] == f"sh(575) was in cf_trigger+0x22 (frame #{number})"

@@ -42,3 +42,28 @@ def test_long_work_is_shown_and_wiped(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "looking [###############               ]  50% 1.0 GB/s" in text
     assert text.count("looking") == 1
     assert text.endswith("\r\x1b[K")
+
+
+@pytest.mark.parametrize("columns", [1, 8, 20, 40, 60, 80, 200])
+@pytest.mark.parametrize(
+    "label", ["looking", "looking for VMCOREINFO in a-file-of-a-long-name.core"]
+)
+def test_the_bar_stays_in_one_line(
+    columns: int, label: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    monkeypatch.setenv("COLUMNS", str(columns))
+    out = Terminal()
+    with Progress(label, 2_000_000_000, out) as p:
+        now[0] = 1.0
+        p(1_000_000_000)
+        p.wipe()
+    line = out.getvalue().removesuffix("\r\x1b[K").removeprefix("\r")
+    # A terminal that is full to its last column may be in the next line already.
+    assert 0 < len(line) <= max(columns - 1, 1)
+    if columns >= 40:
+        assert line.endswith("]  50% 1.0 GB/s")
+        assert line.count("#") >= 5
+    if columns >= 200:
+        assert line.startswith(f"{label} [{'#' * 15}")

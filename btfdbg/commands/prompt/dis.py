@@ -176,7 +176,12 @@ def _where_it_happened(session: Session) -> str:
         raise CommandError("the stack does not reach where it happened; name a place")
     frame = trace[number]
     name, pid = task.comm.string_().decode("utf-8", "backslashreplace"), task.pid.value_()
-    where = _where(session, frame.pc, False).strip("<>") or f"{frame.pc:#x}"
+    try:
+        # Of a call that never returns, the address behind it may be in another function.
+        symbol = frame.symbol()
+        where = f"{symbol.name}+{frame.pc - symbol.address:#x}"
+    except LookupError:
+        where = f"{frame.pc:#x}"
     output.emit(f"{name}({pid}) {did} in ", ("symbol", where), ("dim", f" (frame #{number})"))
     # A call is before the address that it returns to.
     return f"{frame.pc - (0 if frame.interrupted else 1):#x}"
