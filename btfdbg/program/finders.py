@@ -53,6 +53,7 @@ _C_KEYWORDS = frozenset(("signed", "unsigned", "short", "int", "long", "char", "
 
 _KERNELS = drgn.FindObjectFlags.VARIABLE | drgn.FindObjectFlags.FUNCTION
 _PANIC_CPU = "panic_cpu"
+_IN_SYSFS = frozenset(("bus_kset", "class_kset", "slab_kset", "sysfs_root_kn"))
 _MAX_KNOWN_ENUMERATORS = 4096
 _BPF = "bpf:"
 _SOURCES = (".c", ".h", ".S", ".rs")
@@ -249,13 +250,23 @@ class BtfFinders:
 
                 unsaid = thread_size.is_unsaid(self.vmlinux.btf)
                 return thread_size.thread_size(self.session.prog) if unsaid else None
-            if found is None and name == "__highest_present_section_nr":
-                from btfdbg.program import sections
-
-                found = sections.highest_present(self.session.prog)
+            if found is None and flags & drgn.FindObjectFlags.VARIABLE:
+                found = self._by_value(name)
         if found is None:
             self._not_absent(name, flags, bool(symbols))
         return found
+
+    def _by_value(self, name: str) -> drgn.Object | None:
+        """A variable that is known by what it must hold, where no symbol says where it is."""
+        if name == "__highest_present_section_nr":
+            from btfdbg.program import sections
+
+            return sections.highest_present(self.session.prog)
+        if name in _IN_SYSFS:
+            from btfdbg.program import sysfs_rules
+
+            return sysfs_rules.value(self.session, name)
+        return None
 
     def _not_absent(self, name: str, flags: drgn.FindObjectFlags, has_symbol: bool) -> None:
         """
