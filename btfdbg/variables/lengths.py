@@ -239,7 +239,9 @@ def _after_gap(
         return longer[-1]
     if contents is None:
         char_in_init = evidence.place is SectionKind.INIT and evidence.element == "char"
-        return hint if evidence.stable and char_in_init else None
+        # As much again behind a buffer is the buffer's: the kernel was configured otherwise.
+        is_half = 2 * hint * size <= (evidence.extent.size or 0) and not evidence.surrounded
+        return hint if evidence.stable and char_in_init and not is_half else None
     grown = _alike(evidence, contents, hint, hint + 1) if evidence.has_pointers else None
     if grown is False:
         # Zeros behind writable elements are one of them: nothing unnamed is empty.
@@ -263,7 +265,9 @@ def _terminated(evidence: ArrayEvidence, contents: bytes) -> int | None:
     for index in range(len(contents) // size):
         if not any(contents[index * size : (index + 1) * size]):
             known = evidence.lengths is None or index + 1 in evidence.lengths
-            return index + 1 if known else None
+            # Rows that another kernel's has behind it are no end: rtm_ipv4_policy has gaps.
+            has_gap = any(contents[(index + 1) * size : (evidence.hint or 0) * size])
+            return index + 1 if known and not has_gap else None
     return None
 
 

@@ -41,6 +41,7 @@ from btfdbg.variables.symbols import Symbol
 
 _NUMBERS = (TypeKind.INT, TypeKind.BOOL)
 _BSS = "bB"
+_MAX_DEPTH = 8
 _LIST = "struct list_head"
 # include/linux/spinlock_types.h: without lockdep a spinlock_t is one of these and nothing else.
 # Locks have become raw for the real-time kernels, none has gone the other way.
@@ -72,6 +73,8 @@ def has_twin(context: Context, symbol: Symbol, type_: Type, proposal: Proposal) 
         return _has_another_table(context, symbol, type_, known) or _reads_longer(
             context, symbol, type_
         )
+    if _is_own_list(context, symbol) and not _begins_with_list(type_):
+        return True
     name = type_.type_name()
     if name == _RAW and symbol.type_letter.islower() and _is_before(context, known):
         return True
@@ -90,6 +93,26 @@ def may_lack_const(context: Context, symbol: Symbol, known: Sequence[Proposal]) 
         return False
     unwritten = {AnnotatedType.parse(p.type).readonly for p in known}
     return symbol.type_letter.islower() and len(unwritten) == 2
+
+
+def _is_own_list(context: Context, symbol: Symbol) -> bool:
+    """Whether the first two words are the symbol's address, as of a list that is empty."""
+    data, btf, word = context.checker.contents(symbol), context.evidence.btf, context.policy.word
+    if data is None or btf is None or len(data) < 2 * word:
+        return False
+    return data[: 2 * word] == 2 * symbol.address.to_bytes(word, btf().byteorder)
+
+
+def _begins_with_list(type_: Type) -> bool:
+    """Whether the first member of a type's first member, and so on, is the head of a list."""
+    for _ in range(_MAX_DEPTH):
+        bare = type_.unaliased()
+        if bare.kind not in (TypeKind.STRUCT, TypeKind.UNION) or not bare.members:
+            return False
+        if bare.type_name().removeprefix("const ") == _LIST:
+            return True
+        type_ = bare.members[0].type
+    return True
 
 
 def _is_before(context: Context, known: KnownName) -> bool:

@@ -264,3 +264,32 @@ def test_what_another_kernels_length_would_fill_is_not_left_to_something_unnamed
     assert array_length(replace(table, other_lengths=frozenset({1})), TAILS) == 1
     # Nor is it where the rest is too short for that length.
     assert array_length(replace(table, extent=Extent(72, 64)), TAILS) == 1
+
+
+def test_a_row_of_zeros_before_rows_that_another_kernel_has_ends_no_table() -> None:
+    # rtm_ipv4_policy of s390x: rows without a policy in between, and something unnamed behind.
+    row, none = b"\x03" + bytes(15), bytes(16)
+    table = _evidence(
+        "struct nla_policy", element_size=16, hint=4, tail=1, lengths=frozenset({2, 4, 6}),
+        extent=Extent(72, 8), contents=row + none + row + none + b"\1" * 8,
+        place=SectionKind.CONST, has_pointers=False,
+    )  # fmt: skip
+    assert array_length(table, TAILS) is None
+    shorter = replace(table, contents=row + none + none + none + b"\1" * 8)
+    assert array_length(shorter, TAILS) == 2
+
+
+@pytest.mark.parametrize(
+    ("room", "surrounded", "length"), [(2048, False, 2048), (3000, False, 2048),
+                                       (4096, False, None), (4096, True, 2048)],
+)  # fmt: skip
+def test_a_buffer_that_was_freed_is_not_half_of_its_place(
+    room: int, surrounded: bool, length: int | None
+) -> None:
+    # hstate_cmdline_buf: COMMAND_LINE_SIZE is 2048 for x86-64 and 4096 for s390x.
+    buffer = _evidence(
+        "char", element_size=1, hint=2048, lengths=frozenset({2048, 4096}),
+        extent=Extent(room, 16), place=SectionKind.INIT, has_pointers=False,
+        surrounded=surrounded,
+    )  # fmt: skip
+    assert array_length(buffer, TAILS) == length

@@ -43,9 +43,11 @@ def _btf() -> Btf:
     lock = builder.add_struct("raw_spinlock", 4, [])
     builder.add_field("n", int_, 0)
     builder.add_typedef("raw_spinlock_t", lock)
-    builder.add_struct("list_head", 16, [])
+    head = builder.add_struct("list_head", 16, [])
     for offset in (0, 64):
         builder.add_field(f"at{offset}", anything, offset)
+    builder.add_struct("listed", 24, [])
+    builder.add_field("node", head, 0)
     builder.add_struct("llist_head", 8, [])
     builder.add_field("first", anything, 0)
     stack = builder.add_struct("irq_stack", 8, [])
@@ -150,6 +152,24 @@ def test_a_list_that_points_at_itself_from_the_start_is_in_no_bss(
     data = 2 * (BASE + DATA).to_bytes(8, "little")
     found = _one("struct list_head", DATA, 16, kernels=kernels, letter=letter, data=data)
     assert found == ("struct list_head" if given else None)
+
+
+@pytest.mark.parametrize(
+    ("type_", "own", "given"),
+    [
+        ("struct names", (0, 0), False),  # targets of s390x is no attribute_group
+        ("struct names", (0, 8), True),
+        ("struct listed", (0, 0), True),
+        ("struct list_head", (0, 0), True),
+    ],
+)
+def test_what_points_at_itself_begins_with_a_list(
+    type_: str, own: tuple[int, int], given: bool
+) -> None:
+    data = b"".join((BASE + DATA + offset).to_bytes(8, "little") for offset in own)
+    size = 16 if "head" in type_ else 24
+    assert _one(type_, DATA, size, data=data) == (type_ if given else None)
+    assert _one(type_, DATA, size, kernels=BOTH, data=data) == type_
 
 
 @pytest.mark.parametrize(("room", "given"), [(8, True), (16, False), (64, True)])
