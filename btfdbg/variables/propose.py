@@ -47,12 +47,9 @@ def known_name(context: Context, name: str) -> KnownName:
 
 def _digest(context: Context, candidates: tuple[Candidate, ...]) -> KnownName:
     proposals = [from_candidate(context, candidate) for candidate in candidates]
-    unwritten = {
-        AnnotatedType.parse(p.type).type
-        for p in proposals
-        if not p.is_elsewhere and AnnotatedType.parse(p.type).readonly
-    }
-    proposals = [_unwritten(p, unwritten) for p in proposals]
+    surrounded = is_settled(context, candidates, lambda text: AnnotatedType.parse(text).type)
+    if surrounded:
+        proposals = list(_unwritten(proposals))
     ordered = tuple(sorted((*proposals, *_other_keys(proposals)), key=lambda p: p.tier))
     texts = {AnnotatedType.parse(p.type).type for p in ordered}
     lengths = (context.checker.length(text) for text in texts)
@@ -62,7 +59,7 @@ def _digest(context: Context, candidates: tuple[Candidate, ...]) -> KnownName:
         frozenset(length for length in lengths if length is not None),
         tails_of(ordered, context.database.tails),
         is_lasting(context, candidates),
-        is_settled(context, candidates, lambda text: AnnotatedType.parse(text).type),
+        surrounded,
     )
 
 
@@ -105,16 +102,21 @@ def from_candidate(context: Context, candidate: Candidate) -> Proposal:
     return Proposal(candidate.type, Source.DATABASE_OTHER, tier, note, seen, other_module)
 
 
-def _unwritten(proposal: Proposal, unwritten: set[str]) -> Proposal:
+def _unwritten(proposals: Sequence[Proposal]) -> Iterator[Proposal]:
     """
-    A proposal that may be in read-only data without const, as another kernel's of its type is.
+    Proposals that may be in read-only data without const, as a kernel's of the same type is.
 
-    Which of one compiler's tables are there, another may have kept writable.
+    What one compiler puts there, another may have kept writable.
     """
-    marked = AnnotatedType.parse(proposal.type)
-    if marked.readonly or proposal.is_elsewhere or marked.type not in unwritten:
-        return proposal
-    return replace(proposal, type=str(replace(marked, readonly=True)))
+    marked = [AnnotatedType.parse(p.type) for p in proposals]
+    there = {
+        m.type for m, p in zip(marked, proposals, strict=True) if m.readonly and not p.is_elsewhere
+    }
+    for mark, proposal in zip(marked, proposals, strict=True):
+        if mark.readonly or proposal.is_elsewhere or mark.type not in there:
+            yield proposal
+        else:
+            yield replace(proposal, type=str(replace(mark, readonly=True)))
 
 
 def _other_keys(proposals: Sequence[Proposal]) -> Iterator[Proposal]:

@@ -268,6 +268,18 @@ def test_a_table_whose_length_nothing_proves_is_unwritten_or_const_as_all_kernel
     assert of("const int [9]", "const int [9]", "ro int [9]") is None
 
 
+def test_a_table_that_kernels_around_this_one_have_unwritten_is_so_here() -> None:
+    # rdmacg_resource_names of 7.2 arm64, which 6.12 of it had among the writable data.
+    types = "const char *[3]", "ro const char *[3]"
+    around: list[Row] = [("v", types[0], (OLD,)), ("v", types[1], (NEW,))]
+    before: list[Row] = [("v", types[0], (OLD,)), ("v", types[1], (ARM,))]
+    symbols = (Sym("v", CONST, 24), Sym("w", CONST + 24, 16))
+    memory = _memory(CONST, _texts(3))
+    assert _given(_variables(around, *symbols, memory=memory)) == "const char *[3]"
+    # All of what is known is older: it may have become const by now.
+    assert _given(_variables(before, *symbols, memory=memory)) != "const char *[3]"
+
+
 def test_what_a_module_has_had_under_a_name_is_this_ones_that_is_built_in() -> None:
     # producers and consumers of 7.2 arm64, whose amd64 has them in a module.
     symbols = (Sym("v", DATA, 8), Sym("w", DATA + 8, 8))
