@@ -199,6 +199,8 @@ INSTEAD: dict[str, str] = {
     "file": "types and symbols are read from the dump; -s FILE on the command line adds DWARF",
     "target": "btfdbg gdbserver CORE is a remote target for gdb",
     # pwndbg, gef
+    "registers": "ctx -s registers shows those where it happened, bt -e those on the stack",
+    "regs": "ctx -s registers shows those where it happened, bt -e those on the stack",
     "telescope": "tele ADDR",
     "context": "ctx",
     "vmmap": "vm PID",

@@ -23,6 +23,9 @@ _CACHE_KEY = "btfdbg.prompt"
 _REGISTER = pattern(r"[re]?(?:[abcd]x|[sd]i|[sb]p|ip|flags)|[rx]\d{1,2}|pc|sp|lr|cr\d|[c-gs]s")
 
 
+_COUNTERS = frozenset(("pc", "rip", "eip", "ip"))
+
+
 def _is_register(name: str) -> bool:
     return _REGISTER.fullmatch(name) is not None
 
@@ -122,6 +125,8 @@ class PromptState:
             return self.names[name]
         known = ", ".join(f"${n}" for n in sorted(self.names)) or "none yet"
         hint = "; ctx shows the registers, bt -e those on the stack" if _is_register(name) else ""
+        if name in _COUNTERS:
+            hint += ", dis alone the code where it happened"
         raise LookupError(f"there is no ${name} (known: {known}){hint}")
 
     def traceback(self) -> str:

@@ -45,7 +45,7 @@ _OF_A_TASK = ("panic", "task", "registers", "stack", "log")
 
 
 def _code(session: Session, args: argparse.Namespace) -> str:
-    if args.task is None:
+    if args.task is None or args.task in _SECTIONS:
         return (
             "import btfdbg\n"
             "from btfdbg.report.as_text import as_text\n"
@@ -78,7 +78,11 @@ def _code(session: Session, args: argparse.Namespace) -> str:
     the others.
     """,
     arguments=(
-        argument("task", nargs="?", help="pid or address of a task (default: the one it is about)"),
+        argument(
+            "task",
+            nargs="?",
+            help="pid or address of a task (default: the one it is about); or a part, as -s",
+        ),
         argument(
             "-n", "--lines", type=int, default=_LINES, help=f"lines of the log (default: {_LINES})"
         ),
@@ -98,6 +102,8 @@ def ctx(session: Session, args: argparse.Namespace) -> None:
     from btfdbg.report.look import Look
     from btfdbg.report.place import WAITING, frame_of, task_of
 
+    if args.task in _SECTIONS:
+        args.section, args.task = [*(args.section or ()), args.task], None
     happened = Happened(Look(session))
     frame: int | None = 0
     usual: tuple[str, ...]

@@ -14,7 +14,8 @@ from btfdbg.program.session import Session
 
 
 def _code(session: Session, args: argparse.Namespace) -> str:
-    only = f", {args.section!r}" if args.section else ""
+    sections = [*(args.section or ()), *args.ids]
+    only = f", {sections!r}" if sections else ""
     return (
         "import btfdbg\n"
         "from btfdbg.report.as_text import as_text\n"
@@ -33,6 +34,7 @@ def _code(session: Session, args: argparse.Namespace) -> str:
     give says why. Each ends with the commands that show more.
     """,
     arguments=(
+        argument("ids", nargs="*", metavar="ID", help="only this section; the same as -s ID"),
         argument("-s", "--section", metavar="ID", action="append", help="only this section"),
         argument("-l", "--list", action="store_true", help="list the sections"),
         argument("--json", action="store_true", help="machine-readable"),
@@ -55,10 +57,11 @@ def report(session: Session, args: argparse.Namespace) -> None:
         for check in sorted(CHECKS.values(), key=lambda c: (c.order, c.id)):
             output.emit(("name", f"{check.id:12}"), ("", check.title))
         return
-    problem = whole.unknown_sections(args.section or ())
+    only = [*(args.section or ()), *args.ids]
+    problem = whole.unknown_sections(only)
     if problem:
         raise LookupError(problem)
-    found = whole.report(session, args.section or ())
+    found = whole.report(session, only)
     if args.json:
         from btfdbg.report.as_json import as_dict
 
