@@ -21,6 +21,7 @@ from btfdbg.btf.text.assemble import assemble
 from btfdbg.btf.validate.problem import Problem
 from btfdbg.btf.validate.validate import check
 from btfdbg.errors import BtfFormatError
+from tests.btf import test_special_fields as special_fields
 from tests.btf.mutate import damage
 from tests.btf.shapes import random_shape
 from tests.btf.test_validate import CASES
@@ -113,3 +114,10 @@ def _locations(data: bytes) -> bool:
     except BtfFormatError:
         return False
     return any(btf.kind_of(type_id) >= Kind.LOC_PARAM for type_id in btf.own_ids())
+
+
+@pytest.mark.parametrize("case", special_fields.CASES)
+def test_managed_fields_are_judged_as_by_the_kernel(case: str) -> None:
+    members, inner, _ = special_fields.CASES[case]
+    data = special_fields.built(members, inner)
+    assert bool(load(data)) == any(True for _ in check(data))

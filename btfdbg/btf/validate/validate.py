@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import Final, Literal, TypeAlias
 
 from btfdbg.btf.btf import Btf, BytesLike
@@ -41,6 +42,7 @@ from btfdbg.btf.format import (
 from btfdbg.btf.validate.header import check_header
 from btfdbg.btf.validate.problem import Level, Problem, Record, problem_of
 from btfdbg.btf.validate.resolve import resolve_rules, type_tag_rules
+from btfdbg.btf.validate.special import special_field_rules
 from btfdbg.errors import BtfFormatError
 
 _SECTION: Final = re.compile(rb"[\x20-\x7e\xa0-\xff]{1,512}")
@@ -141,9 +143,15 @@ def check_types(btf: Btf, level: Level = "strict") -> Iterator[Problem]:
         return
     if btf.type_cnt - 1 > MAX_TYPE:
         yield Problem("Exceeded max num of types", f"{btf.type_cnt - 1}, limit {MAX_TYPE}")
+    together = type_tag_rules(btf)
     if level == "strict":
-        yield from resolve_rules(btf, broken)
-    yield from type_tag_rules(btf)
+        together = chain(resolve_rules(btf, broken), together)
+    sound = not broken
+    for problem in together:
+        sound = False
+        yield problem
+    if sound and level == "strict" and btf.base is None:
+        yield from special_field_rules(btf)
 
 
 def _string_rules(record: Record) -> _Found:
