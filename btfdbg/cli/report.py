@@ -21,15 +21,16 @@ def add_log(parser: argparse.ArgumentParser) -> None:
 
 
 def add_format(parser: argparse.ArgumentParser, *more: str) -> None:
-    """Add ``--format``: text, JSON, or one of more; and ``--json``, as other verbs have it."""
+    """Add ``--format``: text, JSON, or one of more; and ``--json`` and the like, as other verbs."""
     parser.add_argument("--format", choices=("text", "json", *more), default="text")
-    parser.add_argument(
-        "--json",
-        dest="format",
-        action="store_const",
-        const="json",
-        help="the same as --format json",
-    )
+    for name in ("json", *more):
+        parser.add_argument(
+            f"--{name}",
+            dest="format",
+            action="store_const",
+            const=name,
+            help=f"the same as --format {name}",
+        )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="only this section of a dump's report, as at the prompt; may be repeated",
     )
+    parser.add_argument("-l", "--list", action="store_true", help="list the sections, and exit")
     parser.add_argument("-o", metavar="FILE", dest="out", help="write there instead of stdout")
 
 
@@ -54,6 +56,8 @@ def run(args: argparse.Namespace) -> int:
 
     :raises BtfdbgError: the dump or log cannot be used, or FILE not written.
     """
+    if args.list:
+        return _list_sections()
     _check_sections(args)
     text = _of_log(args) if args.log is not None else _of_dump(args)
     if args.format == "text" and args.out is None:
@@ -61,6 +65,14 @@ def run(args: argparse.Namespace) -> int:
 
         text = for_stream(text)
     return _write(text + "\n", args.out)
+
+
+def _list_sections() -> int:
+    from btfdbg.report.whole import ordered_checks
+
+    for check in ordered_checks():
+        print(f"{check.id:12}{check.title}")
+    return 0
 
 
 def _check_sections(args: argparse.Namespace) -> None:

@@ -41,6 +41,12 @@ def load_checks() -> None:
         load("checks", "btfdbg.checks")
 
 
+def ordered_checks() -> list[Check]:
+    """All checks, in the order of their sections."""
+    load_checks()
+    return sorted(CHECKS.values(), key=lambda c: (c.order, c.id))
+
+
 def unknown_sections(names: Collection[str]) -> str:
     """What is wrong with ids of sections, "" if there are all of them."""
     load_checks()

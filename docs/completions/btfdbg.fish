@@ -119,7 +119,9 @@ complete -c btfdbg -n '_shtab_btfdbg_using report' -s q -l quiet -d 'no messages
 complete -c btfdbg -n '_shtab_btfdbg_using report' -l log -xka "(__fish_complete_path (commandline -ct))" -d 'a kernel log instead of a dump; - for stdin'
 complete -c btfdbg -n '_shtab_btfdbg_using report' -l format -xka "text json html" -d format
 complete -c btfdbg -n '_shtab_btfdbg_using report' -l json -d 'the same as --format json'
+complete -c btfdbg -n '_shtab_btfdbg_using report' -l html -d 'the same as --format html'
 complete -c btfdbg -n '_shtab_btfdbg_using report' -s s -l section -x -d 'only this section of a dump'"'"'s report, as at the prompt; may be repeated'
+complete -c btfdbg -n '_shtab_btfdbg_using report' -s l -l list -d 'list the sections, and exit'
 complete -c btfdbg -n '_shtab_btfdbg_using report' -s o -xka "(__fish_complete_path (commandline -ct))" -d 'write there instead of stdout'
 complete -c btfdbg -n '_shtab_btfdbg_using report; and test $_shtab_btfdbg_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'the dump'
 complete -c btfdbg -n '_shtab_btfdbg_using; and test $_shtab_btfdbg_npos -eq 0' -a signature -d 'what the crash is called, and why (--why)'

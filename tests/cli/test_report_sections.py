@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+import btfdbg
 from btfdbg.cli.main import main
+from btfdbg.commands.evaluate import prepare, run_line
 
 
 @pytest.mark.parametrize("form", ["text", "json", "html"])
@@ -40,3 +42,25 @@ def test_a_section_that_there_is_not_is_refused(
     assert out == ""
     assert said in err
     assert err.count("\n") == 1
+
+
+def test_the_sections_are_listed_without_a_dump(
+    oops_core: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["report", "-l"]) == 0
+    listed = capsys.readouterr().out
+    assert "\nblocked     Blocked tasks\n" in listed
+    session = btfdbg.session(btfdbg.program_from_core_dump(oops_core))
+    prepare(session)
+    assert run_line(session, "report -l")
+    assert capsys.readouterr().out == listed
+
+
+def test_each_format_is_an_option_of_its_own(
+    oops_core: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for form in ("json", "html"):
+        assert main(["report", f"--{form}", "-s", "cpus", str(oops_core)]) == 0
+        short = capsys.readouterr().out
+        assert main(["report", "--format", form, "-s", "cpus", str(oops_core)]) == 0
+        assert capsys.readouterr().out == short != ""

@@ -50,11 +50,9 @@ def report(session: Session, args: argparse.Namespace) -> None:
     """Run the command."""
     from btfdbg.report import whole
     from btfdbg.report.as_text import as_text
-    from btfdbg.report.registry import CHECKS
 
-    whole.load_checks()
     if args.list:
-        for check in sorted(CHECKS.values(), key=lambda c: (c.order, c.id)):
+        for check in whole.ordered_checks():
             output.emit(("name", f"{check.id:12}"), ("", check.title))
         return
     only = [*(args.section or ()), *args.ids]
