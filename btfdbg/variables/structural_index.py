@@ -28,7 +28,7 @@ from btfdbg.btf.fields import (
     member_words,
     param_words,
 )
-from btfdbg.btf.format import info_vlen
+from btfdbg.btf.format import info_vlen, make_info
 from btfdbg.btf.layouts import TYPE_WORDS
 from btfdbg.cdecl import (
     VOID,
@@ -59,6 +59,8 @@ _GCC_NAMES = {
     "unsigned short": "short unsigned int",
     "unsigned __int128": "__int128 unsigned",
 }
+_FEW = 8
+"""So many targets of a kind are looked for one by one, before all are put in a dictionary."""
 _VOID_IDS = frozenset((0,))
 _NONE: frozenset[int] = frozenset()
 
@@ -79,6 +81,7 @@ class StructuralIndex:
         self._lengths: dict[CType, frozenset[int]] = {}
         # By kind and target.
         self._over: dict[int, dict[int, list[int]]] = {}
+        self._asked: dict[int, int] = {}
         self._all_arrays: dict[int, list[tuple[int, int]]] | None = None
         self._of_members: set[int] | None = None
         # By result and number of parameters; the word at which its record starts.
@@ -108,14 +111,13 @@ class StructuralIndex:
                 inner *= innermost.length or 0
                 innermost = innermost.element
             lengths: set[int] = set()
-            arrays = self._arrays
             for id_ in self.ids(innermost) if innermost is element or self._is_flattened() else ():
-                for length, _ in arrays.get(id_, ()):
+                for length, _ in self._arrays_of(id_):
                     if inner and length % inner == 0:
                         lengths.add(length // inner)
             if innermost is not element:
                 for id_ in self.ids(element):
-                    lengths.update(length for length, _ in arrays.get(id_, ()))
+                    lengths.update(length for length, _ in self._arrays_of(id_))
             found = self._lengths[element] = frozenset(lengths)
         return found
 
@@ -164,8 +166,25 @@ class StructuralIndex:
         return frozenset(found)
 
     def _derived(self, kind: int, targets: frozenset[int]) -> frozenset[int]:
+        if kind not in self._over and self._are_few(kind, len(targets)):
+            found = [i for target in targets for i, _, _ in self._with(kind, target)]
+            return self._tagged(found)
         over = self._over_targets(kind)
         return self._tagged(id_ for target in targets for id_ in over.get(target, ()))
+
+    def _are_few(self, kind: int, more: int) -> bool:
+        """Whether types of a kind were asked for a few times only, with so many more."""
+        self._asked[kind] = self._asked.get(kind, 0) + more
+        return self._asked[kind] <= _FEW
+
+    def _with(self, kind: int, *values: int) -> Iterator[tuple[int, memoryview, int]]:
+        """As :meth:`_of_kind`, those that have values in the words after the info word."""
+        for btf in self._btf.chain():
+            for word in btf.find_word(make_info(kind, 0), *values):
+                at = word - INFO
+                id_ = btf.id_at(at)
+                if id_ is not None and btf.offsets[id_ - btf.start_id] == at:
+                    yield id_, btf.words, at
 
     def _qualified(self, type_: Qualified) -> frozenset[int]:
         found: set[int] = set()
@@ -192,13 +211,19 @@ class StructuralIndex:
         return found
 
     def _array_ids(self, element: CType, length: int) -> frozenset[int]:
-        arrays = self._arrays
         return frozenset(
             id_
             for target in self.ids(element)
-            for nelems, id_ in arrays.get(target, ())
+            for nelems, id_ in self._arrays_of(target)
             if nelems == length
         )
+
+    def _arrays_of(self, element: int) -> Iterable[tuple[int, int]]:
+        """Lengths and ids of the arrays of an element."""
+        if self._all_arrays is None and self._are_few(Kind.ARRAY, 1):
+            found = self._with(Kind.ARRAY, 0, element)
+            return [(array_words(words, at)[2], id_) for id_, words, at in found]
+        return self._arrays.get(element, ())
 
     def _function(self, type_: Function) -> frozenset[int]:
         wanted = [self.ids(parameter) for parameter in type_.parameters]
