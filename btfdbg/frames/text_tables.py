@@ -36,9 +36,14 @@ _X86_REGISTERS = (
 
 
 class Rows:
-    """Rows of a table: the address that each is of, and what makes the row of a number."""
+    """
+    Rows of a table: the address that each is of, and what makes the row of a number.
 
-    def __init__(self, keys: Sequence[int], row: Callable[[int], Any]) -> None:
+    :ivar start: What the addresses count from: small numbers are sorted in half the time.
+    """
+
+    def __init__(self, start: int, keys: Sequence[int], row: Callable[[int], Any]) -> None:
+        self.start = start
         self.keys = keys
         self.row = row
 
@@ -53,22 +58,24 @@ class SortedRows:
     def __init__(self, rows: Rows | None, problem: str = "") -> None:
         self._problem = problem
         keys = () if rows is None else rows.keys
+        self._start = 0 if rows is None else rows.start
         self._order = sorted(range(len(keys)), key=keys.__getitem__)
-        self._keys = sorted(keys)
+        self._keys = list(map(keys.__getitem__, self._order))
         self._row = int if rows is None else rows.row
 
     def between(self, start: int, end: int) -> dict[int, Any]:
         if self._problem:
             raise Refusal(self._problem)
-        low, high = bisect_left(self._keys, start), bisect_left(self._keys, end)
-        return {self._keys[n]: self._row(self._order[n]) for n in range(low, high)}
+        first = self._start
+        low, high = bisect_left(self._keys, start - first), bisect_left(self._keys, end - first)
+        return {first + self._keys[n]: self._row(self._order[n]) for n in range(low, high)}
 
 
-def _targets(start: int, data: bytes, size: int) -> list[int]:
-    """Address that the first word of each entry, a distance from itself, leads to."""
+def _targets(data: bytes, size: int) -> list[int]:
+    """Where the first word of each entry, a distance from itself, leads to, from the first on."""
     whole = len(data) // size * size
     words = memoryview(data[:whole]).cast("i")[:: size // 4]
-    return list(map(add, words, range(start, start + whole, size)))
+    return list(map(add, words, range(0, whole, size)))
 
 
 def branch_rows(start: int, data: bytes, type_: drgn.Type) -> Rows:
@@ -80,7 +87,7 @@ def branch_rows(start: int, data: bytes, type_: drgn.Type) -> Rows:
         at = 16 * number + 4
         return int(start + at + struct.unpack_from("<i", data, at)[0])
 
-    return Rows(_targets(start, data, 16), target)
+    return Rows(start, _targets(data, 16), target)
 
 
 def fixup_rows(machine: str, start: int, data: bytes, type_: drgn.Type) -> Rows:
@@ -104,7 +111,7 @@ def fixup_rows(machine: str, start: int, data: bytes, type_: drgn.Type) -> Rows:
         here = start + at + 4
         return Fixup(here + struct.unpack_from("<i", data, at + 4)[0], registers)
 
-    return Rows(_targets(start, data, size), fixup)
+    return Rows(start, _targets(data, size), fixup)
 
 
 class CodeTables:
@@ -139,7 +146,7 @@ class CodeTables:
         name = "exception_table_entry" if which == "ex_table" else "jump_entry"
         where = self._where(module, which)
         if where is None or not where[1]:
-            return SortedRows(Rows((), int))  # a kernel without them has no type for them either
+            return SortedRows(Rows(0, (), int))  # a kernel without them has no type for them either
         try:
             type_ = self._session.prog.type(f"struct {name}")
             start, size = where

@@ -15,7 +15,6 @@ the dump has it.
 
 from __future__ import annotations
 
-import re
 import struct
 import zlib
 from bisect import bisect_right
@@ -27,7 +26,6 @@ from typing import overload
 from btfdbg.errors import DebugInfoError
 from btfdbg.frames.sources.retrieval import Retrieval
 from btfdbg.lazy_dataclass import dataclass
-from btfdbg.lazy_pattern import pattern
 from btfdbg.vardb.textdb import Kernel
 
 BUILTIN = Path(__file__).parent / "data" / "files.db"
@@ -35,8 +33,6 @@ MAGIC = b"btfdbgF\n"
 VERSION = 1
 FILE_HEADER = struct.Struct("<8sIIIII")  # magic, version, zstd bytes, unpacked, map bytes, CRC
 MAX_UNPACKED = 16 << 20
-# A folder's line, and those of its files.
-_FOLDER = pattern(r"^(.*/)\n((?:[^/\n]+\n)*)", re.M)
 _REINSTALL = "reinstall btfdbg, or compile it again with 'btfdbg vars extract'"
 
 
@@ -63,7 +59,13 @@ class Paths(Sequence[str]):
     """
 
     def __init__(self, text: str) -> None:
-        self._folders: list[tuple[str, str]] = _FOLDER.findall(text)
+        # The end of a folder's line, those of its files, and the start of the next folder's.
+        first, *parts = text.split("/\n")
+        self._folders: list[tuple[str, str]] = []
+        for part in parts:
+            names, newline, following = part.rpartition("\n")
+            self._folders.append((f"{first}/", names + newline))
+            first = following
         self._starts: list[int] = list(
             accumulate((n.count("\n") for _, n in self._folders), initial=0)
         )
@@ -253,10 +255,11 @@ class SourceTable:
     @classmethod
     def _from_text(cls, text: str, keys: Retrieval) -> SourceTable:
         kernels, paths, modules, answers = text.split("\0")
+        words = modules.split()
         return cls(
             [Kernel(*line.split(" ")) for line in kernels.splitlines()],
             Paths(paths),
-            dict(_pair(line) for line in modules.splitlines()),
+            dict(zip(words[::2], words[1::2], strict=True)),
             answers.splitlines(),
             keys,
         )
@@ -267,11 +270,6 @@ def zstandard_error() -> type[Exception]:
     from zstandard import ZstdError
 
     return ZstdError
-
-
-def _pair(line: str) -> tuple[str, str]:
-    name, _, numbers = line.partition(" ")
-    return name, numbers
 
 
 def _damaged(origin: str, error: Exception) -> DebugInfoError:
