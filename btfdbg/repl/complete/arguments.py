@@ -200,6 +200,8 @@ def _operand(
         )
     if wanted == "task member":
         return _task_members(typed, start, session)
+    if wanted == "type" and ("." in typed or "#" in typed) and typed[:1] not in ("'", '"'):
+        return type_path(typed, start, session, frozenset())
     if wanted == "type":
         keyword = text[:start].split()[-1:]
         if keyword and keyword[0] in ("struct", "union", "enum"):
@@ -234,7 +236,7 @@ def _expression(
     from btfdbg.repl.complete.c import complete_c
 
     of_c = complete_c(typed, start, session)
-    if of_c:
+    if of_c or "#" in typed:  # of one of several types; to Python what follows is a comment
         return of_c
     return [
         Completion(c.text, c.start + start, c.display, c.meta)
