@@ -156,7 +156,8 @@ def command_line(recorder: Recorder, session: Session) -> None:
 
 def memory_map(recorder: Recorder, session: Session) -> None:
     """x86's map of physical memory, as the firmware gave it."""
-    whole(recorder, recorder.prog["e820_table"])
+    if session.lookup_symbols("e820_table"):
+        whole(recorder, recorder.prog["e820_table"])
 
 
 def each_super_block(prog: drgn.Program) -> Iterator[Object]:

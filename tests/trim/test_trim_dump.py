@@ -71,6 +71,14 @@ def test_a_trimmed_dump_is_no_larger_than_it_must_be(x86_core: Path, folder: Pat
     assert out.stat().st_size <= x86_core.stat().st_size
 
 
+def test_what_only_x86_has_is_not_missed_on_arm64(
+    arm_core: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["trim", str(arm_core), str(tmp_path / "out")]) == 0
+    said = capsys.readouterr()
+    assert "e820_table" not in said.out + said.err
+
+
 def test_drgn_alone_opens_a_trimmed_dump(x86_core: Path, folder: Path) -> None:
     out = trimmed(x86_core, folder)
     code = (
