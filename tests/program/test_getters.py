@@ -1,0 +1,142 @@
+"""Variables that small functions read: in a dump those that the symbols say, or none."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import drgn
+import pytest
+
+import btfdbg
+from btfdbg.program import getters, log_records
+from btfdbg.program.session import Session
+from tests.program.every_name import DUMPS
+
+_FUNCTION, _DATA = 0xFFFF800010000F00, 0xFFFF800010345678
+_LINE = b"console=ttyS0 quiet"
+
+
+@pytest.fixture(scope="module", params=DUMPS, ids=lambda path: path.stem)
+def session(request: pytest.FixtureRequest) -> Session:
+    return btfdbg.session(btfdbg.program_from_core_dump(Path(request.param)))
+
+
+@pytest.mark.parametrize("name", sorted(getters.RULES))
+def test_a_rule_gives_the_address_that_the_symbol_has(name: str, session: Session) -> None:
+    symbols = session.symbols.by_name(name) if session.symbols is not None else ()
+    if len(symbols) > 1:
+        pytest.skip("this kernel has several symbols of that name")
+    try:
+        found = getters.RULES[name](session)
+    except drgn.FaultError:
+        found = None  # the code was left out of the dump
+    assert found in (None, *(sym.address for sym in symbols))
+
+
+def made(arch: drgn.Architecture, code: bytes, memory: dict[int, bytes] | None = None) -> Any:
+    """A session of a kernel with one function and some data."""
+    pieces = {_FUNCTION: code, **(memory or {})}
+
+    def read(address: int, size: int) -> bytes:
+        for start, data in pieces.items():
+            if start <= address and address + size <= start + len(data):
+                return data[address - start :][:size]
+        raise drgn.FaultError("not there", address)
+
+    return SimpleNamespace(
+        lookup_symbols=lambda name: [SimpleNamespace(address=_FUNCTION, size=len(code))],
+        prog=SimpleNamespace(
+            platform=drgn.Platform(arch),
+            read=read,
+            read_u64=lambda at: int.from_bytes(read(at, 8), "little"),
+            read_c_string=lambda at, max_size: read(at, len(_LINE) + 1)[:-1],
+        ),
+    )
+
+
+def arm64(*words: int) -> bytes:
+    return struct.pack(f"<{len(words)}I", *words)
+
+
+def adrp(to: int, at: int, target: int) -> int:
+    pages = (target >> 12) - (at >> 12) & 0x1FFFFF
+    return 0x90000000 | (pages & 3) << 29 | pages >> 2 << 5 | to
+
+
+def ldr(to: int, base: int, offset: int) -> int:
+    return 0xF9400000 | offset // 8 << 10 | base << 5 | to
+
+
+def rip(opcode: bytes, at: int, target: int) -> bytes:
+    return opcode + struct.pack("<i", target - (at + len(opcode) + 4))
+
+
+BTI, NOP, RET = 0xD503245F, 0xD503201F, 0xD65F03C0
+ARM64 = arm64(BTI, NOP, adrp(0, _FUNCTION + 8, _DATA), ldr(0, 0, _DATA & 0xFF8), RET)
+ADD = arm64(
+    adrp(3, _FUNCTION, _DATA), 0x91000000 | (_DATA & 0xFFF) << 10 | 3 << 5 | 3, ldr(0, 3, 0), RET
+)
+NOP5, CALL = b"\x0f\x1f\x44\0\0", b"\xe8\1\2\3\4"
+ENDBR, SEALED = b"\xf3\x0f\x1e\xfa", b"\x66\x0f\x1f\0"
+MOV = b"\x48\x8b\x05"
+
+
+@pytest.mark.parametrize("code", [ARM64, ADD])
+def test_arm64_reads_by_page_and_offset(code: bytes) -> None:
+    session = made(drgn.Architecture.AARCH64, code)
+    assert getters._reads(session, "get_taint", first=True) == [_DATA]
+
+
+@pytest.mark.parametrize("entry", [b"", ENDBR, SEALED, ENDBR + NOP5, SEALED + CALL, NOP5])
+def test_x86_64_reads_at_a_distance(entry: bytes) -> None:
+    code = entry + rip(MOV, _FUNCTION + len(entry), _DATA) + b"\xc3"
+    session = made(drgn.Architecture.X86_64, code)
+    assert getters._reads(session, "get_taint", first=True) == [_DATA]
+
+
+def test_x86_64_reads_at_a_number() -> None:
+    session = made(drgn.Architecture.X86_64, b"\x48\x8b\x04\x25\x00\x10\x00\x82\xc3")
+    assert getters._reads(session, "get_taint", first=True) == [0xFFFFFFFF82001000]
+
+
+@pytest.mark.parametrize(
+    ("arch", "code"),
+    [
+        (drgn.Architecture.X86_64, b"\x90" + rip(MOV, _FUNCTION + 1, _DATA)),
+        (drgn.Architecture.X86_64, b""),
+        (drgn.Architecture.AARCH64, arm64(ldr(0, 0, 8), RET)),
+        (drgn.Architecture.PPC64, ARM64),
+    ],
+)
+def test_what_begins_otherwise_reads_nothing_that_is_known(
+    arch: drgn.Architecture, code: bytes
+) -> None:
+    assert getters._reads(made(arch, code), "get_taint", first=True) == []
+
+
+@pytest.mark.parametrize(("value", "found"), [(0x1201, _DATA), (1 << 40, None)])
+def test_a_mask_of_taints_has_their_bits_only(value: int, found: int | None) -> None:
+    memory = {_DATA: value.to_bytes(8, "little")}
+    session = made(drgn.Architecture.AARCH64, ARM64, memory)
+    assert getters.tainted_mask(session) == found
+
+
+@pytest.mark.parametrize(
+    ("logged", "found"),
+    [
+        (b"Kernel command line: " + _LINE, _DATA),
+        (b"Kernel command line: another", None),
+        (b"Linux version", None),
+    ],
+)
+def test_a_command_line_is_the_one_that_was_logged(
+    logged: bytes, found: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = 0xFFFF000001000000
+    memory = {_DATA: text.to_bytes(8, "little"), text: _LINE + b"\0"}
+    session = made(drgn.Architecture.AARCH64, ARM64, memory)
+    monkeypatch.setattr(log_records, "log_records", lambda prog: iter([(0, 0, logged)]))
+    assert getters.saved_command_line(session) == found
