@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from btfdbg.report.blame.names import base_name
 from btfdbg.report.counts import counted
 from btfdbg.report.kinds import FAULT, KINDS
+from btfdbg.report.logs.log_report import warned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -138,7 +139,7 @@ def _besides(h: Happened) -> str:
     if blocked:
         found.append(counted(blocked, "tasks were blocked", "task was blocked"))
     titles = dict.fromkeys(
-        event.title
+        event.title + warned(event)
         for event in h.look.events
         if event is not h.event and KINDS[event.kind].severity >= _SERIOUS
     )
@@ -198,8 +199,6 @@ def _lockup(words: str) -> Callable[[Happened], str]:
 
 
 def _warning(h: Happened) -> str:
-    from btfdbg.report.logs.log_report import warned
-
     said = warned(h.event) if h.event is not None else ""
     return f"A WARNING{_where(h)}{_while(h)}{said}; the kernel was told to panic then."
 

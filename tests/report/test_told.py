@@ -12,7 +12,7 @@ import pytest
 from btfdbg.cli.main import main
 from btfdbg.report.logs.log_report import verdict, warned
 from btfdbg.report.logs.text import Reader
-from btfdbg.report.sentence import _warning
+from btfdbg.report.sentence import _besides, _warning
 from btfdbg.report.witness import WITNESSES
 
 _CUT = "------------[ cut here ]------------"
@@ -122,3 +122,24 @@ def test_text_and_json_have_the_words(tmp_path: Path, capsys: pytest.CaptureFixt
 def test_no_file_is_named_by_a_pattern() -> None:
     assert [row.why for row in WITNESSES if "*" in row.why] == []
     assert all(row.why for row in WITNESSES)
+
+
+def test_a_warning_among_other_reports_has_its_words_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    warning = _log(_CUT, "Voluntary switch!", _HEADER, *_REST.split("\n"))
+    bug = warning.replace(_HEADER, "kernel BUG at fs/x.c:1!").replace("[   10.5]", "[   90.5]")
+    told = "WARNING in demo_read [demo]: Voluntary switch! (kernel/rcu/tree_plugin.h:320)"
+    log = tmp_path / "log"
+    log.write_text(warning + bug)
+    assert main(["report", "--log", str(log)]) == 0
+    listed = capsys.readouterr().out.partition("All 2 reports:")[2].splitlines()
+    assert listed[2].endswith(told)
+    reader = Reader()
+    reader.feed(log.read_text())
+    first, second = reader.finish()
+    look: Any = SimpleNamespace(events=(first, second))
+    happened: Any = SimpleNamespace(
+        event=second, look=look, trouble=None, blockage=SimpleNamespace(tasks=())
+    )
+    assert _besides(happened) == f" At that moment the log had reported {told}."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from btfdbg.report.logs.log_report import warned
 from btfdbg.report.look import Look
 from btfdbg.report.parts import Item, Line, Stack, Table
 from btfdbg.report.registry import check
@@ -23,7 +24,7 @@ def log(look: Look) -> Iterator[Item]:
         rows = tuple(
             (
                 "" if e.seconds is None else f"{e.seconds:.3f}",
-                e.title,
+                e.title + warned(e),
                 "panic" if e.panicked else "",
             )
             for e in events[:_EVENTS]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from btfdbg.report.blame.signature import signature_of
 from btfdbg.report.kinds import KINDS
-from btfdbg.report.logs.log_report import access_text, signature, verdict
+from btfdbg.report.logs.log_report import access_text, signature, verdict, warned
 from btfdbg.report.parts import Line, Report, Section, Stack, Table
 from btfdbg.report.severity import main_event
 
@@ -88,7 +88,7 @@ def _all(log: Log) -> list[Table | Line]:
         (
             one.line,
             "" if one.seconds is None else f"{one.seconds:.6f}",
-            f"{one.title}{' (panic)' if one.panicked else ''}",
+            f"{one.title}{warned(one)}{' (panic)' if one.panicked else ''}",
         )
         for one in log.events[:_LISTED]
     )

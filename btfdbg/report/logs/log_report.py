@@ -80,7 +80,7 @@ def as_text(log: Log, name: str) -> str:
         for one in log.events[:_LISTED]:
             when = f"{one.seconds:13.6f}" if one.seconds is not None else " " * 13
             mark = " (panic)" if one.panicked else ""
-            out.append(f"{one.line:6} {when}  {one.title}{mark}")
+            out.append(f"{one.line:6} {when}  {one.title}{warned(one)}{mark}")
         if len(log.events) > _LISTED:
             out.append(f"  … and {len(log.events) - _LISTED} more (--format json has all)")
     if log.left_out:
