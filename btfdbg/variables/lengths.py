@@ -240,7 +240,7 @@ def _after_gap(
     if contents is None:
         char_in_init = evidence.place is SectionKind.INIT and evidence.element == "char"
         # As much again behind a buffer is the buffer's: the kernel was configured otherwise.
-        is_half = 2 * hint * size <= (evidence.extent.size or 0) and not evidence.surrounded
+        is_half = 2 * hint * size <= (evidence.extent.size or 0)
         return hint if evidence.stable and char_in_init and not is_half else None
     grown = _alike(evidence, contents, hint, hint + 1) if evidence.has_pointers else None
     if grown is False:

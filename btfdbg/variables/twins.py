@@ -63,6 +63,8 @@ def has_twin(context: Context, symbol: Symbol, type_: Type, proposal: Proposal) 
     :param proposal: what it was made of.
     """
     known = known_name(context, symbol.name)
+    if _is_own_list(context, symbol) and not _begins_with_list(type_):
+        return True  # whoever else agrees: a name may be two things
     if not holds_by_itself(known, proposal):
         return False
     if proposal.tier[0] == Tier.FAMILY:
@@ -73,8 +75,6 @@ def has_twin(context: Context, symbol: Symbol, type_: Type, proposal: Proposal) 
         return _has_another_table(context, symbol, type_, known) or _reads_longer(
             context, symbol, type_
         )
-    if _is_own_list(context, symbol) and not _begins_with_list(type_):
-        return True
     name = type_.type_name()
     if name == _RAW and symbol.type_letter.islower() and _is_before(context, known):
         return True
@@ -85,14 +85,16 @@ def has_twin(context: Context, symbol: Symbol, type_: Type, proposal: Proposal) 
 
 def may_lack_const(context: Context, symbol: Symbol, known: Sequence[Proposal]) -> bool:
     """
-    Whether a static table is in read-only data because nothing writes it, as in some kernels only.
+    Whether a static table may be in read-only data as nothing writes it, though some have const.
 
     :param known: what kernels have under its name.
     """
     if context.places.of(symbol.address) is not SectionKind.CONST:
         return False
-    unwritten = {AnnotatedType.parse(p.type).readonly for p in known}
-    return symbol.type_letter.islower() and len(unwritten) == 2
+    marked = [AnnotatedType.parse(p.type) for p in known]
+    trees = (_parsed(m.type) for m in marked if not m.readonly)
+    has_const = any(tree is not None and is_const(tree) for tree in trees)
+    return symbol.type_letter.islower() and has_const and any(m.readonly for m in marked)
 
 
 def _is_own_list(context: Context, symbol: Symbol) -> bool:
