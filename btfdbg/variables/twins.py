@@ -25,6 +25,7 @@ from btfdbg.cdecl import (
     format_type,
     is_const,
     parse_type,
+    qualified,
     unqualified,
 )
 from btfdbg.lazy_dataclass import replace
@@ -176,22 +177,37 @@ def _points_to_record(context: Context, proposal: Proposal) -> bool:
 
 def _has_another_table(context: Context, symbol: Symbol, type_: Type, known: KnownName) -> bool:
     """
-    Whether a static table is in read-only data as nothing writes it, and not by const.
+    Whether a static table in read-only data may have const where it would be given without, or not.
 
-    BTF has the same table without const then, and nothing else that is known is of that type.
+    BTF has the same table otherwise then, and nothing else that is known is of that type.
     """
     tree = tree_of(type_)
-    if not isinstance(tree, Array) or not symbol.type_letter.islower() or not is_const(tree):
+    if not isinstance(tree, Array) or not symbol.type_letter.islower():
         return False
     if context.places.of(symbol.address) is not SectionKind.CONST:
         return False
-    bare = replace(tree, element=unqualified(tree.element, "const"))
-    if not context.checker.exists(bare):
+    bare = unqualified(tree.element, "const")
+    if not is_const(tree):
+        others = _with_const(bare)
+    elif not context.checker.exists(replace(tree, element=bare)):
         return False
-    own = [p for p in known.proposals if not p.is_elsewhere]
-    if may_lack_const(context, symbol, own):
+    elif may_lack_const(context, symbol, [p for p in known.proposals if not p.is_elsewhere]):
         return True
-    return isinstance(bare.element, Pointer) and not _is_explained(context, bare, symbol)
+    else:
+        others = (bare,) if isinstance(bare, Pointer) else ()
+    tables = (replace(tree, element=other) for other in others)
+    return any(
+        context.checker.exists(table) and not _is_explained(context, table, symbol)
+        for table in tables
+    )
+
+
+def _with_const(element: CType) -> tuple[CType, ...]:
+    """What the elements of a table of pointers become where const is put in."""
+    if not isinstance(element, Pointer):
+        return ()
+    wider = replace(element, target=qualified(element.target, "const"))
+    return tuple({qualified(element, "const"), qualified(wider, "const")})
 
 
 def _is_explained(context: Context, tree: Array, symbol: Symbol) -> bool:

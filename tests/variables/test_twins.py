@@ -61,7 +61,7 @@ def _btf() -> Btf:
         builder.add_array(int_, builder.add_const(text), length)
     builder.add_struct("names", 24, [])
     builder.add_field("of_three", tables[3], 0)
-    builder.add_array(int_, builder.add_const(text), 1)
+    builder.add_array(int_, text, 5)
     for length in (2, 7, 8):
         builder.add_array(int_, const_char, length)
     builder.add_array(int_, int_, 2)
@@ -267,6 +267,26 @@ def test_a_table_whose_length_nothing_proves_is_unwritten_or_const_as_all_kernel
     assert of("const int [9]", "const int [9]") == "const int []"
     assert of("ro int [9]", "ro int [9]") == "int []"
     assert of("const int [9]", "const int [9]", "ro int [9]") is None
+
+
+@pytest.mark.parametrize(
+    ("length", "letter", "more", "given"),
+    [
+        (2, "d", (), False),  # abort_sources of 7.2: unwritten in all known kernels, const by now
+        (2, "D", (), True),
+        (5, "d", (), True),  # BTF has it without const only
+        (2, "d", (("x", "const char * const [2]", (OLD,)),), True),
+    ],
+)
+def test_a_table_that_nothing_wrote_may_be_const_by_now(
+    length: int, letter: str, more: tuple[Row, ...], given: bool
+) -> None:
+    type_ = f"const char *[{length}]"
+    found = _one(
+        f"ro {type_}", CONST, 8 * length, *more, letter=letter, data=_texts(length),
+        symbols=(Sym("x", 0x200, 16),),
+    )  # fmt: skip
+    assert found == (type_ if given else None)
 
 
 def test_a_table_that_kernels_around_this_one_have_unwritten_is_so_here() -> None:
