@@ -110,6 +110,9 @@ def _begins_with_list(type_: Type) -> bool:
     """Whether the first member of a type's first member, and so on, is the head of a list."""
     for _ in range(_MAX_DEPTH):
         bare = type_.unaliased()
+        if bare.kind is TypeKind.ARRAY:
+            type_ = bare.type
+            continue
         if bare.kind not in (TypeKind.STRUCT, TypeKind.UNION) or not bare.members:
             return False
         if bare.type_name().removeprefix("const ") == _LIST:

@@ -46,6 +46,7 @@ def _btf() -> Btf:
     head = builder.add_struct("list_head", 16, [])
     for offset in (0, 64):
         builder.add_field(f"at{offset}", anything, offset)
+    builder.add_array(int_, head, 1)
     builder.add_struct("listed", 24, [])
     builder.add_field("node", head, 0)
     builder.add_struct("llist_head", 8, [])
@@ -161,6 +162,7 @@ def test_a_list_that_points_at_itself_from_the_start_is_in_no_bss(
         ("struct names", (0, 8), True),
         ("struct listed", (0, 0), True),
         ("struct list_head", (0, 0), True),
+        ("struct list_head [1]", (0, 0), True),  # audit_rules_list
     ],
 )
 def test_what_points_at_itself_begins_with_a_list(
