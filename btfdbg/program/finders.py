@@ -257,11 +257,15 @@ class BtfFinders:
         return found
 
     def _by_value(self, name: str) -> drgn.Object | None:
-        """A variable that is known by what it must hold, where no symbol says where it is."""
+        """A variable that is known by what it holds, where no symbol says where it is."""
         if name == "__highest_present_section_nr":
             from btfdbg.program import sections
 
             return sections.highest_present(self.session.prog)
+        if name == "taint_flags":
+            from btfdbg.program import taint_table
+
+            return taint_table.taint_flags(self.session.prog, self.session)
         if name in _IN_SYSFS:
             from btfdbg.program import sysfs_rules
 

@@ -11,6 +11,7 @@ import drgn
 import pytest
 
 import btfdbg
+from btfdbg.kallsyms import CombinedTable
 from btfdbg.program import getters, log_records
 from btfdbg.program.session import Session
 from tests.program.every_name import DUMPS
@@ -27,8 +28,8 @@ def session(request: pytest.FixtureRequest) -> Session:
 @pytest.mark.parametrize("name", sorted(getters.RULES))
 def test_a_rule_gives_the_address_that_the_symbol_has(name: str, session: Session) -> None:
     symbols = session.symbols.by_name(name) if session.symbols is not None else ()
-    if len(symbols) > 1:
-        pytest.skip("this kernel has several symbols of that name")
+    if len(symbols) > 1 or isinstance(session.symbols, CombinedTable):
+        pytest.skip("this kernel has no data symbols, or several of that name")
     try:
         found = getters.RULES[name](session)
     except drgn.FaultError:
