@@ -289,6 +289,12 @@ def test_a_table_that_nothing_wrote_may_be_const_by_now(
         symbols=(Sym("x", 0x200, 16),),
     )  # fmt: skip
     assert found == (type_ if given else None)
+    # No later kernel has it const.
+    later = _one(
+        f"ro {type_}", CONST, 8 * length, *more, kernels=(NEW,), letter=letter,
+        data=_texts(length), symbols=(Sym("x", 0x200, 16),),
+    )  # fmt: skip
+    assert later == type_
 
 
 def test_a_table_that_kernels_around_this_one_have_unwritten_is_so_here() -> None:
