@@ -39,6 +39,28 @@ def disk_list(recorder: Recorder, session: Session) -> None:
     except SKIPPED:
         pass  # the disks are found through their own class
     _disks(recorder, every_request=False)
+    _numbers(recorder)
+
+
+def _numbers(recorder: Recorder) -> None:
+    """
+    The table in which crash's ``dev`` looks for the disk of a major number, and all in it.
+
+    It is read in one piece. There is none since Linux kernel commit e418de3abcda ("block: switch
+    gendisk lookup to a simple xarray") (in v5.11).
+    """
+    try:
+        table = recorder.prog["bdev_map"].read_()
+        whole(recorder, table)
+        for first in table.probes:
+            probe = first.read_()
+            for _ in range(_MAX_DISKS):
+                if not probe:
+                    break
+                whole(recorder, probe)
+                probe = probe.next.read_()
+    except SKIPPED:
+        return
 
 
 def disks(recorder: Recorder, session: Session) -> None:

@@ -1,20 +1,22 @@
 """What crash's and corelens' walks read: whole structures, where ours read a few members.
 
-Owns the walks over CPUs' notes, open files, mounts and slab counters: what is walked is
-touched from its first byte to its last, with the names that it points to. Who may see a page
-is decided in ``trim.privacy``.
+Owns the walks over CPUs' notes, open files, mounts, slab counters and task groups: what is
+walked is touched from its first byte to its last, with the names that it points to. Who may see
+a page is decided in ``trim.privacy``.
 
 To add one: a function in ``NEEDS`` (every trimmed dump), or in ``purposes`` (with ``--for``).
 
 Facts: crash 9's ``filesys.c`` (open_files_dump() and get_mount_list() read a struct file,
 dentry, inode and mount whole), ``memory.c`` (do_slab_slub() walks each CPU's list of free
-objects, and the partial slabs), ``diskdump.c`` (have_crash_notes()); include/linux/fdtable.h,
+objects, and the partial slabs), ``diskdump.c`` (have_crash_notes()), ``task.c``
+(dump_tasks_in_task_group_cfs_rq(): of each group its cgroup's name); include/linux/fdtable.h,
 fs/mount.h, mm/slab.h in the kernel.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain, islice
 
 import drgn
 from drgn import Object
@@ -31,6 +33,8 @@ _MAX_MOUNTS = 1 << 14
 _MAX_DEPTH = 1 << 8
 _MAX_CACHES = 1 << 12
 _MAX_SLABS = 1 << 12
+_MAX_GROUPS = 1 << 12
+_MAX_CPUS = 1 << 13
 _WORD = 8
 
 
@@ -238,10 +242,51 @@ def _partial(own: Object) -> Iterator[Object]:
         slab = slab.next.read_()
 
 
+def task_groups(recorder: Recorder, session: Session) -> None:
+    """
+    Each task group, its queues and its cgroup's name, which crash's ``runq -g`` prints.
+
+    Where one of them cannot be read, it prints nothing at all.
+    """
+    from drgn.helpers.linux.cgroup import cgroup_name
+    from drgn.helpers.linux.list import list_for_each_entry
+
+    head = recorder.prog["task_groups"].address_of_()
+    groups = list_for_each_entry("struct task_group", head, "list")
+    # The root's own is the last of the list, which may end before it in a damaged dump.
+    root = recorder.prog["root_task_group"].address_of_()
+    for group in islice(chain((root,), groups), _MAX_GROUPS):
+        try:
+            whole(recorder, group)
+            cgroup = group.css.cgroup.read_()
+            if cgroup:  # a session's own group has none
+                whole(recorder, cgroup)
+                whole(recorder, cgroup.kn)
+                cgroup_name(cgroup)
+            for queues in ("cfs_rq", "rt_rq"):
+                _queues(recorder, group, queues)
+        except SKIPPED:
+            continue  # of one group
+
+
+def _queues(recorder: Recorder, group: Object, name: str) -> None:
+    """A task group's queue of each CPU; none without CONFIG_(FAIR|RT)_GROUP_SCHED."""
+    from drgn.helpers.linux.cpumask import for_each_possible_cpu
+
+    try:
+        queues = group.member_(name).read_()
+    except LookupError:
+        return
+    for cpu in islice(for_each_possible_cpu(recorder.prog), _MAX_CPUS):
+        if queues[cpu]:
+            whole(recorder, queues[cpu])
+
+
 NEEDS: tuple[tuple[str, Need], ...] = (
     ("crash notes", crash_notes),
     ("open files", open_files),
     ("mounts", mounts),
     ("slab counters", slab_counters),
     ("disk list", disk_list),
+    ("task groups", task_groups),
 )
