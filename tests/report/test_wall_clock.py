@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from btfdbg.cli.main import main
 from btfdbg.report.logs.files import read_log
 from btfdbg.report.logs.wall_clock import WallClock, time_of
 from btfdbg.report.triage.crash_of import crash_of_log
@@ -45,6 +46,7 @@ def test_stamps_count_on_from_the_clock_that_was_set(tmp_path: Path) -> None:
         _SET.replace("11-30", "13-30") + _CRASH,
         _SET.removeprefix("[    3.500000] ") + _CRASH,
         _SET + stamped(NULL, ""),
+        _SET + stamped(NULL, "[999999999999999999.5] "),
         "[    3.5] x: setting system clock to 1970-01-01T00:00:09 UTC (9)\n" + _CRASH,
     ],
 )
@@ -77,3 +79,15 @@ def test_pieces_may_end_anywhere(piece: int, tmp_path: Path) -> None:
     log = read_log(str(tmp_path / "log"))
     assert log.clock == tuple(clock.marks)
     assert time_of(log.clock, log.events[0]) == _BOOT + 74.0
+
+
+def test_the_report_on_a_log_says_the_date(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "log"
+    log.write_text(_SET + _CRASH)
+    assert main(["report", "--log", str(log)]) == 0
+    assert "\nat:      77.500000 s since boot, 2026-11-30 09:08:36 UTC\n" in capsys.readouterr().out
+    log.write_text(_CRASH)
+    assert main(["report", "--log", str(log)]) == 0
+    assert "\nat:      77.500000 s since boot\n" in capsys.readouterr().out

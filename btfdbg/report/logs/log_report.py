@@ -11,6 +11,7 @@ from btfdbg.report.blame.signature import VERSION, signature_of
 from btfdbg.report.kinds import KINDS
 from btfdbg.report.logs.lines import printable
 from btfdbg.report.logs.told import shortened
+from btfdbg.report.logs.wall_clock import time_of
 from btfdbg.report.severity import main_event
 
 TYPE_CHECKING = False
@@ -74,7 +75,7 @@ def as_text(log: Log, name: str) -> str:
     out = [verdict(log.events)]
     event = main_event(log.events)
     if event is not None:
-        out += ["", *_facts(event), "", *_stack(event)]
+        out += ["", *_facts(event, time_of(log.clock, event)), "", *_stack(event)]
     if len(log.events) > 1:
         out += ["", f"All {len(log.events)} reports:", "  line      seconds  what"]
         for one in log.events[:_LISTED]:
@@ -95,7 +96,8 @@ def printable_lines(lines: Sequence[str]) -> str:
     return "\n".join(printable(line) for line in lines)
 
 
-def _facts(event: Event) -> list[str]:
+def _facts(event: Event, when: float | None) -> list[str]:
+    since = "" if event.seconds is None else f"{event.seconds:.6f} s since boot"
     rows = [
         ("kind", f"{KINDS[event.kind].words}{f' ({event.detail})' if event.detail else ''}"),
         ("message", event.message),
@@ -105,10 +107,16 @@ def _facts(event: Event) -> list[str]:
         ("CPU", "" if event.cpu is None else str(event.cpu)),
         ("kernel", event.release),
         ("machine", " ".join(filter(None, (event.host, event.hardware)))),
-        ("at", "" if event.seconds is None else f"{event.seconds:.6f} s since boot"),
+        ("at", since if when is None else f"{since}, {_date(when)}"),
         ("lines", f"{event.line} to {event.last_line}"),
     ]
     return [f"{key + ':':9}{value}" for key, value in rows if value]
+
+
+def _date(when: float) -> str:
+    from datetime import datetime, timezone
+
+    return datetime.fromtimestamp(when, timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def access_text(event: Event) -> str:

@@ -26,6 +26,7 @@ _SET = pattern(
 )
 _MAX_MARKS = 4096
 _APART = 1.0  # seconds
+_LATEST = float(1 << 36)  # seconds since 1970; a stamp of a damaged log may be of any length
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,4 +114,5 @@ def time_of(marks: Sequence[Mark], event: Event) -> float | None:
     last = before[-1]
     if last.wall is None or event.seconds < last.seconds:  # it slept, or booted anew
         return None
-    return last.wall + event.seconds - last.seconds
+    when = last.wall + event.seconds - last.seconds
+    return when if when < _LATEST else None
