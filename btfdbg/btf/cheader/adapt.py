@@ -17,7 +17,7 @@ from operator import add
 
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.cheader.c_names import KEYWORDS, is_boolean, require_bounded_names
-from btfdbg.btf.cheader.macros import macros_in
+from btfdbg.btf.cheader.macros import KNOWN, macros_in
 from btfdbg.btf.fields import INFO, SIZE_OR_TYPE, array_words, int_fields
 from btfdbg.btf.layouts import (
     ARRAY,
@@ -139,6 +139,7 @@ def _bad_offsets(btf: Btf) -> tuple[bytearray, list[str]]:
     out = bytearray(btf.end_str_off)
     macros: set[str] = set()
     keywords = {word.encode() for word in KEYWORDS}
+    watched = keywords | KNOWN
     for level in btf.chain():
         data, start = level.strings.data, level.start_str_off
         if data.translate(None, _PLAIN):
@@ -150,9 +151,9 @@ def _bad_offsets(btf: Btf) -> tuple[bytearray, list[str]]:
             at = zeros.find(b"\x000", at + 2)
         if data[:1].isdigit():
             out[start] = 1
-        words = set(data.split(b"\0"))
-        macros |= macros_in(data, words)
-        for word in keywords & words:
+        found = watched.intersection(data.split(b"\0"))
+        macros |= macros_in(data, found)
+        for word in keywords & found:
             for offset in level.strings.offsets_of(word):
                 out[start + offset] = 1
     return out, sorted(macros)

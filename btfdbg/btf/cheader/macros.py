@@ -68,7 +68,8 @@ _RESERVED = [f"__{word}" for word in _WORDS] + [
     "_mips",
 ]
 _FREE = frozenset(word.encode() for word in _WORDS)
-_KNOWN = _FREE.union(word.encode() for word in _RESERVED)
+#: Macros that do not have the form ``__x86_64__``.
+KNOWN = _FREE.union(word.encode() for word in _RESERVED)
 #: What the header itself asks for; a type or member of this name gets another.
 OWN = frozenset({"__GNUC__", "__STDC_VERSION__", "__VMLINUX_H__", "__clang__", "__clang_major__"})
 # What a compiler cannot let go is renamed, too (``KEYWORDS``).
@@ -80,9 +81,9 @@ def macros_in(data: bytes, words: set[bytes]) -> set[str]:
     Return which strings may be macros: known ones, and all of the form ``__x86_64__``.
 
     :param data: The strings, each with a NUL at its end.
-    :param words: The same as a set.
+    :param words: Those of them that are in :data:`KNOWN`; others do not matter.
     """
-    found = set(_KNOWN & words)
+    found = set(KNOWN & words)
     at = data.find(b"__\0")
     while at >= 0:
         start = data.rfind(b"\0", 0, at) + 1
