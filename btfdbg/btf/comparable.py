@@ -73,6 +73,23 @@ class Comparable:
         meaning = enum_meaning(btf, type_)
         return {v.name: v.value for v in meaning.values}
 
+    def text(self, declared: str) -> str:
+        """
+        Return what of a declaration can be compared.
+
+        An enum without a name stands in it with its values: of those that only one encoder
+        wrote whole, the low 32 bits count.
+
+        >>> Comparable(True, False, False).text("enum { A = -1, B = 4294967296LL, }")
+        'enum { A = 4294967295, B = 0, }'
+        """
+        if self.enum_signs or "enum" not in declared:
+            return declared
+        import re
+
+        whole = declared.replace(" __attribute__((mode(word)))", "")
+        return re.sub(r"(?<= = )(-?\d+)[UL]*", lambda m: str(int(m[1]) & _LOW), whole)
+
     def is_doubtful(self, btf: Btf, type_: kinds.Enum | kinds.Enum64) -> bool:
         """Return whether only 32 bits of an enum's values, without sign, can be compared."""
         return bool(enum_meaning(btf, type_).doubt)

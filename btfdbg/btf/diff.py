@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from btfdbg.btf import kinds
@@ -140,7 +140,7 @@ class _Side:
             return (
                 record[2],
                 tuple(
-                    (f.name, f.bit_offset, f.bits, f.size, f.text)
+                    (f.name, f.bit_offset, f.bits, f.size, self.comparable.text(f.text))
                     for f in self.texts.fields(type_id)
                 ),
             )
@@ -150,7 +150,7 @@ class _Side:
             return (record[2], self.encoding(type_id))
         if kind == FWD:
             return (info_kflag(record[1]),)
-        return (self.target(type_id),)
+        return (self.comparable.text(self.target(type_id)),)
 
     def _enum(self, type_id: int) -> kinds.Enum | kinds.Enum64:
         type_ = self.btf.type_by_id(type_id)
@@ -237,7 +237,8 @@ def _details(left: _Side, a: int, right: _Side, b: int, cut: bool) -> Iterator[D
         if old != new:
             yield Detail("size", "", str(old), str(new), True)
     if kind in (STRUCT, UNION):
-        yield from _members(left.texts.fields(a), right.texts.fields(b))
+        fields = left.texts.fields(a), right.texts.fields(b)
+        yield from _members(*fields, left.comparable.text)
     elif kind in _ENUMS:
         yield from _values(left.values(a, cut), right.values(b, cut))
     elif kind in (INT, FLOAT):
@@ -262,15 +263,17 @@ def _at(member: Field) -> str:
     return f"{member.bit_offset // 8}"
 
 
-def _members(old: Iterable[Field], new: Iterable[Field]) -> Iterator[Detail]:
+def _members(
+    old: Iterable[Field], new: Iterable[Field], compared: Callable[[str], str]
+) -> Iterator[Detail]:
     # Unnamed bit-fields and the like have no identity but their place.
     before = {f.name or f"@{f.bit_offset}": f for f in old}
     after = {f.name or f"@{f.bit_offset}": f for f in new}
     gone = {n: f for n, f in before.items() if n not in after}
     come = {n: f for n, f in after.items() if n not in before}
-    places = {(f.bit_offset, f.bits, f.text): n for n, f in come.items()}
+    places = {(f.bit_offset, f.bits, compared(f.text)): n for n, f in come.items()}
     for name, member in gone.items():
-        other = places.get((member.bit_offset, member.bits, member.text))
+        other = places.get((member.bit_offset, member.bits, compared(member.text)))
         if other in come:
             assert other is not None
             del come[other]
@@ -285,7 +288,7 @@ def _members(old: Iterable[Field], new: Iterable[Field]) -> Iterator[Detail]:
             yield Detail("member moved", name, _at(member), _at(now), True)
         if member.bits != now.bits:
             yield Detail("bit-field width", name, str(member.bits), str(now.bits), True)
-        if member.text != now.text:
+        if compared(member.text) != compared(now.text):
             yield Detail("member type", name, member.text, now.text, True)
         elif member.size != now.size:
             yield Detail("member size", name, str(member.size), str(now.size), True)

@@ -81,3 +81,24 @@ def test_functions_of_one_side_count_only_between_encoders_of_one_age() -> None:
         "1 funcs that only B has",
         "1 vars that only B has",
     ]
+
+
+def test_enums_without_a_name_in_members_and_typedefs_are_compared_as_others() -> None:
+    assert len(OLDER) == len(NEWER)
+    anonymous = TypeId(len(OLDER) + 1)
+
+    def users(name: str) -> tuple[kinds.Type, ...]:
+        member = kinds.Member("state", anonymous, 0)
+        return kinds.Struct(name, 8, (member,)), kinds.Typedef(f"{name}_t", anonymous)
+
+    cut = enum("", 8, BAD=2**32 - 1, WIDE=0)
+    values = kinds.Enumerator("BAD", -1), kinds.Enumerator("WIDE", 1 << 40)
+    whole = kinds.Enum64("", 8, True, values)
+    assert changes((cut, *users("s")), (whole, *users("s"))) == []
+    minus = enum("", BAD=2**32 - 1), enum("", signed=True, BAD=-1), enum("", signed=True, BAD=-2)
+    assert changes((minus[0], *users("s")), (minus[1], *users("s"))) == []
+    found = changes((minus[0], *users("s")), (minus[2], *users("s")))
+    assert len(found) == 2
+    assert any(
+        "member type state: enum { BAD = 4294967295, } -> enum { BAD = -2, }" in f for f in found
+    )
