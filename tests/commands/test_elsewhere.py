@@ -347,3 +347,13 @@ def test_enum_says_what_the_encoder_left_open(
     said = capsys.readouterr()
     assert "PIDTYPE_TGID" in said.out
     assert said.err == "enum: pid_type: its values were cut\n"
+
+
+@pytest.mark.parametrize(("line", "told"), [("kstat", True), ("struct kstat", False)])
+def test_whatis_says_that_a_type_is_the_name_of_a_symbol_too(
+    session: Session, capsys: pytest.CaptureFixture[str], line: str, told: bool
+) -> None:
+    assert run_line(session, f"whatis {line}")
+    said = capsys.readouterr().out
+    assert "struct kstat {" in said
+    assert ("/* there is a symbol kstat, too: p kstat */" in said) is told

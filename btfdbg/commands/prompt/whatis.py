@@ -125,6 +125,8 @@ def _describe(session: Session, name: str) -> None:
         output.lines(display.type_lines(type_))
         _others(session, type_)
         _doubts(session, type_)
+        if name.isidentifier() and session.lookup_symbols(name):
+            output.emit(("comment", f"/* there is a symbol {name}, too: p {name} */"))
         return
     try:
         found = session.prog[name]
