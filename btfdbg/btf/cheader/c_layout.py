@@ -13,11 +13,18 @@ Facts: libbpf's btf__resolve_size, btf__align_of and btf_is_struct_packed.
 from __future__ import annotations
 
 import gc
-from array import array
-from itertools import compress, repeat
-from operator import add, lt
+from itertools import chain, compress, pairwise, repeat
+from operator import lt, sub
 
 from btfdbg.btf.btf import Btf
+from btfdbg.btf.cheader.columns import (
+    IS_COMPOSITE,
+    IS_ENUM,
+    IS_FWD,
+    IS_PROTO,
+    Columns,
+    mask_of,
+)
 from btfdbg.btf.layouts import (
     ARRAY,
     CONST,
@@ -41,12 +48,7 @@ from btfdbg.btf.layouts import (
     VAR,
     VOLATILE,
 )
-from btfdbg.btf.strings import decode_name
 from btfdbg.errors import BtfFormatError
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
 
 #: Kinds that are no types in C.
 NOTHING = frozenset({FUNC, VAR, DATASEC, DECL_TAG})
@@ -57,10 +59,6 @@ _ONE_WORD = frozenset({PTR, TYPEDEF, VOLATILE, CONST, RESTRICT, TYPE_TAG})
 _SCALARS = frozenset({INT, ENUM, ENUM64, FLOAT})
 #: ``void``, functions, what is declared only: nothing is one of these by value.
 _NO_VALUE = frozenset({0, FWD, FUNC_PROTO})
-
-
-# Longest name, NUL included, that is taken for one without a second look.
-_SHORT = 4096
 
 
 class WorkBudget:
@@ -85,59 +83,6 @@ class WorkBudget:
             raise BtfFormatError(
                 f"type {type_id}: is much larger written out than as BTF", type_id=type_id
             )
-
-
-class Names(dict[int, str]):
-    """
-    String offset to name, cut out when first asked for.
-
-    Most of a kernel's names are functions' and parameters', which no C type has. Offsets
-    into strings can make many long names of one; all together they are limited.
-
-    :ivar text: The bottom's strings, if their bytes are characters, and no string is long.
-    :ivar end: Offsets below it can be cut out of that, too.
-    """
-
-    def __init__(self, btf: Btf) -> None:
-        super().__init__()
-        self._btf = btf
-        self._left = (1 << 20) + 64 * sum(len(level.raw) for level in btf.chain())
-        data = btf.chain()[0].strings.data
-        self.text = data.decode("ascii") if data.isascii() and _is_short(data) else ""
-        self.end = len(self.text)
-
-    def __missing__(self, offset: int) -> str:
-        if offset < self.end:
-            name = self.text[offset : self.text.find("\0", offset)]
-        else:
-            name = decode_name(self._btf.string_bytes(offset))
-            self._left -= len(name)
-            if self._left < 0:
-                raise BtfFormatError("the names of these types are too much larger than they are")
-        self[offset] = name
-        return name
-
-    def cut(self, offsets: list[int]) -> list[str]:
-        """Return names that are not likely to be asked for again."""
-        if not any(offsets):
-            return [""] * len(offsets)
-        if max(offsets, default=0) < self.end:
-            text, find = self.text, self.text.find
-            return [text[offset : find("\0", offset)] for offset in offsets]
-        names = [self[offset] for offset in offsets]
-        if sum(map(len, names)) > self._left:
-            raise BtfFormatError("the names of these types are too much larger than they are")
-        return names
-
-
-def _is_short(strings: bytes) -> bool:
-    """Return whether no string is longer than any compiler's names."""
-    at = 0
-    while at + _SHORT < len(strings):
-        at = strings.rfind(b"\0", at, at + _SHORT) + 1
-        if not at:
-            return False
-    return True
 
 
 class _Records(dict[int, list[int]]):
@@ -171,29 +116,19 @@ class _Below(dict[int, list[int]]):
         return below
 
 
-def _table(kinds: frozenset[int]) -> bytes:
-    """Return what translates bytes of kinds into a mask of some of them."""
-    return bytes(kind in kinds for kind in range(256))
-
-
 def _scalar_align(size: int, pointer_size: int) -> int:
     # A FLOAT of 12 bytes is aligned as one of 4.
     return min(16 if size == 16 else pointer_size, size & -size) or 1
 
 
-_KIND_BITS = bytes(kind & 0x7F for kind in range(256))
-_IS_SIZED = _table(_SIZED)
-_IS_SCALAR = _table(_SCALARS)
-_IS_ENUM = _table(frozenset({ENUM, ENUM64}))
-_IS_FWD = _table(frozenset({FWD}))
-_IS_PTR = _table(frozenset({PTR}))
-_IS_ONE_WORD = _table(_ONE_WORD)
-_IS_ARRAY = _table(frozenset({ARRAY}))
-_IS_COMPOSITE = _table(frozenset({STRUCT, UNION}))
-_IS_PROTO = _table(frozenset({FUNC_PROTO}))
-_IS_C_BUT_PROTO = _table(frozenset(range(1, 128)) - NOTHING - {FUNC_PROTO})
+_IS_SIZED = mask_of(_SIZED)
+_IS_SCALAR = mask_of(_SCALARS)
+_IS_PTR = mask_of((PTR,))
+_IS_ONE_WORD = mask_of(_ONE_WORD)
+_IS_ARRAY = mask_of((ARRAY,))
+_IS_C_BUT_PROTO = mask_of(frozenset(range(1, 128)) - NOTHING - {FUNC_PROTO})
 _KNOWN_REFS = NOTHING | _ONE_WORD | {ARRAY, STRUCT, UNION, FUNC_PROTO}
-_HAS_OTHER_REFS = _table(
+_HAS_OTHER_REFS = mask_of(
     frozenset(int(kind) for kind, row in LAYOUTS.items() if row.has_refs) - _KNOWN_REFS
 )
 
@@ -202,9 +137,7 @@ class Types:
     """
     Types of a chain, by id.
 
-    :ivar kind: Kind of each.
-    :ivar words: Words of all, void's last. An array, since few are looked at twice.
-    :ivar start: Word at which each one's record starts; one more than there are types.
+    :ivar kind: Kind of each; ``words`` and ``start`` as in :class:`.columns.Columns`.
     :ivar record: Words of each; those of functions, variables, sections and tags, which
         are no types in C, are void's.
     :ivar below: Of each STRUCT and UNION its members' types, of each FUNC_PROTO what it
@@ -214,47 +147,37 @@ class Types:
     :ivar unreferenced: Of ENUMs and FWDs without a name, those that nothing refers to.
     """
 
-    def __init__(self, btf: Btf) -> None:
+    def __init__(self, btf: Btf, columns: Columns | None = None) -> None:
         # 100,000 lists without a cycle among them are not worth looking for one.
         collects = gc.isenabled()
         gc.disable()
         try:
-            self._take(btf)
+            self._take(btf, columns or Columns(btf))
         finally:
             if collects:
                 gc.enable()
 
-    def _take(self, btf: Btf) -> None:
+    def _take(self, btf: Btf, columns: Columns) -> None:
         self.btf = btf
-        self.names = Names(btf)
-        self.count = btf.type_cnt
-        self.words = array("I")
-        self.start: list[int] = [0]
-        kinds = [b"\0"]
-        for level in btf.chain():
-            kinds.append(level.own_heads())
-            shift = len(self.words)
-            self.start += [shift + at for at in level.offsets] if shift else level.offsets
-            self.words.frombytes(level.words.cast("B"))
-        self.kind = b"".join(kinds).translate(_KIND_BITS)
-        self.start.append(len(self.words))
-        self.start[0] = len(self.words)
-        self.words.extend((0, 0, 0))
-        self._ids = list(range(self.count))
+        self.columns = columns
+        self.names = columns.names
+        self.count = columns.count
+        self.words = columns.words
+        self.start = columns.start
+        self.kind = columns.kind
         self.record = _Records(self)
         self.below = _Below(self)
         self.tagged = bytearray(self.count)
-        self.enums = self.ids_of(_IS_ENUM)
+        self.enums = columns.ids_of(IS_ENUM)
         self.unreferenced = {
             type_id
-            for type_id in (*self.enums, *self.ids_of(_IS_FWD))
+            for type_id in (*self.enums, *columns.ids_of(IS_FWD))
             if not self.words[self.start[type_id]]
         }
-        #: Every STRUCT or UNION, PTR, FUNC_PROTO; and the last type that each of these refers to.
+        #: Every STRUCT or UNION, PTR; and each FUNC_PROTO that refers to a type after it.
         self.composites: list[int] = []
-        self.pointers = self.ids_of(_IS_PTR)
-        self.protos: list[int] = []
-        self.proto_last: list[int] = []
+        self.pointers = columns.ids_of(_IS_PTR)
+        self.leading: set[int] = set()
         for level in btf.chain():
             self._refer(level)
         self._measure(btf.pointer_size)
@@ -267,24 +190,6 @@ class Types:
         self.impossible: set[int] = set()
         self.last: dict[int, int] = {}
 
-    def ids_of(self, table: bytes, level: Btf | None = None) -> list[int]:
-        """Return the ids of some kinds, given as a mask; by default of all levels."""
-        mask = self.kind.translate(table)
-        first, end = (0, self.count) if level is None else (level.start_id, level.type_cnt)
-        if mask.count(1, first, end) > (end - first) >> 4:
-            whole = end - first >= self.count - 1  # void is of no kind that is asked for
-            return list(
-                compress(self._ids, mask)
-                if whole
-                else compress(self._ids[first:end], mask[first:end])
-            )
-        out = []
-        at = mask.find(1, first, end)
-        while at >= 0:
-            out.append(at)
-            at = mask.find(1, at + 1, end)
-        return out
-
     def c_types(self) -> list[int]:
         """
         Return the ids of all that are types in C, kinds not known included.
@@ -292,32 +197,20 @@ class Types:
         Left out are prototypes, half of a kernel's, that refer to nothing after them:
         when each type is asked for in turn, they bring along what has been.
         """
-        out = self.ids_of(_IS_C_BUT_PROTO)
-        out += compress(self.protos, map(lt, self.protos, self.proto_last))
+        out = self.columns.ids_of(_IS_C_BUT_PROTO)
+        out += self.leading
         out.sort()
         return out
-
-    def word(self, ids: Iterable[int], at: int) -> Iterator[int]:
-        """Return one word of each record."""
-        starts = map(self.start.__getitem__, ids)
-        return map(self.words.__getitem__, map(add, starts, repeat(at)) if at else starts)
-
-    def _cut(self, ids: list[int], first: int, step: int) -> Iterator[array[int]]:
-        """Return every so many words of each record."""
-        start = self.start.__getitem__
-        starts = map(add, map(start, ids), repeat(first))
-        ends = map(start, map(add, ids, repeat(1)))
-        return map(self.words.__getitem__, map(slice, starts, ends, repeat(step)))
 
     def _measure(self, pointer_size: int) -> None:
         self.pointer_size = pointer_size
         #: -1 where it is not known yet, here and below.
         self.size = size = [-1] * self.count
         self.align = align = [-1] * self.count
-        sized = self.ids_of(_IS_SIZED)
-        for type_id, value in zip(sized, self.word(sized, 2), strict=True):
+        sized = self.columns.ids_of(_IS_SIZED)
+        for type_id, value in zip(sized, self.columns.word(sized, 2), strict=True):
             size[type_id] = value
-        for type_id in self.ids_of(_IS_SCALAR):
+        for type_id in self.columns.ids_of(_IS_SCALAR):
             align[type_id] = _scalar_align(size[type_id], pointer_size)
         for type_id in self.pointers:
             size[type_id] = align[type_id] = pointer_size
@@ -328,31 +221,44 @@ class Types:
 
         :raises BtfFormatError: one of them does not exist.
         """
-        free = self.unreferenced
-        targets = list(self.word(self.ids_of(_IS_ONE_WORD, level), 2))
-        free.difference_update(targets)
-        composites = self.ids_of(_IS_COMPOSITE, level)
-        self.composites += composites
-        members = list(map(array.tolist, self._cut(composites, 4, 3)))
-        free.difference_update(*members)
-        self.below.update(zip(composites, members, strict=True))
-        tagged = self.tagged
-        for type_id in compress(composites, self.word(composites, 0)):
-            tagged[type_id] = 1
-        protos = self.ids_of(_IS_PROTO, level)
-        proto_refs = list(self._cut(protos, 2, 2))
-        free.difference_update(*proto_refs)
-        self.protos += protos
-        self.proto_last += map(max, proto_refs)
-        arrays = self.ids_of(_IS_ARRAY, level)
-        targets += self.word(arrays, 3)
-        targets += self.word(arrays, 4)
-        for type_id in self.ids_of(_HAS_OTHER_REFS, level):
+        columns, free = self.columns, self.unreferenced
+        targets = list(columns.word(columns.ids_of(_IS_ONE_WORD, level), 2))
+        arrays = columns.ids_of(_IS_ARRAY, level)
+        targets += columns.word(arrays, 3)
+        targets += columns.word(arrays, 4)
+        for type_id in columns.ids_of(_HAS_OTHER_REFS, level):
             targets += level.iter_type_refs(type_id)
-        free.difference_update(targets)
-        last = max(targets, default=0), max(map(max, filter(None, members)), default=0)
-        if max(*last, max(self.proto_last, default=0)) >= level.type_cnt:
+        members = self._refer_composites(level)
+        params = self._refer_protos(level)
+        last = 0
+        for group in (targets, members, *params):
+            free.difference_update(group)
+            last = max(last, max(group, default=0))
+        if last >= level.type_cnt:
             self._report(level)
+
+    def _refer_composites(self, level: Btf) -> list[int]:
+        """Note the members of each STRUCT and UNION, and return their types."""
+        columns = self.columns
+        elements = columns.elements(IS_COMPOSITE, STRUCT, level)
+        ids, bounds = elements.ids, elements.bounds
+        members = elements.column(1)
+        self.composites += ids
+        self.below.update(zip(ids, [members[at:end] for at, end in pairwise(bounds)], strict=True))
+        tagged = self.tagged
+        for type_id in compress(ids, columns.word(ids, 0)):
+            tagged[type_id] = 1
+        return members
+
+    def _refer_protos(self, level: Btf) -> tuple[list[int], list[int]]:
+        """Note which FUNC_PROTOs lead on, and return what they return and take."""
+        elements = self.columns.elements(IS_PROTO, FUNC_PROTO, level)
+        ids, bounds = elements.ids, elements.bounds
+        returned, taken = list(self.columns.word(ids, 2)), elements.column(1)
+        takers = list(chain.from_iterable(map(repeat, ids, map(sub, bounds[1:], bounds))))
+        self.leading.update(compress(takers, map(lt, takers, taken)))
+        self.leading.update(compress(ids, map(lt, ids, returned)))
+        return returned, taken
 
     def _report(self, level: Btf) -> None:
 

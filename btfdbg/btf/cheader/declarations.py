@@ -13,7 +13,8 @@ Facts: libbpf's btf_dump.c.
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import compress, pairwise, repeat
+from operator import add
 
 from btfdbg.btf.cheader.c_layout import Types
 from btfdbg.btf.cheader.names import CNames
@@ -72,9 +73,7 @@ class Declarator(CNames):
         self.ms_extensions = ms_extensions
         # What stands left and right of a name, and what is declared without one.
         self._lefts: dict[int, str] = {}
-        self._rights: dict[int, str] = {}
-        # 1 where something stands right of the name.
-        self._turned = bytearray(types.count)
+        self._rights = [""] * types.count
         self._unnamed: dict[int, str] = {}
         size = sum(len(level.raw) for level in types.btf.chain())
         self._depth = 0
@@ -87,13 +86,12 @@ class Declarator(CNames):
     def _know(self) -> None:
         """Note the declarations with tags that are the only one of their name."""
         types, texts, lefts = self.types, self._texts, self._lefts
-        words, start = types.words, types.start
-        for type_id, text in texts.items():
-            lefts[type_id] = text + " "
-        for type_id in types.pointers:
-            target = words[start[type_id] + 2]
-            if target in texts:
-                lefts[type_id] = texts[target] + " *"
+        lefts.update(zip(texts, map(add, texts.values(), repeat(" ")), strict=True))
+        targets = list(types.columns.word(types.pointers, 2))
+        known = list(map(texts.__contains__, targets))
+        tags = map(texts.__getitem__, compress(targets, known))
+        pointers = compress(types.pointers, known)
+        lefts.update(zip(pointers, map(add, tags, repeat(" *")), strict=True))
 
     # Declarations.
 
@@ -102,9 +100,7 @@ class Declarator(CNames):
         if name:
             known = self._lefts.get(type_id)
             if known is not None:
-                if self._turned[type_id]:
-                    return f"{known}{name}{self._rights[type_id]}"
-                return known + name
+                return f"{known}{name}{self._rights[type_id]}"
             left, right, space = self._pair(type_id, level, True)
             return f"{left} {name}{right}" if space else f"{left}{name}{right}"
         text = self._unnamed.get(type_id)
@@ -186,9 +182,7 @@ class Declarator(CNames):
         if not inline and not nested:
             if named:
                 self._lefts[type_id] = left + " " if space else left
-                if right:
-                    self._rights[type_id] = right
-                    self._turned[type_id] = 1
+                self._rights[type_id] = right
             else:
                 self._unnamed[type_id] = left + right
         return pair
@@ -371,21 +365,21 @@ class Declarator(CNames):
         packed = types.packed[type_id]
         indent = "\t" * (level + 1)
         size = words[at + 2]
-        name_offs = words[at + 3 : end : 3].tolist()
         members = types.below[type_id]
         head = self.tag(type_id) if not unnamed else "struct" if struct else "union"
         lefts = self._lefts
+        name_offs = words[at + 3 : end : 3].tolist()
         if (
             types.plain[type_id]
             and all(name_offs)
             and (all(map(lefts.__contains__, members)) or all(map(self._is_known, members)))
             and max(name_offs, default=0) < self.names.end
         ):
-            text, turned, rights = self.names.text, self._turned, self._rights
+            text, rights = self.names.text, self._rights
             find = text.find
             body = "".join(
                 [
-                    f"\n{indent}{lefts[m]}{text[n : find(NUL, n)]}{rights[m] if turned[m] else ''};"
+                    f"\n{indent}{lefts[m]}{text[n : find(NUL, n)]}{rights[m]};"
                     for m, n in zip(members, name_offs, strict=True)
                 ]
             )
@@ -458,7 +452,7 @@ class Declarator(CNames):
         indent = "\t" * (level + 1)
         parts: list[str] = []
         append = parts.append
-        lefts, turned, sizes = self._lefts, self._turned, types.size
+        lefts, rights, sizes = self._lefts, self._rights, types.size
         names = self.names.cut(name_offs)
         members = types.below[type_id]
         mask = 0xFFFFFF if kflag else 0xFFFFFFFF
@@ -486,9 +480,7 @@ class Declarator(CNames):
             if not name:
                 text = self._unnamed_member(member, level + 1)
             elif member in lefts:
-                text = lefts[member] + name
-                if turned[member]:
-                    text += self._rights[member]
+                text = f"{lefts[member]}{name}{rights[member]}"
             else:
                 text = self.declare(member, name, level + 1)
             if bits:

@@ -17,6 +17,8 @@ Facts: libbpf's btf_dump.c, whose output for real kernels this equals, and its t
 
 from __future__ import annotations
 
+from itertools import compress
+
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.cheader.c_layout import NOTHING, Types, WorkBudget
 from btfdbg.btf.cheader.declarations import Declarator, Unprintable
@@ -83,8 +85,10 @@ class CDump:
     Types can be asked for one by one; each brings along what it needs, once.
     """
 
-    def __init__(self, btf: Btf, *, ms_extensions: bool = False) -> None:
-        self.types = types = Types(btf)
+    def __init__(
+        self, btf: Btf, *, ms_extensions: bool = False, types: Types | None = None
+    ) -> None:
+        self.types = types = types or Types(btf)
         self.kind = types.kind
         self.words = types.words
         self.start = types.start
@@ -108,10 +112,9 @@ class CDump:
         self.steps = 100_000 + 100 * types.count
         #: Pointers to what need not be defined before them.
         self.loose = bytearray(types.count)
-        words, start, tagged = types.words, types.start, types.tagged
-        for type_id in types.pointers:
-            if tagged[words[start[type_id] + 2]]:
-                self.loose[type_id] = 1
+        targets = types.columns.word(types.pointers, 2)
+        for type_id in compress(types.pointers, map(types.tagged.__getitem__, targets)):
+            self.loose[type_id] = 1
 
     def dump(self, type_id: int) -> str:
         """Return the definitions that a type needs and that were not returned before."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.cheader.adapt import adapt
+from btfdbg.btf.cheader.c_layout import Types
+from btfdbg.btf.cheader.columns import Columns
 from btfdbg.btf.cheader.definitions import CDump
 from btfdbg.btf.cheader.macros import again, without
 
@@ -57,9 +59,12 @@ def dump_c(
     :param remarks: Gets one line for each kind of thing that C could not say as it is.
     :raises BtfFormatError: a type refers to what does not exist.
     """
-    adapted = adapt(btf)
-    btf = adapted.btf
-    dump = CDump(btf, ms_extensions=ms_extensions)
+    columns = Columns(btf)
+    adapted = adapt(btf, columns)
+    if adapted.btf is not btf:
+        btf = adapted.btf
+        columns = Columns(btf)
+    dump = CDump(btf, ms_extensions=ms_extensions, types=Types(btf, columns))
     yield _HEAD
     for change in adapted.changes:
         yield f"/* {change.replace('*/', '* /')} */\n"

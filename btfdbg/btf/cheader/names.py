@@ -9,6 +9,9 @@ Facts: libbpf's btf_dump.c, btf_dump_resolve_name.
 
 from __future__ import annotations
 
+from itertools import compress
+
+from btfdbg.btf.cheader.columns import IS_FWD
 from btfdbg.btf.layouts import ENUM, ENUM64, FWD, STRUCT, UNION
 
 TYPE_CHECKING = False
@@ -39,20 +42,19 @@ class CNames:
         """Name the tags that are the only one of their name."""
         types = self.types
         words, start = types.words, types.start
-        ids = [type_id for type_id in types.composites if types.tagged[type_id]]
+        ids = list(compress(types.composites, map(types.tagged.__getitem__, types.composites)))
         for type_id in types.enums:
             at = start[type_id]
             if words[at] and words[at + 1] & 0xFFFFFF:
                 ids.append(type_id)
         names = self.names.cut([words[start[type_id]] for type_id in ids])
-        only: dict[str, int] = {}
-        several: set[str] = set()
-        for type_id, name in zip(ids, names, strict=True):
-            if name in only:
-                several.add(name)
-            only[name] = type_id
-        for name in several:
-            del only[name]
+        only = dict(zip(names, ids, strict=True))
+        if len(only) < len(names):
+            seen: set[str] = set()
+            for name in names:
+                if name in seen:
+                    only.pop(name, None)
+                seen.add(name)
         only.pop("", None)  # of an offset at which there is an empty string
         self._tags = {type_id: name for name, type_id in only.items()}
         kind, tagged = types.kind, types.tagged
@@ -87,7 +89,7 @@ class CNames:
         if self._others is None:
             types = self.types
             kind, words, start = types.kind, types.words, types.start
-            forwards = types.ids_of(bytes(at == FWD for at in range(256)))
+            forwards = types.columns.ids_of(IS_FWD)
             wanted = {self.names[words[start[at]]] for at in forwards}
             others: dict[str, dict[int, int]] = {}
             self._others = others
