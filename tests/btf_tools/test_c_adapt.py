@@ -230,6 +230,16 @@ CASES = {
 \t'l' type_id=4 bits_offset=128
 \t'u' type_id=5 bits_offset=256
 """,
+    "enums that are declared only": INT
+    + """
+[2] ENUM 'later' encoding=UNSIGNED size=4 vlen=0
+[3] TYPEDEF 'later_t' type_id=2
+[4] CONST '(anon)' type_id=3
+[5] PTR '(anon)' type_id=4
+[6] STRUCT 's' size=8 vlen=1
+\t'p' type_id=5 bits_offset=0
+[7] ENUM '(anon)' encoding=UNSIGNED size=4 vlen=0
+""",
     "members of what has no value": INT
     + """
 [2] FUNC_PROTO '(anon)' ret_type_id=0 vlen=0

@@ -127,6 +127,8 @@ class _Prover:
                 at = types.record[at][2]
             elif kind == ARRAY:
                 at = types.record[at][3]
+            elif kind in (ENUM, ENUM64):
+                return len(types.record[at]) > 3  # else it is declared only
             else:
                 return kind == PTR or types.size[at] >= 0
         return False

@@ -287,7 +287,9 @@ class CDump:
             self._settle(type_id, below)
         else:
             if kind in _ENUMS:
-                if not container:
+                record = self.types.record[type_id]
+                # Nothing can be said of one that has neither name nor values.
+                if not container and (record[0] or len(record) > 3):
                     self.out.append(self._guarded(type_id, self.decl.enum(type_id, 0) + ";\n\n"))
             elif kind == FWD:
                 self.out.append(self.decl.forward(type_id) + ";\n\n")
