@@ -29,7 +29,7 @@ from drgn import Architecture, FaultError
 from btfdbg.arch import by_name
 from btfdbg.kallsyms.addresses import Encoding
 from btfdbg.kallsyms.find_kallsyms import kallsyms_candidates
-from btfdbg.kallsyms.image_lines import WAYS, Image, common, number
+from btfdbg.kallsyms.image_lines import WAYS, Image, common, has_hash_mmu, number
 from btfdbg.kallsyms.model import ByteOrder, try_read
 from btfdbg.kallsyms.scan import readable, token_tables
 from btfdbg.kallsyms.tables import KallsymsTable
@@ -90,6 +90,11 @@ def make_texts(
             f"the image and kallsyms of {releases} ({', '.join(sorted(machines))}) are in memory,"
             f" but a text is only made for {', '.join(sorted(WAYS))}: for this one it must come"
             " with --vmcoreinfo, or the guest must get past its initcalls before it is dumped"
+        )
+    if not made and any(has_hash_mmu(memory, image) for image in images):
+        return [], (
+            f"the image and kallsyms of {releases} are in memory, but its CPU has the hash MMU,"
+            " and drgn translates addresses of the radix MMU only"
         )
     if not made:
         return [], (

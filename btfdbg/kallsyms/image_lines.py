@@ -317,7 +317,7 @@ def _riscv64(memory: PhysicalMemory, image: Image) -> Iterator[Mapped]:
 
 
 def _ppc64le(memory: PhysicalMemory, image: Image) -> Iterator[Mapped]:
-    """With the radix MMU; the hash MMU has no tables that say where the image is mapped."""
+    """With the radix MMU; the hash MMU has no tables that lead to the image, nor does drgn."""
     page_size = _ppc64_page_size(image)
     for root in _roots(image, ("swapper_pg_dir",)) if page_size else ():
         lines = [
@@ -328,6 +328,25 @@ def _ppc64le(memory: PhysicalMemory, image: Image) -> Iterator[Mapped]:
         # The first way is by tables; the other takes the linear mapping for granted.
         if _is_mapped(memory, image, Architecture.PPC64, lines, _PPC64_LINEAR, 1):
             yield _PPC64_LINEAR, lines
+
+
+def has_hash_mmu(memory: PhysicalMemory, image: Image) -> bool:
+    """
+    Whether a kernel of ppc64le runs on a CPU with the hash MMU.
+
+    Facts: MMU_FTR_HPTE_TABLE and MMU_FTR_TYPE_RADIX (arch/powerpc/include/asm/mmu.h) of
+    ``cur_cpu_spec``, which is in the linear mapping.
+    """
+    spec = number(memory, image, "cur_cpu_spec") if _ppc64_page_size(image) else None
+    btf = _btf(memory, image)
+    if spec is None or spec < _PPC64_LINEAR or btf is None:
+        return False
+    try:
+        offset = btf.offset_of("cpu_spec", "mmu_features") // 8
+    except BtfError:
+        return False
+    features = try_read(memory.read, spec - _PPC64_LINEAR + offset, 4)
+    return features is not None and int.from_bytes(features, "little") & 0x41 == 0x01
 
 
 def _ppc64_page_size(image: Image) -> int:

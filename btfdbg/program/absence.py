@@ -196,6 +196,8 @@ _TRACES: dict[str, Trace] = {
     # kernel/smp.c; a kernel for one CPU has kernel/up.c.
     "__per_cpu_offset": _MANY_CPUS,
     "__rwsem_set_reader_owned": _inlined_reader,
+    # Without it drgn takes 7.1 for 6.4, which numbers registers otherwise (1735858caa4b).
+    "__start_orc_header": _function("__stop_orc_header", "has a header before its ORC tables"),
     "__start_orc_unwind": _ORC,
     "__start_orc_unwind_ip": _ORC,
     "__stop_orc_unwind": _ORC,

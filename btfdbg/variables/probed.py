@@ -100,7 +100,7 @@ SYMBOLS = frozenset(("__start_init_task", "__end_init_task"))
 
 TABLES = frozenset(
     (
-        "__start_orc_unwind", "__start_orc_unwind_ip",
+        "__start_orc_header", "__start_orc_unwind", "__start_orc_unwind_ip",
         "__stop_orc_unwind", "__stop_orc_unwind_ip",
     )
 )  # fmt: skip

@@ -11,7 +11,7 @@ import pytest
 
 from btfdbg.btf.builder import Builder
 from btfdbg.kallsyms.addresses import Encoding
-from btfdbg.kallsyms.image_lines import WAYS, Image
+from btfdbg.kallsyms.image_lines import WAYS, Image, has_hash_mmu
 
 _STEXT = 0x200000
 _ROOT, _NEXT, _BTF, _LAYOUT = 0x10000, 0x40000, 0x50000, 0x60000
@@ -153,3 +153,23 @@ def test_s390x_before_6_10_lies_at_equal_addresses() -> None:
     ((distance, lines),) = made("s390x", memory, of)
     assert distance == 0
     assert lines == ["PAGESIZE=4096", f"SYMBOL(swapper_pg_dir)={_ROOT:x}"]
+
+
+@pytest.mark.parametrize(
+    ("features", "found"),
+    [(0x01, True), (0x41, False), (0x40, False), (0, False)],  # hash, both, radix, neither
+)
+def test_the_hash_mmu_is_known_by_the_features_of_the_cpu(features: int, found: bool) -> None:
+    builder = Builder()
+    word = builder.add_int("unsigned int", 4)
+    builder.add_struct("cpu_spec", 16)
+    builder.add_field("pvr_mask", word, 0)
+    builder.add_field("mmu_features", word, 64)
+    btf = builder.build()
+    memory = Memory()
+    memory.put(_BTF, btf)
+    memory.put(_LAYOUT, struct.pack("<Q", _LINEAR + _NEXT))
+    memory.put(_NEXT, struct.pack("<4I", 0, 0, features, 0))
+    symbols = {"__hash_page_4K": 1, "__start_BTF": _BTF, "__stop_BTF": _BTF + len(btf)}
+    of = image(Encoding.PLACE, 0, cur_cpu_spec=_LAYOUT, **symbols)
+    assert has_hash_mmu(memory, of) is found  # type: ignore[arg-type]
