@@ -21,10 +21,10 @@
   ``uses`` (what a pointer is taken for), ``operand`` (of an instruction);
 * what faulted: ``access``, ``pointers`` (what a value says of itself), ``slab_state``,
   ``own_structs``; the listing of ``dis``: ``listing``;
-* variables, from code and memory: ``references``, ``globals``, ``reading``, ``evidence``,
-  ``enclosing``, ``contents``; what other kernels have, borne out by them: ``touches``,
-  ``borne_out``; what speaks against a number: ``reference_index`` (all places at once),
-  ``accesses``.
+* variables, from code and memory: ``references``, ``globals``, ``reading``, ``bounds`` (what
+  UBSAN's checks say of tables), ``evidence``, ``enclosing``, ``contents``; what other kernels
+  have, borne out by them: ``touches``, ``borne_out``; what speaks against a number:
+  ``reference_index`` (all places at once), ``accesses``.
 
 A value is shown only if it is proven to be what the function was called with; anything else
 has a reason instead.

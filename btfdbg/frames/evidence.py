@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 import drgn
 from drgn import Qualifiers, TypeKind
 
+from btfdbg.frames.bounds import Bound
 from btfdbg.frames.contents import is_list_of
 from btfdbg.frames.layout import member_at, pointed_to, size_of, underlying
 from btfdbg.lazy_dataclass import dataclass
@@ -66,6 +67,7 @@ class Evidence:
     :ivar words: What pointers in it point to, by offset; const or not.
     :ivar exact: The same, where const has to agree.
     :ivar lengths: Of the table that it is, by what stands beside pointers to it.
+    :ivar bounds: Tables of which it may be one, by checks of indexes where code adds one to it.
     """
 
     def __init__(self, start: int, size: int) -> None:
@@ -78,6 +80,7 @@ class Evidence:
         self.exact: list[tuple[int, drgn.Type, str]] = []
         self.texts: list[str] = []
         self.lengths: set[int] = set()
+        self.bounds: list[Bound] = []
         self.reach = 0  # bytes of it that the code names
         self.named = 0  # the last of its bytes whose address the code has
         self.unread = False  # a function that names it cannot be analysed

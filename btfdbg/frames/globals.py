@@ -23,6 +23,7 @@ from btfdbg.btf import Kind, kinds
 from btfdbg.btf.fields import SIZE_OR_TYPE
 from btfdbg.errors import DebugInfoError
 from btfdbg.frames.arguments import recovery
+from btfdbg.frames.bounds import first_element
 from btfdbg.frames.contents import Mark, Shapes, is_list_of
 from btfdbg.frames.counted import length_beside
 from btfdbg.frames.evidence import INLINE, CodeType, Evidence, spelled_out
@@ -31,9 +32,11 @@ from btfdbg.frames.reading import collect, telling
 from btfdbg.frames.references import pointers, present, references
 from btfdbg.frames.types import Types
 from btfdbg.lazy_dataclass import replace
-from btfdbg.variables.placement import extent_at
+from btfdbg.variables.placement import Extent, extent_at
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from btfdbg.btf import Btf
     from btfdbg.frames.function import Function
     from btfdbg.frames.recover import Recovery
@@ -48,6 +51,7 @@ _MAX_CONTENTS = 1 << 16
 _KERNEL = 1 << 63
 _WORD = 8
 _MAX_NESTED = 3
+_MAX_POINTEES = 256
 # include/trace/stages/stage6_event_callback.h: "static char print_fmt_##call[] = print;"
 _PRINT_FORMAT = ".print_fmt"
 _MAX_FIRST = 4096
@@ -178,10 +182,10 @@ class CodeTypes:
         if shapes is None or data is None or (evidence.values and symbol.size <= _WORD):
             return None
         functions = shapes.functions(data, module)
-        marks, said = self._marks(module, evidence, shapes)
+        extent = extent_at(symbol.address, symbol.size, exact=bool(module))
+        marks, said = self._marks(module, evidence, shapes, extent, data, functions)
         if not functions and not marks:
             return None
-        extent = extent_at(symbol.address, symbol.size, exact=bool(module))
         is_list = any(is_list_of(underlying(t).tag) for at, t, _ in evidence.exact if not at)
         text = shapes.of(marks, functions, extent, data, is_list=is_list)
         if text is None or text.rpartition(" ")[2] in INLINE:
@@ -194,7 +198,13 @@ class CodeTypes:
         return CodeType(text, f"contents: it has {first[0]} at {at:#x}", evidence.reach)
 
     def _marks(
-        self, module: str, evidence: Evidence, shapes: Shapes
+        self,
+        module: str,
+        evidence: Evidence,
+        shapes: Shapes,
+        extent: Extent,
+        data: bytes,
+        functions: Mapping[int, object],
     ) -> tuple[list[Mark], list[str]]:
         btf = self._session.modules.get(module) if module else None
         btf = self._session.vmlinux if btf is None else btf
@@ -212,7 +222,36 @@ class CodeTypes:
             if real.tag and ids:
                 marks[Mark(offset, ids)] = None
                 said.append(why)
+        ids, checks = first_element(evidence.bounds, btf, extent, shapes.pointers_to)
+        if ids and self._bears_out(btf, ids, data, functions):
+            marks[Mark(0, ids)] = None
+            said += checks
         return list(marks), said
+
+    def _bears_out(
+        self, btf: Btf, ids: frozenset[int], data: bytes, functions: Mapping[int, object]
+    ) -> bool:
+        """
+        Whether memory says the same of a table's elements as a check of an index.
+
+        The check may be that of another table of as many elements as large: one index that is
+        checked once goes into both (evm_crypto.c: ``hash_algo_name`` and ``evm_tfm``).
+        """
+        targets = {
+            btf.name_of(btf.skip_mods_and_typedefs(t.type))
+            for t in map(btf.type_by_id, ids)
+            if isinstance(t, kinds.Ptr)
+        }
+        if not targets:
+            return bool(functions)  # which have to stand where such an element has them
+        types = Types(self._session, self._made.text, "")
+        found = set()
+        for at in range(0, min(len(data), _WORD * _MAX_POINTEES), _WORD):
+            word = int.from_bytes(data[at : at + _WORD], "little")
+            typed = types.at((None, word, 64), 0) if word >= _KERNEL else None
+            if typed is not None and typed.type is not None:
+                found.add(_element(typed.type))
+        return bool(found) and found <= targets
 
     def _shapes_of(self, module: str) -> Shapes | None:
         if module not in self._shapes:
@@ -345,6 +384,14 @@ class CodeTypes:
             if len(found) > MAX_FUNCTIONS:
                 return None
         return list(found.values())
+
+
+def _element(type_: drgn.Type) -> str | None:
+    """The name of a struct or union, or of the one that an array is of; None of other types."""
+    real = underlying(type_)
+    while real.kind is TypeKind.ARRAY:
+        real = underlying(real.type)
+    return real.tag if real.kind in (TypeKind.STRUCT, TypeKind.UNION) else None
 
 
 def _one_record(types: list[drgn.Type], writable: bool) -> drgn.Type | None:

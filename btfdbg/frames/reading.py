@@ -10,11 +10,25 @@ from typing import TYPE_CHECKING, Any
 import drgn
 from drgn import Qualifiers, TypeKind
 
+from btfdbg.frames.bounds import HANDLER, bound_at
 from btfdbg.frames.evidence import Evidence
 from btfdbg.frames.flow import FunctionFlow
-from btfdbg.frames.ir import ADDRESS, CALL, CONST, JUMP, STOP, STORE, Insn, Op
+from btfdbg.frames.ir import (
+    ADD,
+    ADDREG,
+    ADDRESS,
+    CALL,
+    CONST,
+    DEF,
+    JUMP,
+    STOP,
+    STORE,
+    Insn,
+    Mem,
+    Op,
+)
 from btfdbg.frames.layout import pointed_to, size_of, underlying
-from btfdbg.frames.state import State, Value
+from btfdbg.frames.state import Base, State, Value
 from btfdbg.frames.types import Types
 
 if TYPE_CHECKING:
@@ -26,6 +40,7 @@ if TYPE_CHECKING:
 _MAX_SIZE = 1 << 20
 _M64 = (1 << 64) - 1
 _WORD = 8
+_MAX_MET = 16
 _RECORDS = (TypeKind.STRUCT, TypeKind.UNION)
 # What only atomic_t's functions do (arch/x86/include/asm/atomic.h): a refcount_t's fetch as well.
 _ATOMIC = ("lock inc", "lock dec", "lock add", "lock sub")
@@ -41,6 +56,7 @@ def collect(session: Session, made: Recovery, function: Function, evidence: Evid
     reader = _Reader(session, made, flow, prototype, evidence)
     for insn, state in flow.states():
         reader.read(insn, state)
+    reader.end()
 
 
 class _Reader:
@@ -59,6 +75,9 @@ class _Reader:
         self._prototype = prototype
         self._evidence = evidence
         self._types = Types(session, made.text, prototype, flow.insns)
+        self._records: list[int] = []
+        self._indexed = False
+        self._met: set[Base] = set()
 
     def read(self, insn: Insn, state: State) -> None:
         """Take in one instruction."""
@@ -70,6 +89,7 @@ class _Reader:
             where = None if mem.segment else self._flow.address_of(state, mem, insn.end)
             if where is not None:
                 self._access(where, size)
+            self._indexes(mem, state)
         if insn.text[0] == "cmp":
             self._compares(insn, state)
         elif insn.text[0] in _ATOMIC:
@@ -79,7 +99,14 @@ class _Reader:
                 self._store(op, insn, state)
             elif op[0] == CONST:
                 self._named(op[2] & _M64)
+            elif op[0] == ADD:
+                self._adds((None, op[3] & _M64, 64), state.regs[op[2]])
+            elif op[0] == ADDREG and op[4] > 0:
+                self._adds(state.regs[op[2]], state.regs[op[3]])
+            elif op[0] == DEF and insn.text[0] == "add" and len(op[2]) == 2:
+                self._adds(*(state.regs[register] for register in op[2]))
             elif op[0] == ADDRESS:
+                self._indexes(op[2], state)
                 found = self._flow.address_of(state, op[2], insn.end)
                 if found is not None and found[0] is None:
                     self._named(found[1])
@@ -88,6 +115,55 @@ class _Reader:
         evidence = self._evidence
         if evidence.holds(address):
             evidence.named = max(evidence.named, address - evidence.start)
+
+    # Tables
+
+    def _indexes(self, mem: Mem, state: State) -> None:
+        """Whether an index is added to the variable's address in a memory operand."""
+        if mem.index_by is None or mem.segment or mem.base == "pc":
+            return
+        base = (None, 0, 64) if mem.base is None else state.regs[mem.base]
+        index = state.regs[mem.index_by]
+        if base[0] is None and base[2] == 64 and index[0] is not None:
+            self._indexed |= self._evidence.holds((base[1] + mem.disp) & _M64)
+        elif index[0] is None and index[2] == 64 and base[0] is not None and mem.scale == 1:
+            self._indexed |= self._evidence.holds((index[1] + mem.disp) & _M64)
+
+    def _adds(self, one: Value, other: Value) -> None:
+        """Whether an index is added to the variable's address."""
+        for address, index in ((one, other), (other, one)):
+            if address[0] is None and address[2] == 64 and index[0] is not None:
+                self._indexed |= self._evidence.holds(address[1])
+
+    def _is_walked(self, base: Base) -> bool:
+        """Whether a value begins in the variable, and goes on by some bytes each time."""
+        todo, seen, begins, goes_on = [base], {base}, False, False
+        while todo:
+            for way in self._flow.brought(todo.pop()) or [None]:
+                if way is None or way[2] < 64:
+                    return False
+                if way[0] is None:
+                    if not self._evidence.holds(way[1]):
+                        return False
+                    begins = True
+                    continue
+                goes_on |= way[1] != 0
+                if way[0] not in seen:
+                    seen.add(way[0])
+                    todo.append(way[0])
+            if len(seen) > _MAX_MET:
+                return False
+        return begins and goes_on
+
+    def end(self) -> None:
+        """Take in what the function as a whole says."""
+        if not self._records:
+            return
+        if self._indexed or any(self._is_walked(base) for base in self._met):
+            for record in self._records:
+                bound = bound_at(record, self._made.text.memory)
+                if bound is not None:
+                    self._evidence.bounds.append(bound)
 
     def _compares(self, insn: Insn, state: State) -> None:
         """Whether what the variable begins with is compared with the variable's address."""
@@ -128,6 +204,11 @@ class _Reader:
     def _call(self, target: int, state: State) -> None:
         prototype = self._made.text.prototype_at(target)
         if isinstance(prototype, str):
+            return
+        if prototype.name == HANDLER:
+            base, record, bits = state.regs[self._made.arch.ARGUMENTS[0]]
+            if base is None and bits == 64:
+                self._records.append(record)
             return
         for param, value in prototype.words(state.regs):
             if self._is_of_wanted(value):
@@ -216,6 +297,8 @@ class _Reader:
     def _access(self, where: Value, size: int) -> None:
         base, k, _ = where
         evidence = self._evidence
+        if base is not None and base[0] == "phi":
+            self._met.add(base)
         if size > _WORD:
             return
         if base is None:
