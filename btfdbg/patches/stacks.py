@@ -116,34 +116,54 @@ _ARM64_LAST = (
 
 def print_user_registers(trace: Any) -> None:
     """
-    What user space entered the kernel with, below an arm64 stack that it leads to.
+    What user space entered the kernel with, as far as drgn has not printed it below a stack.
 
-    drgn's unwinder ends at the kernel's last frame there; elsewhere it goes on into user space,
-    and drgn prints the registers itself.
+    On arm64 drgn's unwinder ends at the kernel's last frame; elsewhere it goes on into user
+    space, and drgn prints the registers. On x86-64 it lacks the number of the system call.
     """
-    prog = trace.prog
-    if _arch(prog) is not Architecture.AARCH64 or not len(trace):
+    arch = _arch(trace.prog)
+    try:
+        if arch is Architecture.AARCH64 and len(trace):
+            _print_arm64(trace)
+        elif arch is Architecture.X86_64:
+            _print_orig_rax(trace)
+    except (LookupError, AttributeError, drgn.FaultError):
         return
+
+
+def _print_orig_rax(trace: Any) -> None:
+    """``ORIG_RAX``, which crash has in the last row."""
+    from drgn.helpers.linux.stack import StackKind
+
+    from btfdbg.program.user_registers import is_user_space
+
+    if len(trace.segments) < 2 or trace.segments[-1].kind is not StackKind.USER:
+        return
+    kernels, users = trace.segments[-2].frames[-1], trace.segments[-1].frames[0]
+    # Where the kernel's last frame ends: entry_SYSCALL_64 and error_entry push them there.
+    regs = Object(trace.prog, "struct pt_regs", address=kernels.sp).read_()
+    if is_user_space("x86_64", regs) and int(regs.ip) == users.pc and int(regs.sp) == users.sp:
+        print(f"    ORIG_RAX: {int(regs.orig_ax):016x}")
+
+
+def _print_arm64(trace: Any) -> None:
     from drgn.helpers.common.stack import print_registers as drgns
 
     from btfdbg.program.user_registers import around_record
 
-    try:
-        last = trace[-1]
-        if last.pc >> 55 & 1 == 0:
-            return  # a frame of user space: drgn has its registers
-        regs = around_record(prog, last.register("x29"))
-        if regs is None:
-            return
-        values = {f"x{i}": int(regs.regs[i]) for i in range(31)}
-        values |= {"lr": values["x30"], "sp": int(regs.sp), "pc": int(regs.pc)}
-        cells = [
-            f"{title}: {int(regs.member_(name)) & mask:0{width}x}"
-            for name, title, width, mask in _ARM64_LAST
-        ]
-    except (LookupError, AttributeError, drgn.FaultError):
+    last = trace[-1]
+    if last.pc >> 55 & 1 == 0:
+        return  # a frame of user space: drgn has its registers
+    regs = around_record(trace.prog, last.register("x29"))
+    if regs is None:
         return
-    drgns(prog, values)
+    values = {f"x{i}": int(regs.regs[i]) for i in range(31)}
+    values |= {"lr": values["x30"], "sp": int(regs.sp), "pc": int(regs.pc)}
+    cells = [
+        f"{title}: {int(regs.member_(name)) & mask:0{width}x}"
+        for name, title, width, mask in _ARM64_LAST
+    ]
+    drgns(trace.prog, values)
     print(f"    {'  '.join(cells)}")
 
 
