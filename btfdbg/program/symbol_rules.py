@@ -115,7 +115,13 @@ def panic_cpu(session: Session) -> int | None:
     return cpu
 
 
+def stext(session: Session) -> int | None:
+    """``_stext``, as VMCOREINFO says it: without it no code is evidence for anything."""
+    return session.vmcoreinfo.symbols.get("_stext")
+
+
 RULES: dict[str, Callable[[Session], int | None]] = {
+    "_stext": stext,
     "__per_cpu_start": per_cpu_start,
     "modules": modules,
     **sysfs_rules.RULES,

@@ -25,3 +25,11 @@ def test_the_log_and_the_variable_agree(core: Path, monkeypatch: pytest.MonkeyPa
     # Records of drgn's helper say the same.
     monkeypatch.setattr("btfdbg.program.log_records.find_session", lambda prog: None)
     assert symbol_rules.panic_cpu(session) == found
+
+
+@pytest.mark.parametrize("core", sorted(COREFILES.glob("*.vmcore")), ids=lambda core: core.stem)
+def test_where_the_text_begins_vmcoreinfo_says_as_well(core: Path) -> None:
+    session = btfdbg.session(btfdbg.program_from_core_dump(core))
+    (symbol,) = session.lookup_symbols("_stext")
+    assert symbol.source != symbol_rules.SOURCE
+    assert symbol_rules.RULES["_stext"](session) == symbol.address
