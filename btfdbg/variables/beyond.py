@@ -69,7 +69,7 @@ def is_doubtful(
     if not holds_by_itself(known, proposal):
         return False
     if proposal.source is Source.RULE:
-        return _is_doubtful_rule(context, type_, proposal, known)
+        return _is_doubtful_rule(context, symbol, type_, proposal, known)
     own = [c for c in own_or_curated(context, symbol.name) if c.kernels]
     number = type_.unaliased_kind() in _NUMBERS
     if number and (not own or _is_elsewhere(context, own, type_, symbol)):
@@ -78,6 +78,7 @@ def is_doubtful(
         return True
     return (
         _may_be_plain_count(context, type_)
+        or _may_be_a_table(context, symbol, type_)
         or (number and _has_an_enum(context, symbol.name, type_))
         or _has_room(context, symbol, type_, room)
         or _is_otherwise_on_first_cpu(context, symbol, type_)
@@ -146,6 +147,16 @@ def _may_be_plain_count(context: Context, type_: Type) -> bool:
         return False
     plain = context.types.from_text(_COUNT)
     return plain is not None and size_of(plain) == size_of(type_)
+
+
+def _may_be_a_table(context: Context, symbol: Symbol, type_: Type) -> bool:
+    """Whether a structure has more room than alignment explains, which a table of them fills."""
+    size = size_of(type_)
+    if type_.unaliased_kind() not in _RECORDS or not size or symbol.size % size:
+        return False
+    if context.checker.fills(type_, symbol):
+        return False
+    return symbol.size // size in context.checker.lengths(type_.type_name())
 
 
 def _has_an_enum(context: Context, name: str, type_: Type) -> bool:
@@ -270,7 +281,9 @@ def ends_open(type_: Type) -> bool:
     return last.kind is TypeKind.ARRAY and not last.length
 
 
-def _is_doubtful_rule(context: Context, type_: Type, proposal: Proposal, known: KnownName) -> bool:
+def _is_doubtful_rule(
+    context: Context, symbol: Symbol, type_: Type, proposal: Proposal, known: KnownName
+) -> bool:
     """Whether what a family or a parameter says may be another type in the same place."""
     if proposal.tier[0] == Tier.PARAMETER:
         if type_.unaliased_kind() is not TypeKind.INT:
@@ -279,9 +292,19 @@ def _is_doubtful_rule(context: Context, type_: Type, proposal: Proposal, known: 
         other = {element_of(c.type) for c in known.candidates if c.kernels} - {proposal.type}
         name = _SHORT.get(type_.type_name(), "")
         return bool(other) or (bool(name) and context.types.from_text(name) is not None)
-    if type_.unaliased_kind() is TypeKind.POINTER:
+    if _is_a_pointer(context, symbol, type_):
         return proposal.support < context.policy.pointer_family
     return type_.kind is TypeKind.ARRAY and _points_to_const_as_well(context, type_)
+
+
+def _is_a_pointer(context: Context, symbol: Symbol, type_: Type) -> bool:
+    """Whether a type is a pointer, or a table of one that holds nothing, as a number of 0 does."""
+    if type_.kind is not TypeKind.ARRAY:
+        return type_.unaliased_kind() is TypeKind.POINTER
+    if type_.length != 1 or type_.type.unaliased_kind() is not TypeKind.POINTER:
+        return False
+    data = context.checker.contents(symbol)
+    return data is None or not any(data)
 
 
 def _points_to_const_as_well(context: Context, type_: Type) -> bool:

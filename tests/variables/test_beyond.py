@@ -54,7 +54,8 @@ def _btf() -> Btf:
         builder.add_array(int_, const_policy, length)
     char = builder.add_int("char", 1)
     text = builder.add_ptr(builder.add_const(char))
-    builder.add_array(int_, text, 2)
+    for length in (1, 2):
+        builder.add_array(int_, text, length)
     builder.add_array(int_, builder.add_const(text), 2)
     builder.add_array(int_, builder.add_ptr(char), 2)
     builder.add_array(int_, policy, 2)
@@ -311,3 +312,28 @@ def test_of_two_kernels_as_far_away_in_time_neither_is_believed_alone(
     variables = _variables(database, *symbols, machine="aarch64")
     found = variables.find("v")
     assert (None if found is None else found.type.type_name()) == given
+
+
+@pytest.mark.parametrize(("room", "given"), [(48, False), (64, True), (40, True)])
+def test_a_structure_alone_is_none_that_fills_its_place_with_others(room: int, given: bool) -> None:
+    # huge_boot_pages of 6.12: a list for each of 1024 nodes, in memory that was freed.
+    init = (Sym("__init_begin", 0x4400, 1), Sym("__init_end", 0x4800, 1))
+    symbols = (*init, Sym("v", 0x4508, room), Sym("w", 0x4508 + room, 4))
+    assert _type("struct policy", (OLD,), *symbols) == ("struct policy" if given else None)
+    assert _type("struct policy", (OLD, NEW), *symbols) == "struct policy"
+
+
+@pytest.mark.parametrize(
+    ("members", "holds", "given"), [(4, False, False), (4, True, True), (12, False, True)]
+)
+def test_a_table_of_one_that_holds_nothing_may_be_a_number(
+    members: int, holds: bool, given: bool
+) -> None:
+    # huge_shmem_orders_madvise of 6.12, an unsigned long.
+    rows = [(f"{n}_of_work", "const char *[1]", (OLD,)) for n in "abcdefghijkl"[:members]]
+    symbols = (Sym("some_of_work", 0x100, 8), Sym("w", 0x108, 4))
+    memory = _memory(0x100, (BASE + FILE).to_bytes(8, "little") if holds else b"")
+    found = _variables(_database(*rows), *symbols, memory=memory).find("some_of_work")
+    assert (None if found is None else found.type.type_name()) == (
+        "const char *[1]" if given else None
+    )
