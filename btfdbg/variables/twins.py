@@ -143,19 +143,19 @@ def _shares_its_place(context: Context, symbol: Symbol) -> bool:
 
 
 def _reads_longer(context: Context, symbol: Symbol, type_: Type) -> bool:
-    """Whether a string that is in memory which is freed after boot, and still there, is longer."""
+    """
+    Whether a string in memory that is freed after boot is longer, or may be by what is left there.
+
+    One letter more that would fill the place is as likely where the string is gone.
+    """
     if context.places.of(symbol.address) is not SectionKind.INIT or size_of(type_.type) != 1:
         return False
     data, size = context.checker.contents(symbol), size_of(type_) or 0
-    if data is None:
-        return False
-    text, end, rest = data.partition(b"\0")
-    return (
-        len(text) >= size
-        and bool(end)
-        and not any(rest)
-        and text.decode("ascii", "replace").isprintable()
-    )
+    text, end, rest = (data or b"").partition(b"\0")
+    if not text or not end or any(rest) or not text.decode("ascii", "replace").isprintable():
+        tree = tree_of(type_)
+        return tree is not None and is_const(tree) and size + 1 == symbol.size
+    return len(text) >= size
 
 
 def _may_point_elsewhere(context: Context, symbol: Symbol, type_: Type, known: KnownName) -> bool:
