@@ -25,7 +25,7 @@ SOURCES = (
     ROOT / "corefiles/programs/cf_bpf.bpf.c",
 )
 _HELPERS = Path("/usr/include/bpf/bpf_helpers.h")
-CLANGS = [f"clang-{v}" for v in range(14, 22) if shutil.which(f"clang-{v}")]
+CLANGS = [f"clang-{v}" for v in range(14, 24) if shutil.which(f"clang-{v}")]
 
 
 def loaded(btf: Btf, **facts: dict[str, int]) -> Btf:
