@@ -150,8 +150,14 @@ def _may_be_plain_count(context: Context, type_: Type) -> bool:
 
 
 def _may_be_a_table(context: Context, symbol: Symbol, type_: Type) -> bool:
-    """Whether a structure has more room than alignment explains, which a table of them fills."""
+    """
+    Whether a structure has more room than alignment explains, which a table of them fills.
+
+    Asked of what is freed after boot; elsewhere what stands in the room says more.
+    """
     size = size_of(type_)
+    if context.places.of(symbol.address) is not SectionKind.INIT:
+        return False
     if type_.unaliased_kind() not in _RECORDS or not size or symbol.size % size:
         return False
     if context.checker.fills(type_, symbol):
