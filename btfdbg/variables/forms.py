@@ -219,8 +219,6 @@ class Forms:
 
 def size_of(type_: Type) -> int | None:
     """Bytes of an object; ``None`` for functions, void and incomplete types."""
-    if type_.unaliased_kind() in (TypeKind.FUNCTION, TypeKind.VOID):
-        return None
     try:
         return int(drgn.sizeof(type_))
     except TypeError:
