@@ -69,6 +69,22 @@ def order_bare(below: list[list[int]]) -> bytearray:
     return done
 
 
+def cut_bare(words: memoryview, slices: list[slice]) -> bytes:
+    """Cut the elements of each record out of all words, in a C loop."""
+    return b"".join(map(words.__getitem__, slices))
+
+
+def layout_bare(starts: list[int], sizes: list[int], units: list[int]) -> bool:
+    """Ask of each member whether it is aligned, and ends before the next one begins."""
+    before = 0
+    odd = False
+    for start, size, unit in zip(starts, sizes, units, strict=True):
+        if start % unit or start < before:
+            odd = True
+        before = start + size
+    return odd
+
+
 def main() -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.btf_floor", description=__doc__)
@@ -95,6 +111,8 @@ def main() -> int:
     offsets: list[int] = []
     ends: list[tuple[int, int]] = []
     below: list[list[int]] = [[]]
+    slices: list[slice] = []
+    members = 0
     for type_id, kind in zip(btf.own_ids(), btf.own_kinds(), strict=True):
         # Of prototypes C needs few.
         below.append([] if kind == FUNC_PROTO else [int(t) for t in btf.iter_type_refs(type_id)])
@@ -102,6 +120,9 @@ def main() -> int:
             first = len(offsets)
             offsets += btf.record(type_id)[3 :: LAYOUTS[kind].elem_words]
             ends.append((first, len(offsets)))
+            members += len(offsets) - first if kind in COMPOSITES else 0
+        if kind in COMPOSITES or kind in (ENUM, ENUM64, FUNC_PROTO):
+            slices.append(slice(btf.offsets[type_id - 1] + 3, btf.record_end(type_id)))
     text, find = btf.strings.data.decode("latin-1"), btf.strings.data.find
 
     def cut() -> list[str]:
@@ -112,7 +133,11 @@ def main() -> int:
     header = "".join(dump_c(btf))
     index = least(rounds, lambda: index_bare(bytes(lengths), long, end))
     dump = {
+        f"{len(slices):,} records' elements cut out": lambda: cut_bare(btf.words, slices),
         f"{len(names):,} names cut": cut,
+        f"{members:,} members held against the one before": lambda: layout_bare(
+            [64] * members, [64] * members, [8] * members
+        ),
         f"{len(names):,} lines joined out of ready parts": lambda: lines_bare(lefts, names, ends),
         f"{len(below):,} types ordered, a step for each reference": lambda: order_bare(below),
         f"{len(header):,} characters encoded": header.encode,
