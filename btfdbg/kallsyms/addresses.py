@@ -85,6 +85,8 @@ class Addresses:
         self._audited = False
         # What was looked for last and where it is: who has found a symbol asks for its names.
         self._last: tuple[int, int] | None = None
+        # Where that was: who goes from function to function stays in a window.
+        self._near = 0
         self.count = count
         self.problems: list[str] = []
 
@@ -123,6 +125,9 @@ class Addresses:
         return found
 
     def _search(self, address: int) -> int:
+        near = self._windows.get(self._near)
+        if near is not None and near[1][0] <= address - near[0] < near[1][-1]:
+            return self._near * WINDOW + bisect_right(near[1], address - near[0]) - 1
         low, high = 0, self.window_count
         while low < high:
             middle = probe = (low + high) // 2
@@ -140,12 +145,16 @@ class Addresses:
         while number >= 0:
             window = self._window(number)
             if window is not None:
+                self._near = number
                 return number * WINDOW + bisect_right(window[1], address - window[0]) - 1
             number -= 1
         return -1
 
     def first_equal(self, index: int) -> int:
         """Index of the first entry with the address of the one at ``index``."""
+        window, place = self._windows.get(index // WINDOW), index % WINDOW
+        if window is not None and place and window[1][place - 1] != window[1][place]:
+            return index
         address = self.at(index)
         while index > 0 and self.at(index - 1) == address:
             index -= 1
@@ -157,6 +166,11 @@ class Addresses:
 
         :return: None at the end of the table and before a damaged part.
         """
+        window, place = self._windows.get(index // WINDOW), index % WINDOW + 1
+        if window is not None and place < len(window[1]):
+            base, entries = window
+            if entries[place - 1] != entries[place]:
+                return base + entries[place]
         address = self.at(index)
         for i in range(index + 1, self.count):
             other = self.at(i)

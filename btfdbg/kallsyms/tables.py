@@ -123,14 +123,14 @@ class KallsymsTable:
         if start is None or index < self.hidden_count:
             return None
         first = self._addresses.first_equal(index)
-        extents = [self._extent(alias) for alias in range(first, index + 1)]
-        size = max(extents, default=0)
+        symbols = [self._sym(alias) for alias in range(first, index + 1)]
+        size = max((symbol.size for symbol in symbols if symbol is not None), default=0)
         if address != start and address - start >= size:
             return None
-        for alias, extent in enumerate(extents, first):
+        for symbol in symbols:
             # Not the end of what lies before, if something begins here too.
-            if size == 0 or extent:
-                return self._sym(alias)
+            if size == 0 or (symbol is not None and symbol.size):
+                return symbol
         return None
 
     def names_at(self, address: int) -> tuple[str, ...]:
@@ -275,13 +275,6 @@ class KallsymsTable:
     def _addresses_top(self) -> int:
         """Address of the last symbol; an image ends in the upper half or near it."""
         return self._addresses.at(self.count - 1) or 0
-
-    def _extent(self, index: int) -> int:
-        name = self._names.at(index)
-        start = self._addresses.at(index)
-        if name is None or start is None:
-            return 0
-        return self._size(index, text_of(name[1:]), start)
 
     def _size(self, index: int, name: str, start: int) -> int:
         """Bytes to the next symbol, or to the end of a table whose size is known."""
