@@ -62,7 +62,7 @@ class Kernel:
         return symbols_.link_address(sym, self.offset, self.percpu_absolute)
 
 
-class _Expanded:
+class Expanded:
     """A symbol table with all its names, and what begins at an address, at hand."""
 
     def __init__(self, table: SymbolTable, syms: Sequence[Sym]) -> None:
@@ -133,7 +133,7 @@ def gather(session: Session, without: tuple[str, ...] = ()) -> Kernel:
     untyped = 0
     in_btf = {name for part in btf.chain() for name, _ in named_types(part, (Kind.VAR,))}
     reads_code, session.reads_code = session.reads_code, False
-    session.symbols = _Expanded(table, syms)
+    session.symbols = Expanded(table, syms)
     try:
         wanted = [s for s in syms if not is_text(s) and not s.name.startswith(without)]
         judged: dict[tuple[str, int], TypedVariable] = {}

@@ -54,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the table."""
+    from btfdbg.handover.kernel import Expanded
     from btfdbg.program.open import program_from_core_dump
     from btfdbg.program.session import session
     from btfdbg.variables import Source
@@ -73,7 +74,10 @@ def run(args: argparse.Namespace) -> int:
         )
     counts: Counter[str] = Counter()
     left_out: Counter[str] = Counter()
-    names = sorted({s.name for s in found.symbols if s.type_letter not in _CODE})
+    # Before v6.2 a name is looked for among all: minutes, for all of them one by one.
+    symbols = list(found.symbols)
+    found.symbols = Expanded(found.symbols, symbols)
+    names = sorted({s.name for s in symbols if s.type_letter not in _CODE})
     if args.pattern:
         names = [n for n in names if any(fnmatchcase(n, p) for p in args.pattern)]
         if not names:
