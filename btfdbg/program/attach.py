@@ -367,10 +367,13 @@ def _objects(session: Session, options: Options) -> None:
         if name in probed.SYMBOLS:
             return []  # the kernel's, if anybody's
         if name in probed.TABLES:
+            from btfdbg.kallsyms.symbols import to_drgn
             from btfdbg.program.absence import refuse_missing
 
-            refuse_missing(session, name)
-            return []
+            found = session.symbols_by_rule(name)
+            if not found:
+                refuse_missing(session, name)
+            return [to_drgn(sym) for sym in found]
         session.ensure_modules()
         return find_module_symbol(prog, name, address, one)
 

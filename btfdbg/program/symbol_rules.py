@@ -5,7 +5,7 @@ what modules may use. What drgn needs beyond that follows from those: each rule
 here proves its result against the dump before it is believed.
 
 Owns the rules and nothing else; those by sysfs are in ``sysfs_rules``, those by code in
-``getters``. To add one: a function in ``RULES``.
+``getters``, of stacks' tables in ``orc_rules``. To add one: a function in ``RULES``.
 
 Facts: ``kernel/params.c`` (``/sys/module``).
 """
@@ -21,7 +21,7 @@ from btfdbg.btf import Kind, kinds
 from btfdbg.errors import BtfdbgError
 from btfdbg.kallsyms import Sym
 from btfdbg.lazy_pattern import pattern
-from btfdbg.program import getters, sysfs, sysfs_rules
+from btfdbg.program import getters, orc_rules, sysfs, sysfs_rules
 
 if TYPE_CHECKING:
     from btfdbg.program.session import Session
@@ -126,6 +126,7 @@ RULES: dict[str, Callable[[Session], int | None]] = {
     "modules": modules,
     **sysfs_rules.RULES,
     **getters.RULES,
+    **orc_rules.RULES,
 }
 
 
