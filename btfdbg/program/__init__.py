@@ -9,7 +9,8 @@ In reading order:
   one run to the next), ``packed_btf`` (out of a kdump file), ``sysfs``, ``bpf`` (of bpf programs);
 * drgn's questions: ``convert`` (BTF to drgn's types), ``finders``, ``answers`` (kept),
   ``module_objects``, ``homonyms`` (several types of one name), ``per_cpu``, ``symbol_rules``
-  (symbols that no table has), ``thread_size``;
+  (symbols that no table has; ``getters``, ``sysfs_rules``, ``orc_rules`` derive them),
+  ``thread_size``;
 * what is not there: ``absence`` and ``char_type`` (what drgn would conclude wrongly),
   ``untyped`` (why a name is no object), ``doubts`` (what the BTF leaves open);
 * modules: ``modules``, ``module_index``, ``module_notes``, ``module_restore``, ``modules_dir``;
