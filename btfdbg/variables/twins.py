@@ -107,7 +107,12 @@ def _is_own_list(context: Context, symbol: Symbol) -> bool:
 
 
 def _begins_with_list(type_: Type) -> bool:
-    """Whether the first member of a type's first member, and so on, is the head of a list."""
+    """
+    Whether the first member of a type's first member, and so on, is the head of a list.
+
+    A list has a head of its own kind where next and prev are the first members (struct
+    sk_buff_head).
+    """
     for _ in range(_MAX_DEPTH):
         bare = type_.unaliased()
         if bare.kind is TypeKind.ARRAY:
@@ -116,6 +121,8 @@ def _begins_with_list(type_: Type) -> bool:
         if bare.kind not in (TypeKind.STRUCT, TypeKind.UNION) or not bare.members:
             return False
         if bare.type_name().removeprefix("const ") == _LIST:
+            return True
+        if [member.name for member in bare.members[:2]] == ["next", "prev"]:
             return True
         type_ = bare.members[0].type
     return True

@@ -49,6 +49,11 @@ def _btf() -> Btf:
     builder.add_array(int_, head, 1)
     builder.add_struct("listed", 24, [])
     builder.add_field("node", head, 0)
+    links = builder.add_struct("", 16, [])
+    for offset, name in ((0, "next"), (64, "prev")):
+        builder.add_field(name, anything, offset)
+    builder.add_struct("sk_buff_head", 24, [])
+    builder.add_field("", links, 0)
     builder.add_struct("llist_head", 8, [])
     builder.add_field("first", anything, 0)
     stack = builder.add_struct("irq_stack", 8, [])
@@ -161,6 +166,7 @@ def test_a_list_that_points_at_itself_from_the_start_is_in_no_bss(
         ("struct names", (0, 0), False),  # targets of s390x is no attribute_group
         ("struct names", (0, 8), True),
         ("struct listed", (0, 0), True),
+        ("struct sk_buff_head", (0, 0), True),  # audit_queue
         ("struct list_head", (0, 0), True),
         ("struct list_head [1]", (0, 0), True),  # audit_rules_list
     ],
@@ -169,7 +175,7 @@ def test_what_points_at_itself_begins_with_a_list(
     type_: str, own: tuple[int, int], given: bool
 ) -> None:
     data = b"".join((BASE + DATA + offset).to_bytes(8, "little") for offset in own)
-    size = 16 if "head" in type_ else 24
+    size = 16 if "list_head" in type_ else 24
     for kernels in ((OLD,), BOTH):
         found = _one(type_, DATA, size, kernels=kernels, data=data)
         assert found == (type_ if given else None)
