@@ -17,7 +17,7 @@ from drgn import FaultError, Object
 
 from btfdbg.patches.revisit import Revisit
 from btfdbg.program.session import find_session
-from btfdbg.program.walks import remark, ring
+from btfdbg.program.walks import UNREAD, broken, remark, ring
 
 Walk = Callable[[Object], Iterator[Object]]
 
@@ -65,9 +65,9 @@ def hlist_for_each(original: Walk) -> Walk:
                     yield held
                 return
         except FaultError:
-            problem = "cannot be read further"
+            problem = UNREAD
         where = head.value_() if head.address_ is None else head.address_
-        what = "a hash list is damaged and may have lost entries"
+        what = f"{broken('a hash list', problem)} and may have lost entries"
         remark(head.prog_, what, f"at {where:#x} it {problem} after {count:,} entries")
 
     return walk

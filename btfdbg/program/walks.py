@@ -23,6 +23,9 @@ _MAX_SLOTS = 1 << 10
 # xa_mk_sibling() of the largest slot, in include/linux/xarray.h.
 _SIBLINGS = 64 << 2
 
+UNREAD = "cannot be read further"
+"""What a walk says where a node's memory cannot be read."""
+
 
 def remark(prog: drgn.Program, what: str, detail: str = "") -> None:
     """Leave a remark for the command that reads this Program."""
@@ -68,7 +71,7 @@ def ring(head: Object, way: int) -> Iterator[Object]:
         try:
             pair = pair_of(read(at, size))
         except (FaultError, OverflowError):
-            problem = "cannot be read further"
+            problem = UNREAD
             break
         if pair[back] != previous:
             problem = f"leads to {at:#x}, which is not of it"
@@ -95,7 +98,17 @@ def ring(head: Object, way: int) -> Iterator[Object]:
         remark(prog, "a list is damaged and was walked from both ends", where)
     else:
         where += f", {len(rest):,} more from its other end"
-        remark(prog, "a list is damaged and may have lost entries", where)
+        remark(prog, f"{broken('a list', problem)} and may have lost entries", where)
+
+
+def broken(name: str, problem: str) -> str:
+    """
+    What is wrong with a list: a page that was left out of the dump is no damage.
+
+    >>> broken("a list", UNREAD)
+    'a list could not be read to its end'
+    """
+    return f"{name} could not be read to its end" if problem == UNREAD else f"{name} is damaged"
 
 
 def closed_ring(prog: drgn.Program, link: int, limit: int) -> list[int]:

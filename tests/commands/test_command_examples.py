@@ -23,7 +23,7 @@ EXAMPLES = [
 ]
 LEFT_OUT = re.compile(
     r"\w+: ([\d,]+ reads? .*failed.*page excluded from the dump.*"
-    r"|a list is damaged and may have lost entries .*"
+    r"|a list could not be read to its end and may have lost entries .*"
     r"|not all of the files of a task can be reached .*)"
 )
 JSON_COMMANDS = (
