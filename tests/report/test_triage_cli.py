@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import mmap
 import os
 import signal
 import time
@@ -430,3 +431,10 @@ def test_a_kernel_that_lived_on_crashed_before_it_was_dumped(
     monkeypatch.setattr(DecidedLook, "panic_cpu", None)
     look = DecidedLook(look.session)
     assert _time_of_dump(look) == pytest.approx(stopped - (uptime - event.seconds))
+
+
+def test_memory_is_bounded_beyond_what_the_process_has(tmp_path: Path) -> None:
+    """A script that triages may be larger than what one file may take."""
+    with mmap.mmap(-1, 1 << 30):
+        (result,) = read_all(_files(tmp_path, "a"), Limits(memory=256 << 20))
+    assert result.error == ""

@@ -41,7 +41,7 @@ class Limits:
     What reading may take, and what it leaves.
 
     :ivar seconds: For one dump.
-    :ivar memory: Bytes of address space for one dump.
+    :ivar memory: Bytes of address space for one dump, beyond what this process has.
     :ivar jobs: Processes at a time.
     :ivar pages: Folder of an index whose ``reports`` get a page for each file.
     """
@@ -130,7 +130,10 @@ def _child(write: int, files: Sequence[Found], limits: Limits) -> None:
         import resource
 
         _, hard = resource.getrlimit(resource.RLIMIT_AS)
-        bound = limits.memory if hard == resource.RLIM_INFINITY else min(limits.memory, hard)
+        # What the parent has mapped is no part of the dump's: a process that is over its bound
+        # ends where its stack grows.
+        bound = limits.memory + _mapped()
+        bound = bound if hard == resource.RLIM_INFINITY else min(bound, hard)
         resource.setrlimit(resource.RLIMIT_AS, (bound, hard))
         null = os.open(os.devnull, os.O_RDWR)
         for fd in (0, 1, 2):
@@ -141,6 +144,15 @@ def _child(write: int, files: Sequence[Found], limits: Limits) -> None:
         status = 0
     finally:
         os._exit(status)
+
+
+def _mapped() -> int:
+    """Bytes of address space that this process has; 0 if the system does not tell (proc(5))."""
+    try:
+        with open("/proc/self/statm", "rb") as statm:
+            return int(statm.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 def read_one(found: Found, pages: str | None) -> dict[str, object]:
