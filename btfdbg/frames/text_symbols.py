@@ -278,18 +278,26 @@ class TextSymbols:
     def module_texts(self) -> dict[str, ModuleText]:
         """Core text of each loaded module, by its name."""
         if self._modules is None:
-            found: dict[str, ModuleText] = {}
-            self._modules = found
-            self._session.ensure_modules()
+            self._modules = {}  # what is read for it may ask for it
             try:
-                part: int | None = int(self._session.prog["MOD_TEXT"])  # since 6.4
-            except (LookupError, TypeError):
-                part = None
-            for module in self._session.loaded:
-                try:
-                    text = module_text(module, part)
-                except (LookupError, drgn.FaultError, AttributeError, ValueError, TypeError):
-                    continue
-                if text is not None:
-                    found.setdefault(module.name, text)
+                self._modules = self._all_texts()
+            except BaseException:  # a Ctrl-C among them: half of the modules are no answer
+                self._modules = None
+                raise
         return self._modules
+
+    def _all_texts(self) -> dict[str, ModuleText]:
+        found: dict[str, ModuleText] = {}
+        self._session.ensure_modules()
+        try:
+            part: int | None = int(self._session.prog["MOD_TEXT"])  # since 6.4
+        except (LookupError, TypeError):
+            part = None
+        for module in self._session.loaded:
+            try:
+                text = module_text(module, part)
+            except (LookupError, drgn.FaultError, AttributeError, ValueError, TypeError):
+                continue
+            if text is not None:
+                found.setdefault(module.name, text)
+        return found
