@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from btfdbg.btf import Btf, Builder
 from btfdbg.btf import kinds as k
+from btfdbg.btf.cheader.c_layout import Types
+from btfdbg.btf.cheader.columns import Columns
 from btfdbg.btf.cheader.definitions import CDump
 from btfdbg.btf.cheader.header import dump_c
 from btfdbg.btf.format import TypeId, make_info
@@ -70,7 +72,7 @@ def test_types_are_written_once_and_later_names_get_numbers() -> None:
         + "[4] PTR '(anon)' type_id=2\n"
         + "[5] STRUCT 's' size=4 vlen=0\n"
     )
-    dump = CDump(btf)
+    dump = CDump(Types(Columns(btf)))
     assert dump.dump(2) == "struct s {\n\tint a;\n};\n\n"
     assert dump.dump(2) == ""
     assert dump.dump(3) == "struct s___2 {\n\tstruct s *p;\n};\n\n"

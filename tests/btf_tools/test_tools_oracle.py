@@ -26,6 +26,8 @@ import pytest
 from btfdbg import images
 from btfdbg.btf import Btf
 from btfdbg.btf.cheader.asserts import bitfield_program
+from btfdbg.btf.cheader.c_layout import Types
+from btfdbg.btf.cheader.columns import Columns
 from btfdbg.btf.cheader.definitions import CDump
 from btfdbg.btf.cheader.header import dump_c
 from btfdbg.btf.cheader.text import Texts
@@ -258,7 +260,7 @@ def test_every_bit_field_of_a_whole_kernel_is_where_it_should_be(path: str, tmp_
     if btf.byteorder != "little":
         pytest.skip("the program looks at bytes of this machine")
     (tmp_path / "vmlinux.h").write_text("".join(dump_c(btf)))
-    dump = CDump(btf)
+    dump = CDump(Types(Columns(btf)))
     for type_id in btf.ids():
         dump.dump(type_id)
     (tmp_path / "bits.c").write_text("".join(bitfield_program(dump, "vmlinux.h")))

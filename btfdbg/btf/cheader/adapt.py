@@ -17,6 +17,7 @@ from itertools import compress, pairwise
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.cheader.c_names import KEYWORDS, is_boolean, require_bounded_names
 from btfdbg.btf.cheader.columns import (
+    IS_ARRAY,
     IS_COMPOSITE,
     IS_ENUM32,
     IS_ENUM64,
@@ -27,7 +28,6 @@ from btfdbg.btf.cheader.columns import (
 from btfdbg.btf.cheader.macros import KNOWN, macros_in
 from btfdbg.btf.fields import INFO, SIZE_OR_TYPE, int_fields
 from btfdbg.btf.layouts import (
-    ARRAY,
     ENUM,
     ENUM64,
     FLOAT,
@@ -65,7 +65,6 @@ _CLASS = bytes(
 _FIRST_DIGIT = bytes((_END, _DIGIT))
 _ENUMS = ((ENUM, False), (ENUM, True), (ENUM64, False), (ENUM64, True))
 _IS_NUMBER = mask_of((INT, FLOAT))
-_IS_ARRAY = mask_of((ARRAY,))
 _IS_TRANSPARENT = mask_of(TRANSPARENT)
 
 
@@ -84,17 +83,16 @@ class Adapted:
         self.macros = macros
 
 
-def adapt(btf: Btf, columns: Columns | None = None) -> Adapted:
+def adapt(columns: Columns) -> Adapted:
     """
     Return BTF of the same ids that has C's names and types only.
 
-    :param columns: The same types in columns, for who has them.
     :raises BtfFormatError: a type refers to what does not exist.
 
-    >>> adapt(rust).changes[0]
+    >>> adapt(Columns(rust)).changes[0]
     'struct MaybeUninit<u8> is MaybeUninit_u8_ here'
     """
-    columns = columns or Columns(btf)
+    btf = columns.btf
     ints = _foreign_ints(columns)
     forwards: set[int] = set()
     signs: dict[int, str] = {}
@@ -237,7 +235,7 @@ def _valued_forwards(columns: Columns, wanted: set[int]) -> set[int]:
         if not new:
             break
         leads.update(new)
-    held = set(columns.word(columns.ids_of(_IS_ARRAY), TYPE_WORDS))
+    held = set(columns.word(columns.ids_of(IS_ARRAY), TYPE_WORDS))
     for level in columns.btf.chain():
         members = columns.elements(IS_COMPOSITE, STRUCT, level).column(1)
         held.update(filter(leads.__contains__, members))

@@ -18,6 +18,7 @@ from operator import lt, sub
 
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.cheader.columns import (
+    IS_ARRAY,
     IS_COMPOSITE,
     IS_ENUM,
     IS_FWD,
@@ -125,7 +126,6 @@ _IS_SIZED = mask_of(_SIZED)
 _IS_SCALAR = mask_of(_SCALARS)
 _IS_PTR = mask_of((PTR,))
 _IS_ONE_WORD = mask_of(_ONE_WORD)
-_IS_ARRAY = mask_of((ARRAY,))
 _IS_C_BUT_PROTO = mask_of(frozenset(range(1, 128)) - NOTHING - {FUNC_PROTO})
 _KNOWN_REFS = NOTHING | _ONE_WORD | {ARRAY, STRUCT, UNION, FUNC_PROTO}
 _HAS_OTHER_REFS = mask_of(
@@ -147,18 +147,18 @@ class Types:
     :ivar unreferenced: Of ENUMs and FWDs without a name, those that nothing refers to.
     """
 
-    def __init__(self, btf: Btf, columns: Columns | None = None) -> None:
+    def __init__(self, columns: Columns) -> None:
         # 100,000 lists without a cycle among them are not worth looking for one.
         collects = gc.isenabled()
         gc.disable()
         try:
-            self._take(btf, columns or Columns(btf))
+            self._take(columns)
         finally:
             if collects:
                 gc.enable()
 
-    def _take(self, btf: Btf, columns: Columns) -> None:
-        self.btf = btf
+    def _take(self, columns: Columns) -> None:
+        self.btf = btf = columns.btf
         self.columns = columns
         self.names = columns.names
         self.count = columns.count
@@ -223,7 +223,7 @@ class Types:
         """
         columns, free = self.columns, self.unreferenced
         targets = list(columns.word(columns.ids_of(_IS_ONE_WORD, level), 2))
-        arrays = columns.ids_of(_IS_ARRAY, level)
+        arrays = columns.ids_of(IS_ARRAY, level)
         targets += columns.word(arrays, 3)
         targets += columns.word(arrays, 4)
         for type_id in columns.ids_of(_HAS_OTHER_REFS, level):
@@ -361,7 +361,7 @@ class Types:
             align = known[member]
             if align <= 0:
                 align = self._find_align(member, depth + 1)
-                if known[member] < 0 and self.has_no_value(member):
+                if known[member] < 0:  # it has no value
                     self.impossible.add(type_id)
                     plain = False
             if align > largest:

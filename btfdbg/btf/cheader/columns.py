@@ -13,6 +13,7 @@ from operator import add, floordiv, sub
 
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.layouts import (
+    ARRAY,
     ENUM,
     ENUM64,
     FUNC_PROTO,
@@ -39,7 +40,7 @@ def mask_of(kinds: Collection[int]) -> bytes:
     return bytes(kind in kinds for kind in range(256))
 
 
-_KIND_BITS = bytes(kind & 0x7F for kind in range(256))
+IS_ARRAY = mask_of((ARRAY,))
 IS_COMPOSITE = mask_of((STRUCT, UNION))
 IS_PROTO = mask_of((FUNC_PROTO,))
 IS_ENUM = mask_of((ENUM, ENUM64))
@@ -147,11 +148,11 @@ class Columns:
         self.start: list[int] = [0]
         kinds = [b"\0"]
         for level in btf.chain():
-            kinds.append(level.own_heads())
+            kinds.append(level.own_kinds())
             shift = len(self.words)
             self.start += [shift + at for at in level.offsets] if shift else level.offsets
             self.words.frombytes(level.words.cast("B"))
-        self.kind = b"".join(kinds).translate(_KIND_BITS)
+        self.kind = b"".join(kinds)
         self.start.append(len(self.words))
         self.start[0] = len(self.words)
         self.words.extend((0, 0, 0))

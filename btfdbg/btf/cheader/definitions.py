@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from itertools import compress
 
-from btfdbg.btf.btf import Btf
 from btfdbg.btf.cheader.c_layout import NOTHING, Types, WorkBudget
 from btfdbg.btf.cheader.declarations import Declarator, Unprintable
 from btfdbg.btf.layouts import (
@@ -85,10 +84,8 @@ class CDump:
     Types can be asked for one by one; each brings along what it needs, once.
     """
 
-    def __init__(
-        self, btf: Btf, *, ms_extensions: bool = False, types: Types | None = None
-    ) -> None:
-        self.types = types = types or Types(btf)
+    def __init__(self, types: Types, *, ms_extensions: bool = False) -> None:
+        self.types = types
         self.kind = types.kind
         self.words = types.words
         self.start = types.start

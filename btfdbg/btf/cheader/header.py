@@ -60,11 +60,11 @@ def dump_c(
     :raises BtfFormatError: a type refers to what does not exist.
     """
     columns = Columns(btf)
-    adapted = adapt(btf, columns)
+    adapted = adapt(columns)
     if adapted.btf is not btf:
         btf = adapted.btf
         columns = Columns(btf)
-    dump = CDump(btf, ms_extensions=ms_extensions, types=Types(btf, columns))
+    dump = CDump(Types(columns), ms_extensions=ms_extensions)
     yield _HEAD
     for change in adapted.changes:
         yield f"/* {change.replace('*/', '* /')} */\n"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.cheader.c_layout import Types, WorkBudget
+from btfdbg.btf.cheader.columns import Columns
 from btfdbg.btf.cheader.declarations import Declarator
 from btfdbg.btf.layouts import (
     ARRAY,
@@ -52,7 +53,7 @@ class Texts(Declarator):
     """Types of one BTF as text."""
 
     def __init__(self, btf: Btf) -> None:
-        super().__init__(Types(btf), ms_extensions=True)
+        super().__init__(Types(Columns(btf)), ms_extensions=True)
 
     def _numbered(self, counts: dict[str, int], name: str) -> str:
         return name
