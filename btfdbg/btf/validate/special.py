@@ -17,11 +17,12 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from btfdbg.btf.btf import Btf
-from btfdbg.btf.format import Kind, info_kflag, info_vlen, kind_name
+from btfdbg.btf.fields import array_words, member_words
+from btfdbg.btf.format import Kind, kind_name
 from btfdbg.btf.validate.problem import Problem
+from btfdbg.btf.validate.resolve import MAX_DEPTH
 
 _MAX_FIELDS: Final = 11
-_MAX_DEPTH: Final = 32
 # Size and alignment in bytes, on 64-bit kernels.
 _SPECIAL: Final = {
     b"bpf_spin_lock": (4, 4),
@@ -47,11 +48,12 @@ class _Member(NamedTuple):
     """
     A member of a struct.
 
-    :ivar at: Which it is, from 0; ``bit``: where it begins.
+    :ivar at: Which it is, from 0; ``name``: offset of its name; ``bit``: where it begins.
     :ivar type_id: What it is, without its arrays; ``many``: how often it is that.
     """
 
     at: int
+    name: int
     type_id: int
     many: int
     bit: int
@@ -72,8 +74,7 @@ def special_field_rules(btf: Btf) -> Iterator[Problem]:
         return
     fields = _Fields(btf)
     for type_id, at in btf.own_of_kind(Kind.STRUCT):
-        words = btf.record(type_id).tolist()
-        if special.isdisjoint(words[4::3]):
+        if special.isdisjoint(member_words(btf.words, at)[1]):
             continue
         try:
             fields.judge(type_id)
@@ -124,17 +125,15 @@ class _Fields:
     def members(self, type_id: int) -> Iterator[_Member]:
         """Yield the members of a struct."""
         btf = self.btf
-        words = btf.record(type_id).tolist()
-        kflag = info_kflag(words[1])
-        for index in range(info_vlen(words[1])):
-            at, offset = words[4 + 3 * index : 6 + 3 * index]
+        names, types, offsets, _ = member_words(btf.record(type_id), 0)
+        for index, (name, at, bit) in enumerate(zip(names, types, offsets, strict=True)):
             count = 1
-            for _ in range(_MAX_DEPTH):
+            for _ in range(MAX_DEPTH):
                 if btf.kind_of(at) != Kind.ARRAY:
                     break
-                array = btf.record(at)
-                at, count = int(array[3]), count * int(array[5])
-            yield _Member(index, at, count, offset & 0xFFFFFF if kflag else offset)
+                at, _, nelems = array_words(btf.record(at), 0)
+                count *= nelems
+            yield _Member(index, name, at, count, bit)
 
     def found(self, type_id: int, depth: int) -> Counter[bytes]:
         """
@@ -169,7 +168,7 @@ class _Fields:
                 continue
             name = btf.name_bytes_of(member.type_id)
             if name not in _SPECIAL:
-                inner = self.found(member.type_id, depth + 1) if depth < _MAX_DEPTH else Counter()
+                inner = self.found(member.type_id, depth + 1) if depth < MAX_DEPTH else Counter()
                 if member.many > 1 and not _REPEATED.issuperset(inner):
                     raise _Broken("In an array", b", ".join(inner).decode())
                 for what, often in inner.items():
@@ -207,7 +206,7 @@ class _Fields:
             raise _Broken("Unknown type tag", f"member {member.at}: {value.decode('latin-1')}")
         if value not in _KPTRS:
             return False
-        for _ in range(_MAX_DEPTH):
+        for _ in range(MAX_DEPTH):
             if btf.kind_of(below) not in _MODIFIERS:
                 break
             below = int(btf.record(below)[2])
@@ -231,8 +230,7 @@ class _Fields:
         if not structs:
             raise _Broken("Invalid contains tag", f"{where}: no struct {name.decode('latin-1')}")
         for member in self.members(structs[0]):
-            words = btf.record(structs[0])
-            if btf.string_bytes(words[3 + 3 * member.at]) == node:
+            if btf.string_bytes(member.name) == node:
                 if btf.name_bytes_of(member.type_id) == _NODES[head]:
                     return
                 break
