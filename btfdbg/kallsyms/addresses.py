@@ -250,20 +250,26 @@ class Addresses:
 
     def _at_once(self, first: int, raw: array[int]) -> _Window | None:
         """A window without a look at each entry; None if it has to be looked at."""
+        if self._encoding is Encoding.ABSOLUTE:
+            return None
         if self._encoding is Encoding.PLACE:
             placed = distances_by_place(raw)
-            base = self._table + 4 * first + self._bias
-            found = None if placed is None else (base + placed[0], placed[1])
+            if placed is None:
+                return None
+            base, entries = placed
+            base += self._table + 4 * first + self._bias
         else:
-            told = None if self._encoding is Encoding.ABSOLUTE else distances(raw)
-            is_negative, entries = told if told is not None else (False, None)
-            if entries is None or (is_negative and self._encoding is Encoding.RELATIVE):
+            told = distances(raw)
+            if told is None:
+                return None
+            is_negative, entries = told
+            if is_negative and self._encoding is Encoding.RELATIVE:
                 return None
             is_absolute = self._encoding is Encoding.PERCPU and not is_negative
-            found = 0 if is_absolute else self._base, entries
-        if found is None or found[0] + found[1][0] < 0 or found[0] + found[1][-1] > _MASK64:
+            base = 0 if is_absolute else self._base
+        if base + entries[0] < 0 or base + entries[-1] > _MASK64:
             return None
-        return found
+        return base, entries
 
     def _entries(self, first: int, count: int) -> list[int] | None:
         raw = self._raw(first, count)

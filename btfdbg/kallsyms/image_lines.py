@@ -69,17 +69,11 @@ Mapped = tuple[int, list[str]]
 """Virtual minus physical address of an image, and the lines that only its architecture writes."""
 
 
-def number(
-    memory: PhysicalMemory,
-    image: Image,
-    name: str,
-    size: int = 8,
-    order: ByteOrder = "little",
-) -> int | None:
-    """Value of an integer variable."""
+def number(memory: PhysicalMemory, image: Image, name: str, size: int = 8) -> int | None:
+    """Value of a little-endian integer variable."""
     place = image.place(name)
     data = try_read(memory.read, place, size) if place is not None else None
-    return None if data is None else int.from_bytes(data, order)
+    return None if data is None else int.from_bytes(data, "little")
 
 
 def common(memory: PhysicalMemory, image: Image, distance: int, order: ByteOrder) -> Iterator[str]:
@@ -338,8 +332,10 @@ def has_hash_mmu(memory: PhysicalMemory, image: Image) -> bool:
     ``cur_cpu_spec``, which is in the linear mapping.
     """
     spec = number(memory, image, "cur_cpu_spec") if _ppc64_page_size(image) else None
+    if spec is None or spec < _PPC64_LINEAR:
+        return False
     btf = _btf(memory, image)
-    if spec is None or spec < _PPC64_LINEAR or btf is None:
+    if btf is None:
         return False
     try:
         offset = btf.offset_of("cpu_spec", "mmu_features") // 8

@@ -21,8 +21,8 @@ _LINEAR = 0xC000000000000000
 class Memory:
     """Physical memory of pieces; the rest is missing."""
 
-    def __init__(self, **pieces: bytes) -> None:
-        self.pieces = {int(name[1:], 16): data for name, data in pieces.items()}
+    def __init__(self) -> None:
+        self.pieces: dict[int, bytes] = {}
 
     def put(self, address: int, data: bytes) -> None:
         self.pieces[address] = data
