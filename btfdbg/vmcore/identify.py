@@ -164,9 +164,9 @@ _DEEP_MAGICS: tuple[tuple[bytes, int, str, str], ...] = (
     (b"HdrS", 0x202, "is a kernel image", "give the dump; the image goes with --btf"),
 )
 
-# Below this nothing is the memory of a kernel.
 # Lines of printk() with their time.
 _LOG = pattern(rb"(?:^|\n)(?:<\d{1,3}>)?\[ *\d+\.\d{6}\]")
+# Below this nothing is the memory of a kernel.
 _MIN_RAW = 1 << 20
 
 
