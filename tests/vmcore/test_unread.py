@@ -42,13 +42,19 @@ def linear(kernel: Kernel) -> int:
     return pointer
 
 
-def test_passed_over_reads_of_an_excluded_page_are_counted(tmp_path: Path) -> None:
+def watched(folder: Path, *excluded: int) -> tuple[Kernel, drgn.Program, DumpInfo]:
+    """Open a kdump without these pages, which are watched where they are mapped in a row, too."""
     kernel = Kernel(X86_64)
     pointer = linear(kernel)
-    path = tiny.kdump(tmp_path / "core", kernel, excluded=[LOST // PAGE, LOST // PAGE + 2])
+    path = tiny.kdump(folder / "core", kernel, excluded=excluded)
     prog, info = open_core(path)
+    unread(prog).watch(prog, info, pointer)
+    return kernel, prog, info
+
+
+def test_passed_over_reads_of_an_excluded_page_are_counted(tmp_path: Path) -> None:
+    kernel, prog, info = watched(tmp_path, LOST // PAGE, LOST // PAGE + 2)
     count = unread(prog)
-    count.watch(prog, info, pointer)
     base = kernel.virtual + (64 << 20)
     assert prog.read(kernel.mark, len(MARK)) == MARK
     assert prog.read(base + LOST + PAGE, 8) == kernel.memory[LOST + PAGE : LOST + PAGE + 8]
@@ -130,12 +136,8 @@ def test_an_error_that_reaches_the_user_counts_once(tmp_path: Path) -> None:
 
 
 def test_a_read_that_fails_on_its_second_page_counts_that_page(tmp_path: Path) -> None:
-    kernel = Kernel(X86_64)
-    pointer = linear(kernel)
-    path = tiny.kdump(tmp_path / "core", kernel, excluded=[LOST // PAGE])
-    prog, info = open_core(path)
+    kernel, prog, info = watched(tmp_path, LOST // PAGE)
     count = unread(prog)
-    count.watch(prog, info, pointer)
     start = kernel.virtual + (64 << 20) + LOST - 8
     with pytest.raises(drgn.FaultError) as e:
         prog.read(start, 16)
@@ -171,12 +173,8 @@ def test_holes_are_what_the_bitmap_leaves_out(seed: int, tmp_path: Path) -> None
 
 
 def test_an_error_that_is_all_that_failed_is_counted_no_more(tmp_path: Path) -> None:
-    kernel = Kernel(X86_64)
-    pointer = linear(kernel)
-    path = tiny.kdump(tmp_path / "core", kernel, excluded=[LOST // PAGE, LOST // PAGE + 2])
-    prog, info = open_core(path)
+    kernel, prog, info = watched(tmp_path, LOST // PAGE, LOST // PAGE + 2)
     count = unread(prog)
-    count.watch(prog, info, pointer)
     base = kernel.virtual + (64 << 20)
 
     def fault(address: int) -> drgn.FaultError:
