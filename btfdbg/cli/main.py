@@ -38,7 +38,12 @@ _ran_only_ours = False
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of the ``btfdbg`` script; returns the exit status."""
     if argv is not None:
-        return _main(list(argv))
+        collects = gc.isenabled()
+        try:
+            return _main(list(argv))
+        finally:
+            if collects:  # a subcommand that ends with the process may have said otherwise
+                gc.enable()
     # Nothing that opening a dump makes is garbage: it is not looked through
     # until _settle() says so.
     gc.disable()

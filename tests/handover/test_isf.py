@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import gc
 import gzip
 import json
 import lzma
@@ -123,6 +124,12 @@ def test_a_file_that_cannot_be_written_is_one_line(
     assert capsys.readouterr().err.count("\n") == 1
     with pytest.raises(DebugInfoError, match="no/such"):
         isf.write({}, "/no/such/folder/x.json")
+
+
+def test_a_process_that_goes_on_collects_its_garbage_as_before(tmp_path: Path) -> None:
+    (tmp_path / "core").write_bytes(b"nothing")
+    assert main(["isf", str(tmp_path / "core"), "-o", str(tmp_path / "out.json")]) == 2
+    assert gc.isenabled()
 
 
 @pytest.mark.oracle

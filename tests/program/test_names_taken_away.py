@@ -6,7 +6,6 @@ of its own, or several, may be asked: ``BTFDBG_EVERY_NAME=CORE:CORE``.
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -83,22 +82,6 @@ def _symbols(
 
             patch.setattr(table, "by_name", by_name)
         yield
-
-
-@pytest.fixture(scope="module", autouse=True)
-def others_are_not_looked_through() -> Iterator[None]:
-    """What the tests before have left makes each collection slow."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
-@pytest.fixture(autouse=True)
-def programs_end_with_their_test() -> Iterator[None]:
-    """Hundreds are opened here, each a circle; main() of another test makes collections rare."""
-    yield
-    gc.collect()
 
 
 @pytest.fixture(scope="module", params=DUMPS, ids=lambda path: path.stem)
