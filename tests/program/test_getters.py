@@ -1,40 +1,18 @@
-"""Variables that small functions read: in a dump those that the symbols say, or none."""
+"""Variables that small functions read: how code is read, and what is believed of it."""
 
 from __future__ import annotations
 
 import struct
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import drgn
 import pytest
 
-import btfdbg
-from btfdbg.kallsyms import CombinedTable
 from btfdbg.program import getters, log_records
-from btfdbg.program.session import Session
-from tests.program.every_name import DUMPS
 
 _FUNCTION, _DATA = 0xFFFF800010000F00, 0xFFFF800010345678
 _LINE = b"console=ttyS0 quiet"
-
-
-@pytest.fixture(scope="module", params=DUMPS, ids=lambda path: path.stem)
-def session(request: pytest.FixtureRequest) -> Session:
-    return btfdbg.session(btfdbg.program_from_core_dump(Path(request.param)))
-
-
-@pytest.mark.parametrize("name", sorted(getters.RULES))
-def test_a_rule_gives_the_address_that_the_symbol_has(name: str, session: Session) -> None:
-    symbols = session.symbols.by_name(name) if session.symbols is not None else ()
-    if len(symbols) > 1 or isinstance(session.symbols, CombinedTable):
-        pytest.skip("this kernel has no data symbols, or several of that name")
-    try:
-        found = getters.RULES[name](session)
-    except drgn.FaultError:
-        found = None  # the code was left out of the dump
-    assert found in (None, *(sym.address for sym in symbols))
 
 
 def made(arch: drgn.Architecture, code: bytes, memory: dict[int, bytes] | None = None) -> Any:
