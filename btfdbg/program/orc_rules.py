@@ -136,10 +136,9 @@ def _has_header(session: Session) -> bool:
 def _one(choose: Callable[[OrcTables], int | None], session: Session) -> int | None:
     cache = session.prog.cache
     if _CACHE_KEY not in cache:
-        cache[_CACHE_KEY] = None  # if it fails, it does so for all of them
         cache[_CACHE_KEY] = find(session)
-    found = cache[_CACHE_KEY]
-    return choose(found) if isinstance(found, OrcTables) else None
+    found: OrcTables | None = cache[_CACHE_KEY]
+    return None if found is None else choose(found)
 
 
 RULES: dict[str, Callable[[Session], int | None]] = {

@@ -148,8 +148,12 @@ class SymbolRules:
             return ()
         if name not in self._found:
             self._found[name] = ()  # a rule may ask for its own name
-            with self._session.answers.unfinished():
-                address = _tried(rule, self._session)
+            try:
+                with self._session.answers.unfinished():
+                    address = _tried(rule, self._session)
+            except BaseException:  # a Ctrl-C among them: that is no answer
+                del self._found[name]
+                raise
             if address is not None:
                 self._found[name] = (Sym(name, address, 0, "?", False, SOURCE),)
         return self._found[name]

@@ -121,6 +121,18 @@ def test_without_the_code_there_are_no_tables() -> None:
         orc_rules.find(_made(_SCALED, addresses=b""))
 
 
+def test_a_search_that_was_interrupted_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    session = _made(_SCALED)
+    with monkeypatch.context() as patch:
+        patch.setattr(orc_rules, "find", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            orc_rules.RULES["__start_orc_unwind"](session)
+    assert orc_rules.RULES["__start_orc_unwind"](session) == _ORC
+
+
 @pytest.mark.parametrize("core", DUMPS, ids=lambda path: path.stem)
 def test_stacks_without_their_symbols_are_the_same_or_refused(
     core: Path, monkeypatch: pytest.MonkeyPatch

@@ -10,7 +10,7 @@ import pytest
 import btfdbg
 from btfdbg.kallsyms import CombinedTable
 from btfdbg.program.session import Session
-from btfdbg.program.symbol_rules import RULES
+from btfdbg.program.symbol_rules import RULES, SymbolRules
 from tests.program.every_name import DUMPS
 
 # What leads to these no dump leaves out.
@@ -34,3 +34,17 @@ def test_a_rule_gives_the_address_that_the_symbol_has(name: str, session: Sessio
     assert found in (None, *(sym.address for sym in symbols))
     if name in _ALWAYS_FOUND:
         assert found is not None
+
+
+def test_a_rule_that_was_interrupted_is_asked_again(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_: Session) -> int | None:
+        raise KeyboardInterrupt
+
+    rules = SymbolRules(session)
+    with monkeypatch.context() as patch:
+        patch.setitem(RULES, "root_task_group", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            rules.by_name("root_task_group")
+    assert [sym.name for sym in rules.by_name("root_task_group")] == ["root_task_group"]
