@@ -265,7 +265,7 @@ class BtfFinders:
         if name == "taint_flags":
             from btfdbg.program import taint_table
 
-            return taint_table.taint_flags(self.session.prog, self.session)
+            return taint_table.taint_flags(self.session)
         if name in _IN_SYSFS:
             from btfdbg.program import sysfs_rules
 

@@ -39,14 +39,21 @@ def _kobject(session: Session, node: Object) -> Object | None:
         return None
 
 
+def _kobject_of(session: Session, *path: str) -> Object | None:
+    """The kobject of the directory at a path."""
+    node = sysfs.directory(session, *path)
+    return None if node is None else _kobject(session, node)
+
+
 def _kobjects(session: Session, *path: str) -> Iterator[Object]:
     """Those of the directories in a directory; links and files have none."""
     root = sysfs.directory(session, *path)
     if root is None:
         return
-    for node in itertools.islice(sysfs.children(root), sysfs.MAX_CHILDREN):
+    is_directory = int(session.prog.constant("KERNFS_DIR"))
+    for node in sysfs.children(root):
         try:
-            if node.flags.value_() & int(session.prog.constant("KERNFS_DIR")):
+            if node.flags.value_() & is_directory:
                 kobject = _kobject(session, node)
                 if kobject is not None:
                     yield kobject
@@ -83,8 +90,7 @@ def _subsystem(member: str, *path: str) -> Rule:
     """A bus or class by its directory; it has the directory's name."""
 
     def rule(session: Session) -> int | None:
-        node = sysfs.directory(session, *path)
-        kobject = None if node is None else _kobject(session, node)
+        kobject = _kobject_of(session, *path)
         if kobject is None:
             return None
         private = container_of(kobject, "struct subsys_private", "subsys.kobj")
@@ -153,8 +159,7 @@ def value(session: Session, name: str) -> Object | None:
     try:
         if name == "sysfs_root_kn":
             return sysfs.directory(session)
-        node = sysfs.directory(session, *_KSETS[name])
-        kobject = None if node is None else _kobject(session, node)
+        kobject = _kobject_of(session, *_KSETS[name])
         return None if kobject is None else container_of(kobject, "struct kset", "kobj")
     except (FaultError, LookupError):
         return None

@@ -30,7 +30,7 @@ _MAX_STRIDE = 64
 _MAX_FLAGS = 32
 
 
-def taint_flags(prog: drgn.Program, session: Session) -> Object | None:
+def taint_flags(session: Session) -> Object | None:
     """
     Return the table, ``const struct taint_flag [N]``.
 
@@ -39,7 +39,7 @@ def taint_flags(prog: drgn.Program, session: Session) -> Object | None:
 
     :raises BtfError: the kernel's BTF has no such structure.
     """
-    btf = session.vmlinux
+    prog, btf = session.prog, session.vmlinux
     tags = btf.types_by_name("taint_flag", Kind.STRUCT)
     functions = getattr(session.symbols, "image_range", None)
     if functions is None or len(tags) != 1:

@@ -22,7 +22,7 @@ _LETTERS = b"PFSRMBUDAWCIOELKXT"
 def test_in_a_dump_it_is_the_one_that_the_symbol_says(path: Path) -> None:
     prog = btfdbg.program_from_core_dump(path)
     session = btfdbg.session(prog)
-    found = taint_flags(prog, session)
+    found = taint_flags(session)
     if found is None or session.symbols is None or not session.symbols.by_name("taint_flags"):
         pytest.skip("left out of the dump, or this kernel has no data symbols")
     assert found.address_ == prog["taint_flags"].address_
@@ -37,6 +37,7 @@ class World:
         self.image = bytearray(_SIZE + (1 << 20))
         self.prog.add_memory_segment(_AT, len(self.image), self._read)
         self.session: Any = SimpleNamespace(
+            prog=self.prog,
             vmlinux=btfdbg.session(self.prog).vmlinux,
             symbols=SimpleNamespace(image_range=(_AT, _AT + _SIZE)),
         )
@@ -53,7 +54,7 @@ class World:
             self.image[entry + drgn.offsetof(self.type, "c_false")] = ord("G" if not i else " ")
 
     def find(self) -> tuple[int, int] | None:
-        found = taint_flags(self.prog, self.session)
+        found = taint_flags(self.session)
         if found is None:
             return None
         assert found.address_ is not None
