@@ -74,6 +74,11 @@ class Kernel:
 
     def memory(self, address: int, data: bytes) -> None:
         """Put bytes at an address."""
-        self.prog.add_memory_segment(
-            address, len(data), lambda a, n, offset, physical: data[offset : offset + n]
-        )
+        put(self.prog, address, data)
+
+
+def put(prog: drgn.Program, address: int, data: bytes) -> None:
+    """Memory of a Program, virtual, with these bytes in it."""
+    prog.add_memory_segment(
+        address, len(data), lambda a, n, offset, physical: data[offset : offset + n]
+    )

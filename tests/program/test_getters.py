@@ -10,6 +10,7 @@ import drgn
 import pytest
 
 from btfdbg.program import getters, log_records
+from tests.program.support import put
 
 _FUNCTION, _DATA = 0xFFFF800010000F00, 0xFFFF800010345678
 _LINE = b"console=ttyS0 quiet"
@@ -17,23 +18,11 @@ _LINE = b"console=ttyS0 quiet"
 
 def made(arch: drgn.Architecture, code: bytes, memory: dict[int, bytes] | None = None) -> Any:
     """A session of a kernel with one function and some data."""
-    pieces = {_FUNCTION: code, **(memory or {})}
-
-    def read(address: int, size: int) -> bytes:
-        for start, data in pieces.items():
-            if start <= address and address + size <= start + len(data):
-                return data[address - start :][:size]
-        raise drgn.FaultError("not there", address)
-
-    return SimpleNamespace(
-        lookup_symbols=lambda name: [SimpleNamespace(address=_FUNCTION, size=len(code))],
-        prog=SimpleNamespace(
-            platform=drgn.Platform(arch),
-            read=read,
-            read_u64=lambda at: int.from_bytes(read(at, 8), "little"),
-            read_c_string=lambda at, max_size: read(at, len(_LINE) + 1)[:-1],
-        ),
-    )
+    prog = drgn.Program(drgn.Platform(arch))
+    for address, data in {_FUNCTION: code, **(memory or {})}.items():
+        put(prog, address, data)
+    function = SimpleNamespace(address=_FUNCTION, size=len(code))
+    return SimpleNamespace(lookup_symbols=lambda name: [function], prog=prog)
 
 
 def arm64(*words: int) -> bytes:

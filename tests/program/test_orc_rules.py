@@ -17,6 +17,7 @@ from btfdbg.kallsyms import KallsymsTable, Sym
 from btfdbg.program import orc_rules
 from btfdbg.program.up_cpus import for_each_up_cpu
 from tests.program.every_name import DUMPS
+from tests.program.support import put
 
 _CODE, _HEADER = 0xFFFFFFFF81000000, 0xFFFFFFFF82000000
 _COUNT, _ENTRY = 1000, 6
@@ -47,25 +48,17 @@ def _made(
     bits: int = 3,
     arch: drgn.Architecture = drgn.Architecture.X86_64,
 ) -> Any:
-    pieces = {
-        _CODE: code,
-        _HEADER: header,
-        _IP: _addresses() if addresses is None else addresses,
-    }
-
-    def read(address: int, size: int) -> bytes:
-        for start, data in pieces.items():
-            if start <= address and address + size <= start + len(data):
-                return data[address - start :][:size]
-        raise drgn.FaultError("not there", address)
-
+    memory = drgn.Program(drgn.Platform(arch))
+    put(memory, _CODE, code)
+    put(memory, _HEADER, header)
+    put(memory, _IP, _addresses() if addresses is None else addresses)
     function = SimpleNamespace(address=_CODE, size=len(code))
     member = SimpleNamespace(bit_field_size=bits)
     return SimpleNamespace(
         lookup_symbols=lambda name: [function] if name == "orc_find.part.0" else [],
         prog=SimpleNamespace(
-            platform=drgn.Platform(arch),
-            read=read,
+            platform=memory.platform,
+            read=memory.read,
             cache={},
             type=lambda name: SimpleNamespace(size=_ENTRY, member=lambda name: member),
         ),
