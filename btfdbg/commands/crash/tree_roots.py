@@ -14,11 +14,13 @@ xa_flags: allocation flags and three marks above them), ``include/linux/radix-tr
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import drgn
 from drgn import Object
 from drgn.commands import CommandError
 
+from btfdbg.lazy_dataclass import dataclass
 from btfdbg.vmcore.read_failures import unread
 
 _BLACK = 1
@@ -46,19 +48,27 @@ def check_rb_root(prog: drgn.Program, node: int, root: int) -> None:
     """
     if not node:
         return
-    try:
+    what, leads = f"{root:x} is no root of a red-black tree", f"it points to {node:x}"
+    with _readable(prog, what, leads):
         word = None if node % _WORD else prog.read_word(node)
-    except drgn.FaultError as e:
-        unread(prog).note_fault(e)
-        raise CommandError(
-            f"{root:x} is no root of a red-black tree, or it is damaged: it points to {node:x}, "
-            "which cannot be read"
-        ) from None
     if word != _BLACK:
         why = "is not aligned" if word is None else f"is no black node without a parent ({word:x})"
-        raise CommandError(
-            f"{root:x} is no root of a red-black tree: it points to {node:x}, which {why}"
-        )
+        raise CommandError(f"{what}: {leads}, which {why}")
+
+
+@contextmanager
+def _readable(prog: drgn.Program, what: str, leads: str) -> Iterator[None]:
+    """
+    Refuse a root whose first node cannot be read.
+
+    :param what: Says that it is none.
+    :param leads: Says where its first node would be.
+    """
+    try:
+        yield
+    except drgn.FaultError as e:
+        unread(prog).note_fault(e)
+        raise CommandError(f"{what}, or it is damaged: {leads}, which cannot be read") from None
 
 
 def belongs(prog: drgn.Program, node: int, parent: int) -> bool:
@@ -95,19 +105,11 @@ def _check_maple(tree: Object) -> None:
     if entry & 3 != _NODE or entry <= _LOWEST_NODE:
         return
     first = entry & _MAPLE_NODE
-    try:
+    what, leads = f"{root:x} is no maple tree", f"its first node would be {first:x}"
+    with _readable(prog, what, leads):
         parent = prog.read_word(first)
-    except drgn.FaultError as e:
-        unread(prog).note_fault(e)
-        raise CommandError(
-            f"{root:x} is no maple tree, or it is damaged: its first node would be {first:x}, "
-            "which cannot be read"
-        ) from None
     if parent & ~_MAPLE_ROOT != root & ~_MAPLE_ROOT or not parent & _MAPLE_ROOT:
-        raise CommandError(
-            f"{root:x} is no maple tree: its first node would be {first:x}, which is not its own"
-            f" ({parent:x})"
-        )
+        raise CommandError(f"{what}: {leads}, which is not its own ({parent:x})")
 
 
 def check_maple_node(prog: drgn.Program, node: int, said: int, parent: int) -> None:
@@ -116,55 +118,64 @@ def check_maple_node(prog: drgn.Program, node: int, said: int, parent: int) -> N
         unread(prog).remark(_DOUBT, f"{node:x} hangs from {parent:x}")
 
 
+@dataclass(frozen=True, slots=True)
+class _Array:
+    """
+    Names of an array's types and members, newest first in :data:`_ARRAYS`.
+
+    :ivar back: The member of a node that names its array.
+    :ivar tag: The two low bits of an entry that is a node.
+    """
+
+    type: str
+    flags: str
+    head: str
+    node: str
+    back: str
+    tag: int
+
+
+_ARRAYS = (
+    _Array("struct xarray", "xa_flags", "xa_head", "struct xa_node", "array", _NODE),
+    _Array("struct radix_tree_root", "gfp_mask", "rnode", "struct radix_tree_node", "root", 1),
+)
+
+
 def _check_xarray(prog: drgn.Program, root: int) -> None:
-    for type_, flags, head, back in (
-        ("struct xarray", "xa_flags", "xa_head", "array"),
-        ("struct radix_tree_root", "gfp_mask", "rnode", "root"),
-    ):
+    for names in _ARRAYS:
         try:
-            array = Object(prog, type_, address=root)
-            given, entry = int(array.member_(flags)), int(array.member_(head))
+            array = Object(prog, names.type, address=root)
+            given, entry = int(array.member_(names.flags)), int(array.member_(names.head))
         except LookupError:
             continue
-        tag = _NODE if back == "array" else 1
-        node_type = "struct xa_node" if back == "array" else "struct radix_tree_node"
         if given & ~_XA_FLAGS:
             raise CommandError(f"{root:x} is no array: its flags would be {given:x}")
-        if entry & 3 == tag and entry > _LOWEST_NODE:
-            _check_nodes(prog, node_type, back, root, entry & ~3)
+        if entry & 3 == names.tag and entry > _LOWEST_NODE:
+            _check_nodes(prog, names, root, entry & ~3)
         return
 
 
-def _check_nodes(prog: drgn.Program, type_: str, back: str, root: int, first: int) -> None:
-    tag = _NODE if back == "array" else 1
-    try:
-        node = Object(prog, type_, address=first).read_()
-        said, parent = int(node.member_(back)), int(node.parent)
-    except drgn.FaultError as e:
-        unread(prog).note_fault(e)
-        raise CommandError(
-            f"{root:x} is no array, or it is damaged: its first node would be {first:x}, "
-            "which cannot be read"
-        ) from None
+def _check_nodes(prog: drgn.Program, names: _Array, root: int, first: int) -> None:
+    what, leads = f"{root:x} is no array", f"its first node would be {first:x}"
+    with _readable(prog, what, leads):
+        node = Object(prog, names.node, address=first).read_()
+        said, parent = int(node.member_(names.back)), int(node.parent)
     if said != root or parent:
-        raise CommandError(
-            f"{root:x} is no array: its first node would be {first:x}, which is another's"
-            f" ({said:x})"
-        )
-    for place, above, owner in _below(prog, type_, back, first, tag):
+        raise CommandError(f"{what}: {leads}, which is another's ({said:x})")
+    for place, above, owner in _below(prog, names, first):
         if owner != (root, above):
             unread(prog).remark(_DOUBT, f"{place:x} hangs from {above:x}")
 
 
 def _below(
-    prog: drgn.Program, type_: str, back: str, first: int, tag: int
+    prog: drgn.Program, names: _Array, first: int
 ) -> Iterator[tuple[int, int, tuple[int, int]]]:
     """(Node, what it hangs from, (array, parent) that it names) of the nodes below a first one."""
     seen = {first}
     todo = [first]
     while todo and len(seen) < _MAX_NODES:
         above = todo.pop()
-        node = Object(prog, type_, address=above)
+        node = Object(prog, names.node, address=above)
         try:
             if not int(node.shift):
                 continue
@@ -173,12 +184,12 @@ def _below(
             continue  # the walk says so
         for entry in slots:
             place = entry & ~3
-            if entry & 3 != tag or entry <= _LOWEST_NODE or place in seen:
+            if entry & 3 != names.tag or entry <= _LOWEST_NODE or place in seen:
                 continue
             seen.add(place)
-            below = Object(prog, type_, address=place)
+            below = Object(prog, names.node, address=place)
             try:
-                yield place, above, (int(below.member_(back)), int(below.parent))
+                yield place, above, (int(below.member_(names.back)), int(below.parent))
             except drgn.FaultError:
                 continue
             todo.append(place)
