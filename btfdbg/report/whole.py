@@ -77,12 +77,12 @@ def report_of(look: DecidedLook, only: Collection[str] = ()) -> Report:
 
     :param only: As of :func:`report`.
     """
-    load_checks()
+    checks = ordered_checks()
     happened, session = look.happened, look.session
     sentence = verdict(happened)
     grounds = tuple(evidence(happened))
     first = "blocked" if happened.kind in ("hung-task", "deadlock") else "crash"
-    ordered = sorted(CHECKS.values(), key=lambda c: (c.id != first, c.order, c.id))
+    ordered = sorted(checks, key=lambda c: c.id != first)
     sections = tuple(run(look, one) for one in ordered if not only or one.id in only)
     return Report(
         sentence,
