@@ -8,26 +8,24 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterable
 
 from btfdbg.errors import DebugInfoError
 
 _OUTPUTS = ("output", "out", "save_vmcoreinfo")
-_INPUTS = ("core", "log", "btf", "kallsyms", "vmcoreinfo", "symbols")
+_INPUTS = ("core", "log", "btf", "kallsyms", "vmcoreinfo", "symbols", "paths", "known")
 
 
-def spare_inputs(args: argparse.Namespace, more: Iterable[str] = ()) -> None:
+def spare_inputs(args: argparse.Namespace) -> None:
     """
     Refuse an output that is one of the inputs.
 
     :param args: Of a subcommand; only what it has of the usual options counts.
-    :param more: Other files that are read.
     :raises DebugInfoError: it is, by this name or another.
     """
     outputs = [path for name in _OUTPUTS for path in _paths(getattr(args, name, None))]
     inputs = [path for name in _INPUTS for path in _paths(getattr(args, name, None))]
     for out in outputs:
-        for path in (*inputs, *more):
+        for path in inputs:
             if _is_one(out, path):
                 raise DebugInfoError(
                     f"{out} is one of the inputs, and would be lost",

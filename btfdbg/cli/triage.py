@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     from btfdbg.report.triage.kept import Kept, default_path
     from btfdbg.report.triage.workers import Limits
 
-    spare_inputs(args, [*args.paths, *filter(None, (args.known,))])
+    spare_inputs(args)
     known = _known(args.known)
     if args.scheduler is not None:
         from btfdbg.report.triage.on_dask import check_dask

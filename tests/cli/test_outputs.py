@@ -50,6 +50,6 @@ def test_what_is_no_regular_file_or_not_there_may_be_written(tmp_path: Path) -> 
     spare_inputs(Namespace(core="/dev/null", output="/dev/null"))
     spare_inputs(Namespace(core=None, output=None))
     with pytest.raises(DebugInfoError, match="one of the inputs"):
-        spare_inputs(Namespace(output=str(core)), [str(core)])
+        spare_inputs(Namespace(output=str(core), paths=[str(core)]))
     with pytest.raises(DebugInfoError, match="one of the inputs"):
         spare_inputs(Namespace(output=str(core), symbols=["vmlinux", str(core)]))
