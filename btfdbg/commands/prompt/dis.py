@@ -175,14 +175,14 @@ def _where_it_happened(session: Session) -> str:
     if number is None or trace is None:
         raise CommandError("the stack does not reach where it happened; name a place")
     frame = trace[number]
-    name, pid = task.comm.string_().decode("utf-8", "backslashreplace"), task.pid.value_()
     try:
         # Of a call that never returns, the address behind it may be in another function.
         symbol = frame.symbol()
         where = f"{symbol.name}+{frame.pc - symbol.address:#x}"
     except LookupError:
         where = f"{frame.pc:#x}"
-    output.emit(f"{name}({pid}) {did} in ", ("symbol", where), ("dim", f" (frame #{number})"))
+    who = happened.look.who(task)
+    output.emit(f"{who} {did} in ", ("symbol", where), ("dim", f" (frame #{number})"))
     # A call is before the address that it returns to.
     return f"{frame.pc - (0 if frame.interrupted else 1):#x}"
 
