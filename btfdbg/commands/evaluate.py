@@ -372,7 +372,7 @@ def run_file(session: Session, name: str) -> bool:
 
     state = state_of(session.prog)
     if state.depth >= _MAX_DEPTH:
-        namespace.print_error(state, f"btfdbg: {name}: files that read files {_MAX_DEPTH} deep")
+        output.print_error(state, f"btfdbg: {name}: files that read files {_MAX_DEPTH} deep")
         return False
     try:
         text = scripts.read(Path(os.path.expanduser(name)))

@@ -393,17 +393,7 @@ def report(session: Session, state: PromptState, word: str, error: Exception) ->
     if text.startswith(prefix + ":"):
         prefix = ""
     message = f"{prefix}: {text}" if prefix else text
-    print_error(state, message)
-
-
-def print_error(state: PromptState, message: str) -> None:
-    """One red line on stderr."""
-    from btfdbg.commands.text import paint, wants_color
-    from btfdbg.commands.wrapping import for_stream
-
-    color = wants_color(state.color, sys.stderr)
-    text = for_stream(paint([("error", message)], color), sys.stderr)
-    print(text, file=sys.stderr, flush=True)
+    output.print_error(state, message)
 
 
 def one_line_about(session: Session, error: BaseException) -> str:

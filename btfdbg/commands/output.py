@@ -27,6 +27,8 @@ from btfdbg.errors import BtfdbgError
 if TYPE_CHECKING:
     from drgn.commands import ShellRedirection
 
+    from btfdbg.commands.state import PromptState
+
 # Output that takes longer than this to fill a screen is shown as it comes.
 _HOLD_SECONDS = 0.4
 _LESS = ("less", "-R", "-X", "-F")
@@ -97,6 +99,16 @@ def current() -> Output:
 def emit(*fragments: Fragment | str) -> None:
     """Print fragments and a newline."""
     current().emit(*fragments, "\n")
+
+
+def print_error(state: PromptState, message: str) -> None:
+    """One red line on stderr."""
+    from btfdbg.commands.text import wants_color
+    from btfdbg.commands.wrapping import for_stream
+
+    color = wants_color(state.color, sys.stderr)
+    text = for_stream(paint([("error", message)], color), sys.stderr)
+    print(text, file=sys.stderr, flush=True)
 
 
 def show(table: Table, *, as_json: bool = False, as_lines: bool = False) -> None:

@@ -91,9 +91,9 @@ def _say(session: Session, word: str) -> None:
     if found is None and not said:
         return
     # Not before there is something to say: ``-e`` prints nothing in colour.
+    from btfdbg.commands.output import print_error
     from btfdbg.commands.state import state_of
-    from btfdbg.commands.text import one_line, paint, wants_color
-    from btfdbg.commands.wrapping import for_stream
+    from btfdbg.commands.text import one_line
 
     state = state_of(session.prog)
     if found is not None:
@@ -101,7 +101,5 @@ def _say(session: Session, word: str) -> None:
         said.append(str(found))
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
-    color = wants_color(state.color, sys.stderr)
     for text in said:
-        line = one_line(f"{word or 'btfdbg'}: {text}")
-        print(for_stream(paint([("error", line)], color), sys.stderr), file=sys.stderr)
+        print_error(state, one_line(f"{word or 'btfdbg'}: {text}"))

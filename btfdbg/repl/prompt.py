@@ -235,10 +235,10 @@ class Repl:
             exec(compile(source, str(path), "exec"), self.state.globals)
         # The user's own start file: say what is wrong with it and go on.
         except Exception as e:
-            from btfdbg.commands import failure, namespace
+            from btfdbg.commands import failure, output
 
             self.state.remember_error(e)
-            namespace.print_error(self.state, f"{path}: {failure.describe(e)}")
+            output.print_error(self.state, f"{path}: {failure.describe(e)}")
 
     # While a line is typed
 
@@ -300,10 +300,10 @@ class Repl:
             pass
         # Nothing may end the prompt; a failure here is ours, and ``tb`` has it.
         except Exception as e:
-            from btfdbg.commands import namespace
+            from btfdbg.commands import output
 
             self.state.remember_error(e)
-            namespace.print_error(self.state, f"btfdbg: {type(e).__name__}: {escape(str(e))}")
+            output.print_error(self.state, f"btfdbg: {type(e).__name__}: {escape(str(e))}")
         return True
 
 
