@@ -100,10 +100,12 @@ def may_lack_const(context: Context, symbol: Symbol, known: Sequence[Proposal]) 
 
 def _is_own_list(context: Context, symbol: Symbol) -> bool:
     """Whether the first two words are the symbol's address, as of a list that is empty."""
-    data, btf, word = context.checker.contents(symbol), context.evidence.btf, context.policy.word
-    if data is None or btf is None or len(data) < 2 * word:
-        return False
-    return data[: 2 * word] == 2 * symbol.address.to_bytes(word, btf().byteorder)
+    btf, word = context.evidence.btf, context.policy.word
+    if btf is None or symbol.size < 2 * word:
+        return False  # most are numbers, which nobody need read
+    data = context.checker.contents(symbol)
+    links = 2 * symbol.address.to_bytes(word, btf().byteorder)
+    return data is not None and data.startswith(links)
 
 
 def _begins_with_list(type_: Type) -> bool:
