@@ -56,7 +56,12 @@ def may_have_changed(context: Context, symbol: Symbol, type_: Type, proposal: Pr
 def _may_be_another_lock(context: Context, symbol: Symbol, type_: Type) -> bool:
     """Whether a lock leaves padding where one of the other kind fills the place to the byte."""
     other = _LOCKS.get(type_.type_name())
-    if other is None or size_of(type_) == symbol.size:
+    return other is not None and fills_as(context, symbol, type_, other)
+
+
+def fills_as(context: Context, symbol: Symbol, type_: Type, other: str) -> bool:
+    """Whether a type leaves room where another fills the place to the byte."""
+    if size_of(type_) == symbol.size:
         return False
     built = context.types.from_text(other)
     return built is not None and size_of(built) == symbol.size

@@ -33,6 +33,7 @@ from btfdbg.vardb.textdb import AnnotatedType
 from btfdbg.variables.beyond import holds_by_itself
 from btfdbg.variables.context import Context
 from btfdbg.variables.convert import tree_of
+from btfdbg.variables.drift import fills_as
 from btfdbg.variables.forms import size_of
 from btfdbg.variables.placement import SectionKind
 from btfdbg.variables.policy import Tier
@@ -81,7 +82,7 @@ def has_twin(context: Context, symbol: Symbol, type_: Type, proposal: Proposal) 
         return True
     if name == _LIST and symbol.type_letter in _BSS:
         return True
-    return name in _ROOMIER and _fills_as(context, symbol, type_, _ROOMIER[name])
+    return name in _ROOMIER and fills_as(context, symbol, type_, _ROOMIER[name])
 
 
 def may_lack_const(context: Context, symbol: Symbol, known: Sequence[Proposal]) -> bool:
@@ -136,12 +137,6 @@ def _is_before(context: Context, known: KnownName) -> bool:
     for candidate in known.candidates:
         mask |= candidate.kernels
     return context.distance.precedes(mask)
-
-
-def _fills_as(context: Context, symbol: Symbol, type_: Type, other: str) -> bool:
-    """Whether a type leaves room where another fills the place to the byte."""
-    built = context.types.from_text(other)
-    return built is not None and size_of(built) == symbol.size != size_of(type_)
 
 
 def _shares_its_place(context: Context, symbol: Symbol) -> bool:
