@@ -5,7 +5,7 @@ Owns comparing what the database's kernels have under one name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 
 from drgn import Type, TypeKind, sizeof
@@ -58,13 +58,13 @@ def _agreeing(
         yield only.kernels
         yield context.distance.on_this_machine(only.kernels)
         return
-    everywhere = _kernels(known)
+    everywhere = kernels_of(known)
     for mask in (everywhere, context.distance.on_this_machine(everywhere)):
         if len({part(c.type) for c in known if c.kernels & mask}) == 1:
             yield mask
 
 
-def _kernels(candidates: Sequence[Candidate]) -> int:
+def kernels_of(candidates: Iterable[Candidate]) -> int:
     """All kernels that have one of some candidates."""
     found = 0
     for candidate in candidates:

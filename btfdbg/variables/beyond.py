@@ -27,7 +27,7 @@ from btfdbg.lazy_dataclass import replace
 from btfdbg.vardb.database import Candidate
 from btfdbg.vardb.name_patterns import without_length
 from btfdbg.vardb.textdb import AnnotatedType
-from btfdbg.variables.agreement import element_of, own_or_curated
+from btfdbg.variables.agreement import element_of, kernels_of, own_or_curated
 from btfdbg.variables.context import Context
 from btfdbg.variables.convert import tree_of
 from btfdbg.variables.forms import size_of
@@ -212,10 +212,7 @@ def _changed_nearby(
     """
     given = _elements(proposal.type)
     own = [*own, *_built_as_module(context, known, given)]
-    mask = 0
-    for candidate in own:
-        if _elements(candidate.type) == given:
-            mask |= candidate.kernels
+    mask = kernels_of(c for c in own if _elements(c.type) == given)
     if not mask:
         return False
     distance, series = context.distance, context.distance.series(mask)

@@ -30,6 +30,7 @@ from btfdbg.cdecl import (
 )
 from btfdbg.lazy_dataclass import replace
 from btfdbg.vardb.textdb import AnnotatedType
+from btfdbg.variables.agreement import kernels_of
 from btfdbg.variables.beyond import holds_by_itself
 from btfdbg.variables.context import Context
 from btfdbg.variables.convert import tree_of
@@ -133,10 +134,7 @@ def _begins_with_list(type_: Type) -> bool:
 
 def _is_before(context: Context, known: KnownName) -> bool:
     """Whether this kernel is older than all that have a name."""
-    mask = 0
-    for candidate in known.candidates:
-        mask |= candidate.kernels
-    return context.distance.precedes(mask)
+    return context.distance.precedes(kernels_of(known.candidates))
 
 
 def _shares_its_place(context: Context, symbol: Symbol) -> bool:
