@@ -28,12 +28,14 @@ class Stacks:
     :ivar pointers: Each task with its innermost frame's stack pointer, as far as drgn knows it.
     :ivar kinds: Tasks by the program counters of their frames, at most eight of a kind.
     :ivar count: How many tasks there are.
+    :ivar examples: See :func:`examples`; ``None`` before it was asked for.
     """
 
     counters: set[int] = field(default_factory=set)
     pointers: list[tuple[Object, int]] = field(default_factory=list)
     kinds: dict[tuple[int, ...], list[Object]] = field(default_factory=dict)
     count: int = 0
+    examples: list[Object] | None = None
 
 
 def stacks_of(prog: drgn.Program) -> Stacks:
@@ -53,6 +55,12 @@ def examples(prog: drgn.Program) -> list[Object] | None:
     stacks = stacks_of(prog)
     if stacks.count <= _MANY:
         return None
+    if stacks.examples is None:
+        stacks.examples = _chosen(prog, stacks)
+    return stacks.examples
+
+
+def _chosen(prog: drgn.Program, stacks: Stacks) -> list[Object]:
     from drgn.helpers.linux.pid import for_each_task
     from drgn.helpers.linux.sched import thread_group_leader
 
