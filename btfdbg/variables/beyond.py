@@ -15,11 +15,9 @@ from drgn import Type, TypeKind
 from btfdbg.btf import Kind
 from btfdbg.cdecl import (
     Array,
-    CDeclError,
     Pointer,
     format_type,
     is_const,
-    parse_type,
     qualified,
     unqualified,
 )
@@ -210,15 +208,15 @@ def _changed_nearby(
     Of two kernels as far away in time the one of this machine was asked. Where no series has both
     types the change was one in time, and this kernel is before it or behind it.
     """
-    given = _elements(proposal.type)
+    given = _elements(context, proposal.type)
     own = [*own, *_built_as_module(context, known, given)]
-    mask = kernels_of(c for c in own if _elements(c.type) == given)
+    mask = kernels_of(c for c in own if _elements(context, c.type) == given)
     if not mask:
         return False
     distance, series = context.distance, context.distance.series(mask)
     away = distance.nearest(mask)[0][1] // _SAME_SERIES
     return any(
-        _elements(candidate.type) != given
+        _elements(context, candidate.type) != given
         and distance.nearest(candidate.kernels)[0][1] // _SAME_SERIES <= away
         and not series & distance.series(candidate.kernels)
         and not isinstance(
@@ -239,16 +237,15 @@ def _changed_nearby(
 def _built_as_module(context: Context, known: KnownName, given: str) -> Iterator[Candidate]:
     """What modules have that have the same type somewhere: it is built in here, and one there."""
     others = [c for c in known.candidates if c.kernels and c.module != context.evidence.module]
-    modules = {c.module for c in others if _elements(c.type) == given}
+    modules = {c.module for c in others if _elements(context, c.type) == given}
     return (c for c in others if c.module in modules)
 
 
-def _elements(text: str) -> str:
+def _elements(context: Context, text: str) -> str:
     """A type without its length, and without the const that its place decides on."""
     bare = without_length(AnnotatedType.parse(text).type)
-    try:
-        tree = parse_type(bare)
-    except CDeclError:
+    tree = context.checker.tree(bare)
+    if tree is None:
         return bare
     if isinstance(tree, Array):
         return format_type(replace(tree, element=unqualified(tree.element, "const")))

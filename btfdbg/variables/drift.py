@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from drgn import Type, TypeKind
 
-from btfdbg.cdecl import Array, CDeclError, CType, Pointer, is_const, parse_type, unqualified
+from btfdbg.cdecl import Array, Pointer, is_const, unqualified
 from btfdbg.lazy_dataclass import replace
 from btfdbg.vardb.textdb import AnnotatedType
 from btfdbg.variables.agreement import element_of, is_number
@@ -47,7 +47,7 @@ def may_have_changed(context: Context, symbol: Symbol, type_: Type, proposal: Pr
         type_.kind == TypeKind.ARRAY
         and type_.length not in known.lengths
         and (
-            len({_dimensions(p.type) for p in known.proposals}) > 1
+            len({_dimensions(context, p.type) for p in known.proposals}) > 1
             or _may_be_other_numbers(context, type_, known.proposals)
         )
     )
@@ -82,7 +82,7 @@ def _may_have_had_const(
     """
     if type_.kind != TypeKind.ARRAY or not symbol.type_letter.islower():
         return False
-    if type_.length in known.lengths and any(_is_const(p.type) for p in known.proposals):
+    if type_.length in known.lengths and any(_is_const(context, p.type) for p in known.proposals):
         return False
     if context.places.of(symbol.address) is not SectionKind.CONST:
         return False
@@ -106,24 +106,18 @@ def _may_be_other_numbers(context: Context, type_: Type, known: Sequence[Proposa
     return False
 
 
-def _is_const(text: str) -> bool:
-    try:
-        return is_const(parse_type(AnnotatedType.parse(text).type))
-    except CDeclError:
-        return True
+def _is_const(context: Context, text: str) -> bool:
+    tree = context.checker.tree(AnnotatedType.parse(text).type)
+    return tree is None or is_const(tree)
 
 
-def _dimensions(text: str) -> int:
+def _dimensions(context: Context, text: str) -> int:
     """
     How many lengths an array has.
 
     One ARRAY of 1024 may be ``[2][512]`` (:mod:`.structural_index`), as other kernels had it.
     """
-    found = 0
-    try:
-        tree: CType = parse_type(AnnotatedType.parse(text).type)
-    except CDeclError:
-        return 0
+    found, tree = 0, context.checker.tree(AnnotatedType.parse(text).type)
     while isinstance(tree, Array):
         found, tree = found + 1, tree.element
     return found

@@ -18,13 +18,11 @@ from drgn import Type, TypeKind
 
 from btfdbg.cdecl import (
     Array,
-    CDeclError,
     CType,
     Named,
     Pointer,
     format_type,
     is_const,
-    parse_type,
     qualified,
     unqualified,
 )
@@ -95,7 +93,7 @@ def may_lack_const(context: Context, symbol: Symbol, known: Sequence[Proposal]) 
     if context.places.of(symbol.address) is not SectionKind.CONST:
         return False
     marked = [AnnotatedType.parse(p.type) for p in known]
-    trees = (_parsed(m.type) for m in marked if not m.readonly)
+    trees = (context.checker.tree(m.type) for m in marked if not m.readonly)
     has_const = any(tree is not None and is_const(tree) for tree in trees)
     return symbol.type_letter.islower() and has_const and any(m.readonly for m in marked)
 
@@ -173,7 +171,7 @@ def _may_point_elsewhere(context: Context, symbol: Symbol, type_: Type, known: K
 
 def _points_to_record(context: Context, proposal: Proposal) -> bool:
     """Whether a type is a pointer to a structure, and the BTF has such a pointer."""
-    tree = _parsed(AnnotatedType.parse(proposal.type).type)
+    tree = context.checker.tree(AnnotatedType.parse(proposal.type).type)
     if not isinstance(tree, Pointer):
         return False
     target = unqualified(tree.target, "const")
@@ -222,10 +220,3 @@ def _is_explained(context: Context, tree: Array, symbol: Symbol) -> bool:
         return True
     names = context.database.names_of_table(format_type(tree))
     return any(n != symbol.name and context.evidence.symbols.by_name(n) for n in names)
-
-
-def _parsed(text: str) -> CType | None:
-    try:
-        return parse_type(text)
-    except CDeclError:
-        return None

@@ -93,9 +93,13 @@ class TypeChecker:
         """Bytes of a type without marks; None without a size, or if the kernel has none such."""
         return self._forms.of(text).size
 
+    def tree(self, text: str) -> CType | None:
+        """A type without marks, parsed; None if it cannot be."""
+        return self._forms.of(text).tree
+
     def length(self, text: str) -> int | None:
         """Return the outermost array's length that a text states, None without one."""
-        tree = self._forms.of(text).tree if "[" in text else None
+        tree = self.tree(text) if "[" in text else None
         return tree.length if isinstance(tree, Array) else None
 
     def exists(self, tree: CType) -> bool:
@@ -104,7 +108,7 @@ class TypeChecker:
 
     def exists_as_written(self, text: str) -> bool:
         """As :meth:`exists`, of a type without marks."""
-        tree = self._forms.of(text).tree
+        tree = self.tree(text)
         return tree is not None and self.exists(tree)
 
     def ids(self, tree: CType) -> frozenset[int]:
