@@ -21,6 +21,7 @@ from btfdbg.frames.enclosing import size_of
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.lazy_pattern import pattern
 from btfdbg.variables.placement import Extent, SizeFit
+from btfdbg.variables.ubsan import FILE, MAX_LINE
 
 HANDLER = "__ubsan_handle_out_of_bounds"
 _WORD = 8
@@ -30,8 +31,6 @@ _RECORDS = (Kind.STRUCT, Kind.UNION)
 _FITS = (SizeFit.EXACT, SizeFit.PADDED)
 _MAX_TEXT = 128
 _MIN_TEXT = 16
-_MAX_LINE = 1 << 20
-_FILE = pattern(rb"[\w./+-]+\.[chS]\0")
 _TABLE = pattern(rb"'([A-Za-z_]\w*) (\*?)\[([1-9]\d{0,6})\]'\0")
 
 Read = Callable[[int, int], "bytes | None"]
@@ -66,9 +65,9 @@ def bound_at(record: int, read: Read) -> Bound | None:
     if data is None:
         return None
     file, line = _number(data, 0, 8), _number(data, 8, 4)
-    name = _FILE.match(_text(file, read))
+    name = FILE.match(_text(file, read))
     table = _TABLE.match(_text(_number(data, _LOCATION, _WORD) + _TYPE_NAME, read))
-    if name is None or table is None or not 0 < line < _MAX_LINE:
+    if name is None or table is None or not 0 < line < MAX_LINE:
         return None
     where = f"{name[0][:-1].decode('ascii').rpartition('/')[2]}:{line}"
     return Bound(table[1].decode("ascii"), bool(table[2]), int(table[3]), where)

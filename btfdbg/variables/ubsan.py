@@ -18,15 +18,17 @@ from btfdbg.lazy_dataclass import dataclass
 from btfdbg.lazy_pattern import pattern
 from btfdbg.variables.symbols import Symbol
 
+FILE = pattern(rb"[\w./+-]+\.[chS]\0")
+"""A source file's name, as a record has it."""
+MAX_LINE = 1 << 20
+"""No source file has a line behind it."""
 _WORD = 8
 _HEAD = 4  # of a description, before the name
-_MAX_LINE = 1 << 20
 _MAX_COLUMN = 1 << 10
 _REPORTED = 1 << 31
 _MAX_NAME = 256
 _MIN_NAME = 32
 _KINDS = (0, 1, 0xFFFF)  # an integer, a float, neither
-_FILE = pattern(rb"[\w./+-]+\.[chS]\0")
 _TYPE = pattern(rb"'[\w *\[\]()<>:.]+'\0|<unknown>\0")
 
 
@@ -79,7 +81,7 @@ def _is_location(
         return False
     line = int.from_bytes(data[at + 8 : at + 12], "little")
     column = int.from_bytes(data[at + 12 : at + 16], "little") & ~_REPORTED
-    if not (0 < line < _MAX_LINE and 0 < column < _MAX_COLUMN):
+    if not (0 < line < MAX_LINE and 0 < column < _MAX_COLUMN):
         return False
     name = read(word, _MAX_NAME) or read(word, _MIN_NAME) or b""
-    return _FILE.match(name) is not None
+    return FILE.match(name) is not None
