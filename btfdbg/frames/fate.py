@@ -21,7 +21,6 @@ Decoded = tuple[int, int, str, str]
 
 _ADDS = frozenset(("add", "sub", "inc", "dec"))
 _ASKS = frozenset(("cmp", "test", "push", "bt"))
-_NO_ACCESS = frozenset(("lea", "nop"))
 _PREFETCH = "prefetch"
 
 
@@ -54,9 +53,8 @@ def fate(
         if name in ("call", "jmp") or name.startswith("ret"):
             break
         parts = arch.split(operands)
-        for part in parts if name not in _NO_ACCESS and not name.startswith(_PREFETCH) else ():
-            mem = getattr(part, "mem", None)
-            if mem is not None and held.get(mem.base) is False:
+        for mem, _ in () if name.startswith(_PREFETCH) else arch.memory(mnemonic, operands):
+            if mem.base is not None and held.get(mem.base) is False:
                 is_address = is_address or (mem.index_by is None and not mem.segment)
         if len(parts) == 2 and name == "mov" and getattr(parts[0], "mem", None) is not None:
             is_sum = held.get(_register(parts[1]), False)
