@@ -37,6 +37,9 @@ class Symbols:
         self.asked += 1
         return [s for s in self._all if s.name == name]
 
+    def at(self, address: int) -> Sym | None:
+        return next((s for s in self._all if s.address <= address < s.address + s.size), None)
+
 
 def make_btf() -> Btf:
     """

@@ -117,9 +117,7 @@ def _variables(
             release=RELEASE,
             architecture="x86_64",
             btf=lambda: btf,
-            symbol_at=lambda at: next(
-                (s for s in table if s.address <= at < s.address + s.size), None
-            ),
+            symbol_at=table.at,
             accesses=accesses,  # type: ignore[arg-type]
         ),
         database=lambda: Database.from_text(TextDatabase((OLD, NEW, NEAR), entries)),

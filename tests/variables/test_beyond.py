@@ -85,12 +85,11 @@ def _variables(
 ) -> VariableTypes:
     btf, table = _btf(), Symbols(*BOUNDS, *DATA, *RODATA, *symbols)
 
-    def at(address: int) -> Sym | None:
-        return next((s for s in table if s.address <= address < s.address + s.size), None)
-
     return VariableTypes(
         make_program(btf, memory),
-        DumpEvidence(table, release=RELEASE, architecture=machine, btf=lambda: btf, symbol_at=at),
+        DumpEvidence(
+            table, release=RELEASE, architecture=machine, btf=lambda: btf, symbol_at=table.at
+        ),
         database=lambda: database,
     )
 

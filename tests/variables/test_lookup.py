@@ -234,12 +234,11 @@ def _typed(database: Database, *symbols: Sym, memory: bytes = b"") -> VariableTy
     """With symbols by address, which is what tells of neighbours."""
     btf, table = make_btf(), Symbols(*symbols)
 
-    def at(address: int) -> Sym | None:
-        return next((s for s in table if s.address <= address < s.address + s.size), None)
-
     return VariableTypes(
         make_program(btf, memory),
-        DumpEvidence(table, release=RELEASE, architecture="x86_64", btf=lambda: btf, symbol_at=at),
+        DumpEvidence(
+            table, release=RELEASE, architecture="x86_64", btf=lambda: btf, symbol_at=table.at
+        ),
         database=lambda: database,
     )
 

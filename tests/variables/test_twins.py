@@ -91,9 +91,7 @@ def _variables(rows: Sequence[Row], *symbols: Sym, memory: bytes = b"") -> Varia
             release=RELEASE,
             architecture="x86_64",
             btf=lambda: btf,
-            symbol_at=lambda at: next(
-                (s for s in table if s.address <= at < s.address + s.size), None
-            ),
+            symbol_at=table.at,
         ),
         database=lambda: Database.from_text(TextDatabase((OLD, NEW, ARM), entries)),
     )
