@@ -232,7 +232,7 @@ def code_on_stacks(recorder: Recorder, session: Session) -> None:
             if not stack <= place < end:
                 continue  # in an interrupt's
             data: bytes = prog.read(place, end - place)
-        except (BtfdbgError, FaultError, ValueError, LookupError, NotImplementedError):
+        except (BtfdbgError, FaultError, ValueError, LookupError):
             continue  # of one task; the others are recorded all the same
         for at in range(0, len(data) - 7, 8):
             address = int.from_bytes(data[at : at + 8], order)
