@@ -27,7 +27,7 @@ from btfdbg.handover.vmlinux.abbrev import (
     Shapes,
     Tag,
 )
-from btfdbg.handover.vmlinux.type_entries import TypeEntries
+from btfdbg.handover.vmlinux.type_entries import TypeEntries, all_refs
 from btfdbg.lazy_dataclass import dataclass
 
 _HEADER = 11  # of a unit of 32-bit DWARF 4
@@ -272,11 +272,7 @@ class Writer:
             pack = self._parameters[count] = self._packer(shape.layout * count).pack
         flat = [self._parameter] * (3 * count)
         flat[1::3] = found[::2]
-        refs = self._refs
-        try:
-            flat[2::3] = [refs[type_id] for type_id in found[1::2]]
-        except IndexError:  # of damaged BTF
-            flat[2::3] = [self._ref(type_id) for type_id in found[1::2]]
+        flat[2::3] = all_refs(self._refs, self._void, found[1::2])
         return target, pack(*flat) + rest + _END
 
     def _variables(

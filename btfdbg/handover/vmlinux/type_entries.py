@@ -183,11 +183,7 @@ class TypeEntries:
         return self.refs[type_id] if type_id < len(self.refs) else self._void
 
     def _all_refs(self, type_ids: Sequence[int]) -> list[int]:
-        refs = self.refs
-        try:
-            return [refs[type_id] for type_id in type_ids]
-        except IndexError:  # of damaged BTF
-            return [self._ref(type_id) for type_id in type_ids]
+        return all_refs(self.refs, self._void, type_ids)
 
     def _shape(
         self, key: tuple[int, ...], tag: int, children: bool, *attributes: tuple[int, int]
@@ -433,6 +429,19 @@ class TypeEntries:
         found[1::2] = self._all_refs(found[1::2])
         found[::2] = [parameter.code] * count
         return head + packer(*found) + (pack_rest(rest.code) + _END if variadic else _END)
+
+
+def all_refs(refs: Sequence[int], void: int, type_ids: Sequence[int]) -> list[int]:
+    """
+    Where what refers to some types refers to.
+
+    :param refs: As :attr:`TypeEntries.refs`.
+    :param void: Where the entry of void stands.
+    """
+    try:
+        return [refs[type_id] for type_id in type_ids]
+    except IndexError:  # of damaged BTF
+        return [refs[type_id] if type_id < len(refs) else void for type_id in type_ids]
 
 
 _SIZES: dict[int, Callable[[TypeEntries, memoryview, int, int], int]] = {
