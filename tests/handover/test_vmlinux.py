@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -248,6 +249,16 @@ def test_a_symbol_is_in_the_section_that_holds_it() -> None:
     ]  # fmt: skip
 
 
+def _framed(data: bytes) -> Iterator[tuple[int, int]]:
+    """Start and end of what each entry of .debug_frame is of."""
+    at = 0
+    while at < len(data):
+        length, cie, begin, size = struct.unpack_from("<IIQQ", data, at)
+        if cie == 0:
+            yield begin, begin + size
+        at += 4 + length
+
+
 def test_with_runtime_addresses_functions_of_modules_have_symbols_and_frames(
     oops_core: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -271,11 +282,7 @@ def test_with_runtime_addresses_functions_of_modules_have_symbols_and_frames(
             frames = elf.get_section_by_name(".debug_frame")
             assert frames is not None
             data = frames.data()
-        at, covered = 0, False
-        while at < len(data):
-            length, cie, begin, size = struct.unpack_from("<IIQQ", data, at)
-            covered |= cie == 0 and begin <= sym.address < begin + size
-            at += 4 + length
+        covered = any(begin <= sym.address < end for begin, end in _framed(data))
         assert covered == runtime
     assert found == {True: [(sym.address, sym.size)], False: []}
 
@@ -299,12 +306,7 @@ def test_on_arm64_each_piece_of_code_that_is_there_has_frames(
         ]
         frames: Any = elf.get_section_by_name(".debug_frame")
         data = frames.data()
-    at, places = 0, []
-    while at < len(data):
-        length, cie, begin, size = struct.unpack_from("<IIQQ", data, at)
-        if cie == 0:
-            places.append((begin, begin + size))
-        at += 4 + length
+    places = list(_framed(data))
     assert len(places) == done.frames
     held = [sum(low <= first and last <= high for first, last in places) for low, high in code]
     assert sum(held) == done.frames  # none of code that is not there
