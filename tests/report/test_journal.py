@@ -10,7 +10,8 @@ import pytest
 from btfdbg.report import events
 from btfdbg.report.event import Event
 from btfdbg.report.logs.files import read_log
-from btfdbg.report.logs.journal import from_export, from_json
+from btfdbg.report.logs.journal import from_export
+from btfdbg.report.logs.json_lines import from_json
 from btfdbg.report.triage.finding import find
 from tests.report.test_events import ARM, NULL, PPC, RISCV, S390
 

@@ -95,7 +95,7 @@ def read_log(path: str) -> Log:
     """
     Read the events of a log.
 
-    :param path: A file, compressed with gzip, xz or zstd or not; ``-`` for standard input.
+    :param path: A file, compressed with gzip, xz, zstd or bzip2 or not; ``-`` for standard input.
     :raises DebugInfoError: It is no file, cannot be read, or is a dump.
     """
     try:
@@ -141,24 +141,35 @@ def _read(f: BinaryIO, name: str) -> Log:
 
 
 def _of_kernel(texts: Iterator[str]) -> Iterator[str]:
-    """Texts as they are, or the kernel's messages out of what journald exports."""
+    """Texts as they are, or the kernel's messages out of what other programs keep them in."""
     from itertools import chain
 
-    from btfdbg.report.logs.journal import from_export, from_json, is_export, is_json
+    from btfdbg.report.logs.journal import from_export, from_verbose, is_export, is_verbose
 
     first = next(texts, "")
     whole = chain((first,), texts)
     if is_export(first):
         return from_export(whole)
-    return from_json(whole) if is_json(first) else whole
+    if first[:64].lstrip("\x1e \t\r\n").startswith(("{", "[", "data:")):
+        from btfdbg.report.logs.json_lines import from_json, is_json
+
+        if is_json(first):
+            return from_json(whole)
+    return from_verbose(whole) if is_verbose(first[:8192]) else whole
 
 
 def _texts(pieces: Iterator[bytes]) -> Iterator[str]:
     """Decode pieces; the parts of a pstore's text are put in order first."""
     from codecs import getincrementaldecoder
 
-    decoder = getincrementaldecoder("utf-8")("replace")
-    first = decoder.decode(next(pieces, b""))
+    start = next(pieces, b"")
+    decoder = getincrementaldecoder(_encoding(start))("replace")
+    first = decoder.decode(start)
+    if "\r" in first[:4096] and "\n" not in first:  # a terminal that never fed a line
+        yield first.replace("\r", "\n")
+        for piece in pieces:
+            yield decoder.decode(piece).replace("\r", "\n")
+        return
     if _PART.match(first):
         texts = [first]
         size = len(first)
@@ -175,6 +186,18 @@ def _texts(pieces: Iterator[bytes]) -> Iterator[str]:
     yield decoder.decode(b"", final=True)
 
 
+def _encoding(start: bytes) -> str:
+    """The encoding of a text: what Windows' terminals record is UTF-16 as often as not."""
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16"
+    if start.startswith(b"\xef\xbb\xbf"):
+        return "utf-8-sig"
+    head = start[:64]
+    if len(head) >= 16 and b"\0" not in head[0::2] and not head[1::2].strip(b"\0"):
+        return "utf-16-le"
+    return "utf-8"
+
+
 def _unpacked(f: BinaryIO, start: bytes) -> Iterator[bytes]:
     """Yield a file's bytes in pieces, unpacked."""
     source = _Joined(start, f)
@@ -186,6 +209,10 @@ def _unpacked(f: BinaryIO, start: bytes) -> Iterator[bytes]:
         import lzma
 
         yield from _inflate(source, lzma.LZMADecompressor(memlimit=256 << 20))
+    elif start.startswith(b"BZh"):
+        import bz2
+
+        yield from _inflate(source, bz2.BZ2Decompressor())
     elif start.startswith(b"\x28\xb5\x2f\xfd"):
         import zstandard
 
@@ -201,10 +228,11 @@ def _unpacked(f: BinaryIO, start: bytes) -> Iterator[bytes]:
 
 def _inflate(source: _Joined, unpacker: object) -> Iterator[bytes]:
     """Unpack in bounded pieces, whatever the ratio."""
+    from bz2 import BZ2Decompressor
     from lzma import LZMADecompressor
 
     while packed := source.read(1 << 14):
-        if isinstance(unpacker, LZMADecompressor):
+        if isinstance(unpacker, (LZMADecompressor, BZ2Decompressor)):
             yield unpacker.decompress(packed, CHUNK)
             while not unpacker.eof and not unpacker.needs_input:
                 yield unpacker.decompress(b"", CHUNK)

@@ -1,28 +1,36 @@
-"""journald's own formats as lines of a kernel log: ``journalctl -o export`` and ``-o json``.
+"""journald's own formats as lines of a kernel log: ``journalctl -o export`` and ``-o verbose``.
 
 Owns taking the kernel's messages out of entries. Every line of the input gives one of the
-output, so that numbers of lines stay those of the file. Knows no message.
+output, so that numbers of lines stay those of the file. Knows no message. What is JSON
+json_lines.py reads.
 
 Facts: systemd's JOURNAL_EXPORT_FORMATS (an entry is a field a line and ends with an empty
 one, ``__`` fields first; a value with a line break is a length of 8 bytes and raw bytes after
-the field's name alone; in JSON a value is a string, a list of bytes, or null if it is long)
-and systemd.journal-fields(7) (``_TRANSPORT=kernel``).
+the field's name alone), systemd.journal-fields(7) (``_TRANSPORT=kernel``) and
+src/shared/logs-show.c (``output_verbose()``: the time and the cursor, then fields with blanks
+before them).
 """
 
 from __future__ import annotations
 
-import json
+import re
+
+from btfdbg.lazy_pattern import pattern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-_MAX_LINE = 1 << 16  # characters; what is longer is no message of the kernel
+MAX_LINE = 1 << 16  # characters; what is longer is no message of the kernel
 _MAX_LINES = 1 << 10  # of one entry
 _STARTS = ("__CURSOR=", "__REALTIME_TIMESTAMP=", "__MONOTONIC_TIMESTAMP=")
 _MESSAGE, _TRANSPORT, _NAME = "MESSAGE", "_TRANSPORT", "SYSLOG_IDENTIFIER"
 _STAMPS = ("_SOURCE_MONOTONIC_TIMESTAMP", "__MONOTONIC_TIMESTAMP")  # the kernel's own first
-_KEPT = frozenset((_MESSAGE, _TRANSPORT, _NAME, *_STAMPS))
+KEPT = frozenset((_MESSAGE, _TRANSPORT, _NAME, *_STAMPS))
+_VERBOSE = pattern(
+    r"^\w{3} \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{1,6} \S{1,9} \[[\w=;]{1,200}\]\n {4}\w+=",
+    re.MULTILINE,
+)
 
 
 def is_export(start: str) -> bool:
@@ -30,9 +38,9 @@ def is_export(start: str) -> bool:
     return start.startswith(_STARTS)
 
 
-def is_json(start: str) -> bool:
-    """Whether a text begins as ``journalctl -o json`` does."""
-    return start.startswith("{") and any(f'"{name[:-1]}"' in start[:8192] for name in _STARTS)
+def is_verbose(start: str) -> bool:
+    """Whether a text begins as ``journalctl -o verbose`` does."""
+    return _VERBOSE.search(start) is not None
 
 
 def from_export(pieces: Iterable[str]) -> Iterator[str]:
@@ -44,52 +52,46 @@ def from_export(pieces: Iterable[str]) -> Iterator[str]:
     """
     entry: dict[str, str] = {}
     count = 0
-    for line in _lines(pieces):
+    for line in lines_of(pieces):
         count += 1
         name, equals, value = line.partition("=")
-        if equals and name in _KEPT:
+        if equals and name in KEPT:
             entry[name] = value
         if not line or count >= _MAX_LINES:
-            yield _said(entry) + "\n" * count
+            yield said(entry) + "\n" * count
             entry, count = {}, 0
     if count:
-        yield _said(entry) + "\n" * count
+        yield said(entry) + "\n" * count
 
 
-def from_json(pieces: Iterable[str]) -> Iterator[str]:
+def from_verbose(pieces: Iterable[str]) -> Iterator[str]:
     """
-    Turn objects of ``-o json``, one a line, into lines.
+    Turn entries of ``-o verbose`` into lines.
 
-    >>> "".join(from_json(['{"_TRANSPORT": "kernel", "MESSAGE": "BUG: x"}\\n']))
-    'BUG: x\\n'
+    >>> text = "Mon 2026-11-30 22:01:01.5 UTC [s=1;i=2]\\n    MESSAGE=BUG: x\\n"
+    >>> "".join(from_verbose([text]))
+    'BUG: x\\n\\n'
     """
-    for line in _lines(pieces):
-        try:
-            entry = json.loads(line) if line else {}
-        except (ValueError, RecursionError):
-            entry = {}  # cut, or no entry
-        if isinstance(entry, dict):
-            yield _said({key: _text(entry[key]) for key in _KEPT if key in entry}) + "\n"
-        else:
-            yield "\n"
+    entry: dict[str, str] = {}
+    count = 0
+    for line in lines_of(pieces):
+        if count and (not line.startswith(" ") or count >= _MAX_LINES):
+            yield said(entry) + "\n" * count
+            entry, count = {}, 0
+        count += 1
+        name, equals, value = line.strip().partition("=")
+        if equals and name in KEPT:
+            entry.setdefault(name, value)
+    if count:
+        yield said(entry) + "\n" * count
 
 
-def _text(value: object) -> str:
-    """A field of JSON: journald writes what is not UTF-8 as a list of bytes."""
-    if isinstance(value, list):
-        try:
-            return bytes(value).decode("utf-8", "replace")
-        except (TypeError, ValueError):
-            return ""  # several values of one field
-    return value if isinstance(value, str) else ""
-
-
-def _said(entry: Mapping[str, str]) -> str:
+def said(entry: Mapping[str, str]) -> str:
     """The entry's message as the kernel's log has it, "" if it is not the kernel's."""
     message = entry.get(_MESSAGE, "")
     if entry.get(_TRANSPORT, "kernel") != "kernel" or entry.get(_NAME, "kernel") != "kernel":
         return ""
-    message = message.replace("\n", " ")[:_MAX_LINE]
+    message = message.replace("\n", " ")[:MAX_LINE]
     for name in _STAMPS:
         stamp = entry.get(name, "")
         if stamp.isascii() and stamp.isdigit() and len(stamp) <= 18:
@@ -97,7 +99,7 @@ def _said(entry: Mapping[str, str]) -> str:
     return message
 
 
-def _lines(pieces: Iterable[str]) -> Iterator[str]:
+def lines_of(pieces: Iterable[str], longest: int = MAX_LINE) -> Iterator[str]:
     """Whole lines; of those that are too long nothing is kept but that they were there."""
     rest = ""
     skipping = False
@@ -105,9 +107,9 @@ def _lines(pieces: Iterable[str]) -> Iterator[str]:
         lines = (rest + piece).split("\n")
         rest = lines.pop()
         for line in lines:
-            yield "-" if skipping or len(line) > _MAX_LINE else line
+            yield "-" if skipping or len(line) > longest else line
             skipping = False
-        if len(rest) > _MAX_LINE:
+        if len(rest) > longest:
             rest, skipping = "", True
     if rest or skipping:
         yield "-" if skipping else rest

@@ -16,13 +16,18 @@ from btfdbg.lazy_pattern import pattern
 
 MAX_LINE = 4096  # what is longer is cut: no message of the kernel is
 
+_DATE = r"(?:[^\W\d]{3,5}\.? +\d{1,2} (?:\d{4} )?[\d:]{8}|\d{4}-\d\d-\d\d[T ]\d\d:)"
 _PREFIX = pattern(
-    r"\s*"
+    # a mail that quotes, and grep's file and line before a logger's date
+    rf"\s*(?:(?:> ?){{1,8}})?(?:(?:[\w./~-]{{1,200}}:)?\d{{1,9}}:(?={_DATE}))?"
     # /dev/kmsg and netconsole: level,sequence,microseconds,flags[,caller=T1];
     r"(?:(?:\d+\.\d+[\w.+~-]{0,60},)?\d{1,3},\d+,(?P<micro>\d{1,18}),[^,;\s]*(?:,caller=(?P<kcaller>[TC]\d+))?[^;\s]*;)?"
     # syslog and journald
-    r"(?:(?:<\d{1,3}>\d )?(?:[^\W\d]{3,5}\.? +\d{1,2} (?:\d{4} )?[\d:.]{8,15}|\d{4}-\d\d-\d\dT\S+)"
-    r" (?:(?P<host>\S+) )?(?:kernel|vmunix)(?:\[\d+\])?(?:: ?| - - - ?))?"
+    r"(?:(?:<\d{1,3}>(?:\d )?)?(?:[^\W\d]{3,5}\.? +\d{1,2} (?:\d{4} )?[\d:.]{8,15}"
+    # the last two are journalctl -o short-full and short-unix
+    r"|\d{4}-\d\d-\d\dT\S+|[A-Z][a-z]{2} \d{4}-\d\d-\d\d [\d:.]{8,15} [\w+-]{1,9}|\d{9,11}\.\d{6})"
+    r" (?:(?P<host>\S+) )?(?:\w+\.\w+ )?(?:kernel|vmunix)(?:\[\d+\])?"
+    r"(?:: ?| - - (?:- ?|\[\w[^\]]{0,200}\] ?)))?"
     # logread of OpenWrt
     r"(?:[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d [\d:]{8} \d{4} \w+\.\w+ kernel: ?)?"
     # what loggers of consoles put before each line
@@ -45,7 +50,7 @@ _PREFIX = pattern(
     r"(?:<\d>)?"
 )
 # The kernel's own stamp after whatever the tool put first that recorded the console.
-_LATE = pattern(r".{0,80}?[\s:>|\])A-Z](?=\[ *\d{1,12}\.\d{6}[\],])")
+_LATE = pattern(r".{0,80}?[\s:>|\])A-Z'\"+](?=\[ *\d{1,12}\.\d{6}[\],])")
 _ESCAPES = r"\x1b\[[0-9;]*[A-Za-z]"
 _CONTROL = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]"
 

@@ -150,7 +150,7 @@ def _judge(path: str, named: bool, seen: set[tuple[int, int]]) -> Found | None:
     telling = named or bool(_DUMP_NAME.fullmatch(_PACKED.sub("", name)))
     if not size:
         return Found(path, "", skipped="empty") if telling else None
-    if b"\0" in start[:256]:
+    if b"\0" in start[:256] and not start.startswith((b"\xff\xfe", b"\xfe\xff")):
         return Found(path, "", skipped="neither a dump nor a log") if telling else None
     if named or _LOG_NAME.fullmatch(_PACKED.sub("", name)):
         return Found(path, "log", size, modified)
@@ -161,7 +161,8 @@ def _judge(path: str, named: bool, seen: set[tuple[int, int]]) -> Found | None:
 
 def _is_journal(start: bytes) -> bool:
     """Whether a file is what ``journalctl`` exports, as the reader of logs takes it."""
-    from btfdbg.report.logs.journal import is_export, is_json
+    from btfdbg.report.logs.journal import is_export, is_verbose
+    from btfdbg.report.logs.json_lines import is_exported
 
     text = start.decode("utf-8", "replace")
-    return is_export(text) or is_json(text)
+    return is_export(text) or is_exported(text) or is_verbose(text)
