@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import drgn
 
 from btfdbg.commands.candidates import members, struct_of, underlying
-from btfdbg.commands.text import Fragment, char_width, escape
+from btfdbg.commands.text import COMMENT_COLUMN, Fragment, char_width, escape, quoted
 from btfdbg.vmcore.read_failures import unread
 
 _MAX_HIGHLIGHT = 200_000  # characters; longer output is printed plain
@@ -219,7 +219,7 @@ def _member_line(member: drgn.TypeMember, offset: int, indent: str) -> list[Frag
         where += f":{offset % 8}"
     size = "" if member.bit_field_size is not None else f" {_size(member.type) or 0}"
     text = escape(declared + ";")
-    width = 56 - len(indent) - sum(map(char_width, text))
+    width = COMMENT_COLUMN - len(indent) - sum(map(char_width, text))
     return [
         ("", indent),
         *highlight(text),
@@ -294,8 +294,7 @@ def format_value(obj: drgn.Object | int, letters: str) -> str:
         return number_as(obj, 64, letters)
     kind = underlying(obj.type_).kind
     if letters == "s":
-        data = _string(obj)
-        return '"' + escape(data.decode("utf-8", "backslashreplace")).replace('"', '\\"') + '"'
+        return quoted(_string(obj))
     if kind in (drgn.TypeKind.STRUCT, drgn.TypeKind.UNION, drgn.TypeKind.ARRAY):
         base = {"x": 16, "z": 16, "a": 16, "o": 8}.get(letters, 10)
         return format_object(obj, 0, base)

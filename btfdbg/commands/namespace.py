@@ -42,15 +42,12 @@ from btfdbg.program.session import Session
 
 # Commands whose arguments are not ours to look into.
 _VERBATIM = frozenset(("sh", "py", "source", "crash", "eval"))
-# What prints code, types, values or another program's text, and options that make others do so:
-# a line of it is whole, however wide the terminal is.
-_WHOLE_LINES = frozenset(
-    (
-        *("sh", "py", "source", "gdb", "p", "p/", "x/", "tb"),
-        *("struct", "union", "*", "whatis", "diffstruct", "list"),
-    )
-)
+# A line of these is whole, however wide the terminal is: it is text of others, or another
+# command breaks it; and so it is with options that ask for JSON or Python.
+_WHOLE_LINES = frozenset(("sh", "py", "source", "gdb", "tb"))
 _WHOLE_LINES_OPTIONS = frozenset(("--json", "--json-lines", "--drgn"))
+# What prints C.
+_CODE_LINES = frozenset(("p", "p/", "x/", "struct", "union", "*", "whatis", "list", "task", "tree"))
 
 # drgn's own crash prompt and its way out make no sense within ours.
 _HIDDEN = frozenset(("drgn", "exit", "q"))
@@ -276,7 +273,7 @@ def _run(session: Session, state: PromptState, word: str, tail: str) -> None:
     )
     with (
         output.redirected(parsed.redirections, parsed.pipeline),
-        contextlib.nullcontext() if whole else _broken_lines(),
+        contextlib.nullcontext() if whole else _broken_lines(word),
         _json(as_json),
         _terse(),
     ):
@@ -295,14 +292,14 @@ def _wants_help(command: Command[Any], tail: str) -> bool:
 
 
 @contextlib.contextmanager
-def _broken_lines() -> Iterator[None]:
+def _broken_lines(word: str) -> Iterator[None]:
     """Break lines that are wider than the terminal; what does not go to one is left as it is."""
     if not output.current().columns:
         yield
         return
     from btfdbg.commands.wrapping import wrapped
 
-    with wrapped():
+    with wrapped(code=word in _CODE_LINES):
         yield
 
 

@@ -46,6 +46,9 @@ SGR: dict[str, str] = {
 }
 """Style name to SGR parameters; the sixteen colours follow the user's own palette."""
 
+COMMENT_COLUMN = 56
+"""Where the comment of a member of a struct stands."""
+
 
 def escape(text: str) -> str:
     """
@@ -61,6 +64,17 @@ def _escaped(match: re.Match[str]) -> str:
     if 0xDC80 <= code <= 0xDCFF:  # a byte that was not UTF-8
         code -= 0xDC00
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def quoted(data: bytes) -> str:
+    """
+    Bytes of a string as C writes them, on one line whatever they hold.
+
+    >>> print(quoted(b'say "hi"\\n'))
+    "say \\"hi\\"\\n"
+    """
+    text = data.decode("utf-8", "surrogateescape").replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + escape(text.replace("\n", "\\n").replace("\t", "\\t")) + '"'
 
 
 def one_line(text: str, limit: int = 400) -> str:

@@ -265,6 +265,16 @@ def test_formats(
     assert said in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("line", ["x/s linux_banner", "p/s linux_banner"])
+def test_a_string_is_one_line_as_c_writes_it(
+    line: str, session: Session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_line(session, line)
+    out = capsys.readouterr().out
+    assert out.count("\n") == 1
+    assert out.endswith('\\n"\n')
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [

@@ -15,6 +15,19 @@ from hypothesis import strategies as st
 from btfdbg.commands import output, text
 
 
+@pytest.mark.parametrize(
+    ("data", "shown"),
+    [
+        (b"plain", '"plain"'),
+        (b'a "b"\\ \n\t', r'"a \"b\"\\ \n\t"'),
+        (b"\x1b[2J\xff", r'"\x1b[2J\xff"'),
+        ("ü".encode(), '"ü"'),
+    ],
+)
+def test_a_quoted_string_is_one_line(data: bytes, shown: str) -> None:
+    assert text.quoted(data) == shown
+
+
 @given(st.text(max_size=200))
 def test_escaped_text_has_no_control_characters(given_: str) -> None:
     safe = text.escape(given_)

@@ -60,10 +60,96 @@ class _Terminal(io.StringIO):
         # Where the first cell leaves too little room, what follows stands left.
         ("  a_long_first_cell  one two", 24, ["  a_long_first_cell  one", "    two"]),
         ("wide 漢字漢字 words", 12, ["wide", "漢字漢字", "words"]),
+        # A last cell that has no room where it begins moves below one that has it left of that.
+        (
+            "  4294901986  175  ffffffff9f65a198  ffffffff9dae6090  <delayed_work_timer_fn>",
+            72,
+            [
+                "  4294901986  175  ffffffff9f65a198  ffffffff9dae6090",
+                "                                     <delayed_work_timer_fn>",
+            ],
+        ),
+        (
+            "[Sat Nov 21 10:23:13 UTC 2026] e820: update [mem 0x00]",
+            50,
+            [
+                "[Sat Nov 21 10:23:13 UTC 2026] e820: update [mem",
+                "                               0x00]",
+            ],
+        ),
     ],
 )
 def test_a_line_is_broken_below_its_text(line: str, columns: int, broken: list[str]) -> None:
     assert wrap(line, columns).split("\n") == broken
+
+
+@pytest.mark.parametrize(
+    ("line", "columns", "broken"),
+    [
+        (
+            "ssize_t vfs_write(struct file *file, const char *buf, size_t count);",
+            60,
+            [
+                "ssize_t vfs_write(struct file *file, const char *buf,",
+                "    size_t count);",
+            ],
+        ),
+        (
+            "\t.f = (int (*)(struct sock *, int))tcp_ioctl+0x0 = 0xffffffff9e4d2710,",
+            60,
+            [
+                "        .f = (int (*)(struct sock *, int))tcp_ioctl+0x0",
+                "            = 0xffffffff9e4d2710,",
+            ],
+        ),
+        # A tab is eight columns.
+        ("\t.a = 0x11, .b", 20, ["        .a = 0x11,", "            .b"]),
+        # The comment of a member keeps its column.
+        (
+            "    int (*iopoll)(struct kiocb *, unsigned int, unsigned int, int); /* 56 8 */",
+            72,
+            [
+                "    int (*iopoll)(struct kiocb *, unsigned int, unsigned int, int);",
+                " " * 56 + "/* 56 8 */",
+            ],
+        ),
+        (
+            "    int (*f)(struct kiocb *, unsigned int, unsigned int, unsigned int); /* 56 8 */",
+            70,
+            [
+                "    int (*f)(struct kiocb *, unsigned int, unsigned int,",
+                "        unsigned int);                                  /* 56 8 */",
+            ],
+        ),
+        # A string stays whole where it fits a line.
+        (
+            'name = (const char *)0xff47 "one, two", other = 1',
+            34,
+            ["name = (const char *)0xff47", '    "one, two", other = 1'],
+        ),
+        ('s = "one two three four five"', 18, ['s = "one two three', '    four five"']),
+        ("a" * 30, 20, ["a" * 30]),
+    ],
+)
+def test_c_is_broken_where_a_person_would(line: str, columns: int, broken: list[str]) -> None:
+    assert wrap(line, columns, code=True).split("\n") == broken
+
+
+@pytest.mark.parametrize("columns", range(10, 100))
+@pytest.mark.parametrize(
+    "line",
+    [
+        "    int (*\x1b[36miopoll\x1b[0m)(struct kiocb *, int);  \x1b[2m/*     56     8 */\x1b[0m",
+        '\t\t.name\t= (\x1b[36mchar\x1b[0m [65])"#1 SMP (11-12)", \x1b[32m.b\x1b[0m = { 1, 2 },',
+    ],
+)
+def test_no_word_of_c_is_lost_and_none_is_broken(columns: int, line: str) -> None:
+    broken = wrap(line, columns, code=True)
+    assert _SGR.findall(broken) == _SGR.findall(line)
+    plain = _SGR.sub("", broken)
+    assert plain.split() == _SGR.sub("", line).split()
+    if columns > 34:
+        assert max(len(row.expandtabs(8)) for row in plain.split("\n")) <= columns
 
 
 @pytest.mark.parametrize("line", ["", "x" * 100, "  " + "y" * 100, _FRAME[:80]])
@@ -137,17 +223,29 @@ def _shown(
     return terminal.getvalue().splitlines()
 
 
-@pytest.mark.parametrize("line", ["bt", "ctx", "report", "dis ksys_write 9", "mod", "timer"])
+_SHOWN = ("bt", "ctx", "report", "dis ksys_write 9", "mod", "timer", "log -T", "task")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *_SHOWN,
+        *("p tcp_prot", "p linux_banner", "struct file_operations", "whatis file_operations"),
+        *("whatis vfs_write", "x/s linux_banner", 'prog["tcp_prot"]'),
+        "list -H slab_caches -o kmem_cache.list -s kmem_cache.name,ctor",
+    ],
+)
 def test_a_terminal_of_80_columns_shows_whole_words(
     line: str, oops: Session, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown = _shown(oops, line, monkeypatch)
-    assert [row for row in shown if len(row) > 80] == []
+    assert [row for row in shown if len(row.expandtabs(8)) > 80] == []
     if line != "mod":  # its columns are made for the terminal
         capsys.readouterr()
         assert run_line(oops, line)
         whole = capsys.readouterr().out
-        assert any(len(row) > 80 for row in whole.splitlines()) or line == "dis ksys_write 9"
+        wide = any(len(row.expandtabs(8)) > 80 for row in whole.splitlines())
+        assert wide or line == "dis ksys_write 9"
         assert whole.split() == "\n".join(shown).split()
 
 
@@ -171,11 +269,11 @@ def test_mods_last_column_is_made_for_the_terminal(
     assert len(shown) == len(_shown(oops, "mod", monkeypatch, 0))
 
 
-def test_json_and_code_are_never_broken(
+def test_json_and_python_are_never_broken(
     oops: Session, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     long = 0
-    for line in ("bt --json-lines", "report -s crash --json", "ctx --drgn", "whatis vfs_write"):
+    for line in ("bt --json-lines", "report -s crash --json", "ctx --drgn"):
         shown = _shown(oops, line, monkeypatch)
         capsys.readouterr()
         assert run_line(oops, line)

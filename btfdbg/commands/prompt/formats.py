@@ -9,6 +9,7 @@ import drgn
 from btfdbg.commands import display, kernel_names, output, values, words
 from btfdbg.commands.define import text_command
 from btfdbg.commands.state import state_of
+from btfdbg.commands.text import quoted
 from btfdbg.program import annotate
 from btfdbg.program.per_cpu import copies
 from btfdbg.program.session import Session
@@ -154,8 +155,5 @@ def _spec(spec: str) -> tuple[int, str, int]:
 def _strings(prog: drgn.Program, address: int, count: int) -> None:
     for _ in range(count):
         data = prog.read_c_string(address, max_size=65536)
-        output.emit(
-            ("address", f"{address:#x}"), ":  ",
-            ("string", '"' + data.decode("utf-8", "backslashreplace") + '"'),
-        )  # fmt: skip
+        output.emit(("address", f"{address:#x}"), ":  ", ("string", quoted(data)))
         address += len(data) + 1
