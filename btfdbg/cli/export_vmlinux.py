@@ -43,10 +43,12 @@ def run(args: argparse.Namespace) -> int:
     :raises BtfdbgError: the dump has too little for one, or FILE cannot be written.
     """
     from btfdbg.cli.main import open_session
+    from btfdbg.cli.outputs import require_file
     from btfdbg.handover.vmlinux.crash import phys_offset
     from btfdbg.handover.vmlinux.export import export
     from btfdbg.handover.vmlinux.modules import export_modules
 
+    require_file(args.output)
     gc.disable()  # what is made is there to stay: looking through it is an eighth of the time
     session = open_session(args)
     done = export(session, args.output, runtime=args.runtime, every=args.all_variables)

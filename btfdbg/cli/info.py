@@ -6,6 +6,7 @@ Owns the command line and ``--save-vmcoreinfo``; the facts are ``commands.info``
 from __future__ import annotations
 
 import argparse
+import sys
 
 from btfdbg.errors import DebugInfoError
 
@@ -14,7 +15,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what is done with the dump."""
     parser.add_argument("--json", action="store_true", help="machine-readable")
     parser.add_argument(
-        "--save-vmcoreinfo", metavar="OUT", help="write the VMCOREINFO text, found or recovered"
+        "--save-vmcoreinfo",
+        metavar="OUT",
+        help="write the VMCOREINFO text, found or recovered; - writes nothing else to stdout",
     )
 
 
@@ -25,6 +28,7 @@ def run(args: argparse.Namespace) -> int:
     :raises BtfdbgError: the dump cannot be used, or OUT not written.
     """
     from btfdbg.cli.main import EXIT_OK, open_session
+    from btfdbg.cli.outputs import is_stdout
     from btfdbg.commands import info
     from btfdbg.commands.text import escape
     from btfdbg.commands.wrapping import for_stream
@@ -32,11 +36,18 @@ def run(args: argparse.Namespace) -> int:
     session = open_session(args)
     if args.save_vmcoreinfo is not None:
         _save(args.save_vmcoreinfo, session.vmcoreinfo.raw)
+        if is_stdout(args.save_vmcoreinfo):
+            return EXIT_OK
     print(info.as_json(session) if args.json else for_stream(escape(info.as_text(session))))
     return EXIT_OK
 
 
 def _save(path: str, data: bytes) -> None:
+    from btfdbg.cli.outputs import is_stdout
+
+    if is_stdout(path):
+        sys.stdout.buffer.write(data)
+        return
     try:
         with open(path, "wb") as f:
             f.write(data)

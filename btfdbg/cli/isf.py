@@ -33,6 +33,7 @@ def run(args: argparse.Namespace) -> int:
     :raises BtfdbgError: the dump has too little for one, or FILE cannot be written.
     """
     from btfdbg.cli.main import open_session
+    from btfdbg.cli.outputs import is_stdout
     from btfdbg.handover import isf
 
     gc.disable()  # what is made is there to stay: looking through it is an eighth of the time
@@ -40,7 +41,12 @@ def run(args: argparse.Namespace) -> int:
     table, written = isf.table_of(session)
     if args.as_dwarf2json:
         isf.name_dwarf2json(table)
-    isf.write(table, args.output)
+    # What is said of the table must not get between the table and who reads it.
+    said = sys.stderr if is_stdout(args.output) else sys.stdout
+    if is_stdout(args.output):
+        isf.write_to(sys.stdout.buffer, table)
+    else:
+        isf.write(table, args.output)
     if not written.banner:
         print(
             "btfdbg: linux_banner cannot be read: volatility3 will match this table to no image",
@@ -49,7 +55,8 @@ def run(args: argparse.Namespace) -> int:
     if args.log_level != "none":
         print(
             f"{args.output}: {written.symbols} symbols, {written.typed} variables with a type,"
-            f" {written.shared} names that several symbols have"
+            f" {written.shared} names that several symbols have",
+            file=said,
         )
         lacks = [
             f"{count} {what}"
@@ -62,5 +69,5 @@ def run(args: argparse.Namespace) -> int:
         if not written.tables:
             lacks.append("kallsyms' own tables were not found (linux.kallsyms)")
         if lacks:
-            print(f"lacking: {', '.join(lacks)}")
+            print(f"lacking: {', '.join(lacks)}", file=said)
     return 0

@@ -6,7 +6,6 @@ Owns the command line. What is said is decided in ``btfdbg.report``.
 from __future__ import annotations
 
 import argparse
-import sys
 
 from btfdbg.errors import DebugInfoError
 
@@ -56,15 +55,18 @@ def run(args: argparse.Namespace) -> int:
 
     :raises BtfdbgError: the dump or log cannot be used, or FILE not written.
     """
+    from btfdbg.cli.outputs import is_stdout, write_text
+
     if args.list:
         return _list_sections()
     _check_sections(args)
     text = _of_log(args) if args.log is not None else _of_dump(args)
-    if args.format == "text" and args.out is None:
+    if args.format == "text" and is_stdout(args.out):
         from btfdbg.commands.wrapping import for_stream
 
         text = for_stream(text)
-    return _write(text + "\n", args.out)
+    write_text(text + "\n", args.out)
+    return 0
 
 
 def _list_sections() -> int:
@@ -163,15 +165,3 @@ def _log_of_dump(args: argparse.Namespace) -> Log:
     from btfdbg.report.dump_log import log_of_dump
 
     return log_of_dump(open_session(args).prog)
-
-
-def _write(text: str, out: str | None) -> int:
-    if out is None:
-        sys.stdout.write(text)
-        return 0
-    try:
-        with open(out, "w", encoding="utf-8") as f:
-            f.write(text)
-    except OSError as e:
-        raise DebugInfoError(f"{out}: {e.strerror}", step="output") from e
-    return 0

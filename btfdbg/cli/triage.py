@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
 
     :raises DebugInfoError: known.toml cannot be used, or FILE or FOLDER not written.
     """
-    from btfdbg.cli.outputs import spare_inputs
+    from btfdbg.cli.outputs import is_stdout, spare_inputs, write_text
     from btfdbg.report.triage import as_text as triage_text
     from btfdbg.report.triage import groups as triage
     from btfdbg.report.triage.kept import Kept, default_path
@@ -93,9 +93,9 @@ def run(args: argparse.Namespace) -> int:
     joined = "".join(line + "\n" for line in lines)
     if args.format == "text":
         text = triage_text.as_text(groups, hints, have.errors)
-        _write((text if args.out is not None else _for_terminal(text)) + "\n", args.out)
+        write_text((_for_terminal(text) if is_stdout(args.out) else text) + "\n", args.out)
     else:
-        _write(joined, args.out)
+        write_text(joined, args.out)
     for problem in filter(None, (kept.problem, *have.problems)):
         print(f"btfdbg: {printable(problem)}", file=sys.stderr)
     if args.html is not None:
@@ -199,14 +199,3 @@ def _for_terminal(text: str) -> str:
     from btfdbg.commands.wrapping import for_stream
 
     return for_stream(text)
-
-
-def _write(text: str, out: str | None) -> None:
-    if out is None:
-        sys.stdout.write(text)
-        return
-    try:
-        with open(out, "w", encoding="utf-8") as f:
-            f.write(text)
-    except OSError as e:
-        raise DebugInfoError(f"{out}: {e.strerror}", step="output") from e

@@ -131,10 +131,12 @@ def run(args: argparse.Namespace) -> int:
     :raises BtfdbgError: the dump cannot be used, or OUT not written.
     """
     from btfdbg.cli.main import optional_path, read_vmcoreinfo
+    from btfdbg.cli.outputs import require_file
     from btfdbg.cli.sigbus import end_with_a_message
     from btfdbg.program.attach import Options
     from btfdbg.trim import trim
 
+    require_file(args.out)
     vmcoreinfo = read_vmcoreinfo(args.vmcoreinfo)
     end_with_a_message(args.core)
     usual = () if args.only else DEFAULT_COMMANDS

@@ -157,10 +157,19 @@ def write(table: Json, path: str) -> None:
     """
     try:
         with _opener(path)() as f:
-            # Whole, as json.dump() is many times slower: it writes each token by itself.
-            f.write(json.dumps(table, separators=(",", ":")).encode("ascii"))
+            write_to(f, table)
     except OSError as e:
         raise DebugInfoError(f"{path}: {e.strerror or e}", step="isf") from e
+
+
+def write_to(file: BinaryIO | gzip.GzipFile | lzma.LZMAFile | bz2.BZ2File, table: Json) -> None:
+    """
+    Write a table as plain JSON.
+
+    :raises OSError: it cannot be written.
+    """
+    # Whole, as json.dump() is many times slower: it writes each token by itself.
+    file.write(json.dumps(table, separators=(",", ":")).encode("ascii"))
 
 
 def _opener(path: str) -> Callable[[], BinaryIO | gzip.GzipFile | lzma.LZMAFile | bz2.BZ2File]:

@@ -14,6 +14,7 @@ from btfdbg.errors import DebugInfoError
 from btfdbg.lazy_dataclass import replace
 from btfdbg.vmcore.cpunotes import needs_repair
 from btfdbg.vmcore.elfcore import ElfCore, read_elf
+from btfdbg.vmcore.given import require_fit
 from btfdbg.vmcore.identify import DumpInfo
 from btfdbg.vmcore.memory import FileMemory, PhysicalMemory
 from btfdbg.vmcore.paging import NotMappedError
@@ -31,7 +32,7 @@ from btfdbg.vmcore.program import (
     unconfirmed,
     without_vmcoreinfo,
 )
-from btfdbg.vmcore.recover import Believed, Candidate, architectures_of, check
+from btfdbg.vmcore.recover import Believed
 
 _QEMU_CR3 = 416
 
@@ -118,9 +119,8 @@ def _with_given(
     memory: PhysicalMemory,
 ) -> tuple[drgn.Program, DumpInfo]:
     info = replace(info, vmcoreinfo_source=GIVEN, vmcoreinfo=text)
-    candidate = Candidate(text, 0, False)
-    wanted = [given.arch] if given is not None else architectures_of(candidate.info)
-    found = check(candidate, memory, wanted)
+    own = core.vmcoreinfo()
+    found = require_fit(info, text, given, memory, own, lambda b: _registers_agree(core, b))
     if found is None:
         return _set_elf(info, given or info.platform, text, core, memory), unconfirmed(info)
     platform = given or platform_of(found.architecture, found.little_endian)

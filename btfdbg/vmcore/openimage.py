@@ -8,8 +8,10 @@ from pathlib import Path
 
 import drgn
 
+from btfdbg.errors import DebugInfoError
 from btfdbg.lazy_dataclass import replace
 from btfdbg.vmcore import rawimage, vmcoreinfo_cache
+from btfdbg.vmcore.given import of_another
 from btfdbg.vmcore.identify import DumpInfo
 from btfdbg.vmcore.lime import read_lime
 from btfdbg.vmcore.memory import Extent, FileMemory, PhysicalMemory
@@ -95,6 +97,8 @@ def _open(
     if text is not None:
         texts, source = [Candidate(text, 0, False)], GIVEN
         found = decide(texts)
+        if found is None:
+            _require_no_other(info, text, memory, decide, unit)
     else:
         label, source = f"looking for VMCOREINFO in {info.path.name}", ""
         texts, found = vmcoreinfo_cache.recover(info.path, memory, label, decide)
@@ -127,6 +131,23 @@ def _open(
         vmcoreinfo_source=source or source_of(found, unit),
         vmcoreinfo=found.candidate.text,
     )
+
+
+def _require_no_other(
+    info: DumpInfo,
+    text: bytes,
+    memory: FileMemory,
+    decide: Callable[[list[Candidate]], Believed | None],
+    unit: str,
+) -> None:
+    """Refuse the user's text, which does not fit, where one in memory does."""
+    label = f"looking for VMCOREINFO in {info.path.name}"
+    try:
+        own = vmcoreinfo_cache.recover(info.path, memory, label, decide)[1]
+    except DebugInfoError:
+        return  # there are two
+    if own is not None:
+        raise of_another(info, VmcoreInfo.parse(text), own.candidate.info, source_of(own, unit))
 
 
 def _device_size(path: Path) -> int:

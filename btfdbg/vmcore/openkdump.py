@@ -13,6 +13,7 @@ import drgn
 from btfdbg.errors import DebugInfoError
 from btfdbg.lazy_dataclass import replace
 from btfdbg.vmcore.cpunotes import needs_repair
+from btfdbg.vmcore.given import require_fit
 from btfdbg.vmcore.identify import DumpInfo
 from btfdbg.vmcore.kdumpfile import Kdump
 from btfdbg.vmcore.kdumppages import KdumpPages
@@ -74,6 +75,8 @@ def open_kdump(
     own = kdump.vmcoreinfo()
     if text is not None:
         info = replace(info, vmcoreinfo_source=GIVEN)
+        if require_fit(info, text, platform, pages, own) is None and not missing:
+            info = unconfirmed(info)
     elif own is None or not fits(own, _platform(info, platform, own, kdump, pages), pages):
         found = recover_text(info, pages, platform)
         if found is None and own is None:

@@ -96,7 +96,7 @@ complete -c btfdbg -n '_shtab_btfdbg_using info' -l color -xka "auto always neve
 complete -c btfdbg -n '_shtab_btfdbg_using info' -l log-level -xka "debug info warning error critical none" -d 'messages on stderr of at least this level (default: warning)'
 complete -c btfdbg -n '_shtab_btfdbg_using info' -s q -l quiet -d 'no messages, no banner'
 complete -c btfdbg -n '_shtab_btfdbg_using info' -l json -d machine-readable
-complete -c btfdbg -n '_shtab_btfdbg_using info' -l save-vmcoreinfo -xka "(__fish_complete_path (commandline -ct))" -d 'write the VMCOREINFO text, found or recovered'
+complete -c btfdbg -n '_shtab_btfdbg_using info' -l save-vmcoreinfo -xka "(__fish_complete_path (commandline -ct))" -d 'write the VMCOREINFO text, found or recovered; - writes nothing else to stdout'
 complete -c btfdbg -n '_shtab_btfdbg_using info; and test $_shtab_btfdbg_npos -eq 0' -ka "(__fish_complete_path (commandline -ct))" -d 'the dump'
 complete -c btfdbg -n '_shtab_btfdbg_using; and test $_shtab_btfdbg_npos -eq 0' -a report -d 'what happened, in a sentence, and the evidence'
 complete -c btfdbg -n '_shtab_btfdbg_using report' -s h -l help -d 'show this help message and exit'

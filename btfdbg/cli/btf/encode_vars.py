@@ -56,11 +56,13 @@ def run(args: argparse.Namespace) -> int:
     """Encode and write."""
     from btfdbg import images
     from btfdbg.btf import Btf
+    from btfdbg.cli.outputs import require_file
     from btfdbg.varextract.dwarfvars import more_rows
     from btfdbg.varextract.elfsyms import build_id_of, read_symbols
     from btfdbg.varextract.encode import encode
     from btfdbg.varextract.extract import extract, own_module_name
 
+    require_file(args.output)
     symbols = read_symbols(args.file)
     if symbols.is_relocatable and len(args.base) < 1:
         raise DebugInfoError(

@@ -106,6 +106,7 @@ def _is_dump(path: str) -> bool:
 
 
 def _of_dump(args: argparse.Namespace) -> int:
+    from btfdbg.cli.outputs import is_stdout
     from btfdbg.handover import isf
     from btfdbg.program.open import program_from_core_dump
     from btfdbg.program.session import session
@@ -113,7 +114,7 @@ def _of_dump(args: argparse.Namespace) -> int:
     table, _ = isf.table_of(session(program_from_core_dump(args.file)))
     if args.banner is not None:
         raise ImageError(f"{args.file}: a dump has a banner of its own; leave out --banner")
-    if args.output is None:
+    if is_stdout(args.output):
         write_text(None, (json.dumps(table, indent=1), "\n"))
     else:
         isf.write(table, args.output)
