@@ -58,19 +58,22 @@ def count_error(session: Session, error: BaseException) -> None:
 
 def told_with(session: Session, error: BaseException) -> str:
     """
-    Why the read failed that ends a command, if it is all that could not be read; "" if not.
+    Why the read failed that ends a command; "" if it was another error.
 
-    The line at the command's end would say the same once more, and is not printed then.
+    Where it is all that could not be read, the line at the command's end would say the same
+    once more, and is not printed.
     """
     if not isinstance(error, drgn.FaultError):
         return ""
-    found = unread(session.prog).take_only(session.prog, session.dump, error)
+    count = unread(session.prog)
+    found = count.take_only(session.prog, session.dump, error)
     if found is None:
-        return ""
-    from btfdbg.commands.state import state_of
+        why = count.explain(session.prog, session.dump, error)
+    else:
+        from btfdbg.commands.state import state_of
 
-    why, count = found
-    state_of(session.prog).faults += count
+        why, reads = found
+        state_of(session.prog).faults += reads
     at = f"{why.address:#x}"
     text = str(why)
     rest = text.removeprefix(at)

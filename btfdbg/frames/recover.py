@@ -302,7 +302,7 @@ class Recovery:
     def _why(self, frame: Walked) -> str:
         own = frame.problem or "the function keeps it nowhere"
         caller = frame.call_site or "its caller's code does not tell what it passed"
-        return f"{own}; {caller}"
+        return "; ".join(dict.fromkeys((own, caller)))
 
 
 def _changed_in_its_midst(insn: Insn | None) -> frozenset[str]:

@@ -473,3 +473,21 @@ def test_a_read_that_ends_a_command_is_said_once(
     line: str, said: str, session: Session, capsys: Text
 ) -> None:
     assert failed(session, line, capsys) == f"{said}\n"
+
+
+def test_a_missing_page_table_is_named_beside_what_could_not_be_read(
+    session: Session, capsys: Text
+) -> None:
+    first, second = failed(session, "rd 10", capsys).splitlines()
+    assert first == "rd: cannot read memory at 0x10: it is a NULL pointer plus 16"
+    assert second.startswith("rd: 2 reads of 2 pages failed: ")
+    assert second.count("is not in the dump") == 1
+
+
+def test_one_reason_of_a_frame_and_its_caller_is_said_once(session: Session, capsys: Text) -> None:
+    out = ran(session, "frame 4", capsys)
+    reasons = re.findall(r"\? \((.*)\)", out)
+    assert len(reasons) == 4
+    for reason in reasons:
+        told = reason.split("; ")
+        assert len(told) == len(set(told)), reason
