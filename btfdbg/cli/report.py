@@ -70,10 +70,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _list_sections() -> int:
-    from btfdbg.report.whole import ordered_checks
+    from btfdbg.report.whole import section_titles
 
-    for check in ordered_checks():
-        print(f"{check.id:12}{check.title}")
+    for name, title in section_titles():
+        print(f"{name:12}{title}")
     return 0
 
 

@@ -33,6 +33,12 @@ _MOST = 3  # that are suggested
 
 _MISSING_TYPE = pattern(r"could not find '(?:(struct|union|enum|typedef|class) )?([^']+)'")
 _NO_NUMBER = pattern(r"invalid literal for int\(\) with base (\d+): (.+)")
+# What drgn says, and what to type.
+_MORE = (
+    (pattern(r"invalid CPUs: .+"), "{0}; mach counts this machine's"),
+    (pattern(r"thread with ID (\d+) not found"), "no task matches {1}; ps lists tasks"),
+)
+_NO_SYMBOL = pattern(r"could not find symbol with name '(.+)'")
 _MISSING_MEMBER = pattern(r"'([^']+)' has no member '([^']+)'")
 
 
@@ -79,6 +85,12 @@ def _describe(error: BaseException, names: Names, known: Known) -> str:
         member = _MISSING_MEMBER.match(text)
         if member:
             return text + did_you_mean(member[2], names(f"member {member[1]}"))
+    symbol = _NO_SYMBOL.fullmatch(text)
+    if isinstance(error, LookupError) and symbol:
+        return f"no symbol is named {symbol[1]}" + symbols_near(symbol[1], names)
+    for words, told in _MORE:
+        if found := words.fullmatch(text):
+            return told.format(text, *found.groups())
     if isinstance(error, AttributeError) and error.name:
         return text + did_you_mean(error.name, dir(error.obj))
     if isinstance(error, SyntaxError):
@@ -95,6 +107,9 @@ def _describe(error: BaseException, names: Names, known: Known) -> str:
     if isinstance(error, ValueError) and number:
         return f"{number[2]} is no {'hexadecimal ' if number[1] == '16' else ''}number"
     kind = type(error).__name__
+    if isinstance(error, OSError) and error.strerror:
+        path = "" if error.filename is None else f"{error.filename}: "
+        return f"{path}{error.strerror}"
     if isinstance(error, (LookupError, ValueError, TypeError, OSError)) and text:
         return text
     return f"{kind}: {text}" if text else kind

@@ -383,7 +383,7 @@ def report(session: Session, state: PromptState, word: str, error: Exception) ->
     reads.count_error(session, error)
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
-    text = one_line(reads.told_with(session, error)) or one_line_about(session, error)
+    text = one_line(reads.told_with(session, error)) or one_line_about(session, error, word)
     if not text:
         return
     prefix = "btfdbg" if isinstance(error, CommandNotFoundError) or not word else word
@@ -393,8 +393,12 @@ def report(session: Session, state: PromptState, word: str, error: Exception) ->
     output.print_error(state, message)
 
 
-def one_line_about(session: Session, error: BaseException) -> str:
-    """The one line that is shown for an error."""
+def one_line_about(session: Session, error: BaseException, word: str = "") -> str:
+    """
+    The one line that is shown for an error.
+
+    :param word: The command's name, if it is one's.
+    """
     from btfdbg.commands import equivalents, failure, usage_errors
     from btfdbg.commands.candidates import candidates
     from btfdbg.program import untyped
@@ -412,6 +416,8 @@ def one_line_about(session: Session, error: BaseException) -> str:
     if isinstance(error, CommandArgumentError):
         # argparse's message has the usage above it.
         said = str(error).strip()
+        if word and said and ": error: " not in said:  # raised by the command, not by argparse
+            said = f"{word}: error: {said}"
 
         def near(name: str) -> str:
             return failure.symbols_near(name, names)

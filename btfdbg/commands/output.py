@@ -11,6 +11,7 @@ colours, and starts the pager for output of any length.
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import shutil
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 # Output that takes longer than this to fill a screen is shown as it comes.
 _HOLD_SECONDS = 0.4
+_FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO))
 _LESS = ("less", "-R", "-X", "-F")
 
 
@@ -351,6 +353,8 @@ def redirected(redirections: Sequence[ShellRedirection], pipeline: str | None) -
             sys.stdout.flush()
         except BrokenPipeError:
             pass
+        except OSError as e:
+            raise _unwritten(e, redirections) from e
     finally:
         sys.stdin, sys.stdout, sys.stderr = before
         for file in opened:
@@ -361,6 +365,14 @@ def redirected(redirections: Sequence[ShellRedirection], pipeline: str | None) -
     if process is not None and process.returncode not in (0, 1, -signal.SIGPIPE):
         # 1 is how grep says "nothing matched".
         raise OutputError(f"{pipeline!r} exited with status {process.returncode}")
+
+
+def _unwritten(error: OSError, redirections: Sequence[ShellRedirection]) -> OSError | OutputError:
+    """An error of writing, with the file that takes no more; any other as it is."""
+    paths = [r.path for r in redirections if r.op != "<" and r.fd == 1]
+    if error.errno not in _FULL or not paths:
+        return error
+    return OutputError(f"{paths[-1]}: {error.strerror}")
 
 
 def _redirect(redirection: ShellRedirection, opened: list[IO[str]]) -> None:

@@ -31,6 +31,10 @@ _CHOICE = pattern(
 _EXCLUDED = pattern(r"argument (?P<name>.+?): not allowed with argument (?P<other>.+)")
 _VALUE = pattern(r"argument (?P<name>.+?): expected (?P<count>.+)")
 _MISSING = pattern(r"the following arguments are required: (?P<names>.+)")
+# What says what is wrong, and not what would be right.
+_UNTOLD = pattern(
+    r"unrecognized arguments: |not a pid, task, or option: |no command given|.* is required$"
+)
 _MANY = pattern(r"argument (?P<name>.+?): ignored explicit argument (?P<value>.+)")
 
 
@@ -56,7 +60,9 @@ def _what(command: str, what: str, near: Callable[[str], str]) -> str:
     if match and match["type"] in _TYPES:
         return _TYPES[match["type"]].format(match["value"]) + _instead(command, match, near)
     if match := _CHOICE.fullmatch(what):
-        return f"{match['value']} is none of {match['known']}"
+        known = match["known"]
+        few = f"is none of {known}" if "," in known else f"is not known; {known} is"
+        return f"{match['value']} {few}"
     if match := _EXCLUDED.fullmatch(what):
         return f"{match['name']} is not allowed with {match['other']}"
     if match := _VALUE.fullmatch(what):
@@ -66,7 +72,7 @@ def _what(command: str, what: str, near: Callable[[str], str]) -> str:
         return f"{match['name']} takes no value: {match['value']}; {listed}"
     if match := _MISSING.fullmatch(what):
         return f"required: {match['names']}; {listed}"
-    return f"{what}; {listed}" if what.startswith("unrecognized arguments: ") else what
+    return f"{what}; {listed}" if _UNTOLD.match(what) else what
 
 
 def _instead(command: str, match: re.Match[str], near: Callable[[str], str]) -> str:

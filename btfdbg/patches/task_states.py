@@ -168,10 +168,10 @@ def _run(call: Callable[[], Any], constraints: list[str], exact: list[_Named]) -
     finally:
         _matched = before
     if constraints and not matched.count:
-        raise NoTaskError(f"no task matches {' '.join(constraints)}")
+        raise NoTaskError(f"no task matches {' '.join(constraints)}; ps lists tasks")
     missed = [word for word, test in exact if not any(test(task) for task in matched.tasks)]
     if missed:
-        raise NoTaskError(f"no task matches {' '.join(missed)}")
+        raise NoTaskError(f"no task matches {' '.join(missed)}; ps lists tasks")
     return result
 
 

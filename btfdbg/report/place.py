@@ -14,6 +14,8 @@ from btfdbg.lazy_dataclass import dataclass
 from btfdbg.report.calls import UNREADABLE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from btfdbg.report.happened import Happened
     from btfdbg.report.look import Look
 
@@ -55,6 +57,11 @@ def frame_of(happened: Happened) -> int | None:
     return None
 
 
+_CUT_HERE = "[ cut here ]"
+_LED = 3
+"""Lines before a report: what a WARNING says stands there, or what led to it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Told:
     """
@@ -62,26 +69,27 @@ class Told:
 
     :ivar first: Whether a report begins them; else they are all there are.
     :ivar before: Titles of reports that came earlier and are not among the lines.
+    :ivar led: How many lines stand before the report's first.
     """
 
     lines: tuple[str, ...]
     first: bool
     before: tuple[str, ...] = ()
+    led: int = 0
 
 
 def log_from_first_report(look: Look) -> Told:
     """
-    Return the log from its first report on, or all of it if it reports nothing.
+    Return the log from shortly before its first report on, or all of it if it reports nothing.
 
     :raises LookupError, ValueError: the log's structures are not known, or damaged.
     """
-    from btfdbg.report.dump_log import lines_of
-
-    lines = tuple(line.rstrip("\n") for line in lines_of(look.prog))
+    lines = _log_lines(look)
     if not look.events:
         return Told(lines, False)
-    first = min(event.line for event in look.events)
-    return Told(lines[max(first - 1, 0) :], True)
+    first = min(event.line for event in look.events) - 1
+    start = max(first - _LED, 0)
+    return Told(lines[start:], True, led=first - start)
 
 
 def log_of_the_crash(happened: Happened, limit: int) -> Told:
@@ -89,15 +97,32 @@ def log_of_the_crash(happened: Happened, limit: int) -> Told:
     Return at most ``limit`` lines: from the first report on if the crash's own is then in.
 
     Else from the crash's own on, and the earlier ones by title. A log without a report
-    gives its end.
+    gives its end. What the kernel prints above a WARNING or BUG, from ``cut here`` on, is
+    a part of it.
+
+    :raises LookupError, ValueError: the log's structures are not known, or damaged.
     """
-    told = log_from_first_report(happened.look)
-    if not told.first or limit <= 0:
-        return Told(told.lines[-limit:] if limit > 0 else (), False)
+    lines = _log_lines(happened.look)
     event = happened.event
     events = happened.look.events
-    skip = 0 if event is None else event.line - min(one.line for one in events)
-    if event is None or skip < limit:
-        return Told(told.lines[:limit], True)
-    before = dict.fromkeys(one.title for one in events if one.line < event.line)
-    return Told(told.lines[skip : skip + limit], True, tuple(before))
+    if not events or limit <= 0:
+        return Told(lines[-limit:] if limit > 0 else (), False)
+    first = _begins(lines, min(one.line for one in events) - 1)
+    start = first if event is None else _begins(lines, event.line - 1)
+    if start - first < limit:
+        return Told(lines[first : first + limit], True)
+    before = dict.fromkeys(one.title for one in events if event and one.line < event.line)
+    return Told(lines[start : start + limit], True, tuple(before))
+
+
+def _log_lines(look: Look) -> tuple[str, ...]:
+    from btfdbg.report.dump_log import lines_of
+
+    return tuple(line.rstrip("\n") for line in lines_of(look.prog))
+
+
+def _begins(lines: Sequence[str], at: int) -> int:
+    """Where a report begins whose first line is at an index: ``cut here`` stands above it."""
+    at = max(at, 0)
+    above = (i for i in range(at, max(at - _LED, 0) - 1, -1) if _CUT_HERE in lines[i])
+    return next(above, at) if at < len(lines) else at

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from btfdbg.program.session import Session
 
+VERDICT = "verdict"
+"""Asks for none of the sections: what stands above them is always told."""
+
 _loaded = False
 
 
@@ -47,13 +50,18 @@ def ordered_checks() -> list[Check]:
     return sorted(CHECKS.values(), key=lambda c: (c.order, c.id))
 
 
+def section_titles() -> list[tuple[str, str]]:
+    """Id and title of whatever may be asked for, in order."""
+    return [(VERDICT, "What happened"), *((c.id, c.title) for c in ordered_checks())]
+
+
 def unknown_sections(names: Collection[str]) -> str:
     """What is wrong with ids of sections, "" if there are all of them."""
-    load_checks()
-    unknown = set(names) - CHECKS.keys()
+    there = [name for name, _ in section_titles()]
+    unknown = set(names).difference(there)
     if not unknown:
         return ""
-    return f"no section {', '.join(sorted(unknown))}; there are {', '.join(sorted(CHECKS))}"
+    return f"no section {', '.join(sorted(unknown))}; there are {', '.join(sorted(there))}"
 
 
 def report(session: Session, only: Collection[str] = ()) -> Report:
@@ -61,7 +69,7 @@ def report(session: Session, only: Collection[str] = ()) -> Report:
     Say what a dump says.
 
     :param session: Of a dump; see :func:`btfdbg.session`.
-    :param only: Ids of checks; all if it is empty.
+    :param only: Ids of checks; all if it is empty, none if it is ``verdict``.
 
     >>> report(session).verdict
     'Somebody panicked this machine on purpose: init(1) wrote to /proc/sysrq-trigger.'

@@ -64,3 +64,22 @@ def test_each_format_is_an_option_of_its_own(
         short = capsys.readouterr().out
         assert main(["report", "--format", form, "-s", "cpus", str(oops_core)]) == 0
         assert capsys.readouterr().out == short != ""
+
+
+def test_the_verdict_alone_is_no_section_and_may_be_asked_for(
+    oops_core: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["report", "-s", "verdict", str(oops_core)]) == 0
+    alone = capsys.readouterr().out
+    assert "  - Signature: NULL dereference in cf_level3 [cf_fault]\n" in alone
+    assert not any(line.isupper() for line in alone.splitlines())
+    assert main(["report", str(oops_core)]) == 0
+    assert capsys.readouterr().out.startswith(alone.rstrip("\n") + "\n\n")
+    session = btfdbg.session(btfdbg.program_from_core_dump(oops_core))
+    prepare(session)
+    assert run_line(session, "report verdict")
+    assert capsys.readouterr().out == alone
+    assert run_line(session, "report verdict cpus")
+    both = capsys.readouterr().out
+    assert run_line(session, "report cpus")
+    assert capsys.readouterr().out == both != alone

@@ -147,7 +147,8 @@ def _take_names(call: Call) -> list[str]:
         return []
     call.args.name = [word for word in words if word not in missing]
     near = failure.did_you_mean(missing[0], known)
-    return [f"-s: no slab cache is named {', '.join(missing)}{near}"]
+    more = near or "; kmem -s list lists them"
+    return [f"-s: no slab cache is named {', '.join(missing)}{more}"]
 
 
 def physical(call: Call) -> None:

@@ -52,8 +52,8 @@ def report(session: Session, args: argparse.Namespace) -> None:
     from btfdbg.report.as_text import as_text
 
     if args.list:
-        for check in whole.ordered_checks():
-            output.emit(("name", f"{check.id:12}"), ("", check.title))
+        for name, title in whole.section_titles():
+            output.emit(("name", f"{name:12}"), ("", title))
         return
     only = [*(args.section or ()), *args.ids]
     problem = whole.unknown_sections(only)

@@ -32,6 +32,7 @@ def log(look: Look) -> Iterator[Item]:
         yield Table(("s", "report", ""), rows, "reports in the log", max(len(events) - _EVENTS, 0))
     told = log_from_first_report(look)
     shown = told.lines if told.first else told.lines[-_TAIL:]
-    yield Stack(shown[:_LINES], "from the first report on" if told.first else "its end")
+    begins = "from shortly before the first report on" if told.led else "from the first report on"
+    yield Stack(shown[:_LINES], begins if told.first else "its end")
     if len(shown) > _LINES:
         yield Line(f"{len(shown) - _LINES} more lines: log", "note")
