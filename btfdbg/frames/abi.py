@@ -119,6 +119,11 @@ class Types:
         size = btf.resolve_size(type_id)
         if not size:
             return _Passed(0)
+        from btfdbg.btf import Kind
+
+        kind = btf.kind_of(btf.skip_mods_and_typedefs(type_id))
+        if kind in (Kind.PTR, Kind.INT, Kind.ENUM, Kind.ENUM64):  # nearly all
+            return _Passed(size, min(btf.pointer_size, size & -size))
         try:
             _refuse_floats(btf, type_id)
             align, composite = btf.align_of(type_id), _is_composite(btf, type_id)

@@ -10,7 +10,7 @@ Facts: Documentation/livepatch/reliable-stacktrace.rst (what rewrites code at ru
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from btfdbg.frames.code import MAX_BYTES, Arch, Code, Fixup
 from btfdbg.frames.disasm import Disassembler
@@ -56,7 +56,8 @@ class Blocks:
     def __init__(self, code: Code, arch: Arch, disassemble: Disassembler) -> None:
         self.code = code
         self.arch = arch
-        self.insns: dict[int, Insn] = {}
+        self._decoded: dict[int, Insn] = {}
+        self.insns: Mapping[int, Insn] = self._decoded
         self.tables: dict[int, list[int]] = {}
         self.leaders: set[int] = set()
         self.fixups: dict[int, Fixup] = {}
@@ -172,7 +173,7 @@ class Blocks:
         if data is None:
             data = self._bytes[part[0]] = self.code.read(*part)
         start = part[0]
-        insns, direct, translate = self.insns, self.arch.direct, meanings(self.arch)
+        insns, direct, translate = self._decoded, self.arch.direct, meanings(self.arch)
         last: Insn | None = None
         veneers = self.arch.VENEER_BYTES
         here = at

@@ -48,6 +48,7 @@ MAX_STEPS = 60_000
 """Instructions interpreted for one function; the kernel's longest need some 30,000."""
 _MAX_INTO = 64  # blocks whose edges are kept with their states
 _MAX_BEFORE = 64  # instructions before which the state is kept
+_LONGEST = 15  # bytes of one instruction of x86
 
 
 class FunctionFlow:
@@ -110,7 +111,7 @@ class FunctionFlow:
                 else:
                     decoded.branches[address] = row
         flow._begin(code, arch, decoded)
-        flow.blocks, flow.beyond = parts.blocks, parts.beyond
+        flow.blocks, flow.beyond, flow._known_before = parts.blocks, parts.beyond, parts.before
         return flow
 
     def _begin(self, code: Code, arch: Arch, decoded: Blocks) -> None:
@@ -121,10 +122,10 @@ class FunctionFlow:
         self.beyond: dict[int, str] = {}
         self._sources: dict[int, list[int]] | None = None
         self._into: dict[int, list[tuple[int, State, Insn | None]]] = {}
-        self._after: dict[int, int] = {}
         self._before: dict[int, State] = {}
+        self._known_before: Mapping[int, State] = {}
         self._decoded = decoded
-        self.insns = decoded.insns
+        self.insns: Mapping[int, Insn] = decoded.insns
         self.tables = decoded.tables
         self.leaders = decoded.leaders
         self._executor = Executor(code, arch, decoded.is_unsigned)
@@ -339,7 +340,7 @@ class FunctionFlow:
         """What holds before an instruction, to be changed at will; None if no path leads there."""
         known = self._before.get(address)
         if known is None:
-            known = self._find_before(address)
+            known = self._known_before.get(address) or self._find_before(address)
             if known is None:
                 return None
             # Many tasks sleep at one place.
@@ -347,6 +348,11 @@ class FunctionFlow:
                 self._before.clear()
             self._before[address] = known
         return known.copy()
+
+    @property
+    def asked(self) -> Mapping[int, State]:
+        """Instructions that :meth:`before` was asked about last, to what it found."""
+        return self._before
 
     def _find_before(self, address: int) -> State | None:
         if self.problem or address not in self.insns:
@@ -389,12 +395,13 @@ class FunctionFlow:
 
     def call_before(self, address: int) -> Insn | None:
         """The call that returns to an address."""
-        if not self._after:
-            self._after = {
-                i.end: i.address for i in self.insns.values() if i.kind in (CALL, CALL_REGISTER)
-            }
-        at = self._after.get(address)
-        return None if at is None else self.insns[at]
+        # Not by a table of all calls: of a kept analysis that would make every instruction.
+        near = (self.insns.get(address - size) for size in range(1, _LONGEST + 1))
+        found = [i for i in near if i and i.end == address and i.kind in (CALL, CALL_REGISTER)]
+        if len(found) > 1:  # they lie over each other: the one that was reached last
+            order = list(self.insns)
+            found.sort(key=lambda insn: order.index(insn.address))
+        return found[-1] if found else None
 
     def block_of(self, address: int) -> int | None:
         """The block that an instruction is in: the nearest leader that runs into it."""

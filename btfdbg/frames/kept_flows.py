@@ -33,7 +33,7 @@ MAX_FLOWS = 2048
 MAX_PACKED = 6 << 20
 """Bytes of all of them; those that were not used for longest are left out beyond it."""
 
-_KIND = "flows-1"
+_KIND = "flows-2"
 # Start, bytes of the record, words on the stack that it was made for.
 _ROW = struct.Struct("<QIH")
 _COUNT = struct.Struct("<I")

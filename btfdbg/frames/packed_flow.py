@@ -77,23 +77,79 @@ class _Known(Insn):
         raise AttributeError(name)
 
 
-class _States(Mapping[int, State]):
-    """States before blocks, each made when it is asked for."""
+class _Insns(Mapping[int, Insn]):
+    """Instructions by address, each made when it is asked for: a stack asks for few of them."""
+
+    def __init__(
+        self,
+        addresses: array[int],
+        columns: tuple[array[int], array[int], array[int], array[int]],
+        lines: list[str],
+        translate: Callable[[str, str], Meaning],
+    ) -> None:
+        """
+        :param columns: Of each its size, kind, target, and the number of its line.
+        :raises Damaged: they are not as many, or there is no such line.
+        """
+        count = len(addresses)
+        self._at = dict(zip(addresses, range(count), strict=True))
+        self._sizes, self._kinds, self._targets, self._numbers = columns
+        self._lines = lines
+        self._translate = translate
+        self._made: dict[int, Insn] = {}
+        if {count} != {len(self._at), *map(len, columns)} or max(self._numbers, default=-1) >= len(
+            lines
+        ):
+            raise Damaged("instructions")
+
+    def __getitem__(self, address: int) -> Insn:
+        found = self._made.get(address)
+        if found is None:
+            number = self._at[address]
+            found = self._made[address] = _Known(
+                address,
+                self._sizes[number],
+                self._kinds[number],
+                self._targets[number],
+                self._lines[self._numbers[number]],
+                self._translate,
+            )
+        return found
+
+    # Of the Mapping's own each would try and catch.
+
+    def get(self, address: int, default: Any = None) -> Any:
+        found = self._made.get(address)
+        return found or (self[address] if address in self._at else default)
+
+    def __contains__(self, address: object) -> bool:
+        return address in self._at
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._at)
+
+    def __len__(self) -> int:
+        return len(self._at)
+
+
+class _Rows:
+    """States by number, made of the columns that they were packed into."""
 
     def __init__(self, arrays: Iterator[Callable[[str], array[int]]]) -> None:
+        """:raises Damaged: they are not what states are packed into."""
         self._names = next(arrays)("B").tobytes().decode().split(_NEWLINE)
         self._values = _Values(arrays)
-        leaders, self._registers = next(arrays)("Q"), next(arrays)("I")
+        self.addresses, (self.blocks,) = next(arrays)("Q"), next(arrays)("I")
+        self._registers = next(arrays)("I")
         self._firsts, self._slots, self._escaped = (
             next(arrays)("I"),
             next(arrays)("q"),
             next(arrays)("q"),
         )
-        self._at = dict(zip(leaders, range(len(leaders)), strict=True))
-        self._made: dict[int, State] = {}
-        count, slots = len(leaders), len(self._slots)
+        count, slots = len(self.addresses), len(self._slots)
         if (
-            len(self._registers) != count * len(self._names)
+            self.blocks > count
+            or len(self._registers) != count * len(self._names)
             or len(self._firsts) != count + 1
             or len(self._escaped) != count
             or max(self._registers, default=-1) >= len(self._values)
@@ -105,15 +161,11 @@ class _States(Mapping[int, State]):
         ):
             raise Damaged("states")
 
-    def __getitem__(self, leader: int) -> State:
-        state = self._made.get(leader)
-        if state is None:
-            number = self._at[leader]
-            try:
-                state = self._made[leader] = self._make(number)
-            except (IndexError, RuntimeError, StopIteration) as error:
-                raise Damaged(f"what was kept of a function: {error}") from None
-        return state
+    def state(self, number: int) -> State:
+        try:
+            return self._make(number)
+        except (IndexError, RuntimeError, StopIteration) as error:
+            raise Damaged(f"what was kept of a function: {error}") from None
 
     def _make(self, number: int) -> State:
         values, width = self._values, len(self._names)
@@ -128,14 +180,29 @@ class _States(Mapping[int, State]):
             self._escaped[number],
         )
 
+
+class _States(Mapping[int, State]):
+    """States before instructions, each made when it is asked for."""
+
+    def __init__(self, rows: _Rows, numbers: range) -> None:
+        self._rows = rows
+        self._at = dict(zip(rows.addresses[numbers.start : numbers.stop], numbers, strict=True))
+        self._made: dict[int, State] = {}
+
+    def __getitem__(self, address: int) -> State:
+        state = self._made.get(address)
+        if state is None:
+            state = self._made[address] = self._rows.state(self._at[address])
+        return state
+
     def __iter__(self) -> Iterator[int]:
         return iter(self._at)
 
     def __len__(self) -> int:
         return len(self._at)
 
-    def __contains__(self, leader: object) -> bool:
-        return leader in self._at
+    def __contains__(self, address: object) -> bool:
+        return address in self._at
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,13 +214,15 @@ class Parts:
     :ivar tables: Indirect jump to the targets in its jump table.
     :ivar leaders: Addresses at which a block begins.
     :ivar blocks: Address of each block's first instruction to the state before it.
+    :ivar before: Other instructions to the state before them, of those that were asked about.
     :ivar beyond: What ``agreement`` found.
     """
 
-    insns: dict[int, Insn]
+    insns: Mapping[int, Insn]
     tables: dict[int, list[int]]
     leaders: set[int]
     blocks: Mapping[int, State]
+    before: Mapping[int, State]
     beyond: dict[int, str]
 
 
@@ -178,7 +247,7 @@ def pack(flow: FunctionFlow, before: array[int]) -> bytes:
         array("Q", flow.leaders),
         array("B", _NEWLINE.join(f"{n}{_TAB}{r}" for n, r in flow.beyond.items()).encode()),
     ]
-    arrays += _packed_states(flow.blocks)
+    arrays += _packed_states(flow.blocks, flow.asked)
     whole = bytearray()
     for part in arrays:
         data = part.tobytes()
@@ -209,12 +278,12 @@ def _flat(tables: dict[int, list[int]]) -> Iterator[int]:
         yield from targets
 
 
-def _packed_states(blocks: Mapping[int, State]) -> list[array[int]]:
+def _packed_states(blocks: Mapping[int, State], asked: Mapping[int, State]) -> list[array[int]]:
     names = list(next(iter(blocks.values())).regs)
     values: dict[Value, int] = {}
     registers: list[int] = []
     firsts, slots, escaped = array("I", (0,)), array("q"), array("q")
-    for state in blocks.values():
+    for state in (*blocks.values(), *asked.values()):
         if list(state.regs) != names:
             raise Damaged("registers")
         registers += [values.setdefault(v, len(values)) for v in state.regs.values()]
@@ -225,7 +294,8 @@ def _packed_states(blocks: Mapping[int, State]) -> list[array[int]]:
     return [
         array("B", _NEWLINE.join(names).encode()),
         *_packed_values(list(values)),
-        array("Q", blocks),
+        array("Q", (*blocks, *asked)),
+        array("I", (len(blocks),)),
         array("I", registers),
         firsts,
         slots,
@@ -338,8 +408,7 @@ def _parts(
     addresses, sizes, kinds = next(arrays)("Q"), next(arrays)("B"), next(arrays)("B")
     targets, numbers = next(arrays)("Q"), next(arrays)("I")
     lines = next(arrays)("B").tobytes().decode().split(_NEWLINE)
-    rows = zip(addresses, sizes, kinds, targets, map(lines.__getitem__, numbers), strict=True)
-    insns: dict[int, Insn] = {row[0]: _Known(*row, translate) for row in rows}
+    insns = _Insns(addresses, (sizes, kinds, targets, numbers), lines, translate)
     tables: dict[int, list[int]] = {}
     flat = iter(next(arrays)("Q"))
     for at in flat:
@@ -349,7 +418,10 @@ def _parts(
     for line in next(arrays)("B").tobytes().decode().splitlines():
         count, _, register = line.partition(_TAB)
         beyond[int(count)] = register
-    return Parts(insns, tables, leaders, _States(arrays), beyond)
+    rows = _Rows(arrays)
+    blocks = _States(rows, range(rows.blocks))
+    before = _States(rows, range(rows.blocks, len(rows.addresses)))
+    return Parts(insns, tables, leaders, blocks, before, beyond)
 
 
 class _Values:

@@ -185,8 +185,33 @@ def test_what_cannot_be_read_is_asked_for_once_and_ends_it() -> None:
     assert kept.make(missing, x86_64, DISASSEMBLE, 1).problem == "its code is not in the dump"
 
 
+def test_what_was_asked_about_before_is_known_without_being_executed() -> None:
+    kept = KeptFlows()
+    made = kept.make(_code(), x86_64, DISASSEMBLE, 1)
+    call = next(i for i in made.insns.values() if i.target == OTHER)
+    fresh = made.before(call.address)
+    assert fresh is not None
+    assert call.address not in made.blocks
+    found = _again(kept).take(_code(), x86_64, DISASSEMBLE, 1)
+    assert found is not None
+    assert list(found.asked) == []
+
+    def execute(*_: object) -> None:
+        raise AssertionError("executed")
+
+    vars(found)["execute"] = execute
+    again = found.before(call.address)
+    assert _state(again) == _state(fresh)
+    assert again is not None
+    again.regs.clear()  # the caller's, to be changed at will
+    assert _state(found.before(call.address)) == _state(fresh)
+    with pytest.raises(AssertionError, match="executed"):
+        found.before(call.end)
+
+
 def test_damaged_records_are_no_answers() -> None:
     flow = FunctionFlow(_code(), x86_64, DISASSEMBLE, 1)
+    assert flow.before(BASE + 17) is not None
     whole = pack(flow, array("Q", (1, 2)))
     numbers, rest = unpack(whole, meanings(x86_64))
     assert numbers.tolist() == [1, 2]
@@ -205,8 +230,9 @@ def test_damaged_records_are_no_answers() -> None:
         cut = changed[: rng.randrange(len(changed))] if rng.random() < 0.2 else changed
         try:
             parts = unpack(zlib.compress(cut), meanings(x86_64))[1]()
-            for block in parts.blocks:
-                assert isinstance(parts.blocks[block], State)
+            for states in (parts.blocks, parts.before):
+                for at in states:
+                    assert isinstance(states[at], State)
             for insn in parts.insns.values():
                 assert isinstance(insn.text, tuple)
                 assert insn.ops is not None

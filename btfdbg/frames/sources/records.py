@@ -13,7 +13,7 @@ are those of the dump's BTF.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from drgn import FaultError, Object, Program, Type
 
@@ -137,25 +137,21 @@ class Records:
         order = "little" if self._prog.platform and self._little() else "big"
         if record.pointers:
             table = self._strings.bytes_at(start, size - size % width) or b""
-            places = [
+            places: Sequence[int] = [
                 int.from_bytes(table[i : i + width], order)  # type: ignore[arg-type]
                 for i in range(0, len(table), width)
             ]
         else:
-            places = list(range(start, start + size - stride + 1, stride))
-        code = ("<" if order == "little" else ">") + ("Q" if width == 8 else "I")
-        pointer = struct.Struct(code)
+            places = range(start, start + size - stride + 1, stride)
         whole = None if record.pointers else self._strings.bytes_at(start, size)
+        if whole is None:
+            found = (self._strings.bytes_at(place, stride) for place in places)
+            whole = b"".join(data for data in found if data is not None)
+        code = ("<" if order == "little" else ">", "Q" if width == 8 else "I")
+        rows = memoryview(whole)[: len(whole) - len(whole) % stride]
+        columns = (_column(rows, code, offset, stride) for offset in offsets)
         # A function has several entries, and a file those of many functions.
-        pairs: dict[tuple[int, ...], None] = {}
-        for place in places:
-            data = (
-                whole[place - start : place - start + stride]
-                if whole is not None
-                else self._strings.bytes_at(place, stride)
-            )
-            if data is not None:
-                pairs[tuple(pointer.unpack_from(data, offset)[0] for offset in offsets)] = None
+        pairs = dict.fromkeys(zip(*columns, strict=True))
         paths = {file: self._path(file) for file in {file for _, file in pairs}}
         for function, file in pairs:
             name = self._name(function) if paths[file] else ""
@@ -204,6 +200,14 @@ class Records:
             if known is not None and known.decode("ascii", "replace").replace("-", "_") == name:
                 yield table.ddebugs.value_(), table.num_ddebugs.value_()
             at = table.link.next.value_()
+
+
+def _column(rows: memoryview, code: tuple[str, str], offset: int, stride: int) -> Iterator[int]:
+    """The numbers at an offset in each of many rows."""
+    order, letter = code
+    row = struct.Struct(f"{order}{offset}x{letter}")
+    row = struct.Struct(f"{row.format}{stride - row.size}x")
+    return (number for (number,) in row.iter_unpack(rows))
 
 
 def _offset(type_: Type, path: str) -> int:

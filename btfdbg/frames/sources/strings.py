@@ -14,6 +14,7 @@ from collections.abc import Callable
 MAX_PATH = 512
 _PAGE = 4096
 _MAX_PAGES = 128
+_SHORT = 64
 SOURCE_ENDINGS = (".c", ".S", ".rs")
 """What functions are defined in; headers appear through what is inlined from them."""
 _ENDINGS = (*SOURCE_ENDINGS, ".h", ".inc", ".cc", ".cpp", ".s")
@@ -35,14 +36,23 @@ class Strings:
         """The string at an address; None if it cannot be read or has no end within bounds."""
         if address in self._known:
             return self._known[address]
-        found = self._known[address] = self._string(address, limit)
+        found: bytes | None = None
+        data = self._pages.get(address & -_PAGE)
+        if data and limit >= _SHORT:  # most names are short, and of pages that were read before
+            start = address % _PAGE
+            end = data.find(b"\0", start, start + _SHORT)
+            if end >= 0:
+                found = data[start:end]
+        if found is None:
+            found = self._string(address, limit)
+        self._known[address] = found
         return found
 
     def _string(self, address: int, limit: int) -> bytes | None:
         data = b""
         while len(data) < limit:
             start = address + len(data)
-            part = self._piece(start, min(64 if not data else limit, _PAGE - start % _PAGE))
+            part = self._piece(start, min(_SHORT if not data else limit, _PAGE - start % _PAGE))
             if part is None:
                 return None
             end = part.find(b"\0")
