@@ -30,6 +30,8 @@ _AFTER_NAME = b"\0"
 _ENUMERATOR = -2
 # The offsets at which the strings read the name: what split BTF on top asks for.
 _STRING = -3
+# Where words of certain values stand in a row.
+_WORDS = -4
 
 
 class RecordIndex:
@@ -70,7 +72,7 @@ class RecordIndex:
 class KnownNames:
     """
     Ids of the own types that have a name, or an enumerator of it, for names that were asked for;
-    and where the name stands among the strings.
+    where the name stands among the strings; and where the words of some records begin.
 
     :ivar is_new: Whether something was added since it was read.
     """
@@ -141,6 +143,17 @@ class KnownNames:
         self.clear()
         return None
 
+    def words(self, btf: Btf, values: tuple[int, ...]) -> tuple[int, ...] | None:
+        """Every index at which words have these values in a row; ``None`` if not known."""
+        found = self._ids.get((_as_name(values), _WORDS))
+        least = 0
+        for at in found or ():
+            if at < least or tuple(btf.words[at : at + len(values)].tolist()) != values:
+                self.clear()
+                return None
+            least = at + 1
+        return found
+
     def _ascending(self, btf: Btf, name: bytes, what: int) -> tuple[int, ...] | None:
         found = self._ids.get((name, what))
         least = btf.start_id
@@ -167,11 +180,19 @@ class KnownNames:
         """Remember where strings read a name; as above."""
         self._add(name, _STRING, offsets)
 
+    def add_words(self, values: tuple[int, ...], found: tuple[int, ...]) -> None:
+        """Remember where words have some values; as above."""
+        self._add(_as_name(values), _WORDS, found)
+
     def _add(self, name: bytes, what: int, ids: tuple[int, ...]) -> None:
         if len(ids) > _MAX_IDS or len(name) > _MAX_NAME or b"\n" in name:
             return
         if self._ids.add((name, what), ids):
             self.is_new = True
+
+
+def _as_name(values: tuple[int, ...]) -> bytes:
+    return b" ".join([b"%x" % value for value in values])
 
 
 def _bits(kinds: Collection[int] | None) -> int:

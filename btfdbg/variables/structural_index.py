@@ -180,7 +180,7 @@ class StructuralIndex:
     def _with(self, kind: int, *values: int) -> Iterator[tuple[int, memoryview, int]]:
         """As :meth:`_of_kind`, those that have values in the words after the info word."""
         for btf in self._btf.chain():
-            for word in btf.find_word(make_info(kind, 0), *values):
+            for word in _places(btf, (make_info(kind, 0), *values)):
                 at = word - INFO
                 id_ = btf.id_at(at)
                 if id_ is not None and btf.offsets[id_ - btf.start_id] == at:
@@ -344,3 +344,15 @@ class StructuralIndex:
         for btf in self._btf.chain():
             for id_, at in btf.own_of_kind(kind):
                 yield id_, btf.words, at
+
+
+def _places(btf: Btf, values: tuple[int, ...]) -> Iterable[int]:
+    """Where words have some values in a row: each search goes through all of a kernel's types."""
+    known = btf.known_names
+    if known is None:
+        return btf.find_word(*values)
+    found = known.words(btf, values)
+    if found is None:
+        found = tuple(btf.find_word(*values))
+        known.add_words(values, found)
+    return found

@@ -110,6 +110,39 @@ def test_wrong_answers_are_dropped_and_searched_anew() -> None:
         assert _answers(btf) == wanted
 
 
+def test_places_of_words_are_known_again_and_held_against_the_blob() -> None:
+    btf = _btf()
+    wanted = {
+        values: tuple(btf.find_word(*values))
+        for at in range(len(btf.words) - 1)
+        for values in ((btf.words[at],), (btf.words[at], btf.words[at + 1]), (0xABCD, at))
+    }
+    known = KnownNames()
+    for values, places in wanted.items():
+        assert known.words(btf, values) is None
+        known.add_words(values, places)
+    assert known.is_new
+    again = KnownNames.unpack(known.pack())
+    for values, places in wanted.items():
+        short = len(places) <= 64
+        assert again.words(btf, values) == (places if short else None), values
+    assert {len(places) > 1 for places in wanted.values()} == {True, False}
+    good = next(values for values, places in wanted.items() if len(places) == 2)
+    first, second = wanted[good]
+    size = len(btf.words)
+    for bad in (
+        (first + 1,),
+        (second, first),
+        (first, first),
+        (first - size,),
+        (size,),
+        (1 << 70,),
+    ):
+        wrong = KnownNames()
+        wrong.add_words(good, bad)
+        assert wrong.words(btf, good) is None, bad
+
+
 @pytest.mark.parametrize(
     "bad", [b"", b"\0", b"x", b"x y", b"x 1 y", b"\xff" * 40, b"int\x000 1\n\n", b"int\0"]
 )
