@@ -87,7 +87,7 @@ class Report:
         return f"{what:8} {count:8} {100 * count / max(self.total, 1):8.3f} %"
 
 
-def _completes(given: str, declared: str) -> bool:
+def completes(given: str, declared: str) -> bool:
     """Whether one type is the other, which leaves a length open."""
     try:
         whole, open_ = parse_type(given), parse_type(declared)
@@ -146,9 +146,9 @@ def compare(
             given = f"unspeakable: {e}"
         # Code does not say by which of its names a type was declared.
         same = found.source is Source.CODE and _is_typedef_of(btf, shapes, given, row.type)
-        if same or given == row.type or _completes(given, row.type):
+        if same or given == row.type or completes(given, row.type):
             report.right[str(found.source)] += 1
-        elif _completes(row.type, given):
+        elif completes(row.type, given):
             report.open += 1
         else:
             report.wrong.append(

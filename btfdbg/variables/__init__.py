@@ -18,7 +18,8 @@ In reading order:
 * proposing: ``kernel_distance``, ``proposals`` (the values), ``context`` (all that is judged
   with), ``agreement`` (of kernels), ``macro_names``, ``propose``, ``probed`` (what drgn itself
   would take);
-* choosing: ``choose`` (one of several), ``drift`` (what may have changed between kernels),
+* choosing: ``choose`` (one of several), ``namesakes`` (which of several variables has which),
+  ``drift`` (what may have changed between kernels),
   ``beyond`` (what may be otherwise in a kernel that none surround), ``accessed`` (what code does
   with a number), ``ubsan`` (where room ends), ``code_claims`` (what code says), ``doubted`` (what
   other kernels say and the dump has to bear out), ``lookup``;

@@ -29,6 +29,7 @@ from btfdbg.variables.agreement import element_of, kernels_of, own_or_curated
 from btfdbg.variables.context import Context
 from btfdbg.variables.convert import tree_of
 from btfdbg.variables.forms import size_of
+from btfdbg.variables.namesakes import is_told_by_parameters
 from btfdbg.variables.placement import SectionKind
 from btfdbg.variables.policy import Tier
 from btfdbg.variables.proposals import KnownName, Proposal
@@ -290,6 +291,8 @@ def _is_doubtful_rule(
             return False
         # param_check_uint() lets an int pass, and "ulong" is a typedef as well as a word of its.
         other = {element_of(c.type) for c in known.candidates if c.kernels} - {proposal.type}
+        if other and is_told_by_parameters(context, symbol, known, proposal):
+            return False
         name = _SHORT.get(type_.type_name(), "")
         return bool(other) or (bool(name) and context.types.from_text(name) is not None)
     if _is_a_pointer(context, symbol, type_):

@@ -12,6 +12,7 @@ from drgn import Type, sizeof
 
 from btfdbg.vardb.name_patterns import MIN_MEMBERS, patterns
 from btfdbg.vardb.textdb import AnnotatedType
+from btfdbg.variables import namesakes
 from btfdbg.variables.agreement import element_of, is_number, is_settled
 from btfdbg.variables.context import Context
 from btfdbg.variables.forms import size_of
@@ -77,6 +78,8 @@ def best(
             elif proposal.is_elsewhere and not context.checker.fills(checked[1], symbol):
                 # Of the same name in another module: more than the name has to agree.
                 checked = Rejection.GAP
+            elif namesakes.is_lost(context, symbol, checked[1]):
+                checked = Rejection.GAP
         if isinstance(checked, Rejection):
             refused.setdefault(element, proposal.tier)
             if cause is Rejection.UNKNOWN:
@@ -88,8 +91,14 @@ def best(
         else:
             tier = proposal.tier
             holds.setdefault(checked[0], (checked[1], proposal))
+    rivals = [p for p in proposals if p.tier == tier]
     if len(holds) > 1:
-        return Rejection.AMBIGUOUS
+        return namesakes.apart(context, symbol, holds, rivals)
+    if holds and len(rivals) > 1:
+        ((type_, proposal),) = holds.values()
+        ended = namesakes.by_end(context, symbol, type_, rivals)
+        if ended is not None:
+            return ended if isinstance(ended, Rejection) else (ended, proposal)
     if not holds and too_small is not None and too_small is _nearest(proposals):
         found = best(context, symbol, (too_small,), other_lengths, gap=True)
         if not isinstance(found, Rejection) and context.checker.is_followed(found[0], symbol):
@@ -155,7 +164,7 @@ def may_have_grown(
         if not other.kernels or other.module != context.evidence.module:
             continue
         if context.checker.size(AnnotatedType.parse(other.type).type) == symbol.size:
-            return True
+            return not context.checker.is_parameter(type_, symbol)
     return False
 
 

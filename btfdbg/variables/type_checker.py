@@ -111,6 +111,16 @@ class TypeChecker:
         tree = self.tree(text)
         return tree is not None and self.exists(tree)
 
+    def are_alike_numbers(self, one: str, other: str) -> bool:
+        """Whether types without marks are numbers or pointers of one size, both bool or neither."""
+        numbers = self._forms.of(one).numbers, self._forms.of(other).numbers
+        return None not in numbers[0] | numbers[1] and not numbers[0].isdisjoint(numbers[1])
+
+    def is_parameter(self, type_: Type, symbol: Symbol) -> bool:
+        """Whether the kernel's record of a parameter says that a variable is such a number."""
+        found = None if self._parameters is None else self._parameters().get(symbol.address)
+        return found is not None and self.are_alike_numbers(found.type, type_.type_name())
+
     def ids(self, tree: CType) -> frozenset[int]:
         """Return the ids of all types of a shape; none without a BTF."""
         return frozenset() if self._shapes is None else self._shapes.ids(tree)

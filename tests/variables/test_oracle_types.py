@@ -13,13 +13,17 @@ from pathlib import Path
 
 import pytest
 
+from btfdbg.cdecl import format_type
+from btfdbg.kallsyms.choice import is_text
 from btfdbg.vardb.database import Database
 from btfdbg.vardb.textdb import series_of
-from btfdbg.varextract.check import Report, compare
+from btfdbg.varextract.check import Report, compare, completes, is_same_by_another_name
 from btfdbg.varextract.elfkernel import ElfKernel
 from btfdbg.varextract.extract import Row, extract, release_of
 from btfdbg.variables import VariableTypes, shipped_database
+from btfdbg.variables.convert import describe
 from btfdbg.variables.evidence import DumpEvidence
+from btfdbg.variables.structural_index import StructuralIndex
 
 pytestmark = pytest.mark.oracle
 
@@ -102,3 +106,52 @@ def test_what_drgn_looks_up_has_no_wrong_type(vmlinux: Path) -> None:
     report = _measure(vmlinux, shipped_database())
     assert not [w for w in report.wrong if w.name in wanted], _show(report)
     assert not [row for row in report.untyped if row.name in wanted]
+
+
+@needs_kernels
+@each_kernel
+@pytest.mark.parametrize("is_known", [True, False], ids=["known", "left out"])
+def test_no_type_of_a_variable_that_shares_its_name_is_wrong(
+    vmlinux: Path, *, is_known: bool
+) -> None:
+    """Each is judged by its place, which is what the comparison by name leaves out."""
+    database = shipped_database()
+    kernel, rows, release = _kernel(vmlinux)
+    if not is_known:
+        series = series_of(release)
+        database = database.without(lambda one: one.series == series)
+    types, shapes = _types(vmlinux, database), StructuralIndex(kernel.btf())
+    truth = {(row.name, row.address): row.type for row in rows}
+    right, wrong = 0, []
+    for (name, address), declared in truth.items():
+        symbols = [s for s in kernel.by_name(name) if not is_text(s)]
+        if len({s.address for s in symbols}) < 2:
+            continue
+        found = types.find_at(name, address)
+        if found is None:
+            continue
+        given = format_type(describe(found.type))
+        same = given == declared or completes(given, declared) or completes(declared, given)
+        if same or is_same_by_another_name(kernel.btf(), shapes, given, declared):
+            right += 1
+        else:
+            wrong.append(f"{name} at {address:#x}: {declared} | {given} | {found.note}")
+    assert right > 100
+    assert not wrong, "\n".join(wrong)
+
+
+@needs_kernels
+@each_kernel
+def test_both_parameters_that_are_called_max_cstate_have_their_own_type(vmlinux: Path) -> None:
+    """intel_idle.max_cstate is an int and processor.max_cstate an unsigned int."""
+    _, rows, _ = _kernel(vmlinux)
+    truth = {row.address: row.type for row in rows if row.name == "max_cstate"}
+    if len(truth) < 2:
+        pytest.skip("this kernel has it once, or not at all")
+    types = _types(vmlinux, shipped_database())
+    found = {v.address: v.type.type_name() for v in types.of_symbols("max_cstate")}
+    assert found == truth
+    assert sorted(truth.values()) == ["int", "unsigned int"]
+    first = types.first_linked("max_cstate")
+    assert first is not None
+    assert first.address == min(truth)
