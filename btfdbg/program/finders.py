@@ -358,17 +358,13 @@ class BtfFinders:
         found = None if variables is None else variables.first_linked(name)
         if found is None or variables is None:
             return None
-        several = variables.of_symbols(name)
-        places = ", ".join(f"{v.type.type_name()} at {v.address:#x}" for v in several)
+        from btfdbg.program.placed import told
+
+        words = told(self.session.prog, variables.of_symbols(name))
         self.session.note(
-            "objects",
-            f"{name}: {len(several)} variables have that name ({places}); the first is given",
-            "drgn.Object(prog, TYPE, address=ADDRESS) is any of them",
+            "objects", f"{name}: {words}", "drgn.Object(prog, TYPE, address=ADDRESS) is any of them"
         )
-        remark(
-            self.session.prog,
-            f"{name}: given is the first of {len(several)} variables of that name ({places})",
-        )
+        remark(self.session.prog, f"{name}: {words}")
         return found
 
     def _percpu_without_symbol(self, name: str) -> drgn.Object | None:

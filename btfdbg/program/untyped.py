@@ -23,6 +23,7 @@ from btfdbg.kallsyms import CombinedTable
 from btfdbg.kallsyms.choice import is_text, own_ids
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.lazy_pattern import pattern
+from btfdbg.program.placed import pointer_to
 from btfdbg.variables.provenance import Rejection
 
 if TYPE_CHECKING:
@@ -199,14 +200,8 @@ def _of_symbols(found: Sequence[Named], name: str) -> str:
     choice = next((n for n in found if n.type and not n.is_code), None)
     hint = ""
     if choice is not None:
-        hint = f"; choose one: p *({_pointer(choice.type)}){choice.address:#x}"
+        hint = f"; choose one: p *({pointer_to(choice.type)}){choice.address:#x}"
     return f"{len(found)} symbols are named {name}: {', '.join(told)}{hint}"
-
-
-def _pointer(type_name: str) -> str:
-    """A pointer to a type, as a cast spells it; of an array to its elements."""
-    element = type_name.partition(" [")[0].partition("[")[0].removeprefix("const ")
-    return element + ("*" if element.endswith("*") else " *")
 
 
 def _of_one(named: Named) -> str:

@@ -11,7 +11,7 @@ import pytest
 import btfdbg
 from btfdbg.btf import Btf, Builder, kinds
 from btfdbg.commands import failure, namespace
-from btfdbg.program import untyped
+from btfdbg.program import placed, untyped
 from btfdbg.program.session import Session
 from btfdbg.variables.provenance import Rejection
 
@@ -105,7 +105,7 @@ def test_a_per_cpu_variable_is_read_of_a_cpu() -> None:
     ],
 )
 def test_a_cast_points_to_the_type(type_name: str, pointer: str) -> None:
-    assert untyped._pointer(type_name) == pointer
+    assert placed.pointer_to(type_name) == pointer
 
 
 def test_an_enumerator_that_is_not_believed_says_why() -> None:
