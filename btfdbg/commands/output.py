@@ -114,7 +114,7 @@ def print_error(state: PromptState, message: str) -> None:
 
 
 def show(table: Table, *, as_json: bool = False, as_lines: bool = False) -> None:
-    """Print a table, cut to the terminal's width; as JSON nothing is cut."""
+    """Print a table; what prints commands breaks its lines to the terminal's width."""
     out = current()
     if as_lines:
         for row in table.as_json_lines():
@@ -127,7 +127,10 @@ def show(table: Table, *, as_json: bool = False, as_lines: bool = False) -> None
 
     if tables.are_taken() and tables.given_away(table.cells()):
         return
-    for line in table.lines(out.columns):
+    if not table.rows and table.none:
+        out.emit(("dim", table.none), "\n")
+        return
+    for line in table.lines():
         out.emit(*line, "\n")
 
 

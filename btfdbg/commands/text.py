@@ -231,6 +231,7 @@ class Table:
     :ivar formats: Column to a format for its int in text (``"#x"``).
     :ivar headings: Column to what stands above it, if that is not the key in capitals.
     :ivar styles: Column to a style.
+    :ivar none: What is said instead of the headings where there is no row.
     """
 
     keys: Sequence[str]
@@ -238,6 +239,7 @@ class Table:
     formats: Mapping[str, str] = field(default_factory=dict)
     headings: Mapping[str, str] = field(default_factory=dict)
     styles: Mapping[str, str] = field(default_factory=dict)
+    none: str = ""
 
     def as_json(self) -> str:
         """A JSON array with one object per row."""

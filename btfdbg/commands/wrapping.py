@@ -27,6 +27,7 @@ _HEAD = pattern(
     r"|\[(?: *\d+\.\d+|\w{3} \w{3} [ \d]\d [\d:]{8} \w+ \d{4})\](?: ?\[ *[TC]\d+\])? ?)"
 )
 _CELL = pattern(r"(?<=\S) {2,}(?=\S)")
+_CELLS = pattern(r"\S+(?: \S+)*")
 # What is named by the word before it is not parted from it: RCX: 0000000000000005.
 _WORD = pattern(r"\S{1,12}: \S{1,20}(?!\S)|\S+")
 _ARGUMENTS = pattern(r" +[\w.]+=")
@@ -116,7 +117,7 @@ def _placed(shown: str, columns: int) -> tuple[list[Span], int]:
         widest = max((width_of(w) for w in shown[hang:].split()), default=0)
         if hang + widest > columns:
             continue
-        gaps = _gaps(_pieces(shown, columns, hang), shown, columns, hang)
+        gaps = _gaps(_pieces(shown, columns, hang, cells=True), shown, columns, hang)
         # Text flows where it has room; a last cell that only moves down may stand anywhere.
         if hang <= columns * 2 // 3 or (i and len(gaps) == 1):
             return gaps, hang
@@ -133,13 +134,22 @@ def _starts(shown: str, columns: int) -> list[int]:
     return cells[::-1] if cells else [len(shown) - len(shown.lstrip())]
 
 
-def _pieces(shown: str, columns: int, hang: int) -> list[Span]:
-    """What of a line that is no code stays whole: arguments if they fit, else words."""
+def _pieces(shown: str, columns: int, hang: int, *, cells: bool = False) -> list[Span]:
+    """
+    What of a line that is no code stays whole: an argument if it fits, else a word.
+
+    :param cells: And a cell, if it fits.
+    """
     if _ARGUMENTS.match(shown):
         arguments = list(_ARGUMENT.finditer(shown, hang))
         if all(hang + width_of(a.group()) <= columns for a in arguments):
             return [a.span() for a in arguments]
-    return [word.span() for word in _WORD.finditer(shown, hang)]
+    spans: list[Span] = []
+    for cell in _CELLS.finditer(shown, hang) if cells and not _HEAD.match(shown) else ():
+        fits = hang + width_of(cell.group()) <= columns
+        words = () if fits else _WORD.finditer(shown, cell.start(), cell.end())
+        spans += [cell.span()] if fits else [word.span() for word in words]
+    return spans or [word.span() for word in _WORD.finditer(shown, hang)]
 
 
 def _code_pieces(shown: str, room: int) -> list[Span]:

@@ -45,7 +45,7 @@ def test_the_first_help_fits_into_80_columns(
         assert f"\n  btfdbg {name} " in out
 
 
-def test_the_prompts_help_fits_into_80_columns_but_for_a_list_that_a_terminal_cuts(
+def test_the_prompts_help_fits_into_80_columns_but_for_a_list_that_a_terminal_breaks(
     x86_core: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([str(x86_core), "-q", "-x", "help"]) == 0

@@ -265,6 +265,27 @@ def test_formats(
     assert said in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("diffstruct init_task init_task", "no member differs"),
+        ("mark", "no marks yet; mark NAME ADDRESS keeps one"),
+    ],
+)
+def test_a_table_without_rows_says_so(
+    line: str,
+    said: str,
+    session: Session,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(prepare(session), "names", {})
+    assert run_line(session, line)
+    assert capsys.readouterr().out == f"{said}\n"
+    assert run_line(session, f"{line} --json")
+    assert json.loads(capsys.readouterr().out) == []
+
+
 @pytest.mark.parametrize("line", ["x/s linux_banner", "p/s linux_banner"])
 def test_a_string_is_one_line_as_c_writes_it(
     line: str, session: Session, capsys: pytest.CaptureFixture[str]

@@ -69,6 +69,15 @@ class _Terminal(io.StringIO):
                 "                                     <delayed_work_timer_fn>",
             ],
         ),
+        # A cell stays whole where it fits.
+        (
+            "se.slice                          1400000           init_stack+0x0 = 0xffff",
+            60,
+            [
+                "se.slice                          1400000",
+                "                                  init_stack+0x0 = 0xffff",
+            ],
+        ),
         (
             "[Sat Nov 21 10:23:13 UTC 2026] e820: update [mem 0x00]",
             50,
@@ -233,6 +242,7 @@ _SHOWN = ("bt", "ctx", "report", "dis ksys_write 9", "mod", "timer", "log -T", "
         *("p tcp_prot", "p linux_banner", "struct file_operations", "whatis file_operations"),
         *("whatis vfs_write", "x/s linux_banner", 'prog["tcp_prot"]'),
         "list -H slab_caches -o kmem_cache.list -s kmem_cache.name,ctor",
+        *("diffstruct 'find_task(prog, 1)' init_task", "help"),
     ],
 )
 def test_a_terminal_of_80_columns_shows_whole_words(

@@ -45,7 +45,7 @@ def bpftypes(session: Session, args: argparse.Namespace) -> Table | None:
         users = [str(user) for user in bpf.of(session).users(btf_id)]
         types = None if btf is None else len(btf.own_ids())
         rows.append((btf_id, types, ", ".join(users)))
-    return Table(("btf", "types", "used by"), list(rows))
+    return Table(("btf", "types", "used by"), list(rows), none="no BPF program brought types")
 
 
 def _show_types(session: Session, word: str) -> None:

@@ -65,6 +65,7 @@ def diffstruct(session: Session, args: argparse.Namespace) -> Table:
     """Run the command."""
     a, b = _structs(session, args.a, args.b, args.type)
     table = Table(("member", "a", "b"), styles={"member": "name", "a": "bad", "b": "good"})
+    table.none = "no member differs"
     table.headings = {"a": f"A {a.address_ or 0:#x}", "b": f"B {b.address_ or 0:#x}"}
     for name, left, right in _leaves(a, b, "", 0):
         x, y = _show(left), _show(right)

@@ -111,12 +111,11 @@ def _overview(session: Session, known: dict[str, Command[object]]) -> None:
     ours = [name for name in known if own(session.prog, name) is not None]
     drgns = [name for name in known if own(session.prog, name) is None]
     width = max(map(len, known))
-    columns = output.current().columns
     for title, names in (("btfdbg", ours), ("drgn (crash compatible)", drgns)):
         output.emit(("heading", title))
         for name in names:
             line = f"  {name:<{width}}  {known[name].description()}"
-            output.emit(text.cut(line, columns) if columns else line)
+            output.emit(line)
     output.emit("")
     output.emit(text.fold(_RULES).replace("\n\n", "\n"))
 

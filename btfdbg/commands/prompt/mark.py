@@ -91,6 +91,7 @@ def _list(session: Session, state: PromptState) -> Table:
         ("name", "address", "type", "what", "note"),
         formats={"address": "#x"},
         styles={"name": "name", "address": "address", "type": "type", "what": "symbol"},
+        none="no marks yet; mark NAME ADDRESS keeps one",
     )
     cache: dict[Any, Any] = {}
     for name, value in sorted(state.names.items()):
