@@ -37,9 +37,9 @@ import os
 import struct
 import time
 import zlib
-from collections.abc import Hashable, Iterable
 from stat import S_ISREG
-from typing import Generic, NamedTuple, TypeVar
+
+from btfdbg.lazy_dataclass import dataclass
 
 try:  # as the random module does: OpenSSL takes longer to load than a dump to open
     from _blake2 import blake2b as blake2b
@@ -48,8 +48,11 @@ except ImportError:
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import Protocol
+    from collections.abc import Hashable, Iterable, Iterator
+    from typing import Generic, Protocol, TypeVar
+
+    _Key = TypeVar("_Key", bound=Hashable)
+    _Answer = TypeVar("_Answer")
 
     class Growing(Protocol):
         """
@@ -63,9 +66,13 @@ if TYPE_CHECKING:
         def pack(self) -> bytes:
             """Return what an entry holds of it."""
 
+else:  # typing takes longer to import than an entry to read
 
-_Key = TypeVar("_Key", bound=Hashable)
-_Answer = TypeVar("_Answer")
+    class Generic:
+        def __class_getitem__(cls, _of):
+            return cls
+
+    _Key = _Answer = None
 
 _MAGIC = b"btfdbgC\n"
 # An entry that ends in the bytes that it is about.
@@ -140,7 +147,8 @@ class Latest(Generic[_Key, _Answer]):
         yield from self._before.items()
 
 
-class CacheKey(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class CacheKey:
     """What an entry belongs to: a digest of everything that must be the same."""
 
     digest: bytes

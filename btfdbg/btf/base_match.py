@@ -15,6 +15,8 @@ from __future__ import annotations
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.fields import SIZE_OR_TYPE
 from btfdbg.btf.layouts import FUNC, FUNC_PROTO, LAYOUTS, STRUCT, TYPE_WORDS, UNION, kind_name
+from btfdbg.btf.records import own_roles
+from btfdbg.btf.roles import names_in
 from btfdbg.errors import BtfError, BtfNotFoundError
 
 
@@ -39,9 +41,12 @@ def contradiction(btf: Btf, *, members: bool = False) -> str:
 
 def string_offsets(btf: Btf) -> set[int]:
     """Return all string offsets that the own types refer to."""
+    roles = own_roles(btf)
+    if roles is not None:
+        return set(names_in(btf.words, roles))
     words, kinds = btf.words, btf.own_kinds()
     used = set(map(words.__getitem__, btf.offsets))
-    for index, kind in enumerate(kinds):
+    for index, kind in enumerate(kinds):  # a kind is not known: its name may be all
         row = LAYOUTS.get(kind)
         if row is not None and row.elem_str_words:
             first = btf.offsets[index] + TYPE_WORDS + row.info_words
@@ -74,12 +79,12 @@ def of_strings(btf: Btf) -> str:
 
 def of_functions(btf: Btf) -> str:
     """Return which own function has no prototype, in words."""
-    for type_id, pos, kind in zip(btf.own_ids(), btf.offsets, btf.own_kinds(), strict=True):
-        if kind == FUNC:
-            proto = btf.words[pos + SIZE_OR_TYPE]
-            what = kind_name(btf.kind_of(proto)) if proto < btf.type_cnt else "nothing"
-            if what != kind_name(FUNC_PROTO):
-                return f"the prototype of function {btf.name_of(type_id)} is {what} in it"
+    for type_id, pos in btf.own_of_kind(FUNC):
+        proto = btf.words[pos + SIZE_OR_TYPE]
+        kind = btf.kind_of(proto) if proto < btf.type_cnt else -1
+        if kind != FUNC_PROTO:
+            what = "nothing" if kind < 0 else kind_name(kind)
+            return f"the prototype of function {btf.name_of(type_id)} is {what} in it"
     return ""
 
 

@@ -74,14 +74,15 @@ def ids_of_kinds(
     out: dict[bytes, list[int]] = {}
     for level in btf.chain():
         marks = level.own_kinds().translate(mask)
-        heads = gather(level.words, list(compress(level.offsets, marks)))
+        # Places of types among all, not their ids and offsets: one pass over all in place of two.
+        places = list(compress(range(len(marks)), marks))
+        heads = gather(level.words, gather(level.offsets, places))
         if level.base is None:
             data, find = level.strings.data, level.strings.find
             texts = [data[at : find(0, at)] for at in heads]
         else:
             texts = list(map(level.string_bytes, heads))
         known = map(names.__contains__, texts)
-        ids = compress(level.own_ids(), marks)
-        for type_id, text in compress(zip(ids, texts, strict=True), known):
-            out.setdefault(text, []).append(type_id)
+        for place, text in compress(zip(places, texts, strict=True), known):
+            out.setdefault(text, []).append(level.start_id + place)
     return out

@@ -55,7 +55,7 @@ class Roles(dict[int, bytes]):
         return b"".join(map(self.__getitem__, infos))
 
 
-def gather(words: memoryview, places: Sequence[int]) -> Sequence[int]:
+def gather(words: Sequence[int], places: Sequence[int]) -> Sequence[int]:
     """Return the words at some places."""
     if len(places) > 1:  # of one it would return no tuple
         found: tuple[int, ...] = itemgetter(*places)(words)

@@ -6,7 +6,8 @@
 Whole processes, in turn, each writing a regular file. CMD may be several words; --libbpf
 is the program that tests/btf_tools/oracle.c makes. --slow is a base and a module that
 take long to dedup; --raw is BTF of a vmlinux's size before its dedup, made out of
-VMLINUX_BTF if none is given.
+VMLINUX_BTF if none is given. What is kept of a base from one run to the next is in a
+folder of its own, which the first, uncounted round fills; "nothing kept" has none.
 """
 
 from __future__ import annotations
@@ -20,17 +21,28 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 
+from btfdbg.cache import NO_CACHE_VARIABLE
 from tests.bench.processes import Run, table
 
+_NOTHING_KEPT = "btfdbg, nothing kept"
 
-def run_once(argv: list[str], out: str) -> Run:
-    """Run a command with its output in a file."""
+
+def run_once(argv: list[str], out: str, *, keeps: bool = True) -> Run:
+    """
+    Run a command with its output in a file.
+
+    :param keeps: It may use what earlier runs kept.
+    """
     started = time.perf_counter()
     with open(out, "wb") as file, open(os.devnull, "r+b") as null:
         pid = os.posix_spawn(
             argv[0],
             argv,
-            {**os.environ, "PYTHONDONTWRITEBYTECODE": ""},
+            {
+                **os.environ,
+                "PYTHONDONTWRITEBYTECODE": "",
+                NO_CACHE_VARIABLE: "" if keeps else "1",
+            },
             file_actions=[
                 (os.POSIX_SPAWN_DUP2, null.fileno(), 0),
                 (os.POSIX_SPAWN_DUP2, file.fileno(), 1),
@@ -49,7 +61,9 @@ def compare(commands: Mapping[str, Sequence[list[str]]], rounds: int) -> dict[st
     with tempfile.TemporaryDirectory() as where:
         for round_ in range(rounds + 1):
             for name, processes in commands.items():
-                parts = [run_once(argv, os.path.join(where, "out")) for argv in processes]
+                out = os.path.join(where, "out")
+                keeps = name != _NOTHING_KEPT
+                parts = [run_once(argv, out, keeps=keeps) for argv in processes]
                 if round_:
                     runs[name].append(
                         Run(
@@ -74,6 +88,7 @@ def main() -> int:
     parser.add_argument("-n", "--rounds", type=int, default=9)
     args = parser.parse_args()
     scratch = tempfile.mkdtemp()
+    os.environ["XDG_CACHE_HOME"] = os.path.join(scratch, "cache")
     ours = [sys.executable, "-m", "btfdbg.cli.main", "btf"]
     vmlinux, module = args.vmlinux, args.module
 
@@ -103,10 +118,10 @@ def main() -> int:
     if module:
         distill = ["distill", module, "-B", vmlinux, "-o", at("s"), "--output-base", at("b")]
         relocate = ["relocate", at("s"), "-B", at("b"), "-t", vmlinux, "-o", at("r")]
-        plans["distill and relocate"] = {"btfdbg": [[*ours, *distill], [*ours, *relocate]]}
-        plans["dedup of a module"] = {
-            "btfdbg": [[*ours, "dedup", module, "-B", vmlinux, "-o", at("d")]]
-        }
+        both = [[*ours, *distill], [*ours, *relocate]]
+        dedup = [[*ours, "dedup", module, "-B", vmlinux, "-o", at("d")]]
+        plans["distill and relocate"] = {"btfdbg": both, _NOTHING_KEPT: both}
+        plans["dedup of a module"] = {"btfdbg": dedup, _NOTHING_KEPT: dedup}
         if args.libbpf:
             plans["distill and relocate"]["libbpf"] = [
                 [*args.libbpf, "distill", at("lb"), at("ls"), module, vmlinux],

@@ -50,12 +50,15 @@ def add_output(parser: argparse.ArgumentParser, required: bool = True) -> None:
     parser.add_argument("-o", "--output", metavar="OUT", required=required, help="file to write")
 
 
-def open_btf(path: str, base: Btf | None = None, *, force: bool = False) -> Btf:
+def open_btf(
+    path: str, base: Btf | None = None, *, force: bool = False, again: bool = False
+) -> Btf:
     """
     Open FILE, whatever it is.
 
     :param base: What it is split on top of; what speaks against that is an error.
     :param force: Take any base.
+    :param again: It is one that is opened time and again, as bases are.
     :raises BtfdbgError: it cannot be used; the message names it.
     """
     from btfdbg import images
@@ -64,8 +67,13 @@ def open_btf(path: str, base: Btf | None = None, *, force: bool = False) -> Btf:
         from btfdbg.program.open import btf_of_core
 
         return btf_of_core(path)
+    blobs = images.read_blobs(path)
     try:
-        btf = images.load_btf(path, base)
+        if again and base is None and blobs.base is None:
+            from btfdbg.cli.btf import remembered
+
+            return remembered.parse(blobs.btf)
+        btf = images.parse_blobs(blobs, base)
     except BtfFormatError as error:
         raise BtfFormatError(
             f"{path}: {error}", offset=error.offset, type_id=error.type_id
@@ -118,7 +126,7 @@ def open_base(paths: Sequence[str], *, force: bool = False) -> Btf | None:
     """Open the files of ``--base``, each on top of the one before."""
     base = None
     for path in paths:
-        base = open_btf(path, base, force=force)
+        base = open_btf(path, base, force=force, again=True)
     return base
 
 
