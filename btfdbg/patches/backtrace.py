@@ -4,12 +4,16 @@ Owns putting the line of arguments below each of drgn's lines, and the frames th
 command is given. The values are found by ``frames``; the lines of drgn's command stay as they
 are, so that what reads crash's format still can. Where drgn knows no stack pointer (arm64, by
 frame pointers) it is the one that the code implies, else where the frame's record is.
+
+drgn ends a stack's part at an interrupted frame, so that the entry code which has changed from
+the task's stack to an interrupt's (``asm_sysvec_…``, ``el1h_64_irq``) stood above the line
+``--- <IRQ stack> ---``, though its words are on the task's; crash has it below.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import drgn
@@ -26,6 +30,9 @@ _TOLD = "btfdbg.frames.told"
 _INDENT = " " * 7
 
 _shown: list[Lines] = []
+_leaves: dict[int, str] = {}
+"""Number of a frame that is the first outside a special stack, and that stack's name."""
+_marks = False
 _doubtful = False
 _explaining = 0
 _offsets: list[str] = []
@@ -86,16 +93,52 @@ def print_one_task(original: Callable[..., Any]) -> Callable[..., Any]:
                 if not kwargs.get("drgn_style"):
                     problem = _find(session, trace)
                 trace = with_addresses(trace, [line.sp for line in _shown])
+                if _marks:
+                    trace = _marked(trace)
             result = original(trace, *args, **kwargs)
             if session is not None:
                 print_user_registers(trace)
             return result
         finally:
             _shown.clear()
+            _leaves.clear()
             if problem:
                 print(problem)
 
     return show
+
+
+def _marked(trace: Any) -> Any:
+    """A stack without the lines of drgn's that stand too low; frames are printed with them."""
+    from drgn.helpers.linux.stack import LinuxKernelStack, StackKind, StackSegment
+
+    segments = []
+    first = 0
+    for segment, after in zip(trace.segments, [*trace.segments[1:], None], strict=True):
+        kind = segment.kind
+        if after is not None and kind not in (StackKind.USER, StackKind.TASK, StackKind.UNKNOWN):
+            inside = len(segment.frames) - _below(trace.prog, segment.frames, after.frames[0])
+            if 0 < inside < len(segment.frames):
+                _leaves[first + inside] = kind.name
+                kind = StackKind.UNKNOWN
+        segments.append(StackSegment(kind, segment.frames))
+        first += len(segment.frames)
+    return LinuxKernelStack(trace.prog, segments)
+
+
+def _below(prog: drgn.Program, frames: Sequence[Any], interrupted: Any) -> int:
+    """How many of the last frames are on the stack of the frame that they interrupted."""
+    count = 0
+    try:
+        size = prog["THREAD_SIZE"].value_()
+        end = interrupted.sp
+        for frame in reversed(frames):
+            if not 0 <= end - frame.sp < size:
+                break
+            count += 1
+    except (LookupError, drgn.FaultError):
+        pass
+    return count
 
 
 def _find(session: Session, trace: Any) -> str:
@@ -118,12 +161,16 @@ def _find(session: Session, trace: Any) -> str:
 
 def print_frame(original: Callable[..., Any]) -> Callable[..., Any]:
     """Print a frame, and below it what it was called with."""
+    global _marks
+    _marks = True
 
     def show(prog: drgn.Program, index: int, *args: Any, **kwargs: Any) -> Any:
         if _offsets and len(args) > 1:
             sp, frame, *more = args
             args = (sp, _WithOffset(prog, frame, _offsets[-1]), *more)
         global _doubtful
+        if index in _leaves:
+            print(f"--- <{_leaves[index]} stack> ---")
         result = original(prog, index, *args, **kwargs)
         found = _shown[index] if 0 <= index < len(_shown) else None
         if found is not None:

@@ -287,7 +287,9 @@ _STACKS = (
     Row(
         CRASH + "_bt", "_print_frame", "backtrace:print_frame",
         ("prog", "index", "sp", "frame", "sp_width", "drgn_style", "show_file_line"),
-        "prints no arguments without DWARF", "bt has no arguments",
+        "prints no arguments without DWARF, and where an interrupt's stack ends only below the"
+        " entry code that left it",
+        "bt has no arguments, and --- <IRQ stack> --- stands some frames too low",
         use=Use.IN_MODULE, stage="commands",
     ),
     Row(
