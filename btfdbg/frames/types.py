@@ -19,6 +19,7 @@ from btfdbg.frames.ir import LOAD, SELECT, Mem
 from btfdbg.frames.layout import member_at, members_at, pointed_to, size_of, underlying
 from btfdbg.frames.state import CURRENT_TASK, Base, Value, signed
 from btfdbg.lazy_dataclass import dataclass
+from btfdbg.program.placed import global_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -161,10 +162,10 @@ class Types:
         """The types of all that a global has at an address: several in a union."""
         try:
             symbol = self._session.prog.symbol(address)
-            obj = self._session.prog[symbol.name]
+            obj = global_at(self._session, symbol.name, symbol.address)
         except (LookupError, BtfError):
             return []
-        if obj.address_ != symbol.address:
+        if obj is None:
             return []
         every = members_at(obj.type_, address - symbol.address, size)
         return [m.type for m in every if m.type is not None]
@@ -359,10 +360,10 @@ class Types:
         if symbol.size and offset >= symbol.size:
             return None
         try:
-            obj = prog[symbol.name]
+            obj = global_at(self._session, symbol.name, symbol.address)
         except (LookupError, BtfError):
             obj = None
-        if obj is None or obj.address_ != symbol.address:
+        if obj is None:
             return Typed(None, f"{symbol.name}+{offset:#x}" if offset else symbol.name)
         if not size and not offset:
             return Typed(obj.type_, symbol.name)

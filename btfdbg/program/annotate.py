@@ -14,7 +14,7 @@ import drgn
 
 from btfdbg.errors import BtfdbgError
 from btfdbg.lazy_dataclass import dataclass, field
-from btfdbg.program import homonyms
+from btfdbg.program import homonyms, placed
 from btfdbg.program.session import Session
 
 # Bytes that may lie between a variable's end and the next symbol for alignment's sake.
@@ -137,12 +137,11 @@ def _symbol(session: Session, address: int, symbol: drgn.Symbol) -> Identity:
     why = ""
     if symbol.kind is not drgn.SymbolKind.FUNC:
         try:
-            obj = session.prog[symbol.name]
-            if obj.address_ == symbol.address:
+            obj = placed.global_at(session, symbol.name, symbol.address)
+            if obj is not None:
                 type_name = obj.type_.type_name()
-                why = (
-                    f"the type of {symbol.name}: {session.variable_source(symbol.name) or 'DWARF'}"
-                )
+                source = placed.source_at(session, symbol.name, symbol.address)
+                why = f"the type of {symbol.name}: {source or 'DWARF'}"
         except _NO_ANSWER:
             pass
     what = "text" if symbol.kind is drgn.SymbolKind.FUNC else "data"
@@ -279,8 +278,11 @@ def _per_cpu(session: Session, address: int, cache: dict[Any, Any]) -> Identity 
             found, delta = name
             type_name, why = None, ""
             try:
-                type_name = session.prog[found].type_.type_name()
-                why = f"the type of {found}: {session.variable_source(found) or 'DWARF'}"
+                obj = placed.global_at(session, found, offset - delta)
+                if obj is not None:
+                    type_name = obj.type_.type_name()
+                    source = placed.source_at(session, found, offset - delta)
+                    why = f"the type of {found}: {source or 'DWARF'}"
             except _NO_ANSWER:
                 pass
             return Identity(

@@ -364,6 +364,7 @@ class BtfFinders:
         self.session.note(
             "objects", f"{name}: {words}", "drgn.Object(prog, TYPE, address=ADDRESS) is any of them"
         )
+        self.session.answers.doubt()  # told whenever it is asked for, so that nothing is kept
         remark(self.session.prog, f"{name}: {words}")
         return found
 

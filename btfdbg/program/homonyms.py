@@ -19,6 +19,7 @@ from btfdbg.btf import Kind
 from btfdbg.errors import DebugInfoError
 from btfdbg.kallsyms.choice import own_ids
 from btfdbg.lazy_dataclass import dataclass
+from btfdbg.program import placed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -206,10 +207,10 @@ def _variable_type(session: Session, address: int) -> drgn.Type | None:
         symbol = session.prog.symbol(address)
         if symbol.address != address:
             return None
-        variable = session.prog[symbol.name]
+        variable = placed.global_at(session, symbol.name, address)
     except (LookupError, drgn.FaultError, DebugInfoError):
         return None
-    if variable.address_ != address:
+    if variable is None:
         return None
     type_ = variable.type_
     while type_.kind in (drgn.TypeKind.TYPEDEF, drgn.TypeKind.ARRAY):

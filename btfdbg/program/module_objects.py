@@ -110,7 +110,11 @@ class ModuleObjects:
     def source(self, name: str) -> str | None:
         """Which evidence gives the type of a module's variable."""
         sym = unique_symbol(self.symbols_of(name))
-        if sym is None or is_text(sym):
+        return None if sym is None else self.source_of(sym)
+
+    def source_of(self, sym: Sym) -> str | None:
+        """Which evidence gives the type of the variable that a symbol is."""
+        if is_text(sym):
             return None
         if self._own_type(sym, Kind.VAR) is not None:
             return f"BTF of {sym.source}"

@@ -11,11 +11,87 @@ from typing import TYPE_CHECKING
 
 import drgn
 
+from btfdbg.kallsyms.choice import is_text
+
 if TYPE_CHECKING:
+    from btfdbg.program.session import Session
     from btfdbg.variables import TypedVariable
 
 _MAX_TOLD = 4
 _NUMBERS = (drgn.TypeKind.INT, drgn.TypeKind.BOOL, drgn.TypeKind.ENUM)
+
+
+def global_at(session: Session, name: str, address: int) -> drgn.Object | None:
+    """
+    Return the variable or function whose symbol lies at an address.
+
+    A name that one symbol has is looked up as any other; of several each by its place, so that
+    nothing is told of the others.
+
+    :param name: The symbol's.
+    :param address: Where it begins; of a per-CPU variable that of the template.
+    :return: ``None`` if its type is not known, or the name leads elsewhere.
+    :raises BtfError: damaged types.
+
+    >>> global_at(session, "max_cstate", 0xffffffff9f86cfcc).type_.type_name()
+    'unsigned int'
+    """
+    if _is_shared(session, name):
+        type_ = _type_at(session, name, address)
+        if type_ is not None:
+            return drgn.Object(session.prog, type_, address=address)
+        return None
+    try:
+        found = session.prog[name]
+    except LookupError:
+        return None
+    return found if found.address_ == address else None
+
+
+def source_at(session: Session, name: str, address: int) -> str | None:
+    """
+    Return which evidence gives the type of the variable at an address.
+
+    >>> source_at(session, "max_cstate", 0xffffffff9f86cfcc)
+    'naming rule, size checked'
+    """
+    if not _is_shared(session, name):
+        return session.variable_source(name)
+    if session.own_variable(name, address) is not None:
+        return "kernel BTF"
+    variables = session.variables
+    typed = None if variables is None else variables.find_at(name, address)
+    if typed is not None:
+        return typed.known_from
+    objects = session.module_objects
+    for sym in () if objects is None else objects.symbols_of(name):
+        if objects is not None and sym.address == address:
+            return objects.source_of(sym)
+    return None
+
+
+def _is_shared(session: Session, name: str) -> bool:
+    """Whether several symbols of the kernel have a name, or of its modules that it has not."""
+    places = {s.address for s in session.lookup_symbols(name)}
+    if not places and session.module_objects is not None:
+        places = {s.address for s in session.module_objects.symbols_of(name)}
+    return len(places) > 1
+
+
+def _type_at(session: Session, name: str, address: int) -> drgn.Type | None:
+    converter = session.converter
+    var_id = None if converter is None else session.own_variable(name, address)
+    if converter is not None and var_id is not None:
+        return converter.convert(var_id)
+    variables = session.variables
+    typed = None if variables is None else variables.find_at(name, address)
+    if typed is not None:
+        return typed.type
+    objects = session.module_objects
+    for sym in () if objects is None else objects.symbols_of(name):
+        if objects is not None and sym.address == address and not is_text(sym):
+            return objects.type_of(sym)
+    return None
 
 
 def told(prog: drgn.Program, several: Sequence[TypedVariable]) -> str:
@@ -55,11 +131,14 @@ def pointer_to(type_name: str) -> str:
 
 def _value(prog: drgn.Program, variable: TypedVariable) -> str:
     """A number's value behind a space; "" of anything else, and of what cannot be read."""
-    kind = variable.type.unaliased_kind()
-    if kind not in _NUMBERS and kind is not drgn.TypeKind.POINTER:
-        return ""
+    found = drgn.Object(prog, variable.type, address=variable.address)
     try:
-        number = int(drgn.Object(prog, variable.type, address=variable.address).value_())
-    except (drgn.FaultError, TypeError):
+        bare = found.type_.unaliased()
+        while bare.kind is drgn.TypeKind.STRUCT and bare.members and len(bare.members) == 1:
+            found = found.member_(bare.members[0].name)  # atomic_t
+            bare = found.type_.unaliased()
+        if bare.kind is drgn.TypeKind.POINTER:
+            return f" {int(found.value_()):#x}"
+        return f" {int(found.value_())}" if bare.kind in _NUMBERS else ""
+    except (drgn.FaultError, LookupError, TypeError):
         return ""
-    return f" {number:#x}" if kind is drgn.TypeKind.POINTER else f" {number}"

@@ -9,10 +9,14 @@ from drgn.commands import argument
 
 from btfdbg.commands import output, values
 from btfdbg.commands.define import prompt_command
+from btfdbg.commands.state import state_of
 from btfdbg.commands.text import Table
+from btfdbg.kallsyms.choice import is_text
 from btfdbg.program import annotate
 from btfdbg.program.per_cpu import copies, is_per_cpu
 from btfdbg.program.session import Session
+
+_MAX_PLACES = 16  # of one name; sym lists all
 
 
 def _code(session: Session, args: argparse.Namespace) -> str:
@@ -54,13 +58,8 @@ def xinfo(session: Session, args: argparse.Namespace) -> Table | None:
         if places:
             table.rows.extend(places)
             continue
-        address = values.address(session, text)
-        for found in annotate.identify(session, address):
-            table.rows.append(
-                (address, found.kind, found.text, found.type, found.start, found.why or None)
-            )
-        if not table.rows or table.rows[-1][0] != address:
-            table.rows.append((address, "unknown", _readable(session, address), None, None, None))
+        for address in _namesakes(session, text) or (values.address(session, text),):
+            table.rows.extend(_identified(session, address))
     if args.json:
         return table
     for row in table.rows:
@@ -74,6 +73,23 @@ def xinfo(session: Session, args: argparse.Namespace) -> Table | None:
         elif why:
             output.emit(("dim", f"      {why}"))
     return None
+
+
+def _identified(session: Session, address: int) -> list[tuple[Any, ...]]:
+    rows: list[tuple[Any, ...]] = [
+        (address, found.kind, found.text, found.type, found.start, found.why or None)
+        for found in annotate.identify(session, address)
+    ]
+    return rows or [(address, "unknown", _readable(session, address), None, None, None)]
+
+
+def _namesakes(session: Session, text: str) -> tuple[int, ...]:
+    """Where the variables of a name are that several have; empty of any other text."""
+    name = text.strip().removeprefix("&").lstrip()
+    if not name.isidentifier() or name in state_of(session.prog).globals:
+        return ()
+    places = {s.address for s in session.lookup_symbols(name) if not is_text(s)}
+    return tuple(sorted(places)[:_MAX_PLACES]) if len(places) > 1 else ()
 
 
 def _readable(session: Session, address: int) -> str:

@@ -29,6 +29,7 @@ from btfdbg.repl.complete.sources import Sources, sources_of
 STRUCTS = frozenset((Kind.STRUCT,))
 UNIONS = frozenset((Kind.UNION,))
 ENUMS = frozenset((Kind.ENUM, Kind.ENUM64))
+_MAX_NAMESAKES = 3
 _KINDS = {"struct": STRUCTS, "union": UNIONS, "enum": ENUMS}
 
 _FOR = re.compile(r"\bfor\s+([A-Za-z_]\w*)\s+in\s+")
@@ -371,12 +372,20 @@ def _symbol_meta(sources: Sources, name: str, number: int) -> str:
     if found and all(symbol.type_letter in "tTwW" for symbol in found):
         return "function"
     if len(found) > 1:
-        return f"{len(found)} symbols"
+        types = _types_of(session, name) if len(found) <= _MAX_NAMESAKES else []
+        return ", ".join(types) if len(types) == len(found) else f"{len(found)} symbols"
     per_cpu = ", per-CPU" if any(symbol.percpu for symbol in found) else ""
     try:
         return display.type_name(session.prog[name].type_) + per_cpu
     except (LookupError, ValueError, drgn.FaultError):
         return "symbol" + per_cpu
+
+
+def _types_of(session: Session, name: str) -> list[str]:
+    """The types of the variables of a name that several have, by address."""
+    if session.variables is None:
+        return []
+    return [display.type_name(v.type) for v in session.variables.of_symbols(name)]
 
 
 def types_(
