@@ -13,6 +13,7 @@ from typing import Any
 import drgn
 from drgn import FaultError, Object
 
+from btfdbg.errors import RefusedError
 from btfdbg.lazy_pattern import pattern
 from btfdbg.program.session import find_session
 from btfdbg.program.thread_size import stack_freed
@@ -119,6 +120,41 @@ def kernel_stack_trace(original: Helper) -> Helper:
         return LinuxKernelStack(prog, [])
 
     return trace
+
+
+def classify_segment(original: Helper) -> Helper:
+    """
+    A part of a stack whose name cannot be told all the same has frames.
+
+    The task's own stack and user space are known without a variable.
+    """
+
+    def classify(task: Object, cpu: int, frames: Any) -> Any:
+        try:
+            return original(task, cpu, frames)
+        except (LookupError, FaultError, RefusedError):
+            if find_session(task.prog_) is None:
+                raise
+        from drgn.helpers.linux.stack import StackKind, StackSegment
+
+        kind = StackKind.UNKNOWN
+        try:
+            sp = frames[0].sp
+            if 0 <= sp - task.stack.value_() < int(task.prog_["THREAD_SIZE"]):
+                kind = StackKind.TASK
+            elif not sp & _kernel_half(task.prog_):
+                kind = StackKind.USER
+        except (LookupError, FaultError):
+            pass
+        return StackSegment(kind, frames)
+
+    return classify
+
+
+def _kernel_half(prog: drgn.Program) -> int:
+    """The bit that the kernel's addresses have; arm64's may have a tag in the first byte."""
+    arm64 = prog.platform is not None and prog.platform.arch is drgn.Architecture.AARCH64
+    return 1 << (55 if arm64 else 63)
 
 
 def _pid_of(task: Any) -> str:

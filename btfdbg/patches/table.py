@@ -246,6 +246,12 @@ _DEAD_CPUS = (
 
 _STACKS = (
     _helper(
+        "stack", "_classify_segment", ("task", "cpu", "frames"), "missing:classify_segment",
+        "raises where the variable that holds a CPU's interrupt stack is missing, as in kernels"
+        " whose kallsyms has functions only",
+        "no task of such a kernel has a stack in bt",
+    ),
+    _helper(
         "stack", "kernel_stack_trace", ("prog", "task_arg"), "missing:kernel_stack_trace",
         "one task whose registers are lost ends a command over all tasks; no unwinder for riscv64",
         "foreach bt ends at the first stack that cannot be read, and riscv64 has none", _REPORT,

@@ -5,7 +5,8 @@ what modules may use. What drgn needs beyond that follows from those: each rule
 here proves its result against the dump before it is believed.
 
 Owns the rules and nothing else; those by sysfs are in ``sysfs_rules``, those by code in
-``getters``, of stacks' tables in ``orc_rules``. To add one: a function in ``RULES``.
+``getters``, of stacks' tables in ``orc_rules``, of per-CPU variables in ``per_cpu_rules``.
+To add one: a function in ``RULES``.
 
 Facts: ``kernel/params.c`` (``/sys/module``).
 """
@@ -21,7 +22,7 @@ from btfdbg.btf import Kind, kinds
 from btfdbg.errors import BtfdbgError
 from btfdbg.kallsyms import Sym
 from btfdbg.lazy_pattern import pattern
-from btfdbg.program import getters, orc_rules, sysfs, sysfs_rules
+from btfdbg.program import getters, orc_rules, per_cpu_rules, sysfs, sysfs_rules
 
 if TYPE_CHECKING:
     from btfdbg.program.session import Session
@@ -127,6 +128,7 @@ RULES: dict[str, Callable[[Session], int | None]] = {
     **sysfs_rules.RULES,
     **getters.RULES,
     **orc_rules.RULES,
+    **per_cpu_rules.RULES,
 }
 
 
@@ -155,7 +157,9 @@ class SymbolRules:
                 del self._found[name]
                 raise
             if address is not None:
-                self._found[name] = (Sym(name, address, 0, "?", False, SOURCE),)
+                self._found[name] = (
+                    Sym(name, address, 0, "?", name in per_cpu_rules.RULES, SOURCE),
+                )
         return self._found[name]
 
 

@@ -6,13 +6,15 @@ registers must say so themselves.
 Facts: ``arch/x86/include/asm/processor.h`` (task_pt_regs; 0, 8 or 16 bytes are left above
 it), cs has privilege 3 in user space; ``arch/arm64/include/asm/ptrace.h`` (user_mode: PSR
 mode 0), ``arch/arm64/kernel/entry.S`` (kernel_entry points x29 at the frame record in the
-registers); ``arch/riscv/include/asm/ptrace.h`` and ``csr.h`` (SR_SPP).
+registers, which is of two zeros where user space was interrupted);
+``arch/riscv/include/asm/ptrace.h`` and ``csr.h`` (SR_SPP).
 """
 
 from __future__ import annotations
 
 import drgn
 
+_RECORD = 16  # arm64: x29 and x30 of the caller
 _SR_SPP = 0x100  # riscv: what was interrupted ran in supervisor mode
 
 
@@ -48,6 +50,9 @@ def around_record(prog: drgn.Program, record: int) -> drgn.Object | None:
     if place < 0 or place % 8:
         return None
     regs = drgn.Object(prog, type_, address=place).read_()
+    # Else it is a function's, and what lies around it may look like anything.
+    if prog.read(record, _RECORD) != bytes(_RECORD):
+        return None
     return regs if is_user_space("aarch64", regs) else None
 
 

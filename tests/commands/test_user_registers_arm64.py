@@ -7,21 +7,20 @@ from pathlib import Path
 
 import drgn
 import pytest
-from drgn.helpers.linux.pid import find_task
+from drgn.helpers.linux.pid import find_task, for_each_task
 
 import btfdbg
 from btfdbg.commands.globals import all_globals
 from btfdbg.commands.namespace import run
 from btfdbg.program.session import Session
 from btfdbg.program.user_registers import around_record, at_top, is_user_space
+from tests.conftest import bundled_dumps
 
 _FRAME = re.compile(r"#\d+ \[[0-9a-f?]+\] (\S+) at")
 
 
 @pytest.fixture(scope="module")
 def arm() -> Session:
-    from tests.conftest import bundled_dumps
-
     path: Path = next(path for path, entry in bundled_dumps() if entry["arch"] == "arm64")
     return btfdbg.session(btfdbg.program_from_core_dump(path))
 
@@ -97,3 +96,24 @@ def test_a_record_at_no_place_for_registers_has_none(arm: Session) -> None:
     assert around_record(arm.prog, 0x12345) is None
     with pytest.raises(drgn.FaultError):
         around_record(arm.prog, 1 << 62)
+
+
+def test_registers_around_a_function_s_record_are_nobodys(arm: Session) -> None:
+    # Around the last record of a kernel thread (5.10) there was what looked like some.
+    prog = btfdbg.program_from_core_dump(
+        next(p for p, e in bundled_dumps() if e["arch"] == "arm64")
+    )
+    type_, size = prog.type("struct pt_regs"), int(prog["THREAD_SIZE"])
+    within = drgn.offsetof(type_, "stackframe")
+    tops = (int(task.stack) + size for task in for_each_task(prog))
+    top = next(top for top in tops if at_top(prog, "aarch64", type_, top) is not None)
+    places = (top - above - drgn.sizeof(type_) + within for above in (0, 16))
+    record = next(at for at in places if around_record(prog, at) is not None)
+    for word in (0, 8):
+        words = bytearray(16)
+        prog.add_memory_segment(
+            record, 16, lambda _, n, at, __, w=words: bytes(w[at : at + n]), False
+        )
+        assert around_record(prog, record) is not None
+        words[word : word + 8] = (0xFFFF_8000_0801_1234).to_bytes(8, "little")
+        assert around_record(prog, record) is None

@@ -1,0 +1,59 @@
+"""Per-CPU variables that no symbol names: what is derived is where the symbol has it."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import drgn
+import pytest
+from drgn.helpers.linux.cpumask import for_each_possible_cpu
+from drgn.helpers.linux.percpu import per_cpu
+
+import btfdbg
+from btfdbg.program import per_cpu_rules
+from btfdbg.program.session import Session
+from tests.conftest import bundled_dumps
+
+
+def opened(path: Path) -> Session:
+    return btfdbg.session(btfdbg.program_from_core_dump(path))
+
+
+@pytest.fixture(scope="module", params=[path for path, _ in bundled_dumps()], ids=lambda p: p.stem)
+def session(request: pytest.FixtureRequest) -> Session:
+    return opened(request.param)
+
+
+@pytest.mark.parametrize("name", per_cpu_rules.RULES)
+def test_a_rule_gives_the_symbol_s_address(session: Session, name: str) -> None:
+    (symbol,) = session.lookup_symbols(name)
+    assert symbol.source != "derived"  # else this would hold the rule against itself
+    assert per_cpu_rules.RULES[name](session) == symbol.address
+
+
+@pytest.mark.parametrize("name", per_cpu_rules.RULES)
+def test_a_copy_that_says_another_cpu_proves_nothing(x86_core: Path, name: str) -> None:
+    session = opened(x86_core)
+    prog = session.prog
+    cpu = max(for_each_possible_cpu(prog))
+    place = per_cpu(prog[name], cpu).cpu.address_
+    assert place is not None
+    prog.add_memory_segment(place, 4, lambda *_: struct.pack("<i", cpu + 1), False)
+    assert per_cpu(prog[name], cpu).cpu.value_() == cpu + 1
+    try:
+        found = per_cpu_rules.RULES[name](session)
+    except drgn.FaultError:
+        found = None
+    assert found is None
+
+
+def test_a_run_queue_whose_idle_task_is_none_proves_nothing(x86_core: Path) -> None:
+    session = opened(x86_core)
+    prog = session.prog
+    for cpu in for_each_possible_cpu(prog):
+        idle = per_cpu(prog["runqueues"], cpu).idle
+        place = idle.pid.address_
+        assert place is not None
+        prog.add_memory_segment(place, 4, lambda *_: struct.pack("<i", 9), False)
+    assert per_cpu_rules.runqueues(session) is None
