@@ -20,7 +20,7 @@ from btfdbg.commands.kernel_names import OF_CPU, ArgumentError, check_cpu, copy_
 from btfdbg.commands.state import state_of
 from btfdbg.commands.words import arrows
 from btfdbg.lazy_pattern import pattern
-from btfdbg.program import untyped
+from btfdbg.program import changed, untyped
 from btfdbg.program.per_cpu import is_per_cpu
 from btfdbg.program.session import Session
 
@@ -150,6 +150,8 @@ def evaluate(session: Session, text: str, cpu: int | None = None) -> Any:
 
     state = state_of(session.prog)
     text = text.strip()
+    if changed.is_changed(text) and text.partition(".")[0] not in state.globals:
+        _refuse_code(session, text)
     why = ""
     try:
         tree = expression.parse_expression(text, lambda name: names_type(session, name))
@@ -164,6 +166,20 @@ def evaluate(session: Session, text: str, cpu: int | None = None) -> Any:
             helpers = state.globals if python else None
             return Evaluator(session, bound, state.dollar, cpu, helpers).value(tree)
     return _python(session, text, cpu, why)
+
+
+def _refuse_code(session: Session, name: str) -> None:
+    """
+    Refuse code with a compiler's ending, which reads as a member of a function.
+
+    :raises ArgumentError: with what it is.
+    :raises LookupError: there is no such code, and its function is.
+    """
+    found = changed.changed(session, name)
+    if found is not None:
+        raise ArgumentError(f"{found.sentence()}; try whatis {name}, dis {name}")
+    if changed.is_of_function(session, name):
+        session.prog.symbol(name)
 
 
 def names_type(session: Session, name: str) -> bool:

@@ -23,6 +23,7 @@ from btfdbg.kallsyms import CombinedTable
 from btfdbg.kallsyms.choice import is_text, own_ids
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.lazy_pattern import pattern
+from btfdbg.program import changed
 from btfdbg.program.placed import pointer_to
 from btfdbg.variables.provenance import Rejection
 
@@ -178,6 +179,9 @@ def explain(session: Session, name: str) -> str:
     try:
         if of_type:
             return _instead_of_type(session, kind, bare)
+        code = changed.changed(session, name)
+        if code is not None:
+            return f"{code.sentence()}; try whatis {name}, dis {name}"
         return (
             _of_symbols(symbols_named(session, name), name)
             or _of_enumerators(session, name)

@@ -11,7 +11,7 @@ from drgn.commands import CommandError, argument
 from btfdbg.commands import display, kernel_names, output, text, values, words
 from btfdbg.commands.define import prompt_command
 from btfdbg.commands.text import Table
-from btfdbg.program import homonyms
+from btfdbg.program import changed, homonyms
 from btfdbg.program.per_cpu import copies, is_per_cpu
 from btfdbg.program.session import Session
 
@@ -131,6 +131,10 @@ def _describe(session: Session, name: str) -> None:
     try:
         found = session.prog[name]
     except KeyError:
+        code = changed.changed(session, name)
+        if code is not None:
+            _describe_code(session, code)
+            return
         found = values.evaluate(session, name)
     if not isinstance(found, drgn.Object):
         output.emit(("type", type(found).__name__))
@@ -155,6 +159,25 @@ def _describe(session: Session, name: str) -> None:
         output.emit(("comment", f"/* {', '.join(facts)} */"))
     _others(session, found.type_)
     _doubts(session, found.type_)
+
+
+def _describe_code(session: Session, code: changed.Changed) -> None:
+    """Say what code with a compiler's ending is: it has no type that could be shown."""
+    lines = [f"{code.what}:", f"{code.why},", "so that it has no prototype of its own"]
+    for place in code.places[:_MAX_CPUS]:
+        lines.append(
+            ", ".join((f"at {place.address:#x}, size: {place.size}", *_in(session, place.address)))
+        )
+    if len(code.places) > _MAX_CPUS:
+        lines.append(f"{len(code.places) - _MAX_CPUS} more places")
+    if code.source is not None:
+        lines.append(f"{code.source.name} is at {code.source.address:#x}:")
+    if code.prototype:
+        lines.append(f"{code.prototype};")
+    last = len(lines) - 1
+    for number, line in enumerate(lines):
+        start, end = "/*" if not number else " *", " */" if number == last else ""
+        output.emit(("comment", f"{start} {text.escape(line)}{end}"))
 
 
 def _others(session: Session, type_: drgn.Type) -> None:
@@ -182,9 +205,14 @@ def _file(session: Session, found: drgn.Object) -> list[str]:
     """The source file of a function."""
     if found.type_.unaliased_kind() is not drgn.TypeKind.FUNCTION or found.address_ is None:
         return []
+    return _in(session, found.address_)
+
+
+def _in(session: Session, address: int) -> list[str]:
+    """The source file of the code at an address."""
     from btfdbg.frames.sources import source_file
 
-    file = source_file(session, found.address_)
+    file = source_file(session, address)
     return (
         [] if file is None else [f"in {text.escape(file.file)} (by: {text.escape(file.evidence)})"]
     )
