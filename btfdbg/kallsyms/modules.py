@@ -27,6 +27,7 @@ from drgn import (
 )
 
 from btfdbg.errors import BtfdbgError, DebugInfoError
+from btfdbg.kallsyms.choice import is_text
 from btfdbg.kallsyms.loaded import LoadedModule, loaded_modules
 from btfdbg.kallsyms.model import MAX_NAME, PAGE, Sym, text_of
 from btfdbg.kallsyms.symbols import SymbolFinder, to_drgn
@@ -45,6 +46,7 @@ _SYM_BYTES = 24
 _STB_GLOBAL = 1
 _STB_WEAK = 2
 _STT_OBJECT = 1
+_CODE = b"tTwW"
 _SHN_LORESERVE = 0xFF00  # from here on: absolute, common
 
 
@@ -120,6 +122,7 @@ class ModuleTable:
         :param ranges: (start, end) of the module's memory.
         """
         self.name = name
+        self._source = f"module {name}"
         self._entries = entries
         self._strings = strings
         self._letters = letters
@@ -129,6 +132,15 @@ class ModuleTable:
     def __iter__(self) -> Iterator[Sym]:
         """All symbols, by address."""
         return map(self._sym, self._by_address()[0])
+
+    def code(self) -> Iterator[Sym]:
+        """Those of :meth:`__iter__` that are code, without making the others, which are most."""
+        letters, entries = self._letters, self._entries
+        for number in self._by_address()[0]:
+            if not letters or letters[number] in _CODE or entries[number][1] >> 4 == _STB_WEAK:
+                symbol = self._sym(number)
+                if is_text(symbol):
+                    yield symbol
 
     def by_address(self, address: int) -> Sym | None:
         """The symbol that holds an address; of several the one that starts last."""
@@ -182,11 +194,16 @@ class ModuleTable:
     def _by_address(self) -> tuple[list[int], list[int]]:
         """Numbers of the symbols in the order of their addresses, and those."""
         if self._sorted is None:
-            entries = self._entries
             # Undefined symbols (section 0) belong to somebody else.
-            order = [n for n, entry in enumerate(entries) if entry[3] and self._is_name(entry[0])]
-            order.sort(key=lambda number: entries[number][4])
-            self._sorted = order, [entries[number][4] for number in order]
+            found = sorted(
+                address << _NUMBER_BITS | number
+                for number, (name, _, _, section, address, _) in enumerate(self._entries)
+                if section and self._is_name(name)
+            )
+            self._sorted = (
+                [both & _MAX_NUMBER for both in found],
+                [both >> _NUMBER_BITS for both in found],
+            )
         return self._sorted
 
     def _is_name(self, offset: int) -> bool:
@@ -201,10 +218,14 @@ class ModuleTable:
         offset, info, _, section, value, size = self._entries[number]
         end = self._strings.find(b"\0", offset, offset + MAX_NAME)
         text = text_of(self._strings[offset : end if end >= 0 else offset + MAX_NAME])
-        inside = not self._ranges or any(start <= value < end for start, end in self._ranges)
-        percpu = not inside and section < _SHN_LORESERVE
+        percpu = bool(self._ranges) and section < _SHN_LORESERVE
+        if percpu:
+            for start, end in self._ranges:
+                if start <= value < end:
+                    percpu = False
+                    break
         letter = _letter(info, self._letters[number] if self._letters else None)
-        return Sym(text, value, size, letter, percpu, f"module {self.name}")
+        return Sym(text, value, size, letter, percpu, self._source)
 
 
 class ModuleSymbols:

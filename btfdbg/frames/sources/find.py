@@ -113,7 +113,7 @@ class Regions:
                 else ModuleRegion(
                     self._session.prog,
                     module,
-                    iter(table),
+                    table.code(),
                     self._strings,
                     self._kernel,
                     self._sections(module.name),

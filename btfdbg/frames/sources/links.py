@@ -21,10 +21,11 @@ lower case.
 from __future__ import annotations
 
 import re
-import struct
+import sys
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from operator import add
 from typing import Protocol
 
 from btfdbg.frames.sources.bugtable import BugTable
@@ -88,7 +89,7 @@ class Links:
         self._written = written
         self._patched = patched
         self._freed = freed
-        self._chunks: dict[int, list[Range]] = {}
+        self._chunks: dict[tuple[int, int, int], list[Range]] = {}
         self._found: list[Range] = []
 
     def around(self, function: Function) -> Range | None:
@@ -104,10 +105,11 @@ class Links:
         number = bisect_right(self._found, (start, 1 << 64)) - 1
         if number >= 0 and self._found[number][1] >= end:
             return self._found[number]
+        part = self._part(start, end)
         while end - start <= _MAX_OBJECT:
             near = [
                 (low, high)
-                for low, high in self._near(start - _REACH, end + _REACH)
+                for low, high in self._near(start - _REACH, end + _REACH, part)
                 if low < end and high > start
             ]
             low = min((low for low, _ in near), default=start)
@@ -124,26 +126,47 @@ class Links:
         self._found.insert(bisect_left(self._found, (start, end)), (start, end))
         return start, end
 
-    def _near(self, start: int, end: int) -> Iterator[Range]:
-        for chunk in range(max(start, 0) & -_CHUNK, end, _CHUNK):
-            found = self._chunks.get(chunk)
+    def _part(self, start: int, end: int) -> Range:
+        """
+        The part of the text around some code, from border to border.
+
+        No link spans a border: what reaches the code is in its part, which for entries is some
+        pages where calls could come from a hundred.
+        """
+        number = bisect_right(self._borders, start) - 1
+        behind = bisect_left(self._borders, end)
+        return (
+            self._borders[number] if number >= 0 else 0,
+            self._borders[behind] if behind < len(self._borders) else 1 << 64,
+        )
+
+    def _near(self, start: int, end: int, part: Range) -> Iterator[Range]:
+        start, end = max(start, part[0], 0), min(end, part[1])
+        for chunk in range(start & -_CHUNK, end, _CHUNK):
+            key = (chunk, *part)
+            found = self._chunks.get(key)
             if found is None:
-                found = self._chunks[chunk] = _joined(self._links(chunk))
+                found = self._chunks[key] = _joined(self._links(chunk, part))
             yield from found
 
-    def _links(self, chunk: int) -> Iterator[Range]:
-        """What the calls in one piece of memory show."""
+    def _links(self, chunk: int, part: Range) -> Iterator[Range]:
+        """What the calls in one piece of memory show, those that are in one part."""
         if self._targets is None:
             return
-        data = self._read(chunk, _CHUNK + _OVERLAP)
+        first = max(chunk, part[0] & -_PAGE)
+        last = min(chunk + _CHUNK, -(-part[1] // _PAGE) * _PAGE)
+        size = last - first + _OVERLAP
+        data = self._read(first, size)
         if data is None:
             data = b"".join(
-                self._read(at, _PAGE) or bytes(_PAGE)
-                for at in range(chunk, chunk + _CHUNK + _OVERLAP, _PAGE)
+                self._read(at, _PAGE) or bytes(_PAGE) for at in range(first, first + size, _PAGE)
             )
+        low, high = max(first, part[0]), min(last, part[1])
         calls: dict[int, list[int]] = {}
-        for at, target in self._targets(data[: _CHUNK + _OVERLAP], chunk):
-            if at not in self._written and not self._freed[0] <= at < self._freed[1]:
+        for at, target in self._targets(data[:size], first):
+            if not low <= at < high or self._freed[0] <= at < self._freed[1]:
+                continue
+            if at not in self._written:
                 calls.setdefault(target, []).append(at)
         for target, places in calls.items():
             callee = self._code.at(target)
@@ -183,14 +206,21 @@ class Links:
 
 def static_calls(data: bytes, start: int, order: str) -> frozenset[int]:
     """Addresses of the calls in a table of ``struct static_call_site``."""
-    words = struct.iter_unpack(f"{order}i4x", data[: len(data) // 8 * 8])
-    return frozenset(start + 8 * number + word for number, (word,) in enumerate(words))
+    words = _words(data, order, "i")[::2]
+    return frozenset(map(add, words, range(start, start + 8 * len(words), 8)))
 
 
 def pointers(data: bytes, order: str) -> frozenset[int]:
     """The words of 8 bytes in some data."""
-    words = struct.iter_unpack(f"{order}Q", data[: len(data) // 8 * 8])
-    return frozenset(word for (word,) in words)
+    return frozenset(_words(data, order, "Q"))
+
+
+def _words(data: bytes, order: str, code: str) -> array[int]:
+    """Words of a table whose entries are 8 bytes each."""
+    words = array(code, data[: len(data) // 8 * 8])
+    if order != ("<" if sys.byteorder == "little" else ">"):
+        words.byteswap()
+    return words
 
 
 def _x86_64(data: bytes, address: int) -> Iterator[tuple[int, int]]:

@@ -13,7 +13,7 @@ are those of the dump's BTF.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from drgn import FaultError, Object, Program, Type
 
@@ -82,6 +82,41 @@ class Named:
     evidence: str
 
 
+class ByFunction(Mapping[str, Named]):
+    """
+    What tables say, by the names of functions.
+
+    Which file an entry means is found when its function is asked for: of hundreds of files a
+    look-up needs one or none.
+    """
+
+    def __init__(self, path_of: Callable[[int], str]) -> None:
+        """:param path_of: the source file whose name stands at an address, else ""."""
+        self._path_of = path_of
+        self._entries: dict[str, list[tuple[int, str]]] = {}
+
+    def add(self, entries: Iterator[tuple[str, int]], evidence: str) -> None:
+        """Take a table's entries: function, and address of the file's name."""
+        for function, file in entries:
+            self._entries.setdefault(function, []).append((file, evidence))
+
+    def __getitem__(self, function: str) -> Named:
+        files: dict[str, str] = {}
+        for file, evidence in self._entries[function]:
+            path = self._path_of(file)
+            if path:
+                files.setdefault(path, evidence)
+        if not files:
+            raise KeyError(function)
+        return Named(tuple(files), next(iter(files.values())))
+
+    def __iter__(self) -> Iterator[str]:
+        return (function for function in self._entries if function in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
 class Records:
     """Entries of the kernel's tables, by function; read when the first is asked for."""
 
@@ -92,30 +127,28 @@ class Records:
         self._prog = prog
         self._strings = strings
         self._address_of = address_of
-        self._kernel: dict[str, Named] | None = None
-        self._modules: dict[str, dict[str, Named]] = {}
+        self._kernel: ByFunction | None = None
+        self._modules: dict[str, ByFunction] = {}
 
-    def of_kernel(self) -> dict[str, Named]:
+    def of_kernel(self) -> Mapping[str, Named]:
         """By the names of functions in the kernel image."""
         if self._kernel is None:
-            found: dict[str, dict[str, str]] = {}
+            found = ByFunction(self._path)
             for record in _RECORDS:
-                for function, file in self._of_section(record):
-                    found.setdefault(function, {}).setdefault(file, record.evidence)
-            self._kernel = _joined(found)
+                found.add(self._of_section(record), record.evidence)
+            self._kernel = found
         return self._kernel
 
-    def of_module(self, name: str, module: Object) -> dict[str, Named]:
+    def of_module(self, name: str, module: Object) -> Mapping[str, Named]:
         """By the names of functions in a module."""
         known = self._modules.get(name)
         if known is None:
-            found: dict[str, dict[str, str]] = {}
-            for function, file in self._module_debug(name, module):
-                found.setdefault(function, {}).setdefault(file, _RECORDS[0].evidence)
-            known = self._modules[name] = _joined(found)
+            found = ByFunction(self._path)
+            found.add(self._module_debug(name, module), _RECORDS[0].evidence)
+            known = self._modules[name] = found
         return known
 
-    def _of_section(self, record: _Record) -> Iterator[tuple[str, str]]:
+    def _of_section(self, record: _Record) -> Iterator[tuple[str, int]]:
         for first, last in record.sections:
             start, end = self._address_of(first), self._address_of(last)
             if start is None or end is None or not start < end <= start + _MAX_TABLE:
@@ -123,8 +156,8 @@ class Records:
             yield from self._entries(record, start, end - start)
             return
 
-    def _entries(self, record: _Record, start: int, size: int) -> Iterator[tuple[str, str]]:
-        """(function, source file) of the entries in a table."""
+    def _entries(self, record: _Record, start: int, size: int) -> Iterator[tuple[str, int]]:
+        """Function, and address of the file's name, of the entries in a table, each pair once."""
         try:
             type_ = self._prog.type(f"struct {record.struct}")
             offsets = [_offset(type_, path) for path in (record.function, record.file)]
@@ -152,16 +185,12 @@ class Records:
         columns = (_column(rows, code, offset, stride) for offset in offsets)
         # A function has several entries, and a file those of many functions.
         pairs = dict.fromkeys(zip(*columns, strict=True))
-        paths = {file: self._path(file) for file in {file for _, file in pairs}}
-        for function, file in pairs:
-            name = self._name(function) if paths[file] else ""
-            if name:
-                yield name, paths[file]
-
-    def _name(self, function: int) -> str:
-        name = self._strings.at(function)
-        text = name.decode("ascii") if name and name.isascii() else ""
-        return text if text.isprintable() else ""
+        names = self._strings.of_all(function for function, _ in pairs)
+        for (_, file), name in zip(pairs, names, strict=True):
+            if name and name.isascii():
+                text = name.decode("ascii")
+                if text.isprintable():
+                    yield text, file
 
     def _path(self, file: int) -> str:
         path = file_of(self._strings.at(file))
@@ -171,7 +200,7 @@ class Records:
         platform = self._prog.platform
         return platform is not None and bool(platform.flags & platform.flags.IS_LITTLE_ENDIAN)
 
-    def _module_debug(self, name: str, module: Object) -> Iterator[tuple[str, str]]:
+    def _module_debug(self, name: str, module: Object) -> Iterator[tuple[str, int]]:
         try:
             for start, count in self._module_tables(name, module):
                 if 0 < count <= _MAX_MODULE_ENTRIES:
@@ -218,10 +247,3 @@ def _offset(type_: Type, path: str) -> int:
         offset += member.bit_offset // 8
         type_ = member.type
     return offset
-
-
-def _joined(found: dict[str, dict[str, str]]) -> dict[str, Named]:
-    return {
-        function: Named(tuple(files), next(iter(files.values())))
-        for function, files in found.items()
-    }

@@ -11,7 +11,7 @@ Facts: section symbols ``__start___bug_table`` and ``__stop___bug_table``
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from drgn import FaultError, Program
@@ -69,7 +69,7 @@ class Region(Protocol):
         """Its bug table, None if there is none that can be read."""
 
     @property
-    def records(self) -> dict[str, Named]:
+    def records(self) -> Mapping[str, Named]:
         """What other tables say of its functions, by name."""
 
     @property
@@ -194,10 +194,10 @@ class KernelRegion:
         return self._bugs
 
     @property
-    def records(self) -> dict[str, Named]:
+    def records(self) -> Mapping[str, Named]:
         return self._records.of_kernel()
 
-    def module_records(self, module: LoadedModule) -> dict[str, Named]:
+    def module_records(self, module: LoadedModule) -> Mapping[str, Named]:
         """As :attr:`records`, of a module: older kernels have all of them in one list."""
         return self._records.of_module(module.name, module.object)
 
@@ -308,7 +308,7 @@ class ModuleRegion:
         return self._bugs
 
     @property
-    def records(self) -> dict[str, Named]:
+    def records(self) -> Mapping[str, Named]:
         return {} if self._kernel is None else self._kernel.module_records(self._module)
 
     def is_static(self, function: Function) -> bool:
