@@ -238,6 +238,8 @@ def test_nothing_to_read_is_a_failure(tmp_path: Path, capsys: pytest.CaptureFixt
         ("dump.202611301204", b"", "empty"),
         ("vmcore.gz", b"", "empty"),
         ("vmcore", bytes(9000), "neither a dump nor a log"),
+        ("vmcore", b"No space left on device\n", "neither a dump nor a log"),
+        ("host.vmcore", b"<html>404</html>\n", "neither a dump nor a log"),
     ],
 )
 def test_dump_in_a_folder_that_is_none_is_said_not_to_be_read(

@@ -151,12 +151,17 @@ def _judge(path: str, named: bool, seen: set[tuple[int, int]]) -> Found | None:
     if not size:
         return Found(path, "", skipped="empty") if telling else None
     if b"\0" in start[:256] and not start.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return Found(path, "", skipped="neither a dump nor a log") if telling else None
+        return _neither(path, telling)
     if named or _LOG_NAME.fullmatch(_PACKED.sub("", name)):
         return Found(path, "log", size, modified)
     if _LINES.search(start) or _is_journal(start):
         return Found(path, "log", size, modified)
-    return None
+    return _neither(path, telling)
+
+
+def _neither(path: str, telling: bool) -> Found | None:
+    """What is said of a file that is nothing: only of one that was named, or named as a dump."""
+    return Found(path, "", skipped="neither a dump nor a log") if telling else None
 
 
 def _is_journal(start: bytes) -> bool:
