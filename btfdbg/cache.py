@@ -82,7 +82,7 @@ _VERSION = 1
 _HEADER = struct.Struct("<8sIIQ32s")
 _SUFFIX = ".cache"
 _TEMPORARY = ".new-"
-_PIECE = 1 << 18
+_PIECE = 1 << 16  # below what malloc takes from the system and gives back each time
 
 MAX_ENTRY = 16 << 20
 MAX_TOTAL = 64 << 20

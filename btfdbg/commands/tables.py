@@ -17,7 +17,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
-import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import IO, Any
@@ -75,6 +74,8 @@ class TablesAsJson(io.StringIO):
             found: list[dict[str, Any]] = self.sections[0]["rows"]
         else:
             found = self.sections
+        import json
+
         print(json.dumps(found, indent=2, default=str), file=self.out)
 
 
@@ -82,6 +83,8 @@ class TablesAsLines(TablesAsJson):
     """The same, an object a line, printed as it comes."""
 
     def __init__(self, out: IO[str]) -> None:
+        import json
+
         super().__init__(out)
         self._lines = Lines()
         self._encode = json.JSONEncoder(default=str).encode

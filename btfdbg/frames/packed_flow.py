@@ -13,7 +13,6 @@ import zlib
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from operator import gt
 from typing import TYPE_CHECKING, Any
 
 from btfdbg.frames.ir import Insn
@@ -89,7 +88,7 @@ class _Insns(Mapping[int, Insn]):
     ) -> None:
         """
         :param columns: Of each its size, kind, target, and the number of its line.
-        :raises Damaged: they are not as many, or there is no such line.
+        :raises Damaged: they are not as many.
         """
         count = len(addresses)
         self._at = dict(zip(addresses, range(count), strict=True))
@@ -97,21 +96,22 @@ class _Insns(Mapping[int, Insn]):
         self._lines = lines
         self._translate = translate
         self._made: dict[int, Insn] = {}
-        if {count} != {len(self._at), *map(len, columns)} or max(self._numbers, default=-1) >= len(
-            lines
-        ):
+        if {count} != {len(self._at), *map(len, columns)}:
             raise Damaged("instructions")
 
     def __getitem__(self, address: int) -> Insn:
         found = self._made.get(address)
         if found is None:
             number = self._at[address]
+            line = self._numbers[number]
+            if line >= len(self._lines):
+                raise Damaged("instructions")
             found = self._made[address] = _Known(
                 address,
                 self._sizes[number],
                 self._kinds[number],
                 self._targets[number],
-                self._lines[self._numbers[number]],
+                self._lines[line],
                 self._translate,
             )
         return found
@@ -146,22 +146,18 @@ class _Rows:
             next(arrays)("q"),
             next(arrays)("q"),
         )
-        count, slots = len(self.addresses), len(self._slots)
+        count = len(self.addresses)
         if (
             self.blocks > count
             or len(self._registers) != count * len(self._names)
             or len(self._firsts) != count + 1
             or len(self._escaped) != count
-            or max(self._registers, default=-1) >= len(self._values)
-            or max(self._slots[2::3], default=-1) >= len(self._values)
-            or min(self._slots[2::3], default=0) < 0
-            or any(map(gt, self._firsts, self._firsts[1:]))
-            or slots % 3
-            or 3 * self._firsts[-1] != slots
+            or len(self._slots) != 3 * self._firsts[-1]
         ):
             raise Damaged("states")
 
     def state(self, number: int) -> State:
+        """:raises Damaged: nothing that a state is packed into is there."""
         try:
             return self._make(number)
         except (IndexError, RuntimeError, StopIteration) as error:
@@ -170,12 +166,15 @@ class _Rows:
     def _make(self, number: int) -> State:
         values, width = self._values, len(self._names)
         held = map(values.__getitem__, self._registers[number * width : (number + 1) * width])
-        flat = iter(self._slots[3 * self._firsts[number] : 3 * self._firsts[number + 1]])
+        flat = self._slots[3 * self._firsts[number] : 3 * self._firsts[number + 1]].tolist()
+        offsets, sizes, kept = flat[::3], flat[1::3], flat[2::3]
+        if kept and min(kept) < 0:
+            raise IndexError("a slot without a value")
         return State(
             dict(zip(self._names, held, strict=True)),
             {
                 offset: (size >> 1, values[value], bool(size & 1))
-                for offset, size, value in zip(flat, flat, flat, strict=True)
+                for offset, size, value in zip(offsets, sizes, kept, strict=True)
             },
             self._escaped[number],
         )

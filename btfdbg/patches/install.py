@@ -87,7 +87,7 @@ def follow_imports() -> None:
         imports.tell(_imported)
         for row in ROWS:
             if row.use is Use.PUT_OFF:
-                packages.put_off(row.module)
+                packages.put_off(row.module, row.name)
         new = _put_all(row for row in ROWS if row.module in sys.modules)
         if new:
             replace_in_drgn(new)

@@ -2,7 +2,8 @@
 
 Owns what such a package is meanwhile: its modules can be imported one by one, and it becomes
 what drgn made of it when something is asked for that is not there, such as its ``__all__``.
-Which packages these are is in the table.
+A module that is imported for one function is the same, with a function that calls that one.
+Which packages and functions these are is in the table.
 
 Facts: drgn 0.3.0, ``helpers/linux/__init__.py`` and ``commands/_crash/__init__.py``;
 Python's ``importlib``: a package is its ``__path__`` to whoever imports a module of it.
@@ -11,6 +12,7 @@ Python's ``importlib``: a package is its ``__path__`` to whoever imports a modul
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from importlib.util import find_spec, module_from_spec
 from types import ModuleType
 from typing import Any
@@ -33,8 +35,12 @@ class _Package(ModuleType):
         return dir(self)
 
 
-def put_off(name: str) -> None:
-    """Have a package's modules imported one by one; one that is imported already stays."""
+def put_off(name: str, function: str = "") -> None:
+    """
+    Have a package's modules imported one by one; one that is imported already stays.
+
+    :param function: Of a module, what it is imported for: its code is run when that is called.
+    """
     if name in sys.modules:
         return
     try:
@@ -45,9 +51,20 @@ def put_off(name: str) -> None:
         return
     module = module_from_spec(spec)
     module.__class__ = _Package
+    if function:
+        setattr(module, function, _later(module, function))
     sys.modules[name] = module
     above, _, last = name.rpartition(".")
     setattr(sys.modules[above], last, module)
+
+
+def _later(module: ModuleType, function: str) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if isinstance(module, _Package):
+            _complete(module)
+        return getattr(module, function)(*args, **kwargs)
+
+    return call
 
 
 def complete(name: str) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import struct
+import sys
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -11,6 +13,7 @@ from drgn import Architecture, Object, Platform, Program, Type, TypeMember
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from btfdbg.cache import Cache
 from btfdbg.errors import DebugInfoError
 from btfdbg.frames.sources import retrieval
 from btfdbg.frames.sources.bugtable import BugTable, read_table
@@ -389,6 +392,29 @@ def test_a_damaged_table_is_said_in_one_line(spoil: object) -> None:
         SourceTable.unpack(spoil(data), "files.db")  # type: ignore[operator]
     assert "\n" not in str(e.value)
     assert e.value.hint
+
+
+def test_the_text_of_a_table_is_kept_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, cache = pack(made_text(), check_bits=16), Cache(str(tmp_path / "cache"))
+    SourceTable.unpack(data, "made", cache)
+    other = pack(made_text().without(frozenset({"6.1"})), check_bits=16)
+    assert SourceTable.unpack(other, "other", cache).find("gone") == ()
+    kept = list((tmp_path / "cache").iterdir())
+    assert len(kept) == 2
+
+    monkeypatch.setitem(sys.modules, "zstandard", None)  # cannot be imported
+    table = SourceTable.unpack(data, "made", cache)
+    assert table.find("vfs_read") == (Candidate("fs/read_write.c", 0),)
+    assert table.find("gone") != ()
+    assert table.files_of("two") == frozenset({"drivers/two-main.c", "drivers/two-io.c"})
+    with pytest.raises(ImportError):
+        SourceTable.unpack(data, "made")
+    for path in kept:
+        path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ImportError):
+        SourceTable.unpack(data, "made", cache)
 
 
 def test_the_nearest_kernel_counts() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 
+from btfdbg.cache import Cache
 from btfdbg.frames.sources.lookup import SourceFiles
 from btfdbg.frames.sources.model import SourceFile
 from btfdbg.frames.sources.regions import KernelRegion, ModuleRegion, Region, image_range
@@ -32,10 +33,13 @@ def source_file(session: Session, address: int) -> SourceFile | None:
 
     :return: None for what is no code, or where the evidence is not sufficient.
     """
+    files = source_files(session)
+    if files.is_known(address):
+        return files.find(address)
     # A file name is an addition to an answer: what is missing for it is nothing that the
     # command which asked could not read.
     with unread(session.prog).silent():
-        return source_files(session).find(address)
+        return files.find(address)
 
 
 def source_files(session: Session) -> SourceFiles:
@@ -46,9 +50,12 @@ def source_files(session: Session) -> SourceFiles:
     return found
 
 
-def make(
-    session: Session, load: Callable[[], SourceTable] | None = SourceTable.load
-) -> SourceFiles:
+def shipped_table() -> SourceTable:
+    """The table that is installed with btfdbg; errors as :meth:`SourceTable.load`."""
+    return SourceTable.load(cache=Cache.default())
+
+
+def make(session: Session, load: Callable[[], SourceTable] | None = shipped_table) -> SourceFiles:
     """
     Make a lookup.
 

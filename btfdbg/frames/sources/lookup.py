@@ -100,6 +100,10 @@ class SourceFiles:
         found = self._found[address] = self._find(region, address)
         return found
 
+    def is_known(self, address: int) -> bool:
+        """Whether :meth:`find` was asked for an address before, so that it reads nothing."""
+        return address in self._found
+
     def _find(self, region: Region, address: int) -> SourceFile | None:
         bugs = region.bugs
         bug = None if bugs is None else bugs.at(address)

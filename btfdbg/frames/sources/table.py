@@ -23,6 +23,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import overload
 
+from btfdbg.cache import Cache, CacheKey
 from btfdbg.errors import DebugInfoError
 from btfdbg.frames.sources.retrieval import Retrieval
 from btfdbg.lazy_dataclass import dataclass
@@ -33,6 +34,7 @@ MAGIC = b"btfdbgF\n"
 VERSION = 1
 FILE_HEADER = struct.Struct("<8sIIIII")  # magic, version, zstd bytes, unpacked, map bytes, CRC
 MAX_UNPACKED = 16 << 20
+_CACHE_KIND = "files-1"
 _REINSTALL = "reinstall btfdbg, or compile it again with 'btfdbg vars extract'"
 
 
@@ -206,10 +208,12 @@ class SourceTable:
         return number is not None and f",{number:x}," in self._in_modules
 
     @classmethod
-    def load(cls, path: Path = BUILTIN) -> SourceTable:
+    def load(cls, path: Path = BUILTIN, cache: Cache | None = None) -> SourceTable:
         """
         Read a compiled file.
 
+        :param cache: Keeps the frame unpacked: to import zstandard takes four times as long as
+            to unpack it.
         :raises DebugInfoError: missing, not such a file, another version, or damaged.
         """
         try:
@@ -218,14 +222,15 @@ class SourceTable:
             raise DebugInfoError(
                 f"{path}: {e.strerror}", step="sources", hint="the installation is incomplete"
             ) from e
-        return cls.unpack(data, str(path))
+        return cls.unpack(data, str(path), cache)
 
     @classmethod
-    def unpack(cls, data: bytes, origin: str) -> SourceTable:
+    def unpack(cls, data: bytes, origin: str, cache: Cache | None = None) -> SourceTable:
         """
         Take the bytes of a compiled file.
 
         :param origin: what to call the file in an error.
+        :param cache: as in :meth:`load`.
         :raises DebugInfoError: as :meth:`load`.
         """
         if len(data) < FILE_HEADER.size or not data.startswith(MAGIC):
@@ -243,13 +248,9 @@ class SourceTable:
         try:
             if len(view) != packed + cells or size > MAX_UNPACKED or zlib.crc32(view) != crc:
                 raise ValueError("size or checksum differs")
-            import zstandard
-
-            text = zstandard.ZstdDecompressor().decompress(
-                bytes(view[:packed]), max_output_size=size
-            )
+            text = _unpacked(bytes(view[:packed]), size, data[: FILE_HEADER.size], cache)
             return cls._from_text(text.decode(), Retrieval.parse(view[packed:]))
-        except (ValueError, LookupError, TypeError, struct.error, zstandard_error()) as e:
+        except (ValueError, LookupError, TypeError, struct.error) as e:
             raise _damaged(origin, e) from e
 
     @classmethod
@@ -265,11 +266,26 @@ class SourceTable:
         )
 
 
-def zstandard_error() -> type[Exception]:
-    """What zstandard raises."""
-    from zstandard import ZstdError
+def _unpacked(frame: bytes, size: int, header: bytes, cache: Cache | None) -> bytes:
+    """
+    What is in the frame.
 
-    return ZstdError
+    :param header: Has the size and checksum of the file.
+    :raises ValueError: it is damaged.
+    """
+    key = CacheKey.of("", sizes=(len(frame),), pages=(header,))
+    kept = None if cache is None else cache.load(key, _CACHE_KIND)
+    if kept is not None and len(kept) == size:
+        return bytes(kept)
+    import zstandard
+
+    try:
+        text: bytes = zstandard.ZstdDecompressor().decompress(frame, max_output_size=size)
+    except zstandard.ZstdError as e:
+        raise ValueError(str(e)) from e
+    if cache is not None:
+        cache.store(key, _CACHE_KIND, text)
+    return text
 
 
 def _damaged(origin: str, error: Exception) -> DebugInfoError:
