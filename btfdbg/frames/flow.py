@@ -124,6 +124,8 @@ class FunctionFlow:
         self._into: dict[int, list[tuple[int, State, Insn | None]]] = {}
         self._before: dict[int, State] = {}
         self._known_before: Mapping[int, State] = {}
+        self._behind: dict[int, State] = {}
+        self._calls: dict[int, Insn | None] = {}
         self._decoded = decoded
         self.insns: Mapping[int, Insn] = decoded.insns
         self.tables = decoded.tables
@@ -395,6 +397,15 @@ class FunctionFlow:
 
     def call_before(self, address: int) -> Insn | None:
         """The call that returns to an address."""
+        try:
+            return self._calls[address]
+        except KeyError:
+            if len(self._calls) >= _MAX_BEFORE:
+                self._calls.clear()
+            found = self._calls[address] = self._find_call(address)
+            return found
+
+    def _find_call(self, address: int) -> Insn | None:
         # Not by a table of all calls: of a kept analysis that would make every instruction.
         near = (self.insns.get(address - size) for size in range(1, _LONGEST + 1))
         found = [i for i in near if i and i.end == address and i.kind in (CALL, CALL_REGISTER)]
@@ -402,6 +413,19 @@ class FunctionFlow:
             order = list(self.insns)
             found.sort(key=lambda insn: order.index(insn.address))
         return found[-1] if found else None
+
+    def behind(self, call: Insn) -> State | None:
+        """As :meth:`before`, of what holds when a call has come back."""
+        known = self._behind.get(call.address)
+        if known is None:
+            known = self.before(call.address)
+            if known is None:
+                return None
+            self.execute(known, call)
+            if len(self._behind) >= _MAX_BEFORE:
+                self._behind.clear()
+            self._behind[call.address] = known
+        return known.copy()
 
     def block_of(self, address: int) -> int | None:
         """The block that an instruction is in: the nearest leader that runs into it."""

@@ -160,12 +160,14 @@ class Passing:
 
     def _given(self, value: Value, given: Given) -> Passed | None:
         """What is known of a value at a call."""
-        for bits in (64, 32, 16, 8):
-            number = given.env.number(value, bits)
-            if number is not None:
-                return number, bits, given.source, given.env.is_firm(value, bits)
-        # A system call's arguments: the registers of the task, which wait for its end.
         base, k, bits = value
+        env = given.env
+        if base is None or base == SP or base in env.numbers:  # else none of the widths is known
+            for width in (64, 32, 16, 8):
+                number = env.number(value, width)
+                if number is not None:
+                    return number, width, given.source, env.is_firm(value, width)
+        # A system call's arguments: the registers of the task, which wait for its end.
         if base is None or base[0] != "load" or not isinstance(base[3], tuple):
             return None
         address, size = given.env.number(base[3]), base[4]

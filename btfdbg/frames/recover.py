@@ -183,9 +183,7 @@ class Recovery:
             state = flow.before(raw.pc)
         else:
             frame.call = flow.call_before(raw.pc)
-            state = None if frame.call is None else flow.before(frame.call.address)
-            if state is not None and frame.call is not None:
-                flow.execute(state, frame.call)
+            state = None if frame.call is None else flow.behind(frame.call)
         if state is None:
             frame.problem = "no path through the function leads to the pc"
             return frame
