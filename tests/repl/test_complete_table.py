@@ -178,6 +178,18 @@ ROWS = (
     Row("xinfo find_task(prog, 1).mm.pg|", ("pgd",)),
     Row("diffstruct init_ta|", ("init_task",)),
     Row("whatis init_task.mm|", ("mm", "mm_cid")),
+    # Words that a command knows.
+    Row("report |", ("verdict", "blocked", "log"), "Blocked tasks"),
+    Row("report ver|", ("verdict",), lacks=("log",)),
+    Row("report -s mem|", ("memory",)),
+    Row("report cpus dis|", ("disks",)),
+    Row("ctx |", ("verdict", "registers", "1")),
+    Row("ctx sta|", ("stack",), lacks=("log",)),
+    Row("ctx -s re|", ("registers",), lacks=("stack",)),
+    Row("tree -t |", ("rbtree", "radix", "xarray", "maple")),
+    Row("tree -t ma|", ("maple",), lacks=("rbtree",)),
+    Row("sys con|", ("config",)),
+    Row("frame -t |", ("1",), "init"),
     # Pipes and redirections.
     Row("ps | gr|", ("grep",), "match"),
     Row("ps | |", ("grep", "less", "sort"), ""),

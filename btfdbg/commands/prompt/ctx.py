@@ -38,14 +38,15 @@ _NO_ANSWER = (
 _MAX_FRAMES = 64
 _MAX_GROUPS = 4
 _LINES = 20
-_SECTIONS = ("verdict", "panic", "task", "registers", "stack", "waiting", "log")
+SECTIONS = ("verdict", "panic", "task", "registers", "stack", "waiting", "log")
+"""The parts that ctx may be asked for."""
 _OF_A_CRASH = ("verdict", "panic", "task", "registers", "stack", "log")
 _OF_A_HANG = ("verdict", "panic", "waiting", "task", "stack", "log")
 _OF_A_TASK = ("panic", "task", "registers", "stack", "log")
 
 
 def _code(session: Session, args: argparse.Namespace) -> str:
-    if args.task is None or args.task in _SECTIONS:
+    if args.task is None or args.task in SECTIONS:
         return (
             "import btfdbg\n"
             "from btfdbg.report.as_text import as_text\n"
@@ -86,7 +87,7 @@ def _code(session: Session, args: argparse.Namespace) -> str:
         argument(
             "-n", "--lines", type=int, default=_LINES, help=f"lines of the log (default: {_LINES})"
         ),
-        argument("-s", "--section", choices=_SECTIONS, action="append", help="only this part"),
+        argument("-s", "--section", choices=SECTIONS, action="append", help="only this part"),
     ),
     examples=(
         ("ctx", "the crash on one screen"),
@@ -94,7 +95,7 @@ def _code(session: Session, args: argparse.Namespace) -> str:
         ("ctx 1 -n 3", "another task"),
     ),
     drgn_code=_code,
-    complete=("pid",),
+    complete=("part", "pid"),
 )
 def ctx(session: Session, args: argparse.Namespace) -> None:
     """Run the command."""
@@ -102,7 +103,7 @@ def ctx(session: Session, args: argparse.Namespace) -> None:
     from btfdbg.report.look import Look
     from btfdbg.report.place import WAITING, frame_of, task_of
 
-    if args.task in _SECTIONS:
+    if args.task in SECTIONS:
         args.section, args.task = [*(args.section or ()), args.task], None
     happened = Happened(Look(session))
     frame: int | None = 0

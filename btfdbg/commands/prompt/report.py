@@ -45,6 +45,7 @@ def _code(session: Session, args: argparse.Namespace) -> str:
         ("report -l", "which sections there are"),
     ),
     drgn_code=_code,
+    complete=("section",),
 )
 def report(session: Session, args: argparse.Namespace) -> None:
     """Run the command."""

@@ -77,6 +77,9 @@ _VALUES: dict[tuple[str, str], str] = {
     ("net", "-n"): "pid",
     ("diffstruct", "-t"): "type",
     ("diffstruct", "--type"): "type",
+    ("report", "-s"): "section",
+    ("report", "--section"): "section",
+    ("frame", "-t"): "pid",
 }
 
 _FOREACH = (
@@ -95,6 +98,7 @@ _FILTERS = (
     ("tee", "into a file as well"), ("column -t", "align"), ("jq", "query JSON"),
 )  # fmt: skip
 
+_NAMED = re.compile(r"\{([\w,]+)\}")
 _REDIRECT = re.compile(r"(?:^|\s)\d?(>>|>|<)\s*(\S*)\Z")
 
 
@@ -145,6 +149,9 @@ def complete_arguments(
     for wanted in defined.complete if defined is not None else _OPERANDS.get(name, ()):
         for completion in _operand(wanted, name, text, start, session, names):
             found.setdefault(completion.text, completion)
+    for word in _words_of_operands(parser):
+        if word.startswith(typed):
+            found.setdefault(word, Completion(word, start, word))
     return list(found.values())[:MAX_SHOWN]
 
 
@@ -180,6 +187,14 @@ def _operand(
         ]
     if wanted == "slab":
         return _listed(sources.slabs(), typed, start)
+    if wanted == "section":
+        from btfdbg.report.whole import section_titles
+
+        return _listed(section_titles(), typed, start)
+    if wanted == "part":
+        from btfdbg.commands.prompt.ctx import SECTIONS
+
+        return _listed([(part, "only this part") for part in SECTIONS], typed, start)
     if wanted == "module":
         return _listed(sources.modules(), typed, start)
     if wanted == "command":
@@ -329,7 +344,19 @@ def _option_key(item: tuple[str, str]) -> tuple[bool, str]:
 
 def _choices(parser: argparse.ArgumentParser | None, option: str) -> list[str]:
     action = parser._option_string_actions.get(option) if parser is not None else None
-    return [str(c) for c in action.choices] if action is not None and action.choices else []
+    if action is None:
+        return []
+    if action.choices:
+        return [str(c) for c in action.choices]
+    # drgn's tree takes abbreviations as well, and so names its choices in the help only.
+    named = _NAMED.fullmatch(str(action.metavar))
+    return named[1].split(",") if named else []
+
+
+def _words_of_operands(parser: argparse.ArgumentParser | None) -> list[str]:
+    """The words that operands may be, where those are a few."""
+    actions = parser._actions if parser is not None else ()
+    return [str(c) for a in actions if not a.option_strings for c in a.choices or ()]
 
 
 def _takes_value(parser: argparse.ArgumentParser | None, option: str) -> bool:
