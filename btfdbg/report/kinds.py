@@ -18,6 +18,7 @@ FIRST = "first"  # the first function that is not machinery
 HANG = "hang"  # the caller of whatever waits
 STALL = "stall"  # the entry point under which the CPU went round
 NOBODY = "nobody"  # no function is to blame: memory, hardware, the operator
+CORRECTED = "corrected"  # the detail of an error that the hardware corrected itself
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ Owns the order in which events are held to be the cause.
 
 from __future__ import annotations
 
-from btfdbg.report.kinds import FAULT, KINDS
+from btfdbg.report.kinds import CORRECTED, FAULT, KINDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,13 +27,15 @@ def main_event(events: Sequence[Event]) -> Event | None:
 
     The first that the kernel panicked for; or the memory corruption that was reported
     just before, which others trip over, or the first of faults that came at once.
-    Without a panic the first that is no mere warning or shortage; else the first.
+    Without a panic the first that is no mere warning or shortage, nor an error that the
+    hardware corrected; else the first.
     """
     fatal = next((event for event in events if event.panicked), None)
     if fatal is not None:
         return next((event for event in events if _led_to(event, fatal)), fatal)
     for event in events:
-        if KINDS[event.kind].severity >= _HARMLESS:
+        corrected = event.kind == "hardware" and event.detail == CORRECTED
+        if KINDS[event.kind].severity >= _HARMLESS and not corrected:
             return event
     return events[0] if events else None
 

@@ -14,11 +14,13 @@ import re
 
 from btfdbg.report.blame.signature import title_of
 from btfdbg.report.event import Event, Frame, access_class
-from btfdbg.report.kinds import FAULT, HANG, KINDS, NOBODY, STALL
+from btfdbg.report.kinds import CORRECTED, FAULT, HANG, KINDS, NOBODY, STALL
 from btfdbg.report.logs.deciding import deciding, is_held
+from btfdbg.report.logs.details import StuckPool, corrected
 from btfdbg.report.logs.expression import Expression
 from btfdbg.report.logs.headers import FOLLOWS, NAMES, STARTS
 from btfdbg.report.logs.lines import printable
+from btfdbg.report.logs.mixing import Once
 from btfdbg.report.logs.panics import kind_of, may_end
 from btfdbg.report.logs.registers import Dump
 from btfdbg.report.logs.sections import FRAMES, Budget, Section
@@ -63,6 +65,7 @@ _FAILING = Expression(r"\s*Failing address: (?P<address>[0-9a-f]+)")
 _CONSTRAINT = Expression(r"\s*oom-kill:constraint=(\w+)")
 _STACK_IN = Expression(r"stack-protector: .*? in: ?(?P<fn>[A-Za-z_][\w.]*)\+0x")
 
+_FORTIFY = "lib/string_helpers.c"
 # The file of a BUG or WARNING, where it tells more than the message: kind, detail.
 _FILES = {
     "lib/refcount.c": ("refcount", ""),
@@ -72,6 +75,7 @@ _FILES = {
     "kernel/locking/lockdep.c": ("lockdep", "locking bug"),
     "kernel/lockdep.c": ("lockdep", "locking bug"),
     "mm/usercopy.c": ("usercopy", ""),
+    _FORTIFY: ("fortify", ""),
 }
 
 
@@ -125,7 +129,13 @@ class Builder:
         self._killed = row.kind == "out-of-memory" and row.role == FOLLOWS
         self._warned = False  # a WARNING came from inside this report
         self.holder: Frame | None = None
+        self.inside = False  # another report began or ended in the middle of this one
+        self._once = Once()
+        self._pool = StuckPool(self.message)
         self.detail = row.detail.format_map({k: v or "" for k, v in groups.items()})
+        self._corrected: bool | None = None  # of a hardware error, if its lines say
+        if self.kind.id == "hardware":
+            self._corrected = corrected(self.message)
         if row.kind == "panic":
             self._refine_panic(groups.get("detail") or "")
 
@@ -136,15 +146,23 @@ class Builder:
         """Whether no stack was seen yet."""
         return not any(section.sure for section in self.sections)
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether more of it is to come: its stack has not begun, or has not ended."""
+        return self.kind.choice != NOBODY and (self.fresh or self._section is not None)
+
     def absorbs(self, row: Header, match: re.Match[str], line: Line) -> bool:
         """Say whether a header's line belongs to this report, and take it if so."""
-        if not self._belongs(row, line):
+        if not self._belongs(row, match, line):
             return False
         groups = match.groupdict()
         if groups.get("fn") and self.named is None:
             self.named = Frame(groups["fn"], groups.get("mod") or "", True, "pc")
         if groups.get("file") and not self.file:
             self.file = groups["file"].rpartition(":")[0]
+        if self.kind.id == "hardware" and self._corrected is not False:
+            said = corrected(line.text)
+            self._corrected = self._corrected if said is None else said
         self.address = self.address or groups.get("address") or ""
         self._oopsed = self._oopsed or row.role == FOLLOWS
         self._killed = self._killed or row.kind == "out-of-memory"
@@ -153,7 +171,7 @@ class Builder:
         self._touch(line)
         return True
 
-    def _belongs(self, row: Header, line: Line) -> bool:
+    def _belongs(self, row: Header, match: re.Match[str], line: Line) -> bool:
         if row.kind == "panic" or line.number - self.line > 4000:
             return False
         pause = self._pause_before(line)
@@ -169,6 +187,8 @@ class Builder:
         if row is self.row and "[inline]" in self.message and not self.sections:
             self.message = line.text.strip()  # decode_stacktrace.sh: of inlined callees first
             return True
+        if self.kind.id in _WITH_OOPS and row.kind in ("invalid-opcode", "divide-error", "bug"):
+            return False  # the Oops line of a bad access is another one
         if self.kind.id == "sysrq":
             return row.kind in ("null-dereference", "bad-access")
         to_execute = "tried to execute" in self.message or "unable to execute" in self.message
@@ -184,7 +204,9 @@ class Builder:
                 self._joined = row.kind != "invalid-opcode"
                 return True
         if self.kind.choice == STALL and row.kind == "warning":  # the report warned itself
-            self._warned = self.fresh and line.number - self.line <= _BESIDE
+            pid = match.groupdict().get("pid")
+            another = pid and self.pid not in (None, int(pid)) and not line.caller
+            self._warned = self.fresh and line.number - self.line <= _BESIDE and not another
             return self._warned
         if row.role == FOLLOWS:
             if row.kind == "rcu-stall":
@@ -247,6 +269,7 @@ class Builder:
             return True
         if self.kind.id in _WITH_REGISTERS:
             self._dump.take(text)
+        self._once.take(text)
         taken = (
             self._frame(text) or self._heading(text) or self._register(text) or self._other(text)
         )
@@ -291,6 +314,8 @@ class Builder:
         one = frame(text, self._part)
         if one is None:
             return False
+        if one.sure:
+            self._once.frame()
         if text.find("+0x0/") >= 0 and one.sure and self._section is not None:
             # the return address of a call that never returns: the next function's start
             one = Frame(one.name, one.module, False, one.part)
@@ -301,6 +326,7 @@ class Builder:
         name = heading(text)
         if not name:
             return False
+        self._once.heading(name)
         if name in ("irq", "nmi", "task"):
             self._part = name
         elif name == "trace":
@@ -336,6 +362,8 @@ class Builder:
                     self._section = None
                 return True
             inside = self._section is not None and self._section.frames
+            if not inside:
+                self._once.program_counter("" if one is None else one.name)
             if one is None:
                 self.bad_pc = self.bad_pc or not inside
             elif inside:
@@ -354,6 +382,7 @@ class Builder:
     def _other(self, text: str) -> bool:
         match = _CPU.match(text)
         if match:
+            self._once.process(int(match["pid"]), self.pid if self.kind.choice != STALL else None)
             if self._section is not None and self._section.frames:
                 self._section = None
             if self._context not in ("kthread", "cpu", "stack", "panic"):
@@ -382,6 +411,8 @@ class Builder:
             if failing:
                 self.address = failing["address"]
                 return True
+        if self.kind.id == "workqueue-stall":
+            return self._pool.take(text)
         if self.kind.id == "out-of-memory":
             constraint = _CONSTRAINT.match(text)
             if constraint:
@@ -429,6 +460,7 @@ class Builder:
         if "Not continuing" in line.text and "unknown reason" in self.message:
             self.kind, self.detail = KINDS["sysrq"], "NMI"  # sent by a person or a hypervisor
         self._touch(line)
+        self._once.heading("panic")
         self._section, self._context, self._part = None, "panic", "task"
         self._pending_pc = None
         self.done = False
@@ -464,6 +496,8 @@ class Builder:
         if self.kind.id not in ("bug", "warning"):
             return
         for name, (kind, detail) in _FILES.items():
+            if name == _FORTIFY and self.kind.id == "warning":
+                continue  # the BUG comes after it, and is what ends the task
             if self.file.endswith(name):
                 self.kind = KINDS[kind]
                 self.detail = detail or self.detail
@@ -490,17 +524,23 @@ class Builder:
     def event(self) -> Event:
         """Return what was read."""
         self._classify()
-        frames = tuple(deciding(self))
+        if self.kind.id == "workqueue-stall" and not self.has_sure_frames:
+            self.named = self._pool.work()
+        mixed = self.inside and self._once.twice
+        frames = () if mixed else tuple(deciding(self))
         detail = self.detail.strip()
         if self.kind.id == "bad-access" and self._near_null():
             self.kind, detail = KINDS["null-dereference"], ""
         if self.kind.id == "bad-access":
             detail = self._access(detail)
+        if self._corrected and not self.panicked:
+            detail = CORRECTED
         title, function, module = title_of(self.kind.id, frames, detail)
         reason = ""
         if self.kind.choice != NOBODY:
             if not any(one.sure and one.part != "pc" for one in frames):
                 reason = "the log ends before its stack" if self.cut else "no stack belongs to it"
+                reason = "its lines and another report's are mixed" if mixed else reason
             elif self.guessed:
                 reason = "the unwinder only guessed the stack"
             elif function is None:

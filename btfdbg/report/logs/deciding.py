@@ -49,7 +49,10 @@ def deciding(report: Read) -> list[Frame]:
     """Return the frames of the stack that decides, innermost first."""
     kind = report.kind
     if kind.choice == STALL:
-        return _stalled(report)
+        stalled = _stalled(report)
+        if not stalled and kind.id == "workqueue-stall" and report.named is not None:
+            return [report.named]
+        return stalled
     if kind.choice == HANG:
         return _stack(report, "trace", "stack", "cpu")
     if kind.id == "lockdep":

@@ -272,7 +272,7 @@ HEADERS: tuple[Header, ...] = (
            "Break instruction in kernel code[#1]:", "{detail}", FOLLOWS),
     Header("bad-access", " access[#", r"(?:Unhandled kernel unaligned|Kernel (?:ade|ale)) access\[#\d+\]", "Kernel ade access[#1]:", "", FOLLOWS),
     Header("bad-access", "Internal error", r"Internal error: (?P<detail>.*?)(?:: )?[0-9a-f]* \[#\d+\]", "Internal error: Oops: 0000000096000004 [#1] SMP", "", FOLLOWS),
-    Header("bad-access", "Oops", r"Oops(?:: [0-9a-f]{4}| - [\w ()]+)?(?: ilc:\d)? ?\[#\d+\]|Oops: (?P<detail>[A-Z][\w ]+), sig: \d+ \[#\d+\]",
+    Header("bad-access", "Oops", rf"{_OOPS}Oops(?:: [0-9a-f]{{4}}| - [\w ()]+)?(?: ilc:\d)? ?\[#\d+\]|Oops: (?P<detail>[A-Z][\w ]+), sig: \d+ \[#\d+\]",
            "Oops: 0002 [#1] SMP", "", FOLLOWS),
     # ---- anything else that calls itself a bug ---------------------------------------------------
     Header("bug", "BUG: ", r"BUG: (?P<detail>[\w ].*)", "BUG: recent printk recursion!", "{detail}"),

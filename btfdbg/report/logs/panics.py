@@ -14,7 +14,7 @@ from btfdbg.report.logs.expression import Expression
 _PANICS = Expression(
     r"(?P<oops>(?:Oops: )?[Ff]atal exception|bad mode|Unhandled exception|panic_on_oops"
     r"|Unrecoverable (?![Mm]achine)|Oops"
-    r"|stack overflow|kernel stack overflow|Asynchronous SError|double fault)"
+    r"|stack overflow|kernel stack overflow|double fault)"
     r"|(?P<killed>Aiee, killing interrupt handler|Attempted to kill (?:the idle task|init)!)"
     r"|(?P<double>Machine halted)"
     r"|(?P<warn>(?:\w+: )?(?:panic_on_\w+|\w+\.fault=panic\w*) set)"
@@ -27,7 +27,7 @@ _PANICS = Expression(
     r"|(?P<sysrq>sysrq triggered crash)"
     r"|(?P<atomic>scheduling while atomic)"
     r"|(?P<hardware>Fatal machine check|Fatal hardware error|Fatal local machine check"
-    r"|NMI: Not continuing|[Mm]achine [Cc]heck"
+    r"|Asynchronous SError|NMI: Not continuing|[Mm]achine [Cc]heck"
     r"|Unrecoverable [Mm]achine [Cc]heck|.*[Mm]emory error|NMI IOCK error"
     r"|Timeout: Not all CPUs entered)"
 )

@@ -46,12 +46,13 @@ _CALLERS = 4096  # remembered at a time
 class _Caller:
     """What one caller (a task or CPU that prints) is in the middle of."""
 
-    __slots__ = ("idle", "interrupted", "last", "report")
+    __slots__ = ("idle", "interrupted", "last", "outer", "report")
 
     def __init__(self) -> None:
         self.report: Builder | None = None  # open: lines belong to it
         self.last: Builder | None = None  # the newest, open or not
         self.interrupted: Builder | None = None  # another CPU's report came between its lines
+        self.outer: Builder | None = None  # the same, in the middle of its stack
         self.idle = 0
 
 
@@ -171,6 +172,7 @@ class Reader:
             caller.idle = 0
             if report.done:
                 self._close(caller)
+                self._go_on(caller, line)
         else:
             caller.idle += 1
             if caller.idle > _IDLE:
@@ -213,8 +215,13 @@ class Reader:
             return True
         if current is not None and current.awaits_oops:
             caller.interrupted = current
+        outer = None
+        if current is not None and not line.caller and current.unfinished:
+            report.inside = True
+            outer = None if current.awaits_oops else current
         self._close(caller)
         self._add(caller, report)
+        caller.outer = outer
         return True
 
     def _resume(self, caller: _Caller, line: Line) -> bool:
@@ -229,9 +236,22 @@ class Reader:
             return False
         if caller.report is None:
             self._open += 1
+        else:
+            report.inside = True
         caller.report = caller.last = report
         caller.idle = 0
         return True
+
+    def _go_on(self, caller: _Caller, line: Line) -> None:
+        """Go on with a report in the middle of which the one began that has just ended."""
+        outer, caller.outer = caller.outer, None
+        if outer is None or not outer.unfinished:
+            return
+        if (line.seconds or 0.0) - (outer.last_seconds or 0.0) <= _RESUMED:
+            outer.inside = True
+            caller.report = outer
+            caller.idle = 0
+            self._open += 1
 
     def _owner_of_panic(self, caller: _Caller, message: str, line: Line) -> Builder | None:
         """Return the report that a panic is the end of."""
