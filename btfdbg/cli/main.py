@@ -31,6 +31,7 @@ EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_UNUSABLE = 2
 
+_LARGE_BLOCK = 8 << 20  # never touched
 _COLLECT_AFTER = 200_000  # objects; cycles of so many take some 20 MiB
 
 # Whether no code of the user's ran, whose objects may have something to do in the end.
@@ -49,6 +50,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Nothing that opening a dump makes is garbage: it is not looked through
     # until _settle() says so.
     gc.disable()
+    # glibc takes large blocks from the system, a page fault for each 4 KiB, and gives them
+    # back, until one is freed: those of its size are then kept and used again. That saves
+    # an eighth of all faults of foreach bt, which take 2 us each.
+    bytes(_LARGE_BLOCK)
     status = _main(sys.argv[1:])
     if sys.argv[1:2] == ["btf"]:
         _leave(status)
