@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import sys
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from enum import Enum
 
 from btfdbg.kallsyms.ascending import distances, distances_by_place
@@ -152,13 +152,23 @@ class Addresses:
 
     def first_equal(self, index: int) -> int:
         """Index of the first entry with the address of the one at ``index``."""
-        window, place = self._windows.get(index // WINDOW), index % WINDOW
-        if window is not None and place and window[1][place - 1] != window[1][place]:
+        number, place = divmod(index, WINDOW)
+        window = self._windows.get(number) or self._window(number)
+        if window is None:
             return index
-        address = self.at(index)
-        while index > 0 and self.at(index - 1) == address:
-            index -= 1
-        return index
+        base, entries = window
+        if place and entries[place - 1] != entries[place]:
+            return index
+        address = base + entries[place]
+        # 5.10 has 8,636 empty strings (__kstrtabns_) at one address.
+        place = bisect_left(entries, entries[place], 0, place)
+        while not place and number:
+            window = self._windows.get(number - 1) or self._window(number - 1)
+            if window is None or window[0] + window[1][-1] != address:
+                break
+            number -= 1
+            place = bisect_left(window[1], address - window[0])
+        return number * WINDOW + place
 
     def next_above(self, index: int) -> int | None:
         """
@@ -166,16 +176,21 @@ class Addresses:
 
         :return: None at the end of the table and before a damaged part.
         """
-        window, place = self._windows.get(index // WINDOW), index % WINDOW + 1
-        if window is not None and place < len(window[1]):
+        number, place = index // WINDOW, index % WINDOW + 1
+        window = self._windows.get(number) or self._window(number)
+        if window is None:
+            return None
+        base, entries = window
+        if place < len(entries) and entries[place - 1] != entries[place]:
+            return base + entries[place]
+        address = base + entries[place - 1]
+        while window is not None:
             base, entries = window
-            if entries[place - 1] != entries[place]:
+            place = bisect_right(entries, address - base)
+            if place < len(entries):
                 return base + entries[place]
-        address = self.at(index)
-        for i in range(index + 1, self.count):
-            other = self.at(i)
-            if other != address:
-                return other
+            number += 1
+            window = self._window(number) if number < self.window_count else None
         return None
 
     def all_with_next(self) -> tuple[list[int | None], list[int | None]]:

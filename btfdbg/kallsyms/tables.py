@@ -123,15 +123,12 @@ class KallsymsTable:
         if start is None or index < self.hidden_count:
             return None
         first = self._addresses.first_equal(index)
-        symbols = [self._sym(alias) for alias in range(first, index + 1)]
-        size = max((symbol.size for symbol in symbols if symbol is not None), default=0)
-        if address != start and address - start >= size:
-            return None
-        for symbol in symbols:
+        for alias in range(first, index + 1):
+            symbol = self._sym(alias)
             # Not the end of what lies before, if something begins here too.
-            if size == 0 or (symbol is not None and symbol.size):
-                return symbol
-        return None
+            if symbol is not None and symbol.size:
+                return symbol if address - start < symbol.size else None
+        return self._sym(first) if address == start else None
 
     def names_at(self, address: int) -> tuple[str, ...]:
         """Names of all symbols exactly at an address; needs no index by name."""

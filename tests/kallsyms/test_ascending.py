@@ -98,3 +98,27 @@ def test_zeros_are_damage(number: int) -> None:
     table = table_of(Encoding.RELATIVE, entries)
     assert table.at(number) is None
     assert table.problems
+
+
+@pytest.mark.parametrize("encoding", Encoding)
+def test_thousands_of_symbols_at_one_address_are_stepped_over(encoding: Encoding) -> None:
+    """As 8,636 empty strings of 5.10; each of them asks for the first one and the next other."""
+    random_ = random.Random(encoding.name)
+    runs = [1, 2, WINDOW - 3, 3 * WINDOW + 5, 1, 2 * WINDOW, 7, 1]
+    runs += [random_.randrange(1, 40) for _ in range(50)]
+    wanted = [BASE + (4 << 20) + 64 * number for number, n in enumerate(runs) for _ in range(n)]
+    raw = {
+        Encoding.ABSOLUTE: wanted,
+        Encoding.RELATIVE: [address - BASE for address in wanted],
+        Encoding.PERCPU: [BASE - 1 - address for address in wanted],
+        Encoding.PLACE: [address - TABLE - 4 * n for n, address in enumerate(wanted)],
+    }[encoding]
+    table = table_of(encoding, array(CODES[encoding], raw))
+    expected = [(wanted.index(a), next((b for b in wanted if b > a), None)) for a in set(wanted)]
+    for first, above in expected:
+        last = table.last_at_or_below(wanted[first])
+        assert wanted[last] == wanted[first]
+        assert last + 1 == len(wanted) or wanted[last + 1] == above
+        for number in {first, (first + last) // 2, last}:
+            assert table.first_equal(number) == first
+            assert table.next_above(number) == above

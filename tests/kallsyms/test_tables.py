@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from random import Random
+from types import FrameType
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -206,3 +208,30 @@ def test_functions_only_is_noticed() -> None:
     assert "functions only" in table.source
     assert table.by_name("function_7")[0].address == BASE + 16 * 7
     assert loaded(make_image(some_symbols(Random(1), 300, Style()), Style())).has_data
+
+
+def test_an_address_of_thousands_of_symbols_costs_no_more_than_their_number() -> None:
+    count = 4000
+    symbols = [
+        (BASE, "T", "_stext"),
+        *((BASE + 0x100, "r", f"__kstrtabns_{number:05}") for number in range(count)),
+        (BASE + 0x180, "D", "init_uts_ns"),
+        (BASE + 0x100000, "B", "_end"),
+    ]
+    table = loaded(make_image(symbols, STYLES["5.10 x86"]))
+    steps = 0
+
+    def count_steps(frame: FrameType, event: str, argument: object) -> None:
+        nonlocal steps
+        steps += 1
+
+    sys.setprofile(count_steps)
+    try:
+        found = [table.by_address(BASE + 0x100 + at) for at in range(0, 0x80, 8)]
+        named = table.by_name("__kstrtabns_00007")
+    finally:
+        sys.setprofile(None)
+    assert [sym.name for sym in found if sym is not None] == ["__kstrtabns_00000"] * 16
+    assert [sym.size for sym in named] == [0x80]
+    # A step for each pair of them would be millions.
+    assert steps < 10 * count
