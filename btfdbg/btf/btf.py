@@ -490,6 +490,11 @@ class Btf:
 
     def kind_of(self, type_id: int) -> int:
         """Return the kind of a type, a number of :class:`format.Kind` if it is known."""
+        if self._heads is not None and type_id >= self.start_id:
+            try:
+                return KIND_OF_HEAD[self._heads[type_id - self.start_id]]
+            except IndexError:
+                pass  # no such id: that is said below
         return info_kind(self.info_of(type_id))
 
     def name_of(self, type_id: int) -> str:
@@ -561,6 +566,8 @@ class Btf:
         :param kinds: Only these kinds.
         """
         wanted = None if kinds is None else {kinds} if isinstance(kinds, int) else set(kinds)
+        if self.base is None:
+            return self.own_ids_by_name(name, wanted)
         return tuple(
             type_id for btf in self.chain() for type_id in btf.own_ids_by_name(name, wanted)
         )

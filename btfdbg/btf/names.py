@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import accumulate, compress
 from operator import add
 
@@ -124,17 +124,20 @@ class NameIndex:
             if found is not None:
                 return found
             self._make_index()
-        assert self._first is not None
+        first = self._first
+        assert first is not None
         if self._table is None and self._asked > _TABLE_AFTER:
-            self._table = self._make_table(self._first)
+            self._table = self._make_table(first)
         out: list[int] = []
-        for offset in self._offsets(name, self._first):
-            out.append(self._first[offset])
-            out += self._more.get(offset, ())
-        out.sort()
-        if kinds is not None:
+        for offset in self._offsets(name, first):
+            out.append(first[offset])
+            if offset in self._more:
+                out += self._more[offset]
+        if kinds is not None and out:
             kind_of = self._btf.kind_of
             out = [type_id for type_id in out if kind_of(type_id) in kinds]
+        if len(out) > 1:
+            out.sort()
         return tuple([TypeId(i) for i in out])
 
     def make_table(self) -> None:
@@ -192,12 +195,12 @@ class NameIndex:
     def _offsets_at(self, words: Iterable[int]) -> bytes:
         return array("I", map(self._btf.words.__getitem__, words)).tobytes()
 
-    def _offsets(self, name: bytes, first: dict[int, int]) -> list[int]:
+    def _offsets(self, name: bytes, first: dict[int, int]) -> Sequence[int]:
         """Return the offsets of a name at which types of ours have theirs."""
         if self._table is not None:
             if name in self._repeated:
                 return self._repeated[name]
-            return [self._table[name]] if name in self._table else []
+            return (self._table[name],) if name in self._table else ()
         return [
             btf.start_str_off + at
             for btf in self._btf.chain()

@@ -51,14 +51,15 @@ def _cycle(btf: Btf, type_id: int) -> BtfFormatError:
 
 def _target(btf: Btf, type_id: int) -> int:
     """Return the type a one-word reference leads to, checked to exist."""
-    target = btf.record(type_id)[2]
-    if target >= btf.owner_of(type_id).type_cnt:
+    owner = btf.owner_of(type_id)
+    target = owner.words[owner.offsets[type_id - owner.start_id] + 2]
+    if target >= owner.type_cnt:
         raise BtfFormatError(
             f"type {type_id} ({kind_name(btf.kind_of(type_id))}): "
             f"refers to type {target}, which does not exist",
             type_id=type_id,
         )
-    return int(target)
+    return target
 
 
 def _skip(btf: Btf, type_id: int, what: frozenset[int]) -> TypeId:
