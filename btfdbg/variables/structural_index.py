@@ -90,6 +90,11 @@ class StructuralIndex:
         self._anonymous: dict[int, dict[int, list[int]]] = {}
         self._by_members: dict[tuple[int, int], dict[tuple[tuple[str, ...], int], list[int]]] = {}
 
+    def expect_many(self) -> None:
+        """Put what shapes are built of in dictionaries at once: 20 ms, for thousands of shapes."""
+        for kind in (Kind.PTR, Kind.ARRAY, *_QUALIFIER_KINDS.values()):
+            self._asked[kind] = _FEW
+
     def exists(self, type_: CType) -> bool:
         """Whether the BTF has a type of this shape."""
         return bool(self.ids(type_))

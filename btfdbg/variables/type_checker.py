@@ -78,6 +78,8 @@ class TypeChecker:
     @contextmanager
     def reading_ahead(self) -> Iterator[None]:
         """While it lasts contents are read in large pieces, for symbols asked by address."""
+        if self._shapes is not None:
+            self._shapes.expect_many()
         read = self._read
         self._read = Ahead(read).read
         try:
