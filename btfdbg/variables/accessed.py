@@ -50,12 +50,16 @@ def refused_by_code(
     """
     if context.evidence.accesses is None or context.places.of(symbol.address) not in _ASKED:
         return None
-    size = size_of(type_)
-    number = type_.unaliased_kind() in _NUMBERS
-    if not size or size > context.policy.record or type_.unaliased_kind() not in _JUDGED:
-        return None
-    shrunk = number and symbol.type_letter.islower() and context.facts.is_made_by_clang()
+    # Of most variables neither, and what follows takes longer.
     in_doubt = holds_by_itself(known_name(context, symbol.name), proposal)
+    by_clang = symbol.type_letter.islower() and context.facts.is_made_by_clang()
+    if not in_doubt and not by_clang:
+        return None
+    size, kind = size_of(type_), type_.unaliased_kind()
+    if not size or size > context.policy.record or kind not in _JUDGED:
+        return None
+    number = kind in _NUMBERS
+    shrunk = number and by_clang
     found = context.evidence.accesses(symbol) if shrunk or in_doubt else None
     if found is None:
         return None
@@ -81,10 +85,10 @@ def may_be_inverted(context: Context, symbol: Symbol, type_: Type) -> bool:
     was (TryToShrinkGlobalToBoolean). What it was at first is in no dump, so any may be one.
     """
     return (
-        type_.unaliased_kind() is TypeKind.BOOL
-        and symbol.type_letter.islower()
-        and context.places.of(symbol.address) in _ASKED
+        symbol.type_letter.islower()
         and context.facts.is_made_by_clang()
+        and type_.unaliased_kind() is TypeKind.BOOL
+        and context.places.of(symbol.address) in _ASKED
     )
 
 

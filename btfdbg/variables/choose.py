@@ -13,7 +13,7 @@ from drgn import Type, sizeof
 from btfdbg.vardb.name_patterns import MIN_MEMBERS, patterns
 from btfdbg.vardb.textdb import AnnotatedType
 from btfdbg.variables import namesakes
-from btfdbg.variables.agreement import element_of, is_number, is_settled
+from btfdbg.variables.agreement import element_of, is_number
 from btfdbg.variables.context import Context
 from btfdbg.variables.forms import size_of
 from btfdbg.variables.policy import Tier
@@ -69,7 +69,7 @@ def best(
             surrounded=known.surrounded,
         )
         if not isinstance(checked, Rejection):
-            if _leaves_room(context, symbol, checked[1], proposal):
+            if not known.settled and _leaves_room(context, symbol, checked[1], proposal):
                 checked = Rejection.SIZE
                 grown = True
             elif grown and not is_number(checked[1]):
@@ -169,14 +169,13 @@ def may_have_grown(
 
 
 def _leaves_room(context: Context, symbol: Symbol, type_: Type, proposal: Proposal) -> bool:
-    """Whether another kernel's number is too small for its place in this one."""
+    """Whether another kernel's number, not settled, is too small for its place in this one."""
     return (
         context.padding is not None
         and proposal.source is Source.DATABASE_OTHER
         and context.padding.may_have_more(symbol)
         and is_number(type_)
         and context.padding.has_more(symbol, sizeof(type_))
-        and not is_settled(context, known_name(context, symbol.name).candidates)
     )
 
 

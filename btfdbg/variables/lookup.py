@@ -251,8 +251,11 @@ class VariableTypes:
                     found, room = again, shortened
         if isinstance(found, Rejection) and len({p.type for p in proposals}) == 1:
             found = best(context, symbol, proposals, known.lengths, gap=True)
-        has_kin = not known.candidates and not macro_names.is_export(symbol.name)
-        if isinstance(found, Rejection) and has_kin:
+        if (
+            isinstance(found, Rejection)
+            and not known.candidates
+            and not macro_names.is_export(symbol.name)
+        ):
             found = by_family(context, symbol, found)
         if isinstance(found, Rejection):
             parameter = context.facts.parameters().get(symbol.address)

@@ -110,10 +110,15 @@ class SectionMap:
         # Cut where any begins or ends, so that one search tells: asked twice for each variable.
         self._cuts = sorted({at for start, end, _ in places for at in (start, end)})
         self._kinds = [SectionKind.UNKNOWN] + [_last_of(places, cut) for cut in self._cuts]
+        # Of the address asked last, which is asked again for the same variable.
+        self._last = (-1, SectionKind.UNKNOWN)
 
     def of(self, address: int) -> SectionKind:
         """Return the kind of memory at an address."""
-        return self._kinds[bisect_right(self._cuts, address)]
+        last = self._last
+        if last[0] != address:
+            last = self._last = (address, self._kinds[bisect_right(self._cuts, address)])
+        return last[1]
 
 
 def _last_of(places: list[tuple[int, int, SectionKind]], address: int) -> SectionKind:

@@ -42,6 +42,7 @@ class KnownName:
     :ivar tails: how such arrays end, by element.
     :ivar lasting: older and newer kernels agree on the type, or those of several series.
     :ivar surrounded: older and newer kernels agree on the type.
+    :ivar settled: they agree on its marks as well.
     """
 
     candidates: tuple[Candidate, ...]
@@ -50,3 +51,4 @@ class KnownName:
     tails: dict[str, int]
     lasting: bool
     surrounded: bool
+    settled: bool

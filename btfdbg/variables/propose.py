@@ -60,6 +60,7 @@ def _digest(context: Context, candidates: tuple[Candidate, ...]) -> KnownName:
         tails_of(ordered, context.database.tails),
         is_lasting(context, candidates),
         surrounded,
+        surrounded and is_settled(context, candidates),
     )
 
 

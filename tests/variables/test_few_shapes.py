@@ -45,6 +45,10 @@ def test_few_and_many(few: int, monkeypatch: pytest.MonkeyPatch) -> None:
     index = StructuralIndex(btf)
     assert {text: index.ids(parse_type(text)) for text in SHAPES} == expected
     assert {n: index.lengths(parse_type(f"struct s{n}")) for n in range(6)} == lengths
+    all_at_once = StructuralIndex(btf)
+    all_at_once.expect_many()
+    assert {text: all_at_once.ids(parse_type(text)) for text in SHAPES} == expected
+    assert {n: all_at_once.lengths(parse_type(f"struct s{n}")) for n in range(6)} == lengths
     assert lengths[1] == {3}
     assert lengths[2] == {4}
     assert lengths[5] == set()

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
+
+import pytest
 
 import btfdbg
 from btfdbg.kallsyms.choice import is_text
 from btfdbg.kallsyms.model import Sym
 from btfdbg.program.session import Session, session
 
-_STEP = 37  # of a kernel's 50,000 data symbols
+from ..conftest import bundled_dumps
+
+DUMPS = [path for path, _ in bundled_dumps()]
+_STEP = 17  # of a kernel's 50,000 data symbols
 
 
 def _session(core: Path) -> tuple[Session, list[Sym]]:
@@ -24,13 +30,17 @@ def _said(of: Session, sym: Sym) -> tuple[object, ...]:
     found = of.variables.of_symbol(sym)
     if found is None:
         return sym.name, None, of.variables.cause_of(sym)
-    return sym.name, found.type.type_name(), found.source, found.note
+    return sym.name, found.type.type_name(), found.source, found.note, found.caution
 
 
-def test_many_at_once_are_judged_as_one_by_one(x86_core: Path) -> None:
-    one, syms = _session(x86_core)
-    wanted = [_said(one, sym) for sym in syms]
-    many, same = _session(x86_core)
+@pytest.mark.parametrize("core", DUMPS, ids=lambda path: path.name)
+def test_many_at_once_are_judged_as_one_by_one(core: Path) -> None:
+    one, syms = _session(core)
+    shuffled = list(syms)
+    random.Random(1).shuffle(shuffled)
+    told = {(sym.name, sym.address): _said(one, sym) for sym in shuffled}
+    wanted = [told[sym.name, sym.address] for sym in syms]
+    many, same = _session(core)
     assert many.variables is not None
     many.variables.judge(list(reversed(same)))
     assert [_said(many, sym) for sym in same] == wanted
