@@ -37,6 +37,7 @@ _STRING = r'"(?:[^"\\]|\\.)*"?'
 _ATOM = pattern(rf"/\*.*?\*/|(?:[^\s\"]|{_STRING})+")
 _COMMENT = pattern(r"(?<=\S) +/\*.*\*/$")
 _CODE_HANG = 4
+_END = pattern(r" +((?:\x1b\[[0-9;]*m)*)$")
 _TAB = 8  # columns, a terminal's own
 
 Span = tuple[int, int]
@@ -64,6 +65,9 @@ def wrap(line: str, columns: int, *, code: bool = False) -> str:
     shown = _SGR.sub("", line) if "\x1b" in line else line
     if width_of(shown.expandtabs(_TAB)) <= columns:
         return line
+    if shown[-1] == " ":  # it would begin a line of its own
+        line = _END.sub(r"\1", line)
+        return wrap(line, columns, code=code)
     if "\t" in line:
         line = _untabbed(line)
         shown = _SGR.sub("", line)
@@ -113,20 +117,25 @@ def _untabbed(line: str) -> str:
 def _placed(shown: str, columns: int) -> tuple[list[Span], int]:
     """Where a line that is no code is broken, and how far what follows is indented."""
     starts = _starts(shown, columns)
+    below: list[tuple[int, int, list[Span]]] = []
     for i, hang in enumerate(starts):
         widest = max((width_of(w) for w in shown[hang:].split()), default=0)
-        if hang + widest > columns:
+        if hang > columns * 2 // 3 or hang + widest > columns:
             continue
         gaps = _gaps(_pieces(shown, columns, hang, cells=True), shown, columns, hang)
-        # Text flows where it has room; a last cell that only moves down may stand anywhere.
-        if hang <= columns * 2 // 3 or (i and len(gaps) == 1):
+        if gaps and not i:
             return gaps, hang
+        if gaps:
+            below.append((len(gaps), -hang, gaps))
+    if below:
+        _, indent, gaps = min(below)
+        return gaps, -indent
     hang = min(starts[0], len(shown) - len(shown.lstrip()) + 2)
     return _gaps(_pieces(shown, columns, hang), shown, columns, hang), hang
 
 
 def _starts(shown: str, columns: int) -> list[int]:
-    """Where what follows could begin, the best first: behind a head, or below a cell."""
+    """Where what follows could begin: behind a head; in the last cell, then below those before."""
     head = _HEAD.match(shown)
     if head is not None:
         return [head.end()]

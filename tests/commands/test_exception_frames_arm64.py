@@ -10,7 +10,7 @@ import pytest
 from drgn.helpers.linux.pid import for_each_task
 
 import btfdbg
-from btfdbg.commands.crash.exceptions import frames
+from btfdbg.commands.crash.exceptions import _print_registers, frames
 from btfdbg.commands.crash.stack import Stack, stack_of
 from btfdbg.program.session import Session
 
@@ -162,3 +162,22 @@ def test_frames_of_a_dump_do_not_overlap_and_the_unwinders_are_among_them(arm: S
                 interrupted += 1
     assert users == 9
     assert interrupted
+
+
+def test_the_registers_fit_a_terminal_of_80_columns(
+    arm: Session, oops_core: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    amd64 = btfdbg.session(btfdbg.program_from_core_dump(oops_core))
+    for session, rows in ((arm, 21), (amd64, 7)):
+        regs = session.prog.type("struct pt_regs")
+        names = [m.name for m in regs.members or () if m.name and m.name not in ("user_regs",)]
+        values = dict.fromkeys(names, 1 << 63)
+        if session is arm:
+            values = {f"x{n}": n for n in range(31)} | values
+            values.pop("stackframe", None)
+        _print_registers(values)
+        lines = capsys.readouterr().out.splitlines()
+        assert max(map(len, lines)) <= 80
+        assert len({line.index(": ") for line in lines}) == 1
+        assert sum(line.count(": ") for line in lines) == len(values)
+        assert abs(len(lines) - rows) <= 2

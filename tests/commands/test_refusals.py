@@ -6,9 +6,12 @@ import json
 import re
 from pathlib import Path
 
+import drgn
 import pytest
+from drgn.commands import CommandError
 
 import btfdbg
+from btfdbg.commands.crash.net import _devices
 from btfdbg.commands.evaluate import prepare, run_line
 from btfdbg.commands.state import state_of
 from btfdbg.commands.usage_errors import worded
@@ -136,6 +139,11 @@ def test_a_function_is_found_without_the_ending_that_the_compiler_gave_it(
         assert run_line(oops, line), capsys.readouterr().err
         assert "cf_level3.constprop.0" in capsys.readouterr().out
     assert untyped.copies(oops, "vfs_read") == ()
+
+
+def test_a_kernel_without_networking_says_so(oops: Session) -> None:
+    with pytest.raises(CommandError, match="without networking"):
+        _devices(drgn.Object(oops.prog, "struct net *", 0))
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,22 @@ class _Terminal(io.StringIO):
                 "                                     <delayed_work_timer_fn>",
             ],
         ),
+        # One word behind a head goes below it.
+        (
+            "  [7.76][T335]  kernfs_fop_write_iter.llvm",
+            40,
+            ["  [7.76][T335]", "    kernfs_fop_write_iter.llvm"],
+        ),
+        # As few lines as there may be.
+        (
+            "  8372419750  8372469750  604025250  ff7d5e61  ffffffff81d0fba0  <hrtimer_wakeup>",
+            70,
+            [
+                "  8372419750  8372469750  604025250  ff7d5e61  ffffffff81d0fba0",
+                "                                     <hrtimer_wakeup>",
+            ],
+        ),
+        ("one two   ", 8, ["one two"]),
         # A cell stays whole where it fits.
         (
             "se.slice                          1400000           init_stack+0x0 = 0xffff",

@@ -32,6 +32,7 @@ from btfdbg.vmcore.platforms import machine_of
 _X86_KERNEL_CS, _X86_KERNEL_SS = 0x10, (0x18, 0)
 _X86_USER_CS, _X86_USER_SS = (0x33, 0x23), 0x2B
 _X86_FLAGS_ONE, _X86_FLAGS_IF = 1 << 1, 1 << 9
+_COLUMNS = 80
 _KERNEL = 1 << 63
 # Bits of PSTATE that no arm64 exception of 64-bit code saves as ones: 4, 5, 14-19, 26, 27, 32-.
 _ARM64_ZERO = 0x0C0F_C030 | -1 << 32
@@ -209,10 +210,13 @@ def _riscv64(session: Session, stack: Stack, place: int, size: int, read: Read) 
 
 def _print_registers(values: dict[str, int]) -> None:
     names = list(values)
-    width = max(map(len, names), default=0)
-    for i in range(0, len(names), 3):
-        cells = (f"{n.upper():>{width}}: {values[n]:016x}" for n in names[i : i + 3])
-        print("    " + "  ".join(cells))
+    for count in (3, 2):
+        widths = [max(map(len, names[column::count]), default=0) for column in range(count)]
+        if 4 + sum(widths) + 18 * count + 2 * (count - 1) <= _COLUMNS:
+            break
+    for i in range(0, len(names), count):
+        row = zip(names[i : i + count], widths, strict=False)
+        print("    " + "  ".join(f"{n.upper():>{width}}: {values[n]:016x}" for n, width in row))
 
 
 def cpu_stacks(session: Session, cpus: Sequence[int]) -> Iterator[tuple[str, Stack]]:

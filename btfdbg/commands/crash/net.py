@@ -82,7 +82,7 @@ def _sockets_of(task: drgn.Object) -> Iterator[tuple[int, drgn.Object, drgn.Obje
     try:
         operations = prog.symbol("socket_file_ops").address
     except LookupError:
-        raise CommandError("net -s: this dump has no symbol socket_file_ops") from None
+        raise CommandError("-s: this dump has no symbol socket_file_ops") from None
     # A kernel thread and a task that has exited have no files.
     if not task.files.read_():
         return
@@ -167,6 +167,9 @@ def devices(call: Call) -> None:
 
 
 def _devices(namespace: drgn.Object) -> None:
+    # kernel/nsproxy.c: init_nsproxy has no net_ns without CONFIG_NET, nor has a copy of it.
+    if not namespace.read_():
+        raise CommandError("this kernel was built without networking (CONFIG_NET)")
     from drgn.helpers.linux.net import (
         for_each_netdev,
         netdev_ipv4_addrs,
