@@ -16,7 +16,7 @@ In reading order:
 * modules: ``modules``, ``module_index``, ``module_notes``, ``module_restore``, ``modules_dir``;
 * memory: ``walks`` (lists that end), ``memory_search`` (round what is missing),
   ``log_records`` (the kernel's log, in bulk), ``annotate`` (what is at an address),
-  ``unwind_riscv64``, ``user_registers``.
+  ``unwind_tables`` (lent to drgn), ``unwind_riscv64``, ``user_registers``.
 """
 
 import btfdbg.vmcore  # noqa: F401 - it refuses a drgn that is too old

@@ -23,7 +23,7 @@ from btfdbg.cache import Cache
 from btfdbg.errors import BtfdbgError, BtfError, DebugInfoError
 from btfdbg.kallsyms.modules import ModuleSymbols
 from btfdbg.lazy_dataclass import dataclass, replace
-from btfdbg.program import find_btf, remembered_btf
+from btfdbg.program import find_btf, remembered_btf, unwind_tables
 from btfdbg.program.convert import TypeConverter
 from btfdbg.program.find_btf import byteorder
 from btfdbg.program.finders import BtfFinders
@@ -200,7 +200,8 @@ def _symbols(session: Session, options: Options) -> None:
             " and per-CPU ones and what can be derived have an address",
             "--kallsyms FILE takes the System.map of exactly this kernel",
         )
-    prog.register_symbol_finder(FINDER, symbols.finder(table), enable_index=-1)
+    find = unwind_tables.lent(session, symbols.finder(table))
+    prog.register_symbol_finder(FINDER, find, enable_index=-1)
 
 
 def _types(session: Session, options: Options) -> None:

@@ -1,4 +1,5 @@
-"""The BTF of a kdump file, unpacked once for all dumps that have the same packed pages.
+"""Tables of a kdump file's kernel, its BTF first, unpacked once for all dumps that have the same
+packed pages.
 
 Owns what is kept in the cache for that: the unpacked bytes, beside the pages as they stand in
 the file, each of which is compared (:meth:`btfdbg.cache.Cache.load_of`). What lies unpacked
@@ -23,6 +24,7 @@ from btfdbg.vmcore.identify import Format
 if TYPE_CHECKING:
     from btfdbg.program.session import Session
     from btfdbg.vmcore.kdumppages import KdumpPages, Packed
+    from btfdbg.vmcore.paging import Paging
 
 _KIND = "packed-btf-1"
 _PAGE_HEAD = struct.Struct("<II")  # flags, bytes
@@ -37,12 +39,21 @@ def read(session: Session, address: int, size: int, cache: Cache | None = None) 
     :param cache: The user's by default.
     :raises drgn.FaultError: as ``Program.read()``.
     """
-    found = _from_pages(session, address, size, Cache.default() if cache is None else cache)
-    data: bytes = session.prog.read(address, size) if found is None else found
+    found = from_pages(session, address, size, _KIND, cache)
+    data: bytes = session.prog.read(address, size) if found is None else bytes(found)
     return data
 
 
-def _from_pages(session: Session, address: int, size: int, cache: Cache) -> bytes | None:
+def from_pages(
+    session: Session, address: int, size: int, kind: str, cache: Cache | None = None
+) -> bytes | memoryview | None:
+    """
+    Memory of the kernel's image out of the file's pages, without drgn.
+
+    :param kind: Of the entry, see :mod:`btfdbg.cache`.
+    :return: ``None`` if not all of it is there, or it is no kdump file that is read so.
+    """
+    cache = Cache.default() if cache is None else cache
     dump = session.dump
     if not session.is_file or cache.folder is None or dump is None or dump.memory is None:
         return None
@@ -58,29 +69,36 @@ def _from_pages(session: Session, address: int, size: int, cache: Cache) -> byte
     skipped, pages = found
     subject = b"".join(_PAGE_HEAD.pack(flags, len(data)) + data for flags, data in pages)
     key = CacheKey.of(session.build_id, sizes=(size, skipped))
-    kept = cache.load_of(subject, key, _KIND)
+    kept = cache.load_of(subject, key, kind)
     if kept is not None and len(kept) == size:
-        return bytes(kept)
+        return kept
     try:
         data = dump.memory.unpacked(pages)[skipped : skipped + size]
     except FaultError:
         return None  # drgn has its own words for it
     if len(data) != size:
         return None
-    cache.store_of(subject, key, _KIND, data)
+    cache.store_of(subject, key, kind, data)
     return data
+
+
+def paging_of(session: Session) -> Paging | None:
+    """How this dump's kernel translates addresses; ``None`` if that is not known."""
+    from btfdbg.vmcore.paging import ways_to_translate
+
+    platform = session.prog.platform
+    if platform is None:
+        return None
+    return next(ways_to_translate(platform.arch, session.vmcoreinfo), None)
 
 
 def _packed(
     session: Session, memory: KdumpPages, address: int, size: int
 ) -> tuple[int, list[Packed]] | None:
     """Bytes of the first page that come before, and the packed pages; ``None`` if not whole."""
-    from btfdbg.vmcore.paging import NotMappedError, ways_to_translate
+    from btfdbg.vmcore.paging import NotMappedError
 
-    platform = session.prog.platform
-    if platform is None:
-        return None
-    paging = next(ways_to_translate(platform.arch, session.vmcoreinfo), None)
+    paging = paging_of(session)
     if paging is None:
         return None
     block = memory.kdump.header.block_size

@@ -206,14 +206,21 @@ class KdumpPages:
         table = self.kdump.read(self.kdump.header.descriptors + index * _SIZE, count * _SIZE)
         if len(table) < count * _SIZE:
             return None
-        found = []
-        for offset, length, flags, _ in self._desc.iter_unpack(table):
+        rows = list(self._desc.iter_unpack(table))
+        for offset, length, flags, _ in rows:
             if offset <= 0 or not 0 < length <= 2 * self._block or flags & (_LZO | _SNAPPY):
                 return None
-            data = self.kdump.read(offset, length)
-            if len(data) < length:
+        start = min(offset for offset, *_ in rows)
+        whole = max(offset + length for offset, length, *_ in rows) - start
+        found = []
+        # Written one after the other, as a rule: to read each takes longer than to compare it.
+        data = self.kdump.read(start, whole) if whole <= count * self._block else b""
+        for offset, length, flags, _ in rows:
+            at = offset - start
+            page = data[at : at + length] if data else self.kdump.read(offset, length)
+            if len(page) < length:
                 return None
-            found.append((flags, data))
+            found.append((flags, page))
         return found
 
     def unpacked(self, pages: Iterable[Packed]) -> bytes:
