@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import drgn
@@ -114,7 +115,8 @@ def _marked(trace: Any) -> Any:
 
     segments = []
     first = 0
-    for segment, after in zip(trace.segments, [*trace.segments[1:], None], strict=True):
+    # Of a task that gave its stack back there is no segment.
+    for segment, after in zip_longest(trace.segments, trace.segments[1:]):
         kind = segment.kind
         if after is not None and kind not in (StackKind.USER, StackKind.TASK, StackKind.UNKNOWN):
             inside = len(segment.frames) - _below(trace.prog, segment.frames, after.frames[0])

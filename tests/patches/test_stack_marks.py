@@ -115,3 +115,7 @@ def test_a_size_that_is_not_known_moves_nothing() -> None:
 def test_the_last_part_of_a_stack_keeps_its_mark() -> None:
     part = (StackKind.IRQ, (_IRQ, _TASK + 0x700))
     assert backtrace._marked(_stack(_SIZE, part)).segments[0].kind is StackKind.IRQ
+
+
+def test_a_stack_that_was_given_back_has_no_part() -> None:
+    assert list(backtrace._marked(_stack(_SIZE)).segments) == []
