@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from itertools import compress, pairwise
+from operator import itemgetter
 
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.cheader.c_names import KEYWORDS, is_boolean, require_bounded_names
@@ -33,9 +34,7 @@ from btfdbg.btf.layouts import (
     FLOAT,
     INT,
     LAYOUTS,
-    MAX_CHAIN,
     STRUCT,
-    TRANSPARENT,
     TYPE_WORDS,
     TYPEDEF,
     info_kind,
@@ -65,7 +64,6 @@ _CLASS = bytes(
 _FIRST_DIGIT = bytes((_END, _DIGIT))
 _ENUMS = ((ENUM, False), (ENUM, True), (ENUM64, False), (ENUM64, True))
 _IS_NUMBER = mask_of((INT, FLOAT))
-_IS_TRANSPARENT = mask_of(TRANSPARENT)
 
 
 class Adapted:
@@ -157,7 +155,9 @@ def _has_odd_names(columns: Columns, bad: bytearray) -> bool:
             for mask, kind in NAMED_IN_C:
                 found: set[int] = set()
                 for names in columns.names_of(mask, kind, level):
-                    found.update(compress(names, map(is_bad, names)))
+                    # Twice offset 0, at which no name is: of one or none there is no tuple.
+                    if any(itemgetter(0, 0, *names)(bad)):
+                        found.update(compress(names, map(is_bad, names)))
                 odd.append(found)
         except IndexError:
             return _is_odd_before_missing(columns, level, bad)
@@ -225,17 +225,8 @@ def _enums(columns: Columns) -> tuple[set[int], dict[int, str]]:
 
 def _valued_forwards(columns: Columns, wanted: set[int]) -> set[int]:
     """Return which of these enums without values something has by value."""
-    # What leads to one of them, and to which.
-    leads: dict[int, int] = {type_id: type_id for type_id in wanted}
-    above = columns.ids_of(_IS_TRANSPARENT)
-    targets = list(columns.word(above, SIZE_OR_TYPE))
-    for _ in range(MAX_CHAIN):
-        hits = compress(zip(above, targets, strict=True), map(leads.__contains__, targets))
-        new = {type_id: leads[target] for type_id, target in hits if type_id not in leads}
-        if not new:
-            break
-        leads.update(new)
-    held = set(columns.word(columns.ids_of(IS_ARRAY), TYPE_WORDS))
+    leads = columns.leading_to(wanted, through_arrays=False)
+    held = set(filter(leads.__contains__, columns.references(IS_ARRAY, TYPE_WORDS)[1]))
     for level in columns.btf.chain():
         members = columns.elements(IS_COMPOSITE, STRUCT, level).column(1)
         held.update(filter(leads.__contains__, members))

@@ -19,7 +19,9 @@ from btfdbg.btf.layouts import (
     FUNC_PROTO,
     FWD,
     LAYOUTS,
+    MAX_CHAIN,
     STRUCT,
+    TRANSPARENT,
     TYPE_WORDS,
     TYPEDEF,
     UNION,
@@ -48,6 +50,7 @@ IS_ENUM32 = mask_of((ENUM,))
 IS_ENUM64 = mask_of((ENUM64,))
 IS_TYPEDEF = mask_of((TYPEDEF,))
 IS_FWD = mask_of((FWD,))
+_IS_TRANSPARENT = mask_of(TRANSPARENT)
 #: What C names, with what it names in it; a mask for each, and a kind of it.
 NAMED_IN_C = (
     (IS_COMPOSITE, STRUCT),
@@ -158,6 +161,7 @@ class Columns:
         self.words.extend((0, 0, 0))
         self._ids = list(range(self.count))
         self._elements: dict[tuple[bytes, int], Elements] = {}
+        self._references: dict[tuple[bytes, int], tuple[list[int], list[int]]] = {}
 
     def ids_of(self, mask: bytes, level: Btf | None = None) -> list[int]:
         """Return the ids of some kinds, given as a mask; by default of all levels."""
@@ -181,6 +185,34 @@ class Columns:
         """Return one word of each record."""
         starts = map(self.start.__getitem__, ids)
         return map(self.words.__getitem__, map(add, starts, repeat(at)) if at else starts)
+
+    def leading_to(self, wanted: Iterable[int], *, through_arrays: bool) -> dict[int, int]:
+        """
+        Return what is one of some types by another name, and which; the types themselves, too.
+
+        :param through_arrays: What is an array of one counts.
+        """
+        chains = [self.references(_IS_TRANSPARENT, 2)]
+        if through_arrays:
+            chains.append(self.references(IS_ARRAY, TYPE_WORDS))
+        leads = {type_id: type_id for type_id in wanted}
+        for _ in range(MAX_CHAIN):
+            known = len(leads)
+            for above, targets in chains:
+                hits = map(leads.__contains__, targets)
+                for type_id, target in list(compress(zip(above, targets, strict=True), hits)):
+                    leads.setdefault(type_id, leads[target])
+            if len(leads) == known:
+                break
+        return leads
+
+    def references(self, mask: bytes, at: int) -> tuple[list[int], list[int]]:
+        """Return the types of some kinds, and one word of each; found once."""
+        known = self._references.get((mask, at))
+        if known is None:
+            ids = self.ids_of(mask)
+            known = self._references[mask, at] = ids, list(self.word(ids, at))
+        return known
 
     def elements(self, mask: bytes, kind: int, level: Btf) -> Elements:
         """Return what the own types of a kind, or of kinds alike, hold; cut out once."""

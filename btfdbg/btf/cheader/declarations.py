@@ -17,7 +17,9 @@ from itertools import compress, pairwise, repeat
 from operator import add
 
 from btfdbg.btf.cheader.c_layout import Types
+from btfdbg.btf.cheader.holders import not_to_be_aligned
 from btfdbg.btf.cheader.names import CNames
+from btfdbg.btf.cheader.padding import unnamed_bit_fields
 from btfdbg.btf.layouts import (
     ARRAY,
     CONST,
@@ -52,6 +54,8 @@ _MAX_DEPTH = 60
 # Characters of output per byte of BTF before nesting counts as hostile.
 _GROWTH = 64
 _FLOOR = 1 << 20
+# Bits of a gap that is a member, not thousands of lines; no kernel has one that is half as long.
+_FAR = 1 << 20
 
 
 NUL = "\0"
@@ -80,7 +84,13 @@ class Declarator(CNames):
         self._inside: set[int] = set()
         #: STRUCTs and UNIONs whose members have no layout in C; written as bytes.
         self.opaque: dict[int, str] = {}
+        #: Enumerators whose values their enums cannot hold, a line each.
+        self.unfit: list[str] = []
         self._budget = _FLOOR + _GROWTH * size
+        # Stand-ins for members in the scope that is being written.
+        self._stand_ins = 0
+        #: Found when first asked for.
+        self._not_aligned: set[int] | None = None
         self._know()
 
     def _know(self) -> None:
@@ -332,12 +342,15 @@ class Declarator(CNames):
             if signed or (record[2] < 4 and max(values) >> 8 * record[2]):
                 values = [value - (value >> 31 << 32) for value in values]
             suffix = ","
+        size = record[2]
+        if 0 < size < (8 if long else 4):
+            labels, values, unfit = self._fitting(type_id, labels, values, size)
+            lines += [f"{indent}/* {line} */" for line in unfit]
         lines += [
             f"{indent}{label} = {value}{suffix}"
             for label, value in zip(labels, values, strict=True)
         ]
         end = "\t" * level + "}"
-        size = record[2]
         if size == 1:
             end += " __attribute__((mode(byte)))"
         elif size == 2:
@@ -349,6 +362,25 @@ class Declarator(CNames):
         self._spend(len(text))
         return text
 
+    def _fitting(
+        self, type_id: int, labels: list[str], values: list[int], size: int
+    ) -> tuple[list[str], list[int], list[str]]:
+        """Return the enumerators that bytes of a size can hold, and a line for each other."""
+        negative = min(values) < 0
+        low, end = (-1 << 8 * size - 1, 1 << 8 * size - 1) if negative else (0, 1 << 8 * size)
+        both = list(zip(labels, values, strict=True))
+        fits = [row for row in both if low <= row[1] < end]
+        unfit = [
+            f"{label} = {value} does not fit into {size} bytes"
+            for label, value in both
+            if not low <= value < end
+        ]
+        if unfit:
+            self.unfit += [f"{self.tag_name(type_id) or 'enum'}: {line}" for line in unfit]
+            if not fits:  # C has no enum without a value
+                fits = [(self._numbered(self._ident_counts, "__none"), 0)]
+        return [label for label, _ in fits], [value for _, value in fits], unfit
+
     def composite(self, type_id: int, level: int, *, unnamed: bool = False) -> str:
         """
         Return the definition of a STRUCT or UNION, padding and attributes included.
@@ -357,6 +389,8 @@ class Declarator(CNames):
         """
         types = self.types
         words = types.words
+        if not level:
+            self._stand_ins = 0
         at, end = types.start[type_id], types.start[type_id + 1]
         struct = types.kind[type_id] == STRUCT
         align = types.align[type_id]
@@ -395,7 +429,7 @@ class Declarator(CNames):
                 body += self._padding(bits, 8 * size, align, unit, indent, packed, between=False)
         elif size and type_id not in self.opaque and types.natural_size(type_id) < size:
             # Its members are not known, or it is aligned to more than they are.
-            body += f"\n{indent}unsigned char __size[{size}];"
+            body += f"\n{indent}unsigned char {self._stand_in()}[{size}];"
         if members or size:
             body += "\n" + "\t" * level
         text = f"{head} {{{body}}}"
@@ -433,7 +467,13 @@ class Declarator(CNames):
         self.opaque[type_id] = what
         align = types.align_of(type_id)
         aligned = "" if types.packed[type_id] else f" __attribute__((aligned({align})))"
-        return f"\n{indent}/* {what} */\n{indent}unsigned char __size[{size}]{aligned};"
+        name = self._stand_in()
+        return f"\n{indent}/* {what} */\n{indent}unsigned char {name}[{size}]{aligned};"
+
+    def _stand_in(self) -> str:
+        """Return a name for what takes members' room: unnamed ones are in the outer's scope."""
+        self._stand_ins += 1
+        return "__size" if self._stand_ins == 1 else f"__size___{self._stand_ins}"
 
     def _members(
         self, type_id: int, level: int, name_offs: list[int], offsets: list[int]
@@ -482,7 +522,9 @@ class Declarator(CNames):
             elif member in lefts:
                 text = f"{lefts[member]}{name}{rights[member]}"
             else:
+                outside, self._stand_ins = self._stand_ins, 0
                 text = self.declare(member, name, level + 1)
+                self._stand_ins = outside
             if bits:
                 append(f"\n{indent}{text}: {bits};")
                 at = offset + bits
@@ -523,10 +565,14 @@ class Declarator(CNames):
         """Return the bytes of the largest unit that a struct's padding may be made of."""
         types = self.types
         unit = types.pointer_size
-        # What is of another size is aligned to less, and must not be aligned to more.
-        if types.packed[type_id] or types.words[types.start[type_id] + 2] % unit == 0:
+        if types.packed[type_id]:
             return unit
-        return types.align_of(type_id)
+        align = types.align_of(type_id)
+        if align >= unit:
+            return unit
+        if self._not_aligned is None:
+            self._not_aligned = not_to_be_aligned(types, unit)
+        return align if type_id in self._not_aligned else unit
 
     def _padding(
         self,
@@ -540,41 +586,20 @@ class Declarator(CNames):
         between: bool,
     ) -> str:
         """
-        Return unnamed bit-fields that bring the next member to its place.
+        Return what brings the next member to its place, see ``padding``.
 
-        On arm64 they align what they are in, as members do: those of no width always, others
-        unless the struct is packed.
-
-        :param at: Bit after the last member; ``end``: that of the next.
-        :param align: Bytes to which a compiler would align the next by itself.
-        :param largest: Bytes of the largest unit.
-        :param packed: Not 0 if the struct is.
-        :param between: Both neighbours are bit-fields.
+        A gap that would take too many lines is a member.
         """
-        units = (("long", 8 * self.types.pointer_size), ("int", 32), ("short", 16), ("char", 8))
-        name, width = units[-1]
-        start = at
-        for name, width in units:  # noqa: B007 # used after the loop
-            if width > 8 * largest:
-                continue
-            start = -(-at // width) * width
-            if start <= end:
-                break
         out: list[str] = []
-        if at < start <= end:
-            # A compiler closes this gap by itself, unless it would stop earlier or
-            # put the padding that follows into the gap.
-            natural = -(-at // (8 * align)) * (8 * align)
-            fits_before = start != end and end - start <= start - at
-            # In a packed struct it closes none but those within a byte.
-            closes = natural == start or (start != end and not packed)
-            if between or not closes or fits_before:
-                out.append(f"\n{indent}{name}: {start - at if between or packed else 0};")
-            at = start
-        full, rest = divmod(end - at, width)
-        self._spend(full * (len(indent) + 10))
-        out += [f"\n{indent}{name}: {width};"] * full
-        if rest:
-            name = next(n for n, w in reversed(units) if w >= rest)
-            out.append(f"\n{indent}{name}: {rest};")
+        if end - at > _FAR:
+            at = -(-at // 8) * 8
+            size, rest = divmod(end - at, 8)
+            out.append(f"\n{indent}unsigned char {self._stand_in()}[{size}];")
+            at = end - rest
+        for name, width, count in unnamed_bit_fields(
+            at, end, align, largest, self.types.pointer_size, packed=bool(packed), between=between
+        ):
+            line = f"\n{indent}{name}: {width};"
+            self._spend(count * len(line))
+            out.append(line * count)
         return "".join(out)

@@ -85,7 +85,7 @@ def dump_c(
         yield from asserted(dump)
     if remarks is not None:
         opaque = [f"{dump.decl.tag(at)}: {what}" for at, what in dump.decl.opaque.items()]
-        remarks += _remarks(adapted.changes, dump.left_out, opaque)
+        remarks += _remarks(adapted.changes, dump.left_out + dump.decl.unfit, opaque)
     yield from again(adapted.macros)
     yield _TAIL
 
