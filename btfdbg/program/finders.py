@@ -334,6 +334,10 @@ class BtfFinders:
             return drgn.Object(
                 prog, prog.function_type(prog.void_type(), (), False), address=sym.address
             )
+        if name in probed.POINTED_AT:
+            struct, member = probed.POINTED_AT[name]
+            pointer = self.session.prog.type(struct).member(member).type
+            return drgn.Object(self.session.prog, pointer.type, address=sym.address)
         return None
 
     def _variable(self, name: str, symbols: list[Sym]) -> drgn.Object | None:

@@ -95,6 +95,11 @@ FUNCTIONS = frozenset(
 """Functions that drgn asks for only to know whether they exist; some are ``__init`` or
 ``__meminit`` code, for which pahole writes no FUNC, one is always inlined."""
 
+POINTED_AT = {"special_mapping_name": ("struct vm_operations_struct", "name")}
+"""Functions whose addresses drgn compares, and the member that points to such, whose type they
+have: Debian's BTF of 5.10 has no static functions on arm64. Facts: ``mm/mmap.c``
+(special_mapping_vmops)."""
+
 SYMBOLS = frozenset(("__start_init_task", "__end_init_task"))
 """Symbols of the kernel's linker script that drgn asks for, to know how large a stack is."""
 
@@ -127,7 +132,7 @@ def is_of_kernel(name: str) -> bool:
     A module's of that name is another one, and reading all modules' symbols to learn that
     there is none takes longer than a backtrace.
     """
-    return name in DECLARATIONS or name in FUNCTIONS
+    return name in DECLARATIONS or name in FUNCTIONS or name in POINTED_AT
 
 
 def is_constant(name: str) -> bool:
