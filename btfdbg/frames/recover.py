@@ -112,6 +112,8 @@ class Recovery:
                 walked.append(caller)
                 frame = caller
             known, firm = self._carried(frame, following)
+        if walked and len(walked) < MAX_FRAMES:
+            self._name_beginning(walked[-1])
         self._share_current(walked)
         for outer, inner in zip(reversed(walked[1:]), reversed(walked[:-1]), strict=True):
             self._learn_by_way(outer)
@@ -160,6 +162,28 @@ class Recovery:
         caller.is_left_out = True
         frame.caller, frame.left_out = caller.function.names[0], caller
         return caller
+
+    def _name_beginning(self, frame: Walked) -> None:
+        """
+        The function that the last frame returns to, where the unwinder ends before it.
+
+        A kernel thread of arm64 begins with x29 of 0 (copy_thread() in
+        ``arch/arm64/kernel/process.c``, before v5.14): drgn takes a record that says so for the
+        stack's end, though its return address is in ret_from_fork.
+        """
+        record = frame.raw.registers.get(FRAME_POINTER)
+        if self.arch.RETURN_ADDRESS_ON_STACK or frame.raw.interrupted or not record:
+            return
+        if frame.caller or self.text.word(record) != 0:
+            return
+        back = self.text.word(record + 8) or 0
+        pc = back | M64 ^ ADDRESS_BITS
+        function = self.text.function(pc - 1) if back >> 63 else ""
+        if isinstance(function, str):
+            return
+        flow = self.flow(function)
+        if not flow.problem and flow.call_before(pc) is not None:
+            frame.caller = function.names[0]
 
     def _walk_one(
         self,

@@ -164,3 +164,33 @@ def test_the_outermost_frame_passes_where_it_is(back: int, known: int | None) ->
     )
     assert entry.problem == "it is the last frame: nothing says where it ends"
     assert outer.env.entry(("entry", "x0"), 64) == known
+
+
+def _outermost(record: int, back: int, *, interrupted: bool = False) -> Walked:
+    """A sleeping task's last frame: ``outer``, whose record is as given."""
+    stack = dict.fromkeys(range(STACK, STACK + 0x400, 8), 0)
+    stack |= {OUTER_SP: record, OUTER_SP + 8: back}
+    frames = [RawFrame(OUTER + 16, None, interrupted, {"x29": OUTER_SP})]
+    return _recovery(stack).walk(frames)[0]
+
+
+def test_what_the_last_frame_returns_to_is_named_where_its_record_ends_the_stack() -> None:
+    assert _outermost(0, ENTRY + 8).caller == "entry"
+
+
+@pytest.mark.parametrize(
+    ("record", "back"),
+    [
+        (OUTER_SP + 0x40, ENTRY + 8),  # the stack goes on
+        (0, 0),  # user space
+        (0, ENTRY + 4),  # no call stands before it
+        (0, TEXT + 0x300),  # no function is there
+        (0, (ENTRY + 8) & (1 << 63) - 1),  # not the kernel's
+    ],
+)
+def test_what_does_not_begin_a_stack_is_not_named(record: int, back: int) -> None:
+    assert _outermost(record, back).caller == ""
+
+
+def test_of_an_interrupted_function_the_record_may_be_its_caller_s() -> None:
+    assert _outermost(0, ENTRY + 8, interrupted=True).caller == ""

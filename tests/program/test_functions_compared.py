@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import pytest
 
 import btfdbg
+from btfdbg.btf import Btf, TypeId
+from btfdbg.kallsyms.choice import own_ids
 from btfdbg.program import finders
 from btfdbg.variables import probed
 
@@ -18,10 +21,9 @@ def test_a_function_without_prototype_is_as_the_member_that_points_to_such(
     prog = btfdbg.program_from_core_dump(x86_core)
     known = prog.function(name)
 
-    def without_it(btf: object, asked: str, kinds: object) -> tuple[int, ...]:
-        return () if asked == name else finders_own_ids(btf, asked, kinds)
+    def without_it(btf: Btf, asked: str, kinds: Collection[int]) -> Sequence[TypeId]:
+        return () if asked == name else own_ids(btf, asked, kinds)
 
-    finders_own_ids = finders.own_ids
     monkeypatch.setattr(finders, "own_ids", without_it)
     other = btfdbg.program_from_core_dump(x86_core).function(name)
     assert other.address_ == known.address_
