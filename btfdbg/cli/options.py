@@ -115,7 +115,9 @@ LOOK: tuple[Row, ...] = (
         {
             "choices": ("debug", "info", "warning", "error", "critical", "none"),
             "default": "warning",
-            "help": "messages on stderr of at least this level (default: warning)",
+            "metavar": "LEVEL",
+            "help": "messages on stderr of at least this level: debug, info, warning (default),"
+            " error, critical or none",
         },
     ),
     (

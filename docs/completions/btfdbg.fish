@@ -75,7 +75,7 @@ complete -c btfdbg -n _shtab_btfdbg_using -s s -l symbols -xka "(__fish_complete
 complete -c btfdbg -n _shtab_btfdbg_using -l unpack -d 'unpack a CORE that is compressed (.gz, .xz, .zst, .bz2) into the cache'
 complete -c btfdbg -n _shtab_btfdbg_using -l no-cache -d 'neither read nor write what earlier runs found out about this kernel'
 complete -c btfdbg -n _shtab_btfdbg_using -l color -xka "auto always never" -d color
-complete -c btfdbg -n _shtab_btfdbg_using -l log-level -xka "debug info warning error critical none" -d 'messages on stderr of at least this level (default: warning)'
+complete -c btfdbg -n _shtab_btfdbg_using -l log-level -xka "debug info warning error critical none" -d 'messages on stderr of at least this level: debug, info, warning (default), error, critical or none'
 complete -c btfdbg -n _shtab_btfdbg_using -s q -l quiet -d 'no messages, no banner'
 complete -c btfdbg -n '_shtab_btfdbg_using; and test $_shtab_btfdbg_npos -eq 0' -a info -d 'what the dump holds and how it was found'
 complete -c btfdbg -n '_shtab_btfdbg_using info' -s h -l help -d 'show this help message and exit'
@@ -93,7 +93,7 @@ complete -c btfdbg -n '_shtab_btfdbg_using info' -s s -l symbols -xka "(__fish_c
 complete -c btfdbg -n '_shtab_btfdbg_using info' -l unpack -d 'unpack a CORE that is compressed (.gz, .xz, .zst, .bz2) into the cache'
 complete -c btfdbg -n '_shtab_btfdbg_using info' -l no-cache -d 'neither read nor write what earlier runs found out about this kernel'
 complete -c btfdbg -n '_shtab_btfdbg_using info' -l color -xka "auto always never" -d color
-complete -c btfdbg -n '_shtab_btfdbg_using info' -l log-level -xka "debug info warning error critical none" -d 'messages on stderr of at least this level (default: warning)'
+complete -c btfdbg -n '_shtab_btfdbg_using info' -l log-level -xka "debug info warning error critical none" -d 'messages on stderr of at least this level: debug, info, warning (default), error, critical or none'
 complete -c btfdbg -n '_shtab_btfdbg_using info' -s q -l quiet -d 'no messages, no banner'
 complete -c btfdbg -n '_shtab_btfdbg_using info' -l json -d machine-readable
 complete -c btfdbg -n '_shtab_btfdbg_using info' -l save-vmcoreinfo -xka "(__fish_complete_path (commandline -ct))" -d 'write the VMCOREINFO text, found or recovered; - writes nothing else to stdout'
@@ -114,7 +114,7 @@ complete -c btfdbg -n '_shtab_btfdbg_using report' -l symbols -xka "(__fish_comp
 complete -c btfdbg -n '_shtab_btfdbg_using report' -l unpack -d 'unpack a CORE that is compressed (.gz, .xz, .zst, .bz2) into the cache'
 complete -c btfdbg -n '_shtab_btfdbg_using report' -l no-cache -d 'neither read nor write what earlier runs found out about this kernel'
 complete -c btfdbg -n '_shtab_btfdbg_using report' -l color -xka "auto always never" -d color
-complete -c btfdbg -n '_shtab_btfdbg_using report' -l log-level -xka "debug info warning error critical none" -d 'messages on stderr of at least this level (default: warning)'
+complete -c btfdbg -n '_shtab_btfdbg_using report' -l log-level -xka "debug info warning error critical none" -d 'messages on stderr of at least this level: debug, info, warning (default), error, critical or none'
 complete -c btfdbg -n '_shtab_btfdbg_using report' -s q -l quiet -d 'no messages, no banner'
 complete -c btfdbg -n '_shtab_btfdbg_using report' -l log -xka "(__fish_complete_path (commandline -ct))" -d 'a kernel log instead of a dump; - for stdin'
 complete -c btfdbg -n '_shtab_btfdbg_using report' -l format -xka "text json html" -d format
@@ -140,7 +140,7 @@ complete -c btfdbg -n '_shtab_btfdbg_using signature' -s s -l symbols -xka "(__f
 complete -c btfdbg -n '_shtab_btfdbg_using signature' -l unpack -d 'unpack a CORE that is compressed (.gz, .xz, .zst, .bz2) into the cache'
 complete -c btfdbg -n '_shtab_btfdbg_using signature' -l no-cache -d 'neither read nor write what earlier runs found out about this kernel'
 complete -c btfdbg -n '_shtab_btfdbg_using signature' -l color -xka "auto always never" -d color
-complete -c btfdbg -n '_shtab_btfdbg_using signature' -l log-level -xka "debug info warning error critical none" -d 'messages on stderr of at least this level (default: warning)'
+complete -c btfdbg -n '_shtab_btfdbg_using signature' -l log-level -xka "debug info warning error critical none" -d 'messages on stderr of at least this level: debug, info, warning (default), error, critical or none'
 complete -c btfdbg -n '_shtab_btfdbg_using signature' -s q -l quiet -d 'no messages, no banner'
 complete -c btfdbg -n '_shtab_btfdbg_using signature' -l log -xka "(__fish_complete_path (commandline -ct))" -d 'a kernel log instead of a dump; - for stdin'
 complete -c btfdbg -n '_shtab_btfdbg_using signature' -l why -d 'the rule that kept or skipped each frame'
@@ -198,7 +198,7 @@ complete -c btfdbg -n '_shtab_btfdbg_using isf' -s s -l symbols -xka "(__fish_co
 complete -c btfdbg -n '_shtab_btfdbg_using isf' -l unpack -d 'unpack a CORE that is compressed (.gz, .xz, .zst, .bz2) into the cache'
 complete -c btfdbg -n '_shtab_btfdbg_using isf' -l no-cache -d 'neither read nor write what earlier runs found out about this kernel'
 complete -c btfdbg -n '_shtab_btfdbg_using isf' -l color -xka "auto always never" -d color
-complete -c btfdbg -n '_shtab_btfdbg_using isf' -l log-level -xka "debug info warning error critical none" -d 'messages on stderr of at least this level (default: warning)'
+complete -c btfdbg -n '_shtab_btfdbg_using isf' -l log-level -xka "debug info warning error critical none" -d 'messages on stderr of at least this level: debug, info, warning (default), error, critical or none'
 complete -c btfdbg -n '_shtab_btfdbg_using isf' -s q -l quiet -d 'no messages, no banner'
 complete -c btfdbg -n '_shtab_btfdbg_using isf' -s o -l output -xka "(__fish_complete_path (commandline -ct))" -d 'where to write it: .json, .json.xz, .json.gz or .json.bz2'
 complete -c btfdbg -n '_shtab_btfdbg_using isf' -l as-dwarf2json -d 'name dwarf2json as the producer: volatility3'"'"'s linux.hidden_modules takes no other'
@@ -219,7 +219,7 @@ complete -c btfdbg -n '_shtab_btfdbg_using export-vmlinux' -s s -l symbols -xka 
 complete -c btfdbg -n '_shtab_btfdbg_using export-vmlinux' -l unpack -d 'unpack a CORE that is compressed (.gz, .xz, .zst, .bz2) into the cache'
 complete -c btfdbg -n '_shtab_btfdbg_using export-vmlinux' -l no-cache -d 'neither read nor write what earlier runs found out about this kernel'
 complete -c btfdbg -n '_shtab_btfdbg_using export-vmlinux' -l color -xka "auto always never" -d color
-complete -c btfdbg -n '_shtab_btfdbg_using export-vmlinux' -l log-level -xka "debug info warning error critical none" -d 'messages on stderr of at least this level (default: warning)'
+complete -c btfdbg -n '_shtab_btfdbg_using export-vmlinux' -l log-level -xka "debug info warning error critical none" -d 'messages on stderr of at least this level: debug, info, warning (default), error, critical or none'
 complete -c btfdbg -n '_shtab_btfdbg_using export-vmlinux' -s q -l quiet -d 'no messages, no banner'
 complete -c btfdbg -n '_shtab_btfdbg_using export-vmlinux' -s o -l output -xka "(__fish_complete_path (commandline -ct))" -d 'where to write it'
 complete -c btfdbg -n '_shtab_btfdbg_using export-vmlinux' -l runtime -d 'addresses as in memory, KASLR applied (for gdb); crash and drgn want the others'
@@ -242,7 +242,7 @@ complete -c btfdbg -n '_shtab_btfdbg_using gdbserver' -s s -l symbols -xka "(__f
 complete -c btfdbg -n '_shtab_btfdbg_using gdbserver' -l unpack -d 'unpack a CORE that is compressed (.gz, .xz, .zst, .bz2) into the cache'
 complete -c btfdbg -n '_shtab_btfdbg_using gdbserver' -l no-cache -d 'neither read nor write what earlier runs found out about this kernel'
 complete -c btfdbg -n '_shtab_btfdbg_using gdbserver' -l color -xka "auto always never" -d color
-complete -c btfdbg -n '_shtab_btfdbg_using gdbserver' -l log-level -xka "debug info warning error critical none" -d 'messages on stderr of at least this level (default: warning)'
+complete -c btfdbg -n '_shtab_btfdbg_using gdbserver' -l log-level -xka "debug info warning error critical none" -d 'messages on stderr of at least this level: debug, info, warning (default), error, critical or none'
 complete -c btfdbg -n '_shtab_btfdbg_using gdbserver' -s q -l quiet -d 'no messages, no banner'
 complete -c btfdbg -n '_shtab_btfdbg_using gdbserver' -l listen -x -d 'where gdb connects to (default: 127.0.0.1:1234; port 0: any that is free)'
 complete -c btfdbg -n '_shtab_btfdbg_using gdbserver' -l stdio -d 'speak on standard input and output: target remote | btfdbg gdbserver --stdio CORE'

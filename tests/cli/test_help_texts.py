@@ -16,7 +16,6 @@ from btfdbg.commands.text import fold
 
 # An example is one line, to be copied.
 _EXAMPLE = re.compile(r"^  btfdbg ")
-_CHOICES = re.compile(r"\[--log-level \{[a-z,]+\}\]")
 
 
 @pytest.mark.parametrize("command", [("btf", verb) for verb in VERBS] + [(s,) for s in SUBCOMMANDS])
@@ -30,7 +29,7 @@ def test_help_fits_into_80_columns(
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("usage: btfdbg ")
     wide = [line for line in lines if len(line) > 80]
-    assert [x for x in wide if not _EXAMPLE.match(x) and not _CHOICES.search(x)] == []
+    assert [x for x in wide if not _EXAMPLE.match(x)] == []
 
 
 def test_the_first_help_fits_into_80_columns(
