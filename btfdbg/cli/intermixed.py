@@ -11,8 +11,10 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
+from btfdbg.cli.brief import Brief
 
-class Intermixed(argparse.ArgumentParser):
+
+class Intermixed(Brief):
     """A parser, of a subcommand too, that takes operands wherever they stand."""
 
     _is_inside = False

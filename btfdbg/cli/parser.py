@@ -13,6 +13,7 @@ from typing import Any
 
 import btfdbg
 from btfdbg.cli import options
+from btfdbg.cli.brief import Brief
 from btfdbg.cli.options import SUBCOMMANDS, Subcommand
 
 _WIDTH = 36
@@ -38,7 +39,7 @@ def _usage() -> str:
     return "\n" + "\n".join(" " * _INDENT + line for line in lines)
 
 
-class Parser(argparse.ArgumentParser):
+class Parser(Brief):
     """
     Options that may stand before CORE or between CORE and SCRIPT, never after SCRIPT.
 
@@ -125,7 +126,7 @@ def subcommand_parser(command: Subcommand) -> argparse.ArgumentParser:
         parser = Parser(command)
         parser.add_argument("core", metavar="CORE", nargs="?", help="the dump")
     else:
-        parser = argparse.ArgumentParser(prog=f"btfdbg {command.name}", allow_abbrev=False)
+        parser = Brief(prog=f"btfdbg {command.name}", allow_abbrev=False)
     doc = (module.__doc__ or "").strip()
     text = doc.partition("\n\nOwns")[0].partition(": ")[2]
     parser.description = fold(text[:1].upper() + text[1:])

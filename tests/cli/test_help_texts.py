@@ -56,6 +56,30 @@ def test_the_prompts_help_fits_into_80_columns_but_for_a_list_that_a_terminal_br
     assert [x for x in lines if len(x) > 80 and not re.match(r"  [a-z/*]+ {2,}", x)] == []
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--nosuch"], "btfdbg: error: unrecognized arguments: --nosuch; btfdbg --help lists"),
+        (["report", "--format", "x"], "invalid choice: 'x'"),
+        (["isf", "CORE"], "required: -o/--output; btfdbg isf --help lists what it takes"),
+        (["triage"], "btfdbg triage: error: the following arguments are required: PATH; "),
+        (["btf", "nosuch"], "btfdbg btf --help lists what it takes"),
+        (["btf", "dump"], "btfdbg btf dump --help lists what it takes"),
+        (["vars", "list"], "btfdbg vars list --help lists what it takes"),
+    ],
+)
+def test_a_mistake_is_one_line_that_says_what_lists_more(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(words)
+    assert end.value.code == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert said in err
+    assert err.count("\n") == 1
+
+
 def test_rows_are_folded_below_what_they_say_and_examples_are_left() -> None:
     text = "a b c\nd e\n\nraw   one two\n      three\nx     y\n\n  left as it   is, however long"
     assert fold(text, 11) == (
