@@ -153,11 +153,11 @@ def signature(types: Types, proto: int) -> Signature:
     if len(declared) > _MAX_PARAMETERS:
         return Signature((), problem="its prototype is not one")
     place = _SysV(types) if types.machine == "x86_64" else _Aapcs64(types)
-    bare = tuple(Param(p.name or "", p.type, 0, ()) for p in declared)
     try:
         place.result(t.type)
         params = tuple(place.next(p.name or "", p.type) for p in declared)
     except _Unmappable as e:
+        bare = tuple(Param(p.name or "", p.type, 0, ()) for p in declared)
         return Signature(bare, variadic=variadic, problem=str(e))
     return Signature(params, place.stack_words, variadic, taken=place.used)
 

@@ -144,13 +144,11 @@ class Asked:
 
 
 def _digest(code: Code, stack_arguments: int, answers: list[object], ends: list[int]) -> bytes:
-    digest = blake2b(digest_size=_DIGEST, person=b"btfdbg-flow")
-    digest.update(f"{code.start:x} {code.end:x} {stack_arguments} {ends}".encode())
+    parts = [f"{code.start:x} {code.end:x} {stack_arguments} {ends}".encode()]
     for answer in answers:
         data = answer if isinstance(answer, bytes) else repr(answer).encode()
-        digest.update(b"%d:" % len(data))
-        digest.update(data)
-    return digest.digest()
+        parts += (b"%d:" % len(data), data)
+    return blake2b(b"".join(parts), digest_size=_DIGEST, person=b"btfdbg-flow").digest()
 
 
 def _answered(code: Code, stack_arguments: int, flat: array[int]) -> tuple[bytes, list[object]]:

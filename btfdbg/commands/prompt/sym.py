@@ -74,7 +74,8 @@ def sym(session: Session, args: argparse.Namespace) -> Table | None:
     if args.list:
         return _table(args, list(_functions(session, args.list)))
     if args.list is not None:
-        return _table(args, [(s, 0, "") for s in _kernel(session)])
+        # One by one: a list of 160,000 takes 30 MiB.
+        return _table(args, ((s, 0, "") for s in _kernel(session)))
     if args.modules or args.module is not None:
         return _table(args, _of_modules(session, args.module))
     for string in args.string or ():
