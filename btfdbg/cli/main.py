@@ -309,7 +309,7 @@ def open_for(
     from btfdbg.program.plugins import skip_own_plugins
 
     skip_own_plugins()
-    from btfdbg.program.attach import Options, register
+    from btfdbg.program.attach import Options, register, require_given
 
     vmcoreinfo = read_vmcoreinfo(args.vmcoreinfo)
     if args.live:
@@ -340,17 +340,15 @@ def open_for(
         from btfdbg.cli.sigbus import end_with_a_message
 
         end_with_a_message(info.path)
-    session = register(
-        prog,
-        Options(
-            btf=optional_path(args.btf),
-            btf_extra=tuple(Path(extra) for extra in args.btf_extra),
-            kallsyms=optional_path(args.kallsyms),
-            modules_dir=optional_path(args.modules_dir),
-            is_file=not args.live and args.qemu is None,
-        ),
-        info,
+    session_options = Options(
+        btf=optional_path(args.btf),
+        btf_extra=tuple(Path(extra) for extra in args.btf_extra),
+        kallsyms=optional_path(args.kallsyms),
+        modules_dir=optional_path(args.modules_dir),
+        is_file=not args.live and args.qemu is None,
     )
+    session = register(prog, session_options, info)
+    require_given(session, session_options)
     if modules:
         from btfdbg.program.modules import wanting
 

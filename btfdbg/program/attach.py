@@ -136,6 +136,23 @@ def register(
     return session
 
 
+def require_given(session: Session, options: Options) -> None:
+    """
+    Refuse a file that was given for what the dump may lack, and has none of it.
+
+    Without this a command would fail for the want of types or symbols, and not name the file.
+
+    :raises DebugInfoError: ``btf`` gave no types, or ``kallsyms`` no symbols.
+    """
+    for name, file, gave in (
+        ("btf", options.btf, session.has_btf),
+        ("kallsyms", options.kallsyms, session.symbols is not None),
+    ):
+        note = next((n for n in session.notes if n.step == name), None)
+        if file is not None and not gave and note is not None:
+            raise DebugInfoError(f"--{name} {note.what}", step=name, hint=note.hint)
+
+
 def _nothing(session: Session, failure: DebugInfoError) -> DebugInfoError:
     """What opening the dump remarked explains best why nothing was found in it."""
     remark = next((n for n in session.notes if n.step == "open"), None)

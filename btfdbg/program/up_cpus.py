@@ -56,7 +56,7 @@ def has_died(prog: drgn.Program) -> bool:
     """Whether a CPU was in panic(); where that cannot be told, a dump is a sign of it."""
     try:
         return bool(prog["panic_cpu"].counter.value_() != -1)
-    except (LookupError, AttributeError, drgn.FaultError):
+    except (LookupError, AttributeError, drgn.FaultError, drgn.ObjectAbsentError):
         return True
 
 

@@ -19,7 +19,7 @@ import drgn
 
 from btfdbg.errors import DebugInfoError
 from btfdbg.lazy_dataclass import dataclass, field, replace
-from btfdbg.program.attach import Options, attach
+from btfdbg.program.attach import Options, attach, require_given
 from btfdbg.program.session import Session
 from btfdbg.trim import needs
 from btfdbg.trim.kdump_writer import Description, write
@@ -160,6 +160,7 @@ def _read_of(
     """
     look = replace(options or Options(), search=recorder.look)
     session = attach(recorder.prog, look, recorder.info)
+    require_given(session, look)
     problems = [] if more is None else needs.touch_all(recorder, session, more)
     if exercise is not None:
         exercise(session)

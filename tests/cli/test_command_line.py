@@ -42,6 +42,25 @@ def test_code_runs_with_prog_bound(x86_core: Path) -> None:
     assert (result.returncode, result.stdout, result.stderr) == (0, "b'swapper/0'\n", "")
 
 
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [("--btf", "no BTF in it"), ("--kallsyms", "0 symbols, not the map of a kernel")],
+)
+def test_a_given_file_that_has_nothing_is_refused_by_name(
+    option: str, said: str, x86_core: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "notes"
+    file.write_text("root:x:0:0\n")
+    for rest in (("-x", "bt"), ("-e", "1")):
+        assert_one_line(run(x86_core, option, file, *rest), f"{option} {file}: {said}")
+    assert_one_line(run("info", x86_core, option, file), f"{option} {file}: {said}")
+    out = tmp_path / "out"
+    assert_one_line(run("trim", x86_core, out, option, file), f"{option} {file}: {said}")
+    assert not out.exists()
+    missing = tmp_path / "missing"
+    assert_one_line(run(x86_core, option, missing, "-x", "bt"), f"{option} {missing}: No such")
+
+
 def test_code_given_twice_runs_in_turn(x86_core: Path) -> None:
     result = run(x86_core, "-e", "x = 1", "-e", "for _ in range(2): print(x)", "-e", "print(2)")
     assert (result.returncode, result.stdout, result.stderr) == (0, "1\n1\n2\n", "")

@@ -106,6 +106,16 @@ def test_a_kernel_that_did_not_panic_is_believed(oops_core: Path) -> None:
     assert list(for_each_online_cpu(session.prog)) == [0]
 
 
+def test_a_variable_without_an_address_does_not_tell_that_nothing_died() -> None:
+    prog = drgn.Program()
+    int_ = prog.int_type("int", 4, True)
+    atomic = prog.struct_type("atomic_t", 4, (drgn.TypeMember(int_, "counter"),))
+    prog.register_object_finder(
+        "absent", lambda prog, name, flags, filename: drgn.Object(prog, atomic), enable_index=0
+    )
+    assert up_cpus.has_died(prog)
+
+
 def test_a_cpu_that_was_not_brought_up_is_named_and_passed_over(
     oops_core: Path, capsys: Text
 ) -> None:
