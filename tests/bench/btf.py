@@ -100,11 +100,14 @@ def main() -> int:
         "from mmap import ACCESS_READ, mmap; from btfdbg.btf.btf import Btf; "
         f"f = open({vmlinux!r}, 'rb'); Btf.parse(mmap(f.fileno(), 0, access=ACCESS_READ))"
     )
+    kept = mapped.replace("btf.btf import Btf", "cli.btf.remembered import parse")
+    kept = kept.replace("Btf.parse(", "parse(")
     plans: dict[str, dict[str, list[list[str]]]] = {
         "floor: the interpreter": {"python": [[sys.executable, "-c", "pass"]]},
         "index": {
             "btfdbg, file mapped": [[sys.executable, "-c", mapped]],
             "btfdbg, file read": [[sys.executable, "-c", index]],
+            "btfdbg, file mapped, a base of earlier verbs": [[sys.executable, "-c", kept]],
         },
         "raw dump": {"btfdbg": [[*ours, "dump", vmlinux, "-o", at("raw")]]},
         "C dump": {"btfdbg": [[*ours, "dump", "--format", "c", vmlinux, "-o", at("h")]]},

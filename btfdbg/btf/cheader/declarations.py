@@ -400,7 +400,10 @@ class Declarator(CNames):
         indent = "\t" * (level + 1)
         size = words[at + 2]
         members = types.below[type_id]
-        head = self.tag(type_id) if not unnamed else "struct" if struct else "union"
+        if unnamed:
+            head = "struct" if struct else "union"
+        else:
+            head = self._texts.get(type_id) or self.tag(type_id)
         lefts = self._lefts
         name_offs = words[at + 3 : end : 3].tolist()
         if (
@@ -435,7 +438,9 @@ class Declarator(CNames):
         text = f"{head} {{{body}}}"
         if packed:
             text += " __attribute__((packed))"
-        self._spend(len(text))
+        self._budget -= len(text)
+        if self._budget < 0:
+            self._spend(0)
         return text
 
     def _guarded_members(

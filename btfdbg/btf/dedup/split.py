@@ -105,6 +105,8 @@ class _Split:
         self.index.take_names({key[1] for key in self.tags}, self.tags, functions)
         self.ambiguous: set[TagKey] = set()
         self.by_record: dict[bytes, int] = {}
+        #: At the beginning of a round: the base's types stand for themselves.
+        self._first_ids = [*range(self.start), *[_UNKNOWN] * len(self.graph.words)]
         self.ids: list[int] = []
         self.defined_here: set[TagKey] = set()
         # Tags that mean a certain definition here, because that says more.
@@ -254,8 +256,7 @@ class _Split:
 
     def _round(self) -> None:
         self.by_record = {}
-        self.ids = list(range(self.start))
-        self.ids += [_UNKNOWN] * len(self.graph.words)
+        self.ids = self._first_ids.copy()
         aliases: list[tuple[int, int]] = []
         for key, tag in self.tags.items():
             if key not in self.ambiguous:

@@ -14,12 +14,16 @@ from btfdbg.btf.btf import Btf
 from btfdbg.btf.header import Header
 from btfdbg.errors import BtfFormatError
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mmap import mmap
+
 _KIND = "btf-records-1"
 # Bytes of types that take longer to index than an entry to find and to read.
 _LARGE = 1 << 19
 
 
-def parse(data: bytes) -> Btf:
+def parse(data: bytes | mmap) -> Btf:
     """
     As :meth:`btfdbg.btf.btf.Btf.parse`, without a base.
 
