@@ -33,6 +33,10 @@ def module_text(module: drgn.Module, part: int | None) -> ModuleText | None:
     if not isinstance(module, drgn.RelocatableModule):
         return None
     obj = module.object
+    try:
+        obj = obj[0].read_()  # at once: for each member page tables would be walked
+    except drgn.FaultError:
+        pass
     if part is not None:
         start, size = obj.mem[part].base.value_(), obj.mem[part].size.value_()
     else:

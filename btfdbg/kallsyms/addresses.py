@@ -239,8 +239,8 @@ class Addresses:
             return self._windows[number]
         except KeyError:
             pass
-        window = self._decode(number)
-        if window is None or not self._fits(number, window):
+        window, edges = self._with_edges(number)
+        if window is None or not _fits(window, *edges):
             self._audit()
             return self._windows[number]
         self._windows[number] = window
@@ -249,10 +249,11 @@ class Addresses:
     def _decode(self, number: int) -> _Window | None:
         """A window as it stands there; None if it cannot be read, or goes down."""
         first = number * WINDOW
-        count = min(WINDOW, self.count - first)
-        raw = self._raw(first, count)
-        if raw is None:
-            return None
+        raw = self._raw(first, min(WINDOW, self.count - first))
+        return None if raw is None else self._decoded(number, raw)
+
+    def _decoded(self, number: int, raw: array[int]) -> _Window | None:
+        first = number * WINDOW
         window = self._at_once(first, raw)
         if window is not None:
             return window
@@ -315,18 +316,22 @@ class Addresses:
         places = range(start, start + 4 * len(raw), 4)
         return [(place + value) & _MASK64 for place, value in zip(places, raw, strict=True)]
 
-    def _fits(self, number: int, window: _Window) -> bool:
-        """Whether neither neighbour's edge contradicts a window."""
-        base, entries = window
-        if number > 0:
-            before = self._entries(number * WINDOW - 1, 1)
-            if before is not None and before[0] > base + entries[0]:
-                return False
-        if number + 1 < self.window_count:
-            after = self._entries((number + 1) * WINDOW, 1)
-            if after is not None and after[0] < base + entries[-1]:
-                return False
-        return True
+    def _with_edges(self, number: int) -> tuple[_Window | None, tuple[int | None, int | None]]:
+        """A window, and the addresses before and behind it; those that cannot be read are None."""
+        first = number * WINDOW
+        count = min(WINDOW, self.count - first)
+        before, behind = int(number > 0), int(number + 1 < self.window_count)
+        # One read: each goes by way of the dump's page tables.
+        raw = self._raw(first - before, before + count + behind)
+        if raw is not None:
+            edges = [raw[:1] if before else None, raw[-1:] if behind else None]
+            told = zip(edges, (first - 1, first + count), strict=True)
+            low, high = (None if e is None else self._addresses_of(at, e)[0] for e, at in told)
+            return self._decoded(number, raw[before : before + count]), (low, high)
+        one = [self._entries(first - 1, 1) if before else None]
+        one.append(self._entries(first + count, 1) if behind else None)
+        low, high = (None if entries is None else entries[0] for entries in one)
+        return self._decode(number), (low, high)
 
     def _audit(self) -> None:
         """Read everything; keep the windows that no other contradicts."""
@@ -350,6 +355,14 @@ class Addresses:
                 f"kallsyms addresses: {lost} of {total} pieces of {WINDOW} symbols are "
                 "unreadable or not in ascending order"
             )
+
+
+def _fits(window: _Window, before: int | None, behind: int | None) -> bool:
+    """Whether neither neighbour's edge contradicts a window."""
+    base, entries = window
+    if before is not None and before > base + entries[0]:
+        return False
+    return behind is None or behind >= base + entries[-1]
 
 
 def _ascends(window: list[int]) -> bool:

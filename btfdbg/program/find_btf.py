@@ -374,6 +374,11 @@ def _walk_sysfs(session: Session) -> Iterator[KernelBtf]:
 
 
 def _describe(btf: Object, index: int) -> KernelBtf:
+    address = btf.value_()
+    try:
+        btf = btf[0].read_()  # its members at once, or one by one where a page is missing
+    except FaultError:
+        pass
     try:
         name = btf.name.string_().decode("utf-8", "backslashreplace")[:_MAX_NAME]
         kernel = bool(btf.kernel_btf)
@@ -385,7 +390,7 @@ def _describe(btf: Object, index: int) -> KernelBtf:
         id=index,
         name=name,
         kernel=kernel,
-        address=btf.value_(),
+        address=address,
         data=btf.data.value_(),
         size=btf.data_size.value_(),
     )

@@ -241,7 +241,8 @@ def read_table(
         return None
     data, missing = _read(strings, start, size - size % layout.size)
     names = _names(strings, layout, start, data, True)
-    if layout.relative:
+    # Where all that were tried have one, no other way can have more.
+    if layout.relative and names < len(_tried(data, layout)):
         others = _names(strings, layout, start, data, False)
         layout.own_field, names = names >= others, max(names, others)
     if not names:
@@ -269,12 +270,17 @@ def read_table(
     return BugTable(strings, layout, start, data, found, numbers)
 
 
+def _tried(data: bytes, layout: Layout) -> range:
+    """Numbers of the entries whose names are looked at."""
+    count = len(data) // layout.size
+    return range(0, count, max(1, count // _TRIED))
+
+
 def _names(strings: Strings, layout: Layout, start: int, data: bytes, own_field: bool) -> int:
     """How many of some entries have the name of a file, whole, if it is read that way."""
     before, layout.own_field = layout.own_field, own_field
     found = 0
-    count = len(data) // layout.size
-    for number in range(0, count, max(1, count // _TRIED)):
+    for number in _tried(data, layout):
         at = number * layout.size
         place, _ = layout.row(start + at, data[at : at + layout.size])
         name = strings.at(place)

@@ -24,7 +24,7 @@ import re
 import sys
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from operator import add
 from typing import Protocol
 
@@ -78,7 +78,7 @@ class Links:
         read: Callable[[int, int], bytes | None],
         machine: str,
         borders: Sequence[int] = (),
-        written: frozenset[int] = frozenset(),
+        written: Container[int] = frozenset(),
         patched: frozenset[int] = frozenset(),
         freed: Range = (0, 0),
     ) -> None:
@@ -164,9 +164,7 @@ class Links:
         low, high = max(first, part[0]), min(last, part[1])
         calls: dict[int, list[int]] = {}
         for at, target in self._targets(data[:size], first):
-            if not low <= at < high or self._freed[0] <= at < self._freed[1]:
-                continue
-            if at not in self._written:
+            if low <= at < high and not self._freed[0] <= at < self._freed[1]:
                 calls.setdefault(target, []).append(at)
         for target, places in calls.items():
             callee = self._code.at(target)
@@ -180,7 +178,7 @@ class Links:
                 sorted((place for place in places if place >= target), reverse=True),
             ):
                 for place in side:
-                    link = self._link(place, callee)
+                    link = None if place in self._written else self._link(place, callee)
                     if link is not None:
                         yield link
                         break
@@ -204,10 +202,29 @@ class Links:
         return sum(map(is_source, bugs.files(start, end))) <= 1
 
 
+class StaticCalls(Container[int]):
+    """
+    Addresses of the calls in a table of ``struct static_call_site``.
+
+    Found when the first is asked for: a stack's functions are rarely called so.
+    """
+
+    def __init__(self, data: bytes, start: int, order: str) -> None:
+        """:param start: where the table lies; ``order`` as in :mod:`struct`."""
+        self._table = data, start, order
+        self._found: frozenset[int] | None = None
+
+    def __contains__(self, address: object) -> bool:
+        if self._found is None:
+            self._found = static_calls(*self._table)
+        return address in self._found
+
+
 def static_calls(data: bytes, start: int, order: str) -> frozenset[int]:
     """Addresses of the calls in a table of ``struct static_call_site``."""
     words = _words(data, order, "i")[::2]
-    return frozenset(map(add, words, range(start, start + 8 * len(words), 8)))
+    # Small numbers first: a range of addresses is gone through as slowly as Python's own code.
+    return frozenset([start + at for at in map(add, words, range(0, 8 * len(words), 8))])
 
 
 def pointers(data: bytes, order: str) -> frozenset[int]:

@@ -17,7 +17,7 @@ from typing import Protocol
 from drgn import FaultError, Program
 
 from btfdbg.frames.sources.bugtable import MAX_TABLE, BugTable, read_table
-from btfdbg.frames.sources.links import Links, pointers, static_calls
+from btfdbg.frames.sources.links import Links, StaticCalls, pointers
 from btfdbg.frames.sources.model import Function, is_local, is_weak
 from btfdbg.frames.sources.records import Named, Records
 from btfdbg.frames.sources.strings import Strings
@@ -136,7 +136,7 @@ class KernelRegion:
             self._strings.bytes_at,
             machine_of(self._prog.platform),
             sorted({a for n in _PARTS if (a := self._address_of(n)) is not None}),
-            static_calls(sites, start or 0, order),
+            StaticCalls(sites, start or 0, order),
             pointers(ops, order),
             (self._address_of("_sinittext") or 0, self._address_of("_einittext") or 0),
         )
