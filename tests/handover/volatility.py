@@ -121,6 +121,8 @@ class _Kernel:
         """What a plugin wants to be told: a text that each environment has, the newest module."""
         if name.endswith(".VmaRegExScan"):
             return {"pattern": "PATH="}
+        if name.endswith(".VmaYaraScan"):  # there where yara-python is installed
+            return {"yara_string": "PATH="}
         if name.endswith(".ModuleExtract"):
             from volatility3.framework.symbols.linux.utilities.modules import Modules
 
