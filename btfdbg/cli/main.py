@@ -414,6 +414,9 @@ def _load_symbols(prog: drgn.Program, files: Sequence[str]) -> None:
         raise DebugInfoError(f"-s {' '.join(files)}: {e}", step="symbols") from e
 
 
+_LACKING = ("open", "btf")  # steps whose notes say that a part of the dump is not there
+
+
 def _run(args: SimpleNamespace, prog: drgn.Program, session: Session, rest: Sequence[str]) -> int:
     import drgn
 
@@ -435,7 +438,9 @@ def _run(args: SimpleNamespace, prog: drgn.Program, session: Session, rest: Sequ
             import logging
 
             for note in session.notes:
-                logging.getLogger("btfdbg").info("%s", note)
+                # What a file lacks makes each answer another one than it seems.
+                level = logging.WARNING if note.step in _LACKING else logging.INFO
+                logging.getLogger("btfdbg").log(level, "%s", note)
         from btfdbg.commands import execute
 
         status = EXIT_OK

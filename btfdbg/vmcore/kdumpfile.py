@@ -158,7 +158,8 @@ class Kdump:
             raise DebugInfoError(f"{self.path} is truncated inside its bitmaps", step="open")
         return data
 
-    def _damaged(self, what: str) -> DebugInfoError:
+    def damaged(self, what: str) -> DebugInfoError:
+        """The error of a header that cannot be right; ``what`` of it."""
         return DebugInfoError(
             f"{self.path}: the kdump header is damaged: {what}",
             step="open",
@@ -170,7 +171,7 @@ class Kdump:
         if not size:
             return
         if size > most or where > 1 << 62:
-            raise self._damaged(f"its {what} has {size} bytes at {where:#x}")
+            raise self.damaged(f"its {what} has {size} bytes at {where:#x}")
         # libkdumpfile is killed (SIGBUS) by what a flattened file's blocks do not reach.
         if where + size > self.end:
             raise DebugInfoError(
@@ -190,9 +191,9 @@ class Kdump:
             order + "iiiII", raw, _STATUS
         )
         if block < 4096 or block > 1 << 16 or block & (block - 1):
-            raise self._damaged(f"its pages have {block} bytes")
+            raise self.damaged(f"its pages have {block} bytes")
         if not 0 < sub_blocks <= 1 << 16:
-            raise self._damaged(f"its sub-header has {sub_blocks} blocks")
+            raise self.damaged(f"its sub-header has {sub_blocks} blocks")
         sub = self.read(block, _SUB_HEADER_SIZE)
         level, split, where, vmcoreinfo = -1, 0, 0, 0
         notes = (0, 0)
@@ -201,6 +202,8 @@ class Kdump:
                 (level,) = struct.unpack_from(order + "i", sub, 8)
             if version >= 2:
                 (split,) = struct.unpack_from(order + "i", sub, 12)
+                if split not in (0, 1):
+                    raise self.damaged(f"its mark of a part of several is {split}")
             # libkdumpfile believes these and crashes on what is not in the file.
             if version >= 3:
                 where, vmcoreinfo = struct.unpack_from(order + "QQ", sub, 32)
@@ -226,7 +229,7 @@ class Kdump:
         else:
             bitmap += whole - half
         if max_pfn > whole * 8 or max_pfn > _MAX_PFN:
-            raise self._damaged(f"{max_pfn} pages do not fit its bitmap of {whole} bytes")
+            raise self.damaged(f"{max_pfn} pages do not fit its bitmap of {whole} bytes")
         return KdumpHeader(
             order,
             block,

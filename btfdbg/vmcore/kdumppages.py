@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 _SIZE = 24
 _WINDOW = 4096 * _SIZE
 _ZLIB, _LZO, _SNAPPY, _ZSTD = 0x1, 0x2, 0x4, 0x20
+_MOST_FLAGS = 0xFF  # DUMP_DH_COMPRESSED_* are below
+_SAMPLE = 64  # descriptors
 _PAGE = 4096
 _PEEK = 64
 _CHUNK = 4096
@@ -118,6 +120,29 @@ class KdumpPages:
             for offset, size, _, _ in self._desc.iter_unpack(table[: whole * _SIZE]):
                 missing += not (0 < offset <= end - size and 0 < size <= 2 * self._block)
         return missing * self._block
+
+    def nonsense(self) -> str:
+        """
+        Say why the table of descriptors cannot be where the header says, "" if it can.
+
+        A file that was cut off has a sound table as far as it goes; a wrong header points to
+        something else, or counts pages that are not there. Pages come after the table.
+        """
+        h = self.kdump.header
+        table = self.kdump.read(h.descriptors, _SAMPLE * _SIZE)
+        rows = list(self._desc.iter_unpack(table[: len(table) // _SIZE * _SIZE]))
+        sound = [
+            offset
+            for offset, size, flags, _ in rows[: self.count]
+            if offset > 0 and 0 < size <= 2 * self._block and flags <= _MOST_FLAGS
+        ]
+        if not self.count:
+            return "it counts no page"
+        if rows and not sound:
+            return f"no page descriptors are at {h.descriptors:#x}"
+        if sound and min(sound) < h.descriptors + self.count * _SIZE:
+            return f"the descriptors of {self.count} pages would overlap the pages"
+        return ""
 
     def _all_inside(self, table: bytes, end: int) -> bool:
         """The same for a whole table at once, by columns of bytes."""

@@ -67,6 +67,9 @@ def open_kdump(
             "pages at its end are missing",
         )
     missing = pages.missing()
+    nonsense = pages.nonsense() if missing or not pages.count else ""
+    if nonsense:
+        raise kdump.damaged(nonsense)
     if missing:
         info = truncated(info, missing, pages.total)
     elif kdump.flattened is not None and not kdump.flattened.is_complete:
