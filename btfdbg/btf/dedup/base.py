@@ -33,11 +33,11 @@ from btfdbg.btf.dedup.graph import (
     tag_of,
 )
 from btfdbg.btf.dedup.strings import Canonical, ChainStrings
-from btfdbg.btf.format import Kind, info_kind
+from btfdbg.btf.layouts import FUNC, FWD, info_kind
 from btfdbg.btf.records import places_of, refs
 from btfdbg.btf.roles import gather
 
-_IS_FUNC = bytes(kind == Kind.FUNC for kind in range(256))
+_IS_FUNC = bytes(kind == FUNC for kind in range(256))
 _IS_NOT = bytes(not mark for mark in range(256))
 
 # Aliases that are worth following one by one.
@@ -138,7 +138,7 @@ class BaseIndex:
         words[0] = canonical[words[0]]
         for part in places_of(self.base, type_id, words[1]).elem_strs:
             words[part] = list(map(canonical.__getitem__, words[part]))
-        if info_kind(words[1]) == Kind.FWD:
+        if info_kind(words[1]) == FWD:
             words[2] = 0
         self._known[type_id] = words
         return words
@@ -240,7 +240,7 @@ class BaseIndex:
         :param functions: Names of own functions; the base's will be found among its records.
         """
         for type_id in self.named(names | functions):
-            if self._functions and self.base.kind_of(type_id) == Kind.FUNC:
+            if self._functions and self.base.kind_of(type_id) == FUNC:
                 # What is a fact of the base may be known to all who borrow from it.
                 self.ids.setdefault(self.base.record(type_id).tobytes(), type_id)
                 continue

@@ -14,7 +14,7 @@ from collections.abc import Set as AbstractSet
 from btfdbg.btf.dedup.base import BaseIndex, leads_into_cycle
 from btfdbg.btf.dedup.graph import NEVER_MERGED, Graph, TagKey, replaced, tag_of
 from btfdbg.btf.dedup.refine import coarsest
-from btfdbg.btf.format import info_kind
+from btfdbg.btf.layouts import info_kind
 from btfdbg.btf.records import PLACES
 
 # In a label, in place of a reference that is compared by class.

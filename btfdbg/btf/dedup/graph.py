@@ -16,7 +16,20 @@ from itertools import chain
 
 from btfdbg.btf.btf import Btf
 from btfdbg.btf.dedup.strings import Canonical
-from btfdbg.btf.format import LAYOUTS, Kind, info_kflag, info_kind, info_vlen
+from btfdbg.btf.layouts import (
+    DATASEC,
+    ENUM,
+    ENUM64,
+    FWD,
+    LAYOUTS,
+    LOCSEC,
+    STRUCT,
+    UNION,
+    VAR,
+    info_kflag,
+    info_kind,
+    info_vlen,
+)
 from btfdbg.btf.records import PLACES, IdMap, places_of, refs
 from btfdbg.btf.roles import Roles
 from btfdbg.errors import BtfFormatError
@@ -30,17 +43,17 @@ if TYPE_CHECKING:
 TagKey: TypeAlias = tuple[int, int]
 
 #: What a section holds is a fact of its own, however alike another's is.
-NEVER_MERGED = frozenset({int(Kind.VAR), int(Kind.DATASEC), int(Kind.LOCSEC)})
+NEVER_MERGED = frozenset({VAR, DATASEC, LOCSEC})
 
 #: Kinds of tags, and of the definition that each stands for; FWDs of either.
 TAG_KINDS = {
-    int(Kind.STRUCT): int(Kind.STRUCT),
-    int(Kind.UNION): int(Kind.UNION),
-    int(Kind.ENUM): int(Kind.ENUM),
-    int(Kind.ENUM64): int(Kind.ENUM),
-    int(Kind.FWD): int(Kind.FWD),
+    STRUCT: STRUCT,
+    UNION: UNION,
+    ENUM: ENUM,
+    ENUM64: ENUM,
+    FWD: FWD,
 }
-_ENUMS = frozenset({int(Kind.ENUM), int(Kind.ENUM64)})
+_ENUMS = frozenset({ENUM, ENUM64})
 
 
 @dataclass(slots=True)
@@ -63,9 +76,9 @@ def tag_of(words: Sequence[int]) -> tuple[TagKey | None, bool]:
     kind = TAG_KINDS.get(info_kind(info))
     if kind is None or not words[0]:
         return None, False
-    if kind == Kind.FWD:
-        return (int(Kind.UNION if info_kflag(info) else Kind.STRUCT), words[0]), True
-    return (kind, words[0]), kind == Kind.ENUM and not info_vlen(info)
+    if kind == FWD:
+        return (UNION if info_kflag(info) else STRUCT, words[0]), True
+    return (kind, words[0]), kind == ENUM and not info_vlen(info)
 
 
 class Graph:
@@ -105,7 +118,7 @@ class Graph:
                     type_id, f"refers to type {max(targets)}, last type is {limit - 1}"
                 )
             if kind in TAG_KINDS:
-                if kind == Kind.FWD:
+                if kind == FWD:
                     words[2] = 0
                 self._take_tag(type_id, words)
             elif kind in NEVER_MERGED:

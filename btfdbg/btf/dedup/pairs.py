@@ -21,7 +21,7 @@ from operator import ne
 
 from btfdbg.btf.dedup.base import BaseIndex
 from btfdbg.btf.dedup.graph import NEVER_MERGED, Graph, TagKey, choose_enum, label, tag_of
-from btfdbg.btf.format import LAYOUTS, TYPE_WORDS, Kind, info_kind
+from btfdbg.btf.layouts import ENUM, LAYOUTS, TYPE_WORDS, info_kind
 from btfdbg.errors import BtfFormatError
 
 TYPE_CHECKING = False
@@ -191,9 +191,9 @@ class Pairs:
         if key is not None and key not in self._graph.tags:
             return a != b  # the base's, and told apart there
         if key is not None and (forward or other_forward):
-            if forward and other_forward and key[0] != Kind.ENUM:
+            if forward and other_forward and key[0] != ENUM:
                 return False
-            if key[0] == Kind.ENUM:
+            if key[0] == ENUM:
                 a, b = self._meant(key, a, forward), self._meant(key, b, other_forward)
                 _, forward = self._tag(a)
                 _, other_forward = self._tag(b)

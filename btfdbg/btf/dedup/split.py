@@ -38,7 +38,7 @@ from btfdbg.btf.dedup.graph import (
 )
 from btfdbg.btf.dedup.pairs import Pairs
 from btfdbg.btf.dedup.strings import Canonical, ChainStrings
-from btfdbg.btf.format import Kind, info_kind
+from btfdbg.btf.layouts import ENUM, FUNC, info_kind
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class _Split:
         canonical, self.index = prepared.fork(btf)
         self.tags: dict[TagKey, TagNodes] = {}
         self.graph = Graph(btf, canonical, self.tags)
-        functions = {w[0] for w in self.graph.words if info_kind(w[1]) == Kind.FUNC}
+        functions = {w[0] for w in self.graph.words if info_kind(w[1]) == FUNC}
         self.index.take_names({key[1] for key in self.tags}, self.tags, functions)
         self.ambiguous: set[TagKey] = set()
         self.by_record: dict[bytes, int] = {}
@@ -323,7 +323,7 @@ class _Split:
     def _name_forwards(self, key: TagKey, tag: TagNodes) -> None:
         if not tag.forwards:
             return
-        if key[0] == Kind.ENUM:
+        if key[0] == ENUM:
             chosen = choose_enum(self.btf, (*tag.base_definitions, *tag.definitions), self.start)
             if chosen >= self.start:
                 chosen = self.ids[chosen] if self.ids[chosen] >= 0 else self._look_up(chosen)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 
-from btfdbg.btf.btfext import move_ext
 from btfdbg.btf.dedup.dedup import dedup_with_map
 from btfdbg.cli.btf.common import add_file, open_args
 from btfdbg.cli.btf.elfout import add_outputs, read_section, write_outputs
@@ -30,6 +29,8 @@ def run(args: argparse.Namespace) -> int:
     out, ext = result.btf, None
     data = read_section(args.file, ".BTF.ext") if args.into is not None else None
     if data is not None:
+        from btfdbg.btf.btfext import move_ext
+
         ext, out = move_ext(data, btf, out, result.ids)
     write_outputs(args, out, ext=ext)
     if args.verbose:
