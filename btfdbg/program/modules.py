@@ -23,6 +23,7 @@ from btfdbg.errors import BtfdbgError, BtfError, DebugInfoError
 from btfdbg.interrupts import pass_on
 from btfdbg.program.convert import TypeConverter
 from btfdbg.program.find_btf import KernelBtf, kernel_btfs, read_btf
+from btfdbg.program.misjudged import note_misjudged
 from btfdbg.program.module_index import ModuleIndex
 from btfdbg.program.module_notes import leave_out_oversized_tables, oversized_notes
 from btfdbg.program.session import Session
@@ -129,6 +130,7 @@ class ModuleBtfs(Mapping[str, Btf]):
                 return btf, f"struct btf {entry.id} of the kernel"
             except DebugInfoError as e:
                 self._session.note("module BTF", str(e), "" if self._folder else hint)
+                note_misjudged(self._session, e.__cause__)
             except BtfError as e:
                 self._session.note("module BTF", f"module {name}: {e}")
         if self._folder is None:
