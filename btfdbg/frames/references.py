@@ -98,6 +98,8 @@ def present(read: Read, ranges: Iterable[tuple[int, int]]) -> list[tuple[int, in
 
 def _x86_64(data: bytes, address: int, start: int, size: int) -> Iterator[int]:
     yield from _absolute(data, address, start, size)
+    # A distance from a place is at least the one less the place, at most the other less it.
+    least, most = start - address - 4 - BEHIND[-1], start + size - 1 - address - 4
     for window in range(0, len(data), _WINDOW):
         end = min(window + _WINDOW, len(data) - 4)
         # Distances from any place in the window to any in the variable.
@@ -107,14 +109,18 @@ def _x86_64(data: bytes, address: int, start: int, size: int) -> Iterator[int]:
             continue
         for upper in range(low >> 16, (high >> 16) + 1):
             pattern = (upper & 0xFFFF).to_bytes(2, "little")
-            at = data.find(pattern, window + 2, end + 4)
+            # From which places of the window the distance has that half: all are gone through
+            # once, where it changes twice.
+            first = max(window, least - (upper + 1 << 16) + 1)
+            stop = min(end, most - (upper << 16)) + 4
+            at = data.find(pattern, first + 2, stop)
             while at >= 0:
                 place = at - 2
                 distance = int.from_bytes(data[place : place + 4], "little", signed=True)
                 named = address + place + 4 + distance
                 if any(start <= named + n < start + size for n in BEHIND):
                     yield address + place
-                at = data.find(pattern, at + 1, end + 4)
+                at = data.find(pattern, at + 1, stop)
 
 
 def _absolute(data: bytes, address: int, start: int, size: int) -> Iterator[int]:
