@@ -75,6 +75,7 @@ class Btf:
 
     __slots__ = (
         "__weakref__",
+        "_functions",
         "_heads",
         "_names",
         "_pointer_size",
@@ -113,6 +114,7 @@ class Btf:
     type_section_offset: int
     layout: dict[int, tuple[int, int]]
     alignments: dict[int, int]  # of types asked about, filled by sizing
+    _functions: dict[str, tuple[int, ...]] | None
     _heads: bytes | None
     _names: NameIndex | None
     _pointer_size: int
@@ -149,6 +151,7 @@ class Btf:
         self.raw = raw
         self.base = base
         self.byteorder = header.byteorder
+        self._functions = None
         self._heads = None
         self._names = None
         self._pointer_size = 0
@@ -544,6 +547,14 @@ class Btf:
         """Make the table of names at once, for those who ask for hundreds; else when it pays."""
         for btf in self.chain():
             btf._name_index().make_table()
+
+    def own_functions(self) -> dict[str, tuple[int, ...]]:
+        """See :func:`btfdbg.btf.names.own_functions`; kept, for those who ask for most of them."""
+        if self._functions is None:
+            from btfdbg.btf.names import own_functions
+
+            self._functions = own_functions(self)
+        return self._functions
 
     def own_ids_at(self, offsets: Iterable[int]) -> tuple[TypeId, ...]:
         """Return the own types whose names stand at some string offsets of the chain, by id."""

@@ -18,8 +18,8 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import accumulate, compress
 from operator import add
 
-from btfdbg.btf.fields import NAME_OFF
-from btfdbg.btf.layouts import TypeId
+from btfdbg.btf.fields import NAME_OFF, SIZE_OR_TYPE
+from btfdbg.btf.layouts import FUNC, TypeId
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,6 +54,45 @@ def named_types(btf: Btf, wanted: Collection[int]) -> Iterator[tuple[str, int]]:
             name = btf.string(words[at + NAME_OFF])
             if name:
                 yield name, kind
+
+
+def functions_by_name(btf: Btf) -> dict[str, tuple[int, ...]]:
+    """
+    All functions of a BTF and its bases: where a name stands first, then ids of prototypes.
+
+    Prototypes are in the order of the functions, each once. What a function refers to need not
+    be a prototype where BTF is damaged.
+    """
+    found: dict[str, tuple[int, ...]] = {}
+    for part in btf.chain():
+        table = part.own_functions()
+        if not found:
+            found = table
+        elif table:
+            merged = dict(table)
+            for name, (place, *protos) in found.items():
+                own = table.get(name, ())[1:]
+                merged[name] = (place, *protos, *(p for p in own if p not in protos))
+            found = merged
+    return found
+
+
+def own_functions(btf: Btf) -> dict[str, tuple[int, ...]]:
+    """As :func:`functions_by_name`, of one blob alone; 50 ms for a kernel."""
+    words = btf.words
+    places, protos = [], []
+    for _, at in btf.own_of_kind(FUNC):
+        places.append(words[at + NAME_OFF])
+        protos.append(words[at + SIZE_OR_TYPE])
+    names = btf.strings_at(places)
+    table: dict[str, tuple[int, ...]] = {}
+    for name, place, proto in zip(names, places, protos, strict=True):
+        known = table.get(name)
+        if known is None:
+            table[name] = place, proto
+        elif proto not in known[1:]:
+            table[name] = (*known, proto)
+    return table
 
 
 class NameIndex:

@@ -12,10 +12,12 @@ Facts: C11 6.7.6.3 paragraph 15; include/uapi/linux/btf.h.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TypeAlias
 
 from btfdbg.btf import Btf, Kind, kinds
 from btfdbg.btf.fields import SIZE_OR_TYPE, param_words
+from btfdbg.btf.names import functions_by_name
 from btfdbg.errors import BtfError
 
 # A type as far as it counts: a class letter, then what tells it from others of its class.
@@ -35,18 +37,29 @@ class Prototypes:
         self._keys: dict[int, tuple[Key, ...]] = {}
         self._values: dict[tuple[int, int], Key] = {}
         self._of_function: dict[str, tuple[tuple[Key, ...], ...]] = {}
+        self._functions: dict[str, tuple[int, ...]] | None = None
+
+    def expect_many(self) -> None:
+        """Put all functions in a dictionary at once, for thousands that are asked for."""
+        self._functions = functions_by_name(self._btf)
 
     def of_function(self, name: str) -> tuple[tuple[Key, ...], ...]:
         """Return the prototypes of all functions of a name; empty if BTF has none."""
         found = self._of_function.get(name)
         if found is None:
             distinct = []
-            for id_ in self._btf.types_by_name(name, (Kind.FUNC,)):
-                key = self.key(self._btf.record(id_)[SIZE_OR_TYPE])
+            for proto in self._prototypes(name):
+                key = self.key(proto)
                 if key and key not in distinct:
                     distinct.append(key)
             found = self._of_function[name] = tuple(distinct)
         return found
+
+    def _prototypes(self, name: str) -> Iterable[int]:
+        if self._functions is not None:
+            return self._functions.get(name, ())[1:]
+        ids = self._btf.types_by_name(name, (Kind.FUNC,))
+        return [self._btf.record(id_)[SIZE_OR_TYPE] for id_ in ids]
 
     def key(self, proto_id: int) -> tuple[Key, ...]:
         """Return a prototype's result and parameters; empty if it is no FUNC_PROTO."""

@@ -80,6 +80,8 @@ class TypeChecker:
         """While it lasts contents are read in large pieces, for symbols asked by address."""
         if self._shapes is not None:
             self._shapes.expect_many()
+        if self._words is not None:
+            self._words.prototypes.expect_many()
         read = self._read
         self._read = Ahead(read).read
         try:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import drgn
 
 from btfdbg.btf import Btf, Kind
-from btfdbg.btf.fields import NAME_OFF, SIZE_OR_TYPE
+from btfdbg.btf.names import functions_by_name
 from btfdbg.errors import BtfError, DebugInfoError
 from btfdbg.handover.kernel import Kernel, gather
 from btfdbg.handover.symbols import is_offset
@@ -265,27 +265,21 @@ class _Export:
     # DWARF.
 
     def _functions(self, btf: Btf) -> Iterator[Function]:
-        # By name: where it stands among the strings, and its prototype; 0: several.
-        protos: dict[str, tuple[int, int]] = {}
+        known = functions_by_name(btf)
         kinds = b"\0" + b"".join(part.own_kinds() for part in btf.chain())
-        known = protos.setdefault
-        for part in btf.chain():
-            words = part.words
-            found_at = [at for _, at in part.own_of_kind(Kind.FUNC)]
-            offsets = [words[at + NAME_OFF] for at in found_at]
-            for name, place, at in zip(part.strings_at(offsets), offsets, found_at, strict=True):
-                proto = words[at + SIZE_OR_TYPE]
-                if proto < len(kinds) and kinds[proto] == Kind.FUNC_PROTO:
-                    found = place, proto
-                    before = known(name, found)
-                    if before is not found:
-                        protos[name] = place, proto if before[1] == proto else 0
-        unknown = 0, 0
-        for sym in [sym for sym in self.kernel.symbols if is_text(sym)]:
-            place, proto = protos.get(sym.name, unknown)
-            if proto:
+        end = len(kinds)
+        for sym in self.kernel.symbols:
+            if not is_text(sym):
+                continue
+            found = known.get(sym.name)
+            if found is None:
+                continue
+            place, *protos = found
+            # Damaged BTF may say that something else is a prototype.
+            protos = [p for p in protos if p < end and kinds[p] == Kind.FUNC_PROTO]
+            if len(protos) == 1:
                 yield Function(
-                    place, proto, self.address(sym), sym.size or 1, sym.type_letter.isupper()
+                    place, protos[0], self.address(sym), sym.size or 1, sym.type_letter.isupper()
                 )
 
     def _variables(self) -> Iterator[Variable]:
