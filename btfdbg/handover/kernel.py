@@ -9,7 +9,7 @@ reads, and there is one for nearly every symbol here; a dict costs none.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -46,6 +46,7 @@ class Kernel:
     :ivar types: Type id of a variable by its name and its symbol's address in memory.
     :ivar banner: ``linux_banner`` with its NUL byte; empty if it is not known.
     :ivar untyped: How many data symbols have no type.
+    :ivar named: The symbols of a name; of most one alone.
     """
 
     symbols: tuple[Sym, ...]
@@ -56,6 +57,12 @@ class Kernel:
     types: dict[tuple[str, int], TypeId]
     banner: bytes
     untyped: int
+    named: Mapping[str, Sym | tuple[Sym, ...]]
+
+    def first(self, name: str) -> Sym | None:
+        """The first symbol of a name, by address; ``None`` without one."""
+        found = self.named.get(name)
+        return found[0] if isinstance(found, tuple) else found
 
     def link_address(self, sym: Sym) -> int:
         """The address that the kernel's own vmlinux gives a symbol."""
@@ -69,8 +76,8 @@ class Expanded:
         self._table = table
         self._syms = syms
         # Most names have one symbol, which then stands there without a tuple (8 MB of them).
-        self._by_name: dict[str, Sym | tuple[Sym, ...]] = {}
-        by_name = self._by_name
+        self.named: dict[str, Sym | tuple[Sym, ...]] = {}
+        by_name = self.named
         first_of = by_name.setdefault
         for sym in syms:
             found = first_of(sym.name, sym)
@@ -98,7 +105,7 @@ class Expanded:
         return self._table.problems
 
     def by_name(self, name: str) -> tuple[Sym, ...]:
-        found = self._by_name.get(name, ())
+        found = self.named.get(name, ())
         return found if isinstance(found, tuple) else (found,)
 
     def by_address(self, address: int) -> Sym | None:
@@ -133,7 +140,7 @@ def gather(session: Session, without: tuple[str, ...] = ()) -> Kernel:
     untyped = 0
     in_btf = {name for part in btf.chain() for name, _ in named_types(part, (Kind.VAR,))}
     reads_code, session.reads_code = session.reads_code, False
-    session.symbols = Expanded(table, syms)
+    session.symbols = expanded = Expanded(table, syms)
     try:
         wanted = [s for s in syms if not is_text(s) and not s.name.startswith(without)]
         judged: dict[tuple[str, int], TypedVariable] = {}
@@ -174,6 +181,7 @@ def gather(session: Session, without: tuple[str, ...] = ()) -> Kernel:
         types,
         banner(session),
         untyped,
+        expanded.named,
     )
 
 

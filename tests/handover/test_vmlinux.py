@@ -208,7 +208,7 @@ def test_the_file_is_of_the_byte_order_of_its_machine(
 ) -> None:
     order: ByteOrder = "little" if flags else "big"
     btf = Btf.parse(Builder(byteorder=order).build())
-    kernel = Kernel((), 0, False, (), btf, {}, b"", 0)
+    kernel = Kernel((), 0, False, (), btf, {}, b"", 0, {})
     monkeypatch.setattr("btfdbg.handover.vmlinux.export.gather", lambda session, without: kernel)
     power = drgn.Platform(drgn.Architecture.PPC64, drgn.PlatformFlags.IS_64_BIT | flags)
     session: Any = SimpleNamespace(

@@ -9,7 +9,7 @@ Facts: crash 9.0.2, kernel.c (kernel_init()), x86_64.c and arm64.c; arch/arm64/m
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 
 from btfdbg.btf import Btf, TypeId
 from btfdbg.errors import BtfError
@@ -30,13 +30,17 @@ _MASK64 = (1 << 64) - 1
 
 def unread(
     read: Memory,
-    symbols: Mapping[str, Sym],
+    first: Callable[[str], Sym | None],
     types: Mapping[tuple[str, int], TypeId],
     btf: Btf,
 ) -> Iterator[Missing]:
-    """What crash reads whole, and the dump has not; no vmlinux can help."""
+    """
+    What crash reads whole, and the dump has not; no vmlinux can help.
+
+    :param first: gives the first symbol of a name.
+    """
     for name in _READ_WHOLE:
-        sym = symbols.get(name)
+        sym = first(name)
         type_id = None if sym is None else types.get((name, sym.address))
         if sym is None or type_id is None:
             continue

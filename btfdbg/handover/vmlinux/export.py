@@ -120,8 +120,6 @@ class _Export:
             )
         self.arch = row
         self.elf = elf.Writer(file, row.e_machine, row.little_endian)
-        # The first of each name.
-        self.by_name = {sym.name: sym for sym in reversed(kernel.symbols)}
         self.contents = Contents(session.prog.read, self._percpu())
         self.held: dict[str, tuple[int, bytes]] = {}
         # Pieces of arm64 code that can be read, with their addresses in memory.
@@ -169,10 +167,10 @@ class _Export:
             "functions" if self.arch.name == "aarch64" else "ORC entries",
             tuple(
                 crash.unread(
-                    self.session.prog.read, self.by_name, self.kernel.types, self.kernel.btf
+                    self.session.prog.read, self.kernel.first, self.kernel.types, self.kernel.btf
                 )
             ),
-            crash.unnamed(self.by_name),
+            crash.unnamed(self.kernel.named),
         )  # fmt: skip
 
     # The image.
@@ -211,8 +209,9 @@ class _Export:
                 self.held.setdefault(piece.base, (piece.start, b"".join(data)))
             if piece.base == ".text" and piece.readable and self.arch.name == "aarch64":
                 self.code.append((piece.start, b"".join(data)))
-        if kernel.percpu_absolute and "__per_cpu_end" in self.by_name:
-            size = self.by_name["__per_cpu_end"].address
+        percpu_end = kernel.first("__per_cpu_end")
+        if kernel.percpu_absolute and percpu_end is not None:
+            size = percpu_end.address
             # Behind the image: crash takes the first section's address for the first that moves.
             held = self.contents.percpu(0, min(size, _MAX_PERCPU))
             type_ = elf.Type.PROGBITS if held else elf.Type.NOBITS
@@ -235,7 +234,7 @@ class _Export:
 
     def _percpu(self) -> int | None:
         """``__per_cpu_offset[0]``."""
-        sym = self.by_name.get("__per_cpu_offset")
+        sym = self.kernel.first("__per_cpu_offset")
         try:
             return None if sym is None else self.session.prog.read_u64(sym.address)
         except drgn.FaultError:
@@ -249,15 +248,15 @@ class _Export:
         return 0 if last is None else last.address
 
     def _boundary(self, name: str) -> int | None:
-        sym = self.by_name.get(name)
+        sym = self.kernel.first(name)
         return None if sym is None else sym.address
 
     def _is_absolute(self, sym: Sym) -> bool:
         return sym.type_letter in "aA" or (self.kernel.percpu_absolute and is_offset(sym))
 
     def _text(self) -> tuple[int, int]:
-        known = (self.by_name.get(name) for name in TEXT_STARTS)
-        start, end = next(filter(None, known), None), self.by_name.get("_etext")
+        known = map(self.kernel.first, TEXT_STARTS)
+        start, end = next(filter(None, known), None), self.kernel.first("_etext")
         if start is None or end is None or end.address <= start.address:
             return 0, 0
         return self.address(start), end.address - start.address
@@ -295,7 +294,7 @@ class _Export:
 
     def _constants(self) -> list[tuple[str, int]]:
         """``write_expire``, which is 5 * HZ and by which crash learns HZ."""
-        if "write_expire" in self.by_name:
+        if "write_expire" in self.kernel.named:
             return []
         try:
             clock = self.session.prog["clocksource_jiffies"]
@@ -370,7 +369,8 @@ class _Export:
             )
         except BtfError:
             found = None
-        beginnings = {self.by_name[name].address for name in _BEGINNINGS if name in self.by_name}
+        begin = map(self.kernel.first, _BEGINNINGS)
+        beginnings = {sym.address for sym in begin if sym is not None}
         out, count = [records.head()], 0
         kernel = _extents(self.kernel.symbols)
         pieces = ((start, text, _inside(kernel, start, len(text))) for start, text in self.code)

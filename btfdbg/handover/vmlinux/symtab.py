@@ -33,22 +33,23 @@ class Symtab:
         self._elf = out
         self._pack = struct.Struct(out.prefix + "IBBHQQ").pack
         self._local, self._others, self._strings = bytearray(elf.SYMBOL), bytearray(), bytearray(1)
+        # By letter: where such symbols go, and their binding.
+        self._by_letter: dict[str, tuple[bytearray, int]] = {}
         starts = out.addresses()
         for number in range(1, len(out)):
             self._local += self._pack(0, _SECTION, 0, number, starts[number], 0)
 
     def add(self, name: str, letter: str, kind: int, number: int, address: int, size: int) -> None:
         """Add one; ``number`` is its section's."""
+        found = self._by_letter.get(letter)
+        if found is None:
+            binding = _WEAK_BINDING if letter in _WEAK else _GLOBAL if letter.isupper() else 0
+            found = self._others if binding else self._local, binding << 4
+            self._by_letter[letter] = found
+        into, binding = found
         strings = self._strings
-        place = len(strings)
-        strings += name.encode("utf-8", "surrogateescape")
-        strings += b"\0"
-        if letter in _WEAK:
-            self._others += self._pack(place, _WEAK_BINDING << 4 | kind, 0, number, address, size)
-        elif letter.isupper():
-            self._others += self._pack(place, _GLOBAL << 4 | kind, 0, number, address, size)
-        else:
-            self._local += self._pack(place, kind, 0, number, address, size)
+        into += self._pack(len(strings), binding | kind, 0, number, address, size)
+        strings += f"{name}\0".encode("utf-8", "surrogateescape")
 
     def write(self) -> int:
         """Write both sections; return .symtab's number."""
