@@ -30,6 +30,8 @@ _ESCAPES = {"\n": "\\n", "\t": "\\t"}
 _MAX_SYMBOL = 1 << 14
 _LOCK_FLAGS = 7
 _READER_OWNED = 1
+_FILES = "btfdbg.frames.files"
+_MAX_FILES = 1 << 12
 
 
 def plain(value: Object) -> str:
@@ -121,9 +123,18 @@ def _task(task: Object) -> str:
 
 
 def _file(file: Object) -> str:
-    from drgn.helpers.linux.fs import d_path
-
-    return str(d_path(file.f_path)[:256].decode("utf-8", "backslashreplace"))
+    """A file's path, which is read once: the frames of a system call hand it on."""
+    prog = file.prog_
+    if prog.flags & drgn.ProgramFlags.IS_LIVE:
+        return _path(file.f_path)
+    known = prog.cache.setdefault(_FILES, {})
+    address = file.value_()
+    found: str | None = known.get(address)
+    if found is None:
+        if len(known) >= _MAX_FILES:
+            known.clear()
+        found = known[address] = _path(file.f_path)
+    return found
 
 
 def _path(path: Object) -> str:

@@ -19,7 +19,6 @@ for the first time nothing holds the value that it is about to make.
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -140,6 +139,8 @@ class FunctionFlow:
         self.code = self._decoded.code = self._executor.code = code
 
     def _solve(self, stack_arguments: int) -> None:
+        from heapq import heappop, heappush  # not for an analysis that was kept
+
         entry = self.code.start
         blocks: dict[int, State] = {}
         self.blocks = blocks
@@ -147,7 +148,7 @@ class FunctionFlow:
         queue, waiting = [entry], {entry}
         steps = 0
         while queue:
-            block = heapq.heappop(queue)
+            block = heappop(queue)
             waiting.discard(block)
             count, edges = self.edges(block)
             steps += count
@@ -163,7 +164,7 @@ class FunctionFlow:
                     continue
                 if target not in waiting:
                     waiting.add(target)
-                    heapq.heappush(queue, target)
+                    heappush(queue, target)
 
     def edges(self, block: int) -> tuple[int, list[tuple[int, State, Insn | None]]]:
         """
