@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterable
 
 _VARIABLE = "DRGN_DISABLE_PLUGINS"
@@ -21,6 +22,10 @@ _VARIABLE = "DRGN_DISABLE_PLUGINS"
 _NOT_NEEDED = ("btfdbg", "builtin_commands", "crash_commands")
 _GROUP = b"drgn.plugins"
 _MAX_FILE = 1 << 20
+_SETTLED = 2_000_000_000  # ns, in which a folder may change twice under one time
+# By group of entry points: folders as they were, and what was found in them. Each command of a
+# prompt asks, and to list and to read takes some 0.8 ms.
+_known: dict[bytes, tuple[tuple[list[str], list[tuple[int, ...]]], frozenset[str]]] = {}
 
 
 def skip_own_plugins() -> None:
@@ -48,10 +53,38 @@ def installed(path: Iterable[str], group: bytes = _GROUP) -> set[str] | None:
         for finder in sys.meta_path
     ):
         return None
-    names: set[str] = set()
-    for folder in path:
+    folders = [folder or "." for folder in path]
+    stamps = _stamps(folders)
+    known = _known.get(group)
+    if known is not None and stamps is not None and known[0] == (folders, stamps):
+        return set(known[1])
+    names = _look(folders, group)
+    if names is not None and stamps is not None:
+        _known[group] = (folders, stamps), frozenset(names)
+    return names
+
+
+def _stamps(folders: list[str]) -> list[tuple[int, ...]] | None:
+    """What tells that nothing was added to folders; ``None`` if something just was."""
+    stamps: list[tuple[int, ...]] = []
+    settled = time.time_ns() - _SETTLED
+    for folder in folders:
         try:
-            entries = os.listdir(folder or ".")
+            status = os.stat(folder)
+        except OSError:
+            stamps.append(())
+            continue
+        if status.st_mtime_ns > settled:
+            return None
+        stamps.append((status.st_dev, status.st_ino, status.st_mtime_ns))
+    return stamps
+
+
+def _look(folders: list[str], group: bytes) -> set[str] | None:
+    names: set[str] = set()
+    for folder in folders:
+        try:
+            entries = os.listdir(folder)
         except NotADirectoryError:
             return None  # an archive
         except OSError:

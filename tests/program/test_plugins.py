@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from btfdbg.program import plugins
 from btfdbg.program.plugins import installed, skip_own_plugins
 
 
@@ -48,6 +49,41 @@ def test_plugins_are_found_as_pythons_own_machinery_finds_them(tmp_path: Path) -
         if point.group == "drgn.plugins"
     }
     assert installed([str(tmp_path), str(tmp_path / "missing")]) == expected == {"one", "two"}
+
+
+def test_folders_that_did_not_change_are_not_looked_through_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[list[str]] = []
+    original = plugins._look
+
+    def look(folders: list[str], group: bytes) -> set[str] | None:
+        looked.append(folders)
+        return original(folders, group)
+
+    def add(name: str) -> None:
+        info = tmp_path / f"{name}-1.dist-info"
+        info.mkdir()
+        (info / "entry_points.txt").write_text(f"[drgn.plugins]\n{name} = {name}\n")
+
+    monkeypatch.setattr(plugins, "_look", look)
+    monkeypatch.setattr(plugins, "_known", {})
+    folders = [str(tmp_path), str(tmp_path / "missing")]
+    add("one")
+    # What was changed a moment ago may change once more under the same time.
+    assert [installed(folders) for _ in range(2)] == [{"one"}] * 2
+    assert len(looked) == 2
+    os.utime(tmp_path, (1, 1))
+    assert [installed(folders) for _ in range(3)] == [{"one"}] * 3
+    assert len(looked) == 3
+    assert installed(folders, b"another.group") == set()
+    assert len(looked) == 4
+    add("two")
+    assert installed(folders) == {"one", "two"}
+    os.utime(tmp_path, (2, 2))
+    assert [installed(folders) for _ in range(2)] == [{"one", "two"}] * 2
+    assert installed(folders[:1]) == {"one", "two"}
+    assert len(looked) == 7
 
 
 def test_where_only_python_can_tell_it_is_asked(tmp_path: Path) -> None:
