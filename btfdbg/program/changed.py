@@ -153,8 +153,8 @@ def is_of_function(session: Session, name: str) -> bool:
     """
     if not is_changed(name):
         return False
-    if _code(session, name):
-        return True
+    if not name.endswith(".cold") or _code(session, name):
+        return True  # no member is called by a number
     try:
         return session.prog.symbol(base_of(name)).kind is drgn.SymbolKind.FUNC
     except LookupError:

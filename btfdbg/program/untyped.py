@@ -205,6 +205,9 @@ def _of_symbols(found: Sequence[Named], name: str) -> str:
     hint = ""
     if choice is not None:
         hint = f"; choose one: p *({pointer_to(choice.type)}){choice.address:#x}"
+    elif known := [t for t in found[0].elsewhere if len(t) <= _MAX_TYPE_TEXT][:_MAX_TYPES]:
+        read = f"p *({pointer_to(known[0])}){found[0].address:#x}"
+        hint = f"; other kernels have {', '.join(known)}; as the first: {read}"
     return f"{len(found)} symbols are named {name}: {', '.join(told)}{hint}"
 
 

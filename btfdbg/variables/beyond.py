@@ -25,11 +25,11 @@ from btfdbg.lazy_dataclass import replace
 from btfdbg.vardb.database import Candidate
 from btfdbg.vardb.name_patterns import without_length
 from btfdbg.vardb.textdb import AnnotatedType
-from btfdbg.variables.agreement import element_of, kernels_of, own_or_curated
+from btfdbg.variables.agreement import element_of, is_number, kernels_of, own_or_curated
 from btfdbg.variables.context import Context
 from btfdbg.variables.convert import tree_of
 from btfdbg.variables.forms import size_of
-from btfdbg.variables.namesakes import is_told_by_parameters
+from btfdbg.variables.namesakes import is_told_by_parameters, may_be_anothers
 from btfdbg.variables.placement import SectionKind
 from btfdbg.variables.policy import Tier
 from btfdbg.variables.proposals import KnownName, Proposal
@@ -75,8 +75,11 @@ def is_doubtful(
         return True
     if type_.kind is TypeKind.ARRAY and _may_have_other_length(context, type_, symbol):
         return True
+    if proposal.is_elsewhere and not own and (size_of(type_) or 0) <= context.policy.word:
+        return True  # a name of another module's only: so small a type fits anywhere
     return (
-        _may_be_plain_count(context, type_)
+        may_be_anothers(context, symbol, type_, known)
+        or _may_be_plain_count(context, type_)
         or _may_be_a_table(context, symbol, type_)
         or (number and _has_an_enum(context, symbol.name, type_))
         or _has_room(context, symbol, type_, room)
@@ -188,12 +191,23 @@ def _has_room(context: Context, symbol: Symbol, type_: Type, room: Callable[[], 
         return False
     # As little as UBSAN's records need is asked: they are searched for word by word.
     shortened = room()
+    if _is_repeated(context, type_, shortened):
+        return True
     if checker.fills(type_, shortened):
         return checker.is_followed(type_, shortened)  # padding is zero
     # What has no name may be a constant of the compiler's, or a literal: no pointer.
     return not checker.is_followed(type_, shortened) or checker.is_followed_by_address(
         type_, shortened
     )
+
+
+def _is_repeated(context: Context, type_: Type, symbol: Symbol) -> bool:
+    """Whether what stands behind a word is the same word again, as in a table of them."""
+    size, data = size_of(type_) or 0, context.checker.contents(symbol) or b""
+    first = data[:size]
+    if type_.unaliased_kind() not in _NUMBERS or size != context.policy.word or not any(first):
+        return False
+    return data[size:].startswith(first)
 
 
 def _changed_nearby(
@@ -295,8 +309,8 @@ def _is_doubtful_rule(
             return False
         name = _SHORT.get(type_.type_name(), "")
         return bool(other) or (bool(name) and context.types.from_text(name) is not None)
-    if _is_a_pointer(context, symbol, type_):
-        return proposal.support < context.policy.pointer_family
+    if _is_a_pointer(context, symbol, type_) or is_number(type_):
+        return proposal.support < context.policy.plain_family
     return type_.kind is TypeKind.ARRAY and _points_to_const_as_well(context, type_)
 
 

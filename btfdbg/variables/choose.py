@@ -159,6 +159,8 @@ def may_have_grown(
         return False
     if size_of(type_) == symbol.size or not is_number(type_):
         return False
+    if _grew_in_front(context, symbol, type_, proposal):
+        return True
     # Of other machines as well: what they configure always, this kernel may, too.
     for other in known_name(context, symbol.name).candidates:
         if not other.kernels or other.module != context.evidence.module:
@@ -166,6 +168,27 @@ def may_have_grown(
         if context.checker.size(AnnotatedType.parse(other.type).type) == symbol.size:
             return not context.checker.is_parameter(type_, symbol)
     return False
+
+
+def _grew_in_front(context: Context, symbol: Symbol, type_: Type, proposal: Proposal) -> bool:
+    """
+    Whether the number in front is of the same type in other kernels, and too small for its place.
+
+    Numbers that belong together grow together: of ``have_exit_callback`` and those behind it the
+    last has a neighbour that tells nothing.
+    """
+    at, size = context.evidence.symbol_at, size_of(type_) or 0
+    if at is None or context.padding is None:
+        return False
+    front = at(symbol.address - 1)
+    if front is None or front.address + front.size != symbol.address or front.size < 2 * size:
+        return False
+    if known_name(context, symbol.name).surrounded:
+        return False
+    own = known_name(context, front.name).proposals
+    if not own or any(element_of(p.type) != element_of(proposal.type) for p in own):
+        return False
+    return symbol.address % (2 * size) == 0 and context.padding.has_more(front, size)
 
 
 def _leaves_room(context: Context, symbol: Symbol, type_: Type, proposal: Proposal) -> bool:

@@ -102,6 +102,9 @@ _FIXED = ("types__", "args__")
 # Arrays with one element for each value of an enum: the enumerator that counts them.
 _COUNTS = {
     "node_states": "NR_NODE_STATES",
+    # net/ipv4/fib_frontend.c, net/ipv6/route.c: [RTA_MAX + 1], in rows that are mostly zeros.
+    "rtm_ipv4_policy": "__RTA_MAX",
+    "rtm_ipv6_policy": "__RTA_MAX",
     "softirq_vec": "NR_SOFTIRQS",
     "vm_node_stat": "NR_VM_NODE_STAT_ITEMS",
     "vm_numa_event": "NR_VM_NUMA_EVENT_ITEMS",
@@ -114,6 +117,7 @@ for _rule in RULES:
     _head = _rule.prefix[:4]
     _BY_HEAD[_head] = (*_BY_HEAD.get(_head, ()), _rule)
 
+_EARLY = "_early_ptr"
 _DOT_NUMBER = pattern(r"\.\d+$")
 
 
@@ -186,6 +190,15 @@ def is_per_cpu_table(name: str) -> bool:
     ``__per_cpu_offset`` has no type for one without SMP.
     """
     return name == "__per_cpu_offset"
+
+
+def early_copy_of(name: str) -> str | None:
+    """
+    Return the per-CPU variable that a name's variable points to early copies of.
+
+    Source: arch/x86/include/asm/percpu.h, ``DEFINE_EARLY_PER_CPU()`` declares both of one type.
+    """
+    return name.removesuffix(_EARLY) if name.endswith(_EARLY) else None
 
 
 def by_size(name: str, size_of: Callable[[str], int | None]) -> str | None:

@@ -23,7 +23,7 @@ from btfdbg.cdecl import Array, CDeclError, CType, format_type, unqualified
 from btfdbg.kallsyms.choice import is_text
 from btfdbg.lazy_dataclass import replace
 from btfdbg.vardb.textdb import AnnotatedType
-from btfdbg.variables.agreement import element_of, own_or_curated
+from btfdbg.variables.agreement import element_of, kernels_of, own_or_curated
 from btfdbg.variables.context import Context
 from btfdbg.variables.convert import tree_of
 from btfdbg.variables.forms import size_of
@@ -160,14 +160,50 @@ def _alignment(type_: Type) -> int:
 
 def is_lost(context: Context, symbol: Symbol, type_: Type) -> bool:
     """
-    Whether a number has a place with room for far more, and a namesake that it may be meant for.
+    Whether a place has room for far more, and a namesake that the type may be meant for.
 
     ``in_suspend`` is an ``atomic_t`` of one file and an ``int`` with a page of its own.
     """
     size = size_of(type_) or 0
-    if not 0 < size <= context.policy.word or symbol.size - size < context.policy.record:
+    if not size or type_.kind is TypeKind.ARRAY or symbol.size - size < context.policy.record:
+        return False
+    if size > context.policy.word and context.checker.fills(type_, symbol):
         return False
     return len(places_of(context, symbol.name)) > 1
+
+
+def may_be_anothers(context: Context, symbol: Symbol, type_: Type, known: KnownName) -> bool:
+    """
+    Whether a type that holds by itself may be a namesake's, and this variable's another.
+
+    Of a static number older than all that are known nothing shows that it is not (``long_max`` is
+    signed in one file only). A structure that modules have under the name may be built in here.
+    """
+    is_static_number = type_.unaliased_kind() in _PLAIN and symbol.type_letter.islower()
+    number = is_static_number and context.distance.precedes(kernels_of(known.candidates))
+    module = context.evidence.module
+    given = type_.unqualified().type_name()
+    others = {
+        AnnotatedType.parse(c.type).type
+        for c in known.candidates
+        if c.kernels and c.module != module and element_of(c.type) != given
+    }
+    if not (number or others) or len(places_of(context, symbol.name)) < 2:
+        return False
+    return number or any(
+        not isinstance(
+            context.checker.check(
+                text,
+                symbol,
+                trusted=False,
+                open_ended=False,
+                other_lengths=frozenset(),
+                gap=False,
+            ),
+            Rejection,
+        )
+        for text in others
+    )
 
 
 def by_end(

@@ -35,8 +35,8 @@ class Policy:
         it a family's exceptions outnumber what is missing otherwise.
     :ivar family_majority: a family in which fewer agree ends the search: a wider pattern has
         this family's members, too.
-    :ivar pointer_family: members that a family of pointers needs in a kernel beyond the known
-        ones: zeros, or an address, fit every pointer.
+    :ivar plain_family: members that a family of pointers or numbers needs: zeros, or an address,
+        fit every pointer, and nothing shows that a number is signed.
     :ivar usual_end: share of a type's arrays that have to end alike before that end counts.
     :ivar lasting_series: kernel series over which a type that did not change is not expected
         to have changed in the one at hand.
@@ -57,7 +57,7 @@ class Policy:
     minimum: Source = Source.RULE
     family_share: float = 0.985
     family_majority: float = 0.5
-    pointer_family: int = 10
+    plain_family: int = 10
     usual_end: float = 0.97
     lasting_series: int = 3
     small_record: int = 4

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from btfdbg.btf import Kind, kinds
 from btfdbg.lazy_dataclass import replace
 from btfdbg.vardb.database import Candidate
 from btfdbg.vardb.textdb import AnnotatedType, TrailingZeros
@@ -67,6 +68,9 @@ def _digest(context: Context, candidates: tuple[Candidate, ...]) -> KnownName:
 def proposals_for(context: Context, symbol: Symbol, known: KnownName) -> Sequence[Proposal]:
     """What the database knows, then what the kernel's macros say of a name."""
     name = symbol.name
+    early = _early_copy(context, name)
+    if early is not None:
+        return (early,)
     texts: list[str] = []
     if macro_names.may_be_made(name):
         texts += macro_names.propose(name, context.facts.exists, context.evidence.architecture)
@@ -80,6 +84,21 @@ def proposals_for(context: Context, symbol: Symbol, known: KnownName) -> Sequenc
     if sized is not None:
         made.append(Proposal(sized, Source.RULE, (Tier.SIZED,), "sized by another type"))
     return (*known.proposals, *made)
+
+
+def _early_copy(context: Context, name: str) -> Proposal | None:
+    """A pointer to what a per-CPU variable of this kernel's BTF is declared together with."""
+    of, btf = macro_names.early_copy_of(name), context.evidence.btf
+    if of is None or btf is None:
+        return None
+    found = btf().types_by_name(of, (Kind.VAR,))
+    if len(found) != 1:
+        return None
+    var = btf().type_by_id(found[0])
+    if not isinstance(var, kinds.Var) or btf().kind_of(var.type) not in (Kind.INT, Kind.TYPEDEF):
+        return None
+    text = f"{btf().name_of(var.type)} *"
+    return Proposal(text, Source.RULE, (Tier.MACRO, 0), f"declared with {of}")
 
 
 def from_candidate(context: Context, candidate: Candidate) -> Proposal:

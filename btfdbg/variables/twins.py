@@ -44,6 +44,7 @@ _NUMBERS = (TypeKind.INT, TypeKind.BOOL)
 _BSS = "bB"
 _MAX_DEPTH = 8
 _LIST = "struct list_head"
+_IDA, _LOCK_IRQ = "struct ida", 1
 # include/linux/spinlock_types.h: without lockdep a spinlock_t is one of these and nothing else.
 # Locks have become raw for the real-time kernels, none has gone the other way.
 _RAW = "raw_spinlock_t"
@@ -76,7 +77,11 @@ def has_twin(context: Context, symbol: Symbol, type_: Type, proposal: Proposal) 
         return _has_another_table(context, symbol, type_, known) or _reads_longer(
             context, symbol, type_
         )
+    if _may_be_unwritten(context, symbol, type_, proposal, known):
+        return True
     name = type_.type_name()
+    if name == _IDA and not _locks_as_ida(context, symbol, type_):
+        return True
     if name == _RAW and symbol.type_letter.islower() and _is_before(context, known):
         return True
     if name == _LIST and symbol.type_letter in _BSS:
@@ -96,6 +101,48 @@ def may_lack_const(context: Context, symbol: Symbol, known: Sequence[Proposal]) 
     trees = (context.checker.tree(m.type) for m in marked if not m.readonly)
     has_const = any(tree is not None and is_const(tree) for tree in trees)
     return symbol.type_letter.islower() and has_const and any(m.readonly for m in marked)
+
+
+def _locks_as_ida(context: Context, symbol: Symbol, type_: Type) -> bool:
+    """
+    Whether an XArray that is set up may be in a ``struct ida``, which is nothing else.
+
+    Source: include/linux/idr.h: ``IDA_INIT_FLAGS`` has ``XA_FLAGS_LOCK_IRQ``.
+    """
+    btf = context.evidence.btf
+    data = context.checker.contents(symbol)
+    if btf is None or data is None or not any(data):
+        return True
+    try:
+        tree = type_.unaliased().member("xa")
+        at = (tree.bit_offset + tree.type.unaliased().member("xa_flags").bit_offset) // 8
+    except (LookupError, TypeError):
+        return True
+    flags = int.from_bytes(data[at : at + 4], btf().byteorder)
+    return not flags or bool(flags & _LOCK_IRQ)
+
+
+def _may_be_unwritten(
+    context: Context, symbol: Symbol, type_: Type, proposal: Proposal, known: KnownName
+) -> bool:
+    """
+    Whether a static structure may be in read-only data as nothing writes it.
+
+    The nearest kernel has it without const, and so only that can have brought it there; others
+    have const, which this kernel may have as well.
+    """
+    if type_.unaliased_kind() not in (TypeKind.STRUCT, TypeKind.UNION):
+        return False
+    if context.places.of(symbol.address) is not SectionKind.CONST:
+        return False
+    if not symbol.type_letter.islower() or _is_const(context, proposal):
+        return False
+    return any(_is_const(context, p) for p in known.proposals if not p.is_elsewhere)
+
+
+def _is_const(context: Context, proposal: Proposal) -> bool:
+    tree = context.checker.tree(AnnotatedType.parse(proposal.type).type)
+    return tree is not None and is_const(tree)
 
 
 def _is_own_list(context: Context, symbol: Symbol) -> bool:

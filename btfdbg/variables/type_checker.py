@@ -182,7 +182,7 @@ class TypeChecker:
                 self._array, form, symbol, extent, place, other_lengths, open_ended, settled,
                 surrounded,
             )  # fmt: skip
-            shorter = 0
+            shorter = longer = 0
             if marked.tail is None and tail is not None:
                 found = array(tail)
                 if not isinstance(found, Rejection):
@@ -190,12 +190,16 @@ class TypeChecker:
                         return found
                     if tail == 0 and not settled:
                         shorter = found[1].length or 0
+                elif tail > 1 and not surrounded and self._fills_exactly(form, symbol):
+                    longer = tree.length or 0
             # The usual number of zeros at the end must not make an array shorter.
             found = array(marked.tail)
             if isinstance(found, Rejection):
                 return found
             if tail == 1 and self._ends_full(found[1], symbol, place):
                 return Rejection.LENGTH
+            if (found[1].length or 0) < longer:
+                return Rejection.LENGTH  # all that end otherwise, and one row sooner, are others
             if 0 < shorter < (found[1].length or 0):
                 return Rejection.LENGTH  # its last element is empty, and nowhere else is one
             return found
@@ -204,6 +208,11 @@ class TypeChecker:
         if doubt and self._is_refuted(form, symbol, place, 1):
             return Rejection.CONTENTS
         return self._fits(form, symbol, extent, gap=gap, doubt=doubt, settled=settled)
+
+    def _fills_exactly(self, form: Form, symbol: Symbol) -> bool:
+        """Whether an array as long as a kernel has it leaves nothing of a symbol's room."""
+        length = form.tree.length if isinstance(form.tree, Array) else None
+        return bool(length) and (form.element.built_size or 0) * (length or 0) == symbol.size
 
     def _extent(self, symbol: Symbol) -> Extent:
         """A symbol's room; several types are held against one symbol after another."""

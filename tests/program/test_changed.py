@@ -125,12 +125,13 @@ def test_it_is_no_object_and_the_reason_is_told(
 
 
 @pytest.mark.parametrize("line", ["whatis", "p", "sym", "xinfo", "dis"])
+@pytest.mark.parametrize("name", ["schedule.cold", "__mutex_lock.part.3", "nosuchname.isra.0"])
 def test_what_is_not_there_is_no_member_of_a_function(
-    session: Session, capsys: pytest.CaptureFixture[str], line: str
+    session: Session, capsys: pytest.CaptureFixture[str], line: str, name: str
 ) -> None:
-    assert not namespace.run(session, f"{line} schedule.cold", {})
+    assert not namespace.run(session, f"{line} {name}", {})
     err = capsys.readouterr().err
-    assert "no symbol is named schedule.cold" in err
+    assert f"no symbol is named {name}" in err
     assert "structure" not in err
 
 

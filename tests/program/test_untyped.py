@@ -84,6 +84,14 @@ def test_variables_of_one_name_are_all_offered() -> None:
     )
 
 
+def test_variables_of_one_name_without_a_type_are_told_with_those_of_other_kernels() -> None:
+    two = [_named(at, "", elsewhere=("int", "unsigned int", "long")) for at in (0x10, 0x20)]
+    assert untyped._of_symbols(two, "v") == (
+        "2 symbols are named v: type not known at 0x10, 4 bytes, type not known at 0x20, 4 bytes; "
+        "other kernels have int, unsigned int; as the first: p *(int *)0x10"
+    )
+
+
 def test_types_of_other_kernels_are_named() -> None:
     said = untyped._of_one(_named(0x10, "", why="does not fit", elsewhere=("bool", "int", "u8")))
     assert "its type is not known: does not fit (bool, int); try p (int)v, rd v 1" in said
