@@ -283,3 +283,16 @@ def test_help_speaks_to_users_not_to_developers() -> None:
     for command in SUBCOMMANDS.values():
         text = subcommand_parser(command).format_help()
         assert not re.findall(r":[a-z]+:`|``|add_arguments|\bOwns\b", text), command.name
+
+
+@pytest.mark.parametrize("verb", ["info", "report", "signature"])
+def test_a_second_dump_is_called_one(verb: str, x86_core: Path, tmp_path: Path) -> None:
+    result = run(verb, x86_core, x86_core)
+    assert result.returncode == 2
+    assert result.stderr == (
+        f"btfdbg {verb}: error: {x86_core} is another dump, and one at a time is read;"
+        " btfdbg triage reads several\n"
+    )
+    other = tmp_path / "notes.txt"
+    other.write_text("no dump\n")
+    assert f"unrecognized arguments: {other}; " in run(verb, x86_core, other).stderr
