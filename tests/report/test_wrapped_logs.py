@@ -149,6 +149,41 @@ def test_prefixes_of_loggers_mails_and_searches(prefix: str) -> None:
     assert [frame.name for frame in event.frames] == [frame.name for frame in expected.frames]
 
 
+OLD = """\
+BUG: unable to handle kernel NULL pointer dereference at 0000000000000010
+IP: [<ffffffffc0123024>] demo_f+0x24/0x60 [demo]
+Oops: 0002 [#1] SMP
+CPU: 1 PID: 123 Comm: cat Tainted: G           OE  ------------   3.10.0-1160.el7.x86_64 #1
+RIP: 0010:[<ffffffffc0123024>]  [<ffffffffc0123024>] demo_f+0x24/0x60 [demo]
+Call Trace:
+ [<ffffffffc0123052>] demo_caller+0x12/0x40 [demo]
+"""
+STUCK = """\
+BUG: workqueue lockup - pool cpus=1 node=0 flags=0x0 nice=0 stuck for 31s!
+  pwq 6: cpus=1 node=0 flags=0x0 nice=0 active=1 refcnt=2
+    in-flight: 123:demo_work [demo]
+"""
+
+
+@pytest.mark.parametrize("text", [OLD, STUCK], ids=["addresses", "work"])
+@pytest.mark.parametrize(
+    "keep",
+    [
+        lambda line: line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"),
+        lambda line: f"{line}\0",
+        lambda line: f"- {{dt: '2026-11-30T22:01:01', lvl: target, msg: '[    7.001000] {line}'}}",
+    ],
+    ids=["a page", "zeros", "LAVA's list"],
+)
+def test_what_is_put_around_or_into_a_line_is_taken_off(
+    keep: Callable[[str], str], text: str
+) -> None:
+    [expected] = events(text + "\n" * 200)
+    assert expected.function is not None
+    [event] = events("\n".join(map(keep, text.splitlines())) + "\n" * 200)
+    assert event.title == expected.title
+
+
 def test_json_that_is_no_log_is_not_taken_for_one_in_a_folder(tmp_path: Path) -> None:
     (tmp_path / "package").write_text('{"name": "demo", "message": "BUG: none"}\n')
     (tmp_path / "kept").write_text(dmesg(stamped(NULL)))

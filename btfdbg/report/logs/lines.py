@@ -81,7 +81,11 @@ def parse_line(raw: str, number: int) -> Line:
     """
     if len(raw) > MAX_LINE:
         raw = raw[:MAX_LINE]
-    raw = raw.rstrip("\r\n")
+    raw = raw.rstrip("\r\n\0")
+    if "&lt;" in raw or "&gt;" in raw:  # a page of a bug tracker
+        raw = raw.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+    if raw.startswith("- {") and raw.endswith(("'}", '"}')):  # LAVA's list of lines
+        raw = raw[:-2]
     if "\x1b" in raw:
         raw = re.sub(_ESCAPES, "", raw)
     match = _PREFIX.match(raw)
