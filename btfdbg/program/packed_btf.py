@@ -13,7 +13,8 @@ have the same pages there, wherever it was loaded: the image moves by more than 
 
 from __future__ import annotations
 
-import struct
+from array import array
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from drgn import FaultError
@@ -22,14 +23,16 @@ from btfdbg.cache import Cache, CacheKey
 from btfdbg.vmcore.identify import Format
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from btfdbg.program.session import Session
     from btfdbg.vmcore.kdumppages import KdumpPages, Packed
     from btfdbg.vmcore.paging import Paging
 
-_KIND = "packed-btf-1"
-_PAGE_HEAD = struct.Struct("<II")  # flags, bytes
+_KIND = "packed-btf-2"
 # Large pages and the rest of one in small ones; more is no kernel image.
 _MAX_RUNS = 1 << 10
+_MAX_TABLES = 64
 
 
 def read(session: Session, address: int, size: int, cache: Cache | None = None) -> bytes:
@@ -67,8 +70,11 @@ def from_pages(
     if found is None:
         return None
     skipped, pages = found
-    subject = b"".join(_PAGE_HEAD.pack(flags, len(data)) + data for flags, data in pages)
-    key = CacheKey.of(session.build_id, sizes=(size, skipped))
+    heads = array("I", chain.from_iterable((flags, len(data)) for flags, data in pages))
+    subject = b"".join((heads.tobytes(), *(data for _, data in pages)))
+    # With a page's size it is told how many there are, and so where each begins.
+    block = dump.memory.kdump.header.block_size
+    key = CacheKey.of(session.build_id, sizes=(size, skipped, block))
     kept = cache.load_of(subject, key, kind)
     if kept is not None and len(kept) == size:
         return kept
@@ -104,21 +110,63 @@ def _packed(
     block = memory.kdump.header.block_size
     skipped = address % block
     # Page tables may have smaller pages than the file; what is packed are the file's.
-    at, end = address - skipped, address + size
+    count = -(-(skipped + size) // block)
+    start = address - skipped
     pages: list[Packed] = []
+    try:
+        for physical, run in _runs(paging, memory, start, start + count * block):
+            found = None
+            if not physical % block and not run % block:
+                found = memory.packed(physical, run)
+            if found is None:
+                return None
+            pages += found
+    except (NotMappedError, FaultError, OverflowError):
+        return None
+    return (skipped, pages) if len(pages) == count else None
+
+
+def _runs(paging: Paging, memory: KdumpPages, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """
+    Physical address and bytes of what is mapped from one address to another, piece by piece.
+
+    :raises NotMappedError, FaultError, OverflowError: some of it is not.
+    """
+    from btfdbg.vmcore.paging.walk import Paging as Walk
+
+    if type(paging).translate is Walk.translate:
+        yield from _joined(paging.leaves(memory.read, start, _MAX_TABLES), start, end)
+        return
     for _ in range(_MAX_RUNS):
-        if at >= end:
-            return skipped, pages
-        try:
-            physical, run = paging.translate(memory.read, at)
-        except (NotMappedError, FaultError, OverflowError):
-            return None
-        run = min(run, -(-(end - at) // block) * block)
-        if physical % block or run % block:
-            return None
-        found = memory.packed(physical, run)
-        if found is None:
-            return None
-        pages += found
-        at += run
-    return None
+        if start >= end:
+            return
+        physical, run = paging.translate(memory.read, start)
+        run = min(run, end - start)
+        yield physical, run
+        start += run
+
+
+def _joined(
+    leaves: Iterator[tuple[int, int, int]], start: int, end: int
+) -> Iterator[tuple[int, int]]:
+    """
+    The same out of leaves of a page table, ascending; less, if there is a hole.
+
+    The image's constants are mapped in small pages: to walk all levels for each took 2 ms.
+    """
+    first = run = 0
+    for virtual, physical, size in leaves:
+        if virtual > start:
+            break
+        place = physical + start - virtual
+        piece = min(virtual + size, end) - start
+        if place != first + run:
+            if run:
+                yield first, run
+            first, run = place, 0
+        run += piece
+        start += piece
+        if start >= end:
+            break
+    if run:
+        yield first, run

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from btfdbg.program.session import Session
 
 _FIRST, _LAST = "__start_orc_unwind_ip", "__stop_orc_unwind"
-_KIND = "packed-orc-1"
+_KIND = "packed-orc-2"
 _MAX_SIZE = 12 << 20  # what can be kept with its packed pages
 _LARGE = 1 << 16
 

@@ -19,6 +19,8 @@ from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
+from itertools import accumulate
+from operator import eq
 from typing import TYPE_CHECKING
 
 import drgn
@@ -231,21 +233,22 @@ class KdumpPages:
         table = self.kdump.read(self.kdump.header.descriptors + index * _SIZE, count * _SIZE)
         if len(table) < count * _SIZE:
             return None
-        rows = list(self._desc.iter_unpack(table))
-        for offset, length, flags, _ in rows:
-            if offset <= 0 or not 0 < length <= 2 * self._block or flags & (_LZO | _SNAPPY):
-                return None
-        start = min(offset for offset, *_ in rows)
-        whole = max(offset + length for offset, length, *_ in rows) - start
+        offsets, lengths, flags, _ = zip(*self._desc.iter_unpack(table), strict=True)
+        if min(offsets) <= 0 or not 0 < min(lengths) <= max(lengths) <= 2 * self._block:
+            return None
+        if any(kind & (_LZO | _SNAPPY) for kind in set(flags)):
+            return None
+        start, whole = offsets[0], sum(lengths)
         found = []
         # Written one after the other, as a rule: to read each takes longer than to compare it.
-        data = self.kdump.read(start, whole) if whole <= count * self._block else b""
-        for offset, length, flags, _ in rows:
+        ends = accumulate(lengths, initial=start)
+        data = self.kdump.read(start, whole) if all(map(eq, offsets, ends)) else b""
+        for offset, length, kind in zip(offsets, lengths, flags, strict=True):
             at = offset - start
             page = data[at : at + length] if data else self.kdump.read(offset, length)
             if len(page) < length:
                 return None
-            found.append((flags, page))
+            found.append((kind, page))
         return found
 
     def unpacked(self, pages: Iterable[Packed]) -> bytes:

@@ -17,6 +17,7 @@ from btfdbg.vmcore.open import open_core
 from tests.conftest import bundled_dumps
 
 DUMPS = [path for path, _ in bundled_dumps()]
+_PAGE = 4096
 
 
 @pytest.fixture(scope="module", params=DUMPS, ids=lambda path: path.stem)
@@ -119,3 +120,40 @@ def test_memory_that_somebody_added_is_drgns_to_read(
     cache = Cache(str(tmp_path / "cache"))
     assert packed_btf.read(other, *place, cache)[64:68] == b"mine"
     assert not (tmp_path / "cache").exists()
+
+
+def test_pieces_out_of_the_page_tables_are_where_each_page_is(
+    session: Session, place: tuple[int, int]
+) -> None:
+    assert session.dump is not None
+    memory, paging = session.dump.memory, packed_btf.paging_of(session)
+    assert isinstance(memory, KdumpPages)
+    assert paging is not None
+    start = place[0] & -_PAGE
+    end = start + 600 * _PAGE
+    wanted = [paging.translate(memory.read, at)[0] for at in range(start, end, _PAGE)]
+    found = list(packed_btf._runs(paging, memory, start, end))
+    assert [at for first, run in found for at in range(first, first + run, _PAGE)] == wanted
+    assert len(found) < len(wanted) // 4
+
+
+@pytest.mark.parametrize(
+    ("leaves", "found"),
+    [
+        ([(0x1000, 0x7000, 0x1000), (0x2000, 0x8000, 0x1000)], [(0x7000, 0x2000)]),
+        (
+            [(0x1000, 0x7000, 0x1000), (0x2000, 0x9000, 0x9000)],
+            [(0x7000, 0x1000), (0x9000, 0x2000)],
+        ),
+        ([(0, 0x20000, 0x10000)], [(0x21000, 0x3000)]),
+        # Holes: at the start, in the middle, at the end.
+        ([(0x2000, 0x7000, 0x1000)], []),
+        ([(0x1000, 0x7000, 0x1000), (0x3000, 0x9000, 0x1000)], [(0x7000, 0x1000)]),
+        ([(0x1000, 0, 0x1000)], [(0, 0x1000)]),
+        ([], []),
+    ],
+)
+def test_pieces_end_where_nothing_is_mapped(
+    leaves: list[tuple[int, int, int]], found: list[tuple[int, int]]
+) -> None:
+    assert list(packed_btf._joined(iter(leaves), 0x1000, 0x4000)) == found

@@ -91,7 +91,7 @@ def test_stacks_and_memory_are_the_same_fresh_and_kept(
             return
         start, end = _place(session)
         assert lendings == [end - start] * (1 + kept)
-        assert list(own_cache.glob("btfdbg/packed-orc-1-*"))
+        assert list(own_cache.glob("btfdbg/packed-orc-2-*"))
         # drgn has read its own; what anybody reads now comes out of the file's pages.
         for at, size in ((start, end - start), (start - 7, 20), (start + 4090, 9000), (end - 3, 9)):
             assert session.prog.read(at, size) == plain.prog.read(at, size)

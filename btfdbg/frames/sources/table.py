@@ -134,6 +134,7 @@ class SourceTable:
         self._paths = paths
         self._modules = modules
         self._in_modules: str | None = None
+        self._files: dict[str, frozenset[str]] = {}  # of modules that were asked for
         self._answers = answers
         self._keys = keys
 
@@ -192,11 +193,16 @@ class SourceTable:
 
     def files_of(self, module: str) -> frozenset[str] | None:
         """Return the files that a module has code of; None for one that the table lacks."""
+        known = self._files.get(module)
+        if known is not None:
+            return known
         numbers = self._modules.get(module)
         if numbers is None:
             return None
         try:
-            return frozenset(self._paths[int(n, 16)] for n in numbers.split(","))
+            found = frozenset(self._paths[int(n, 16)] for n in numbers.split(","))
+            self._files[module] = found
+            return found
         except (ValueError, IndexError) as e:
             raise _damaged("the table of source files", e) from e
 
