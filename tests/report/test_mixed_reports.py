@@ -122,6 +122,40 @@ def test_oops_line_of_an_access_is_no_other_exceptions() -> None:
     assert sorted(titles) == ["bad access in alpha_f [alpha]", "invalid opcode in beta_f [beta]"]
 
 
+# ---- boots -----------------------------------------------------------------------------------
+
+BOOTS = (
+    "[    0.000000] Linux version 6.12.1 (gcc) #1 SMP",
+    "[    0.000000] Booting Linux on physical CPU 0x0000000000 [0x411fd070]",
+    "-- Boot 0123456789abcdef0123456789abcdef --",
+    "-- Reboot --",
+    "[    0.000000] Command line: root=/dev/sda",  # its beginning is lost: stamps went back
+)
+
+
+def at(lines: list[str], seconds: float) -> list[str]:
+    return [f"[{seconds + n / 1e6:12.6f}] {line}" for n, line in enumerate(lines)]
+
+
+@pytest.mark.parametrize("boot", BOOTS)
+@pytest.mark.parametrize("kept", [1, 2, 3])
+@pytest.mark.parametrize("head", ["fault", "hard"])
+def test_next_boots_stack_is_not_the_last_boots_reports(head: str, kept: int, boot: str) -> None:
+    first = at(report(head, ALPHA)[:kept], 100)
+    [event] = events("\n".join([*first, boot, *at(report("warning", BETA)[2:], 1)]))
+    assert event.function is None
+    assert event.title.startswith(("bad access", "hard lockup"))
+
+
+@pytest.mark.parametrize("boot", BOOTS)
+def test_next_boots_panic_is_not_the_last_boots_reports(boot: str) -> None:
+    hung = "[ 5000.000000] INFO: task cat:12 blocked for more than 120 seconds."
+    panic = "[  200.000000] Kernel panic - not syncing: hung_task: blocked tasks"
+    first, second = events("\n".join([hung, boot, panic]))
+    assert not first.panicked
+    assert second.panicked
+
+
 # ---- what only one kind says -----------------------------------------------------------------
 
 STUCK = """\

@@ -450,6 +450,8 @@ class Builder:
         if self.panicked and cause != "hung":
             return False
         later = (line.seconds or 0.0) - (self.last_seconds or line.seconds or 0.0)
+        if later < -_BURST:  # another boot's
+            return False
         if later > (_KILLED_AFTER if cause == "killed" else _PANIC_AFTER):
             return False
         return may_end(self.kind.id, cause) or (cause == "warn" and self._warned)

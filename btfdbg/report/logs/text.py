@@ -38,6 +38,9 @@ MAX_FRAMES = 500_000  # of all stacks together; then only the tops of stacks are
 MAX_EVENTS = 10_000  # what comes after, apart from what panics, is only counted
 _IDLE = 120  # lines of one caller without news for its report
 _PAUSE = 60.0  # seconds without
+_BACK = 10.0  # seconds by which stamps go back at a new boot only
+# The first lines of a boot, the kernel's and those that journalctl puts between boots.
+_BOOTS = ("Linux version ", "Booting Linux on physical CPU", "-- Boot ", "-- Reboot --")
 _SHORTAGE = KINDS["page-allocation-failure"].severity
 _RESUMED = 5.0  # seconds after which a report that was interrupted goes on
 _CALLERS = 4096  # remembered at a time
@@ -148,6 +151,9 @@ class Reader:
     # ---- lines ---------------------------------------------------------------------------
 
     def _line(self, line: Line) -> None:
+        if line.text.startswith(_BOOTS):
+            self._boot()
+            return
         caller = self._callers.get(line.caller)
         if caller is None:
             if len(self._callers) >= _CALLERS:
@@ -162,7 +168,8 @@ class Reader:
                 self._guest(caller, line)
             return
         if report.seconds is not None and line.seconds is not None:
-            late = line.seconds - (report.last_seconds or report.seconds) > _PAUSE
+            later = line.seconds - (report.last_seconds or report.seconds)
+            late = not -_BACK <= later <= _PAUSE
         else:
             late = False
         if late:
@@ -241,6 +248,13 @@ class Reader:
         caller.report = caller.last = report
         caller.idle = 0
         return True
+
+    def _boot(self) -> None:
+        """Let nothing of what the boot before was in the middle of go on."""
+        for caller in self._callers.values():
+            self._close(caller)
+            caller.last = caller.interrupted = caller.outer = None
+        self._stalled = None
 
     def _go_on(self, caller: _Caller, line: Line) -> None:
         """Go on with a report in the middle of which the one began that has just ended."""
