@@ -549,12 +549,21 @@ class Btf:
             btf._name_index().make_table()
 
     def own_functions(self) -> dict[str, tuple[int, ...]]:
-        """See :func:`btfdbg.btf.names.own_functions`; kept, for those who ask for most of them."""
+        """
+        See :func:`btfdbg.btf.names.own_functions`; for those who ask for most of them.
+
+        Kept, some 12 MB for a kernel, until :meth:`forget_functions`.
+        """
         if self._functions is None:
             from btfdbg.btf.names import own_functions
 
             self._functions = own_functions(self)
         return self._functions
+
+    def forget_functions(self) -> None:
+        """Free what :meth:`own_functions` keeps, of the bases as well."""
+        for btf in self.chain():
+            btf._functions = None
 
     def own_ids_at(self, offsets: Iterable[int]) -> tuple[TypeId, ...]:
         """Return the own types whose names stand at some string offsets of the chain, by id."""

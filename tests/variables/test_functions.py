@@ -33,6 +33,9 @@ def test_functions_by_name_have_the_prototypes_of_all_in_order() -> None:
     }
     # What is kept is the blob's own, whoever is split from it.
     assert functions_by_name(base).keys() == {"one", "two"}
+    assert base.own_functions() is base.own_functions()
+    both.forget_functions()
+    assert functions_by_name(both) == found
     for btf in (base, both):
         few, many = Prototypes(btf), Prototypes(btf)
         many.expect_many()

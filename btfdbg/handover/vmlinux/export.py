@@ -265,6 +265,7 @@ class _Export:
 
     def _functions(self, btf: Btf) -> Iterator[Function]:
         known = functions_by_name(btf)
+        btf.forget_functions()
         kinds = b"\0" + b"".join(part.own_kinds() for part in btf.chain())
         end = len(kinds)
         for sym in self.kernel.symbols:
