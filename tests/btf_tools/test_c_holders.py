@@ -11,6 +11,7 @@ import pytest
 from btfdbg import images
 from btfdbg.btf.cheader.header import dump_c
 from btfdbg.btf.cheader.padding import unnamed_bit_fields
+from btfdbg.btf.cheader.text import Texts
 from btfdbg.btf.text import assemble
 
 from .random_structs import source
@@ -180,6 +181,17 @@ def test_values_that_do_not_fit_are_comments_and_are_told() -> None:
 def test_a_gap_of_many_lines_is_one_member() -> None:
     text = _header(ROOM["a gap of 256 MiB"])
     assert "\tint a;\n\tunsigned char __size[268435452];\n\tint b;\n\tint c;\n" in text
+
+
+def test_a_declaration_is_told_as_unknown_twice_if_a_name_does_not_exist() -> None:
+    texts = Texts(
+        assemble.parse(
+            "[1] ENUM @0x1000000 encoding=UNSIGNED size=4 vlen=0\n"
+            "[2] STRUCT 'c' size=8 vlen=1\n\t'y' type_id=3 bits_offset=0\n"
+            "[3] FWD 'a' fwd_kind=union\n"
+        )
+    )
+    assert [texts.type(3), texts.type(3)] == ["<type 3>", "<type 3>"]
 
 
 @pytest.mark.parametrize("at", range(0, 70, 3))

@@ -92,7 +92,6 @@ class CNames:
             forwards = types.columns.ids_of(IS_FWD)
             wanted = {self.names[words[start[at]]] for at in forwards}
             others: dict[str, dict[int, int]] = {}
-            self._others = others
             tags = [at for at in types.composites if types.tagged[at]] + types.enums
             for at, tag in zip(
                 tags, self.names.cut([words[start[at]] for at in tags]), strict=True
@@ -102,6 +101,7 @@ class CNames:
             for at in forwards:
                 tag = self.names[words[start[at]]]
                 others.setdefault(tag, {}).setdefault(self._declares(at), 0)
+            self._others = others  # once it is whole: a name may be none
         own = self._declares(type_id)
         found = self._others[name]
         if found[own]:
