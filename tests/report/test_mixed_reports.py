@@ -122,6 +122,43 @@ def test_oops_line_of_an_access_is_no_other_exceptions() -> None:
     assert sorted(titles) == ["bad access in alpha_f [alpha]", "invalid opcode in beta_f [beta]"]
 
 
+# ---- logs that end inside a report -------------------------------------------------------------
+
+CHECKED = """\
+usercopy: Kernel memory exposure attempt detected from SLUB object 'kmalloc-64' (offset 0, size 9)!
+kernel BUG at mm/usercopy.c:102!
+Oops: invalid opcode: 0000 [#1] SMP
+CPU: 1 UID: 0 PID: 123 Comm: cat Tainted: G           O       6.12.1 #1
+RIP: 0010:usercopy_abort+0x6c/0x80
+Call Trace:
+ <TASK>
+ __check_heap_object+0xe7/0x120
+ __check_object_size+0x1/0x2
+ demo_f+0x24/0x60 [demo]
+ vfs_read+0xf0/0x440
+ </TASK>
+""".splitlines()
+
+
+@pytest.mark.parametrize(
+    ("lines", "function"),
+    [(HARD, "beta_caller"), (CHECKED, "demo_f"), (report("kasan", ALPHA), "alpha_f")],
+    ids=["lockup", "check", "kasan"],
+)
+def test_log_that_ends_inside_a_stack_names_nobody_wrongly(lines: list[str], function: str) -> None:
+    told = 0
+    for end in range(1, len(lines) + 1):
+        text = "\n".join(lines[:end])
+        for cut in (text, text[: -len(lines[end - 1]) // 2 or None], text + "\n"):
+            for event in events(cut):
+                assert event.function in (function, None)
+                told += event.function is not None
+                if event.function is None:
+                    assert event.corrupted
+                    assert event.reason
+    assert told
+
+
 # ---- boots -----------------------------------------------------------------------------------
 
 BOOTS = (

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from btfdbg.report.blame.rules import Rule
     from btfdbg.report.event import Frame
 
+NOTHING_ELSE = "nothing-else"  # the rule by which machinery is blamed
 _LOCKS = ("spinlock", "sleeping-lock", "wait-lock")
 _DEEP = 16  # frames from which on a stack may be called a recursion
 _BORDER = "user-border"
@@ -132,7 +133,7 @@ def _first(frames: Sequence[Frame], reasons: list[Reason], *uses: str) -> tuple[
         reasons.append(Reason(border, True, _BORDER, "nothing stands above the way to user space"))
         return border, border.name
     if frames and frames[0].part == "pc" and len(frames) > 1:
-        reasons.append(Reason(frames[0], True, "nothing-else", "all of the stack is machinery"))
+        reasons.append(Reason(frames[0], True, NOTHING_ELSE, "all of the stack is machinery"))
         return frames[0], frames[0].name
     return None
 

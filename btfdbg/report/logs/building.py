@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import re
 
+from btfdbg.report.blame.choice import NOTHING_ELSE, choose
 from btfdbg.report.blame.signature import title_of
 from btfdbg.report.event import Event, Frame, access_class
-from btfdbg.report.kinds import CORRECTED, FAULT, HANG, KINDS, NOBODY, STALL
+from btfdbg.report.kinds import CORRECTED, FAULT, FIRST, HANG, KINDS, NOBODY, STALL
 from btfdbg.report.logs.deciding import deciding, is_held
 from btfdbg.report.logs.details import StuckPool, corrected
 from btfdbg.report.logs.expression import Expression
@@ -45,6 +46,7 @@ _FOLLOWS_WITHIN = 60.0  # from a report's last line to a header that belongs to 
 _BURST = 5.0  # between hardware's lines of one event, and between what one OOM kills
 _KILLED_AFTER = 1.0  # from an oops to the end of its task
 _FIRST_PAGE = 4096
+_STALLS = ("soft-lockup", "hard-lockup", "rcu-stall")
 _WITH_REGISTERS = ("null-dereference", "bad-access", "general-protection-fault")
 _WITH_OOPS = ("null-dereference", "bad-access")  # say what and where, then "Oops: ... [#1]"
 
@@ -112,6 +114,7 @@ class Builder:
         self.panicked = False
         self.done = False
         self.cut = False
+        self._broken_off = False  # the log ends inside its stack
         self.repeats = 0
         self.guessed = False  # its stacks are what the unwinder found, not what it vouches for
         self._budget = frames or Budget(_SECTIONS * FRAMES)
@@ -492,6 +495,19 @@ class Builder:
                 ]
                 self.guessed = True
 
+    def ends_log(self, last: int) -> None:
+        """Know that the log ends while this report is read; ``last`` is its last line."""
+        self.cut = True
+        self._broken_off = self._section is not None and self.last_line >= last - 1
+
+    def _rests_on_what_follows(self, frames: tuple[Frame, ...]) -> bool:
+        """Whether more of the stack may name another function than what there is of it."""
+        choice = choose(self.kind.id, frames)
+        rule = choice.reasons[-1].rule if choice.frame is not None else ""
+        if rule == NOTHING_ELSE:
+            return self.kind.choice != FAULT  # what faulted is something to go by
+        return rule == FIRST and self.kind.id in _STALLS
+
     # ---- the event ------------------------------------------------------------------------------
 
     def _classify(self) -> None:
@@ -530,6 +546,8 @@ class Builder:
             self.named = self._pool.work()
         mixed = self.inside and self._once.twice
         frames = () if mixed else tuple(deciding(self))
+        broken_off = self._broken_off and self._rests_on_what_follows(frames)
+        frames = () if broken_off else frames
         detail = self.detail.strip()
         if self.kind.id == "bad-access" and self._near_null():
             self.kind, detail = KINDS["null-dereference"], ""
@@ -543,6 +561,7 @@ class Builder:
             if not any(one.sure and one.part != "pc" for one in frames):
                 reason = "the log ends before its stack" if self.cut else "no stack belongs to it"
                 reason = "its lines and another report's are mixed" if mixed else reason
+                reason = "the log ends inside its stack" if broken_off else reason
             elif self.guessed:
                 reason = "the unwinder only guessed the stack"
             elif function is None:

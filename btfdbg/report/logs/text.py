@@ -107,7 +107,7 @@ class Reader:
             self._read(rest, len(rest))
         for caller in self._callers.values():
             if caller.report is not None:
-                caller.report.cut = True
+                caller.report.ends_log(self._number)
         self._reports.sort(key=lambda report: report.line)
         if not any(report.has_sure_frames for report in self._reports):
             for report in self._reports:
