@@ -107,7 +107,7 @@ def test_a_kernel_that_did_not_panic_is_believed(oops_core: Path) -> None:
 
 
 def test_a_variable_without_an_address_does_not_tell_that_nothing_died() -> None:
-    prog = drgn.Program()
+    prog = drgn.Program(Platform(Architecture.X86_64))
     int_ = prog.int_type("int", 4, True)
     atomic = prog.struct_type("atomic_t", 4, (drgn.TypeMember(int_, "counter"),))
     prog.register_object_finder(
