@@ -17,8 +17,6 @@ import drgn
 from btfdbg.errors import BtfdbgError
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.vmcore.identify import DumpInfo, Format
-from btfdbg.vmcore.kdumpfile import Kdump
-from btfdbg.vmcore.kdumppages import KdumpPages
 from btfdbg.vmcore.memory import FileMemory
 from btfdbg.vmcore.paging import NotMappedError, Paging, ReadPhysical, ways_to_translate
 from btfdbg.vmcore.recover import believable_paging
@@ -203,6 +201,9 @@ def explain_physical(info: DumpInfo | None, physical: int) -> Explanation:
 def _explain_kdump(info: DumpInfo, physical: int, where: str) -> tuple[Reason, str]:
     try:
         pages = info.memory
+        from btfdbg.vmcore.kdumpfile import Kdump
+        from btfdbg.vmcore.kdumppages import KdumpPages
+
         if not isinstance(pages, KdumpPages):
             pages = KdumpPages(Kdump(info.path))
         held = pages.kdump.holds(physical)

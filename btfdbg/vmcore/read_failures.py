@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import drgn
 
@@ -33,10 +34,11 @@ from btfdbg.vmcore.explain import (
     kernel_paging,
 )
 from btfdbg.vmcore.identify import DumpInfo, Format
-from btfdbg.vmcore.kdumpfile import Kdump
-from btfdbg.vmcore.kdumppages import KdumpPages
 from btfdbg.vmcore.memory import FileMemory
 from btfdbg.vmcore.paging import NotMappedError
+
+if TYPE_CHECKING:
+    from btfdbg.vmcore.kdumpfile import Kdump
 
 _CACHE_KEY = "btfdbg.unread"
 _PAGE = 4096
@@ -276,6 +278,9 @@ def unread(prog: drgn.Program) -> Unread:
 def _holes(info: DumpInfo) -> Iterator[tuple[int, int]]:
     """Physical ranges (start, end) of which the dump has nothing and drgn knows it."""
     if info.format in (Format.KDUMP, Format.KDUMP_FLATTENED):
+        from btfdbg.vmcore.kdumpfile import Kdump
+        from btfdbg.vmcore.kdumppages import KdumpPages
+
         pages = info.memory
         yield from _bitmap_holes(pages.kdump if isinstance(pages, KdumpPages) else Kdump(info.path))
     elif isinstance(info.memory, FileMemory):

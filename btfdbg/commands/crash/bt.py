@@ -17,7 +17,6 @@ import drgn
 from drgn.commands import CommandError
 
 from btfdbg.commands import tables
-from btfdbg.commands.crash import exceptions
 from btfdbg.commands.crash.another import run_line
 from btfdbg.commands.crash.call import Call, address, header, hexadecimal, parse_cpus
 from btfdbg.commands.crash.stack import Stack, code_at, stack_of
@@ -263,6 +262,8 @@ def overflows(call: Call) -> None:
 
 def unwound_from(call: Call) -> None:
     """``-I IP``, ``-S SP``: the stack from a place that the user names."""
+    from btfdbg.commands.crash import exceptions
+
     prog = call.prog
     task = call.task()
     stack = stack_of(prog, task)
@@ -295,6 +296,8 @@ def unwound_from(call: Call) -> None:
 
 def exception_frames(call: Call) -> None:
     """``-e``: registers that an exception or system call left on the stack."""
+    from btfdbg.commands.crash import exceptions
+
     for _, stack in _stacks(call):
         if not exceptions.print_frames(call.session, stack, "  "):
             print("  (none found)")
@@ -302,6 +305,8 @@ def exception_frames(call: Call) -> None:
 
 def irq_exception_frames(call: Call) -> None:
     """``-E``: the same on the CPUs' own stacks."""
+    from btfdbg.commands.crash import exceptions
+
     if getattr(call.args, "cpus", None):
         cpus = parse_cpus(call.prog, call.args.cpus)
     else:
