@@ -32,7 +32,7 @@ EXIT_FAILED = 1
 EXIT_UNUSABLE = 2
 
 _LARGE_BLOCK = 8 << 20  # never touched
-_COLLECT_AFTER = 200_000  # objects; cycles of so many take some 20 MiB
+_COLLECT_FIRST_AFTER = 200_000  # objects
 
 # Whether no code of the user's ran, whose objects may have something to do in the end.
 _ran_only_ours = False
@@ -246,8 +246,16 @@ def _settle() -> None:
     """
     if not gc.isenabled():
         gc.freeze()
-        gc.set_threshold(_COLLECT_AFTER, 20, 50)
+        gc.set_threshold(_COLLECT_FIRST_AFTER, 20, 50)
+        gc.callbacks.append(_collect_sooner)
         gc.enable()
+
+
+def _collect_sooner(phase: str, _: dict[str, int]) -> None:
+    """What a command makes first stays; later cycles are to take no more room than needed."""
+    if phase == "stop" and _collect_sooner in gc.callbacks:
+        gc.callbacks.remove(_collect_sooner)
+        gc.set_threshold(50_000, 20, 50)
 
 
 def _run_subcommand(name: str, argv: Sequence[str]) -> int:
