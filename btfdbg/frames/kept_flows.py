@@ -203,7 +203,7 @@ class KeptFlows:
 
     def pack(self) -> bytes:
         """Return a row for each, then what they are, those that were used last at first."""
-        self._pack_made()
+        self.pack_made()
         rows, records, room = [], [], MAX_PACKED
         for start, (words, record) in self._records.items():
             room -= len(record)
@@ -213,8 +213,8 @@ class KeptFlows:
             records.append(record)
         return b"".join((_COUNT.pack(len(rows)), *rows, *records))
 
-    def _pack_made(self) -> None:
-        """Make records of what was analysed since the last time."""
+    def pack_made(self) -> None:
+        """Make records of what was analysed since the last time; :meth:`take` gives it then."""
         made = self._made
         self._made = []
         for flow, asked, words in made:
@@ -255,7 +255,7 @@ class KeptFlows:
             self._made.append((flow, asked, stack_arguments))
             self.is_new = True
             if len(self._made) >= _MAX_MADE:
-                self._pack_made()
+                self.pack_made()
         return flow
 
 

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from btfdbg.program.session import Session
 
 _MAX_FLOWS = 1024
+# Analyses in memory that were not made before; one takes 0.2 MB, some ten times as much.
+_MAX_MADE = 32
 MAX_FRAMES = 256
 # Of such numbers two that are the same mean nothing.
 _SMALL = 1 << 16
@@ -71,6 +73,7 @@ class Recovery:
         self.disassemble = disassemble
         self._kept = kept
         self._flows: dict[int, FunctionFlow] = {}
+        self._made: list[int] = []
         self._placing = Placing(text, arch)
         self._passing = Passing(text, arch, self.flow)
 
@@ -89,7 +92,17 @@ class Recovery:
         what = function, self.arch, self.disassemble, words
         if self._kept is None:
             return FunctionFlow(*what)
-        return self._kept.take(*what) or self._kept.make(*what)
+        found = self._kept.take(*what)
+        if found is not None:
+            return found
+        if len(self._made) >= _MAX_MADE:
+            # As they are kept they take a tenth: who asks again takes them from there.
+            self._kept.pack_made()
+            for start in self._made:
+                self._flows.pop(start, None)
+            self._made.clear()
+        self._made.append(function.start)
+        return self._kept.make(*what)
 
     def walk(self, frames: Sequence[RawFrame]) -> list[Walked]:
         """Find what is known of each frame, innermost first."""

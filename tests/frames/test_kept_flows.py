@@ -21,7 +21,7 @@ import pytest
 from drgn.helpers.linux.pid import for_each_task
 
 import btfdbg
-from btfdbg.frames import arm64, x86_64
+from btfdbg.frames import arm64, recover, x86_64
 from btfdbg.frames.arguments import recovery
 from btfdbg.frames.blocks import meanings
 from btfdbg.frames.code import Arch, Code, Fixup
@@ -319,6 +319,7 @@ def _said(session: Session) -> dict[int, list[Lines]]:
 
 def test_every_stack_says_the_same(core: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     truth = _said(_session(core, None))
+    monkeypatch.setattr(recover, "_MAX_MADE", 1 << 10)  # all of them are looked at below
     kept = KeptFlows()
     first = _session(core, kept)
     assert _said(first) == truth
@@ -340,6 +341,26 @@ def test_every_stack_says_the_same(core: Path, monkeypatch: pytest.MonkeyPatch) 
     assert not others.is_new
     for start, flow in recovery(session)._flows.items():
         assert _all(flow) == _all(fresh[start])
+
+
+def test_analyses_that_give_way_to_others_are_taken_again(
+    core: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    truth = _said(_session(core, None))
+    monkeypatch.setattr(recover, "_MAX_MADE", 2)
+    session = _session(core, KeptFlows())
+    assert _said(session) == truth
+    made = recovery(session)
+    assert len(made._made) <= 2
+    took = [start for start, _ in _records(made)]
+    assert len(took) > 2 or core == HUNG
+    session.prog.cache.pop("btfdbg.frames.lines", None)
+    assert _said(session) == truth
+
+
+def _records(made: Recovery) -> list[tuple[int, Any]]:
+    assert made._kept is not None
+    return list(made._kept._records.items())
 
 
 def _decoded(code: Code) -> Any:
