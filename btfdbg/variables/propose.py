@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from btfdbg.btf import Kind, kinds
 from btfdbg.lazy_dataclass import replace
+from btfdbg.lazy_pattern import pattern
 from btfdbg.vardb.database import Candidate
 from btfdbg.vardb.textdb import AnnotatedType, TrailingZeros
 from btfdbg.variables import macro_names
@@ -20,6 +21,7 @@ from btfdbg.variables.proposals import KnownName, Proposal
 from btfdbg.variables.provenance import Source
 from btfdbg.variables.symbols import Symbol
 
+_CONST = pattern(r"\bconst\b")
 _KNOWN_SETS = 1 << 13
 _LAST_NAMES = 1 << 8  # judging one symbol asks for its name up to five times
 KEYS = {
@@ -47,7 +49,7 @@ def known_name(context: Context, name: str) -> KnownName:
 
 
 def _digest(context: Context, candidates: tuple[Candidate, ...]) -> KnownName:
-    proposals = [from_candidate(context, candidate) for candidate in candidates]
+    proposals = [from_candidate(context, c) for c in _without_other_machines(context, candidates)]
     surrounded = is_settled(context, candidates, lambda text: AnnotatedType.parse(text).type)
     if surrounded:
         proposals = list(_unwritten(proposals))
@@ -63,6 +65,43 @@ def _digest(context: Context, candidates: tuple[Candidate, ...]) -> KnownName:
         surrounded,
         surrounded and is_settled(context, candidates),
     )
+
+
+def _without_other_machines(
+    context: Context, candidates: tuple[Candidate, ...]
+) -> Sequence[Candidate]:
+    """
+    What a variable is on other machines only does not count where it is something else on this one.
+
+    ``numa_off`` is an int on x86-64 and a bool on arm64, and an arm64 kernel of a series that
+    the database has of x86-64 alone is no nearer to the int for it. That it differs by machine,
+    and not by version, is what kernels of one series show. Lengths of arrays and const are not
+    compared: those differ by configuration (``rcu_name``) and compiler.
+    """
+    distance = context.distance
+    if len(candidates) < 2 or all(distance.is_of_this_machine(c.kernels) for c in candidates):
+        return candidates
+    own = [
+        (c.module, _bare(c.type), distance.series(on_this))
+        for c in candidates
+        if (on_this := distance.on_this_machine(c.kernels)) and distance.is_of_this_machine(on_this)
+    ]
+
+    def is_another_machine_s(candidate: Candidate) -> bool:
+        if not candidate.kernels or distance.is_of_this_machine(candidate.kernels):
+            return False
+        type_, series = _bare(candidate.type), distance.series(candidate.kernels)
+        return any(
+            module == candidate.module and mine != type_ and series & seen
+            for module, mine, seen in own
+        )
+
+    return [c for c in candidates if not is_another_machine_s(c)]
+
+
+def _bare(text: str) -> str:
+    """What two types that differ in length or in any const only have in common."""
+    return "".join(_CONST.sub(" ", element_of(text)).split())
 
 
 def proposals_for(context: Context, symbol: Symbol, known: KnownName) -> Sequence[Proposal]:

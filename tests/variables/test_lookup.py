@@ -118,6 +118,30 @@ def test_the_same_series_of_another_machine_comes_before_an_older_one_of_this() 
     assert _type(_variables(database, Sym("v", 0x10, 8))) == "struct foo *"
 
 
+@pytest.mark.parametrize(
+    ("series", "module", "given"),
+    [
+        ((), "", "struct foo *"),  # it may have changed by version
+        (("NEAR",), "", "struct <anonymous>"),  # kernels of one series have it so and so
+        (("NEAR",), "mod", "struct foo *"),  # another variable
+    ],
+)
+def test_what_differs_by_machine_is_not_taken_from_another(
+    series: tuple[str, ...], module: str, given: str
+) -> None:
+    others = [Kernel("arm64-full", "6.12", "6.12.1-arm64", "aarch64")]
+    others += [
+        Kernel("arm64-full", NEAR.series, f"{NEAR.series}.1-arm64", "aarch64") for _ in series
+    ]
+    own = frozenset((NEAR.release,))
+    entries = [
+        Entry("v", "", "struct foo *", frozenset(k.release for k in others)),
+        Entry("v", module, "struct { int x; int y; }", own),
+    ]
+    database = Database.from_text(TextDatabase((NEAR, *others), entries))
+    assert _type(_variables(database, Sym("v", 0x10, 8))) == given
+
+
 def test_two_types_of_one_release_that_both_fit_are_none() -> None:
     database = _database(("v", "struct foo *", "near"), ("v", "const struct foo *", "near"))
     assert _type(_variables(database, Sym("v", 0x8, 8))) is None
