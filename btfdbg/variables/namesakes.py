@@ -34,6 +34,7 @@ from btfdbg.variables.provenance import Rejection
 from btfdbg.variables.symbols import Symbol
 
 _PLAIN = (TypeKind.INT, TypeKind.BOOL, TypeKind.ENUM, TypeKind.POINTER)
+_RECORDS = (TypeKind.STRUCT, TypeKind.UNION)
 _MOST = 6  # as many as are tried in every order
 
 Holds = Mapping[str, tuple[Type, Proposal]]
@@ -188,6 +189,8 @@ def may_be_anothers(context: Context, symbol: Symbol, type_: Type, known: KnownN
         for c in known.candidates
         if c.kernels and c.module != module and element_of(c.type) != given
     }
+    if type_.unaliased_kind() not in _RECORDS:
+        others = set()  # of tables and strings only the length differs, which contents tell
     if not (number or others) or len(places_of(context, symbol.name)) < 2:
         return False
     return number or any(

@@ -257,3 +257,23 @@ def test_tables_of_one_name_that_end_in_different_ways(
         tails={"struct attribute *": TrailingZeros(1, 100, 100)},
     )
     assert _given(variables, 0x400) == [given]
+
+
+def test_strings_that_modules_have_under_the_name_are_no_other_type() -> None:
+    """_acpi_module_name: of another length in each file, and in modules."""
+    entries = [
+        Entry("v", "", "const char [8]", frozenset((OLD.release,))),
+        Entry("v", "ac", "const char [3]", frozenset((OLD.release,))),
+    ]
+    btf = _btf()
+    table = Symbols(*BOUNDS, Sym("v", 0x2100, 8), Sym("v", 0x2108, 8))
+    memory = bytearray(0x8000)
+    memory[0x2100:0x2110] = b"utstate\0tbxfacs\0"
+    variables = VariableTypes(
+        make_program(btf, bytes(memory)),
+        DumpEvidence(
+            table, release=RELEASE, architecture="x86_64", btf=lambda: btf, symbol_at=table.at
+        ),
+        database=lambda: Database.from_text(TextDatabase((OLD, NEAR, NEW), entries)),
+    )
+    assert _given(variables, 0x2100, 0x2108) == ["const char [8]", "const char [8]"]
