@@ -126,15 +126,18 @@ def classify_segment(original: Helper) -> Helper:
     """
     A part of a stack whose name cannot be told all the same has frames.
 
-    The task's own stack and user space are known without a variable.
+    The task's own stack and user space are known without a variable. Of any other part, a
+    note says what is missing.
     """
 
     def classify(task: Object, cpu: int, frames: Any) -> Any:
         try:
             return original(task, cpu, frames)
-        except (LookupError, FaultError, RefusedError):
-            if find_session(task.prog_) is None:
+        except (LookupError, FaultError, RefusedError) as e:
+            session = find_session(task.prog_)
+            if session is None:
                 raise
+            missing = str(e)
         from drgn.helpers.linux.stack import StackKind, StackSegment
 
         kind = StackKind.UNKNOWN
@@ -146,6 +149,8 @@ def classify_segment(original: Helper) -> Helper:
                 kind = StackKind.USER
         except (LookupError, FaultError):
             pass
+        if kind is StackKind.UNKNOWN:
+            session.note("stacks", f"whose stack some frames are on is not known: {missing}")
         return StackSegment(kind, frames)
 
     return classify

@@ -43,6 +43,8 @@ def test_what_is_told_without_a_variable_is_told(task: drgn.Object, error: Excep
         raise error
 
     classify = classify_segment(original)
+    notes = btfdbg.session(task.prog_).notes
+    notes.clear()
     stack, size = task.stack.value_(), int(task.prog_["THREAD_SIZE"])
     for sp, kind in (
         (stack, StackKind.TASK),
@@ -55,6 +57,10 @@ def test_what_is_told_without_a_variable_is_told(task: drgn.Object, error: Excep
         frames = [Frame(sp)]
         segment = classify(task, 0, frames)
         assert (segment.kind, segment.frames) == (kind, frames), sp
+        told = [note.what for note in notes]
+        unknown = [f"whose stack some frames are on is not known: {error}"]
+        assert told == (unknown if kind is StackKind.UNKNOWN else []), sp
+        notes.clear()
 
 
 def test_what_can_be_told_is_drgn_s(task: drgn.Object) -> None:

@@ -20,6 +20,7 @@ from btfdbg.errors import RefusedError
 from btfdbg.kallsyms import KallsymsTable, Sym
 from btfdbg.kallsyms.choice import is_text
 from btfdbg.kallsyms.listed import ListedTable
+from btfdbg.patches.install import install_helpers
 from btfdbg.program import finders
 from btfdbg.variables import probed
 from tests.program import drgn_names
@@ -82,6 +83,12 @@ def _symbols(
 
             patch.setattr(table, "by_name", by_name)
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def as_at_the_prompt() -> None:
+    """With drgn's helpers as commands have them, whichever test ran before."""
+    install_helpers()
 
 
 @pytest.fixture(scope="module", params=DUMPS, ids=lambda path: path.stem)
