@@ -142,8 +142,15 @@ def require_given(session: Session, options: Options) -> None:
 
     Without this a command would fail for the want of types or symbols, and not name the file.
 
-    :raises DebugInfoError: ``btf`` gave no types, or ``kallsyms`` no symbols.
+    :raises DebugInfoError: ``btf`` gave no types, or ``kallsyms`` no symbols; ``modules_dir`` is
+        no folder, or a file of ``btf_extra`` is not there.
     """
+    folder = options.modules_dir
+    if folder is not None and not folder.is_dir():
+        raise DebugInfoError(f"--modules-dir {folder}: no such folder", step="module BTF")
+    for extra in options.btf_extra:
+        if not extra.exists():
+            raise DebugInfoError(f"--btf-extra {extra}: no such file or folder", step="variables")
     for name, file, gave in (
         ("btf", options.btf, session.has_btf),
         ("kallsyms", options.kallsyms, session.symbols is not None),

@@ -61,6 +61,19 @@ def test_a_given_file_that_has_nothing_is_refused_by_name(
     assert_one_line(run(x86_core, option, missing, "-x", "bt"), f"{option} {missing}: No such")
 
 
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [("--modules-dir", "no such folder"), ("--btf-extra", "no such file or folder")],
+)
+def test_a_mistyped_place_of_files_is_not_passed_over(
+    option: str, said: str, x86_core: Path, tmp_path: Path
+) -> None:
+    missing = tmp_path / "missing"
+    assert_one_line(run(x86_core, option, missing, "-x", "p 1"), f"{option} {missing}: {said}")
+    given = run(x86_core, option, tmp_path, "-x", "p 1")
+    assert (given.returncode, given.stdout, given.stderr) == (0, "1 = (int)1\n", "")
+
+
 def test_code_given_twice_runs_in_turn(x86_core: Path) -> None:
     result = run(x86_core, "-e", "x = 1", "-e", "for _ in range(2): print(x)", "-e", "print(2)")
     assert (result.returncode, result.stdout, result.stderr) == (0, "1\n1\n2\n", "")
