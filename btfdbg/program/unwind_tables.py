@@ -102,10 +102,4 @@ def _from_file(session: Session, address: int, count: int) -> bytes:
     assert session.dump is not None
     memory = session.dump.memory
     assert memory is not None
-    parts = []
-    while count:
-        place, run = paging.translate(memory.read, address)
-        part = memory.read(place, min(run, count))
-        parts.append(part)
-        address, count = address + len(part), count - len(part)
-    return b"".join(parts)
+    return paging.read(memory.read, address, count)
