@@ -15,10 +15,8 @@ import drgn
 
 from btfdbg.program.session import Session
 from btfdbg.vmcore.explain import Reason, explain_address
-from btfdbg.vmcore.identify import Format
 
 _TYPE_SHIFT = 24  # of page_type: its top byte is the type
-_FORMATS = (Format.KDUMP, Format.KDUMP_FLATTENED)
 
 
 def note_misjudged(session: Session, fault: BaseException | None) -> None:
@@ -27,7 +25,7 @@ def note_misjudged(session: Session, fault: BaseException | None) -> None:
 
     :param fault: What the read raised.
     """
-    if session.dump is None or session.dump.format not in _FORMATS:
+    if session.dump is None or not session.dump.is_kdump:
         return
     if not isinstance(fault, drgn.FaultError):
         return

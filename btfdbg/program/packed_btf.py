@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 from drgn import FaultError
 
 from btfdbg.cache import Cache, CacheKey
-from btfdbg.vmcore.identify import Format
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +59,7 @@ def from_pages(
     dump = session.dump
     if not session.is_file or cache.folder is None or dump is None or dump.memory is None:
         return None
-    if dump.format not in (Format.KDUMP, Format.KDUMP_FLATTENED):
+    if not dump.is_kdump:
         return None
     from btfdbg.vmcore.kdumppages import KdumpPages
 

@@ -91,7 +91,7 @@ def _saved_registers(s: Session) -> Iterator[tuple[int, tuple[int, ...]]]:
     notes: Iterable[Note] = ()
     if info is not None and info.format is Format.ELF:
         notes = read_elf(info.path).notes()
-    elif info is not None and info.format in (Format.KDUMP, Format.KDUMP_FLATTENED):
+    elif info is not None and info.is_kdump:
         notes = Kdump(info.path).notes()
     cpu = 0
     for note in notes:

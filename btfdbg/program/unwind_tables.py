@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 import drgn
 
 from btfdbg.program import packed_btf
-from btfdbg.vmcore.identify import Format
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +42,7 @@ def lent(session: Session, find: SymbolFinder) -> SymbolFinder:
     if (
         not session.is_file
         or dump is None
-        or dump.format not in (Format.KDUMP, Format.KDUMP_FLATTENED)
+        or not dump.is_kdump
         or platform is None
         or platform.arch is not drgn.Architecture.X86_64
     ):

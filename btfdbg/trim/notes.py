@@ -105,7 +105,7 @@ def read_source(info: DumpInfo, page_size: int) -> Source:
     """
     if info.format is Format.ELF:
         return _elf(info, page_size)
-    if info.format in (Format.KDUMP, Format.KDUMP_FLATTENED):
+    if info.is_kdump:
         kdump = Kdump(info.path)
         h = kdump.header
         existing: bytes | None = kdump.existing()

@@ -16,7 +16,7 @@ import drgn
 
 from btfdbg.errors import BtfdbgError
 from btfdbg.lazy_dataclass import dataclass
-from btfdbg.vmcore.identify import DumpInfo, Format
+from btfdbg.vmcore.identify import DumpInfo
 from btfdbg.vmcore.memory import FileMemory
 from btfdbg.vmcore.paging import NotMappedError, Paging, ReadPhysical, ways_to_translate
 from btfdbg.vmcore.recover import believable_paging
@@ -177,7 +177,7 @@ def explain_physical(info: DumpInfo | None, physical: int) -> Explanation:
 
     if info is None:
         return because(Reason.ABSENT, f"{where} is not in the dump")
-    if info.format in (Format.KDUMP, Format.KDUMP_FLATTENED):
+    if info.is_kdump:
         return because(*_explain_kdump(info, physical, where))
     memory = info.memory
     if isinstance(memory, FileMemory):

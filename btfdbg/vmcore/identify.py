@@ -84,9 +84,14 @@ class DumpInfo:
     memory: PhysicalMemory | None = field(default=None, compare=False, repr=False)
 
     @property
+    def is_kdump(self) -> bool:
+        """Whether it is kdump-compressed, flattened or not."""
+        return self.format in (Format.KDUMP, Format.KDUMP_FLATTENED)
+
+    @property
     def is_mapped(self) -> bool:
         """Whether the file is read through a mapping, which a shorter file breaks."""
-        return self.format in (Format.KDUMP, Format.KDUMP_FLATTENED)
+        return self.is_kdump
 
     @property
     def platform(self) -> drgn.Platform | None:

@@ -254,7 +254,7 @@ class Unread:
         holes = list(_holes(info))
         for start, end in holes:
             prog.add_memory_segment(start, end - start, self.segment, True)
-        if info.format not in (Format.KDUMP, Format.KDUMP_FLATTENED):
+        if not info.is_kdump:
             return
         # libkdumpfile walks page tables itself: no physical segment sees what it reads.
         there = [end for _, end in holes[:_DOUBT] if end < _MAX_PHYSICAL]
@@ -277,7 +277,7 @@ def unread(prog: drgn.Program) -> Unread:
 
 def _holes(info: DumpInfo) -> Iterator[tuple[int, int]]:
     """Physical ranges (start, end) of which the dump has nothing and drgn knows it."""
-    if info.format in (Format.KDUMP, Format.KDUMP_FLATTENED):
+    if info.is_kdump:
         from btfdbg.vmcore.kdumpfile import Kdump
         from btfdbg.vmcore.kdumppages import KdumpPages
 
