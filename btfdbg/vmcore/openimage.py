@@ -100,8 +100,8 @@ def _open(
         if found is None:
             _require_no_other(info, text, memory, decide, unit)
     else:
-        label, source = f"looking for VMCOREINFO in {info.path.name}", ""
-        texts, found = vmcoreinfo_cache.recover(info.path, memory, label, decide)
+        source = ""
+        texts, found = vmcoreinfo_cache.recover(info.path, memory, decide)
     if not texts:
         raise without_vmcoreinfo(info, "", tuple(layouts(VmcoreInfo.parse(b""))))
     if found is None:
@@ -141,9 +141,8 @@ def _require_no_other(
     unit: str,
 ) -> None:
     """Refuse the user's text, which does not fit, where one in memory does."""
-    label = f"looking for VMCOREINFO in {info.path.name}"
     try:
-        own = vmcoreinfo_cache.recover(info.path, memory, label, decide)[1]
+        own = vmcoreinfo_cache.recover(info.path, memory, decide)[1]
     except DebugInfoError:
         return  # there are two
     if own is not None:

@@ -164,8 +164,7 @@ def recover_text(
     def decide(texts: list[Candidate]) -> Believed | None:
         return choose(texts, lambda _: iter((memory,)), architecture, evidence)
 
-    label = f"looking for VMCOREINFO in {info.path.name}"
-    return vmcoreinfo_cache.recover(info.path, memory, label, decide)[1]
+    return vmcoreinfo_cache.recover(info.path, memory, decide)[1]
 
 
 def fits(text: bytes, platform: drgn.Platform | None, memory: PhysicalMemory) -> bool:

@@ -28,16 +28,16 @@ Decide = Callable[[list[Candidate]], Believed | None]
 
 
 def recover(
-    path: Path, memory: PhysicalMemory, label: str, decide: Decide
+    path: Path, memory: PhysicalMemory, decide: Decide
 ) -> tuple[list[Candidate], Believed | None]:
     """
     Find VMCOREINFO in a dump's memory.
 
-    :param label: Of the progress bar.
     :param decide: Chooses the text that is this memory's; see ``recover.choose()``.
     :return: The texts looked at, and the one that was chosen.
     :raises DebugInfoError: what ``decide`` raises.
     """
+    label = f"looking for VMCOREINFO in {path.name}"
     if memory.total < _LEAST:
         texts = candidates(memory, label)
         return texts, decide(texts)
