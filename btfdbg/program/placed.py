@@ -37,10 +37,8 @@ def global_at(session: Session, name: str, address: int) -> drgn.Object | None:
     'unsigned int'
     """
     if _is_shared(session, name):
-        type_ = _type_at(session, name, address)
-        if type_ is not None:
-            return drgn.Object(session.prog, type_, address=address)
-        return None
+        known = _known_at(session, name, address)
+        return None if known is None else drgn.Object(session.prog, known[0], address=address)
     try:
         found = session.prog[name]
     except LookupError:
@@ -57,17 +55,8 @@ def source_at(session: Session, name: str, address: int) -> str | None:
     """
     if not _is_shared(session, name):
         return session.variable_source(name)
-    if session.own_variable(name, address) is not None:
-        return "kernel BTF"
-    variables = session.variables
-    typed = None if variables is None else variables.find_at(name, address)
-    if typed is not None:
-        return typed.known_from
-    objects = session.module_objects
-    for sym in () if objects is None else objects.symbols_of(name):
-        if objects is not None and sym.address == address:
-            return objects.source_of(sym)
-    return None
+    known = _known_at(session, name, address)
+    return None if known is None else known[1]
 
 
 def _is_shared(session: Session, name: str) -> bool:
@@ -78,19 +67,21 @@ def _is_shared(session: Session, name: str) -> bool:
     return len(places) > 1
 
 
-def _type_at(session: Session, name: str, address: int) -> drgn.Type | None:
+def _known_at(session: Session, name: str, address: int) -> tuple[drgn.Type, str | None] | None:
+    """A variable's type, and which evidence gives it."""
     converter = session.converter
     var_id = None if converter is None else session.own_variable(name, address)
     if converter is not None and var_id is not None:
-        return converter.convert(var_id)
+        return converter.convert(var_id), "kernel BTF"
     variables = session.variables
     typed = None if variables is None else variables.find_at(name, address)
     if typed is not None:
-        return typed.type
+        return typed.type, typed.known_from
     objects = session.module_objects
     for sym in () if objects is None else objects.symbols_of(name):
         if objects is not None and sym.address == address and not is_text(sym):
-            return objects.type_of(sym)
+            type_ = objects.type_of(sym)
+            return None if type_ is None else (type_, objects.source_of(sym))
     return None
 
 
