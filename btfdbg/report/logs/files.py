@@ -22,7 +22,7 @@ from btfdbg.report.logs.wall_clock import Mark, WallClock
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import BinaryIO, Literal
+    from typing import Any, BinaryIO, Literal
 
     from btfdbg.report.event import Event
 
@@ -226,21 +226,18 @@ def _unpacked(f: BinaryIO, start: bytes) -> Iterator[bytes]:
             yield piece
 
 
-def _inflate(source: _Joined, unpacker: object) -> Iterator[bytes]:
+def _inflate(source: _Joined, unpacker: Any) -> Iterator[bytes]:
     """Unpack in bounded pieces, whatever the ratio."""
-    from bz2 import BZ2Decompressor
-    from lzma import LZMADecompressor
-
+    keeps_rest = hasattr(unpacker, "needs_input")  # xz's and bzip2's; zlib's gives it back
     while packed := source.read(1 << 14):
-        if isinstance(unpacker, (LZMADecompressor, BZ2Decompressor)):
-            yield unpacker.decompress(packed, CHUNK)
+        yield unpacker.decompress(packed, CHUNK)
+        if keeps_rest:
             while not unpacker.eof and not unpacker.needs_input:
                 yield unpacker.decompress(b"", CHUNK)
         else:
-            yield unpacker.decompress(packed, CHUNK)  # type: ignore[attr-defined] # zlib's
-            while unpacker.unconsumed_tail:  # type: ignore[attr-defined]
-                yield unpacker.decompress(unpacker.unconsumed_tail, CHUNK)  # type: ignore[attr-defined]
-        if unpacker.eof:  # type: ignore[attr-defined]
+            while unpacker.unconsumed_tail:
+                yield unpacker.decompress(unpacker.unconsumed_tail, CHUNK)
+        if unpacker.eof:
             return
     raise EOFError("it ends inside its compressed data")
 
