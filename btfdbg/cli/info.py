@@ -35,19 +35,15 @@ def run(args: argparse.Namespace) -> int:
 
     session = open_session(args)
     if args.save_vmcoreinfo is not None:
-        _save(args.save_vmcoreinfo, session.vmcoreinfo.raw)
         if is_stdout(args.save_vmcoreinfo):
+            sys.stdout.buffer.write(session.vmcoreinfo.raw)
             return EXIT_OK
+        _save(args.save_vmcoreinfo, session.vmcoreinfo.raw)
     print(info.as_json(session) if args.json else for_stream(escape(info.as_text(session))))
     return EXIT_OK
 
 
 def _save(path: str, data: bytes) -> None:
-    from btfdbg.cli.outputs import is_stdout
-
-    if is_stdout(path):
-        sys.stdout.buffer.write(data)
-        return
     try:
         with open(path, "wb") as f:
             f.write(data)

@@ -41,12 +41,12 @@ def run(args: argparse.Namespace) -> int:
     table, written = isf.table_of(session)
     if args.as_dwarf2json:
         isf.name_dwarf2json(table)
-    # What is said of the table must not get between the table and who reads it.
-    said = sys.stderr if is_stdout(args.output) else sys.stdout
     if is_stdout(args.output):
         isf.write_to(sys.stdout.buffer, table)
+        said = sys.stderr  # it must not get between the table and who reads it
     else:
         isf.write(table, args.output)
+        said = sys.stdout
     if not written.banner:
         print(
             "btfdbg: linux_banner cannot be read: volatility3 will match this table to no image",
