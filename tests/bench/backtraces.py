@@ -12,11 +12,10 @@ whole command of drgn's with DWARF. Needs valgrind; takes minutes.
 from __future__ import annotations
 
 import argparse
-import os
 import tempfile
 from pathlib import Path
 
-from tests.bench.processes import as_installed
+from tests.bench.processes import as_installed, drgn_alone
 from tests.bench.screen import FIRST, PIECES, counts, grown, instructions
 
 FRAMES = """
@@ -69,11 +68,8 @@ def main() -> None:
 
 def _with_dwarf(dump: str, vmlinux: str, folder: Path) -> int:
     words = ["-m", "drgn.internal.crashcli", vmlinux, dump]
-    os.environ["DRGN_DISABLE_PLUGINS"] = "btfdbg"
-    try:
+    with drgn_alone():
         return instructions(words, folder, "foreach bt\nquit\n")
-    finally:
-        del os.environ["DRGN_DISABLE_PLUGINS"]
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ Or count their instructions under valgrind's callgrind, which no load disturbs.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -13,7 +14,7 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -133,6 +134,16 @@ def as_installed(folder: str) -> None:
         PYTHONHASHSEED="0",
         XDG_CACHE_HOME=f"{folder}/cache",
     )
+
+
+@contextlib.contextmanager
+def drgn_alone() -> Iterator[None]:
+    """Let drgn in the processes that are started meanwhile load no plugin of ours."""
+    os.environ["DRGN_DISABLE_PLUGINS"] = "btfdbg"
+    try:
+        yield
+    finally:
+        del os.environ["DRGN_DISABLE_PLUGINS"]
 
 
 def under_callgrind(folder: Path) -> list[str]:

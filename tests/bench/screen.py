@@ -15,7 +15,6 @@ The first of them is left out, as drgn with DWARF makes its index of it.
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import sys
 import tempfile
@@ -23,7 +22,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
 
-from tests.bench.processes import as_installed, counted, under_callgrind
+from tests.bench.processes import as_installed, counted, drgn_alone, under_callgrind
 
 FIRST = 'prog["init_task"].comm'
 
@@ -118,9 +117,8 @@ def main() -> None:
             theirs: list[int] = []
             if args.vmlinux is not None:
                 with_dwarf = grown(WITH_DWARF, dump, args.vmlinux)
-                os.environ["DRGN_DISABLE_PLUGINS"] = "btfdbg"
-                theirs = list(counts(with_dwarf, folder))
-                del os.environ["DRGN_DISABLE_PLUGINS"]
+                with drgn_alone():
+                    theirs = list(counts(with_dwarf, folder))
             print(f"| {Path(dump).name} | M instructions | more | of a first object | with DWARF |")
             print("|---|---|---|---|---|")
             first = before = 0
