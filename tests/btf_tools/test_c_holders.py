@@ -15,7 +15,7 @@ from btfdbg.btf.cheader.text import Texts
 from btfdbg.btf.text import assemble
 
 from .random_structs import source
-from .test_c_adapt import compilers
+from .test_c_adapt import compile_everywhere
 
 _BASE = """\
 [1] INT 'long' size=8 bits_offset=0 nr_bits=64 encoding=SIGNED
@@ -121,25 +121,13 @@ ROOM = {
 }
 
 
-def _compile_everywhere(text: str, tmp_path: Path) -> None:
-    found = compilers()
-    if not found:
-        pytest.skip("no C compiler is installed")
-    header = tmp_path / "a.h"
-    header.write_text(text)
-    for compiler in found:
-        command = [*compiler, "-fsyntax-only", "-w", "-x", "c", str(header)]
-        run = subprocess.run(command, capture_output=True, text=True)
-        assert run.returncode == 0, f"{compiler}: {run.stderr[:500]}\n{text}"
-
-
 def _header(case: str, *, assertions: bool = False) -> str:
     return "".join(dump_c(assemble.parse(case), assertions=assertions))
 
 
 @pytest.mark.parametrize("case", [*HELD.values(), *NOT_HELD.values()], ids=[*HELD, *NOT_HELD])
 def test_what_holds_a_padded_struct_has_it_where_it_was(case: str, tmp_path: Path) -> None:
-    _compile_everywhere(_header(_BASE + case, assertions=True), tmp_path)
+    compile_everywhere(_header(_BASE + case, assertions=True), tmp_path)
 
 
 @pytest.mark.parametrize("case", HELD.values(), ids=HELD)
@@ -157,7 +145,7 @@ def test_any_other_is_padded_as_libbpf_does(case: str) -> None:
 
 @pytest.mark.parametrize("case", ROOM.values(), ids=ROOM)
 def test_what_takes_room_compiles(case: str, tmp_path: Path) -> None:
-    _compile_everywhere(_header(case, assertions=True), tmp_path)
+    compile_everywhere(_header(case, assertions=True), tmp_path)
 
 
 def test_what_takes_room_has_a_name_of_its_own_in_its_scope() -> None:
