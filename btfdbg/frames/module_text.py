@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import drgn
 
+from btfdbg.kallsyms.loaded import at_once
 from btfdbg.lazy_dataclass import dataclass
 
 
@@ -32,11 +33,7 @@ def module_text(module: drgn.Module, part: int | None) -> ModuleText | None:
     """
     if not isinstance(module, drgn.RelocatableModule):
         return None
-    obj = module.object
-    try:
-        obj = obj[0].read_()  # at once: for each member page tables would be walked
-    except drgn.FaultError:
-        pass
+    obj = at_once(module.object)
     if part is not None:
         start, size = obj.mem[part].base.value_(), obj.mem[part].size.value_()
     else:

@@ -68,7 +68,7 @@ def loaded_modules(prog: Program, note: Callable[[str], None]) -> list[LoadedMod
             seen.add(at)
             module = Object(prog, pointer, at - offset)
             try:
-                memory = _whole(module)
+                memory = at_once(module)
                 if at not in found:
                     found[at] = _described(module, memory)
                 at = getattr(memory.list, step).value_()
@@ -88,7 +88,7 @@ def loaded_modules(prog: Program, note: Callable[[str], None]) -> list[LoadedMod
     return modules
 
 
-def _whole(module: Object) -> Object:
+def at_once(module: Object) -> Object:
     """
     A module's members, read at once; where a page of it is missing, each when it is asked for.
 
