@@ -180,17 +180,18 @@ def may_be_anothers(context: Context, symbol: Symbol, type_: Type, known: KnownN
     Of a static number older than all that are known nothing shows that it is not (``long_max`` is
     signed in one file only). A structure that modules have under the name may be built in here.
     """
-    is_static_number = type_.unaliased_kind() in _PLAIN and symbol.type_letter.islower()
+    kind = type_.unaliased_kind()
+    is_static_number = kind in _PLAIN and symbol.type_letter.islower()
     number = is_static_number and context.distance.precedes(kernels_of(known.candidates))
-    module = context.evidence.module
-    given = type_.unqualified().type_name()
-    others = {
-        AnnotatedType.parse(c.type).type
-        for c in known.candidates
-        if c.kernels and c.module != module and element_of(c.type) != given
-    }
-    if type_.unaliased_kind() not in _RECORDS:
-        others = set()  # of tables and strings only the length differs, which contents tell
+    others: set[str] = set()
+    if kind in _RECORDS:  # of tables and strings only the length differs, which contents tell
+        module = context.evidence.module
+        given = type_.unqualified().type_name()
+        others = {
+            AnnotatedType.parse(c.type).type
+            for c in known.candidates
+            if c.kernels and c.module != module and element_of(c.type) != given
+        }
     if not (number or others) or len(places_of(context, symbol.name)) < 2:
         return False
     return number or any(
