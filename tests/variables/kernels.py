@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import drgn
 
 from btfdbg.btf import Btf, Builder, Kind
 from btfdbg.btf.kinds import Member
 from btfdbg.program.convert import TypeConverter
+from btfdbg.vardb.database import Database
+from btfdbg.variables.evidence import DumpEvidence
+from btfdbg.variables.lookup import VariableTypes
 
 BASE = 0xFFFF_FFFF_8200_0000
 RELEASE = "6.12.1-test-amd64"
@@ -103,4 +107,38 @@ def make_program(btf: Btf, memory: bytes = b"") -> drgn.Program:
     return prog
 
 
-__all__ = ["BASE", "RELEASE", "Member", "Sym", "Symbols", "make_btf", "make_program"]
+def make_variables(
+    prog: drgn.Program,
+    btf: Btf,
+    table: Symbols,
+    database: Database,
+    *,
+    release: str = RELEASE,
+    machine: str = "x86_64",
+    accesses: Any = None,
+) -> VariableTypes:
+    """Types of variables, with symbols by address, which is what tells of neighbours."""
+    return VariableTypes(
+        prog,
+        DumpEvidence(
+            table,
+            release=release,
+            architecture=machine,
+            btf=lambda: btf,
+            symbol_at=table.at,
+            accesses=accesses,
+        ),
+        database=lambda: database,
+    )
+
+
+__all__ = [
+    "BASE",
+    "RELEASE",
+    "Member",
+    "Sym",
+    "Symbols",
+    "make_btf",
+    "make_program",
+    "make_variables",
+]

@@ -12,11 +12,10 @@ from btfdbg.btf.kinds import Param
 from btfdbg.vardb.database import Database
 from btfdbg.vardb.textdb import Entry, Kernel, TextDatabase
 from btfdbg.variables.accessed import INVERTED
-from btfdbg.variables.evidence import DumpEvidence
 from btfdbg.variables.lookup import VariableTypes
 from btfdbg.variables.provenance import Rejection
 
-from .kernels import BASE, RELEASE, Sym, Symbols, make_program
+from .kernels import BASE, Sym, Symbols, make_program, make_variables
 
 OLD = Kernel("amd64-full", "6.1", "6.1.5-amd64", "x86_64")
 NEW = Kernel("amd64-full", "7.2", "7.2.9-amd64", "x86_64")
@@ -110,19 +109,9 @@ def _variables(
         asked.append(symbol.name)
         return does
 
-    variables = VariableTypes(
-        make_program(btf, memory),
-        DumpEvidence(
-            table,
-            release=RELEASE,
-            architecture="x86_64",
-            btf=lambda: btf,
-            symbol_at=table.at,
-            accesses=accesses,  # type: ignore[arg-type]
-        ),
-        database=lambda: Database.from_text(TextDatabase((OLD, NEW, NEAR), entries)),
-    )
-    return variables, asked
+    database = Database.from_text(TextDatabase((OLD, NEW, NEAR), entries))
+    program = make_program(btf, memory)
+    return make_variables(program, btf, table, database, accesses=accesses), asked
 
 
 def _found(

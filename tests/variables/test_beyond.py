@@ -9,11 +9,10 @@ import pytest
 from btfdbg.btf import Btf, Builder
 from btfdbg.vardb.database import Database
 from btfdbg.vardb.textdb import Entry, Kernel, TextDatabase, TrailingZeros
-from btfdbg.variables.evidence import DumpEvidence
 from btfdbg.variables.lookup import VariableTypes
 from btfdbg.variables.provenance import Rejection
 
-from .kernels import BASE, RELEASE, Sym, Symbols, make_program
+from .kernels import BASE, Sym, Symbols, make_program, make_variables
 
 OLD = Kernel("amd64-full", "6.1", "6.1.5-amd64", "x86_64")
 NEW = Kernel("amd64-full", "7.2", "7.2.9-amd64", "x86_64")
@@ -85,13 +84,7 @@ def _variables(
 ) -> VariableTypes:
     btf, table = _btf(), Symbols(*BOUNDS, *DATA, *RODATA, *symbols)
 
-    return VariableTypes(
-        make_program(btf, memory),
-        DumpEvidence(
-            table, release=RELEASE, architecture=machine, btf=lambda: btf, symbol_at=table.at
-        ),
-        database=lambda: database,
-    )
+    return make_variables(make_program(btf, memory), btf, table, database, machine=machine)
 
 
 def _type(

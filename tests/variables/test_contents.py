@@ -11,7 +11,6 @@ from btfdbg.btf.kinds import Param
 from btfdbg.vardb.database import Database
 from btfdbg.vardb.textdb import Entry, Kernel, TextDatabase
 from btfdbg.variables.contents import Contents
-from btfdbg.variables.evidence import DumpEvidence
 from btfdbg.variables.lookup import VariableTypes
 from btfdbg.variables.padding import Padding
 from btfdbg.variables.parameters import Parameter, read_parameters
@@ -19,7 +18,7 @@ from btfdbg.variables.prototypes import Prototypes, compatible
 from btfdbg.variables.provenance import Rejection
 from btfdbg.variables.structural_index import StructuralIndex
 
-from .kernels import BASE, RELEASE, Sym, Symbols, make_program
+from .kernels import BASE, Sym, Symbols, make_program, make_variables
 
 NEAR = Kernel("amd64-full", "6.1", "6.1.5-amd64", "x86_64")
 TEXT = BASE + 0x1000
@@ -178,13 +177,7 @@ def _database(*lines: tuple[str, str]) -> Database:
 
 def _variables(database: Database, memory: bytes, *symbols: Sym, btf: Btf = BTF) -> VariableTypes:
     table = Everything(*FUNCTIONS, *symbols)
-    return VariableTypes(
-        make_program(btf, memory),
-        DumpEvidence(
-            table, release=RELEASE, architecture="x86_64", btf=lambda: btf, symbol_at=table.at
-        ),
-        database=lambda: database,
-    )
+    return make_variables(make_program(btf, memory), btf, table, database)
 
 
 def _name(variables: VariableTypes, name: str = "v") -> str | None:

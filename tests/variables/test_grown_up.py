@@ -11,11 +11,10 @@ import pytest
 from btfdbg.btf import Btf, Builder, kinds
 from btfdbg.vardb.database import Database
 from btfdbg.vardb.textdb import Entry, Kernel, TextDatabase, TrailingZeros
-from btfdbg.variables.evidence import DumpEvidence
 from btfdbg.variables.lookup import VariableTypes
 from btfdbg.variables.provenance import Rejection
 
-from .kernels import BASE, RELEASE, Sym, Symbols, make_program
+from .kernels import BASE, RELEASE, Sym, Symbols, make_program, make_variables
 
 OLD = Kernel("amd64-full", "6.1", "6.1.5-amd64", "x86_64")
 OLDER = Kernel("amd64-full", "5.10", "5.10.5-amd64", "x86_64")
@@ -98,13 +97,7 @@ def _variables(
         lambda prog, name, flags, file: of_attributes if name == "__RTA_MAX" else None,
         enable_index=0,
     )
-    return VariableTypes(
-        prog,
-        DumpEvidence(
-            table, release=release, architecture="x86_64", btf=lambda: btf, symbol_at=table.at
-        ),
-        database=lambda: Database.from_text(text),
-    )
+    return make_variables(prog, btf, table, Database.from_text(text), release=release)
 
 
 def _given(variables: VariableTypes, at: int, name: str = "v") -> str | None:

@@ -14,7 +14,7 @@ from btfdbg.variables.lookup import VariableTypes
 from btfdbg.variables.policy import Policy
 from btfdbg.variables.provenance import Rejection, Source
 
-from .kernels import BASE, RELEASE, Sym, Symbols, make_btf, make_program
+from .kernels import BASE, RELEASE, Sym, Symbols, make_btf, make_program, make_variables
 
 SAME = Kernel("amd64-full", "6.12", RELEASE, "x86_64")
 NEAR = Kernel("amd64-full", "6.1", "6.1.5-amd64", "x86_64")
@@ -257,14 +257,7 @@ def _of_kernels(*rows: tuple[str, str, tuple[Kernel, ...]]) -> Database:
 def _typed(database: Database, *symbols: Sym, memory: bytes = b"") -> VariableTypes:
     """With symbols by address, which is what tells of neighbours."""
     btf, table = make_btf(), Symbols(*symbols)
-
-    return VariableTypes(
-        make_program(btf, memory),
-        DumpEvidence(
-            table, release=RELEASE, architecture="x86_64", btf=lambda: btf, symbol_at=table.at
-        ),
-        database=lambda: database,
-    )
+    return make_variables(make_program(btf, memory), btf, table, database)
 
 
 _BOUNDS = (Sym("_text", 0, 1), Sym("_end", 0x8000, 1))

@@ -10,11 +10,10 @@ import pytest
 from btfdbg.btf import Btf, Builder
 from btfdbg.vardb.database import Database
 from btfdbg.vardb.textdb import Entry, Kernel, TextDatabase, TrailingZeros
-from btfdbg.variables.evidence import DumpEvidence
 from btfdbg.variables.lookup import VariableTypes
 from btfdbg.variables.provenance import Rejection
 
-from .kernels import BASE, RELEASE, Sym, Symbols, make_program
+from .kernels import BASE, Sym, Symbols, make_program, make_variables
 
 OLD = Kernel("amd64-full", "6.1", "6.1.5-amd64", "x86_64")
 NEAR = Kernel("amd64-full", "6.12", "6.12.9-amd64", "x86_64")
@@ -92,13 +91,8 @@ def _variables(
     text = TextDatabase((OLD, NEAR, NEW), entries)
     text.tails.update(tails or {})
     btf = _btf()
-    return VariableTypes(
-        make_program(btf, bytes(memory)),
-        DumpEvidence(
-            table, release=RELEASE, architecture="x86_64", btf=lambda: btf, symbol_at=table.at
-        ),
-        database=lambda: Database.from_text(text),
-    )
+    program = make_program(btf, bytes(memory))
+    return make_variables(program, btf, table, Database.from_text(text))
 
 
 def _given(variables: VariableTypes, *places: int) -> list[str | None]:
@@ -269,11 +263,6 @@ def test_strings_that_modules_have_under_the_name_are_no_other_type() -> None:
     table = Symbols(*BOUNDS, Sym("v", 0x2100, 8), Sym("v", 0x2108, 8))
     memory = bytearray(0x8000)
     memory[0x2100:0x2110] = b"utstate\0tbxfacs\0"
-    variables = VariableTypes(
-        make_program(btf, bytes(memory)),
-        DumpEvidence(
-            table, release=RELEASE, architecture="x86_64", btf=lambda: btf, symbol_at=table.at
-        ),
-        database=lambda: Database.from_text(TextDatabase((OLD, NEAR, NEW), entries)),
-    )
+    database = Database.from_text(TextDatabase((OLD, NEAR, NEW), entries))
+    variables = make_variables(make_program(btf, bytes(memory)), btf, table, database)
     assert _given(variables, 0x2100, 0x2108) == ["const char [8]", "const char [8]"]

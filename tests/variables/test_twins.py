@@ -9,11 +9,10 @@ import pytest
 from btfdbg.btf import Btf, Builder
 from btfdbg.vardb.database import Database
 from btfdbg.vardb.textdb import Entry, Kernel, TextDatabase
-from btfdbg.variables.evidence import DumpEvidence
 from btfdbg.variables.lookup import VariableTypes
 from btfdbg.variables.provenance import Rejection
 
-from .kernels import BASE, RELEASE, Sym, Symbols, make_program
+from .kernels import BASE, Sym, Symbols, make_program, make_variables
 
 OLD = Kernel("amd64-full", "6.1", "6.1.5-amd64", "x86_64")
 NEW = Kernel("amd64-full", "7.2", "7.2.9-amd64", "x86_64")
@@ -84,17 +83,8 @@ def _variables(rows: Sequence[Row], *symbols: Sym, memory: bytes = b"") -> Varia
         name, _, module = name.partition("@")
         entries.append(Entry(name, module, type_, frozenset(k.release for k in kernels)))
     btf, table = _btf(), Symbols(*BOUNDS, *symbols)
-    return VariableTypes(
-        make_program(btf, memory),
-        DumpEvidence(
-            table,
-            release=RELEASE,
-            architecture="x86_64",
-            btf=lambda: btf,
-            symbol_at=table.at,
-        ),
-        database=lambda: Database.from_text(TextDatabase((OLD, NEW, ARM), entries)),
-    )
+    database = Database.from_text(TextDatabase((OLD, NEW, ARM), entries))
+    return make_variables(make_program(btf, memory), btf, table, database)
 
 
 def _given(variables: VariableTypes, name: str = "v") -> str | None:
