@@ -294,11 +294,10 @@ def _per_cpu(session: Session, address: int, cache: dict[Any, Any]) -> Identity 
 
 def _per_cpu_areas(session: Session) -> Iterator[tuple[int, int, int, int]]:
     """(cpu, start, end, address of the first per-CPU symbol) of the static areas."""
-    starts = session.lookup_symbols("__per_cpu_start")
-    ends = session.lookup_symbols("__per_cpu_end")
-    if len(starts) != 1 or len(ends) != 1 or starts[0].address >= ends[0].address:
+    base, stop = session.between("__per_cpu_start", "__per_cpu_end") or (0, 0)
+    size = stop - base
+    if size <= 0:
         return
-    base, size = starts[0].address, ends[0].address - starts[0].address
     try:
         from drgn.helpers.linux.cpumask import for_each_possible_cpu
 

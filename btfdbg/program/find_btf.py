@@ -126,12 +126,11 @@ def _from_section_symbols(session: Session) -> bytes | None:
         ("__start_BTF", "__stop_BTF"),
         ("_binary__btf_vmlinux_bin_start", "_binary__btf_vmlinux_bin_end"),
     ):
-        start = session.lookup_symbols(start_name)
-        stop = session.lookup_symbols(stop_name)
-        if len(start) == 1 and len(stop) == 1:
-            address, size = start[0].address, stop[0].address - start[0].address
+        place = session.between(start_name, stop_name)
+        if place is not None:
+            start, stop = place
             read = functools.partial(packed_btf.read, session)
-            return read_btf(session.prog, address, size, "the kernel's BTF", read)
+            return read_btf(session.prog, start, stop - start, "the kernel's BTF", read)
     return None
 
 

@@ -102,9 +102,8 @@ def _orc_sections(
 
 
 def _kernel_header(session: Session) -> bytes:
-    start = session.lookup_symbols("__start_orc_header")
-    stop = session.lookup_symbols("__stop_orc_header")
-    if len(start) != 1 or len(stop) != 1 or not 0 < stop[0].address - start[0].address <= 64:
+    start, stop = session.between("__start_orc_header", "__stop_orc_header") or (0, 0)
+    if not 0 < stop - start <= 64:
         return b""
-    data: bytes = session.prog.read(start[0].address, stop[0].address - start[0].address)
+    data: bytes = session.prog.read(start, stop - start)
     return data

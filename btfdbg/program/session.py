@@ -168,6 +168,11 @@ class Session:
         """All symbols that the kernel itself has of a name; one derived by rule if it has none."""
         return self.answers.symbols(name, self._find_symbols)
 
+    def between(self, first: str, last: str) -> tuple[int, int] | None:
+        """Addresses of two symbols of the kernel; ``None`` unless there is one of each."""
+        start, end = self.lookup_symbols(first), self.lookup_symbols(last)
+        return (start[0].address, end[0].address) if len(start) == len(end) == 1 else None
+
     def _find_symbols(self, name: str) -> tuple[Sym, ...]:
         found = self.symbols.by_name(name) if self.symbols is not None else ()
         return found or self.symbols_by_rule(name)

@@ -62,10 +62,8 @@ def lent(session: Session, find: SymbolFinder) -> SymbolFinder:
 
 
 def _lend(session: Session) -> None:
-    first, last = session.lookup_symbols(_FIRST), session.lookup_symbols(_LAST)
-    if len(first) != 1 or len(last) != 1:
-        return
-    start, size = first[0].address, last[0].address - first[0].address
+    start, end = session.between(_FIRST, _LAST) or (0, 0)
+    size = end - start
     if not 0 < size <= _MAX_SIZE:
         return
     data = packed_btf.from_pages(session, start, size, _KIND)

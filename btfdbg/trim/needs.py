@@ -119,11 +119,9 @@ def symbols(recorder: Recorder, session: Session) -> None:
 def sections(recorder: Recorder, session: Session) -> None:
     """Sections of the kernel image, code and file-backed constants left out."""
     for start_name, stop_name in _SECTIONS:
-        start, stop = session.lookup_symbols(start_name), session.lookup_symbols(stop_name)
-        if len(start) == 1 and len(stop) == 1:
-            size = stop[0].address - start[0].address
-            if 0 < size <= _MAX_SECTION:
-                recorder.touch(start[0].address, size)
+        start, stop = session.between(start_name, stop_name) or (0, 0)
+        if 0 < stop - start <= _MAX_SECTION:
+            recorder.touch(start, stop - start)
 
 
 def per_cpu(recorder: Recorder, session: Session) -> None:
@@ -131,12 +129,12 @@ def per_cpu(recorder: Recorder, session: Session) -> None:
     from drgn.helpers.linux.cpumask import for_each_possible_cpu
     from drgn.helpers.linux.percpu import per_cpu_ptr
 
-    start, end = session.lookup_symbols("__per_cpu_start"), session.lookup_symbols("__per_cpu_end")
-    if len(start) != 1 or len(end) != 1 or not 0 < end[0].address - start[0].address < 1 << 24:
+    start, end = session.between("__per_cpu_start", "__per_cpu_end") or (0, 0)
+    if not 0 < end - start < 1 << 24:
         return
-    area = Object(recorder.prog, "void *", start[0].address)
+    area = Object(recorder.prog, "void *", start)
     for cpu in for_each_possible_cpu(recorder.prog):
-        recorder.touch(per_cpu_ptr(area, cpu).value_(), end[0].address - start[0].address)
+        recorder.touch(per_cpu_ptr(area, cpu).value_(), end - start)
 
 
 def modules(recorder: Recorder, session: Session) -> None:
