@@ -52,6 +52,9 @@ def every_pool(look: Look) -> tuple[list[drgn.Object], str]:
     """
     Return every pool, ``struct worker_pool *``; without the list of all the CPUs' own.
 
+    Where commands walk trees, what is lost of the list raises nothing; the CPUs' own are in
+    any that is whole.
+
     :return: The pools, and why they are not all (empty if they are).
     """
     from drgn.helpers.linux.cpumask import for_each_possible_cpu
@@ -59,15 +62,21 @@ def every_pool(look: Look) -> tuple[list[drgn.Object], str]:
     from drgn.helpers.linux.percpu import per_cpu
 
     idr = look.prog["worker_pool_idr"].address_of_()
+    every: list[drgn.Object] = []
+    why = "nodes of worker_pool_idr are missing"
     try:
-        every = itertools.islice(idr_for_each_entry(idr, "struct worker_pool"), _MAX_POOLS)
-        return [pool for _, pool in every], ""
+        walk = itertools.islice(idr_for_each_entry(idr, "struct worker_pool"), _MAX_POOLS)
+        every = [pool for _, pool in walk]
     except UNREADABLE as e:
-        own = look.prog["cpu_worker_pools"]
-        found: list[drgn.Object] = []
-        for cpu in itertools.islice(for_each_possible_cpu(look.prog), _MAX_POOLS):
-            found += (pool.address_of_() for pool in per_cpu(own, cpu))
-        return found, str(e)
+        why = str(e)
+    if len(every) == _MAX_POOLS:
+        return every, ""
+    known = {pool.value_() for pool in every}
+    own = look.prog["cpu_worker_pools"]
+    found: list[drgn.Object] = []
+    for cpu in itertools.islice(for_each_possible_cpu(look.prog), _MAX_POOLS):
+        found += (pool.address_of_() for pool in per_cpu(own, cpu))
+    return (every, "") if all(pool.value_() in known for pool in found) else (found, why)
 
 
 def running(look: Look, pool: drgn.Object, limit: int = MAX_WORKS) -> Iterator[Running]:

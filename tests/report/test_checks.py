@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -66,6 +68,21 @@ def test_works_that_wait_are_named() -> None:
     found = section(next(p for p in DUMPS if p.name.startswith("6.1-amd64")), "workqueues")
     assert found.why == ""
     assert any("kfree_rcu_monitor" in str(row[4]) for row in rows(found))
+
+
+@pytest.mark.parametrize("dump", DUMPS, ids=lambda path: path.stem)
+def test_the_prompt_counts_the_pools_that_the_command_line_counts(dump: Path) -> None:
+    """The prompt's walks go on behind what a trimmed dump lacks; 0 pools were told for it."""
+    said = []
+    for words in ((dump, "-x", "report workqueues"), ("report", dump, "-s", "workqueues")):
+        run = subprocess.run(
+            [sys.executable, "-m", "btfdbg", *map(str, words)],
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        (line,) = (line for line in run.stdout.splitlines() if line.startswith("  Pools: "))
+        said.append(line)
+    assert said[0] == said[1]
+    assert "Pools: 0" not in said[0]
 
 
 @LAB
