@@ -196,9 +196,7 @@ def show_result(session: Session, state: PromptState, value: Any) -> None:
     number = state.remember_result(value)
     builtins._ = value  # type: ignore[attr-defined] # what Python's prompt does
     head: list[Fragment] = [("dim", f"${number} = ")] if state.interactive else []
-    from btfdbg.commands.wrapping import wrapped
-
-    with wrapped(code=True):
+    with output.broken_lines(code=True):
         output.emit(*head, *fragments)
     if isinstance(value, drgn.Object) and value.address_ is not None:
         from btfdbg.program.per_cpu import in_template

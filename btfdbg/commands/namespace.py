@@ -273,7 +273,7 @@ def _run(session: Session, state: PromptState, word: str, tail: str) -> None:
     )
     with (
         output.redirected(parsed.redirections, parsed.pipeline),
-        contextlib.nullcontext() if whole else _broken_lines(word),
+        contextlib.nullcontext() if whole else output.broken_lines(code=word in _CODE_LINES),
         _json(as_json),
         _terse(),
     ):
@@ -289,18 +289,6 @@ def _wants_help(command: Command[Any], tail: str) -> bool:
         return False
     parser = parser_of(command)
     return parser is None or match[1] not in parser._option_string_actions
-
-
-@contextlib.contextmanager
-def _broken_lines(word: str) -> Iterator[None]:
-    """Break lines that are wider than the terminal; what does not go to one is left as it is."""
-    if not output.current().columns:
-        yield
-        return
-    from btfdbg.commands.wrapping import wrapped
-
-    with wrapped(code=word in _CODE_LINES):
-        yield
 
 
 @contextlib.contextmanager

@@ -103,6 +103,22 @@ def emit(*fragments: Fragment | str) -> None:
     current().emit(*fragments, "\n")
 
 
+@contextlib.contextmanager
+def broken_lines(*, code: bool) -> Iterator[None]:
+    """
+    Break lines that are wider than the terminal; what does not go to one is left as it is.
+
+    :param code: They are C.
+    """
+    if not current().columns:
+        yield
+        return
+    from btfdbg.commands.wrapping import wrapped
+
+    with wrapped(code=code):
+        yield
+
+
 def print_error(state: PromptState, message: str) -> None:
     """One red line on stderr."""
     from btfdbg.commands.text import wants_color
