@@ -44,9 +44,9 @@ def _find(prog: drgn.Program, modules: Sequence[drgn.Module]) -> None:
 
 
 def _attach(prog: drgn.Program) -> None:
-    from btfdbg.program.attach import register
+    from btfdbg.program.attach import Options, register
 
-    session = register(prog)
+    session = register(prog, Options(frame_names=True))
     session.modules_created = True  # drgn is about to do that itself
     for note in session.notes:
         logger.info("%s", note)

@@ -11,6 +11,7 @@ another's. On 6.12, 158,000 names: 20 ms instead of 110, and 0.9 MB compressed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from itertools import islice
 
@@ -55,23 +56,38 @@ class AllNames:
 
     def containing(self, part: str) -> Iterator[Sym]:
         """Symbols with a text in their names, in the order of the table."""
-        table, text = self._table, self.text
-        if not part or not isinstance(table, KallsymsTable) or text.count("\n") != table.count + 1:
+        if not part or not self._numbered:
             # All of them, or without numbers, or some are lost with their block.
-            yield from (sym for sym in table if part in sym.name)
-            return
-        if not part.isascii() or "\n" in part:
+            yield from (sym for sym in self._table if part in sym.name)
+        elif part.isascii() and "\n" not in part:
+            yield from self.matching(re.compile(re.escape(part)))
+
+    def matching(self, pattern: re.Pattern[str]) -> Iterator[Sym]:
+        """
+        Symbols that a pattern is found in, in the order of the table.
+
+        :param pattern: Of a part of one name: what matches a newline finds nothing in particular.
+        """
+        table, text = self._table, self.text
+        if not isinstance(table, KallsymsTable) or not self._numbered:
+            yield from (sym for sym in table if pattern.search(sym.name))
             return
         number, counted = 0, 1
-        at = text.find(part)
-        while at >= 0:
-            start = text.rfind("\n", 0, at) + 1
+        found = pattern.search(text)
+        while found is not None:
+            start = text.rfind("\n", 0, found.start()) + 1
             number += text.count("\n", counted, start)
             counted = start
             sym = table.numbered(number)
             if sym is not None:
                 yield sym
-            at = text.find(part, text.index("\n", at))
+            found = pattern.search(text, text.index("\n", found.start()))
+
+    @property
+    def _numbered(self) -> bool:
+        """Whether a line's number is that of the table's name."""
+        table = self._table
+        return isinstance(table, KallsymsTable) and self.text.count("\n") == table.count + 1
 
 
 def pieces_of_names(table: SymbolTable) -> Iterator[str]:

@@ -12,7 +12,8 @@ In reading order:
   (symbols that no table has; ``getters``, ``sysfs_rules``, ``orc_rules`` derive them),
   ``thread_size``;
 * what is not there: ``absence`` and ``char_type`` (what drgn would conclude wrongly),
-  ``untyped`` (why a name is no object), ``doubts`` (what the BTF leaves open);
+  ``untyped`` (why a name is no object), ``doubts`` (what the BTF leaves open); ``frame_names``
+  (of copies that the compiler made, for drgn's own users), ``bare_dwarf`` (files for drgn);
 * modules: ``modules``, ``module_index``, ``module_notes``, ``module_restore``, ``modules_dir``;
 * memory: ``walks`` (lists that end), ``memory_search`` (round what is missing),
   ``log_records`` (the kernel's log, in bulk), ``annotate`` (what is at an address),

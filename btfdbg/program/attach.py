@@ -62,6 +62,8 @@ class Options:
     :ivar is_file: See :class:`Session`; who opened the Program knows.
     :ivar search: Reads virtual memory that is only looked through for something; by default
         the Program does.
+    :ivar frame_names: Frames of functions that the compiler made copies of have the names of the
+        source, as with DWARF; by default those of their symbols.
     """
 
     btf: Path | None = None
@@ -70,6 +72,7 @@ class Options:
     modules_dir: Path | None = None
     is_file: bool = False
     search: Callable[[int, int], bytes] | None = None
+    frame_names: bool = False
 
 
 def attach(
@@ -128,7 +131,7 @@ def register(
             ("kallsyms", lambda: _symbols(session, options)),
             ("btf", lambda: _types(session, options)),
             ("objects", lambda: _objects(session, options)),
-            ("main module", lambda: _main_module(session)),
+            ("main module", lambda: _main_module(session, options)),
         ),
     )
     if session.symbols is None and not session.has_btf:
@@ -427,7 +430,7 @@ def _settle_char(session: Session, module: drgn.Module) -> None:
         )
 
 
-def _main_module(session: Session) -> None:
+def _main_module(session: Session, options: Options) -> None:
     """
     Give the kernel image's address range to drgn.
 
@@ -438,16 +441,27 @@ def _main_module(session: Session) -> None:
     module = prog.main_module("kernel", create=True)
     if module.build_id is None and session.build_id:
         module.build_id = bytes.fromhex(session.build_id)
-    _settle_char(session, module)
-    if module.debug_file_status is drgn.ModuleFileStatus.WANT:
-        module.debug_file_status = drgn.ModuleFileStatus.DONT_NEED
-    if module.address_ranges is None:
-        start = session.lookup_symbols("_text") or session.lookup_symbols("_stext")
-        # A kernel whose kallsyms has only functions ends, for us, with those.
-        end = session.lookup_symbols("_end") or session.lookup_symbols("_etext")
-        if len(start) != 1 or len(end) != 1 or start[0].address >= end[0].address:
-            raise DebugInfoError(
-                "the kernel's symbols _text and _end are not known: stacks are unwound without ORC",
-                step="main module",
-            )
-        module.address_range = (start[0].address, end[0].address)
+    try:
+        _give_range(session, module)
+        if options.frame_names:
+            from btfdbg.program.frame_names import name_frames
+
+            name_frames(session, module)
+    finally:
+        _settle_char(session, module)
+        if module.debug_file_status is drgn.ModuleFileStatus.WANT:
+            module.debug_file_status = drgn.ModuleFileStatus.DONT_NEED
+
+
+def _give_range(session: Session, module: drgn.Module) -> None:
+    if module.address_ranges is not None:
+        return
+    start = session.lookup_symbols("_text") or session.lookup_symbols("_stext")
+    # A kernel whose kallsyms has only functions ends, for us, with those.
+    end = session.lookup_symbols("_end") or session.lookup_symbols("_etext")
+    if len(start) != 1 or len(end) != 1 or start[0].address >= end[0].address:
+        raise DebugInfoError(
+            "the kernel's symbols _text and _end are not known: stacks are unwound without ORC",
+            step="main module",
+        )
+    module.address_range = (start[0].address, end[0].address)
