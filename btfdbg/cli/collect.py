@@ -404,7 +404,7 @@ def _report(session: Session, folder: str, problem: Callable[[str], None]) -> No
     """Write the report in its forms; one that cannot be written costs no other."""
     import json
 
-    from btfdbg.commands.reads import watch
+    from btfdbg.program.watched import watch
     from btfdbg.report.as_json import as_dict
     from btfdbg.report.logs.log_report import printable_lines, title_lines
     from btfdbg.report.whole import report

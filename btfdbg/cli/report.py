@@ -123,9 +123,6 @@ def _of_dump(args: argparse.Namespace) -> str:
 
         check_jinja()
     session = open_session(args)
-    from btfdbg.commands.reads import watch
-
-    watch(session)
     found = report(session, args.sections)
     if args.format == "json":
         import json

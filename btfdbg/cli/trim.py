@@ -243,7 +243,7 @@ def run_report(session: Session, failed: list[str]) -> None:
 
     :param failed: Gets a line if it failed.
     """
-    from btfdbg.commands.reads import watch
+    from btfdbg.program.watched import watch
     from btfdbg.report.as_json import as_dict
     from btfdbg.report.whole import report
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import drgn
 
 from btfdbg.program.session import Session
+from btfdbg.program.watched import watch
 from btfdbg.vmcore.read_failures import unread
 
 
@@ -35,13 +36,6 @@ def counted(session: Session, word: str) -> Iterator[None]:
     finally:
         count.running -= 1
         _say(session, word)
-
-
-def watch(session: Session) -> None:
-    """Count from now on which memory cannot be read; cheap after the first call."""
-    count = unread(session.prog)
-    if not count.watched:
-        count.watch(session.prog, session.dump, _pointer(session))
 
 
 def count_error(session: Session, error: BaseException) -> None:
@@ -80,11 +74,6 @@ def told_with(session: Session, error: BaseException) -> str:
     if rest == text:  # a physical address, which the text calls so
         return f"cannot read memory: {text}"
     return f"cannot read memory at {at}: {rest[2:] if rest.startswith(': ') else f'it{rest}'}"
-
-
-def _pointer(session: Session) -> int:
-    found = session.lookup_symbols("saved_command_line")
-    return found[0].address if len(found) == 1 else 0
 
 
 def _say(session: Session, word: str) -> None:

@@ -11,9 +11,10 @@ _HEAD = """# What btfdbg changes in drgn
 Made by `python -m btfdbg.patches > docs/drgn.md` out of `btfdbg/patches/table.py`.
 
 btfdbg's library (`import btfdbg`, and the plugin in `drgn` and `drgn-crash`) uses drgn's public
-interfaces only and changes nothing in drgn. Its own command line (`btfdbg CORE`, the prompt, `-e`,
-`-x`, scripts) also puts functions of its own in the place of drgn's, and uses some names that drgn
-keeps private: these rows, and no others. A row that does not fit the installed drgn (its target
+interfaces only and changes nothing in drgn until it is asked for a report, which is the same by
+every door. Its own command line (`btfdbg CORE`, the prompt, `-e`, `-x`, scripts) and the report put
+functions of its own in the place of drgn's, and use some names that drgn keeps private: these
+rows, and no others. A row that does not fit the installed drgn (its target
 is not there, or takes other parameters) is left out; one note says so and what is lost.
 """
 

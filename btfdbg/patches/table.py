@@ -186,6 +186,11 @@ _SUMS = (
         "counts swap files by the length of an array, which BTF need not have",
         "kmem -i does not know the page cache of kernels before 5.12",
     ),
+    _helper(
+        "slab", "slab_cache_usage", ("slab_cache",), "slab_usage:slab_cache_usage",
+        "counts as in use what another CPU has freed into a CPU's own slab",
+        "kmem -s and the report say some more objects than are in use", _REPORT,
+    ),
 )  # fmt: skip
 
 _UNBOUNDED = "goes on in C as long as what it reads is marked as a node; Ctrl-C cannot end it"

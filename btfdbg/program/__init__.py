@@ -15,9 +15,9 @@ In reading order:
   ``untyped`` (why a name is no object), ``doubts`` (what the BTF leaves open); ``frame_names``
   (of copies that the compiler made, for drgn's own users), ``bare_dwarf`` (files for drgn);
 * modules: ``modules``, ``module_index``, ``module_notes``, ``module_restore``, ``modules_dir``;
-* memory: ``walks`` (lists that end), ``memory_search`` (round what is missing),
-  ``log_records`` (the kernel's log, in bulk), ``annotate`` (what is at an address),
-  ``unwind_tables`` (lent to drgn), ``unwind_riscv64``, ``user_registers``.
+* memory: ``walks`` (lists that end), ``watched`` (what fails is counted), ``memory_search``
+  (round what is missing), ``log_records`` (the kernel's log, in bulk), ``annotate`` (what is at
+  an address), ``unwind_tables`` (lent to drgn), ``unwind_riscv64``, ``user_registers``.
 """
 
 import btfdbg.vmcore  # noqa: F401 - it refuses a drgn that is too old

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 MAX_UNWOUND = 20_000
 _MAX_CHAIN = 64
 _MAX_SUPERBLOCKS = 1 << 16
+_NOT_EVERY = "not every file system could be asked whether it is frozen"
 _FREEZE_LEVELS = 3  # SB_FREEZE_WRITE, SB_FREEZE_PAGEFAULT, SB_FREEZE_FS
 _FROZEN = 4  # SB_FREEZE_COMPLETE
 
@@ -200,7 +201,10 @@ class Blockage:
         """File systems that are frozen (fsfreeze, a snapshot), as far as they can be read."""
         from drgn.helpers.linux.list import list_for_each_entry
 
+        from btfdbg.vmcore.read_failures import unread
+
         prog = self._look.prog
+        remarked = unread(prog).remarked
         found = {}
         for one in self.tasks:
             frozen = self.frozen_for(one.lock)
@@ -217,7 +221,11 @@ class Blockage:
                 if frozen is not None:
                     found[frozen.address] = frozen
         except UNREADABLE as e:
-            self._look.doubts.add(f"not every file system could be asked whether it is frozen: {e}")
+            self._look.doubts.add(f"{_NOT_EVERY}: {e}")
+        else:
+            # The walk raises nothing where a node is missing; it goes on from the other end.
+            if unread(prog).remarked > remarked:
+                self._look.doubts.add(f"{_NOT_EVERY}: a part of their list is not in the dump")
         return tuple(found.values())
 
     def frozen_for(self, lock: Lock | None) -> Frozen | None:

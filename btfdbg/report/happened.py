@@ -12,6 +12,7 @@ import re
 from typing import TYPE_CHECKING
 
 from btfdbg.lazy_pattern import pattern
+from btfdbg.program.watched import watch
 from btfdbg.report.blame.signature import Signature, signature_of
 from btfdbg.report.calls import UNREADABLE, Call
 from btfdbg.report.event import Event, Frame
@@ -23,6 +24,7 @@ from btfdbg.report.witness import FINER, Witness, witness
 
 if TYPE_CHECKING:
     from btfdbg.frames.access import Access
+    from btfdbg.program.session import Session
     from btfdbg.report.blocked import Blockage, Blocked
     from btfdbg.report.trouble import Trouble
 
@@ -222,3 +224,7 @@ class DecidedLook(Look):
     """
 
     happened: Happened
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        watch(session)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import drgn
 
+from btfdbg.patches.install import follow_imports
 from btfdbg.program.thread_size import stack_freed
 from btfdbg.report.calls import (
     MAX_FRAMES,
@@ -41,7 +42,13 @@ _LONGEST = 1e9  # seconds
 
 
 class Look:
-    """One look at one dump; see the module."""
+    """
+    One look at one dump; see the module.
+
+    :ivar passed_over: How many things could not be told so far.
+    """
+
+    passed_over = 0
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -51,7 +58,14 @@ class Look:
         self._traces: dict[int, drgn.StackTrace] = {}
         self._unwound: list[tuple[int, tuple[Call, ...], drgn.StackTrace]] = []
         self._clocks: dict[int, int] = {}
+        # The prompt's helpers walk around damage and know which CPUs panic() stopped: every
+        # door to a report asks the same ones.
+        follow_imports()
         session.ensure_modules()
+
+    def pass_over(self) -> None:
+        """Remember that something that was asked for could not be told, and was left out."""
+        self.passed_over += 1
 
     @functools.cached_property
     def machine(self) -> str:

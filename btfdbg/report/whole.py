@@ -13,17 +13,21 @@ from typing import TYPE_CHECKING
 from btfdbg.interrupts import held
 from btfdbg.report.calls import UNREADABLE
 from btfdbg.report.happened import DecidedLook, Happened
-from btfdbg.report.parts import Report, Section
+from btfdbg.report.parts import Line, Report, Section
 from btfdbg.report.registry import CHECKS, Check
 from btfdbg.report.sentence import evidence, verdict
+from btfdbg.vmcore.read_failures import unread
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from btfdbg.program.session import Session
 
 VERDICT = "verdict"
 """Asks for none of the sections: what stands above them is always told."""
+
+LAST = "unread"
+"""The check that says what the others could not read."""
 
 _loaded = False
 
@@ -90,7 +94,8 @@ def report_of(look: DecidedLook, only: Collection[str] = ()) -> Report:
     sentence = verdict(happened)
     grounds = tuple(evidence(happened))
     first = "blocked" if happened.kind in ("hung-task", "deadlock") else "crash"
-    ordered = sorted(checks, key=lambda c: c.id != first)
+    # What could not be read is known when all the others have been asked.
+    ordered = sorted(checks, key=lambda c: (c.id == LAST, c.id != first))
     sections = tuple(run(look, one) for one in ordered if not only or one.id in only)
     return Report(
         sentence,
@@ -110,6 +115,7 @@ def run(look: DecidedLook, check: Check) -> Section:
     if missing:
         why = _lacking(look, missing)
         return Section(check.id, check.title, (), check.more, why)
+    remarked = unread(look.prog).remarked_of()
     items = []
     why = ""
     try:
@@ -117,7 +123,18 @@ def run(look: DecidedLook, check: Check) -> Section:
             items.append(item)
     except UNREADABLE as e:
         why = f"it ended early: {e}"
+    items += [
+        Line(f"Not all of it could be read: {what}.", "note") for what in _new(look, remarked)
+    ]
+    if why:
+        look.pass_over()
     return Section(check.id, check.title, tuple(items), check.more, why)
+
+
+def _new(look: DecidedLook, before: Mapping[str, int]) -> list[str]:
+    """What walks have said since then about data that they lost."""
+    now = unread(look.prog).remarked_of()
+    return [what for what, count in now.items() if count > before.get(what, 0)]
 
 
 def _lacking(look: DecidedLook, needs: Sequence[str]) -> str:

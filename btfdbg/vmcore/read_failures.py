@@ -143,6 +143,10 @@ class Unread:
         """How many remarks wait to be said."""
         return sum(count for count, _ in self._remarks.values())
 
+    def remarked_of(self) -> dict[str, int]:
+        """How many of each remark wait to be said."""
+        return {what: count for what, (count, _) in self._remarks.items()}
+
     def remarks(self) -> tuple[str, ...]:
         """Give the remarks and start anew."""
         found = []

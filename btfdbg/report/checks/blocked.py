@@ -52,6 +52,7 @@ def _states(look: DecidedLook) -> Iterator[Item]:
         try:
             count[get_task_state(task)] += 1
         except UNREADABLE:
+            look.pass_over()
             count["?"] += 1
     rows = tuple((name, float(number)) for name, number in count.most_common())
     if rows:

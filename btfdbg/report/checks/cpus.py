@@ -30,6 +30,7 @@ def cpus(look: Look) -> Iterator[Item]:
             task = cpu_curr(look.prog, cpu)
             queued = int(cpu_rq(look.prog, cpu).nr_running)
         except UNREADABLE as e:
+            look.pass_over()
             rows.append((cpu, f"cannot be read: {e}", ""))
             continue
         who = look.who(task)

@@ -32,6 +32,7 @@ def crash(look: DecidedLook) -> Iterator[Item]:
     yield from _registers(look)
     calls = happened.stack
     if not calls:
+        look.pass_over()
         yield Line("Its stack cannot be unwound.", "note")
         return
     story = happened.calls if happened.kind not in ("hung-task", "deadlock") else calls
@@ -44,6 +45,8 @@ def crash(look: DecidedLook) -> Iterator[Item]:
 
 def _nobody(look: DecidedLook) -> Line:
     """Why no task is shown: none panicked, or the dump does not tell."""
+    if not look.panic_is_told or look.panic_cpu is not None:
+        look.pass_over()
     if not look.panic_is_told:
         return Line("Whether a task panicked, and which, cannot be told.", "note")
     if look.panic_cpu is not None:

@@ -6,6 +6,8 @@ import itertools
 import re
 from collections.abc import Iterable, Iterator
 
+import drgn
+
 from btfdbg.report.calls import UNREADABLE
 from btfdbg.report.counts import counted
 from btfdbg.report.look import Look
@@ -13,6 +15,8 @@ from btfdbg.report.parts import Bars, Item, Line, Table
 from btfdbg.report.registry import check
 
 _CACHES = 15
+UNKNOWN = "?"
+"""A figure that the dump has not."""
 _MAX_CACHES = 4096
 _VICTIMS = 1 << 12
 _SHOWN = 20
@@ -62,33 +66,68 @@ def memory(look: Look) -> Iterator[Item]:
 @check("slab", "Slab caches", needs=("slab_caches",), more=("kmem -s",), order=65)
 def slab(look: Look) -> Iterator[Item]:
     """Print the largest slab caches."""
-    from drgn.helpers.linux.slab import for_each_slab_cache, slab_cache_usage
+    from drgn.helpers.linux.slab import for_each_slab_cache, slab_cache_order, slab_cache_usage
 
-    found = []
-    lost = 0
+    found: list[tuple[int, str, int | str, int]] = []
+    lost = in_part = 0
     page = int(look.prog["PAGE_SIZE"])
     for cache in itertools.islice(for_each_slab_cache(look.prog), _MAX_CACHES):
         try:
             name = cache.name.string_().decode("utf-8", "backslashreplace")
-            usage = slab_cache_usage(cache)
-            pages = usage.num_slabs << int(_order(cache))
-            found.append((pages * page, name, usage.num_objs, usage.num_objs - usage.free_objs))
+            active: int | str
+            try:
+                usage = slab_cache_usage(cache)
+                slabs, objects, active = usage.num_slabs, usage.num_objs, usage.active_objs
+            except UNREADABLE:
+                slabs, objects = _allocated(cache)
+                active = UNKNOWN
+                in_part += 1
+                look.pass_over()
+            found.append(((slabs << slab_cache_order(cache)) * page, name, active, objects))
         except UNREADABLE:
             lost += 1
-    found.sort(reverse=True)
+            look.pass_over()
+    found.sort(key=lambda one: one[0], reverse=True)
     shown = tuple(
         (name, f"{size / 2**20:,.1f}", active, objects)
-        for size, name, objects, active in found[:_CACHES]
+        for size, name, active, objects in found[:_CACHES]
     )
     head = ("cache", "MiB", "in use", "objects")
     yield Table(head, shown, "largest first", max(len(found) - _CACHES, 0))
+    if in_part:
+        yield Line(
+            f"What of {counted(in_part, 'caches')} is in use cannot be told: a CPU's or node's list"
+            " of free objects cannot be read.",
+            "note",
+        )
     if lost:
-        yield Line(f"{lost} caches cannot be read.", "note")
+        yield Line(f"{counted(lost, 'caches')} cannot be read.", "note")
 
 
-def _order(cache: object) -> int:
-    # struct kmem_cache_order_objects: the order above 16 bits (mm/slub.c, OO_SHIFT).
-    return int(cache.oo.x) >> 16  # type: ignore[attr-defined] # an Object's member
+def _allocated(cache: drgn.Object) -> tuple[int, int]:
+    """
+    Slabs and objects of a cache, whatever is free of them: SLUB counts both in its nodes.
+
+    Facts: ``mm/slub.c``, inc_slabs_node() (0f389ec63077, v2.6.26), with CONFIG_SLUB_DEBUG.
+    """
+    from drgn.helpers.linux.nodemask import for_each_online_node
+
+    slabs = objects = 0
+    for number in for_each_online_node(cache.prog_):
+        node = _node(cache, number)
+        slabs += int(node.nr_slabs.counter)
+        objects += int(node.total_objects.counter)
+    if slabs < 0 or objects < 0:
+        raise ValueError("counts of a slab cache are negative")
+    return slabs, objects
+
+
+def _node(cache: drgn.Object, number: int) -> drgn.Object:
+    """``struct kmem_cache_node *`` of a node."""
+    try:
+        return cache.per_node[number].node  # 7.1: with the node's sheaves
+    except AttributeError:
+        return cache.node[number]
 
 
 @check("oom", "Killed for want of memory", more=("log", "ps"), order=62)

@@ -22,7 +22,7 @@ def modules(look: Look) -> Iterator[Item]:
     """Print the modules that taint, and how many there are."""
     from drgn.helpers.linux.module import for_each_module
 
-    count = 0
+    count = lost = 0
     rows = []
     for module in itertools.islice(for_each_module(look.prog), _MAX):
         count += 1
@@ -30,10 +30,14 @@ def modules(look: Look) -> Iterator[Item]:
             bits = int(module.taints)
             name = module.name.string_().decode("utf-8", "backslashreplace")
         except UNREADABLE:
+            lost += 1
+            look.pass_over()
             continue
         meant = [words for bit, words in _BITS.items() if bits >> bit & 1]
         if meant:
             rows.append((name, ", ".join(meant)))
     yield Line(f"{counted(count, 'modules')} {'is' if count == 1 else 'are'} loaded.")
+    if lost:
+        yield Line(f"What taints {counted(lost, 'modules')} cannot be told.", "note")
     if rows:
         yield Table(("module", "is"), tuple(rows), "not the kernel's own")

@@ -50,6 +50,7 @@ def network(look: Look) -> Iterator[Item]:
                 rows += _queues(look, device, name)
         except UNREADABLE:
             lost += 1
+            look.pass_over()
     if rows:
         head = ("device", "queue", "packets", "stopped")
         left_out = max(len(rows) - _SHOWN, 0)
@@ -98,6 +99,7 @@ def _backlogs(look: Look) -> Iterator[tuple[int, int]]:
             data = per_cpu(look.prog["softnet_data"], cpu)
             count = int(data.input_pkt_queue.qlen) + int(data.process_queue.qlen)
         except UNREADABLE:
+            look.pass_over()
             continue
         if count:
             yield cpu, count

@@ -55,6 +55,7 @@ def rcu(look: Look) -> Iterator[Item]:
             rows += _tasks(look, node)
         except UNREADABLE:
             lost += 1
+            look.pass_over()
     if rows:
         head = ("waits for", "task", "in")
         yield Table(head, tuple(rows[:_SHOWN]), "who holds it up", max(len(rows) - _SHOWN, 0))
@@ -84,6 +85,7 @@ def _cpus(look: Look, node: drgn.Object) -> Iterator[tuple[str | int, ...]]:
             who = look.who(task)
             yield f"CPU {cpu}", "idle" if not who.pid else str(who), _place(look, task)
         except UNREADABLE:
+            look.pass_over()
             yield f"CPU {cpu}", "?", ""
 
 

@@ -33,14 +33,15 @@ def disks(look: Look) -> Iterator[Item]:
             count, oldest = _in_flight(look, disk.queue)
         except (*UNREADABLE, ImportError):
             lost += 1
+            look.pass_over()
             continue
         if count:
             age = "" if oldest is None else f"{oldest:.1f} s"
             rows.append((name, count, age))
     if rows:
         yield Table(("disk", "in flight", "oldest"), tuple(rows), "requests not answered")
-    else:
-        yield Line(f"{counted(count_of_disks, 'disks')}, no request in flight.")
+    elif lost < count_of_disks or not lost:
+        yield Line(f"{counted(count_of_disks - lost, 'disks')}, no request in flight.")
     if lost:
         yield Line(f"{counted(lost, 'disks')} cannot be read.", "note")
 
@@ -75,7 +76,7 @@ def mounts(look: Look) -> Iterator[Item]:
     from drgn.helpers.linux.fs import for_each_mount, mount_dst, mount_fstype, mount_src
 
     rows: list[tuple[str, ...]] = []
-    left_out = 0
+    left_out = lost = 0
     for mount in itertools.islice(for_each_mount(look.prog), _MAX):
         if len(rows) >= _SHOWN:
             left_out += 1
@@ -86,6 +87,10 @@ def mounts(look: Look) -> Iterator[Item]:
                 for text in (mount_src, mount_fstype, mount_dst)
             )
         except UNREADABLE:
+            lost += 1
+            look.pass_over()
             continue
         rows.append(cells)
     yield Table(("source", "type", "on"), tuple(rows), "", left_out)
+    if lost:
+        yield Line(f"{counted(lost, 'mounts')} cannot be read.", "note")

@@ -33,7 +33,7 @@ def system(look: Look) -> Iterator[Item]:
         rows.append(("build", names.version.string_().decode("utf-8", "replace")))
         rows.append(("host", names.nodename.string_().decode("utf-8", "replace")))
     except UNREADABLE:
-        pass
+        look.pass_over()
     rows.append(("architecture", look.machine))
     if session.build_id:
         rows.append(("build id", session.build_id))
@@ -42,25 +42,25 @@ def system(look: Look) -> Iterator[Item]:
 
         rows.append(("CPUs", str(num_present_cpus(prog))))
     except UNREADABLE:
-        pass
+        look.pass_over()
     try:
         from drgn.helpers.linux.mm import totalram_pages
 
         size = int(totalram_pages(prog)) * int(prog["PAGE_SIZE"])
         rows.append(("memory", f"{size / 2**20:,.0f} MiB"))
     except UNREADABLE:
-        pass
+        look.pass_over()
     try:
         from drgn.helpers.linux.timekeeping import uptime
 
         rows.append(("up for", _duration(float(uptime(prog)))))
     except (*UNREADABLE, ImportError):
-        pass
+        look.pass_over()
     try:
         line = prog["saved_command_line"].string_().decode("utf-8", "replace")
         rows.append(("command line", line))
     except UNREADABLE:
-        pass
+        look.pass_over()
     yield Table(("", ""), tuple(rows))
     yield from _taint(look)
 
@@ -78,6 +78,7 @@ def _taint(look: Look) -> Iterator[Item]:
     try:
         letters = [letter for letter in tainted(look.prog) if letter.isalpha()]
     except UNREADABLE as e:
+        look.pass_over()
         yield Line(f"Whether the kernel is tainted cannot be told: {e}", "note")
         return
     if not letters or letters == ["G"]:

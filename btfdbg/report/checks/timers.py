@@ -56,12 +56,14 @@ def timers(look: Look) -> Iterator[Item]:
                         late.append(row)
             except UNREADABLE:
                 lost += 1
+                look.pass_over()
     if lost:
         yield Line(f"Lists of timers that cannot be read to their end: {lost}.", "note")
     if seen >= _TIMERS:
         yield Line(f"Only the first {_TIMERS:,} timers were looked at.", "note")
     if not late:
-        yield Line(f"Timers that wait: {seen:,}; none is late by more than {_LATE:.0f} s.")
+        what = "Timers that were read" if lost else "Timers that wait"
+        yield Line(f"{what}: {seen:,}; none is late by more than {_LATE:.0f} s.")
         return
     late.sort(key=lambda row: (-row[0], row[1], row[3]))
     for cpu in sorted({row[1] for row in late}):

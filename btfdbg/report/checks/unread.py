@@ -26,5 +26,7 @@ def unread(look: Look) -> Iterator[Item]:
     if summary is not None:
         any_ = True
         yield Line(str(summary), "note")
-    if not any_:
+    if look.passed_over:
+        yield Line("Some of what was asked for cannot be told; the sections say what.", "note")
+    elif not any_:
         yield Line("Everything that was asked for could be read.")

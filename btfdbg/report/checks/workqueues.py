@@ -50,6 +50,7 @@ def workqueues(look: Look) -> Iterator[Item]:
                 waiting.append(_row(pool, behind, clock))
         except UNREADABLE:
             lost += 1
+            look.pass_over()
     if len(runs) >= MAX_WORKS or works >= MAX_WORKS:
         yield Line(
             f"Only the first {MAX_WORKS:,} works were looked at: a list may be damaged.", "note"
