@@ -239,9 +239,20 @@ class KallsymsTable:
 
     @property
     def has_data(self) -> bool:
-        """Whether the table has more than functions (CONFIG_KALLSYMS_ALL)."""
-        name = self._names.at(self.count - 1)
-        return name is not None and name[:1] not in (b"t", b"T")
+        """
+        Whether the table has more than functions (CONFIG_KALLSYMS_ALL).
+
+        Ends of sections (``__start_X``, ``__stop_X``) are in a table of functions too, data
+        or not (scripts/kallsyms.c, symbol_valid()): the last symbol besides them decides.
+        """
+        for number in range(self.count - 1, -1, -1):
+            name = self._names.at(number)
+            if name is None:
+                return False
+            if not name[1:].startswith((b"__start_", b"__stop_")):
+                # A weak object would be V.
+                return name[:1] not in (b"t", b"T", b"w", b"W")
+        return False
 
     @property
     def _data_called_text(self) -> tuple[int, int]:

@@ -392,14 +392,12 @@ def _objects(session: Session, options: Options) -> None:
     def find(
         prog: drgn.Program, name: str | None, address: int | None, one: bool
     ) -> list[drgn.Symbol]:
-        if name in probed.SYMBOLS:
-            return []  # the kernel's, if anybody's
-        if name in probed.TABLES:
+        if name in probed.SYMBOLS or name in probed.TABLES:  # the kernel's, if anybody's
             from btfdbg.kallsyms.symbols import to_drgn
             from btfdbg.program.absence import refuse_missing
 
             found = session.symbols_by_rule(name)
-            if not found:
+            if not found and name in probed.TABLES:
                 refuse_missing(session, name)
             return [to_drgn(sym) for sym in found]
         session.ensure_modules()

@@ -89,13 +89,18 @@ def _aarch64(address: int, code: bytes) -> Iterator[int]:
             known.pop(to, None)
 
 
+def read_first(session: Session, function: str) -> int | None:
+    """The one word of 8 bytes that a function begins with reading, or ``None``."""
+    return _only(_reads(session, function, first=True))
+
+
 def _only(found: list[int]) -> int | None:
     return found[0] if len(set(found)) == 1 else None
 
 
 def tainted_mask(session: Session) -> int | None:
     """The word that ``get_taint()`` returns, if it has bits of taints only."""
-    found = _only(_reads(session, "get_taint", first=True))
+    found = read_first(session, "get_taint")
     if found is None or session.prog.read_u64(found) >> _TAINTS:
         return None
     return found
@@ -119,7 +124,7 @@ def timekeeper_data(session: Session) -> int | None:
 
 
 def _before_seconds(session: Session, within: int) -> int | None:
-    found = _only(_reads(session, "ktime_get_real_seconds", first=True))
+    found = read_first(session, "ktime_get_real_seconds")
     if found is None or (found - within) % CACHE_LINE:
         return None
     return found - within

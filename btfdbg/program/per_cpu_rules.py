@@ -10,7 +10,8 @@ How they are proved: the copy of every possible CPU must say which CPU's it is, 
 must be pointed at from what it points at.
 
 Facts: ``kernel/sched/sched.h`` (``cfs_rq.rq``: "CPU runqueue to which this cfs_rq is attached",
-with CONFIG_FAIR_GROUP_SCHED), ``kernel/sched/core.c`` (sched_init(), init_idle()),
+with CONFIG_FAIR_GROUP_SCHED), ``kernel/sched/core.c`` (sched_init(), init_idle(), idle_task(),
+which has been in ``kernel/sched/syscalls.c`` since v6.11),
 ``include/linux/hrtimer.h`` (``hrtimer_cpu_base.cpu``, ``hrtimer_clock_base.cpu_base``),
 ``kernel/fork.c`` (copy_signal() gives ``real_timer`` its base), ``mm/percpu.c``.
 
@@ -25,6 +26,8 @@ from typing import TYPE_CHECKING
 
 from drgn import FaultError, Object
 
+from btfdbg.program.getters import read_first
+
 if TYPE_CHECKING:
     from btfdbg.program.session import Session
 
@@ -34,7 +37,23 @@ _MAX_CPUS = 1 << 13  # NR_CPUS of the largest configurations
 
 def runqueues(session: Session) -> int | None:
     """By the run queue of the boot CPU's idle task; proved by the idle tasks."""
-    return _variable(session, session.prog["init_task"].se.cfs_rq.rq, _is_task_of_idle)
+    idle = session.prog["init_task"]
+    if not idle.se.type_.has_member("cfs_rq"):
+        return _of_one_cpu(session, idle)
+    return _variable(session, idle.se.cfs_rq.rq, _is_task_of_idle)
+
+
+def _of_one_cpu(session: Session, idle: Object) -> int | None:
+    """
+    The run queue of a kernel for one CPU (CONFIG_SMP=n), by the code of ``idle_task()``.
+
+    There per-CPU variables are variables like others, and the function reads ``idle`` of the
+    one run queue at once. It is believed if that is the boot CPU's idle task.
+    """
+    found = read_first(session, "idle_task")
+    if found is None or session.prog.read_u64(found) != idle.address_:
+        return None
+    return found - session.vmlinux.offset_of("rq", "idle") // 8
 
 
 def _is_task_of_idle(rq: Object) -> bool:

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from drgn import FaultError, Object, container_of
+from drgn import FaultError, Object, ObjectAbsentError, container_of
 
 from btfdbg.btf import Kind, kinds
 from btfdbg.errors import BtfdbgError
@@ -121,7 +121,24 @@ def stext(session: Session) -> int | None:
     return session.vmcoreinfo.symbols.get("_stext")
 
 
+def end_init_stack(session: Session) -> int | None:
+    """
+    ``__end_init_stack``, by the size that the stacks of other tasks have.
+
+    kallsyms without data symbols has ``__start_init_stack`` all the same
+    (``kallsyms.tables``), and drgn takes the kernel's stacks to be as large as these two say.
+    """
+    from btfdbg.program.thread_size import thread_size
+
+    starts = session.lookup_symbols("__start_init_stack")
+    if len(starts) != 1 or session.prog["init_task"].stack.value_() != starts[0].address:
+        return None
+    size = thread_size(session.prog)
+    return None if size is None else starts[0].address + size.value_()
+
+
 RULES: dict[str, Callable[[Session], int | None]] = {
+    "__end_init_stack": end_init_stack,
     "_stext": stext,
     "__per_cpu_start": per_cpu_start,
     "modules": modules,
@@ -130,6 +147,20 @@ RULES: dict[str, Callable[[Session], int | None]] = {
     **orc_rules.RULES,
     **per_cpu_rules.RULES,
 }
+
+
+# The rule does not fit this kernel (drgn's AttributeError: a struct without the member, which
+# one option less may be), or the way leads over a missing page.
+_DOES_NOT_FIT = (
+    AttributeError,
+    BtfdbgError,
+    FaultError,
+    LookupError,
+    ObjectAbsentError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 
 
 class SymbolRules:
@@ -166,8 +197,7 @@ class SymbolRules:
 def _tried(rule: Callable[[Session], int | None], session: Session) -> int | None:
     try:
         return rule(session)
-    except (FaultError, LookupError, ValueError, TypeError, RecursionError, BtfdbgError):
-        # The rule does not fit this kernel, or the way leads over a missing page.
+    except _DOES_NOT_FIT:
         return None
 
 

@@ -100,8 +100,11 @@ POINTED_AT = {"special_mapping_name": ("struct vm_operations_struct", "name")}
 have: Debian's BTF of 5.10 has no static functions on arm64. Facts: ``mm/mmap.c``
 (special_mapping_vmops)."""
 
-SYMBOLS = frozenset(("__start_init_task", "__end_init_task"))
-"""Symbols of the kernel's linker script that drgn asks for, to know how large a stack is."""
+SYMBOLS = frozenset(
+    ("__end_init_stack", "__end_init_task", "__start_init_stack", "__start_init_task")
+)
+"""Symbols of the kernel's linker script that drgn asks for, to know how large a stack is
+(INIT_TASK_DATA in ``include/asm-generic/vmlinux.lds.h``; "task" in their names until v6.10)."""
 
 TABLES = frozenset(
     (

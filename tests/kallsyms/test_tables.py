@@ -200,9 +200,15 @@ def test_data_that_nm_calls_text_is_called_data() -> None:
     assert table.by_name("_stext")[0].type_letter == "T"
 
 
-def test_functions_only_is_noticed() -> None:
+# Ends of sections are in such a table as well (scripts/kallsyms.c, symbol_valid()).
+SECTIONS = (("R", "__start_BTF"), ("R", "__stop_BTF"), ("B", "__start_bss_decrypted"))
+
+
+@pytest.mark.parametrize("last", [(), SECTIONS, (("W", "arch_function"), *SECTIONS)])
+def test_functions_only_is_noticed(last: tuple[tuple[str, str], ...]) -> None:
     symbols = [(BASE + 16 * i, "T", f"function_{i}") for i in range(300)]
     symbols[0] = (BASE, "T", "_stext")
+    symbols += [(BASE + 0x10000 + 16 * i, *symbol) for i, symbol in enumerate(last)]
     info = make_image(symbols, Style(Encoding.RELATIVE))
     table = load(info.read, info.vmcoreinfo(), "little")
     assert "functions only" in table.source

@@ -48,3 +48,13 @@ def test_a_rule_that_was_interrupted_is_asked_again(
         with pytest.raises(KeyboardInterrupt):
             rules.by_name("root_task_group")
     assert [sym.name for sym in rules.by_name("root_task_group")] == ["root_task_group"]
+
+
+def test_a_rule_for_a_member_that_this_kernel_lacks_gives_nothing(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without(session: Session) -> int | None:
+        return int(session.prog["init_task"].se.no_such_member)
+
+    monkeypatch.setitem(RULES, "root_task_group", without)
+    assert SymbolRules(session).by_name("root_task_group") == ()
