@@ -4,7 +4,8 @@
 
 * ``model`` (what every source gives), ``choice`` (which of several of one name);
 * the dump's tables: ``find_kallsyms`` (where they are, with evidence), ``scan`` (where nobody
-  points at them), ``names`` and ``addresses`` (their two halves), ``tables`` (both together),
+  points at them), ``names`` and ``addresses`` (their two halves),
+  ``ends`` (names without an index), ``tables`` (both together),
   ``known`` (from one run to the next), ``all_names``, ``lto`` (names that clang changed);
 * other sources: ``sources`` (System.map, VMCOREINFO), ``ksymtab`` (export tables), ``listed``,
   ``combined`` (several as one);
@@ -74,7 +75,12 @@ def load(
     table = locate(
         read, info, byteorder, ranges=ranges, progress=progress, cache=cache, search=search
     )
-    table.remember(known.remember(table, cache, info.build_id, table.count))
+    build_id, count = info.build_id, table.count
+    if table.layout.seqs is not None:
+        table.remember(known.remember(table, cache, build_id, count))
+    else:
+        source = table.source_of_names
+        table.remember(known.remember_found(table, cache, build_id, source, count))
     if table.has_data:
         return table
     return CombinedTable(table, lambda: exports(read, table), from_vmcoreinfo(info))

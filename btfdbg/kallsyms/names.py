@@ -24,7 +24,8 @@ import sys
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 
-from btfdbg.kallsyms.known import Positions
+from btfdbg.kallsyms.ends import Ends
+from btfdbg.kallsyms.known import Found, Positions
 from btfdbg.kallsyms.model import MAX_NAME, PAGE, Memory, text_of, try_read
 from btfdbg.lazy_dataclass import dataclass
 
@@ -209,7 +210,7 @@ class Names:
         self._blocks: dict[int, Block | None] = {}
         self._wide: bool | None = None
         self._cache: dict[int, bytes] = {}
-        self._ends: tuple[bytes, bytes, bytes] | None = None
+        self._ends: Ends | None = None
         self._found: dict[bytes, list[int]] = {}
         # By position; every search begins with the same ones.
         self._first_steps: dict[int, tuple[int, bytes]] = {}
@@ -218,6 +219,8 @@ class Names:
         self.count = count
         #: Where names were found before, if somebody keeps that.
         self.positions: Positions | None = None
+        #: What was found before without an index, if somebody keeps that.
+        self.searched: Found | None = None
 
     @property
     def problems(self) -> list[str]:
@@ -481,34 +484,20 @@ class Names:
         return b"".join(parts)
 
     def _find_by_ends(self, name: bytes) -> list[int]:
-        """
-        Search all names without expanding all of them.
-
-        A name's first token is the type letter, with or without the start of the
-        name; if without, that is the second one. Its last token ends the name.
-        Few names pass all of that.
-        """
+        """Search all names without expanding all of them."""
+        before = None if self.searched is None else self.searched.get(name)
+        if before is not None and all((self.at(index) or b"")[1:] == name for index in before):
+            return list(before)
         if self._ends is None:
-            self._ends = self._first_second_last()
-        size = self.count
-
-        def marked(column: bytes, test: Callable[[bytes], bool]) -> int:
-            marks = bytes(test(token) for token in self._tokens)
-            return int.from_bytes(column.translate(marks), "big")
-
-        first, second, last = self._ends
-        starting = marked(first, lambda t: len(t) > 1 and name.startswith(t[1:]))
-        letter = marked(first, lambda t: len(t) == 1)
-        starting |= letter & marked(second, lambda t: t != b"" and name.startswith(t))
-        ending = marked(last, lambda t: t != b"" and (name.endswith(t) or t[1:] == name))
-        marks = (starting & ending).to_bytes(size, "big")
+            self._ends = Ends(*self._first_second_last(), self._tokens)
         found: list[int] = []
-        index = marks.find(1)
-        while index >= 0:
+        for index in self._ends.candidates(name):
             candidate = self.at(index)
             if candidate is not None and candidate[1:] == name:
                 found.append(index)
-            index = marks.find(1, index + 1)
+        if self.searched is not None and not self._lost:
+            # With a hole in them there may be more, and the table has to say so.
+            self.searched.add(name, found)
         return found
 
     def _first_second_last(self) -> tuple[bytes, bytes, bytes]:

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from btfdbg.kallsyms.addresses import Addresses, Encoding
-from btfdbg.kallsyms.known import Positions
+from btfdbg.kallsyms.known import Found, Positions
 from btfdbg.kallsyms.model import END_MARKERS, STOP, ByteOrder, Memory, Sym, text_of
 from btfdbg.kallsyms.names import SEQ_WIDTH, Names
 from btfdbg.lazy_dataclass import dataclass
@@ -93,9 +93,12 @@ class KallsymsTable:
         self._data: tuple[int, int] | None = None
         self._hidden: int | None = None
 
-    def remember(self, positions: Positions | None) -> None:
+    def remember(self, known: Positions | Found | None) -> None:
         """Look for names where they were found before, and add where new ones are found."""
-        self._names.positions = positions
+        if isinstance(known, Found):
+            self._names.searched = known
+        else:
+            self._names.positions = known
 
     @property
     def count(self) -> int:
