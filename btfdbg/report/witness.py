@@ -67,7 +67,7 @@ WITNESSES = (
             "nmi_handle_mce machine_check_*", False, "what reports errors of the hardware"),
     Witness("stack-overflow", "handle_stack_overflow panic_bad_stack kernel_stack_overflow*", True,
             "arch/x86/kernel/traps.c, arch/arm64/kernel/traps.c: the guard page was touched"),
-    Witness("stack-corruption", "__stack_chk_fail", True, "kernel/panic.c: the canary changed"),
+    Witness("stack-corruption", "__stack_chk_fail", False, "kernel/panic.c: the canary changed"),
     Witness("list-corruption", "__list_add_valid* __list_del_entry_valid*", False,
             "lib/list_debug.c"),
     Witness("refcount", "refcount_warn_saturate", False, "lib/refcount.c"),
@@ -85,8 +85,9 @@ WITNESSES = (
             "init/do_mounts.c"),
     Witness("double-fault", "exc_double_fault asm_exc_double_fault do_double_fault", True,
             "arch/x86/kernel/traps.c"),
-    Witness("warning", "__warn warn_slowpath_fmt warn_slowpath_null __warn_printk "
-            "check_panic_on_warn", True, "kernel/panic.c"),
+    # check_panic_on_warn() is no sign of one: __schedule_bug(), KASAN, KFENCE, UBSAN ask it too.
+    Witness("warning", "__warn warn_slowpath_fmt warn_slowpath_null __warn_printk", True,
+            "kernel/panic.c"),
     Witness("bug", "handle_bug bug_handler bug_brk_handler exc_invalid_op do_invalid_op "
             "call_break_hook do_trap_break bug_handler_* monitor_event_exception", True,
             "a BUG() traps; the bug table tells it from a bad instruction"),

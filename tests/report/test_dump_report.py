@@ -197,6 +197,15 @@ def test_rows_of_witnesses_name_kinds_that_exist() -> None:
         ("oops_end __list_del_entry_valid_or_report exc_invalid_op", "list-corruption"),
         ("panic die bug_brk_handler call_break_hook brk_handler do_debug_exception f", "bug"),
         ("panic handle_stack_overflow exc_double_fault asm_exc_double_fault f", "stack-overflow"),
+        # What else than WARN() heeds panic_on_warn.
+        (
+            "panic check_panic_on_warn.cold __schedule_bug.cold __schedule schedule f",
+            "atomic-sleep",
+        ),
+        ("panic check_panic_on_warn.cold end_report.part.0 kasan_report f", "kasan"),
+        ("panic check_panic_on_warn kfence_report_error kfence_handle_page_fault", "kfence"),
+        ("panic check_panic_on_warn ubsan_epilogue __ubsan_handle_divrem_overflow f", "ubsan"),
+        ("panic check_panic_on_warn.cold __warn.cold report_bug exc_invalid_op f", "warning"),
     ],
 )
 def test_a_stack_stands_for_a_kind(stack: str, kind: str) -> None:
@@ -254,6 +263,28 @@ def test_the_stall_is_the_event_and_not_the_watchdogs_bug() -> None:
     assert found is not None
     assert found.kind == "workqueue-stall"
     assert found.module == "my_mod"
+
+
+def test_a_broken_canary_is_noticed_without_an_exception() -> None:
+    row = witness(["panic", "__stack_chk_fail", "f"])
+    assert row is not None
+    assert not row.cut  # f called it: no frame behind it was interrupted
+
+
+def test_a_broken_canary_is_of_the_module_that_the_message_names() -> None:
+    log = """\
+[   42.330174] Kernel panic - not syncing: stack-protector: Kernel stack is corrupted in: f+0x57/0x60 [my_mod]
+[   42.334174] CPU: 1 UID: 0 PID: 628 Comm: sh Not tainted 6.12.118 #1
+[   42.338174] Call Trace:
+[   42.338174]  <TASK>
+[   42.338174]  dump_stack_lvl+0x64/0x80
+[   42.338174]  panic+0x137/0x310
+[   42.338174]  __stack_chk_fail+0x19/0x20
+[   42.338174]  f+0x57/0x60 [my_mod]
+[   42.338174]  </TASK>
+"""  # noqa: E501
+    (found,) = events(log)
+    assert found.title == "stack corruption in f [my_mod]"
 
 
 def test_a_stack_of_common_functions_stands_for_nothing() -> None:

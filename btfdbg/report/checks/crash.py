@@ -36,7 +36,7 @@ def crash(look: DecidedLook) -> Iterator[Item]:
         yield Line("Its stack cannot be unwound.", "note")
         return
     story = happened.calls if happened.kind not in ("hung-task", "deadlock") else calls
-    if story is not calls and len(story) < len(calls):
+    if story and len(story) < len(calls):
         yield Stack(tuple(map(str, story)), "where it happened, innermost first")
         yield Stack(tuple(map(str, calls[: len(calls) - len(story)])), "how it came to the panic")
     else:

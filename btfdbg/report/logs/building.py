@@ -65,7 +65,7 @@ _ERROR_CODE = Expression(r"\s*#PF: error_code\((0x[0-9a-f]{4})\)")
 _PF_MAPPED, _PF_WRITE, _PF_FETCH = 1, 2, 16  # arch/x86/include/asm/trap_pf.h
 _FAILING = Expression(r"\s*Failing address: (?P<address>[0-9a-f]+)")
 _CONSTRAINT = Expression(r"\s*oom-kill:constraint=(\w+)")
-_STACK_IN = Expression(r"stack-protector: .*? in: ?(?P<fn>[A-Za-z_][\w.]*)\+0x")
+_STACK_IN = Expression(rf"stack-protector: .*? in: ?{FUNCTION}")
 
 _FORTIFY = "lib/string_helpers.c"
 # The file of a BUG or WARNING, where it tells more than the message: kind, detail.
@@ -248,7 +248,7 @@ class Builder:
             self.kind, self.detail = KINDS[found_kind[0]], found_kind[1]
         found = _STACK_IN.match(message)
         if found and found["fn"]:
-            self.named = Frame(found["fn"], "", True, "pc")
+            self.named = Frame(found["fn"], found["mod"] or "", True, "pc")
         self.panicked = True
 
     # ---- lines --------------------------------------------------------------------------------
