@@ -36,14 +36,32 @@ def _where(h: Happened) -> str:
     return f" in {found.function}" + (f" of the module {found.module}" if found.module else "")
 
 
+# What interrupts enter the kernel by, and what they enter their handlers by: arch/x86/entry
+# (idtentry.h; entry_64.S before v5.8), arch/arm64/kernel/entry.S, arch/riscv/kernel/traps.c,
+# arch/s390/kernel/irq.c, arch/powerpc/kernel/irq.c.
+_INTERRUPTS = (
+    "asm_sysvec_", "sysvec_", "asm_common_interrupt", "common_interrupt", "apic_timer_interrupt",
+    "do_IRQ", "ret_from_intr", "el1h_64_irq", "el0t_64_irq", "el1_irq", "el0_irq", "do_irq",
+    "handle_riscv_irq", "do_ext_irq", "do_io_irq", "timer_interrupt",
+)  # fmt: skip
+
+
+def _in_interrupt(h: Happened) -> bool:
+    """Whether what happened is no doing of the task that was running."""
+    return any(call.name.startswith(_INTERRUPTS) for call in h.calls)
+
+
 def _while(h: Happened) -> str:
     """Who was running, and what for."""
     task = h.look.panic_task
     if task is None:
         return ""
     who = h.look.who(task)
+    where = f" in an interrupt on CPU {h.look.panic_cpu}" if _in_interrupt(h) else ""
     if who.pid == 0:
-        return f" on CPU {h.look.panic_cpu}, which was idle"
+        return f"{where or f' on CPU {h.look.panic_cpu}'}, which was idle"
+    if where:
+        return f"{where}, where {who} was running"
     if h.syscall is not None:
         return f" while {who} was {h.syscall.sentence}"
     return f" in the task {who}"

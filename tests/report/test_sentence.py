@@ -66,3 +66,36 @@ def test_a_dump_that_lost_who_panicked_is_no_snapshot(told: bool, words: str) ->
     blockage = SimpleNamespace(tasks=())
     happened: Any = SimpleNamespace(kind="snapshot", look=look, blockage=blockage)
     assert words in verdict(happened)
+
+
+@pytest.mark.parametrize(
+    ("stack", "pid", "words"),
+    [
+        ("f call_timer_fn asm_sysvec_apic_timer_interrupt default_idle", 0,
+         "in an interrupt on CPU 1, which was idle."),
+        ("f hrtimer_interrupt asm_sysvec_apic_timer_interrupt vfs_read do_syscall_64", 9,
+         "in an interrupt on CPU 1, where sh(9) was running."),
+        ("f handle_irq_event el1h_64_irq vfs_read el0t_64_sync", 9, "where sh(9) was running."),
+        ("f call_timer_fn handle_softirqs run_ksoftirqd kthread", 9, "in the task sh(9)."),
+        ("f default_idle do_idle", 0, "in f on CPU 1, which was idle."),
+    ],
+)  # fmt: skip
+def test_a_task_that_an_interrupt_came_upon_is_not_told_as_the_cause(
+    stack: str, pid: int, words: str
+) -> None:
+    class Who:
+        def __init__(self) -> None:
+            self.pid = pid
+
+        def __str__(self) -> str:
+            return f"sh({pid})"
+
+    happened: Any = SimpleNamespace(
+        kind="bug",
+        access=None,
+        calls=tuple(Call(name, "", 1, 0, False) for name in stack.split()),
+        signature=SimpleNamespace(function="f", module=""),
+        syscall=None,
+        look=SimpleNamespace(panic_task=object(), panic_cpu=1, who=lambda task: Who()),
+    )
+    assert verdict(happened).endswith(words)
