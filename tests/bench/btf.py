@@ -102,6 +102,7 @@ def main() -> int:
     )
     kept = mapped.replace("btf.btf import Btf", "cli.btf.remembered import parse")
     kept = kept.replace("Btf.parse(", "parse(")
+    c_dump = [[*ours, "dump", "--format", "c", vmlinux, "-o", at("h")]]
     plans: dict[str, dict[str, list[list[str]]]] = {
         "floor: the interpreter": {"python": [[sys.executable, "-c", "pass"]]},
         "index": {
@@ -110,7 +111,7 @@ def main() -> int:
             "btfdbg, file mapped, a base of earlier verbs": [[sys.executable, "-c", kept]],
         },
         "raw dump": {"btfdbg": [[*ours, "dump", vmlinux, "-o", at("raw")]]},
-        "C dump": {"btfdbg": [[*ours, "dump", "--format", "c", vmlinux, "-o", at("h")]]},
+        "C dump": {"btfdbg, of a BTF seen before": c_dump, _NOTHING_KEPT: c_dump},
     }
     if args.bpftool:
         dump = [*args.bpftool, "btf", "dump", "file", vmlinux, "format"]

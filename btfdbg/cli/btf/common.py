@@ -15,7 +15,9 @@ from btfdbg.errors import BtfError, BtfFormatError, ImageError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from btfdbg.images import BtfBlobs
 
 
 def add_file(parser: argparse.ArgumentParser, metavar: str = "FILE") -> None:
@@ -61,13 +63,31 @@ def open_btf(
     :param again: It is one that is opened time and again, as bases are.
     :raises BtfdbgError: it cannot be used; the message names it.
     """
+    found = read_btf(path)
+    return found if isinstance(found, Btf) else parse_read(path, found, base, force, again)
+
+
+def read_btf(path: str) -> Btf | BtfBlobs:
+    """
+    Read FILE: the bytes in it, or the types of a dump.
+
+    :raises BtfdbgError: it cannot be used; the message names it.
+    """
     from btfdbg import images
 
     if images.is_dump(images.read_head(path)):
         from btfdbg.program.open import btf_of_core
 
         return btf_of_core(path)
-    blobs = images.read_blobs(path)
+    return images.read_blobs(path)
+
+
+def parse_read(
+    path: str, blobs: BtfBlobs, base: Btf | None = None, force: bool = False, again: bool = False
+) -> Btf:
+    """Parse what :func:`read_btf` read; see :func:`open_btf`."""
+    from btfdbg import images
+
     try:
         if again and base is None and blobs.base is None:
             from btfdbg.cli.btf import remembered
@@ -113,13 +133,10 @@ def read_file(path: str, base: Btf | None = None) -> tuple[memoryview | bytes, B
 
     A module's own distilled base goes before ``base``.
     """
-    from btfdbg import images
-
-    if images.is_dump(images.read_head(path)):
-        btf = open_btf(path)
-        return btf.raw, btf.base
-    blobs = images.read_blobs(path)
-    return blobs.btf, base if blobs.base is None else Btf.parse(blobs.base)
+    found = read_btf(path)
+    if isinstance(found, Btf):
+        return found.raw, found.base
+    return found.btf, base if found.base is None else Btf.parse(found.base)
 
 
 def open_base(paths: Sequence[str], *, force: bool = False) -> Btf | None:
@@ -148,7 +165,7 @@ def read_bytes(path: str) -> bytes:
         raise ImageError(f"{path}: {error.strerror}") from None
 
 
-def write_out(path: str | None, data: bytes | Iterable[bytes]) -> None:
+def write_out(path: str | None, data: bytes | Iterable[bytes | memoryview]) -> None:
     """
     Write to a file, or to stdout for ``None`` and ``"-"``.
 
@@ -182,4 +199,9 @@ def write_out(path: str | None, data: bytes | Iterable[bytes]) -> None:
 
 def write_text(path: str | None, chunks: Iterable[str]) -> None:
     """Write text as :func:`write_out`; names keep the bytes they have in the BTF."""
-    write_out(path, (chunk.encode("utf-8", "surrogateescape") for chunk in chunks))
+    write_out(path, encoded(chunks))
+
+
+def encoded(chunks: Iterable[str]) -> Iterator[bytes]:
+    """Return text as it is written, names with the bytes they have in the BTF."""
+    return (chunk.encode("utf-8", "surrogateescape") for chunk in chunks)
