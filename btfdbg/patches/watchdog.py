@@ -9,6 +9,10 @@ so that only what surely never ends is stopped; a list that is merely long is no
 Lists and trees that all helpers share end by themselves (``lists``, ``trees``);
 these are the others, each in the middle of something.
 
+A frame that runs does not tell which generators wait for it, and a signal falls into one only
+by luck: between two items of a walk the command may print for long. So a command that takes
+long is also profiled for some 10 ms now and then: then each generator that goes on is seen.
+
 Why not bounds in the walks themselves: they are drgn's, and some of them are in
 the middle of a command. Why a timer of the process's own CPU time: it costs
 nothing until a command has taken a second, and no load on the machine matters.
@@ -21,6 +25,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping
@@ -33,9 +38,12 @@ from btfdbg.errors import BtfdbgError
 from btfdbg.interrupts import held
 
 _FIRST_LOOK = 1.0
-# Between two looks, in seconds on the average. A generator that walks is seen only while
-# it makes its next item, so that looks must be many, and must not keep its rhythm.
+# Between two looks, in seconds on the average, without a rhythm that a walk could have too.
 _INTERVAL = 0.01
+# A burst of profiling makes calls of Python dearer: it takes a twentieth of the time. Each is
+# twice as long as the one before, for walks that have long to do with each item.
+_FIRST_BURST = 0.02
+_BETWEEN_BURSTS = 20
 _MAX_STEPS = 1 << 22
 # An XArray of 2**64 entries has 11 levels; drgn keeps one node for each.
 _MAX_LEVELS = 64
@@ -154,6 +162,7 @@ QUICK = frozenset(
     )
 )
 _MAX_LOOKS = 50
+_NAMES = frozenset(name for _, name in WALKS)
 
 
 def _circle(walk: Walk, local: Locals, steps: int) -> bool | None:
@@ -200,6 +209,11 @@ class _Watch:
         self._not_before = 0.0
         self._quick: FrameType | None = None
         self._looks = 0
+        self._burst = _FIRST_BURST
+        self._burst_ends: float | None = None
+        self._next_burst = 0.0
+        # One object, so that it can be known again.
+        self._profile = self._see
         self.ended = False
 
     def look(self, number: int, frame: FrameType | None) -> None:
@@ -210,28 +224,70 @@ class _Watch:
         uneven = _INTERVAL * (0.5 + time.perf_counter_ns() % 1000 / 1000)
         signal.setitimer(signal.ITIMER_VIRTUAL, uneven, _INTERVAL)
         now = time.process_time()
+        if self._burst_ends is not None and now >= self._burst_ends:
+            self.end_burst()
+            self._burst *= 2
+            self._next_burst = now + _BETWEEN_BURSTS * self._burst
+        elif self._burst_ends is None and now >= self._next_burst and sys.getprofile() is None:
+            self._burst_ends = now + self._burst
+            sys.setprofile(self._profile)
         if now < self._not_before or frame is None or not _can_raise(frame):
             return
         while frame is not None:
             if _is_of("drgn", frame):
-                self._look_at(frame, (frame.f_globals.get("__name__", ""), frame.f_code.co_name))
+                self._look_at(frame, _place(frame))
             frame = frame.f_back
-        # Looking takes at most a fifth of the time.
-        self._not_before = time.process_time() + 4 * (time.process_time() - now)
+        self._looked_since(now)
 
-    def _look_at(self, frame: FrameType, place: tuple[str, str]) -> None:
+    def end_burst(self) -> None:
+        """Profile no more. Somebody else's profiler is not touched."""
+        self._burst_ends = None
+        if sys.getprofile() is self._profile:
+            sys.setprofile(None)
+
+    def _see(self, frame: FrameType, event: str, argument: object) -> None:
+        """Profiler: look at each generator that makes its next item."""
+        if self._burst_ends is None:
+            self.end_burst()  # somebody took it for what was there before, and put it back
+        elif event == "call" and frame.f_code.co_name in _NAMES and _is_of("drgn", frame):
+            now = time.process_time()
+            if now < self._not_before:
+                return
+            if not self._look_at(frame, _place(frame)):
+                # Not yet known. Meanwhile it goes on without being profiled.
+                self.end_burst()
+            self._looked_since(now)
+
+    def _looked_since(self, began: float) -> None:
+        """Looking takes at most a fifth of the time."""
+        now = time.process_time()
+        self._not_before = max(self._not_before, now + 4 * (now - began))
+
+    def _look_at(self, frame: FrameType, place: tuple[str, str]) -> bool:
+        """
+        Whether it is known now that a frame's walks end.
+
+        :raises CircleError: one never does.
+        """
         if place in QUICK:
             # The frame is held, so that no other can be taken for it.
             self._looks = self._looks + 1 if frame is self._quick else 0
             self._quick = frame
             if self._looks >= _MAX_LOOKS:
                 raise _stop(place[1])
+        known = True
         for walk in WALKS.get(place, ()):
             found = _circle(walk, frame.f_locals, self._steps)
             if found:
                 raise _stop(place[1])
             if found is None:
+                known = False
                 self._steps = min(2 * self._steps, _MAX_STEPS)
+        return known
+
+
+def _place(frame: FrameType) -> tuple[str, str]:
+    return frame.f_globals.get("__name__", ""), frame.f_code.co_name
 
 
 def _late(number: int, frame: FrameType | None) -> None:
@@ -264,3 +320,4 @@ def watched() -> Iterator[None]:
             # The timer first: left running, it would end the process.
             signal.setitimer(signal.ITIMER_VIRTUAL, 0)
             signal.signal(signal.SIGVTALRM, _late)
+            watch.end_burst()

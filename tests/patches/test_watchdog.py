@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import sys
 import time
 from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
+from types import FrameType
 
 import drgn
 import pytest
@@ -190,3 +194,85 @@ def test_the_timer_of_somebody_else_is_let_be() -> None:
             assert signal.getitimer(signal.ITIMER_VIRTUAL) == (0.0, 0.0)
     finally:
         signal.signal(signal.SIGVTALRM, before)
+
+
+def walk_of_drgn(source: str, module: str) -> Callable[..., Iterator[object]]:
+    """A function that the watchdog takes for drgn's."""
+    namespace: dict[str, object] = {"__name__": f"drgn.helpers.linux.{module}"}
+    exec(compile(source, f"/drgn/helpers/linux/{module}.py", "exec"), namespace)
+    walk = namespace["made"]
+    assert callable(walk)
+    return walk
+
+
+def busy() -> None:
+    """Take some ms of the process's own CPU time, where no signal may raise."""
+    for _ in range(100_000):
+        pass
+
+
+def test_a_generator_is_seen_though_no_signal_falls_into_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Between two items something else is done, for longer by far than the item takes."""
+    monkeypatch.setitem(
+        watchdog.WALKS, ("drgn.helpers.linux.x", "made"), (lambda local: itertools.cycle("ab"),)
+    )
+    monkeypatch.setattr(watchdog, "_NAMES", watchdog._NAMES | {"made"})
+    made = walk_of_drgn("def made():\n    for _ in range(20_000): yield 1\n", "x")
+    outer = walk_of_drgn("def made(walk, busy):\n    for item in walk():\n        busy()\n", "y")
+    # Not looked at while it runs: what is tested is what the profiler sees.
+    monkeypatch.setattr(watchdog, "_INTERVAL", 0.05)
+    before = time.process_time()
+    with watchdog.watched(), pytest.raises(watchdog.CircleError, match="made"):
+        outer(made, busy)
+    assert time.process_time() - before < 2 * watchdog._FIRST_LOOK
+    assert sys.getprofile() is None
+
+
+@pytest.mark.parametrize("raises", [False, True])
+def test_profiling_ends_with_the_command(raises: bool) -> None:
+    profiled = False
+    with contextlib.suppress(KeyError), watchdog.watched():
+        ends = time.process_time() + 2 * watchdog._FIRST_LOOK
+        while not profiled and time.process_time() < ends:
+            busy()
+            profiled = sys.getprofile() is not None
+        if raises:
+            raise KeyError
+    assert profiled
+    assert sys.getprofile() is None
+
+
+def test_a_burst_ends_and_the_next_one_is_later() -> None:
+    drgns = walk_of_drgn("def made(n):\n    for i in range(n): yield i\n", "x")
+    times: dict[bool, float] = {False: 0.0, True: 0.0}
+    with watchdog.watched():
+        ends = time.process_time() + 2 * watchdog._FIRST_LOOK
+        while (before := time.process_time()) < ends:
+            profiled = sys.getprofile() is not None
+            for _ in drgns(10_000):
+                pass
+            times[profiled] += time.process_time() - before
+    assert 0 < times[True] < times[False] / 5
+
+
+def test_the_profiler_of_somebody_else_is_let_be() -> None:
+    seen: set[str] = set()
+
+    def profiler(frame: FrameType, event: str, argument: object) -> None:
+        seen.add(frame.f_code.co_name)
+
+    drgns = walk_of_drgn("def made(n):\n    for i in range(n): yield i\n", "x")
+    sys.setprofile(profiler)
+    try:
+        with watchdog.watched():
+            ends = time.process_time() + 1.2 * watchdog._FIRST_LOOK
+            while time.process_time() < ends:
+                for _ in drgns(1000):
+                    pass
+                assert sys.getprofile() is profiler
+        assert sys.getprofile() is profiler
+    finally:
+        sys.setprofile(None)
+    assert {"made", "look"} <= seen
