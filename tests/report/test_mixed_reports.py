@@ -265,3 +265,67 @@ def test_bug_of_a_fortified_copy_is_called_so() -> None:
     lines[3] = "RIP: 0010:__fortify_panic+0xd/0xf"
     [event] = events("\n".join(lines))
     assert event.title == "buffer overflow detected in alpha_f [alpha]"
+
+
+def test_made_mixtures_name_the_other_reports_function_in_one_of_fifty_at_most() -> None:
+    """Whose a line is two orders may explain; most of them show that there are two."""
+    wrong = total = 0
+    for one, other in itertools.permutations(HEADS, 2):
+        first, second = report(one, ALPHA), report(other, BETA)
+        for seed in range(40):
+            total += 1
+            text = merged(first, second, random.Random(seed), "", "")
+            kinds = {event.kind: event.function or "" for event in events(text)}
+            mine = {"warning": "warning", "fault": "bad-access", "kasan": "kasan",
+                    "hard": "hard-lockup"}  # fmt: skip
+            wrong += kinds.get(mine[one], "").startswith("beta") or kinds.get(
+                mine[other], ""
+            ).startswith("alpha")
+    assert total == 480
+    assert wrong <= total // 50
+
+
+def test_a_report_within_anothers_stack_is_still_read() -> None:
+    right = 0
+    for one, other in itertools.permutations(HEADS, 2):
+        first, second = report(one, ALPHA), report(other, BETA)
+        for cut in range(1, len(first)):
+            for event in events("\n".join([*first[:cut], *second, *first[cut:]])):
+                own = "alpha" if event.line == 1 else "beta"
+                assert event.function is None or event.function.startswith(own)
+                right += event.function is not None
+    assert right >= 230
+
+
+# ---- printed twice ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("twice", ["one after the other", "with a console's lines before"])
+def test_an_oops_that_stands_twice_is_one_and_another_of_its_kind_is_not(twice: str) -> None:
+    once = "\n".join(report("fault", ALPHA))
+    between = "\nlogin: \n" if "console" in twice else "\n"
+    [event] = events(once + between + once)
+    assert event.repeats == 1
+    other = once.replace("[#1]", "[#2]")
+    assert [e.repeats for e in events(once + between + other)] == [0, 0]
+    elsewhere = once.replace("PID: 123", "PID: 124")
+    assert [e.repeats for e in events(once + between + elsewhere)] == [0, 0]
+
+
+def test_the_same_oops_after_another_boot_is_another() -> None:
+    once = "\n".join(report("fault", ALPHA))
+    boot = "Linux version 6.12.1 (gcc) #1 SMP"
+    assert [e.repeats for e in events(f"{once}\n{boot}\n{once}\n")] == [0, 0]
+
+
+def test_a_warning_that_comes_twice_is_two() -> None:
+    once = "\n".join(WARNING)
+    assert len(events(once + "\n" + once)) == 2
+    numbered = once.replace("0" * 16, "72f8e4a1b2c3d4e5")
+    assert len(events(numbered + "\n" + numbered)) == 1
+
+
+def test_a_machine_panics_once() -> None:
+    text = "Kernel panic - not syncing: demo says so\nCPU: 1 PID: 7 Comm: x Not tainted 6.1.0 #1\n"
+    [event] = events(text + text)
+    assert event.repeats == 1

@@ -130,6 +130,15 @@ def test_encodings_and_line_ends_of_terminals(how: str, end: str, tmp_path: Path
     assert told(tmp_path / "saved.log") == expected
 
 
+@pytest.mark.parametrize("name", ["saved.log", "saved"])
+@pytest.mark.parametrize("how", ENCODED)
+def test_a_folder_has_the_logs_that_can_be_read(how: str, name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(ENCODED[how](plain(stamped(NULL))))
+    assert [one.what for one in find([str(tmp_path)])] == ["log"]
+    (tmp_path / name).write_bytes(bytes(range(256)) * 8)
+    assert [one for one in find([str(tmp_path)]) if one.what] == []
+
+
 PREFIXES = (
     "Mon 2026-11-30 22:01:01 UTC web1 kernel: ", "Mon 2026-11-30 22:01:01.123456 CET web1 kernel: ",
     "1764540061.123456 web1 kernel: ", "<4>Nov 30 22:01:01 web1 kernel: ",

@@ -16,7 +16,7 @@ from btfdbg.report.blame.choice import NOTHING_ELSE, choose
 from btfdbg.report.blame.signature import title_of
 from btfdbg.report.event import Event, Frame, access_class
 from btfdbg.report.kinds import CORRECTED, FAULT, FIRST, HANG, KINDS, NOBODY, STALL
-from btfdbg.report.logs.deciding import deciding, is_held
+from btfdbg.report.logs.deciding import RESUMED, deciding, is_held
 from btfdbg.report.logs.details import StuckPool, corrected
 from btfdbg.report.logs.expression import Expression
 from btfdbg.report.logs.headers import FOLLOWS, NAMES, STARTS
@@ -67,6 +67,9 @@ _FAILING = Expression(r"\s*Failing address: (?P<address>[0-9a-f]+)")
 _CONSTRAINT = Expression(r"\s*oom-kill:constraint=(\w+)")
 _STACK_IN = Expression(rf"stack-protector: .*? in: ?{FUNCTION}")
 
+# print_oops_end_marker() of kernel/panic.c: zeros in newer kernels, a number in older
+_NUMBER = Expression(r".*?(?:(\[#\d+\])|end trace (?!0{16})([0-9a-f]{16}) )")
+
 _FORTIFY = "lib/string_helpers.c"
 # The file of a BUG or WARNING, where it tells more than the message: kind, detail.
 _FILES = {
@@ -114,6 +117,9 @@ class Builder:
         self.panicked = False
         self.done = False
         self.cut = False
+        self.boot = 0  # how many boots began before it in the log
+        self.numbers: set[str] = set()  # what the kernel counts reports by
+        self._count(line.text)
         self._broken_off = False  # the log ends inside its stack
         self.repeats = 0
         self.guessed = False  # its stacks are what the unwinder found, not what it vouches for
@@ -133,6 +139,10 @@ class Builder:
         self._warned = False  # a WARNING came from inside this report
         self.holder: Frame | None = None
         self.inside = False  # another report began or ended in the middle of this one
+        self.within_stack = False  # another's stack went on after it
+        self._inner: Builder | None = None  # the one in the middle of this one's stack
+        self._mixed = False
+        self._torn = False  # another's lines came in the middle of its stack
         self._once = Once()
         self._pool = StuckPool(self.message)
         self.detail = row.detail.format_map({k: v or "" for k, v in groups.items()})
@@ -158,6 +168,7 @@ class Builder:
         """Say whether a header's line belongs to this report, and take it if so."""
         if not self._belongs(row, match, line):
             return False
+        self._count(line.text)
         groups = match.groupdict()
         if groups.get("fn") and self.named is None:
             self.named = Frame(groups["fn"], groups.get("mod") or "", True, "pc")
@@ -210,6 +221,8 @@ class Builder:
             pid = match.groupdict().get("pid")
             another = pid and self.pid not in (None, int(pid)) and not line.caller
             self._warned = self.fresh and line.number - self.line <= _BESIDE and not another
+            # Whose it is nothing tells yet: a second CPU's lines will.
+            self.inside = self.inside or (self._warned and self.pid is None and not line.caller)
             return self._warned
         if row.role == FOLLOWS:
             if row.kind == "rcu-stall":
@@ -251,6 +264,12 @@ class Builder:
             self.named = Frame(found["fn"], found["mod"] or "", True, "pc")
         self.panicked = True
 
+    def _count(self, text: str) -> None:
+        """Take the number that the kernel gives to an oops, or to the end of a report."""
+        found = _NUMBER.match(text) if "[#" in text or "end trace" in text else None
+        if found:
+            self.numbers.update(filter(None, found.groups()))
+
     # ---- lines --------------------------------------------------------------------------------
 
     def _touch(self, line: Line) -> None:
@@ -282,6 +301,8 @@ class Builder:
 
     def _append(self, one: Frame) -> None:
         section = self._section
+        if self._inner is not None:
+            self._inner.within_stack = True
         if section is None:
             if len(self.sections) >= _SECTIONS:
                 return
@@ -330,6 +351,8 @@ class Builder:
         if not name:
             return False
         self._once.heading(name)
+        if name == "stop":
+            self._count(text)
         if name in ("irq", "nmi", "task"):
             self._part = name
         elif name == "trace":
@@ -495,6 +518,32 @@ class Builder:
                 ]
                 self.guessed = True
 
+    @property
+    def in_stack(self) -> bool:
+        """Whether frames of a stack were seen whose end was not."""
+        return self._section is not None and bool(self._section.frames)
+
+    @property
+    def mixed(self) -> bool:
+        """Whether lines of it are another report's for sure."""
+        return self._mixed or (self.inside and self._once.twice)
+
+    def resume(self, inner: Builder) -> None:
+        """
+        Go on after another report's lines.
+
+        Where that one had lines of two, they were this one's, which lacks them.
+
+        In the middle of a stack nobody can tell whose frames come first now: the other one may
+        have ended with this one's. They decide nothing.
+        """
+        self.inside = True
+        self._mixed = self._mixed or inner.mixed
+        if self.in_stack:
+            self._torn = True
+            self._inner = inner
+            self._section, self._context = None, RESUMED
+
     def ends_log(self, last: int) -> None:
         """Know that the log ends while this report is read; ``last`` is its last line."""
         self.cut = True
@@ -507,6 +556,11 @@ class Builder:
         if rule == NOTHING_ELSE:
             return self.kind.choice != FAULT  # what faulted is something to go by
         return rule == FIRST and self.kind.id in _STALLS
+
+    def _is_told(self, frames: tuple[Frame, ...]) -> bool:
+        """Whether the function to blame is the one that a line of its own names."""
+        function = choose(self.kind.id, frames).frame
+        return function is not None and function in (self.named, self.pc, self.at)
 
     # ---- the event ------------------------------------------------------------------------------
 
@@ -544,10 +598,14 @@ class Builder:
         self._classify()
         if self.kind.id == "workqueue-stall" and not self.has_sure_frames:
             self.named = self._pool.work()
-        mixed = self.inside and self._once.twice
+        mixed = self.mixed
         frames = () if mixed else tuple(deciding(self))
         broken_off = self._broken_off and self._rests_on_what_follows(frames)
-        frames = () if broken_off else frames
+        if self._torn and self._rests_on_what_follows(frames):
+            mixed = True
+        if self.within_stack and frames and not self._is_told(frames):
+            mixed = True
+        frames = () if broken_off or mixed else frames
         detail = self.detail.strip()
         if self.kind.id == "bad-access" and self._near_null():
             self.kind, detail = KINDS["null-dereference"], ""

@@ -37,6 +37,10 @@ if TYPE_CHECKING:
         def sections(self) -> Sequence[Section]: ...
 
 
+RESUMED = "resumed"
+"""A section whose frames may be another report's."""
+
+
 def _stack(report: Read, *names: str) -> list[Frame]:
     for name in names:
         for section in report.sections:
@@ -110,7 +114,7 @@ def _at_decides(report: Read) -> bool:
 def _stalled(report: Read) -> list[Frame]:
     fallback: list[Frame] = []
     for section in report.sections:
-        if section.name in ("kthread", "locks") or not section.sure:
+        if section.name in ("kthread", "locks", RESUMED) or not section.sure:
             continue
         choice = choose(report.kind.id, section.frames)
         if choice.frame is None:

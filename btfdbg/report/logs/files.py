@@ -155,7 +155,11 @@ def _of_kernel(texts: Iterator[str]) -> Iterator[str]:
 
         if is_json(first):
             return from_json(whole)
-    return from_verbose(whole) if is_verbose(first[:8192]) else whole
+    if is_verbose(first[:8192]):
+        return from_verbose(whole)
+    from btfdbg.report.logs.unwrap import unwrapped
+
+    return unwrapped(whole, first)
 
 
 def _texts(pieces: Iterator[bytes]) -> Iterator[str]:
@@ -196,6 +200,17 @@ def _encoding(start: bytes) -> str:
     if len(head) >= 16 and b"\0" not in head[0::2] and not head[1::2].strip(b"\0"):
         return "utf-16-le"
     return "utf-8"
+
+
+def text_at_start(start: bytes) -> str | None:
+    """
+    Return a file's first bytes as the text that :func:`read_log` reads, ``None`` if it is none.
+
+    >>> text_at_start("[    1.000000] x".encode("utf-16-le"))
+    '[    1.000000] x'
+    """
+    text = start.decode(_encoding(start), "replace")
+    return None if "\0" in text[:256] else text
 
 
 def _unpacked(f: BinaryIO, start: bytes) -> Iterator[bytes]:

@@ -12,7 +12,9 @@ only ``die()`` of an architecture lets one CPU print at a time. ``show_regs()`` 
 
 from __future__ import annotations
 
-_ONCE = ("Modules linked in", "Hardware name: ", "sp : ", "pstate: ", "<TASK>")
+_ONCE = ("Modules linked in", "Hardware name: ", "sp : ", "pstate: ", "TASK>", "[ end trace")
+# Marks inside a stack, and what comes after it: the frames that follow may be anybody's.
+_NO_HEADINGS = ("end", "task", "regs", "stop", "irq", "nmi")
 
 
 class Once:
@@ -31,14 +33,14 @@ class Once:
     def __init__(self) -> None:
         self._seen: set[str] = set()
         self._pc = ""
-        self.begun = False  # a line came that introduces frames
+        self.begun = False  # a heading came that frames follow
         self.twice = False
 
     def take(self, text: str) -> None:
         """Take a line of the report."""
         for word in _ONCE:
-            if word in text and "</" not in text:
-                self.word(word)
+            if word in text:
+                self.word("</" + word if "</" in text else word)
 
     def word(self, word: str) -> None:
         """Take a line that there is one of."""
@@ -51,20 +53,21 @@ class Once:
 
         :param told: The process that the report is about, if its first line says so.
         """
-        self.begun = True
+        # Every architecture says it before its registers and before the stack.
+        late = bool(self._pc) or "trace" in self._seen or "Hardware name: " in self._seen
+        self.twice = self.twice or late
         self.word("CPU: ")
         self.twice = self.twice or told not in (None, pid)
 
     def program_counter(self, function: str) -> None:
         """Take a register dump's function, "" for none, outside of a stack."""
-        self.begun = True
         # The same one stands at the end of a report again.
         self.twice = self.twice or (bool(function) and self._pc not in ("", function))
         self._pc = function or self._pc
 
     def heading(self, name: str) -> None:
         """Take a line that says what the frames after it are."""
-        if name in ("end", "task", "regs", "stop"):
+        if name in _NO_HEADINGS:
             return
         self.begun = True
         if name == "trace":
@@ -74,5 +77,5 @@ class Once:
             self._pc = ""
 
     def frame(self) -> None:
-        """Take a frame: one before anything that introduces it is of another report."""
+        """Take a frame: one before the heading of a stack is of another report's stack."""
         self.twice = self.twice or not self.begun

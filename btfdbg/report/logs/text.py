@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import re
 
+from btfdbg.lazy_dataclass import replace
 from btfdbg.report.kinds import KINDS
 from btfdbg.report.logs.building import Builder
 from btfdbg.report.logs.headers import ALONE, FOLLOWS, NAMES, WORDS, header, next_word
@@ -81,6 +82,7 @@ class Reader:
         self._seen: dict[tuple[float, str, int], Builder] = {}
         self._stalled: Builder | None = None
         self._warned: Builder | None = None  # a WARNING that the line at hand began
+        self._boots = 0
         self.left_out = 0  # reports beyond MAX_EVENTS
 
     def feed(self, text: str) -> None:
@@ -117,7 +119,7 @@ class Reader:
             if report.kind.id == "sysrq":
                 report.detail += _why_by_hand(report, found)
             found.append(report.event())
-        return found
+        return _printed_once(self._reports, found)
 
     def _read(self, text: str, end: int) -> None:
         """Read whole lines; between reports, pieces without any header's word are passed over."""
@@ -128,12 +130,12 @@ class Reader:
                 if at >= searched:
                     searched = text.find("\n", at + _PIECE, end) + 1 or end
                     if not any(text.find(word, at, searched) >= 0 for word in WORDS):
-                        self._number += text.count("\n", at, searched)
+                        self._pass_over(text, at, searched)
                         at = searched
                         continue
                 hit = next_word(text, at, searched)
                 start = searched if hit < 0 else text.rfind("\n", at, hit) + 1 or at
-                self._number += text.count("\n", at, start)
+                self._pass_over(text, at, start)
                 at = start
                 if hit < 0:
                     continue
@@ -147,6 +149,12 @@ class Reader:
                 opened.said = told(self._before + text[max(at - TOLD_WITHIN, 0) : at], line)
             at = stop + 1
         self._before = (self._before + text[max(end - TOLD_WITHIN, 0) : end])[-TOLD_WITHIN:]
+
+    def _pass_over(self, text: str, at: int, end: int) -> None:
+        """Count lines of no report, and whether a boot begins among them."""
+        self._number += text.count("\n", at, end)
+        if self._reports and any(text.find(word, at, end) >= 0 for word in _BOOTS):
+            self._boots += 1
 
     # ---- lines ---------------------------------------------------------------------------
 
@@ -179,7 +187,7 @@ class Reader:
             caller.idle = 0
             if report.done:
                 self._close(caller)
-                self._go_on(caller, line)
+                self._go_on(caller, report, line)
         else:
             caller.idle += 1
             if caller.idle > _IDLE:
@@ -251,18 +259,19 @@ class Reader:
 
     def _boot(self) -> None:
         """Let nothing of what the boot before was in the middle of go on."""
+        self._boots += 1
         for caller in self._callers.values():
             self._close(caller)
             caller.last = caller.interrupted = caller.outer = None
         self._stalled = None
 
-    def _go_on(self, caller: _Caller, line: Line) -> None:
+    def _go_on(self, caller: _Caller, inner: Builder, line: Line) -> None:
         """Go on with a report in the middle of which the one began that has just ended."""
         outer, caller.outer = caller.outer, None
         if outer is None or not outer.unfinished:
             return
         if (line.seconds or 0.0) - (outer.last_seconds or 0.0) <= _RESUMED:
-            outer.inside = True
+            outer.resume(inner)
             caller.report = outer
             caller.idle = 0
             self._open += 1
@@ -301,6 +310,7 @@ class Reader:
 
     def _add(self, caller: _Caller, report: Builder) -> None:
         self._keep(report)
+        report.boot = self._boots
         if caller.report is None:
             self._open += 1
         caller.report = caller.last = report
@@ -332,6 +342,29 @@ class Reader:
         if len(self._callers) >= _CALLERS:
             for name in list(self._callers)[: _CALLERS // 2]:
                 self._close(self._callers.pop(name))
+
+
+def _printed_once(reports: list[Builder], found: list[Event]) -> list[Event]:
+    """
+    Leave out what stands twice in a log without time stamps: a console's and dmesg's together.
+
+    The kernel numbers what ends a task, ``[#1]``, older ones what has an end mark, and it panics
+    once. Two of one boot that have one number and say the same of everything else are one.
+    """
+    first: dict[object, int] = {}
+    kept: list[Event] = []
+    for report, event in zip(reports, found, strict=True):
+        if event.seconds is None and (report.numbers or event.panicked):
+            key = (
+                report.boot, frozenset(report.numbers), event.panicked, event.message, event.cpu,
+                event.pid, event.comm, event.frames, event.registers, event.code,
+            )  # fmt: skip
+            at = first.setdefault(key, len(kept))
+            if at < len(kept):
+                kept[at] = replace(kept[at], repeats=kept[at].repeats + 1)
+                continue
+        kept.append(event)
+    return kept
 
 
 def _why_by_hand(report: Builder, before: list[Event]) -> str:

@@ -14,7 +14,7 @@ import re
 import stat
 
 from btfdbg.lazy_dataclass import dataclass
-from btfdbg.report.logs.files import beginning, is_dump
+from btfdbg.report.logs.files import beginning, is_dump, text_at_start
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _DUMP_NAME = re.compile(
     r"vmcore(?:[.-].*)?|dump\.\d{8,14}|.*\.(?:vmcore|kdump|lime)", re.IGNORECASE
 )
 # Two lines with the kernel's time stamps: a log under whatever name.
-_LINES = re.compile(rb"^(?:<\d+>)?\[ *\d+\.\d{6}\].*\n(?:<\d+>)?\[ *\d+\.\d{6}\]", re.MULTILINE)
+_LINES = re.compile(r"^(?:<\d+>)?\[ *\d+\.\d{6}\].*\n(?:<\d+>)?\[ *\d+\.\d{6}\]", re.MULTILINE)
 _PACKED = re.compile(r"\.(?:gz|xz|zst|zstd)$")
 _UNFINISHED = re.compile(r".*(?:-incomplete|\.incomplete|\.part|\.tmp|\.partial)(?:\.\w+)?")
 
@@ -150,11 +150,12 @@ def _judge(path: str, named: bool, seen: set[tuple[int, int]]) -> Found | None:
     telling = named or bool(_DUMP_NAME.fullmatch(_PACKED.sub("", name)))
     if not size:
         return Found(path, "", skipped="empty") if telling else None
-    if b"\0" in start[:256] and not start.startswith((b"\xff\xfe", b"\xfe\xff")):
+    text = text_at_start(start)
+    if text is None:
         return _neither(path, telling)
     if named or _LOG_NAME.fullmatch(_PACKED.sub("", name)):
         return Found(path, "log", size, modified)
-    if _LINES.search(start) or _is_journal(start):
+    if _LINES.search(text) or _is_journal(text):
         return Found(path, "log", size, modified)
     return _neither(path, telling)
 
@@ -164,10 +165,9 @@ def _neither(path: str, telling: bool) -> Found | None:
     return Found(path, "", skipped="neither a dump nor a log") if telling else None
 
 
-def _is_journal(start: bytes) -> bool:
+def _is_journal(text: str) -> bool:
     """Whether a file is what ``journalctl`` exports, as the reader of logs takes it."""
     from btfdbg.report.logs.journal import is_export, is_verbose
     from btfdbg.report.logs.json_lines import is_exported
 
-    text = start.decode("utf-8", "replace")
     return is_export(text) or is_exported(text) or is_verbose(text)
