@@ -13,7 +13,7 @@ import logging
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 
-from drgn import FaultError, Program, Type
+from drgn import FaultError, Program, Type, TypeKind
 
 from btfdbg.cache import Cache
 from btfdbg.errors import DebugInfoError
@@ -217,7 +217,14 @@ class VariableTypes:
                 policy=self._policy,
                 on_problem=self._problem,
             )
+            self._context.checker.length_of = self._length_of
         return self._context
+
+    def _length_of(self, name: str) -> int | None:
+        """Length of an array; None if there is none of that name, or its length is not proven."""
+        found = self.find(name)
+        is_array = found is not None and found.type.kind is TypeKind.ARRAY
+        return found.type.length if found is not None and is_array else None
 
     def _typed(self, symbol: Symbol) -> TypedVariable | None:
         key = (symbol.name, symbol.address)

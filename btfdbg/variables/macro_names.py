@@ -100,6 +100,8 @@ _STRINGS = ("print_fmt_",)
 _FIXED = ("types__", "args__")
 
 # Arrays with one element for each value of an enum: the enumerator that counts them.
+# Arrays that are declared as long as an enumerator says, where contents prove nothing: they are
+# mostly zeros, or grow with every kernel. "X_MAX + 1" is one more than "__X_MAX - 1".
 _COUNTS = {
     "node_states": "NR_NODE_STATES",
     # net/ipv4/fib_frontend.c, net/ipv6/route.c: [RTA_MAX + 1], in rows that are mostly zeros.
@@ -110,7 +112,46 @@ _COUNTS = {
     "vm_numa_event": "NR_VM_NUMA_EVENT_ITEMS",
     "vm_numa_stat": "NR_VM_NUMA_STAT_ITEMS",
     "vm_zone_stat": "NR_VM_ZONE_STAT_ITEMS",
+    # arch/x86/kernel/fpu/xstate.c, arch/x86/mm/pat/set_memory.c
+    "direct_pages_count": "PG_LEVEL_NUM",
+    "xstate_flags": "XFEATURE_MAX",
+    "xstate_offsets": "XFEATURE_MAX",
+    "xstate_sizes": "XFEATURE_MAX",
+    # crypto/hash_info.c, lib/nlattr.c
+    "hash_algo_name": "HASH_ALGO__LAST",
+    "hash_digest_size": "HASH_ALGO__LAST",
+    "nla_attr_len": "__NLA_TYPE_MAX",
+    "nla_attr_minlen": "__NLA_TYPE_MAX",
+    # mm/page_alloc.c, mm/mm_init.c (kernel/bounds.c has the enumerator), mm/memcontrol.c
+    "arch_zone_highest_possible_pfn": "__MAX_NR_ZONES",
+    "arch_zone_lowest_possible_pfn": "__MAX_NR_ZONES",
+    "sysctl_lowmem_reserve_ratio": "__MAX_NR_ZONES",
+    "mem_cgroup_events_index": "NR_VM_EVENT_ITEMS",
+    "mem_cgroup_stats_index": "MEMCG_NR_STAT",
+    # net/core/neighbour.c, net/sched/, net/ipv4/{devinet,ipmr}.c, net/ipv6/addrconf.c
+    "devconf_ipv4_policy": "__NETCONFA_MAX",
+    "devconf_ipv6_policy": "__NETCONFA_MAX",
+    "ifa_ipv4_policy": "__IFA_MAX",
+    "ifa_ipv6_policy": "__IFA_MAX",
+    "nda_policy": "__NDA_MAX",
+    "rtm_ipmr_policy": "__RTA_MAX",
+    "rtm_tca_policy": "__TCA_MAX",
+    # net/ethtool/
+    "ethnl_default_notify_ops": "__ETHTOOL_MSG_KERNEL_CNT",
+    "ethnl_default_requests": "__ETHTOOL_MSG_USER_CNT",
+    "netdev_features_strings": "NETDEV_FEATURE_COUNT",
+    "phy_tunable_strings": "__ETHTOOL_PHY_TUNABLE_COUNT",
+    "rss_hash_func_strings": "ETH_RSS_HASH_FUNCS_COUNT",
+    "stats_eth_ctrl_names": "__ETHTOOL_A_STATS_ETH_CTRL_CNT",
+    "stats_eth_mac_names": "__ETHTOOL_A_STATS_ETH_MAC_CNT",
+    "stats_eth_phy_names": "__ETHTOOL_A_STATS_ETH_PHY_CNT",
+    "stats_rmon_names": "__ETHTOOL_A_STATS_RMON_CNT",
+    "stats_std_names": "__ETHTOOL_STATS_CNT",
+    "tunable_strings": "__ETHTOOL_TUNABLE_COUNT",
 }
+# Arrays that are declared as long as another by a macro, of which a configuration makes a number.
+# mm/swap_state.c, MAX_SWAPFILES.
+_AS_LONG_AS = {"nr_swapper_spaces": "swapper_spaces"}
 
 _BY_HEAD: dict[str, tuple[Rule, ...]] = {}
 for _rule in RULES:
@@ -180,6 +221,11 @@ def syscall_of(name: str) -> str | None:
 def counting_enumerator(name: str) -> str | None:
     """Return the enumerator whose value is the length of an array of this name."""
     return _COUNTS.get(name)
+
+
+def as_long_as(name: str) -> str | None:
+    """Return the array that one of this name is as long as, by their declarations."""
+    return _AS_LONG_AS.get(name)
 
 
 def is_per_cpu_table(name: str) -> bool:

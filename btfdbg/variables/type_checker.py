@@ -6,7 +6,7 @@ contents that contradict it. Knows nothing of where proposals come from.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
@@ -55,6 +55,7 @@ class TypeChecker:
     :param types: builds types from text.
     :param facts: what is known of the kernel's image.
     :param policy: what is taken for enough where nothing is proof.
+    :ivar length_of: length of another array, by its name; None if it is not known.
     """
 
     def __init__(self, types: TypeBuilder, facts: ImageFacts, policy: Policy = POLICY) -> None:
@@ -65,6 +66,7 @@ class TypeChecker:
         self._cache_line = facts.cache_line
         self._small_data = facts.small_data
         self._constant = facts.constant
+        self.length_of: Callable[[str], int | None] = lambda name: None
         self._exact_sizes = facts.exact_sizes
         self._shapes = facts.shapes
         self._forms = Forms(types, facts.shapes, facts.contents)
@@ -308,6 +310,7 @@ class TypeChecker:
             macro_names.is_per_cpu_table(name)
             or macro_names.is_fixed(name)
             or macro_names.counting_enumerator(name) is not None
+            or macro_names.as_long_as(name) is not None
             or self._arguments(name) is not None
             or self._as_parameter(symbol, element_size) is not None
         )
@@ -583,7 +586,11 @@ class TypeChecker:
             count = room // evidence.element_size
             known = evidence.lengths is not None and count in evidence.lengths
             return count if known and count > 0 else None
-        enumerator = macro_names.counting_enumerator(name)
+        enumerator, other = macro_names.counting_enumerator(name), macro_names.as_long_as(name)
+        if other is not None:
+            length = self.length_of(other)
+            fits = length is not None and length in evidence.extent.lengths(evidence.element_size)
+            return length if fits else None
         if enumerator is None:
             return None
         try:

@@ -66,6 +66,8 @@ def _btf() -> Btf:
     group = builder.add_ptr(builder.add_struct("group", 8, []))
     for length in (2, 3):
         builder.add_array(int_, group, length)
+    for length in (3, 4):
+        builder.add_array(int_, uint, length)
     policy = builder.add_struct("nla_policy", 16, [])
     policy = builder.add_const(policy)
     for length in (31, 32):
@@ -222,6 +224,40 @@ def test_a_table_of_attributes_is_as_long_as_their_enum_says(name: str, given: s
     rows_data = [(0x2020, struct.pack("<2Q", 1, 2) * 31)]
     symbols = Sym(name, 0x2020, 512, "D"), Sym("w", 0x2220, 16)
     assert _given(_variables(rows, *symbols, contents=rows_data), 0x2020, name) == given
+
+
+_OTHER = "swapper_spaces"
+_POINTERS = {"struct group *": TrailingZeros(0, 100, 100)}
+
+
+@pytest.mark.parametrize(
+    ("other", "size", "given"),
+    [
+        # Room for three and for four; of Debian's 6.12 for 25 to 32.
+        (Sym(_OTHER, 0x300, 24), 16, "unsigned int [3]"),
+        # Longer than there is room, of a type that does not hold, and not there.
+        (Sym(_OTHER, 0x300, 24), 8, None),
+        (Sym(_OTHER, 0x300, 8), 16, None),
+        (None, 16, None),
+    ],
+)
+def test_an_array_is_as_long_as_the_one_that_is_declared_with_the_same_macro(
+    other: Sym | None, size: int, given: str | None
+) -> None:
+    name = "nr_swapper_spaces"
+    rows = [
+        (name, "unsigned int [4]", (OLD,)),
+        (name, "unsigned int [3]", (OLDER,)),
+        (_OTHER, "struct group *[3]", BOTH),
+    ]
+    symbols = [Sym(name, 0x108, size), Sym("w", 0x108 + size, 16)]
+    data = []
+    if other is not None:
+        symbols += [other, Sym("x", 0x300 + other.size, 16)]
+        data = [(0x300, (BASE + 0x800).to_bytes(8, "little") * (other.size // 8))]
+    variables = _variables(rows, *symbols, contents=data, tails=_POINTERS)
+    found = _given(variables, 0x108, name)
+    assert found == given if given else found in (None, "unsigned int []")
 
 
 def test_a_table_that_ends_in_two_rows_of_zeros_is_no_shorter_one_that_ends_in_one() -> None:
