@@ -84,6 +84,7 @@ _ROWS = (
     ("unregister-netdevice", "unregister_netdevice waits", NOBODY, "", 35),
     ("busy-inodes", "busy inodes or dentries after unmount", FIRST, "", 35),
     ("memory-leak", "memory leak", FIRST, "", 30),
+    ("file-system-error", "file system error", NOBODY, "", 26),
     ("page-allocation-failure", "page allocation failure", FIRST, "", 25),
     ("out-of-memory", "out of memory", NOBODY, "", 24),
     ("hardware", "hardware error", NOBODY, "", 20),

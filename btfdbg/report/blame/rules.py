@@ -751,9 +751,9 @@ _ROWS = (
         "own-panic", "skip", "",
         "*_panic *_assert_fail* *_assert_failed bug_on_* fs_error* ocfs2_abort* ocfs2_error* "
         "*assertfail* *assfail* btrfs_handle_fs_error btrfs_abort_transaction* ext4_error* "
-        "ext4_std_error ext4_handle_error ext4_abort jbd2_journal_abort* xfs_force_shutdown "
-        "xfs_corruption_error gfs2_assert_* gfs2_withdraw gfs2_consist_* nilfs_error "
-        "f2fs_bug_on hfsplus_error jfs_error udf_error ext2_error ext4_warning* "
+        "ext4_std_error ext4_handle_error ext4_grp_locked_error ext4_abort jbd2_journal_abort* "
+        "xfs_force_shutdown xfs_corruption_error gfs2_assert_* gfs2_withdraw gfs2_consist_* "
+        "nilfs_error f2fs_bug_on hfsplus_error jfs_error udf_error ext2_error ext4_warning* "
         "reiserfs_warning reiserfs_error reiserfs_abort exfat_fs_error* fat_fs_error*",
         "a subsystem's own way to a BUG", "__reiserfs_panic", "panic_on_oops_setup",
     ),

@@ -38,6 +38,7 @@ _DETAILED = (
     "slab-corruption",
     "out-of-memory",
     "hardware",
+    "file-system-error",
     "sysrq",
 )
 
