@@ -79,7 +79,8 @@ def _keep_and_leave(status: int) -> None:
     """
     As :func:`_leave`, once the cache's entries are written; with threads as Python does it.
 
-    Of 1,650 M instructions of a ``ctx`` 55 M took its objects apart.
+    Of 1,650 M instructions of a ``ctx`` 55 M took its objects apart, of ``export-vmlinux``'s
+    2.8 s of a 6.12 0.1 s.
     """
     import threading
 
@@ -259,6 +260,7 @@ def _collect_sooner(phase: str, _: dict[str, int]) -> None:
 
 
 def _run_subcommand(name: str, argv: Sequence[str]) -> int:
+    global _ran_only_ours
     _settle()
     try:
         if name == "btf":
@@ -275,6 +277,7 @@ def _run_subcommand(name: str, argv: Sequence[str]) -> int:
         command = SUBCOMMANDS[name]
         args = subcommand_parser(command).parse_args(list(argv))
         result: int = import_module(command.module).run(args)
+        _ran_only_ours = command.only_ours
         return result
     except BtfdbgError as e:
         return unusable(e)

@@ -176,6 +176,8 @@ class Subcommand:
         :data:`RUN`); ``main.open_session(args)`` opens it.
     :ivar own: Short names of those options that mean here what the command of the prompt of
         this name means by them; the long names stay.
+    :ivar only_ours: It runs no code of the user's, whose objects may have something to do in
+        the end: no script, no check and no command of a folder.
     """
 
     name: str
@@ -183,6 +185,7 @@ class Subcommand:
     summary: str
     opens: bool = False
     own: tuple[str, ...] = ()
+    only_ours: bool = False
 
     @property
     def module(self) -> str:
@@ -193,7 +196,13 @@ class Subcommand:
 SUBCOMMANDS: dict[str, Subcommand] = {
     row.name: row
     for row in (
-        Subcommand("info", "CORE [--json]", "what the dump holds and how it was found", True),
+        Subcommand(
+            "info",
+            "CORE [--json]",
+            "what the dump holds and how it was found",
+            True,
+            only_ours=True,
+        ),
         Subcommand(
             "report",
             "CORE | --log FILE",
@@ -210,12 +219,18 @@ SUBCOMMANDS: dict[str, Subcommand] = {
         Subcommand("triage", "PATH...", "many dumps and logs: which of them are one bug"),
         Subcommand("collect", "CORE FOLDER", "for a kdump hook: report, signature, small dump"),
         Subcommand("trim", "CORE OUT [-x COMMAND]", "a small dump, only what a session needs"),
-        Subcommand("isf", "CORE -o FILE", "a symbol table for volatility3", True),
-        Subcommand("export-vmlinux", "CORE -o FILE", "a vmlinux for crash, gdb and drgn -s", True),
+        Subcommand("isf", "CORE -o FILE", "a symbol table for volatility3", True, only_ours=True),
+        Subcommand(
+            "export-vmlinux",
+            "CORE -o FILE",
+            "a vmlinux for crash, gdb and drgn -s",
+            True,
+            only_ours=True,
+        ),
         Subcommand("gdbserver", "CORE", "the dump as a remote target of gdb", True),
         Subcommand("serve", "--stdio", "dumps for an agent (Model Context Protocol)"),
         Subcommand("btf", "VERB ...", "the BTF toolkit"),
-        Subcommand("vars", "VERB ...", "the database of variable types"),
+        Subcommand("vars", "VERB ...", "the database of variable types", only_ours=True),
     )
 }
 """In the order of the usage line."""
