@@ -27,6 +27,9 @@ class Intermixed(Brief):
             return super().parse_known_args(args, namespace)
         self._is_inside = True
         try:
-            return self.parse_known_intermixed_args(args, namespace)
+            known, unknown = self.parse_known_intermixed_args(args, namespace)
         finally:
             self._is_inside = False
+        if unknown:  # said here, since the parser above has another name and another --help
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return known, unknown

@@ -34,6 +34,21 @@ def test_what_is_missing_or_unknown_is_still_an_error(capsys: pytest.CaptureFixt
         assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("line", ["list core --bogus", "list --bogus core", "list core a --bogus"])
+def test_an_unknown_option_is_the_subcommands(
+    line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parser = Intermixed(prog="tool")
+    sub = parser.add_subparsers(dest="verb", parser_class=Intermixed).add_parser("list")
+    sub.add_argument("core")
+    sub.add_argument("pattern", nargs="*")
+    with pytest.raises(SystemExit):
+        parser.parse_args(line.split())
+    said = capsys.readouterr().err
+    assert "tool list: error: unrecognized arguments: --bogus" in said
+    assert "tool list --help" in said
+
+
 def test_btf_verbs_take_names_behind_options() -> None:
     parser = argparse.ArgumentParser()
     register(parser.add_subparsers(dest="verb"))
