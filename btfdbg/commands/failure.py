@@ -75,6 +75,8 @@ def _describe(error: BaseException, names: Names, known: Known) -> str:
         said = f"name {name!r} is not defined" if name else text
         slipped = list(names(f"slip {name}"))
         known_words = [*names("name"), *names("command"), *(() if slipped else names("type"))]
+        if not slipped:
+            known_words += names(f"symbol {name}")
         return said + _say([*slipped, *nearest(name, known_words)])
     missing = _MISSING_TYPE.match(text)
     if isinstance(error, LookupError) and missing:

@@ -306,6 +306,8 @@ def test_a_string_is_one_line_as_c_writes_it(
         ('prog["init_tsak"]', "did you mean init_task"),
         ("p init_tsak", "'init_tsak' is not defined; did you mean init_task"),
         ("p jifies", "did you mean jiffies"),
+        ("p init_tsk.comm", "'init_tsk' is not defined; did you mean init_task"),
+        ("init_tsk.comm", "'init_tsk' is not defined; did you mean init_task"),
         ("p vfs_raedd", "'vfs_raedd' is not defined"),
         ('prog["init_task"].com', "did you mean comm"),
         ('prog.type("struct task_strct")', "did you mean task_struct"),
