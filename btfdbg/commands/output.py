@@ -19,6 +19,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, TYPE_CHECKING
 
@@ -156,7 +157,8 @@ class Pager(io.TextIOBase):
 
     Output that fills no screen within a moment is shown at once, and as it
     comes from then on: nobody should stare at an empty screen while memory is
-    searched.
+    searched. A loop that prints slowly ends with its Ctrl-C; in a pager it would
+    wait there for a ``q``.
     """
 
     def __init__(self, terminal: IO[str], command: Sequence[str], rows: int) -> None:
@@ -169,6 +171,7 @@ class Pager(io.TextIOBase):
         self._through = False
         self._lock = threading.Lock()
         self._timer: threading.Timer | None = None
+        self._held_until = 0.0
         self._closed_by_reader = False
 
     def writable(self) -> bool:
@@ -201,10 +204,15 @@ class Pager(io.TextIOBase):
     def _hold(self, text: str) -> None:
         self._held.append(text)
         self._lines += text.count("\n")
-        if self._lines >= self._rows:
+        if self._timer is not None and time.monotonic() >= self._held_until:
+            # On a busy machine the timer's thread may come late.
+            self._cancel()
+            self._release()
+        elif self._lines >= self._rows:
             self._cancel()
             self._start()
         elif self._timer is None:
+            self._held_until = time.monotonic() + _HOLD_SECONDS
             # Only writes held text; it never sees a drgn object.
             self._timer = threading.Timer(_HOLD_SECONDS, self._let_through)
             self._timer.daemon = True
@@ -212,7 +220,7 @@ class Pager(io.TextIOBase):
 
     def _let_through(self) -> None:
         with self._lock:
-            if self._process is None:
+            if self._process is None and not self._through:
                 self._release()
 
     def _release(self) -> None:

@@ -6,6 +6,8 @@ import io
 import json
 import os
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -175,6 +177,36 @@ def test_slow_output_is_shown_as_it_comes(monkeypatch: pytest.MonkeyPatch) -> No
     pager.write("second\n")
     assert terminal.getvalue() == "first\nsecond\n"
     pager.finish()
+
+
+def test_slow_output_is_shown_though_the_timers_thread_comes_late(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The pager would keep a loop's Ctrl-C to itself, and whether it starts is to be no luck."""
+
+    class Late:
+        def __init__(self, seconds: float, function: object) -> None:
+            pass
+
+        def start(self) -> None:
+            pass
+
+        cancel = start
+
+    clock = iter([100.0, 100.1, 100.0 + output._HOLD_SECONDS])
+    monkeypatch.setattr(threading, "Timer", Late)
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    terminal = io.StringIO()
+    pager = output.Pager(terminal, ["/no/pager/is/started"], rows=3)
+    monkeypatch.setattr(pager, "_start", lambda: pytest.fail("a pager for slow output"))
+    for line in ("first\n", "second\n"):
+        pager.write(line)
+        assert terminal.getvalue() == ""
+    pager.write("third\n")
+    assert terminal.getvalue() == "first\nsecond\nthird\n"
+    pager.write("fourth\n")
+    pager.finish()
+    assert terminal.getvalue().endswith("third\nfourth\n")
 
 
 def test_the_pager_is_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
