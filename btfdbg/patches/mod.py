@@ -106,32 +106,21 @@ def _with_types(session: Session, row: Any) -> Any:
         return row
     if not row[-1].startswith(_NOT_LOADED) or not isinstance(row[1], str):
         return row
-    source = session.module_btf_source(row[1])
-    if source is None:
+    if session.module_btf_source(row[1]) is None:
         return row
-    return (*row[:-1], f"(types: {source}){row[-1].removeprefix(_NOT_LOADED)}")
+    return (*row[:-1], f"(types known){row[-1].removeprefix(_NOT_LOADED)}")
 
 
 def _narrow(rows: Sequence[Any], columns: int) -> Sequence[Any]:
     """Rows whose last column says less, as far as the width asks for it."""
-    for shorter in (_without_kallsyms, _only_known):
-        if not columns or _width(rows) <= columns:
-            break
-        rows = [
-            (*row[:-1], shorter(row[-1]))
-            if isinstance(row, tuple) and isinstance(row[-1], str)
-            else row
-            for row in rows
-        ]
-    return rows
-
-
-def _without_kallsyms(cell: str) -> str:
-    return cell.removesuffix(_KALLSYMS)
-
-
-def _only_known(cell: str) -> str:
-    return "(types known)" if cell.startswith("(types: ") else cell
+    if not columns or _width(rows) <= columns:
+        return rows
+    return [
+        (*row[:-1], row[-1].removesuffix(_KALLSYMS))
+        if isinstance(row, tuple) and isinstance(row[-1], str)
+        else row
+        for row in rows
+    ]
 
 
 def _width(rows: Sequence[Any]) -> int:
