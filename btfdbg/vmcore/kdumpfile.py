@@ -23,6 +23,7 @@ from btfdbg.vmcore.flattened import FlattenedFile
 
 SIGNATURE = b"KDUMP   "
 _MAX_BITMAP = 1 << 31
+_OF_TEXT = b"OSRELEASE="
 _MAX_VMCOREINFO = 1 << 20
 _MAX_NOTES = 64 << 20
 _MAX_PFN = 1 << 52
@@ -136,10 +137,17 @@ class Kdump:
         return self.size if self.flattened is None else self.flattened.end
 
     def vmcoreinfo(self) -> bytes | None:
-        """The VMCOREINFO text in the file, ``None`` without one."""
+        """
+        The VMCOREINFO text in the file, ``None`` without one.
+
+        It is a note as well as a place of its own, which may be damaged.
+        """
         where, size = self.header.vmcoreinfo
         text = self.read(where, size) if size else b""
-        return text if b"OSRELEASE=" in text else None
+        if text.startswith(_OF_TEXT):
+            return text
+        noted = [note.desc for note in self.notes() if note.name == "VMCOREINFO"]
+        return next((text for text in (*noted, text) if _OF_TEXT in text), None)
 
     def notes(self) -> tuple[Note, ...]:
         """The ELF notes in the file; CPU registers are among them."""
