@@ -31,6 +31,8 @@ EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_UNUSABLE = 2
 
+# Of the environment, for this process and what it starts: the caller of main() keeps its own.
+_SET_HERE = ("BTFDBG_NO_CACHE", "DRGN_DISABLE_PLUGINS")
 _LARGE_BLOCK = 8 << 20  # never touched
 _COLLECT_FIRST_AFTER = 200_000  # objects
 
@@ -42,9 +44,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of the ``btfdbg`` script; returns the exit status."""
     if argv is not None:
         collects = gc.isenabled()
+        before = {name: os.environ.get(name) for name in _SET_HERE}
         try:
             return _main(list(argv))
         finally:
+            for name, value in before.items():
+                os.environ.pop(name, None)
+                if value is not None:
+                    os.environ[name] = value
             if collects:  # a subcommand that ends with the process may have said otherwise
                 gc.enable()
     # Nothing that opening a dump makes is garbage: it is not looked through

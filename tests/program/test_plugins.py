@@ -120,6 +120,27 @@ def test_drgn_is_told_to_skip_what_is_not_needed(
     assert os.environ["DRGN_DISABLE_PLUGINS"] == after
 
 
+@pytest.mark.parametrize("before", [None, "mine"])
+def test_main_leaves_its_callers_environment(
+    x86_core: Path,
+    before: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What is opened in the same process afterwards loads the plugins that it is to load."""
+    from btfdbg.cli.main import main
+
+    for name in ("DRGN_DISABLE_PLUGINS", "BTFDBG_NO_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    if before is not None:
+        monkeypatch.setenv("DRGN_DISABLE_PLUGINS", before)
+    printed = "import os; print(os.environ['BTFDBG_NO_CACHE'])"
+    assert main(["--no-cache", str(x86_core), "-e", printed]) == 0
+    assert "1" in capsys.readouterr().out.split()
+    assert os.environ.get("DRGN_DISABLE_PLUGINS") == before
+    assert "BTFDBG_NO_CACHE" not in os.environ
+
+
 def test_a_users_plugin_runs_when_a_dump_is_opened(tmp_path: Path, x86_core: Path) -> None:
     _package(tmp_path, "mine", "[drgn.plugins]\nmine = mine_plugin\n")
     (tmp_path / "mine_plugin.py").write_text(
