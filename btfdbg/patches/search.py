@@ -13,8 +13,8 @@ from typing import Any
 
 import drgn
 
-from btfdbg.patches.program_proxy import ProgramProxy, with_proxy
-from btfdbg.program.memory_search import Search, searched
+from btfdbg.patches.program_proxy import Command, ProgramProxy, with_proxy
+from btfdbg.program.memory_search import Make, Search, searched
 from btfdbg.program.session import find_session
 from btfdbg.vmcore.progress import Progress
 
@@ -36,14 +36,26 @@ class _Searched(ProgramProxy):
     def __init__(self, prog: drgn.Program, ranges: list[tuple[int, int]]) -> None:
         super().__init__(prog)
         self._ranges = ranges
+        self._searches: list[Search] = []
+
+    def say_if_nothing(self) -> None:
+        """Nothing printed reads as if nothing had been looked through."""
+        if self._searches and not any(search.matches for search in self._searches):
+            pages = sum(search.pages for search in self._searches)
+            counted = f"{pages:,} page{'' if pages == 1 else 's'}"
+            print(f"search: no match in {counted} searched", file=sys.stderr)
 
     def __getattr__(self, name: str) -> Any:
         found = super().__getattr__(name)
         if name.removeprefix("search_memory_") in _KINDS:
-            return lambda *args, **kwargs: Search(
-                self._prog, self._ranges, lambda prog: getattr(prog, name)(*args, **kwargs)
+            return lambda *args, **kwargs: self._search(
+                lambda prog: getattr(prog, name)(*args, **kwargs)
             )
         return found
+
+    def _search(self, make: Make) -> Search:
+        self._searches.append(Search(self._prog, self._ranges, make))
+        return self._searches[-1]
 
 
 def _first(item: Any) -> int:
@@ -82,6 +94,17 @@ def _max_pfn(prog: drgn.Program) -> int:
     return count
 
 
-search = with_proxy(_searched)
+def search(original: Command) -> Command:
+    """``search``."""
+
+    def run(prog: drgn.Program, name: str, args: argparse.Namespace, **kwargs: Any) -> Any:
+        result = original(prog, name, args, **kwargs)
+        if isinstance(prog, _Searched):
+            prog.say_if_nothing()
+        return result
+
+    return with_proxy(_searched)(run)
+
+
 for_each_page = _with_progress(None)
 for_each_valid_pfn_and_page = _with_progress(_first)

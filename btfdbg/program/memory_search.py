@@ -123,6 +123,8 @@ class Search:
     :param prog: Whose memory.
     :param ranges: What of its physical memory is in the dump, from :func:`held`.
     :param make: Starts the search.
+    :ivar pages: Of 4 KiB, rounded up, that were searched; known once the iteration is over.
+    :ivar matches: What was yielded so far.
     """
 
     def __init__(self, prog: drgn.Program, ranges: list[Range], make: Make) -> None:
@@ -130,6 +132,8 @@ class Search:
         self._ranges = ranges
         self._make = make
         self._own = make(prog)
+        self.pages = 0
+        self.matches = 0
         self.set_address_range()
 
     def set_address_range(
@@ -145,6 +149,13 @@ class Search:
         return self
 
     def __iter__(self) -> Iterator[tuple[int, Any]]:
+        self._bytes = self.matches = self.pages = 0
+        for found in self._found():
+            self.matches += 1
+            yield found
+        self.pages = -(-self._bytes // _PAGE)
+
+    def _found(self) -> Iterator[tuple[int, Any]]:
         if self._physical or (self._first == 0 and self._last == _END):
             linear = 0 if self._physical else self._linear()
             yield from self._frames(self._first, self._last, linear)
@@ -178,6 +189,7 @@ class Search:
                         if isinstance(value, bytes):
                             behind = max(behind, address + len(value) - 1)
                     done += behind + 1 - at
+                    self._bytes += behind + 1 - at
                     at = behind + 1
 
     def _linear(self) -> int:
@@ -202,7 +214,10 @@ class Search:
                 unread(self._prog).note_fault(e)
                 behind = (e.address | _PAGE - 1) + 1
                 if not at < behind <= upto:
+                    self._bytes -= end + 1 - at
                     return  # where it failed is not known
+                # What the next piece begins with is its own to miss.
+                self._bytes -= max(min(behind, end + 1) - max(at, e.address & -_PAGE), 0)
                 at = behind
 
     def _mapped(self, first: int, end: int) -> list[Range]:
@@ -227,6 +242,7 @@ class Search:
     def _pages(self, first: int, last: int) -> Iterator[tuple[int, Any]]:
         """What begins in a range of virtual memory; what cannot be read is left out."""
         for start, data, more in _runs(self._prog, first, last):
+            self._bytes += len(data) - (_OVERLAP if more else 0)
             for address, value in self._in(start, data):
                 # What begins in the overlap is the next run's.
                 if not more or address < start + len(data) - _OVERLAP:

@@ -61,6 +61,37 @@ def test_a_search_gives_addresses_in_the_linear_mapping(
     assert addresses(session, f"search {_POISON:x}", capsys) == [base + at for at in places]
 
 
+def _is_held(session: Session, address: int) -> bool:
+    try:
+        session.prog.read(address, 4096)
+    except drgn.FaultError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("pages", [1, 3, 17])
+def test_a_search_without_a_match_says_how_much_it_looked_through(
+    pages: int, session: Session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start = session.prog.symbol("linux_banner").address & -4096
+    held = sum(_is_held(session, start + at * 4096) for at in range(pages))
+    assert held
+    command = f"search -s {start:x} -e {start + pages * 4096:x} 123456789abcdef1"
+    assert execute.run_commands(session, [command]) == 0
+    told = f"search: no match in {held} page{'s' * (held > 1)} searched\n"
+    assert capsys.readouterr() == ("", told)
+
+
+def test_all_that_the_dump_holds_is_counted(
+    session: Session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ranges = searching.searched(session)
+    assert ranges is not None
+    pages = sum(end - start for start, end in ranges) // 4096
+    assert execute.run_commands(session, ["search -p 123456789abcdef1"]) == 0
+    assert capsys.readouterr() == ("", f"search: no match in {pages:,} pages searched\n")
+
+
 def test_a_range_is_searched_and_nothing_else(
     session: Session, places: list[int], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -130,6 +161,11 @@ def test_a_search_goes_on_behind_a_page_that_cannot_be_read(
     found = [int(line.split(":")[0], 16) for line in out.splitlines()]
     assert found == [at for at in places if at & ~0xFFF != lost]
     assert "1 read failed" in err
+    ranges = searching.searched(session)
+    assert ranges is not None
+    pages = sum(end - start for start, end in ranges) // 4096
+    execute.run_commands(session, ["search -p 123456789abcdef1"])
+    assert f"search: no match in {pages - 1:,} pages searched\n" in capsys.readouterr().err
 
 
 def test_a_search_shows_how_far_it_is(
@@ -145,7 +181,7 @@ def test_a_search_shows_how_far_it_is(
     monkeypatch.setattr(progress, "_INTERVAL", 0.0)
     assert execute.run_commands(session, ["search -p deadbeefdeadbe12"]) == 0
     assert "searching [" in shown.getvalue()
-    assert shown.getvalue().endswith("\r\x1b[K")
+    assert shown.getvalue().rpartition("\r\x1b[K")[2].startswith("search: no match in ")
 
 
 def test_zeros_that_only_a_header_promises_are_not_searched(tmp_path: Path) -> None:
