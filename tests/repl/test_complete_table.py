@@ -50,6 +50,13 @@ ROWS = (
     Row("|", lacks=("bt", "prog")),
     Row("__imp|", ("__import__",)),
     Row("imp|", lacks=("__import__",)),
+    # A variable, as ``p`` takes it, where nothing else begins so.
+    Row("init_ta|", ("init_task",), "struct task_struct", first="init_task"),
+    Row("init_task.co|", ("comm",), "char [16] +", first="comm"),
+    Row("init_task.tasks.|", ("next", "prev"), "struct list_head *"),
+    Row("init_task->com|", ("comm",), "char [16] +"),
+    Row("no_such_task.co|", lacks=("comm",)),
+    Row("%init_ta|", lacks=("init_task",)),
     # Symbols of modules among the kernel's.
     Row("sym cf_trigg|", ("cf_trigger",), first="cf_trigger"),
     # Types after the commands that take them.

@@ -12,6 +12,7 @@ In reading order: ``model`` (what a completion is), ``scan`` (where the cursor s
 
 from __future__ import annotations
 
+import builtins
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -23,7 +24,7 @@ from btfdbg.commands.language import resolve as resolve_language
 from btfdbg.program.session import Session
 from btfdbg.repl.complete.arguments import complete_arguments, type_path
 from btfdbg.repl.complete.model import MAX_SHOWN, Completion
-from btfdbg.repl.complete.python import complete_python
+from btfdbg.repl.complete.python import complete_python, symbols
 from btfdbg.repl.complete.sources import Sources, sources_of
 
 __all__ = ["Completion", "Sources", "complete", "sources_of"]
@@ -69,7 +70,19 @@ def complete(
         found = type_path(line, begin, session, frozenset())
         if found:
             return found
-    return complete_python(text, cursor, session, names)
+    bare = _is_variable(line, session, names)
+    return complete_python(text, cursor, session, names, kernel_names=bare)
+
+
+def _is_variable(line: str, session: Session, names: Mapping[str, Any]) -> bool:
+    """Whether a line may be one that ``p`` is left out of; see ``commands.implicit``."""
+    match = re.match(r"[A-Za-z_]\w*", line)
+    return (
+        match is not None
+        and match[0] not in names
+        and not hasattr(builtins, match[0])
+        and bool(session.lookup_symbols(match[0]))
+    )
 
 
 def _stays_command(line: str, word: str, rest: str, session: Session, own: frozenset[str]) -> bool:
@@ -112,4 +125,6 @@ def _first_word(
     if not forced:
         seen = {c.text for c in found}
         found += [c for c in complete_python(text, cursor, session, names) if c.text not in seen]
+    if not found and not forced and typed.isidentifier():
+        return symbols(typed, begin, sources_of(session))
     return found[:MAX_SHOWN]
