@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import struct
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from btfdbg.btf.builder import Builder
 from btfdbg.btf.header import ByteOrder
 from btfdbg.errors import DebugInfoError
 from btfdbg.handover.kernel import Kernel
+from btfdbg.handover.vmlinux.elf import Writer
 from btfdbg.handover.vmlinux.export import export
 from btfdbg.handover.vmlinux.sections import Contents, Index, cut
 from btfdbg.kallsyms.choice import is_text
@@ -228,18 +230,57 @@ def test_pages_that_are_not_there_are_sections_without_contents() -> None:
         return b"x" * size
 
     contents = Contents(read)
-    pieces = list(contents.pieces([(".data", 0x1000, 0x5000), (".init.text", 0x5000, 0x6000)]))
-    assert [(p.name, p.start, p.size, p.readable) for p, _ in pieces] == [
-        (".data", 0x1000, 0x1000, True),
-        (".data..unreadable", 0x2000, 0x1000, False),
-        (".data..2", 0x3000, 0x2000, True),
-        (".init.text", 0x5000, 0x1000, False),
+    pieces = [
+        (piece.name, piece.start, piece.size, piece.readable, sum(map(len, data)))
+        for piece, data in contents.pieces(
+            [(".data", 0x1000, 0x5000), (".init.text", 0x5000, 0x6000)]
+        )
     ]
-    assert all(sum(map(len, data)) == (p.size if p.readable else 0) for p, data in pieces)
+    assert pieces == [
+        (".data", 0x1000, 0, True, 0x1000),
+        (".data..unreadable", 0x2000, 0x1000, False, 0),
+        (".data..2", 0x3000, 0, True, 0x2000),
+        (".init.text", 0x5000, 0x1000, False, 0),
+    ]
     assert [(m.address, m.size, m.why) for m in contents.missing] == [
         (0x2000, 0x1000, "not in the dump"),
         (0x5000, 0x1000, "freed after boot"),
     ]
+
+
+def test_a_large_part_is_never_in_memory_as_a_whole() -> None:
+    asked: list[int] = []
+
+    def read(address: int, size: int) -> bytes:
+        asked.append(size)
+        return b"x" * size
+
+    end = 64 << 20
+    _, data = next(Contents(read).pieces([(".text", 0, end)]))
+    assert len(asked) == 1
+    assert sum(map(len, data)) == sum(asked) == end
+    assert max(asked) <= 1 << 20
+
+
+def test_a_section_takes_its_contents_as_they_come() -> None:
+    file = io.BytesIO()
+    elf = Writer(file, 62, True)
+    written: list[int] = []
+
+    def parts() -> Iterator[bytes]:
+        for part in (b"", b"one", b"", b"three"):
+            written.append(file.tell())
+            yield part
+
+    elf.add(".odd", b"x")
+    number = elf.add(".parts", parts(), align=8)
+    assert elf.size_of(number) == 8
+    assert elf.size_of(elf.add(".none", iter(()), align=8)) == 0
+    assert written[-1] - written[0] > len(b"one")
+    elf.finish()
+    section = ELFFile(file).get_section(number)
+    assert section.data() == b"onethree"
+    assert section["sh_offset"] % 8 == 0
 
 
 def test_a_symbol_is_in_the_section_that_holds_it() -> None:

@@ -9,8 +9,9 @@ Facts: the ELF specification (gABI), chapter 4.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable
 from enum import IntEnum, IntFlag
+from itertools import chain
 from typing import BinaryIO
 
 from btfdbg.lazy_dataclass import dataclass
@@ -82,7 +83,7 @@ class Writer:
     def add(
         self,
         name: str,
-        data: bytes | bytearray | Sequence[bytes] = b"",
+        data: bytes | bytearray | Iterable[bytes] = b"",
         *,
         type_: int = Type.PROGBITS,
         flags: int = Flag.NONE,
@@ -96,16 +97,20 @@ class Writer:
         """
         Add a section and return its number.
 
-        :param data: Its contents, whole or in parts.
+        :param data: Its contents, whole or in parts, which are written as they come.
         :param size: Bytes of one without contents.
         """
-        parts = (data,) if isinstance(data, bytes | bytearray) else data
-        if any(parts):
+        given = (data,) if isinstance(data, bytes | bytearray) else data
+        parts = (part for part in given if part)
+        first = next(parts, None)
+        if first is not None:
             self._pad(max(align, 1))
         offset = self._at
         if type_ != Type.NOBITS:
-            size = sum(map(len, parts))
-            self._file.writelines(parts)
+            size = 0
+            for part in chain(() if first is None else (first,), parts):
+                self._file.write(part)
+                size += len(part)
             self._at += size
         self._sections.append(
             _Section(name, type_, flags, address, offset, size, link, info, align, entsize)
@@ -120,6 +125,10 @@ class Writer:
     def addresses(self) -> list[int]:
         """Address of each section so far."""
         return [section.address for section in self._sections]
+
+    def size_of(self, section: int) -> int:
+        """Bytes of a section."""
+        return self._sections[section].size
 
     def add_segment(self, section: int) -> None:
         """Make a section a PT_LOAD segment of the same address."""

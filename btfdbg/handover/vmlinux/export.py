@@ -198,17 +198,19 @@ class _Export:
             if len(self.elf) >= elf.MAX_SECTIONS:
                 break
             address = (piece.start - self.shift) & _MASK64
+            if piece.readable and self._is_read_again(piece.base):
+                data = (b"".join(data),)
+                if piece.base == ".text":
+                    self.code.append((piece.start, *data))
+                else:
+                    self.held.setdefault(piece.base, (piece.start, *data))
             number = self.elf.add(
                 piece.name, data, type_=type_, flags=flags, address=address, size=piece.size,
                 # Notes of another alignment are read with another padding.
                 align=4 if type_ == elf.Type.NOTE else 8 if piece.readable else 1,
             )  # fmt: skip
             self.elf.add_segment(number)
-            places.append((address, address + piece.size, number))
-            if piece.base in (".orc_unwind", ".orc_unwind_ip") and piece.readable:
-                self.held.setdefault(piece.base, (piece.start, b"".join(data)))
-            if piece.base == ".text" and piece.readable and self.arch.name == "aarch64":
-                self.code.append((piece.start, b"".join(data)))
+            places.append((address, address + self.elf.size_of(number), number))
         percpu_end = kernel.first("__per_cpu_end")
         if kernel.percpu_absolute and percpu_end is not None:
             size = percpu_end.address
@@ -225,6 +227,12 @@ class _Export:
         if self.runtime:
             self._modules(places)
         return Index(places)
+
+    def _is_read_again(self, base: str) -> bool:
+        """Whether stacks are made from a part of the image."""
+        if base == ".text":
+            return self.arch.name == "aarch64"
+        return base in (".orc_unwind", ".orc_unwind_ip")
 
     def _build_id(self) -> None:
         """The build id that VMCOREINFO states; .notes could not be read, or has no name."""

@@ -14,7 +14,8 @@ know a vmlinux by its ``.init.text``.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby
 
 from btfdbg.kallsyms.model import Memory, try_read
 from btfdbg.lazy_dataclass import dataclass
@@ -56,7 +57,7 @@ class Piece:
     :ivar name: Of the section.
     :ivar base: Name of the part that it is of, ``.text`` for ``.text..2``.
     :ivar start: Address in memory.
-    :ivar size: Bytes.
+    :ivar size: Bytes; of one with contents that are still to be read, 0.
     :ivar readable: Whether it has contents.
     """
 
@@ -117,6 +118,10 @@ def _without(
         yield start, end
 
 
+# Address, bytes if they can be read, and how many.
+_Block = tuple[int, "bytes | None", int]
+
+
 class Contents:
     """
     The image's parts, read as they are asked for.
@@ -134,8 +139,12 @@ class Contents:
 
     def pieces(
         self, parts: Sequence[tuple[str, int, int]]
-    ) -> Iterator[tuple[Piece, Sequence[bytes]]]:
-        """Yield each piece with its bytes, in parts; none for one without contents."""
+    ) -> Iterator[tuple[Piece, Iterable[bytes]]]:
+        """
+        Yield each piece with its bytes, in parts; none for one without contents.
+
+        The bytes are read as they are taken, before the next piece: .text has 20 MB.
+        """
         counts = self._counts
         total = 0
         for base, start, end in parts:
@@ -150,14 +159,16 @@ class Contents:
                 # Not of the file in a real vmlinux either: zeros at boot, or between parts.
                 yield Piece(_name(base, counts), base, start, end - start, False), ()
                 continue
-            for low, high, data in self._runs(start, end):
+            for lost, group in groupby(self._blocks(start, end), _is_lost):
+                blocks = iter(group)
                 total += 1
-                readable = data is not None and total < _MAX_PIECES
-                kind = base if readable else f"{base}..unreadable"
-                if not readable:
-                    self.missing.append(Missing(base, low, high - low, "not in the dump"))
-                piece = Piece(_name(kind, counts), base, low, high - low, readable)
-                yield piece, data or () if readable else ()
+                low, first, size = next(blocks)
+                if not lost and total < _MAX_PIECES:
+                    yield Piece(_name(base, counts), base, low, 0, True), _bytes(first, blocks)
+                    continue
+                size = sum((more for *_, more in blocks), size)
+                self.missing.append(Missing(base, low, size, "not in the dump"))
+                yield Piece(_name(f"{base}..unreadable", counts), base, low, size, False), ()
 
     def name_used(self, name: str) -> None:
         """Give the next piece of a part another name: a section of this one is there."""
@@ -187,21 +198,8 @@ class Contents:
         self.missing.append(Missing(base, start, end - start, "freed after boot"))
         return Piece(_name(base, counts), base, start, end - start, False), ()
 
-    def _runs(self, start: int, end: int) -> Iterator[tuple[int, int, Sequence[bytes] | None]]:
-        """Runs of a part that can be read, and that cannot."""
-        held: list[bytes] = []  # not joined: .text is 20 MB
-        low, lost = start, False
-        for at, data, _ in self._blocks(start, end):
-            if (data is None) != lost and at > low:
-                yield low, at, None if lost else held
-                held, low = [], at
-            lost = data is None
-            if data is not None:
-                held.append(data)
-        if low < end:
-            yield low, end, None if lost else held
-
-    def _blocks(self, start: int, end: int) -> Iterator[tuple[int, bytes | None, int]]:
+    def _blocks(self, start: int, end: int) -> Iterator[_Block]:
+        """A part in blocks, in pages where it cannot be read as a whole."""
         at = start
         while at < end:
             size = min(_CHUNK - at % _CHUNK, end - at)
@@ -215,6 +213,16 @@ class Contents:
                 page = min(_PAGE - at % _PAGE, stop - at)
                 yield at, try_read(self._read, at, page), page
                 at += page
+
+
+def _is_lost(block: _Block) -> bool:
+    return block[1] is None
+
+
+def _bytes(first: bytes | None, blocks: Iterator[_Block]) -> Iterator[bytes]:
+    yield first or b""
+    for _, data, _ in blocks:
+        yield data or b""
 
 
 def _name(base: str, counts: dict[str, int]) -> str:
