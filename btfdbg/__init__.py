@@ -34,6 +34,7 @@ SESSION_METHODS = {
     "type_from_code": "btfdbg.frames.globals",
     "borne_out": "btfdbg.frames.borne_out",
     "accesses": "btfdbg.frames.accesses",
+    "expect_accesses": "btfdbg.frames.accesses",
 }
 
 

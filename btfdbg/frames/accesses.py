@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ from btfdbg.frames.references import (
     adrp_page,
     present,
     references,
+    references_of,
 )
 from btfdbg.lazy_dataclass import dataclass
 
@@ -75,6 +76,18 @@ def accesses(session: Session, symbol: Symbol) -> Accesses | None:
 
     :return: None if no code says it, or none can be read: no capstone, another architecture.
     """
+    reader = _known_reader(session)
+    return None if reader is None else reader.of(symbol.address, symbol.size)
+
+
+def expect_accesses(session: Session, symbols: Iterable[Symbol]) -> None:
+    """Look for the accesses to several variables at once, before :func:`accesses` is asked."""
+    reader = _known_reader(session)
+    if reader is not None:
+        reader.expect([(symbol.address, symbol.size) for symbol in symbols])
+
+
+def _known_reader(session: Session) -> AccessReader | None:
     cache: dict[Any, Any] = session.prog.cache
     reader = cache.get(_CACHE_KEY)
     if reader is None:
@@ -83,7 +96,7 @@ def accesses(session: Session, symbol: Symbol) -> Accesses | None:
         except DebugInfoError:
             reader = False
         cache[_CACHE_KEY] = reader
-    return reader.of(symbol.address, symbol.size) if isinstance(reader, AccessReader) else None
+    return reader if isinstance(reader, AccessReader) else None
 
 
 def _reader(session: Session) -> AccessReader:
@@ -175,6 +188,7 @@ class AccessReader:
         self._index: ReferenceIndex | None = None
         self._decoded: dict[int, list[tuple[int, int, str, str]]] = {}
         self._told: dict[tuple[int, int], Accesses | None] = {}
+        self._expected: dict[tuple[int, int], list[int]] = {}
 
     @classmethod
     def of_machine(
@@ -192,6 +206,16 @@ class AccessReader:
         """
         disassemble = open_disassembler(machine)
         return cls(read, ranges, extent, machine, arch_of(machine), disassemble, data)
+
+    def expect(self, variables: Iterable[tuple[int, int]]) -> None:
+        """
+        Look for several variables at once, before :meth:`of` is asked for each.
+
+        :param variables: What will be asked.
+        """
+        new = [one for one in variables if one[0] in self._data and one not in self._told]
+        if self._index is None and len(self._told) + len(new) < _INDEX_FROM:
+            self._expected.update(references_of(self._read, self._ranges(), self._machine, new))
 
     def of(self, start: int, size: int) -> Accesses | None:
         """
@@ -235,6 +259,9 @@ class AccessReader:
         )
 
     def _places(self, start: int, size: int) -> Iterator[int]:
+        expected = self._expected.pop((start, size), None)
+        if expected is not None:
+            return iter(expected)
         if self._index is None and len(self._told) >= _INDEX_FROM:
             self._index = ReferenceIndex(self._read, self._ranges(), self._machine, self._data)
         if self._index is not None:

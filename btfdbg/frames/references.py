@@ -14,8 +14,11 @@ is ``immhi:immlo`` pages); GCC's ``-fsection-anchors``.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 
 Read = Callable[[int, int], bytes | None]
+Variable = tuple[int, int]
+"""Its address, and its bytes."""
 
 _CHUNK = 1 << 20
 _PAGE = 1 << 12
@@ -47,16 +50,39 @@ def references(
     size = max(size, 1)
     search = _x86_64 if machine == "x86_64" else _aarch64
     hits = 0
+    for at, data in _chunks(read, ranges):
+        for hit in search(data, at, start, size):
+            yield hit
+            hits += 1
+            if hits >= _MAX_HITS:
+                return
+
+
+def references_of(
+    read: Read, ranges: Iterable[tuple[int, int]], machine: str, variables: Iterable[Variable]
+) -> dict[Variable, list[int]]:
+    """
+    The same of several variables, each piece of the text being read once.
+
+    Of a kdump file each reading is 0.1 s of decompression, and all variables of Debian's 6.12 ask
+    for four of them (``btfdbg export-vmlinux``).
+
+    :param variables: Address and bytes of each.
+    """
+    search = _x86_64 if machine == "x86_64" else _aarch64
+    found: dict[Variable, list[int]] = {variable: [] for variable in variables}
+    for at, data in _chunks(read, ranges) if found else ():
+        for (start, size), hits in found.items():
+            if len(hits) < _MAX_HITS:
+                hits.extend(islice(search(data, at, start, max(size, 1)), _MAX_HITS - len(hits)))
+    return found
+
+
+def _chunks(read: Read, ranges: Iterable[tuple[int, int]]) -> Iterator[tuple[int, bytes]]:
+    """Address and bytes of one piece of text after another; they overlap a little."""
     for first, last in ranges:
-        at = first
-        while at < last:
-            data = read(at, min(_CHUNK + _OVERLAP, last - at)) or b""
-            for hit in search(data, at, start, size):
-                yield hit
-                hits += 1
-                if hits >= _MAX_HITS:
-                    return
-            at += _CHUNK
+        for at in range(first, last, _CHUNK):
+            yield at, read(at, min(_CHUNK + _OVERLAP, last - at)) or b""
 
 
 def pointers(read: Read, ranges: Iterable[tuple[int, int]], address: int) -> Iterator[int]:

@@ -378,6 +378,7 @@ def _objects(session: Session, options: Options) -> None:
                 asks_code=lambda: session.may_read_code(),
                 bears_out=lambda s, t, array: session.borne_out(s, t, array),
                 accesses=lambda symbol: session.accesses(symbol),
+                expect_accesses=lambda symbols: session.expect_accesses(symbols),
             ),
             on_problem=lambda e: session.note(e.step or "variables", str(e), e.hint),
         )

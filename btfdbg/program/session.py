@@ -7,7 +7,7 @@ the order of the steps, nor of files (``vmcore``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import drgn
@@ -373,6 +373,10 @@ class Session:
         """
         found: Accesses | None = self._method("accesses")(self, symbol)
         return found
+
+    def expect_accesses(self, symbols: Sequence[Symbol]) -> None:
+        """Look for the accesses to several variables at once, before they are asked for."""
+        self._method("expect_accesses")(self, symbols)
 
     def _method(self, name: str) -> Callable[..., Any]:
         from importlib import import_module

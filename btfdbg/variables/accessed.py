@@ -17,6 +17,7 @@ from drgn import Type, TypeKind
 from btfdbg.btf import Btf, Kind, kinds
 from btfdbg.cdecl import QUALIFIERS, unqualified
 from btfdbg.errors import BtfError
+from btfdbg.lazy_dataclass import dataclass
 from btfdbg.variables.beyond import ends_open, holds_by_itself
 from btfdbg.variables.context import Context
 from btfdbg.variables.convert import tree_of
@@ -39,11 +40,22 @@ _BYTE = frozenset((1,))
 INVERTED = "clang may keep the opposite of a static bool that is true at first"
 
 
-def refused_by_code(
-    context: Context, symbol: Symbol, type_: Type, proposal: Proposal
-) -> Rejection | None:
+@dataclass(frozen=True, slots=True)
+class Doubt:
     """
-    Why a number's type is not what code makes of the variable; None if it is, or code is silent.
+    What code is asked of a variable.
+
+    :ivar kernels: whether the kernels that are known leave a doubt.
+    :ivar shrunk: whether the compiler may have made a byte of it.
+    """
+
+    kernels: bool
+    shrunk: bool
+
+
+def doubt_of(context: Context, symbol: Symbol, type_: Type, proposal: Proposal) -> Doubt | None:
+    """
+    What code is to be asked of a variable; None if there is no doubt.
 
     :param type_: as it would be given.
     :param proposal: what it was made of.
@@ -58,15 +70,27 @@ def refused_by_code(
     size, kind = size_of(type_), type_.unaliased_kind()
     if not size or size > context.policy.record or kind not in _JUDGED:
         return None
-    number = kind in _NUMBERS
-    shrunk = number and by_clang
-    found = context.evidence.accesses(symbol) if shrunk or in_doubt else None
+    shrunk = by_clang and kind in _NUMBERS
+    return Doubt(in_doubt, shrunk) if shrunk or in_doubt else None
+
+
+def refused_by_code(
+    context: Context, symbol: Symbol, type_: Type, doubt: Doubt
+) -> Rejection | None:
+    """
+    Why a number's type is not what code makes of the variable; None if it is, or code is silent.
+
+    :param type_: as it would be given.
+    """
+    found = context.evidence.accesses(symbol) if context.evidence.accesses is not None else None
     if found is None:
         return None
-    if shrunk and _may_be_shrunk(type_, found):
+    if doubt.shrunk and _may_be_shrunk(type_, found):
         return Rejection.SHRUNK
-    if not in_doubt:
+    if not doubt.kernels:
         return None
+    number = type_.unaliased_kind() in _NUMBERS
+    size = size_of(type_) or 0
     atomic = _is_atomic(type_)
     if number and found.is_followed:
         return Rejection.CODE  # a pointer's: closid_free_map

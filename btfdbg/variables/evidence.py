@@ -6,7 +6,7 @@ the first lookup makes of it. Neither reads anything before it is asked to.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from drgn import Type
@@ -101,6 +101,7 @@ class DumpEvidence:
         elements) that other kernels have, in words, "" if nothing does; and the number of
         elements that memory shows, 0 if it does not.
     :ivar accesses: what this dump's code does at a variable's address, None if it is not known.
+    :ivar expect_accesses: is told, where several variables are judged, which are asked for next.
     """
 
     symbols: Symbols
@@ -117,6 +118,7 @@ class DumpEvidence:
     parameters: Callable[[], Mapping[int, Parameter]] | None = None
     bears_out: Callable[[Symbol, Type, bool], tuple[str, int]] | None = None
     accesses: Callable[[Symbol], Accesses | None] | None = None
+    expect_accesses: Callable[[Sequence[Symbol]], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

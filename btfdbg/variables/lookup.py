@@ -21,7 +21,7 @@ from btfdbg.kallsyms.choice import is_text, unique_symbol
 from btfdbg.vardb.database import Database
 from btfdbg.vardb.textdb import AnnotatedType
 from btfdbg.variables import macro_names, probed
-from btfdbg.variables.accessed import INVERTED, may_be_inverted, refused_by_code
+from btfdbg.variables.accessed import INVERTED, doubt_of, may_be_inverted, refused_by_code
 from btfdbg.variables.agreement import element_of, is_settled, own_or_curated
 from btfdbg.variables.beyond import is_doubtful
 from btfdbg.variables.choose import best, by_family, may_have_grown
@@ -154,13 +154,28 @@ class VariableTypes:
         names = sorted({s.name for s in symbols})
         context.names.update({name: known_name(context, name) for name in names})
         judged = {}
+        ordered = sorted(symbols, key=attrgetter("address"))
         with context.checker.reading_ahead():
-            for symbol in sorted(symbols, key=attrgetter("address")):
+            self._decide_all(ordered)
+            for symbol in ordered:
                 found = self._typed(symbol)
                 if found is not None:
                     judged[symbol.name, symbol.address] = found
         context.names.clear()
         return judged
+
+    def _decide_all(self, symbols: Sequence[Symbol]) -> None:
+        """Decide on all variables, but for those of which code is asked: it is told of them."""
+        asked: list[Symbol] = []
+        for symbol in symbols:
+            key = (symbol.name, symbol.address)
+            if key not in self._found:
+                count = len(asked)
+                found = self._decide(symbol, asked)
+                if len(asked) == count:
+                    self._found[key] = found
+        if asked and self._evidence.expect_accesses is not None:
+            self._evidence.expect_accesses(asked)
 
     def forget(self) -> None:
         """Free all that was found and prepared, some 50 MB after a whole kernel's variables."""
@@ -236,7 +251,8 @@ class VariableTypes:
             found = self._by_code(symbol)
         return found if found is not None and found.source >= self._policy.minimum else None
 
-    def _decide(self, symbol: Symbol) -> TypedVariable | None:
+    def _decide(self, symbol: Symbol, asked: list[Symbol] | None = None) -> TypedVariable | None:
+        """:param asked: gets what code is to be asked of, which is then not decided on."""
         context = self._prepared()
         exact = self._from_extra(context, symbol)
         if exact is not None:
@@ -279,7 +295,12 @@ class VariableTypes:
         ):
             found = Rejection.AMBIGUOUS
         if not isinstance(found, Rejection):
-            found = refused_by_code(context, room, *found) or found
+            doubt = doubt_of(context, room, *found)
+            if doubt is not None and asked is not None:
+                asked.append(room)
+                return None
+            if doubt is not None:
+                found = refused_by_code(context, room, found[0], doubt) or found
         if isinstance(found, Rejection):
             self._causes[symbol.name, symbol.address] = found
             return self._as_probed(context, symbol, found) or self._without_length(

@@ -290,3 +290,25 @@ def test_a_text_of_absurd_size_is_not_gone_through() -> None:
     small = [(TEXT, TEXT + 4096)]
     assert list(ReferenceIndex(read, small, "x86_64", range(DATA, END)).places(DATA, 8)) == []
     assert sum(asked) == 4096
+
+
+def test_what_is_expected_is_told_without_reading_the_text_again() -> None:
+    text = rel(b"\x8b\x05", 0) + RETURN
+    asked: list[int] = []
+
+    def read(address: int, size: int) -> bytes | None:
+        asked.append(address)
+        at = address - TEXT
+        return text[at : at + size] if at >= 0 and at + size <= len(text) else None
+
+    whole = (TEXT, TEXT + len(text))
+    code = AccessReader.of_machine(
+        "x86_64", read, lambda: [whole], lambda _: whole, range(DATA, END)
+    )
+    code.expect([(DATA, 4), (DATA + 64, 4), (END, 4)])
+    assert len(asked) == 1
+    assert code.of(DATA + 64, 4) is None
+    assert code.of(END, 4) is None
+    assert len(asked) == 1
+    assert code.of(DATA, 4) == Accesses(frozenset((4,)))
+    assert code.of(DATA, 8) == code.of(DATA, 4)  # of another size, and not expected

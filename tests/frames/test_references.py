@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from btfdbg.frames.references import pointers, present, references
+from btfdbg.frames.references import pointers, present, references, references_of
 from tests.frames.code import adrp
 
 TEXT = 0xFFFF_FFFF_8100_0000
@@ -109,6 +109,29 @@ def test_pages_that_are_missing_hold_nothing_and_cost_nothing_else() -> None:
     there = present(memory.read, ranges)
     assert there == [(TEXT, TEXT + 4096)]
     assert list(references(memory.read, there, "x86_64", DATA, 1)) == [TEXT + 100]
+
+
+def test_several_variables_are_looked_for_in_one_reading() -> None:
+    size = 3 << 20
+    code = bytearray(size)
+    variables = [(DATA + 16 * number, 8) for number in range(5)]
+    for number, (start, _) in enumerate(variables[:4]):
+        for at in range(1000 + 40 * number, size - 8, 700_000):
+            struct.pack_into("<I", code, at, start & 0xFFFF_FFFF)
+    memory = Memory(TEXT, bytes(code))
+    asked: list[int] = []
+
+    def read(address: int, count: int) -> bytes | None:
+        asked.append(count)
+        return memory.read(address, count)
+
+    ranges = [(TEXT, TEXT + size)]
+    together = references_of(read, ranges, "x86_64", variables)
+    assert sum(asked) < size + 0x1000
+    alone = [list(references(memory.read, ranges, "x86_64", *one)) for one in variables]
+    assert list(together.values()) == alone
+    assert [len(hits) for hits in alone] == [5, 5, 5, 5, 0]
+    assert references_of(read, ranges, "x86_64", ()) == {}
 
 
 def test_only_aligned_words_are_pointers() -> None:

@@ -116,6 +116,7 @@ def make_variables(
     release: str = RELEASE,
     machine: str = "x86_64",
     accesses: Any = None,
+    expect_accesses: Any = None,
 ) -> VariableTypes:
     """Types of variables, with symbols by address, which is what tells of neighbours."""
     return VariableTypes(
@@ -127,6 +128,7 @@ def make_variables(
             btf=lambda: btf,
             symbol_at=table.at,
             accesses=accesses,
+            expect_accesses=expect_accesses,
         ),
         database=lambda: database,
     )

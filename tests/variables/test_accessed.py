@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,7 +112,12 @@ def _variables(
 
     database = Database.from_text(TextDatabase((OLD, NEW, NEAR), entries))
     program = make_program(btf, memory)
-    return make_variables(program, btf, table, database, accesses=accesses), asked
+
+    def expect(symbols: Sequence[Sym]) -> None:
+        asked.append(" ".join(symbol.name for symbol in symbols) + " at once")
+
+    found = make_variables(program, btf, table, database, accesses=accesses, expect_accesses=expect)
+    return found, asked
 
 
 def _found(
@@ -149,6 +155,15 @@ def test_a_number_is_what_code_makes_of_it(type_: str, does: Does | None, given:
     assert found == (type_ if given else None)
     assert why is (None if given else Rejection.CODE)
     assert asked == ["v"]
+
+
+@pytest.mark.parametrize(("does", "given"), [(of(4), True), (of(1), False)])
+def test_code_is_told_of_all_that_it_is_asked(does: Does, given: bool) -> None:
+    variables, asked = _variables("int", does)
+    judged = variables.judge([Sym("v", BASE + 0x108, 4, "D"), Sym("w", BASE + 0x10C, 4)])
+    assert [name for name, _ in judged] == ["v"] * given
+    assert variables.cause("v") is (None if given else Rejection.CODE)
+    assert asked == ["v at once", "v"]
 
 
 @pytest.mark.parametrize("kernels", [(OLD, NEW), (NEAR,)])
