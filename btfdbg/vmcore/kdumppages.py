@@ -116,11 +116,7 @@ class KdumpPages:
             count = min(_WINDOW // _SIZE, total - at)
             table = kdump.read(kdump.header.descriptors + at * _SIZE, count * _SIZE)
             whole = len(table) // _SIZE
-            missing += count - whole
-            if self._all_inside(table[: whole * _SIZE], end):
-                continue
-            for offset, size, _, _ in self._desc.iter_unpack(table[: whole * _SIZE]):
-                missing += not (0 < offset <= end - size and 0 < size <= 2 * self._block)
+            missing += count - whole + self._wrong(table[: whole * _SIZE], end)
         return missing * self._block
 
     def nonsense(self) -> str:
@@ -146,16 +142,23 @@ class KdumpPages:
             return f"the descriptors of {self.count} pages would overlap the pages"
         return ""
 
-    def _all_inside(self, table: bytes, end: int) -> bool:
-        """The same for a whole table at once, by columns of bytes."""
-        words = memoryview(table).cast("Q") if self._desc.format[0] == "<" else None
-        if words is None or len(words) == 0:
-            return False
-        offsets = words[0::3].tolist()
-        high = table[10::_SIZE] + table[11::_SIZE]
-        # No page has 64 KiB or more but one of 64 KiB that did not shrink.
-        most = 1 << 16 if high.count(0) == len(high) else 1 << 32
-        return min(offsets) > 0 and max(offsets) + most <= end
+    def _wrong(self, table: bytes, end: int) -> int:
+        """How many descriptors are of no page, or of one beyond the end of the file."""
+        most = 2 * self._block
+        order = range(8) if self._desc.format[0] == ">" else range(7, -1, -1)
+        offsets = (table[i::_SIZE] for i in order)
+        sizes = (table[8 + i % 4 :: _SIZE] for i in order if i < 4)
+        if _all_within(offsets, 8, end - most) and _all_within(sizes, 4, most):
+            return 0
+        count = len(table) // _SIZE
+        if count > _SAMPLE:
+            # Those of the last pages as a rule, which may end where the file does.
+            half = count // 2 * _SIZE
+            return self._wrong(table[:half], end) + self._wrong(table[half:], end)
+        return sum(
+            not (0 < offset <= end - size and 0 < size <= most)
+            for offset, size, _, _ in self._desc.iter_unpack(table)
+        )
 
     def _index(self, pfn: int) -> int | None:
         """Number of a page among those dumped, ``None`` if it was not."""
@@ -327,6 +330,52 @@ class KdumpPages:
                 while i >= 0:
                     yield from (page, page + 24) if packed else (page + i,)
                     i = -1 if packed else head.find(pattern, i + 1)
+
+
+def _all_within(columns: Iterable[bytes], count: int, limit: int) -> bool:
+    """
+    Whether many unsigned numbers are all from 1 to a limit, without making any of them.
+
+    Their columns of bytes are compared as a whole, as far as they decide: 0.2 M instructions for
+    each 1,000 descriptors, where ``min()`` and ``max()`` of their numbers take 0.6 M.
+
+    >>> _all_within((b"\0\1", b"\7\0"), 2, 256)  # 7 and 256
+    True
+
+    :param columns: The highest bytes of all numbers first.
+    :param count: So many columns.
+    """
+    if limit < 1:
+        return False
+    limit = min(limit, (1 << 8 * count) - 1)
+    same, zero = -1, -1  # 0xff where the bytes so far are the limit's, where all are 0
+    for shift, column in zip(range(8 * count - 8, -8, -8), columns, strict=True):
+        top = limit >> shift & 0xFF
+        size = len(column)
+        if not top and column == bytes(size):
+            continue
+        if same:
+            undecided = column
+            if same != -1:
+                masked = int.from_bytes(column, "little") & same
+                undecided = masked.to_bytes(size, "little")
+            if undecided.translate(None, _BYTES[: top + 1]):
+                return False
+            same &= int.from_bytes(column.translate(_only(top)), "little")
+        if zero:
+            zero &= int.from_bytes(column.translate(_only(0)), "little")
+        if not same and not zero:
+            return True
+    return not zero
+
+
+_BYTES = bytes(range(256))
+
+
+@cache
+def _only(byte: int) -> bytes:
+    """The table that translates one byte to 0xff and all others to 0."""
+    return bytes(0xFF if other == byte else 0 for other in range(256))
 
 
 def _decompress(data: bytes, flags: int, block: int, first: int = 0) -> bytes:
