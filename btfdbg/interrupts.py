@@ -9,12 +9,14 @@ with the half.
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType
+    from typing import Any
 
 
 @contextmanager
@@ -53,6 +55,46 @@ def held() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
         if came:
             before(signal.SIGINT, came[0])
+
+
+@contextmanager
+def not_lost() -> Iterator[None]:
+    """
+    Let no Ctrl-C be dropped by the block's C code, which prints it and goes on.
+
+    drgn 0.3.0 does so while a Program calls its plugins (``plugins.c``,
+    ``drgn_call_plugins_prog()``). Unlike :func:`held`, it makes nothing wait.
+
+    :raises KeyboardInterrupt: at the end, if one came and the block ends as if none had.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if not callable(before):
+        yield
+        return
+    came: list[FrameType | None] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        came.append(frame)
+        before(number, frame)
+
+    def show(dropped: Any) -> None:
+        if not (came and isinstance(dropped.exc_value, KeyboardInterrupt)):
+            shown(dropped)
+
+    shown = sys.unraisablehook
+    try:
+        signal.signal(signal.SIGINT, note)
+    except ValueError:  # not the main thread
+        yield
+        return
+    sys.unraisablehook = show
+    try:
+        yield
+    finally:
+        sys.unraisablehook = shown
+        signal.signal(signal.SIGINT, before)
+    if came:
+        before(signal.SIGINT, came[0])
 
 
 def is_interrupt(error: BaseException) -> bool:

@@ -113,12 +113,12 @@ def _leave(status: int) -> None:
 
 
 def _main(argv: list[str]) -> int:
-    _open_standard_streams()
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # What the encoding lacks is shown escaped, and ends nothing.
-            stream.reconfigure(errors="backslashreplace")
     try:
+        _open_standard_streams()
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                # What the encoding lacks is shown escaped, and ends nothing.
+                stream.reconfigure(errors="backslashreplace")
         status = _dispatch(argv)
         if sys.stdout is not None:
             sys.stdout.flush()

@@ -15,6 +15,7 @@ from pathlib import Path
 import drgn
 
 from btfdbg.errors import DebugInfoError
+from btfdbg.interrupts import not_lost
 from btfdbg.vmcore.identify import DumpInfo, Format
 from btfdbg.vmcore.recover import candidates, choose
 
@@ -35,7 +36,8 @@ def open_live() -> tuple[drgn.Program, DumpInfo]:
     """
     prog = drgn.Program()
     try:
-        prog.set_kernel()
+        with not_lost():
+            prog.set_kernel()
     except PermissionError as e:
         raise DebugInfoError(f"{_KCORE}: {e.strerror}", step="open", hint="run it as root") from e
     except OSError as e:
@@ -72,7 +74,8 @@ def open_qemu(
     fd = _connect(address)
     try:
         prog = drgn.Program(vmcoreinfo=vmcoreinfo)
-        prog.set_qemu_qmp(fd)
+        with not_lost():
+            prog.set_qemu_qmp(fd)
     except Exception as e:  # drgn raises plain Exception for what it has no class for
         raise DebugInfoError(f"{address}: {_one_line(e)}", step="open") from e
     platform = prog.platform
@@ -82,7 +85,8 @@ def open_qemu(
         if text is None:
             text, source = _from_memory(prog, address, otherwise)
         try:
-            prog.set_linux_kernel_custom(text, True)
+            with not_lost():
+                prog.set_linux_kernel_custom(text, True)
         except Exception as e:  # as above
             raise DebugInfoError(f"{address}: {_one_line(e)}", step="open") from e
     return prog, DumpInfo(

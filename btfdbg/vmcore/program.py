@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 import drgn
 
 from btfdbg.errors import DebugInfoError
+from btfdbg.interrupts import not_lost, pass_on
 from btfdbg.lazy_dataclass import replace
 from btfdbg.vmcore import vmcoreinfo_cache
 from btfdbg.vmcore.cpunotes import notes_only
@@ -68,9 +69,11 @@ def set_core_dump(
     log = logging.getLogger("drgn")
     log.addFilter(_not_about_flattening)
     try:
-        prog = drgn.Program(platform, vmcoreinfo=text)
-        prog.set_core_dump(path or info.path)
+        with not_lost():
+            prog = drgn.Program(platform, vmcoreinfo=text)
+            prog.set_core_dump(path or info.path)
     except Exception as e:  # drgn raises plain Exception for what it has no class for
+        pass_on(e)
         raise cannot_open(info, e) from e
     finally:
         log.removeFilter(_not_about_flattening)

@@ -14,10 +14,12 @@ from types import FrameType
 from typing import Any
 
 import pytest
+from _drgn_util import plugins  # type: ignore[import-untyped]
 
 import btfdbg
 from btfdbg.commands import evaluate, namespace
-from btfdbg.interrupts import held, is_interrupt, pass_on
+from btfdbg.interrupts import held, is_interrupt, not_lost, pass_on
+from btfdbg.vmcore import open_core
 
 STEPS = 40
 
@@ -167,6 +169,42 @@ def test_a_ctrl_c_waits_for_what_must_be_whole_and_a_second_does_not() -> None:
             make(signals)
     assert done == [1]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_ctrl_c_while_drgn_calls_its_plugins_is_not_lost(
+    oops_core: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """drgn prints it as an exception that nobody can be told, and opens the dump."""
+    called = []
+
+    def interrupt(*_: object) -> None:
+        called.append(True)
+        signal.raise_signal(signal.SIGINT)
+
+    hook = sys.unraisablehook
+    monkeypatch.setitem(plugins._hooks, "drgn_prog_set", [("mine", interrupt)])
+    with pytest.raises(KeyboardInterrupt):
+        open_core(oops_core)
+    assert called
+    assert capsys.readouterr() == ("", "")
+    assert sys.unraisablehook is hook
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_what_else_is_dropped_is_still_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    class Broken:
+        def __del__(self) -> None:
+            raise ValueError("broken")
+
+    seen: list[object] = []
+    hook = sys.unraisablehook
+    sys.unraisablehook = lambda dropped: seen.append(dropped.exc_value)
+    try:
+        with not_lost():
+            Broken()
+    finally:
+        sys.unraisablehook = hook
+    assert [str(error) for error in seen] == ["broken"]
 
 
 def test_outside_the_main_thread_nothing_is_held() -> None:
