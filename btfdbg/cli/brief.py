@@ -17,7 +17,10 @@ class Brief(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """See :class:`argparse.ArgumentParser`."""
         what, _, words = message.partition(": ")
-        second = _dump_among(words.split()) if what == "unrecognized arguments" else ""
+        reads_one = any(not action.option_strings for action in self._actions)
+        second = ""
+        if reads_one and what == "unrecognized arguments":
+            second = _dump_among(words.split())
         if second:
             self.exit(
                 2,

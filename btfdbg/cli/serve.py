@@ -1,9 +1,10 @@
 """``btfdbg serve --stdio``: dumps for an agent, over the Model Context Protocol.
 
+The agent opens them, by the tool open_dump. The protocol's SDK has to be there:
+pip install 'btfdbg[mcp]'.
+
 Owns the command line, and where the tools' answers come from: the commands of the prompt,
 ``info``, ``report`` and ``signature``. The tools are ``btfdbg.handover.mcp``'s.
-
-Needs the protocol's SDK: ``pip install 'btfdbg[mcp]'``.
 """
 
 from __future__ import annotations

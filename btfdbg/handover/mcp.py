@@ -379,10 +379,18 @@ def server(dumps: Dumps) -> MCPServer:
         from mcp.server.mcpserver.tools import Tool
         from mcp.types import ToolAnnotations
     except ImportError:
+        from importlib.util import find_spec
+
+        # 1.x has no mcpserver.
+        why = (
+            "is not installed"
+            if find_spec("mcp") is None
+            else "is of another version, or not whole"
+        )
         raise DebugInfoError(
-            "the Model Context Protocol's SDK is not installed",
+            f"the Model Context Protocol's SDK {why}",
             step="serve",
-            hint="pip install 'btfdbg[mcp]'",
+            hint="pip install 'btfdbg[mcp]' installs it",
         ) from None
     reads = ToolAnnotations(read_only_hint=True, open_world_hint=False)
     every = (

@@ -66,11 +66,15 @@ def test_the_prompts_help_fits_into_80_columns_but_for_a_list_that_a_terminal_br
         (["btf", "nosuch"], "btfdbg btf --help lists what it takes"),
         (["btf", "dump"], "btfdbg btf dump --help lists what it takes"),
         (["vars", "list"], "btfdbg vars list --help lists what it takes"),
+        (["serve", "DUMP"], "unrecognized arguments: DUMP; btfdbg serve --help lists what"),
+        (["info", "DUMP", "DUMP"], "DUMP is another dump, and one at a time is read"),
     ],
 )
 def test_a_mistake_is_one_line_that_says_what_lists_more(
-    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+    words: list[str], said: str, x86_core: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    words = [str(x86_core) if word == "DUMP" else word for word in words]
+    said = said.replace("DUMP", str(x86_core))
     with pytest.raises(SystemExit) as end:
         main(words)
     assert end.value.code == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import json
 import subprocess
@@ -295,11 +296,15 @@ def test_a_client_that_sends_nonsense_gets_errors_and_the_server_lives() -> None
     assert [a["error"]["code"] for a in answers if a["id"] is None] == [-32700, -32600]
 
 
+@pytest.mark.parametrize(
+    ("there", "why"), [(None, "is not installed"), (object(), "is of another version")]
+)
 def test_without_the_sdk_it_says_what_to_install(
-    dumps: Dumps, monkeypatch: pytest.MonkeyPatch
+    there: object, why: str, dumps: Dumps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "mcp.server.mcpserver", None)
-    with pytest.raises(DebugInfoError, match="not installed") as caught:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: there)
+    with pytest.raises(DebugInfoError, match=why) as caught:
         mcp.server(dumps)
     assert "btfdbg[mcp]" in caught.value.hint
 
