@@ -25,6 +25,21 @@ _LARGEST = 1 << 18  # bytes of a kernel stack
 _MAX_FRAMES = 1 << 12
 
 REMARK = "the stack's page is not in the dump: the frames end there"
+NO_WAY = "the unwind tables know no way on from there: the frames end there"
+
+
+def reason(prog: drgn.Program, at: int) -> str:
+    """
+    Say why a stack's frames end.
+
+    :param at: The address that cannot be read, as of :func:`missing_at`. Behind a task's
+        stack, whose size is its alignment as well, lies nothing that a dump could lack.
+    """
+    try:
+        size = int(prog["THREAD_SIZE"])
+    except (LookupError, drgn.FaultError):
+        return REMARK
+    return REMARK if at % size else NO_WAY
 
 
 def missing_at(prog: drgn.Program, frames: Iterable[drgn.StackFrame]) -> tuple[int, int] | None:
@@ -64,7 +79,7 @@ def known(prog: drgn.Program, trace: drgn.StackTrace) -> tuple[tuple[drgn.StackF
     if missing is None:
         return tuple(trace), ""
     count, at = missing
-    return tuple(trace)[:count], f"{REMARK} ({at:#x} cannot be read)"
+    return tuple(trace)[:count], f"{reason(prog, at)} ({at:#x} cannot be read)"
 
 
 def _lost(prog: drgn.Program, frame: drgn.StackFrame, before: int, sp: int) -> int | None:

@@ -174,7 +174,7 @@ def _without_made_up(prog: drgn.Program, stack: Any) -> Any:
     """A ``LinuxKernelStack`` up to where its memory is missing, and a remark if it is."""
     from drgn.helpers.linux.stack import LinuxKernelStack, StackSegment
 
-    from btfdbg.frames.stack_end import REMARK, missing_at
+    from btfdbg.frames.stack_end import missing_at, reason
 
     missing = missing_at(prog, stack)
     if missing is None:
@@ -185,7 +185,7 @@ def _without_made_up(prog: drgn.Program, stack: Any) -> Any:
         if left > 0:
             segments.append(StackSegment(segment.kind, segment.frames[:left]))
         left -= len(segment.frames)
-    remark(prog, REMARK, f"{at:#x} cannot be read")
+    remark(prog, reason(prog, at), f"{at:#x} cannot be read")
     return LinuxKernelStack(prog, segments)
 
 

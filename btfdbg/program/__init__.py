@@ -17,7 +17,8 @@ In reading order:
 * modules: ``modules``, ``module_index``, ``module_notes``, ``module_restore``, ``modules_dir``;
 * memory: ``walks`` (lists that end), ``watched`` (what fails is counted), ``memory_search``
   (round what is missing), ``log_records`` (the kernel's log, in bulk), ``annotate`` (what is at
-  an address), ``unwind_tables`` (lent to drgn), ``unwind_riscv64``, ``user_registers``.
+  an address), ``unwind_tables`` (lent to drgn), ``orc_hole`` (an entry that they lack),
+  ``unwind_riscv64``, ``user_registers``.
 """
 
 import btfdbg.vmcore  # noqa: F401 - it refuses a drgn that is too old

@@ -1,10 +1,11 @@
 """The kernel's ORC tables of a kdump file, lent to drgn as an earlier run unpacked them.
 
-Owns one segment of a Program's memory, over those tables. drgn reads them whole before the first
-stack of a session: 4.3 MB, which to inflate and to look up page by page is 190 M of the 490 M
-instructions of a first ``bt``. What the segment gives is what the file's pages hold: each is
-compared, as it is packed, with those that the kept tables were unpacked from
-(:mod:`.packed_btf`).
+Owns one segment of a Program's memory, over those tables, and when it comes: as drgn asks for
+them. Then :mod:`.orc_hole` fills the entry that they lack, too, of whatever dump. drgn reads
+them whole before the first stack of a session: 4.3 MB, which to inflate and to look up page by
+page is 190 M of the 490 M instructions of a first ``bt``. What the segment gives is what the
+file's pages hold: each is compared, as it is packed, with those that the kept tables were
+unpacked from (:mod:`.packed_btf`).
 
 Facts: drgn 0.3.0, ``libdrgn/orc_info.c``, which asks for ``__start_orc_unwind_ip`` first;
 ORC_UNWIND_TABLE in ``include/asm-generic/vmlinux.lds.h``.
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import drgn
 
-from btfdbg.program import packed_btf
+from btfdbg.program import orc_hole, packed_btf
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from btfdbg.kallsyms.symbols import SymbolFinder
     from btfdbg.program.session import Session
 
-_FIRST, _LAST = "__start_orc_unwind_ip", "__stop_orc_unwind"
+_FIRST, _ENTRIES, _LAST = "__start_orc_unwind_ip", "__start_orc_unwind", "__stop_orc_unwind"
 _KIND = "packed-orc-2"
 _MAX_SIZE = 12 << 20  # what can be kept with its packed pages
 _LARGE = 1 << 16
@@ -36,16 +37,11 @@ def lent(session: Session, find: SymbolFinder) -> SymbolFinder:
 
     >>> prog.register_symbol_finder("mine", lent(session, find), enable_index=0)
 
-    :return: ``find`` itself for what is no kdump file of x86-64.
+    :return: ``find`` itself for what is no dump of an x86-64 kernel.
     """
-    dump, platform = session.dump, session.prog.platform
-    if (
-        not session.is_file
-        or dump is None
-        or not dump.is_kdump
-        or platform is None
-        or platform.arch is not drgn.Architecture.X86_64
-    ):
+    prog = session.prog
+    live = drgn.ProgramFlags.IS_LIVE in prog.flags
+    if live or prog.platform is None or prog.platform.arch is not drgn.Architecture.X86_64:
         return find
     is_lent = False
 
@@ -69,6 +65,9 @@ def _lend(session: Session) -> None:
     data = packed_btf.from_pages(session, start, size, _KIND)
     if data is not None:
         session.prog.add_memory_segment(start, size, _segment(session, start, data))
+    addresses, entries = session.between(_FIRST, _ENTRIES) or (0, 0)
+    if addresses == start < entries < end:
+        orc_hole.fill(session, start, entries, end)
 
 
 def _segment(

@@ -236,7 +236,7 @@ class Look:
         return Alike(self.prog)
 
     def _calls(self, trace: drgn.StackTrace) -> list[Call]:
-        from btfdbg.frames.stack_end import missing_at
+        from btfdbg.frames.stack_end import NO_WAY, missing_at, reason
 
         found: list[Call] = []
         leaf: Call | None = None  # who called the frame before, if no frame is his
@@ -244,7 +244,10 @@ class Look:
         end = MAX_FRAMES
         if missing is not None:
             end = min(missing[0], MAX_FRAMES)
-            self.doubts.add("stacks whose next page is not in the dump end there")
+            if reason(self.prog, missing[1]) == NO_WAY:
+                self.doubts.add("stacks that the unwind tables know no way on from end there")
+            else:
+                self.doubts.add("stacks whose next page is not in the dump end there")
         for number, frame in enumerate(trace):
             if number >= end:
                 break  # what the unwinder gives behind a page that is missing is made up

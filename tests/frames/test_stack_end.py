@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import drgn
 import pytest
 from drgn.helpers.linux.panic import panic_task
 
+import btfdbg
 from btfdbg.commands.evaluate import prepare, run_line
-from btfdbg.frames.stack_end import REMARK, missing_at
+from btfdbg.frames.stack_end import NO_WAY, REMARK, missing_at, reason
 from btfdbg.patches import install
 from tests.program.damaged import Dump
 
@@ -67,6 +70,18 @@ def test_only_what_follows_missing_memory_is_doubted(
     prog: drgn.Program, frames: list[drgn.StackFrame], expected: tuple[int, int] | None
 ) -> None:
     assert missing_at(prog, frames) == expected
+
+
+def test_behind_a_tasks_stack_nothing_is_missing(oops_core: Path) -> None:
+    prog = btfdbg.program_from_core_dump(oops_core)
+    task = panic_task(prog)
+    end = task.stack.value_() + int(prog["THREAD_SIZE"])
+    assert reason(prog, end) == NO_WAY
+    assert reason(prog, end - 4096) == REMARK
+
+
+def test_a_kernel_that_does_not_say_how_large_stacks_are_misses_a_page(prog: drgn.Program) -> None:
+    assert reason(prog, STACK + 0x4000) == REMARK
 
 
 def test_bt_and_its_like_end_where_the_stack_is_missing(
