@@ -1,11 +1,17 @@
 """corelens over a dump, with DWARF and with nothing but the dump through the plugin.
 
     python -m tests.handover.corelens DUMP --vmlinux FILE [--modules FOLDER] [--tools FOLDER]
+        [--trimmed FILE]
 
 Needs drgn-tools: installed, or its source in ``--tools``. Each invocation that corelens' own
 verbose report makes runs in a process of its own, in both ways; the table says what came out.
-The exit status is 1 if one that works with DWARF does not work without, and the reason of each
-stands below the table. Outputs that differ are shown with ``-v``.
+``--trimmed`` names what ``btfdbg trim`` made of DUMP: a second table holds it against the whole,
+both through the plugin. The exit status is 1 if one that works with DWARF does not work without,
+or one that works on the whole does not work trimmed, and the reason of each stands beside it.
+Outputs that differ are shown with ``-v``.
+
+DUMP had better be no ELF file of QEMU's: its segments claim that address 0 is readable, so that
+drgn by itself follows NULL pointers there, and what it prints of them differs.
 
 Facts: drgn-tools, ``drgn_tools/corelens.py`` (default_corelens_modules() gives modules and their
 arguments; run(prog, args) prints); drgn, ``libdrgn/python/plugins.c`` (plugins are called when a
@@ -18,18 +24,23 @@ import argparse
 import difflib
 import importlib
 import json
+import logging
 import os
 import resource
 import subprocess
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.handover.corelens_frames import bare
+
 CPU_SECONDS = 300
 WAYS = ("dwarf", "dump")
+# "same stacks" are the same but for inlined functions and source places.
+VERDICTS = ("same", "same stacks", "more", "both fail", "differs", "fails")
 
 
 class Outcome(NamedTuple):
@@ -45,17 +56,22 @@ class Outcome(NamedTuple):
 
 
 def verdict(dwarf: Outcome, dump: Outcome) -> str:
-    """What two outcomes are beside each other: same, differs, fails, as with DWARF, more."""
+    """What two outcomes are beside each other: one of ``VERDICTS``."""
     if dump.error:
-        return "as with DWARF" if dwarf.error else "fails"
+        return "both fail" if dwarf.error else "fails"
     if dwarf.error:
         return "more"
-    return "same" if dump.output == dwarf.output else "differs"
+    if dump.output == dwarf.output:
+        return "same"
+    lines = bare(dwarf.output, dump.output)
+    return "same stacks" if lines[0] == lines[1] else "differs"
 
 
 def _program(core: str, debug: Sequence[str]) -> Any:
     import drgn
 
+    # It warns of each file of a folder that no loaded module wants.
+    logging.getLogger("drgn").setLevel(logging.ERROR)
     prog = drgn.Program()
     prog.set_core_dump(core)
     if debug:
@@ -104,36 +120,38 @@ def _run_all(core: str, debug: Sequence[str]) -> dict[str, Outcome]:
     return outcomes
 
 
-def _both(args: argparse.Namespace) -> list[dict[str, Outcome]]:
-    debug = [args.vmlinux]
-    if args.modules:
-        debug += sorted(str(p) for p in Path(args.modules).rglob("*.ko*"))
-    found = []
-    for way in WAYS:
-        environment = dict(os.environ)
-        environment["DRGN_DISABLE_PLUGINS"] = "btfdbg" if way == "dwarf" else ""
-        if args.tools:
-            paths = (args.tools, environment.get("PYTHONPATH", ""))
-            environment["PYTHONPATH"] = os.pathsep.join(p for p in paths if p)
-        words = [sys.executable, "-m", __spec__.name, args.core, "--way", way]
-        if way == "dwarf":
-            words += ["--debug", json.dumps(debug)]
-        done = subprocess.run(words, env=environment, stdout=subprocess.PIPE, text=True, check=True)
-        found.append({k: Outcome(*v) for k, v in json.loads(done.stdout).items()})
-    return found
+def _run_way(args: argparse.Namespace, core: str, way: str) -> dict[str, Outcome]:
+    """All invocations in a process whose drgn has, or has not, the plugin."""
+    environment = dict(os.environ)
+    environment["DRGN_DISABLE_PLUGINS"] = "btfdbg" if way == "dwarf" else ""
+    if args.tools:
+        paths = (args.tools, environment.get("PYTHONPATH", ""))
+        environment["PYTHONPATH"] = os.pathsep.join(p for p in paths if p)
+    words = [sys.executable, "-m", __spec__.name, core, "--way", way]
+    if way == "dwarf":
+        modules = (p for folder in args.modules for p in Path(folder).rglob("*.ko*"))
+        words += ["--debug", json.dumps([args.vmlinux, *sorted(map(str, modules))])]
+    done = subprocess.run(words, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    return {k: Outcome(*v) for k, v in json.loads(done.stdout).items()}
 
 
-def _table(rows: Iterable[tuple[str, Outcome, Outcome]], verbose: bool) -> int:
-    counts: dict[str, int] = {}
-    for name, dwarf, dump in rows:
-        said = verdict(dwarf, dump)
-        counts[said] = counts.get(said, 0) + 1
-        print(f"{said:14} {name}" + (f": {dump.error}" if dump.error else ""))
+def _table(
+    names: tuple[str, str], known: dict[str, Outcome], asked: dict[str, Outcome], verbose: bool
+) -> int:
+    """Print what became of each invocation; the status."""
+    nothing = Outcome("", "is not there")
+    counts = dict.fromkeys(VERDICTS, 0)
+    print(f"{names[1]} beside {names[0]}")
+    for name in dict.fromkeys((*known, *asked)):
+        one, other = known.get(name, nothing), asked.get(name, nothing)
+        said = verdict(one, other)
+        counts[said] += 1
+        print(f"{said:14} {name}" + (f": {other.error}" if other.error else ""))
         if verbose and said == "differs":
-            lines = dwarf.output.splitlines(), dump.output.splitlines()
-            print("\n".join(difflib.unified_diff(*lines, "DWARF", "dump", n=0, lineterm="")))
-    print(", ".join(f"{n} {said}" for said, n in sorted(counts.items())))
-    return 1 if counts.get("fails") else 0
+            lines = bare(one.output, other.output)
+            print("\n".join(difflib.unified_diff(*lines, *names, n=0, lineterm="")))
+    print(", ".join(f"{n} {said}" for said, n in counts.items() if n))
+    return 1 if counts["fails"] else 0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -141,7 +159,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("core", metavar="DUMP")
     parser.add_argument("--vmlinux", help="with DWARF")
-    parser.add_argument("--modules", help="a folder of modules with DWARF")
+    parser.add_argument(
+        "--modules", action="append", default=[], help="a folder of modules with DWARF"
+    )
+    parser.add_argument("--trimmed", metavar="FILE", help="what trim made of DUMP")
     parser.add_argument("--tools", help="a checkout of drgn-tools")
     parser.add_argument("-v", "--verbose", action="store_true", help="show what differs")
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
@@ -152,10 +173,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     if not args.vmlinux:
         parser.error("--vmlinux FILE is needed, to compare with")
-    dwarf, dump = _both(args)
-    nothing = Outcome("", "is not there")
-    names = dict.fromkeys((*dwarf, *dump))
-    return _table(((n, dwarf.get(n, nothing), dump.get(n, nothing)) for n in names), args.verbose)
+    dump = _run_way(args, args.core, "dump")
+    status = _table(("DWARF", "the dump"), _run_way(args, args.core, "dwarf"), dump, args.verbose)
+    if args.trimmed:
+        trimmed = _run_way(args, args.trimmed, "dump")
+        status |= _table(("the dump", "trimmed"), dump, trimmed, args.verbose)
+    return status
 
 
 if __name__ == "__main__":

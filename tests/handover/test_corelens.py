@@ -12,6 +12,7 @@ import pytest
 
 from tests.conftest import bundled_dumps
 from tests.handover.corelens import Outcome, verdict
+from tests.handover.corelens_frames import bare
 from tests.patience import limited
 
 DUMP = next(str(path) for path, _ in bundled_dumps() if "6.12-amd64" in path.name)
@@ -54,12 +55,54 @@ def default_corelens_modules(verbose=False):
         (Outcome("a", ""), Outcome("a", ""), "same"),
         (Outcome("a", ""), Outcome("b", ""), "differs"),
         (Outcome("a", ""), Outcome("a", "LookupError"), "fails"),
-        (Outcome("a", "LookupError"), Outcome("", "LookupError"), "as with DWARF"),
+        (Outcome("a", "LookupError"), Outcome("", "LookupError"), "both fail"),
         (Outcome("a", "LookupError"), Outcome("a", ""), "more"),
     ],
 )
 def test_what_two_outcomes_are_beside_each_other(dwarf: Outcome, dump: Outcome, said: str) -> None:
     assert verdict(dwarf, dump) == said
+
+
+_WITH_DWARF = """\
+CPU 1
+ # 0 [ff10] context_switch at 0xff81 kernel/sched/core.c:5363:2
+ # 1 [ff10] __schedule at 0xff81 kernel/sched/core.c:6752:8
+ # 2 [ff20] take [some_module] at 0xffc0 drivers/some.c:12:0
+!# 3 [ff30] entry at 0xff90 arch/x86/entry/entry_64.S:121:0
+ -- continuing to previous stack --
+!# 4 [0] 0x0 at 0x0
+
+CPU 2"""
+_WITHOUT = """\
+CPU 1
+ # 0 [ff10] __schedule at 0xff81
+ # 1 [ff20] take [some_module] at 0xffc0
+!# 2 [ff30] entry_after_frame at 0xff90
+
+CPU 2"""
+
+
+def test_a_stack_is_the_same_without_what_only_dwarf_tells() -> None:
+    assert verdict(Outcome(_WITH_DWARF, ""), Outcome(_WITHOUT, "")) == "same stacks"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("take [", "give ["),
+        ("0xffc0", "0xffc8"),
+        ("[ff20]", "[ff28]"),
+        ("!#", " #"),
+        ("CPU 2", "CPU 3"),
+        (" # 1 [ff20] take [some_module] at 0xffc0\n", ""),
+    ],
+)
+def test_a_stack_that_is_another_is_not_the_same(old: str, new: str) -> None:
+    other = _WITHOUT.replace(old, new)
+    assert other != _WITHOUT
+    assert verdict(Outcome(_WITH_DWARF, ""), Outcome(other, "")) == "differs"
+    one, two = bare(_WITH_DWARF, other)
+    assert one != two
 
 
 def test_each_invocation_runs_apart_through_the_plugin(tmp_path: Path) -> None:
