@@ -312,7 +312,7 @@ class BtfFinders:
 
     def _in_modules(self, name: str, flags: drgn.FindObjectFlags) -> drgn.Object | None:
         """What the kernel itself has no symbol for may be a module's."""
-        if probed.is_of_kernel(name):
+        if not probed.is_of_modules(name):
             return None
         objects = self.session.module_objects
         if objects is not None and any(flags & wanted_for(s) for s in objects.symbols_of(name)):

@@ -47,6 +47,7 @@ _HEADERS = {
 }
 # Since fb799447ae29, which came with the header's release, a type has so many bits.
 _TYPE_BITS = 3
+_HEADER_NAMES = ("__start_orc_header", "__stop_orc_header")
 _CACHE_KEY = "btfdbg.program.orc_rules"
 
 
@@ -141,10 +142,25 @@ def _one(choose: Callable[[OrcTables], int | None], session: Session) -> int | N
     return None if found is None else choose(found)
 
 
+def _of_header(choose: Callable[[OrcTables], int | None], session: Session) -> int | None:
+    return None if _names_tables_alone(session) else _one(choose, session)
+
+
+def _names_tables_alone(session: Session) -> bool:
+    """Whether the kernel names these tables but no header, as before v6.4: it has none."""
+    symbols = session.symbols
+    return (
+        symbols is not None
+        and bool(symbols.by_name("__start_orc_unwind_ip"))
+        and not any(symbols.by_name(name) for name in _HEADER_NAMES)
+        and not symbols.problems
+    )
+
+
 RULES: dict[str, Callable[[Session], int | None]] = {
-    "__start_orc_header": partial(_one, lambda tables: tables.header),
+    "__start_orc_header": partial(_of_header, lambda tables: tables.header),
     "__stop_orc_header": partial(
-        _one, lambda tables: None if tables.header is None else tables.addresses
+        _of_header, lambda tables: None if tables.header is None else tables.addresses
     ),
     "__start_orc_unwind_ip": partial(_one, lambda tables: tables.addresses),
     "__stop_orc_unwind_ip": partial(_one, lambda tables: tables.entries),

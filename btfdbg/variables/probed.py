@@ -101,10 +101,14 @@ have: Debian's BTF of 5.10 has no static functions on arm64. Facts: ``mm/mmap.c`
 (special_mapping_vmops)."""
 
 SYMBOLS = frozenset(
-    ("__end_init_stack", "__end_init_task", "__start_init_stack", "__start_init_task")
-)
+    (
+        "__end_init_stack", "__end_init_task", "__start_init_stack", "__start_init_task",
+        "__stop_orc_header",
+    )
+)  # fmt: skip
 """Symbols of the kernel's linker script that drgn asks for, to know how large a stack is
-(INIT_TASK_DATA in ``include/asm-generic/vmlinux.lds.h``; "task" in their names until v6.10)."""
+(INIT_TASK_DATA in ``include/asm-generic/vmlinux.lds.h``; "task" in their names until v6.10),
+and where the header of the ORC tables ends."""
 
 TABLES = frozenset(
     (
@@ -136,6 +140,11 @@ def is_of_kernel(name: str) -> bool:
     there is none takes longer than a backtrace.
     """
     return name in DECLARATIONS or name in FUNCTIONS or name in POINTED_AT
+
+
+def is_of_modules(name: str) -> bool:
+    """Whether a name may be a module's, where the kernel lacks it; as :func:`is_of_kernel`."""
+    return not is_of_kernel(name) and name not in CONSTANTS
 
 
 def is_constant(name: str) -> bool:

@@ -14,6 +14,7 @@ from drgn.helpers.linux.sched import cpu_curr
 import btfdbg
 from btfdbg.errors import RefusedError
 from btfdbg.kallsyms import KallsymsTable, Sym
+from btfdbg.kallsyms.listed import ListedTable
 from btfdbg.program import orc_rules
 from btfdbg.program.up_cpus import for_each_up_cpu
 from tests.program.every_name import DUMPS
@@ -47,6 +48,7 @@ def _made(
     addresses: bytes | None = None,
     bits: int = 3,
     arch: drgn.Architecture = drgn.Architecture.X86_64,
+    symbols: ListedTable | None = None,
 ) -> Any:
     memory = drgn.Program(drgn.Platform(arch))
     put(memory, _CODE, code)
@@ -55,6 +57,7 @@ def _made(
     function = SimpleNamespace(address=_CODE, size=len(code))
     member = SimpleNamespace(bit_field_size=bits)
     return SimpleNamespace(
+        symbols=symbols,
         lookup_symbols=lambda name: [function] if name == "orc_find.part.0" else [],
         prog=SimpleNamespace(
             platform=memory.platform,
@@ -91,6 +94,27 @@ def test_a_kernel_without_a_header_has_none() -> None:
     assert orc_rules.RULES["__start_orc_header"](session) is None
     assert orc_rules.RULES["__stop_orc_header"](session) is None
     assert orc_rules.RULES["__start_orc_unwind"](session) == _ORC
+
+
+@pytest.mark.parametrize(
+    ("named", "problems", "searched"),
+    [
+        (["__start_orc_unwind_ip"], (), False),
+        (["__start_orc_unwind_ip"], ("a block is lost",), True),
+        (["__start_orc_unwind_ip", "__stop_orc_header"], (), True),
+        (["__start_orc_unwind_ip", "__start_orc_header"], (), True),
+        (["orc_find"], (), True),
+    ],
+)
+def test_a_header_is_not_looked_for_where_the_tables_have_names_and_it_has_none(
+    named: list[str], problems: tuple[str, ...], searched: bool
+) -> None:
+    syms = [Sym(name, 0x1000 * n, 0, "R") for n, name in enumerate(named, 1)]
+    table = ListedTable(syms, "listed", complete=True, problems=problems)
+    session = _made(_SCALED, symbols=table)
+    wanted = (_HEADER, _IP) if searched else (None, None)
+    assert tuple(orc_rules.RULES[name](session) for name in orc_rules._HEADER_NAMES) == wanted
+    assert bool(session.prog.cache) is searched
 
 
 @pytest.mark.parametrize(
