@@ -215,16 +215,17 @@ class StaticCalls(Container[int]):
         self._found: frozenset[int] | None = None
 
     def __contains__(self, address: object) -> bool:
+        data, start, order = self._table
         if self._found is None:
-            self._found = static_calls(*self._table)
-        return address in self._found
+            self._found = static_calls(data, order)
+        return isinstance(address, int) and address - start in self._found
 
 
-def static_calls(data: bytes, start: int, order: str) -> frozenset[int]:
-    """Addresses of the calls in a table of ``struct static_call_site``."""
+def static_calls(data: bytes, order: str) -> frozenset[int]:
+    """Distances from a table of ``struct static_call_site`` to the calls in it."""
     words = _words(data, order, "i")[::2]
-    # Small numbers first: a range of addresses is gone through as slowly as Python's own code.
-    return frozenset([start + at for at in map(add, words, range(0, 8 * len(words), 8))])
+    # Small numbers: a range of addresses is gone through as slowly as Python's own code.
+    return frozenset(map(add, words, range(0, 8 * len(words), 8)))
 
 
 def pointers(data: bytes, order: str) -> frozenset[int]:

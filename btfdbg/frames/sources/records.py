@@ -13,7 +13,8 @@ are those of the dump's BTF.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from drgn import FaultError, Object, Program, Type
 
@@ -23,6 +24,7 @@ from btfdbg.lazy_dataclass import dataclass
 _MAX_TABLE = 64 << 20
 _MAX_MODULE_ENTRIES = 1 << 16
 _MAX_MODULES = 1 << 14
+_NATIVE = "<" if sys.byteorder == "little" else ">"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,16 +95,23 @@ class ByFunction(Mapping[str, Named]):
     def __init__(self, path_of: Callable[[int], str]) -> None:
         """:param path_of: the source file whose name stands at an address, else ""."""
         self._path_of = path_of
-        self._entries: dict[str, list[tuple[int, str]]] = {}
+        # As the dump has them: of a thousand names a dozen are looked up.
+        self._entries: dict[bytes, list[tuple[int, str]]] = {}
 
-    def add(self, entries: Iterator[tuple[str, int]], evidence: str) -> None:
+    def add(self, entries: Iterator[tuple[bytes | None, int]], evidence: str) -> None:
         """Take a table's entries: function, and address of the file's name."""
+        found = self._entries
         for function, file in entries:
-            self._entries.setdefault(function, []).append((file, evidence))
+            if function in found:
+                found[function].append((file, evidence))
+            elif function:
+                found[function] = [(file, evidence)]
 
     def __getitem__(self, function: str) -> Named:
+        if not _is_name(function):
+            raise KeyError(function)
         files: dict[str, str] = {}
-        for file, evidence in self._entries[function]:
+        for file, evidence in self._entries[function.encode()]:
             path = self._path_of(file)
             if path:
                 files.setdefault(path, evidence)
@@ -111,7 +120,8 @@ class ByFunction(Mapping[str, Named]):
         return Named(tuple(files), next(iter(files.values())))
 
     def __iter__(self) -> Iterator[str]:
-        return (function for function in self._entries if function in self)
+        names = (name.decode() for name in self._entries if name.isascii())
+        return (function for function in names if function in self)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -148,25 +158,27 @@ class Records:
             known = self._modules[name] = found
         return known
 
-    def _of_section(self, record: _Record) -> Iterator[tuple[str, int]]:
+    def _of_section(self, record: _Record) -> Iterator[tuple[bytes | None, int]]:
         for first, last in record.sections:
             start, end = self._address_of(first), self._address_of(last)
             if start is None or end is None or not start < end <= start + _MAX_TABLE:
                 continue
-            yield from self._entries(record, start, end - start)
-            return
+            return self._entries(record, start, end - start)
+        return iter(())
 
-    def _entries(self, record: _Record, start: int, size: int) -> Iterator[tuple[str, int]]:
+    def _entries(
+        self, record: _Record, start: int, size: int
+    ) -> Iterator[tuple[bytes | None, int]]:
         """Function, and address of the file's name, of the entries in a table, each pair once."""
         try:
             type_ = self._prog.type(f"struct {record.struct}")
             offsets = [_offset(type_, path) for path in (record.function, record.file)]
             stride = type_.size or 0
         except LookupError:
-            return
+            return iter(())
         width = self._prog.address_size()
         if stride < width or any(offset + width > stride for offset in offsets):
-            return
+            return iter(())
         order = "little" if self._prog.platform and self._little() else "big"
         if record.pointers:
             table = self._strings.bytes_at(start, size - size % width) or b""
@@ -186,11 +198,7 @@ class Records:
         # A function has several entries, and a file those of many functions.
         pairs = dict.fromkeys(zip(*columns, strict=True))
         names = self._strings.of_all(function for function, _ in pairs)
-        for (_, file), name in zip(pairs, names, strict=True):
-            if name and name.isascii():
-                text = name.decode("ascii")
-                if text.isprintable():
-                    yield text, file
+        return zip(names, (file for _, file in pairs), strict=True)
 
     def _path(self, file: int) -> str:
         path = file_of(self._strings.at(file))
@@ -200,7 +208,7 @@ class Records:
         platform = self._prog.platform
         return platform is not None and bool(platform.flags & platform.flags.IS_LITTLE_ENDIAN)
 
-    def _module_debug(self, name: str, module: Object) -> Iterator[tuple[str, int]]:
+    def _module_debug(self, name: str, module: Object) -> Iterator[tuple[bytes | None, int]]:
         try:
             for start, count in self._module_tables(name, module):
                 if 0 < count <= _MAX_MODULE_ENTRIES:
@@ -231,9 +239,17 @@ class Records:
             at = table.link.next.value_()
 
 
-def _column(rows: memoryview, code: tuple[str, str], offset: int, stride: int) -> Iterator[int]:
+def _is_name(text: str) -> bool:
+    return text.isascii() and text.isprintable()
+
+
+def _column(rows: memoryview, code: tuple[str, str], offset: int, stride: int) -> Iterable[int]:
     """The numbers at an offset in each of many rows."""
     order, letter = code
+    width = struct.calcsize(letter)
+    if order == _NATIVE and not offset % width and not stride % width and rows:
+        words: memoryview[int] = rows.cast(letter)  # type: ignore[call-overload]
+        return words[offset // width :: stride // width].tolist()
     row = struct.Struct(f"{order}{offset}x{letter}")
     row = struct.Struct(f"{row.format}{stride - row.size}x")
     return (number for (number,) in row.iter_unpack(rows))
