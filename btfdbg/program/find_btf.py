@@ -314,11 +314,12 @@ def _walk_idr(session: Session, root: Object) -> Iterator[KernelBtf]:
     count = 0
     try:
         head, base = root.idr_rt.xa_head.value_(), root.idr_base.value_()
+        pointer = prog.type("struct btf *")
         for index, entry in itertools.islice(xarray_entries(prog, head), _MAX_BTF_OBJECTS):
             try:
                 if isinstance(entry, FaultError):
                     raise entry
-                yield _describe(Object(prog, "struct btf *", entry), base + index)
+                yield _describe(Object(prog, pointer, entry), base + index)
             except FaultError as e:
                 lost, count = lost or e, count + 1
     except (FaultError, LookupError) as e:

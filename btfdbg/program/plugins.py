@@ -23,9 +23,9 @@ _NOT_NEEDED = ("btfdbg", "builtin_commands", "crash_commands")
 _GROUP = b"drgn.plugins"
 _MAX_FILE = 1 << 20
 _SETTLED = 2_000_000_000  # ns, in which a folder may change twice under one time
-# By group of entry points: folders as they were, and what was found in them. Each command of a
-# prompt asks, and to list and to read takes some 0.8 ms.
-_known: dict[bytes, tuple[tuple[list[str], list[tuple[int, ...]]], frozenset[str]]] = {}
+# Folders as they were, and the entry points of what was installed there. Each command of a
+# prompt asks for several groups, and to list and to read takes some 0.8 ms.
+_known: list[tuple[tuple[list[str], list[tuple[int, ...]]], list[bytes]]] = []
 
 
 def skip_own_plugins() -> None:
@@ -55,13 +55,13 @@ def installed(path: Iterable[str], group: bytes = _GROUP) -> set[str] | None:
         return None
     folders = [folder or "." for folder in path]
     stamps = _stamps(folders)
-    known = _known.get(group)
-    if known is not None and stamps is not None and known[0] == (folders, stamps):
-        return set(known[1])
-    names = _look(folders, group)
-    if names is not None and stamps is not None:
-        _known[group] = (folders, stamps), frozenset(names)
-    return names
+    if stamps is not None and _known and _known[0][0] == (folders, stamps):
+        texts: list[bytes] | None = _known[0][1]
+    else:
+        texts = _look(folders)
+        if texts is not None and stamps is not None:
+            _known[:] = [((folders, stamps), texts)]
+    return None if texts is None else {name for text in texts for name in _names(text, group)}
 
 
 def _stamps(folders: list[str]) -> list[tuple[int, ...]] | None:
@@ -80,8 +80,9 @@ def _stamps(folders: list[str]) -> list[tuple[int, ...]] | None:
     return stamps
 
 
-def _look(folders: list[str], group: bytes) -> set[str] | None:
-    names: set[str] = set()
+def _look(folders: list[str]) -> list[bytes] | None:
+    """The files of entry points in folders; ``None`` if only Python's machinery can tell."""
+    texts: list[bytes] = []
     for folder in folders:
         try:
             entries = os.listdir(folder)
@@ -91,26 +92,31 @@ def _look(folders: list[str], group: bytes) -> set[str] | None:
             continue
         for entry in entries:
             if entry.endswith((".dist-info", ".egg-info")):
-                found = _read(os.path.join(folder, entry, "entry_points.txt"), group)
-                if found is None:
+                text = _read(os.path.join(folder, entry, "entry_points.txt"))
+                if text is None:
                     return None
-                names |= found
+                if text:
+                    texts.append(text)
             elif entry.endswith(".egg"):
                 return None
-    return names
+    return texts
 
 
-def _read(path: str, wanted: bytes) -> set[str] | None:
+def _read(path: str) -> bytes | None:
     try:
         with open(path, "rb", buffering=0) as file:
-            text = file.read(_MAX_FILE)
+            return file.read(_MAX_FILE)
     except (FileNotFoundError, NotADirectoryError):
-        return set()
+        return b""
     except OSError:
         return None
+
+
+def _names(text: bytes, wanted: bytes) -> set[str]:
+    """The names of one group in a file of entry points."""
+    names: set[str] = set()
     if wanted not in text:
-        return set()
-    names = set()
+        return names
     group = b""
     for line in text.splitlines():
         line = line.strip()

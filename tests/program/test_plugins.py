@@ -57,17 +57,17 @@ def test_folders_that_did_not_change_are_not_looked_through_again(
     looked: list[list[str]] = []
     original = plugins._look
 
-    def look(folders: list[str], group: bytes) -> set[str] | None:
+    def look(folders: list[str]) -> list[bytes] | None:
         looked.append(folders)
-        return original(folders, group)
+        return original(folders)
 
     def add(name: str) -> None:
         info = tmp_path / f"{name}-1.dist-info"
         info.mkdir()
-        (info / "entry_points.txt").write_text(f"[drgn.plugins]\n{name} = {name}\n")
+        (info / "entry_points.txt").write_text(f"[drgn.plugins]\n{name} = {name}\n[z]\nq = r\n")
 
     monkeypatch.setattr(plugins, "_look", look)
-    monkeypatch.setattr(plugins, "_known", {})
+    monkeypatch.setattr(plugins, "_known", [])
     folders = [str(tmp_path), str(tmp_path / "missing")]
     add("one")
     # What was changed a moment ago may change once more under the same time.
@@ -77,13 +77,14 @@ def test_folders_that_did_not_change_are_not_looked_through_again(
     assert [installed(folders) for _ in range(3)] == [{"one"}] * 3
     assert len(looked) == 3
     assert installed(folders, b"another.group") == set()
-    assert len(looked) == 4
+    assert installed(folders, b"z") == {"q"}
+    assert len(looked) == 3
     add("two")
     assert installed(folders) == {"one", "two"}
     os.utime(tmp_path, (2, 2))
     assert [installed(folders) for _ in range(2)] == [{"one", "two"}] * 2
     assert installed(folders[:1]) == {"one", "two"}
-    assert len(looked) == 7
+    assert len(looked) == 6
 
 
 def test_where_only_python_can_tell_it_is_asked(tmp_path: Path) -> None:
