@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from btfdbg.frames.access import Access
     from btfdbg.program.session import Session
     from btfdbg.report.blocked import Blockage, Blocked
+    from btfdbg.report.stalled import Holder
     from btfdbg.report.trouble import Trouble
 
 _ADDRESS = pattern(
@@ -119,6 +120,10 @@ class Happened:
         if self.kind in _WAITING:
             waiting = self.waiting
             return waiting.stack if waiting is not None else ()
+        if self.culprit is not None and self.culprit.task is not None:
+            from btfdbg.report.stalled import own_calls
+
+            return own_calls(self.look, self.culprit.task)
         row, calls = self.witness, self.stack
         if row is None:
             return calls
@@ -144,11 +149,21 @@ class Happened:
         return max(by_lock.values(), key=lambda m: (len(m), m[0].seconds or 0))[0]
 
     @functools.cached_property
+    def culprit(self) -> Holder | None:
+        """Who a stall is about, if another CPU noticed it and panicked."""
+        if self.kind not in _ELSEWHERE:
+            return None
+        from btfdbg.report.stalled import culprit
+
+        return culprit(self)
+
+    @functools.cached_property
     def frames(self) -> tuple[Frame, ...]:
         """The frames that the signature is made from."""
         event = self.event
-        if event is not None and event.kind == self.kind and self.kind in _ELSEWHERE:
-            return event.frames
+        told = event if event is not None and event.kind == self.kind in _ELSEWHERE else None
+        if told is not None and (told.function is not None or self.culprit is None):
+            return told.frames
         frames = [call.frame() for call in self.calls if call.name]
         if frames and self.calls[0].name and KINDS[self.kind].choice == FAULT:
             frames[0] = self.calls[0].frame("pc")

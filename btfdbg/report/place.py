@@ -27,13 +27,20 @@ def task_of(happened: Happened) -> drgn.Object | None:
     """
     Return the task that the crash is about, ``struct task_struct *``.
 
-    That is the one that panicked; for a hang or a deadlock one that waits, since the
-    panicking task is only the one that noticed.
+    That is the one that panicked; for a hang or a deadlock one that waits, for a stall that
+    another CPU noticed the one that does not get on.
     """
+    if happened.culprit is not None:
+        return happened.culprit.task
     if happened.kind in WAITING and happened.waiting is not None:
         address = happened.waiting.task.address
         return drgn.Object(happened.look.prog, "struct task_struct *", address)
     return happened.look.panic_task
+
+
+def is_about_another(happened: Happened) -> bool:
+    """Whether the task that panicked is only the one that noticed."""
+    return happened.kind in WAITING or happened.culprit is not None
 
 
 def frame_of(happened: Happened) -> int | None:

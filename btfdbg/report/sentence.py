@@ -207,6 +207,12 @@ def _oom(h: Happened) -> str:
 
 def _lockup(words: str) -> Callable[[Happened], str]:
     def say(h: Happened) -> str:
+        culprit = h.culprit
+        if culprit is not None and culprit.task is not None:
+            about = h.look.who(culprit.task)
+            if culprit.cpu is None:
+                return f"{about}, {culprit.words}, {words}{_where(h)}."
+            return f"{culprit.words} {words}{_where(h)}, running {about}."
         cpu = h.event.cpu if h.event is not None and h.event.cpu is not None else h.look.panic_cpu
         where = "A CPU" if cpu is None else f"CPU {cpu}"
         task = h.event if h.event is not None and h.event.comm else None
@@ -256,6 +262,11 @@ def evidence(h: Happened) -> Iterator[str]:
             yield f"The WARNING says: {h.event.said}"
     if h.access is not None:
         yield f"The code says: {h.access}."
+    if h.kind == "rcu-stall" and h.culprit is not None and h.culprit.task is not None:
+        about = look.who(h.culprit.task)
+        reader = h.culprit.cpu is None
+        whom = f"{about}, {h.culprit.words}" if reader else f"{h.culprit.words}, running {about}"
+        yield f"RCU waits for {whom} (rcu_state)."
     if h.kind in ("hung-task", "deadlock"):
         for circle in h.blockage.cycles:
             for one in circle:

@@ -118,7 +118,7 @@ def ctx(session: Session, args: argparse.Namespace) -> None:
         "panic": lambda: _panic(session, causes=args.task is not None),
         "task": lambda: _task_lines(session, task),
         "registers": lambda: _registers(session, task, frame),
-        "stack": lambda: _stack(session, task, frame or 0),
+        "stack": lambda: _stack(session, task, frame or 0, stopped=happened.culprit is not None),
         "waiting": lambda: _waiting(happened),
         "log": lambda: (
             _log(session, args.lines) if args.task is not None else _told(happened, args.lines)
@@ -270,7 +270,9 @@ def _registers(
         yield plain[i : i + 3 * per_line]
 
 
-def _stack(session: Session, task: drgn.Object | None, first: int) -> Iterator[list[Fragment]]:
+def _stack(
+    session: Session, task: drgn.Object | None, first: int, *, stopped: bool = False
+) -> Iterator[list[Fragment]]:
     if task is None:
         raise LookupError("no task")
     try:
@@ -281,7 +283,8 @@ def _stack(session: Session, task: drgn.Object | None, first: int) -> Iterator[l
     if not len(trace):
         raise LookupError("the stack cannot be unwound")
     if first:
-        yield [("dim", f"#0 to #{first - 1} are how it came to the panic: bt")]
+        how = "its CPU was stopped" if stopped else "it came to the panic"
+        yield [("dim", f"#0 to #{first - 1} are how {how}: bt")]
     from btfdbg.frames import stack_end
 
     frames, why_no_more = stack_end.known(session.prog, trace)

@@ -7,8 +7,11 @@ from typing import Any
 
 from btfdbg.program import annotate
 from btfdbg.report.happened import DecidedLook
-from btfdbg.report.parts import Item, Line, Stack, Table
+from btfdbg.report.parts import Item, Line, Stack, Table, part_of_stack
+from btfdbg.report.place import is_about_another
 from btfdbg.report.registry import check
+
+_FRAMES = 24
 
 
 @check("crash", "The task that panicked", more=("ctx", "bt", "dis"), order=20)
@@ -35,12 +38,24 @@ def crash(look: DecidedLook) -> Iterator[Item]:
         look.pass_over()
         yield Line("Its stack cannot be unwound.", "note")
         return
-    story = happened.calls if happened.kind not in ("hung-task", "deadlock") else calls
+    story = calls if is_about_another(happened) else happened.calls
     if story and len(story) < len(calls):
         yield Stack(tuple(map(str, story)), "where it happened, innermost first")
         yield Stack(tuple(map(str, calls[: len(calls) - len(story)])), "how it came to the panic")
     else:
         yield Stack(tuple(map(str, calls)), "innermost first")
+    yield from _another(look)
+
+
+def _another(look: DecidedLook) -> Iterator[Item]:
+    """Whom a stall is about that this task only noticed."""
+    culprit = look.happened.culprit
+    if culprit is None or culprit.task is None:
+        return
+    who = look.who(culprit.task)
+    where = "" if culprit.cpu is None else f" on {culprit.words}"
+    yield Line(f"It only noticed: what did not get on is {who}{where}.", "bad")
+    yield part_of_stack(look.happened.calls, _FRAMES, f"stack of {who}", who.pid)
 
 
 def _nobody(look: DecidedLook) -> Line:
@@ -78,11 +93,11 @@ def _what_fits(look: DecidedLook) -> Iterator[Item]:
 def _registers(look: DecidedLook) -> Iterator[Item]:
     """The registers at the exception, not those of panic()."""
     from btfdbg.frames.exception import registers_at
-    from btfdbg.report.place import WAITING, frame_of
+    from btfdbg.report.place import frame_of
 
     task = look.panic_task
     trace = look.trace(task) if task is not None else None
-    number = None if look.happened.kind in WAITING else frame_of(look.happened)
+    number = None if is_about_another(look.happened) else frame_of(look.happened)
     values = None if trace is None or number is None else registers_at(look.prog, trace, number)
     if values is None:
         return

@@ -16,7 +16,7 @@ from btfdbg.report.blame.choice import NOTHING_ELSE, choose
 from btfdbg.report.blame.signature import title_of
 from btfdbg.report.event import Event, Frame, access_class
 from btfdbg.report.kinds import CORRECTED, FAULT, FIRST, HANG, KINDS, NOBODY, STALL
-from btfdbg.report.logs.deciding import RESUMED, deciding, is_held
+from btfdbg.report.logs.deciding import RESUMED, deciding, is_held, noticed
 from btfdbg.report.logs.details import StuckPool, corrected
 from btfdbg.report.logs.expression import Expression
 from btfdbg.report.logs.headers import FOLLOWS, NAMES, STARTS
@@ -60,6 +60,8 @@ _AT = Expression(rf".*\bat: +(?:\[<[^>]*>\] *)?(?P<bare>.*?){FUNCTION}")
 _UNLOCK = Expression(rf"\s*\[<[^>]*>\] {FUNCTION}(?: \S+:\d+)?\s*$")
 _ACQUIRES_WITHIN = 8  # lines from "is trying to acquire" to the lock's place
 _ACQUIRES = Expression(r".*(?:trying to (?:acquire|release|contend)|\] takes:)")
+# sched_show_task() of kernel/sched/core.c, since 5.12 with the names of its figures.
+_TASK_LINE = Expression(r"\s*task:(?P<comm>\S.{0,40}?)\s+state:\S.*?\bpid:(?P<pid>\d+)")
 _LAST_FUNCTION = Expression(r"\s*(?:last function: |preempt=.* workfn=)(?P<fn>[\w.]+)")
 _ERROR_CODE = Expression(r"\s*#PF: error_code\((0x[0-9a-f]{4})\)")
 _PF_MAPPED, _PF_WRITE, _PF_FETCH = 1, 2, 16  # arch/x86/include/asm/trap_pf.h
@@ -366,6 +368,8 @@ class Builder:
             self._section = None
             if name != "taskline" or self._context not in ("kthread", "cpu"):
                 self._context = "trace" if name == "taskline" else name
+                if name == "taskline" and self.kind.id == "rcu-stall" and self.pid is None:
+                    self._is_about(text)
         elif name == "again":
             self._section, self._context = None, "stack"
         elif name == "regs":
@@ -377,6 +381,12 @@ class Builder:
         else:  # alloc, free, owner, origin, chain, usage, sharp: their frames follow at once
             self._section, self._context = None, name
         return True
+
+    def _is_about(self, text: str) -> None:
+        """Take the task that RCU waits for, from the line above its stack."""
+        task = _TASK_LINE.match(text)
+        if task:
+            self.pid, self.comm = int(task["pid"]), task["comm"]
 
     def _register(self, text: str) -> bool:
         found = program_counter(text)
@@ -413,7 +423,9 @@ class Builder:
                 self._section = None
             if self._context not in ("kthread", "cpu", "stack", "panic"):
                 self._context = "trace"
-            if self.pid is None or self.pid == int(match["pid"]):
+            if self._noticed(int(match["pid"])):
+                pass  # the task that noticed is not the one that it is about
+            elif self.pid is None or self.pid == int(match["pid"]):
                 self.cpu = int(match["cpu"])
                 self.pid = int(match["pid"])
                 self.comm = match["comm"]
@@ -445,6 +457,10 @@ class Builder:
                 self.detail = constraint[1].removeprefix("CONSTRAINT_").lower()
                 return True
         return False
+
+    def _noticed(self, pid: int) -> bool:
+        """Whether a panic's task only noticed that others stall: as the choice of the stack."""
+        return self._context == "panic" and noticed(self, idle=pid == 0)
 
     def _lock(self, text: str) -> bool:
         if self.at is not None:
@@ -517,6 +533,14 @@ class Builder:
                     Frame(one.name, one.module, True, one.part) for one in section.frames
                 ]
                 self.guessed = True
+
+    @property
+    def _has_guesses(self) -> bool:
+        """Whether a stall's own stack is there, none of whose frames is sure."""
+        return self.kind.choice == STALL and any(
+            one.frames and not one.sure and one.name not in ("kthread", "locks")
+            for one in self.sections
+        )
 
     @property
     def in_stack(self) -> bool:
@@ -618,6 +642,7 @@ class Builder:
         if self.kind.choice != NOBODY:
             if not any(one.sure and one.part != "pc" for one in frames):
                 reason = "the log ends before its stack" if self.cut else "no stack belongs to it"
+                reason = "the unwinder only guessed its stack" if self._has_guesses else reason
                 reason = "its lines and another report's are mixed" if mixed else reason
                 reason = "the log ends inside its stack" if broken_off else reason
             elif self.guessed:

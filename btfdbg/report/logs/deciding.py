@@ -12,6 +12,7 @@ from btfdbg.report.blame.choice import choose
 from btfdbg.report.blame.match import match
 from btfdbg.report.event import Frame
 from btfdbg.report.kinds import FAULT, HANG, STALL
+from btfdbg.report.logs.expression import Expression
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -111,10 +112,39 @@ def _at_decides(report: Read) -> bool:
     )
 
 
+# print_other_cpu_stall() and synchronize_rcu_expedited_wait(), not print_cpu_stall().
+_OTHERS = Expression(r".*\brcu_\w+ detected (?:expedited )?stalls? on CPUs")
+
+
+_IDLE = frozenset(("do_idle", "cpu_idle_loop", "cpu_startup_entry"))
+
+
+def _is_anothers(panic: Section, report: Read) -> bool:
+    """
+    Whether the panic's stack is that of a CPU that got on, and noticed that others did not.
+
+    It is if it was idle, or if the report has the others' stacks, though only guessed ones.
+    """
+    return noticed(report, idle=any(one.name in _IDLE for one in panic.frames))
+
+
+def noticed(report: Read, *, idle: bool) -> bool:
+    """
+    Whether the CPU that panicked for a stall of RCU is not one that it waited for.
+
+    :param idle: Whether that CPU was.
+    """
+    if report.kind.id != "rcu-stall" or _OTHERS.match(report.message) is None:
+        return False
+    return idle or any(one.name not in ("kthread", "locks", "panic") for one in report.sections)
+
+
 def _stalled(report: Read) -> list[Frame]:
     fallback: list[Frame] = []
     for section in report.sections:
         if section.name in ("kthread", "locks", RESUMED) or not section.sure:
+            continue
+        if section.name == "panic" and _is_anothers(section, report):
             continue
         choice = choose(report.kind.id, section.frames)
         if choice.frame is None:
