@@ -247,6 +247,7 @@ def test_a_line_of_gdb_is_this_line(line: str, here: str | None) -> None:
         ("eval 128m", "8000000  (128MB)"),
         ("eval -b 41dc065", "bits set: 26 20 19 18 16 15 14 6 5 2 0"),
         ("eval (1 << 32)", "100000000  (4GB)"),
+        ("eval 1 << 12", "1000  (4KB)"),
         ("eval sizeof(struct list_head) * 2", "decimal: 32"),
         ("eval (5 * 3) + 2", "decimal: 17"),
         ("gdb p 5", "5 = (int)5"),

@@ -28,7 +28,13 @@ def _parse(source: str) -> ParsedCommand[str]:
         return words.split_shell(source)
     space = reach("drgn.commands._crash.common", "CRASH_COMMAND_NAMESPACE")
     command = getattr(space, "_commands", {}).get("eval")
-    return words.split_shell(source) if command is None else command.parse(source)
+    if command is None:
+        return words.split_shell(source)
+    try:
+        parsed: ParsedCommand[str] = command.parse(source)
+    except SyntaxError:  # an operator that is no shell's, like <<
+        return words.split_shell(source)
+    return parsed
 
 
 @text_command(

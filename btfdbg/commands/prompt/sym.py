@@ -151,7 +151,7 @@ def _find(session: Session, word: str) -> list[tuple[Sym, int, str]]:
     found = symbols.holding(session, address)
     if found is None:
         if len(word) < _SHORT:
-            raise CommandError(f"no symbol is named {word} or is there; sym -q {word} looks for it")
+            raise CommandError(f"no symbol is named {word} or is there" + _search(session, word))
         raise CommandError(f"{address:x} is in no symbol; xinfo {address:x} says what it is")
     return [(found, address - found.address, _file(session, found, address))]
 
@@ -164,8 +164,14 @@ def _without_module(words: list[str]) -> list[str]:
 def _no_symbol(session: Session, name: str) -> str:
     """What to type where no symbol has a name: one like it, or the search for a part of it."""
     said = f"no symbol is named {name}"
-    near = failure.symbols_near(name, candidates(session))
-    return said + (near or f"; sym -q {name} lists those that have it")
+    return said + (failure.symbols_near(name, candidates(session)) or _search(session, name))
+
+
+def _search(session: Session, part: str) -> str:
+    """``; sym -q …`` where it would find something."""
+    if next(symbols.containing(session, part), None) is None:
+        return ""
+    return f"; sym -q {part} lists those that have it"
 
 
 def _file(session: Session, s: Sym, address: int | None = None) -> str:
