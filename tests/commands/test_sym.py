@@ -36,3 +36,40 @@ def test_symbols_like_a_name_begin_or_end_as_it(session: Session, name: str) -> 
         if known.lower().startswith(start) or known.lower().endswith(low[-2:])
     }
     assert set(candidates(session)(f"symbol {name}")) == (alike if name != "ü" else set())
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("nosuch_thing", "no symbol is named nosuch_thing"),
+        ("zz", "no symbol is named zz; sym -q zz lists those that have it"),
+        ("fff", "no symbol is named fff or is there"),
+        ("d0", "no symbol is named d0 or is there; sym -q d0 lists those that have it"),
+    ],
+)
+def test_a_search_is_advised_only_if_it_finds_something(
+    name: str, said: str, session: Session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert not run_line(session, f"sym {name}")
+    assert capsys.readouterr().err == f"sym: {said}\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "place"),
+    [
+        ("list -H init_task.tasks -s task_struct.comm", "task_struct.MEMBER in front"),
+        ("list -h init_task -s task_struct.comm", "task_struct.MEMBER in front"),
+        ("list task_struct.tasks -H init_task.tasks -s task_struct.comm", ""),
+        ("list -H init_task.tasks -l task_struct.tasks -s task_struct.comm", ""),
+        ("list -H init_task.tasks -o task_struct.tasks -s task_struct.comm", ""),
+        ("list -H super_blocks -s super_block.s_id", ""),
+    ],
+)
+def test_a_node_that_is_no_beginning_of_its_struct_is_told(
+    line: str, place: str, session: Session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each node was shown as a struct that is not there, and nothing said so."""
+    run_line(session, line)
+    err = capsys.readouterr().err
+    assert place in err
+    assert bool(place) == ("is taken for the beginning of a struct task_struct" in err)

@@ -9,9 +9,10 @@ import re
 import sys
 from typing import IO, Any
 
+import drgn
 from drgn.commands import CommandError
 
-from btfdbg.commands import output
+from btfdbg.commands import kernel_names, output
 from btfdbg.commands.crash.call import Call, parse_cpus
 from btfdbg.commands.crash.operands import hexadecimal, is_offset, one_place
 from btfdbg.commands.text import Lines
@@ -19,17 +20,51 @@ from btfdbg.program.per_cpu import is_per_cpu
 
 _COPIES = re.compile(r"([A-Za-z_]\w*):(a|all|\d+(?:[,-]\d+)+)")
 _ADDRESS = re.compile(r"[0-9a-f]{4,16}")
+_LEVELS = 16  # of structs in structs; a damaged one may have itself in it
 _DUPLICATE = re.compile(r"list: duplicate list entry: ([0-9a-f]+)")
 
 
 def plain(call: Call) -> Any:
     """drgn's ``list``, with an expression as start."""
     args = call.args
+    knows_offset = args.offset is not None or args.node_offset is not None
     for name in ("posarg", "start"):
         text = getattr(args, name)
-        if text is not None and not is_offset(call.session, text):
+        if text is None:
+            continue
+        # drgn takes two numbers for a start and an offset.
+        knows_offset |= is_offset(call.session, text) or name == "posarg"
+        if not is_offset(call.session, text):
             setattr(args, name, one_place(call.session, text))
+    if args.struct is not None and not knows_offset:
+        _note_no_offset(call, args.struct.partition(".")[0])
     return call.drgns()
+
+
+def _note_no_offset(call: Call, name: str) -> None:
+    """Say what each node is taken for, where the struct has no pointer at its beginning."""
+    try:
+        type_ = kernel_names.find_type(call.session, name)
+    except (LookupError, kernel_names.ArgumentError):
+        return  # drgn's says so
+    if not _begins_with_pointer(type_):
+        print(
+            f"list: each node is taken for the beginning of a {type_.type_name()};"
+            f" {name}.MEMBER in front says where in it the node lies",
+            file=sys.stderr,
+        )
+
+
+def _begins_with_pointer(type_: drgn.Type, levels: int = _LEVELS) -> bool:
+    """Whether a pointer to a next entry can be the first word of a struct, at any depth."""
+    if type_.kind is drgn.TypeKind.POINTER or not levels:
+        return True
+    if type_.kind is drgn.TypeKind.TYPEDEF:
+        return _begins_with_pointer(type_.type, levels - 1)
+    if type_.kind not in (drgn.TypeKind.STRUCT, drgn.TypeKind.UNION) or not type_.is_complete():
+        return False
+    first = [member.type for member in type_.members if member.bit_offset == 0]
+    return any(_begins_with_pointer(found, levels - 1) for found in first)
 
 
 def brent(call: Call) -> None:
