@@ -240,17 +240,12 @@ class TextSymbols:
     def kernel_range(self) -> tuple[int, int]:
         """Start and end of the kernel's own core text; (0, 0) if not known."""
         if self._kernel is None:
-            self._kernel = self._between("_stext", "_etext")
+            self._kernel = self._session.between("_stext", "_etext") or (0, 0)
         return self._kernel
-
-    def _between(self, first: str, last: str) -> tuple[int, int]:
-        """Addresses of two of the kernel's symbols; (0, 0) unless there is one of each."""
-        start, end = self._session.lookup_symbols(first), self._session.lookup_symbols(last)
-        return (start[0].address, end[0].address) if len(start) == len(end) == 1 else (0, 0)
 
     def image(self) -> range:
         """Addresses of the kernel image."""
-        return range(*self._between("_stext", "_end"))
+        return range(*(self._session.between("_stext", "_end") or (0, 0)))
 
     def ranges(self, module: str, *, everywhere: bool) -> list[tuple[int, int]]:
         """
@@ -269,13 +264,9 @@ class TextSymbols:
     def data(self, module: str) -> list[tuple[int, int]]:
         """Constants and initialised data, start and end, of the kernel ("") or of one module."""
         if not module:
-            pairs = (("__start_rodata", "__end_rodata"), ("_sdata", "_edata"))
-            found = []
-            for first, last in pairs:
-                start, end = self._session.lookup_symbols(first), self._session.lookup_symbols(last)
-                if len(start) == len(end) == 1:
-                    found.append((start[0].address, end[0].address))
-            return [(start, end) for start, end in found if 0 < end - start <= _MAX_DATA]
+            between = self._session.between
+            found = (between("__start_rodata", "__end_rodata"), between("_sdata", "_edata"))
+            return [place for place in found if place and 0 < place[1] - place[0] <= _MAX_DATA]
         self._session.ensure_modules()
         for loaded in self._session.loaded:
             if loaded.name == module:

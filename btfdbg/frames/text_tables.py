@@ -166,8 +166,5 @@ class CodeTables:
         if module:
             text = self._symbols.module_texts()[module]
             return text.extable if which == "ex_table" else text.jumps
-        start = self._session.lookup_symbols(f"__start___{which}")
-        stop = self._session.lookup_symbols(f"__stop___{which}")
-        if len(start) != 1 or len(stop) != 1:
-            return None
-        return start[0].address, stop[0].address - start[0].address
+        place = self._session.between(f"__start___{which}", f"__stop___{which}")
+        return None if place is None else (place[0], place[1] - place[0])

@@ -217,10 +217,10 @@ def code_on_stacks(recorder: Recorder, session: Session) -> None:
     x86_64_function_called_by()): else what an earlier call left there is a frame.
     """
     prog = recorder.prog
-    ends = [session.lookup_symbols(name) for name in ("_stext", "_etext")]
-    if [len(found) for found in ends] != [1, 1]:
+    text = session.between("_stext", "_etext")
+    if text is None:
         return
-    code = range(ends[0][0].address + _CALL_BYTES, ends[1][0].address)
+    code = range(text[0] + _CALL_BYTES, text[1])
     order = byte_order(prog.platform)
     seen: set[int] = set()
     for task, place in stacks_of(prog).pointers:
