@@ -267,12 +267,8 @@ class Table:
         ]
         return [head, *body]
 
-    def lines(self, columns: int = 0) -> list[list[Fragment]]:
-        """
-        Lines of fragments, columns aligned; numbers right, text left.
-
-        :param columns: Cut lines to this width; 0 for no limit.
-        """
+    def lines(self) -> list[list[Fragment]]:
+        """Lines of fragments, columns aligned; numbers right, text left."""
         head, *body = self.cells()
         right = [
             any(isinstance(row[i], int) for row in self.rows)
@@ -281,8 +277,8 @@ class Table:
         ]
         widths = [max(width_of(line[i]) for line in [head, *body]) for i in range(len(self.keys))]
         styles = [self.styles.get(key, "") for key in self.keys]
-        lines = [_row(head, widths, right, ["heading"] * len(head), columns)]
-        lines += [_row(line, widths, right, styles, columns) for line in body]
+        lines = [_row(head, widths, right, ["heading"] * len(head))]
+        lines += [_row(line, widths, right, styles) for line in body]
         return lines
 
     def _cell(self, key: str, value: object) -> str:
@@ -301,21 +297,14 @@ def _row(
     widths: Sequence[int],
     right: Sequence[bool],
     styles: Sequence[str],
-    columns: int,
 ) -> list[Fragment]:
     line: list[Fragment] = []
-    used = 0
     for i, (cell, width) in enumerate(zip(cells, widths, strict=True)):
         last = i == len(cells) - 1
         gap = "  " if i else ""
         pad = " " * (width - width_of(cell))
         text = pad + cell if right[i] else cell if last else cell + pad
-        if columns and used + len(gap) + width_of(text) > columns:
-            text = cut(text, columns - used - len(gap))
-        used += len(gap) + width_of(text)
         if gap and text:
             line.append(("", gap))
         line.append((styles[i], text))
-        if columns and used >= columns:
-            break
     return line
