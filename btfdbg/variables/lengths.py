@@ -315,10 +315,9 @@ def _string_length(evidence: ArrayEvidence, contents: bytes) -> int | None:
     end = contents.find(b"\0")
     if end < 0:
         end = len(contents)
-    hint = evidence.hint
-    if hint == end + 1 or (hint == end and evidence.place is SectionKind.CONST):
+    hint, longest = evidence.hint, evidence.extent.size or 0
+    if hint == end + 1 <= longest or (hint == end and evidence.place is SectionKind.CONST):
         return hint
-    longest = evidence.extent.size or 0
     if 0 < end < longest and longest - (end + 1) < evidence.extent.slack:
         return end + 1 if not contents[end:].strip(b"\0") else None
     return None

@@ -274,10 +274,13 @@ class VariableTypes:
                     found, room = again, shortened
         if isinstance(found, Rejection) and len({p.type for p in proposals}) == 1:
             found = best(context, symbol, proposals, known.lengths, gap=True)
+        if not isinstance(found, Rejection) and _is_a_namesake_s(context, found[1], proposals):
+            found = Rejection.MISSING
         if (
             isinstance(found, Rejection)
             and not known.candidates
             and not macro_names.is_export(symbol.name)
+            and not macro_names.has_type_of_its_own(symbol.name)
         ):
             found = by_family(context, symbol, found)
         if isinstance(found, Rejection):
@@ -322,7 +325,7 @@ class VariableTypes:
         """The type that this dump's code proves, where nothing else knows one."""
         if self._evidence.code is None or self._policy.minimum > Source.CODE:
             return None
-        if not self._evidence.asks_code():
+        if not self._evidence.asks_code() or macro_names.has_type_of_its_own(symbol.name):
             return None
         key = (symbol.name, symbol.address)
         if key in self._coded:
@@ -395,9 +398,14 @@ class VariableTypes:
             # Whatever drgn takes it for, this kernel's code does not.
             self._refusals[symbol.name] = cause.value
             return None
-        chosen = probed.choose(
-            symbol.name, symbol, context.types.from_text, context.checker.exists_as_written
+        known = known_name(context, symbol.name).proposals
+        build = context.types.from_text
+        declared = probed.spelled(
+            probed.DECLARATIONS[symbol.name],
+            [AnnotatedType.parse(p.type).type for p in known if not p.is_elsewhere],
+            build,
         )
+        chosen = probed.choose(declared, symbol, build, context.checker.exists_as_written)
         if isinstance(chosen, str):
             self._refusals[symbol.name] = chosen
             return None
@@ -446,6 +454,20 @@ class VariableTypes:
             self._on_problem(error)
         else:
             logger.warning("%s", error)
+
+
+def _is_a_namesake_s(context: Context, proposal: Proposal, proposals: Sequence[Proposal]) -> bool:
+    """
+    Whether a type is another module's, and this BTF lacks the one that kernels have in this one.
+
+    ``zero`` of nf_tables is a struct nft_data. Before v5.11 no BTF has the types of modules, and
+    mac80211's ``zero``, an array of bytes, would hold in its place.
+    """
+    if not proposal.is_elsewhere:
+        return False
+    own = (p for p in proposals if not p.is_elsewhere and p.source is not Source.RULE)
+    build = context.types.from_text
+    return any(build(AnnotatedType.parse(p.type).type) is None for p in own)
 
 
 _shipped: Database | None = None

@@ -186,6 +186,16 @@ def propose(name: str, exists: Callable[[str], bool], machine: str = "") -> Iter
         yield text
 
 
+def has_type_of_its_own(name: str) -> bool:
+    """
+    Whether a name says a type that no other variable has.
+
+    Where the kernel's BTF lacks it, those of its kin and of what points to it are others.
+    """
+    rules = _BY_HEAD.get(name[:4], ())
+    return any("{}" in rule.type and name.startswith(rule.prefix) for rule in rules)
+
+
 def is_export(name: str) -> bool:
     """
     Whether a name is that of a row in the table of exported symbols.

@@ -20,11 +20,12 @@ declaration is that of the kernels since 4.18, the first with BTF. To add a name
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from drgn import Type, TypeKind, alignof
 
 from btfdbg.arch import CACHE_LINE
+from btfdbg.vardb.name_patterns import without_length
 from btfdbg.variables.symbols import Symbol
 
 DECLARATIONS: dict[str, tuple[str, ...]] = {
@@ -152,22 +153,60 @@ def is_constant(name: str) -> bool:
     return name in CONSTANTS or name.startswith("PG_")
 
 
+def spelled(
+    declared: Sequence[str], known: Sequence[str], build: Callable[[str], Type | None]
+) -> list[str]:
+    """
+    Return declarations as the nearest kernels write them.
+
+    Two that differ in const or a typedef only are one to drgn, and not to who reads them:
+    ``block_class`` is const in 6.12 and was not in 6.1.
+
+    :param known: What kernels have under the name, the nearest first.
+    :param build: As of :func:`choose`.
+    """
+    shapes = {without_length(text): _shape(build(without_length(text))) for text in known}
+    written = []
+    for text in declared:
+        shape = _shape(build(text))
+        same = (known for known, found in shapes.items() if found and found == shape)
+        written.append(next(same, text))
+    return written
+
+
+def _shape(type_: Type | None) -> str:
+    """What is the same of types that differ in qualifiers, typedefs and an outer length only."""
+    parts = []
+    while type_ is not None:
+        type_ = type_.unaliased()
+        if type_.kind not in (TypeKind.POINTER, TypeKind.ARRAY):
+            tag = getattr(type_, "tag", None)
+            parts.append(f"{type_.kind} {tag or type_.unqualified().type_name()}")
+            break
+        first = not parts
+        length = None if type_.kind == TypeKind.POINTER or first else type_.length
+        parts.append(f"{type_.kind} {length}")
+        type_ = type_.type
+    return " of ".join(parts)
+
+
 def choose(
-    name: str,
+    declared: Sequence[str],
     symbol: Symbol,
     build: Callable[[str], Type | None],
     exists: Callable[[str], bool],
 ) -> tuple[str, Type] | str:
     """
-    Return the declaration of a name that fits its place, or why there is none.
+    Return the declaration that fits a place, or why there is none.
 
+    :param declared: Of :data:`DECLARATIONS`.
     :param build: a type from its text, ``None`` if this kernel lacks it.
     :param exists: whether the kernel's BTF has a type of that text, pointers as well.
     """
     missing = []
     fitting: list[tuple[str, Type]] = []
     reason = ""
-    for text in DECLARATIONS[name]:
+    for text in declared:
         type_ = build(text)
         if type_ is None:
             missing.append(text)

@@ -21,6 +21,7 @@ from btfdbg.program.session import Session
 from btfdbg.vardb.database import Database
 from btfdbg.variables import probed, shipped_database
 
+DECLARED = probed.DECLARATIONS
 CORES = Path(__file__).parents[2] / "corefiles"
 CORE_NAMES = ("6.1-amd64-hung.vmcore", "6.12-amd64-null.vmcore", "6.12-arm64-deadlock.vmcore")
 
@@ -197,7 +198,7 @@ def _build(text: str) -> drgn.Type | None:
     ],
 )
 def test_a_declaration_is_chosen_by_its_place(name: str, size: int, wanted: str) -> None:
-    chosen = probed.choose(name, _Place(size), _build, lambda text: True)
+    chosen = probed.choose(DECLARED[name], _Place(size), _build, lambda text: True)
     assert chosen[0] == wanted
 
 
@@ -211,7 +212,7 @@ def test_a_declaration_is_chosen_by_its_place(name: str, size: int, wanted: str)
     ],
 )
 def test_what_does_not_fit_is_refused_with_the_reason(name: str, place: _Place, why: str) -> None:
-    assert probed.choose(name, place, _build, lambda text: True) == why
+    assert probed.choose(DECLARED[name], place, _build, lambda text: True) == why
 
 
 @pytest.mark.parametrize("size", [8, 256])
@@ -223,9 +224,36 @@ def test_of_two_pointers_the_one_is_chosen_that_the_kernels_btf_has(
     irq_stack = prog.pointer_type(prog.struct_type("irq_stack", 16384, ()), size=8)
     made = {"struct irq_stack *": irq_stack, "void *": prog.pointer_type(prog.void_type(), size=8)}
     chosen = probed.choose(
-        "hardirq_stack_ptr", _Place(size), made.get, lambda text: exists or text == "void *"
+        DECLARED["hardirq_stack_ptr"],
+        _Place(size),
+        made.get,
+        lambda text: exists or text == "void *",
     )
     assert chosen[0] == ("struct irq_stack *" if exists else "void *")
+
+
+def test_a_declaration_is_spelled_as_the_nearest_kernel_does(session: Session) -> None:
+    assert session.variables is not None
+    build = session.variables._prepared().types.from_text
+
+    def spelled(declared: str, *known: str) -> str:
+        (found,) = probed.spelled((declared,), known, build)
+        return found
+
+    constant = "const struct bus_type"
+    assert spelled(constant, "struct bus_type", constant) == "struct bus_type"
+    assert spelled(constant, constant, "struct bus_type") == constant
+    assert spelled("struct pglist_data *[]", "pg_data_t *[16]") == "pg_data_t *[]"
+    # What drgn would take for something else is no other spelling.
+    others = (
+        "struct class",
+        "struct bus_type *",
+        "struct bus_type [2]",
+        "struct nothing_here",
+        "int",
+    )
+    assert spelled(constant, *others) == constant
+    assert spelled("struct nothing_here", "struct nothing_either") == "struct nothing_here"
 
 
 def test_every_probed_name_that_the_database_knows_has_that_type_there() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from btfdbg.vardb.name_patterns import Family, learn, patterns, prune, without_length
-from btfdbg.variables.macro_names import propose
+from btfdbg.variables.macro_names import has_type_of_its_own, propose
 
 
 def _learned(types: dict[str, str]) -> dict[str, Family]:
@@ -63,6 +63,12 @@ def test_only_the_outermost_length_is_left_open() -> None:
 def test_a_tracepoint_is_typed_by_its_macro() -> None:
     assert list(propose("__tracepoint_sched_switch", lambda _: False)) == ["struct tracepoint"]
     assert next(propose("__tpstrtab_abc", lambda _: False)) == "const char [4]"
+
+
+def test_a_tracepoint_of_bpf_s_is_of_a_type_that_nothing_else_has() -> None:
+    """Its kin by name (``*_getattr``) and what points to its first member are no evidence."""
+    assert has_type_of_its_own("__bpf_trace_tp_map_xfs_getattr")
+    assert not any(map(has_type_of_its_own, ("__tracepoint_a", "xfs_getattr", "__bpf_trace_a")))
 
 
 def test_a_trace_event_needs_its_companion() -> None:

@@ -266,3 +266,19 @@ def test_strings_that_modules_have_under_the_name_are_no_other_type() -> None:
     database = Database.from_text(TextDatabase((OLD, NEAR, NEW), entries))
     variables = make_variables(make_program(btf, bytes(memory)), btf, table, database)
     assert _given(variables, 0x2100, 0x2108) == ["const char [8]", "const char [8]"]
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_what_another_module_has_under_the_name_is_not_given_for_a_type_that_is_missing(
+    own: bool,
+) -> None:
+    """nf_tables' ``zero`` is a struct that 5.10's BTF lacks; mac80211's would hold."""
+    entries = [Entry("v", "ac", "int", frozenset((OLD.release, NEW.release)))]
+    if own:
+        entries.append(Entry("v", "", "struct of_a_module", frozenset((OLD.release,))))
+    btf = _btf()
+    table = Symbols(*BOUNDS, Sym("v", 0x200, 4))
+    database = Database.from_text(TextDatabase((OLD, NEAR, NEW), entries))
+    variables = make_variables(make_program(btf, bytes(0x8000)), btf, table, database)
+    assert _given(variables, 0x200) == [None if own else "int"]
+    assert not own or variables.cause("v") is Rejection.MISSING

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import drgn
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from btfdbg.cdecl import CDeclError
@@ -75,6 +75,7 @@ def _find(lines: list[tuple[str, int]], offset: int, size: int, memory: bytes) -
 
 
 @settings(deadline=None)
+@example([("const char [6]", 1)], 0, 5, b"no NU")
 @given(_LINES, st.integers(0, 64), st.integers(0, 96), st.binary(max_size=160))
 def test_a_type_that_is_given_fits_its_symbol(
     lines: list[tuple[str, int]], offset: int, size: int, memory: bytes
