@@ -13,13 +13,15 @@ Absolute per-CPU symbols (x86 before 6.15) do not move with KASLR.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from btfdbg.errors import DebugInfoError
 from btfdbg.kallsyms.listed import ListedTable
 from btfdbg.kallsyms.model import MAX_NAME, MAX_SYMBOLS, Sym
 from btfdbg.lazy_pattern import pattern
 from btfdbg.vmcore.vmcoreinfo import VmcoreInfo
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
 
 STEP = "kallsyms"
 _MAX_FILE = 1 << 29
@@ -48,6 +50,8 @@ def load_file(path: str | Path, info: VmcoreInfo | None = None) -> ListedTable:
         it is.
     :raises DebugInfoError: unreadable, no such file format, or of another kernel.
     """
+    from pathlib import Path  # slow to import, and most dumps have their own symbols
+
     path = Path(path)
     try:
         if path.stat().st_size > _MAX_FILE:

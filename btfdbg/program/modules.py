@@ -13,7 +13,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import drgn
@@ -30,6 +29,8 @@ from btfdbg.program.session import Session
 from btfdbg.vmcore.read_failures import unread
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from btfdbg.program.modules_dir import ModulesDir
 
 # CONFIG limits nothing here; the largest desktop kernels load a few hundred.

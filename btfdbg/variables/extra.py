@@ -19,13 +19,17 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
-from pathlib import Path
+from itertools import chain
 
 from btfdbg.btf import Btf, Kind, TypeId, kinds
 from btfdbg.btf.format import VERSION
 from btfdbg.errors import BtfFormatError, DebugInfoError
 from btfdbg.lazy_pattern import pattern
 from btfdbg.variables.var_offsets import AddressesOf, VarOffsets
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TAG = "btfdbg.base"
 _TAG = pattern(
@@ -75,11 +79,13 @@ def find_file(build_id: str, folders: Iterable[Path] = ()) -> Path | None:
         return None
     home = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
     system = os.environ.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share"
-    shared = [Path(f) / "btfdbg" / "btf-extra" for f in (home, *system.split(":"))]
-    for folder in (*folders, *shared):
-        path = folder / f"{build_id}.btf"
-        if path.is_file():
-            return path
+    shared = [os.path.join(f, "btfdbg", "btf-extra") for f in (home, *system.split(":"))]
+    for folder in chain(map(os.fspath, folders), shared):
+        path = os.path.join(folder, f"{build_id}.btf")
+        if os.path.isfile(path):
+            from pathlib import Path
+
+            return Path(path)
     return None
 
 

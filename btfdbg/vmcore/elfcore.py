@@ -15,7 +15,6 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator
-from pathlib import Path
 
 from btfdbg.errors import DebugInfoError
 from btfdbg.lazy_dataclass import dataclass
@@ -85,7 +84,7 @@ class ElfCore:
     :ivar order: ``<`` or ``>``, for ``struct``.
     """
 
-    path: Path
+    path: str | os.PathLike[str]
     size: int
     order: str
     segments: tuple[Segment, ...]
@@ -112,7 +111,7 @@ class ElfCore:
         """Yield every note that lies wholly in the file."""
         left = _MAX_NOTES
         count = 0
-        with self.path.open("rb") as f:
+        with open(self.path, "rb") as f:
             for s in self.segments:
                 if s.type != PT_NOTE or left <= 0 or s.offset >= self.size:
                     continue
@@ -154,13 +153,13 @@ class ElfCore:
         return found
 
 
-def read_elf(path: Path) -> ElfCore:
+def read_elf(path: str | os.PathLike[str]) -> ElfCore:
     """
     Read the headers of a 64-bit ELF file.
 
     :raises DebugInfoError: they are not believable or lie outside the file.
     """
-    with path.open("rb") as f:
+    with open(path, "rb") as f:
         size = f.seek(0, os.SEEK_END)
         f.seek(0)
         head = f.read(_EHDR_SIZE)

@@ -205,7 +205,7 @@ def _explain_kdump(info: DumpInfo, physical: int, where: str) -> tuple[Reason, s
         from btfdbg.vmcore.kdumppages import KdumpPages
 
         if not isinstance(pages, KdumpPages):
-            pages = KdumpPages(Kdump(info.path))
+            pages = KdumpPages(Kdump(info.file))
         held = pages.kdump.holds(physical)
     except (BtfdbgError, OSError):
         return Reason.UNKNOWN, f"{where} cannot be read"

@@ -19,7 +19,6 @@ import os
 import stat
 import struct
 from enum import Enum
-from pathlib import Path
 
 import drgn
 
@@ -30,6 +29,10 @@ from btfdbg.lazy_pattern import pattern
 from btfdbg.vmcore import lime, xencore
 from btfdbg.vmcore.memory import PhysicalMemory
 from btfdbg.vmcore.platforms import architecture_of, architecture_of_elf
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _HEADER_SIZE = 8192
 # A flattened file carries blocks of (offset, size, data) after its own header
@@ -58,7 +61,7 @@ class DumpInfo:
     """
     What is known of a dump as a file.
 
-    :ivar path: The file.
+    :ivar file: The file's name.
     :ivar format: Its format.
     :ivar architecture: Machine named in the header, if it names one; once the
         dump is open, the machine it was opened for.
@@ -72,7 +75,7 @@ class DumpInfo:
     :ivar memory: Physical memory of the file, where it does not need drgn.
     """
 
-    path: Path
+    file: str
     format: Format
     architecture: drgn.Architecture | None
     is_64_bit: bool = True
@@ -82,6 +85,13 @@ class DumpInfo:
     vmcoreinfo: bytes | None = field(default=None, compare=False, repr=False)
     remarks: tuple[tuple[str, str], ...] = ()
     memory: PhysicalMemory | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        from pathlib import Path  # 17 M of the 480 M instructions of a first object
+
+        return Path(self.file)
 
     @property
     def is_kdump(self) -> bool:
@@ -185,16 +195,16 @@ def identify(path: str | os.PathLike[str]) -> DumpInfo:
     :raises DebugInfoError: it is no dump that can be read; the message says
         what it is and the hint what to do.
     """
-    path = Path(path)
+    path = _plain(os.fspath(path))
     try:
         _refuse_special(path)
-        with path.open("rb") as f:
+        with open(path, "rb") as f:
             head = f.read(_HEADER_SIZE)
             size = f.seek(0, os.SEEK_END)
     except OSError as e:
         raise DebugInfoError(f"{path}: {e.strerror or e}", step="open") from e
     except ValueError as e:  # a NUL byte in the name
-        raise DebugInfoError(f"{os.fspath(path)!r}: {e}", step="open") from e
+        raise DebugInfoError(f"{path!r}: {e}", step="open") from e
     if not head:
         raise DebugInfoError(
             f"{path} is empty", step="open", hint="was there space left when it was written?"
@@ -202,14 +212,22 @@ def identify(path: str | os.PathLike[str]) -> DumpInfo:
     return identify_header(path, head, size)
 
 
-def _refuse_special(path: Path) -> None:
+def _plain(path: str) -> str:
+    """A path as :mod:`pathlib` spells it, which is slow to import."""
+    slashes = len(path) - len(path.lstrip("/"))
+    root = "/" * (slashes if slashes <= 2 else 1)  # POSIX: two may say something else
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    return root + "/".join(parts) or "."
+
+
+def _refuse_special(path: str) -> None:
     """
     Refuse what would block when it is read, and the running kernel.
 
     :raises DebugInfoError: it is neither a file nor a disk.
     :raises OSError: it is not there.
     """
-    st = path.stat()
+    st = os.stat(path)
     if stat.S_ISDIR(st.st_mode):
         raise DebugInfoError(f"{path} is a directory", step="open", hint="name the dump in it")
     if not stat.S_ISREG(st.st_mode) and not stat.S_ISBLK(st.st_mode):
@@ -218,8 +236,8 @@ def _refuse_special(path: Path) -> None:
         raise DebugInfoError(
             f"{path} is a {kind}, not a file", step="open", hint="save the dump to a file first"
         )
-    real = path.resolve()
-    if real.is_relative_to("/proc") and real.name != "vmcore":
+    real = os.path.realpath(path)
+    if real.startswith("/proc/") and os.path.basename(real) != "vmcore":
         raise DebugInfoError(
             f"{path} is the running kernel's, not a dump",
             step="open",
@@ -227,7 +245,7 @@ def _refuse_special(path: Path) -> None:
         )
 
 
-def identify_header(path: Path, head: bytes, size: int) -> DumpInfo:
+def identify_header(path: str, head: bytes, size: int) -> DumpInfo:
     """
     :func:`identify` for bytes already read.
 
@@ -269,7 +287,7 @@ def _beginning(head: bytes) -> str:
     return f"it begins with {head[:8].hex(' ')}"
 
 
-def _elf(path: Path, head: bytes) -> DumpInfo:
+def _elf(path: str, head: bytes) -> DumpInfo:
     if len(head) < 64:
         raise DebugInfoError(
             f"{path} is truncated: its ELF header has {len(head)} of 64 bytes", step="open"
@@ -298,7 +316,7 @@ def _elf(path: Path, head: bytes) -> DumpInfo:
     )
 
 
-def _kdump(path: Path, header: bytes, format_: Format) -> DumpInfo:
+def _kdump(path: str, header: bytes, format_: Format) -> DumpInfo:
     start = _UTSNAME_OFFSET + _UTSNAME_MACHINE * _UTSNAME_FIELD
     if len(header) < start + _UTSNAME_FIELD or not header.startswith(b"KDUMP   "):
         raise DebugInfoError(f"{path} is truncated inside its kdump header", step="open")

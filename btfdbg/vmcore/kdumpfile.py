@@ -13,7 +13,6 @@ import os
 import struct
 import weakref
 from collections.abc import Iterator
-from pathlib import Path
 
 from btfdbg.errors import DebugInfoError
 from btfdbg.lazy_dataclass import dataclass
@@ -115,7 +114,7 @@ class Kdump:
     :ivar size: Of the file as it is, in bytes.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: str | os.PathLike[str]) -> None:
         """:raises DebugInfoError: the header is damaged or cut off."""
         self.path = path
         self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

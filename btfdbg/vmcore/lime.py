@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import struct
-from pathlib import Path
 
 from btfdbg.errors import DebugInfoError
 from btfdbg.vmcore.memory import Extent
@@ -24,7 +23,7 @@ def is_lime(head: bytes) -> bool:
     return head[:4] in (MAGIC, _MAGIC_BIG) and len(head) >= 8
 
 
-def read_lime(path: Path) -> tuple[list[Extent], int]:
+def read_lime(path: str | os.PathLike[str]) -> tuple[list[Extent], int]:
     """
     Read the headers of a LiME image.
 
@@ -33,7 +32,7 @@ def read_lime(path: Path) -> tuple[list[Extent], int]:
     """
     extents: list[Extent] = []
     missing = 0
-    with path.open("rb") as f:
+    with open(path, "rb") as f:
         size = f.seek(0, os.SEEK_END)
         f.seek(0)
         at = 0

@@ -48,7 +48,7 @@ def open_live() -> tuple[drgn.Program, DumpInfo]:
         raise DebugInfoError(f"{_KCORE}: {_one_line(e)}", step="open") from e
     platform = prog.platform
     return prog, DumpInfo(
-        _KCORE,
+        str(_KCORE),
         Format.KCORE,
         platform.arch if platform is not None else None,
         vmcoreinfo_source=str(_KCORE),
@@ -90,7 +90,7 @@ def open_qemu(
         except Exception as e:  # as above
             raise DebugInfoError(f"{address}: {_one_line(e)}", step="open") from e
     return prog, DumpInfo(
-        Path(address),
+        str(Path(address)),
         Format.QEMU,
         platform.arch if platform is not None else None,
         vmcoreinfo_source=source,

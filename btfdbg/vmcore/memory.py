@@ -15,7 +15,6 @@ import os
 import weakref
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import Protocol
 
 import drgn
@@ -98,7 +97,7 @@ def without_overlaps(extents: Iterable[Extent]) -> list[Extent]:
 class FileMemory:
     """Physical memory that lies uncompressed in a file."""
 
-    def __init__(self, path: Path, extents: Iterable[Extent]) -> None:
+    def __init__(self, path: str | os.PathLike[str], extents: Iterable[Extent]) -> None:
         self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         weakref.finalize(self, os.close, self._fd)
         self.path = path

@@ -47,10 +47,10 @@ def open_elf(
     :param text: VMCOREINFO given by the user, else ``None``.
     :raises DebugInfoError: it cannot be opened; with a hint.
     """
-    core = read_elf(info.path)
+    core = read_elf(info.file)
     if not core.loads:
         raise DebugInfoError(f"{info.path} holds no memory: it has no PT_LOAD segment", step="open")
-    memory = FileMemory(info.path, core.extents())
+    memory = FileMemory(info.file, core.extents())
     info = replace(info, memory=memory)
     if core.missing:
         info = truncated(info, core.missing, memory.total)

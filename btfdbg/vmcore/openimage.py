@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
 import drgn
 
@@ -39,8 +38,8 @@ def open_raw(
     :param text: VMCOREINFO given by the user, else ``None``.
     :raises DebugInfoError: it cannot be opened; with a hint.
     """
-    size = os.stat(info.path).st_size or _device_size(info.path)
-    memory = FileMemory(info.path, (Extent(0, size, 0, size),))
+    size = os.stat(info.file).st_size or _device_size(info.file)
+    memory = FileMemory(info.file, (Extent(0, size, 0, size),))
 
     def layouts(of: VmcoreInfo) -> Iterator[PhysicalMemory]:
         return iter(rawimage.layouts(memory, of))
@@ -52,14 +51,14 @@ def open_lime(
     info: DumpInfo, platform: drgn.Platform | None, text: bytes | None
 ) -> tuple[drgn.Program, DumpInfo]:
     """Open a LiME image; parameters and errors as :func:`open_raw`."""
-    return _open_extents(info, platform, text, *read_lime(info.path))
+    return _open_extents(info, platform, text, *read_lime(info.file))
 
 
 def open_xen(
     info: DumpInfo, platform: drgn.Platform | None, text: bytes | None
 ) -> tuple[drgn.Program, DumpInfo]:
     """Open the dump of a Xen domain; parameters and errors as :func:`open_raw`."""
-    return _open_extents(info, platform, text, *read_xen(info.path))
+    return _open_extents(info, platform, text, *read_xen(info.file))
 
 
 def _open_extents(
@@ -69,7 +68,7 @@ def _open_extents(
     extents: Sequence[Extent],
     missing: int,
 ) -> tuple[drgn.Program, DumpInfo]:
-    memory = FileMemory(info.path, extents)
+    memory = FileMemory(info.file, extents)
     if missing:
         info = truncated(info, missing, memory.total)
     return _open(info, platform, text, memory, lambda _: iter((memory,)), "physical")
@@ -101,7 +100,7 @@ def _open(
             _require_no_other(info, text, memory, decide, unit)
     else:
         source = ""
-        texts, found = vmcoreinfo_cache.recover(info.path, memory, decide)
+        texts, found = vmcoreinfo_cache.recover(info.file, memory, decide)
     if not texts:
         raise without_vmcoreinfo(info, "", tuple(layouts(VmcoreInfo.parse(b""))))
     if found is None:
@@ -142,13 +141,13 @@ def _require_no_other(
 ) -> None:
     """Refuse the user's text, which does not fit, where one in memory does."""
     try:
-        own = vmcoreinfo_cache.recover(info.path, memory, decide)[1]
+        own = vmcoreinfo_cache.recover(info.file, memory, decide)[1]
     except DebugInfoError:
         return  # there are two
     if own is not None:
         raise of_another(info, VmcoreInfo.parse(text), own.candidate.info, source_of(own, unit))
 
 
-def _device_size(path: Path) -> int:
-    with path.open("rb") as f:
+def _device_size(path: str) -> int:
+    with open(path, "rb") as f:
         return f.seek(0, os.SEEK_END)

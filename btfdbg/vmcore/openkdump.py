@@ -50,7 +50,7 @@ def open_kdump(
     :param text: VMCOREINFO given by the user, else ``None``.
     :raises DebugInfoError: it cannot be opened; with a hint.
     """
-    kdump = Kdump(info.path)
+    kdump = Kdump(info.file)
     header = kdump.header
     if header.split:
         raise DebugInfoError(

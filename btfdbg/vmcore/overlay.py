@@ -53,7 +53,7 @@ def complete_memory(prog: drgn.Program, info: DumpInfo, vmcoreinfo: VmcoreInfo) 
     prog.cache[_CACHE_KEY] = True
     if info.format is Format.KCORE:
         return
-    core = read_elf(info.path) if info.format is Format.ELF else None
+    core = read_elf(info.file) if info.format is Format.ELF else None
     if core is not None and core.vmcoreinfo() is None:
         _add_physical(prog, info, core)
     if platform.arch is drgn.Architecture.RISCV64:

@@ -71,7 +71,7 @@ def set_core_dump(
     try:
         with not_lost():
             prog = drgn.Program(platform, vmcoreinfo=text)
-            prog.set_core_dump(path or info.path)
+            prog.set_core_dump(path or info.file)
     except Exception as e:  # drgn raises plain Exception for what it has no class for
         pass_on(e)
         raise cannot_open(info, e) from e
@@ -167,7 +167,7 @@ def recover_text(
     def decide(texts: list[Candidate]) -> Believed | None:
         return choose(texts, lambda _: iter((memory,)), architecture, evidence)
 
-    return vmcoreinfo_cache.recover(info.path, memory, decide)[1]
+    return vmcoreinfo_cache.recover(info.file, memory, decide)[1]
 
 
 def fits(text: bytes, platform: drgn.Platform | None, memory: PhysicalMemory) -> bool:

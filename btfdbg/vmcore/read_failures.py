@@ -286,7 +286,7 @@ def _holes(info: DumpInfo) -> Iterator[tuple[int, int]]:
         from btfdbg.vmcore.kdumppages import KdumpPages
 
         pages = info.memory
-        yield from _bitmap_holes(pages.kdump if isinstance(pages, KdumpPages) else Kdump(info.path))
+        yield from _bitmap_holes(pages.kdump if isinstance(pages, KdumpPages) else Kdump(info.file))
     elif isinstance(info.memory, FileMemory):
         padding = _S390_PADDING if info.architecture is drgn.Architecture.S390X else 0
         yield from _gaps((e.address, e.end + padding) for e in info.memory.extents)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Callable
-from pathlib import Path
 
 from btfdbg.cache import Cache, CacheKey
 from btfdbg.vmcore.memory import PhysicalMemory
@@ -28,7 +27,7 @@ Decide = Callable[[list[Candidate]], Believed | None]
 
 
 def recover(
-    path: Path, memory: PhysicalMemory, decide: Decide
+    path: str, memory: PhysicalMemory, decide: Decide
 ) -> tuple[list[Candidate], Believed | None]:
     """
     Find VMCOREINFO in a dump's memory.
@@ -37,7 +36,7 @@ def recover(
     :return: The texts looked at, and the one that was chosen.
     :raises DebugInfoError: what ``decide`` raises.
     """
-    label = f"looking for VMCOREINFO in {path.name}"
+    label = f"looking for VMCOREINFO in {os.path.basename(path)}"
     if memory.total < _LEAST:
         texts = candidates(memory, label)
         return texts, decide(texts)
@@ -57,9 +56,9 @@ def recover(
     return texts, found
 
 
-def _key(path: Path) -> CacheKey:
+def _key(path: str | os.PathLike[str]) -> CacheKey:
     """A dump by its size and a few pages: it may be renamed, copied or touched."""
-    with path.open("rb", buffering=0) as file:
+    with open(path, "rb", buffering=0) as file:
         size = file.seek(0, os.SEEK_END)
         step = max(1, size // _SAMPLES)
         places = range(0, max(1, size), step)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 import struct
-from pathlib import Path
 from typing import BinaryIO
 
 from btfdbg.errors import DebugInfoError
@@ -47,14 +46,14 @@ def is_xen(head: bytes) -> bool:
     return bool(segments == 0 and sections > 0)
 
 
-def read_xen(path: Path) -> tuple[list[Extent], int]:
+def read_xen(path: str | os.PathLike[str]) -> tuple[list[Extent], int]:
     """
     Read where which physical memory lies.
 
     :return: The ranges, and the bytes of them beyond the end of the file.
     :raises DebugInfoError: the file is damaged, or the domain is paravirtualised.
     """
-    with path.open("rb") as f:
+    with open(path, "rb") as f:
         size = f.seek(0, os.SEEK_END)
         order, sections = _sections(path, f, size)
         note, pages = sections.get(".note.Xen"), sections.get(".xen_pages")
@@ -84,7 +83,9 @@ def read_xen(path: Path) -> tuple[list[Extent], int]:
     return extents, max(0, min(count * page, end - size))
 
 
-def _sections(path: Path, f: BinaryIO, size: int) -> tuple[str, dict[str, _Section]]:
+def _sections(
+    path: str | os.PathLike[str], f: BinaryIO, size: int
+) -> tuple[str, dict[str, _Section]]:
     """The byte order, and the sections by name; the first of a name counts."""
     f.seek(0)
     head = f.read(_EHDR_SIZE)
@@ -133,7 +134,13 @@ def _header(f: BinaryIO, order: str, section: _Section) -> tuple[int, int, int]:
 
 
 def _extents(
-    path: Path, f: BinaryIO, order: str, at: int, count: int, pages: int, page: int
+    path: str | os.PathLike[str],
+    f: BinaryIO,
+    order: str,
+    at: int,
+    count: int,
+    pages: int,
+    page: int,
 ) -> list[Extent]:
     """Put consecutive frames whose pages follow each other in the file together."""
     found: list[Extent] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from pathlib import Path
 
@@ -60,7 +61,7 @@ def test_a_kernel_left_out_leaves_no_names_and_no_families() -> None:
 
 
 def test_the_shipped_database_is_whole_and_under_a_megabyte() -> None:
-    assert BUILTIN.stat().st_size < 1_000_000
+    assert os.stat(BUILTIN).st_size < 1_000_000
     database = Database.load()
     series = {kernel.series for kernel in database.kernels}
     assert {"5.10", "6.1", "6.12", "7.2"} <= series

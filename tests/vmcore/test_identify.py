@@ -6,12 +6,13 @@ import os
 import random
 import socket
 import struct
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
 from btfdbg.errors import DebugInfoError
 from btfdbg.vmcore import Format, identify, open_core
+from btfdbg.vmcore.identify import _plain
 
 from . import tiny
 from .tiny import ARCHES, X86_64, Kernel
@@ -246,3 +247,8 @@ def test_vmcoreinfo_by_hand_that_is_none_is_refused(tmp_path: Path) -> None:
     for text in (b"", b"hello", b"OSRELEASE=6.1\n", b"OSRELEASE=" + b"x" * (1 << 20)):
         with pytest.raises(DebugInfoError, match="--vmcoreinfo"):
             open_core(path, vmcoreinfo=text)
+
+
+def test_path_is_spelled_as_pathlib_does() -> None:
+    for path in ("a", "./a", "a//b/./c/", "/a/", "//a", "///a", "/", "//", "", ".", "..", "a/../b"):
+        assert _plain(path) == str(PurePosixPath(path))

@@ -147,7 +147,7 @@ def _variables(args: argparse.Namespace) -> None:
     text = TextDatabase.read(*(path for path in (source, curated) if path.exists()))
     database = Database.from_text(text)
     packed = database.pack()
-    output = args.output or BUILTIN
+    output = args.output or Path(BUILTIN)
     output.parent.mkdir(exist_ok=True)
     output.write_bytes(packed)
     print(
