@@ -196,7 +196,7 @@ class Cache:
             base = os.path.join(os.path.expanduser("~"), ".cache")
         return cls(os.path.join(base, "btfdbg") if os.path.isabs(base) else None)
 
-    def load(self, key: CacheKey, kind: str) -> memoryview | None:
+    def load(self, key: CacheKey, kind: str) -> bytes | None:
         """
         Return what was stored under a key and kind, whole and undamaged, or ``None``.
 
@@ -254,7 +254,7 @@ class Cache:
             os.close(folder)
         return True
 
-    def load_of(self, subject: bytes | memoryview, key: CacheKey, kind: str) -> memoryview | None:
+    def load_of(self, subject: bytes | memoryview, key: CacheKey, kind: str) -> bytes | None:
         """
         Return what :meth:`store_of` kept about these very bytes, or ``None``.
 
@@ -323,45 +323,39 @@ def _name(key: CacheKey, kind: str) -> str:
     return f"{kind}-{_digest(key, kind)[:16].hex()}{_SUFFIX}"
 
 
-def _read(folder: int, name: str, digest: bytes) -> memoryview | None:
+def _read(folder: int, name: str, digest: bytes) -> bytes | None:
     fd = _open_entry(folder, name)
     if fd is None:
         return None
     try:
         # Read, not mapped: a file that is cut under a mapping kills the process.
-        size = os.fstat(fd).st_size
-        if size > MAX_ENTRY + _HEADER.size:
-            return None
-        raw = os.read(fd, size + 1)
+        return _payload(fd, os.fstat(fd).st_size - _HEADER.size, _MAGIC, digest)
     finally:
         os.close(fd)
-    if len(raw) < _HEADER.size:
-        return None
-    magic, version, crc, size, written_for = _HEADER.unpack_from(raw)
-    data = memoryview(raw)[_HEADER.size :]
-    if (magic, version, size, written_for) != (_MAGIC, _VERSION, len(data), digest):
-        return None
-    return data if zlib.crc32(data) == crc else None
 
 
-def _read_of(
-    folder: int, name: str, digest: bytes, subject: bytes | memoryview
-) -> memoryview | None:
+def _payload(fd: int, size: int, magic: bytes, digest: bytes) -> bytes | None:
+    """What follows the header, where a file is at its start; not a view, which callers copy."""
+    if not 0 <= size <= MAX_ENTRY:
+        return None
+    header = os.read(fd, _HEADER.size)
+    if len(header) != _HEADER.size:
+        return None
+    found, version, crc, written, written_for = _HEADER.unpack(header)
+    if (found, version, written, written_for) != (magic, _VERSION, size, digest):
+        return None
+    data = os.read(fd, size)
+    return data if len(data) == size and zlib.crc32(data) == crc else None
+
+
+def _read_of(folder: int, name: str, digest: bytes, subject: bytes | memoryview) -> bytes | None:
     fd = _open_entry(folder, name)
     if fd is None:
         return None
     try:
         rest = os.fstat(fd).st_size - _HEADER.size - len(subject)
-        if not 0 <= rest <= MAX_ENTRY:
-            return None
-        raw = os.read(fd, _HEADER.size + rest)
-        if len(raw) != _HEADER.size + rest:
-            return None
-        magic, version, crc, size, written_for = _HEADER.unpack_from(raw)
-        data = memoryview(raw)[_HEADER.size :]
-        if (magic, version, size, written_for) != (_MAGIC_OF, _VERSION, rest, digest):
-            return None
-        if zlib.crc32(data) != crc:
+        data = _payload(fd, rest, _MAGIC_OF, digest)
+        if data is None:
             return None
         for at in range(0, len(subject), _PIECE):
             # As bytes: two views are compared item by item, which takes 20 times as long.

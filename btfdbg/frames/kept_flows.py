@@ -277,7 +277,7 @@ def kept_flows(
         return None
     key = CacheKey.of(build_id, sizes=(start,), pages=(makers, capstone))
     kept = cache.load(key, _KIND)
-    flows = KeptFlows() if kept is None else KeptFlows.unpack(kept)
+    flows = KeptFlows() if kept is None else KeptFlows.unpack(memoryview(kept))
     cache.store_in_the_end(owner, key, _KIND, flows)
     return flows
 

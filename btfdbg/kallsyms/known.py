@@ -133,7 +133,7 @@ def remember(owner: object, cache: Cache | None, build_id: str, count: int) -> P
         return None
     key = CacheKey.of(build_id, sizes=(count,))
     kept = cache.load(key, _KIND)
-    positions = Positions() if kept is None else Positions.unpack(bytes(kept))
+    positions = Positions() if kept is None else Positions.unpack(kept)
     cache.store_in_the_end(owner, key, _KIND, positions)
     return positions
 
@@ -159,6 +159,6 @@ def remember_found(
         return None
     key = CacheKey.of(build_id, sizes=(count,), pages=pages)
     kept = cache.load(key, _KIND_FOUND)
-    found = Found() if kept is None else Found.unpack(bytes(kept), count)
+    found = Found() if kept is None else Found.unpack(kept, count)
     cache.store_in_the_end(owner, key, _KIND_FOUND, found)
     return found

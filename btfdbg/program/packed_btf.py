@@ -42,13 +42,13 @@ def read(session: Session, address: int, size: int, cache: Cache | None = None) 
     :raises drgn.FaultError: as ``Program.read()``.
     """
     found = from_pages(session, address, size, _KIND, cache)
-    data: bytes = session.prog.read(address, size) if found is None else bytes(found)
+    data: bytes = session.prog.read(address, size) if found is None else found
     return data
 
 
 def from_pages(
     session: Session, address: int, size: int, kind: str, cache: Cache | None = None
-) -> bytes | memoryview | None:
+) -> bytes | None:
     """
     Memory of the kernel's image out of the file's pages, without drgn.
 

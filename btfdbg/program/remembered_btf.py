@@ -37,10 +37,10 @@ def parse(data: bytes, build_id: str, cache: Cache | None = None) -> Btf:
         return Btf.parse(data)
     key = CacheKey.of(build_id, sizes=(len(data),))
     kept = cache.load_of(data, key, _INDEX)
-    index = None if kept is None else RecordIndex.unpack(kept[_TOKEN:])
+    index = None if kept is None else RecordIndex.unpack(memoryview(kept)[_TOKEN:])
     btf = Btf.parse(data, index=index)
     if kept is not None and index is not None:
-        token = bytes(kept[:_TOKEN])
+        token = kept[:_TOKEN]
     else:
         token = os.urandom(_TOKEN)
         if not cache.store_of(data, key, _INDEX, token + RecordIndex.pack(btf)):
@@ -51,5 +51,5 @@ def parse(data: bytes, build_id: str, cache: Cache | None = None) -> Btf:
 
 def _remember_names(btf: Btf, cache: Cache, key: CacheKey) -> None:
     kept = cache.load(key, _NAMES)
-    btf.known_names = KnownNames() if kept is None else KnownNames.unpack(bytes(kept))
+    btf.known_names = KnownNames() if kept is None else KnownNames.unpack(kept)
     cache.store_in_the_end(btf, key, _NAMES, btf.known_names)

@@ -18,7 +18,6 @@ import struct
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
-from pathlib import Path
 from typing import TypeVar, overload
 
 from btfdbg.cache import Cache, CacheKey
@@ -28,7 +27,7 @@ from btfdbg.vardb.layout import Column, Found, SortedList, SortedTexts, Texts
 from btfdbg.vardb.name_patterns import Family, learn, patterns, prune
 from btfdbg.vardb.textdb import AnnotatedType, Kernel, TextDatabase, TrailingZeros
 
-BUILTIN = Path(__file__).parent / "data" / "variables.db"
+BUILTIN = os.path.join(os.path.dirname(__file__), "data", "variables.db")
 _MAGIC = b"btfdbgV\n"
 _VERSION = 2
 _HEADER = struct.Struct("<8sIIII")  # magic, version, bytes unpacked, bytes packed, CRC-32
@@ -69,7 +68,7 @@ class _Sets:
         types: Texts,
         modules: Texts,
         masks: Sequence[int],
-        lengths: memoryview,
+        lengths: bytes,
         rows: tuple[Column, Column, Column],
     ) -> None:
         self._types, self._modules, self._masks = types, modules, masks
@@ -337,9 +336,9 @@ class Database:
         return cls._believed(_content(data, origin), origin)
 
     @classmethod
-    def _believed(cls, content: bytes, origin: str, start: int = 0) -> Database:
+    def _believed(cls, content: bytes, origin: str) -> Database:
         try:
-            return cls._from_content(content, start)
+            return cls._from_content(content)
         except (
             ValueError, LookupError, TypeError, struct.error, ArithmeticError, MemoryError,
             RecursionError,
@@ -347,11 +346,10 @@ class Database:
             raise _damaged(origin, e) from e
 
     @classmethod
-    def _from_content(cls, content: bytes, start: int) -> Database:
-        """The parts that bytes hold from a place on."""
+    def _from_content(cls, content: bytes) -> Database:
         view = memoryview(content)
         spans = []
-        at = start
+        at = 0
         while at < len(content):
             (size,) = struct.unpack_from("<I", content, at)
             at += 4
@@ -376,7 +374,7 @@ class Database:
         tails = {e: TrailingZeros(int(z), int(a), int(t)) for z, a, t, e in _rows(part(), 4)}
         names = SortedTexts(*blocks(), name_count)
         sets = Column(part(), name_count)
-        lengths = part()
+        lengths = bytes(part())  # added up in a third of the time that a view takes
         row_count = sum(lengths)
         rows = (
             Column(part(), row_count),
@@ -390,7 +388,7 @@ class Database:
         return cls(kernels, names, sets, candidates, families, tails)
 
     @classmethod
-    def load(cls, path: Path = BUILTIN, cache: Cache | None = None) -> Database:
+    def load(cls, path: str | os.PathLike[str] = BUILTIN, cache: Cache | None = None) -> Database:
         """
         Read a compiled file.
 
@@ -398,7 +396,7 @@ class Database:
         :raises DebugInfoError: it is missing, or as :meth:`unpack`.
         """
         try:
-            with path.open("rb", buffering=0) as file:
+            with open(path, "rb", buffering=0) as file:
                 size = os.fstat(file.fileno()).st_size
                 header = file.read(_HEADER.size)
                 # The header has the size and checksum of what is in the file.
@@ -410,13 +408,12 @@ class Database:
                 f"{path}: {e.strerror}", step="vars", hint="the installation is incomplete"
             ) from e
         if cache is not None and kept is not None:
-            whole = kept.obj
-            assert isinstance(whole, bytes)  # what was read; no copy of 3 MB
             try:
-                return cls._believed(whole, str(path), len(whole) - len(kept))
+                return cls._believed(kept, str(path))
             except DebugInfoError:
                 cache.forget(key, _CACHE_KIND)
-                data = path.read_bytes()
+                with open(path, "rb") as file:
+                    data = file.read()
         content = _content(data, str(path))
         found = cls._believed(content, str(path))
         if cache is not None:

@@ -75,9 +75,9 @@ class KeptHeader:
         end = _HEAD.size + _HEAD.unpack_from(data)[0]
         if end > len(data):
             return None
-        said = bytes(data[_HEAD.size : end]).decode("utf-8", "surrogateescape")
+        said = data[_HEAD.size : end].decode("utf-8", "surrogateescape")
         remarks += said.split("\0") if said else ()
-        return data[end:]
+        return memoryview(data)[end:]
 
     def keep(self, chunks: Iterable[bytes], remarks: list[str]) -> Iterator[bytes]:
         """

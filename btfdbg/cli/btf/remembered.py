@@ -51,7 +51,7 @@ def parse(data: bytes | mmap) -> Btf:
     start = header.hdr_len + header.type_off
     types = raw[start : start + header.type_len]
     kept = cache.load_of(types, key, _KIND)
-    index = None if kept is None else RecordIndex.unpack(kept)
+    index = None if kept is None else RecordIndex.unpack(memoryview(kept))
     btf = Btf.parse(data, index=index)
     if index is None:
         cache.store_of(types, key, _KIND, RecordIndex.pack(btf))

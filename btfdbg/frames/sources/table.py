@@ -282,7 +282,7 @@ def _unpacked(frame: bytes, size: int, header: bytes, cache: Cache | None) -> by
     key = CacheKey.of("", sizes=(len(frame),), pages=(header,))
     kept = None if cache is None else cache.load(key, _CACHE_KIND)
     if kept is not None and len(kept) == size:
-        return bytes(kept)
+        return kept
     import zstandard
 
     try:
