@@ -22,6 +22,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
+# Of one type in so many each is looked for; that takes less time than to mark all.
+_RARE = 16
+
 
 class Flat:
     """
@@ -43,6 +46,8 @@ class Flat:
         """
         self.btf = btf
         self.count = btf.type_cnt
+        # Made once: out of a range each kind would make them anew.
+        self._ids = list(range(self.count))
         self.offsets: list[int] = [0]
         kinds = [b"\0"]
         parts: list[bytes] = []
@@ -107,7 +112,14 @@ class Flat:
         """Return the ids of some kinds, ascending."""
         wanted = frozenset(kinds)
         mask = self.kinds.translate(bytes(kind in wanted for kind in range(256)))
-        return list(compress(range(self.count), mask)) if any(mask) else []
+        if mask.count(1) * _RARE > self.count:
+            return list(compress(self._ids, mask))
+        out = []
+        at = mask.find(1)
+        while at >= 0:
+            out.append(at)
+            at = mask.find(1, at + 1)
+        return out
 
     def starts(self, ids: Iterable[int]) -> list[int]:
         """Return the words at which some records start."""
@@ -133,9 +145,9 @@ class Flat:
 
     def select(self, ids: Sequence[int]) -> tuple[memoryview, bytes]:
         """Return the words of some types' records, one after the other, and their roles."""
-        roles = self.roles
-        places = zip(self.starts(ids), self.ends(ids), strict=True)
-        words = memoryview(b"".join(self.bodies(ids, 0))).cast("I")
+        data, roles = self.data, self.roles
+        places = list(zip(self.starts(ids), self.ends(ids), strict=True))
+        words = memoryview(b"".join([data[4 * at : 4 * end] for at, end in places])).cast("I")
         return words, b"".join([roles[at:end] for at, end in places])
 
     def referrers(self, ids: Sequence[int], seen_as: Sequence[int]) -> dict[int, list[int]]:

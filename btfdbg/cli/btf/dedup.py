@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import sys
 
-from btfdbg.btf.dedup.dedup import dedup_with_map
-from btfdbg.cli.btf.common import add_file, open_args
+from btfdbg.btf.dedup.dedup import PreparedBase, dedup_with_map
+from btfdbg.cli.btf.common import add_file, keep_until_the_end, open_args
 from btfdbg.cli.btf.elfout import add_outputs, read_section, write_outputs
 
 TYPE_CHECKING = False
@@ -25,7 +25,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     btf = open_args(args)
-    result = dedup_with_map(btf)
+    prepared = None
+    if btf.base is not None:
+        prepared = PreparedBase(btf.base)
+        keep_until_the_end(prepared)
+    result = dedup_with_map(btf, prepared)
     out, ext = result.btf, None
     data = read_section(args.file, ".BTF.ext") if args.into is not None else None
     if data is not None:
