@@ -141,7 +141,7 @@ class _Have:
             return
         if result.crash.source == "log" and result.crash.kind == "snapshot":
             # A text that tells of nothing is no crash; nor is a README among the dumps.
-            skipped = "it holds no report of a crash"
+            skipped = f"it{result.crash.verdict.removeprefix('The log').rstrip('.')}"
             self.errors.append(Result(replace(result.found, skipped=skipped), None))
             return
         self.crashes.append(result.crash)

@@ -74,6 +74,27 @@ def test_dump_speaks_for_its_log() -> None:
     assert [one.path for one in only.duplicates] == ["a-dmesg"]
 
 
+def test_what_only_a_log_is_like_joins_no_dump() -> None:
+    """A dump knows why it was panicked by hand; its log is like that of any such panic."""
+    plain, frozen = signature_of("sysrq", (), "SysRq"), signature_of("sysrq", (), "SysRq, with x")
+    crashes = [
+        Crash("a/vmcore", "sysrq", frozen, identity="a", source="dump"),
+        Crash("a/dmesg", "sysrq", plain, identity="a"),
+        Crash("b/vmcore", "sysrq", plain, identity="b", source="dump"),
+        Crash("c/dmesg", "sysrq", plain, identity="c"),
+    ]
+    for ordered in (crashes, crashes[::-1]):
+        found = group(ordered)
+        assert {one.title: one.count for one in found} == {frozen.title: 1, plain.title: 2}
+        assert [[c.path for c in one.duplicates] for one in found].count(["a/dmesg"]) == 1
+
+
+def test_a_log_speaks_for_a_dump_that_names_nobody() -> None:
+    dump = crash("vmcore", "", identity="x", source="dump")
+    (only,) = group([dump, crash("dmesg", "f", identity="x"), crash("other", "f")])
+    assert only.count == 2
+
+
 def test_what_a_group_says() -> None:
     (only,) = group(
         [

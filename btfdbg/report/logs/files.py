@@ -21,16 +21,23 @@ from btfdbg.report.logs.wall_clock import Mark, WallClock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any, BinaryIO, Literal
 
     from btfdbg.report.event import Event
 
 MAX_TEXT = 4 << 30  # characters of one log that are looked at
+_GAP = 64  # zeros from which on a file begins with a gap
+_MAX_GAP = 64 << 20  # zeros in front of a text
+_PACKED = 1 << 14  # bytes that are unpacked at once
 _MAX_PARTS = 64 << 20  # of a pstore's text, which is put in order as a whole
 
+_UNPACKERS = ("zlib", "_lzma", "lzma", "zstd", "zstandard")
+_MAGICS = (b"\x1f\x8b", b"\xfd7zXZ\x00", b"BZh", b"\x28\xb5\x2f\xfd")
 _DUMPS = (b"KDUMP   ", b"makedumpfile", b"DISKDUMP", b"EMiL")
 _ELF, _ET_CORE = b"\x7fELF", 4
+_AT_LINES = pattern(r"\0+(?=[\r\n])|(?<=[\r\n])\0+")
+_GAPS = pattern(r"^\0+|\0{8,}|\0+(?=[\r\n])|(?<=[\r\n])\0+")
 _PART = pattern(r"^(?:\w+#\d+ Part(\d+))\r?$", re.MULTILINE)
 
 
@@ -79,16 +86,36 @@ def is_dump(start: bytes) -> bool:
 
 def beginning(path: str) -> bytes:
     """
-    Return a file's first bytes, unpacked if it is packed.
+    Return a file's first bytes, unpacked if it is packed and anything of it can be.
+
+    Zeros in front of a text are passed over.
 
     :raises OSError: It cannot be read.
     """
     with open(path, "rb", opener=_open_file) as f:
         start = f.read(1 << 12)
         try:
-            return next(_unpacked(f, start), b"")[: 1 << 12]
+            return _first(_unpacked(f, start)) or start
         except Exception:  # damaged packing: reading it will say so
             return start
+
+
+def _first(pieces: Iterator[bytes]) -> bytes:
+    """The first bytes that are no zeros, else zeros; bzip2 begins with pieces of nothing."""
+    zeros = 0
+    for piece in pieces:
+        if piece.strip(b"\0"):
+            gap = zeros or not piece[:_GAP].strip(b"\0")
+            return (piece.lstrip(b"\0") if gap else piece)[: 1 << 12]
+        zeros += len(piece)
+        if zeros > _MAX_GAP:
+            break
+    return bytes(min(zeros, 1 << 12))
+
+
+def is_packed(start: bytes) -> bool:
+    """Say whether a file's first bytes are those of what :func:`read_log` unpacks."""
+    return start.startswith(_MAGICS)
 
 
 def read_log(path: str) -> Log:
@@ -124,7 +151,7 @@ def _read(f: BinaryIO, name: str) -> Log:
     cut = ""
     size = 0
     try:
-        for piece in _of_kernel(_texts(_unpacked(f, start))):
+        for piece in _of_kernel(_texts(_bounded(_unpacked(f, start)))):
             size += len(piece)
             if size > MAX_TEXT:
                 cut = f"only the first {MAX_TEXT >> 20} MiB were looked at"
@@ -133,11 +160,21 @@ def _read(f: BinaryIO, name: str) -> Log:
             clock.feed(piece)
     except (EOFError, OSError, ValueError) as e:
         cut = f"reading ended after {size} characters: {e}"
-    except Exception as e:  # lzma and zstandard have errors of their own
-        if type(e).__module__.partition(".")[0] not in ("_lzma", "lzma", "zstd", "zstandard"):
+    except Exception as e:  # zlib, lzma and zstandard have errors of their own
+        if type(e).__module__.partition(".")[0] not in _UNPACKERS:
             raise
         cut = f"reading ended after {size} characters: {e}"
     return Log(tuple(reader.finish()), reader.left_out, cut, tuple(clock.marks))
+
+
+def _bounded(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Pieces up to a bound: a gap of any size is next to no text."""
+    size = 0
+    for piece in pieces:
+        size += len(piece)
+        if size > MAX_TEXT:
+            raise ValueError(f"only the first {MAX_TEXT >> 20} MiB were looked at")
+        yield piece
 
 
 def _of_kernel(texts: Iterator[str]) -> Iterator[str]:
@@ -168,11 +205,11 @@ def _texts(pieces: Iterator[bytes]) -> Iterator[str]:
 
     start = next(pieces, b"")
     decoder = getincrementaldecoder(_encoding(start))("replace")
-    first = decoder.decode(start)
+    first = _without_gaps(decoder.decode(start))
     if "\r" in first[:4096] and "\n" not in first:  # a terminal that never fed a line
         yield first.replace("\r", "\n")
         for piece in pieces:
-            yield decoder.decode(piece).replace("\r", "\n")
+            yield _without_gaps(decoder.decode(piece)).replace("\r", "\n")
         return
     if _PART.match(first):
         texts = [first]
@@ -186,7 +223,7 @@ def _texts(pieces: Iterator[bytes]) -> Iterator[str]:
     else:
         yield first
     for piece in pieces:
-        yield decoder.decode(piece)
+        yield _without_gaps(decoder.decode(piece))
     yield decoder.decode(b"", final=True)
 
 
@@ -209,8 +246,21 @@ def text_at_start(start: bytes) -> str | None:
     >>> text_at_start("[    1.000000] x".encode("utf-16-le"))
     '[    1.000000] x'
     """
-    text = start.decode(_encoding(start), "replace")
+    if not start.strip(b"\0"):
+        return None
+    text = _AT_LINES.sub("\n", start.decode(_encoding(start), "replace"))
     return None if "\0" in text[:256] else text
+
+
+def _without_gaps(text: str) -> str:
+    """
+    Return a text without what is no text in it.
+
+    A machine that loses its power leaves zeros where the file's last blocks were to be written,
+    a rotation behind the writer's back leaves them at the start, and terminals get some after
+    each line.
+    """
+    return text if "\0" not in text else _GAPS.sub("\n", text)
 
 
 def _unpacked(f: BinaryIO, start: bytes) -> Iterator[bytes]:
@@ -219,15 +269,15 @@ def _unpacked(f: BinaryIO, start: bytes) -> Iterator[bytes]:
     if start.startswith(b"\x1f\x8b"):
         import zlib
 
-        yield from _inflate(source, zlib.decompressobj(31))
+        yield from _inflate(source, lambda: zlib.decompressobj(31))
     elif start.startswith(b"\xfd7zXZ\x00"):
         import lzma
 
-        yield from _inflate(source, lzma.LZMADecompressor(memlimit=256 << 20))
+        yield from _inflate(source, lambda: lzma.LZMADecompressor(memlimit=256 << 20))
     elif start.startswith(b"BZh"):
         import bz2
 
-        yield from _inflate(source, bz2.BZ2Decompressor())
+        yield from _inflate(source, bz2.BZ2Decompressor)
     elif start.startswith(b"\x28\xb5\x2f\xfd"):
         import zstandard
 
@@ -241,10 +291,21 @@ def _unpacked(f: BinaryIO, start: bytes) -> Iterator[bytes]:
             yield piece
 
 
-def _inflate(source: _Joined, unpacker: Any) -> Iterator[bytes]:
-    """Unpack in bounded pieces, whatever the ratio."""
+def _inflate(source: _Joined, unpacker_of: Callable[[], Any]) -> Iterator[bytes]:
+    """
+    Unpack in bounded pieces, whatever the ratio.
+
+    What was packed in parts, or had another file appended, is several streams one behind the
+    other; zeros behind the last fill a block.
+    """
+    unpacker = unpacker_of()
     keeps_rest = hasattr(unpacker, "needs_input")  # xz's and bzip2's; zlib's gives it back
-    while packed := source.read(1 << 14):
+    begun = False
+    packed = source.read(_PACKED)
+    while packed:
+        if not begun:
+            packed = packed.lstrip(b"\0")
+        begun = begun or bool(packed)
         yield unpacker.decompress(packed, CHUNK)
         if keeps_rest:
             while not unpacker.eof and not unpacker.needs_input:
@@ -252,9 +313,13 @@ def _inflate(source: _Joined, unpacker: Any) -> Iterator[bytes]:
         else:
             while unpacker.unconsumed_tail:
                 yield unpacker.decompress(unpacker.unconsumed_tail, CHUNK)
+        packed = b""
         if unpacker.eof:
-            return
-    raise EOFError("it ends inside its compressed data")
+            packed = unpacker.unused_data
+            unpacker, begun = unpacker_of(), False
+        packed = packed or source.read(_PACKED)
+    if begun:
+        raise EOFError("it ends inside its compressed data")
 
 
 class _Joined:

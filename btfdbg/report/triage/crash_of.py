@@ -156,8 +156,11 @@ def _crash(path: str, log: Log, host: str = "", release: str = "") -> Crash:
     event = main_event(log.events)
     host = "" if host in ("(none)", "localhost") else host
     if event is None:
+        nothing = verdict(())
+        if log.cut:
+            nothing = f"{nothing.rstrip('.')}, as far as it goes: {log.cut}."
         return Crash(
-            path, "snapshot", signature_of("snapshot", ()), verdict(()), release, host or where,
+            path, "snapshot", signature_of("snapshot", ()), nothing, release, host or where,
             when=when,
         )  # fmt: skip
     return Crash(

@@ -14,7 +14,7 @@ import re
 import stat
 
 from btfdbg.lazy_dataclass import dataclass
-from btfdbg.report.logs.files import beginning, is_dump, text_at_start
+from btfdbg.report.logs.files import beginning, is_dump, is_packed, text_at_start
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _DUMP_NAME = re.compile(
 )
 # Two lines with the kernel's time stamps: a log under whatever name.
 _LINES = re.compile(r"^(?:<\d+>)?\[ *\d+\.\d{6}\].*\n(?:<\d+>)?\[ *\d+\.\d{6}\]", re.MULTILINE)
-_PACKED = re.compile(r"\.(?:gz|xz|zst|zstd)$")
+_PACKED = re.compile(r"\.(?:gz|xz|zst|zstd|bz2)$")
 _UNFINISHED = re.compile(r".*(?:-incomplete|\.incomplete|\.part|\.tmp|\.partial)(?:\.\w+)?")
 
 
@@ -150,10 +150,13 @@ def _judge(path: str, named: bool, seen: set[tuple[int, int]]) -> Found | None:
     telling = named or bool(_DUMP_NAME.fullmatch(_PACKED.sub("", name)))
     if not size:
         return Found(path, "", skipped="empty") if telling else None
+    is_log = named or bool(_LOG_NAME.fullmatch(_PACKED.sub("", name)))
     text = text_at_start(start)
     if text is None:
+        if is_log and is_packed(start):  # nothing of it can be unpacked: reading it says why
+            return Found(path, "log", size, modified)
         return _neither(path, telling)
-    if named or _LOG_NAME.fullmatch(_PACKED.sub("", name)):
+    if is_log:
         return Found(path, "log", size, modified)
     if _LINES.search(text) or _is_journal(text):
         return Found(path, "log", size, modified)

@@ -99,13 +99,33 @@ class _Sets:
         self._module[i] = mine or theirs
 
 
-def _keys(crash: Crash) -> list[str]:
-    """Return what a crash may be joined by: of its titles none if its function is unknown."""
+def _titles(crash: Crash) -> list[str]:
+    """What a crash may be joined by of its titles: none if its function is unknown."""
     found = crash.signature
-    same = [f"identity {crash.identity}"] if crash.identity else []
     if found.function is None and KINDS[crash.kind].choice != "nobody":
-        return same
-    return [*same, found.title, *found.alternatives]
+        return []
+    return [found.title, *found.alternatives]
+
+
+def _keys(crash: Crash, told: Crash | None) -> list[str]:
+    """
+    Return what a crash may be joined by.
+
+    :param told: Of several files of one crash the one whose titles count. A dump knows more
+        than its log, which would join it with what only that log is like.
+    """
+    same = [f"identity {crash.identity}"] if crash.identity else []
+    return same if told is not None and told is not crash else [*same, *_titles(crash)]
+
+
+def _telling(crashes: Iterable[Crash]) -> dict[str, Crash]:
+    """Of each crash of which there are several files the one that tells most: dumps first."""
+    best: dict[str, Crash] = {}
+    ordered = sorted(crashes, key=lambda c: (not _titles(c), c.source != "dump", c.path))
+    for crash in ordered:
+        if crash.identity:
+            best.setdefault(crash.identity, crash)
+    return best
 
 
 def group(crashes: Iterable[Crash], known: Sequence[Known] = ()) -> tuple[Group, ...]:
@@ -122,8 +142,9 @@ def group(crashes: Iterable[Crash], known: Sequence[Known] = ()) -> tuple[Group,
     ordered.sort(key=lambda c: c.signature.module is None)  # modules first: see _Sets
     sets = _Sets(ordered)
     first: dict[tuple[int, str], list[int]] = {}
+    telling = _telling(ordered)
     for i, crash in enumerate(ordered):
-        for key in _keys(crash):
+        for key in _keys(crash, telling.get(crash.identity)):
             heads = first.setdefault((crash.signature.version, key), [])
             for head in heads:
                 sets.join(head, i)
