@@ -7,6 +7,7 @@ import contextlib
 import io
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from btfdbg.btf import layouts
 from btfdbg.btf.format import Kind
 from btfdbg.btf.text.assemble import assemble
 from btfdbg.cli import btf as btftool
+from btfdbg.cli.btf.common import keep_until_the_end
 from btfdbg.cli.btf.verbs import VERBS, verb_module
 from btfdbg.cli.reader import read
 from tests.btf.samples import INT_BLOB
@@ -135,3 +137,17 @@ def test_kinds_have_the_names_and_numbers_of_their_rows() -> None:
         assert getattr(layouts, name) == number == Kind[name]
         assert layouts.kind_name(number) == name
     assert layouts.kind_name(len(layouts.KIND_NAMES)) == f"KIND_{len(layouts.KIND_NAMES)}"
+
+
+def test_of_what_is_kept_until_the_end_the_last_one_stays() -> None:
+    """Who calls main() time and again is not to hold all bases that there were."""
+    first, last = Pinned(), Pinned()
+    refs = [weakref.ref(first), weakref.ref(last)]
+    keep_until_the_end(first)
+    keep_until_the_end(last)
+    del first, last
+    assert [ref() is None for ref in refs] == [True, False]
+
+
+class Pinned:
+    pass
