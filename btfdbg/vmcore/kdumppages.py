@@ -50,7 +50,7 @@ _LEAST = 200
 _MAX_CHECKED = 1 << 22
 
 
-Packed = tuple[int, bytes]
+Packed = tuple[int, bytes | memoryview]
 """A page in the file: flags of its descriptor, and its bytes as they are."""
 
 
@@ -242,13 +242,14 @@ class KdumpPages:
         if any(kind & (_LZO | _SNAPPY) for kind in set(flags)):
             return None
         start, whole = offsets[0], sum(lengths)
-        found = []
+        found: list[Packed] = []
         # Written one after the other, as a rule: to read each takes longer than to compare it.
         ends = accumulate(lengths, initial=start)
-        data = self.kdump.read(start, whole) if all(map(eq, offsets, ends)) else b""
+        joined = self.kdump.read(start, whole) if all(map(eq, offsets, ends)) else b""
+        data = memoryview(joined)  # 2 MB of a kernel's BTF need no second copy
         for offset, length, kind in zip(offsets, lengths, flags, strict=True):
             at = offset - start
-            page = data[at : at + length] if data else self.kdump.read(offset, length)
+            page = data[at : at + length] if joined else memoryview(self.kdump.read(offset, length))
             if len(page) < length:
                 return None
             found.append((kind, page))
@@ -261,7 +262,7 @@ class KdumpPages:
         :raises drgn.FaultError: one is damaged.
         """
         try:
-            return b"".join(_decompress(data, flags, self._block) for flags, data in pages)
+            return b"".join(_decompress(bytes(data), flags, self._block) for flags, data in pages)
         except CorruptError as e:
             raise drgn.FaultError(f"physical page is damaged: {e}", 0) from None
 

@@ -69,7 +69,7 @@ def test_another_dump_with_one_other_byte_finds_nothing(
         found = packed(self, address, size)
         assert found is not None
         flags, data = found[-1]
-        return [*found[:-1], (flags, data[:-1] + bytes([data[-1] ^ 1]))]
+        return [*found[:-1], (flags, bytes(data[:-1]) + bytes([data[-1] ^ 1]))]
 
     unpacked = []
 

@@ -125,7 +125,7 @@ def test_tables_with_another_byte_are_not_taken_from_the_cache(
         found = packed(self, address, size)
         assert found is not None
         flags, data = found[-1]
-        return [*found[:-1], (flags, data[:-1] + bytes((data[-1] ^ 1,)))]
+        return [*found[:-1], (flags, bytes(data[:-1]) + bytes((data[-1] ^ 1,)))]
 
     monkeypatch.setattr(KdumpPages, "packed", other)
     unpacked: list[int] = []
