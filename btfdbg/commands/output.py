@@ -14,7 +14,6 @@ import contextlib
 import errno
 import io
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -291,9 +290,12 @@ def pager_command(chosen: str = "") -> list[str] | None:
     :param chosen: A program of ``set scroll``, which comes before the environment's.
     """
     if chosen:
+        import shutil  # with bz2 and lzma, for what only terminals need
+
         words = _LESS if chosen == "less" else [chosen]
         return list(words) if shutil.which(chosen) else None
     import shlex
+    import shutil
 
     for variable in ("BTFDBG_PAGER", "PAGER"):
         value = os.environ.get(variable)
@@ -332,6 +334,8 @@ def captured(
     if paged and columns and os.environ.get("TERM") != "dumb":
         command = pager_command(pager_program)
         if command is not None:
+            import shutil
+
             rows = shutil.get_terminal_size((80, 24)).lines - 1
             pager = Pager(before, command, max(rows, 2))
             sink = pager  # type: ignore[assignment] # a text stream, if not typing's IO

@@ -13,29 +13,42 @@ import logging
 import os
 import runpy
 import sys
-from pathlib import Path
 
 from btfdbg.program.plugins import installed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
 
 logger = logging.getLogger("btfdbg")
 
 
 def config_dir() -> Path:
     """``$XDG_CONFIG_HOME/btfdbg``, whether it exists or not."""
-    return _xdg("XDG_CONFIG_HOME", ".config")
+    return _path(_config())
 
 
 def state_dir() -> Path:
     """``$XDG_STATE_HOME/btfdbg``, whether it exists or not."""
-    return _xdg("XDG_STATE_HOME", ".local/state")
+    return _path(_xdg("XDG_STATE_HOME", ".local/state"))
 
 
-def _xdg(variable: str, default: str) -> Path:
+def _config() -> str:
+    return _xdg("XDG_CONFIG_HOME", ".config")
+
+
+def _path(name: str) -> Path:
+    from pathlib import Path  # slow to import, and nearly nobody has files there
+
+    return Path(name)
+
+
+def _xdg(variable: str, default: str) -> str:
     value = os.environ.get(variable, "")
     # The specification: a relative path is to be ignored.
     if value and os.path.isabs(value):
-        return Path(value) / "btfdbg"
-    return Path(os.path.expanduser("~")) / default / "btfdbg"
+        return os.path.join(value, "btfdbg")
+    return os.path.join(os.path.expanduser("~"), default, "btfdbg")
 
 
 def own_file(path: Path) -> bool:
@@ -52,9 +65,11 @@ def are_there(folder: str, group: str) -> bool:
     return bool(_files(folder)) or installed(sys.path, group.encode()) != set()
 
 
-def _files(folder: str) -> list[Path]:
+def _files(folder: str) -> list[str]:
+    """Paths of a folder's files, sorted."""
+    path = os.path.join(_config(), folder)
     try:
-        return sorted((config_dir() / folder).glob("*.py"))
+        return [os.path.join(path, name) for name in sorted(os.listdir(path)) if name[-3:] == ".py"]
     except OSError:
         return []
 
@@ -67,7 +82,7 @@ def load(folder: str, group: str) -> list[str]:
     :return: Files and entry points that were loaded.
     """
     loaded = []
-    for file in _files(folder):
+    for file in map(_path, _files(folder)):
         if not own_file(file):
             logger.warning("%s: not loaded: others may write to it", file)
             continue

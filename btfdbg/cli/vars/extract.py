@@ -120,7 +120,7 @@ def _functions(args: argparse.Namespace) -> None:
             f"functions, {keys} keys, {time.monotonic() - start:.1f} s"
         )
     packed = pack(text)
-    output = args.output if args.only and args.output else BUILTIN
+    output = args.output if args.only and args.output else Path(BUILTIN)
     output.parent.mkdir(exist_ok=True)
     output.write_bytes(packed)
     print(f"{output.name}: {len(packed)} bytes, {len(text.kernels)} kernels")

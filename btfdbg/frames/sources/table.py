@@ -15,12 +15,12 @@ the dump has it.
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
-from pathlib import Path
 from typing import overload
 
 from btfdbg.cache import Cache, CacheKey
@@ -29,7 +29,7 @@ from btfdbg.frames.sources.retrieval import Retrieval
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.vardb.textdb import Kernel
 
-BUILTIN = Path(__file__).parent / "data" / "files.db"
+BUILTIN = os.path.join(os.path.dirname(__file__), "data", "files.db")
 MAGIC = b"btfdbgF\n"
 VERSION = 1
 FILE_HEADER = struct.Struct("<8sIIIII")  # magic, version, zstd bytes, unpacked, map bytes, CRC
@@ -214,7 +214,9 @@ class SourceTable:
         return number is not None and f",{number:x}," in self._in_modules
 
     @classmethod
-    def load(cls, path: Path = BUILTIN, cache: Cache | None = None) -> SourceTable:
+    def load(
+        cls, path: str | os.PathLike[str] = BUILTIN, cache: Cache | None = None
+    ) -> SourceTable:
         """
         Read a compiled file.
 
@@ -223,7 +225,8 @@ class SourceTable:
         :raises DebugInfoError: missing, not such a file, another version, or damaged.
         """
         try:
-            data = path.read_bytes()
+            with open(path, "rb") as file:
+                data = file.read()
         except OSError as e:
             raise DebugInfoError(
                 f"{path}: {e.strerror}", step="sources", hint="the installation is incomplete"
