@@ -18,6 +18,7 @@ Facts: Documentation/bpf/btf.rst; libbpf's btf.c.
 from __future__ import annotations
 
 import sys
+from array import array
 
 from btfdbg.btf.header import Header
 from btfdbg.btf.index import KIND_OF_HEAD, info_high_bytes, record_offsets
@@ -199,8 +200,6 @@ class Btf:
         if self.byteorder == sys.byteorder:
             self.words = section.cast("I")
         else:
-            from array import array
-
             swapped = array("I", section.tobytes())
             swapped.byteswap()
             self.words = memoryview(swapped).toreadonly()
@@ -211,9 +210,10 @@ class Btf:
         if index is not None and index.fits(self.words):
             self.offsets, self._heads = index.offsets, index.heads
         else:
-            self.offsets = record_offsets(
+            found = record_offsets(
                 self.words, self.info_high_bytes(), unknown, self.start_id, start
             )
+            self.offsets = array("I", found)  # a ninth of the list's memory
         self.type_cnt = self.start_id + len(self.offsets)
         if self.type_cnt > MAX_LIBBPF:
             raise BtfFormatError("more than 2^31 types")

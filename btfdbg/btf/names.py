@@ -4,8 +4,10 @@ Owns the search among one blob's own types; the chain is ``btf``'s.
 
 Why three ways: a first answer needs two or three names, for which a search of the
 bytes for the name and then for its offset among the types' is cheapest; a session
-looks up a few dozen, for which a table of offsets pays; a tool thousands, for which a
-table of all names does. The look-ups start the first way, and their number decides.
+looks up a few hundred, for which checksums of a kernel's names pay (in small BTF a table of
+offsets); a tool thousands, for which a table of all names does. The look-ups start the first
+way, and their number decides. Checksums take 0.5 MB, the table 14: with it `foreach bt` with an
+empty cache had its peak (``python -m tests.bench``).
 Who says which kinds are wanted has only their offsets searched: a kernel's structs are one
 type of nine, its variables one of 300, and collecting all offsets costs more than the rest.
 """
@@ -13,6 +15,7 @@ type of nine, its variables one of 300, and collecting all offsets costs more th
 from __future__ import annotations
 
 import sys
+import zlib
 from array import array
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import accumulate, compress
@@ -31,12 +34,16 @@ if TYPE_CHECKING:
 _INDEX_AFTER = 240
 _SEARCH_OF_ALL = 10
 _SEARCH_OF_KIND = 1
-# Look-ups (up to 1 ms each in a kernel's strings) after which a table (60 ms) is made; and
-# those after which it is made although they found so few strings that no index was due.
+# Look-ups (up to 1 ms each in a kernel's strings) after which checksums (20 ms) or a table
+# (60 ms) are made; and those after which it is made although they found so few strings that no
+# index was due.
 _TABLE_AFTER = 48
 _SCANS = 128
+# Look-ups up to which a kernel's names have checksums (0.1 ms each) and no table.
+_MARKED = 512
 # Names from which on all strings are split at once for it.
 _SPLIT_FROM = 4096
+_PIECE = 1 << 16  # bytes of strings that are split together
 
 
 def named_types(btf: Btf, wanted: Collection[int]) -> Iterator[tuple[str, int]]:
@@ -99,8 +106,8 @@ class NameIndex:
     """Own types by name. Anonymous types are not in it."""
 
     __slots__ = (
-        "_asked", "_btf", "_by_kind", "_column", "_first", "_is_for_many", "_more", "_repeated",
-        "_spent", "_table",
+        "_asked", "_btf", "_by_kind", "_column", "_first", "_is_for_many", "_marks", "_more",
+        "_repeated", "_spent", "_table",
     )  # fmt: skip
 
     def __init__(self, btf: Btf) -> None:
@@ -117,12 +124,14 @@ class NameIndex:
         # The offsets alone, as bytes in native order.
         self._column = b""
         # The types of a kind, and the offsets of their names as above.
-        self._by_kind: dict[int, tuple[list[int], bytes]] = {}
+        self._by_kind: dict[int, tuple[Sequence[int], bytes]] = {}
+        # The types of a kind that have names, where those stand, and the names' checksums.
+        self._marks: dict[int, tuple[Sequence[int], Sequence[int], bytes]] = {}
 
     def _index(self) -> dict[int, int]:
         btf = self._btf
         words = btf.words
-        column = [words[pos] for pos in btf.offsets]
+        column = array("I", map(words.__getitem__, btf.offsets))
         ids = range(btf.start_id, btf.start_id + len(column))
         first = dict(zip(reversed(column), reversed(ids), strict=True))
         first.pop(0, None)
@@ -151,6 +160,8 @@ class NameIndex:
 
     def _find(self, name: bytes, kinds: Collection[int] | None) -> tuple[TypeId, ...]:
         self._asked += 1
+        if self._are_marks_due():
+            return self._marked(name, kinds)
         if self._first is None and self._asked > _SCANS:
             self._make_index()
         if self._first is None:
@@ -162,6 +173,8 @@ class NameIndex:
             found = self._searched(offsets, kinds)
             if found is not None:
                 return found
+            if self._are_marks_due():
+                return self._marked(name, kinds)
             self._make_index()
         first = self._first
         assert first is not None
@@ -178,6 +191,43 @@ class NameIndex:
         if len(out) > 1:
             out.sort()
         return tuple([TypeId(i) for i in out])
+
+    def _are_marks_due(self) -> bool:
+        """Whether searches were many, in a kernel's types, and are not yet too many."""
+        return (
+            self._first is None
+            and self._asked <= _MARKED
+            and (self._asked > _TABLE_AFTER or self._spent > _INDEX_AFTER)
+            and self._btf.base is None
+            and len(self._btf.offsets) >= _SPLIT_FROM
+        )
+
+    def _marked(self, name: bytes, kinds: Collection[int] | None) -> tuple[TypeId, ...]:
+        """The types of a name, by its checksum."""
+        mark = zlib.crc32(name)
+        string_bytes, end = self._btf.string_bytes, self._btf.end_str_off
+        out = []
+        for kind in set(self._btf.own_kinds() if kinds is None else kinds):
+            ids, places, marks = self._marks_of(kind)
+            for i in _places(marks, mark):
+                if places[i] < end and string_bytes(places[i]) == name:
+                    out.append(ids[i])
+        out.sort()
+        return tuple([TypeId(i) for i in out])
+
+    def _marks_of(self, kind: int) -> tuple[Sequence[int], Sequence[int], bytes]:
+        found = self._marks.get(kind)
+        if found is None:
+            ids, places = array("I"), array("I")
+            words = self._btf.words
+            for type_id, at in self._btf.own_of_kind(kind):
+                if words[at + NAME_OFF]:
+                    ids.append(type_id)
+                    places.append(words[at + NAME_OFF])
+            data, find, crc32 = self._btf.strings.data, self._btf.strings.find, zlib.crc32
+            marks = array("I", [crc32(data[at : find(0, at)]) for at in places])
+            found = self._marks[kind] = ids, places, marks.tobytes()
+        return found
 
     def make_table(self) -> None:
         """
@@ -196,6 +246,7 @@ class NameIndex:
         self._first = self._index()
         self._column = b""
         self._by_kind.clear()
+        self._marks.clear()
 
     def _searched(
         self, offsets: list[int], kinds: Collection[int] | None
@@ -223,12 +274,12 @@ class NameIndex:
         out = {btf.start_id + i for o in offsets for i in _places(self._column, o)}
         return tuple([TypeId(i) for i in sorted(out)])
 
-    def _of_kind(self, kind: int) -> tuple[list[int], bytes]:
+    def _of_kind(self, kind: int) -> tuple[Sequence[int], bytes]:
         found = self._by_kind.get(kind)
         if found is None:
             own = list(self._btf.own_of_kind(kind))
             column = self._offsets_at(at for _, at in own)
-            found = self._by_kind[kind] = [type_id for type_id, _ in own], column
+            found = self._by_kind[kind] = array("I", [type_id for type_id, _ in own]), column
         return found
 
     def _offsets_at(self, words: Iterable[int]) -> bytes:
@@ -263,11 +314,21 @@ class NameIndex:
         Of a name that stands there twice one is in it; those that are the tail of another
         string are not.
         """
-        pieces = self._btf.strings.data.split(b"\0")
-        # Each string starts behind those before it and the NUL of each.
-        starts = list(map(add, accumulate(map(len, pieces), initial=0), range(len(pieces))))
-        used = list(map(first.__contains__, starts))
-        return dict(zip(compress(pieces, used), compress(starts, used), strict=True))
+        data = self._btf.strings.data
+        table: dict[bytes, int] = {}
+        at = 0
+        while at < len(data):
+            # By pieces: of a kernel's 110,000 strings half are no type's name, and all of them at
+            # once take 8 MB.
+            end = data.find(b"\0", at + _PIECE)
+            end = len(data) if end < 0 else end
+            names = data[at:end].split(b"\0")
+            # Each string starts behind those before it and the NUL of each.
+            starts = list(map(add, accumulate(map(len, names), initial=at), range(len(names))))
+            used = list(map(first.__contains__, starts))
+            table.update(zip(compress(names, used), compress(starts, used), strict=True))
+            at = end + 1
+        return table
 
     def _add_names(self, table: dict[bytes, int], first: dict[int, int]) -> None:
         """Add every name, and remember those that stand at several offsets."""

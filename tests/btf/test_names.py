@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+
 import pytest
 
 from btfdbg.btf import Btf, Kind
@@ -19,10 +21,39 @@ TWINS = INT + (
 )
 
 
-@pytest.fixture(params=["by search", "by table"])
+@pytest.fixture(params=["by search", "by table", "by checksum"])
 def _either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if request.param == "by table":
+    if request.param != "by search":
         monkeypatch.setattr(names_module, "_TABLE_AFTER", 0)
+    if request.param == "by checksum":
+        monkeypatch.setattr(names_module, "_SPLIT_FROM", 0)
+
+
+def test_names_of_one_checksum_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(names_module, "_TABLE_AFTER", 0)
+    monkeypatch.setattr(names_module, "_SPLIT_FROM", 0)
+    names = ("plumless", "buckeroo")
+    assert len({zlib.crc32(name.encode()) for name in names}) == 1
+    btf = parse(INT + "".join(f"[{i}] FWD '{n}' fwd_kind=struct\n" for i, n in enumerate(names, 2)))
+    assert [btf.types_by_name(name) for name in names] == [(2,), (3,)]
+
+
+def test_some_hundred_names_of_a_kernel_need_no_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(names_module, "_SPLIT_FROM", 0)
+    monkeypatch.setattr(names_module, "_MARKED", 300)
+    btf = parse(EVERY_KIND)
+    names = {btf.name_of(type_id) for type_id in btf.ids()} - {""}
+    searched = {name: btf.types_by_name(name) for name in names}
+    for number in range(300 - len(names)):
+        assert btf.types_by_name(f"absent{number}") == ()
+    index = btf._names
+    assert index is not None
+    assert index._marks
+    assert index._table is None
+    for _ in range(2):
+        assert {name: btf.types_by_name(name) for name in names} == searched
+    assert index._table is not None
+    assert not index._marks
 
 
 @pytest.mark.usefixtures("_either_way")
@@ -120,7 +151,11 @@ def test_find_str_prefers_the_base() -> None:
         split.find_str("no such string")
 
 
-def test_type_whose_name_does_not_exist_is_found_by_no_name() -> None:
+@pytest.mark.parametrize("split_from", [0, names_module._SPLIT_FROM])
+def test_type_whose_name_does_not_exist_is_found_by_no_name(
+    split_from: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(names_module, "_SPLIT_FROM", split_from)
     btf = Btf.parse(assemble(INT + "[2] STRUCT @0x999 size=4 vlen=0"))
     for _ in range(names_module._TABLE_AFTER + 2):
         assert btf.types_by_name("int") == (1,)
