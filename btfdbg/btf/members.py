@@ -53,6 +53,8 @@ def _named(btf: Btf, name: str) -> tuple[TypeId, ...]:
 
 
 def _split(path: str) -> list[str | int]:
+    if path.isidentifier():
+        return [path]
     steps: list[str | int] = []
     at = 0
     while at < len(path):

@@ -306,6 +306,8 @@ def _terse() -> Iterator[None]:
 
 def _take_json(tail: str) -> tuple[str, str]:
     """Take ``--json`` or ``--json-lines`` off a command line of drgn's, before a redirection."""
+    if "--json" not in tail:
+        return "", tail
     option = r"(?:^|\s)(--json(?:-lines)?)(?=\s|$)"
     match = re.search(option, re.split(r"[|<>]", tail, maxsplit=1)[0])
     if not match:

@@ -22,6 +22,8 @@ _REDIRECT = pattern(r"(\d?)(>>|>|<)\s*")
 
 def arrows(source: str) -> str:
     """C's ``->`` as ``.``, outside quotes and before any pipeline."""
+    if "->" not in source:
+        return source
     parts = re.split(r"('(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\")", source)
     for i in range(0, len(parts), 2):
         head, bar, tail = parts[i].partition("|")

@@ -9,7 +9,6 @@ capstone's Intel syntax.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -40,6 +39,7 @@ from btfdbg.frames.ir import (
     Op,
 )
 from btfdbg.frames.state import ALIGNED
+from btfdbg.lazy_pattern import pattern
 
 SP = "rsp"
 CALLEE_SAVED: tuple[str, ...] = ("rbx", "rbp", "r12", "r13", "r14", "r15")
@@ -65,7 +65,7 @@ _SIZES = {
     "zmmword": 64,
 }
 _UNKNOWN_SIZE = 1024  # xsave and the like
-_MEMORY = re.compile(r"(?:(\w+) ptr )?(?:(\w\w):)?\[([^\]]+)\]")
+_MEMORY = pattern(r"(?:(\w+) ptr )?(?:(\w\w):)?\[([^\]]+)\]")
 
 
 class Reg(NamedTuple):

@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 CURATED = "curated"
 _ANY = "any"
 _KNOWN_TEXTS = 1 << 13
-_MARKS = pattern(r"(ro )?(?:tail(\d+) )?")
 _SERIES = pattern(r"(\d+)\.(\d+)")
 _LINE = pattern(r"([\w.$]+)(?:@(\S+))?: (.+?)  # (.+)")
 
@@ -125,12 +124,13 @@ class AnnotatedType:
 
 @lru_cache(maxsize=_KNOWN_TEXTS)
 def _parsed(text: str) -> AnnotatedType:
-    if not text.startswith(("ro ", "tail")):
-        return AnnotatedType(text)
-    match = _MARKS.match(text)
-    assert match is not None
-    tail = int(match[2]) if match[2] else None
-    return AnnotatedType(text[match.end() :], bool(match[1]), tail)
+    rest = text.removeprefix("ro ")
+    readonly = rest != text
+    mark, space, type_ = rest.partition(" ")
+    zeros = mark.removeprefix("tail")
+    if space and zeros != mark and zeros.isdecimal():
+        return AnnotatedType(type_, readonly, int(zeros))
+    return AnnotatedType(rest, readonly)
 
 
 def series_of(release: str) -> str:

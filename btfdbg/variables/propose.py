@@ -101,7 +101,8 @@ def _without_other_machines(
 
 def _bare(text: str) -> str:
     """What two types that differ in length or in any const only have in common."""
-    return "".join(_CONST.sub(" ", element_of(text)).split())
+    element = element_of(text)
+    return "".join((_CONST.sub(" ", element) if "const" in element else element).split())
 
 
 def proposals_for(context: Context, symbol: Symbol, known: KnownName) -> Sequence[Proposal]:
