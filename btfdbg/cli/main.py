@@ -238,7 +238,7 @@ def _check_word(core: str, operands: Sequence[str]) -> None:
 
     near = get_close_matches(core, SUBCOMMANDS, n=1)
     hint = f"the subcommand is {near[0]}" if near else ""
-    if not near and operands and os.path.isfile(operands[0]) and _is_command(core):
+    if operands and os.path.isfile(operands[0]) and _is_command(core):
         hint = f"a command of the prompt is run by btfdbg {operands[0]} -x {core}"
     raise DebugInfoError(f"{core}: No such file or directory", hint=hint)
 
@@ -328,6 +328,8 @@ def open_for(
     from btfdbg.program.attach import Options, register, require_given
 
     vmcoreinfo = read_vmcoreinfo(args.vmcoreinfo)
+    # A module is known once the kernel's types are.
+    modules = [file for file in args.symbols or () if _is_module(file)]
     if args.live:
         from btfdbg.vmcore.live import open_live
 
@@ -349,8 +351,6 @@ def open_for(
             if other is None:
                 raise
             prog, info = open_dump(other, architecture=args.architecture, vmcoreinfo=vmcoreinfo)
-    # A module is known once the kernel's types are.
-    modules = [file for file in args.symbols or () if _is_module(file)]
     _load_symbols(prog, [file for file in args.symbols or () if file not in modules])
     if info.is_mapped:
         from btfdbg.cli.sigbus import end_with_a_message
@@ -414,13 +414,20 @@ def open_session(args: argparse.Namespace) -> Session:
 
 
 def _is_module(path: str) -> bool:
-    """Whether a file is a relocatable one of ELF, as .ko files are."""
+    """
+    Whether a file is a relocatable one of ELF, as .ko files are.
+
+    :raises DebugInfoError: it cannot be read or is no ELF file: drgn warns and goes on without it.
+    """
     from btfdbg.images import elf, read_head
 
     try:
-        return elf.is_relocatable(read_head(path))
-    except ImageError:
-        return False  # drgn says what is the matter with it
+        head = read_head(path)
+    except ImageError as e:
+        raise DebugInfoError(f"-s {e}") from e
+    if not head.startswith(elf.MAGIC):
+        raise DebugInfoError(f"-s {path}: not an ELF file", hint="a vmlinux or .ko with DWARF is")
+    return elf.is_relocatable(head)
 
 
 def _load_symbols(prog: drgn.Program, files: Sequence[str]) -> None:

@@ -219,6 +219,13 @@ def test_a_mistyped_subcommand_is_named_and_its_dump_is_not_taken_for_a_script(
     assert_one_line(result, "vmcore: No such file or directory\n")
 
 
+def test_a_file_of_symbols_that_holds_none_is_refused(x86_core: Path, tmp_path: Path) -> None:
+    assert_one_line(
+        run("-s", tmp_path / "none", x86_core, "-x", "p 1"), "none: No such file or directory"
+    )
+    assert_one_line(run("-s", x86_core, x86_core, "-x", "p 1"), f"-s {x86_core}: not an ELF file")
+
+
 def test_what_stands_in_the_wrong_order_is_put_right(x86_core: Path) -> None:
     assert_one_line(
         run(x86_core, "report"), f"report: no such script; did you mean btfdbg report {x86_core}?"
@@ -226,6 +233,7 @@ def test_what_stands_in_the_wrong_order_is_put_right(x86_core: Path) -> None:
     assert_one_line(run(x86_core, "bt"), f"did you mean btfdbg {x86_core} -x bt?")
     assert_one_line(run(x86_core, "dmesg"), f"did you mean btfdbg {x86_core} -x dmesg?")
     assert_one_line(run("log", x86_core), f"is run by btfdbg {x86_core} -x log")
+    assert_one_line(run("bt", x86_core), f"is run by btfdbg {x86_core} -x bt")
     other = run(x86_core, "nosuch")
     assert other.returncode == 1
     assert other.stderr == "btfdbg: nosuch: no such script\n"

@@ -22,7 +22,7 @@ _LISTED = frozenset({Kind.STRUCT, Kind.UNION, Kind.ENUM, Kind.ENUM64, Kind.TYPED
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_file(parser)
-    parser.add_argument("name", metavar="NAME", nargs="*")
+    parser.add_argument("name", metavar="NAME", nargs="*", default=[])
     parser.add_argument("--deep", action="store_true", help="deep instead of layout")
 
 

@@ -18,7 +18,9 @@ from btfdbg.errors import BtfNotFoundError
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_file(parser)
-    parser.add_argument("name", metavar="NAME", nargs="*", help="struct, union or typedef of one")
+    parser.add_argument(
+        "name", metavar="NAME", nargs="*", default=[], help="struct, union or typedef of one"
+    )
     parser.add_argument("--cacheline", metavar="BYTES", type=_positive, default=64)
     parser.add_argument("--min", metavar="BYTES", type=int, default=1)
 

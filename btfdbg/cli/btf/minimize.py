@@ -35,7 +35,9 @@ _CHECKS = frozenset(
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("kernel", metavar="KERNEL", help="the kernel's BTF, in any file")
-    parser.add_argument("modules", metavar="MODULE", nargs="*", help="modules of that kernel")
+    parser.add_argument(
+        "modules", metavar="MODULE", nargs="*", default=[], help="modules of that kernel"
+    )
     parser.add_argument(
         "--object",
         metavar="OBJ",

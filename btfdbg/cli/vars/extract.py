@@ -42,7 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     parser.add_argument("vmlinux", metavar="VMLINUX", nargs="?", type=Path, help="with DWARF")
     parser.add_argument(
-        "modules", metavar="MODULE", nargs="*", type=Path, help="module with DWARF, or a folder"
+        "modules",
+        metavar="MODULE",
+        nargs="*",
+        default=[],
+        type=Path,
+        help="module with DWARF, or a folder",
     )
     parser.add_argument(
         "--source",

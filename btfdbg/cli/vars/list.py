@@ -30,7 +30,9 @@ _IDENTIFIER = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     parser.add_argument("core", metavar="CORE", help="a dump")
-    parser.add_argument("pattern", metavar="PATTERN", nargs="*", help="names, with * and ?")
+    parser.add_argument(
+        "pattern", metavar="PATTERN", nargs="*", default=[], help="names, with * and ?"
+    )
     parser.add_argument("--untyped", action="store_true", help="only those without a type")
     parser.add_argument(
         "--c-decls",
