@@ -225,7 +225,7 @@ class Evaluator:
         if op in ("<<", ">>"):
             self._check_shift(op, left, right)
         if op in ("/", "%") and not self._is_true(right):
-            raise CValueError(f"{op} by zero")
+            raise CValueError("division by zero")
         found: Object = _ARITHMETIC[op](left, right)
         return found
 

@@ -366,3 +366,36 @@ def test_options_come_first(words: list[str], ordered: list[str], session: Sessi
     parser = namespace.parser_of(namespace.lookup(session.prog, "struct"))
     assert parser is not None
     assert options_first(parser, words) == ordered
+
+
+@pytest.mark.parametrize(
+    "line", ["rd -u 400000", "p -u *(int *)0x400000", "struct -u list_head 400000", "search -u 1"]
+)
+def test_a_task_without_user_memory_is_told_for_what_it_is(
+    line: str, session: Session, capsys: Said
+) -> None:
+    """They read on from the NULL pointer in its place."""
+    assert run_line(session, "set 2")
+    try:
+        capsys.readouterr()
+        assert not run_line(session, line)
+    finally:
+        assert run_line(session, "set -p")
+    said = "-u: pid 2 has no user memory; set PID chooses a task\n"
+    assert capsys.readouterr().err == f"{line.split()[0]}: {said}"
+
+
+def test_a_page_of_a_user_that_was_left_out_is_told_by_its_physical_address(
+    session: Session, capsys: Said
+) -> None:
+    """It was called a user-space address, in place of a pointer of the kernel."""
+    assert run_line(session, "set 1")
+    try:
+        capsys.readouterr()
+        assert not run_line(session, "rd -u 400000")
+    finally:
+        assert run_line(session, "set -p")
+    err = capsys.readouterr().err
+    assert err.startswith("rd: cannot read memory: physical 0x")
+    assert "the page was left out" in err
+    assert err.count("\n") == 1

@@ -36,6 +36,20 @@ def private(name: str) -> Any:
     return found
 
 
+def task_of_user(prog: drgn.Program) -> drgn.Object:
+    """
+    The current task, whose user memory is asked for by ``-u``.
+
+    :raises CommandError: it has none.
+    """
+    task: drgn.Object = private("crash_get_context")(prog)
+    if not task.mm:
+        raise CommandError(
+            f"-u: pid {task.pid.value_()} has no user memory; set PID chooses a task"
+        )
+    return task
+
+
 @dataclass(slots=True)
 class Call:
     """

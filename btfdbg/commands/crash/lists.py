@@ -13,7 +13,7 @@ import drgn
 from drgn.commands import CommandError
 
 from btfdbg.commands import kernel_names, output
-from btfdbg.commands.crash.call import Call, parse_cpus
+from btfdbg.commands.crash.call import Call, parse_cpus, task_of_user
 from btfdbg.commands.crash.operands import hexadecimal, is_offset, one_place
 from btfdbg.commands.text import Lines
 from btfdbg.program.per_cpu import is_per_cpu
@@ -124,6 +124,8 @@ def rd(call: Call) -> Any:
         begin = start if kind == "addr" else call.prog.symbol(start).address
         if call.args.end <= begin:
             raise CommandError(f"-e {call.args.end:x}: the end is not behind the start, {begin:x}")
+    if call.args.user and not call.args.drgn:
+        task_of_user(call.prog)
     if call.args.count is not None and call.args.count < 0:
         raise CommandError(f"a count of {call.args.count}: at least 1")
     return call.drgns()

@@ -19,7 +19,7 @@ import drgn
 from drgn.commands import CommandArgumentError, CommandError
 
 from btfdbg.commands import tables
-from btfdbg.commands.crash.call import Call, address, header, private
+from btfdbg.commands.crash.call import Call, address, header, private, task_of_user
 from btfdbg.patches.cpus import with_tasks
 from btfdbg.program.memory_search import vmalloc_areas
 from btfdbg.vmcore.platforms import order_of
@@ -123,15 +123,10 @@ def vmalloc(call: Call) -> None:
 def user(call: Call) -> None:
     """``-u``: the areas of the current task."""
     _resolve(call)
-    task = private("crash_get_context")(call.prog)
-    mm = task.mm.read_()
-    if not mm:
-        raise CommandError(
-            f"-u: pid {task.pid.value_()} has no user memory; set PID chooses a task"
-        )
+    task = task_of_user(call.prog)
     if not tables.wanted():
         header(task)
-    _search(call, _user_areas(call, mm))
+    _search(call, _user_areas(call, task.mm.read_()))
 
 
 def _areas(call: Call) -> Iterator[Range]:

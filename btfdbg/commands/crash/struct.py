@@ -17,7 +17,7 @@ from drgn.commands import CommandError
 from btfdbg.commands import display, output, values
 from btfdbg.commands.candidates import struct_of, underlying
 from btfdbg.commands.crash.another import run_line
-from btfdbg.commands.crash.call import Call, parse_cpus, private
+from btfdbg.commands.crash.call import Call, parse_cpus, task_of_user
 from btfdbg.commands.crash.operands import hexadecimal
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.program import homonyms
@@ -129,7 +129,7 @@ def user(call: Call) -> None:
     from drgn.helpers.linux.mm import access_process_vm
 
     target = _target(call, needs_address=True)
-    task = private("crash_get_context")(call.prog)
+    task = task_of_user(call.prog)
     size = drgn.sizeof(target.type)
     for _, place in target.places:
         data = access_process_vm(task, place, size)

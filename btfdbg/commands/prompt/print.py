@@ -16,7 +16,7 @@ from drgn.commands import CommandError
 
 from btfdbg.commands import display, kernel_names, output, values, words
 from btfdbg.commands.candidates import struct_of, underlying
-from btfdbg.commands.crash.call import parse_cpus, private
+from btfdbg.commands.crash.call import parse_cpus, task_of_user
 from btfdbg.commands.define import run_drgns, text_command
 from btfdbg.commands.state import state_of
 from btfdbg.lazy_dataclass import dataclass
@@ -191,7 +191,7 @@ def _of_user(session: Session, found: drgn.Object) -> drgn.Object:
 
     if found.address_ is None or found.bit_field_size_ is not None:
         raise CommandError("-u: only what is in memory is read, as in p -u *(int *)0x7ffe1000")
-    task = private("crash_get_context")(session.prog)
+    task = task_of_user(session.prog)
     data = access_process_vm(task, found.address_, drgn.sizeof(found))
     return drgn.Object.from_bytes_(session.prog, found.type_, data)
 
