@@ -233,7 +233,9 @@ class Unread:
     def segment(self, address: int, count: int, offset: int, physical: bool) -> bytes:
         """A memory segment over what is not there."""
         self.note(address, physical)
-        raise drgn.FaultError("the page is not in the dump", address)
+        # Where drgn walks page tables, the error of a virtual address has the physical one.
+        what = "physical page" if physical else "page"
+        raise drgn.FaultError(f"the {what} is not in the dump", address)
 
     def watch(self, prog: drgn.Program, info: DumpInfo | None, pointer: int = 0) -> None:
         """

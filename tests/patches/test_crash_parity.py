@@ -421,7 +421,7 @@ def test_arguments_that_are_missing_are_said_once_for_a_task(
     session: Session, capsys: Text
 ) -> None:
     lines = ran(session, "ps -a", capsys).splitlines()
-    missing = "  (arguments and environment cannot be read: the page is not in the dump)"
+    missing = "  (arguments and environment cannot be read: the physical page is not in the dump)"
     assert lines.count(missing) > 5
     assert not [line for line in lines if line.startswith("ps:")]
     heads = [line for line in lines if line.startswith("PID: ")]
