@@ -35,7 +35,7 @@ def run_once(argv: list[str], out: str, *, keeps: bool = True) -> Run:
     """
     started = time.perf_counter()
     with open(out, "wb") as file, open(os.devnull, "r+b") as null:
-        pid = os.posix_spawn(
+        pid = os.posix_spawnp(
             argv[0],
             argv,
             {
