@@ -16,7 +16,7 @@ import drgn
 from btfdbg.lazy_pattern import pattern
 
 _BARE_WORD = pattern(r"(?<![\w.])[^\W\d]\w*")
-_LOADS_GLOBAL = frozenset(("LOAD_NAME", "LOAD_GLOBAL"))
+_ASKS_GLOBAL = frozenset(("LOAD_NAME", "LOAD_GLOBAL", "DELETE_NAME", "DELETE_GLOBAL"))
 # Builtins through which code sees names that its bytecode does not tell.
 _LOOKS_AROUND = frozenset(
     (
@@ -32,6 +32,14 @@ _LOOKS_AROUND = frozenset(
         "__import__",
     )
 )
+# Modules that look at nobody's names.
+_SEES_NOTHING = frozenset(
+    ("collections", "datetime", "itertools", "json", "math", "os", "re", "struct", "sys", "time")
+)
+# Of those, or of anything, what leads to a frame and so to its names.
+_LEADS_TO_FRAMES = frozenset(
+    ("_getframe", "_current_frames", "settrace", "setprofile", "modules", "f_globals", "f_back")
+)
 
 
 def code_globals(prog: drgn.Program, code: CodeType, source: str) -> dict[str, Any]:
@@ -46,7 +54,9 @@ def code_globals(prog: drgn.Program, code: CodeType, source: str) -> dict[str, A
     known = (globals_.keys() | vars(builtins).keys()) - _LOOKS_AROUND
     if source.isascii() and known.issuperset(_bare_names(code, source)):
         return globals_
-    return globals_ if known.issuperset(_global_names(code)) else all_globals(prog)
+    if _LEADS_TO_FRAMES.isdisjoint(attributes(code)) and known.issuperset(_global_names(code)):
+        return globals_
+    return all_globals(prog)
 
 
 def _bare_names(code: CodeType, source: str) -> set[str]:
@@ -54,18 +64,38 @@ def _bare_names(code: CodeType, source: str) -> set[str]:
     return set(_BARE_WORD.findall(source)).intersection(attributes(code))
 
 
-def _global_names(code: CodeType) -> Iterator[str]:
-    """Names that a piece of code looks up as globals; attributes are none."""
+def _global_names(code: CodeType) -> set[str]:
+    """
+    Names that a piece of code looks up as globals and has not bound itself; attributes are none.
+
+    Only what is bound before anything may be skipped counts. (After ``del`` there is none of
+    that name, whosever it was.)
+    """
     import dis
 
-    for instruction in dis.get_instructions(code):
-        if instruction.opname in _LOADS_GLOBAL:
-            yield instruction.argval
+    instructions = list(dis.get_instructions(code))
+    jumps = frozenset((*dis.hasjrel, *dis.hasjabs))
+    straight = not getattr(code, "co_exceptiontable", b"")  # of Python 3.11; before it is a jump
+    found: set[str] = set()
+    bound: set[str] = set()
+    # A function runs once it is made, and not before.
+    made = {i.argval for i in instructions if isinstance(i.argval, CodeType)}
+    for instruction in instructions:
+        name = instruction.argval
+        if instruction.opcode in jumps:
+            straight = False
+        elif instruction.opname in _ASKS_GLOBAL:
+            found.update({name} - bound)
         elif instruction.opname == "IMPORT_NAME":
-            yield "__import__"
+            found.update(() if name in _SEES_NOTHING else ("__import__",))
+        elif instruction.opname == "STORE_NAME" and straight:
+            bound.add(name)
+        elif isinstance(name, CodeType):
+            found |= _global_names(name) - bound
     for const in code.co_consts:
-        if isinstance(const, CodeType):
-            yield from _global_names(const)
+        if isinstance(const, CodeType) and const not in made:
+            found |= _global_names(const)
+    return found
 
 
 def attributes(code: CodeType) -> Iterator[str]:
