@@ -93,6 +93,8 @@ def report_of(look: DecidedLook, only: Collection[str] = ()) -> Report:
     happened, session = look.happened, look.session
     sentence = verdict(happened)
     grounds = tuple(evidence(happened))
+    # What comes up later is a section's own, and said there: the verdict does not rest on it.
+    doubts = tuple(look.doubts.said)
     first = "blocked" if happened.kind in ("hung-task", "deadlock") else "crash"
     # What could not be read is known when all the others have been asked.
     ordered = sorted(checks, key=lambda c: (c.id == LAST, c.id != first))
@@ -102,7 +104,7 @@ def report_of(look: DecidedLook, only: Collection[str] = ()) -> Report:
         happened.kind,
         happened.signature,
         grounds,
-        tuple(look.doubts.said),
+        doubts,
         sections,
         str(session.dump.path) if session.dump is not None else "",
         session.release,
@@ -116,6 +118,7 @@ def run(look: DecidedLook, check: Check) -> Section:
         why = _lacking(look, missing)
         return Section(check.id, check.title, (), check.more, why)
     remarked = unread(look.prog).remarked_of()
+    doubted = len(look.doubts.said)
     items = []
     why = ""
     try:
@@ -125,6 +128,9 @@ def run(look: DecidedLook, check: Check) -> Section:
         why = f"it ended early: {e}"
     items += [
         Line(f"Not all of it could be read: {what}.", "note") for what in _new(look, remarked)
+    ]
+    items += [
+        Line(f"{doubt[:1].upper()}{doubt[1:]}.", "note") for doubt in look.doubts.said[doubted:]
     ]
     if why:
         look.pass_over()

@@ -56,7 +56,7 @@ def _states(look: DecidedLook) -> Iterator[Item]:
             count["?"] += 1
     rows = tuple((name, float(number)) for name, number in count.most_common())
     if rows:
-        yield Bars("tasks by state", "tasks", rows)
+        yield Bars("tasks by state, without the idle ones of CPUs", "tasks", rows)
 
 
 def group_items(blockage: Blockage, group: Group) -> Iterator[Item]:

@@ -46,6 +46,7 @@ def memory(look: Look) -> Iterator[Item]:
 
     total = int(totalram_pages(prog)) * page
     rows = []
+    damaged = []
     for name, label, where in _USES:
         try:
             item = prog.constant(name)
@@ -54,9 +55,14 @@ def memory(look: Look) -> Iterator[Item]:
         except UNREADABLE:
             continue
         size = amount * (1024 if name.endswith("_KB") else page)
-        if 0 < size <= total:
+        if 0 <= size <= total:
             rows.append((label, size / 2**20))
+        else:
+            damaged.append(f"{label} ({size / 2**20:,.0f} MiB)")
     yield Bars(f"of {total / 2**20:,.0f} MiB", "MiB", tuple(rows))
+    if damaged:
+        look.pass_over()
+        yield Line(f"Counters that cannot be right: {', '.join(damaged)}.", "note")
     victims = [event for event in look.events if event.kind == "out-of-memory"]
     if victims:
         reports = counted(len(victims), "reports")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from btfdbg.report.calls import UNREADABLE
 from btfdbg.report.look import Look
@@ -23,46 +23,95 @@ _TAINTS = {
 }  # fmt: skip
 
 
+_LATEST = 1 << 33  # seconds since 1970
+
+
 @check("system", "System", more=("sys", "info"), order=10)
 def system(look: Look) -> Iterator[Item]:
     """Print what the machine is."""
-    prog, session = look.prog, look.session
-    rows: list[tuple[str, str]] = [("kernel", session.release)]
-    try:
-        names = prog["init_uts_ns"].name
-        rows.append(("build", names.version.string_().decode("utf-8", "replace")))
-        rows.append(("host", names.nodename.string_().decode("utf-8", "replace")))
-    except UNREADABLE:
-        look.pass_over()
-    rows.append(("architecture", look.machine))
-    if session.build_id:
-        rows.append(("build id", session.build_id))
-    try:
-        from drgn.helpers.linux.cpumask import num_present_cpus
-
-        rows.append(("CPUs", str(num_present_cpus(prog))))
-    except UNREADABLE:
-        look.pass_over()
-    try:
-        from drgn.helpers.linux.mm import totalram_pages
-
-        size = int(totalram_pages(prog)) * int(prog["PAGE_SIZE"])
-        rows.append(("memory", f"{size / 2**20:,.0f} MiB"))
-    except UNREADABLE:
-        look.pass_over()
-    try:
-        from drgn.helpers.linux.timekeeping import uptime
-
-        rows.append(("up for", _duration(float(uptime(prog)))))
-    except (*UNREADABLE, ImportError):
-        look.pass_over()
-    try:
-        line = prog["saved_command_line"].string_().decode("utf-8", "replace")
-        rows.append(("command line", line))
-    except UNREADABLE:
-        look.pass_over()
+    rows: list[tuple[str, str]] = []
+    unread = []
+    for label, tell in _ROWS:
+        try:
+            said = tell(look)
+        except (*UNREADABLE, ImportError):
+            look.pass_over()
+            unread.append(label)
+            continue
+        if said:
+            rows.append((label, said))
     yield Table(("", ""), tuple(rows))
+    if unread:
+        yield Line(f"Cannot be read: {', '.join(unread)}.", "note")
     yield from _taint(look)
+
+
+def _name(look: Look, member: str) -> str:
+    name: bytes = getattr(look.prog["init_uts_ns"].name, member).string_()
+    return name.decode("utf-8", "replace")
+
+
+def _cpus(look: Look) -> str:
+    from drgn.helpers.linux.cpumask import num_online_cpus, num_present_cpus
+
+    present = int(num_present_cpus(look.prog))
+    offline = present - int(num_online_cpus(look.prog))
+    return f"{present}, {offline} of them offline" if offline > 0 else str(present)
+
+
+def _memory(look: Look) -> str:
+    from drgn.helpers.linux.mm import totalram_pages
+
+    size = int(totalram_pages(look.prog)) * int(look.prog["PAGE_SIZE"])
+    return f"{size / 2**20:,.0f} MiB"
+
+
+def _date(look: Look) -> str:
+    from datetime import datetime, timezone
+
+    from drgn.helpers.linux.timekeeping import ktime_get_real_seconds
+
+    seconds = int(ktime_get_real_seconds(look.prog))
+    if not 0 < seconds < _LATEST:
+        raise ValueError("the clock cannot be right")
+    return f"{datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _uptime(look: Look) -> str:
+    from drgn.helpers.linux.timekeeping import uptime
+
+    return _duration(float(uptime(look.prog)))
+
+
+def _load(look: Look) -> str:
+    from drgn.helpers.linux.sched import loadavg
+
+    return ", ".join(f"{value:.2f}" for value in loadavg(look.prog))
+
+
+def _tasks(look: Look) -> str:
+    return f"{len(look.tasks):,}, without the idle ones of CPUs"
+
+
+def _command_line(look: Look) -> str:
+    line: bytes = look.prog["saved_command_line"].string_()
+    return line.decode("utf-8", "replace")
+
+
+_ROWS: tuple[tuple[str, Callable[[Look], str]], ...] = (
+    ("kernel", lambda look: look.session.release),
+    ("build", lambda look: _name(look, "version")),
+    ("host", lambda look: _name(look, "nodename")),
+    ("architecture", lambda look: look.machine),
+    ("build id", lambda look: look.session.build_id or ""),
+    ("CPUs", _cpus),
+    ("memory", _memory),
+    ("date", _date),
+    ("up for", _uptime),
+    ("load", _load),
+    ("tasks", _tasks),
+    ("command line", _command_line),
+)
 
 
 def _duration(seconds: float) -> str:
