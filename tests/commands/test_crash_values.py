@@ -11,6 +11,8 @@ import btfdbg
 from btfdbg.commands import candidates, namespace
 from btfdbg.commands.arguments import options_first
 from btfdbg.commands.evaluate import prepare, run_line
+from btfdbg.kallsyms.model import Sym
+from btfdbg.program import untyped
 from btfdbg.program.per_cpu import copies
 from btfdbg.program.session import Session
 from tests.conftest import bundled_dumps
@@ -399,3 +401,20 @@ def test_a_page_of_a_user_that_was_left_out_is_told_by_its_physical_address(
     assert err.startswith("rd: cannot read memory: physical 0x")
     assert "the page was left out" in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("why", ["sys_call_table has no address here", ""])
+def test_a_variable_without_an_address_is_told_as_p_tells_it(
+    why: str, session: Session, capsys: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a kernel without data symbols the dump was said to have none, or the kernel."""
+    lookup = Session.lookup_symbols
+
+    def symbols(self: Session, name: str) -> tuple[Sym, ...]:
+        return () if name == "sys_call_table" else lookup(self, name)
+
+    monkeypatch.setattr(Session, "lookup_symbols", symbols)
+    monkeypatch.setattr(untyped, "explain", lambda session, name: why and f"{name}{why[14:]}")
+    assert not run_line(session, "sys -c")
+    otherwise = "this dump has no symbol sys_call_table"
+    assert capsys.readouterr().err == f"sys: -c: {why or otherwise}\n"

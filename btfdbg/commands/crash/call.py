@@ -36,6 +36,17 @@ def private(name: str) -> Any:
     return found
 
 
+def absent(prog: drgn.Program, option: str, name: str, otherwise: str) -> CommandError:
+    """
+    The error of an option whose variable is not known: why, as ``p NAME`` says it.
+
+    :param otherwise: What is said of a variable that is in the dump in no form.
+    """
+    from btfdbg.program.untyped import explain
+
+    return CommandError(f"{option}: {explain(session(prog), name) or otherwise}")
+
+
 def task_of_user(prog: drgn.Program) -> drgn.Object:
     """
     The current task, whose user memory is asked for by ``-u``.

@@ -15,7 +15,7 @@ import drgn
 from drgn.commands import CommandError
 
 from btfdbg.commands import tables
-from btfdbg.commands.crash.call import Call
+from btfdbg.commands.crash.call import Call, absent
 from btfdbg.program.log_records import caller_of
 
 _MAX_RECORD = 1 << 20
@@ -96,7 +96,8 @@ def audit(call: Call) -> None:
             rows.append((name, tables.hexadecimal(at.value_()), *_netlink(at)))
             at = at.next.read_()
     if not known:
-        raise CommandError("-a: this kernel has no audit queues (or no type is known for them)")
+        otherwise = "this kernel has no audit queues (or no type is known for them)"
+        raise absent(prog, "-a", "audit_queue", otherwise)
     if tables.wanted():
         tables.section(rows)
         return

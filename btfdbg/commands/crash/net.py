@@ -16,7 +16,7 @@ import drgn
 from drgn.commands import CommandError
 
 from btfdbg.commands import tables
-from btfdbg.commands.crash.call import Call, header
+from btfdbg.commands.crash.call import Call, absent, header
 from btfdbg.vmcore.platforms import byte_order
 
 _FAMILIES = (
@@ -82,7 +82,8 @@ def _sockets_of(task: drgn.Object) -> Iterator[tuple[int, drgn.Object, drgn.Obje
     try:
         operations = prog.symbol("socket_file_ops").address
     except LookupError:
-        raise CommandError("-s: this dump has no symbol socket_file_ops") from None
+        otherwise = "this dump has no symbol socket_file_ops"
+        raise absent(prog, "-s", "socket_file_ops", otherwise) from None
     # A kernel thread and a task that has exited have no files.
     if not task.files.read_():
         return

@@ -14,7 +14,7 @@ import drgn
 from drgn.commands import CommandError
 
 from btfdbg.commands import tables
-from btfdbg.commands.crash.call import Call, name_of
+from btfdbg.commands.crash.call import Call, absent, name_of
 
 _MAX_CALLS = 4096
 
@@ -40,7 +40,7 @@ def syscalls(call: Call) -> None:
     prog, session = call.prog, call.session
     table = session.lookup_symbols("sys_call_table")
     if not table:
-        raise CommandError("-c: this dump has no symbol sys_call_table")
+        raise absent(prog, "-c", "sys_call_table", "this dump has no symbol sys_call_table")
     size = prog.address_size()
     count = min(max(table[0].size // size, 0), _MAX_CALLS)
     number = int(wanted, 0) if wanted[:1].isdecimal() else None
@@ -86,7 +86,8 @@ def taint(call: Call) -> None:
     try:
         mask = prog["tainted_mask"].value_()
     except LookupError:
-        raise CommandError("-t: this dump has no variable tainted_mask") from None
+        otherwise = "this dump has no variable tainted_mask"
+        raise absent(prog, "-t", "tainted_mask", otherwise) from None
     letters = []
     names = _taint_names(prog)
     for bit in range(mask.bit_length()):
@@ -133,10 +134,11 @@ def dmi(call: Call) -> None:
         last = prog.constant("DMI_STRING_MAX").value_()
         field = prog.type("enum dmi_field")
     except LookupError:
-        raise CommandError(
-            "-i: this kernel has no DMI strings (dmi_ident): not every architecture has a firmware"
+        otherwise = (
+            "this kernel has no DMI strings (dmi_ident): not every architecture has a firmware"
             " that gives them"
-        ) from None
+        )
+        raise absent(prog, "-i", "dmi_ident", otherwise) from None
     rows: list[tuple[Any, ...]] = [("FIELD", "VALUE")]
     for enumerator in field.enumerators or ():
         if not 0 < enumerator.value < last:
