@@ -113,18 +113,19 @@ def prune(families: Iterable[Family]) -> list[Family]:
     by_pattern = {family.pattern: family for family in families}
     kept = []
     for family in by_pattern.values():
-        wider = any(
+        has_wider = any(
             pattern in by_pattern
             and len(by_pattern[pattern].types) == 1
             and by_pattern[pattern].types[0][0] == family.types[0][0]
-            for pattern in _wider(family.pattern)
+            for pattern in wider(family.pattern)
         )
-        if not (wider and len(family.types) == 1):
+        if not (has_wider and len(family.types) == 1):
             kept.append(family)
     return kept
 
 
-def _wider(pattern: str) -> Iterator[str]:
+def wider(pattern: str) -> Iterator[str]:
+    """Yield the patterns that have all names of one, on the same end, the nearest first."""
     if pattern.endswith("*"):
         prefix = pattern[:-2]
         while (cut := prefix.rfind("_")) > 0:

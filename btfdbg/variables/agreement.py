@@ -10,6 +10,7 @@ from functools import lru_cache
 
 from drgn import Type, TypeKind, sizeof
 
+from btfdbg.lazy_pattern import pattern
 from btfdbg.vardb.database import Candidate
 from btfdbg.vardb.name_patterns import without_length
 from btfdbg.vardb.textdb import AnnotatedType
@@ -17,6 +18,7 @@ from btfdbg.variables.context import Context
 from btfdbg.variables.policy import POLICY
 
 _KNOWN_TEXTS = 1 << 14
+_CONST = pattern(r"\bconst\b")
 _NUMBERS = (TypeKind.INT, TypeKind.ENUM)
 
 
@@ -89,3 +91,9 @@ def element_of(text: str) -> str:
     """
     bare = without_length(AnnotatedType.parse(text).type)
     return bare if "*" in bare else bare.removeprefix("const ")
+
+
+def bare_element(text: str) -> str:
+    """What two types that differ in length or in any const only have in common."""
+    element = element_of(text)
+    return "".join((_CONST.sub(" ", element) if "const" in element else element).split())

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from drgn import Type, sizeof
+from drgn import Type, TypeKind, sizeof
 
-from btfdbg.vardb.name_patterns import MIN_MEMBERS, patterns
+from btfdbg.lazy_dataclass import dataclass
+from btfdbg.vardb.name_patterns import MIN_MEMBERS, Family, patterns, wider
 from btfdbg.vardb.textdb import AnnotatedType
 from btfdbg.variables import namesakes
-from btfdbg.variables.agreement import element_of, is_number
+from btfdbg.variables.agreement import bare_element, element_of, is_number
 from btfdbg.variables.context import Context
 from btfdbg.variables.forms import size_of
 from btfdbg.variables.policy import Tier
@@ -21,6 +22,8 @@ from btfdbg.variables.proposals import Proposal
 from btfdbg.variables.propose import known_name, tails_of
 from btfdbg.variables.provenance import Rejection, Source
 from btfdbg.variables.symbols import Symbol
+
+_RECORDS = (TypeKind.STRUCT, TypeKind.UNION)
 
 
 def best(
@@ -112,40 +115,115 @@ def by_family(
     """
     The type that the symbol's families agree on, of those that fit it.
 
-    The most specific family that knows enough decides; a wider one may add nothing.
+    The most specific family that knows enough decides; a wider one may add nothing but doubt.
     """
     for pattern in patterns(symbol.name):
         family = context.database.families.get(pattern)
         if family is None:
             continue
-        holds: dict[str, tuple[Type, int]] = {}
-        last = Rejection.MISSING
-        too_small = 0  # members of a type that is not impossible, if something follows it
-        total = family.members - sum(count for _, count in family.types)
-        for text, count in family.types_for(symbol.name):
-            checked = context.checker.check(
-                text, symbol, trusted=False, open_ended=True, other_lengths=frozenset(), gap=False
-            )
-            if isinstance(checked, Rejection):
-                last = checked
-                if checked is Rejection.GAP:
-                    too_small = max(too_small, count)
-            else:
-                before = holds.get(checked[0], (checked[1], 0))[1]
-                holds[checked[0]] = (checked[1], before + count)
-        if not holds:
-            return last
-        total = max(total, 0) + sum(count for _, count in holds.values())
-        type_, count = max(holds.values(), key=lambda hold: hold[1])
-        if too_small > count or not context.checker.may_be_empty(type_, symbol):
+        said = _weighed(context, symbol, family)
+        if said.best is None:
+            return said.last
+        type_, count = said.best
+        if said.too_small > count or not context.checker.may_be_empty(type_, symbol):
             return Rejection.DOUBT
-        if count >= context.policy.family_share * total and count >= MIN_MEMBERS:
+        if count >= context.policy.family_share * said.total and count >= MIN_MEMBERS:
+            if _is_one_record(type_) or _may_be_chance(context, symbol, family, type_, count):
+                return Rejection.DOUBT
             note = f"as {count} others named {pattern}"
             return type_, Proposal(str(type_), Source.RULE, (Tier.FAMILY,), note, support=count)
         cause = Rejection.DOUBT
-        if count < context.policy.family_majority * total:
+        if count < context.policy.family_majority * said.total:
             break
     return cause
+
+
+@dataclass(frozen=True, slots=True)
+class _Weighed:
+    """
+    What a family says of one symbol.
+
+    :ivar best: the type that most members have, of those that hold, and how many have it.
+    :ivar total: members whose type is not ruled out here.
+    :ivar too_small: members of a type that is not impossible, if something follows it.
+    :ivar last: why the last type that was refused was.
+    """
+
+    best: tuple[Type, int] | None
+    total: int
+    too_small: int
+    last: Rejection
+
+
+def _weighed(context: Context, symbol: Symbol, family: Family) -> _Weighed:
+    """Hold the types of a family against a symbol."""
+    holds: dict[str, tuple[Type, int]] = {}
+    doubted: list[tuple[str, int]] = []
+    last = Rejection.MISSING
+    too_small = 0
+    total = family.members - sum(count for _, count in family.types)
+    for text, count in family.types_for(symbol.name):
+        checked = context.checker.check(
+            text, symbol, trusted=False, open_ended=True, other_lengths=frozenset(), gap=False
+        )
+        if isinstance(checked, Rejection):
+            last = checked
+            if checked is Rejection.GAP:
+                too_small = max(too_small, count)
+            elif checked is Rejection.LENGTH:
+                doubted.append((text, count))
+        else:
+            before = holds.get(checked[0], (checked[1], 0))[1]
+            holds[checked[0]] = (checked[1], before + count)
+    if not holds:
+        return _Weighed(None, 0, too_small, last)
+    total = max(total, 0) + sum(count for _, count in holds.values())
+    best = max(holds.values(), key=lambda hold: hold[1])
+    # Whose length alone is in doubt may be it all the same: mt7988's pins are int [], not unsigned.
+    own = bare_element(str(best[0].type_name()))
+    for text, count in doubted:
+        if bare_element(text) != own and context.checker.may_be_array(text, symbol):
+            total += count
+    return _Weighed(best, total, too_small, last)
+
+
+def _may_be_chance(
+    context: Context, symbol: Symbol, family: Family, type_: Type, count: int
+) -> bool:
+    """
+    Whether so few members may agree by chance, as wider families' names have other types too.
+
+    Of ten names in i2c1_pins none is signed, but of all in _pins one of eleven is. What is in a
+    structure bears it out or not; numbers, and pointers to what has no shape, are all alike.
+    """
+    policy = context.policy
+    if _element_kind(type_) in _RECORDS:
+        return False
+    for pattern in wider(family.pattern):
+        family_ = context.database.families.get(pattern)
+        # So many agree by chance hardly ever, whatever the wider family's share is.
+        if family_ is None or policy.family_share**count <= 1 - policy.family_share:
+            continue
+        said = _weighed(context, symbol, family_)
+        if said.best is None or said.best[0].type_name() != type_.type_name():
+            continue
+        share = said.best[1] / said.total
+        if share < policy.family_share and share**count > 1 - policy.family_share:
+            return True
+    return False
+
+
+def _is_one_record(type_: Type) -> bool:
+    """Whether a type is a table of one structure: it may as well be declared as that structure."""
+    is_one = type_.kind == TypeKind.ARRAY and type_.length == 1
+    return is_one and _element_kind(type_) in _RECORDS
+
+
+def _element_kind(type_: Type) -> TypeKind:
+    """Of which kind the innermost elements of an array are, or what is no array."""
+    while type_.unaliased_kind() == TypeKind.ARRAY:
+        type_ = type_.unaliased().type
+    return type_.unaliased_kind()
 
 
 def may_have_grown(

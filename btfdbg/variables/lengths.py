@@ -316,7 +316,10 @@ def _string_length(evidence: ArrayEvidence, contents: bytes) -> int | None:
     if end < 0:
         end = len(contents)
     hint, longest = evidence.hint, evidence.extent.size or 0
-    if hint == end + 1 <= longest or (hint == end and evidence.place is SectionKind.CONST):
+    # A format or a line is read up to its NUL; letters in a table may have none.
+    is_read = b"%" in contents[:end] or contents[:end].endswith(b"\n")
+    is_bare = hint == end and not is_read and evidence.place is SectionKind.CONST
+    if hint == end + 1 <= longest or is_bare:
         return hint
     if 0 < end < longest and longest - (end + 1) < evidence.extent.slack:
         return end + 1 if not contents[end:].strip(b"\0") else None

@@ -10,18 +10,16 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from btfdbg.btf import Kind, kinds
 from btfdbg.lazy_dataclass import replace
-from btfdbg.lazy_pattern import pattern
 from btfdbg.vardb.database import Candidate
 from btfdbg.vardb.textdb import AnnotatedType, TrailingZeros
 from btfdbg.variables import macro_names
-from btfdbg.variables.agreement import element_of, is_lasting, is_settled
+from btfdbg.variables.agreement import bare_element, element_of, is_lasting, is_settled
 from btfdbg.variables.context import Context
 from btfdbg.variables.policy import Tier
 from btfdbg.variables.proposals import KnownName, Proposal
 from btfdbg.variables.provenance import Source
 from btfdbg.variables.symbols import Symbol
 
-_CONST = pattern(r"\bconst\b")
 _KNOWN_SETS = 1 << 13
 _LAST_NAMES = 1 << 8  # judging one symbol asks for its name up to five times
 KEYS = {
@@ -82,7 +80,7 @@ def _without_other_machines(
     if len(candidates) < 2 or all(distance.is_of_this_machine(c.kernels) for c in candidates):
         return candidates
     own = [
-        (c.module, _bare(c.type), distance.series(on_this))
+        (c.module, bare_element(c.type), distance.series(on_this))
         for c in candidates
         if (on_this := distance.on_this_machine(c.kernels)) and distance.is_of_this_machine(on_this)
     ]
@@ -90,19 +88,13 @@ def _without_other_machines(
     def is_another_machine_s(candidate: Candidate) -> bool:
         if not candidate.kernels or distance.is_of_this_machine(candidate.kernels):
             return False
-        type_, series = _bare(candidate.type), distance.series(candidate.kernels)
+        type_, series = bare_element(candidate.type), distance.series(candidate.kernels)
         return any(
             module == candidate.module and mine != type_ and series & seen
             for module, mine, seen in own
         )
 
     return [c for c in candidates if not is_another_machine_s(c)]
-
-
-def _bare(text: str) -> str:
-    """What two types that differ in length or in any const only have in common."""
-    element = element_of(text)
-    return "".join((_CONST.sub(" ", element) if "const" in element else element).split())
 
 
 def proposals_for(context: Context, symbol: Symbol, known: KnownName) -> Sequence[Proposal]:

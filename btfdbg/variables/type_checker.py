@@ -257,6 +257,26 @@ class TypeChecker:
         assert isinstance(placed.tree, Array)
         return format_type(replace(placed.tree, length=None))
 
+    def may_be_array(self, text: str, symbol: Symbol) -> bool:
+        """
+        Whether an array whose length is in doubt may stand in a symbol's room all the same.
+
+        :param text: ``struct clk_parent_data []``, or the text of what is no array.
+        """
+        marked, form = self._forms.marked(text)
+        place = self._places.of(symbol.address)
+        form = self._placed(form, marked, symbol, place)
+        element = form.element
+        if not isinstance(form.tree, Array) or not element.exists or not element.built_size:
+            return False
+        possible = self._extent(symbol).lengths(element.built_size)
+        known = element.lengths
+        return any(
+            not self._is_refuted(element, symbol, place, length)
+            for length in possible
+            if known is None or length in known
+        )
+
     def _ends_full(self, type_: Type, symbol: Symbol, place: SectionKind) -> bool:
         """Whether the last element holds something, where all kernels end the array in zeros."""
         data = self._contents(symbol)

@@ -70,8 +70,11 @@ def _btf() -> Btf:
         builder.add_array(int_, uint, length)
     policy = builder.add_struct("nla_policy", 16, [])
     policy = builder.add_const(policy)
-    for length in (31, 32):
+    for length in (1, 31, 32):
         builder.add_array(int_, policy, length)
+    builder.add_array(int_, int_, 4)
+    builder.add_array(int_, builder.add_const(int_), 4)
+    builder.add_array(int_, builder.add_const(uint), 4)
     return builder.to_btf()
 
 
@@ -203,6 +206,49 @@ def test_a_small_family_does_not_say_that_a_number_is_signed(
     name = "cache_map_size"
     variables = _variables(rows, Sym(name, 0x11C, 4), Sym("w", 0x120, 4))
     assert _given(variables, 0x11C, name) == given
+
+
+def _of_numbers(pins: dict[str, int]) -> VariableTypes:
+    """Room for 16 bytes of numbers called new_i2c1_pins, and so many others in _pins."""
+    rows = [
+        (f"x{chr(97 + i // 26)}{chr(97 + i % 26)}{text[0]}{part}_pins", text, (OLD,))
+        for part_text, count in pins.items()
+        for part, _, text in [part_text.partition(":")]
+        for i in range(count)
+    ]
+    data = [(0x2020, struct.pack("<4I", 1, 2, 3, 4))]
+    symbols = Sym("new_i2c1_pins", 0x2020, 16, "r"), Sym("w", 0x2030, 16, "r")
+    return _variables(rows, *symbols, contents=data, tails={"int": TrailingZeros(1, 90, 90)})
+
+
+@pytest.mark.parametrize(
+    ("pins", "given"),
+    [
+        ({":const unsigned int [4]": 90}, "const unsigned int [4]"),
+        # How int [] ends says no length; that it may be one is not refuted.
+        ({":const unsigned int [4]": 90, ":int [4]": 10}, None),
+        # Ten that agree are no evidence where one of ten is otherwise, and sixty are.
+        ({":const unsigned int [4]": 80, ":int [4]": 10, "_i2c1:const unsigned int [4]": 10}, None),
+        (
+            {":const unsigned int [4]": 40, ":int [4]": 10, "_i2c1:const unsigned int [4]": 60},
+            "const unsigned int [4]",
+        ),
+    ],
+)
+def test_a_type_that_some_of_the_family_have_is_a_rival_though_its_length_is_open(
+    pins: dict[str, int], given: str | None
+) -> None:
+    assert _given(_of_numbers(pins), 0x2020, "new_i2c1_pins") == given
+
+
+@pytest.mark.parametrize(("size", "given"), [(496, "const struct nla_policy [31]"), (16, None)])
+def test_a_family_of_tables_does_not_take_in_what_may_be_one_structure(
+    size: int, given: str | None
+) -> None:
+    rows = [(f"x{chr(97 + i)}_rules", "const struct nla_policy [31]", (OLD,)) for i in range(20)]
+    symbols = Sym("new_rules", 0x2020, size, "r"), Sym("w", 0x2020 + size, 16, "r")
+    data = [(0x2020, struct.pack("<2Q", 1, 2) * (size // 16))]
+    assert _given(_variables(rows, *symbols, contents=data), 0x2020, "new_rules") == given
 
 
 def test_a_pointer_to_early_copies_points_to_what_the_per_cpu_variable_is() -> None:

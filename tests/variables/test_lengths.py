@@ -86,6 +86,24 @@ def test_letters_that_count_something_may_have_padding_behind_them() -> None:
     assert array_length(replace(letters, other_lengths=frozenset({6})), TAILS) == 6
 
 
+@pytest.mark.parametrize(
+    ("text", "hint", "given"),
+    [
+        (b"%s version %s (gcc) %s\n", 23, 24),  # linux_proc_banner: a letter more than another's
+        (b"a line\n", 7, 8),
+        (b"0123456789abcdef", 16, 16),  # hex_asc, in room for a NUL
+        (b"0123456789abcdef", 17, 17),
+    ],
+)
+def test_what_is_read_up_to_its_nul_has_one(text: bytes, hint: int, given: int) -> None:
+    string = _evidence(
+        "char", element_size=1, hint=hint, stable=False, string=True,
+        extent=Extent(len(text) + 2, 8),
+        contents=text + bytes(2), place=SectionKind.CONST, has_pointers=False,
+    )  # fmt: skip
+    assert array_length(string, TAILS) == given
+
+
 def test_a_word_more_that_fills_the_place_leaves_a_length_of_few_kernels_open() -> None:
     # misc_minors: one word in 5.10, two in 6.1.
     words = _evidence("unsigned long", hint=1, tail=0, extent=Extent(16, 16), has_pointers=False)
