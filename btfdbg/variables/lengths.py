@@ -316,9 +316,9 @@ def _string_length(evidence: ArrayEvidence, contents: bytes) -> int | None:
     if end < 0:
         end = len(contents)
     hint, longest = evidence.hint, evidence.extent.size or 0
-    # A format or a line is read up to its NUL; letters in a table may have none.
-    is_read = b"%" in contents[:end] or contents[:end].endswith(b"\n")
-    is_bare = hint == end and not is_read and evidence.place is SectionKind.CONST
+    # A format is read up to its NUL; letters of a table may have none.
+    is_format = b"%s" in contents[:end]
+    is_bare = hint == end and not is_format and evidence.place is SectionKind.CONST
     if hint == end + 1 <= longest or is_bare:
         return hint
     if 0 < end < longest and longest - (end + 1) < evidence.extent.slack:
