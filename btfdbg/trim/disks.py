@@ -22,6 +22,7 @@ _MAX_DISKS = 1 << 12
 _MAX_PARTITIONS = 1 << 8
 _MAX_CONTEXTS = 1 << 10
 _MAX_TAGS = 1 << 12
+_MAX_CPUS = 1 << 13
 
 
 def disk_list(recorder: Recorder, session: Session) -> None:
@@ -88,6 +89,8 @@ def _disks(recorder: Recorder, *, every_request: bool) -> None:
 
 def _queue(recorder: Recorder, queue: Object, every_request: bool) -> None:
     whole(recorder, queue)
+    if every_request:
+        _users(recorder, queue.q_usage_counter)
     if queue.mq_ops:
         whole(recorder, queue.mq_ops)
     for context in _hardware_contexts(queue):
@@ -98,6 +101,30 @@ def _queue(recorder: Recorder, queue: Object, every_request: bool) -> None:
                     _tags(recorder, tags, every_request)
         except SKIPPED:
             continue  # of one context
+
+
+def _users(recorder: Recorder, counter: Object) -> None:
+    """
+    What a struct percpu_ref counts: each CPU's share, and what is common.
+
+    Facts: include/linux/percpu-refcount.h (the two lowest bits are flags, and either means that
+    the shares count no more).
+    """
+    from drgn.helpers.linux.cpumask import for_each_possible_cpu
+    from drgn.helpers.linux.percpu import per_cpu_ptr
+
+    try:
+        whole(recorder, counter.data)
+    except AttributeError:
+        # Linux kernel commit 2b0d3d3e4fcf ("percpu_ref: reduce memory footprint of percpu_ref in
+        # fast path") (in v5.10).
+        pass
+    shares = int(counter.percpu_count_ptr)
+    if not shares or shares & 3:
+        return
+    pointer = Object(recorder.prog, "unsigned long *", shares)
+    for cpu in islice(for_each_possible_cpu(recorder.prog), _MAX_CPUS):
+        whole(recorder, per_cpu_ptr(pointer, cpu))
 
 
 def _hardware_contexts(queue: Object) -> list[Object]:

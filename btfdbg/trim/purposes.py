@@ -1,7 +1,8 @@
 """What ``--for corelens`` keeps beyond what every trimmed dump has: whole subsystems.
 
 Owns the walks over super blocks with their inodes and dentries, work queues, devices, and
-cgroups; that over disks is in ``trim.disks``. Each is bounded: a machine may have millions.
+cgroups; that over disks is in ``trim.disks``, those over tables are in ``trim.tables``. Each is
+bounded: a machine may have millions.
 
 To add one: a function in ``CORELENS``.
 
@@ -20,18 +21,22 @@ from btfdbg.program.session import Session
 from btfdbg.trim.disks import disks
 from btfdbg.trim.others import each_super_block
 from btfdbg.trim.recorder import Recorder
+from btfdbg.trim.tables import cpu_names, dentry_table, modules, settings, slab_names
 from btfdbg.trim.touching import SKIPPED, Need, strings, whole
-from btfdbg.trim.walks import dentry, inode
+from btfdbg.trim.walks import dentry, inode, mount
 
 _MAX_INODES = 1 << 15
 _MAX_QUEUES = 1 << 12
 _MAX_WORK = 1 << 12
 _MAX_DEVICES = 1 << 14
 _MAX_CGROUPS = 1 << 14
+_MAX_RINGS = 1 << 10
+_MAX_MOUNTS = 1 << 14
 
 
 def super_blocks(recorder: Recorder, session: Session) -> None:
-    """Each super block; its inodes with their dentries and all above them."""
+    """Each super block, its mounts; its inodes with their dentries and all above them."""
+    from drgn.helpers.linux.fs import super_block_for_each_mount
     from drgn.helpers.linux.list import hlist_for_each_entry, list_for_each_entry
 
     seen: set[int] = set()
@@ -42,6 +47,8 @@ def super_blocks(recorder: Recorder, session: Session) -> None:
     for super_block in each_super_block(recorder.prog):
         try:
             whole(recorder, super_block)
+            for entry in islice(super_block_for_each_mount(super_block), _MAX_MOUNTS):
+                mount(recorder, entry, seen)
             inodes = super_block.s_inodes.address_of_()
             for node in list_for_each_entry("struct inode", inodes, "i_sb_list"):
                 if not left:
@@ -107,8 +114,29 @@ def devices(recorder: Recorder, session: Session) -> None:
                 if owner:
                     whole(recorder, owner)
                     strings(recorder, owner.name)
+            if device.bus and device.bus.name.string_() == b"virtio":
+                _rings(recorder, drgn.container_of(device, "struct virtio_device", "dev"))
         except SKIPPED:
             continue  # of one device
+
+
+def _rings(recorder: Recorder, device: Object) -> None:
+    """
+    A virtio device's queues with their names, and how far each side of a ring is.
+
+    Facts: drivers/virtio/virtio_ring.c (a packed ring has its two pointers where a split one has).
+    """
+    from drgn.helpers.linux.list import list_for_each_entry
+
+    whole(recorder, device)
+    queues = list_for_each_entry("struct virtqueue", device.vqs.address_of_(), "list")
+    for queue in islice(queues, _MAX_RINGS):
+        ring = drgn.container_of(queue, "struct vring_virtqueue", "vq")
+        whole(recorder, ring)
+        strings(recorder, queue.name)
+        for half in (ring.split.vring.avail, ring.split.vring.used):
+            if half:
+                whole(recorder, half)
 
 
 def cgroups(recorder: Recorder, session: Session) -> None:
@@ -135,4 +163,9 @@ CORELENS: tuple[tuple[str, Need], ...] = (
     ("work queues", work_queues),
     ("devices", devices),
     ("cgroups", cgroups),
+    ("CPU names", cpu_names),
+    ("modules", modules),
+    ("dentry table", dentry_table),
+    ("settings", settings),
+    ("slab names", slab_names),
 )

@@ -113,6 +113,8 @@ def dentry(recorder: Recorder, entry: Object, seen: set[int]) -> None:
         seen.add(entry.value_())
         whole(recorder, entry)
         strings(recorder, entry.d_name.name)
+        if entry.d_op:
+            whole(recorder, entry.d_op)  # d_dname says whether the name is made, as a pipe's
         if entry.d_inode:
             inode(recorder, entry.d_inode, seen)
         entry = entry.d_parent.read_()
