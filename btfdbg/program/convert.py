@@ -311,13 +311,26 @@ class TypeConverter:
         return self.prog.union_type(t.name or None, t.size, self._members(t))
 
     def _fwd(self, type_id: int, t: kinds.Fwd) -> drgn.Type:
-        if t.name and self.find_definition is not None:
-            found = self.find_definition(t.name, t.is_union)
-            if found is not None:
-                return found
+        found = self._definition(t) if t.name else None
+        if found is not None:
+            return found
         if t.is_union:
             return self.prog.union_type(t.name or None)
         return self.prog.struct_type(t.name or None)
+
+    def _definition(self, t: kinds.Fwd) -> drgn.Type | None:
+        """
+        The one definition of what is only declared: here, in the base, or else in the modules.
+
+        Of two of one name neither is: who declares it may mean either. Kernels whose BTF an older
+        pahole made have both forms side by side; a newer one merges them by the same rule.
+        Facts: libbpf's ``btf.c``, btf_dedup_resolve_fwds().
+        """
+        wanted = (Kind.UNION if t.is_union else Kind.STRUCT,)
+        ids = [i for btf in self.btf.chain() for i in btf.own_ids_by_name(t.name, wanted)]
+        if ids:
+            return self.convert(ids[0]) if len(ids) == 1 else None
+        return self.find_definition(t.name, t.is_union) if self.find_definition else None
 
     def _enum(self, type_id: int, t: kinds.Enum | kinds.Enum64) -> drgn.Type:
         if not t.values:

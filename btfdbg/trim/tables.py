@@ -1,8 +1,8 @@
 """Tables that corelens' modules look things up in: of names, of settings, of dentries.
 
-Owns the walks over the names of CPU features and mitigations, modules with their users and
-parameters, the hash table of dentries, sysctl's trees with their values, and the names that slab
-caches have in sysfs. Each is bounded: what a table says of its own length is the dump's word.
+Owns the walks over the names of CPU features, mitigations and counters, modules with their users
+and parameters, the hash table of dentries, sysctl's trees with their values, and the names that
+slab caches have in sysfs. Each is bounded: what a table says of its own length is the dump's word.
 
 Facts: the modules of drgn-tools' corelens (what they look up); arch/x86/kernel/cpu/bugs.c and
 capflags.c, fs/dcache.c (dentry_hashtable has as many bits as 32 less d_hash_shift),
@@ -23,7 +23,7 @@ from btfdbg.trim.touching import SKIPPED, strings, whole
 from btfdbg.trim.walks import dentry
 from btfdbg.vmcore.platforms import byte_order
 
-# What "cpuinfo" prints: features by number, and by mitigation what was chosen.
+# What "cpuinfo" prints, features by number and by mitigation what was chosen; "memstate" counts.
 _STRINGS = (
     "x86_cap_flags",
     "x86_bug_flags",
@@ -38,6 +38,7 @@ _STRINGS = (
     "mmio_strings",
     "retbleed_strings",
     "gds_strings",
+    "vmstat_text",
 )
 _MAX_STRINGS = 1 << 10
 _MAX_MODULES = 1 << 12
@@ -53,7 +54,7 @@ _LOCKED = 1  # the lowest bit of a bucket's head, include/linux/list_bl.h
 
 
 def cpu_names(recorder: Recorder, session: Session) -> None:
-    """The names of CPU features and mitigations, and which CPUs are of which node."""
+    """The names of CPU features, mitigations and counters, and which CPUs are of which node."""
     for name in _STRINGS:
         try:
             table = recorder.prog[name]

@@ -7,7 +7,7 @@ import pytest
 
 from btfdbg.btf import TypeId, kinds
 from btfdbg.btf.builder import Builder
-from btfdbg.btf.format import IntEncoding
+from btfdbg.btf.format import IntEncoding, Kind
 from btfdbg.errors import BtfFormatError
 
 from .support import S390X, Kernel
@@ -135,6 +135,34 @@ def test_a_forward_declaration_is_an_incomplete_type_and_not_found_by_name() -> 
     assert not k.prog.type("hidden_t").type.type.is_complete()
     with pytest.raises(LookupError):
         k.prog.type("struct hidden")
+
+
+@pytest.mark.parametrize("kind", [Kind.STRUCT, Kind.UNION])
+def test_a_forward_declaration_leads_to_the_one_definition_beside_it(kind: Kind) -> None:
+    """pahole before libbpf 1.2 left both; every pointer to it led to no members."""
+    b = Builder()
+    i = ints(b)
+    b.add_typedef("shown_t", b.add_ptr(b.add_fwd("shown", kind)))
+    (b.add_struct if kind == Kind.STRUCT else b.add_union)("shown", 4)
+    b.add_field("number", i["int"], 0)
+    b.add_fwd("other", kind)
+    t = Kernel(b).prog.type("shown_t").type.type
+    assert [member.name for member in t.members] == ["number"]
+
+
+def test_a_forward_declaration_of_two_definitions_or_of_another_kind_leads_to_neither() -> None:
+    b = Builder()
+    i = ints(b)
+    b.add_typedef("two_t", b.add_ptr(b.add_fwd("two")))
+    for name in ("number", "count"):
+        b.add_struct("two", 4)
+        b.add_field(name, i["int"], 0)
+    b.add_typedef("kind_t", b.add_ptr(b.add_fwd("kind")))
+    b.add_union("kind", 4)
+    b.add_field("number", i["int"], 0)
+    k = Kernel(b)
+    assert not k.prog.type("two_t").type.type.is_complete()
+    assert not k.prog.type("kind_t").type.type.is_complete()
 
 
 def test_function_types_keep_parameters_and_variadic() -> None:
