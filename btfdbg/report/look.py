@@ -258,10 +258,14 @@ class Look:
             try:
                 symbol = frame.symbol()
             except LookupError:
-                if not found or (frame.interrupted and not self._is_user_space(frame)):
-                    found.append(Call("", "", pc, 0, frame.interrupted))
-                    found.extend(self._caller(frame))
-                break  # user space, or garbage behind the end
+                if found and (not frame.interrupted or self._is_user_space(frame)):
+                    break  # user space, or garbage behind the end
+                found.append(Call("", "", pc, 0, frame.interrupted))
+                callers = self._caller(frame)
+                if callers and callers[0].pc == _pc_of(trace, number + 1):
+                    continue  # the unwinder knows him, and who called him
+                found.extend(callers)
+                break
             interrupted = self._is_interrupted(trace, number)
             call = Call(symbol.name, self.module(pc), pc, pc - symbol.address, interrupted)
             if leaf is not None and leaf.name not in (found[-1].name, call.name):
@@ -398,6 +402,13 @@ class Look:
         except UNREADABLE:
             return False
         return True
+
+
+def _pc_of(trace: drgn.StackTrace, number: int) -> int | None:
+    try:
+        return int(trace[number].pc)
+    except (IndexError, LookupError):
+        return None
 
 
 def panic_cpu(prog: drgn.Program) -> int | None:

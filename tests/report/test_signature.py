@@ -128,3 +128,20 @@ def test_stack_overflow_blames_what_calls_itself() -> None:
 def test_registers_and_stack_name_one_frame_once() -> None:
     frames = [Frame("f", part="pc"), Frame("f"), Frame("f"), Frame("g")]
     assert signature_of("bug", frames).stack == ("f", "f", "g")
+
+
+def test_architectures_that_split_a_function_have_one_stack() -> None:
+    def hashed(*names: str) -> str:
+        return signature_of("bug", [Frame(name) for name in names]).stack_hash
+
+    assert hashed("f", "vfs_write", "ksys_write", "__arm64_sys_write", "invoke_syscall") == hashed(
+        "f", "vfs_write", "ksys_write", "do_syscall_64"
+    )
+    assert hashed("f.part.0", "f", "g") == hashed("f", "g")
+    # A recursion is one.
+    assert hashed("f", "f", "f", "g") != hashed("f", "g")
+
+
+def test_what_prints_the_report_is_no_part_of_the_stack() -> None:
+    log = [Frame("dump_header"), Frame("out_of_memory"), Frame("read_zero")]
+    assert signature_of("out-of-memory", log).stack == signature_of("out-of-memory", log[1:]).stack

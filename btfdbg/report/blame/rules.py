@@ -69,7 +69,7 @@ _ROWS = (
         "print-stack", "skip", "",
         "dump_stack* show_stack* show_trace* show_regs* dump_backtrace* dump_trace* "
         "printk_stack_address walk_stackframe* unwind_backtrace c_backtrace show_registers "
-        "print_trace sched_show_task dump_cpu_task show_workqueue* show_state_filter "
+        "print_trace sched_show_task dump_cpu_task dump_header show_workqueue* show_state_filter "
         "arch_show_regs show_free_areas show_mem show_mem_node_skip print_modules "
         "print_tainted* show_iret_regs show_opcodes show_code show_stack_log_lvl show_pte "
         "show_data dump_instr dump_mem print_vma_addr show_backtrace show_raw_backtrace "

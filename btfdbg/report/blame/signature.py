@@ -10,6 +10,8 @@ kind and blamed function nearly all. So the title joins, the hash tells variants
 
 from __future__ import annotations
 
+import itertools
+
 from btfdbg.lazy_dataclass import dataclass
 from btfdbg.report.blame.choice import Choice, Reason, choose
 from btfdbg.report.blame.names import canonical, is_general
@@ -17,12 +19,12 @@ from btfdbg.report.kinds import KINDS, NOBODY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
     from btfdbg.report.event import Frame
 
-VERSION = 5
+VERSION = 6
 _HASHED = 8  # frames that the stack's hash covers
 
 # Kinds whose detail is a class of defect, and so part of the title.
@@ -94,9 +96,7 @@ def signature_of(kind: str, frames: Iterable[Frame], detail: str = "") -> Signat
     row = KINDS[kind]
     choice = choose(kind, frames)
     words, function, module = _named(kind, choice, detail)
-    stack = tuple(
-        _qualified(canonical(frame.name), frame.module) for frame in choice.stack[:_HASHED]
-    )
+    stack = tuple(itertools.islice(_normalised(choice.stack), _HASHED))
     return Signature(
         _title(kind, words, function, module),
         _alternatives(words, row.family, function, module) if function else (),
@@ -106,6 +106,17 @@ def signature_of(kind: str, frames: Iterable[Frame], detail: str = "") -> Signat
         stack,
         choice.reasons,
     )
+
+
+def _normalised(frames: Iterable[Frame]) -> Iterator[str]:
+    """Names for the hash, one for functions of one name: ksys_write() and __arm64_sys_write()."""
+    before: tuple[str, str] | None = None
+    for frame in frames:
+        name = _qualified(canonical(frame.name), frame.module)
+        # A function that calls itself does so under its very name.
+        if before is None or name != before[0] or frame.name == before[1]:
+            yield name
+        before = name, frame.name
 
 
 def title_of(
