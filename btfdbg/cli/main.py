@@ -65,9 +65,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     if sys.argv[1:2] == ["btf"]:
         _leave(status)
     _ignore_interrupts()
-    if _ran_only_ours:
+    if _ran_only_ours and not _has_plugins():
         _keep_and_leave(status)
     return status
+
+
+def _has_plugins() -> bool:
+    """Whether drgn may have loaded code of others, whose objects are not ours to leave."""
+    if "_drgn_util.plugins" not in sys.modules:
+        return False
+    from btfdbg.program.plugins import are_ours_alone
+
+    return not are_ours_alone()
 
 
 def _ignore_interrupts() -> None:

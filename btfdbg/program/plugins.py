@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterable
 
 _VARIABLE = "DRGN_DISABLE_PLUGINS"
+_GIVEN = "DRGN_PLUGINS"
 # drgn's own import all of its commands; ours would attach a second time.
 _NOT_NEEDED = ("btfdbg", "builtin_commands", "crash_commands")
 _GROUP = b"drgn.plugins"
@@ -38,6 +39,11 @@ def skip_own_plugins() -> None:
         os.environ[_VARIABLE] = "*"
     else:
         os.environ[_VARIABLE] = ",".join(filter(None, (hidden, *_NOT_NEEDED)))
+
+
+def are_ours_alone() -> bool:
+    """Whether drgn was told, or has, to load no plugin of anybody else's."""
+    return os.environ.get(_VARIABLE) == "*" and not os.environ.get(_GIVEN)
 
 
 def installed(path: Iterable[str], group: bytes = _GROUP) -> set[str] | None:

@@ -73,3 +73,14 @@ def test_output_that_cannot_be_written_is_told(tmp_path: Path) -> None:
         )  # fmt: skip
     assert result.returncode == 1
     assert "No space left" in result.stderr
+
+
+@pytest.mark.parametrize("words", [[DUMP, "-x", "sys"], ["info", DUMP], [DUMP, "-e", "prog"]])
+def test_file_that_a_plugin_of_drgns_left_open_is_written(tmp_path: Path, words: list[str]) -> None:
+    (tmp_path / "left_open.py").write_text("left = open('left', 'w')\nleft.write('done')\n")
+    subprocess.run(
+        [sys.executable, "-m", "btfdbg", *words],
+        capture_output=True, check=True, preexec_fn=limited(), cwd=tmp_path,
+        env={**os.environ, "DRGN_PLUGINS": "other=left_open", "PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    assert (tmp_path / "left").read_text() == "done"
