@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 
 MAX_TASKS = 1 << 20
+_CALL = 7  # bytes that a call has at most, in front of where it returns to
 _PANIC_CPU_INVALID = (-1, 0xFFFFFFFF)
 _LONGEST = 1e9  # seconds
 
@@ -58,6 +59,7 @@ class Look:
         self._traces: dict[int, drgn.StackTrace] = {}
         self._unwound: list[tuple[int, tuple[Call, ...], drgn.StackTrace]] = []
         self._clocks: dict[int, int] = {}
+        self._anew = False  # a stack is being unwound from its middle
         # The prompt's helpers walk around damage and know which CPUs panic() stopped: every
         # door to a report asks the same ones.
         follow_imports()
@@ -241,16 +243,15 @@ class Look:
         found: list[Call] = []
         leaf: Call | None = None  # who called the frame before, if no frame is his
         missing = missing_at(self.prog, trace)
-        end = MAX_FRAMES
-        if missing is not None:
-            end = min(missing[0], MAX_FRAMES)
-            if reason(self.prog, missing[1]) == NO_WAY:
-                self.doubts.add("stacks that the unwind tables know no way on from end there")
-            else:
-                self.doubts.add("stacks whose next page is not in the dump end there")
+        end = MAX_FRAMES if missing is None else min(missing[0], MAX_FRAMES)
         for number, frame in enumerate(trace):
             if number >= end:
-                break  # what the unwinder gives behind a page that is missing is made up
+                # What the unwinder gives behind a page that is missing is made up.
+                if missing is not None and reason(self.prog, missing[1]) == NO_WAY:
+                    self.doubts.add("stacks that the unwind tables know no way on from end there")
+                elif missing is not None:
+                    self.doubts.add("stacks whose next page is not in the dump end there")
+                break
             try:
                 pc = frame.pc
             except LookupError:
@@ -265,6 +266,7 @@ class Look:
                 if callers and callers[0].pc == _pc_of(trace, number + 1):
                     continue  # the unwinder knows him, and who called him
                 found.extend(callers)
+                found.extend(self._callers_of(frame, callers))
                 break
             interrupted = self._is_interrupted(trace, number)
             call = Call(symbol.name, self.module(pc), pc, pc - symbol.address, interrupted)
@@ -364,6 +366,27 @@ class Look:
         offset = back - symbol.address
         return [Call(symbol.name, self.module(back), back, offset, False)]
 
+    def _callers_of(self, frame: drgn.StackFrame, callers: Sequence[Call]) -> list[Call]:
+        """
+        Who called the caller of what is no code, unwound from there.
+
+        The instruction that faulted changed no register but the stack pointer.
+        """
+        if not callers or self.machine != "x86_64" or self._anew:
+            return []
+        try:
+            if not is_behind_a_call(self.prog.read(callers[0].pc - _CALL, _CALL)):
+                return []
+            values = {"ip": callers[0].pc, "sp": frame.sp + 8, "cs": int(frame.register("cs"))}
+            values["bp"] = int(frame.register("rbp"))
+            regs = drgn.Object(self.prog, self.pt_regs, value=values)
+            self._anew = True
+            return self._calls(self.prog.stack_trace(regs))[1:]
+        except UNREADABLE:
+            return []
+        finally:
+            self._anew = False
+
     def module(self, pc: int) -> str:
         """Name of the module that an address lies in, ``""`` for the kernel itself."""
         try:
@@ -402,6 +425,20 @@ class Look:
         except UNREADABLE:
             return False
         return True
+
+
+def is_behind_a_call(code: bytes) -> bool:
+    """
+    Whether x86-64 code ends with a call: to an address (e8), or to what a pointer says (ff /2).
+
+    >>> is_behind_a_call(bytes.fromhex("90909090ffd0"))
+    True
+    """
+    if code[-5:-4] == b"\xe8":
+        return True
+    starts = (code[-length:] for length in (2, 3, 4, 6, 7))
+    calls = ((one[1:] if one[0] & 0xF0 == 0x40 else one) for one in starts)
+    return any(one[0] == 0xFF and one[1] >> 3 & 7 == 2 for one in calls if len(one) > 1)
 
 
 def _pc_of(trace: drgn.StackTrace, number: int) -> int | None:
