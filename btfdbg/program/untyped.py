@@ -69,6 +69,7 @@ _WHY = {
     "values as a byte that says which, not as its value",
 }
 _POLICY = "its evidence is weaker than the policy asks for"
+_NO_BTF = "the dump has no BTF of this kernel that can be read (info says why)"
 _NO_PROTOTYPE = "BTF has no prototype of it"
 
 
@@ -135,10 +136,14 @@ def _of_kernel(session: Session, sym: Sym) -> Named:
         return _named(sym, converter.convert(var_id), None)
     judge = session.variables
     typed = None if judge is None else judge.of_symbol(sym)
-    return _named(sym, None if typed is None else typed.type, judge)
+    # Without a single type nothing was judged.
+    unjudged = _NO_BTF if converter is None else _POLICY
+    return _named(sym, None if typed is None else typed.type, judge, unjudged)
 
 
-def _named(sym: Sym, type_: drgn.Type | None, judge: VariableTypes | None) -> Named:
+def _named(
+    sym: Sym, type_: drgn.Type | None, judge: VariableTypes | None, unjudged: str = _POLICY
+) -> Named:
     module = sym.module
     why = ""
     elsewhere: tuple[str, ...] = ()
@@ -147,7 +152,7 @@ def _named(sym: Sym, type_: drgn.Type | None, judge: VariableTypes | None) -> Na
         why = _NO_PROTOTYPE
     elif type_ is None:
         cause = None if judge is None else judge.cause_of(sym)
-        why = _POLICY if cause is None else _WHY[cause]
+        why = unjudged if cause is None else _WHY[cause]
         elsewhere = () if judge is None else judge.elsewhere(sym.name)
         used = 1 if cause is Rejection.SHRUNK else 0
     name = "" if type_ is None else type_.type_name()

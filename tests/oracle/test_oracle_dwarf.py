@@ -16,6 +16,7 @@ import drgn
 import pytest
 
 import btfdbg
+from btfdbg.variables import shipped_database
 from corefiles.manifest import entry_path, read_entry
 from corefiles.oracle import answers, compare
 
@@ -79,6 +80,10 @@ def test_variables_are_those_of_dwarf(dump: Path, debug: Path) -> None:
     difference = compare.compare_variables(program(dump), truth(dump, debug))
     assert difference.equal > 10_000
     assert not difference.different
+    if truth(dump, debug)["release"] not in {k.release for k in shipped_database().kernels}:
+        # Of a kernel that the database does not have, some lengths are rightly left open.
+        assert len(difference.unsized) <= 0.01 * difference.total
+        return
     # Its length is that of a text that differs from build to build.
     assert set(difference.unsized) <= {"linux_banner"}
 

@@ -46,6 +46,23 @@ def test_what_is_there_is_told(session: Session, name: str, said: str) -> None:
     assert said in untyped.explain(session, name)
 
 
+def test_without_btf_it_is_not_the_evidence_that_is_weak() -> None:
+    symbol = SimpleNamespace(
+        name="init_task",
+        address=0x1000,
+        size=64,
+        module="",
+        percpu=False,
+        type="D",
+        type_letter="D",
+    )
+    damaged = SimpleNamespace(
+        lookup_symbols=lambda name: [symbol], module_objects=None, converter=None, variables=None
+    )
+    (named,) = untyped.symbols_named(damaged, "init_task")  # type: ignore[arg-type] # what it asks
+    assert named.why == "the dump has no BTF of this kernel that can be read (info says why)"
+
+
 @pytest.mark.parametrize(
     "name", ["nosuchname", "struct nosuch", "", " ", "a b c", "x" * 4096, "a\0b", "é"]
 )
