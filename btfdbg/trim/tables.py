@@ -48,6 +48,7 @@ _MAX_VALUE = 1 << 12
 _MAX_TABLE = 1 << 20
 _MAX_DENTRIES = 1 << 15
 _MAX_SETTINGS = 1 << 14
+_MAX_SETTING = 1 << 16  # of ip_local_reserved_ports, which corelens reads by its length
 _MAX_CACHES = 1 << 13
 _WORD = 8
 _LOCKED = 1  # the lowest bit of a bucket's head, include/linux/list_bl.h
@@ -204,7 +205,7 @@ def _setting(recorder: Recorder, entry: Object) -> None:
         whole(recorder, entry)
         strings(recorder, entry.procname)
         if entry.data and entry.maxlen > 0:
-            recorder.touch(int(entry.data), min(int(entry.maxlen), _MAX_VALUE))
+            recorder.touch(int(entry.data), min(int(entry.maxlen), _MAX_SETTING))
     except SKIPPED:
         return
 

@@ -146,7 +146,7 @@ def _setting(memory: Memory, base: int, name: bytes, mode: int, data: int, size:
     memory.member("struct ctl_table", table, "maxlen", size, 4)
 
 
-@pytest.mark.parametrize(("size", "kept"), [(4, 4), (0x7FFFFFFF, 4096), (0xFFFFFFFF, None)])
+@pytest.mark.parametrize(("size", "kept"), [(4, 4), (0x7FFFFFFF, 1 << 16), (0xFFFFFFFF, None)])
 def test_settings_are_touched_with_values_of_a_bounded_length(
     memory: Memory, size: int, kept: int | None
 ) -> None:
