@@ -20,7 +20,7 @@ from btfdbg.report.as_text import section_lines
 from btfdbg.report.calls import Who
 from btfdbg.report.checks.blocked import group_items
 from btfdbg.report.checks.crash import crash
-from btfdbg.report.checks.memory import victims
+from btfdbg.report.checks.memory import _largest, victims
 from btfdbg.report.checks.network import _backlogs, _length
 from btfdbg.report.checks.timers import timers
 from btfdbg.report.clock import Clock, hz_of
@@ -306,3 +306,29 @@ def test_a_stack_that_is_cut_says_how_much_is_left_out(frames: int, last: list[s
     assert len(item["frames"]) == 2
     assert item["left_out"] == frames - 2
     assert item["more"] == ("bt 7" if frames > 2 else "")
+
+
+def test_who_had_most_memory_is_named_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def task(comm: str, memory: int) -> Any:
+        return SimpleNamespace(comm=comm, mm=SimpleNamespace(value_=lambda: memory))
+
+    pages = {"small": (1, 0), "big": (512, 256), "thread": (9999, 0), "damaged": (-3, 0)}
+
+    def rss(one: Any) -> Any:
+        if one.comm == "lost":
+            raise ValueError("no such counter")
+        total, swap = pages[one.comm]
+        return SimpleNamespace(total=total, swap=swap)
+
+    monkeypatch.setattr("drgn.helpers.linux.mm.task_rss", rss)
+    passed = []
+    named = [("small", 1), ("kthread", 0), ("big", 2), ("thread", 2), ("lost", 3), ("damaged", 4)]
+    look: Any = SimpleNamespace(
+        prog={"PAGE_SIZE": 4096}, tasks=[task(*one) for one in named], who=lambda one: one.comm,
+        pass_over=lambda: passed.append(1),
+    )  # fmt: skip
+    table, note = _largest(look)
+    assert isinstance(table, Table)
+    assert table.rows == (("big", "2.0", "1.0"), ("small", "0.0", "0.0"), ("damaged", "0.0", "0.0"))
+    assert note == Line("1 process cannot be read.", "note")
+    assert passed == [1]

@@ -20,6 +20,7 @@ UNKNOWN = "?"
 _MAX_CACHES = 4096
 _VICTIMS = 1 << 12
 _SHOWN = 20
+_LARGEST = 10
 # __oom_kill_process() of mm/oom_kill.c; UID and more since 70cb6d267790, v5.4.
 _KILLED = re.compile(
     r"(?:(?P<what>Out of memory|Memory cgroup out of memory)[^:]*: )?Killed process (?P<pid>\d+) "
@@ -142,11 +143,45 @@ def oom(look: Look) -> Iterator[Item]:
     from btfdbg.report.dump_log import lines_of
 
     rows = list(itertools.islice(victims(lines_of(look.prog)), _VICTIMS))
-    if not rows:
+    if rows:
+        head = ("process", "MiB resident", "memory")
+        yield Table(head, tuple(rows[-_SHOWN:]), "the last ones last", max(len(rows) - _SHOWN, 0))
+    else:
         yield Line("The log tells of no process that was killed.")
-        return
-    head = ("process", "MiB resident", "memory")
-    yield Table(head, tuple(rows[-_SHOWN:]), "the last ones last", max(len(rows) - _SHOWN, 0))
+    if any(event.kind == "out-of-memory" for event in look.events):
+        yield from _largest(look)
+
+
+def _largest(look: Look) -> Iterator[Item]:
+    """Print who had most of the memory, each memory once: threads share theirs."""
+    from drgn.helpers.linux.mm import task_rss
+
+    page = int(look.prog["PAGE_SIZE"])
+    found: list[tuple[int, int, str]] = []
+    seen: set[int] = set()
+    lost = 0
+    for task in look.tasks:
+        try:
+            memory = task.mm.value_()
+            if not memory or memory in seen:
+                continue
+            seen.add(memory)
+            pages = task_rss(task)
+            # What cannot be read of it is no number.
+            found.append((int(pages.total) * page, int(pages.swap) * page, str(look.who(task))))
+        except UNREADABLE:
+            lost += 1
+            look.pass_over()
+    found.sort(key=lambda one: -one[0])
+    rows = tuple(
+        (who, f"{max(size, 0) / 2**20:,.1f}", f"{max(swapped, 0) / 2**20:,.1f}")
+        for size, swapped, who in found[:_LARGEST]
+    )
+    head = ("process", "MiB resident", "MiB swapped")
+    left_out = max(len(found) - _LARGEST, 0)
+    yield Table(head, rows, "who had most when the kernel stopped", left_out)
+    if lost:
+        yield Line(f"{counted(lost, 'processes', 'process')} cannot be read.", "note")
 
 
 def victims(lines: Iterable[str]) -> Iterator[tuple[str, str, str]]:
