@@ -72,7 +72,7 @@ def _is_code(session: Session, address: int) -> bool:
             "name and pid of every task",
         ),
     ),
-    complete=("address",),
+    complete=("address", "member"),
     drgns=_is_crashs,
 )
 def list_(session: Session, args: argparse.Namespace) -> None:
