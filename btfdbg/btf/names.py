@@ -40,7 +40,7 @@ _SEARCH_OF_KIND = 1
 _TABLE_AFTER = 48
 _SCANS = 128
 # Look-ups up to which a kernel's names have checksums (0.1 ms each) and no table.
-_MARKED = 512
+_MARKED = 1024
 # Names from which on all strings are split at once for it.
 _SPLIT_FROM = 4096
 _PIECE = 1 << 16  # bytes of strings that are split together
