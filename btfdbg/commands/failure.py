@@ -55,6 +55,8 @@ def _describe(error: BaseException, names: Names, known: Known) -> str:
         return f"cannot read memory at {error.address:#x}: {_fault_reason(error)}"
     if isinstance(error, drgn.ObjectAbsentError):
         return "the object has no value here (optimised out, or not in this dump)"
+    if isinstance(error, drgn.BadDataError):
+        return f"damaged data: {text}"
     if isinstance(error, BtfdbgError):
         hint = getattr(error, "hint", "")
         return f"{text}; {hint}" if hint else text

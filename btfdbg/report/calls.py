@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 
 import drgn
+from drgn.helpers import ValidationError
 
 from btfdbg.errors import BtfdbgError
 from btfdbg.lazy_dataclass import dataclass
@@ -23,6 +24,8 @@ UNREADABLE = (
     ArithmeticError,  # numbers too large, and divisors of 0
     NotImplementedError,  # drgn unwinds no stack of this architecture
     drgn.ObjectAbsentError,
+    drgn.BadDataError,  # a table of the kernel's that is damaged: .orc_header
+    ValidationError,  # a list whose links do not agree
     BtfdbgError,
 )
 """What a question to a damaged or unknown kernel may end in."""
