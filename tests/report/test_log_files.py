@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from btfdbg.report.logs import files
 from btfdbg.report.logs.files import read_log
@@ -29,6 +30,7 @@ PACKERS: dict[str, Callable[[bytes], bytes]] = {
     "gz": gzip.compress,
     "xz": lzma.compress,
     "bz2": bz2.compress,
+    "zst": zstandard.compress,
 }
 packed = pytest.mark.parametrize("packing", list(PACKERS))
 
@@ -53,6 +55,8 @@ def test_a_packed_log_is_found_by_its_name_or_its_text(tmp_path: Path, packing: 
 @packed
 @pytest.mark.parametrize("between", [b"", bytes(512)], ids=["parts", "blocks of zeros"])
 def test_all_parts_of_a_packed_log_are_read(tmp_path: Path, packing: str, between: bytes) -> None:
+    if packing == "zst" and between:
+        pytest.skip("zeros are no frame: nothing makes such files")
     path = tmp_path / f"a.log.{packing}"
     pack = PACKERS[packing]
     path.write_bytes(pack(FIRST.encode()) + between + pack(OOPS.encode()) + between)

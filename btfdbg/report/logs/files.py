@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 MAX_TEXT = 4 << 30  # characters of one log that are looked at
 _GAP = 64  # zeros from which on a file begins with a gap
 _MAX_GAP = 64 << 20  # zeros in front of a text
+_FEW = 1 << 10
 _PACKED = 1 << 14  # bytes that are unpacked at once
 _MAX_PARTS = 64 << 20  # of a pstore's text, which is put in order as a whole
 
@@ -279,16 +280,35 @@ def _unpacked(f: BinaryIO, start: bytes) -> Iterator[bytes]:
 
         yield from _inflate(source, bz2.BZ2Decompressor)
     elif start.startswith(b"\x28\xb5\x2f\xfd"):
-        import zstandard
-
-        unpacker = zstandard.ZstdDecompressor(max_window_size=1 << 27)
-        stream = unpacker.stream_reader(source, read_across_frames=True)  # type: ignore[arg-type] # read() is enough
-        with stream:
-            while piece := stream.read(CHUNK):
-                yield piece
+        yield from _of_zstd(source)
     else:
         while piece := source.read(CHUNK):
             yield piece
+
+
+def _of_zstd(source: _Joined) -> Iterator[bytes]:
+    """
+    Unpack frames one behind the other.
+
+    zstandard's reader of streams takes a file that is cut for one that ends. What it gives
+    otherwise for some bytes it gives at once: 128 KiB for 4 of them, so they are few.
+    """
+    import zstandard
+
+    unpacker = None
+    while whole := source.read(_PACKED):
+        for at in range(0, len(whole), _FEW):
+            packed = whole[at : at + _FEW]
+            while packed:
+                if unpacker is None:
+                    frames = zstandard.ZstdDecompressor(max_window_size=1 << 27)
+                    unpacker = frames.decompressobj()
+                yield unpacker.decompress(packed)
+                packed = b""
+                if unpacker.eof:
+                    packed, unpacker = unpacker.unused_data, None
+    if unpacker is not None:
+        raise EOFError("it ends inside its compressed data")
 
 
 def _inflate(source: _Joined, unpacker_of: Callable[[], Any]) -> Iterator[bytes]:
