@@ -17,13 +17,12 @@ from collections.abc import Iterable, Iterator
 import drgn
 from drgn import FaultError, Object
 
-from btfdbg.errors import BtfdbgError
 from btfdbg.kallsyms import CombinedTable, KallsymsTable
 from btfdbg.program.session import Session
 from btfdbg.trim import others, walks
 from btfdbg.trim.recorder import Recorder
 from btfdbg.trim.stacks import stacks_of
-from btfdbg.trim.touching import Need
+from btfdbg.trim.touching import SKIPPED, Need
 from btfdbg.vmcore.paging import NotMappedError, ways_to_translate
 from btfdbg.vmcore.platforms import byte_order
 
@@ -230,7 +229,7 @@ def code_on_stacks(recorder: Recorder, session: Session) -> None:
             if not stack <= place < end:
                 continue  # in an interrupt's
             data: bytes = prog.read(place, end - place)
-        except (BtfdbgError, FaultError, ValueError, LookupError):
+        except SKIPPED:
             continue  # of one task; the others are recorded all the same
         for at in range(0, len(data) - 7, 8):
             address = int.from_bytes(data[at : at + 8], order)
@@ -284,12 +283,6 @@ def touch_all(
             need(recorder, session)
         except FaultError:
             continue
-        except (
-            BtfdbgError,
-            LookupError,
-            AttributeError,
-            ValueError,
-            NotImplementedError,  # drgn unwinds no riscv64
-        ) as e:
+        except (*SKIPPED, NotImplementedError) as e:  # drgn unwinds no riscv64
             problems.append(f"{name}: {e}")
     return problems

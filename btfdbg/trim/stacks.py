@@ -9,10 +9,10 @@ from __future__ import annotations
 import drgn
 from drgn import FaultError, Object
 
-from btfdbg.errors import BtfdbgError
 from btfdbg.lazy_dataclass import dataclass, field
 from btfdbg.program import unwind_riscv64
 from btfdbg.program.up_cpus import for_each_up_cpu
+from btfdbg.trim.touching import SKIPPED
 
 _CACHE_KEY = "btfdbg.trim.stacks"
 _MANY = 1 << 12
@@ -80,7 +80,7 @@ def _unwound(prog: drgn.Program) -> Stacks:
         found.count += 1
         try:
             pointer, counters = _stack(task)
-        except (BtfdbgError, FaultError, ValueError, LookupError):
+        except SKIPPED:
             continue  # of one task; the others are recorded all the same
         found.counters.update(counters)
         if pointer is not None:

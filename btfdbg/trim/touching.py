@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import drgn
-from drgn import FaultError, Object
+from drgn import BadDataError, FaultError, Object
+from drgn.helpers import ValidationError
 
 from btfdbg.errors import BtfdbgError
 from btfdbg.program.session import Session
@@ -16,7 +17,16 @@ from btfdbg.trim.recorder import Recorder
 
 Need = Callable[[Recorder, Session], None]
 
-SKIPPED = (BtfdbgError, FaultError, LookupError, ValueError, TypeError, AttributeError)
+SKIPPED = (
+    BtfdbgError,
+    FaultError,
+    LookupError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    BadDataError,  # a table of the kernel's that is damaged: .orc_header
+    ValidationError,  # a list whose links do not agree
+)
 _MAX_STRING = 4096
 
 
