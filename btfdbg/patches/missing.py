@@ -106,8 +106,9 @@ def kernel_stack_trace(original: Helper) -> Helper:
             if found is None:
                 raise
             return found
-        except (FaultError, ValueError) as e:
-            lost = isinstance(e, FaultError) or "were not saved" in str(e)
+        except (FaultError, ValueError, drgn.BadDataError) as e:
+            # Bad data: the .orc_header of a module that this task is in, and others are not.
+            lost = not isinstance(e, ValueError) or "were not saved" in str(e)
             if find_session(prog) is None or not lost:
                 raise
             why = f"{e.address:#x} cannot be read" if isinstance(e, FaultError) else str(e)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 
+import drgn
 import pytest
 from drgn import Object
 from drgn.helpers.linux.list import list_for_each_entry
 
 from btfdbg.commands.evaluate import prepare, run_line
 from btfdbg.handover.gdb.threads import Threads
-from btfdbg.patches import install
+from btfdbg.patches import install, missing
 from btfdbg.patches.tasks import find_tasks
 from btfdbg.program.session import Session
 from btfdbg.vmcore.read_failures import unread
@@ -250,3 +251,15 @@ def test_foreach_goes_on_after_a_task_that_cannot_be_read(
     out, err = capsys.readouterr()
     assert out.count("prio") == len(all_pids(dump)) + 1
     assert "tasks that cannot be shown in full (pid 17" in err
+
+
+def test_a_task_in_a_module_whose_unwind_tables_are_damaged_does_not_end_the_others(
+    dump: Dump,
+) -> None:
+    def damaged(*args: object) -> object:
+        raise drgn.BadDataError("unrecognized .orc_header")
+
+    session = dump.attach()
+    there = Object(session.prog, "struct task_struct *", task(dump, 17).value_())
+    assert not list(missing.kernel_stack_trace(damaged)(there))
+    assert "tasks without a stack here (PID 17: unrecognized .orc_header)" in said(session)
