@@ -40,6 +40,7 @@ from btfdbg.variables.symbols import Symbol
 _WRITABLE = (SectionKind.WRITABLE, SectionKind.PERCPU, SectionKind.RO_AFTER_INIT)
 _STATIC_KEYS = {"static_key_true": True, "static_key_false": False}
 _KEY_SIZE = 16
+_PAGE = 4096  # the smallest that there is
 _BSS = "bB"
 # include/linux/idr.h: whatever DEFINE_IDA() makes has flags from the start.
 _NEVER_ZERO = ("ida",)
@@ -625,10 +626,28 @@ class TypeChecker:
         key = (symbol.address, symbol.size)
         if self._last[0] != key:
             try:
-                self._last = (key, self._read(*key))
+                data = self._read(*key)
+                self._last = (key, None if self._is_cut(symbol, data) else data)
             except (drgn.FaultError, ValueError):
                 self._last = (key, None)
         return self._last[1]
+
+    def _is_cut(self, symbol: Symbol, data: bytes) -> bool:
+        """
+        Whether contents go on in a page of nothing but zeros: it may have been lost.
+
+        A text that ends with its page, or a table that goes on in such a one, is no shorter for it.
+        """
+        first = -symbol.address % _PAGE
+        if not 0 < first < len(data) or symbol.type_letter in _BSS:
+            return False
+        parts = [(0, first), *((at, at + _PAGE) for at in range(first, len(data), _PAGE))]
+        empty = [start for start, end in parts if not any(data[start:end])]
+        if not empty or len(empty) == len(parts):
+            return False
+        return any(
+            not any(self._read((symbol.address + start) // _PAGE * _PAGE, _PAGE)) for start in empty
+        )
 
 
 def _may_be_unwritten(form: Form, symbol: Symbol) -> bool:

@@ -426,6 +426,16 @@ def test_a_string_that_dwarf_only_declares_is_as_long_as_it_is() -> None:
     assert _type(variables, "w") is None  # not one string, and [] is no shape of this BTF
 
 
+@pytest.mark.parametrize(("behind", "given"), [(b"", "const char []"), (b"more", "const char [6]")])
+def test_a_string_that_ends_with_its_page_may_have_lost_the_next_one(
+    behind: bytes, given: str
+) -> None:
+    database = _database(("v", "const char []", "same"))
+    memory = (bytes(0xFFB) + b"Linux\0\0\0").ljust(0x1800, b"\0") + behind
+    symbols = Sym("v", 0xFFB, 6, "D"), Sym("w", 0x1001, 6)
+    assert _type(_variables(database, *symbols, memory=memory.ljust(0x2000, b"\0"))) == given
+
+
 def test_a_family_of_functions_does_not_take_in_what_is_empty() -> None:
     names = [(f"{n}_foo", "struct { int (*x)(void); int y; }", "near") for n in "abcd"]
     assert _type(_variables(_database(*names), Sym("new_foo", 0x8, 16)), "new_foo") is None
