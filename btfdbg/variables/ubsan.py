@@ -18,7 +18,7 @@ from btfdbg.lazy_dataclass import dataclass
 from btfdbg.lazy_pattern import pattern
 from btfdbg.variables.symbols import Symbol
 
-FILE = pattern(rb"[\w./+-]+\.[chS]\0")
+FILE = pattern(rb"[!-~]+\.[chS]\0")
 """A source file's name, as a record has it."""
 MAX_LINE = 1 << 20
 """No source file has a line behind it."""

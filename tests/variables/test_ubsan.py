@@ -37,6 +37,15 @@ def test_the_room_ends_where_a_record_begins() -> None:
     assert (found.name, found.address, found.type_letter) == ("v", BASE, "d")
 
 
+@pytest.mark.parametrize("path", [b"/build/linux-7.3~rc7/mm/a.c", b"/b/x:y@1,2=3/mm/a.c"])
+def test_a_file_may_lie_in_a_folder_of_any_visible_name(path: bytes) -> None:
+    def named(address: int, size: int) -> bytes | None:
+        return (path + b"\0").ljust(size, b"\0") if address == NAME else None
+
+    data = bytes(32) + location()
+    assert without_records(Sym("v", BASE, len(data), "d"), data, IMAGE, named).size == 32
+
+
 def test_descriptions_of_types_are_records() -> None:
     assert room(bytes(16) + struct.pack("<HH", 0, 12) + b"'long unsigned int'\0") == 16
     assert room(bytes(16) + struct.pack("<HH", 0xFFFF, 0) + b"'struct page *[8]'\0") == 16
