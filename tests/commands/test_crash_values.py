@@ -190,7 +190,7 @@ REFUSED = (
     ("rd 10", "cannot read memory at 0x10"),
     ("rd -8 -16 init_task", "not allowed with"),
     ("sym", "which?"),
-    ("sym no_such_symbol", "sym -q no_such_symbol"),
+    ("sym no_such_symbol", "no symbol is named no_such_symbol"),
     ("sym ffff000000000000", "xinfo ffff000000000000"),
     ("sym -m no_such", "not loaded"),
     ("sym -q no_such_symbol_at_all", "no symbol"),
