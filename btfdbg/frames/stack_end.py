@@ -39,7 +39,7 @@ def reason(prog: drgn.Program, at: int) -> str:
         size = int(prog["THREAD_SIZE"])
     except (LookupError, drgn.FaultError):
         return REMARK
-    return REMARK if at % size else NO_WAY
+    return NO_WAY if size > 0 and at % size == 0 else REMARK
 
 
 def missing_at(prog: drgn.Program, frames: Iterable[drgn.StackFrame]) -> tuple[int, int] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import drgn
 import pytest
@@ -82,6 +83,12 @@ def test_behind_a_tasks_stack_nothing_is_missing(oops_core: Path) -> None:
 
 def test_a_kernel_that_does_not_say_how_large_stacks_are_misses_a_page(prog: drgn.Program) -> None:
     assert reason(prog, STACK + 0x4000) == REMARK
+
+
+@pytest.mark.parametrize("size", [0, -4096])
+def test_a_size_of_stacks_that_is_none_says_nothing(size: int) -> None:
+    damaged: Any = {"THREAD_SIZE": size}
+    assert reason(damaged, STACK + 0x4000) == REMARK
 
 
 def test_bt_and_its_like_end_where_the_stack_is_missing(
