@@ -6,9 +6,9 @@ by the frame pointer: that ended well as long as ``panic()`` kept one, and ends 
 whose ``vpanic()`` does not.
 
 Owns the entry that is missing, made from the function's own code: what its end takes off the
-stack has to be what its beginning put there. Code that shows neither, or an entry that is
-there, changes nothing. drgn is given it as it reads the tables; who reads that memory
-afterwards gets what the dump holds.
+stack has to be what its beginning put there. Code that shows neither, an entry that is there, or
+another function that lacks one next to it, changes nothing. drgn is given it as it reads the
+tables; who reads that memory afterwards gets what the dump holds.
 
 Facts: STACK_FRAME_NON_STANDARD(__crash_kexec) in ``kernel/kexec_core.c`` (``crash_core.c`` since
 v6.9), crash_setup_regs() in ``arch/x86/include/asm/kexec.h``; ``arch/x86/include/asm/orc_types.h``
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 _FUNCTION = "__crash_kexec"
 _MAX_CODE = 1 << 12
 _MAX_FRAME = 1 << 12
+_MAX_SYMBOLS = 8
+# Names of what lies before a function and is not run: padding, and what kCFI compares.
+_NO_CODE = ("__pfx_", "__cfi_")
 _ENTRY = struct.Struct("<hhH")
 _IP = struct.Struct("<i")
 _UNDEFINED = (0, 0, 0)
@@ -93,6 +96,8 @@ def _missing(session: Session, start: int, entries: int, end: int) -> tuple[int,
             high = middle
     if not 0 < low < count or begins(low) < address + size:
         return None
+    if not _is_alone(session, begins(low - 1), begins(low)):
+        return None
     at = entries + (low - 1) * _ENTRY.size
     undefined, behind = (
         _ENTRY.unpack(prog.read(at + number * _ENTRY.size, _ENTRY.size)) for number in (0, 1)
@@ -106,6 +111,21 @@ def _missing(session: Session, start: int, entries: int, end: int) -> tuple[int,
     distance, saved = frame
     kind = behind[2] | (_REG_PREV_SP << 4 if saved else 0)
     return at, _ENTRY.pack(distance, saved, kind)
+
+
+def _is_alone(session: Session, start: int, end: int) -> bool:
+    """Whether nothing else begins where an entry holds: another function has another frame."""
+    table = session.symbols
+    for _ in range(_MAX_SYMBOLS):
+        sym = None if table is None else table.by_address(end - 1)
+        if sym is None:
+            return False  # the symbols do not say
+        if sym.address < start:
+            return True
+        if sym.name != _FUNCTION and not sym.name.startswith(_NO_CODE):
+            return False
+        end = sym.address
+    return False
 
 
 def frame_of(code: bytes) -> tuple[int, int] | None:

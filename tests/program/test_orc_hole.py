@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import drgn
 import pytest
 
+from btfdbg.kallsyms import Sym
 from btfdbg.program import orc_hole
 from btfdbg.program.orc_hole import fill, frame_of
-from tests.program.support import put
+from tests.program.support import Table, put
 
 _CODE = 0xFFFFFFFF81000000
 _IP = 0xFFFFFFFF82000000
@@ -42,8 +44,10 @@ def test_a_frame_is_what_both_ends_of_the_code_say(
     assert frame_of(bytes.fromhex(code)) == frame
 
 
-def _session(entry: tuple[int, int, int], code: str = _PLAIN, begins: int = -16) -> Any:
-    """A kernel of three functions, the second is __crash_kexec."""
+def _session(
+    entry: tuple[int, int, int], code: str = _PLAIN, begins: int = -16, others: Sequence[Sym] = ()
+) -> Any:
+    """A kernel of three functions, the second is __crash_kexec; and others in its hole."""
     text = bytes.fromhex(code)
     behind = len(text)
     prog = drgn.Program(drgn.Platform(drgn.Architecture.X86_64))
@@ -52,9 +56,12 @@ def _session(entry: tuple[int, int, int], code: str = _PLAIN, begins: int = -16)
     ips = b"".join(struct.pack("<i", at - (_IP + 4 * i)) for i, at in enumerate(starts))
     orc = b"".join(struct.pack("<hhH", *e) for e in ((8, 0, 0x205), entry, (8, 0, 0x205)))
     put(prog, _IP, ips + orc)
-    found = SimpleNamespace(address=_CODE, size=len(text))
+    found = Sym("__crash_kexec", _CODE, len(text), "T")
+    before = Sym("before", _CODE - 64, 64 - sum(sym.size for sym in others), "T")
     return SimpleNamespace(
-        prog=prog, lookup_symbols=lambda name: [found] if name == "__crash_kexec" else []
+        prog=prog,
+        symbols=Table(before, *others, found),
+        lookup_symbols=lambda name: [found] if name == "__crash_kexec" else [],
     )
 
 
@@ -84,6 +91,17 @@ def test_what_the_tables_or_the_code_leave_open_stays_so() -> None:
         _session((0, 0, 0), begins=8),
     ):
         assert _read(session) == ((0, 0, 0),) * 2
+
+
+def test_the_padding_before_it_is_no_other_function() -> None:
+    padding = Sym("__pfx___crash_kexec", _CODE - 16, 16, "T")
+    assert _read(_session((0, 0, 0), others=[padding]))[0] == (0xC0, 0, 0x205)
+
+
+def test_a_neighbour_that_has_no_entry_either_is_not_given_this_one() -> None:
+    padding = Sym("__pfx___crash_kexec", _CODE - 8, 8, "T")
+    for others in ([Sym("b", _CODE - 8, 8, "T")], [Sym("b", _CODE - 16, 8, "T"), padding]):
+        assert _read(_session((0, 0, 0), others=others)) == ((0, 0, 0),) * 2
 
 
 def test_tables_that_are_damaged_or_missing_raise_nothing() -> None:
