@@ -16,12 +16,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from btfdbg.lazy_dataclass import dataclass
+from btfdbg.lazy_pattern import pattern
 from btfdbg.vardb.textdb import TrailingZeros
 from btfdbg.variables.placement import Extent, SectionKind
 from btfdbg.variables.policy import POLICY, Policy
 
 _POINTER = 8
 _KERNEL_HALF = 0xFFFF_8000_0000_0000
+# What printf() is told to write, as lib/vsprintf.c reads it: flags, width, precision, a letter.
+_CONVERSION = pattern(rb"%[-+ #0]*[\d*]*(?:\.[\d*]*)?[a-zA-Z]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,7 +320,7 @@ def _string_length(evidence: ArrayEvidence, contents: bytes) -> int | None:
         end = len(contents)
     hint, longest = evidence.hint, evidence.extent.size or 0
     # A format is read up to its NUL; letters of a table may have none.
-    is_format = b"%s" in contents[:end]
+    is_format = _CONVERSION.search(contents, 0, end) is not None
     is_bare = hint == end and not is_format and evidence.place is SectionKind.CONST
     if hint == end + 1 <= longest or is_bare:
         return hint

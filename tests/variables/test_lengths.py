@@ -90,6 +90,9 @@ def test_letters_that_count_something_may_have_padding_behind_them() -> None:
     ("text", "hint", "given"),
     [
         (b"%s version %s (gcc) %s\n", 23, 24),  # linux_proc_banner: a letter more than another's
+        (b"%d %#x\n", 7, 8),
+        (b"%-8lu\n", 6, 7),
+        (b"!@#$%^&*()", 10, 10),  # letters with a percent sign
         (b" \t\n", 3, 3),  # proc_wspace_sep
         (b"0123456789abcdef", 16, 16),  # hex_asc, in room for a NUL
         (b"0123456789abcdef", 17, 17),
