@@ -99,9 +99,8 @@ _STRINGS = ("print_fmt_",)
 # As many elements as the system call has arguments, and no NULL among them.
 _FIXED = ("types__", "args__")
 
-# Arrays with one element for each value of an enum: the enumerator that counts them.
-# Arrays that are declared as long as an enumerator says, where contents prove nothing: they are
-# mostly zeros, or grow with every kernel. "X_MAX + 1" is one more than "__X_MAX - 1".
+# Arrays that are declared as long as an enumerator says: contents prove nothing of those that
+# are mostly zeros, or grow with every kernel. "__X_MAX" stands for the kernel's "X_MAX + 1".
 _COUNTS = {
     "node_states": "NR_NODE_STATES",
     # net/ipv4/fib_frontend.c, net/ipv6/route.c: [RTA_MAX + 1], in rows that are mostly zeros.
