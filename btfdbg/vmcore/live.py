@@ -15,7 +15,7 @@ from pathlib import Path
 import drgn
 
 from btfdbg.errors import DebugInfoError
-from btfdbg.interrupts import not_lost
+from btfdbg.interrupts import not_lost, pass_on
 from btfdbg.vmcore.identify import DumpInfo, Format
 from btfdbg.vmcore.recover import candidates, choose
 
@@ -45,6 +45,7 @@ def open_live() -> tuple[drgn.Program, DumpInfo]:
             f"{_KCORE}: {e.strerror}", step="open", hint="the kernel needs CONFIG_PROC_KCORE=y"
         ) from e
     except Exception as e:  # drgn raises plain Exception for what it has no class for
+        pass_on(e)
         raise DebugInfoError(f"{_KCORE}: {_one_line(e)}", step="open") from e
     platform = prog.platform
     return prog, DumpInfo(
@@ -77,6 +78,7 @@ def open_qemu(
         with not_lost():
             prog.set_qemu_qmp(fd)
     except Exception as e:  # drgn raises plain Exception for what it has no class for
+        pass_on(e)
         raise DebugInfoError(f"{address}: {_one_line(e)}", step="open") from e
     platform = prog.platform
     source = "--vmcoreinfo" if vmcoreinfo is not None else "QEMU (-device vmcoreinfo)"
@@ -88,6 +90,7 @@ def open_qemu(
             with not_lost():
                 prog.set_linux_kernel_custom(text, True)
         except Exception as e:  # as above
+            pass_on(e)
             raise DebugInfoError(f"{address}: {_one_line(e)}", step="open") from e
     return prog, DumpInfo(
         str(Path(address)),

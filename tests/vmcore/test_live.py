@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import drgn
 import pytest
 
 from btfdbg.errors import DebugInfoError
@@ -72,3 +73,27 @@ def test_running_kernel_opens() -> None:
     prog, info = open_live()
     assert info.format is Format.KCORE
     assert prog["UTS_RELEASE"].string_().decode() == os.uname().release
+
+
+class _Interrupted:
+    """A Program whose steps end as drgn's do where Ctrl-C comes inside of a callback."""
+
+    platform, flags = None, drgn.ProgramFlags(0)
+
+    def __init__(self, failing: str) -> None:
+        self._failing = failing
+
+    def __getattr__(self, step: str) -> Callable[..., None]:
+        def run(*_: object) -> None:
+            if step == self._failing:
+                raise Exception("couldn't read next module: KeyboardInterrupt")
+
+        return run
+
+
+@pytest.mark.parametrize("failing", ["set_kernel", "set_qemu_qmp", "set_linux_kernel_custom"])
+def test_a_ctrl_c_is_no_error_of_the_target(failing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drgn, "Program", lambda **_: _Interrupted(failing))
+    monkeypatch.setattr(live, "_connect", lambda address: -1)
+    with pytest.raises(KeyboardInterrupt):
+        _ = open_live() if failing == "set_kernel" else open_qemu("here", vmcoreinfo=b"OSRELEASE=1")
