@@ -12,8 +12,8 @@ tables; who reads that memory afterwards gets what the dump holds.
 
 Facts: STACK_FRAME_NON_STANDARD(__crash_kexec) in ``kernel/kexec_core.c`` (``crash_core.c`` since
 v6.9), crash_setup_regs() in ``arch/x86/include/asm/kexec.h``; ``arch/x86/include/asm/orc_types.h``
-(struct orc_entry: two offsets, then four bits each of the registers that they count from;
-ORC_REG_PREV_SP is 1, ORC_REG_SP 5; an undefined entry is zero).
+(struct orc_entry: two offsets, then four bits each of the registers that they count from,
+ORC_REG_SP and ORC_REG_PREV_SP here; an undefined entry is zero).
 """
 
 from __future__ import annotations
@@ -37,7 +37,11 @@ _NO_CODE = ("__pfx_", "__cfi_")
 _ENTRY = struct.Struct("<hhH")
 _IP = struct.Struct("<i")
 _UNDEFINED = (0, 0, 0)
-_REG_SP, _REG_PREV_SP = 5, 1
+# ORC_REG_PREV_SP by ORC_REG_SP, which a function's first entry counts from.
+_REG_PREV_SP = {
+    3: 8,  # since 1735858caa4b, v7.1
+    5: 1,
+}
 _POP_RBP = b"\x5d"
 # add rsp, imm32 or imm8; pops; ret, or the jump to the return thunk.
 _END = pattern(
@@ -103,13 +107,14 @@ def _missing(session: Session, start: int, entries: int, end: int) -> tuple[int,
         _ENTRY.unpack(prog.read(at + number * _ENTRY.size, _ENTRY.size)) for number in (0, 1)
     )
     # The next function's first entry: nothing but a return address is on the stack.
-    if undefined != _UNDEFINED or behind[:2] != (8, 0) or behind[2] & 0xFF != _REG_SP:
+    previous = _REG_PREV_SP.get(behind[2] & 0xFF)
+    if undefined != _UNDEFINED or behind[:2] != (8, 0) or previous is None:
         return None
     frame = frame_of(prog.read(address, size))
     if frame is None:
         return None
     distance, saved = frame
-    kind = behind[2] | (_REG_PREV_SP << 4 if saved else 0)
+    kind = behind[2] | (previous << 4 if saved else 0)
     return at, _ENTRY.pack(distance, saved, kind)
 
 

@@ -45,7 +45,11 @@ def test_a_frame_is_what_both_ends_of_the_code_say(
 
 
 def _session(
-    entry: tuple[int, int, int], code: str = _PLAIN, begins: int = -16, others: Sequence[Sym] = ()
+    entry: tuple[int, int, int],
+    code: str = _PLAIN,
+    begins: int = -16,
+    others: Sequence[Sym] = (),
+    kind: int = 0x205,
 ) -> Any:
     """A kernel of three functions, the second is __crash_kexec; and others in its hole."""
     text = bytes.fromhex(code)
@@ -54,7 +58,7 @@ def _session(
     put(prog, _CODE, text)
     starts = (_CODE - 64, _CODE + begins, _CODE + behind)
     ips = b"".join(struct.pack("<i", at - (_IP + 4 * i)) for i, at in enumerate(starts))
-    orc = b"".join(struct.pack("<hhH", *e) for e in ((8, 0, 0x205), entry, (8, 0, 0x205)))
+    orc = b"".join(struct.pack("<hhH", *e) for e in ((8, 0, kind), entry, (8, 0, kind)))
     put(prog, _IP, ips + orc)
     found = Sym("__crash_kexec", _CODE, len(text), "T")
     before = Sym("before", _CODE - 64, 64 - sum(sym.size for sym in others), "T")
@@ -78,6 +82,15 @@ def test_the_missing_entry_is_drgns_alone() -> None:
     assert _read(_session((0, 0, 0))) == ((0xC0, 0, 0x205), (0, 0, 0))
     saved = _session((0, 0, 0), "55 53 4883ec10 90 4883c410 5b 5d c3 cc")
     assert _read(saved) == ((0x28, -16, 0x215), (0, 0, 0))
+
+
+def test_registers_have_the_numbers_that_the_kernel_gives_them() -> None:
+    """Of Debian's 7.2: 0x203 of nearly all functions, 0x283 behind their push of rbp."""
+    assert _read(_session((0, 0, 0), kind=0x203))[0] == (0xC0, 0, 0x203)
+    saved = "55 53 4883ec10 90 4883c410 5b 5d c3 cc"
+    assert _read(_session((0, 0, 0), saved, kind=0x203))[0] == (0x28, -16, 0x283)
+    # No function begins by a register that is not the stack pointer's.
+    assert _read(_session((0, 0, 0), kind=0x204))[0] == (0, 0, 0)
 
 
 def test_an_entry_that_is_there_stays() -> None:
