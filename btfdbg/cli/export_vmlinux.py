@@ -58,7 +58,11 @@ def run(args: argparse.Namespace) -> int:
     print(
         f"{args.output}: {done.size >> 20} MiB, {done.symbols} symbols, {done.functions} functions,"
         f" {done.variables} variables with a type, {done.types} types"
-        + (f", .debug_frame of {done.frames} {done.frame_source}" if done.frames else "")
+        + (
+            f", .debug_frame of {done.frames} {done.frame_source}"
+            if done.frames
+            else ", no .debug_frame"
+        )
     )
     lost = [m for m in done.missing if not m.why.startswith("freed")]
     if lost:

@@ -195,6 +195,7 @@ def test_a_damaged_type_costs_itself_only() -> None:
 
 # ORC.
 
+CALL71 = struct.pack("<hhH", 16, -16, 3 | 8 << 4 | 2 << 8)  # the same since v7.1
 CALL64 = struct.pack("<hhH", 16, -16, 5 | 1 << 4 | 2 << 8)  # sp+16, bp at cfa-16, call
 CALL61 = struct.pack("<hhH", 16, -16, 5 | 1 << 4)
 
@@ -202,11 +203,12 @@ CALL61 = struct.pack("<hhH", 16, -16, 5 | 1 << 4)
 @pytest.mark.parametrize(
     ("entries", "layout"),
     [
-        (CALL64 * 9, 0),
-        (CALL61 * 9, 2),
+        (CALL71 * 9 + struct.pack("<hhH", 16, 0, 5 | 2 << 8), 0),  # one counts from rdi
+        (CALL64 * 9 + struct.pack("<hhH", 16, 0, 3 | 2 << 8), 1),
+        (CALL61 * 9, 3),
         # Registers with the signal bit, which ended a stack before v6.3.
-        (CALL61 * 9 + struct.pack("<hhH", 0, 0, 5 | 1 << 8 | 1 << 10), 1),
-        (CALL61 * 9 + struct.pack("<hhH", 0, 0, 1 << 10), 2),
+        (CALL61 * 9 + struct.pack("<hhH", 0, 0, 5 | 1 << 8 | 1 << 10), 2),
+        (CALL61 * 9 + struct.pack("<hhH", 0, 0, 1 << 10), 3),
     ],
 )
 def test_orcs_layout_shows_in_its_entries(entries: bytes, layout: int) -> None:
@@ -218,18 +220,21 @@ def test_orc_that_is_no_orc_has_no_layout() -> None:
     assert orc.layout_of(bytes(600)) is None
 
 
-def test_frames_say_what_orc_says() -> None:
+@pytest.mark.parametrize(
+    ("layout", "call", "sp", "indirect"), [(0, CALL71, 3, 10), (1, CALL64, 5, 8)]
+)
+def test_frames_say_what_orc_says(layout: int, call: bytes, sp: int, indirect: int) -> None:
     from elftools.dwarf.callframe import FDE, CallFrameInfo
     from elftools.dwarf.structs import DWARFStructs
 
     undefined = struct.pack("<hhH", 0, 0, 0)
     end = struct.pack("<hhH", 0, 0, 1 << 8)
-    regs = struct.pack("<hhH", 8, 0, 5 | 3 << 8)
+    regs = struct.pack("<hhH", 8, 0, sp | 3 << 8)
     # A function that aligns its stack: CFA at rbp - 8, the caller's rbp at rbp.
-    aligned = struct.pack("<hhH", -8, 0, 8 | 4 << 4 | 2 << 8)
-    entries = CALL64 + undefined + end + regs + aligned
+    aligned = struct.pack("<hhH", -8, 0, indirect | 4 << 4 | 2 << 8)
+    entries = call + undefined + end + regs + aligned
     starts = [0x1000, 0x1010, 0x1100, 0x1200, 0x1280]
-    section = orc.Frames(orc.LAYOUTS[0]).section(starts, entries, 0x1300)
+    section = orc.Frames(orc.LAYOUTS[layout]).section(starts, entries, 0x1300)
     info = CallFrameInfo(
         io.BytesIO(section), len(section), 0, DWARFStructs(True, 32, 8, 4), for_eh_frame=False
     )

@@ -21,19 +21,19 @@ def session() -> Session:
     return btfdbg.session(btfdbg.program_from_core_dump(COREFILES / "6.12-amd64-null.vmcore"))
 
 
-def test_mod_says_where_types_are_from(
+def test_mod_says_of_which_modules_types_are_known(
     session: Session, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert evaluate.run_line(session, "mod")
     out = capsys.readouterr().out
     lines = {line.split()[1]: line for line in out.splitlines()[1:]}
     assert len(lines) == len(session.module_names())
-    assert "(types: struct btf " in lines["cf_fault"]
+    assert "(types known)" in lines["cf_fault"]
     assert "not loaded" not in out
     assert evaluate.run_line(session, "mod --json")
     rows = json.loads(capsys.readouterr().out)
     assert len(rows) == len(lines)
-    assert all(row["OBJECT FILE"].startswith("(types: ") for row in rows)
+    assert all(row["OBJECT FILE"].startswith("(types known)") for row in rows)
 
 
 def test_mod_s_prints_no_debug_lines(session: Session, capfd: pytest.CaptureFixture[str]) -> None:

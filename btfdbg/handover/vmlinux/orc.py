@@ -9,7 +9,8 @@ pointer is tried, as the kernel's own unwinder does.
 Facts: arch/x86/include/asm/orc_types.h, arch/x86/kernel/unwind_orc.c; DWARF 4, 6.4.2.
 Three layouts of the flag bits: Linux kernel commits ffb1b4a41016 ("x86/unwind/orc: Add
 'signal' field to ORC metadata") (in v6.3) and fb799447ae29 ("x86,objtool: Split
-UNWIND_HINT_EMPTY in two") (in v6.4). Which one it is shows in the entries themselves.
+UNWIND_HINT_EMPTY in two") (in v6.4); 1735858caa4b (in v7.1) numbered the registers anew.
+Which one it is shows in the entries themselves.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ import struct
 import sys
 from array import array
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import add
+from types import MappingProxyType
 
 from btfdbg.handover.vmlinux.cfi import (
     ADVANCE4,
@@ -44,9 +46,7 @@ ENTRY = 6
 
 _ROWS = 48
 _RSP, _RBP, _RA = 7, 6, 16
-# ORC_REG_* to DWARF's numbers.
-_REGISTERS = {2: 1, 3: 5, 4: _RBP, 5: _RSP, 6: 10, 7: 13}
-_PREV_SP, _BP, _SP, _BP_INDIRECT, _SP_INDIRECT = 1, 4, 5, 8, 9
+_BP = 4  # in every numbering
 # struct pt_regs: DWARF's number of a register by its offset in bytes.
 _PT_REGS = {
     0: 15, 8: 14, 16: 13, 24: 12, 32: 6, 40: 3, 48: 11, 56: 10, 64: 9, 72: 8, 80: 0, 88: 2,
@@ -61,9 +61,32 @@ _OP_PLUS_UCONST = 0x23
 
 
 @dataclass(frozen=True, slots=True)
+class Registers:
+    """
+    How ``ORC_REG_*`` are numbered.
+
+    :ivar sp: The stack pointer; ``prev_sp`` the caller's, ``sp_indirect`` and ``bp_indirect``
+        what stands where those point to.
+    :ivar dwarf: DWARF's numbers of those that are registers.
+    """
+
+    sp: int
+    prev_sp: int
+    sp_indirect: int
+    bp_indirect: int
+    dwarf: Mapping[int, int]
+
+
+_SINCE_7_1 = Registers(
+    3, 8, 9, 10, MappingProxyType({1: 0, 2: 1, 3: _RSP, 4: _RBP, 5: 5, 6: 10, 7: 13})
+)
+_BEFORE_7_1 = Registers(5, 1, 9, 8, MappingProxyType({2: 1, 3: 5, 4: _RBP, 5: _RSP, 6: 10, 7: 13}))
+
+
+@dataclass(frozen=True, slots=True)
 class Layout:
     """
-    Where the flags of an entry stand, in bits of its last two bytes.
+    Where the flags of an entry stand, in bits of its last two bytes, and how registers are told.
 
     :ivar type_bits: Width of the type, which starts at bit 8.
     :ivar end_bit: The bit that ends a stack; -1: a type does.
@@ -75,9 +98,11 @@ class Layout:
     end_bit: int
     undefined: int
     call: int
+    registers: Registers = _BEFORE_7_1
 
 
 LAYOUTS = (
+    Layout(3, -1, 0, 2, _SINCE_7_1),
     Layout(3, -1, 0, 2),  # v6.4: undefined 0, end of stack 1, call 2, regs 3, partial 4
     Layout(2, 11, -1, 0),  # v6.3: call 0, regs 1, partial 2; bit 10 is signal
     Layout(2, 10, -1, 0),  # before
@@ -90,25 +115,26 @@ def layout_of(entries: bytes) -> Layout | None:
 
     Nearly all places of a kernel are in ordinary functions, whose entry has the stack
     pointer's register and the type of a call. In the layout since v6.4 that type is 2, and
-    before it 0.
+    before it 0. The register's number since v7.1 was rdi's, which no more than a few have.
 
     :return: ``None`` if neither is common.
     """
-    types: Counter[int] = Counter()
+    types: dict[int, Counter[int]] = {_SINCE_7_1.sp: Counter(), _BEFORE_7_1.sp: Counter()}
     ends: Counter[int] = Counter()
     for flags, count in Counter(_halves(entries)[2::3]).items():
-        if flags & 0xF == _SP:
-            types[flags >> 8 & 7] += count
+        if flags & 0xF in types:
+            types[flags & 0xF][flags >> 8 & 7] += count
         ends[flags >> 8] += count
-    total = sum(types.values())
+    sp = max(types, key=lambda register: sum(types[register].values()))
+    total = sum(types[sp].values())
     if not total:
         return None
-    if 2 * types[2] > total:
-        return LAYOUTS[0]
-    if 2 * types[0] > total:
+    if 2 * types[sp][2] > total:
+        return LAYOUTS[0] if sp == _SINCE_7_1.sp else LAYOUTS[1]
+    if 2 * types[sp][0] > total and sp == _BEFORE_7_1.sp:
         # With the signal bit, bit 10 is set together with registers; alone it ended a stack.
         signals = sum(n for high, n in ends.items() if high & 4 and high & 3)
-        return LAYOUTS[1] if signals else LAYOUTS[2]
+        return LAYOUTS[2] if signals else LAYOUTS[3]
     return None
 
 
@@ -162,7 +188,7 @@ class Frames:
                 return _end()
         if unknown:
             return _frame_pointer()
-        cfa = _cfa(sp_reg, sp_offset)
+        cfa = _cfa(layout.registers, sp_reg, sp_offset)
         if cfa is None:
             return _end()
         if kind == layout.call + 1:
@@ -172,7 +198,7 @@ class Frames:
             return cfa + same(_RBP) + saved(_RA, _IRET_RIP) + saved(_RSP, _IRET_RSP)
         if kind != layout.call:
             return _end()
-        if bp_reg == _PREV_SP:
+        if bp_reg == layout.registers.prev_sp:
             bp = saved(_RBP, bp_offset)
         elif bp_reg == _BP:
             # A function that aligns its stack and so has a copy of the return address.
@@ -254,15 +280,15 @@ def _user_space() -> bytes:
     return padded(struct.pack("<IQQ", 0, _USER, size) + rule)
 
 
-def _cfa(register: int, offset: int) -> bytes | None:
-    if register in (_SP_INDIRECT, _BP_INDIRECT):
+def _cfa(registers: Registers, register: int, offset: int) -> bytes | None:
+    if register in (registers.sp_indirect, registers.bp_indirect):
         # *(sp) + offset, or *(bp + offset), as unwind_next_frame() has them.
-        if register == _SP_INDIRECT:
+        if register == registers.sp_indirect:
             text = bytes((OP_BREG0 + _RSP, 0, OP_DEREF)) + _plus(offset)
         else:
             text = bytes((OP_BREG0 + _RBP,)) + sleb_bytes(offset) + bytes((OP_DEREF,))
         return bytes((_DEF_CFA_EXPRESSION, len(text))) + text
-    number = _REGISTERS.get(register)
+    number = registers.dwarf.get(register)
     if number is None:
         return None
     if offset >= 0:
