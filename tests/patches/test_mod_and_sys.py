@@ -21,7 +21,7 @@ def session() -> Session:
     return btfdbg.session(btfdbg.program_from_core_dump(COREFILES / "6.12-amd64-null.vmcore"))
 
 
-def test_mod_says_of_which_modules_types_are_known(
+def test_mod_says_where_types_are_from(
     session: Session, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert evaluate.run_line(session, "mod")
